@@ -1,0 +1,500 @@
+//! The sections of the file, key by key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use super::document::Node;
+use super::problem::{Flaw, Invalid, nearest};
+use super::read::{Field, Reader, Schema, Section, Show};
+use super::substitute::Environment;
+use super::{
+    Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
+    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Threescale, identifiers,
+    mapping_rule, validate,
+};
+
+const ROOT: Schema = Schema {
+    path: "",
+    keys: &[
+        "stack",
+        "tags",
+        "api",
+        "threescale",
+        "network",
+        "cache",
+        "authorizer",
+        "deletion_protection",
+    ],
+};
+const API: Schema = Schema {
+    path: "api",
+    keys: &["id", "name", "stage", "protect", "except"],
+};
+const THREESCALE: Schema = Schema {
+    path: "threescale",
+    keys: &[
+        "service_id",
+        "service_token",
+        "backend",
+        "credentials",
+        "mapping_rules",
+    ],
+};
+const CREDENTIALS: Schema = Schema {
+    path: "threescale.credentials",
+    keys: &["kind", "in", "name", "key_name"],
+};
+const MAPPING_RULE: Schema = Schema {
+    path: "threescale.mapping_rules[]",
+    keys: &["method", "pattern", "metric", "delta", "last"],
+};
+const NETWORK: Schema = Schema {
+    path: "network",
+    keys: &["cidr", "zones", "nat", "vpc", "subnets"],
+};
+const CACHE: Schema = Schema {
+    path: "cache",
+    keys: &["engine", "node_type", "replicas", "tls", "url"],
+};
+const AUTHORIZER: Schema = Schema {
+    path: "authorizer",
+    keys: &[
+        "architecture",
+        "memory",
+        "caching",
+        "max_age",
+        "report_every",
+        "log_retention_days",
+        "artifact",
+    ],
+};
+const SCHEMAS: &[Schema] = &[
+    ROOT,
+    API,
+    THREESCALE,
+    CREDENTIALS,
+    MAPPING_RULE,
+    NETWORK,
+    CACHE,
+    AUTHORIZER,
+];
+
+const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
+const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
+const DEFAULT_ZONES: u8 = 2;
+const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
+const DEFAULT_MEMORY: u32 = 128;
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
+const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
+const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
+
+/// Most subnets a function can be in (Lambda's `VpcConfig`).
+const MAX_SUBNETS: usize = 16;
+
+/// Reads the whole file.
+///
+/// # Errors
+/// All there is to say against it.
+pub(super) fn read(node: &Node, environment: Environment<'_>) -> Result<Config, Vec<Flaw>> {
+    let mut reader = Reader::new(environment, SCHEMAS);
+    let config = config(&mut reader, node);
+    let flaws = reader.into_flaws();
+    match config {
+        Some(config) if flaws.is_empty() => Ok(config),
+        _ => Err(flaws),
+    }
+}
+
+fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
+    let root = reader.root(node, &ROOT)?;
+    let stack = reader.required(&root, "stack");
+    let stack = stack.and_then(|field| reader.text(field, Show::Yes, identifiers::stack_name));
+    let tags = tags(reader, &root);
+    let api = reader
+        .required(&root, "api")
+        .and_then(|field| api(reader, field));
+    let threescale_section = reader
+        .required(&root, "threescale")
+        .and_then(|field| reader.section(field, &THREESCALE));
+    let threescale = threescale_section
+        .as_ref()
+        .and_then(|section| threescale(reader, section));
+    let network = network(reader, &root);
+    let cache = cache(reader, &root);
+    let authorizer = authorizer(reader, &root);
+    let deletion_protection = root
+        .field("deletion_protection")
+        .and_then(|field| reader.boolean(field));
+    let config = Config {
+        stack: stack?,
+        tags: tags?,
+        api: api?,
+        threescale: threescale?,
+        network: network?,
+        cache: cache?,
+        authorizer: authorizer?,
+        deletion_protection: deletion_protection.unwrap_or(false),
+    };
+    let rules = threescale_section
+        .as_ref()
+        .and_then(|section| section.field("mapping_rules"));
+    validate::settings(reader, rules, &config);
+    Some(config)
+}
+
+fn tags(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<BTreeMap<String, String>> {
+    let Some(field) = root.field("tags") else {
+        return Some(BTreeMap::new());
+    };
+    let section = reader.mapping(field)?;
+    validate::tags(reader, &section);
+    let mut tags = BTreeMap::new();
+    for (key, field) in section.fields() {
+        let key = match identifiers::tag_key(key) {
+            Ok(key) => Some(key),
+            Err(invalid) => {
+                reader.report_at(field.key_at, &field.path, &invalid.to_string());
+                None
+            }
+        };
+        let value = reader.text(field, Show::Yes, identifiers::tag_value);
+        tags.extend(key.zip(value));
+    }
+    Some(tags)
+}
+
+fn api(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Api> {
+    let section = reader.section(field, &API)?;
+    let mut text = |key, parse: fn(&str) -> Result<String, Invalid>| {
+        section
+            .field(key)
+            .and_then(|field| reader.text(field, Show::Yes, parse))
+    };
+    let id = text("id", identifiers::rest_api_id).map(ApiSelector::Id);
+    let name = text("name", identifiers::rest_api_name).map(ApiSelector::Name);
+    validate::selector(reader, &section);
+    let stage = reader.required(&section, "stage");
+    let stage = stage.and_then(|field| reader.text(field, Show::Yes, identifiers::stage));
+    let before = reader.flaw_count();
+    let protect = method_patterns(reader, &section, "protect");
+    if let (Some(field), Some([])) = (section.field("protect"), protect.as_deref())
+        && reader.flaw_count() == before
+    {
+        reader.report(field, "must name a method at least, or be left out");
+    }
+    let except = method_patterns(reader, &section, "except");
+    if let (Some(protect), Some(except)) = (&protect, &except)
+        && reader.flaw_count() == before
+    {
+        validate::protected(reader, &section, protect, except);
+    }
+    Some(Api {
+        selector: id.or(name)?,
+        stage: stage?,
+        protect: protect?,
+        except: except?,
+    })
+}
+
+fn method_patterns(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    key: &str,
+) -> Option<Vec<MethodPattern>> {
+    let Some(field) = section.field(key) else {
+        return Some(Vec::new());
+    };
+    let items = reader.list(field)?;
+    Some(
+        items
+            .iter()
+            .filter_map(|item| reader.text(item, Show::Yes, str::parse))
+            .collect(),
+    )
+}
+
+fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threescale> {
+    // None of these is shown: each is where a secret may be put by mistake.
+    let service_id = reader.required(section, "service_id");
+    let service_id =
+        service_id.and_then(|field| reader.text(field, Show::No, identifiers::service_id));
+    let service_token = reader.required(section, "service_token");
+    let service_token =
+        service_token.and_then(|field| reader.text(field, Show::No, identifiers::token));
+    let backend = match section.field("backend") {
+        Some(field) => reader.text(field, Show::No, identifiers::backend),
+        None => Some(DEFAULT_BACKEND.to_owned()),
+    };
+    let credentials = credentials(reader, section);
+    let mapping_rules = mapping_rules(reader, section);
+    Some(Threescale {
+        service_id: service_id?,
+        service_token: service_token?,
+        backend: backend?,
+        credentials: credentials?,
+        mapping_rules: mapping_rules?,
+    })
+}
+
+fn credentials(reader: &mut Reader<'_>, parent: &Section<'_>) -> Option<Credentials> {
+    let section = optional_section(reader, parent, &CREDENTIALS, "credentials")?;
+    let section = section.as_ref();
+    let kind = choice(reader, section, "kind");
+    let location = choice(reader, section, "in");
+    let of = location.unwrap_or(CredentialLocation::Header);
+    let mut given = |key| {
+        let parse = |text: &str| identifiers::parameter_name(text, of);
+        field(section, key).map(|field| reader.text(field, Show::Yes, parse))
+    };
+    let (name, key_name) = (given("name"), given("key_name"));
+    let or = |given: Option<Option<String>>, default: &str| {
+        given.unwrap_or_else(|| Some(default.to_owned()))
+    };
+    let (name, key_name) = match kind? {
+        CredentialKind::UserKey => (or(name, "apikey"), None),
+        CredentialKind::AppId => (or(name, "app_id"), Some(or(key_name, "app_key")?)),
+    };
+    let credentials = Credentials {
+        kind: kind?,
+        location: location?,
+        name: name?,
+        key_name,
+    };
+    if let Some(section) = section {
+        validate::credentials(reader, section, &credentials);
+    }
+    Some(credentials)
+}
+
+fn mapping_rules(reader: &mut Reader<'_>, parent: &Section<'_>) -> Option<Vec<MappingRule>> {
+    let Some(field) = parent.field("mapping_rules") else {
+        return Some(Vec::new());
+    };
+    let items = reader.list(field)?;
+    Some(
+        items
+            .iter()
+            .filter_map(|item| read_mapping_rule(reader, item))
+            .collect(),
+    )
+}
+
+fn read_mapping_rule(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<MappingRule> {
+    let section = reader.section(field, &MAPPING_RULE)?;
+    let mut text = |key, parse: fn(&str) -> Result<String, Invalid>| {
+        reader
+            .required(&section, key)
+            .and_then(|field| reader.text(field, Show::Yes, parse))
+    };
+    let method = text("method", rule_method);
+    let pattern = text("pattern", mapping_rule::pattern);
+    let metric = text("metric", identifiers::metric);
+    let delta = match section.field("delta") {
+        // 3scale counts in signed 64 bit numbers, and loses what goes beyond.
+        Some(field) => reader.whole(field, 1, i64::MAX),
+        None => Some(1),
+    };
+    let last = match section.field("last") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
+    Some(MappingRule {
+        method: method?,
+        pattern: pattern?,
+        metric: metric?,
+        delta: delta?.unsigned_abs(),
+        last: last?,
+    })
+}
+
+fn rule_method(text: &str) -> Result<String, Invalid> {
+    if mapping_rule::METHODS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let must = format!("must be one of {}", mapping_rule::METHODS.join(", "));
+    Err(Invalid::new(must).did_you_mean(nearest(text, mapping_rule::METHODS)))
+}
+
+fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
+    let section = optional_section(reader, root, &NETWORK, "network")?;
+    let before = reader.flaw_count();
+    let section = section.as_ref();
+    let cidr = match field(section, "cidr") {
+        Some(field) => reader.text(field, Show::Yes, identifiers::vpc_cidr),
+        None => Some(DEFAULT_CIDR),
+    };
+    let zones = match field(section, "zones") {
+        Some(field) => reader.whole(field, 1, 6),
+        None => Some(DEFAULT_ZONES),
+    };
+    let nat = choice(reader, section, "nat");
+    let id =
+        field(section, "vpc").and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
+    let subnets = field(section, "subnets").and_then(|field| subnets(reader, field));
+    let vpc = id
+        .zip(subnets)
+        .map(|(id, subnets)| ExistingVpc { id, subnets });
+    let sound = reader.flaw_count() == before;
+    if let Some(section) = section {
+        validate::own_network(reader, section);
+    }
+    let network = Network {
+        cidr: cidr?,
+        zones: zones?,
+        nat: nat?,
+        vpc,
+    };
+    if let Some(section) = section.filter(|_| sound && network.vpc.is_none()) {
+        validate::room(reader, section, &network);
+    }
+    Some(network)
+}
+
+fn subnets(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+    let items = reader.list(field)?;
+    if !(1..=MAX_SUBNETS).contains(&items.len()) {
+        let message = format!("must be 1 to {MAX_SUBNETS} subnets, not {}", items.len());
+        reader.report(field, &message);
+    }
+    let mut subnets = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(id) = reader.text(item, Show::Yes, identifiers::subnet_id) else {
+            continue;
+        };
+        if subnets.contains(&id) {
+            reader.report(item, "names a subnet twice");
+        }
+        subnets.push(id);
+    }
+    Some(subnets)
+}
+
+fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
+    let section = optional_section(reader, root, &CACHE, "cache")?;
+    let section = section.as_ref();
+    let engine = choice(reader, section, "engine");
+    let node_type = match field(section, "node_type") {
+        Some(field) => reader.text(field, Show::Yes, identifiers::node_type),
+        None => Some(DEFAULT_NODE_TYPE.to_owned()),
+    };
+    let replicas = match field(section, "replicas") {
+        Some(field) => reader.whole(field, 0, 5),
+        None => Some(0),
+    };
+    let url =
+        field(section, "url").map(|field| reader.text(field, Show::No, identifiers::cache_url));
+    let url_tls = url
+        .as_ref()
+        .and_then(|url| url.as_ref().map(|(_, tls)| *tls));
+    let tls = match field(section, "tls") {
+        Some(field) => reader.boolean(field),
+        None => Some(url_tls.unwrap_or(true)),
+    };
+    if let (Some(section), Some(tls)) = (section, tls) {
+        validate::own_cache(reader, section, url_tls, tls);
+    }
+    let url = match url {
+        Some(url) => Some(url?.0),
+        None => None,
+    };
+    Some(Cache {
+        engine: engine?,
+        node_type: node_type?,
+        replicas: replicas?,
+        tls: tls?,
+        url,
+    })
+}
+
+fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer> {
+    let section = optional_section(reader, root, &AUTHORIZER, "authorizer")?;
+    let section = section.as_ref();
+    let architecture = choice(reader, section, "architecture");
+    let memory = match field(section, "memory") {
+        Some(field) => reader.whole(field, 128, 10_240),
+        None => Some(DEFAULT_MEMORY),
+    };
+    let caching = choice(reader, section, "caching");
+    let max_age = match field(section, "max_age") {
+        Some(field) => reader.text(field, Show::Yes, identifiers::max_age),
+        None => Some(DEFAULT_MAX_AGE),
+    };
+    let report_every = match field(section, "report_every") {
+        Some(field) => reader.text(field, Show::Yes, identifiers::report_every),
+        None => Some(DEFAULT_REPORT_EVERY),
+    };
+    let log_retention_days = match field(section, "log_retention_days") {
+        Some(field) => reader.number(field, identifiers::log_retention_days),
+        None => Some(DEFAULT_LOG_RETENTION_DAYS),
+    };
+    let artifact = field(section, "artifact").and_then(|field| {
+        reader.text(field, Show::Yes, |text| {
+            if text.is_empty() || text.contains('\0') {
+                Err(Invalid::new("must be the path of a zip file"))
+            } else {
+                Ok(PathBuf::from(text))
+            }
+        })
+    });
+    let authorizer = Authorizer {
+        architecture: architecture?,
+        memory: memory?,
+        caching: caching?,
+        max_age: max_age?,
+        report_every: report_every?,
+        log_retention_days: log_retention_days?,
+        artifact,
+    };
+    if let Some(section) = section {
+        validate::age(reader, section, &authorizer);
+    }
+    Some(authorizer)
+}
+
+/// A section whose keys all have defaults: `Some(None)` where the file leaves it out.
+fn optional_section<'n>(
+    reader: &mut Reader<'_>,
+    parent: &Section<'n>,
+    schema: &Schema,
+    key: &str,
+) -> Option<Option<Section<'n>>> {
+    match parent.field(key) {
+        Some(field) => reader.section(field, schema).map(Some),
+        None => Some(None),
+    }
+}
+
+fn field<'s, 'n>(section: Option<&'s Section<'n>>, key: &str) -> Option<&'s Field<'n>> {
+    section.and_then(|section| section.field(key))
+}
+
+/// Reads one of a few words; the first is the default.
+fn choice<T: Choice>(
+    reader: &mut Reader<'_>,
+    section: Option<&Section<'_>>,
+    key: &str,
+) -> Option<T> {
+    let words = || T::ALL.iter().map(|choice| choice.word());
+    let Some(field) = field(section, key) else {
+        return T::ALL.first().copied();
+    };
+    reader.text(field, Show::Yes, |text| {
+        let found = T::ALL.iter().copied().find(|choice| choice.word() == text);
+        found.ok_or_else(|| {
+            let must = format!("must be {}", alternatives(words()));
+            Invalid::new(must).did_you_mean(nearest(text, words()))
+        })
+    })
+}
+
+fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}

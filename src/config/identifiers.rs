@@ -1,0 +1,598 @@
+//! The forms that names, ids and addresses must have.
+//!
+//! Each function takes the text of one value and gives it back in the form it is kept in, or says
+//! what it must be. None of them repeats the text, which may be a secret.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use url::{Host, Url};
+
+use super::problem::Invalid;
+use super::{CredentialLocation, StackName};
+use crate::secret::Secret;
+
+/// Most characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
+const MAX_THREESCALE_NAME: usize = 255;
+
+/// Largest SSM standard parameter, in bytes: secrets are kept in one each.
+const MAX_SECRET: usize = 4096;
+
+/// Days for which CloudWatch Logs can keep events (its PutRetentionPolicy).
+const LOG_RETENTION_DAYS: [u32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
+
+/// Node families with neither TLS nor a current engine (ElastiCache's guide).
+const OLD_NODE_FAMILIES: [&str; 4] = ["t1", "m1", "m2", "c1"];
+
+/// Longest `max_age`: a key revoked in 3scale works for so long.
+const LONGEST_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longest `report_every`: 3scale drops usage older than 24 hours, so a failed report must leave
+/// time for another.
+const LONGEST_REPORT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
+pub(super) fn stack_name(text: &str) -> Result<StackName, Invalid> {
+    let rest = text.strip_prefix(|c: char| c.is_ascii_lowercase());
+    let fits =
+        |rest: &str| rest.len() <= 31 && rest.chars().all(|c| is_lower_or_digit(c) || c == '-');
+    if rest.is_some_and(fits) {
+        Ok(StackName(text.to_owned()))
+    } else {
+        Err(Invalid::new(
+            "must be a lower-case letter, followed by at most 31 of `a-z`, `0-9` and `-`",
+        ))
+    }
+}
+
+/// API Gateway's ids have ten characters, which it does not promise; those of emulators have fewer.
+pub(super) fn rest_api_id(text: &str) -> Result<String, Invalid> {
+    if (8..=12).contains(&text.len()) && text.chars().all(is_lower_or_digit) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the id of a REST API: ten of `a-z` and `0-9`",
+        ))
+    }
+}
+
+pub(super) fn rest_api_name(text: &str) -> Result<String, Invalid> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        Err(Invalid::new("must be the name of a REST API"))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+pub(super) fn stage(text: &str) -> Result<String, Invalid> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the name of a stage: at most 128 letters, digits, `-` and `_`",
+        ))
+    }
+}
+
+pub(super) fn service_id(text: &str) -> Result<String, Invalid> {
+    if (1..=MAX_THREESCALE_NAME).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the product's id, which is a number (not its system name)",
+        ))
+    }
+}
+
+pub(super) fn token(text: &str) -> Result<Secret, Invalid> {
+    if text.is_empty() {
+        Err(Invalid::new("must not be empty"))
+    } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        Err(Invalid::new(
+            "must not contain white space, line breaks or control characters",
+        ))
+    } else if text.len() > MAX_SECRET {
+        Err(Invalid::new(format!(
+            "must not be longer than {MAX_SECRET} bytes"
+        )))
+    } else {
+        Ok(Secret::from(text.to_owned()))
+    }
+}
+
+/// 3scale's address without a slash at its end.
+///
+/// Without TLS only on loopback: the service token and the callers' keys travel in the URL.
+pub(super) fn backend(text: &str) -> Result<String, Invalid> {
+    let must = || {
+        Invalid::new(
+            "must be an address such as `https://su1.3scale.net`: https, host and port only",
+        )
+    };
+    let url = parse_url(text).ok_or_else(must)?;
+    let secure = match url.scheme() {
+        "https" => true,
+        "http" => false,
+        _ => return Err(must()),
+    };
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !bare {
+        return Err(must());
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if !secure && !loopback {
+        return Err(Invalid::new(
+            "must begin with `https://` (`http://` is for a loopback address only)",
+        ));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A cache's own address, credentials included, and whether it is reached by TLS.
+pub(super) fn cache_url(text: &str) -> Result<(Secret, bool), Invalid> {
+    let must = || {
+        Invalid::new(
+            "must be an address such as `rediss://:password@host:6379`, with a database number at most after it",
+        )
+    };
+    let url = parse_url(text).ok_or_else(must)?;
+    let tls = match url.scheme() {
+        "rediss" => true,
+        "redis" => false,
+        _ => return Err(must()),
+    };
+    let database = url.path().trim_start_matches('/');
+    let bare = url.query().is_none() && url.fragment().is_none();
+    let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+    if !bare || !has_host || !(database.is_empty() || database.parse::<u16>().is_ok()) {
+        return Err(must());
+    }
+    if text.len() > MAX_SECRET {
+        return Err(Invalid::new(format!(
+            "must not be longer than {MAX_SECRET} bytes"
+        )));
+    }
+    Ok((Secret::from(text.to_owned()), tls))
+}
+
+/// Parses a URL as written; the parser alone would drop white space from it.
+fn parse_url(text: &str) -> Option<Url> {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return None;
+    }
+    Url::parse(text).ok()
+}
+
+/// The name of a header or query parameter, in the alphabet API Gateway takes in an authorizer's
+/// identity source (its parameter mapping reference).
+pub(super) fn parameter_name(text: &str, location: CredentialLocation) -> Result<String, Invalid> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._$-".contains(c);
+    if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        let what = match location {
+            CredentialLocation::Header => "header",
+            CredentialLocation::Query => "query parameter",
+        };
+        Err(Invalid::new(format!(
+            "must be the name of a {what}: at most 128 letters, digits and `. _ $ -`"
+        )))
+    }
+}
+
+/// A metric's or method's system name; those of a product's backends end in `.` and a number.
+pub(super) fn metric(text: &str) -> Result<String, Invalid> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.".contains(c);
+    let begins = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.len() <= MAX_THREESCALE_NAME && text.starts_with(begins) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the system name of a metric or method: letters, digits and `_ - / .`",
+        ))
+    }
+}
+
+/// A VPC's address range: private, as large as AWS allows, and a network's own address.
+pub(super) fn vpc_cidr(text: &str) -> Result<Ipv4Net, Invalid> {
+    let cidr: Ipv4Net = text
+        .parse()
+        .map_err(|_| Invalid::new("must be an IPv4 address range such as `10.42.0.0/16`"))?;
+    if cidr != cidr.trunc() {
+        let must = "must be a range's first address, without host bits";
+        return Err(Invalid::new(must).did_you_mean(Some(cidr.trunc())));
+    }
+    if !(16..=28).contains(&cidr.prefix_len()) {
+        return Err(Invalid::new(
+            "must be between /16 and /28, the sizes AWS allows for a VPC",
+        ));
+    }
+    // Addresses of the Internet inside the VPC would hide the servers that really have them.
+    let private = [
+        ([10, 0, 0, 0], 8),
+        ([172, 16, 0, 0], 12),
+        ([192, 168, 0, 0], 16),
+        ([100, 64, 0, 0], 10),
+    ]
+    .map(|(address, prefix)| Ipv4Net::new_assert(Ipv4Addr::from(address), prefix));
+    if !private.iter().any(|range| range.contains(&cidr)) {
+        let ranges = private.map(|range| format!("`{range}`")).join(", ");
+        return Err(Invalid::new(format!(
+            "must be private addresses, a part of {ranges}"
+        )));
+    }
+    Ok(cidr)
+}
+
+/// A VPC's id, or `default` for the Region's default VPC.
+pub(super) fn vpc_id(text: &str) -> Result<String, Invalid> {
+    if text == "default" || is_ec2_id(text, "vpc-") {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be a VPC's id such as `vpc-0123456789abcdef0`, or `default`",
+        ))
+    }
+}
+
+pub(super) fn subnet_id(text: &str) -> Result<String, Invalid> {
+    if is_ec2_id(text, "subnet-") {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be a subnet's id such as `subnet-0123456789abcdef0`",
+        ))
+    }
+}
+
+/// EC2 ids have 17 hexadecimal digits; those made before 2016 have 8.
+fn is_ec2_id(text: &str, prefix: &str) -> bool {
+    let hexadecimal = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    text.strip_prefix(prefix)
+        .is_some_and(|id| [8, 17].contains(&id.len()) && id.chars().all(hexadecimal))
+}
+
+pub(super) fn node_type(text: &str) -> Result<String, Invalid> {
+    let must = || Invalid::new("must be an ElastiCache node type such as `cache.t4g.micro`");
+    let (family, size) = text
+        .strip_prefix("cache.")
+        .and_then(|rest| rest.split_once('.'))
+        .ok_or_else(must)?;
+    let is_family = family.starts_with(|c: char| c.is_ascii_lowercase())
+        && family.contains(|c: char| c.is_ascii_digit())
+        && family.chars().all(is_lower_or_digit);
+    let size = size.trim_start_matches(|c: char| c.is_ascii_digit());
+    if !is_family || size.is_empty() || !size.chars().all(|c| c.is_ascii_lowercase()) {
+        return Err(must());
+    }
+    if OLD_NODE_FAMILIES.contains(&family) {
+        let families = OLD_NODE_FAMILIES.join(", ");
+        return Err(Invalid::new(format!(
+            "must be of a family newer than {families}, which have no TLS"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn tag_key(text: &str) -> Result<String, Invalid> {
+    let reserved = ["aws:", "threescale-gw:"];
+    if !(1..=128).contains(&text.chars().count()) || !text.chars().all(is_tag_character) {
+        return Err(Invalid::new(
+            "tag keys must have 1 to 128 letters, digits, spaces and `+ - = . _ : / @`",
+        ));
+    }
+    let lower = text.to_lowercase();
+    if reserved.iter().any(|prefix| lower.starts_with(prefix)) {
+        return Err(Invalid::new(
+            "tag keys must not begin with `aws:` or `threescale-gw:`, which are reserved",
+        ));
+    }
+    if text == "Name" {
+        return Err(Invalid::new(
+            "tag key `Name` is set by threescale-gw itself",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn tag_value(text: &str) -> Result<String, Invalid> {
+    if text.chars().count() <= 256 && text.chars().all(is_tag_character) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must have at most 256 letters, digits, spaces and `+ - = . _ : / @`",
+        ))
+    }
+}
+
+/// What all services we tag take in keys and values alike; EC2 alone would take more.
+fn is_tag_character(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "+-=._:/@".contains(c)
+}
+
+/// How long an answer may be kept: whole seconds; none at all is sorted out with `caching`.
+pub(super) fn max_age(text: &str) -> Result<Duration, Invalid> {
+    let fits = |age: &Duration| *age <= LONGEST_MAX_AGE && age.subsec_nanos() == 0;
+    let must = || Invalid::new("must be whole seconds, such as `60s` or `5m`, and at most `1d`");
+    humantime::parse_duration(text)
+        .ok()
+        .filter(fits)
+        .ok_or_else(must)
+}
+
+/// How often usage is reported: whole minutes, as EventBridge counts no less.
+pub(super) fn report_every(text: &str) -> Result<Duration, Invalid> {
+    let fits = |every: &Duration| {
+        (Duration::from_secs(60)..=LONGEST_REPORT_EVERY).contains(every)
+            && every.as_secs().is_multiple_of(60)
+            && every.subsec_nanos() == 0
+    };
+    let must = || Invalid::new("must be whole minutes, from `1m` to `6h`");
+    humantime::parse_duration(text)
+        .ok()
+        .filter(fits)
+        .ok_or_else(must)
+}
+
+/// For how long logs are kept. `None` is something that is no whole number.
+pub(super) fn log_retention_days(days: Option<i128>) -> Result<u32, Invalid> {
+    LOG_RETENTION_DAYS
+        .into_iter()
+        .find(|allowed| Some(i128::from(*allowed)) == days)
+        .ok_or_else(|| {
+            let allowed = LOG_RETENTION_DAYS.map(|days| days.to_string()).join(", ");
+            Invalid::new(format!(
+                "must be one of the terms CloudWatch Logs has: {allowed}"
+            ))
+        })
+}
+
+fn is_lower_or_digit(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T>(parse: impl Fn(&str) -> Result<T, Invalid>, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(parse(text).is_ok(), "{text:?} is refused");
+        }
+        for text in bad {
+            assert!(parse(text).is_err(), "{text:?} is accepted");
+        }
+    }
+
+    #[test]
+    fn names_of_aws() {
+        let longest = format!("a{}", "b".repeat(31));
+        check(
+            stack_name,
+            &["a", "orders-2", &longest],
+            &["", "1a", "-a", "Orders", "a_b", "ä", &format!("{longest}b")],
+        );
+        check(
+            rest_api_id,
+            &["a1b2c3d4e5", "0123456789", "a1b2c3d4"],
+            &["", "a1b2c3d", "a1b2c3d4e5f6g", "A1B2C3D4E5", "a1b2-3d4e5"],
+        );
+        check(rest_api_name, &["orders api", "ä"], &["", " ", "a\nb"]);
+        check(
+            stage,
+            &["prod", "v1_2-x", &"s".repeat(128)],
+            &["", "$default", "a b", "a/b", &"s".repeat(129)],
+        );
+        check(
+            vpc_id,
+            &["default", "vpc-0abc1234", "vpc-0123456789abcdef0"],
+            &[
+                "",
+                "vpc-0abc",
+                "vpc-0123456789ABCDEF0",
+                "subnet-0abc1234",
+                "Default",
+            ],
+        );
+        check(
+            subnet_id,
+            &["subnet-0abc1234", "subnet-0123456789abcdef0"],
+            &["", "subnet-", "vpc-0abc1234", "subnet-0abc123g"],
+        );
+        check(
+            node_type,
+            &[
+                "cache.t4g.micro",
+                "cache.m5.24xlarge",
+                "cache.r6gd.xlarge",
+                "cache.c7gn.large",
+            ],
+            &[
+                "",
+                "t4g.micro",
+                "cache.t4g",
+                "cache.t4g.",
+                "cache..micro",
+                "cache.t4g.micro.x",
+                "cache.tg.micro",
+                "cache.t4g.12",
+                "cache.m1.small",
+                "CACHE.t4g.micro",
+            ],
+        );
+        check(
+            log_retention_days_text,
+            &["1", "14", "3653"],
+            &["", "x", "0", "2", "15", "3654"],
+        );
+    }
+
+    fn log_retention_days_text(text: &str) -> Result<u32, Invalid> {
+        log_retention_days(text.parse().ok())
+    }
+
+    #[test]
+    fn tags() {
+        check(
+            tag_key,
+            &["team", "cost-center:eu/1@x", "Zürich 1", &"k".repeat(128)],
+            &[
+                "",
+                "aws:x",
+                "AWS:x",
+                "threescale-gw:stack",
+                "Name",
+                "a\tb",
+                "a*",
+                "a#b",
+                &"k".repeat(129),
+            ],
+        );
+        check(
+            tag_value,
+            &["", "payments", "a=b", &"ü".repeat(256)],
+            &["a\nb", "a,b", "<x>", &"v".repeat(257)],
+        );
+    }
+
+    #[test]
+    fn names_of_3scale() {
+        check(
+            service_id,
+            &["2555417834780", "1"],
+            &["", "orders", "12 ", "-1", "1.5"],
+        );
+        check(
+            metric,
+            &["hits", "orders", "get_order-2", "hits.12", "a/b"],
+            &["", ".x", "-x", "a b", "a[b]", "ä", &"m".repeat(256)],
+        );
+        check(
+            token,
+            &["0123abcd", "ä"],
+            &["", " ", "a b", "a\n", &"t".repeat(4097)],
+        );
+        let header = |text: &str| parameter_name(text, CredentialLocation::Header);
+        check(
+            header,
+            &["apikey", "X-Api-Key", "user_key", "a.b$"],
+            &["", "a b", "a:b", "a,b", "ä", &"n".repeat(129)],
+        );
+    }
+
+    #[test]
+    fn backends() {
+        check(
+            backend,
+            &[
+                "https://su1.3scale.net",
+                "https://su1.3scale.net:443/",
+                "https://10.0.0.1:8443",
+                "http://127.0.0.1:3000",
+                "http://[::1]:3000",
+                "http://localhost",
+            ],
+            &[
+                "",
+                "su1.3scale.net",
+                "ftp://x",
+                "http://su1.3scale.net",
+                "http://10.0.0.1",
+                "https://u:p@x",
+                "https://x/y",
+                "https://x?y=1",
+                "https://x/#y",
+                "https:// x",
+                "https://",
+                "http://127.0.0.1.example.com",
+            ],
+        );
+        assert_eq!(
+            backend("https://SU1.3scale.net:443/"),
+            Ok("https://su1.3scale.net".to_owned())
+        );
+    }
+
+    #[test]
+    fn cache_urls() {
+        check(
+            cache_url,
+            &[
+                "rediss://cache.example.com",
+                "redis://10.0.0.1:6380",
+                "rediss://user:p%40ss@cache.example.com:6379/3",
+                "rediss://:p@[::1]",
+            ],
+            &[
+                "",
+                "cache.example.com:6379",
+                "https://x",
+                "rediss://",
+                "rediss:///3",
+                "rediss://x/y",
+                "rediss://x?a=b",
+                "rediss://x#a",
+                "rediss://x:70000",
+                "rediss://a b",
+            ],
+        );
+        assert_eq!(cache_url("redis://x").map(|(_, tls)| tls), Ok(false));
+        assert_eq!(cache_url("rediss://x").map(|(_, tls)| tls), Ok(true));
+    }
+
+    #[test]
+    fn address_ranges() {
+        check(
+            vpc_cidr,
+            &[
+                "10.42.0.0/16",
+                "172.31.0.0/16",
+                "192.168.7.0/28",
+                "100.64.0.0/16",
+            ],
+            &[
+                "",
+                "10.42.0.0",
+                "10.42.0.0/33",
+                "10.42.1.0/16",
+                "10.0.0.0/15",
+                "10.0.0.0/29",
+                "8.8.0.0/16",
+                "172.32.0.0/16",
+                "fd00::/56",
+                "127.0.0.0/16",
+            ],
+        );
+        let hint = vpc_cidr("10.42.1.0/16")
+            .err()
+            .and_then(|invalid| invalid.hint);
+        assert_eq!(hint.as_deref(), Some("did you mean `10.42.0.0/16`?"));
+    }
+
+    #[test]
+    fn durations() {
+        check(
+            max_age,
+            &["0s", "60s", "5m", "1h 30m", "1d"],
+            &["", "60", "1500ms", "25h", "-1s", "x"],
+        );
+        check(
+            report_every,
+            &["1m", "60s", "5m", "6h"],
+            &["0s", "30s", "90s", "7h", "1", "60s 1ms"],
+        );
+    }
+}

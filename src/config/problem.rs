@@ -1,0 +1,185 @@
+//! What is wrong with a configuration, and where.
+
+use std::error::Error;
+use std::fmt;
+
+/// A place in the file; both numbers count from 1, columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Position {
+    /// Where a file begins: the place of what concerns the file as a whole.
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+}
+
+/// A problem before it is known which file it is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Flaw {
+    pub(super) at: Position,
+    pub(super) message: String,
+}
+
+impl Flaw {
+    pub(super) fn new(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            at,
+            message: message.into(),
+        }
+    }
+}
+
+/// One thing wrong with a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file's name, as given to [`load`](super::load).
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// A lower-case fragment that begins with the key's path, as in
+    /// ``network.zoness: unknown key; did you mean `zones`?``. Never holds a secret or the value of
+    /// an environment variable.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            column,
+            message,
+        } = self;
+        write!(f, "{file}:{line}:{column}: {message}")
+    }
+}
+
+/// All that is wrong with a configuration file, in the order of the file.
+///
+/// Prints as one `file:line:column: message` a line, without a line break at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    pub(super) fn new(file: &str, mut flaws: Vec<Flaw>) -> Self {
+        flaws.sort();
+        flaws.dedup();
+        let problem = |flaw: Flaw| Problem {
+            file: file.to_owned(),
+            line: flaw.at.line,
+            column: flaw.at.column,
+            message: flaw.message,
+        };
+        Self(flaws.into_iter().map(problem).collect())
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Problems {}
+
+/// Why a text is not the value it should be.
+///
+/// Says what is allowed and leaves the text itself out, because that may be a secret or come from
+/// the environment: whoever knows that it is neither adds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// What the value must be, as a fragment: "must be ...".
+    pub(super) must: String,
+    /// What was probably meant. May repeat part of the text.
+    pub(super) hint: Option<String>,
+}
+
+impl Invalid {
+    pub(super) fn new(must: impl Into<String>) -> Self {
+        Self {
+            must: must.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn did_you_mean(self, meant: Option<impl fmt::Display>) -> Self {
+        Self {
+            hint: meant.map(|meant| format!("did you mean `{meant}`?")),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.must)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Invalid {}
+
+/// The candidate that a mistyped word was probably meant to be.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let word = plain(word);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &plain(candidate)),
+                candidate,
+            )
+        })
+        // A third of a word wrong is still a slip; more is another word.
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_finds_slips_and_nothing_else() {
+        let keys = ["cidr", "zones", "nat", "node_type"];
+        assert_eq!(nearest("zoness", keys), Some("zones"));
+        assert_eq!(nearest("Node-Type", keys), Some("node_type"));
+        assert_eq!(nearest("nodetype", keys), Some("node_type"));
+        assert_eq!(nearest("cdir", keys), Some("cidr"));
+        assert_eq!(nearest("replicas", keys), None);
+        assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn problems_print_one_a_line_in_the_order_of_the_file() {
+        let flaw = |line, column, message: &str| Flaw::new(Position { line, column }, message);
+        let flaws = vec![
+            flaw(10, 1, "c"),
+            flaw(2, 7, "b"),
+            flaw(2, 3, "a"),
+            flaw(2, 3, "a"),
+        ];
+        assert_eq!(
+            Problems::new("f.yaml", flaws).to_string(),
+            "f.yaml:2:3: a\nf.yaml:2:7: b\nf.yaml:10:1: c"
+        );
+    }
+}

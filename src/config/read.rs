@@ -1,0 +1,415 @@
+//! Walks the file's values and collects what is wrong with them.
+//!
+//! Every method reports a problem where it finds one and goes on, so that one run shows them all.
+//! `None` stands for a value that is absent or was reported.
+
+use std::fmt;
+
+use super::document::{Node, Value};
+use super::problem::{Flaw, Invalid, Position, nearest};
+use super::substitute::{Environment, substitute};
+
+/// Most characters of the file that are repeated in a message.
+const MAX_SHOWN: usize = 60;
+
+/// The keys that a section can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Schema {
+    /// The section's path; empty for the top level.
+    pub(super) path: &'static str,
+    pub(super) keys: &'static [&'static str],
+}
+
+/// A scalar with its variables filled in.
+#[derive(Debug)]
+pub(super) enum Scalar {
+    Bool(bool),
+    Integer(i128),
+    /// Not used anywhere, so its value is not kept.
+    Float,
+    Text(String),
+    /// What variables were filled in to: of whatever type is wanted there.
+    Filled(String),
+}
+
+/// Whether a value may be repeated in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    Yes,
+    /// It is a secret, or could be one put into the wrong place.
+    No,
+}
+
+/// A value and the key it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'n> {
+    pub(super) path: String,
+    pub(super) key_at: Position,
+    node: &'n Node,
+}
+
+impl Field<'_> {
+    /// Where the value stands, or its key if nothing is there.
+    pub(super) fn at(&self) -> Position {
+        match self.node.value {
+            Value::Null => self.key_at,
+            _ => self.node.at,
+        }
+    }
+}
+
+/// A mapping of the file.
+#[derive(Debug)]
+pub(super) struct Section<'n> {
+    path: String,
+    /// Its key, where missing keys are reported.
+    at: Position,
+    fields: Vec<(&'n str, Field<'n>)>,
+}
+
+impl<'n> Section<'n> {
+    /// The field of a key, if the file gives that key.
+    pub(super) fn field(&self, key: &str) -> Option<&Field<'n>> {
+        self.fields
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, field)| field)
+    }
+
+    /// All keys with their fields, in the order of the file.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'n str, &Field<'n>)> {
+        self.fields.iter().map(|(name, field)| (*name, field))
+    }
+
+    pub(super) fn at(&self) -> Position {
+        self.at
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// Reads values, and keeps what is wrong with them.
+pub(super) struct Reader<'a> {
+    environment: Environment<'a>,
+    /// All sections there are, for hints at the right place for a key.
+    schemas: &'static [Schema],
+    flaws: Vec<Flaw>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(environment: Environment<'a>, schemas: &'static [Schema]) -> Self {
+        Self {
+            environment,
+            schemas,
+            flaws: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_flaws(self) -> Vec<Flaw> {
+        self.flaws
+    }
+
+    /// How many problems there are so far: unchanged means that what was read since is sound.
+    pub(super) fn flaw_count(&self) -> usize {
+        self.flaws.len()
+    }
+
+    /// Reports a problem with a field, at its value.
+    pub(super) fn report(&mut self, field: &Field<'_>, message: &str) {
+        self.report_at(field.at(), &field.path, message);
+    }
+
+    /// Reports a problem at any place.
+    pub(super) fn report_at(&mut self, at: Position, path: &str, message: &str) {
+        let message = if path.is_empty() {
+            message.to_owned()
+        } else {
+            format!("{path}: {message}")
+        };
+        self.flaws.push(Flaw::new(at, message));
+    }
+
+    /// The whole file as a section.
+    pub(super) fn root<'n>(&mut self, node: &'n Node, schema: &Schema) -> Option<Section<'n>> {
+        let field = Field {
+            path: String::new(),
+            key_at: Position::START,
+            node,
+        };
+        if matches!(node.value, Value::Null) {
+            self.report(&field, "the file is empty");
+            return None;
+        }
+        self.section(&field, schema)
+    }
+
+    /// A mapping that has no keys but those of its schema.
+    pub(super) fn section<'n>(
+        &mut self,
+        field: &Field<'n>,
+        schema: &Schema,
+    ) -> Option<Section<'n>> {
+        let section = self.mapping(field)?;
+        for (key, field) in section
+            .fields()
+            .filter(|(key, _)| !schema.keys.contains(key))
+        {
+            let hint = self
+                .meant_key(key, schema)
+                .map(|key| format!("; did you mean `{key}`?"));
+            let message = format!("unknown key{}", hint.unwrap_or_default());
+            self.report_at(field.key_at, &field.path, &message);
+        }
+        Some(section)
+    }
+
+    /// The key a user meant: a similar one of this section, else the same or a similar one elsewhere.
+    fn meant_key(&self, key: &str, schema: &Schema) -> Option<String> {
+        if let Some(meant) = nearest(key, schema.keys.iter().copied()) {
+            return Some(meant.to_owned());
+        }
+        let mut others = self.schemas.iter().filter(|other| *other != schema);
+        let meant = |other: &Schema| {
+            nearest(key, other.keys.iter().copied()).map(|key| join(other.path, key))
+        };
+        others.find_map(meant)
+    }
+
+    /// A mapping with any keys. Nothing at all counts as an empty one: its keys may be commented out.
+    pub(super) fn mapping<'n>(&mut self, field: &Field<'n>) -> Option<Section<'n>> {
+        let entries = match &field.node.value {
+            Value::Mapping(entries) => entries.as_slice(),
+            Value::Null => &[],
+            other => {
+                let message = format!("must be a mapping of keys to values, not {}", kind(other));
+                self.report(field, &message);
+                return None;
+            }
+        };
+        let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            let Value::Text(name) = &key.value else {
+                let message = format!(
+                    "keys must be text (put it in quotes), not {}",
+                    kind(&key.value)
+                );
+                self.report_at(key.at, &field.path, &message);
+                continue;
+            };
+            let path = join(&field.path, &printable(name));
+            if let Some((_, first)) = fields.iter().find(|(known, _)| known == name) {
+                let message = format!("duplicate key; first given in line {}", first.key_at.line);
+                self.report_at(key.at, &path, &message);
+                continue;
+            }
+            fields.push((
+                name,
+                Field {
+                    path,
+                    key_at: key.at,
+                    node,
+                },
+            ));
+        }
+        Some(Section {
+            path: field.path.clone(),
+            at: field.key_at,
+            fields,
+        })
+    }
+
+    /// The field of a key that must be given.
+    pub(super) fn required<'s, 'n>(
+        &mut self,
+        section: &'s Section<'n>,
+        key: &str,
+    ) -> Option<&'s Field<'n>> {
+        let field = section.field(key);
+        if field.is_none() {
+            self.report_at(
+                section.at,
+                &join(&section.path, key),
+                "missing, and has no default",
+            );
+        }
+        field
+    }
+
+    /// Reads a scalar.
+    pub(super) fn scalar<T>(
+        &mut self,
+        field: &Field<'_>,
+        show: Show,
+        parse: impl FnOnce(Scalar) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let mut substituted = false;
+        let scalar = match &field.node.value {
+            Value::Bool(value) => Scalar::Bool(*value),
+            Value::Integer(value) => Scalar::Integer(*value),
+            Value::Float => Scalar::Float,
+            Value::Text(text) => match substitute(text, self.environment) {
+                Ok(value) => {
+                    substituted = value.changed;
+                    if substituted {
+                        Scalar::Filled(value.text)
+                    } else {
+                        Scalar::Text(value.text)
+                    }
+                }
+                Err(errors) => {
+                    for error in errors {
+                        self.report(field, &error);
+                    }
+                    return None;
+                }
+            },
+            other @ (Value::Null | Value::Sequence(_) | Value::Mapping(_)) => {
+                let message = format!("must be a single value, not {}", kind(other));
+                self.report(field, &message);
+                return None;
+            }
+        };
+        parse(scalar)
+            .map_err(|invalid| {
+                let message = refusal(&invalid, &field.node.source, show, substituted);
+                self.report(field, &message);
+            })
+            .ok()
+    }
+
+    /// Reads a scalar that is text.
+    pub(super) fn text<T>(
+        &mut self,
+        field: &Field<'_>,
+        show: Show,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        self.scalar(field, show, |scalar| match scalar {
+            Scalar::Text(text) | Scalar::Filled(text) => parse(&text),
+            Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float => {
+                Err(Invalid::new("must be text: put it in quotes"))
+            }
+        })
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        self.scalar(field, Show::Yes, |scalar| match scalar {
+            Scalar::Bool(value) => Ok(value),
+            Scalar::Filled(text) if text == "true" => Ok(true),
+            Scalar::Filled(text) if text == "false" => Ok(false),
+            Scalar::Text(text) if text == "true" || text == "false" => {
+                Err(Invalid::new("must be true or false: leave the quotes out"))
+            }
+            _ => Err(Invalid::new("must be `true` or `false`")),
+        })
+    }
+
+    /// Reads a whole number between two others, both included.
+    pub(super) fn whole<T>(&mut self, field: &Field<'_>, from: T, to: T) -> Option<T>
+    where
+        T: Copy + PartialOrd + fmt::Display + TryFrom<i128>,
+    {
+        self.number(field, |number| {
+            let number = number.and_then(|number| T::try_from(number).ok());
+            let number = number.filter(|number| from <= *number && *number <= to);
+            number
+                .ok_or_else(|| Invalid::new(format!("must be a whole number from {from} to {to}")))
+        })
+    }
+
+    /// Reads a number; `parse` is given `None` for anything but a whole one.
+    pub(super) fn number<T>(
+        &mut self,
+        field: &Field<'_>,
+        parse: impl FnOnce(Option<i128>) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        self.scalar(field, Show::Yes, |scalar| match scalar {
+            Scalar::Integer(value) => parse(Some(value)),
+            Scalar::Filled(text) => parse(text.parse().ok()),
+            Scalar::Bool(_) | Scalar::Float => parse(None),
+            Scalar::Text(text) if text.parse::<i128>().is_ok() => {
+                Err(Invalid::new("must be a number: leave the quotes out"))
+            }
+            Scalar::Text(_) => parse(None),
+        })
+    }
+
+    /// The items of a list, as fields of their own.
+    pub(super) fn list<'n>(&mut self, field: &Field<'n>) -> Option<Vec<Field<'n>>> {
+        let Value::Sequence(nodes) = &field.node.value else {
+            let message = format!("must be a list, not {}", kind(&field.node.value));
+            self.report(field, &message);
+            return None;
+        };
+        let item = |(index, node): (usize, &'n Node)| Field {
+            path: format!("{}[{index}]", field.path),
+            key_at: node.at,
+            node,
+        };
+        Some(nodes.iter().enumerate().map(item).collect())
+    }
+}
+
+/// What is said about a value that is not accepted.
+fn refusal(invalid: &Invalid, source: &str, show: Show, substituted: bool) -> String {
+    let mut message = invalid.must.clone();
+    if show == Show::Yes {
+        if source.is_empty() {
+            message.push_str(", not empty");
+        } else {
+            // The source has variables by their names, not their values.
+            message.push_str(&format!(", not `{}`", printable(source)));
+        }
+    }
+    // A hint can repeat part of the value.
+    if let Some(hint) = invalid
+        .hint
+        .as_ref()
+        .filter(|_| show == Show::Yes && !substituted)
+    {
+        message.push_str(&format!("; {hint}"));
+    }
+    message
+}
+
+/// A text of the file, short and on one line.
+fn printable(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(MAX_SHOWN)
+        .flat_map(shown_character)
+        .collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn shown_character(c: char) -> impl Iterator<Item = char> {
+    // Control characters could move the cursor of the terminal the message is shown on.
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = escaped.is_none().then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+fn kind<N>(value: &Value<N>) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "true or false",
+        Value::Integer(_) | Value::Float => "a number",
+        Value::Text(_) => "text",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+    }
+}
+
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}

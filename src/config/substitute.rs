@@ -1,0 +1,169 @@
+//! `${NAME}` and `${NAME:-default}` in values.
+
+/// How environment variables are looked up; `None` is a variable that is not set.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A value with its variables filled in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Substituted {
+    pub(super) text: String,
+    /// Whether part of it came from a variable or a default: such a value is shown nowhere.
+    pub(super) changed: bool,
+}
+
+/// Fills in the variables of one value.
+///
+/// `$$` is a literal `$`, and so is a `$` before anything but `{`, because mapping patterns end in
+/// one. As in a shell, a default also stands in for a variable that is set but empty.
+///
+/// # Errors
+/// Every reason why it cannot be done, as fragments that name variables but no values.
+pub(super) fn substitute(
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<Substituted, Vec<String>> {
+    let mut filled = String::with_capacity(text.len());
+    let mut changed = false;
+    let mut errors = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        filled.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            filled.push('$');
+            rest = after;
+        } else if let Some(after) = after.strip_prefix('{') {
+            let Some((reference, after)) = after.split_once('}') else {
+                errors.push("`${` has no closing `}`; write `$$` for a literal `$`".to_owned());
+                rest = "";
+                break;
+            };
+            match resolve(reference, environment) {
+                Ok(value) => filled.push_str(&value),
+                Err(error) => errors.push(error),
+            }
+            changed = true;
+            rest = after;
+        } else {
+            filled.push('$');
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    if errors.is_empty() {
+        Ok(Substituted {
+            text: filled,
+            changed,
+        })
+    } else {
+        Err(errors)
+    }
+}
+
+fn resolve(reference: &str, environment: Environment<'_>) -> Result<String, String> {
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    if !is_name(name) {
+        let form = "`${...}` must be `${NAME}` or `${NAME:-default}`, with a name of letters, digits and `_`";
+        return Err(format!("{form}; write `$$` for a literal `$`"));
+    }
+    match (environment(name), default) {
+        (_, Some(default)) if default.contains("${") => Err(format!(
+            "the default of `${{{name}}}` must not refer to another variable"
+        )),
+        (Some(value), None) => Ok(value),
+        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (_, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(format!("environment variable {name} is not set")),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        match name {
+            "A" => Some("alpha".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "YAML" => Some("x: [\n${A}".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn filled(text: &str) -> String {
+        substitute(text, &environment).map_or_else(|errors| errors.join(" | "), |value| value.text)
+    }
+
+    #[test]
+    fn fills_in_variables_and_defaults() {
+        assert_eq!(filled("plain"), "plain");
+        assert_eq!(filled("${A}"), "alpha");
+        assert_eq!(filled("<${A}-${A}>"), "<alpha-alpha>");
+        assert_eq!(filled("${NONE:-x y}"), "x y");
+        assert_eq!(filled("${NONE:-}"), "");
+        assert_eq!(filled("${EMPTY}"), "");
+        assert_eq!(filled("${EMPTY:-x}"), "x");
+        assert_eq!(filled("${A:-x}"), "alpha");
+        assert_eq!(filled("${NONE:-a:-b}"), "a:-b");
+    }
+
+    #[test]
+    fn leaves_other_dollars_alone() {
+        assert_eq!(filled("/foo$"), "/foo$");
+        assert_eq!(filled("/foo$?a={x}"), "/foo$?a={x}");
+        assert_eq!(filled("$A"), "$A");
+        assert_eq!(filled("$$"), "$");
+        assert_eq!(filled("$${A}"), "${A}");
+        assert_eq!(filled("$$${A}"), "$alpha");
+    }
+
+    #[test]
+    fn a_value_is_not_substituted_again() {
+        assert_eq!(filled("${YAML}"), "x: [\n${A}");
+    }
+
+    #[test]
+    fn says_every_reason_and_no_value() {
+        assert_eq!(
+            filled("${X} ${A} ${Y}"),
+            "environment variable X is not set | environment variable Y is not set"
+        );
+        assert_eq!(
+            filled("a${X"),
+            "`${` has no closing `}`; write `$$` for a literal `$`"
+        );
+        for bad in ["${}", "${1}", "${A-x}", "${A B}", "${:-x}", "${ä}"] {
+            assert!(
+                filled(bad).starts_with("`${...}` must be `${NAME}`"),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            filled("${X:-${A}}"),
+            "the default of `${X}` must not refer to another variable"
+        );
+    }
+
+    #[test]
+    fn knows_whether_a_variable_was_used() {
+        for (text, changed) in [
+            ("$$", false),
+            ("a", false),
+            ("${A}", true),
+            ("${X:-a}", true),
+        ] {
+            assert_eq!(
+                substitute(text, &environment).map(|value| value.changed),
+                Ok(changed),
+                "{text}"
+            );
+        }
+    }
+}

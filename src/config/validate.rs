@@ -1,0 +1,199 @@
+//! Rules that concern more than one key.
+
+use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
+use super::read::{Field, Reader, Section, join};
+use super::settings::MAX_SETTINGS;
+use super::{
+    Authorizer, Caching, Config, CredentialKind, CredentialLocation, Credentials, MethodPattern,
+    Network,
+};
+
+/// Tags AWS allows are 50; some are ours, and some are left for whoever tags things later.
+const MAX_TAGS: usize = 40;
+
+/// Reports the keys that contradict `reason`, each at its key's value.
+pub(super) fn forbid(reader: &mut Reader<'_>, section: &Section<'_>, keys: &[&str], reason: &str) {
+    for field in keys.iter().filter_map(|key| section.field(key)) {
+        reader.report(field, reason);
+    }
+}
+
+/// Tags must be few, and keys that differ only in case are one key to IAM, which refuses both.
+pub(super) fn tags(reader: &mut Reader<'_>, section: &Section<'_>) {
+    let fields: Vec<(&str, &Field<'_>)> = section.fields().collect();
+    if fields.len() > MAX_TAGS {
+        let message = format!("must be at most {MAX_TAGS} tags, not {}", fields.len());
+        reader.report_at(section.at(), section.path(), &message);
+        return;
+    }
+    for (index, (key, field)) in fields.iter().enumerate() {
+        let lower = key.to_lowercase();
+        let same = |(other, _): &&(&str, &Field<'_>)| other.to_lowercase() == lower;
+        if let Some((_, other)) = fields.iter().take(index).find(same) {
+            let message = format!("differs from `{}` only in case", other.path);
+            reader.report_at(field.key_at, &field.path, &message);
+        }
+    }
+}
+
+/// One of `id` and `name` must say which API it is.
+pub(super) fn selector(reader: &mut Reader<'_>, section: &Section<'_>) {
+    match (section.field("id"), section.field("name")) {
+        (Some(id), Some(name)) => {
+            let second = if id.key_at < name.key_at { name } else { id };
+            reader.report(second, "give either `api.id` or `api.name`, not both");
+        }
+        (None, None) => reader.report_at(
+            section.at(),
+            &join(section.path(), "id"),
+            "missing; give it, or `api.name`",
+        ),
+        _ => {}
+    }
+}
+
+/// Something must be left to protect.
+pub(super) fn protected(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    protect: &[MethodPattern],
+    except: &[MethodPattern],
+) {
+    let Some(field) = section.field("except") else {
+        return;
+    };
+    let everything = [MethodPattern {
+        method: "ANY".to_owned(),
+        path: "/*".to_owned(),
+    }];
+    let protect = if protect.is_empty() {
+        &everything
+    } else {
+        protect
+    };
+    if protect
+        .iter()
+        .all(|wanted| except.iter().any(|excepted| excepted.covers(wanted)))
+    {
+        reader.report(
+            field,
+            "excludes everything that `api.protect` names: no method would be protected",
+        );
+    }
+}
+
+/// An application key has its own name, and only next to an application id.
+pub(super) fn credentials(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    credentials: &Credentials,
+) {
+    let Some(field) = section.field("key_name") else {
+        if names_clash(credentials) {
+            let message =
+                "is also the name of the application key, unless `key_name` says otherwise";
+            if let Some(field) = section.field("name") {
+                reader.report(field, message);
+            }
+        }
+        return;
+    };
+    if credentials.kind == CredentialKind::UserKey {
+        reader.report(field, "is for `kind: app_id` only: a user key stands alone");
+    } else if names_clash(credentials) {
+        reader.report(field, "must differ from `name`");
+    }
+}
+
+fn names_clash(credentials: &Credentials) -> bool {
+    let Some(key_name) = &credentials.key_name else {
+        return false;
+    };
+    match credentials.location {
+        CredentialLocation::Header => key_name.eq_ignore_ascii_case(&credentials.name),
+        CredentialLocation::Query => *key_name == credentials.name,
+    }
+}
+
+/// A user's own network is given by VPC and subnets together, and by nothing else.
+pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
+    match (section.field("vpc"), section.field("subnets")) {
+        (Some(vpc), None) => {
+            reader.report(vpc, "needs `network.subnets`: the subnets to use in it");
+        }
+        (None, Some(subnets)) => reader.report(subnets, "needs `network.vpc`: the VPC they are in"),
+        _ => {}
+    }
+    if section.field("vpc").is_some() {
+        let reason = "is for a network that is made: leave it out with `network.vpc`";
+        forbid(reader, section, &["cidr", "zones", "nat"], reason);
+    }
+}
+
+/// The address range must hold a public and a private subnet for each zone.
+pub(super) fn room(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
+    let longest = longest_vpc_prefix(network.zones);
+    let Some(field) = section
+        .field("cidr")
+        .filter(|_| network.cidr.prefix_len() > longest)
+    else {
+        return;
+    };
+    let zones = if network.zones == 1 {
+        "1 zone".to_owned()
+    } else {
+        format!("{} zones", network.zones)
+    };
+    let message = format!(
+        "is too small for {zones}: must be /{longest} or larger, to hold {} subnets of at least /{LONGEST_SUBNET_PREFIX}",
+        slices(network.zones),
+    );
+    reader.report(field, &message);
+}
+
+/// A user's own cache brings its own nodes, and its address says whether it has TLS.
+pub(super) fn own_cache(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    url_tls: Option<bool>,
+    tls: bool,
+) {
+    if section.field("url").is_none() {
+        return;
+    }
+    let reason = "is for a cache that is made: leave it out with `cache.url`";
+    forbid(reader, section, &["node_type", "replicas"], reason);
+    if let (Some(field), Some(url_tls)) = (section.field("tls"), url_tls)
+        && url_tls != tls
+    {
+        let scheme = if url_tls { "rediss://" } else { "redis://" };
+        reader.report(
+            field,
+            &format!("contradicts `cache.url`, which begins with `{scheme}`"),
+        );
+    }
+}
+
+/// Answers that may not be used at all are no cache.
+pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &Authorizer) {
+    if let Some(field) = section.field("max_age")
+        && authorizer.max_age.is_zero()
+        && authorizer.caching != Caching::None
+    {
+        reader.report(
+            field,
+            "must be at least `1s`, or set `authorizer.caching: none`",
+        );
+    }
+}
+
+/// What the functions are told must fit into their environment.
+pub(super) fn settings(reader: &mut Reader<'_>, rules: Option<&Field<'_>>, config: &Config) {
+    let size = config.authorizer_settings().len();
+    if let Some(rules) = rules.filter(|_| size > MAX_SETTINGS) {
+        let message = format!(
+            "too many or too long: the authorizer's settings would take {size} bytes of its environment, at most {MAX_SETTINGS} fit",
+        );
+        reader.report(rules, &message);
+    }
+}
