@@ -1,0 +1,1 @@
+"""One check for each behaviour the test AWS adds to moto."""

@@ -1,0 +1,268 @@
+"""API Gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .harness import Aws, check
+
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
+URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}/invocations"
+
+
+def _authorizer(aws: Aws, api: str, name: str = "ours", **more: Any) -> str:
+    parameters = {
+        "restApiId": api,
+        "name": name,
+        "type": "REQUEST",
+        "authorizerUri": URI,
+        "identitySource": "method.request.header.apikey",
+        "authorizerResultTtlInSeconds": 0,
+        **more,
+    }
+    return aws.apigateway.create_authorizer(**parameters)["id"]
+
+
+def _method(aws: Aws, api: dict[str, Any], index: int = 0) -> dict[str, str]:
+    method = api["methods"][index]
+    return {"restApiId": api["api_id"], "resourceId": method["resource_id"], "httpMethod": method["method"]}
+
+
+def _patch(**values: str) -> list[dict[str, str]]:
+    return [{"op": "replace", "path": f"/{name}", "value": value} for name, value in values.items()]
+
+
+@check
+def update_method(aws: Aws) -> None:
+    """Attach and detach an authorizer; everything else stays."""
+    api = aws.seed_api({"method": "GET", "path": "/a", "api_key_required": True, "operation_name": "op"})
+    of = _method(aws, api)
+    before = aws.apigateway.get_method(**of)
+    custom = {"authorizationType": "CUSTOM"}
+    with aws.refused("BadRequestException", "Invalid authorizer ID specified"):
+        aws.apigateway.update_method(**of, patchOperations=_patch(**custom))
+    with aws.refused("BadRequestException", "Invalid authorizer ID specified"):
+        aws.apigateway.update_method(**of, patchOperations=_patch(**custom, authorizerId="abc123"))
+    ours = _authorizer(aws, api["api_id"])
+    changed = aws.apigateway.update_method(**of, patchOperations=_patch(**custom, authorizerId=ours))
+    assert (changed["authorizationType"], changed["authorizerId"]) == ("CUSTOM", ours)
+    assert changed["apiKeyRequired"] and changed["operationName"] == "op"
+    assert changed["methodIntegration"]["type"] == "MOCK"
+    with aws.refused("ConflictException", "is referenced in method"):
+        aws.apigateway.delete_authorizer(restApiId=api["api_id"], authorizerId=ours)
+    aws.apigateway.update_method(**of, patchOperations=_patch(authorizationType="NONE"))
+    after = aws.apigateway.get_method(**of)
+    for reply in (before, after):
+        reply.pop("ResponseMetadata")
+    assert before == after, (before, after)
+    ignored = aws.apigateway.update_method(**of, patchOperations=_patch(authorizerId=ours))
+    assert "authorizerId" not in ignored
+    for op, path, text in (
+        ("add", "/operationName", "Must be one of: [replace]"),
+        ("remove", "/authorizerId", "Must be one of: [replace]"),
+        ("replace", "/httpMethod", "Invalid patch path /httpMethod"),
+    ):
+        with aws.refused("BadRequestException", text):
+            aws.apigateway.update_method(**of, patchOperations=[{"op": op, "path": path, "value": "x"}])
+    with aws.refused("NotFoundException"):
+        aws.apigateway.update_method(**{**of, "httpMethod": "PUT"}, patchOperations=[])
+    aws.apigateway.delete_authorizer(restApiId=api["api_id"], authorizerId=ours)
+
+
+@check
+def update_method_scopes(aws: Aws) -> None:
+    """Scopes of a user pool's method are taken off and put back."""
+    api = aws.seed_api(
+        {
+            "method": "GET",
+            "path": "/a",
+            "authorizer": "pool",
+            "authorization_type": "COGNITO_USER_POOLS",
+            "scopes": ["x/r", "x/w"],
+        }
+    )
+    of = _method(aws, api)
+    before = aws.account()
+    pool, ours = api["authorizers"]["pool"], _authorizer(aws, api["api_id"])
+    take = [{"op": "remove", "path": "/authorizationScopes", "value": scope} for scope in ("x/r", "x/w")]
+    take += _patch(authorizationType="CUSTOM", authorizerId=ours)
+    assert "authorizationScopes" not in aws.apigateway.update_method(**of, patchOperations=take)
+    back = _patch(authorizationType="COGNITO_USER_POOLS", authorizerId=pool)
+    back += [{"op": "add", "path": "/authorizationScopes", "value": scope} for scope in ("x/r", "x/w")]
+    assert aws.apigateway.update_method(**of, patchOperations=back)["authorizationScopes"] == ["x/r", "x/w"]
+    aws.apigateway.delete_authorizer(restApiId=api["api_id"], authorizerId=ours)
+    assert aws.account() == before
+
+
+@check
+def put_method_refuses_existing(aws: Aws) -> None:
+    """409, and the integration stays."""
+    of = _method(aws, aws.seed_api({"method": "GET", "path": "/a"}))
+    with aws.refused("ConflictException"):
+        aws.apigateway.put_method(**of, authorizationType="NONE")
+    assert aws.apigateway.get_method(**of)["methodIntegration"]
+    with aws.refused("BadRequestException"):
+        aws.apigateway.put_method(**{**of, "httpMethod": "PUT"}, authorizationType="CUSTOM", authorizerId="none")
+
+
+@check
+def authorizers(aws: Aws) -> None:
+    """What AWS refuses, updates, and paging."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
+    ours = _authorizer(aws, api)
+    for parameters in (
+        {},
+        {"name": "b", "authorizerUri": FUNCTION},
+        {"name": "b", "authorizerResultTtlInSeconds": 3601},
+        {"name": "b", "identitySource": "header.apikey"},
+        {"name": "b", "identitySource": "", "authorizerResultTtlInSeconds": 300},
+        {"name": "b", "type": "TOKEN", "identitySource": ""},
+    ):
+        with aws.refused("BadRequestException"):
+            _authorizer(aws, api, **parameters)
+    aws.apigateway.update_authorizer(
+        restApiId=api, authorizerId=ours, patchOperations=_patch(authorizerResultTtlInSeconds="5")
+    )
+    found = aws.apigateway.get_authorizer(restApiId=api, authorizerId=ours)
+    assert found["authorizerResultTtlInSeconds"] == 5
+    with aws.refused("BadRequestException"):
+        aws.apigateway.update_authorizer(restApiId=api, authorizerId=ours, patchOperations=_patch(authorizerUri="x"))
+    for index in range(9):
+        _authorizer(aws, api, f"n{index}")
+    with aws.refused("LimitExceededException"):
+        _authorizer(aws, api, "eleventh")
+    page = aws.apigateway.get_authorizers(restApiId=api, limit=4)
+    assert len(page["items"]) == 4 and page["position"]
+    with aws.refused("NotFoundException"):
+        aws.apigateway.delete_authorizer(restApiId=api, authorizerId="none")
+
+
+@check
+def deployments_are_snapshots(aws: Aws) -> None:
+    """A stage keeps its settings; the draft does not show through; the old deployment can be gone back to."""
+    api = aws.seed_api({"method": "GET", "path": "/a"}, {"method": "ANY", "path": "/{proxy+}"})
+    of = {"restApiId": api["api_id"]}
+    stage = {**of, "stageName": "prod"}
+    before = aws.apigateway.get_stage(**stage)
+    assert before["methodSettings"]["*/*"]["throttlingRateLimit"] == 50 and before["variables"] and before["tags"]
+
+    def summary(deployment: str) -> dict[str, Any]:
+        return aws.apigateway.get_deployment(**of, deploymentId=deployment, embed=["apisummary"])["apiSummary"]
+
+    ours = _authorizer(aws, api["api_id"])
+    patch = _patch(authorizationType="CUSTOM", authorizerId=ours)
+    aws.apigateway.update_method(**_method(aws, api), patchOperations=patch)
+    first = before["deploymentId"]
+    assert summary(first)["/a"]["GET"] == {"authorizationType": "NONE", "apiKeyRequired": False}
+    assert "apiSummary" not in aws.apigateway.get_deployment(**of, deploymentId=first)
+    second = aws.apigateway.create_deployment(**stage, description="ours")["id"]
+    assert summary(second)["/a"]["GET"]["authorizationType"] == "CUSTOM"
+    after = aws.apigateway.get_stage(**stage)
+    for one in (before, after):
+        for name in ("deploymentId", "lastUpdatedDate", "ResponseMetadata"):
+            one.pop(name)
+    assert before == after, (before, after)
+    with aws.refused("BadRequestException", "Active stages pointing to this deployment must be moved or deleted"):
+        aws.apigateway.delete_deployment(**of, deploymentId=second)
+    with aws.refused("BadRequestException"):
+        aws.apigateway.update_stage(**stage, patchOperations=_patch(deploymentId="none"))
+    aws.apigateway.update_stage(**stage, patchOperations=_patch(deploymentId=first))
+    aws.apigateway.delete_deployment(**of, deploymentId=second)
+    assert [item["id"] for item in aws.apigateway.get_deployments(**of)["items"]] == [first]
+    assert aws.apigateway.get_stages(**of)["item"][0]["deploymentId"] == first
+    with aws.refused("NotFoundException"):
+        aws.apigateway.get_deployment(**of, deploymentId=second)
+
+
+@check
+def deployment_needs_integrations(aws: Aws) -> None:
+    """A method without one is refused."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})
+    aws.apigateway.put_method(**{**_method(aws, api), "httpMethod": "PUT"}, authorizationType="NONE")
+    with aws.refused("BadRequestException", "No integration defined for method"):
+        aws.apigateway.create_deployment(restApiId=api["api_id"], stageName="prod")
+
+
+@check
+def resources_page_and_embed(aws: Aws) -> None:
+    """25 a page; bodies of methods only with embed=methods."""
+    api = aws.seed_api(*({"method": "GET", "path": f"/r{index}"} for index in range(30)))["api_id"]
+    page = aws.apigateway.get_resources(restApiId=api)
+    assert len(page["items"]) == 25 and page["position"]
+    rest = aws.apigateway.get_resources(restApiId=api, position=page["position"])
+    assert len(rest["items"]) == 6 and "position" not in rest
+    assert page["items"][1]["resourceMethods"] == {"GET": {}}
+    page = aws.apigateway.get_resources(restApiId=api, limit=500, embed=["methods"])
+    assert len(page["items"]) == 31 and page["items"][1]["resourceMethods"]["GET"]["authorizationType"] == "NONE"
+    aws.configure(page_size=2)
+    assert len(aws.apigateway.get_resources(restApiId=api, limit=500)["items"]) == 2
+
+
+@check
+def rest_apis_page(aws: Aws) -> None:
+    """GetRestApis has a position too."""
+    for _ in range(3):
+        aws.seed_api({"method": "GET", "path": "/a"})
+    aws.configure(page_size=2)
+    page = aws.apigateway.get_rest_apis()
+    assert len(page["items"]) == 2
+    assert len(aws.apigateway.get_rest_apis(position=page["position"])["items"]) == 1
+    with aws.refused("NotFoundException"):
+        aws.apigateway.get_rest_api(restApiId="nowhere")
+
+
+@check
+def tags_of_apis_and_stages(aws: Aws) -> None:
+    """By ARN, of both."""
+    api = aws.seed_api({"method": "GET", "path": "/a"}, tags={"a": "1"})["api_id"]
+    arn = f"arn:aws:apigateway:us-east-1::/restapis/{api}"
+    for one, before in ((arn, {"a": "1"}), (f"{arn}/stages/prod", {"owner": "orders-team"})):
+        assert aws.apigateway.get_tags(resourceArn=one)["tags"] == before
+        aws.apigateway.tag_resource(resourceArn=one, tags={"b": "2"})
+        aws.apigateway.untag_resource(resourceArn=one, tagKeys=list(before))
+        assert aws.apigateway.get_tags(resourceArn=one)["tags"] == {"b": "2"}
+
+
+@check
+def control_call_rate(aws: Aws) -> None:
+    """With a rate configured, a burst beyond it is answered 429."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
+    aws.configure(apigateway_rate={"per_second": 0.001, "burst": 3})
+    for _ in range(3):
+        aws.apigateway.get_rest_api(restApiId=api)
+    with aws.refused("TooManyRequestsException"):
+        aws.apigateway.get_rest_api(restApiId=api)
+    aws.advance(1000)
+    aws.apigateway.get_rest_api(restApiId=api)
+
+
+@check
+def deployed_api_authorizes(aws: Aws) -> None:
+    """The stage's deployment decides who is let in."""
+    api = aws.seed_api({"method": "GET", "path": "/orders/{id}"}, {"method": "GET", "path": "/health"})
+    address = f"/_aws/execute-api/{api['api_id']}/prod"
+    assert aws.get(f"{address}/orders/1") == 200
+    assert aws.get(f"{address}/none") == 403
+    ours = _authorizer(aws, api["api_id"])
+    patch = _patch(authorizationType="CUSTOM", authorizerId=ours)
+    aws.apigateway.update_method(**_method(aws, api), patchOperations=patch)
+    assert aws.get(f"{address}/orders/1") == 200
+    aws.apigateway.create_deployment(restApiId=api["api_id"], stageName="prod")
+    assert aws.get(f"{address}/orders/1") == 401
+    key = {"apikey": "k"}
+    assert aws.get(f"{address}/orders/1", key) == 500
+    aws.function(aws.role())
+    source = f"arn:aws:execute-api:us-east-1:123456789012:{api['api_id']}/authorizers/{ours}"
+    aws.lambda_.add_permission(
+        FunctionName="f",
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=source,
+    )
+    assert aws.get(f"{address}/orders/1", key) == 403
+    aws.configure(valid_keys=["k"])
+    assert aws.get(f"{address}/orders/1", key) == 200
+    assert aws.get(f"{address}/health") == 200
+    aws.configure(outcomes={"authorizer": "error"})
+    assert aws.get(f"{address}/orders/1", key) == 500

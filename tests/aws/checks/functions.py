@@ -1,0 +1,294 @@
+"""Lambda and the roles it needs."""
+
+from __future__ import annotations
+
+import json
+
+from .harness import ENI_POLICY, TRUST, Aws, check, package
+
+
+def _vpc(net: dict[str, str]) -> dict:
+    return {"SubnetIds": [net["subnet"]], "SecurityGroupIds": [net["group"]]}
+
+
+@check
+def function_life(aws: Aws) -> None:
+    """Pending then Active; updates are in progress and exclude each other."""
+    aws.configure(delay={"function": 600})
+    role = aws.role()
+    made = aws.function(role, Tags={"a": "1"}, LoggingConfig={"LogGroup": "/x", "LogFormat": "JSON"})
+    assert made["State"] == "Pending" and made["RevisionId"] and "LastUpdateStatus" not in made
+    assert made["LoggingConfig"]["LogGroup"] == "/x"
+    with aws.refused("ResourceConflictException", "Pending"):
+        aws.lambda_.update_function_code(FunctionName="f", ZipFile=package(b"2"))
+    with aws.refused("ResourceConflictException", "Pending"):
+        aws.lambda_.invoke(FunctionName="f")
+    aws.lambda_.add_permission(
+        FunctionName="f", StatementId="s", Action="lambda:InvokeFunction", Principal="events.amazonaws.com"
+    )
+
+    def state() -> tuple:
+        found = aws.lambda_.get_function(FunctionName="f")["Configuration"]
+        return found["State"], found["LastUpdateStatus"]
+
+    aws.advance(600)
+    assert state() == ("Active", "Successful")
+    updated = aws.lambda_.update_function_code(FunctionName="f", ZipFile=package(b"2"), Architectures=["arm64"])
+    assert updated["LastUpdateStatus"] == "InProgress" and updated["CodeSha256"] != made["CodeSha256"]
+    with aws.refused("ResourceConflictException", "An update is in progress"):
+        aws.lambda_.update_function_configuration(FunctionName="f", Timeout=10)
+    aws.advance(600)
+    assert state() == ("Active", "Successful")
+    with aws.refused("PreconditionFailedException"):
+        aws.lambda_.update_function_configuration(FunctionName="f", Timeout=10, RevisionId="old")
+    aws.lambda_.update_function_configuration(FunctionName="f", Timeout=10, Environment={"Variables": {"AB": "c"}})
+    found = aws.lambda_.get_function(FunctionName="f")
+    assert found["Configuration"]["Timeout"] == 10 and found["Configuration"]["Architectures"] == ["arm64"]
+    assert found["Tags"] == {"a": "1"}
+    listed = aws.lambda_.list_functions()["Functions"][0]
+    assert "State" not in listed and listed["FunctionName"] == "f"
+    with aws.refused("ResourceConflictException", "already exist"):
+        aws.function(role)
+    aws.lambda_.delete_function(FunctionName="f")
+    with aws.refused("ResourceNotFoundException"):
+        aws.lambda_.get_function(FunctionName="f")
+
+
+@check
+def function_can_fail(aws: Aws) -> None:
+    """A forced Failed state, with its reason."""
+    aws.configure(outcomes={"function": {"state": "Failed", "code": "EniLimitExceeded", "reason": "no more"}})
+    aws.function(aws.role())
+    found = aws.lambda_.get_function_configuration(FunctionName="f")
+    assert (found["State"], found["StateReasonCode"], found["StateReason"]) == ("Failed", "EniLimitExceeded", "no more")
+
+
+@check
+def function_listing_pages(aws: Aws) -> None:
+    """Marker and MaxItems; the configured page size."""
+    role = aws.role()
+    for index in range(5):
+        aws.function(role, f"f{index}")
+    page = aws.lambda_.list_functions(MaxItems=2)
+    assert len(page["Functions"]) == 2
+    page = aws.lambda_.list_functions(MaxItems=2, Marker=page["NextMarker"])
+    assert [item["FunctionName"] for item in page["Functions"]] == ["f2", "f3"]
+    aws.configure(page_size=2)
+    pages = aws.lambda_.get_paginator("list_functions").paginate()
+    names = [item["FunctionName"] for page in pages for item in page["Functions"]]
+    assert names == ["f0", "f1", "f2", "f3", "f4"]
+
+
+@check
+def role_must_be_assumable(aws: Aws) -> None:
+    """Unknown, young, foreign and powerless roles are refused."""
+    cannot = "The role defined for the function cannot be assumed by Lambda."
+    with aws.refused("InvalidParameterValueException", cannot):
+        aws.function("arn:aws:iam::123456789012:role/none")
+    ec2_trust = TRUST.replace("lambda.amazonaws.com", "ec2.amazonaws.com")
+    with aws.refused("InvalidParameterValueException", cannot):
+        aws.function(aws.role("foreign", trust=ec2_trust))
+    net = aws.network()
+    powerless = aws.role("powerless", policy=None)
+    with aws.refused("InvalidParameterValueException", "does not have permissions to call CreateNetworkInterface"):
+        aws.function(powerless, VpcConfig=_vpc(net))
+    aws.function(powerless, "outside")
+    aws.configure(role_delay=600)
+    young = aws.role("young")
+
+    with aws.refused("InvalidParameterValueException", cannot):
+        aws.function(young, "y", VpcConfig=_vpc(net))
+    aws.advance(600)
+    aws.function(young, "y", VpcConfig=_vpc(net))
+
+
+@check
+def function_limits(aws: Aws) -> None:
+    """What CreateFunction refuses."""
+    role = aws.role()
+    net = aws.network()
+    stranger = aws.group(aws.vpc("10.9.0.0/16"), "s")
+    invalid = "InvalidParameterValueException"
+    for code, parameters in (
+        (invalid, {"Code": {"ZipFile": b"not a zip"}}),
+        (invalid, {"Handler": ""}),
+        (invalid, {"Runtime": "cobol85"}),
+        ("ValidationException", {"Timeout": 901}),
+        ("ValidationException", {"MemorySize": 64}),
+        (invalid, {"Environment": {"Variables": {"AWS_REGION": "x"}}}),
+        (invalid, {"Environment": {"Variables": {"BIG": "x" * 4090}}}),
+        (invalid, {"VpcConfig": {"SubnetIds": ["subnet-0123456789abcdef0"], "SecurityGroupIds": [net["group"]]}}),
+        (invalid, {"VpcConfig": {"SubnetIds": [net["subnet"]], "SecurityGroupIds": ["sg-0123456789abcdef0"]}}),
+        (invalid, {"VpcConfig": {"SubnetIds": [net["subnet"]], "SecurityGroupIds": [stranger]}}),
+        (invalid, {"VpcConfig": {"SubnetIds": [net["subnet"]], "SecurityGroupIds": []}}),
+        ("ValidationException", {"name": "f" * 65}),
+    ):
+        with aws.refused(code):
+            aws.function(role, **parameters)
+    made = aws.function(role, VpcConfig=_vpc(net), Environment={"Variables": {"OK": "x" * 4000}})
+    assert made["VpcConfig"]["VpcId"] == net["vpc"]
+
+
+@check
+def function_interfaces(aws: Aws) -> None:
+    """Shared by functions of the same pair; linger, then become available and deletable."""
+    aws.configure(eni_linger=1200)
+    net = aws.network()
+    role = aws.role()
+    for name in ("f", "g"):
+        aws.function(role, name, VpcConfig=_vpc(net))
+    (eni,) = aws.enis(subnet_id=net["subnet"])
+    assert eni["Description"].startswith("AWS Lambda VPC ENI-f-") and eni["InterfaceType"] == "lambda"
+    assert eni["RequesterManaged"] and eni["Status"] == "in-use" and eni["Attachment"]["Status"] == "attached"
+    with aws.refused("InvalidParameterValue", "is currently in use"):
+        aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
+    aws.lambda_.delete_function(FunctionName="g")
+    aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    aws.lambda_.delete_function(FunctionName="f")
+
+    def state() -> tuple:
+        (found,) = aws.enis(description="AWS Lambda VPC ENI*")
+        return found["Status"], found["InterfaceType"], found["Description"] == eni["Description"]
+
+    assert state() == ("in-use", "lambda", True)
+    for call in (
+        lambda: aws.ec2.delete_subnet(SubnetId=net["subnet"]),
+        lambda: aws.ec2.delete_security_group(GroupId=net["group"]),
+    ):
+        with aws.refused("DependencyViolation"):
+            call()
+    aws.advance(1200)
+    assert state() == ("available", "interface", True)
+    aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
+    aws.ec2.delete_security_group(GroupId=net["group"])
+    aws.ec2.delete_subnet(SubnetId=net["subnet"])
+
+
+@check
+def interfaces_outlive_their_role(aws: Aws) -> None:
+    """Without the role they stay in use for ever."""
+    net = aws.network()
+    aws.configure(eni_linger=1200)
+    aws.function(aws.role(), VpcConfig=_vpc(net))
+    aws.lambda_.delete_function(FunctionName="f")
+    aws.iam.delete_role_policy(RoleName="r", PolicyName="p")
+    aws.iam.delete_role(RoleName="r")
+    aws.advance(100_000)
+    assert aws.enis(subnet_id=net["subnet"])[0]["Status"] == "in-use"
+
+
+@check
+def deletion_during_detach_strands(aws: Aws) -> None:
+    """Deleting a function while its VPC change is in progress strands the interface."""
+    aws.configure(delay={"function-update": 600})
+    net = aws.network()
+    aws.function(aws.role(), VpcConfig=_vpc(net))
+    aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    aws.lambda_.delete_function(FunctionName="f")
+    aws.advance(100_000)
+    assert aws.enis(subnet_id=net["subnet"])[0]["Status"] == "in-use"
+
+
+@check
+def permissions(aws: Aws) -> None:
+    """One statement an id; unknown ones are not found."""
+    aws.function(aws.role())
+    one = {
+        "FunctionName": "f",
+        "StatementId": "api",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": "arn:aws:execute-api:us-east-1:123456789012:abc/authorizers/def",
+        "SourceAccount": "123456789012",
+    }
+    with aws.refused("ResourceNotFoundException"):
+        aws.lambda_.get_policy(FunctionName="f")
+    aws.lambda_.add_permission(**one)
+    with aws.refused("ResourceConflictException"):
+        aws.lambda_.add_permission(**one)
+    (statement,) = json.loads(aws.lambda_.get_policy(FunctionName="f")["Policy"])["Statement"]
+    assert statement["Condition"]["ArnLike"]["AWS:SourceArn"] == one["SourceArn"]
+    assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    with aws.refused("ResourceNotFoundException"):
+        aws.lambda_.remove_permission(FunctionName="f", StatementId="none")
+    aws.lambda_.remove_permission(FunctionName="f", StatementId="api")
+
+
+@check
+def function_tags(aws: Aws) -> None:
+    """TagResource, UntagResource, ListTags by ARN."""
+    arn = aws.function(aws.role())["FunctionArn"]
+    aws.lambda_.tag_resource(Resource=arn, Tags={"a": "1", "b": "2"})
+    aws.lambda_.untag_resource(Resource=arn, TagKeys=["a"])
+    assert aws.lambda_.list_tags(Resource=arn)["Tags"] == {"b": "2"}
+
+
+@check
+def self_test_is_derived(aws: Aws) -> None:
+    """Invoke's answer to the self-test depends on what the account holds; it can be replaced."""
+    net = aws.network()
+    public = aws.subnet(net["vpc"], "10.0.2.0/24")
+    aws.igw(net["vpc"])
+    nat, _ = aws.nat(public)
+    table = aws.ec2.create_route_table(VpcId=net["vpc"])["RouteTable"]["RouteTableId"]
+    aws.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
+    aws.ec2.associate_route_table(RouteTableId=table, SubnetId=net["subnet"])
+    environment = {"Variables": {"THREESCALE_GW_PARAMETERS": "/p"}}
+    aws.function(aws.role(), VpcConfig=_vpc(net), Environment=environment)
+
+    def failing() -> list[str]:
+        reply = aws.lambda_.invoke(FunctionName="f", Payload=b'{"threescale-gw": "self-test"}')
+        answer = json.loads(reply["Payload"].read())
+        assert answer["ok"] == (not [check for check in answer["checks"] if not check["ok"]])
+        return [check["name"] for check in answer["checks"] if not check["ok"]]
+
+    assert failing() == ["secrets", "decision"]
+    for name in ("service-token", "hash-key", "cache-auth-token"):
+        aws.ssm.put_parameter(Name=f"/p/secrets/{name}", Type="SecureString", Value="0123456789abcdef")
+    assert failing() == []
+    aws.cache(net, AuthToken="0123456789abcdef")
+    assert failing() == ["redis", "decision"]
+    group = aws.elasticache.describe_replication_groups()["ReplicationGroups"][0]
+    host = group["NodeGroups"][0]["PrimaryEndpoint"]["Address"]
+    aws.ssm.put_parameter(Name="/p/cache-endpoint", Type="String", Value=f"rediss://{host}:6379")
+    assert failing() == ["redis", "decision"]
+    rule = {"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}
+    aws.ec2.authorize_security_group_ingress(GroupId=net["group"], IpPermissions=[rule])
+    assert failing() == []
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    assert failing() == ["threescale", "decision"]
+    aws.configure(outcomes={"invoke": {"f": {"payload": {"errorMessage": "boom"}, "error": True}}})
+    reply = aws.lambda_.invoke(FunctionName="f", Payload=b"{}")
+    assert reply["FunctionError"] == "Unhandled"
+
+
+@check
+def roles_and_policies(aws: Aws) -> None:
+    """Trust policies are checked, deletion wants the role empty, listings have no tags."""
+    with aws.refused("MalformedPolicyDocument"):
+        aws.iam.create_role(RoleName="x", AssumeRolePolicyDocument="{")
+    with aws.refused("MalformedPolicyDocument"):
+        aws.iam.create_role(RoleName="x", AssumeRolePolicyDocument=ENI_POLICY)
+    aws.role("x")
+    aws.iam.tag_role(RoleName="x", Tags=[{"Key": "a", "Value": "1"}])
+    with aws.refused("DeleteConflict"):
+        aws.iam.delete_role(RoleName="x")
+    (listed,) = aws.iam.list_roles(PathPrefix="/t/")["Roles"]
+    assert "Tags" not in listed
+    assert aws.iam.get_role(RoleName="x")["Role"]["Tags"] == [{"Key": "a", "Value": "1"}]
+    assert aws.iam.list_role_tags(RoleName="x")["Tags"] == [{"Key": "a", "Value": "1"}]
+    aws.iam.update_assume_role_policy(RoleName="x", PolicyDocument=TRUST)
+    with aws.refused("MalformedPolicyDocument"):
+        aws.iam.update_assume_role_policy(RoleName="x", PolicyDocument="[]")
+    big = json.loads(ENI_POLICY)
+    big["Statement"] *= 200
+    with aws.refused("LimitExceeded"):
+        aws.iam.put_role_policy(RoleName="x", PolicyName="big", PolicyDocument=json.dumps(big))
+    assert aws.iam.list_role_policies(RoleName="x")["PolicyNames"] == ["p"]
+    assert aws.iam.list_attached_role_policies(RoleName="x")["AttachedPolicies"] == []
+    assert aws.iam.get_role_policy(RoleName="x", PolicyName="p")["PolicyDocument"]["Statement"]
+    aws.iam.untag_role(RoleName="x", TagKeys=["a"])
+    aws.iam.delete_role_policy(RoleName="x", PolicyName="p")
+    aws.iam.delete_role(RoleName="x")
+    with aws.refused("NoSuchEntity"):
+        aws.iam.get_role(RoleName="x")

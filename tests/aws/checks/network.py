@@ -1,0 +1,421 @@
+"""EC2."""
+
+from __future__ import annotations
+
+from .harness import Aws, check, filters
+
+
+@check
+def vpc_is_pending_first(aws: Aws) -> None:
+    """VPC and subnet are pending for the configured time."""
+    aws.configure(delay={"vpc": 600, "default": 700})
+    vpc = aws.vpc()
+    subnet = aws.subnet(vpc)
+    assert aws.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["State"] == "pending"
+    assert aws.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["State"] == "pending"
+    aws.advance(650)
+    assert aws.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["State"] == "available"
+    assert aws.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["State"] == "pending"
+    aws.advance(50)
+    assert aws.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["State"] == "available"
+
+
+@check
+def cidrs_are_canonical(aws: Aws) -> None:
+    """Host bits are cleared."""
+    vpc = aws.ec2.create_vpc(CidrBlock="10.0.1.5/16")["Vpc"]
+    assert vpc["CidrBlock"] == "10.0.0.0/16", vpc
+    subnet = aws.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.0.3.7/24")["Subnet"]
+    assert subnet["CidrBlock"] == "10.0.3.0/24", subnet
+    assert not subnet["MapPublicIpOnLaunch"] and not subnet["DefaultForAz"]
+    table = aws.ec2.create_route_table(VpcId=vpc["VpcId"])["RouteTable"]["RouteTableId"]
+    igw = aws.igw(vpc["VpcId"])
+    aws.ec2.create_route(RouteTableId=table, DestinationCidrBlock="1.2.3.4/8", GatewayId=igw)
+    routes = aws.ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+    assert "1.0.0.0/8" in [route["DestinationCidrBlock"] for route in routes]
+
+
+@check
+def quotas_are_enforced(aws: Aws) -> None:
+    """VPCs (the default one counts), addresses, internet gateways, NAT gateways per zone."""
+    aws.configure(quotas={"vpcs": 2, "elastic_ips": 3, "nat_gateways": 1})
+    vpc = aws.vpc()
+    with aws.refused("VpcLimitExceeded"):
+        aws.vpc("10.1.0.0/16")
+    aws.igw(vpc)
+    aws.ec2.create_internet_gateway()
+    with aws.refused("InternetGatewayLimitExceeded"):
+        aws.ec2.create_internet_gateway()
+    subnet = aws.subnet(vpc)
+    aws.nat(subnet)
+    with aws.refused("NatGatewayLimitExceeded"):
+        aws.nat(subnet)
+    aws.nat(aws.subnet(vpc, "10.0.2.0/24", "us-east-1b"))
+    with aws.refused("AddressLimitExceeded"):
+        aws.ec2.allocate_address(Domain="vpc")
+    value = aws.quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-F678F1CE")["Quota"]["Value"]
+    assert value == 2
+    assert aws.quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-0263D0A3")["Quota"]["Value"] == 3
+    assert aws.quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-FE5A380F")["Quota"]["Value"] == 1
+    with aws.refused("NoSuchResourceException"):
+        aws.quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-00000000")
+
+
+@check
+def nat_gateway_life(aws: Aws) -> None:
+    """Pending, available, deleting, deleted; its interface and address come and go with it."""
+    aws.configure(delay={"nat-gateway": 600})
+    vpc = aws.vpc()
+    aws.igw(vpc)
+    subnet = aws.subnet(vpc)
+    nat, address = aws.nat(subnet)
+    assert aws.nat_state(nat) == "pending"
+    aws.advance(600)
+    assert aws.nat_state(nat) == "available"
+    found = aws.ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["NatGatewayAddresses"][0]
+    assert found["PrivateIp"].startswith("10.0.1.") and found["AllocationId"] == address and found["PublicIp"]
+    eni = aws.ec2.describe_network_interfaces(NetworkInterfaceIds=[found["NetworkInterfaceId"]])["NetworkInterfaces"][0]
+    assert eni["InterfaceType"] == "nat_gateway" and eni["RequesterManaged"] and eni["Status"] == "in-use"
+    assert eni["Association"]["AllocationId"] == address and eni["Groups"] == []
+    assert aws.ec2.describe_addresses(AllocationIds=[address])["Addresses"][0]["AssociationId"]
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    assert aws.nat_state(nat) == "deleting"
+    with aws.refused("AuthFailure", "do not have permission to access the specified resource"):
+        aws.ec2.release_address(AllocationId=address)
+    aws.advance(600)
+    assert aws.nat_state(nat) == "deleted"
+    assert aws.enis(subnet_id=subnet) == []
+    aws.ec2.release_address(AllocationId=address)
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    assert aws.account()["nat_gateways"] == []
+
+
+@check
+def nat_gateway_failures(aws: Aws) -> None:
+    """No internet gateway, an address in use, a forced outcome: the state tells, not the call."""
+    vpc = aws.vpc()
+    subnet = aws.subnet(vpc)
+    nat, _ = aws.nat(subnet)
+    found = aws.ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]
+    assert (found["State"], found["FailureCode"]) == ("failed", "Gateway.NotAttached"), found
+    aws.igw(vpc)
+    first, address = aws.nat(subnet)
+    second = aws.ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    found = aws.ec2.describe_nat_gateways(NatGatewayIds=[second])["NatGateways"][0]
+    assert (found["State"], found["FailureCode"]) == ("failed", "Resource.AlreadyAssociated")
+    assert aws.nat_state(first) == "available"
+    aws.configure(outcomes={"nat-gateway": {"state": "failed", "code": "InternalError", "message": "m"}})
+    third, _ = aws.nat(subnet)
+    found = aws.ec2.describe_nat_gateways(NatGatewayIds=[third])["NatGateways"][0]
+    assert (found["FailureCode"], found["FailureMessage"]) == ("InternalError", "m")
+    assert len(aws.enis(subnet_id=subnet)) == 1
+    with aws.refused("NatGatewayNotFound"):
+        aws.ec2.describe_nat_gateways(NatGatewayIds=["nat-0123456789abcdef0"])
+    with aws.refused("NatGatewayNotFound"):
+        aws.ec2.delete_nat_gateway(NatGatewayId="nat-0123456789abcdef0")
+
+
+@check
+def nat_gateway_filters(aws: Aws) -> None:
+    """The tag filter does not find strangers; unknown filters are refused."""
+    vpc = aws.vpc()
+    aws.igw(vpc)
+    subnet = aws.subnet(vpc)
+
+    def tagged(value: str) -> str:
+        tags = [{"ResourceType": "natgateway", "Tags": [{"Key": "s", "Value": value}]}]
+        return aws.nat(subnet, TagSpecifications=tags)[0]
+
+    mine = tagged("mine")
+    tagged("other")
+    found = aws.ec2.describe_nat_gateways(Filters=[{"Name": "tag:s", "Values": ["mi?e"]}])["NatGateways"]
+    assert [item["NatGatewayId"] for item in found] == [mine]
+    found = aws.ec2.describe_nat_gateways(Filter=[{"Name": "tag-key", "Values": ["s"]}])["NatGateways"]
+    assert len(found) == 2
+    with aws.refused("InvalidParameterValue", "nonsense"):
+        aws.ec2.describe_nat_gateways(Filter=[{"Name": "nonsense", "Values": ["s"]}])
+
+
+@check
+def filters_of_every_listing(aws: Aws) -> None:
+    """Tags, wildcards, several filters at once, on each kind."""
+    tag = {"Key": "k:1", "Value": "a*b"}
+    made = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": [tag]}])
+    vpc = made["Vpc"]["VpcId"]
+    subnet, group, igw = aws.subnet(vpc), aws.group(vpc), aws.igw(vpc)
+    table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    nat, address = aws.nat(subnet)
+    aws.ec2.create_tags(Resources=[subnet, group, igw, table, nat, address], Tags=[tag])
+    listings = [
+        ("describe_vpcs", "Vpcs"),
+        ("describe_subnets", "Subnets"),
+        ("describe_security_groups", "SecurityGroups"),
+        ("describe_internet_gateways", "InternetGateways"),
+        ("describe_route_tables", "RouteTables"),
+        ("describe_nat_gateways", "NatGateways"),
+        ("describe_addresses", "Addresses"),
+    ]
+    for name, key in listings:
+        for wanted, count in (("a\\*b", 1), ("a*", 1), ("A*", 0), ("a\\?b", 0)):
+            found = getattr(aws.ec2, name)(Filters=[{"Name": "tag:k:1", "Values": [wanted]}])[key]
+            assert len(found) == count, (name, wanted, found)
+        with aws.refused("InvalidParameterValue", "nonsense"):
+            getattr(aws.ec2, name)(Filters=filters(nonsense="x"))
+    eni = aws.enis(vpc_id=vpc, status="in-use", interface_type="nat_gateway", requester_managed="true")
+    assert len(eni) == 1
+    main = aws.ec2.describe_route_tables(Filters=[{"Name": "association.main", "Values": ["true"]}])
+    assert len(main["RouteTables"]) == 2
+    zones = aws.ec2.describe_availability_zones(Filters=filters(state="available"))["AvailabilityZones"]
+    assert len(zones) == 6
+    aws.ec2.delete_tags(Resources=[subnet], Tags=[{"Key": "k:1"}])
+    assert aws.ec2.describe_subnets(Filters=[{"Name": "tag-key", "Values": ["k:1"]}])["Subnets"] == []
+
+
+@check
+def listings_page(aws: Aws) -> None:
+    """Two a page when configured; MaxResults is honoured."""
+    vpc = aws.vpc()
+    for index in range(5):
+        aws.group(vpc, f"g{index}")
+    everything = {item["GroupId"] for item in aws.ec2.describe_security_groups()["SecurityGroups"]}
+    page = aws.ec2.describe_security_groups(MaxResults=5)
+    assert len(page["SecurityGroups"]) == 5 and page["NextToken"]
+    aws.configure(page_size=2)
+    first = aws.ec2.describe_security_groups()
+    assert len(first["SecurityGroups"]) == 2 and first["NextToken"]
+    pages = aws.ec2.get_paginator("describe_security_groups").paginate()
+    assert {item["GroupId"] for page in pages for item in page["SecurityGroups"]} == everything
+    assert "NextToken" in aws.ec2.describe_subnets()
+    for name in ("describe_vpcs", "describe_internet_gateways", "describe_nat_gateways", "describe_route_tables"):
+        getattr(aws.ec2, name)()
+    with aws.refused("InvalidParameterValue"):
+        aws.ec2.describe_vpcs(MaxResults=1)
+
+
+@check
+def subnet_deletion(aws: Aws) -> None:
+    """Refused with a NAT gateway, an interface, or a cache subnet group in the way."""
+    vpc = aws.vpc()
+    aws.igw(vpc)
+    subnet = aws.subnet(vpc)
+    nat, _ = aws.nat(subnet)
+    with aws.refused("DependencyViolation", f"The subnet '{subnet}' has dependencies"):
+        aws.ec2.delete_subnet(SubnetId=subnet)
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    aws.elasticache.create_cache_subnet_group(
+        CacheSubnetGroupName="x", CacheSubnetGroupDescription="d", SubnetIds=[subnet]
+    )
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_subnet(SubnetId=subnet)
+    aws.elasticache.delete_cache_subnet_group(CacheSubnetGroupName="x")
+    table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    aws.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+    aws.ec2.delete_subnet(SubnetId=subnet)
+    aws.ec2.delete_route_table(RouteTableId=table)
+
+
+@check
+def security_group_deletion(aws: Aws) -> None:
+    """Refused while referenced, used, or the default one."""
+    net = aws.network()
+    other = aws.group(net["vpc"], "other")
+    rule = [{"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}]
+    aws.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule)
+    with aws.refused("DependencyViolation", "has a dependent object"):
+        aws.ec2.delete_security_group(GroupId=net["group"])
+    aws.ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=rule)
+    eni = aws.ec2.create_network_interface(SubnetId=net["subnet"], Groups=[net["group"]])["NetworkInterface"]
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_security_group(GroupId=net["group"])
+    aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
+    own = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": net["group"]}]}]
+    aws.ec2.authorize_security_group_ingress(GroupId=net["group"], IpPermissions=own)
+    aws.ec2.delete_security_group(GroupId=net["group"])
+    default = aws.ec2.describe_security_groups(Filters=filters(vpc_id=net["vpc"], group_name="default"))
+    with aws.refused("CannotDelete"):
+        aws.ec2.delete_security_group(GroupId=default["SecurityGroups"][0]["GroupId"])
+
+
+@check
+def internet_gateway_rules(aws: Aws) -> None:
+    """One a network; not detached while addresses are mapped; not deleted while attached."""
+    vpc = aws.vpc()
+    igw = aws.igw(vpc)
+    with aws.refused("Resource.AlreadyAssociated"):
+        aws.ec2.attach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    second = aws.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    with aws.refused("InvalidParameterValue", "already has an internet gateway attached"):
+        aws.ec2.attach_internet_gateway(InternetGatewayId=second, VpcId=vpc)
+    nat, _ = aws.nat(aws.subnet(vpc))
+    with aws.refused("DependencyViolation", "has some mapped public address(es)"):
+        aws.ec2.detach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_internet_gateway(InternetGatewayId=igw)
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    aws.ec2.detach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    with aws.refused("Gateway.NotAttached"):
+        aws.ec2.detach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    aws.ec2.delete_internet_gateway(InternetGatewayId=igw)
+
+
+@check
+def vpc_deletion(aws: Aws) -> None:
+    """Refused with a gateway, group, or table in it; leaves nothing behind."""
+    before = aws.account()
+    vpc = aws.vpc()
+    igw, group = aws.igw(vpc), aws.group(vpc)
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.detach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    aws.ec2.delete_internet_gateway(InternetGatewayId=igw)
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_security_group(GroupId=group)
+    table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_route_table(RouteTableId=table)
+    aws.ec2.delete_vpc(VpcId=vpc)
+    assert aws.account() == before
+
+
+@check
+def routes(aws: Aws) -> None:
+    """Targets must exist and belong to the network; a route to a gone NAT gateway is a blackhole."""
+    vpc = aws.vpc()
+    table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    everywhere = {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}
+    with aws.refused("InvalidNatGatewayID.NotFound"):
+        aws.ec2.create_route(**everywhere, NatGatewayId="nat-0123456789abcdef0")
+    loose = aws.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    with aws.refused("InvalidParameterValue", "belong to different networks"):
+        aws.ec2.create_route(**everywhere, GatewayId=loose)
+    igw = aws.igw(vpc)
+    nat, _ = aws.nat(aws.subnet(vpc))
+    aws.ec2.create_route(**everywhere, NatGatewayId=nat)
+    with aws.refused("RouteAlreadyExists"):
+        aws.ec2.create_route(**everywhere, NatGatewayId=nat)
+
+    def state() -> str:
+        found = aws.ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+        return next(route["State"] for route in found if route["DestinationCidrBlock"] == "0.0.0.0/0")
+
+    assert state() == "active"
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    assert state() == "blackhole"
+    aws.ec2.replace_route(**everywhere, GatewayId=igw)
+    assert state() == "active"
+    aws.ec2.detach_internet_gateway(InternetGatewayId=igw, VpcId=vpc)
+    assert state() == "blackhole"
+    aws.ec2.delete_route(**everywhere)
+
+
+@check
+def route_table_association(aws: Aws) -> None:
+    """A subnet has one association; replacing moves it."""
+    vpc = aws.vpc()
+    subnet = aws.subnet(vpc)
+    tables = [aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
+    association = aws.ec2.associate_route_table(RouteTableId=tables[0], SubnetId=subnet)["AssociationId"]
+    with aws.refused("Resource.AlreadyAssociated"):
+        aws.ec2.associate_route_table(RouteTableId=tables[1], SubnetId=subnet)
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_route_table(RouteTableId=tables[0])
+    new = aws.ec2.replace_route_table_association(AssociationId=association, RouteTableId=tables[1])["NewAssociationId"]
+    aws.ec2.delete_route_table(RouteTableId=tables[0])
+    aws.ec2.disassociate_route_table(AssociationId=new)
+    aws.ec2.delete_route_table(RouteTableId=tables[1])
+
+
+@check
+def security_group_rules(aws: Aws) -> None:
+    """Descriptions are kept for group sources and make no second rule."""
+    net = aws.network()
+    other = aws.group(net["vpc"], "other")
+
+    def rule(text: str) -> list[dict]:
+        pair = {"GroupId": net["group"], "Description": text}
+        return [{"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [pair]}]
+
+    aws.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule("one"))
+    with aws.refused("InvalidPermission.Duplicate"):
+        aws.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule("two"))
+    found = aws.ec2.describe_security_group_rules(Filters=filters(group_id=other))["SecurityGroupRules"]
+    assert [item.get("Description") for item in found if not item["IsEgress"]] == ["one"], found
+    found = aws.ec2.describe_security_groups(GroupIds=[other])["SecurityGroups"][0]["IpPermissions"]
+    assert found[0]["UserIdGroupPairs"][0]["Description"] == "one"
+    aws.ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=rule("other text"))
+    with aws.refused("InvalidPermission.NotFound"):
+        aws.ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=rule("one"))
+    everywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    aws.ec2.revoke_security_group_egress(GroupId=other, IpPermissions=everywhere)
+    assert aws.ec2.describe_security_groups(GroupIds=[other])["SecurityGroups"][0]["IpPermissionsEgress"] == []
+    with aws.refused("InvalidParameterValue"):
+        aws.ec2.create_security_group(GroupName="x", Description="not \u2014 allowed", VpcId=net["vpc"])
+
+
+@check
+def client_tokens(aws: Aws) -> None:
+    """The same token answers the same resource, a dead one included; with other parameters it is refused."""
+    vpc = aws.vpc()
+    aws.igw(vpc)
+    subnet = aws.subnet(vpc)
+    nat, address = aws.nat(subnet, ClientToken="t1")
+    again = {"SubnetId": subnet, "AllocationId": address, "ClientToken": "t1"}
+    assert aws.ec2.create_nat_gateway(**again)["NatGateway"]["NatGatewayId"] == nat
+    assert len(aws.enis(subnet_id=subnet)) == 1
+    with aws.refused("IdempotentParameterMismatch"):
+        aws.ec2.create_nat_gateway(SubnetId=subnet, AllocationId="eipalloc-1", ClientToken="t1")
+    aws.ec2.delete_nat_gateway(NatGatewayId=nat)
+    dead = aws.ec2.create_nat_gateway(**again)["NatGateway"]
+    assert (dead["NatGatewayId"], dead["State"]) == (nat, "deleted")
+    tables = {aws.ec2.create_route_table(VpcId=vpc, ClientToken="t2")["RouteTable"]["RouteTableId"] for _ in range(2)}
+    assert len(tables) == 1
+    tables.add(aws.ec2.create_route_table(VpcId=vpc, ClientToken="t3")["RouteTable"]["RouteTableId"])
+    assert len(tables) == 2
+
+
+@check
+def dry_run_never_executes(aws: Aws) -> None:
+    """DryRunOperation, and nothing changed."""
+    before = aws.account()
+    default = before["vpcs"][0]["id"]
+    calls = [
+        ("create_vpc", {"CidrBlock": "10.0.0.0/16"}),
+        ("create_subnet", {"VpcId": default, "CidrBlock": "172.31.128.0/24"}),
+        ("create_route_table", {"VpcId": default}),
+        ("delete_vpc", {"VpcId": default}),
+        ("create_nat_gateway", {"SubnetId": before["subnets"][0]["id"], "AllocationId": "eipalloc-1"}),
+        ("allocate_address", {"Domain": "vpc"}),
+    ]
+    for name, parameters in calls:
+        with aws.refused("DryRunOperation"):
+            getattr(aws.ec2, name)(**parameters, DryRun=True)
+    assert aws.account() == before
+
+
+@check
+def tags_are_checked(aws: Aws) -> None:
+    """Reserved keys, mistaken resource types, unknown ids."""
+    vpc = aws.vpc()
+    with aws.refused("InvalidParameterValue", "reserved for internal use"):
+        aws.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "aws:x", "Value": "y"}])
+    with aws.refused("InvalidParameterValue", "not a valid taggable resource type"):
+        aws.ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=[{"ResourceType": "subnet", "Tags": []}])
+    with aws.refused("InvalidVpcID.NotFound"):
+        aws.ec2.create_tags(Resources=["vpc-0123456789abcdef0"], Tags=[{"Key": "x", "Value": "y"}])
+    with aws.refused("NatGatewayNotFound"):
+        aws.ec2.create_tags(Resources=["nat-0123456789abcdef0"], Tags=[{"Key": "x", "Value": "y"}])
+
+
+@check
+def vpc_attributes(aws: Aws) -> None:
+    """DNS attributes are kept, one a call."""
+    vpc = aws.vpc()
+    aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+    aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsSupport={"Value": True})
+    with aws.refused("InvalidParameterCombination"):
+        aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsSupport={"Value": True}, EnableDnsHostnames={"Value": True})
+    found = aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")
+    assert found["EnableDnsHostnames"]["Value"] is True
+    assert {item["id"]: item["dns_hostnames"] for item in aws.account()["vpcs"]}[vpc] == "true"

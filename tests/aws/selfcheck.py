@@ -1,0 +1,42 @@
+"""Checks the test AWS itself, one check for each behaviour its README lists. Exits 1 if one fails.
+
+python selfcheck.py [part of a check's name]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+from checks import api, cache, control, functions, network, others  # noqa: F401 - they register their checks
+from checks.harness import CHECKS, Aws, Server
+
+
+def main() -> int:
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    failed = 0
+    began = time.monotonic()
+    chosen = [check for check in CHECKS if wanted in check.__name__]
+    with Server() as server:
+        aws = Aws(server.port)
+        for one in chosen:
+            aws.reset()
+            try:
+                one(aws)
+                suspicious = [
+                    entry
+                    for entry in aws.log()
+                    if not entry["injected"] and (entry["unimplemented"] or (entry["status"] or 200) >= 500)
+                ]
+                assert not suspicious, suspicious
+            except Exception:  # noqa: BLE001 - every failure is reported, the rest goes on
+                failed += 1
+                print(f"FAILED {one.__name__}: {one.__doc__}")
+                traceback.print_exc(file=sys.stdout)
+    print(f"{len(chosen) - failed} of {len(chosen)} checks passed in {time.monotonic() - began:.1f} s")
+    return 1 if failed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,439 @@
+"""ElastiCache: subnet groups and replication groups, kept here entirely.
+
+Moto's replication groups are available at once and deleting for ever, have no members and no network interfaces, and
+its subnet groups cannot be deleted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from . import interfaces
+from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, cluster_json, group_json
+from .errors import AwsError
+from .gateway import operation
+from .interfaces import ec2_of
+from .wire import ACCOUNT, Call
+from .world import World
+
+_IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
+_NODE_TYPE = re.compile(
+    r"cache\.(t[234]g?|m[34567]gn?|m[345]|r[34567]gn?|r[345]|c7gn|r6gd|t1|m1|m2|c1)\."
+    r"(micro|small|medium|large|xlarge|\d+xlarge)"
+)
+_NO_TLS = ("cache.t1.", "cache.m1.", "cache.m2.", "cache.c1.", "cache.r3.")
+_ENGINES = {
+    "redis": {"7.1": "7.1.0", "7.0": "7.0.7", "6.2": "6.2.6", "6.x": "6.2.6", "6.0": "6.0.5", "5.0.6": "5.0.6"},
+    "valkey": {"9.0": "9.0.1", "8.2": "8.2.0", "8.1": "8.1.0", "8.0": "8.0.1", "7.2": "7.2.6"},
+}
+_AUTH_TOKEN = re.compile(r"[A-Za-z0-9!&#$^<>-]{16,128}")
+
+
+def fresh(world: World) -> None:
+    world.caches = Caches()
+
+
+def invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterValue", message)
+
+
+def combination(message: str) -> AwsError:
+    return AwsError("InvalidParameterCombination", message)
+
+
+def _tag_map(call: Call) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in call.get("Tags", [])}
+
+
+def page(call: Call, items: list[Any], key: str) -> dict[str, Any]:
+    """`MaxRecords` (20 to 100, default 100) and `Marker`."""
+    size = call.get("MaxRecords", 100)
+    if not 20 <= size <= 100:
+        raise invalid("The parameter MaxRecords must be between 20 and 100")
+    start = int(call.get("Marker", "0")) if str(call.get("Marker", "0")).isdigit() else 0
+    found: dict[str, Any] = {key: items[start : start + size]}
+    if start + size < len(items):
+        found["Marker"] = str(start + size)
+    return found
+
+
+# --- subnet groups
+
+
+def _subnets(call: Call) -> tuple[str, list[str]]:
+    """(VPC, subnets) of the request, which must exist and share one VPC."""
+    known = {subnet.id: subnet for subnet in ec2_of(call.region).describe_subnets()}
+    wanted = call.get("SubnetIds", [])
+    if not wanted:
+        raise invalid("The parameter SubnetIds must be provided.")
+    missing = [subnet_id for subnet_id in wanted if subnet_id not in known]
+    if missing:
+        raise AwsError("InvalidSubnet", f"Some input subnets: {missing} are invalid.")
+    vpcs = {known[subnet_id].vpc_id for subnet_id in wanted}
+    if len(vpcs) > 1:
+        raise AwsError("InvalidSubnet", "All subnets in a cache subnet group must belong to the same VPC.")
+    return vpcs.pop(), list(dict.fromkeys(wanted))
+
+
+@operation("elasticache", "CreateCacheSubnetGroup")
+def create_subnet_group(world: World, call: Call) -> Any:
+    name = call.params["CacheSubnetGroupName"].lower()
+    if not re.fullmatch(r"[a-z0-9-]{1,255}", name):
+        raise invalid("The parameter CacheSubnetGroupName must only contain alphanumeric characters or hyphens.")
+    if name in world.caches.subnet_groups:
+        raise AwsError("CacheSubnetGroupAlreadyExists", f"Cache subnet group {name} already exists.")
+    if not call.get("CacheSubnetGroupDescription"):
+        raise invalid("The parameter CacheSubnetGroupDescription must be provided.")
+    vpc_id, subnet_ids = _subnets(call)
+    arn = f"arn:aws:elasticache:{call.region}:{ACCOUNT}:subnetgroup:{name}"
+    group = SubnetGroup(name, call.params["CacheSubnetGroupDescription"], vpc_id, subnet_ids, arn)
+    world.caches.subnet_groups[name] = group
+    world.caches.tags[arn] = _tag_map(call)
+    return {"CacheSubnetGroup": group.json(call.region)}
+
+
+def _subnet_group(world: World, name: str) -> SubnetGroup:
+    group = world.caches.subnet_groups.get(name.lower())
+    if group is None:
+        raise AwsError("CacheSubnetGroupNotFoundFault", f"Cache Subnet Group {name} does not exist.", 400)
+    return group
+
+
+@operation("elasticache", "DescribeCacheSubnetGroups")
+def describe_subnet_groups(world: World, call: Call) -> Any:
+    name = call.get("CacheSubnetGroupName")
+    groups = [_subnet_group(world, name)] if name else list(world.caches.subnet_groups.values())
+    return page(call, [group.json(call.region) for group in groups], "CacheSubnetGroups")
+
+
+@operation("elasticache", "ModifyCacheSubnetGroup")
+def modify_subnet_group(world: World, call: Call) -> Any:
+    group = _subnet_group(world, call.params["CacheSubnetGroupName"])
+    if "SubnetIds" in call.params:
+        vpc_id, subnet_ids = _subnets(call)
+        if vpc_id != group.vpc_id:
+            raise AwsError("InvalidSubnet", "All subnets in a cache subnet group must belong to the same VPC.")
+        used = {
+            interfaces.subnet_of(call.region, node.eni_id)
+            for cache in world.caches.groups.values()
+            if cache.subnet_group == group.name
+            for node in cache.nodes
+        }
+        gone = (set(group.subnet_ids) - set(subnet_ids)) & used
+        if gone:
+            raise AwsError("SubnetInUse", f"The subnet ID {sorted(gone)[0]} is in use.")
+        group.subnet_ids = subnet_ids
+    group.description = call.get("CacheSubnetGroupDescription", group.description)
+    return {"CacheSubnetGroup": group.json(call.region)}
+
+
+@operation("elasticache", "DeleteCacheSubnetGroup")
+def delete_subnet_group(world: World, call: Call) -> Any:
+    group = _subnet_group(world, call.params["CacheSubnetGroupName"])
+    if any(cache.subnet_group == group.name for cache in world.caches.groups.values()):
+        raise AwsError(
+            "CacheSubnetGroupInUse", f"Cache subnet group {group.name} is currently in use by a cache cluster."
+        )
+    del world.caches.subnet_groups[group.name]
+    world.caches.tags.pop(group.arn, None)
+    return {}
+
+
+# --- replication groups
+
+
+def _group(world: World, name: str) -> ReplicationGroup:
+    group = world.caches.groups.get(name.lower())
+    if group is None:
+        raise AwsError("ReplicationGroupNotFoundFault", f"ReplicationGroup {name} not found.", 404)
+    return group
+
+
+def _version(engine: str, wanted: str | None) -> str:
+    versions = _ENGINES[engine]
+    if wanted is None:
+        return next(iter(versions.values()))
+    for short, full in versions.items():
+        if wanted in (short, full):
+            return full
+    raise combination(f"Cannot find version {wanted} for {engine}")
+
+
+def _check_auth_token(token: str | None, tls: bool) -> None:
+    if token is None:
+        return
+    if not tls:
+        raise invalid("The AUTH token modification is only supported when encryption-in-transit is enabled.")
+    if not _AUTH_TOKEN.fullmatch(token):
+        raise invalid(
+            "Invalid AuthToken provided. AUTH token must be 16 to 128 printable characters, of which the only "
+            "nonalphanumeric ones permitted are !, &, #, $, ^, <, > and -."
+        )
+
+
+def _check_node_type(node_type: str | None, tls: bool) -> str:
+    if not node_type:
+        raise invalid("The parameter CacheNodeType must be provided and must not be blank.")
+    if not _NODE_TYPE.fullmatch(node_type):
+        raise invalid(f"Invalid Cache Node type: {node_type}")
+    if tls and node_type.startswith(_NO_TLS[:-1]):
+        raise combination(f"Encryption in-transit is not supported for node type {node_type}.")
+    return node_type
+
+
+def _check_security_groups(call: Call, wanted: list[str], vpc_id: str) -> list[str]:
+    ec2 = ec2_of(call.region)
+    if not wanted:
+        return [ec2.get_default_security_group(vpc_id).id]
+    for group_id in wanted:
+        found = ec2.get_security_group_from_id(group_id)
+        if found is None or found.vpc_id != vpc_id:
+            raise invalid(f"Some security groups are invalid: [{group_id}]")
+    return list(wanted)
+
+
+@operation("elasticache", "CreateReplicationGroup")
+def create_group(world: World, call: Call) -> Any:
+    identifier = call.params["ReplicationGroupId"].lower()
+    if not _IDENTIFIER.fullmatch(identifier) or len(identifier) > 40:
+        raise invalid(
+            "The parameter ReplicationGroupIdentifier is not a valid identifier. Identifiers must begin with a letter; "
+            "must contain only ASCII letters, digits, and hyphens; must not end with a hyphen or contain two "
+            "consecutive hyphens; and must be 1 to 40 characters long."
+        )
+    if identifier in world.caches.groups:
+        raise AwsError("ReplicationGroupAlreadyExists", f"Replication group {identifier} already exists.")
+    if not call.get("ReplicationGroupDescription"):
+        raise invalid("The parameter ReplicationGroupDescription must be provided and must not be blank.")
+    engine = call.get("Engine", "redis").lower()
+    if engine not in _ENGINES:
+        raise invalid(f"Invalid engine: {engine}. Replication groups support redis and valkey.")
+    tls = bool(call.get("TransitEncryptionEnabled", False))
+    node_type = _check_node_type(call.get("CacheNodeType"), tls)
+    _check_auth_token(call.get("AuthToken"), tls)
+    count = call.get("NumCacheClusters", 1)
+    if call.get("NumNodeGroups", 1) != 1:
+        raise invalid("the test AWS keeps replication groups of one node group only")
+    if "ReplicasPerNodeGroup" in call.params:
+        count = 1 + call.params["ReplicasPerNodeGroup"]
+    if not 1 <= count <= 6:
+        raise invalid("The number of cache clusters must be between 1 and 6.")
+    if call.get("AutomaticFailoverEnabled") and count < 2:
+        raise combination("Automatic failover requires at least 2 cache clusters: it needs a replica to fail over to.")
+    if call.get("MultiAZEnabled") and not call.get("AutomaticFailoverEnabled"):
+        raise combination("Must have automatic failover enabled to enable Multi-AZ.")
+    if tls and not call.get("CacheSubnetGroupName"):
+        raise combination("Encryption in-transit requires a cache subnet group: it is supported in a VPC only.")
+    subnet_group = _subnet_group(world, call.get("CacheSubnetGroupName", "default"))
+    security_groups = _check_security_groups(call, call.get("SecurityGroupIds", []), subnet_group.vpc_id)
+    version = _version(engine, call.get("EngineVersion"))
+    family = f"default.{engine}{version.split('.')[0]}" + (".x" if version.startswith("6") else "")
+    group = ReplicationGroup(
+        id=identifier,
+        region=call.region,
+        description=call.params["ReplicationGroupDescription"],
+        engine=engine,
+        version=version,
+        node_type=node_type,
+        subnet_group=subnet_group.name,
+        security_groups=security_groups,
+        port=call.get("Port", 6379),
+        tls=tls,
+        tls_mode=call.get("TransitEncryptionMode", "required") if tls else None,
+        at_rest=bool(call.get("AtRestEncryptionEnabled", False)),
+        auth_token=call.get("AuthToken"),
+        failover=bool(call.get("AutomaticFailoverEnabled")),
+        multi_az=bool(call.get("MultiAZEnabled")),
+        snapshot_retention=call.get("SnapshotRetentionLimit", 0),
+        snapshot_window=call.get("SnapshotWindow", "05:00-06:00"),
+        auto_minor=call.get("AutoMinorVersionUpgrade", True),
+        parameter_group=call.get("CacheParameterGroupName", family),
+        maintenance_window=call.get("PreferredMaintenanceWindow", "sun:23:00-mon:01:30"),
+    )
+    _add_nodes(group, subnet_group, count)
+    world.caches.groups[identifier] = group
+    world.caches.tags[group.arn] = _tag_map(call)
+    reply = {"ReplicationGroup": group_json(world, group)}
+    outcome = world.outcome("cache")
+    _later(world, group, "cache", outcome if isinstance(outcome, str) else "available")
+    return reply
+
+
+def _add_nodes(group: ReplicationGroup, subnet_group: SubnetGroup, count: int) -> None:
+    """Nodes with their network interfaces, spread over the subnet group's subnets."""
+    for _ in range(count):
+        number = len(group.nodes) + 1
+        subnet = ec2_of(group.region).get_subnet(subnet_group.subnet_ids[(number - 1) % len(subnet_group.subnet_ids)])
+        cluster_id = f"{group.id}-{number:03}"
+        eni = interfaces.add(
+            group.region,
+            subnet,
+            group.security_groups,
+            f"ElastiCache {cluster_id}",
+            requester="amazon-elasticache",
+        )
+        group.nodes.append(Node(cluster_id, subnet.availability_zone, eni.id))
+
+
+def _later(world: World, group: ReplicationGroup, kind: str, status: str) -> None:
+    def become() -> None:
+        if world.caches.groups.get(group.id) is group and group.status != "deleting":
+            group.status = status
+
+    world.after(world.delay(kind), become)
+
+
+def _require_available(group: ReplicationGroup, verb: str, allowed: tuple[str, ...] = ("available",)) -> None:
+    if group.status not in allowed:
+        raise AwsError(
+            "InvalidReplicationGroupState",
+            f"Replication group must be in available state to {verb}. "
+            f"ReplicationGroup {group.id} has status {group.status}.",
+        )
+
+
+@operation("elasticache", "ModifyReplicationGroup")
+def modify_group(world: World, call: Call) -> Any:
+    group = _group(world, call.params["ReplicationGroupId"])
+    _require_available(group, "modify")
+    subnet_group = world.caches.subnet_groups[group.subnet_group]
+    token = call.get("AuthToken")
+    _check_auth_token(token, group.tls)
+    failover = call.get("AutomaticFailoverEnabled", group.failover)
+    if failover and len(group.nodes) < 2:
+        raise combination("Automatic failover requires at least 2 cache clusters: it needs a replica to fail over to.")
+    if call.get("MultiAZEnabled", group.multi_az) and not failover:
+        raise combination("Must have automatic failover enabled to enable Multi-AZ.")
+    engine = call.get("Engine", group.engine)
+    version = _version(engine, call.get("EngineVersion", group.version))
+    node_type = _check_node_type(call.get("CacheNodeType", group.node_type), group.tls)
+    if "SecurityGroupIds" in call.params:
+        group.security_groups = _check_security_groups(call, call.params["SecurityGroupIds"], subnet_group.vpc_id)
+        for node in group.nodes:
+            interfaces.set_groups(group.region, node.eni_id, group.security_groups)
+    group.engine, group.version, group.node_type = engine, version, node_type
+    group.failover, group.multi_az = failover, call.get("MultiAZEnabled", group.multi_az)
+    group.description = call.get("ReplicationGroupDescription", group.description)
+    group.snapshot_retention = call.get("SnapshotRetentionLimit", group.snapshot_retention)
+    group.auto_minor = call.get("AutoMinorVersionUpgrade", group.auto_minor)
+    if token is not None:
+        group.auth_token = token
+    if call.get("AuthTokenUpdateStrategy") == "DELETE":
+        group.auth_token = None
+    group.status = "modifying"
+    reply = {"ReplicationGroup": group_json(world, group)}
+    _later(world, group, "cache-update", "available")
+    return reply
+
+
+@operation("elasticache", "IncreaseReplicaCount", "DecreaseReplicaCount")
+def change_replicas(world: World, call: Call) -> Any:
+    group = _group(world, call.params["ReplicationGroupId"])
+    _require_available(group, "modify")
+    wanted = 1 + call.get("NewReplicaCount", len(group.nodes) - 1)
+    grows = call.operation == "IncreaseReplicaCount"
+    if (grows and wanted <= len(group.nodes)) or (not grows and wanted >= len(group.nodes)) or not 1 <= wanted <= 6:
+        raise invalid(f"NewReplicaCount {wanted - 1} is not possible with {len(group.nodes) - 1} replicas.")
+    if wanted < 2 and group.failover:
+        raise combination("Must keep at least one replica while automatic failover is enabled.")
+    if grows:
+        _add_nodes(group, world.caches.subnet_groups[group.subnet_group], wanted - len(group.nodes))
+    else:
+        for node in group.nodes[wanted:]:
+            interfaces.remove(group.region, node.eni_id)
+        del group.nodes[wanted:]
+    group.status = "modifying"
+    reply = {"ReplicationGroup": group_json(world, group)}
+    _later(world, group, "cache-update", "available")
+    return reply
+
+
+@operation("elasticache", "DeleteReplicationGroup")
+def delete_group(world: World, call: Call) -> Any:
+    group = _group(world, call.params["ReplicationGroupId"])
+    _require_available(group, "delete", ("available", "create-failed"))
+    group.status = "deleting"
+    reply = {"ReplicationGroup": group_json(world, group)}
+
+    def gone() -> None:
+        if world.caches.groups.get(group.id) is group:
+            for node in group.nodes:
+                interfaces.remove(group.region, node.eni_id)
+            del world.caches.groups[group.id]
+            world.caches.tags.pop(group.arn, None)
+
+    world.after(world.delay("cache-delete"), gone)
+    return reply
+
+
+@operation("elasticache", "DescribeReplicationGroups")
+def describe_groups(world: World, call: Call) -> Any:
+    name = call.get("ReplicationGroupId")
+    groups = [_group(world, name)] if name else list(world.caches.groups.values())
+    return page(call, [group_json(world, group) for group in groups], "ReplicationGroups")
+
+
+@operation("elasticache", "DescribeCacheClusters")
+def describe_clusters(world: World, call: Call) -> Any:
+    name = call.get("CacheClusterId")
+    found = [
+        cluster_json(world, group, node, bool(call.get("ShowCacheNodeInfo")))
+        for group in world.caches.groups.values()
+        for node in group.nodes
+        if name is None or node.cluster_id == name.lower()
+    ]
+    if name is not None and not found:
+        raise AwsError("CacheClusterNotFound", f"CacheCluster not found: {name}", 404)
+    return page(call, found, "CacheClusters")
+
+
+# --- tags
+
+
+def _tags_of(world: World, arn: str) -> dict[str, str]:
+    """The tags of a resource. AWS refuses every tag operation, reading too, on a group that is not available."""
+    parts = arn.split(":")
+    if len(parts) != 7 or parts[2] != "elasticache":
+        raise AwsError("InvalidARN", f"The ARN {arn} is not valid.")
+    kind, name = parts[5], parts[6]
+    if kind == "replicationgroup":
+        group = _group(world, name)
+        if group.status != "available":
+            raise AwsError(
+                "InvalidReplicationGroupState", "Cluster not in available state to perform tagging operations."
+            )
+    elif kind == "subnetgroup":
+        _subnet_group(world, name)
+    elif kind == "cluster":
+        for group in world.caches.groups.values():
+            if any(node.cluster_id == name for node in group.nodes) and group.status == "available":
+                return world.caches.tags[group.arn]
+        raise AwsError("CacheClusterNotFound", f"{name} is either not present or not available.", 404)
+    else:
+        raise AwsError("InvalidARN", f"The ARN {arn} is not valid.")
+    return world.caches.tags[arn]
+
+
+def _tag_list(tags: dict[str, str]) -> dict[str, Any]:
+    return {"TagList": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+@operation("elasticache", "ListTagsForResource")
+def list_tags(world: World, call: Call) -> Any:
+    return _tag_list(_tags_of(world, call.params["ResourceName"]))
+
+
+@operation("elasticache", "AddTagsToResource")
+def add_tags(world: World, call: Call) -> Any:
+    tags = _tags_of(world, call.params["ResourceName"])
+    tags.update(_tag_map(call))
+    return _tag_list(tags)
+
+
+@operation("elasticache", "RemoveTagsFromResource")
+def remove_tags(world: World, call: Call) -> Any:
+    tags = _tags_of(world, call.params["ResourceName"])
+    for key in call.get("TagKeys", []):
+        tags.pop(key, None)
+    return _tag_list(tags)

@@ -1,0 +1,216 @@
+"""From a request to its reply: log, faults, idempotency, then the handler of the call or moto."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+
+from . import wire
+from .errors import AwsError, MotoReply, Unimplemented
+from .faults import Hold, error_for
+from .iam_actions import actions, is_mutating
+from .model_check import check, redacted, refusal
+from .wire import Call, RawRequest, Response
+from .world import World
+
+Handler = Callable[[World, Call], Any]
+
+HANDLERS: dict[tuple[str, str], Handler] = {}
+
+TOKENS = ("ClientToken", "ClientRequestToken", "clientToken", "IdempotencyToken")
+
+QUIET_HEADER = "x-test-aws-quiet"
+
+
+def operation(service: str, *names: str) -> Callable[[Handler], Handler]:
+    """Registers a function as what answers these operations.
+
+    It returns a result in the shape boto3 shows, or a `Response` of moto's, or raises `AwsError`.
+    """
+
+    def register(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[service, name] = handler
+        return handler
+
+    return register
+
+
+def _canonical(params: Any) -> str:
+    def default(value: Any) -> str:
+        return value.hex() if isinstance(value, bytes) else str(value)
+
+    return json.dumps(params, sort_keys=True, default=default)
+
+
+def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: True) -> Response | None:
+    """The reply to a request; None where the connection is to be closed without one."""
+    if QUIET_HEADER in raw.headers:
+        call = wire.parse(raw)
+        return _answer(world, call, check(call))[0]
+    try:
+        call = wire.parse(raw)
+    except Unimplemented as missing:
+        return _unknown(world, raw, str(missing))
+    mutating = is_mutating(call.service, call.operation)
+    findings = check(call)
+    needed = actions(call.service, call.operation, raw.method, call.params)
+    entry = world.log.begin(
+        service=call.service,
+        operation=call.operation,
+        mutating=mutating,
+        status=None,
+        error_code=None,
+        injected=False,
+        unimplemented=False,
+        model_errors=findings,
+        iam_action=needed[0],
+        iam_actions=needed,
+        parameters=redacted(call),
+    )
+    without_tokens = {k: v for k, v in call.params.items() if k not in TOKENS}
+    identity = f"{call.service}:{call.operation}:{_canonical(without_tokens)}"
+    rule = world.faults.match(call.service, call.operation, mutating, identity)
+    if rule is not None:
+        entry["injected"] = True
+    if rule is not None and rule.kind in ("throttle", "500", "503", "deny", "error"):
+        error = error_for(rule, call.service, needed[0])
+        response = wire.serialize(call, error)
+        entry.update(status=response.status, error_code=error.code)
+        return response
+    if rule is not None and rule.kind == "hold-before":
+        world.faults.hold(Hold(entry["n"], call.service, call.operation, "before", rule.freeze), alive)
+    world.faults.frozen(alive)
+    if not alive():
+        entry["error_code"] = "ClientGone"
+        return None
+    response, code, missing = _answer(world, call, findings)
+    entry.update(status=response.status, error_code=code, unimplemented=missing)
+    if rule is not None and rule.kind == "drop":
+        return None
+    if rule is not None and rule.kind == "hold":
+        world.faults.hold(Hold(entry["n"], call.service, call.operation, "after", rule.freeze), alive)
+    return response
+
+
+def _unknown(world: World, raw: RawRequest, what: str) -> Response:
+    found = wire.scope(raw.headers)
+    signing = found[1] if found else "unknown"
+    name = what.rpartition(":")[2]
+    world.log.begin(
+        service=wire.SERVICES.get(signing, (signing,))[0],
+        operation=name,
+        mutating=is_mutating(signing, name),
+        status=400,
+        error_code="TestAwsUnimplemented",
+        injected=False,
+        unimplemented=True,
+        model_errors=[f"no such operation: {what}"],
+        iam_action=f"{signing}:{name}",
+        iam_actions=[f"{signing}:{name}"],
+        parameters={},
+    )
+    protocol = {"ec2": "ec2", "iam": "query", "sts": "query", "elasticache": "query"}.get(signing, "json")
+    return wire.plain_error(signing, protocol, _unimplemented(what))
+
+
+def _unimplemented(what: str) -> AwsError:
+    # A 4xx: as a 5xx the client's SDK would retry it, and a test would hang where it should name the call.
+    return AwsError("TestAwsUnimplemented", f"the test AWS does not implement {what}", 400)
+
+
+def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, str | None, bool]:
+    """(reply, error code, whether the call is not implemented)"""
+    unreadable = refusal(call, findings) if call.model is not None else None
+    if unreadable is not None:
+        return wire.serialize(call, unreadable), unreadable.code, False
+    try:
+        with world.lock:
+            world.tick()
+            result = _execute(world, call)
+        if isinstance(result, Response):
+            return result, _code_of(call, result), False
+        return wire.serialize(call, result), None, False
+    except MotoReply as reply:
+        return reply.response, _code_of(call, reply.response), False
+    except Unimplemented:
+        error = _unimplemented(f"{call.service}:{call.operation}")
+        return wire.plain_error(call.service, call.protocol, error), error.code, True
+    except ServiceException as error:
+        return wire.serialize(call, error), error.code, False
+    except Exception as problem:  # noqa: BLE001 - a defect here must be seen, not take the server down
+        traceback.print_exc(file=sys.stderr)
+        error = AwsError("TestAwsDefect", f"{type(problem).__name__}: {problem}", 500)
+        return wire.plain_error(call.service, call.protocol, error), error.code, False
+
+
+def _execute(world: World, call: Call) -> Any:
+    if call.parse_error:
+        raise AwsError(
+            "MalformedQueryString" if call.protocol in ("ec2", "query") else "SerializationException", call.parse_error
+        )
+    if call.service == "ec2" and call.get("DryRun"):
+        raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+    if call.service == "apigateway":
+        _pace(world)
+    handler = HANDLERS.get((call.service, call.operation))
+    token = next((call.params[name] for name in TOKENS if call.params.get(name)), None)
+    if token is None:
+        return handler(world, call) if handler else call.moto()
+    key = (call.service, call.operation, str(token))
+    canonical = _canonical({k: v for k, v in call.params.items() if k not in TOKENS})
+    known = world.tokens.get(key)
+    if known is not None:
+        if known[0] != canonical:
+            raise AwsError(
+                "IdempotentParameterMismatch",
+                "The request uses the same client token as a previous, but non-identical request.",
+            )
+        return known[1]() if callable(known[1]) else known[1]
+    result = handler(world, call) if handler else call.moto()
+    if not (isinstance(result, Response) and result.status >= 300):
+        # `setdefault`: a handler may have left a way to answer with the resource as it is by then.
+        world.tokens.setdefault(key, (canonical, result))
+    return result
+
+
+def _pace(world: World) -> None:
+    """API Gateway's limit on control calls, where one is configured: a bucket of `burst`, filled at `per_second`."""
+    rate = world.config["apigateway_rate"]
+    if not rate:
+        return
+    now = world.now()
+    left, since = world.control_bucket or (float(rate["burst"]), now)
+    left = min(float(rate["burst"]), left + (now - since) * rate["per_second"])
+    if left < 1:
+        world.control_bucket = (left, now)
+        raise AwsError("TooManyRequestsException", "Too Many Requests", 429)
+    world.control_bucket = (left - 1, now)
+
+
+def remember(world: World, call: Call, again: Callable[[], Any]) -> None:
+    """Makes a repeat of this call's client token answer with what `again` returns by then."""
+    token = next((call.params[name] for name in TOKENS if call.params.get(name)), None)
+    if token is not None:
+        canonical = _canonical({k: v for k, v in call.params.items() if k not in TOKENS})
+        world.tokens[call.service, call.operation, str(token)] = (canonical, again)
+
+
+def _code_of(call: Call, response: Response) -> str | None:
+    if response.status < 300:
+        return None
+    for name, value in response.headers.items():
+        if name.lower() == "x-amzn-errortype":
+            return value.split(":")[0]
+    body = response.body.decode("utf-8", "replace")
+    if "<Code>" in body:
+        return body.split("<Code>", 1)[1].split("</Code>", 1)[0]
+    try:
+        return json.loads(body).get("__type", "").rpartition("#")[2] or str(response.status)
+    except (ValueError, AttributeError):
+        return str(response.status)

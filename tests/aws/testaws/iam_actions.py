@@ -1,0 +1,52 @@
+"""The IAM actions a call needs of its caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate", "Test", "Filter")
+
+# Invoke changes nothing an operator would find in the account.
+_READ_OPERATIONS = {("lambda", "Invoke")}
+
+_PREFIX = {"service-quotas": "servicequotas"}
+
+_RENAMED = {("lambda", "Invoke"): "InvokeFunction"}
+
+# What a create with tags needs besides, by service.
+_TAG_ACTION = {
+    "ec2": "ec2:CreateTags",
+    "elasticache": "elasticache:AddTagsToResource",
+    "events": "events:TagResource",
+    "iam": "iam:TagRole",
+    "lambda": "lambda:TagResource",
+    "logs": "logs:TagResource",
+    "ssm": "ssm:AddTagsToResource",
+}
+
+
+def is_mutating(service: str, operation: str) -> bool:
+    if (service, operation) in _READ_OPERATIONS:
+        return False
+    return not operation.startswith(_READS)
+
+
+def actions(service: str, operation: str, method: str, params: dict[str, Any]) -> list[str]:
+    """The call's own action first, then those derived from what it carries."""
+    if service == "apigateway":
+        return [f"apigateway:{method}"]
+    prefix = _PREFIX.get(service, service)
+    found = [f"{prefix}:{_RENAMED.get((service, operation), operation)}"]
+    tagged = params.get("Tags") or params.get("TagSpecifications") or params.get("tags")
+    tag_action = _TAG_ACTION.get(service)
+    if tagged and tag_action and operation not in ("CreateTags", "DeleteTags") and "Tag" not in operation:
+        found.append(tag_action)
+    if service == "lambda" and operation in ("CreateFunction", "UpdateFunctionConfiguration"):
+        if params.get("Role"):
+            found.append("iam:PassRole")
+        if params.get("VpcConfig"):
+            found += ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+    targets = params.get("Targets") or [] if operation == "PutTargets" else []
+    if any(target.get("RoleArn") for target in targets):
+        found.append("iam:PassRole")
+    return found

@@ -1,0 +1,105 @@
+"""The network interfaces of functions: one for each pair of subnet and security groups, shared, slow to go.
+
+An interface stays in use while a function uses its pair, and for `eni_linger` seconds after the last one left it. It
+then becomes available and the caller may delete it. It stays in use for ever if the role it was made with is gone by
+then, or if the function was deleted while its VPC configuration was being changed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import interfaces, roles
+from .interfaces import ec2_of
+from .world import World
+
+if TYPE_CHECKING:
+    from .awslambda import Function
+
+Pair = tuple[str, tuple[str, ...]]  # subnet, sorted security groups
+
+
+@dataclass
+class Shared:
+    eni_id: str
+    region: str
+    role: str
+    users: set[str] = field(default_factory=set)
+    left: int = 0  # how often the last user left: outdates a linger that was begun before
+
+
+def fresh(world: World) -> None:
+    world.function_interfaces: dict[Pair, Shared] = {}
+
+
+def _wanted(function: Function) -> set[Pair]:
+    groups = tuple(sorted(function.groups))
+    return {(subnet, groups) for subnet in function.subnets}
+
+
+def use(world: World, function: Function) -> None:
+    """Gives the function the interfaces of its present VPC configuration."""
+    for pair in _wanted(function):
+        shared = world.function_interfaces.get(pair)
+        if shared is None:
+            subnet = ec2_of(function.region).get_subnet(pair[0])
+            eni = interfaces.add(
+                function.region,
+                subnet,
+                list(pair[1]),
+                f"AWS Lambda VPC ENI-{function.name}-{uuid.uuid4()}",
+                requester="AROATESTAWS:awslambda_1",
+                interface_type="lambda",
+            )
+            shared = world.function_interfaces[pair] = Shared(eni.id, function.region, function.role)
+        shared.users.add(function.name)
+        shared.role = function.role
+        function.interfaces.add(pair)
+
+
+def leave_unused(world: World, function: Function) -> None:
+    """Lets go of the interfaces the present VPC configuration no longer needs."""
+    for pair in function.interfaces - _wanted(function):
+        _leave(world, pair, function.name, stranded=False)
+    function.interfaces &= _wanted(function)
+
+
+def abandon(world: World, function: Function, stranded: bool) -> None:
+    """The function was deleted."""
+    for pair in function.interfaces:
+        kept = pair in _wanted(function)
+        _leave(world, pair, function.name, stranded=stranded and not kept)
+    function.interfaces = set()
+
+
+def _leave(world: World, pair: Pair, name: str, stranded: bool) -> None:
+    shared = world.function_interfaces.get(pair)
+    if shared is None:
+        return
+    shared.users.discard(name)
+    if shared.users or stranded:
+        return
+    shared.left += 1
+    begun = shared.left
+
+    def release() -> None:
+        if shared.users or shared.left != begun or world.function_interfaces.get(pair) is not shared:
+            return
+        if not roles.exists(shared.role):
+            return  # Lambda needs the role to delete the interface
+        del world.function_interfaces[pair]
+        eni = ec2_of(shared.region).enis.get(shared.eni_id)
+        if eni is not None:
+            eni.status = "available"
+            eni.interface_type = "interface"
+            eni.requester_managed = False
+            eni.attached = False
+
+    world.after(world.config["eni_linger"], release)
+
+
+def groups_in_use(world: World) -> set[str]:
+    """Security groups some function names."""
+    return {group for function in world.functions.by_name.values() for group in function.groups}

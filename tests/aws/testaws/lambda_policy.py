@@ -1,0 +1,98 @@
+"""Lambda: tags and resource policies of functions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from .awslambda import Function, function_of
+from .errors import AwsError
+from .gateway import operation
+from .wire import Call
+from .world import World
+
+# --- tags
+
+
+def _tagged(world: World, call: Call) -> Function:
+    return function_of(world, call, "Resource")
+
+
+@operation("lambda", "ListTags")
+def list_tags(world: World, call: Call) -> Any:
+    return {"Tags": dict(_tagged(world, call).tags)}
+
+
+@operation("lambda", "TagResource")
+def tag_resource(world: World, call: Call) -> Any:
+    function = _tagged(world, call)
+    function.tags.update(call.params["Tags"])
+    return {}
+
+
+@operation("lambda", "UntagResource")
+def untag_resource(world: World, call: Call) -> Any:
+    function = _tagged(world, call)
+    for key in call.params["TagKeys"]:
+        function.tags.pop(key, None)
+    return {}
+
+
+# --- resource policy
+
+
+@operation("lambda", "AddPermission")
+def add_permission(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    sid = call.params["StatementId"]
+    if any(statement["Sid"] == sid for statement in function.statements):
+        raise AwsError(
+            "ResourceConflictException",
+            f"The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the "
+            "existing statement.",
+            409,
+        )
+    principal = call.params["Principal"]
+    kind = "Service" if principal.endswith((".amazonaws.com", ".amazon.com")) else "AWS"
+    statement: dict[str, Any] = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": "*" if principal == "*" else {kind: principal},
+        "Action": call.params["Action"],
+        "Resource": function.arn,
+    }
+    condition: dict[str, Any] = {}
+    if call.get("SourceAccount"):
+        condition["StringEquals"] = {"AWS:SourceAccount": call.params["SourceAccount"]}
+    if call.get("SourceArn"):
+        condition["ArnLike"] = {"AWS:SourceArn": call.params["SourceArn"]}
+    if condition:
+        statement["Condition"] = condition
+    if len(json.dumps([*function.statements, statement])) > 20480:
+        raise AwsError("PolicyLengthExceededException", "The final policy size is bigger than the limit (20480).", 400)
+    function.statements.append(statement)
+    function.policy_revision = str(uuid.uuid4())
+    return {"Statement": json.dumps(statement, separators=(",", ":"))}
+
+
+@operation("lambda", "RemovePermission")
+def remove_permission(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    kept = [statement for statement in function.statements if statement["Sid"] != call.params["StatementId"]]
+    if len(kept) == len(function.statements):
+        raise AwsError(
+            "ResourceNotFoundException", f"Statement {call.params['StatementId']} is not found in resource policy.", 404
+        )
+    function.statements = kept
+    function.policy_revision = str(uuid.uuid4())
+    return {}
+
+
+@operation("lambda", "GetPolicy")
+def get_policy(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    if not function.statements:
+        raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
+    policy = {"Version": "2012-10-17", "Id": "default", "Statement": function.statements}
+    return {"Policy": json.dumps(policy, separators=(",", ":")), "RevisionId": function.policy_revision}

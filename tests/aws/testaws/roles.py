@@ -1,0 +1,162 @@
+"""IAM: fresh roles cannot be assumed at once, and listings leave out what AWS leaves out."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import unquote
+
+from moto.iam.models import iam_backends
+
+from .errors import AwsError
+from .gateway import operation
+from .wire import ACCOUNT, Call
+from .world import World
+
+
+def fresh(world: World) -> None:
+    world.role_born: dict[str, float] = {}  # by ARN
+    world.role_policies_changed: dict[str, float] = {}  # by ARN
+
+
+def _role(arn: str) -> Any:
+    for role in iam_backends[ACCOUNT]["aws"].roles.values():
+        if role.arn == arn:
+            return role
+    return None
+
+
+def exists(arn: str) -> bool:
+    return _role(arn) is not None
+
+
+def check_assumable(world: World, arn: str, in_vpc: bool) -> None:
+    """Refuses a role as CreateFunction does: unknown, not Lambda's to assume, too young, or without ENI permissions."""
+    cannot = AwsError(
+        "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400
+    )
+    role = _role(arn)
+    if role is None or not _trusts_lambda(role):
+        raise cannot
+    delay = world.config["role_delay"]
+    if world.now() - world.role_born.get(arn, float("-inf")) < delay:
+        raise cannot
+    if not in_vpc:
+        return
+    missing = AwsError(
+        "InvalidParameterValueException",
+        "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
+        400,
+    )
+    if not _allows(role, "ec2:CreateNetworkInterface"):
+        raise missing
+    if world.now() - world.role_policies_changed.get(arn, float("-inf")) < delay:
+        raise missing
+
+
+def _statements(document: Any) -> list[dict[str, Any]]:
+    if isinstance(document, str):
+        try:
+            document = json.loads(unquote(document) if document.startswith("%7B") else document)
+        except ValueError:
+            return []
+    found = document.get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _trusts_lambda(role: Any) -> bool:
+    for statement in _statements(role.assume_role_policy_document):
+        principal = statement.get("Principal")
+        services = _as_list(principal.get("Service", [])) if isinstance(principal, dict) else [principal]
+        allowed = statement.get("Effect") == "Allow" and "sts:AssumeRole" in _as_list(statement.get("Action"))
+        if allowed and "lambda.amazonaws.com" in services:
+            return True
+    return False
+
+
+def _allows(role: Any, action: str) -> bool:
+    if any("AWSLambdaVPCAccessExecutionRole" in arn for arn in role.managed_policies):
+        return True
+    for document in role.policies.values():
+        for statement in _statements(document):
+            patterns = [str(pattern).lower() for pattern in _as_list(statement.get("Action", []))]
+            if statement.get("Effect") == "Allow" and any(fnmatchcase(action.lower(), item) for item in patterns):
+                return True
+    return False
+
+
+def _check_trust(call: Call, name: str) -> None:
+    malformed = AwsError("MalformedPolicyDocument", "This policy contains invalid Json", 400)
+    try:
+        document = json.loads(call.params[name])
+    except (KeyError, ValueError):
+        raise malformed from None
+    if not isinstance(document, dict):
+        raise malformed
+    statements = _statements(document)
+    if not statements:
+        raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.", 400)
+    for statement in statements:
+        if "Principal" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Principal", 400)
+        if statement.get("Effect") not in ("Allow", "Deny") or not statement.get("Action"):
+            raise AwsError("MalformedPolicyDocument", "AssumeRole policy may only specify STS AssumeRole actions.", 400)
+        if any(key in statement for key in ("Resource", "NotResource")):
+            raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource", 400)
+
+
+@operation("iam", "CreateRole")
+def create_role(world: World, call: Call) -> Any:
+    _check_trust(call, "AssumeRolePolicyDocument")
+    result = call.result()
+    world.role_born[result["Role"]["Arn"]] = world.now()
+    return result
+
+
+@operation("iam", "UpdateAssumeRolePolicy")
+def update_trust(world: World, call: Call) -> Any:
+    _check_trust(call, "PolicyDocument")
+    return call.moto()
+
+
+@operation("iam", "PutRolePolicy")
+def put_role_policy(world: World, call: Call) -> Any:
+    role = iam_backends[ACCOUNT]["aws"].roles
+    arn = next((item.arn for item in role.values() if item.name == call.params["RoleName"]), None)
+    size = len("".join(call.params.get("PolicyDocument", "").split()))
+    if size > 10240:
+        raise AwsError(
+            "LimitExceeded", f"Maximum policy size of 10240 bytes exceeded for role {call.params['RoleName']}", 409
+        )
+    response = call.moto()
+    if response.status < 300 and arn is not None:
+        # A changed policy does not make a working role unusable, so only the first one counts.
+        world.role_policies_changed.setdefault(arn, world.now())
+    return response
+
+
+@operation("iam", "DeleteRole")
+def delete_role(world: World, call: Call) -> Any:
+    arn = next(
+        (role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values() if role.name == call.params["RoleName"]), None
+    )
+    response = call.moto()
+    if response.status < 300:
+        world.role_born.pop(arn, None)
+        world.role_policies_changed.pop(arn, None)
+    return response
+
+
+@operation("iam", "ListRoles")
+def list_roles(world: World, call: Call) -> Any:
+    """AWS's listing has neither tags nor a permissions boundary; a finder by tag must ask for each role's."""
+    result = call.result()
+    for role in result.get("Roles", []):
+        for name in ("Tags", "PermissionsBoundary", "RoleLastUsed"):
+            role.pop(name, None)
+    return result

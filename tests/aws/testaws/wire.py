@@ -1,0 +1,298 @@
+"""Requests from the wire to (service, operation, parameters), and results back to the wire.
+
+Parsing and serialising are moto's and botocore's, driven by the service models botocore ships.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+import warnings
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+
+from botocore.parsers import create_parser
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request as MotoRequest
+from moto.core.request import determine_request_protocol
+from moto.core.routing import NotFound, get_service_router
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
+from moto.moto_server.werkzeug_app import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    create_backend_app,
+)
+
+from .errors import AwsError, MotoReply, Unimplemented
+
+ACCOUNT = "123456789012"
+
+# SigV4 service name -> (botocore service, moto backend)
+SERVICES = {
+    "apigateway": ("apigateway", "apigateway"),
+    "ec2": ("ec2", "ec2"),
+    "elasticache": ("elasticache", "elasticache"),
+    "events": ("events", "events"),
+    "iam": ("iam", "iam"),
+    "lambda": ("lambda", "awslambda"),
+    "logs": ("logs", "logs"),
+    "servicequotas": ("service-quotas", "servicequotas"),
+    "ssm": ("ssm", "ssm"),
+    "sts": ("sts", "sts"),
+}
+
+# EC2 and the common errors are in no service's model; moto says so each time.
+warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
+
+
+@dataclass
+class RawRequest:
+    """One HTTP request as it came in. `path` is percent-encoded, `query` without the question mark."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]  # lower-case names
+    body: bytes
+
+    def environ(self, body: bytes | None = None) -> dict[str, Any]:
+        data = self.body if body is None else body
+        environ = {
+            "REQUEST_METHOD": self.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(self.path).decode("latin-1"),
+            "RAW_URI": self.path + (f"?{self.query}" if self.query else ""),
+            "REQUEST_URI": self.path + (f"?{self.query}" if self.query else ""),
+            "QUERY_STRING": self.query,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(data),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in self.headers.items():
+            if name in ("content-length", "transfer-encoding"):
+                continue
+            key = name.upper().replace("-", "_")
+            environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+        environ["CONTENT_LENGTH"] = str(len(data))
+        return environ
+
+
+@dataclass
+class Response:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Call:
+    """One parsed AWS call."""
+
+    service: str
+    operation: str
+    region: str
+    params: dict[str, Any]
+    raw: RawRequest
+    model: Any = None
+    protocol: str = ""
+    backend: str = ""
+    unread: set[str] = field(default_factory=set)  # wire names no parameter took
+    parse_error: str | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self.params.get(name)
+        return default if value is None else value
+
+    def moto(self, drop: tuple[str, ...] = (), put: dict[str, str] | None = None) -> Response:
+        """Lets moto answer. `drop` (prefixes) and `put` edit the form parameters of a query call first."""
+        body = None
+        if drop or put:
+            form = parse_qsl(self.raw.body.decode(), keep_blank_values=True)
+            kept = [(k, v) for k, v in form if not any(k == d or k.startswith(d + ".") for d in drop)]
+            if put:
+                kept = [(k, v) for k, v in kept if k not in put] + list(put.items())
+            body = urlencode(kept).encode()
+        return call_moto(self, body)
+
+    def result(self, drop: tuple[str, ...] = (), put: dict[str, str] | None = None) -> dict[str, Any]:
+        """Moto's answer, parsed; an error reply of moto's ends the call with that reply."""
+        return self.parse(self.moto(drop, put))
+
+    def parse(self, response: Response) -> dict[str, Any]:
+        if response.status >= 300:
+            raise MotoReply(response)
+        parser = create_parser("ec2" if self.protocol == "ec2" else self.protocol)
+        parsed = parser.parse(
+            {"body": response.body, "headers": response.headers, "status_code": response.status},
+            self.model.output_shape,
+        )
+        parsed.pop("ResponseMetadata", None)
+        return parsed
+
+
+def scope(headers: dict[str, str]) -> tuple[str, str] | None:
+    """(region, signing name) of a SigV4-signed request."""
+    found = _SCOPE.search(headers.get("authorization", ""))
+    return (found.group(1), found.group(2)) if found else None
+
+
+class _Watched(dict):
+    """Form values that remember which names were asked for."""
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.asked: set[str] = set()
+
+    def get(self, key, default=None):
+        if key in self:
+            self.asked.add(key)
+        return super().get(key, default)
+
+    def getlist(self, key):
+        self.asked.add(key)
+        return [self[key]] if key in self else []
+
+
+def parse(raw: RawRequest) -> Call:
+    """The AWS call of a request. Raises `Unimplemented` for a request no known operation fits."""
+    found = scope(raw.headers)
+    if found is None:
+        raise Unimplemented("request is not signed")
+    region, signing = found
+    service, backend = SERVICES.get(signing, (None, None))
+    if service is None:
+        return _foreign(raw, region, signing)
+    service_model = get_service_model(service)
+    request = MotoRequest(raw.environ())
+    try:
+        model, uri_params = get_service_router(service).match(request)
+        protocol = determine_request_protocol(service_model, request.content_type)
+    except (NotFound, NotImplementedError):
+        name = _name_of(raw)
+        raise Unimplemented(f"{service}:{name}") from None
+    call = Call(service, model.name, region, {}, raw, model, protocol, backend)
+    if protocol in ("ec2", "query"):
+        values = _Watched(list(parse_qsl(raw.query, keep_blank_values=True)) + list(request.form.items()))
+    else:
+        values = request.values
+    try:
+        parser = PROTOCOL_PARSERS[protocol](model)
+        call.params = (
+            parser.parse(
+                {
+                    "method": raw.method,
+                    "values": values,
+                    "headers": request.headers,
+                    "body": raw.body,
+                    "url_path": request.path,
+                    "url_params": uri_params,
+                }
+            )
+            or {}
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as problem:
+        call.parse_error = f"{type(problem).__name__}: {problem}"
+    if isinstance(values, _Watched):
+        call.unread = set(values) - values.asked - {"Action", "Version"}
+    call.params = {k: v for k, v in call.params.items() if v is not None}
+    return call
+
+
+def _name_of(raw: RawRequest) -> str:
+    form = dict(parse_qsl(raw.body.decode("utf-8", "replace"))) if raw.body else {}
+    target = raw.headers.get("x-amz-target", "").rpartition(".")[2]
+    return form.get("Action") or target or f"{raw.method} {raw.path}"
+
+
+def _foreign(raw: RawRequest, region: str, signing: str) -> Call:
+    """A call to a service only moto knows: passed through unread."""
+    call = Call(signing, _name_of(raw), region, {}, raw)
+    call.backend = "*"
+    return call
+
+
+_apps: dict[str, Any] = {}
+_apps_lock = threading.Lock()
+
+
+def app_for(backend: str) -> Any:
+    with _apps_lock:
+        if backend not in _apps:
+            if backend == "*":
+                _apps[backend] = DomainDispatcherApplication(create_backend_app)
+            else:
+                _apps[backend] = create_backend_app(backend)
+        return _apps[backend]
+
+
+def call_moto(call: Call, body: bytes | None = None) -> Response:
+    seen: list[Any] = []
+
+    def start_response(status, headers, exc_info=None):
+        seen[:] = [int(status.split(" ", 1)[0]), headers]
+
+    try:
+        parts = app_for(call.backend)(call.raw.environ(body), start_response)
+        data = b"".join(parts)
+    except NotImplementedError as missing:
+        raise Unimplemented(f"{call.service}:{call.operation}: {missing}") from None
+    status, headers = seen
+    # No route, or no operation: moto's own refusals are never HTML.
+    if status == 404 and (not data or data.startswith(b"<!doctype html")):
+        raise Unimplemented(f"{call.service}:{call.operation}")
+    kept = {k: v for k, v in headers if k.lower() not in ("content-length", "connection", "date", "server", "status")}
+    return Response(status, kept, data)
+
+
+@cache
+def _serializer(service: str, protocol: str):
+    return get_serializer_class(service, protocol)
+
+
+def serialize(call: Call, result: Any) -> Response:
+    """A result in the shape of the operation's output (as boto3 shows it), or an `AwsError`, on the wire."""
+    status = getattr(result, "status", None) if isinstance(result, Exception) else None
+    serialized = _serializer(call.service, call.protocol)(call.model).serialize(result)
+    body = serialized["body"]
+    if isinstance(body, str):
+        body = body.encode()
+    headers = dict(serialized["headers"])
+    return Response(status or serialized["status_code"], headers, body or b"")
+
+
+def plain_error(service: str, protocol: str, error: AwsError) -> Response:
+    """An error reply for a request no operation was found for."""
+    status = error.status or 400
+    if protocol in ("ec2",):
+        body = (
+            f"<Response><Errors><Error><Code>{error.code}</Code><Message>{error.message}</Message></Error></Errors>"
+            "<RequestID>none</RequestID></Response>"
+        )
+        return Response(status, {"Content-Type": "text/xml"}, body.encode())
+    if protocol == "query":
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{error.code}</Code><Message>{error.message}</Message>"
+            "</Error><RequestId>none</RequestId></ErrorResponse>"
+        )
+        return Response(status, {"Content-Type": "text/xml"}, body.encode())
+    body = json.dumps({"__type": error.code, "message": error.message})
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
+    return Response(status, headers, body.encode())
+
+
+__all__ = ["ACCOUNT", "BackendRequest", "Call", "RawRequest", "Response", "parse", "scope", "serialize"]

@@ -1,0 +1,114 @@
+"""The account's configuration, clock and everything that is not moto's to keep."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .faults import Faults
+from .requests_log import RequestsLog
+
+REGION = "us-east-1"
+
+DEFAULT_CONFIG: dict[str, Any] = {
+    "delay": 0,
+    "eni_linger": 0,
+    "role_delay": 0,
+    "page_size": None,
+    "quotas": {"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5},
+    "outcomes": {},
+    "cache_endpoint": {},
+    "valid_keys": [],
+    "apigateway_rate": None,
+}
+
+
+class World:
+    """One account. `lock` is held while a call is executed: checks and changes are one step."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.log = RequestsLog()
+        self.faults = Faults()
+        self._reset_hooks: list[Callable[[World], None]] = []
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.config: dict[str, Any] = {k: v.copy() if isinstance(v, dict) else v for k, v in DEFAULT_CONFIG.items()}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = itertools.count()
+        self._advanced = 0.0
+        self.tokens: dict[tuple[str, str, str], tuple[str, Any]] = {}  # client tokens
+        self.control_bucket: tuple[float, float] | None = None
+
+    def on_reset(self, hook: Callable[[World], None]) -> None:
+        """Registers what builds a module's own state; runs now and at every reset."""
+        self._reset_hooks.append(hook)
+        hook(self)
+
+    def reset(self) -> None:
+        self.faults.clear()
+        with self.lock:
+            self._fresh()
+            reset_moto()
+            self.log.clear()
+            for hook in self._reset_hooks:
+                hook(self)
+
+    def configure(self, changes: dict[str, Any]) -> None:
+        unknown = set(changes) - set(DEFAULT_CONFIG)
+        if unknown:
+            raise ValueError(f"unknown configuration: {sorted(unknown)}")
+        with self.lock:
+            for key, value in changes.items():
+                if isinstance(DEFAULT_CONFIG[key], dict):
+                    value = {**self.config[key], **value}
+                self.config[key] = value
+
+    def delay(self, kind: str) -> float:
+        """Seconds a transition of this kind takes; `<kind>-delete` and `<kind>-update` fall back to the kind."""
+        delay = self.config["delay"]
+        if not isinstance(delay, dict):
+            return float(delay)
+        for name in (kind, kind.removesuffix("-delete").removesuffix("-update"), "default"):
+            if name in delay:
+                return float(delay[name])
+        return 0.0
+
+    def now(self) -> float:
+        """The account's clock, in seconds from no particular moment."""
+        return time.monotonic() + self._advanced
+
+    def advance(self, seconds: float) -> None:
+        """Moves the account's clock forward: what would have happened by then happens."""
+        with self.lock:
+            self._advanced += seconds
+            self.tick()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Runs `action` once that much time has passed: at once for 0, else before the next call is executed."""
+        if seconds <= 0:
+            action()
+        else:
+            heapq.heappush(self._timers, (self.now() + seconds, next(self._sequence), action))
+
+    def tick(self) -> None:
+        """Lets every transition that is due happen, in order."""
+        now = self.now()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+    def outcome(self, kind: str) -> Any:
+        return self.config["outcomes"].get(kind)
+
+
+def reset_moto() -> None:
+    from moto.core.base_backend import BackendDict
+    from moto.core.model_instances import reset_model_data
+
+    BackendDict.reset()
+    reset_model_data()
