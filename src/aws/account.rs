@@ -1,0 +1,207 @@
+//! What is asked of the account itself: who we are, which zones there are, how full the quotas are.
+
+use aws_sdk_ec2::types::AvailabilityZoneState;
+
+use super::ec2::filter;
+use super::{Aws, AwsError, optional};
+
+/// A quota that a new stack counts against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quota {
+    pub what: &'static str,
+    pub limit: usize,
+    pub used: usize,
+}
+
+impl Aws {
+    /// The account of the credentials.
+    ///
+    /// # Errors
+    /// When the credentials are missing, wrong or expired.
+    pub async fn account(&self) -> Result<String, AwsError> {
+        let answer = self
+            .repeatable("sts:GetCallerIdentity", || {
+                self.sts.get_caller_identity().send()
+            })
+            .await?;
+        answer.account.ok_or_else(|| {
+            AwsError::unexpected("sts:GetCallerIdentity", "the answer names no account")
+        })
+    }
+
+    /// The availability zones that can be used, in order.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn zones(&self) -> Result<Vec<String>, AwsError> {
+        let request = self
+            .ec2
+            .describe_availability_zones()
+            .filters(filter("zone-type", ["availability-zone".to_owned()]));
+        let answer = self
+            .repeatable("ec2:DescribeAvailabilityZones", || request.clone().send())
+            .await?;
+        let mut zones: Vec<_> = answer
+            .availability_zones
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|zone| zone.state == Some(AvailabilityZoneState::Available))
+            .filter_map(|zone| zone.zone_name)
+            .collect();
+        zones.sort();
+        Ok(zones)
+    }
+
+    /// The VPC that `id` means: itself, or the default one of the region.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn vpc(&self, id: &str) -> Result<Option<String>, AwsError> {
+        let request = self.ec2.describe_vpcs();
+        let request = if id == "default" {
+            request.filters(filter("is-default", ["true".to_owned()]))
+        } else {
+            request.filters(filter("vpc-id", [id.to_owned()]))
+        };
+        let answer = self
+            .repeatable("ec2:DescribeVpcs", || request.clone().send())
+            .await?;
+        Ok(answer
+            .vpcs
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .and_then(|vpc| vpc.vpc_id))
+    }
+
+    /// Which of `subnets` are not in `vpc`.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn subnets_outside(
+        &self,
+        vpc: &str,
+        subnets: &[String],
+    ) -> Result<Vec<String>, AwsError> {
+        let request = self
+            .ec2
+            .describe_subnets()
+            .filters(filter("vpc-id", [vpc.to_owned()]));
+        let answer = self
+            .repeatable("ec2:DescribeSubnets", || request.clone().send())
+            .await?;
+        let inside: Vec<_> = answer
+            .subnets
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|subnet| subnet.subnet_id)
+            .collect();
+        Ok(subnets
+            .iter()
+            .filter(|subnet| !inside.contains(subnet))
+            .cloned()
+            .collect())
+    }
+
+    async fn limit(&self, service: &str, code: &str) -> Result<Option<usize>, AwsError> {
+        let request = self
+            .quotas
+            .get_service_quota()
+            .service_code(service)
+            .quota_code(code);
+        let answer = self
+            .repeatable("servicequotas:GetServiceQuota", || request.clone().send())
+            .await;
+        // A missing permission to read quotas must not keep anybody from using what they have.
+        let answer = match answer {
+            Err(error) if error.class == super::Class::Denied => None,
+            other => optional(other)?,
+        };
+        let value = answer.and_then(|answer| answer.quota?.value);
+        // A quota is a whole, small number.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "quotas are small and positive"
+        )]
+        Ok(value.map(|value| value as usize))
+    }
+
+    /// The quotas for VPCs, Elastic IPs and NAT gateways, those that can be read. NAT gateways are counted in `zone`.
+    ///
+    /// # Errors
+    /// When a listing fails.
+    pub async fn quotas(&self, zone: &str) -> Result<Vec<Quota>, AwsError> {
+        let vpcs = async {
+            let answer = self
+                .repeatable("ec2:DescribeVpcs", || self.ec2.describe_vpcs().send())
+                .await?;
+            Ok::<_, AwsError>(answer.vpcs.map_or(0, |vpcs| vpcs.len()))
+        };
+        let addresses = async {
+            let answer = self
+                .repeatable("ec2:DescribeAddresses", || {
+                    self.ec2.describe_addresses().send()
+                })
+                .await?;
+            Ok::<_, AwsError>(answer.addresses.map_or(0, |addresses| addresses.len()))
+        };
+        let gateways = async {
+            let request = self
+                .ec2
+                .describe_subnets()
+                .filters(filter("availability-zone", [zone.to_owned()]));
+            let answer = self
+                .repeatable("ec2:DescribeSubnets", || request.clone().send())
+                .await?;
+            let subnets: Vec<_> = answer
+                .subnets
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|subnet| subnet.subnet_id)
+                .collect();
+            // One that is being deleted still counts.
+            let states = ["pending", "available", "deleting"].map(str::to_owned);
+            let request = self
+                .ec2
+                .describe_nat_gateways()
+                .filter(filter("state", states));
+            let answer = self
+                .repeatable("ec2:DescribeNatGateways", || request.clone().send())
+                .await?;
+            let gateways = answer.nat_gateways.unwrap_or_default();
+            let in_zone = |subnet: Option<&str>| {
+                subnet.is_some_and(|subnet| subnets.iter().any(|s| s == subnet))
+            };
+            Ok::<_, AwsError>(
+                gateways
+                    .iter()
+                    .filter(|gateway| in_zone(gateway.subnet_id()))
+                    .count(),
+            )
+        };
+        let (vpcs, addresses, gateways, vpc_limit, address_limit, gateway_limit) = tokio::try_join!(
+            vpcs,
+            addresses,
+            gateways,
+            self.limit("vpc", "L-F678F1CE"),
+            self.limit("ec2", "L-0263D0A3"),
+            self.limit("vpc", "L-FE5A380F")
+        )?;
+        let rows = [
+            ("VPCs", vpc_limit, vpcs),
+            ("Elastic IPs", address_limit, addresses),
+            ("NAT gateways in a zone", gateway_limit, gateways),
+        ];
+        Ok(rows
+            .into_iter()
+            .filter_map(|(what, limit, used)| {
+                Some(Quota {
+                    what,
+                    limit: limit?,
+                    used,
+                })
+            })
+            .collect())
+    }
+}

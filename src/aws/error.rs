@@ -1,0 +1,453 @@
+//! AWS failures, classified by service, operation, error code and text.
+//!
+//! The table is that of `reference/aws-facts` section 2: only what stands there is tried again, each with an end.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// What a failure means for the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The call was not carried out because too many came: the same call may be sent again.
+    Throttled,
+    /// Nobody knows whether the call was carried out: look before it is sent again.
+    Ambiguous,
+    /// Something else must become visible, usable or free first; look again for at most this long.
+    NotYet(Duration),
+    /// What the call names is not there.
+    NotFound,
+    /// The caller lacks a permission.
+    Denied,
+    /// The credentials themselves are missing, wrong or expired.
+    Credentials,
+    /// Anything else: trying again would not help.
+    Fatal,
+}
+
+/// One failed AWS call.
+#[derive(Debug, Clone)]
+pub struct AwsError {
+    /// `service:Operation`, for example `ec2:CreateVpc`.
+    pub operation: &'static str,
+    /// The service's error code, empty when no answer came.
+    pub code: String,
+    /// The service's text, or what the transport said.
+    pub message: String,
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// What it means.
+    pub class: Class,
+}
+
+impl AwsError {
+    /// Reads an SDK error. Nothing of the request goes into it, so no secret can.
+    pub fn new<E>(operation: &'static str, error: &SdkError<E, Response>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default().to_owned();
+        let message = match error {
+            SdkError::ServiceError(_) => error
+                .message()
+                .unwrap_or("no further word from the service")
+                .to_owned(),
+            SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+            other => DisplayErrorContext(other).to_string(),
+        };
+        let transport = !matches!(error, SdkError::ServiceError(_));
+        let class = classify(operation, &code, &message, status, transport);
+        Self {
+            operation,
+            code,
+            message,
+            status,
+            class,
+        }
+    }
+
+    /// A failure that this program found itself while it looked at an answer.
+    pub fn unexpected(operation: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            operation,
+            code: String::new(),
+            message: message.into(),
+            status: None,
+            class: Class::Fatal,
+        }
+    }
+
+    /// Whether the named thing is absent.
+    pub fn is_not_found(&self) -> bool {
+        self.class == Class::NotFound
+    }
+
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self.class {
+            Class::Denied => Some(format!(
+                "allow the IAM action {} to the caller",
+                iam_action(self.operation)
+            )),
+            Class::Credentials => Some(
+                "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
+                    .to_owned(),
+            ),
+            Class::Fatal
+                if self.code.ends_with("LimitExceeded")
+                    || self.code.ends_with("QuotaExceededException") =>
+            {
+                Some(
+                    "raise the quota in Service Quotas, or remove what is no longer used"
+                        .to_owned(),
+                )
+            }
+            Class::Ambiguous | Class::Throttled => {
+                Some("run the same command again; it goes on from here".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.operation)?;
+        if !self.code.is_empty() {
+            write!(f, "{}: ", self.code)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for AwsError {}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Failures that pass by themselves: operation prefix, code, text that must be in the message, and for how long to go on.
+/// Each row is from the table of retryable errors in the AWS facts; quota codes and denied calls are absent on purpose.
+const NOT_YET: &[(&str, &str, &str, Duration)] = &[
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "cannot be assumed by Lambda",
+        Duration::from_secs(180),
+    ),
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "execution role does not have permissions",
+        Duration::from_secs(180),
+    ),
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "throttled by EC2",
+        Duration::from_secs(540),
+    ),
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "KMS key is invalid for CreateGrant",
+        Duration::from_secs(180),
+    ),
+    (
+        "lambda:",
+        "ResourceConflictException",
+        "in progress",
+        Duration::from_secs(600),
+    ),
+    (
+        "lambda:",
+        "ResourceConflictException",
+        "is currently in the following state",
+        Duration::from_secs(600),
+    ),
+    (
+        "lambda:",
+        "ResourceConflictException",
+        "concurrent update operation",
+        MINUTE,
+    ),
+    (
+        "apigateway:",
+        "ConflictException",
+        "concurrent modification",
+        MINUTE,
+    ),
+    ("ec2:", "DependencyViolation", "", Duration::from_secs(2700)),
+    ("ec2:", "InvalidGroup.InUse", "", Duration::from_secs(2700)),
+    (
+        "ec2:",
+        "InvalidNetworkInterface.InUse",
+        "",
+        Duration::from_secs(2700),
+    ),
+    (
+        "ec2:ReleaseAddress",
+        "AuthFailure",
+        "do not have permission to access the specified resource",
+        Duration::from_secs(600),
+    ),
+    (
+        "ec2:ReleaseAddress",
+        "InvalidIPAddress.InUse",
+        "",
+        Duration::from_secs(600),
+    ),
+    (
+        "elasticache:",
+        "InvalidReplicationGroupState",
+        "",
+        Duration::from_secs(3600),
+    ),
+    (
+        "elasticache:",
+        "InvalidCacheClusterState",
+        "",
+        Duration::from_secs(300),
+    ),
+    (
+        "elasticache:DeleteCacheSubnetGroup",
+        "CacheSubnetGroupInUse",
+        "",
+        Duration::from_secs(300),
+    ),
+    (
+        "elasticache:DeleteCacheSubnetGroup",
+        "DependencyViolation",
+        "",
+        Duration::from_secs(300),
+    ),
+    ("iam:", "ConcurrentModification", "", MINUTE),
+    ("iam:", "DeleteConflict", "", MINUTE),
+    ("logs:", "OperationAbortedException", "", MINUTE),
+    ("events:", "ConcurrentModificationException", "", MINUTE),
+    ("ssm:", "TooManyUpdates", "", MINUTE),
+];
+
+/// EC2 codes for an object that was made a moment ago and is not visible everywhere yet. On a delete the same codes mean
+/// that it is gone.
+const FRESH: &[&str] = &[
+    "InvalidVpcID.NotFound",
+    "InvalidSubnetID.NotFound",
+    "InvalidInternetGatewayID.NotFound",
+    "InvalidRouteTableID.NotFound",
+    "InvalidGroup.NotFound",
+    "InvalidAllocationID.NotFound",
+    "InvalidNetworkInterfaceID.NotFound",
+    "InvalidNatGatewayID.NotFound",
+    "NatGatewayNotFound",
+];
+
+const THROTTLES: &[&str] = &[
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "EC2ThrottledException",
+    "SlowDown",
+    "TooManyRequestsException",
+    "PriorRequestNotComplete",
+];
+
+fn classify(
+    operation: &str,
+    code: &str,
+    message: &str,
+    status: Option<u16>,
+    transport: bool,
+) -> Class {
+    if THROTTLES.contains(&code) || status == Some(429) || message.contains("Rate exceeded") {
+        return Class::Throttled;
+    }
+    let verb = operation.split(':').nth(1).unwrap_or_default();
+    let removes = [
+        "Delete",
+        "Detach",
+        "Release",
+        "Revoke",
+        "Remove",
+        "Disassociate",
+    ]
+    .iter()
+    .any(|p| verb.starts_with(p));
+    let reads = ["Describe", "Get", "List"]
+        .iter()
+        .any(|p| verb.starts_with(p));
+    if FRESH.contains(&code) && !removes && !reads {
+        return Class::NotYet(Duration::from_secs(180));
+    }
+    if let Some(row) = NOT_YET
+        .iter()
+        .find(|row| operation.starts_with(row.0) && code == row.1 && message.contains(row.2))
+    {
+        return Class::NotYet(row.3);
+    }
+    // An authorizer or a permission that another call still holds is not a wait; see the table.
+    if code.ends_with("NotFound")
+        || code.ends_with("NotFoundException")
+        || code.ends_with("NotFoundFault")
+        || code == "NoSuchEntity"
+        || code == "ParameterNotFound"
+        || code == "Gateway.NotAttached"
+    {
+        return Class::NotFound;
+    }
+    match code {
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "AuthorizationError" => return Class::Denied,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "AuthFailure"
+        | "RequestExpired"
+        | "MissingAuthenticationToken"
+        | "IncompleteSignature" => return Class::Credentials,
+        _ => {}
+    }
+    if transport && (message.contains("credential") || message.contains("no providers in chain")) {
+        return Class::Credentials;
+    }
+    match status {
+        Some(500..=599) => Class::Ambiguous,
+        Some(403) if code == "403" || code.is_empty() => Class::Denied,
+        Some(_) if transport => Class::Ambiguous,
+        None if transport => Class::Ambiguous,
+        _ => Class::Fatal,
+    }
+}
+
+/// The IAM action that allows an operation. API Gateway names its actions after the HTTP verb.
+pub fn iam_action(operation: &str) -> String {
+    match operation.split_once(':') {
+        Some(("apigateway", call)) => {
+            let verb = match call {
+                c if c.starts_with("Get") => "GET",
+                c if c.starts_with("Create") => "POST",
+                c if c.starts_with("Update") => "PATCH",
+                c if c.starts_with("Delete") => "DELETE",
+                _ => "PUT",
+            };
+            format!("apigateway:{verb}")
+        }
+        Some(("lambda", "Invoke")) => "lambda:InvokeFunction".to_owned(),
+        _ => operation.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(operation: &str, code: &str, message: &str, status: u16) -> Class {
+        classify(operation, code, message, Some(status), false)
+    }
+
+    #[test]
+    fn a_throttle_is_known_by_code_text_or_status() {
+        for code in THROTTLES {
+            assert_eq!(
+                class("ec2:CreateVpc", code, "", 400),
+                Class::Throttled,
+                "{code}"
+            );
+        }
+        assert_eq!(
+            class("elasticache:X", "Other", "Rate exceeded", 400),
+            Class::Throttled
+        );
+        assert_eq!(
+            class("apigateway:UpdateMethod", "", "", 429),
+            Class::Throttled
+        );
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_a_wait_with_an_end() {
+        for (operation, code, text, budget) in NOT_YET {
+            let operation = if operation.ends_with(':') {
+                format!("{operation}DeleteX")
+            } else {
+                (*operation).to_owned()
+            };
+            assert_eq!(
+                class(&operation, code, &format!("… {text} …"), 400),
+                Class::NotYet(*budget),
+                "{operation} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fresh_object_is_waited_for_but_gone_on_delete() {
+        for code in FRESH {
+            assert!(
+                matches!(class("ec2:CreateRoute", code, "", 400), Class::NotYet(_)),
+                "{code}"
+            );
+            assert_eq!(
+                class("ec2:DeleteSubnet", code, "", 400),
+                Class::NotFound,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn quota_denied_and_validation_errors_are_never_tried_again() {
+        for code in [
+            "AddressLimitExceeded",
+            "VpcLimitExceeded",
+            "NatGatewayLimitExceeded",
+            "ValidationException",
+        ] {
+            assert_eq!(
+                class("ec2:CreateVpc", code, "", 400),
+                Class::Fatal,
+                "{code}"
+            );
+        }
+        assert_eq!(
+            class("ec2:CreateVpc", "UnauthorizedOperation", "", 403),
+            Class::Denied
+        );
+        assert_eq!(
+            class("sts:GetCallerIdentity", "ExpiredToken", "", 403),
+            Class::Credentials
+        );
+    }
+
+    #[test]
+    fn a_server_error_and_a_lost_answer_are_ambiguous() {
+        assert_eq!(
+            class("ec2:CreateVpc", "InternalError", "", 500),
+            Class::Ambiguous
+        );
+        assert_eq!(
+            classify("ec2:CreateVpc", "", "connection closed", None, true),
+            Class::Ambiguous
+        );
+    }
+
+    #[test]
+    fn the_missing_action_is_named_as_iam_names_it() {
+        assert_eq!(iam_action("ec2:CreateVpc"), "ec2:CreateVpc");
+        assert_eq!(iam_action("apigateway:UpdateMethod"), "apigateway:PATCH");
+        assert_eq!(iam_action("apigateway:CreateDeployment"), "apigateway:POST");
+    }
+}

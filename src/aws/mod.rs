@@ -1,0 +1,263 @@
+//! AWS clients, built once, and the one way every call is made: bounded, paced, tried again only where the facts say so.
+
+pub mod account;
+pub mod ec2;
+pub mod error;
+pub mod pace;
+pub mod tags;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::sync::Semaphore;
+
+pub use self::error::{AwsError, Class};
+use crate::error::Error;
+use crate::event::{Event, Sink};
+
+/// How long a call that may simply be sent again is tried.
+const RETRY_BUDGET: Duration = Duration::from_secs(120);
+
+/// What the user said about where to work.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    pub endpoint_url: Option<String>,
+    /// How many requests may be under way at once.
+    pub parallelism: usize,
+}
+
+/// Whether a call may be sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Sending it twice does what sending it once does.
+    Safe,
+    /// A second one could make a second thing: only a throttled call, which was not carried out, is sent again here.
+    Unsafe,
+}
+
+/// The clients, and what is known about where they work.
+#[derive(Clone)]
+pub struct Aws {
+    pub apigateway: aws_sdk_apigateway::Client,
+    pub ec2: aws_sdk_ec2::Client,
+    pub elasticache: aws_sdk_elasticache::Client,
+    pub events: aws_sdk_eventbridge::Client,
+    pub iam: aws_sdk_iam::Client,
+    pub lambda: aws_sdk_lambda::Client,
+    pub logs: aws_sdk_cloudwatchlogs::Client,
+    pub quotas: aws_sdk_servicequotas::Client,
+    pub ssm: aws_sdk_ssm::Client,
+    pub sts: aws_sdk_sts::Client,
+    pub region: String,
+    /// The address given instead of AWS's own, if any.
+    pub endpoint_url: Option<String>,
+    slots: Arc<Semaphore>,
+    pacer: Arc<pace::Pacer>,
+    sink: Sink,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Aws {
+    /// Builds the clients. Sends nothing but what the credential chain itself needs later.
+    pub async fn connect(target: &Target, sink: Sink) -> Result<Self, Error> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(60))
+            .build();
+        // The SDK's own retries are off: they would send a create a second time without looking, and wait unseen.
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(region) = &target.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &target.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(url) = &target.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        let config = loader.load().await;
+        let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
+            return Err(
+                Error::usage("no AWS region is known").hint("give --region, or set AWS_REGION")
+            );
+        };
+        Ok(Self {
+            apigateway: aws_sdk_apigateway::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::new(&config),
+            elasticache: aws_sdk_elasticache::Client::new(&config),
+            events: aws_sdk_eventbridge::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            quotas: aws_sdk_servicequotas::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            region,
+            endpoint_url: config.endpoint_url().map(str::to_owned),
+            slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
+            pacer: Arc::new(pace::Pacer::api_gateway()),
+            sink,
+        })
+    }
+
+    /// Makes one call of `operation` (`service:Operation`) and tries it again while that is right and the budget lasts.
+    ///
+    /// # Errors
+    /// The last failure, classified.
+    pub async fn call<T, E, F, Fut>(
+        &self,
+        operation: &'static str,
+        repeat: Repeat,
+        send: F,
+    ) -> Result<T, AwsError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let began = Instant::now();
+        let mut backoff = Backoff::new();
+        loop {
+            if operation.starts_with("apigateway:") {
+                self.pacer.admit(operation).await;
+            }
+            let slot = self.slots.acquire().await;
+            let sent = Instant::now();
+            let result = send()
+                .await
+                .map_err(|error| AwsError::new(operation, &error));
+            drop(slot);
+            let outcome = match &result {
+                Ok(_) => "ok".to_owned(),
+                Err(error) if error.code.is_empty() => "no answer".to_owned(),
+                Err(error) => error.code.clone(),
+            };
+            self.sink.emit(Event::Request {
+                operation: operation.to_owned(),
+                outcome,
+                took: sent.elapsed(),
+            });
+            let error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let again = match error.class {
+                Class::Throttled => true,
+                Class::Ambiguous => repeat == Repeat::Safe,
+                _ => false,
+            };
+            if !again || began.elapsed() > RETRY_BUDGET {
+                return Err(error);
+            }
+            let wait = backoff.next();
+            self.sink.emit(Event::Retrying {
+                id: None,
+                cause: error.to_string(),
+                wait,
+            });
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// [`Self::call`] for a call that only looks, or that may be sent twice.
+    ///
+    /// # Errors
+    /// The last failure, classified.
+    pub async fn repeatable<T, E, F, Fut>(
+        &self,
+        operation: &'static str,
+        send: F,
+    ) -> Result<T, AwsError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.call(operation, Repeat::Safe, send).await
+    }
+
+    /// [`Self::call`] for a call that makes something and must be looked after before it is sent again.
+    ///
+    /// # Errors
+    /// The last failure, classified.
+    pub async fn once<T, E, F, Fut>(&self, operation: &'static str, send: F) -> Result<T, AwsError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.call(operation, Repeat::Unsafe, send).await
+    }
+}
+
+/// Waits that double from a quarter of a second to eight, each shortened by up to a quarter so that callers spread.
+#[derive(Debug)]
+pub struct Backoff(Duration);
+
+impl Backoff {
+    /// Starts at the shortest wait.
+    pub fn new() -> Self {
+        Self(Duration::from_millis(250))
+    }
+
+    /// The wait to make now.
+    pub fn next(&mut self) -> Duration {
+        let full = self.0;
+        self.0 = (full * 2).min(Duration::from_secs(8));
+        let jitter = getrandom::u32().unwrap_or_default() % 256;
+        full - full / 4 * jitter / 256
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is not there is an answer, not a failure.
+///
+/// # Errors
+/// Every failure but "not found".
+pub fn optional<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `N` random bytes as hexadecimal digits.
+///
+/// # Errors
+/// When the system has no randomness to give, in the name of `operation`.
+pub fn random_hex<const N: usize>(operation: &'static str) -> Result<String, AwsError> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random)
+        .map_err(|error| AwsError::unexpected(operation, error.to_string()))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}

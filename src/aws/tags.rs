@@ -1,0 +1,93 @@
+//! The tag set every resource carries from the call that makes it, and the ownership check that reads it.
+
+use std::collections::BTreeMap;
+
+use crate::resource::LogicalId;
+
+/// Names the stack a resource belongs to.
+pub const STACK: &str = "threescale-gw:stack";
+/// Names the logical id a resource stands for.
+pub const RESOURCE: &str = "threescale-gw:resource";
+
+/// The tags of one resource: ours, its name, and the user's.
+pub fn of(
+    stack: &str,
+    id: &LogicalId,
+    user: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut tags = user.clone();
+    tags.insert(STACK.to_owned(), stack.to_owned());
+    tags.insert(RESOURCE.to_owned(), id.to_string());
+    tags.insert(
+        "Name".to_owned(),
+        format!("threescale-gw-{stack}-{}", id.to_string().replace('/', "-")),
+    );
+    tags
+}
+
+/// The logical id in `tags`, when they say that the resource is of this stack.
+pub fn owner(stack: &str, tags: &BTreeMap<String, String>) -> Option<LogicalId> {
+    (tags.get(STACK)? == stack)
+        .then(|| tags.get(RESOURCE)?.parse().ok())
+        .flatten()
+}
+
+/// Collects tags of any SDK's `Tag` type.
+pub fn collect<'a>(
+    pairs: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
+) -> BTreeMap<String, String> {
+    pairs
+        .filter_map(|(key, value)| Some((key?.to_owned(), value.unwrap_or_default().to_owned())))
+        .collect()
+}
+
+/// What must be written so that `actual` carries `desired`. Tags that others added are left alone; a user tag that
+/// was dropped from the configuration is left too, since nothing tells it from theirs.
+pub fn missing(
+    desired: &BTreeMap<String, String>,
+    actual: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    desired
+        .iter()
+        .filter(|(key, value)| actual.get(*key) != Some(*value))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_win_over_the_users_and_are_read_back() {
+        let id: LogicalId = "nat-gateway/a".parse().expect("a logical id");
+        let user = BTreeMap::from([
+            ("team".to_owned(), "pay".to_owned()),
+            (STACK.to_owned(), "evil".to_owned()),
+        ]);
+        let tags = of("orders", &id, &user);
+        assert_eq!(tags[STACK], "orders");
+        assert_eq!(tags["Name"], "threescale-gw-orders-nat-gateway-a");
+        assert_eq!(tags["team"], "pay");
+        assert_eq!(owner("orders", &tags), Some(id));
+        assert_eq!(owner("order", &tags), None);
+        assert_eq!(owner("orders", &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let desired = BTreeMap::from([
+            ("a".to_owned(), "1".to_owned()),
+            ("b".to_owned(), "2".to_owned()),
+        ]);
+        let actual = BTreeMap::from([
+            ("a".to_owned(), "1".to_owned()),
+            ("b".to_owned(), "x".to_owned()),
+            ("c".to_owned(), "3".to_owned()),
+        ]);
+        assert_eq!(
+            missing(&desired, &actual),
+            BTreeMap::from([("b".to_owned(), "2".to_owned())])
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! The command line: types only.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::StackName;
+
+/// Puts 3scale API management in front of an API on Amazon API Gateway, and takes it away again.
+#[derive(Debug, Parser)]
+#[command(name = "threescale-gw", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage or configuration, 3 there is something \
+    to do (--exit-code), 4 refused before anything was changed, 5 partial: run it again, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The configuration file; `-` reads standard input
+    #[arg(short, long, global = true, default_value = "threescale-gw.yaml")]
+    pub file: PathBuf,
+    /// The stack, where there is no configuration file
+    #[arg(long, global = true, value_parser = parse_stack)]
+    pub stack: Option<StackName>,
+    /// The AWS region
+    #[arg(long, global = true)]
+    pub region: Option<String>,
+    /// The profile of the AWS configuration
+    #[arg(long, global = true)]
+    pub profile: Option<String>,
+    /// Another address for all AWS services, for example an emulator's
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// How results are written
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Show every AWS request
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Show results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Never write colours (also NO_COLOR)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what `up` would change; change nothing
+    Plan(PlanArgs),
+    /// Create, update or repair the stack
+    Up(UpArgs),
+    /// Show every resource, its health and drift, the endpoints, and which methods are protected
+    Status(StatusArgs),
+    /// Remove the stack and give the API back as it was
+    Down(ChangeArgs),
+    /// Break the lock of a run that is gone
+    Unlock,
+    /// Run the whole system on this machine, without an AWS or a 3scale account
+    Sandbox(SandboxArgs),
+}
+
+/// Flags of `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// Exit with 3 if there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Exit with 3 if something is not as it should be
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Flags of commands that change something.
+#[derive(Debug, Clone, Args)]
+pub struct ChangeArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Stop after this long, for example 30m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// How many AWS requests may be under way at once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub parallelism: u16,
+}
+
+/// Flags of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Only this: `authorizer` replaces the functions' code alone
+    #[arg(long, value_enum)]
+    pub only: Option<Only>,
+}
+
+/// A part of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    Authorizer,
+}
+
+/// Flags of `sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// Stop as soon as everything is up
+    #[arg(long)]
+    pub once: bool,
+}
+
+fn parse_stack(text: &str) -> Result<StackName, String> {
+    text.parse()
+        .map_err(|invalid: crate::config::Invalid| invalid.to_string())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}

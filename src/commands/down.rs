@@ -1,0 +1,161 @@
+//! `down`: removes the stack and gives the API back as it was.
+//!
+//! It finds everything by tag and exact name, so it needs a stack's name and no configuration.
+
+use std::time::Instant;
+
+use super::session::{load, look_failed, target};
+use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
+use crate::aws::Aws;
+use crate::cli::{ChangeArgs, Format, Global};
+use crate::engine::observe::observe;
+use crate::engine::plan::{Action, Plan, plan};
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink, Tally};
+use crate::lock::{self, Lock};
+use crate::names::Names;
+use crate::report;
+use crate::report::plan::Extras;
+use crate::report::style::Style;
+use crate::resource::api_attachment::record;
+use crate::resource::parameter::{self, DELETION_PROTECTION};
+use crate::resource::{Cx, Kind};
+
+/// Runs `down`.
+pub(super) async fn run(global: &Global, args: &ChangeArgs, sink: Sink) -> Result<Ending> {
+    let began = Instant::now();
+    if !args.yes && !can_ask() {
+        return confirm(false, "").await.map(|()| ExitStatus::Done.into());
+    }
+    let signals = Signals::listen(args.timeout, sink.clone())?;
+    let cx = connect(global, args.parallelism, sink).await?;
+    let shown = look(&cx).await?;
+    if shown.is_empty() && lock::holder(&cx).await?.is_none() {
+        if global.output == Format::Text && !global.quiet {
+            report::note(&format!(
+                "Nothing to do: there is nothing of stack {}.",
+                cx.names().stack
+            ));
+        }
+        let summary = Summary {
+            tally: Tally::default(),
+            took: began.elapsed(),
+        };
+        return Ok(Ending {
+            status: ExitStatus::Done,
+            text: None,
+            summary: Some(summary),
+        });
+    }
+    if global.output == Format::Text && !global.quiet {
+        report::note(&report::plan::table(
+            &shown,
+            &opened(&cx).await?,
+            &Style::stderr(global),
+        ));
+    }
+    confirm(args.yes, "Remove this?").await?;
+
+    signals.working();
+    let lock = Lock::take(&cx.fresh()).await?;
+    let worked = work(&cx, &shown, args.yes, &signals).await;
+    let released = lock.release().await;
+    let (tally, status) = worked?;
+    if let Err(error) = released {
+        cx.sink().emit(Event::Notice {
+            id: None,
+            text: format!("the lock could not be given back: {error}"),
+        });
+    }
+    Ok(Ending {
+        status,
+        text: None,
+        summary: Some(Summary {
+            tally,
+            took: began.elapsed(),
+        }),
+    })
+}
+
+/// A context without an API: `down` gives back every one that the stack is attached to.
+pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Cx> {
+    let stack = match &global.stack {
+        Some(stack) => stack.as_str().to_owned(),
+        None => match load(global).await {
+            Ok(config) => config.stack.as_str().to_owned(),
+            Err(error) => {
+                return Err(
+                    error.hint("or name the stack with --stack: no configuration is needed then")
+                );
+            }
+        },
+    };
+    let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
+    let account = aws.account().await?;
+    let names = Names::new(&stack, &aws.region, &account);
+    Ok(Cx::new(
+        aws,
+        names,
+        std::collections::BTreeMap::new(),
+        None,
+        sink,
+    ))
+}
+
+async fn look(cx: &Cx) -> Result<Plan> {
+    let observation = observe(&[], cx)
+        .await
+        .map_err(|(id, error)| look_failed(&id, error))?;
+    for foreign in &observation.foreign {
+        let text = format!("{} is left alone: {}", foreign.physical_id, foreign.why);
+        cx.sink().emit(Event::Notice {
+            id: Some(foreign.id.clone()),
+            text,
+        });
+    }
+    if parameter::all(cx).await?.contains_key(DELETION_PROTECTION) {
+        let text = format!("stack {} is protected against deletion", cx.names().stack);
+        return Err(Error::refused(text)
+            .hint("set `deletion_protection: false` and run `threescale-gw up`, then `down`"));
+    }
+    Ok(plan(observation))
+}
+
+/// Says which methods become open again.
+async fn opened(cx: &Cx) -> Result<Extras> {
+    let mut extras = Extras::default();
+    for (target, record) in record::all(cx).await? {
+        for method in record.methods() {
+            let text = format!(
+                "{} of API {} gets back {}",
+                method.label(),
+                target.id,
+                method.authorization
+            );
+            extras.notices.push(if method.authorization == "NONE" {
+                format!("{text}: it will be open")
+            } else {
+                text
+            });
+        }
+    }
+    Ok(extras)
+}
+
+async fn work(cx: &Cx, shown: &Plan, yes: bool, signals: &Signals) -> Result<(Tally, ExitStatus)> {
+    let cx = cx.fresh();
+    let plan = look(&cx).await?;
+    if plan.outline() != shown.outline() && !yes {
+        return Err(
+            Error::refused("the account changed while the plan was read")
+                .hint("run the same command again"),
+        );
+    }
+    let (outcome, status) = carry_out(&plan, &cx, signals).await;
+    debug_assert!(
+        plan.items
+            .iter()
+            .all(|item| item.action == Action::Delete || item.id.kind == Kind::NetworkInterface)
+    );
+    Ok((outcome.tally, status))
+}

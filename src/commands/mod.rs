@@ -1,0 +1,196 @@
+//! The commands, one a file, and what they share.
+
+mod down;
+mod plan;
+mod sandbox;
+mod session;
+mod status;
+mod unlock;
+mod up;
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Format};
+use crate::engine::control::{Control, Stop};
+use crate::engine::executor::{Outcome, execute};
+use crate::engine::plan::Plan;
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink};
+use crate::report;
+use crate::resource::Cx;
+
+/// Runs a command to its end and says how that was.
+pub async fn run(cli: Cli) -> ExitStatus {
+    let (sink, events) = Sink::channel();
+    let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
+    let reporter = report::start(&cli.global, json_events, events);
+    let result = match &cli.command {
+        Command::Plan(args) => plan::run(&cli.global, args, sink).await.map(Ending::from),
+        Command::Up(args) => up::run(&cli.global, args, sink).await,
+        Command::Status(args) => status::run(&cli.global, args, sink).await.map(Ending::from),
+        Command::Down(args) => down::run(&cli.global, args, sink).await,
+        Command::Unlock => unlock::run(&cli.global, sink).await.map(Ending::from),
+        Command::Sandbox(args) => sandbox::run(&cli.global, args, sink)
+            .await
+            .map(Ending::from),
+    };
+    // Every sink is gone by now, so the reporter has seen all there is.
+    let _ = reporter.await;
+    let ending = match result {
+        Ok(ending) => ending,
+        Err(error) => {
+            report::error(&cli.global, &error);
+            let status = error.status();
+            let summary = json_events.then(Summary::default);
+            Ending {
+                status,
+                text: None,
+                summary: summary.filter(|_| cli.global.output == Format::Json),
+            }
+        }
+    };
+    if let Some(text) = &ending.text {
+        report::result(text);
+    }
+    if let Some(summary) = ending.summary {
+        report::summary(&cli.global, ending.status, summary.tally, summary.took);
+    }
+    ending.status
+}
+
+/// The totals that end the report of a change.
+#[derive(Debug, Default)]
+struct Summary {
+    tally: crate::event::Tally,
+    took: Duration,
+}
+
+/// How a command ended, and what it has to say when all events are shown.
+#[derive(Debug)]
+struct Ending {
+    status: ExitStatus,
+    text: Option<String>,
+    summary: Option<Summary>,
+}
+
+impl From<ExitStatus> for Ending {
+    fn from(status: ExitStatus) -> Self {
+        Self {
+            status,
+            text: None,
+            summary: None,
+        }
+    }
+}
+
+/// Asks on the terminal. Without one there is nobody to ask, and that is refused at once.
+async fn confirm(yes: bool, question: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !can_ask() {
+        return Err(Error::refused("there is no terminal to ask on")
+            .hint("give --yes to go on without being asked"));
+    }
+    let question = format!("{question} [y/N] ");
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question}");
+        let _ = stderr.flush();
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
+    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Error::refused("not confirmed; nothing was changed"))
+    }
+}
+
+fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Turns signals into an orderly end. Until work begins there is nothing to bring to an end, so a signal leaves at once.
+#[derive(Debug)]
+struct Signals {
+    control: Control,
+    working: Arc<AtomicBool>,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Signals {
+    fn listen(timeout: Option<Duration>, sink: Sink) -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
+        let (mut interrupt, mut terminate) = (
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        );
+        let control = Control::new(timeout);
+        let working = Arc::new(AtomicBool::new(false));
+        let (heard, at_work) = (control.clone(), Arc::clone(&working));
+        let listener = tokio::spawn(async move {
+            let mut before = false;
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if before || !at_work.load(Ordering::SeqCst) {
+                    std::process::exit(ExitStatus::Interrupted as i32);
+                }
+                before = true;
+                heard.interrupt();
+                sink.emit(Event::Interrupted);
+            }
+        });
+        Ok(Self {
+            control,
+            working,
+            listener,
+        })
+    }
+
+    /// From here on a signal lets calls in flight return first.
+    fn working(&self) {
+        self.working.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // The listener holds a sink, and the reporter ends when the last one is gone.
+        self.listener.abort();
+    }
+}
+
+/// Walks a plan and turns its outcome into an exit status.
+async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outcome, ExitStatus) {
+    let outcome = execute(plan, cx, &signals.control).await;
+    let status = match outcome.stopped {
+        Some(Stop::Interrupted) => ExitStatus::Interrupted,
+        Some(Stop::TimedOut) => {
+            cx.sink().emit(Event::Notice {
+                id: None,
+                text: "the time given with --timeout is over".to_owned(),
+            });
+            ExitStatus::Partial
+        }
+        None if outcome.failures.is_empty() => ExitStatus::Done,
+        None => ExitStatus::Partial,
+    };
+    if status != ExitStatus::Done {
+        let text =
+            "not everything is done: run the same command again, it goes on from here".to_owned();
+        cx.sink().emit(Event::Notice { id: None, text });
+    }
+    (outcome, status)
+}

@@ -1,0 +1,39 @@
+//! `plan`: shows what `up` would change; changes nothing.
+
+use super::session::{Session, refuse};
+use crate::cli::{Format, Global, PlanArgs};
+use crate::engine::plan::plan;
+use crate::error::{ExitStatus, Result};
+use crate::event::Sink;
+use crate::report::style::Style;
+use crate::{preflight, report};
+
+/// Runs `plan`.
+pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
+    let session = Session::open(global, 10, sink).await?;
+    let observation = session.observe(&session.cx).await?;
+    let foreign = preflight::foreign(&observation);
+    let plan = plan(observation);
+    let (findings, extras) = session.findings(&session.cx, foreign, &plan).await?;
+    match global.output {
+        Format::Text => {
+            report::result(&report::plan::table(&plan, &extras, &Style::stdout(global)))
+        }
+        Format::Json => {
+            let outputs: serde_json::Map<_, _> = session
+                .outputs()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            let document =
+                report::plan::document(&plan, &session.facts.names, &extras, &outputs.into());
+            report::result(&document.to_string());
+        }
+    }
+    refuse(&findings)?;
+    Ok(if args.exit_code && !plan.is_empty() {
+        ExitStatus::Pending
+    } else {
+        ExitStatus::Done
+    })
+}

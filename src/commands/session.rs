@@ -1,0 +1,348 @@
+//! What `plan`, `up` and `status` begin with: the configuration, the account, the API, one look at everything.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::aws::{Aws, AwsError, Target, optional};
+use crate::cli::{Format, Global};
+use crate::config::{self, ApiSelector, Config};
+use crate::engine::observe::{self, Observation};
+use crate::engine::plan::{Action, Plan};
+use crate::error::{Error, Result};
+use crate::event::{Event, Sink};
+use crate::names::Names;
+use crate::package::Package;
+use crate::preflight;
+use crate::report::plan::Extras;
+use crate::resource::{ApiTarget, Cx, Kind, LogicalId, Node, api, subnet::Subnets};
+use crate::stack::{self, Facts};
+use crate::{prices, report};
+
+/// Everything a command works with.
+pub(super) struct Session {
+    pub config: Config,
+    pub cx: Cx,
+    pub facts: Facts,
+    pub package: Arc<Package>,
+    pub nodes: Vec<Arc<dyn Node>>,
+}
+
+/// The configuration as it was read; nothing is sent before all of it is right.
+pub(super) async fn load(global: &Global) -> Result<Config> {
+    let name = global.file.display().to_string();
+    let text = if name == "-" {
+        std::io::read_to_string(std::io::stdin()).map_err(|error| {
+            Error::usage(format!(
+                "reading the configuration from standard input: {error}"
+            ))
+        })?
+    } else {
+        tokio::fs::read_to_string(&global.file).await.map_err(|error| {
+            Error::usage(format!("reading the configuration {name}: {error}"))
+                .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
+        })?
+    };
+    let name = if name == "-" {
+        "<stdin>".to_owned()
+    } else {
+        name
+    };
+    config::load(&name, &text, &|variable| std::env::var(variable).ok()).map_err(|problems| {
+        for problem in &problems.0 {
+            report::note(&problem.to_string());
+        }
+        let count = problems.0.len();
+        Error::usage(format!(
+            "{name} has {count} problem{}",
+            if count == 1 { "" } else { "s" }
+        ))
+    })
+}
+
+/// Where to work, from the flags.
+pub(super) fn target(global: &Global, parallelism: u16) -> Target {
+    Target {
+        region: global.region.clone(),
+        profile: global.profile.clone(),
+        endpoint_url: global.endpoint_url.clone(),
+        parallelism: usize::from(parallelism),
+    }
+}
+
+/// Where builds are kept: the user's cache folder.
+pub(super) fn cache_dir() -> PathBuf {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("THREESCALE_GW_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("threescale-gw")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/threescale-gw")))
+        .unwrap_or_else(|| std::env::temp_dir().join("threescale-gw"))
+}
+
+/// Lines of progress of a build, as events.
+pub(super) fn progress(sink: &Sink) -> crate::package::Progress {
+    let sink = sink.clone();
+    Arc::new(move |text| sink.emit(Event::Step { text }))
+}
+
+impl Session {
+    /// Loads, connects, and finds out who and where we are and which API is meant.
+    pub(super) async fn open(global: &Global, parallelism: u16, sink: Sink) -> Result<Self> {
+        let config = load(global).await?;
+        let architecture = config.authorizer.architecture.as_str();
+        let package = match &config.authorizer.artifact {
+            Some(artifact) => {
+                // As in every tool: relative to the file that names it.
+                let base = global
+                    .file
+                    .parent()
+                    .filter(|_| global.file.as_os_str() != "-");
+                let path = base.map_or_else(|| artifact.clone(), |base| base.join(artifact));
+                Package::artifact(&path, architecture)
+                    .map_err(|error| Error::usage(format!("authorizer.artifact: {error:#}")))?
+            }
+            None => Package::bundled(architecture, cache_dir(), progress(&sink))?,
+        };
+        let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
+        let (id, name) = match &config.api.selector {
+            ApiSelector::Id(id) => (Some(id.as_str()), None),
+            ApiSelector::Name(name) => (None, Some(name.as_str())),
+        };
+        let (account, apis) = tokio::join!(aws.account(), api::find(&aws, id, name));
+        let account = account?;
+        let api = preflight::choose_api(&config, &apis?).map_err(Error::refused)?;
+        let names = Names::new(config.stack.as_str(), &aws.region, &account);
+        let target = ApiTarget {
+            id: api.id,
+            stage: config.api.stage.clone(),
+        };
+        let cx = Cx::new(
+            aws,
+            names.clone(),
+            config.tags.clone(),
+            Some(target.clone()),
+            sink,
+        );
+        let (zones, own_vpc) = tokio::try_join!(zones(&cx, &config), own_vpc(&cx, &config))?;
+        let facts = Facts {
+            names,
+            api: target,
+            zones,
+            own_vpc,
+        };
+        let package = Arc::new(package);
+        let nodes = stack::desired(&config, &facts, &package);
+        Ok(Self {
+            config,
+            cx,
+            facts,
+            package,
+            nodes,
+        })
+    }
+
+    /// Looks at the account, afresh.
+    pub(super) async fn observe(&self, cx: &Cx) -> Result<Observation> {
+        observe::observe(&self.nodes, cx)
+            .await
+            .map_err(|(id, error)| look_failed(&id, error))
+    }
+
+    /// What can be known to go wrong with `plan`, all of it at once.
+    pub(super) async fn findings(
+        &self,
+        cx: &Cx,
+        foreign: Vec<String>,
+        plan: &Plan,
+    ) -> Result<(Vec<String>, Extras)> {
+        let api = &self.facts.api;
+        let mut findings = foreign;
+        if api::stage(cx, api).await?.is_none() {
+            findings.push(format!(
+                "API {} has no stage {:?} with a deployment",
+                api.id, api.stage
+            ));
+        }
+        findings.extend(
+            preflight::zones(&self.config, &self.facts.zones)
+                .filter(|_| self.facts.own_vpc.is_none()),
+        );
+        findings.extend(self.own_subnets().await?);
+        let new: Vec<LogicalId> = plan
+            .items
+            .iter()
+            .filter(|item| item.action == Action::Create)
+            .map(|item| item.id.clone())
+            .collect();
+        let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
+        if new.iter().any(|id| counted.contains(&id.kind)) {
+            let zone = self
+                .facts
+                .zones
+                .first()
+                .map(String::as_str)
+                .unwrap_or_default();
+            findings.extend(preflight::quotas(
+                &self.config,
+                &new,
+                &cx.aws().quotas(zone).await?,
+            ));
+        }
+        let all = optional(api::methods(cx, &api.id).await)?.unwrap_or_default();
+        let authorizer = cx
+            .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+            .map(|output| output.physical_id);
+        let methods = preflight::methods(&self.config, &all, authorizer.as_deref());
+        if methods.wanted.is_empty() {
+            findings.push(format!(
+                "no method of API {} is protected by `api.protect` and `api.except`",
+                api.id
+            ));
+        }
+        let builds = |item: &crate::engine::plan::Item| {
+            item.id.kind == Kind::Function
+                && (item.action == Action::Create
+                    || item.changes.iter().any(|change| change.field == "code"))
+        };
+        if plan.items.iter().any(builds) {
+            findings.extend(self.package.check().err().map(|error| format!("{error:#}")));
+        }
+        let extras = Extras {
+            notices: methods.notices,
+            methods: methods.wanted.iter().map(api::Method::label).collect(),
+            prices: prices::of(plan, &self.config),
+            prices_of: prices::AS_OF,
+        };
+        Ok((findings, extras))
+    }
+
+    async fn own_subnets(&self) -> Result<Vec<String>> {
+        let Some(own) = &self.config.network.vpc else {
+            return Ok(Vec::new());
+        };
+        let Some(vpc) = &self.facts.own_vpc else {
+            return Ok(vec![format!("network.vpc: there is no VPC {}", own.id)]);
+        };
+        let outside = self.cx.aws().subnets_outside(vpc, &own.subnets).await?;
+        Ok(outside
+            .into_iter()
+            .map(|subnet| format!("network.subnets: {subnet} is not in {vpc}"))
+            .collect())
+    }
+
+    /// What the user wants to know when the stack stands.
+    pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
+        let mut outputs = Vec::new();
+        let cache = self.cx.peek(&LogicalId::new(Kind::Cache, "main"));
+        if let Some(endpoint) = cache.and_then(|output| output.attributes.get("endpoint").cloned())
+        {
+            outputs.push(("redis_endpoint", endpoint));
+        }
+        outputs.push(("invoke_url", self.invoke_url()));
+        let address = self.cx.peek(&LogicalId::new(Kind::ElasticIp, "a"));
+        if let Some(ip) = address.and_then(|output| output.attributes.get("public_ip").cloned()) {
+            outputs.push(("nat_public_ip", ip));
+        }
+        outputs
+    }
+
+    /// Where callers reach the API.
+    fn invoke_url(&self) -> String {
+        let ApiTarget { id, stage } = &self.facts.api;
+        match &self.cx.aws().endpoint_url {
+            Some(endpoint) => format!(
+                "{}/_aws/execute-api/{id}/{stage}/",
+                endpoint.trim_end_matches('/')
+            ),
+            None => {
+                let suffix = if self.facts.names.partition() == "aws-cn" {
+                    "amazonaws.com.cn"
+                } else {
+                    "amazonaws.com"
+                };
+                format!(
+                    "https://{id}.execute-api.{}.{suffix}/{stage}/",
+                    self.facts.names.region
+                )
+            }
+        }
+    }
+}
+
+/// A failed look as an error with its resource.
+pub(super) fn look_failed(id: &LogicalId, error: AwsError) -> Error {
+    let hint = error.hint();
+    let error = Error::failed(anyhow::Error::new(error).context(format!("looking for {id}")));
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Refuses with every finding.
+pub(super) fn refuse(findings: &[String]) -> Result<()> {
+    match findings {
+        [] => Ok(()),
+        [one] => Err(Error::refused(one)),
+        several => Err(Error::refused(format!(
+            "nothing was changed, because\n  - {}",
+            several.join("\n  - ")
+        ))),
+    }
+}
+
+/// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
+async fn zones(cx: &Cx, config: &Config) -> Result<Vec<String>> {
+    if config.network.vpc.is_some() {
+        return Ok(Vec::new());
+    }
+    let taken = Subnets::zones(cx).await?;
+    let wanted = usize::from(config.network.zones);
+    let mut zones: Vec<_> = (0..wanted)
+        .map(|index| taken.get(&stack::letter(index)).cloned())
+        .collect();
+    if zones.iter().any(Option::is_none) {
+        let mut offered = cx
+            .aws()
+            .zones()
+            .await?
+            .into_iter()
+            .filter(|zone| !taken.values().any(|t| t == zone));
+        for zone in zones.iter_mut().filter(|zone| zone.is_none()) {
+            *zone = offered.next();
+        }
+    }
+    Ok(zones.into_iter().flatten().collect())
+}
+
+async fn own_vpc(cx: &Cx, config: &Config) -> Result<Option<String>> {
+    match &config.network.vpc {
+        Some(own) => Ok(cx.aws().vpc(&own.id).await?),
+        None => Ok(None),
+    }
+}
+
+/// Writes outputs as text; in JSON they are part of a document or an event.
+pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
+    if format == Format::Json {
+        let mut line: serde_json::Map<_, _> = outputs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+            .collect();
+        line.insert("event".to_owned(), "outputs".into());
+        return serde_json::Value::Object(line).to_string();
+    }
+    let width = outputs
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    outputs
+        .iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,87 @@
+//! `status`: every resource, its health and drift, the endpoints, and which methods are protected. Never writes.
+
+use super::session::Session;
+use crate::cli::{Format, Global, StatusArgs};
+use crate::engine::plan::plan;
+use crate::error::{ExitStatus, Result};
+use crate::event::Sink;
+use crate::report::status::{Method, Status};
+use crate::report::style::Style;
+use crate::resource::api_attachment::select;
+use crate::resource::{Cx, Kind, LogicalId, api};
+use crate::{lock, preflight, report};
+
+/// Runs `status`.
+pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
+    let session = Session::open(global, 10, sink).await?;
+    let cx = &session.cx;
+    let observation = session.observe(cx).await?;
+    let foreign = preflight::foreign(&observation);
+    let plan = plan(observation);
+    let status = Status {
+        names: session.facts.names.clone(),
+        items: plan.items,
+        api: Some((
+            session.facts.api.id.clone(),
+            session.facts.api.stage.clone(),
+        )),
+        methods: methods(&session, cx).await?,
+        outputs: session.outputs(),
+        notices: foreign,
+        lock: lock::holder(cx).await?.map(|holder| holder.describe()),
+    };
+    match global.output {
+        Format::Text => report::result(&status.table(&Style::stdout(global))),
+        Format::Json => report::result(&status.document().to_string()),
+    }
+    Ok(if args.exit_code && !status.is_healthy() {
+        ExitStatus::Pending
+    } else {
+        ExitStatus::Done
+    })
+}
+
+/// The methods as callers meet them: by the stage's active deployment, not by the draft.
+async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
+    let target = &session.facts.api;
+    let draft = api::methods(cx, &target.id).await?;
+    let stage = api::stage(cx, target).await?;
+    let authorizer = cx
+        .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .map(|output| output.physical_id);
+    let mut rows = Vec::new();
+    for method in draft.iter() {
+        let asks = authorizer
+            .as_deref()
+            .is_some_and(|authorizer| method.asks(authorizer));
+        let served = stage
+            .as_ref()
+            .as_ref()
+            .and_then(|stage| stage.served.as_ref());
+        let key = (method.path.clone(), method.method.clone());
+        let custom = match served {
+            Some(served) => served
+                .get(&key)
+                .is_some_and(|authorization| authorization == "CUSTOM"),
+            None => asks,
+        };
+        let wanted = select::is_wanted(
+            method,
+            &session.config.api.protect,
+            &session.config.api.except,
+        ) && (asks || select::is_free(method, &session.config.api.protect));
+        let remark = match (asks, custom, wanted) {
+            (true, false, _) => Some("protected in the draft only: it is not deployed"),
+            (false, true, true) => Some("opened in the draft: the next deployment opens it"),
+            (false, false, true) => Some("to be protected"),
+            _ => None,
+        };
+        rows.push(Method {
+            method: method.method.clone(),
+            path: method.path.clone(),
+            protected: custom && (asks || wanted),
+            remark: remark.map(str::to_owned),
+        });
+    }
+    Ok(rows)
+}

@@ -1,0 +1,159 @@
+//! Walks the steps of a plan: each starts the moment its own needs are done, and not before.
+//!
+//! A failed step skips what needs it; the rest goes on to its end. The executor emits events and never prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use super::control::{Control, Stop};
+use super::plan::{Action, Plan, Work};
+use super::step::{End, Round};
+use crate::aws::AwsError;
+use crate::event::{Event, Tally};
+use crate::resource::{Cx, LogicalId};
+
+/// How a walk ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub tally: Tally,
+    /// Each cause once.
+    pub failures: Vec<(LogicalId, AwsError)>,
+    pub skipped: Vec<LogicalId>,
+    pub stopped: Option<Stop>,
+}
+
+impl Outcome {
+    /// Whether everything was done.
+    pub fn is_done(&self) -> bool {
+        self.failures.is_empty() && self.stopped.is_none()
+    }
+}
+
+/// Walks `plan`.
+pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
+    let mut outcome = Outcome::default();
+    outcome.tally.unchanged = plan.count(Action::None);
+    let mut left: BTreeMap<usize, BTreeSet<usize>> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| (index, step.needs.clone()))
+        .collect();
+    let mut running = FuturesUnordered::new();
+    // A resource of two steps, like a replaced one, begins with the first and ends with the last.
+    let converges = |index: usize| match &plan.steps[index].work {
+        Work::Converge(_) => true,
+        Work::Delete(..) => !plan
+            .steps
+            .iter()
+            .any(|step| step.id == plan.steps[index].id && matches!(step.work, Work::Converge(_))),
+        Work::Drain(_) => true,
+        Work::Release(_) => false,
+    };
+    loop {
+        if control.stop().is_none() {
+            let ready: Vec<_> = left
+                .iter()
+                .filter(|(_, needs)| needs.is_empty())
+                .map(|(index, _)| *index)
+                .collect();
+            for index in ready {
+                left.remove(&index);
+                let step = &plan.steps[index];
+                cx.sink().emit(Event::Started {
+                    id: step.id.clone(),
+                    action: step.action,
+                });
+                running.push(async move {
+                    let began = Instant::now();
+                    (index, began, Round::run(step, cx, control).await)
+                });
+            }
+        }
+        let Some((index, began, result)) = running.next().await else {
+            break;
+        };
+        let step = &plan.steps[index];
+        let (id, action) = (step.id.clone(), step.action);
+        match result {
+            Ok(physical_id) => {
+                for needs in left.values_mut() {
+                    needs.remove(&index);
+                }
+                if converges(index) {
+                    count(
+                        &mut outcome.tally,
+                        action,
+                        matches!(step.work, Work::Drain(_)),
+                    );
+                    cx.sink().emit(Event::Finished {
+                        id,
+                        action,
+                        physical_id,
+                        took: began.elapsed(),
+                    });
+                }
+            }
+            Err(End::Stopped(stop)) => outcome.stopped = Some(stop),
+            Err(End::Failed(error)) => {
+                outcome.tally.failed += 1;
+                let hint = error.hint();
+                cx.sink().emit(Event::Failed {
+                    id: id.clone(),
+                    action,
+                    error: error.to_string(),
+                    hint,
+                });
+                skip(plan, &mut left, index, cx, &mut outcome.skipped);
+                outcome.failures.push((id, error));
+            }
+        }
+    }
+    outcome.stopped = outcome
+        .stopped
+        .or(control.stop().filter(|_| !left.is_empty()));
+    outcome
+}
+
+fn count(tally: &mut Tally, action: Action, drain: bool) {
+    match action {
+        Action::Create => tally.created += 1,
+        Action::Update | Action::Wait => tally.updated += 1,
+        Action::Replace => tally.replaced += 1,
+        // Interfaces are Lambda's; reaping them is not counted among what was ours.
+        Action::Delete if !drain => tally.deleted += 1,
+        Action::Delete | Action::None => {}
+    }
+}
+
+/// Takes out of `left` all that needs the failed step, directly or through others.
+fn skip(
+    plan: &Plan,
+    left: &mut BTreeMap<usize, BTreeSet<usize>>,
+    failed: usize,
+    cx: &Cx,
+    skipped: &mut Vec<LogicalId>,
+) {
+    let mut gone = vec![failed];
+    while let Some(index) = gone.pop() {
+        let dependents: Vec<_> = left
+            .iter()
+            .filter(|(_, needs)| needs.contains(&index))
+            .map(|(index, _)| *index)
+            .collect();
+        for dependent in dependents {
+            left.remove(&dependent);
+            let step = &plan.steps[dependent];
+            cx.sink().emit(Event::Skipped {
+                id: step.id.clone(),
+                action: step.action,
+                because: plan.steps[failed].id.clone(),
+            });
+            skipped.push(step.id.clone());
+            gone.push(dependent);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Looks at the account, all kinds at once, and compares each desired resource with what is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::graph;
+use super::plan::Seen;
+use crate::aws::AwsError;
+use crate::resource::{AnyKind, Cx, Foreign, Found, Kind, LogicalId, Node, Phase, any_kinds};
+
+/// What one look at the account showed.
+#[derive(Default)]
+pub struct Observation {
+    /// Every desired resource in the order of needs, with what stands for it in the account.
+    pub nodes: Vec<(Arc<dyn Node>, Option<Seen>)>,
+    /// Everything that is the stack's, desired or not.
+    pub found: Vec<(&'static dyn AnyKind, Found)>,
+    /// What bears our names and is not ours.
+    pub foreign: Vec<Foreign>,
+}
+
+impl std::fmt::Debug for Observation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observation")
+            .field("found", &self.found.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Looks at the account. Publishes the outputs of what is there and stays.
+///
+/// # Errors
+/// When a listing fails, or two things claim to be one resource.
+pub async fn observe(
+    nodes: &[Arc<dyn Node>],
+    cx: &Cx,
+) -> Result<Observation, (LogicalId, AwsError)> {
+    let listings = any_kinds()
+        .into_iter()
+        .filter(|kind| kind.kind() != Kind::NetworkInterface)
+        .map(|kind| async move {
+            match kind.list(cx).await {
+                Ok((found, foreign)) => Ok((kind, found, foreign)),
+                Err(error) => Err((LogicalId::new(kind.kind(), "*"), error)),
+            }
+        });
+    let mut observation = Observation::default();
+    for (kind, found, foreign) in try_join_all(listings).await? {
+        observation
+            .found
+            .extend(found.into_iter().map(|found| (kind, found)));
+        observation.foreign.extend(foreign);
+    }
+    let needs: BTreeMap<_, _> = nodes.iter().map(|node| (node.id(), node.needs())).collect();
+    let order = graph::order(&needs).map_err(|cycle| {
+        (
+            LogicalId::new(Kind::Vpc, "*"),
+            AwsError::unexpected("plan", format!("the stack is not acyclic: {cycle}")),
+        )
+    })?;
+    for id in order {
+        let Some(node) = nodes.iter().find(|node| node.id() == id) else {
+            continue;
+        };
+        // A foreign one is reported as such, not as a failed look.
+        let seen = if observation.foreign.iter().any(|foreign| foreign.id == id) {
+            None
+        } else {
+            node.look(cx)
+                .await
+                .map_err(|error| (id.clone(), error))?
+                .map(|look| Seen {
+                    phase: look.found.identity.phase.clone(),
+                    output: look.found.identity.output.clone(),
+                    diff: look.diff,
+                })
+        };
+        match &seen {
+            Some(seen)
+                if !seen.diff.replace
+                    && !matches!(seen.phase, Phase::Failed(_) | Phase::Deleting(_)) =>
+            {
+                cx.publish(&id, seen.output.clone());
+            }
+            _ => cx.retract(&id),
+        }
+        observation.nodes.push((Arc::clone(node), seen));
+    }
+    Ok(observation)
+}

@@ -1,0 +1,372 @@
+//! Decides, without any effect, what is done with each resource and what must come before what.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::observe::Observation;
+use crate::resource::{
+    AnyKind, Change, Diff, Found, Kind, LogicalId, Node, Output, Phase, any_kinds,
+};
+
+/// What is done with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    Create,
+    Update,
+    /// Deleted and made anew, since a change cannot be made in place.
+    Replace,
+    Delete,
+    /// It is on its way already: only waited for.
+    Wait,
+    None,
+}
+
+impl Action {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Wait => "wait",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A desired resource as it was seen in the account.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub phase: Phase,
+    pub output: Output,
+    pub diff: Diff,
+}
+
+/// What is done with one resource, and why.
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub id: LogicalId,
+    pub action: Action,
+    pub physical_id: Option<String>,
+    /// The phase it was seen in.
+    pub phase: Option<Phase>,
+    pub changes: Vec<Change>,
+    /// What stands for it, for reports.
+    pub output: Output,
+}
+
+/// The work of a step.
+#[derive(Clone)]
+#[allow(
+    missing_debug_implementations,
+    reason = "a node is known by its id, which the step shows"
+)]
+pub enum Work {
+    /// Bring it to what it should be.
+    Converge(Arc<dyn Node>),
+    /// Let go of what is about to be replaced.
+    Release(Arc<dyn Node>),
+    /// Delete this very thing.
+    Delete(&'static dyn AnyKind, Arc<Found>),
+    /// Delete everything of a kind that the service leaves behind, and wait until none is left.
+    Drain(&'static dyn AnyKind),
+}
+
+/// One node of the walk.
+#[derive(Clone)]
+pub struct Step {
+    pub id: LogicalId,
+    pub action: Action,
+    pub work: Work,
+    /// Indices of the steps that come before.
+    pub needs: BTreeSet<usize>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} after {:?}",
+            self.action.as_str(),
+            self.id,
+            self.needs
+        )
+    }
+}
+
+/// All that is to be done.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub items: Vec<Item>,
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many resources have this action.
+    pub fn count(&self, action: Action) -> usize {
+        self.items
+            .iter()
+            .filter(|item| item.action == action)
+            .count()
+    }
+
+    /// Leaves only what concerns resources of `kind`.
+    pub fn retain(&mut self, kind: Kind) {
+        self.items.retain(|item| item.id.kind == kind);
+        self.steps.retain(|step| step.id.kind == kind);
+        // Functions need no other function, so nothing that is left needs anything that is left.
+        for step in &mut self.steps {
+            step.needs.clear();
+        }
+    }
+
+    /// What is done with what: two plans that agree in this do the same.
+    pub fn outline(&self) -> Vec<(LogicalId, Action)> {
+        self.items
+            .iter()
+            .filter(|item| item.action != Action::None)
+            .map(|item| (item.id.clone(), item.action))
+            .collect()
+    }
+}
+
+/// Decides the action for one desired resource.
+pub fn decide(seen: Option<&Seen>) -> Action {
+    let Some(seen) = seen else {
+        return Action::Create;
+    };
+    match &seen.phase {
+        Phase::Deleting(_) => Action::Create,
+        Phase::Failed(_) => Action::Replace,
+        _ if seen.diff.replace => Action::Replace,
+        Phase::Pending(_) if seen.diff.is_same() => Action::Wait,
+        _ if seen.diff.is_same() => Action::None,
+        _ => Action::Update,
+    }
+}
+
+/// Decides everything. What is the stack's and not desired is deleted, after the rest is as it should be; `down` is the
+/// plan of an empty stack.
+pub fn plan(observation: Observation) -> Plan {
+    let mut plan = Plan::default();
+    let mut steps: Vec<Step> = Vec::new();
+    let desired: BTreeSet<_> = observation
+        .nodes
+        .iter()
+        .map(|(node, _)| node.id())
+        .collect();
+    let actions: Vec<_> = observation
+        .nodes
+        .iter()
+        .map(|(_, seen)| decide(seen.as_ref()))
+        .collect();
+    let replaced: BTreeSet<_> = observation
+        .nodes
+        .iter()
+        .zip(&actions)
+        .filter(|(_, action)| **action == Action::Replace)
+        .map(|((node, _), _)| node.id())
+        .collect();
+
+    for ((node, seen), action) in observation.nodes.iter().zip(&actions) {
+        plan.items.push(item(node.id(), *action, seen.as_ref()));
+        if *action != Action::None {
+            steps.push(Step {
+                id: node.id(),
+                action: *action,
+                work: Work::Converge(Arc::clone(node)),
+                needs: BTreeSet::new(),
+            });
+        }
+    }
+    let converging = steps.len();
+    for index in 0..converging {
+        let Work::Converge(node) = &steps[index].work else {
+            continue;
+        };
+        let needs = node.needs();
+        let needs = (0..converging)
+            .filter(|other| needs.contains(&steps[*other].id))
+            .collect();
+        steps[index].needs = needs;
+    }
+
+    // What stays but hangs on something that is replaced lets go of it first.
+    for index in 0..converging {
+        let Work::Converge(node) = steps[index].work.clone() else {
+            continue;
+        };
+        if steps[index].action == Action::Update
+            && node.needs().iter().any(|need| replaced.contains(need))
+        {
+            let release = steps.len();
+            steps[index].needs.insert(release);
+            steps.push(Step {
+                id: node.id(),
+                action: Action::Update,
+                work: Work::Release(node),
+                needs: BTreeSet::new(),
+            });
+        }
+    }
+
+    let first_deletion = steps.len();
+    for (kind, found) in observation.found {
+        let id = found.identity.id.clone();
+        let orphan = !desired.contains(&id);
+        if !orphan && !replaced.contains(&id) {
+            continue;
+        }
+        let mut needs = BTreeSet::new();
+        if orphan {
+            needs.extend(0..converging);
+            let output = found.identity.output.clone();
+            plan.items.push(Item {
+                id: id.clone(),
+                action: Action::Delete,
+                physical_id: Some(output.physical_id.clone()),
+                phase: Some(found.identity.phase.clone()),
+                changes: Vec::new(),
+                output,
+            });
+        } else {
+            // All of the kind go before the first is made: a new subnet may overlap any old one.
+            let deletion = steps.len();
+            let made = |step: &Step| matches!(step.action, Action::Create | Action::Replace);
+            for step in steps[..converging]
+                .iter_mut()
+                .filter(|step| step.id.kind == id.kind && made(step))
+            {
+                step.needs.insert(deletion);
+            }
+            needs.extend(converging..first_deletion);
+        }
+        steps.push(Step {
+            id,
+            action: Action::Delete,
+            work: Work::Delete(kind, Arc::new(found)),
+            needs,
+        });
+    }
+
+    // Functions leave interfaces behind, and what these hang on cannot go before them.
+    let leaves = |step: &Step| {
+        matches!(step.work, Work::Release(_))
+            || step.id.kind == Kind::Function && step.action == Action::Delete
+    };
+    let held = [Kind::SecurityGroup, Kind::Subnet, Kind::IamRole];
+    let blocks = steps[first_deletion..]
+        .iter()
+        .any(|step| held.contains(&step.id.kind));
+    if blocks && (steps.iter().any(leaves) || observation.nodes.is_empty()) {
+        if let Some(kind) = any_kinds()
+            .into_iter()
+            .find(|kind| kind.kind() == Kind::NetworkInterface)
+        {
+            let id = LogicalId::new(Kind::NetworkInterface, "lambda");
+            let needs = (0..steps.len())
+                .filter(|index| leaves(&steps[*index]))
+                .collect();
+            steps.push(Step {
+                id,
+                action: Action::Delete,
+                work: Work::Drain(kind),
+                needs,
+            });
+        }
+    }
+    for index in first_deletion..steps.len() {
+        let before = steps[index].id.kind.goes_after();
+        let needs: Vec<_> = (first_deletion..steps.len())
+            .filter(|other| before.contains(&steps[*other].id.kind))
+            .collect();
+        steps[index].needs.extend(needs);
+    }
+    plan.items
+        .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
+    plan.steps = steps;
+    plan
+}
+
+fn item(id: LogicalId, action: Action, seen: Option<&Seen>) -> Item {
+    let mut changes = seen
+        .map(|seen| seen.diff.changes.clone())
+        .unwrap_or_default();
+    if let Some(Phase::Failed(why)) = seen.map(|seen| &seen.phase) {
+        changes.insert(
+            0,
+            Change {
+                field: "state".to_owned(),
+                from: format!("failed ({why})"),
+                to: "available".to_owned(),
+            },
+        );
+    }
+    let output = seen.map(|seen| seen.output.clone()).unwrap_or_default();
+    Item {
+        id,
+        action,
+        physical_id: (!output.physical_id.is_empty()).then(|| output.physical_id.clone()),
+        phase: seen.map(|seen| seen.phase.clone()),
+        changes,
+        output,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
+        let mut diff = Diff {
+            replace,
+            ..Diff::default()
+        };
+        if changed {
+            diff.field("a", 1, 2);
+        }
+        Seen {
+            phase,
+            output: Output::default(),
+            diff,
+        }
+    }
+
+    #[test]
+    fn the_table_of_decisions() {
+        let pending = || Phase::Pending("creating".to_owned());
+        assert_eq!(decide(None), Action::Create);
+        assert_eq!(
+            decide(Some(&seen(Phase::Ready, false, false))),
+            Action::None
+        );
+        assert_eq!(
+            decide(Some(&seen(Phase::Ready, true, false))),
+            Action::Update
+        );
+        assert_eq!(
+            decide(Some(&seen(Phase::Ready, true, true))),
+            Action::Replace
+        );
+        assert_eq!(decide(Some(&seen(pending(), false, false))), Action::Wait);
+        assert_eq!(decide(Some(&seen(pending(), true, false))), Action::Update);
+        assert_eq!(
+            decide(Some(&seen(Phase::Failed("x".to_owned()), false, false))),
+            Action::Replace
+        );
+        assert_eq!(
+            decide(Some(&seen(Phase::Deleting("x".to_owned()), false, false))),
+            Action::Create
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! One step of the walk: look, act, wait, and look again, until the resource is what it should be or cannot become so.
+//!
+//! Nothing is remembered between two rounds but how long the same trouble lasts. So a killed run, a lost answer and a
+//! throttled call all go on the same way: by looking.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::control::{Control, Stop};
+use super::plan::{Action, Step, Work};
+use crate::aws::{AwsError, Backoff, Class};
+use crate::event::Event;
+use crate::resource::{AnyKind, Cx, Found, LogicalId, Node, Phase};
+
+/// Rounds of change after which a resource counts as one that does not settle.
+const MAX_CHANGES: usize = 12;
+/// How long an ambiguous or throttled call is followed up.
+const TROUBLE_BUDGET: Duration = Duration::from_secs(180);
+
+/// How a step ended, if not well.
+#[derive(Debug)]
+pub(super) enum End {
+    Stopped(Stop),
+    Failed(AwsError),
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+/// What one step works with.
+pub(super) struct Round<'a> {
+    pub step: &'a Step,
+    pub cx: &'a Cx,
+    pub control: &'a Control,
+    waiting: Option<(String, Instant)>,
+    trouble: Option<(Instant, Backoff)>,
+    changes: usize,
+}
+
+impl<'a> Round<'a> {
+    /// Does the step.
+    ///
+    /// # Errors
+    /// When the run is stopped or the step cannot succeed.
+    pub async fn run(
+        step: &'a Step,
+        cx: &'a Cx,
+        control: &'a Control,
+    ) -> Result<Option<String>, End> {
+        let mut round = Self {
+            step,
+            cx,
+            control,
+            waiting: None,
+            trouble: None,
+            changes: 0,
+        };
+        match &step.work {
+            Work::Converge(node) => round.converge(&**node).await,
+            Work::Release(node) => round.release(&**node).await.map(|()| None),
+            Work::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
+            Work::Drain(kind) => round.drain(*kind).await.map(|()| None),
+        }
+    }
+
+    fn id(&self) -> &LogicalId {
+        &self.step.id
+    }
+
+    fn proceed(&self) -> Result<(), End> {
+        self.control.stop().map_or(Ok(()), |stop| Err(stop.into()))
+    }
+
+    async fn converge(&mut self, node: &dyn Node) -> Result<Option<String>, End> {
+        // The plan saw that it is absent, under the lock: there is no need to look a second time.
+        let mut absent = self.step.action == Action::Create;
+        let mut identified = false;
+        loop {
+            self.proceed()?;
+            let cx = self.cx.fresh();
+            let look = if absent {
+                None
+            } else {
+                node.look(&cx).await.map_err(End::Failed)?
+            };
+            absent = false;
+            let Some(look) = look else {
+                let result = node.create(&cx).await;
+                self.after(result, "made and not to be found").await?;
+                continue;
+            };
+            let identity = &look.found.identity;
+            if !identified && !identity.output.physical_id.is_empty() {
+                identified = true;
+                self.cx.sink().emit(Event::Identified {
+                    id: identity.id.clone(),
+                    action: self.step.action,
+                    physical_id: identity.output.physical_id.clone(),
+                });
+            }
+            match &identity.phase {
+                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                Phase::Failed(why) => {
+                    // It never recovers. Once it is deleted and made anew; a second failure is the operator's to see.
+                    if self.changes > 1 {
+                        return Err(End::Failed(AwsError::unexpected(
+                            "wait",
+                            format!("ended as failed: {why}"),
+                        )));
+                    }
+                    let result = node.kind().delete(&cx, &look.found).await;
+                    self.after(result, why).await?;
+                }
+                Phase::Ready => {
+                    self.waiting = None;
+                    self.cx.publish(&identity.id, identity.output.clone());
+                    if look.diff.is_same() {
+                        return Ok(Some(identity.output.physical_id.clone()));
+                    }
+                    let text = look
+                        .diff
+                        .changes
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ");
+                    if look.diff.replace {
+                        let text = format!(
+                            "it changed while the work went on ({text}): run the same command again"
+                        );
+                        return Err(End::Failed(AwsError::unexpected("compare", text)));
+                    }
+                    let result = node.update(&cx, &look).await;
+                    self.after(result, &text).await?;
+                }
+            }
+        }
+    }
+
+    async fn release(&mut self, node: &dyn Node) -> Result<(), End> {
+        loop {
+            self.proceed()?;
+            let cx = self.cx.fresh();
+            let Some(look) = node.look(&cx).await.map_err(End::Failed)? else {
+                return Ok(());
+            };
+            match &look.found.identity.phase {
+                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                _ => match node.release(&cx, &look).await {
+                    Ok(false) => return Ok(()),
+                    other => self.after(other.map(|_| ()), "still holds on").await?,
+                },
+            }
+        }
+    }
+
+    async fn delete(&mut self, kind: &dyn AnyKind, found: &Found) -> Result<(), End> {
+        let is_it = |other: &Found| {
+            other.identity.id == found.identity.id
+                && other.identity.output.physical_id == found.identity.output.physical_id
+        };
+        let mut first = Some(found);
+        loop {
+            self.proceed()?;
+            let cx = self.cx.fresh();
+            let listed;
+            let now = match first
+                .take()
+                .filter(|found| matches!(found.identity.phase, Phase::Ready | Phase::Failed(_)))
+            {
+                Some(found) => found,
+                None => {
+                    listed = kind
+                        .list(&cx)
+                        .await
+                        .map_err(End::Failed)?
+                        .0
+                        .into_iter()
+                        .find(is_it);
+                    match &listed {
+                        Some(now) => now,
+                        None => return Ok(()),
+                    }
+                }
+            };
+            match &now.identity.phase {
+                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                _ => {
+                    let result = kind.delete(&cx, now).await;
+                    self.after(result, "still there").await?;
+                }
+            }
+        }
+    }
+
+    async fn drain(&mut self, kind: &dyn AnyKind) -> Result<(), End> {
+        loop {
+            self.proceed()?;
+            let cx = self.cx.fresh();
+            let (found, _) = kind.list(&cx).await.map_err(End::Failed)?;
+            let busy = found
+                .iter()
+                .filter(|found| found.identity.phase != Phase::Ready)
+                .count();
+            if found.is_empty() {
+                return Ok(());
+            }
+            for free in found
+                .iter()
+                .filter(|found| found.identity.phase == Phase::Ready)
+            {
+                let result = kind.delete(&cx, free).await;
+                self.changes = 0;
+                self.after(result, "still there").await?;
+            }
+            if busy > 0 {
+                self.wait(&format!(
+                    "{busy} network interfaces to be given up by Lambda"
+                ))
+                .await?;
+            }
+        }
+    }
+
+    /// Waits a little while the state is `what`, with an end.
+    async fn wait(&mut self, what: &str) -> Result<(), End> {
+        self.trouble = None;
+        let since = match &self.waiting {
+            Some((text, since)) if text == what => *since,
+            _ => {
+                let (id, action) = (self.id().clone(), self.step.action);
+                self.cx.sink().emit(Event::Waiting {
+                    id,
+                    action,
+                    what: what.to_owned(),
+                });
+                let since = self
+                    .waiting
+                    .as_ref()
+                    .map_or_else(Instant::now, |(_, since)| *since);
+                self.waiting = Some((what.to_owned(), since));
+                since
+            }
+        };
+        let budget = self.id().kind.budget();
+        if since.elapsed() > budget {
+            let text = format!(
+                "still {what:?} after {}",
+                humantime::format_duration(budget)
+            );
+            return Err(End::Failed(AwsError {
+                class: Class::Ambiguous,
+                ..AwsError::unexpected("wait", text)
+            }));
+        }
+        self.control.sleep(poll(since.elapsed())).await;
+        Ok(())
+    }
+
+    /// Takes the result of a change: notes it, waits out what passes by itself, gives up on the rest.
+    async fn after(&mut self, result: Result<(), AwsError>, what: &str) -> Result<(), End> {
+        let Err(error) = result else {
+            self.trouble = None;
+            self.changes += 1;
+            if self.changes > MAX_CHANGES {
+                let text = format!("does not settle after {MAX_CHANGES} changes: {what}");
+                return Err(End::Failed(AwsError::unexpected("compare", text)));
+            }
+            if self.changes > 2 {
+                // It may take the service a moment to show what was changed.
+                self.control.sleep(Duration::from_millis(250)).await;
+            }
+            return Ok(());
+        };
+        let budget = match error.class {
+            Class::Throttled | Class::Ambiguous => TROUBLE_BUDGET,
+            Class::NotYet(budget) => budget,
+            _ => return Err(End::Failed(error)),
+        };
+        let (since, backoff) = self
+            .trouble
+            .get_or_insert_with(|| (Instant::now(), Backoff::new()));
+        let spent = since.elapsed();
+        if spent > budget {
+            let spent = humantime::format_duration(Duration::from_secs(spent.as_secs()));
+            let message = format!("{} (tried for {spent})", error.message);
+            return Err(End::Failed(AwsError { message, ..error }));
+        }
+        let wait = backoff.next();
+        self.cx.sink().emit(Event::Retrying {
+            id: Some(self.id().clone()),
+            cause: error.to_string(),
+            wait,
+        });
+        self.control.sleep(wait).await;
+        Ok(())
+    }
+}
+
+/// How long to wait before looking again: a share of what was waited already, so that little is lost at any length.
+fn poll(waited: Duration) -> Duration {
+    (waited / 12).clamp(Duration::from_millis(100), Duration::from_secs(5))
+}

@@ -1,0 +1,11 @@
+//! Parses the command line, runs the command, turns its result into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use threescale_gw::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    threescale_gw::run(Cli::parse()).await.into()
+}

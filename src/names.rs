@@ -1,0 +1,186 @@
+//! Every name a stack uses in an account, from its own name, region and account.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+/// Longest id of a replication group; source: ElastiCache `CreateReplicationGroup`.
+const CACHE_ID_MAX: usize = 40;
+
+/// The names of one stack in one account and region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub stack: String,
+    pub region: String,
+    pub account: String,
+}
+
+impl Names {
+    /// The names of `stack`.
+    pub fn new(stack: &str, region: &str, account: &str) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+        }
+    }
+
+    /// `threescale-gw-<stack>-<suffix>`.
+    pub fn exact(&self, suffix: &str) -> String {
+        format!("threescale-gw-{}-{suffix}", self.stack)
+    }
+
+    /// The name of the function with this role; at most 64 characters.
+    pub fn function(&self, name: &str) -> String {
+        self.exact(name)
+    }
+
+    /// The ARN of the function with this role.
+    pub fn function_arn(&self, name: &str) -> String {
+        format!(
+            "arn:{}:lambda:{}:{}:function:{}",
+            self.partition(),
+            self.region,
+            self.account,
+            self.function(name)
+        )
+    }
+
+    /// The role's name. Roles are global, so the region is part of it: the same stack may live in two regions.
+    pub fn role(&self) -> String {
+        self.exact(&self.region)
+    }
+
+    /// The role's ARN.
+    pub fn role_arn(&self) -> String {
+        format!(
+            "arn:{}:iam::{}:role/threescale-gw/{}",
+            self.partition(),
+            self.account,
+            self.role()
+        )
+    }
+
+    /// The log group of the function with this role.
+    pub fn log_group(&self, name: &str) -> String {
+        format!("/aws/lambda/{}", self.function(name))
+    }
+
+    /// The ARN of that log group, without the trailing `:*`.
+    pub fn log_group_arn(&self, name: &str) -> String {
+        format!(
+            "arn:{}:logs:{}:{}:log-group:{}",
+            self.partition(),
+            self.region,
+            self.account,
+            self.log_group(name)
+        )
+    }
+
+    /// The schedule's rule.
+    pub fn rule(&self) -> String {
+        self.exact("reporter")
+    }
+
+    /// The rule's ARN.
+    pub fn rule_arn(&self) -> String {
+        format!(
+            "arn:{}:events:{}:{}:rule/{}",
+            self.partition(),
+            self.region,
+            self.account,
+            self.rule()
+        )
+    }
+
+    /// The id of the replication group. Ids have at most 40 characters and no two hyphens in a row, so a stack whose
+    /// name does not fit gets a hash of it instead of its end.
+    pub fn cache(&self) -> String {
+        let plain = self.exact("cache");
+        if plain.len() <= CACHE_ID_MAX && !plain.contains("--") {
+            return plain;
+        }
+        let mut hash = String::new();
+        for byte in &Sha256::digest(self.stack.as_bytes())[..4] {
+            // Writing to a string cannot fail.
+            let _ = write!(hash, "{byte:02x}");
+        }
+        let head: String = self.stack.replace("--", "-").chars().take(10).collect();
+        format!("threescale-gw-{}-{hash}-cache", head.trim_end_matches('-'))
+    }
+
+    /// The name of the cache subnet group.
+    pub fn cache_subnet_group(&self) -> String {
+        self.exact("cache")
+    }
+
+    /// The ARN of an ElastiCache thing of this stack.
+    pub fn cache_arn(&self, kind: &str, name: &str) -> String {
+        format!(
+            "arn:{}:elasticache:{}:{}:{kind}:{name}",
+            self.partition(),
+            self.region,
+            self.account
+        )
+    }
+
+    /// The name of the authorizer within an API.
+    pub fn api_authorizer(&self) -> String {
+        self.exact("authorizer")
+    }
+
+    /// The path of all parameters.
+    pub fn parameters(&self) -> String {
+        format!("/threescale-gw/{}", self.stack)
+    }
+
+    /// The name of one parameter.
+    pub fn parameter(&self, name: &str) -> String {
+        format!("/threescale-gw/{}/{name}", self.stack)
+    }
+
+    /// The ARN partition of the region.
+    pub fn partition(&self) -> &'static str {
+        match self.region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_the_services_limits_for_every_allowed_stack() {
+        for stack in [
+            "a".to_owned(),
+            "orders".to_owned(),
+            "a--b-".to_owned(),
+            "x".repeat(32),
+            format!("{}-", "y".repeat(31)),
+        ] {
+            let names = Names::new(&stack, "ap-southeast-1", "123456789012");
+            let cache = names.cache();
+            assert!(
+                cache.len() <= CACHE_ID_MAX && !cache.contains("--") && !cache.ends_with('-'),
+                "{cache}"
+            );
+            assert!(names.role().len() <= 64, "{}", names.role());
+            assert!(names.function("authorizer").len() <= 64);
+            assert!(names.rule().len() <= 64);
+        }
+    }
+
+    #[test]
+    fn long_stacks_that_begin_alike_get_caches_of_their_own() {
+        let cache = |stack: &str| Names::new(stack, "us-east-1", "1").cache();
+        assert_ne!(
+            cache(&format!("{}a", "x".repeat(31))),
+            cache(&format!("{}b", "x".repeat(31)))
+        );
+        assert_eq!(cache("orders"), "threescale-gw-orders-cache");
+    }
+}

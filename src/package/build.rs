@@ -1,0 +1,135 @@
+//! Compiles the tree: the same tree and the same tools give the same bytes, wherever they lie and whoever calls.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::Progress;
+use super::environment::Environment;
+use super::meter::Meter;
+use super::process;
+use super::source::{CRATE, TARGET_DIR, Tree};
+use super::tool::{Tool, Toolchain};
+
+/// The glibc that zig is told to link against: that of the `provided.al2023` runtime.
+const GLIBC: &str = "2.34";
+/// The binary's name in the crate.
+const BINARY: &str = "bootstrap";
+
+/// Builds `tree`, which lies in `dir` and answers with the binary. Dropping the future ends the build; the next one goes
+/// on from where it was.
+pub(super) async fn build(
+    tree: &Tree,
+    dir: &Path,
+    toolchain: &Toolchain,
+    environment: &Environment,
+    progress: &Progress,
+) -> anyhow::Result<Vec<u8>> {
+    let mut fetch = environment.command("cargo");
+    fetch.args(["fetch", "--target", &toolchain.target]);
+    settle(&mut fetch, dir, toolchain, "");
+    run(fetch, "fetching what the authorizer depends on", progress).await?;
+
+    // Cargo may only have dropped what is not used. From here on it is bound to what is left.
+    tree.check_lock(dir)?;
+
+    // Only now it is known which folders the code of dependencies lies in.
+    let flags = flags(dir, toolchain, &registries(environment));
+    let mut build = environment.command("cargo");
+    match toolchain.tool {
+        Tool::CargoLambda => {
+            build.args(["lambda", "build", "--disable-optimizations", "--target"]);
+            build.arg(format!("{}.{GLIBC}", toolchain.target));
+            if toolchain.native {
+                // It asks rustup, which need not be what installed the compiler.
+                build.arg("--skip-target-check");
+            }
+        }
+        Tool::Cargo => {
+            build.args(["build", "--target", &toolchain.target]);
+        }
+    }
+    build.args(["--release", "--locked", "--package", CRATE, "--bin", BINARY]);
+    settle(&mut build, dir, toolchain, &flags);
+    run(build, "compiling the authorizer", progress).await?;
+
+    let binary = dir
+        .join(TARGET_DIR)
+        .join(&toolchain.target)
+        .join("release")
+        .join(BINARY);
+    fs::read(&binary).context("the build succeeded but left no binary")
+}
+
+/// Overrides what the user's own Cargo configuration may say about how to compile.
+fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str) {
+    let target_dir = dir.join(TARGET_DIR);
+    command
+        .current_dir(dir)
+        .env("CARGO_BUILD_BUILD_DIR", &target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_TARGET_DIR", &target_dir)
+        .env("CARGO_TERM_COLOR", "never")
+        // Without a terminal it would not say how far it is.
+        .env("CARGO_TERM_PROGRESS_WHEN", "always")
+        .env("CARGO_TERM_PROGRESS_WIDTH", "120")
+        .env("RUSTC_WORKSPACE_WRAPPER", "")
+        .env("RUSTC_WRAPPER", "")
+        .env("SOURCE_DATE_EPOCH", "315532800");
+    if toolchain.tool == Tool::Cargo {
+        let target = toolchain.target.replace('-', "_").to_uppercase();
+        command.env(format!("CARGO_TARGET_{target}_LINKER"), "cc");
+    }
+}
+
+/// Compiler flags that keep this machine's folders out of the binary; panics and assertions would name them.
+fn flags(dir: &Path, toolchain: &Toolchain, registries: &[PathBuf]) -> String {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec![remap(dir, "/build")];
+    // A mirror of the registry has another folder, but the same code.
+    flags.extend(
+        registries
+            .iter()
+            .map(|registry| remap(registry, "/registry")),
+    );
+    // The standard library names its sources like this where they are not installed beside it.
+    let library = toolchain.sysroot.join("lib/rustlib/src/rust");
+    flags.push(remap(&library, &format!("/rustc/{}", toolchain.commit)));
+    // What Cargo expects between encoded flags.
+    flags.join("\x1f")
+}
+
+/// The folders that the code of dependencies was unpacked to, in a fixed order.
+fn registries(environment: &Environment) -> Vec<PathBuf> {
+    let unpacked = environment
+        .cargo_home()
+        .map(|home| home.join("registry/src"));
+    let entries = unpacked.and_then(|unpacked| fs::read_dir(unpacked).ok());
+    let mut registries: Vec<_> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    registries.sort();
+    registries
+}
+
+async fn run(command: Command, what: &str, progress: &Progress) -> anyhow::Result<()> {
+    let mut meter = Meter::default();
+    let shown = |piece: &str| {
+        if let Some(line) = meter.piece(piece) {
+            progress(line);
+        }
+    };
+    let status = process::run(command, shown)
+        .await
+        .with_context(|| format!("{what}: cannot run `cargo`"))?;
+    if !status.success() {
+        bail!("{what}: {status}\n{}", meter.said());
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Everything that can be known to go wrong before anything is changed, all findings at once. Pure.
+
+use crate::aws::account::Quota;
+use crate::config::{Config, NatMode};
+use crate::engine::observe::Observation;
+use crate::resource::api::{Method, RestApi};
+use crate::resource::api_attachment::select;
+use crate::resource::{Kind, LogicalId};
+
+/// Which API is meant, or why none is.
+///
+/// # Errors
+/// One line that says what was found instead.
+pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String> {
+    use crate::config::ApiSelector;
+    let wanted = match &config.api.selector {
+        ApiSelector::Id(id) => format!("id {id}"),
+        ApiSelector::Name(name) => format!("name {name}"),
+    };
+    match found {
+        [api] => Ok(api.clone()),
+        [] => Err(format!(
+            "no REST API has the {wanted} in this account and region"
+        )),
+        several => {
+            let ids: Vec<_> = several.iter().map(|api| api.id.as_str()).collect();
+            Err(format!(
+                "{} REST APIs have the {wanted} ({}): give `api.id`",
+                several.len(),
+                ids.join(", ")
+            ))
+        }
+    }
+}
+
+/// Whether there are enough zones.
+pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
+    let wanted = usize::from(config.network.zones);
+    (zones.len() < wanted).then(|| {
+        format!(
+            "`network.zones` is {wanted}, and the region offers {} availability zones",
+            zones.len()
+        )
+    })
+}
+
+/// What stands in the way under our names.
+pub fn foreign(observation: &Observation) -> Vec<String> {
+    let text = |foreign: &crate::resource::Foreign| {
+        format!(
+            "{} is to be {}, but that exists and {}",
+            foreign.id, foreign.physical_id, foreign.why
+        )
+    };
+    observation.foreign.iter().map(text).collect()
+}
+
+/// Which quotas the resources that are to be made would pass.
+pub fn quotas(config: &Config, new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
+    let count = |kind| new.iter().filter(|id| id.kind == kind).count();
+    quotas
+        .iter()
+        .filter_map(|quota| {
+            let need = match quota.what {
+                "VPCs" => count(Kind::Vpc),
+                "Elastic IPs" => count(Kind::ElasticIp),
+                _ if config.network.nat == NatMode::PerZone => count(Kind::NatGateway).min(1),
+                _ => count(Kind::NatGateway),
+            };
+            (need > 0 && quota.used + need > quota.limit).then(|| {
+                format!(
+                    "{need} more needed, but the quota for {} is {} and {} are used",
+                    quota.what, quota.limit, quota.used
+                )
+            })
+        })
+        .collect()
+}
+
+/// What is known of the API's methods before they are touched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Methods {
+    /// Those that will be protected.
+    pub wanted: Vec<Method>,
+    /// What will be left alone, in words.
+    pub notices: Vec<String>,
+}
+
+/// Sorts the API's methods into those that will be protected and those that are left alone.
+pub fn methods(config: &Config, all: &[Method], ours: Option<&str>) -> Methods {
+    let mut sorted = Methods::default();
+    for method in all
+        .iter()
+        .filter(|method| select::is_wanted(method, &config.api.protect, &config.api.except))
+    {
+        let taken = ours.is_some_and(|authorizer| method.asks(authorizer));
+        if taken || select::is_free(method, &config.api.protect) {
+            if !taken && method.authorization != "NONE" {
+                let text = format!(
+                    "{} has {} and is taken, as it is named exactly",
+                    method.label(),
+                    method.authorization
+                );
+                sorted.notices.push(text);
+            }
+            sorted.wanted.push(method.clone());
+        } else {
+            let text = format!(
+                "{} has {} and is left as it is; to take it, name it exactly in `api.protect`",
+                method.label(),
+                method.authorization
+            );
+            sorted.notices.push(text);
+        }
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(extra: &str) -> Config {
+        let text = format!(
+            "stack: orders\napi: {{name: orders-api, stage: prod{extra}}}\nthreescale: {{service_id: '1', service_token: t}}\n"
+        );
+        crate::config::load("test.yaml", &text, &|_| None).expect("a configuration")
+    }
+
+    fn method(path: &str, authorization: &str) -> Method {
+        Method {
+            path: path.to_owned(),
+            method: "GET".to_owned(),
+            resource_id: "r".to_owned(),
+            authorization: authorization.to_owned(),
+            authorizer_id: None,
+            scopes: Vec::new(),
+            api_key_required: false,
+        }
+    }
+
+    #[test]
+    fn an_api_must_be_there_and_be_one() {
+        let api = |id: &str| RestApi {
+            id: id.to_owned(),
+            name: "orders-api".to_owned(),
+        };
+        assert!(
+            choose_api(&config(""), &[])
+                .is_err_and(|text| text.contains("no REST API has the name orders-api"))
+        );
+        assert_eq!(choose_api(&config(""), &[api("a")]), Ok(api("a")));
+        assert!(
+            choose_api(&config(""), &[api("a"), api("b")]).is_err_and(|text| text.contains("a, b"))
+        );
+    }
+
+    #[test]
+    fn a_quota_counts_only_against_what_is_made() {
+        let full = [
+            Quota {
+                what: "VPCs",
+                limit: 5,
+                used: 5,
+            },
+            Quota {
+                what: "Elastic IPs",
+                limit: 5,
+                used: 4,
+            },
+        ];
+        let new = [
+            LogicalId::new(Kind::Vpc, "main"),
+            LogicalId::new(Kind::ElasticIp, "a"),
+        ];
+        assert_eq!(quotas(&config(""), &new, &full).len(), 1);
+        assert!(quotas(&config(""), &[], &full).is_empty());
+    }
+
+    #[test]
+    fn guarded_methods_are_told() {
+        let all = [method("/open", "NONE"), method("/iam", "AWS_IAM")];
+        let sorted = methods(&config(""), &all, None);
+        assert_eq!(sorted.wanted, vec![all[0].clone()]);
+        assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and is left"));
+        let named = methods(&config(", protect: [\"GET /iam\"]"), &all, None);
+        assert_eq!(named.wanted, vec![all[1].clone()]);
+        assert!(named.notices[0].contains("is taken"));
+    }
+}

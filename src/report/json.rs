@@ -1,0 +1,86 @@
+//! One JSON object a line.
+
+use serde_json::{Value, json};
+
+use super::{Reporter, result, seconds};
+use crate::engine::plan::Action;
+use crate::event::Event;
+use crate::resource::LogicalId;
+
+/// Writes each event as one JSON object on standard output.
+#[derive(Debug, Default)]
+pub struct Json;
+
+fn resource(event: &str, id: &LogicalId, action: Action) -> Value {
+    json!({"event": event, "resource": id, "kind": id.kind.as_str(), "action": action})
+}
+
+fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
+    object[key] = value.into();
+    object
+}
+
+/// The object for an event.
+pub fn object(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::Started { id, action } => resource("started", id, *action),
+        Event::Identified {
+            id,
+            action,
+            physical_id,
+        } => with(
+            resource("identified", id, *action),
+            "physical_id",
+            physical_id.as_str(),
+        ),
+        Event::Waiting { id, action, what } => {
+            with(resource("waiting", id, *action), "for", what.as_str())
+        }
+        Event::Retrying { id, cause, wait } => {
+            json!({"event": "retrying", "resource": id, "cause": cause, "wait_seconds": wait.as_secs_f64()})
+        }
+        Event::Finished {
+            id,
+            action,
+            physical_id,
+            took,
+        } => {
+            let object = with(resource("finished", id, *action), "seconds", seconds(*took));
+            match physical_id {
+                Some(physical_id) => with(object, "physical_id", physical_id.as_str()),
+                None => object,
+            }
+        }
+        Event::Failed {
+            id,
+            action,
+            error,
+            hint,
+        } => with(
+            with(resource("failed", id, *action), "error", error.as_str()),
+            "hint",
+            hint.as_deref(),
+        ),
+        Event::Skipped {
+            id,
+            action,
+            because,
+        } => with(
+            resource("skipped", id, *action),
+            "because",
+            because.to_string(),
+        ),
+        Event::Notice { id, text } => json!({"event": "notice", "resource": id, "text": text}),
+        Event::Step { text } => json!({"event": "step", "text": text}),
+        Event::Interrupted => json!({"event": "interrupted"}),
+        Event::Request { .. } => return None,
+    })
+}
+
+impl Reporter for Json {
+    fn event(&mut self, event: &Event) {
+        if let Some(object) = object(event) {
+            result(&object.to_string());
+        }
+    }
+}

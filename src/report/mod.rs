@@ -1,0 +1,149 @@
+//! Everything that is written: to a terminal, to a pipe, as JSON.
+//!
+//! Results go to standard output, everything else to standard error; with `-o json` the events of `up` and `down` are
+//! results too.
+
+pub mod json;
+pub mod plain;
+pub mod plan;
+pub mod status;
+pub mod style;
+pub mod terminal;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+use self::style::Style;
+use crate::cli::{Format, Global};
+use crate::error::{Error, ExitStatus};
+use crate::event::{Event, Tally};
+
+/// One way to show events.
+pub trait Reporter: Send {
+    /// Shows one event.
+    fn event(&mut self, event: &Event);
+    /// Called every second while the run lasts.
+    fn tick(&mut self) {}
+    /// Called once, after the last event.
+    fn finish(&mut self) {}
+}
+
+/// Shows events as they come, until the last sink is dropped.
+pub fn start(
+    global: &Global,
+    json_events: bool,
+    mut events: UnboundedReceiver<Event>,
+) -> JoinHandle<()> {
+    let style = Style::stderr(global);
+    let mut reporter: Box<dyn Reporter> = match global.output {
+        Format::Json if json_events => Box::new(json::Json::default()),
+        _ if global.quiet => Box::new(plain::Quiet),
+        Format::Json => Box::new(plain::Quiet),
+        // Every request on a line of its own and live lines do not go together.
+        Format::Text if style.is_terminal && !global.verbose => {
+            Box::new(terminal::Terminal::new(style))
+        }
+        Format::Text => Box::new(plain::Plain::new(style, global.verbose)),
+    };
+    tokio::spawn(async move {
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => reporter.event(&event),
+                    None => break,
+                },
+                _ = clock.tick() => reporter.tick(),
+            }
+        }
+        reporter.finish();
+    })
+}
+
+/// Writes a line of result. A reader that is gone is no failure of ours.
+pub fn result(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Writes a line that is no result.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes an error with its hints.
+pub fn error(global: &Global, error: &Error) {
+    let style = Style::stderr(global);
+    note(&format!("{} {error}", style.bad("error:")));
+    for hint in error.hints() {
+        note(&format!("{} {hint}", style.dim("hint:")));
+    }
+    if global.output == Format::Json {
+        let line = serde_json::json!({
+            "event": "error",
+            "message": error.to_string(),
+            "hints": error.hints(),
+            "exit_code": error.status() as u8,
+        });
+        result(&line.to_string());
+    }
+}
+
+/// Writes the last line of `up` and `down`.
+pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration) {
+    match global.output {
+        Format::Json => {
+            let mut line = serde_json::json!({"event": "summary", "outcome": status.as_str(), "seconds": seconds(took)});
+            if let (Some(line), Ok(serde_json::Value::Object(counts))) =
+                (line.as_object_mut(), serde_json::to_value(tally))
+            {
+                line.extend(counts);
+            }
+            result(&line.to_string());
+        }
+        Format::Text if global.quiet && status == ExitStatus::Done => {}
+        Format::Text => {
+            let style = Style::stderr(global);
+            let counts = [
+                (tally.created, "created"),
+                (tally.updated, "updated"),
+                (tally.replaced, "replaced"),
+                (tally.deleted, "deleted"),
+                (tally.failed, "failed"),
+                (tally.unchanged, "unchanged"),
+            ];
+            let counts: Vec<_> = counts
+                .iter()
+                .filter(|(n, _)| *n > 0)
+                .map(|(n, word)| format!("{n} {word}"))
+                .collect();
+            let counts = if counts.is_empty() {
+                "nothing changed".to_owned()
+            } else {
+                counts.join(", ")
+            };
+            let word = if status == ExitStatus::Done {
+                style.good(status.as_str())
+            } else {
+                style.bad(status.as_str())
+            };
+            note(&format!("{word}: {counts} in {}", elapsed(took)));
+        }
+    }
+}
+
+/// Seconds with one digit behind the point, as they stand in JSON.
+pub fn seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// `0.4 s`, `12 s`, `3 min 05 s`.
+pub fn elapsed(took: Duration) -> String {
+    match took.as_secs() {
+        0..10 => format!("{:.1} s", took.as_secs_f64()),
+        secs @ 10..60 => format!("{secs} s"),
+        secs => format!("{} min {:02} s", secs / 60, secs % 60),
+    }
+}

@@ -1,0 +1,163 @@
+//! One plain line a change of state, and a heartbeat: for pipes and CI logs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::style::Style;
+use super::{Reporter, elapsed, note};
+use crate::event::Event;
+use crate::resource::LogicalId;
+
+/// After this long without a line, one says what is still waited for.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Writes lines to standard error.
+#[derive(Debug)]
+pub struct Plain {
+    style: Style,
+    verbose: bool,
+    running: BTreeMap<LogicalId, (Instant, String)>,
+    last_line: Instant,
+}
+
+impl Plain {
+    /// Writes requests too, if `verbose`.
+    pub fn new(style: Style, verbose: bool) -> Self {
+        Self {
+            style,
+            verbose,
+            running: BTreeMap::new(),
+            last_line: Instant::now(),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.last_line = Instant::now();
+        note(text);
+    }
+}
+
+/// The line for an event that plain and live reports write alike; `None` for one that needs no line.
+pub fn line(style: &Style, event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Finished {
+            id,
+            action,
+            physical_id,
+            took,
+        } => {
+            let physical_id = physical_id.as_deref().unwrap_or_default();
+            format!(
+                "{} {id} {} {}",
+                style.good(past(*action)),
+                physical_id,
+                style.dim(&elapsed(*took))
+            )
+        }
+        Event::Failed {
+            id,
+            action,
+            error,
+            hint,
+        } => {
+            let hint = hint
+                .as_ref()
+                .map(|hint| format!("\n  {} {hint}", style.dim("hint:")))
+                .unwrap_or_default();
+            format!(
+                "{} {} {id}: {error}{hint}",
+                style.bad("failed"),
+                action.as_str()
+            )
+        }
+        Event::Skipped { id, because, .. } => {
+            format!("{} {id}, which needs {because}", style.warn("skipped"))
+        }
+        Event::Notice { id: Some(id), text } => format!("{} {id}: {text}", style.warn("note")),
+        Event::Notice { id: None, text } => format!("{} {text}", style.warn("note")),
+        Event::Step { text } => text.clone(),
+        Event::Interrupted => {
+            let text = "interrupted: waiting for calls in flight; interrupt again to leave at once";
+            style.warn(text)
+        }
+        Event::Retrying { id, cause, wait } if *wait >= Duration::from_secs(1) => {
+            let id = id.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+            style.dim(&format!(
+                "{id}{cause}; trying again in {:.1} s",
+                wait.as_secs_f64()
+            ))
+        }
+        _ => return None,
+    })
+}
+
+/// The word for what was done.
+pub fn past(action: crate::engine::plan::Action) -> &'static str {
+    use crate::engine::plan::Action;
+    match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Replace => "replaced",
+        Action::Delete => "deleted",
+        Action::Wait | Action::None => "ready",
+    }
+}
+
+impl Reporter for Plain {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { id, action } => {
+                self.running
+                    .insert(id.clone(), (Instant::now(), action.as_str().to_owned()));
+            }
+            Event::Waiting { id, what, .. } => {
+                if let Some((_, state)) = self.running.get_mut(id) {
+                    state.clone_from(what);
+                }
+                self.line(&format!("waiting {id}: {what}"));
+            }
+            Event::Finished { id, .. } | Event::Failed { id, .. } => {
+                self.running.remove(id);
+            }
+            Event::Request {
+                operation,
+                outcome,
+                took,
+            } if self.verbose => {
+                let text = format!("  {operation} {outcome} {} ms", took.as_millis());
+                self.line(&self.style.dim(&text));
+            }
+            _ => {}
+        }
+        if let Some(line) = line(&self.style, event) {
+            self.line(&line);
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.last_line.elapsed() < HEARTBEAT || self.running.is_empty() {
+            return;
+        }
+        let running: Vec<_> = self
+            .running
+            .iter()
+            .map(|(id, (since, state))| format!("{id} ({state}, {})", elapsed(since.elapsed())))
+            .collect();
+        self.line(&format!("still at work: {}", running.join(", ")));
+    }
+}
+
+/// Writes failures only.
+#[derive(Debug)]
+pub struct Quiet;
+
+impl Reporter for Quiet {
+    fn event(&mut self, event: &Event) {
+        if let Event::Failed {
+            id, action, error, ..
+        } = event
+        {
+            note(&format!("failed {} {id}: {error}", action.as_str()));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The status: every resource with its health and drift, the endpoints, the methods.
+
+use serde_json::{Value, json};
+
+use super::style::Style;
+use crate::engine::plan::{Action, Item};
+use crate::names::Names;
+
+/// One method of the API as callers meet it.
+#[derive(Debug, Clone)]
+pub struct Method {
+    pub method: String,
+    pub path: String,
+    /// What the stage's active deployment does, not what the draft says.
+    pub protected: bool,
+    /// What differs from what is wanted, in words.
+    pub remark: Option<String>,
+}
+
+/// Everything that `status` tells.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub names: Names,
+    pub items: Vec<Item>,
+    pub api: Option<(String, String)>,
+    pub methods: Vec<Method>,
+    pub outputs: Vec<(&'static str, String)>,
+    pub notices: Vec<String>,
+    pub lock: Option<String>,
+}
+
+/// A resource's health in one word.
+pub fn health(item: &Item) -> &'static str {
+    match (
+        item.phase.as_ref().map(crate::resource::Phase::as_str),
+        item.action,
+    ) {
+        (None, _) => "missing",
+        (Some(phase), _) if phase != "ready" => phase,
+        (_, Action::None) => "healthy",
+        (_, Action::Delete) => "orphan",
+        _ => "drifted",
+    }
+}
+
+impl Status {
+    /// Whether everything is as it should be.
+    pub fn is_healthy(&self) -> bool {
+        !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
+    }
+
+    /// The status as text.
+    pub fn table(&self, style: &Style) -> String {
+        let names = &self.names;
+        let mut lines = vec![
+            style.bold(&format!(
+                "Stack {} in {} (account {})",
+                names.stack, names.region, names.account
+            )),
+            String::new(),
+        ];
+        for item in &self.items {
+            let health = health(item);
+            let word = format!("{health:<9}");
+            let word = match health {
+                "healthy" => style.good(&word),
+                "missing" | "failed" => style.bad(&word),
+                _ => style.warn(&word),
+            };
+            let physical_id = item.physical_id.as_deref().unwrap_or("-");
+            lines.push(
+                format!("{word} {:<32} {physical_id}", item.id.to_string())
+                    .trim_end()
+                    .to_owned(),
+            );
+            lines.extend(
+                item.changes
+                    .iter()
+                    .map(|change| style.dim(&format!("            {change}"))),
+            );
+        }
+        if let Some((id, stage)) = &self.api {
+            lines.extend([
+                String::new(),
+                style.bold(&format!("API {id}, stage {stage}")),
+            ]);
+            for method in &self.methods {
+                let word = if method.protected {
+                    style.good("protected")
+                } else {
+                    style.warn("open     ")
+                };
+                let remark = method
+                    .remark
+                    .as_ref()
+                    .map(|remark| format!("  {remark}"))
+                    .unwrap_or_default();
+                lines.push(format!(
+                    "{word} {:<7} {}{}",
+                    method.method,
+                    method.path,
+                    style.warn(&remark)
+                ));
+            }
+        }
+        lines.push(String::new());
+        let width = self
+            .outputs
+            .iter()
+            .map(|(name, _)| name.len())
+            .max()
+            .unwrap_or_default();
+        lines.extend(
+            self.outputs
+                .iter()
+                .map(|(name, value)| format!("{name:<width$}  {value}")),
+        );
+        lines.extend(
+            self.notices
+                .iter()
+                .map(|notice| format!("{} {notice}", style.warn("note"))),
+        );
+        if let Some(lock) = &self.lock {
+            lines.push(format!("{} locked by {lock}", style.warn("note")));
+        }
+        lines.push(if self.is_healthy() {
+            style.good("healthy")
+        } else if self.items.iter().all(|item| item.phase.is_none()) {
+            style.warn("nothing is there: `threescale-gw up` creates it")
+        } else {
+            style.bad("not as it should be: `threescale-gw up` repairs it")
+        });
+        lines.join("\n")
+    }
+
+    /// The status as one JSON document.
+    pub fn document(&self) -> Value {
+        let resources: Vec<_> = self
+            .items
+            .iter()
+            .map(|item| {
+                json!({
+                    "id": item.id,
+                    "kind": item.id.kind.as_str(),
+                    "physical_id": item.physical_id,
+                    "state": item.phase.as_ref().map_or("absent", |phase| phase.as_str()),
+                    "health": health(item),
+                    "drift": item.changes,
+                })
+            })
+            .collect();
+        let methods: Vec<_> = self
+            .methods
+            .iter()
+            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected}))
+            .collect();
+        let outputs: serde_json::Map<_, _> = self
+            .outputs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        json!({
+            "stack": self.names.stack,
+            "region": self.names.region,
+            "account": self.names.account,
+            "resources": resources,
+            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "methods": methods})),
+            "outputs": outputs,
+            "lock": self.lock,
+            "healthy": self.is_healthy(),
+        })
+    }
+}

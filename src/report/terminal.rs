@@ -1,0 +1,101 @@
+//! One live line a resource: what it waits for, for how long, and how long that usually takes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::plain::line;
+use super::style::Style;
+use super::{Reporter, elapsed};
+use crate::engine::plan::Action;
+use crate::event::Event;
+use crate::resource::LogicalId;
+
+/// Draws live lines on standard error.
+#[derive(Debug)]
+pub struct Terminal {
+    style: Style,
+    lines: MultiProgress,
+    bars: BTreeMap<LogicalId, ProgressBar>,
+}
+
+impl Terminal {
+    /// Draws at most ten times a second.
+    pub fn new(style: Style) -> Self {
+        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Self {
+            style,
+            lines,
+            bars: BTreeMap::new(),
+        }
+    }
+
+    fn bar(&mut self, id: &LogicalId, action: Action) -> &ProgressBar {
+        self.bars.entry(id.clone()).or_insert_with(|| {
+            let bar = self.lines.add(ProgressBar::new_spinner());
+            let usual = match (action, id.kind.usual()) {
+                (Action::Delete, (_, Some(usual)))
+                | (Action::Create | Action::Replace, (Some(usual), _)) => {
+                    format!(" of usually {}", elapsed(usual))
+                }
+                _ => String::new(),
+            };
+            let template = format!("{{spinner}} {{prefix}} {{msg}} {{elapsed}}{usual}");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(format!("{id:<32}"));
+            bar.set_message(action.as_str());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        })
+    }
+}
+
+impl Reporter for Terminal {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { id, action } => {
+                self.bar(id, *action);
+            }
+            Event::Identified {
+                id,
+                action,
+                physical_id,
+            } => {
+                self.bar(id, *action)
+                    .set_message(format!("{} {physical_id}", action.as_str()));
+            }
+            Event::Waiting { id, action, what } => self.bar(id, *action).set_message(what.clone()),
+            Event::Retrying {
+                id: Some(id),
+                cause,
+                ..
+            } => {
+                if let Some(bar) = self.bars.get(id) {
+                    bar.set_message(format!("trying again: {cause}"));
+                }
+            }
+            Event::Finished { id, .. } | Event::Failed { id, .. } => {
+                if let Some(bar) = self.bars.remove(id) {
+                    bar.finish_and_clear();
+                }
+            }
+            _ => {}
+        }
+        if matches!(event, Event::Retrying { id: Some(_), .. }) {
+            return;
+        }
+        if let Some(line) = line(&self.style, event) {
+            let _ = self.lines.println(line);
+        }
+    }
+
+    fn finish(&mut self) {
+        for bar in self.bars.values() {
+            bar.finish_and_clear();
+        }
+        let _ = self.lines.clear();
+    }
+}

@@ -1,0 +1,266 @@
+//! The API as it stands: its methods, its stage, what that stage really serves. Read only; the API is not ours.
+//!
+//! API Gateway's control calls are limited to 10 a second in an account, so everything is asked for once a look and in
+//! the largest pages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApiTarget, Cx};
+use crate::aws::ec2::pages;
+use crate::aws::{Aws, AwsError, optional};
+
+/// One method of the API's draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Method {
+    pub path: String,
+    /// `GET`, …, or `ANY`.
+    pub method: String,
+    pub resource_id: String,
+    /// `NONE`, `AWS_IAM`, `CUSTOM` or `COGNITO_USER_POOLS`.
+    pub authorization: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub api_key_required: bool,
+}
+
+impl Method {
+    /// `GET /orders`.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// Whether it asks the authorizer `authorizer_id`.
+    pub fn asks(&self, authorizer_id: &str) -> bool {
+        self.authorization == "CUSTOM" && self.authorizer_id.as_deref() == Some(authorizer_id)
+    }
+}
+
+/// The stage and the deployment it serves.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    pub deployment_id: String,
+    pub description: String,
+    /// Authorization type by `(path, method)` in the deployment; `None` where the service does not tell.
+    pub served: Option<BTreeMap<(String, String), String>>,
+}
+
+/// An authorizer of the API.
+#[derive(Debug, Clone)]
+pub struct Authorizer {
+    pub id: String,
+    pub name: String,
+    pub uri: String,
+    pub kind: String,
+    pub identity_source: String,
+    pub ttl: i32,
+}
+
+/// Every method of the API's draft, in the order of path and verb.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_resources()
+            .rest_api_id(api_id)
+            .limit(500)
+            .embed("methods");
+        let resources = pages(|position| async {
+            let request = request.clone().set_position(position);
+            let page = cx
+                .aws()
+                .repeatable("apigateway:GetResources", || request.clone().send())
+                .await?;
+            Ok((page.items, page.position))
+        })
+        .await?;
+        let mut methods = Vec::new();
+        for resource in resources {
+            let (Some(resource_id), Some(path)) = (resource.id, resource.path) else {
+                continue;
+            };
+            for (verb, method) in resource.resource_methods.unwrap_or_default() {
+                methods.push(Method {
+                    path: path.clone(),
+                    method: verb,
+                    resource_id: resource_id.clone(),
+                    authorization: method
+                        .authorization_type
+                        .unwrap_or_else(|| "NONE".to_owned()),
+                    authorizer_id: method.authorizer_id.filter(|id| !id.is_empty()),
+                    scopes: method.authorization_scopes.unwrap_or_default(),
+                    api_key_required: method.api_key_required.unwrap_or_default(),
+                });
+            }
+        }
+        methods.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
+        Ok(methods)
+    };
+    cx.view().once(format!("methods {api_id}"), ask).await
+}
+
+/// The stage, and what it serves; `None` if there is no such stage or API.
+///
+/// # Errors
+/// When a call fails otherwise.
+pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_stage()
+            .rest_api_id(&target.id)
+            .stage_name(&target.stage);
+        let answer = optional(
+            cx.aws()
+                .repeatable("apigateway:GetStage", || request.clone().send())
+                .await,
+        )?;
+        let Some(deployment_id) = answer.and_then(|stage| stage.deployment_id) else {
+            return Ok(None);
+        };
+        let request = cx
+            .aws()
+            .apigateway
+            .get_deployment()
+            .rest_api_id(&target.id)
+            .deployment_id(&deployment_id)
+            .embed("apisummary");
+        let answer = optional(
+            cx.aws()
+                .repeatable("apigateway:GetDeployment", || request.clone().send())
+                .await,
+        )?;
+        let Some(deployment) = answer else {
+            return Ok(Some(Stage {
+                deployment_id,
+                description: String::new(),
+                served: None,
+            }));
+        };
+        let served = deployment.api_summary.map(|summary| {
+            summary
+                .into_iter()
+                .flat_map(|(path, methods)| {
+                    methods.into_iter().map(move |(method, snapshot)| {
+                        (
+                            (path.clone(), method),
+                            snapshot
+                                .authorization_type
+                                .unwrap_or_else(|| "NONE".to_owned()),
+                        )
+                    })
+                })
+                .collect()
+        });
+        Ok(Some(Stage {
+            deployment_id,
+            description: deployment.description.unwrap_or_default(),
+            served,
+        }))
+    };
+    cx.view()
+        .once(format!("stage {} {}", target.id, target.stage), ask)
+        .await
+}
+
+/// The API's authorizers; empty if there is no such API.
+///
+/// # Errors
+/// When the listing fails otherwise.
+pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_authorizers()
+            .rest_api_id(api_id)
+            .limit(500);
+        let listed = pages(|position| async {
+            let request = request.clone().set_position(position);
+            let answer = optional(
+                cx.aws()
+                    .repeatable("apigateway:GetAuthorizers", || request.clone().send())
+                    .await,
+            )?;
+            Ok(answer.map_or((None, None), |page| (page.items, page.position)))
+        })
+        .await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|found| {
+                Some(Authorizer {
+                    id: found.id?,
+                    name: found.name.unwrap_or_default(),
+                    uri: found.authorizer_uri.unwrap_or_default(),
+                    kind: found
+                        .r#type
+                        .map_or_else(String::new, |kind| kind.as_str().to_owned()),
+                    identity_source: found.identity_source.unwrap_or_default(),
+                    ttl: found.authorizer_result_ttl_in_seconds.unwrap_or_default(),
+                })
+            })
+            .collect())
+    };
+    cx.view().once(format!("authorizers {api_id}"), ask).await
+}
+
+/// Which API a name or an id means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestApi {
+    pub id: String,
+    pub name: String,
+}
+
+/// The APIs with this id, or all with this name.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn find(
+    aws: &Aws,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Vec<RestApi>, AwsError> {
+    if let Some(id) = id {
+        let request = aws.apigateway.get_rest_api().rest_api_id(id);
+        let answer = optional(
+            aws.repeatable("apigateway:GetRestApi", || request.clone().send())
+                .await,
+        )?;
+        return Ok(answer
+            .map(|api| RestApi {
+                id: id.to_owned(),
+                name: api.name.unwrap_or_default(),
+            })
+            .into_iter()
+            .collect());
+    }
+    let request = aws.apigateway.get_rest_apis().limit(500);
+    let apis = pages(|position| async {
+        let request = request.clone().set_position(position);
+        let page = aws
+            .repeatable("apigateway:GetRestApis", || request.clone().send())
+            .await?;
+        Ok((page.items, page.position))
+    })
+    .await?;
+    Ok(apis
+        .into_iter()
+        .filter(|api| api.name.as_deref() == name)
+        .filter_map(|api| {
+            Some(RestApi {
+                id: api.id?,
+                name: api.name.unwrap_or_default(),
+            })
+        })
+        .collect())
+}

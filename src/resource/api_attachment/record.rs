@@ -1,0 +1,232 @@
+//! What each method was before us, and which deployment the stage had: the one thing that cannot be found again.
+//!
+//! Below `attachment/<api>/<stage>/` in the stack's parameters stand a `head` and any number of `methods-NNN`, each a
+//! JSON list that fits a standard parameter of 4 KB. A method is recorded before it is changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::AwsError;
+use crate::resource::api::{self, Method};
+use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
+
+/// The largest standard parameter. Source: SSM `PutParameter`.
+const PARAMETER_MAX: usize = 4096;
+const PREFIX: &str = "attachment/";
+
+/// Which API and stage, and the deployment to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The deployment the stage had before ours; `None` once others published on top of ours.
+    pub previous_deployment: Option<String>,
+}
+
+/// What a record knows of one API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    pub head: Option<Head>,
+    /// By parameter name below the target's path.
+    pub chunks: BTreeMap<String, Vec<Method>>,
+}
+
+impl Record {
+    /// The method as it was before us.
+    pub fn method(&self, path: &str, method: &str) -> Option<&Method> {
+        self.methods()
+            .find(|m| m.path == path && m.method == method)
+    }
+
+    /// Every recorded method; of two records of one method the first counts.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.chunks.values().flatten()
+    }
+}
+
+fn path(target: &ApiTarget, name: &str) -> String {
+    format!("{PREFIX}{}/{}/{name}", target.id, target.stage)
+}
+
+/// Every record of the stack.
+///
+/// # Errors
+/// When the listing fails, or a record cannot be read: then nothing may be changed on its ground.
+pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, AwsError> {
+    let mut records: BTreeMap<ApiTarget, Record> = BTreeMap::new();
+    for (name, value) in parameter::all(cx).await?.iter() {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let parts: Vec<_> = rest.split('/').collect();
+        let [api, stage, part] = parts[..] else {
+            continue;
+        };
+        let record = records
+            .entry(ApiTarget {
+                id: api.to_owned(),
+                stage: stage.to_owned(),
+            })
+            .or_default();
+        let unreadable = |error: serde_json::Error| {
+            AwsError::unexpected(
+                "ssm:GetParametersByPath",
+                format!("{} cannot be read: {error}", cx.names().parameter(name)),
+            )
+        };
+        if part == "head" {
+            record.head = Some(serde_json::from_str(value.expose()).map_err(unreadable)?);
+        } else {
+            record.chunks.insert(
+                part.to_owned(),
+                serde_json::from_str(value.expose()).map_err(unreadable)?,
+            );
+        }
+    }
+    Ok(records)
+}
+
+/// The heads alone.
+///
+/// # Errors
+/// As [`all`].
+pub async fn heads(cx: &Cx) -> Result<BTreeMap<ApiTarget, Head>, AwsError> {
+    Ok(all(cx)
+        .await?
+        .into_iter()
+        .filter_map(|(target, record)| Some((target, record.head?)))
+        .collect())
+}
+
+fn id() -> LogicalId {
+    LogicalId::new(Kind::ApiAttachment, "main")
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<String, AwsError> {
+    serde_json::to_string(value)
+        .map_err(|error| AwsError::unexpected("ssm:PutParameter", error.to_string()))
+}
+
+/// Writes the head with the deployment that the stage has now, unless there is a head.
+///
+/// # Errors
+/// What the services answer, or that there is no such stage.
+pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+    if all(cx)
+        .await?
+        .get(target)
+        .is_some_and(|record| record.head.is_some())
+    {
+        return Ok(());
+    }
+    let Some(stage) = (*api::stage(cx, target).await?).clone() else {
+        let text = format!("API {} has no stage {}", target.id, target.stage);
+        return Err(AwsError::unexpected("apigateway:GetStage", text));
+    };
+    let head = Head {
+        previous_deployment: Some(stage.deployment_id),
+    };
+    parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
+}
+
+/// Writes the head anew.
+///
+/// # Errors
+/// What the service answers.
+pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), AwsError> {
+    parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
+}
+
+/// Deletes the head, which is the last trace of an attachment.
+///
+/// # Errors
+/// What the service answers.
+pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+    parameter::remove(cx, &path(target, "head")).await
+}
+
+/// Adds `methods` to the record, in as few parameters as they fit.
+///
+/// # Errors
+/// What the service answers.
+pub async fn add(
+    cx: &Cx,
+    target: &ApiTarget,
+    record: &Record,
+    methods: &[Method],
+) -> Result<(), AwsError> {
+    let used = record
+        .chunks
+        .keys()
+        .filter_map(|name| name.strip_prefix("methods-")?.parse::<usize>().ok())
+        .max();
+    let first = used.map_or(0, |last| last + 1);
+    for (index, chunk) in chunks(methods)?.into_iter().enumerate() {
+        let name = path(target, &format!("methods-{:03}", first + index));
+        parameter::put(cx, &id(), &name, &chunk, true).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the records of the methods. The head stays until the authorizer is gone.
+///
+/// # Errors
+/// What the service answers.
+pub async fn remove_methods(cx: &Cx, target: &ApiTarget, record: &Record) -> Result<(), AwsError> {
+    for name in record.chunks.keys() {
+        parameter::remove(cx, &path(target, name)).await?;
+    }
+    Ok(())
+}
+
+/// `methods` as JSON lists that each fit a parameter.
+fn chunks(methods: &[Method]) -> Result<Vec<String>, AwsError> {
+    let mut chunks = Vec::new();
+    let mut current = String::new();
+    for method in methods {
+        let text = encode(method)?;
+        if !current.is_empty() && current.len() + text.len() + 2 > PARAMETER_MAX {
+            chunks.push(format!("{current}]"));
+            current.clear();
+        }
+        current.push(if current.is_empty() { '[' } else { ',' });
+        current.push_str(&text);
+    }
+    if !current.is_empty() {
+        chunks.push(format!("{current}]"));
+    }
+    Ok(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(n: usize) -> Method {
+        Method {
+            path: format!("/orders/{{id}}/lines/{n}"),
+            method: "GET".to_owned(),
+            resource_id: "abc123".to_owned(),
+            authorization: "COGNITO_USER_POOLS".to_owned(),
+            authorizer_id: Some("xyz789".to_owned()),
+            scopes: vec!["orders/read".to_owned()],
+            api_key_required: n.is_multiple_of(2),
+        }
+    }
+
+    #[test]
+    fn three_hundred_methods_are_split_and_read_back_whole() {
+        let methods: Vec<_> = (0..300).map(method).collect();
+        let chunks = chunks(&methods).expect("encodes");
+        assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.len() <= PARAMETER_MAX));
+        let read: Vec<Method> = chunks
+            .iter()
+            .flat_map(|chunk| serde_json::from_str::<Vec<Method>>(chunk).expect("decodes"))
+            .collect();
+        assert_eq!(read, methods);
+    }
+
+    #[test]
+    fn nothing_to_record_is_no_parameter() {
+        assert!(chunks(&[]).expect("encodes").is_empty());
+    }
+}

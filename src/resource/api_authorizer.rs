@@ -1,0 +1,209 @@
+//! The authorizer within the API, and the head of the attachment's record, which says which API that is.
+//!
+//! An authorizer bears no tags. It is ours if its name is ours and it invokes our function. The record's head is
+//! written before it and deleted after it, so that `down` finds it without a configuration file.
+
+use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
+
+use super::api::{Authorizer, authorizers};
+use super::api_attachment::record;
+use super::{
+    ApiTarget, Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource,
+    ResourceKind,
+};
+use crate::aws::{AwsError, optional};
+
+/// An authorizer as the API has it, or at least the head of its record.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    target: ApiTarget,
+    authorizer: Option<Authorizer>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct ApiAuthorizers;
+
+/// The address at which API Gateway invokes the authorizer function.
+fn uri(cx: &Cx) -> String {
+    let names = cx.names();
+    format!(
+        "arn:{}:apigateway:{}:lambda:path/2015-03-31/functions/{}/invocations",
+        names.partition(),
+        names.region,
+        names.function_arn("authorizer")
+    )
+}
+
+/// The logical id of what hangs on `target`: `main` for the API of this run, a name of its own for a former one.
+pub fn identify(kind: Kind, cx: &Cx, target: &ApiTarget) -> LogicalId {
+    match cx.api() {
+        Some(api) if api != target => {
+            LogicalId::new(kind, format!("{}-{}", target.id, target.stage))
+        }
+        _ => LogicalId::new(kind, "main"),
+    }
+}
+
+impl ApiAuthorizers {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let mut listing = Listing::default();
+        let heads = record::heads(cx).await?;
+        let mut targets: Vec<_> = heads.keys().cloned().collect();
+        if let Some(api) = cx.api().filter(|api| !heads.contains_key(*api)) {
+            targets.push(api.clone());
+        }
+        for target in targets {
+            let all = authorizers(cx, &target.id).await?;
+            let named = all
+                .iter()
+                .find(|authorizer| authorizer.name == cx.names().api_authorizer());
+            let id = identify(Kind::ApiAuthorizer, cx, &target);
+            match named {
+                Some(found) if found.uri != uri(cx) => listing.foreign.push(Foreign {
+                    id,
+                    physical_id: format!("authorizer {} of API {}", found.id, target.id),
+                    why: "it invokes another function".to_owned(),
+                }),
+                Some(found) => listing.owned.push(Actual {
+                    id,
+                    target,
+                    authorizer: Some(found.clone()),
+                }),
+                None if heads.contains_key(&target) => listing.owned.push(Actual {
+                    id,
+                    target,
+                    authorizer: None,
+                }),
+                None => {}
+            }
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for ApiAuthorizers {
+    type Actual = Actual;
+    const KIND: Kind = Kind::ApiAuthorizer;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("api authorizers", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let physical_id = actual
+            .authorizer
+            .as_ref()
+            .map_or_else(String::new, |authorizer| authorizer.id.clone());
+        let output = Output {
+            physical_id,
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        if let Some(authorizer) = &actual.authorizer {
+            let request = cx
+                .aws()
+                .apigateway
+                .delete_authorizer()
+                .rest_api_id(&actual.target.id)
+                .authorizer_id(&authorizer.id);
+            optional(
+                cx.aws()
+                    .repeatable("apigateway:DeleteAuthorizer", || request.clone().send())
+                    .await,
+            )?;
+        }
+        record::remove_head(cx, &actual.target).await
+    }
+}
+
+/// The authorizer as it should be.
+#[derive(Debug)]
+pub struct ApiAuthorizer {
+    pub api: ApiTarget,
+    /// Where the credential stands, for example `method.request.header.apikey`.
+    pub identity_source: String,
+}
+
+/// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
+const TTL: i32 = 0;
+
+impl Resource for ApiAuthorizer {
+    type Kind = ApiAuthorizers;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let Some(authorizer) = &actual.authorizer else {
+            diff.field("authorizer", "(none)", "(new)");
+            return diff;
+        };
+        diff.field("type", &authorizer.kind, AuthorizerType::Request.as_str());
+        diff.field(
+            "identity source",
+            &authorizer.identity_source,
+            &self.identity_source,
+        );
+        diff.field("result TTL", authorizer.ttl, TTL);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        record::write_first_head(cx, &self.api).await?;
+        let request = cx
+            .aws()
+            .apigateway
+            .create_authorizer()
+            .rest_api_id(&self.api.id)
+            .name(cx.names().api_authorizer())
+            .r#type(AuthorizerType::Request)
+            .authorizer_uri(uri(cx))
+            .identity_source(&self.identity_source)
+            .authorizer_result_ttl_in_seconds(TTL);
+        cx.aws()
+            .once("apigateway:CreateAuthorizer", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        let Some(authorizer) = &actual.authorizer else {
+            return self.create(cx).await;
+        };
+        let replace = |path: &str, value: &str| {
+            PatchOperation::builder()
+                .op(Op::Replace)
+                .path(path)
+                .value(value)
+                .build()
+        };
+        let request = cx
+            .aws()
+            .apigateway
+            .update_authorizer()
+            .rest_api_id(&self.api.id)
+            .authorizer_id(&authorizer.id)
+            .patch_operations(replace("/type", AuthorizerType::Request.as_str()))
+            .patch_operations(replace("/identitySource", &self.identity_source))
+            .patch_operations(replace("/authorizerResultTtlInSeconds", &TTL.to_string()));
+        cx.aws()
+            .repeatable("apigateway:UpdateAuthorizer", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,352 @@
+//! The cache: a replication group, since only that has TLS, an AUTH token and encryption at rest, also with one node.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_elasticache::types::Tag;
+
+use super::parameter::{CACHE_AUTH_TOKEN, Secrets};
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+};
+use crate::aws::{AwsError, Class, optional, tags};
+
+/// The port of the cache.
+pub const PORT: u16 = 6379;
+
+/// A replication group as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    group_id: String,
+    phase: Phase,
+    /// `host:port`, once there is one.
+    endpoint: Option<String>,
+    engine: String,
+    node_type: String,
+    nodes: usize,
+    tls: bool,
+    auth: bool,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct Caches;
+
+impl Caches {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let name = cx.names().cache();
+        let request = cx
+            .aws()
+            .elasticache
+            .describe_replication_groups()
+            .replication_group_id(&name);
+        let answer = optional(
+            cx.aws()
+                .repeatable("elasticache:DescribeReplicationGroups", || {
+                    request.clone().send()
+                })
+                .await,
+        )?;
+        let mut listing = Listing::default();
+        let Some(group) = answer.and_then(|answer| answer.replication_groups?.into_iter().next())
+        else {
+            return Ok(listing);
+        };
+        let status = group.status.unwrap_or_default();
+        let id = LogicalId::new(Kind::Cache, "main");
+        // Tags cannot be read in every state; the description, which only its maker writes, stands in for them.
+        let tags = tags_of(cx, "replicationgroup", &name).await?;
+        let ours = match &tags {
+            Some(tags) => tags::owner(&cx.names().stack, tags).is_some(),
+            None => group.description.as_deref() == Some(&description(cx)),
+        };
+        if !ours {
+            let why = "it lacks this stack's tags".to_owned();
+            listing.foreign.push(Foreign {
+                id,
+                physical_id: name,
+                why,
+            });
+            return Ok(listing);
+        }
+        let tags = tags.unwrap_or_else(|| cx.tags(&id));
+        let endpoint = group
+            .node_groups
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|node_group| node_group.primary_endpoint)
+            .and_then(|endpoint| {
+                Some(format!(
+                    "{}:{}",
+                    endpoint.address?,
+                    endpoint.port.unwrap_or(i32::from(PORT))
+                ))
+            });
+        let phase = match status.as_str() {
+            "available" => Phase::Ready,
+            "deleting" => Phase::Deleting(status),
+            "create-failed" => Phase::Failed(status),
+            _ => Phase::Pending(status),
+        };
+        listing.owned.push(Actual {
+            id,
+            group_id: group.replication_group_id.unwrap_or(name),
+            phase,
+            endpoint,
+            engine: group.engine.unwrap_or_default(),
+            node_type: group.cache_node_type.unwrap_or_default(),
+            nodes: group.member_clusters.map_or(0, |members| members.len()),
+            tls: group.transit_encryption_enabled.unwrap_or_default(),
+            auth: group.auth_token_enabled.unwrap_or_default(),
+            tags,
+        });
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for Caches {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Cache;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("replication groups", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let mut attributes = BTreeMap::new();
+        if let Some(endpoint) = &actual.endpoint {
+            attributes.insert("endpoint", endpoint.clone());
+        }
+        let output = Output {
+            physical_id: actual.group_id.clone(),
+            attributes,
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: actual.phase.clone(),
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .elasticache
+            .delete_replication_group()
+            .replication_group_id(&actual.group_id);
+        optional(
+            cx.aws()
+                .repeatable("elasticache:DeleteReplicationGroup", || {
+                    request.clone().send()
+                })
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The cache as it should be.
+#[derive(Debug)]
+pub struct Cache {
+    /// `redis` or `valkey`.
+    pub engine: &'static str,
+    pub node_type: String,
+    pub replicas: u8,
+    /// Whether the replicas have another zone to be in.
+    pub multi_az: bool,
+    /// TLS, and with it the AUTH token.
+    pub tls: bool,
+    pub subnet_group: LogicalId,
+    pub security_group: LogicalId,
+    /// The AUTH token, when there is TLS.
+    pub auth_token: Option<LogicalId>,
+}
+
+impl Resource for Cache {
+    type Kind = Caches;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![self.subnet_group.clone(), self.security_group.clone()];
+        needs.extend(self.auth_token.clone());
+        needs
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.immutable("engine", &actual.engine, self.engine);
+        diff.immutable("tls", actual.tls, self.tls);
+        diff.immutable("auth token", actual.auth, self.tls);
+        diff.reference(
+            "subnet group",
+            &cx.names().cache_subnet_group(),
+            cx.peek(&self.subnet_group),
+        );
+        diff.field("node type", &actual.node_type, &self.node_type);
+        // While a group is young its members are not all listed.
+        if actual.nodes > 0 {
+            diff.field("replicas", actual.nodes - 1, usize::from(self.replicas));
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::Cache, self.name()));
+        let several = self.replicas > 0;
+        let mut request = cx
+            .aws()
+            .elasticache
+            .create_replication_group()
+            .replication_group_id(cx.names().cache())
+            .replication_group_description(description(cx))
+            .engine(self.engine)
+            .cache_node_type(&self.node_type)
+            .num_cache_clusters(i32::from(self.replicas) + 1)
+            .automatic_failover_enabled(several)
+            .multi_az_enabled(several && self.multi_az)
+            .cache_subnet_group_name(cx.physical_id(&self.subnet_group)?)
+            .security_group_ids(cx.physical_id(&self.security_group)?)
+            .port(i32::from(PORT))
+            .at_rest_encryption_enabled(true)
+            .transit_encryption_enabled(self.tls)
+            .set_tags(Some(to_tags(tags)));
+        if self.auth_token.is_some() {
+            let token = Secrets::value(cx, CACHE_AUTH_TOKEN).await?;
+            request = request.auth_token(token.expose());
+        }
+        cx.aws()
+            .once("elasticache:CreateReplicationGroup", || {
+                request.clone().send()
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("node type") {
+            let request = cx
+                .aws()
+                .elasticache
+                .modify_replication_group()
+                .replication_group_id(&actual.group_id)
+                .cache_node_type(&self.node_type)
+                .apply_immediately(true);
+            cx.aws()
+                .repeatable("elasticache:ModifyReplicationGroup", || {
+                    request.clone().send()
+                })
+                .await?;
+            // The group is now modifying; what else differs comes when it is available again.
+            return Ok(());
+        }
+        if diff.has("replicas") {
+            let replicas = i32::from(self.replicas);
+            if usize::from(self.replicas) + 1 > actual.nodes {
+                let request = cx
+                    .aws()
+                    .elasticache
+                    .increase_replica_count()
+                    .replication_group_id(&actual.group_id)
+                    .new_replica_count(replicas)
+                    .apply_immediately(true);
+                cx.aws()
+                    .repeatable("elasticache:IncreaseReplicaCount", || {
+                        request.clone().send()
+                    })
+                    .await?;
+            } else {
+                let request = cx
+                    .aws()
+                    .elasticache
+                    .decrease_replica_count()
+                    .replication_group_id(&actual.group_id)
+                    .new_replica_count(replicas)
+                    .apply_immediately(true);
+                cx.aws()
+                    .repeatable("elasticache:DecreaseReplicaCount", || {
+                        request.clone().send()
+                    })
+                    .await?;
+            }
+            return Ok(());
+        }
+        write_tags(
+            cx,
+            "replicationgroup",
+            &actual.group_id,
+            &actual.id,
+            &actual.tags,
+        )
+        .await
+    }
+}
+
+fn description(cx: &Cx) -> String {
+    format!("threescale-gw stack {}", cx.names().stack)
+}
+
+/// The SDK's tags from a map.
+pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
+    tags.into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
+}
+
+/// The tags of an ElastiCache thing; `None` while its state does not let them be read.
+///
+/// # Errors
+/// What the service answers otherwise.
+pub async fn tags_of(
+    cx: &Cx,
+    kind: &str,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, AwsError> {
+    let request = cx
+        .aws()
+        .elasticache
+        .list_tags_for_resource()
+        .resource_name(cx.names().cache_arn(kind, name));
+    match cx
+        .aws()
+        .repeatable("elasticache:ListTagsForResource", || request.clone().send())
+        .await
+    {
+        Ok(answer) => Ok(Some(tags::collect(
+            answer.tag_list().iter().map(|tag| (tag.key(), tag.value())),
+        ))),
+        Err(error) if error.is_not_found() || matches!(error.class, Class::NotYet(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the tags that are missing on an ElastiCache thing.
+///
+/// # Errors
+/// What the service answers.
+pub async fn write_tags(
+    cx: &Cx,
+    kind: &str,
+    name: &str,
+    id: &LogicalId,
+    actual: &BTreeMap<String, String>,
+) -> Result<(), AwsError> {
+    let missing = tags::missing(&cx.tags(id), actual);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let request = cx
+        .aws()
+        .elasticache
+        .add_tags_to_resource()
+        .resource_name(cx.names().cache_arn(kind, name))
+        .set_tags(Some(to_tags(missing)));
+    cx.aws()
+        .repeatable("elasticache:AddTagsToResource", || request.clone().send())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The cache subnet group over the private subnets.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
+    ResourceKind,
+};
+use super::{joined, sorted};
+use crate::aws::{AwsError, optional, tags};
+
+/// A cache subnet group as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    name: String,
+    subnets: Vec<String>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct CacheSubnetGroups;
+
+impl CacheSubnetGroups {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let name = cx.names().cache_subnet_group();
+        let request = cx
+            .aws()
+            .elasticache
+            .describe_cache_subnet_groups()
+            .cache_subnet_group_name(&name);
+        let answer = optional(
+            cx.aws()
+                .repeatable("elasticache:DescribeCacheSubnetGroups", || {
+                    request.clone().send()
+                })
+                .await,
+        )?;
+        let mut listing = Listing::default();
+        let Some(group) = answer.and_then(|answer| answer.cache_subnet_groups?.into_iter().next())
+        else {
+            return Ok(listing);
+        };
+        let tags = super::cache::tags_of(cx, "subnetgroup", &name)
+            .await?
+            .unwrap_or_default();
+        match tags::owner(&cx.names().stack, &tags) {
+            Some(id) => {
+                let subnets = group
+                    .subnets
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|s| s.subnet_identifier)
+                    .collect();
+                listing.owned.push(Actual {
+                    id,
+                    name,
+                    subnets,
+                    tags,
+                });
+            }
+            None => listing.foreign.push(Foreign {
+                id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
+                physical_id: name,
+                why: "it lacks this stack's tags".to_owned(),
+            }),
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for CacheSubnetGroups {
+    type Actual = Actual;
+    const KIND: Kind = Kind::CacheSubnetGroup;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("cache subnet groups", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.name.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .elasticache
+            .delete_cache_subnet_group()
+            .cache_subnet_group_name(&actual.name);
+        optional(
+            cx.aws()
+                .repeatable("elasticache:DeleteCacheSubnetGroup", || {
+                    request.clone().send()
+                })
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The cache subnet group as it should be.
+#[derive(Debug)]
+pub struct CacheSubnetGroup {
+    pub subnets: Vec<Reference>,
+}
+
+impl CacheSubnetGroup {
+    fn subnet_ids(&self, cx: &Cx) -> Result<Vec<String>, AwsError> {
+        self.subnets
+            .iter()
+            .map(|subnet| subnet.resolve(cx))
+            .collect()
+    }
+}
+
+impl Resource for CacheSubnetGroup {
+    type Kind = CacheSubnetGroups;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        self.subnets.iter().filter_map(Reference::need).collect()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        // A group cannot follow its subnets into another VPC, and a cache in it keeps the old ones busy.
+        let moved = self.subnets.iter().all(|subnet| {
+            subnet
+                .peek(cx)
+                .is_none_or(|id| !actual.subnets.contains(&id))
+        });
+        if moved {
+            diff.immutable(
+                "subnets",
+                sorted(actual.subnets.clone()),
+                joined(&self.subnets, cx),
+            );
+        } else {
+            diff.field(
+                "subnets",
+                sorted(actual.subnets.clone()),
+                joined(&self.subnets, cx),
+            );
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::CacheSubnetGroup, self.name()));
+        let request = cx
+            .aws()
+            .elasticache
+            .create_cache_subnet_group()
+            .cache_subnet_group_name(cx.names().cache_subnet_group())
+            .cache_subnet_group_description(format!("threescale-gw stack {}", cx.names().stack))
+            .set_subnet_ids(Some(self.subnet_ids(cx)?))
+            .set_tags(Some(super::cache::to_tags(tags)));
+        cx.aws()
+            .once("elasticache:CreateCacheSubnetGroup", || {
+                request.clone().send()
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("subnets") {
+            let request = cx
+                .aws()
+                .elasticache
+                .modify_cache_subnet_group()
+                .cache_subnet_group_name(&actual.name)
+                .set_subnet_ids(Some(self.subnet_ids(cx)?));
+            cx.aws()
+                .repeatable("elasticache:ModifyCacheSubnetGroup", || {
+                    request.clone().send()
+                })
+                .await?;
+        }
+        super::cache::write_tags(cx, "subnetgroup", &actual.name, &actual.id, &actual.tags).await
+    }
+}

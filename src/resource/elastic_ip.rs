@@ -1,0 +1,136 @@
+//! The Elastic IPs of the NAT gateways.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{DomainType, ResourceType};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// An Elastic IP as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    allocation_id: String,
+    public_ip: String,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct ElasticIps;
+
+impl ElasticIps {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_addresses()
+            .filters(of_stack(&cx.names().stack));
+        let answer = cx
+            .aws()
+            .repeatable("ec2:DescribeAddresses", || request.clone().send())
+            .await?;
+        let mut listing = Listing::default();
+        for address in answer.addresses.unwrap_or_default() {
+            let tags = from_tags(address.tags.as_ref());
+            let (Some(id), Some(allocation_id)) =
+                (tags::owner(&cx.names().stack, &tags), address.allocation_id)
+            else {
+                continue;
+            };
+            listing.owned.push(Actual {
+                id,
+                allocation_id,
+                public_ip: address.public_ip.unwrap_or_default(),
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for ElasticIps {
+    type Actual = Actual;
+    const KIND: Kind = Kind::ElasticIp;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("addresses", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let attributes = BTreeMap::from([("public_ip", actual.public_ip.clone())]);
+        let output = Output {
+            physical_id: actual.allocation_id.clone(),
+            attributes,
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .release_address()
+            .allocation_id(&actual.allocation_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:ReleaseAddress", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// An Elastic IP as it should be.
+#[derive(Debug)]
+pub struct ElasticIp {
+    pub name: String,
+}
+
+impl Resource for ElasticIp {
+    type Kind = ElasticIps;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::ElasticIp, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .allocate_address()
+            .domain(DomainType::Vpc)
+            .tag_specifications(tagged(ResourceType::ElasticIp, tags));
+        cx.aws()
+            .once("ec2:AllocateAddress", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        write_tags(
+            cx.aws(),
+            &actual.allocation_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

@@ -1,0 +1,439 @@
+//! The two functions, authorizer and reporter: one zip, two roles chosen by the environment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{
+    Architecture, Environment, FunctionCode, FunctionConfiguration, LastUpdateStatus, Runtime,
+    State, VpcConfig,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
+    ResourceKind,
+};
+use super::{joined, sorted};
+use crate::aws::{AwsError, optional, tags};
+use crate::package::Package;
+
+/// The names of both functions.
+pub const NAMES: [&str; 2] = ["authorizer", "reporter"];
+
+/// Says which source the code was built from: what decides whether to build at all.
+const SOURCE_TAG: &str = "threescale-gw:source";
+/// The hash Lambda gave to the code we uploaded: what shows that somebody else uploaded another.
+const CODE_TAG: &str = "threescale-gw:code";
+
+/// A function as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    name: String,
+    phase: Phase,
+    /// Why the last update failed, if it did.
+    update_failure: Option<String>,
+    role: String,
+    runtime: String,
+    memory: i32,
+    timeout: i32,
+    architecture: String,
+    environment: BTreeMap<String, String>,
+    subnets: Vec<String>,
+    security_groups: Vec<String>,
+    code_sha256: String,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct Functions;
+
+impl Functions {
+    async fn get(cx: &Cx, name: &'static str) -> Result<Option<Result<Actual, Foreign>>, AwsError> {
+        let function = cx.names().function(name);
+        let request = cx.aws().lambda.get_function().function_name(&function);
+        let answer = optional(
+            cx.aws()
+                .repeatable("lambda:GetFunction", || request.clone().send())
+                .await,
+        )?;
+        let Some(answer) = answer else {
+            return Ok(None);
+        };
+        let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
+        let Some(id) = tags::owner(&cx.names().stack, &tags) else {
+            return Ok(Some(Err(Foreign {
+                id: LogicalId::new(Kind::Function, name),
+                physical_id: function,
+                why: "it lacks this stack's tags".to_owned(),
+            })));
+        };
+        let found = answer
+            .configuration
+            .unwrap_or_else(|| FunctionConfiguration::builder().build());
+        let phase = match (&found.state, &found.last_update_status) {
+            (Some(State::Pending), _) => Phase::Pending("pending".to_owned()),
+            (Some(State::Failed), _) => Phase::Failed(found.state_reason.unwrap_or_default()),
+            (_, Some(LastUpdateStatus::InProgress)) => {
+                Phase::Pending("update in progress".to_owned())
+            }
+            _ => Phase::Ready,
+        };
+        let update_failure = (found.last_update_status == Some(LastUpdateStatus::Failed))
+            .then(|| found.last_update_status_reason.unwrap_or_default());
+        let vpc = found.vpc_config;
+        Ok(Some(Ok(Actual {
+            id,
+            name: function,
+            phase,
+            update_failure,
+            role: found.role.unwrap_or_default(),
+            runtime: found
+                .runtime
+                .map_or_else(String::new, |runtime| runtime.as_str().to_owned()),
+            memory: found.memory_size.unwrap_or_default(),
+            timeout: found.timeout.unwrap_or_default(),
+            architecture: sorted(
+                found
+                    .architectures
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|a| a.as_str().to_owned()),
+            ),
+            environment: found
+                .environment
+                .and_then(|e| e.variables)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            subnets: vpc
+                .as_ref()
+                .map(|vpc| vpc.subnet_ids().to_vec())
+                .unwrap_or_default(),
+            security_groups: vpc
+                .as_ref()
+                .map(|vpc| vpc.security_group_ids().to_vec())
+                .unwrap_or_default(),
+            code_sha256: found.code_sha256.unwrap_or_default(),
+            tags,
+        })))
+    }
+
+    /// Takes the function out of its VPC, so that Lambda begins to give the network interfaces back.
+    async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), AwsError> {
+        let nowhere = VpcConfig::builder()
+            .set_subnet_ids(Some(Vec::new()))
+            .set_security_group_ids(Some(Vec::new()));
+        let request = cx
+            .aws()
+            .lambda
+            .update_function_configuration()
+            .function_name(name)
+            .vpc_config(nowhere.build());
+        optional(
+            cx.aws()
+                .repeatable("lambda:UpdateFunctionConfiguration", || {
+                    request.clone().send()
+                })
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl ResourceKind for Functions {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Function;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let ask = async {
+            let (authorizer, reporter) =
+                tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
+            let mut listing = Listing::default();
+            for found in [authorizer, reporter].into_iter().flatten() {
+                match found {
+                    Ok(actual) => listing.owned.push(actual),
+                    Err(foreign) => listing.foreign.push(foreign),
+                }
+            }
+            Ok(listing)
+        };
+        Ok((*cx.view().once("functions", ask).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.name.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: actual.phase.clone(),
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        // Deleting while the interfaces are attached strands them, so the function leaves its VPC first; the walk
+        // comes back here when that update is through. A function that never came up has nothing to leave.
+        if !actual.subnets.is_empty() && actual.phase == Phase::Ready {
+            return Self::leave_vpc(cx, &actual.name).await;
+        }
+        let request = cx
+            .aws()
+            .lambda
+            .delete_function()
+            .function_name(&actual.name);
+        optional(
+            cx.aws()
+                .repeatable("lambda:DeleteFunction", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A function as it should be.
+#[derive(Debug)]
+pub struct Function {
+    pub name: &'static str,
+    pub package: Arc<Package>,
+    /// `x86_64` or `arm64`.
+    pub architecture: &'static str,
+    pub memory: i32,
+    /// In seconds.
+    pub timeout: i32,
+    pub environment: BTreeMap<String, String>,
+    pub subnets: Vec<Reference>,
+    pub security_group: LogicalId,
+    pub role: LogicalId,
+    pub log_group: LogicalId,
+}
+
+impl Function {
+    fn vpc_config(&self, cx: &Cx) -> Result<VpcConfig, AwsError> {
+        let subnets: Result<Vec<_>, _> = self
+            .subnets
+            .iter()
+            .map(|subnet| subnet.resolve(cx))
+            .collect();
+        Ok(VpcConfig::builder()
+            .set_subnet_ids(Some(subnets?))
+            .security_group_ids(cx.physical_id(&self.security_group)?)
+            .build())
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::builder()
+            .set_variables(Some(self.environment.clone().into_iter().collect()))
+            .build()
+    }
+
+    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let zip = self
+            .package
+            .zip()
+            .await
+            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))?;
+        let request = cx
+            .aws()
+            .lambda
+            .update_function_code()
+            .function_name(&actual.name)
+            .architectures(Architecture::from(self.architecture))
+            .zip_file(Blob::new(zip.to_vec()));
+        cx.aws()
+            .repeatable("lambda:UpdateFunctionCode", || request.clone().send())
+            .await?;
+        self.tag(
+            cx,
+            BTreeMap::from([
+                (SOURCE_TAG.to_owned(), self.package.source().to_owned()),
+                (CODE_TAG.to_owned(), code_sha256(&zip)),
+            ]),
+        )
+        .await
+    }
+
+    async fn tag(&self, cx: &Cx, tags: BTreeMap<String, String>) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .lambda
+            .tag_resource()
+            .resource(cx.names().function_arn(self.name))
+            .set_tags(Some(tags.into_iter().collect()));
+        cx.aws()
+            .repeatable("lambda:TagResource", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Resource for Function {
+    type Kind = Functions;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![
+            self.security_group.clone(),
+            self.role.clone(),
+            self.log_group.clone(),
+        ];
+        needs.extend(self.subnets.iter().filter_map(Reference::need));
+        needs
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let none = "(none)".to_owned();
+        let source = actual.tags.get(SOURCE_TAG).unwrap_or(&none);
+        diff.field("code", short(source), short(self.package.source()));
+        if source == self.package.source() && actual.tags.get(CODE_TAG) != Some(&actual.code_sha256)
+        {
+            diff.field("code", "uploaded by someone else", short(source));
+        }
+        diff.field("architecture", &actual.architecture, self.architecture);
+        diff.field("runtime", &actual.runtime, Runtime::Providedal2023.as_str());
+        diff.field("role", &actual.role, cx.names().role_arn());
+        diff.field(
+            "memory",
+            format!("{} MB", actual.memory),
+            format!("{} MB", self.memory),
+        );
+        diff.field(
+            "timeout",
+            format!("{} s", actual.timeout),
+            format!("{} s", self.timeout),
+        );
+        for (key, value) in &self.environment {
+            diff.field(
+                format!("environment {key}"),
+                actual.environment.get(key).unwrap_or(&none),
+                value,
+            );
+        }
+        for key in actual
+            .environment
+            .keys()
+            .filter(|key| !self.environment.contains_key(*key))
+        {
+            // Whatever somebody put there may be a secret.
+            diff.field(format!("environment {key}"), "(set)", &none);
+        }
+        diff.field(
+            "subnets",
+            sorted(actual.subnets.clone()),
+            joined(&self.subnets, cx),
+        );
+        let group = Reference::Managed(self.security_group.clone());
+        diff.field(
+            "security groups",
+            sorted(actual.security_groups.clone()),
+            joined(&[group], cx),
+        );
+        if let Some(reason) = &actual.update_failure {
+            diff.field("last update", format!("failed: {reason}"), "successful");
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let zip = self
+            .package
+            .zip()
+            .await
+            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))?;
+        let mut tags = cx.tags(&LogicalId::new(Kind::Function, self.name));
+        tags.insert(SOURCE_TAG.to_owned(), self.package.source().to_owned());
+        tags.insert(CODE_TAG.to_owned(), code_sha256(&zip));
+        let request = cx
+            .aws()
+            .lambda
+            .create_function()
+            .function_name(cx.names().function(self.name))
+            .description(format!(
+                "threescale-gw stack {}: {}",
+                cx.names().stack,
+                self.name
+            ))
+            .runtime(Runtime::Providedal2023)
+            .handler("bootstrap")
+            .architectures(Architecture::from(self.architecture))
+            .role(cx.names().role_arn())
+            .memory_size(self.memory)
+            .timeout(self.timeout)
+            .environment(self.environment())
+            .vpc_config(self.vpc_config(cx)?)
+            .code(
+                FunctionCode::builder()
+                    .zip_file(Blob::new(zip.to_vec()))
+                    .build(),
+            )
+            .set_tags(Some(tags.into_iter().collect()));
+        cx.aws()
+            .once("lambda:CreateFunction", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("code") || diff.has("architecture") {
+            // Lambda takes no second update while this one is in progress: the rest follows when it is through.
+            return self.upload(cx, actual).await;
+        }
+        let of_tags_alone = diff
+            .changes
+            .iter()
+            .all(|change| change.field.starts_with("tag "));
+        if !of_tags_alone {
+            let request = cx
+                .aws()
+                .lambda
+                .update_function_configuration()
+                .function_name(&actual.name)
+                .runtime(Runtime::Providedal2023)
+                .role(cx.names().role_arn())
+                .memory_size(self.memory)
+                .timeout(self.timeout)
+                .environment(self.environment())
+                .vpc_config(self.vpc_config(cx)?);
+            cx.aws()
+                .repeatable("lambda:UpdateFunctionConfiguration", || {
+                    request.clone().send()
+                })
+                .await?;
+        }
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            self.tag(cx, missing).await
+        }
+    }
+
+    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
+        if actual.subnets.is_empty() {
+            return Ok(false);
+        }
+        Functions::leave_vpc(cx, &actual.name).await?;
+        Ok(true)
+    }
+}
+
+/// The hash that Lambda gives to a zip.
+fn code_sha256(zip: &[u8]) -> String {
+    STANDARD.encode(Sha256::digest(zip))
+}
+
+/// The head of a hash, long enough to tell two apart.
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}

@@ -1,0 +1,210 @@
+//! Who may invoke the functions: this API's authorizer the one, the schedule's rule the other.
+
+use serde_json::Value;
+
+use super::function::NAMES;
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::{AwsError, optional};
+
+const STATEMENT: &str = "threescale-gw-";
+
+/// A statement of a function's policy as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    function: String,
+    statement: String,
+    principal: String,
+    source_arn: String,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct FunctionPermissions;
+
+impl FunctionPermissions {
+    async fn get(cx: &Cx, name: &str) -> Result<Vec<Actual>, AwsError> {
+        let function = cx.names().function(name);
+        let request = cx.aws().lambda.get_policy().function_name(&function);
+        let answer = optional(
+            cx.aws()
+                .repeatable("lambda:GetPolicy", || request.clone().send())
+                .await,
+        )?;
+        let policy: Value = answer
+            .and_then(|answer| serde_json::from_str(&answer.policy?).ok())
+            .unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+        Ok(statements
+            .iter()
+            .filter_map(|statement| {
+                let sid = statement["Sid"].as_str()?;
+                let id = LogicalId::new(Kind::FunctionPermission, sid.strip_prefix(STATEMENT)?);
+                let source = &statement["Condition"];
+                let source_arn = ["ArnLike", "ArnEquals", "StringLike", "StringEquals"]
+                    .iter()
+                    .find_map(|operator| {
+                        ["AWS:SourceArn", "aws:SourceArn"]
+                            .iter()
+                            .find_map(|key| source[operator][key].as_str())
+                    })
+                    .unwrap_or("(anyone)")
+                    .to_owned();
+                let principal = text(&statement["Principal"]["Service"]);
+                Some(Actual {
+                    id,
+                    function: function.clone(),
+                    statement: sid.to_owned(),
+                    principal,
+                    source_arn,
+                })
+            })
+            .collect())
+    }
+
+    async fn remove(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .lambda
+            .remove_permission()
+            .function_name(&actual.function)
+            .statement_id(&actual.statement);
+        optional(
+            cx.aws()
+                .repeatable("lambda:RemovePermission", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl ResourceKind for FunctionPermissions {
+    type Actual = Actual;
+    const KIND: Kind = Kind::FunctionPermission;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let ask = async {
+            let (mut owned, reporter) =
+                tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
+            owned.extend(reporter);
+            Ok(Listing {
+                owned,
+                foreign: Vec::new(),
+            })
+        };
+        Ok((*cx.view().once("function permissions", ask).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.statement.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        Self::remove(cx, actual).await
+    }
+}
+
+/// Who may invoke.
+#[derive(Debug)]
+pub enum Invoker {
+    /// The authorizer of an API, and no other caller of that API.
+    Authorizer(LogicalId),
+    /// The rule of the schedule.
+    Rule,
+}
+
+/// A permission as it should be.
+#[derive(Debug)]
+pub struct FunctionPermission {
+    /// `api` or `schedule`.
+    pub name: &'static str,
+    /// The function's name.
+    pub of: &'static str,
+    pub function: LogicalId,
+    pub invoker: Invoker,
+}
+
+impl FunctionPermission {
+    fn principal(&self) -> &'static str {
+        match self.invoker {
+            Invoker::Authorizer(_) => "apigateway.amazonaws.com",
+            Invoker::Rule => "events.amazonaws.com",
+        }
+    }
+
+    /// The one source that may invoke; `None` while the authorizer is still to be made.
+    fn source_arn(&self, cx: &Cx) -> Option<String> {
+        let names = cx.names();
+        match &self.invoker {
+            Invoker::Rule => Some(names.rule_arn()),
+            Invoker::Authorizer(authorizer) => {
+                let authorizer = cx.peek(authorizer)?.physical_id;
+                let api = &cx.api()?.id;
+                let (partition, region, account) =
+                    (names.partition(), &names.region, &names.account);
+                Some(format!(
+                    "arn:{partition}:execute-api:{region}:{account}:{api}/authorizers/{authorizer}"
+                ))
+            }
+        }
+    }
+}
+
+impl Resource for FunctionPermission {
+    type Kind = FunctionPermissions;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![self.function.clone()];
+        if let Invoker::Authorizer(authorizer) = &self.invoker {
+            needs.push(authorizer.clone());
+        }
+        needs
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.field("principal", &actual.principal, self.principal());
+        diff.field(
+            "source",
+            &actual.source_arn,
+            self.source_arn(cx).as_deref().unwrap_or("(new)"),
+        );
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let source = self.source_arn(cx);
+        let request = cx
+            .aws()
+            .lambda
+            .add_permission()
+            .function_name(cx.names().function(self.of))
+            .statement_id(format!("{STATEMENT}{}", self.name))
+            .action("lambda:InvokeFunction")
+            .principal(self.principal())
+            .set_source_arn(source);
+        cx.aws()
+            .once("lambda:AddPermission", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        // A statement cannot be changed, so it is taken away and, as it is absent then, made again.
+        FunctionPermissions::remove(cx, actual).await?;
+        self.create(cx).await
+    }
+}

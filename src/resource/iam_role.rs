@@ -1,0 +1,330 @@
+//! The role of the two functions: what they do, on what belongs to this stack, and nothing else.
+//!
+//! EC2 cannot limit the calls with which Lambda makes its network interfaces to one stack, so they are allowed for
+//! Lambda and denied to the code of the functions. Source: Lambda guide, VPC permissions, `lambda:SourceFunctionArn`.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::Tag;
+use serde_json::Value;
+
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+};
+use crate::aws::{AwsError, optional, tags};
+use crate::names::Names;
+
+const POLICY: &str = "threescale-gw";
+const PATH: &str = "/threescale-gw/";
+
+/// A role as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    role: String,
+    trust: Value,
+    policy: Value,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct IamRoles;
+
+impl IamRoles {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let role = cx.names().role();
+        let request = cx.aws().iam.get_role().role_name(&role);
+        let answer = optional(
+            cx.aws()
+                .repeatable("iam:GetRole", || request.clone().send())
+                .await,
+        )?;
+        let mut listing = Listing::default();
+        let Some(found) = answer.and_then(|answer| answer.role) else {
+            return Ok(listing);
+        };
+        let tags = tags::collect(
+            found
+                .tags
+                .iter()
+                .flatten()
+                .map(|tag| (Some(tag.key()), Some(tag.value()))),
+        );
+        let Some(id) = tags::owner(&cx.names().stack, &tags) else {
+            listing.foreign.push(Foreign {
+                id: LogicalId::new(Kind::IamRole, "authorizer"),
+                physical_id: role,
+                why: "it lacks this stack's tags".to_owned(),
+            });
+            return Ok(listing);
+        };
+        let request = cx
+            .aws()
+            .iam
+            .get_role_policy()
+            .role_name(&role)
+            .policy_name(POLICY);
+        let policy = optional(
+            cx.aws()
+                .repeatable("iam:GetRolePolicy", || request.clone().send())
+                .await,
+        )?;
+        let policy = policy.map_or(Value::Null, |policy| document(&policy.policy_document));
+        let trust = found
+            .assume_role_policy_document
+            .as_deref()
+            .map_or(Value::Null, document);
+        listing.owned.push(Actual {
+            id,
+            role,
+            trust,
+            policy,
+            tags,
+        });
+        Ok(listing)
+    }
+
+    /// Takes every policy off the role: it cannot be deleted before.
+    async fn empty(cx: &Cx, role: &str) -> Result<(), AwsError> {
+        let request = cx.aws().iam.list_attached_role_policies().role_name(role);
+        let attached = optional(
+            cx.aws()
+                .repeatable("iam:ListAttachedRolePolicies", || request.clone().send())
+                .await,
+        )?;
+        for policy in attached
+            .and_then(|answer| answer.attached_policies)
+            .unwrap_or_default()
+        {
+            let request = cx
+                .aws()
+                .iam
+                .detach_role_policy()
+                .role_name(role)
+                .set_policy_arn(policy.policy_arn);
+            optional(
+                cx.aws()
+                    .repeatable("iam:DetachRolePolicy", || request.clone().send())
+                    .await,
+            )?;
+        }
+        let request = cx.aws().iam.list_role_policies().role_name(role);
+        let inline = optional(
+            cx.aws()
+                .repeatable("iam:ListRolePolicies", || request.clone().send())
+                .await,
+        )?;
+        for policy in inline.map(|answer| answer.policy_names).unwrap_or_default() {
+            let request = cx
+                .aws()
+                .iam
+                .delete_role_policy()
+                .role_name(role)
+                .policy_name(policy);
+            optional(
+                cx.aws()
+                    .repeatable("iam:DeleteRolePolicy", || request.clone().send())
+                    .await,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl ResourceKind for IamRoles {
+    type Actual = Actual;
+    const KIND: Kind = Kind::IamRole;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("iam roles", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.role.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        Self::empty(cx, &actual.role).await?;
+        let request = cx.aws().iam.delete_role().role_name(&actual.role);
+        optional(
+            cx.aws()
+                .repeatable("iam:DeleteRole", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The role as it should be.
+#[derive(Debug)]
+pub struct IamRole;
+
+impl Resource for IamRole {
+    type Kind = IamRoles;
+
+    fn name(&self) -> &str {
+        "authorizer"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let differs = |diff: &mut Diff, field: &str, actual: &Value, wanted: &str| {
+            if *actual != document(wanted) {
+                let from = if actual.is_null() {
+                    "(none)"
+                } else {
+                    "(another)"
+                };
+                diff.field(field, from, "(least privilege)");
+            }
+        };
+        differs(&mut diff, "trust policy", &actual.trust, TRUST);
+        differs(
+            &mut diff,
+            "inline policy",
+            &actual.policy,
+            &policy(cx.names()),
+        );
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::IamRole, self.name()));
+        let request = cx
+            .aws()
+            .iam
+            .create_role()
+            .path(PATH)
+            .role_name(cx.names().role())
+            .description(format!(
+                "The authorizer and the reporter of threescale-gw stack {}",
+                cx.names().stack
+            ))
+            .assume_role_policy_document(TRUST)
+            .set_tags(Some(to_tags(tags)?));
+        cx.aws()
+            .once("iam:CreateRole", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("trust policy") {
+            let request = cx
+                .aws()
+                .iam
+                .update_assume_role_policy()
+                .role_name(&actual.role)
+                .policy_document(TRUST);
+            cx.aws()
+                .repeatable("iam:UpdateAssumeRolePolicy", || request.clone().send())
+                .await?;
+        }
+        if diff.has("inline policy") {
+            let request = cx
+                .aws()
+                .iam
+                .put_role_policy()
+                .role_name(&actual.role)
+                .policy_name(POLICY)
+                .policy_document(policy(cx.names()));
+            cx.aws()
+                .repeatable("iam:PutRolePolicy", || request.clone().send())
+                .await?;
+        }
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        if !missing.is_empty() {
+            let request = cx
+                .aws()
+                .iam
+                .tag_role()
+                .role_name(&actual.role)
+                .set_tags(Some(to_tags(missing)?));
+            cx.aws()
+                .repeatable("iam:TagRole", || request.clone().send())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+const TRUST: &str = include_str!("../../templates/role-trust.json");
+
+/// The inline policy for the functions of this stack.
+fn policy(names: &Names) -> String {
+    let parameters = format!(
+        "arn:{}:ssm:{}:{}:parameter{}",
+        names.partition(),
+        names.region,
+        names.account,
+        names.parameters()
+    );
+    include_str!("../../templates/role-policy.json")
+        .replace(
+            "${authorizer_log_group}",
+            &names.log_group_arn("authorizer"),
+        )
+        .replace("${reporter_log_group}", &names.log_group_arn("reporter"))
+        .replace("${authorizer}", &names.function_arn("authorizer"))
+        .replace("${reporter}", &names.function_arn("reporter"))
+        .replace("${parameters}", &parameters)
+}
+
+/// A policy document as IAM gives it back: URL-encoded JSON.
+fn document(text: &str) -> Value {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    serde_json::from_str(&decoded).unwrap_or(Value::Null)
+}
+
+fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
+    tags.into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| AwsError::unexpected("iam:TagRole", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_is_whole_and_names_this_stack_only() {
+        let text = policy(&Names::new("orders", "eu-west-1", "123456789012"));
+        assert!(!text.contains("${"), "{text}");
+        let policy: Value = serde_json::from_str(&text).expect("a JSON document");
+        for statement in policy["Statement"].as_array().expect("statements") {
+            let limited = statement["Resource"] != "*"
+                && !statement["Resource"].to_string().contains("\"*\"");
+            let of_lambda = statement["Action"].to_string().contains("ec2:");
+            assert!(limited || of_lambda, "{statement}");
+        }
+        assert!(text.contains("parameter/threescale-gw/orders/*"));
+    }
+
+    #[test]
+    fn a_document_is_read_encoded_or_plain() {
+        assert_eq!(
+            document("%7B%22a%22%3A%20%22b%2Ac%22%7D"),
+            serde_json::json!({"a": "b*c"})
+        );
+        assert_eq!(
+            document("{\"a\": \"b*c\"}"),
+            serde_json::json!({"a": "b*c"})
+        );
+        assert_eq!(document("nonsense"), Value::Null);
+    }
+}

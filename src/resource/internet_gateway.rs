@@ -1,0 +1,208 @@
+//! The Internet gateway and its attachment to the VPC.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{InternetGateway as Found, ResourceType};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// An Internet gateway as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    gateway_id: String,
+    /// The VPC it is attached to, and how far that is.
+    attachment: Option<(String, String)>,
+    tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    fn vpc_id(&self) -> &str {
+        self.attachment
+            .as_ref()
+            .map_or("(none)", |(vpc_id, _)| vpc_id)
+    }
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct InternetGateways;
+
+impl InternetGateways {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_internet_gateways()
+            .filters(of_stack(&cx.names().stack));
+        let gateways: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeInternetGateways", || request.clone().send())
+                .await?;
+            Ok((page.internet_gateways, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for gateway in gateways {
+            let tags = from_tags(gateway.tags.as_ref());
+            let (Some(id), Some(gateway_id)) = (
+                tags::owner(&cx.names().stack, &tags),
+                gateway.internet_gateway_id,
+            ) else {
+                continue;
+            };
+            let attachment = gateway
+                .attachments
+                .unwrap_or_default()
+                .into_iter()
+                .next()
+                .and_then(|attachment| {
+                    let state = attachment
+                        .state
+                        .as_ref()
+                        .map_or_else(String::new, |state| state.as_str().to_owned());
+                    Some((attachment.vpc_id?, state))
+                });
+            listing.owned.push(Actual {
+                id,
+                gateway_id,
+                attachment,
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+
+    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .detach_internet_gateway()
+            .internet_gateway_id(gateway_id)
+            .vpc_id(vpc_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DetachInternetGateway", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl ResourceKind for InternetGateways {
+    type Actual = Actual;
+    const KIND: Kind = Kind::InternetGateway;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("internet gateways", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let phase = match &actual.attachment {
+            Some((_, state)) if state == "attaching" || state == "detaching" => {
+                Phase::Pending(state.clone())
+            }
+            _ => Phase::Ready,
+        };
+        let output = Output {
+            physical_id: actual.gateway_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        if let Some((vpc_id, _)) = &actual.attachment {
+            Self::detach(cx, &actual.gateway_id, vpc_id).await?;
+        }
+        let request = cx
+            .aws()
+            .ec2
+            .delete_internet_gateway()
+            .internet_gateway_id(&actual.gateway_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteInternetGateway", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The Internet gateway as it should be.
+#[derive(Debug)]
+pub struct InternetGateway {
+    pub vpc: LogicalId,
+}
+
+impl Resource for InternetGateway {
+    type Kind = InternetGateways;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        vec![self.vpc.clone()]
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let vpc = cx.peek(&self.vpc).map(|output| output.physical_id);
+        if actual.attachment.is_some() && vpc.is_none() {
+            // Attached to a VPC that goes: it goes with it.
+            diff.immutable("vpc", actual.vpc_id(), "(new)");
+        } else {
+            diff.field("vpc", actual.vpc_id(), vpc.as_deref().unwrap_or("(new)"));
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::InternetGateway, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .create_internet_gateway()
+            .tag_specifications(tagged(ResourceType::InternetGateway, tags));
+        cx.aws()
+            .once("ec2:CreateInternetGateway", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("vpc") {
+            if let Some((vpc_id, _)) = &actual.attachment {
+                InternetGateways::detach(cx, &actual.gateway_id, vpc_id).await?;
+            }
+            let vpc_id = cx.physical_id(&self.vpc)?;
+            let request = cx
+                .aws()
+                .ec2
+                .attach_internet_gateway()
+                .internet_gateway_id(&actual.gateway_id)
+                .vpc_id(vpc_id);
+            // A second attach is refused, so a lost answer is looked after, not repeated.
+            cx.aws()
+                .once("ec2:AttachInternetGateway", || request.clone().send())
+                .await?;
+        }
+        write_tags(
+            cx.aws(),
+            &actual.gateway_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

@@ -1,0 +1,176 @@
+//! The kinds of resources: names, the order in which they go, how long each usually takes, what it costs.
+
+use std::time::Duration;
+
+/// A kind of resource. The order is that of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Vpc,
+    Subnet,
+    InternetGateway,
+    ElasticIp,
+    NatGateway,
+    RouteTable,
+    SecurityGroup,
+    CacheSubnetGroup,
+    Cache,
+    Secret,
+    Parameter,
+    IamRole,
+    LogGroup,
+    Function,
+    FunctionPermission,
+    Schedule,
+    NetworkInterface,
+    ApiAuthorizer,
+    ApiAttachment,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 19] = [
+        Self::Vpc,
+        Self::Subnet,
+        Self::InternetGateway,
+        Self::ElasticIp,
+        Self::NatGateway,
+        Self::RouteTable,
+        Self::SecurityGroup,
+        Self::CacheSubnetGroup,
+        Self::Cache,
+        Self::Secret,
+        Self::Parameter,
+        Self::IamRole,
+        Self::LogGroup,
+        Self::Function,
+        Self::FunctionPermission,
+        Self::Schedule,
+        Self::NetworkInterface,
+        Self::ApiAuthorizer,
+        Self::ApiAttachment,
+    ];
+
+    /// The word in logical ids.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vpc => "vpc",
+            Self::Subnet => "subnet",
+            Self::InternetGateway => "internet-gateway",
+            Self::ElasticIp => "elastic-ip",
+            Self::NatGateway => "nat-gateway",
+            Self::RouteTable => "route-table",
+            Self::SecurityGroup => "security-group",
+            Self::CacheSubnetGroup => "cache-subnet-group",
+            Self::Cache => "cache",
+            Self::Secret => "secret",
+            Self::Parameter => "parameter",
+            Self::IamRole => "iam-role",
+            Self::LogGroup => "log-group",
+            Self::Function => "lambda",
+            Self::FunctionPermission => "lambda-permission",
+            Self::Schedule => "schedule",
+            Self::NetworkInterface => "network-interface",
+            Self::ApiAuthorizer => "api-authorizer",
+            Self::ApiAttachment => "api-attachment",
+        }
+    }
+
+    /// The kind with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// What must be gone before one of this kind is deleted. The API comes first everywhere: nothing its authorizer
+    /// lives on is touched while the API still asks it. Source: teardown order in the AWS facts, section 3.
+    pub fn goes_after(self) -> &'static [Self] {
+        match self {
+            Self::ApiAttachment => &[],
+            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::NatGateway => {
+                &[Self::ApiAttachment]
+            }
+            Self::Schedule => &[],
+            Self::Function => &[
+                Self::ApiAttachment,
+                Self::FunctionPermission,
+                Self::Schedule,
+            ],
+            Self::NetworkInterface => &[Self::Function],
+            Self::RouteTable => &[Self::ApiAttachment],
+            Self::ElasticIp => &[Self::NatGateway],
+            Self::InternetGateway => &[Self::NatGateway, Self::ElasticIp],
+            Self::CacheSubnetGroup => &[Self::Cache],
+            Self::Subnet => &[
+                Self::NatGateway,
+                Self::Cache,
+                Self::CacheSubnetGroup,
+                Self::RouteTable,
+                Self::NetworkInterface,
+            ],
+            Self::SecurityGroup => &[Self::Cache, Self::NetworkInterface],
+            Self::Vpc => &[
+                Self::Subnet,
+                Self::SecurityGroup,
+                Self::RouteTable,
+                Self::InternetGateway,
+            ],
+            // Lambda deletes the interfaces in the role's name: without it they stay for ever.
+            Self::IamRole => &[Self::Function, Self::NetworkInterface],
+            Self::Secret | Self::Parameter | Self::LogGroup => &[Self::Function],
+        }
+    }
+
+    /// How long creation and deletion usually take on AWS, where that is long enough to be told.
+    pub fn usual(self) -> (Option<Duration>, Option<Duration>) {
+        let minutes = |n: u64| Some(Duration::from_secs(n * 60));
+        match self {
+            Self::NatGateway => (minutes(2), minutes(2)),
+            Self::Cache => (minutes(7), minutes(6)),
+            Self::Function => (minutes(2), minutes(1)),
+            Self::NetworkInterface => (None, minutes(20)),
+            Self::IamRole => (Some(Duration::from_secs(10)), None),
+            _ => (None, None),
+        }
+    }
+
+    /// How long a wait may last before it counts as failed. Source: wait budgets in the AWS facts, section 1.
+    pub fn budget(self) -> Duration {
+        let minutes = match self {
+            Self::Cache => 60,
+            Self::NatGateway => 30,
+            Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
+            Self::InternetGateway => 20,
+            Self::Function => 10,
+            _ => 5,
+        };
+        Duration::from_secs(minutes * 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unique_and_read_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(Kind::parse("bucket"), None);
+    }
+
+    #[test]
+    fn the_order_of_deletion_has_an_end_and_begins_with_the_api() {
+        fn depth(kind: Kind, seen: usize) -> usize {
+            assert!(seen < Kind::ALL.len(), "a cycle through {}", kind.as_str());
+            kind.goes_after()
+                .iter()
+                .map(|before| 1 + depth(*before, seen + 1))
+                .max()
+                .unwrap_or(0)
+        }
+        for kind in Kind::ALL {
+            depth(kind, 0);
+        }
+        assert_eq!(depth(Kind::ApiAttachment, 0), 0);
+    }
+}

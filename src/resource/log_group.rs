@@ -1,0 +1,197 @@
+//! The log groups of the functions, made before Lambda would make them without tags and retention.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+};
+use crate::aws::ec2::pages;
+use crate::aws::{AwsError, optional, tags};
+use crate::resource::function::NAMES;
+
+/// A log group as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    group: String,
+    retention_days: Option<i32>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct LogGroups;
+
+impl LogGroups {
+    async fn tags(cx: &Cx, name: &str) -> Result<BTreeMap<String, String>, AwsError> {
+        let request = cx
+            .aws()
+            .logs
+            .list_tags_for_resource()
+            .resource_arn(cx.names().log_group_arn(name));
+        let answer = optional(
+            cx.aws()
+                .repeatable("logs:ListTagsForResource", || request.clone().send())
+                .await,
+        )?;
+        Ok(answer
+            .and_then(|answer| answer.tags)
+            .unwrap_or_default()
+            .into_iter()
+            .collect())
+    }
+
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .logs
+            .describe_log_groups()
+            .log_group_name_prefix(cx.names().log_group(""));
+        let groups = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("logs:DescribeLogGroups", || request.clone().send())
+                .await?;
+            Ok((page.log_groups, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for name in NAMES {
+            let group = cx.names().log_group(name);
+            let Some(found) = groups
+                .iter()
+                .find(|found| found.log_group_name.as_deref() == Some(&group))
+            else {
+                continue;
+            };
+            let tags = Self::tags(cx, name).await?;
+            match tags::owner(&cx.names().stack, &tags) {
+                Some(id) => {
+                    listing.owned.push(Actual {
+                        id,
+                        group,
+                        retention_days: found.retention_in_days,
+                        tags,
+                    });
+                }
+                None => listing.foreign.push(Foreign {
+                    id: LogicalId::new(Kind::LogGroup, name),
+                    physical_id: group,
+                    why: "it lacks this stack's tags".to_owned(),
+                }),
+            }
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for LogGroups {
+    type Actual = Actual;
+    const KIND: Kind = Kind::LogGroup;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("log groups", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.group.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .logs
+            .delete_log_group()
+            .log_group_name(&actual.group);
+        optional(
+            cx.aws()
+                .repeatable("logs:DeleteLogGroup", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A log group as it should be.
+#[derive(Debug)]
+pub struct LogGroup {
+    /// That of the function.
+    pub name: &'static str,
+    pub retention_days: i32,
+}
+
+impl Resource for LogGroup {
+    type Kind = LogGroups;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let days = |days: Option<i32>| {
+            days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"))
+        };
+        diff.field(
+            "retention",
+            days(actual.retention_days),
+            days(Some(self.retention_days)),
+        );
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::LogGroup, self.name));
+        let request = cx
+            .aws()
+            .logs
+            .create_log_group()
+            .log_group_name(cx.names().log_group(self.name))
+            .set_tags(Some(tags.into_iter().collect()));
+        cx.aws()
+            .once("logs:CreateLogGroup", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("retention") {
+            let request = cx
+                .aws()
+                .logs
+                .put_retention_policy()
+                .log_group_name(&actual.group)
+                .retention_in_days(self.retention_days);
+            cx.aws()
+                .repeatable("logs:PutRetentionPolicy", || request.clone().send())
+                .await?;
+        }
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        if !missing.is_empty() {
+            let request = cx
+                .aws()
+                .logs
+                .tag_resource()
+                .resource_arn(cx.names().log_group_arn(self.name))
+                .set_tags(Some(missing.into_iter().collect()));
+            cx.aws()
+                .repeatable("logs:TagResource", || request.clone().send())
+                .await?;
+        }
+        Ok(())
+    }
+}

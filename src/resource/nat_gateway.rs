@@ -1,0 +1,218 @@
+//! The NAT gateways: the way of the private subnets to 3scale.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{NatGateway as Found, NatGatewayState, ResourceType};
+use sha2::{Digest as _, Sha256};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// A NAT gateway as the account has it; one that is `deleted` counts as absent, though it is listed for about an hour.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    gateway_id: String,
+    subnet_id: String,
+    allocation_id: String,
+    public_ip: String,
+    phase: Phase,
+    tags: BTreeMap<String, String>,
+}
+
+/// What one listing shows: the living, and the ids of the dead.
+#[derive(Debug, Default)]
+struct Census {
+    living: Vec<Actual>,
+    dead: Vec<(LogicalId, String)>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct NatGateways;
+
+impl NatGateways {
+    async fn ask(cx: &Cx) -> Result<Census, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_nat_gateways()
+            .filter(of_stack(&cx.names().stack));
+        let gateways: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeNatGateways", || request.clone().send())
+                .await?;
+            Ok((page.nat_gateways, page.next_token))
+        })
+        .await?;
+        let mut census = Census::default();
+        for gateway in gateways {
+            let tags = from_tags(gateway.tags.as_ref());
+            let (Some(id), Some(gateway_id)) = (
+                tags::owner(&cx.names().stack, &tags),
+                gateway.nat_gateway_id,
+            ) else {
+                continue;
+            };
+            let phase = match gateway.state {
+                Some(NatGatewayState::Deleted) => {
+                    census.dead.push((id, gateway_id));
+                    continue;
+                }
+                Some(NatGatewayState::Pending) => Phase::Pending("pending".to_owned()),
+                Some(NatGatewayState::Deleting) => Phase::Deleting("deleting".to_owned()),
+                Some(NatGatewayState::Failed) => {
+                    let code = gateway.failure_code.unwrap_or_default();
+                    Phase::Failed(format!(
+                        "{code}: {}",
+                        gateway.failure_message.unwrap_or_default()
+                    ))
+                }
+                _ => Phase::Ready,
+            };
+            let address = gateway
+                .nat_gateway_addresses
+                .unwrap_or_default()
+                .into_iter()
+                .next();
+            let (allocation_id, public_ip) = address
+                .map(|a| (a.allocation_id, a.public_ip))
+                .unwrap_or_default();
+            census.living.push(Actual {
+                id,
+                gateway_id,
+                subnet_id: gateway.subnet_id.unwrap_or_default(),
+                allocation_id: allocation_id.unwrap_or_default(),
+                public_ip: public_ip.unwrap_or_default(),
+                phase,
+                tags,
+            });
+        }
+        Ok(census)
+    }
+}
+
+impl ResourceKind for NatGateways {
+    type Actual = Actual;
+    const KIND: Kind = Kind::NatGateway;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let census = cx.view().once("nat gateways", Self::ask(cx)).await?;
+        Ok(Listing {
+            owned: census.living.clone(),
+            foreign: Vec::new(),
+        })
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let attributes = BTreeMap::from([("public_ip", actual.public_ip.clone())]);
+        let output = Output {
+            physical_id: actual.gateway_id.clone(),
+            attributes,
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: actual.phase.clone(),
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .delete_nat_gateway()
+            .nat_gateway_id(&actual.gateway_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteNatGateway", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A NAT gateway as it should be.
+#[derive(Debug)]
+pub struct NatGateway {
+    pub name: String,
+    pub subnet: LogicalId,
+    pub address: LogicalId,
+    /// A gateway made before the Internet gateway is attached fails.
+    pub internet_gateway: LogicalId,
+}
+
+impl Resource for NatGateway {
+    type Kind = NatGateways;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        vec![
+            self.subnet.clone(),
+            self.address.clone(),
+            self.internet_gateway.clone(),
+        ]
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.reference("subnet", &actual.subnet_id, cx.peek(&self.subnet));
+        // An emulator may not tell the address; then there is nothing to compare.
+        if !actual.allocation_id.is_empty() {
+            diff.reference("address", &actual.allocation_id, cx.peek(&self.address));
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let id = LogicalId::new(Kind::NatGateway, self.name());
+        let allocation_id = cx.physical_id(&self.address)?;
+        let census = cx.view().once("nat gateways", NatGateways::ask(cx)).await?;
+        let mut dead: Vec<_> = census
+            .dead
+            .iter()
+            .filter(|(of, _)| *of == id)
+            .map(|(_, gateway)| gateway.as_str())
+            .collect();
+        dead.sort_unstable();
+        // The same token answers with the same gateway, also with one that is dead by now, so the dead are part of it.
+        let seed = format!(
+            "{} {id} {allocation_id} {}",
+            cx.names().stack,
+            dead.join(" ")
+        );
+        let token: String = Sha256::digest(seed)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let request = cx
+            .aws()
+            .ec2
+            .create_nat_gateway()
+            .client_token(token)
+            .subnet_id(cx.physical_id(&self.subnet)?)
+            .allocation_id(allocation_id)
+            .tag_specifications(tagged(ResourceType::Natgateway, cx.tags(&id)));
+        cx.aws()
+            .repeatable("ec2:CreateNatGateway", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        write_tags(
+            cx.aws(),
+            &actual.gateway_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

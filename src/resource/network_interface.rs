@@ -1,0 +1,104 @@
+//! The network interfaces that Lambda leaves behind: waited for, and reaped as soon as they can be.
+//!
+//! We never make one. Lambda gives them up minutes after a function is gone, often without deleting them, and until
+//! then nothing of the network around them can be deleted. Source: AWS facts, section 3.
+
+use super::security_group::SecurityGroups;
+use super::{Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind};
+use crate::aws::ec2::{filter, pages};
+use crate::aws::{AwsError, optional};
+
+/// One interface as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    interface_id: String,
+    in_use: bool,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct NetworkInterfaces;
+
+impl NetworkInterfaces {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let groups: Vec<_> = SecurityGroups::list(cx)
+            .await?
+            .owned
+            .iter()
+            .map(|group| SecurityGroups::identify(group).output.physical_id)
+            .collect();
+        if groups.is_empty() {
+            return Ok(Listing::default());
+        }
+        // Once detached, the type turns from `lambda` to `interface`: the description is the only mark that stays.
+        let request = cx
+            .aws()
+            .ec2
+            .describe_network_interfaces()
+            .filters(filter("group-id", groups))
+            .filters(filter("description", ["AWS Lambda VPC ENI*".to_owned()]));
+        let interfaces = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeNetworkInterfaces", || request.clone().send())
+                .await?;
+            Ok((page.network_interfaces, page.next_token))
+        })
+        .await?;
+        let owned = interfaces.into_iter().filter_map(|interface| {
+            let in_use = interface
+                .status
+                .as_ref()
+                .is_none_or(|status| status.as_str() != "available");
+            Some(Actual {
+                interface_id: interface.network_interface_id?,
+                in_use,
+            })
+        });
+        Ok(Listing {
+            owned: owned.collect(),
+            foreign: Vec::new(),
+        })
+    }
+}
+
+impl ResourceKind for NetworkInterfaces {
+    type Actual = Actual;
+    const KIND: Kind = Kind::NetworkInterface;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("network interfaces", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let phase = if actual.in_use {
+            Phase::Deleting("in use by Lambda".to_owned())
+        } else {
+            Phase::Ready
+        };
+        let output = Output {
+            physical_id: actual.interface_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: LogicalId::new(Kind::NetworkInterface, &actual.interface_id),
+            phase,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .delete_network_interface()
+            .network_interface_id(&actual.interface_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteNetworkInterface", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Erases the types of resources and kinds for the engine, which knows no AWS.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+
+use super::{Cx, Diff, Foreign, Identity, Kind, LogicalId, Phase, Resource, ResourceKind};
+use super::{
+    api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
+    function_permission, iam_role, internet_gateway, log_group, nat_gateway, network_interface,
+    parameter, route_table, schedule, security_group, subnet, vpc,
+};
+use crate::aws::AwsError;
+
+/// Something of a kind that the account holds.
+pub struct Found {
+    pub identity: Identity,
+    actual: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.identity.fmt(f)
+    }
+}
+
+/// A desired resource as the account holds it now, compared.
+#[derive(Debug)]
+pub struct Look {
+    pub found: Found,
+    pub diff: Diff,
+}
+
+/// A desired resource without its type.
+pub trait Node: Send + Sync {
+    fn id(&self) -> LogicalId;
+    fn needs(&self) -> Vec<LogicalId>;
+    fn kind(&self) -> &'static dyn AnyKind;
+    /// Finds it and compares. Two live matches are a failure that names both.
+    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>>;
+    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>>;
+    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<(), AwsError>>;
+    fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>>;
+}
+
+/// A kind without its type.
+pub trait AnyKind: Send + Sync {
+    fn kind(&self) -> Kind;
+    fn list<'a>(
+        &'a self,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(Vec<Found>, Vec<Foreign>), AwsError>>;
+    fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>>;
+}
+
+/// Stands for the kind `K` as a value.
+struct Of<K>(PhantomData<fn() -> K>);
+
+fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, AwsError> {
+    actual
+        .downcast_ref()
+        .ok_or_else(|| AwsError::unexpected("engine", "a resource was given to another kind"))
+}
+
+impl<K: ResourceKind> AnyKind for Of<K> {
+    fn kind(&self) -> Kind {
+        K::KIND
+    }
+
+    fn list<'a>(
+        &'a self,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<(Vec<Found>, Vec<Foreign>), AwsError>> {
+        Box::pin(async move {
+            let listing = K::list(cx).await?;
+            let owned = listing
+                .owned
+                .into_iter()
+                .map(|actual| Found {
+                    identity: K::identify(&actual),
+                    actual: Box::new(actual),
+                })
+                .collect();
+            Ok((owned, listing.foreign))
+        })
+    }
+
+    fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
+    }
+}
+
+impl<R: Resource> Node for R {
+    fn id(&self) -> LogicalId {
+        LogicalId::new(R::Kind::KIND, self.name())
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Resource::needs(self)
+    }
+
+    fn kind(&self) -> &'static dyn AnyKind {
+        const { &Of::<R::Kind>(PhantomData) }
+    }
+
+    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+        Box::pin(async move {
+            let id = Node::id(self);
+            let scoped = cx.scoped(&id, Resource::needs(self));
+            let listing = R::Kind::list(cx).await?;
+            if let Some(foreign) = listing.foreign.iter().find(|foreign| foreign.id == id) {
+                let text = format!(
+                    "{} exists and is not ours: {}",
+                    foreign.physical_id, foreign.why
+                );
+                return Err(AwsError::unexpected("find", text));
+            }
+            let mut matches: Vec<_> = listing
+                .owned
+                .into_iter()
+                .map(|actual| (R::Kind::identify(&actual), actual))
+                .filter(|(identity, _)| identity.id == id)
+                .collect();
+            // One that is on its way out does not stand in for the one that is to stay.
+            if matches.len() > 1 {
+                matches.retain(|(identity, _)| !matches!(identity.phase, Phase::Deleting(_)));
+            }
+            if matches.len() > 1 {
+                let ids: Vec<_> = matches
+                    .iter()
+                    .map(|(identity, _)| identity.output.physical_id.as_str())
+                    .collect();
+                let text = format!(
+                    "{} carry the tags of {id}: delete all but one by hand",
+                    ids.join(" and ")
+                );
+                return Err(AwsError::unexpected("find", text));
+            }
+            let Some((identity, actual)) = matches.pop() else {
+                return Ok(None);
+            };
+            let diff = self.diff(&scoped, &actual);
+            Ok(Some(Look {
+                found: Found {
+                    identity,
+                    actual: Box::new(actual),
+                },
+                diff,
+            }))
+        })
+    }
+
+    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            Resource::create(self, &scoped).await
+        })
+    }
+
+    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            Resource::update(self, &scoped, typed(&*look.found.actual)?, &look.diff).await
+        })
+    }
+
+    fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+        Box::pin(async move { Resource::release(self, cx, typed(&*look.found.actual)?).await })
+    }
+}
+
+/// Every kind, in the order of reports.
+pub fn any_kinds() -> [&'static dyn AnyKind; 19] {
+    const {
+        [
+            &Of::<vpc::Vpcs>(PhantomData),
+            &Of::<subnet::Subnets>(PhantomData),
+            &Of::<internet_gateway::InternetGateways>(PhantomData),
+            &Of::<elastic_ip::ElasticIps>(PhantomData),
+            &Of::<nat_gateway::NatGateways>(PhantomData),
+            &Of::<route_table::RouteTables>(PhantomData),
+            &Of::<security_group::SecurityGroups>(PhantomData),
+            &Of::<cache_subnet_group::CacheSubnetGroups>(PhantomData),
+            &Of::<cache::Caches>(PhantomData),
+            &Of::<parameter::Secrets>(PhantomData),
+            &Of::<parameter::Parameters>(PhantomData),
+            &Of::<iam_role::IamRoles>(PhantomData),
+            &Of::<log_group::LogGroups>(PhantomData),
+            &Of::<function::Functions>(PhantomData),
+            &Of::<function_permission::FunctionPermissions>(PhantomData),
+            &Of::<schedule::Schedules>(PhantomData),
+            &Of::<network_interface::NetworkInterfaces>(PhantomData),
+            &Of::<api_authorizer::ApiAuthorizers>(PhantomData),
+            &Of::<api_attachment::ApiAttachments>(PhantomData),
+        ]
+    }
+}

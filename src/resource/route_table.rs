@@ -1,0 +1,320 @@
+//! The route tables: the public one to the Internet gateway, the private ones to a NAT gateway.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{ResourceType, RouteTable as Found};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+const DEFAULT_ROUTE: &str = "0.0.0.0/0";
+
+/// A route table as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    table_id: String,
+    vpc_id: String,
+    /// Target and state of the default route.
+    default_route: Option<(String, String)>,
+    /// Association id by subnet.
+    associations: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct RouteTables;
+
+impl RouteTables {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_route_tables()
+            .filters(of_stack(&cx.names().stack));
+        let tables: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeRouteTables", || request.clone().send())
+                .await?;
+            Ok((page.route_tables, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for table in tables {
+            let tags = from_tags(table.tags.as_ref());
+            let (Some(id), Some(table_id)) =
+                (tags::owner(&cx.names().stack, &tags), table.route_table_id)
+            else {
+                continue;
+            };
+            let default_route = table
+                .routes
+                .unwrap_or_default()
+                .into_iter()
+                .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE))
+                .map(|route| {
+                    let target = route
+                        .nat_gateway_id
+                        .or(route.gateway_id)
+                        .unwrap_or_else(|| "(other)".to_owned());
+                    (
+                        target,
+                        route
+                            .state
+                            .map_or_else(String::new, |state| state.as_str().to_owned()),
+                    )
+                });
+            let associations = table
+                .associations
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|association| {
+                    Some((
+                        association.subnet_id?,
+                        association.route_table_association_id?,
+                    ))
+                })
+                .collect();
+            let vpc_id = table.vpc_id.unwrap_or_default();
+            listing.owned.push(Actual {
+                id,
+                table_id,
+                vpc_id,
+                default_route,
+                associations,
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for RouteTables {
+    type Actual = Actual;
+    const KIND: Kind = Kind::RouteTable;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("route tables", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.table_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        for association in actual.associations.values() {
+            let request = cx
+                .aws()
+                .ec2
+                .disassociate_route_table()
+                .association_id(association);
+            optional(
+                cx.aws()
+                    .repeatable("ec2:DisassociateRouteTable", || request.clone().send())
+                    .await,
+            )?;
+        }
+        let request = cx
+            .aws()
+            .ec2
+            .delete_route_table()
+            .route_table_id(&actual.table_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteRouteTable", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A route table as it should be: its default route and its subnets. Other routes are the operator's and left alone.
+#[derive(Debug)]
+pub struct RouteTable {
+    /// `public`, `private`, or `private-a`, … with one NAT gateway a zone.
+    pub name: String,
+    pub vpc: LogicalId,
+    /// Where `0.0.0.0/0` points: the Internet gateway or a NAT gateway.
+    pub gateway: LogicalId,
+    pub subnets: Vec<LogicalId>,
+}
+
+impl RouteTable {
+    async fn write_route(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let target = cx.physical_id(&self.gateway)?;
+        let nat = self.gateway.kind == Kind::NatGateway;
+        if actual.default_route.is_some() {
+            let request = cx
+                .aws()
+                .ec2
+                .replace_route()
+                .route_table_id(&actual.table_id)
+                .destination_cidr_block(DEFAULT_ROUTE);
+            let request = if nat {
+                request.nat_gateway_id(target)
+            } else {
+                request.gateway_id(target)
+            };
+            cx.aws()
+                .repeatable("ec2:ReplaceRoute", || request.clone().send())
+                .await?;
+        } else {
+            let request = cx
+                .aws()
+                .ec2
+                .create_route()
+                .route_table_id(&actual.table_id)
+                .destination_cidr_block(DEFAULT_ROUTE);
+            let request = if nat {
+                request.nat_gateway_id(target)
+            } else {
+                request.gateway_id(target)
+            };
+            cx.aws()
+                .once("ec2:CreateRoute", || request.clone().send())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn associate(&self, cx: &Cx, actual: &Actual, subnet_id: &str) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .associate_route_table()
+            .route_table_id(&actual.table_id)
+            .subnet_id(subnet_id);
+        match cx
+            .aws()
+            .once("ec2:AssociateRouteTable", || request.clone().send())
+            .await
+        {
+            Err(error) if error.code == "Resource.AlreadyAssociated" => {}
+            other => return other.map(|_| ()),
+        }
+        // It hangs on another table, which happens when the number of NAT gateways changes: move it in one call.
+        let request = cx
+            .aws()
+            .ec2
+            .describe_route_tables()
+            .filters(filter("association.subnet-id", [subnet_id.to_owned()]));
+        let answer = cx
+            .aws()
+            .repeatable("ec2:DescribeRouteTables", || request.clone().send())
+            .await?;
+        let association = answer
+            .route_tables
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|table| table.associations.unwrap_or_default())
+            .find(|association| association.subnet_id.as_deref() == Some(subnet_id))
+            .and_then(|association| association.route_table_association_id);
+        let Some(association) = association else {
+            return Ok(());
+        };
+        let request = cx
+            .aws()
+            .ec2
+            .replace_route_table_association()
+            .association_id(association)
+            .route_table_id(&actual.table_id);
+        cx.aws()
+            .once("ec2:ReplaceRouteTableAssociation", || {
+                request.clone().send()
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+impl Resource for RouteTable {
+    type Kind = RouteTables;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![self.vpc.clone(), self.gateway.clone()];
+        needs.extend(self.subnets.iter().cloned());
+        needs
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.reference("vpc", &actual.vpc_id, cx.peek(&self.vpc));
+        let wanted = cx
+            .peek(&self.gateway)
+            .map_or_else(|| "(new)".to_owned(), |output| output.physical_id);
+        let (target, state) = actual
+            .default_route
+            .clone()
+            .unwrap_or_else(|| ("(none)".to_owned(), String::new()));
+        let target = if state == "blackhole" {
+            format!("{target} (blackhole)")
+        } else {
+            target
+        };
+        diff.field(format!("route {DEFAULT_ROUTE}"), target, wanted);
+        for subnet in &self.subnets {
+            let subnet_id = cx.peek(subnet).map(|output| output.physical_id);
+            if !subnet_id
+                .as_ref()
+                .is_some_and(|subnet_id| actual.associations.contains_key(subnet_id))
+            {
+                diff.field(
+                    format!("association {}", subnet.name),
+                    "(none)",
+                    subnet_id.as_deref().unwrap_or("(new)"),
+                );
+            }
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::RouteTable, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .create_route_table()
+            .vpc_id(cx.physical_id(&self.vpc)?)
+            .tag_specifications(tagged(ResourceType::RouteTable, tags));
+        cx.aws()
+            .once("ec2:CreateRouteTable", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has(&format!("route {DEFAULT_ROUTE}")) {
+            self.write_route(cx, actual).await?;
+        }
+        for subnet in &self.subnets {
+            let subnet_id = cx.physical_id(subnet)?;
+            if !actual.associations.contains_key(&subnet_id) {
+                self.associate(cx, actual, &subnet_id).await?;
+            }
+        }
+        write_tags(
+            cx.aws(),
+            &actual.table_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

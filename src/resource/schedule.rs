@@ -1,0 +1,255 @@
+//! The rule that invokes the reporter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
+
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+};
+use crate::aws::{AwsError, Class, optional, tags};
+
+const TARGET: &str = "reporter";
+
+/// A rule as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    rule: String,
+    expression: String,
+    enabled: bool,
+    /// ARN by target id.
+    targets: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct Schedules;
+
+impl Schedules {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let rule = cx.names().rule();
+        let request = cx.aws().events.describe_rule().name(&rule);
+        let answer = optional(
+            cx.aws()
+                .repeatable("events:DescribeRule", || request.clone().send())
+                .await,
+        )?;
+        let mut listing = Listing::default();
+        let Some(found) = answer else {
+            return Ok(listing);
+        };
+        let request = cx
+            .aws()
+            .events
+            .list_tags_for_resource()
+            .resource_arn(cx.names().rule_arn());
+        let answer = optional(
+            cx.aws()
+                .repeatable("events:ListTagsForResource", || request.clone().send())
+                .await,
+        )?;
+        let tags = answer.and_then(|answer| answer.tags).unwrap_or_default();
+        let tags = tags::collect(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
+        let Some(id) = tags::owner(&cx.names().stack, &tags) else {
+            listing.foreign.push(Foreign {
+                id: LogicalId::new(Kind::Schedule, "reporter"),
+                physical_id: rule,
+                why: "it lacks this stack's tags".to_owned(),
+            });
+            return Ok(listing);
+        };
+        let request = cx.aws().events.list_targets_by_rule().rule(&rule);
+        let answer = optional(
+            cx.aws()
+                .repeatable("events:ListTargetsByRule", || request.clone().send())
+                .await,
+        )?;
+        let targets = answer.and_then(|answer| answer.targets).unwrap_or_default();
+        listing.owned.push(Actual {
+            id,
+            rule,
+            expression: found.schedule_expression.unwrap_or_default(),
+            enabled: found.state != Some(RuleState::Disabled),
+            targets: targets
+                .into_iter()
+                .map(|target| (target.id, target.arn))
+                .collect(),
+            tags,
+        });
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for Schedules {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Schedule;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("rules", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.rule.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        if !actual.targets.is_empty() {
+            let ids: Vec<_> = actual.targets.keys().cloned().collect();
+            let request = cx
+                .aws()
+                .events
+                .remove_targets()
+                .rule(&actual.rule)
+                .set_ids(Some(ids));
+            optional(
+                cx.aws()
+                    .repeatable("events:RemoveTargets", || request.clone().send())
+                    .await,
+            )?;
+        }
+        let request = cx.aws().events.delete_rule().name(&actual.rule);
+        optional(
+            cx.aws()
+                .repeatable("events:DeleteRule", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The rule as it should be.
+#[derive(Debug)]
+pub struct Schedule {
+    /// Whole minutes.
+    pub every: Duration,
+    pub function: LogicalId,
+    /// Before the rule may invoke the function, its calls would only fail.
+    pub permission: LogicalId,
+}
+
+impl Schedule {
+    fn expression(&self) -> String {
+        match self.every.as_secs() / 60 {
+            0 | 1 => "rate(1 minute)".to_owned(),
+            minutes => format!("rate({minutes} minutes)"),
+        }
+    }
+
+    async fn put(&self, cx: &Cx, tags: Option<BTreeMap<String, String>>) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .events
+            .put_rule()
+            .name(cx.names().rule())
+            .description(format!(
+                "threescale-gw stack {}: reports usage to 3scale",
+                cx.names().stack
+            ))
+            .schedule_expression(self.expression())
+            .state(RuleState::Enabled)
+            .set_tags(tags.map(to_tags).transpose()?);
+        cx.aws()
+            .repeatable("events:PutRule", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Resource for Schedule {
+    type Kind = Schedules;
+
+    fn name(&self) -> &str {
+        "reporter"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        vec![self.function.clone(), self.permission.clone()]
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.field("expression", &actual.expression, self.expression());
+        diff.field("enabled", actual.enabled, true);
+        let target = actual.targets.get(TARGET).map_or("(none)", String::as_str);
+        diff.field("target", target, cx.names().function_arn("reporter"));
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        self.put(
+            cx,
+            Some(cx.tags(&LogicalId::new(Kind::Schedule, self.name()))),
+        )
+        .await
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        if diff.has("expression") || diff.has("enabled") {
+            // The service ignores tags on a rule that exists.
+            self.put(cx, None).await?;
+        }
+        if diff.has("target") {
+            let target = Target::builder()
+                .id(TARGET)
+                .arn(cx.names().function_arn("reporter"))
+                .build();
+            let target = target
+                .map_err(|error| AwsError::unexpected("events:PutTargets", error.to_string()))?;
+            let request = cx
+                .aws()
+                .events
+                .put_targets()
+                .rule(&actual.rule)
+                .targets(target);
+            let answer = cx
+                .aws()
+                .repeatable("events:PutTargets", || request.clone().send())
+                .await?;
+            if let Some(entry) = answer.failed_entries.unwrap_or_default().into_iter().next() {
+                let (code, message) = (
+                    entry.error_code.unwrap_or_default(),
+                    entry.error_message.unwrap_or_default(),
+                );
+                return Err(AwsError {
+                    operation: "events:PutTargets",
+                    code,
+                    message,
+                    status: None,
+                    class: Class::Fatal,
+                });
+            }
+        }
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        if !missing.is_empty() {
+            let request = cx
+                .aws()
+                .events
+                .tag_resource()
+                .resource_arn(cx.names().rule_arn())
+                .set_tags(Some(to_tags(missing)?));
+            cx.aws()
+                .repeatable("events:TagResource", || request.clone().send())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
+    tags.into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| AwsError::unexpected("events:TagResource", error.to_string()))
+}

@@ -1,0 +1,326 @@
+//! The security groups: the authorizer's admits nothing, the cache's admits its port from the authorizer's alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{
+    IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup as Found, UserIdGroupPair,
+};
+
+use super::{
+    Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource, ResourceKind,
+};
+use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// One thing that is let in: protocol, ports and where from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Rule {
+    protocol: String,
+    ports: Option<(i32, i32)>,
+    source: String,
+}
+
+impl Rule {
+    fn text(&self) -> String {
+        match self.ports {
+            Some((from, to)) if from == to => {
+                format!("{} {from} from {}", self.protocol, self.source)
+            }
+            Some((from, to)) => format!("{} {from}-{to} from {}", self.protocol, self.source),
+            None => format!("{} from {}", self.protocol, self.source),
+        }
+    }
+
+    /// The rule as the SDK takes it.
+    fn permission(&self, description: Option<&str>) -> IpPermission {
+        let permission = IpPermission::builder()
+            .ip_protocol(&self.protocol)
+            .set_from_port(self.ports.map(|ports| ports.0))
+            .set_to_port(self.ports.map(|ports| ports.1));
+        let description = description.map(str::to_owned);
+        if self.source.starts_with("sg-") {
+            let pair = UserIdGroupPair::builder()
+                .group_id(&self.source)
+                .set_description(description)
+                .build();
+            permission.user_id_group_pairs(pair).build()
+        } else if self.source.contains(':') {
+            permission
+                .ipv6_ranges(Ipv6Range::builder().cidr_ipv6(&self.source).build())
+                .build()
+        } else if self.source.starts_with("pl-") {
+            let list = aws_sdk_ec2::types::PrefixListId::builder()
+                .prefix_list_id(&self.source)
+                .build();
+            permission.prefix_list_ids(list).build()
+        } else {
+            permission
+                .ip_ranges(IpRange::builder().cidr_ip(&self.source).build())
+                .build()
+        }
+    }
+
+    fn read(permission: IpPermission) -> Vec<Self> {
+        let protocol = permission.ip_protocol.unwrap_or_default();
+        let ports = permission.from_port.zip(permission.to_port);
+        let groups = permission
+            .user_id_group_pairs
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|pair| pair.group_id);
+        let v4 = permission
+            .ip_ranges
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|range| range.cidr_ip);
+        let v6 = permission
+            .ipv6_ranges
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|range| range.cidr_ipv6);
+        let lists = permission
+            .prefix_list_ids
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|list| list.prefix_list_id);
+        groups
+            .chain(v4)
+            .chain(v6)
+            .chain(lists)
+            .map(|source| Self {
+                protocol: protocol.clone(),
+                ports,
+                source,
+            })
+            .collect()
+    }
+}
+
+/// A security group as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    group_id: String,
+    vpc_id: String,
+    ingress: BTreeSet<Rule>,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct SecurityGroups;
+
+impl SecurityGroups {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_security_groups()
+            .filters(of_stack(&cx.names().stack));
+        let groups: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
+                .await?;
+            Ok((page.security_groups, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for group in groups {
+            let tags = from_tags(group.tags.as_ref());
+            let (Some(id), Some(group_id)) =
+                (tags::owner(&cx.names().stack, &tags), group.group_id)
+            else {
+                continue;
+            };
+            let ingress = group
+                .ip_permissions
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(Rule::read)
+                .collect();
+            listing.owned.push(Actual {
+                id,
+                group_id,
+                vpc_id: group.vpc_id.unwrap_or_default(),
+                ingress,
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+
+    async fn revoke(
+        cx: &Cx,
+        group_id: &str,
+        rules: impl Iterator<Item = &Rule>,
+    ) -> Result<(), AwsError> {
+        let permissions: Vec<_> = rules.map(|rule| rule.permission(None)).collect();
+        if permissions.is_empty() {
+            return Ok(());
+        }
+        let request = cx
+            .aws()
+            .ec2
+            .revoke_security_group_ingress()
+            .group_id(group_id)
+            .set_ip_permissions(Some(permissions));
+        optional(
+            cx.aws()
+                .repeatable("ec2:RevokeSecurityGroupIngress", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl ResourceKind for SecurityGroups {
+    type Actual = Actual;
+    const KIND: Kind = Kind::SecurityGroup;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("security groups", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let output = Output {
+            physical_id: actual.group_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        // A group that another one's rule names cannot go, so what this one names is freed first.
+        let naming = actual
+            .ingress
+            .iter()
+            .filter(|rule| rule.source.starts_with("sg-"));
+        Self::revoke(cx, &actual.group_id, naming).await?;
+        let request = cx
+            .aws()
+            .ec2
+            .delete_security_group()
+            .group_id(&actual.group_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteSecurityGroup", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A security group as it should be.
+#[derive(Debug)]
+pub struct SecurityGroup {
+    pub name: String,
+    pub vpc: Reference,
+    /// The one port that is let in, and from which group.
+    pub admits: Option<(u16, LogicalId)>,
+}
+
+impl SecurityGroup {
+    fn description(&self) -> &'static str {
+        if self.admits.is_some() {
+            "threescale-gw: the cache"
+        } else {
+            "threescale-gw: the authorizer"
+        }
+    }
+
+    /// The rule that must be there; `None` for its source while that group is still to be made.
+    fn rule(&self, cx: &Cx) -> Option<Rule> {
+        let (port, group) = self.admits.as_ref()?;
+        let source = cx
+            .peek(group)
+            .map_or_else(|| "(new)".to_owned(), |output| output.physical_id);
+        let port = i32::from(*port);
+        Some(Rule {
+            protocol: "tcp".to_owned(),
+            ports: Some((port, port)),
+            source,
+        })
+    }
+}
+
+impl Resource for SecurityGroup {
+    type Kind = SecurityGroups;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        self.vpc
+            .need()
+            .into_iter()
+            .chain(self.admits.as_ref().map(|(_, group)| group.clone()))
+            .collect()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.immutable(
+            "vpc",
+            &actual.vpc_id,
+            self.vpc.peek(cx).as_deref().unwrap_or("(new)"),
+        );
+        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        for rule in wanted.difference(&actual.ingress) {
+            diff.field("rule", "(none)", rule.text());
+        }
+        for rule in actual.ingress.difference(&wanted) {
+            diff.field("rule", rule.text(), "(none)");
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::SecurityGroup, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .create_security_group()
+            .vpc_id(self.vpc.resolve(cx)?)
+            .group_name(cx.names().exact(&self.name))
+            .description(self.description())
+            .tag_specifications(tagged(ResourceType::SecurityGroup, tags));
+        cx.aws()
+            .once("ec2:CreateSecurityGroup", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        for rule in wanted.difference(&actual.ingress) {
+            let permission = rule.permission(Some("the authorizer and the reporter"));
+            let request = cx
+                .aws()
+                .ec2
+                .authorize_security_group_ingress()
+                .group_id(&actual.group_id)
+                .ip_permissions(permission);
+            cx.aws()
+                .once("ec2:AuthorizeSecurityGroupIngress", || {
+                    request.clone().send()
+                })
+                .await?;
+        }
+        SecurityGroups::revoke(cx, &actual.group_id, actual.ingress.difference(&wanted)).await?;
+        write_tags(
+            cx.aws(),
+            &actual.group_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

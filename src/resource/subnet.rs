@@ -1,0 +1,171 @@
+//! The public and the private subnets, one of each a zone.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// A subnet as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    subnet_id: String,
+    vpc_id: String,
+    available: bool,
+    cidr: String,
+    zone: String,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct Subnets;
+
+impl Subnets {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_subnets()
+            .filters(of_stack(&cx.names().stack));
+        let subnets: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeSubnets", || request.clone().send())
+                .await?;
+            Ok((page.subnets, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for subnet in subnets {
+            let tags = from_tags(subnet.tags.as_ref());
+            let (Some(id), Some(subnet_id)) =
+                (tags::owner(&cx.names().stack, &tags), subnet.subnet_id)
+            else {
+                continue;
+            };
+            listing.owned.push(Actual {
+                id,
+                subnet_id,
+                vpc_id: subnet.vpc_id.unwrap_or_default(),
+                available: subnet.state != Some(SubnetState::Pending),
+                cidr: subnet.cidr_block.unwrap_or_default(),
+                zone: subnet.availability_zone.unwrap_or_default(),
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+
+    /// The zones that the stack's subnets are in, by the letter in their names.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, AwsError> {
+        let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
+        Ok(Self::list(cx)
+            .await?
+            .owned
+            .into_iter()
+            .map(|subnet| (letter(&subnet.id), subnet.zone))
+            .collect())
+    }
+}
+
+impl ResourceKind for Subnets {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Subnet;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("subnets", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let phase = if actual.available {
+            Phase::Ready
+        } else {
+            Phase::Pending("pending".to_owned())
+        };
+        let output = Output {
+            physical_id: actual.subnet_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx.aws().ec2.delete_subnet().subnet_id(&actual.subnet_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteSubnet", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// A subnet as it should be.
+#[derive(Debug)]
+pub struct Subnet {
+    /// `public-a`, `private-a`, …
+    pub name: String,
+    pub vpc: LogicalId,
+    pub cidr: String,
+    /// The availability zone, for example `us-east-1a`.
+    pub zone: String,
+}
+
+impl Resource for Subnet {
+    type Kind = Subnets;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        vec![self.vpc.clone()]
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.reference("vpc", &actual.vpc_id, cx.peek(&self.vpc));
+        diff.immutable("cidr", &actual.cidr, &self.cidr);
+        diff.immutable("zone", &actual.zone, &self.zone);
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::Subnet, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .create_subnet()
+            .vpc_id(cx.physical_id(&self.vpc)?)
+            .cidr_block(&self.cidr)
+            .availability_zone(&self.zone)
+            .tag_specifications(tagged(ResourceType::Subnet, tags));
+        cx.aws()
+            .once("ec2:CreateSubnet", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        write_tags(
+            cx.aws(),
+            &actual.subnet_id,
+            &cx.tags(&actual.id),
+            &actual.tags,
+        )
+        .await
+    }
+}

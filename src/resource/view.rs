@@ -1,0 +1,45 @@
+//! One look at the account: every listing is asked for once, however many resources read it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use crate::aws::AwsError;
+
+type Cell = Arc<OnceCell<Arc<dyn Any + Send + Sync>>>;
+
+/// Remembers listings by name for as long as one look lasts.
+#[derive(Debug, Default)]
+pub struct View(Mutex<HashMap<String, Cell>>);
+
+impl View {
+    /// The listing called `name`: asked for by the first reader, remembered for the others. A failure is not remembered.
+    ///
+    /// # Errors
+    /// What `ask` fails with.
+    pub async fn once<T, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, AwsError>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T, AwsError>> + Send,
+    {
+        let name = name.into();
+        let cell = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.clone())
+            .or_default()
+            .clone();
+        let value = cell
+            .get_or_try_init(|| async {
+                Ok::<_, AwsError>(Arc::new(ask.await?) as Arc<dyn Any + Send + Sync>)
+            })
+            .await?;
+        Arc::clone(value).downcast().map_err(|_| {
+            AwsError::unexpected("view", format!("{name} is remembered as another type"))
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! The VPC.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, ResourceType, Vpc as Found, VpcAttributeName, VpcState,
+};
+
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::{AwsError, optional, tags};
+
+/// A VPC as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    vpc_id: String,
+    available: bool,
+    cidr: String,
+    dns_support: bool,
+    dns_hostnames: bool,
+    tags: BTreeMap<String, String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct Vpcs;
+
+impl Vpcs {
+    async fn attribute(cx: &Cx, vpc_id: &str, name: VpcAttributeName) -> Result<bool, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_vpc_attribute()
+            .vpc_id(vpc_id)
+            .attribute(name.clone());
+        let answer = optional(
+            cx.aws()
+                .repeatable("ec2:DescribeVpcAttribute", || request.clone().send())
+                .await,
+        )?;
+        let value = answer.and_then(|answer| match name {
+            VpcAttributeName::EnableDnsSupport => answer.enable_dns_support,
+            _ => answer.enable_dns_hostnames,
+        });
+        Ok(value.and_then(|value| value.value).unwrap_or_default())
+    }
+
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_vpcs()
+            .filters(of_stack(&cx.names().stack));
+        let vpcs: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeVpcs", || request.clone().send())
+                .await?;
+            Ok((page.vpcs, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for vpc in vpcs {
+            let tags = from_tags(vpc.tags.as_ref());
+            let (Some(id), Some(vpc_id)) = (tags::owner(&cx.names().stack, &tags), vpc.vpc_id)
+            else {
+                continue;
+            };
+            let (dns_support, dns_hostnames) = tokio::try_join!(
+                Self::attribute(cx, &vpc_id, VpcAttributeName::EnableDnsSupport),
+                Self::attribute(cx, &vpc_id, VpcAttributeName::EnableDnsHostnames)
+            )?;
+            listing.owned.push(Actual {
+                id,
+                vpc_id,
+                available: vpc.state != Some(VpcState::Pending),
+                cidr: vpc.cidr_block.unwrap_or_default(),
+                dns_support,
+                dns_hostnames,
+                tags,
+            });
+        }
+        Ok(listing)
+    }
+}
+
+impl ResourceKind for Vpcs {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Vpc;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        Ok((*cx.view().once("vpcs", Self::ask(cx)).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let phase = if actual.available {
+            Phase::Ready
+        } else {
+            Phase::Pending("pending".to_owned())
+        };
+        let output = Output {
+            physical_id: actual.vpc_id.clone(),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let request = cx.aws().ec2.delete_vpc().vpc_id(&actual.vpc_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteVpc", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The VPC as it should be.
+#[derive(Debug)]
+pub struct Vpc {
+    pub cidr: String,
+}
+
+impl Resource for Vpc {
+    type Kind = Vpcs;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        diff.immutable("cidr", &actual.cidr, &self.cidr);
+        diff.field("dns support", actual.dns_support, true);
+        diff.field("dns hostnames", actual.dns_hostnames, true);
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let tags = cx.tags(&LogicalId::new(Kind::Vpc, self.name()));
+        let request = cx
+            .aws()
+            .ec2
+            .create_vpc()
+            .cidr_block(&self.cidr)
+            .tag_specifications(tagged(ResourceType::Vpc, tags));
+        cx.aws()
+            .once("ec2:CreateVpc", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+        let on = || AttributeBooleanValue::builder().value(true).build();
+        // One attribute a call is all EC2 takes.
+        if diff.has("dns support") {
+            let request = cx
+                .aws()
+                .ec2
+                .modify_vpc_attribute()
+                .vpc_id(&actual.vpc_id)
+                .enable_dns_support(on());
+            cx.aws()
+                .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
+                .await?;
+        }
+        if diff.has("dns hostnames") {
+            let request = cx
+                .aws()
+                .ec2
+                .modify_vpc_attribute()
+                .vpc_id(&actual.vpc_id)
+                .enable_dns_hostnames(on());
+            cx.aws()
+                .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
+                .await?;
+        }
+        write_tags(cx.aws(), &actual.vpc_id, &cx.tags(&actual.id), &actual.tags).await
+    }
+}

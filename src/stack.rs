@@ -1,0 +1,328 @@
+//! Turns a configuration into the desired stack: its resources and what each needs. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::config::{Config, CredentialLocation, NatMode};
+use crate::names::Names;
+use crate::package::Package;
+use crate::resource::api_attachment::ApiAttachment;
+use crate::resource::api_authorizer::ApiAuthorizer;
+use crate::resource::cache::{Cache, PORT};
+use crate::resource::cache_subnet_group::CacheSubnetGroup;
+use crate::resource::elastic_ip::ElasticIp;
+use crate::resource::function::Function;
+use crate::resource::function_permission::{FunctionPermission, Invoker};
+use crate::resource::iam_role::IamRole;
+use crate::resource::internet_gateway::InternetGateway;
+use crate::resource::log_group::LogGroup;
+use crate::resource::nat_gateway::NatGateway;
+use crate::resource::parameter::{self, Parameter, Source};
+use crate::resource::route_table::RouteTable;
+use crate::resource::schedule::Schedule;
+use crate::resource::security_group::SecurityGroup;
+use crate::resource::subnet::Subnet;
+use crate::resource::vpc::Vpc;
+use crate::resource::{ApiTarget, Kind, LogicalId, Node, Reference};
+use crate::secret::Secret;
+
+/// The answer of the authorizer must come long before API Gateway's own 29 s; the reporter works in batches.
+const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
+
+/// What the configuration alone does not say.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub names: Names,
+    pub api: ApiTarget,
+    /// Availability zones by index.
+    pub zones: Vec<String>,
+    /// The operator's own VPC, if the configuration names one.
+    pub own_vpc: Option<String>,
+}
+
+fn id(kind: Kind, name: &str) -> LogicalId {
+    LogicalId::new(kind, name)
+}
+
+/// The letter of a zone in names: `a` for the first.
+pub fn letter(zone: usize) -> String {
+    char::from(b'a' + u8::try_from(zone % 26).unwrap_or_default()).to_string()
+}
+
+/// The resources of the stack, in no order.
+pub fn desired(config: &Config, facts: &Facts, package: &Arc<Package>) -> Vec<Arc<dyn Node>> {
+    let mut nodes: Vec<Arc<dyn Node>> = Vec::new();
+    let network = network(config, facts, &mut nodes);
+    let authorizer_group = id(Kind::SecurityGroup, "authorizer");
+    nodes.push(Arc::new(SecurityGroup {
+        name: "authorizer".to_owned(),
+        vpc: network.vpc.clone(),
+        admits: None,
+    }));
+    let mut after = network.ways_out;
+    after.extend(cache(
+        config,
+        &network.vpc,
+        &network.private,
+        &authorizer_group,
+        &mut nodes,
+    ));
+    after.extend(secrets(config, &mut nodes));
+    if config.deletion_protection {
+        let source = Source::Given(Secret::from("true".to_owned()));
+        nodes.push(Arc::new(Parameter::<false> {
+            name: parameter::DELETION_PROTECTION,
+            source,
+        }));
+    }
+    nodes.push(Arc::new(IamRole));
+    for (name, timeout) in TIMEOUTS {
+        let days = i32::try_from(config.authorizer.log_retention_days).unwrap_or(i32::MAX);
+        nodes.push(Arc::new(LogGroup {
+            name,
+            retention_days: days,
+        }));
+        nodes.push(Arc::new(Function {
+            name,
+            package: Arc::clone(package),
+            architecture: config.authorizer.architecture.as_str(),
+            memory: i32::try_from(config.authorizer.memory).unwrap_or(i32::MAX),
+            timeout,
+            environment: environment(config, &facts.names, name),
+            subnets: network.private.clone(),
+            security_group: authorizer_group.clone(),
+            role: id(Kind::IamRole, "authorizer"),
+            log_group: id(Kind::LogGroup, name),
+        }));
+    }
+    nodes.push(Arc::new(FunctionPermission {
+        name: "schedule",
+        of: "reporter",
+        function: id(Kind::Function, "reporter"),
+        invoker: Invoker::Rule,
+    }));
+    nodes.push(Arc::new(Schedule {
+        every: config.authorizer.report_every,
+        function: id(Kind::Function, "reporter"),
+        permission: id(Kind::FunctionPermission, "schedule"),
+    }));
+    let api_authorizer = id(Kind::ApiAuthorizer, "main");
+    nodes.push(Arc::new(ApiAuthorizer {
+        api: facts.api.clone(),
+        identity_source: identity_source(config),
+    }));
+    nodes.push(Arc::new(FunctionPermission {
+        name: "api",
+        of: "authorizer",
+        function: id(Kind::Function, "authorizer"),
+        invoker: Invoker::Authorizer(api_authorizer.clone()),
+    }));
+    after.extend([
+        id(Kind::FunctionPermission, "api"),
+        id(Kind::Schedule, "reporter"),
+        id(Kind::Function, "authorizer"),
+    ]);
+    nodes.push(Arc::new(ApiAttachment {
+        api: facts.api.clone(),
+        protect: config.api.protect.clone(),
+        except: config.api.except.clone(),
+        authorizer: api_authorizer,
+        after,
+        token: OnceLock::new(),
+    }));
+    nodes
+}
+
+/// What the rest hangs on in the network.
+struct Network {
+    vpc: Reference,
+    private: Vec<Reference>,
+    /// The route tables: without them nothing reaches 3scale.
+    ways_out: Vec<LogicalId>,
+}
+
+fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn Node>>) -> Network {
+    if let (Some(own), Some(vpc_id)) = (&config.network.vpc, &facts.own_vpc) {
+        let private = own.subnets.iter().cloned().map(Reference::Given).collect();
+        return Network {
+            vpc: Reference::Given(vpc_id.clone()),
+            private,
+            ways_out: Vec::new(),
+        };
+    }
+    let vpc = id(Kind::Vpc, "main");
+    let internet_gateway = id(Kind::InternetGateway, "main");
+    nodes.push(Arc::new(Vpc {
+        cidr: config.network.cidr.to_string(),
+    }));
+    nodes.push(Arc::new(InternetGateway { vpc: vpc.clone() }));
+    let mut public = Vec::new();
+    let mut private = Vec::new();
+    for plan in config.network.subnets() {
+        let side = if plan.public { "public" } else { "private" };
+        let name = format!("{side}-{}", letter(plan.zone_index));
+        let subnet = id(Kind::Subnet, &name);
+        if plan.public {
+            public.push(subnet)
+        } else {
+            private.push(subnet)
+        }
+        let zone = facts
+            .zones
+            .get(plan.zone_index)
+            .cloned()
+            .unwrap_or_default();
+        nodes.push(Arc::new(Subnet {
+            name,
+            vpc: vpc.clone(),
+            cidr: plan.cidr.to_string(),
+            zone,
+        }));
+    }
+    let gateways = match config.network.nat {
+        NatMode::Single => 1,
+        NatMode::PerZone => usize::from(config.network.zones),
+    };
+    for (index, subnet) in public.iter().take(gateways).enumerate() {
+        let name = letter(index);
+        nodes.push(Arc::new(ElasticIp { name: name.clone() }));
+        nodes.push(Arc::new(NatGateway {
+            subnet: subnet.clone(),
+            address: id(Kind::ElasticIp, &name),
+            internet_gateway: internet_gateway.clone(),
+            name,
+        }));
+    }
+    nodes.push(Arc::new(RouteTable {
+        name: "public".to_owned(),
+        vpc: vpc.clone(),
+        gateway: internet_gateway,
+        subnets: public,
+    }));
+    let mut ways_out = vec![id(Kind::RouteTable, "public")];
+    let tables: Vec<(String, String, Vec<LogicalId>)> = match config.network.nat {
+        NatMode::Single => vec![("private".to_owned(), letter(0), private.clone())],
+        NatMode::PerZone => private
+            .iter()
+            .enumerate()
+            .map(|(zone, subnet)| {
+                (
+                    format!("private-{}", letter(zone)),
+                    letter(zone),
+                    vec![subnet.clone()],
+                )
+            })
+            .collect(),
+    };
+    for (name, gateway, subnets) in tables {
+        ways_out.push(id(Kind::RouteTable, &name));
+        nodes.push(Arc::new(RouteTable {
+            name,
+            vpc: vpc.clone(),
+            gateway: id(Kind::NatGateway, &gateway),
+            subnets,
+        }));
+    }
+    let private = private.into_iter().map(Reference::Managed).collect();
+    Network {
+        vpc: Reference::Managed(vpc),
+        private,
+        ways_out,
+    }
+}
+
+/// The cache and what belongs to it; returns what the authorizer needs of it.
+fn cache(
+    config: &Config,
+    vpc: &Reference,
+    subnets: &[Reference],
+    authorizer_group: &LogicalId,
+    nodes: &mut Vec<Arc<dyn Node>>,
+) -> Vec<LogicalId> {
+    if let Some(url) = &config.cache.url {
+        let source = Source::Given(url.clone());
+        nodes.push(Arc::new(Parameter::<true> {
+            name: parameter::CACHE_URL,
+            source,
+        }));
+        return vec![id(Kind::Secret, parameter::CACHE_URL)];
+    }
+    let cache = id(Kind::Cache, "main");
+    let group = id(Kind::SecurityGroup, "cache");
+    nodes.push(Arc::new(SecurityGroup {
+        name: "cache".to_owned(),
+        vpc: vpc.clone(),
+        admits: Some((PORT, authorizer_group.clone())),
+    }));
+    nodes.push(Arc::new(CacheSubnetGroup {
+        subnets: subnets.to_vec(),
+    }));
+    let auth_token = config
+        .cache
+        .tls
+        .then(|| id(Kind::Secret, parameter::CACHE_AUTH_TOKEN));
+    if config.cache.tls {
+        // 64 hexadecimal digits are within ElastiCache's 16 to 128 characters and its alphabet.
+        nodes.push(Arc::new(Parameter::<true> {
+            name: parameter::CACHE_AUTH_TOKEN,
+            source: Source::Random(OnceLock::new()),
+        }));
+    }
+    nodes.push(Arc::new(Cache {
+        engine: config.cache.engine.as_str(),
+        node_type: config.cache.node_type.clone(),
+        replicas: config.cache.replicas,
+        multi_az: config.network.zones > 1,
+        tls: config.cache.tls,
+        subnet_group: id(Kind::CacheSubnetGroup, "main"),
+        security_group: group,
+        auth_token,
+    }));
+    let source = Source::Endpoint {
+        cache,
+        tls: config.cache.tls,
+    };
+    nodes.push(Arc::new(Parameter::<false> {
+        name: parameter::CACHE_ENDPOINT,
+        source,
+    }));
+    vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
+}
+
+fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn Node>>) -> Vec<LogicalId> {
+    let token = Source::Given(config.threescale.service_token.clone());
+    nodes.push(Arc::new(Parameter::<true> {
+        name: parameter::SERVICE_TOKEN,
+        source: token,
+    }));
+    nodes.push(Arc::new(Parameter::<true> {
+        name: parameter::HASH_KEY,
+        source: Source::Random(OnceLock::new()),
+    }));
+    vec![
+        id(Kind::Secret, parameter::SERVICE_TOKEN),
+        id(Kind::Secret, parameter::HASH_KEY),
+    ]
+}
+
+/// The environment of a function; its contract stands in the authorizer's README. It holds no secret.
+fn environment(config: &Config, names: &Names, role: &str) -> BTreeMap<String, String> {
+    [
+        ("THREESCALE_GW_ROLE", role.to_owned()),
+        ("THREESCALE_GW_STACK", names.stack.clone()),
+        ("THREESCALE_GW_PARAMETERS", names.parameters()),
+        ("THREESCALE_GW_SETTINGS", config.authorizer_settings()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// Where API Gateway looks for the credential: without it a call is answered 401 and the function is not asked.
+fn identity_source(config: &Config) -> String {
+    let credentials = &config.threescale.credentials;
+    match credentials.location {
+        CredentialLocation::Header => format!("method.request.header.{}", credentials.name),
+        CredentialLocation::Query => format!("method.request.querystring.{}", credentials.name),
+    }
+}

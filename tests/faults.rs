@@ -1,0 +1,67 @@
+//! Every changing call once throttled, once answered with a server error, once carried out with its answer lost: `up` and
+//! `down` end well, and nothing is there twice.
+
+mod support;
+
+use serde_json::json;
+use support::{TestAws, Workplace, assert_same, counts};
+
+fn survives(kind: &str) {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    workplace.succeed(&["up", "--yes"]);
+    let whole = counts(&aws.account());
+    workplace.succeed(&["down", "--yes"]);
+    aws.check_log();
+
+    aws.post(
+        "faults",
+        &json!([{"mutating": true, "every": true, "kind": kind}]),
+    );
+    workplace.succeed(&["up", "--yes"]);
+    let log = aws.log();
+    let mut hit: Vec<_> = log
+        .iter()
+        .filter(|e| e["injected"] == true)
+        .filter_map(|e| e["operation"].as_str().map(str::to_owned))
+        .collect();
+    hit.sort();
+    hit.dedup();
+    assert!(hit.len() >= 20, "{hit:?}");
+    assert_eq!(counts(&aws.account()), whole);
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn each_call_throttled_once() {
+    survives("throttle");
+}
+
+#[test]
+fn each_call_answered_with_a_server_error_once() {
+    survives("500");
+}
+
+#[test]
+fn each_call_carried_out_and_its_answer_lost_once() {
+    survives("drop");
+}
+
+#[test]
+fn each_reading_call_fails_once() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    for kind in ["throttle", "503", "drop"] {
+        aws.post(
+            "faults",
+            &json!([{"mutating": false, "every": true, "kind": kind}]),
+        );
+        workplace.succeed(&["up", "--yes"]);
+        workplace.succeed(&["down", "--yes"]);
+    }
+}

@@ -1,0 +1,354 @@
+//! What the tests share: the test AWS, and the real binary run against it.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod python;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The configuration most tests run with; the artifact stands in for a build.
+pub const CONFIG: &str = r#"
+stack: orders
+tags: {team: payments}
+api: {name: orders-api, stage: prod, except: ["GET /health"]}
+threescale: {service_id: "2555417834780", service_token: the-service-token}
+authorizer: {artifact: bootstrap.zip}
+"#;
+
+/// A server that behaves as AWS does; it ends with this value.
+#[derive(Debug)]
+pub struct TestAws {
+    child: Child,
+    // The server ends when its standard input is closed.
+    _stdin: Option<ChildStdin>,
+    pub port: u16,
+}
+
+impl TestAws {
+    /// Starts a server with an empty account.
+    pub fn start() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws");
+        let mut child = Command::new(python::venv(&folder.join("requirements.txt")))
+            .arg("server.py")
+            .args(["--port", "0"])
+            .current_dir(folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the test AWS starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output"))
+            .read_line(&mut line)
+            .expect("its port");
+        let hello: Value = serde_json::from_str(&line).expect("a line of JSON");
+        let port = hello["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+            .expect("a port");
+        let stdin = child.stdin.take();
+        Self {
+            child,
+            _stdin: stdin,
+            port,
+        }
+    }
+
+    /// A server with the API most tests protect, and a look-alike stack of somebody else.
+    pub fn seeded() -> Self {
+        let aws = Self::start();
+        aws.seed();
+        aws
+    }
+
+    /// Fills an empty account.
+    pub fn seed(&self) {
+        self.post("seed", &json!({"api": api(), "foreign": true}));
+    }
+
+    /// Where the server listens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends a control request.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        let mut answer = ureq::post(format!("{}/_test/{path}", self.url()))
+            .send_json(body)
+            .expect("a control answer");
+        answer.body_mut().read_json().expect("JSON")
+    }
+
+    /// Asks a control question.
+    pub fn get(&self, path: &str) -> Value {
+        let mut answer = ureq::get(format!("{}/_test/{path}", self.url()))
+            .call()
+            .expect("a control answer");
+        answer.body_mut().read_json().expect("JSON")
+    }
+
+    /// Makes one AWS call as somebody else.
+    pub fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
+        self.post(
+            "call",
+            &json!({"service": service, "operation": operation, "parameters": parameters}),
+        )
+    }
+
+    /// Everything in the account.
+    pub fn account(&self) -> Value {
+        self.get("account")
+    }
+
+    /// The requests so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.get("log").as_array().cloned().expect("a list")
+    }
+
+    /// The operations of the changing requests so far.
+    pub fn changes(&self) -> Vec<String> {
+        let name = |entry: &Value| entry["operation"].as_str().map(str::to_owned);
+        self.log()
+            .iter()
+            .filter(|entry| entry["mutating"] == true)
+            .filter_map(name)
+            .collect()
+    }
+
+    /// Forgets the requests so far, after a look at them: each must have been valid by the service's own model, and no
+    /// server error may have come that the test did not ask for.
+    pub fn check_log(&self) {
+        for entry in self.log() {
+            assert_eq!(entry["model_errors"], json!([]), "{entry}");
+            assert_eq!(entry["unimplemented"], false, "{entry}");
+            let server_error = entry["status"].as_u64().is_some_and(|status| status >= 500);
+            assert!(!server_error || entry["injected"] == true, "{entry}");
+        }
+        self.post("log/clear", &json!({}));
+    }
+}
+
+impl Drop for TestAws {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_log();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The API of the tests: open methods, one that is excepted, one that AWS_IAM guards.
+pub fn api() -> Value {
+    json!({
+        "name": "orders-api",
+        "stage": "prod",
+        "tags": {"owner": "orders"},
+        "methods": [
+            {"method": "GET", "path": "/orders"},
+            {"method": "POST", "path": "/orders", "api_key_required": true},
+            {"method": "OPTIONS", "path": "/orders"},
+            {"method": "GET", "path": "/orders/{id}"},
+            {"method": "ANY", "path": "/files/{proxy+}"},
+            {"method": "GET", "path": "/health"},
+            {"method": "GET", "path": "/internal", "authorization_type": "AWS_IAM"},
+        ],
+    })
+}
+
+/// A folder with a configuration, and the binary run in it against one server.
+#[derive(Debug)]
+pub struct Workplace {
+    pub folder: TempDir,
+    url: String,
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workplace {
+    /// With [`CONFIG`].
+    pub fn new(aws: &TestAws) -> Self {
+        let workplace = Self {
+            folder: TempDir::new().expect("a folder"),
+            url: aws.url(),
+        };
+        workplace.write("bootstrap.zip", &artifact(0));
+        workplace.write("threescale-gw.yaml", CONFIG.as_bytes());
+        workplace
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::File::create(self.path(name))
+            .and_then(|mut file| file.write_all(bytes))
+            .expect("a file");
+    }
+
+    /// Replaces text in the configuration.
+    pub fn edit(&self, from: &str, to: &str) {
+        let text =
+            std::fs::read_to_string(self.path("threescale-gw.yaml")).expect("the configuration");
+        assert!(text.contains(from), "{from} stands in {text}");
+        self.write("threescale-gw.yaml", text.replace(from, to).as_bytes());
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The binary with these arguments, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_threescale-gw"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "not-a-secret-of-anybody")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Runs the binary; it must end well.
+    pub fn succeed(&self, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(
+            run.code,
+            Some(0),
+            "{arguments:?}: {}\n{}",
+            run.stdout,
+            run.stderr
+        );
+        run
+    }
+
+    /// Starts the binary.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the binary starts")
+    }
+}
+
+impl Run {
+    /// From a finished process.
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// Standard output as one JSON document.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Standard output as JSON lines.
+    pub fn lines(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    }
+}
+
+/// A zip with the smallest static x86_64 program there can be; `seed` tells two apart.
+pub fn artifact(seed: u8) -> Vec<u8> {
+    artifact_of(&elf(seed))
+}
+
+/// A zip with `bootstrap` in it.
+pub fn artifact_of(bootstrap: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+    zip.start_file("bootstrap", options).expect("an entry");
+    zip.write_all(bootstrap).expect("its bytes");
+    zip.finish().expect("a zip").into_inner()
+}
+
+/// An ELF header and one loadable segment.
+fn elf(seed: u8) -> Vec<u8> {
+    let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes.extend(2u16.to_le_bytes()); // executable
+    bytes.extend(62u16.to_le_bytes()); // x86_64
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(0x40_0078u64.to_le_bytes()); // entry
+    bytes.extend(64u64.to_le_bytes()); // program headers
+    bytes.extend(0u64.to_le_bytes()); // section headers
+    bytes.extend(0u32.to_le_bytes());
+    for half in [64u16, 56, 1, 64, 0, 0] {
+        bytes.extend(half.to_le_bytes());
+    }
+    bytes.extend(1u32.to_le_bytes()); // load
+    bytes.extend(5u32.to_le_bytes()); // read, execute
+    for word in [0u64, 0x40_0000, 0x40_0000, 0x81, 0x81, 0x1000] {
+        bytes.extend(word.to_le_bytes());
+    }
+    // exit(0), and the seed behind it.
+    bytes.extend([0x31, 0xff, 0xb0, 0x3c, 0x0f, 0x05, 0xc3, 0x90, seed]);
+    bytes
+}
+
+/// How many of each list the account holds: what is there twice is one too many.
+pub fn counts(account: &Value) -> Vec<(String, usize)> {
+    let lists = account.as_object().expect("an account").iter();
+    lists
+        .filter_map(|(name, list)| Some((name.clone(), list.as_array()?.len())))
+        .collect()
+}
+
+/// Both accounts must be equal; the first difference is shown.
+#[track_caller]
+pub fn assert_same(before: &Value, after: &Value) {
+    if before == after {
+        return;
+    }
+    let keys: BTreeSet<_> = [before, after]
+        .iter()
+        .filter_map(|value| value.as_object())
+        .flat_map(|map| map.keys())
+        .collect();
+    for key in keys {
+        assert_eq!(after.get(key), before.get(key), "{key}");
+    }
+    panic!("the accounts differ");
+}
+
+/// Asks until the answer is there; the deadline is only for a test that hangs.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(std::time::Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
