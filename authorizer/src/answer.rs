@@ -1,0 +1,261 @@
+//! What API Gateway is told.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::Format;
+use crate::runtime::Reply;
+use crate::settings::HttpApiAnswer;
+
+/// What becomes of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It passes.
+    Allow,
+    /// It is refused with 403.
+    Deny,
+    /// It is refused with 401: no credential.
+    Unauthorized,
+}
+
+/// A decision with all that is told about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What becomes of the request.
+    pub effect: Effect,
+    /// Why, one word of the README's list.
+    pub reason: String,
+    /// The application's id, where known.
+    pub app_id: Option<String>,
+    /// The plan's name, where known.
+    pub plan: Option<String>,
+    /// What was counted, `hits=1`; for a passed limit its metric.
+    pub metric: String,
+    /// How many more such requests would pass.
+    pub remaining: Option<u64>,
+    /// Seconds until the limit that comes first starts anew.
+    pub reset: Option<u64>,
+    /// Seconds after which asking again makes sense.
+    pub retry_after: Option<u64>,
+}
+
+impl Outcome {
+    /// A refusal.
+    #[must_use]
+    pub fn deny(reason: &str) -> Self {
+        Self {
+            effect: Effect::Deny,
+            reason: reason.to_owned(),
+            app_id: None,
+            plan: None,
+            metric: String::new(),
+            remaining: None,
+            reset: None,
+            retry_after: None,
+        }
+    }
+}
+
+/// Longest value of the context, in bytes. With ten of them the whole answer stays far below 8 KiB, the smallest
+/// limit any kind of API has.
+const MAX_VALUE: usize = 512;
+/// Longest resource ARN API Gateway takes in a policy.
+const MAX_RESOURCE: usize = 512;
+
+/// The text of a refusal for want of a mapping rule, as APIcast has it.
+const NO_MATCH: &str = "No Mapping Rule matched";
+
+/// Writes the answer.
+#[must_use]
+pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnswer) -> Reply {
+    if outcome.effect == Effect::Unauthorized {
+        // This very text is what API Gateway turns into a 401.
+        return Reply::Error("Unauthorized".to_owned());
+    }
+    let allow = outcome.effect == Effect::Allow;
+    let context = Value::Object(context(outcome));
+    let answer = if format == Format::HttpApi && http_api == HttpApiAnswer::Simple {
+        json!({ "isAuthorized": allow, "context": context })
+    } else {
+        json!({
+            "principalId": outcome.app_id.as_deref().map_or_else(|| "unknown".to_owned(), clean),
+            "policyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Action": "execute-api:Invoke",
+                    "Effect": if allow { "Allow" } else { "Deny" },
+                    "Resource": if allow { stage(arn) } else { method(arn) },
+                }],
+            },
+            "context": context,
+        })
+    };
+    Reply::Answer(answer.to_string().into_bytes())
+}
+
+/// Flat strings only: API Gateway takes nothing else.
+fn context(outcome: &Outcome) -> Map<String, Value> {
+    let mut context = Map::new();
+    let mut put = |name: &str, value: String| {
+        context.insert(name.to_owned(), Value::String(clean(&value)));
+    };
+    put("reason", outcome.reason.clone());
+    if outcome.reason == "no_mapping_rule" {
+        put("message", NO_MATCH.to_owned());
+    }
+    if let Some(app_id) = &outcome.app_id {
+        put("app_id", app_id.clone());
+    }
+    if let Some(plan) = &outcome.plan {
+        put("plan", plan.clone());
+    }
+    if !outcome.metric.is_empty() {
+        put("metric", outcome.metric.clone());
+    }
+    for (name, number) in [
+        ("limit_remaining", outcome.remaining),
+        ("limit_reset", outcome.reset),
+        ("retry_after", outcome.retry_after),
+    ] {
+        if let Some(number) = number {
+            put(name, number.to_string());
+        }
+    }
+    context
+}
+
+/// A value can end up in a header: no control characters, and not too long.
+fn clean(value: &str) -> String {
+    let mut text = String::with_capacity(value.len().min(MAX_VALUE));
+    for character in value.chars().filter(|c| !c.is_control()) {
+        if text.len() + character.len_utf8() > MAX_VALUE {
+            break;
+        }
+        text.push(character);
+    }
+    text
+}
+
+/// `arn:…:<api>/<stage>/*/*`: an answer that API Gateway may keep must be right for every method.
+fn stage(arn: &str) -> String {
+    let mut parts = arn.splitn(3, '/');
+    match (parts.next(), parts.next()) {
+        (Some(api), Some(stage)) => format!("{api}/{stage}/*/*"),
+        _ => arn.to_owned(),
+    }
+}
+
+/// The method asked for; a path that makes it too long is left out. Nothing is allowed by it either way.
+fn method(arn: &str) -> String {
+    if arn.len() <= MAX_RESOURCE && !arn.is_empty() {
+        return arn.to_owned();
+    }
+    let parts: Vec<&str> = arn.splitn(4, '/').collect();
+    match parts[..] {
+        [api, stage, method, _] if arn.len() > MAX_RESOURCE => format!("{api}/{stage}/{method}/*"),
+        _ => "*".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:api/prod/GET/orders/1";
+
+    fn written(outcome: &Outcome, format: Format, arn: &str) -> Value {
+        match write(outcome, format, arn, HttpApiAnswer::Simple) {
+            Reply::Answer(body) => serde_json::from_slice(&body).expect("JSON"),
+            Reply::Error(error) => panic!("{error}"),
+        }
+    }
+
+    fn allowed() -> Outcome {
+        Outcome {
+            effect: Effect::Allow,
+            reason: "authorized".to_owned(),
+            app_id: Some("app".to_owned()),
+            plan: Some("Free\r\nX: y".to_owned()),
+            metric: "hits=1".to_owned(),
+            remaining: Some(4),
+            reset: Some(60),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn allows_the_whole_stage() {
+        let answer = written(&allowed(), Format::Policy, ARN);
+        assert_eq!(
+            answer["policyDocument"]["Statement"][0],
+            json!({"Action": "execute-api:Invoke", "Effect": "Allow",
+                "Resource": "arn:aws:execute-api:us-east-1:123456789012:api/prod/*/*"})
+        );
+        assert_eq!(answer["principalId"], "app");
+        assert_eq!(
+            answer["context"],
+            json!({"reason": "authorized", "app_id": "app", "plan": "FreeX: y", "metric": "hits=1",
+                "limit_remaining": "4", "limit_reset": "60"})
+        );
+    }
+
+    #[test]
+    fn denies_one_method() {
+        let answer = written(&Outcome::deny("no_mapping_rule"), Format::Policy, ARN);
+        assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], ARN);
+        assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
+        assert_eq!(answer["principalId"], "unknown");
+        assert_eq!(answer["context"]["message"], NO_MATCH);
+    }
+
+    #[test]
+    fn a_long_path_is_left_out() {
+        let arn = format!("{ARN}/{}", "x".repeat(600));
+        let answer = written(&Outcome::deny("x"), Format::Policy, &arn);
+        assert_eq!(
+            answer["policyDocument"]["Statement"][0]["Resource"],
+            "arn:aws:execute-api:us-east-1:123456789012:api/prod/GET/*"
+        );
+    }
+
+    #[test]
+    fn simple_answers_are_real_booleans() {
+        assert_eq!(
+            written(&allowed(), Format::HttpApi, "")["isAuthorized"],
+            true
+        );
+        assert_eq!(
+            written(&Outcome::deny("x"), Format::HttpApi, "")["isAuthorized"],
+            false
+        );
+        let Reply::Answer(body) = write(&allowed(), Format::HttpApi, ARN, HttpApiAnswer::Policy)
+        else {
+            panic!("no answer")
+        };
+        assert!(String::from_utf8_lossy(&body).contains("policyDocument"));
+    }
+
+    #[test]
+    fn missing_credentials_are_the_word_api_gateway_knows() {
+        let outcome = Outcome {
+            effect: Effect::Unauthorized,
+            ..Outcome::deny("credential_missing")
+        };
+        assert_eq!(
+            write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple),
+            Reply::Error("Unauthorized".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_context_stays_small() {
+        let mut outcome = allowed();
+        outcome.plan = Some("é".repeat(5000));
+        outcome.metric = "m".repeat(5000);
+        outcome.app_id = Some("a".repeat(5000));
+        let Reply::Answer(body) = write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple)
+        else {
+            panic!("no answer")
+        };
+        assert!(body.len() < 4096);
+    }
+}

@@ -1,0 +1,429 @@
+//! The client of 3scale's Service Management API.
+//!
+//! Built from what was recorded of a running backend; the statuses and codes are sorted by what they mean for a
+//! decision. A 409's reason is taken from its header alone: the body can hold the caller's own text, unescaped.
+
+use std::time::{Duration, Instant};
+
+use crate::credentials::Credential;
+use crate::http;
+use crate::keys::Name;
+use crate::xml::{self, Document, Status};
+
+/// The client. It knows the service, not its token: that can be replaced while the process lives.
+#[derive(Debug)]
+pub struct Backend {
+    agent: ureq::Agent,
+    base: String,
+    service_id: String,
+}
+
+/// What 3scale said about a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// 200.
+    Authorized(Box<Status>, Headers),
+    /// 409 `limits_exceeded`; the status is there unless the body could not be read.
+    LimitsExceeded(Option<Box<Status>>, Headers),
+    /// The caller is refused, with 3scale's code.
+    Denied(String),
+    /// A metric of the usage does not exist in 3scale; its name if the text tells it.
+    MetricInvalid(Option<String>),
+    /// The fault is in our own setup, or the answer is one that 3scale never gives.
+    Misconfigured(String),
+    /// No decision: unreachable, too late, 5xx, or nonsense where a decision should be.
+    None(String),
+}
+
+/// The limit headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Headers {
+    /// `3scale-limit-remaining`; -1: no limit applies.
+    pub remaining: Option<i64>,
+    /// `3scale-limit-reset`, seconds; -1: never.
+    pub reset: Option<i64>,
+    /// `3scale-limit-max-value`.
+    pub max: Option<i64>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// 202: queued.
+    Accepted,
+    /// Certainly not queued, with the reason.
+    NotAccepted(String),
+    /// It may have been queued or not, with the reason.
+    InDoubt(String),
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Checks and counts nothing.
+    Authorize,
+    /// Checks and, if allowed, counts.
+    AuthRep,
+}
+
+/// One transaction of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction<'a> {
+    /// Who.
+    pub name: &'a Name,
+    /// In which minute, Unix seconds.
+    pub timestamp: i64,
+    /// What.
+    pub usage: Vec<(&'a str, u64)>,
+}
+
+/// Larger than any answer: a plan of a thousand limits has 300 kB.
+const MAX_BODY: u64 = 2 << 20;
+
+impl Backend {
+    /// `base` is the URL of the Service Management API.
+    #[must_use]
+    pub fn new(agent: ureq::Agent, base: &str, service_id: &str) -> Self {
+        Self {
+            agent,
+            base: base.trim_end_matches('/').to_owned(),
+            service_id: service_id.to_owned(),
+        }
+    }
+
+    /// Asks about a caller. `usage` may hold zeros: they only make 3scale check that the metric exists.
+    #[must_use]
+    pub fn ask<'a>(
+        &self,
+        call: Call,
+        token: &str,
+        credential: &Credential,
+        usage: impl Iterator<Item = (&'a str, u64)>,
+        timeout: Duration,
+    ) -> Answer {
+        let deadline = Instant::now() + timeout;
+        let path = match call {
+            Call::Authorize => "authorize",
+            Call::AuthRep => "authrep",
+        };
+        let mut query = self.authentication(token);
+        match credential {
+            Credential::UserKey(key) => {
+                query.append_pair("user_key", key);
+            }
+            Credential::AppId { id, key } => {
+                query.append_pair("app_id", id);
+                if let Some(key) = key {
+                    query.append_pair("app_key", key);
+                }
+            }
+        }
+        for (metric, amount) in usage {
+            query.append_pair(&format!("usage[{metric}]"), &amount.to_string());
+        }
+        let options = match credential {
+            // The one answer that tells the application id for a user key.
+            Credential::UserKey(_) => {
+                "rejection_reason_header=1&limit_headers=1&hierarchy=1&list_app_keys=1"
+            }
+            Credential::AppId { .. } => "rejection_reason_header=1&limit_headers=1&hierarchy=1",
+        };
+        let url = format!("{}/transactions/{path}.xml?{}", self.base, query.finish());
+        match self.get(&url, options, deadline, call == Call::Authorize) {
+            Ok(response) => response.answer(),
+            Err(why) => Answer::None(why),
+        }
+    }
+
+    /// Whether 3scale knows an application and all these metrics, for a report that would be lost silently if not.
+    /// With `no_body` the metrics are checked before keys and state (section 7 of the reference), so no key is needed.
+    #[must_use]
+    pub fn knows<'a>(
+        &self,
+        token: &str,
+        name: &Name,
+        metrics: impl Iterator<Item = &'a str>,
+        timeout: Duration,
+    ) -> Known {
+        let mut query = self.authentication(token);
+        match (&name.user_key, &name.app_id) {
+            (Some(key), _) => query.append_pair("user_key", key),
+            (None, Some(id)) => query.append_pair("app_id", id),
+            (None, None) => return Known::No,
+        };
+        for metric in metrics {
+            query.append_pair(&format!("usage[{metric}]"), "0");
+        }
+        let url = format!(
+            "{}/transactions/authorize.xml?{}",
+            self.base,
+            query.finish()
+        );
+        let deadline = Instant::now() + timeout;
+        match self.get(&url, "rejection_reason_header=1&no_body=1", deadline, true) {
+            Ok(response) => match response.status {
+                200 | 409 => Known::Yes,
+                403 | 404 => Known::No,
+                status => Known::NoAnswer(format!("status {status}")),
+            },
+            Err(why) => Known::NoAnswer(why),
+        }
+    }
+
+    /// Reports a batch, at most 1000 transactions.
+    #[must_use]
+    pub fn report(
+        &self,
+        token: &str,
+        transactions: &[Transaction<'_>],
+        timeout: Duration,
+    ) -> Delivery {
+        let mut body = self.authentication(token);
+        for (index, transaction) in transactions.iter().enumerate() {
+            let of = |field: &str| format!("transactions[{index}][{field}]");
+            // The id is good for longer than the key: keys are replaced. Both together would fail the batch.
+            match (&transaction.name.app_id, &transaction.name.user_key) {
+                (Some(id), _) => body.append_pair(&of("app_id"), id),
+                (None, Some(key)) => body.append_pair(&of("user_key"), key),
+                (None, None) => return Delivery::NotAccepted("an application without name".into()),
+            };
+            body.append_pair(
+                &of("timestamp"),
+                &crate::periods::format(transaction.timestamp),
+            );
+            for (metric, amount) in &transaction.usage {
+                body.append_pair(
+                    &format!("transactions[{index}][usage][{metric}]"),
+                    &amount.to_string(),
+                );
+            }
+        }
+        let result = self
+            .agent
+            .post(format!("{}/transactions.xml", self.base))
+            .config()
+            .timeout_global(Some(timeout))
+            .build()
+            .content_type("application/x-www-form-urlencoded")
+            .send(body.finish());
+        match result {
+            Ok(mut response) => {
+                let status = response.status().as_u16();
+                let text = response.body_mut().read_to_string().unwrap_or_default();
+                match status {
+                    202 => Delivery::Accepted,
+                    // Refused by the listener: not queued.
+                    400..=499 => Delivery::NotAccepted(match xml::parse(&text) {
+                        Some(Document::Error { code, .. }) => format!("{status} {code}"),
+                        _ => status.to_string(),
+                    }),
+                    // A 500 was seen to be counted later.
+                    _ => Delivery::InDoubt(format!("status {status}")),
+                }
+            }
+            Err(error) if http::never_sent(&error) => Delivery::NotAccepted(http::describe(&error)),
+            Err(error) => Delivery::InDoubt(http::describe(&error)),
+        }
+    }
+
+    fn authentication(&self, token: &str) -> form_urlencoded::Serializer<'static, String> {
+        let mut query = form_urlencoded::Serializer::new(String::with_capacity(256));
+        query.append_pair("service_token", token);
+        query.append_pair("service_id", &self.service_id);
+        query
+    }
+
+    fn get(
+        &self,
+        url: &str,
+        options: &str,
+        deadline: Instant,
+        repeatable: bool,
+    ) -> Result<Response, String> {
+        let mut first = true;
+        loop {
+            let started = Instant::now();
+            let left = deadline.saturating_duration_since(started);
+            if left.is_zero() {
+                return Err("time-out".to_owned());
+            }
+            let result = self
+                .agent
+                .get(url)
+                .config()
+                .timeout_global(Some(left))
+                .build()
+                .header("3scale-options", options)
+                .call();
+            match result {
+                Ok(response) => return Response::read(response),
+                // A kept connection that the other side has closed meanwhile. Only what counts nothing is repeated.
+                Err(ureq::Error::Io(_)) if first && repeatable => first = false,
+                Err(error) => return Err(http::describe(&error)),
+            }
+        }
+    }
+}
+
+/// Whether 3scale knows what a report names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Application and metrics exist.
+    Yes,
+    /// At least one of them does not.
+    No,
+    /// 3scale did not say.
+    NoAnswer(String),
+}
+
+struct Response {
+    status: u16,
+    reason: Option<String>,
+    headers: Headers,
+    body: String,
+}
+
+impl Response {
+    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, String> {
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let number = |name: &str| header(name).and_then(|value| value.parse().ok());
+        let status = response.status().as_u16();
+        let reason = header("3scale-rejection-reason").map(str::to_owned);
+        let headers = Headers {
+            remaining: number("3scale-limit-remaining"),
+            reset: number("3scale-limit-reset"),
+            max: number("3scale-limit-max-value"),
+        };
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_BODY)
+            .read_to_string()
+            .map_err(|error| http::describe(&error))?;
+        Ok(Self {
+            status,
+            reason,
+            headers,
+            body,
+        })
+    }
+
+    fn answer(self) -> Answer {
+        let document = || xml::parse(&self.body);
+        match self.status {
+            200 => match document() {
+                Some(Document::Status(status)) if status.authorized => {
+                    Answer::Authorized(Box::new(status), self.headers)
+                }
+                _ => Answer::None("a 200 that is not understood".to_owned()),
+            },
+            409 => match self.reason.as_deref() {
+                Some("limits_exceeded") => {
+                    let status = match document() {
+                        Some(Document::Status(status)) if !status.authorized => {
+                            Some(Box::new(status))
+                        }
+                        _ => None,
+                    };
+                    Answer::LimitsExceeded(status, self.headers)
+                }
+                Some(
+                    code @ ("application_key_invalid"
+                    | "application_not_active"
+                    | "service_not_active"
+                    | "referrer_not_allowed"
+                    | "oauth_not_enabled"
+                    | "redirect_uri_invalid"
+                    | "redirect_url_invalid"),
+                ) => Answer::Denied(code.to_owned()),
+                _ => Answer::Denied("denied".to_owned()),
+            },
+            400..=498 => match document() {
+                Some(Document::Error { code, text }) => match code.as_str() {
+                    "user_key_invalid" | "application_not_found" | "authentication_error" => {
+                        Answer::Denied(code)
+                    }
+                    "metric_invalid" => Answer::MetricInvalid(quoted(&text)),
+                    _ if code.len() < 80
+                        && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+                    {
+                        Answer::Misconfigured(code)
+                    }
+                    _ => Answer::Misconfigured(format!("status {}", self.status)),
+                },
+                _ => Answer::Misconfigured(format!("status {}", self.status)),
+            },
+            201..=399 => Answer::Misconfigured(format!("status {}", self.status)),
+            status => Answer::None(format!("status {status}")),
+        }
+    }
+}
+
+/// The text between the first and the last quote.
+fn quoted(text: &str) -> Option<String> {
+    let start = text.find('"')? + 1;
+    let end = text.rfind('"')?;
+    text.get(start..end).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, reason: Option<&str>, body: &str) -> Answer {
+        Response {
+            status,
+            reason: reason.map(str::to_owned),
+            headers: Headers::default(),
+            body: body.to_owned(),
+        }
+        .answer()
+    }
+
+    #[test]
+    fn nothing_but_a_whole_200_allows() {
+        let good = "<status><authorized>true</authorized><plan>P</plan></status>";
+        assert!(matches!(answer(200, None, good), Answer::Authorized(..)));
+        for status in (100..600).filter(|status| *status != 200) {
+            assert!(
+                !matches!(answer(status, None, good), Answer::Authorized(..)),
+                "{status}"
+            );
+        }
+        for cut in 0..good.len() {
+            assert!(matches!(answer(200, None, &good[..cut]), Answer::None(_)));
+        }
+        let denied = good.replace("true", "false");
+        assert!(matches!(answer(200, None, &denied), Answer::None(_)));
+    }
+
+    #[test]
+    fn what_others_do_not_send_is_no_outage() {
+        for status in [201, 204, 301, 400, 401, 403, 404, 418, 429, 498] {
+            assert!(matches!(
+                answer(status, None, "<html>"),
+                Answer::Misconfigured(_)
+            ));
+        }
+        for status in [499, 500, 502, 503, 504] {
+            assert!(matches!(answer(status, None, ""), Answer::None(_)));
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_unknown_metric() {
+        assert_eq!(
+            answer(
+                404,
+                None,
+                "<error code=\"metric_invalid\">metric \"no\"pe\" is invalid</error>"
+            ),
+            Answer::MetricInvalid(Some("no\"pe".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,432 @@
+//! The events that reach the functions, read as API Gateway, EventBridge and the CLI deliver them.
+//!
+//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them query parameters
+//! come percent-decoded, except in payload 2.0's `rawQueryString`, which is used there because its decoded form
+//! joins repeated parameters with commas. Header values come raw.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// What an event asks for.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// May this request pass?
+    Authorize(Box<Request<'a>>),
+    /// The schedule's tick.
+    Scheduled,
+    /// Which of the things we depend on are reached?
+    SelfTest,
+}
+
+/// How the answer must look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// An IAM policy for this method.
+    Policy,
+    /// Payload 2.0: what is answered depends on the settings.
+    HttpApi,
+}
+
+/// One request of the API, as far as the decision needs it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// How to answer.
+    pub format: Format,
+    /// ARN of the method (or route) asked for; may be empty in payload 2.0 without one.
+    pub arn: Cow<'a, str>,
+    /// HTTP method, upper case.
+    pub method: Cow<'a, str>,
+    /// Path without the stage.
+    pub path: Cow<'a, str>,
+    /// Headers as sent, all values.
+    pub headers: Pairs<'a>,
+    /// Query parameters, decoded, in order.
+    pub query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The credential of a TOKEN event.
+    pub token: Option<Cow<'a, str>>,
+}
+
+impl Request<'_> {
+    /// All values of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers
+            .0
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// All values of a query parameter. Names are compared as they are, like everything in a query.
+    pub fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.query
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_ref())
+    }
+}
+
+/// Why an event cannot be read. Holds nothing of the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventError {
+    /// Not JSON, or not of the shape it should have.
+    Malformed,
+    /// None of the kinds this function knows.
+    Unknown,
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the event is malformed",
+            Self::Unknown => "the event is of no kind this function knows",
+        })
+    }
+}
+
+impl std::error::Error for EventError {}
+
+/// Name-value pairs of a JSON object whose values are strings or lists of strings.
+#[derive(Debug, Default)]
+pub struct Pairs<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// A string that borrows from the input where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// One value of a pair: a string, a list of strings, or nothing.
+struct Values<'a>(Vec<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Any<'a> {
+            type Value = Values<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+                Ok(Values(vec![Cow::Borrowed(value)]))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+                Ok(Values(vec![Cow::Owned(value.to_owned())]))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Values(Vec::new()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::with_capacity(1);
+                while let Some(Text(value)) = seq.next_element()? {
+                    values.push(value);
+                }
+                Ok(Values(values))
+            }
+        }
+        deserializer.deserialize_any(Any(std::marker::PhantomData))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Map<'a> {
+            type Value = Pairs<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Pairs::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::with_capacity(16);
+                while let Some(Text(name)) = map.next_key()? {
+                    let Values(values) = map.next_value()?;
+                    for value in values {
+                        pairs.push((name.clone(), value));
+                    }
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_any(Map(std::marker::PhantomData))
+    }
+}
+
+/// The union of what the events have. `Text` and not `Cow` directly: inside an `Option`, serde copies a `Cow`.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Raw<'a> {
+    #[serde(borrow, rename = "threescale-gw")]
+    ours: Option<Text<'a>>,
+    #[serde(borrow)]
+    version: Option<Text<'a>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    method_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    route_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    authorization_token: Option<Text<'a>>,
+    #[serde(borrow)]
+    http_method: Option<Text<'a>>,
+    #[serde(borrow)]
+    path: Option<Text<'a>>,
+    #[serde(borrow)]
+    raw_path: Option<Text<'a>>,
+    #[serde(borrow)]
+    raw_query_string: Option<Text<'a>>,
+    #[serde(borrow)]
+    headers: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    multi_value_headers: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    query_string_parameters: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    multi_value_query_string_parameters: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    request_context: Option<Context<'a>>,
+    #[serde(borrow)]
+    source: Option<Text<'a>>,
+    #[serde(borrow, rename = "detail-type")]
+    detail_type: Option<Text<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Context<'a> {
+    #[serde(borrow)]
+    http: Option<Http<'a>>,
+    #[serde(borrow)]
+    stage: Option<Text<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Http<'a> {
+    #[serde(borrow)]
+    method: Option<Text<'a>>,
+    #[serde(borrow)]
+    path: Option<Text<'a>>,
+}
+
+fn is(text: Option<&Text<'_>>, word: &str) -> bool {
+    text.is_some_and(|Text(text)| text == word)
+}
+
+fn string(text: Option<Text<'_>>) -> Cow<'_, str> {
+    text.map_or(Cow::Borrowed(""), |Text(text)| text)
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// It is no JSON object of a kind this function knows.
+pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
+    let raw: Raw<'_> = serde_json::from_slice(event).map_err(|_| EventError::Malformed)?;
+    if is(raw.ours.as_ref(), "self-test") {
+        return Ok(Event::SelfTest);
+    }
+    if is(raw.kind.as_ref(), "TOKEN") {
+        return token(raw);
+    }
+    if is(raw.version.as_ref(), "2.0") {
+        return http_api(raw);
+    }
+    if is(raw.kind.as_ref(), "REQUEST") {
+        return request(raw);
+    }
+    if is(raw.detail_type.as_ref(), "Scheduled Event")
+        || is(raw.source.as_ref(), "aws.events")
+        || is(raw.source.as_ref(), "aws.scheduler")
+    {
+        return Ok(Event::Scheduled);
+    }
+    Err(EventError::Unknown)
+}
+
+fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
+    let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
+    // arn:partition:execute-api:region:account:api/stage/METHOD/path: a TOKEN event has the method and path
+    // nowhere else.
+    let mut parts = arn.splitn(4, '/').skip(2);
+    let method = parts.next().ok_or(EventError::Malformed)?.to_owned();
+    let path = format!("/{}", parts.next().unwrap_or_default());
+    Ok(Event::Authorize(Box::new(Request {
+        format: Format::Policy,
+        method: Cow::Owned(method),
+        path: Cow::Owned(path),
+        arn,
+        headers: Pairs::default(),
+        query: Vec::new(),
+        token: Some(string(raw.authorization_token)),
+    })))
+}
+
+fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
+    Ok(Event::Authorize(Box::new(Request {
+        format: Format::Policy,
+        arn: raw.method_arn.ok_or(EventError::Malformed)?.0,
+        method: raw.http_method.ok_or(EventError::Malformed)?.0,
+        path: raw.path.ok_or(EventError::Malformed)?.0,
+        // The multi-value forms have everything; emulators and old tests send only the others.
+        headers: first_filled(raw.multi_value_headers, raw.headers),
+        query: first_filled(
+            raw.multi_value_query_string_parameters,
+            raw.query_string_parameters,
+        )
+        .0,
+        token: None,
+    })))
+}
+
+fn first_filled<'a>(first: Option<Pairs<'a>>, second: Option<Pairs<'a>>) -> Pairs<'a> {
+    first
+        .filter(|pairs| !pairs.0.is_empty())
+        .or(second)
+        .unwrap_or_default()
+}
+
+fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
+    let context = raw.request_context.unwrap_or_default();
+    let http = context.http.unwrap_or_default();
+    let path = raw.raw_path.or(http.path).ok_or(EventError::Malformed)?.0;
+    let query = match raw.raw_query_string {
+        Some(Text(Cow::Borrowed(query))) => form_urlencoded::parse(query.as_bytes()).collect(),
+        Some(Text(Cow::Owned(query))) => form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)))
+            .collect(),
+        None => raw.query_string_parameters.unwrap_or_default().0,
+    };
+    Ok(Event::Authorize(Box::new(Request {
+        format: Format::HttpApi,
+        arn: string(raw.route_arn),
+        method: http.method.ok_or(EventError::Malformed)?.0,
+        path: without_stage(path, &string(context.stage)),
+        headers: raw.headers.unwrap_or_default(),
+        query,
+        token: None,
+    })))
+}
+
+/// An HTTP API's path begins with the stage's name, except in the stage `$default`.
+fn without_stage<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage))
+        .filter(|rest| !stage.is_empty() && (rest.is_empty() || rest.starts_with('/')));
+    match rest {
+        None => path,
+        Some("") => Cow::Borrowed("/"),
+        Some(rest) => Cow::Owned(rest.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authorize(event: &str) -> Request<'_> {
+        match parse(event.as_bytes()) {
+            Ok(Event::Authorize(request)) => *request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_a_rest_request() {
+        let request = authorize(
+            r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:us-east-1:1:api/prod/GET/a","resource":"/a",
+            "path":"/a","httpMethod":"GET","headers":{"X-Key":"last"},
+            "multiValueHeaders":{"X-Key":["first","last"],"Other":["oA"]},
+            "queryStringParameters":{"q":"2"},"multiValueQueryStringParameters":{"q":["1","2"]},
+            "pathParameters":{},"stageVariables":null,"requestContext":{"stage":"prod","identity":{"sourceIp":"1"}}}"#,
+        );
+        assert_eq!(
+            request.header("x-key").collect::<Vec<_>>(),
+            ["first", "last"]
+        );
+        assert_eq!(request.header("OTHER").collect::<Vec<_>>(), ["oA"]);
+        assert_eq!(request.parameter("q").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(request.path, "/a");
+        assert!(matches!(request.path, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn reads_a_rest_request_without_multi_values() {
+        let request = authorize(
+            r#"{"type":"REQUEST","version":"1.0","methodArn":"arn","path":"/","httpMethod":"GET",
+            "headers":{"x":"1"},"multiValueHeaders":null,"queryStringParameters":{"q":"2"}}"#,
+        );
+        assert_eq!(request.header("X").collect::<Vec<_>>(), ["1"]);
+        assert_eq!(request.parameter("q").collect::<Vec<_>>(), ["2"]);
+    }
+
+    #[test]
+    fn reads_a_token() {
+        let request = authorize(
+            r#"{"type":"TOKEN","authorizationToken":"k","methodArn":"arn:aws:execute-api:us-east-1:1:api/prod/PUT/a/b"}"#,
+        );
+        assert_eq!(request.method, "PUT");
+        assert_eq!(request.path, "/a/b");
+        assert_eq!(request.token.as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn reads_payload_2() {
+        let request = authorize(
+            r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a%20b",
+            "rawQueryString":"a=1%2C2&a=3&b=x+y","headers":{"apikey":"k"},
+            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a%20b"}}}"#,
+        );
+        assert_eq!(request.path, "/a%20b");
+        assert_eq!(request.parameter("a").collect::<Vec<_>>(), ["1,2", "3"]);
+        assert_eq!(request.parameter("b").collect::<Vec<_>>(), ["x y"]);
+        assert_eq!(request.format, Format::HttpApi);
+    }
+
+    #[test]
+    fn keeps_a_path_that_only_looks_like_the_stage() {
+        for (path, stage, wanted) in [
+            ("/product", "prod", "/product"),
+            ("/prod", "prod", "/"),
+            ("/a", "$default", "/a"),
+            ("/a", "", "/a"),
+        ] {
+            assert_eq!(without_stage(Cow::Borrowed(path), stage), wanted);
+        }
+    }
+
+    #[test]
+    fn knows_the_schedule_and_the_self_test() {
+        assert!(matches!(
+            parse(br#"{"version":"0","id":"x","detail-type":"Scheduled Event","source":"aws.events","detail":{}}"#),
+            Ok(Event::Scheduled)
+        ));
+        assert!(matches!(
+            parse(br#"{"threescale-gw":"self-test"}"#),
+            Ok(Event::SelfTest)
+        ));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for event in [
+            "",
+            "[]",
+            "{}",
+            "null",
+            "{\"type\":\"REQUEST\"}",
+            "{\"type\":1}",
+            "{\"type\":\"TOKEN\"}",
+            "{\"type\":\"TOKEN\",\"methodArn\":\"x\"}",
+            "{\"version\":\"2.0\"}",
+        ] {
+            assert!(parse(event.as_bytes()).is_err(), "{event}");
+        }
+    }
+}

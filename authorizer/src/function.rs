@@ -1,0 +1,159 @@
+//! The function around the decisions: set-up, events in, answers out, one log line each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::answer::{self, Effect};
+use crate::clock::Clock;
+use crate::decide::{Authorizer, Decided};
+use crate::event::{self, Event, Request};
+use crate::http::Roots;
+use crate::log;
+use crate::reporter::Reporter;
+use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
+use crate::selftest;
+use crate::settings::{Role, Settings};
+
+/// What Lambda gets back before its own time-out ends the invocation.
+const BEFORE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Runs the function until Lambda ends it.
+#[must_use]
+pub fn run() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = match Settings::read(&variable) {
+        Ok(settings) => settings,
+        Err(error) => return cannot_start(&error.to_string()),
+    };
+    let roots = match settings.ca_file.as_deref().map(Roots::read).transpose() {
+        Ok(roots) => roots,
+        Err(error) => return cannot_start(&format!("THREESCALE_GW_CA_FILE: {error}")),
+    };
+    let mut runtime = Runtime::new(&settings.runtime_api);
+    let mut function = Function::new(settings, roots.as_ref());
+    match serve(&mut runtime, &mut function) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::note("error", "runtime", json!({ "error": error.to_string() }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn cannot_start(why: &str) -> ExitCode {
+    log::note("error", "start", json!({ "error": why }));
+    if let Ok(address) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
+        // If that cannot be told either, the log line has it.
+        let _ = Runtime::new(&address).init_error(why);
+    }
+    ExitCode::FAILURE
+}
+
+fn serve(runtime: &mut Runtime, function: &mut Function) -> Result<(), RuntimeError> {
+    loop {
+        let invocation = runtime.next_invocation()?;
+        let reply = function.handle(&invocation);
+        runtime.reply(&invocation.request_id, &reply)?;
+    }
+}
+
+/// The function of either role.
+#[derive(Debug)]
+pub struct Function {
+    authorizer: Authorizer,
+    reporter: Reporter,
+    allowed: u64,
+}
+
+impl Function {
+    /// Sets up, reads the secrets and connects.
+    #[must_use]
+    pub fn new(settings: Settings, roots: Option<&Roots>) -> Self {
+        let reporter = Reporter::new(&settings);
+        let mut authorizer = Authorizer::new(settings, roots, Clock::default());
+        authorizer.warm_up();
+        Self {
+            authorizer,
+            reporter,
+            allowed: 0,
+        }
+    }
+
+    /// Answers one event. Always gives an answer.
+    pub fn handle(&mut self, invocation: &Invocation) -> Reply {
+        let started = Instant::now();
+        let deadline = invocation
+            .deadline
+            .checked_sub(BEFORE_TIMEOUT)
+            .unwrap_or(started)
+            .max(started + Duration::from_millis(50));
+        // A defect must not take the process, and with it the next callers' answers, away. A function error is a 500
+        // to the caller, never a pass.
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            self.answer(invocation, started, deadline)
+        }))
+        .unwrap_or_else(|_| Reply::Error("internal error".to_owned()));
+        self.authorizer.metrics.flush(Instant::now(), false);
+        reply
+    }
+
+    fn answer(&mut self, invocation: &Invocation, started: Instant, deadline: Instant) -> Reply {
+        match (
+            event::parse(&invocation.event),
+            self.authorizer.settings.role,
+        ) {
+            (Ok(Event::Authorize(request)), Role::Authorizer) => {
+                let decided = self.authorizer.decide(&request, deadline);
+                self.note(&request, &decided, &invocation.request_id, started);
+                answer::write(
+                    &decided.outcome,
+                    request.format,
+                    &request.arn,
+                    self.authorizer.settings.service.http_api_answer,
+                )
+            }
+            (Ok(Event::Scheduled), Role::Reporter) => {
+                let summary = self.reporter.run(&mut self.authorizer, deadline);
+                self.authorizer.metrics.flush(Instant::now(), true);
+                Reply::Answer(summary.to_json().to_string().into_bytes())
+            }
+            (Ok(Event::SelfTest), _) => Reply::Answer(
+                selftest::run(&mut self.authorizer, deadline)
+                    .to_string()
+                    .into_bytes(),
+            ),
+            (Ok(_), _) => Reply::Error("this function does not take such events".to_owned()),
+            (Err(error), _) => {
+                log::note("error", "event", json!({ "error": error.to_string() }));
+                Reply::Error(error.to_string())
+            }
+        }
+    }
+
+    fn note(&mut self, request: &Request<'_>, decided: &Decided, id: &str, started: Instant) {
+        let outcome = &decided.outcome;
+        self.authorizer.metrics.reason(&outcome.reason);
+        if outcome.effect == Effect::Allow {
+            let every = self.authorizer.settings.log_allowed;
+            self.allowed += 1;
+            if every == 0 || !self.allowed.is_multiple_of(every) {
+                return;
+            }
+        }
+        log::line(&json!({
+            "level": "info",
+            "event": "decision",
+            "request": id,
+            "allowed": outcome.effect == Effect::Allow,
+            "reason": outcome.reason,
+            "source": decided.source.word(),
+            "credential": decided.credential,
+            "method": request.method,
+            "metric": outcome.metric,
+            "us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        }));
+    }
+}

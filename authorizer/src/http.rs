@@ -1,0 +1,95 @@
+//! The HTTP client for 3scale and the Parameter Store, and what of its errors matters to us.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// Idle connections older than this are not used again: a NAT gateway forgets them after 350 s and most servers
+/// much sooner, and a report on a dead connection ends in doubt whether it was counted.
+const MAX_IDLE: Duration = Duration::from_secs(20);
+
+/// A client that never follows a redirect, never uses a proxy, and hands every status over.
+#[must_use]
+pub fn agent(roots: Option<&Roots>) -> ureq::Agent {
+    let mut tls = TlsConfig::builder();
+    if let Some(roots) = roots {
+        tls = tls.root_certs(roots.0.clone());
+    }
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_age(MAX_IDLE)
+        .max_response_header_size(32 << 10)
+        .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls.build())
+        .build()
+        .new_agent()
+}
+
+/// Root certificates to trust in place of Mozilla's.
+#[derive(Debug, Clone)]
+pub struct Roots(RootCerts, Arc<rustls::RootCertStore>);
+
+impl Roots {
+    /// Reads a PEM bundle.
+    ///
+    /// # Errors
+    /// The file cannot be read or has no usable certificate.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let unusable = || io::Error::new(io::ErrorKind::InvalidData, "no usable certificate");
+        let pem = std::fs::read(path)?;
+        let mut store = rustls::RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for item in parse_pem(&pem) {
+            if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {
+                store
+                    .add(certificate.der().to_vec().into())
+                    .map_err(|_| unusable())?;
+                certificates.push(certificate);
+            }
+        }
+        if certificates.is_empty() {
+            return Err(unusable());
+        }
+        Ok(Self(RootCerts::from(certificates), Arc::new(store)))
+    }
+
+    /// The same roots for a TLS connection of our own.
+    #[must_use]
+    pub fn store(&self) -> Arc<rustls::RootCertStore> {
+        Arc::clone(&self.1)
+    }
+}
+
+/// What went wrong, without the URL: it can hold secrets.
+#[must_use]
+pub fn describe(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "time-out".to_owned(),
+        ureq::Error::Io(error) => error.kind().to_string(),
+        ureq::Error::HostNotFound => "host not found".to_owned(),
+        ureq::Error::ConnectionFailed => "connection failed".to_owned(),
+        ureq::Error::Tls(what) => format!("TLS: {what}"),
+        ureq::Error::Rustls(error) => format!("TLS: {error}"),
+        ureq::Error::Protocol(_) => "not HTTP".to_owned(),
+        _ => "request failed".to_owned(),
+    }
+}
+
+/// Whether the request cannot have reached the server: then repeating it is safe.
+#[must_use]
+pub fn never_sent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::BadUri(_) => true,
+        ureq::Error::Timeout(timeout) => {
+            matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect)
+        }
+        ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}

@@ -1,0 +1,594 @@
+//! The reporter: takes the counted usage away in batches and delivers it to 3scale.
+//!
+//! A batch is taken in one step, stays in Redis until 3scale has accepted it, and belongs to one reporter at a time by
+//! a lease. 3scale accepts a batch before it looks into it, and drops the whole of it, silently, for one application
+//! or metric it does not know: so what is not known to exist goes alone, and costs nobody else's usage.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::backend::{Backend, Delivery, Known, Transaction};
+use crate::cache::{self, Link, Script};
+use crate::clock::Clock;
+use crate::decide::{Authorizer, process_id};
+use crate::keys::Name;
+use crate::log::{self, Unit};
+use crate::redis::{RedisError, Value as RedisValue};
+use crate::settings::Settings;
+
+/// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
+const DELIVERABLE: i64 = 86_400 - 600;
+/// How old the proof may be that 3scale knows an application: its own caches are no fresher than 60 s.
+const PROOF_MS: i64 = 75_000;
+/// Fields of one batch. Each becomes at most three parameters; 3scale takes 4096, and 1000 transactions.
+const MAX_FIELDS: usize = 1000;
+/// How long delivered sums count as possibly missing from 3scale's counters; `GRACE` in the scripts, and a margin.
+const SETTLE_MS: u64 = 6_000;
+/// Nothing new is begun with less time than this left.
+const ENOUGH: Duration = Duration::from_millis(500);
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Reports that 3scale accepted.
+    pub reports: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Sum of all amounts delivered.
+    pub delivered: u64,
+    /// Reports sent alone because something in them may not exist.
+    pub apart: u64,
+    /// Sum of all amounts that got too old.
+    pub undeliverable: u64,
+    /// Reports of which it is not known whether 3scale has them; they are sent again.
+    pub in_doubt: u64,
+    /// Why the run ended early.
+    pub stopped: Option<String>,
+}
+
+impl Summary {
+    /// The function's result.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "reports": self.reports,
+            "transactions": self.transactions,
+            "delivered": self.delivered,
+            "apart": self.apart,
+            "undeliverable": self.undeliverable,
+            "in_doubt": self.in_doubt,
+            "stopped": self.stopped,
+        })
+    }
+}
+
+/// Why a run cannot go on.
+enum Stop {
+    Redis(RedisError),
+    Backend(String),
+    /// Another reporter has the batch now.
+    LostLease,
+    Time,
+}
+
+impl From<RedisError> for Stop {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl Stop {
+    fn describe(&self) -> String {
+        match self {
+            Self::Redis(error) => format!("redis: {error}"),
+            Self::Backend(why) => format!("3scale: {why}"),
+            Self::LostLease => "another reporter has the batch".to_owned(),
+            Self::Time => "no time left".to_owned(),
+        }
+    }
+}
+
+/// One counter of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Counter {
+    minute: i64,
+    metric: String,
+    amount: u64,
+    field: String,
+}
+
+/// One application of a batch.
+#[derive(Debug)]
+struct Row {
+    application: String,
+    name: Option<Name>,
+    counters: Vec<Counter>,
+    known_ms: i64,
+    known: Vec<String>,
+}
+
+/// The reporter. It keeps nothing between runs that matters.
+#[derive(Debug)]
+pub struct Reporter {
+    owner: String,
+    batches: u64,
+    prefix: String,
+    key: String,
+    take: Script,
+    claim: Script,
+    read: Script,
+    lease: Script,
+    settle: Script,
+}
+
+struct Run<'a> {
+    reporter: &'a mut Reporter,
+    backend: &'a Backend,
+    link: &'a mut Link,
+    keys: &'a crate::keys::Keys,
+    token: &'a str,
+    redis_budget: Duration,
+    report_budget: Duration,
+    deadline: Instant,
+    clock: Clock,
+    summary: Summary,
+    parts: u64,
+}
+
+impl Reporter {
+    /// The reporter of the settings' service.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let prefix = cache::prefix(&settings.stack, &settings.service.service_id);
+        Self {
+            owner: process_id(),
+            batches: 0,
+            key: format!("{prefix}batches"),
+            prefix,
+            take: Script::new(&[include_str!("scripts/take.lua")]),
+            claim: Script::new(&[include_str!("scripts/claim.lua")]),
+            read: Script::new(&[include_str!("scripts/read.lua")]),
+            lease: Script::new(&[include_str!("scripts/lease.lua")]),
+            settle: Script::new(&[include_str!("scripts/settle.lua")]),
+        }
+    }
+
+    /// Delivers what there is, until it is done, 3scale or Redis fails, or the time is over.
+    pub fn run(&mut self, authorizer: &mut Authorizer, deadline: Instant) -> Summary {
+        authorizer.reach_cache(deadline);
+        let Ok(secrets) = authorizer.secrets.clone() else {
+            return Summary {
+                stopped: Some("no secrets".to_owned()),
+                ..Summary::default()
+            };
+        };
+        let budgets = authorizer.settings.budgets;
+        let mut run = Run {
+            reporter: self,
+            backend: &authorizer.backend,
+            link: &mut authorizer.cache.link,
+            keys: &secrets.keys,
+            token: &secrets.service_token,
+            // The reporter has time, and its questions can be large.
+            redis_budget: budgets.redis * 10,
+            report_budget: budgets.report,
+            deadline,
+            clock: authorizer.clock.clone(),
+            summary: Summary::default(),
+            parts: 0,
+        };
+        let mut oldest = i64::MAX;
+        let stopped = run.all(&mut oldest).err();
+        let mut summary = run.summary;
+        summary.stopped = stopped.as_ref().map(Stop::describe);
+        let level = if summary.stopped.is_some() {
+            "warn"
+        } else {
+            "info"
+        };
+        log::note(level, "report", summary.to_json());
+        #[allow(clippy::cast_precision_loss)]
+        for (name, value) in [
+            ("UsageDelivered", summary.delivered),
+            ("UsageUndeliverable", summary.undeliverable),
+            ("ReportsApart", summary.apart),
+            ("ReportsInDoubt", summary.in_doubt),
+            ("LostUsage", summary.undeliverable),
+        ] {
+            authorizer.metrics.add(name, value as f64);
+        }
+        if oldest != i64::MAX {
+            let lag = authorizer.clock.now_ms().div_euclid(1000) - oldest;
+            #[allow(clippy::cast_precision_loss)]
+            authorizer
+                .metrics
+                .sample("ReportLag", Unit::Seconds, lag as f64);
+        }
+        summary
+    }
+}
+
+impl Run<'_> {
+    /// `oldest` becomes the first minute of which anything was found.
+    fn all(&mut self, oldest: &mut i64) -> Result<(), Stop> {
+        loop {
+            if self.left() < ENOUGH {
+                return Err(Stop::Time);
+            }
+            let batch = match self.claim()? {
+                Some(batch) => batch,
+                None => match self.take()? {
+                    Some(batch) => batch,
+                    None => return Ok(()),
+                },
+            };
+            let result = self.deliver(&batch, oldest);
+            if let Err(stop) = result {
+                if !matches!(stop, Stop::LostLease) {
+                    // The next run need not wait for the lease to end.
+                    let _ = self.extend(&batch, self.clock.now_ms());
+                }
+                return Err(stop);
+            }
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Longer than anything done under one lease can take.
+    fn lease_ms(&self) -> i64 {
+        let lease = self.report_budget * 2 + self.redis_budget * 4 + Duration::from_secs(5);
+        i64::try_from(lease.as_millis()).unwrap_or(60_000)
+    }
+
+    fn script(
+        &mut self,
+        which: fn(&Reporter) -> &Script,
+        arguments: &[&str],
+    ) -> Result<RedisValue, RedisError> {
+        let deadline = self.deadline.min(Instant::now() + self.redis_budget);
+        let mut all: Vec<&[u8]> = vec![self.reporter.prefix.as_bytes()];
+        all.extend(arguments.iter().map(|argument| argument.as_bytes()));
+        self.link
+            .script(which(self.reporter), &self.reporter.key, &all, deadline)
+    }
+
+    fn claim(&mut self) -> Result<Option<String>, Stop> {
+        let owner = self.reporter.owner.clone();
+        let value = self.script(
+            |reporter| &reporter.claim,
+            &[
+                &self.clock.now_ms().to_string(),
+                &self.lease_ms().to_string(),
+                &owner,
+            ],
+        )?;
+        Ok(text(&value))
+    }
+
+    fn take(&mut self) -> Result<Option<String>, Stop> {
+        self.reporter.batches += 1;
+        let owner = self.reporter.owner.clone();
+        let batch = format!("{owner}-{}", self.reporter.batches);
+        let value = self.script(
+            |reporter| &reporter.take,
+            &[
+                &self.clock.now_ms().to_string(),
+                &self.lease_ms().to_string(),
+                &batch,
+                &owner,
+                &MAX_FIELDS.to_string(),
+            ],
+        )?;
+        Ok(matches!(value, RedisValue::Int(taken) if taken > 0).then_some(batch))
+    }
+
+    /// Makes sure that the batch is still ours, for long enough to send it.
+    fn extend(&mut self, batch: &str, until_ms: i64) -> Result<(), Stop> {
+        let owner = self.reporter.owner.clone();
+        let value = self.script(
+            |reporter| &reporter.lease,
+            &[batch, &owner, &until_ms.to_string()],
+        )?;
+        if value == RedisValue::Int(1) {
+            Ok(())
+        } else {
+            Err(Stop::LostLease)
+        }
+    }
+
+    fn deliver(&mut self, batch: &str, oldest: &mut i64) -> Result<(), Stop> {
+        let value = self.script(|reporter| &reporter.read, &[batch])?;
+        let now_ms = self.clock.now_ms();
+        let mut rows = rows(&value, self.keys).ok_or_else(|| {
+            Stop::Redis(RedisError::NotDone(
+                "a batch that is not understood".to_owned(),
+            ))
+        })?;
+        *oldest = rows
+            .iter()
+            .flat_map(|row| row.counters.iter().map(|counter| counter.minute))
+            .fold(*oldest, i64::min);
+        self.give_up_old(batch, &mut rows, now_ms)?;
+        let mut together = Vec::new();
+        let mut apart = Vec::new();
+        for row in rows.into_iter().filter(|row| !row.counters.is_empty()) {
+            let Some(name) = row.name.clone() else {
+                // Sealed with another key. It stays until it is too old, should the key come back.
+                log::note(
+                    "error",
+                    "unreadable-name",
+                    json!({ "application": row.application }),
+                );
+                continue;
+            };
+            let proven = (0..PROOF_MS).contains(&(now_ms - row.known_ms))
+                && row
+                    .counters
+                    .iter()
+                    .all(|counter| row.known.contains(&counter.metric));
+            if proven || self.known(&name, &row)? {
+                together.push((row, name));
+            } else {
+                apart.push((row, name));
+            }
+        }
+        self.send_together(batch, &together)?;
+        self.send_apart(batch, &apart)?;
+        // Removes a batch of which nothing is left; what had no name keeps it there.
+        self.settle(batch, &[], 0)
+    }
+
+    /// Usage that 3scale would not take any more. One such transaction would lose the whole batch.
+    fn give_up_old(&mut self, batch: &str, rows: &mut [Row], now_ms: i64) -> Result<(), Stop> {
+        let first = now_ms.div_euclid(1000) - DELIVERABLE;
+        let mut gone = Vec::new();
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for row in rows {
+            row.counters.retain(|counter| {
+                let deliverable = counter.minute >= first;
+                if !deliverable {
+                    *sums.entry(counter.metric.clone()).or_default() += counter.amount;
+                    gone.push((row.application.clone(), counter.field.clone()));
+                }
+                deliverable
+            });
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // First said, then removed: said twice is better than not said.
+        log::note(
+            "error",
+            "usage-undeliverable",
+            json!({ "usage": sums, "batch": batch }),
+        );
+        self.summary.undeliverable += sums.values().sum::<u64>();
+        let fields: Vec<(&str, &str)> = gone
+            .iter()
+            .map(|(application, field)| (application.as_str(), field.as_str()))
+            .collect();
+        self.settle(batch, &fields, 0)
+    }
+
+    fn known(&mut self, name: &Name, row: &Row) -> Result<bool, Stop> {
+        let mut metrics: Vec<&str> = row
+            .counters
+            .iter()
+            .map(|counter| counter.metric.as_str())
+            .collect();
+        metrics.sort_unstable();
+        metrics.dedup();
+        let timeout = self.report_budget.min(self.left());
+        match self
+            .backend
+            .knows(self.token, name, metrics.into_iter(), timeout)
+        {
+            Known::Yes => Ok(true),
+            Known::No => Ok(false),
+            Known::NoAnswer(why) => Err(Stop::Backend(why)),
+        }
+    }
+
+    fn send_together(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
+        let mut part = Vec::new();
+        let mut size = 0;
+        for (row, name) in rows {
+            for (minute, counters) in by_minute(&row.counters) {
+                if size + counters.len() > MAX_FIELDS {
+                    self.send(batch, &part)?;
+                    part.clear();
+                    size = 0;
+                }
+                size += counters.len();
+                part.push(Piece {
+                    application: &row.application,
+                    name,
+                    minute,
+                    counters,
+                });
+            }
+        }
+        self.send(batch, &part)
+    }
+
+    /// One report for each application and metric: whatever of it 3scale does not know costs nothing else.
+    fn send_apart(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
+        for (row, name) in rows {
+            let mut metrics: BTreeMap<&str, Vec<Piece<'_>>> = BTreeMap::new();
+            for counter in &row.counters {
+                metrics.entry(&counter.metric).or_default().push(Piece {
+                    application: &row.application,
+                    name,
+                    minute: counter.minute,
+                    counters: vec![counter],
+                });
+            }
+            for (metric, pieces) in metrics {
+                let sum: u64 = pieces.iter().map(Piece::sum).sum();
+                log::note(
+                    "warn",
+                    "usage-apart",
+                    json!({ "application": row.application, "metric": metric, "sum": sum }),
+                );
+                for part in pieces.chunks(MAX_FIELDS) {
+                    self.send(batch, part)?;
+                    self.summary.apart += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, batch: &str, pieces: &[Piece<'_>]) -> Result<(), Stop> {
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        // Enough for the report and for taking it out of the batch afterwards.
+        let timeout = self.report_budget.min(self.left().saturating_sub(ENOUGH));
+        if timeout < ENOUGH.min(self.report_budget) {
+            return Err(Stop::Time);
+        }
+        self.extend(batch, self.clock.now_ms() + self.lease_ms())?;
+        let transactions: Vec<Transaction<'_>> = pieces
+            .iter()
+            .map(|piece| Transaction {
+                name: piece.name,
+                timestamp: piece.minute,
+                usage: piece
+                    .counters
+                    .iter()
+                    .map(|counter| (counter.metric.as_str(), counter.amount))
+                    .collect(),
+            })
+            .collect();
+        match self.backend.report(self.token, &transactions, timeout) {
+            Delivery::Accepted => {
+                self.summary.reports += 1;
+                self.summary.transactions += transactions.len() as u64;
+                self.summary.delivered += pieces.iter().map(Piece::sum).sum::<u64>();
+                let fields: Vec<(&str, &str)> = pieces
+                    .iter()
+                    .flat_map(|piece| {
+                        piece
+                            .counters
+                            .iter()
+                            .map(|counter| (piece.application, counter.field.as_str()))
+                    })
+                    .collect();
+                self.settle(batch, &fields, SETTLE_MS)
+            }
+            Delivery::NotAccepted(why) => Err(Stop::Backend(why)),
+            Delivery::InDoubt(why) => {
+                self.summary.in_doubt += 1;
+                Err(Stop::Backend(format!("in doubt: {why}")))
+            }
+        }
+    }
+
+    /// Takes fields out of the batch. This is what a report must not be without, so it is tried more than once: it can
+    /// be repeated as often as one likes.
+    fn settle(&mut self, batch: &str, fields: &[(&str, &str)], keep_ms: u64) -> Result<(), Stop> {
+        self.parts += 1;
+        let part = format!("{batch}-{}", self.parts);
+        let keep = keep_ms.to_string();
+        let mut arguments = vec![batch, &part, &keep];
+        for (application, field) in fields {
+            arguments.extend([*application, *field]);
+        }
+        let mut last = None;
+        for attempt in 0..3 {
+            if attempt > 0 {
+                std::thread::sleep(Duration::from_millis(100).min(self.left()));
+            }
+            match self.script(|reporter| &reporter.settle, &arguments) {
+                Ok(_) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or(Stop::Time, Stop::Redis))
+    }
+}
+
+/// One transaction to be.
+struct Piece<'a> {
+    application: &'a str,
+    name: &'a Name,
+    minute: i64,
+    counters: Vec<&'a Counter>,
+}
+
+impl Piece<'_> {
+    fn sum(&self) -> u64 {
+        self.counters.iter().map(|counter| counter.amount).sum()
+    }
+}
+
+fn by_minute(counters: &[Counter]) -> BTreeMap<i64, Vec<&Counter>> {
+    let mut minutes: BTreeMap<i64, Vec<&Counter>> = BTreeMap::new();
+    for counter in counters {
+        minutes.entry(counter.minute).or_default().push(counter);
+    }
+    minutes
+}
+
+fn text(value: &RedisValue) -> Option<String> {
+    match value {
+        RedisValue::Text(text) => String::from_utf8(text.clone()).ok(),
+        _ => None,
+    }
+}
+
+fn rows(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Vec<Row>> {
+    let RedisValue::Array(values) = value else {
+        return None;
+    };
+    values.iter().map(|value| row(value, keys)).collect()
+}
+
+fn row(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Row> {
+    let RedisValue::Array(parts) = value else {
+        return None;
+    };
+    let [
+        application,
+        RedisValue::Array(fields),
+        known_ms,
+        RedisValue::Array(known),
+    ] = &parts[..]
+    else {
+        return None;
+    };
+    let application = text(application)?;
+    let mut name = None;
+    let mut counters = Vec::new();
+    for pair in fields.chunks(2) {
+        let [field, amount] = pair else {
+            return None;
+        };
+        let (field, amount) = (text(field)?, text(amount)?);
+        if field == "n" {
+            name = keys.open(&application, &amount);
+            continue;
+        }
+        let (minute, metric) = field.split_once('\x1f')?;
+        counters.push(Counter {
+            minute: minute.parse().ok()?,
+            metric: metric.to_owned(),
+            amount: amount.parse().ok()?,
+            field: field.clone(),
+        });
+    }
+    counters.sort_by(|a, b| (a.minute, &a.metric).cmp(&(b.minute, &b.metric)));
+    Some(Row {
+        application,
+        name,
+        counters,
+        known_ms: text(known_ms)?.parse().ok()?,
+        known: known.iter().filter_map(text).collect(),
+    })
+}

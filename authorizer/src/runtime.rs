@@ -1,0 +1,415 @@
+//! The Lambda Runtime API, blocking and on one connection.
+//!
+//! Lambda hands one event at a time to a process, so there is nothing to run concurrently: a blocking loop needs
+//! no executor, which is most of the difference between this and a general runtime in time to answer, time to
+//! start and memory (figures in the README). Only what the loop needs of HTTP/1.1 is here; heads are parsed by
+//! `httparse`.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// An event and what Lambda says about it.
+#[derive(Debug)]
+pub struct Invocation {
+    /// Lambda's request id.
+    pub request_id: String,
+    /// When Lambda ends the invocation.
+    pub deadline: Instant,
+    /// The event, JSON.
+    pub event: Vec<u8>,
+}
+
+/// The handler's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The JSON document that is the function's result.
+    Answer(Vec<u8>),
+    /// A function error with this text; `Unauthorized` is the one API Gateway turns into a 401.
+    Error(String),
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum RuntimeError {
+    /// The Runtime API cannot be reached any more.
+    Io(io::Error),
+    /// It answered something that is not what its documentation says.
+    Protocol(String),
+}
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "runtime API: {error}"),
+            Self::Protocol(what) => write!(f, "runtime API: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for RuntimeError {}
+
+impl From<io::Error> for RuntimeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A connection to the Runtime API.
+#[derive(Debug)]
+pub struct Runtime {
+    address: String,
+    stream: Option<TcpStream>,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// An upper bound for one event; Lambda's own is 6 MiB.
+const MAX_EVENT: usize = 8 << 20;
+const MAX_HEAD: usize = 64 << 10;
+
+impl Runtime {
+    /// `address` is `AWS_LAMBDA_RUNTIME_API`, `host:port`.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            stream: None,
+            input: Vec::with_capacity(16 << 10),
+            output: Vec::with_capacity(4 << 10),
+        }
+    }
+
+    /// Waits for the next event, without a time limit: Lambda freezes the process meanwhile.
+    ///
+    /// # Errors
+    /// The Runtime API is gone or answers nonsense.
+    pub fn next_invocation(&mut self) -> Result<Invocation, RuntimeError> {
+        self.start_request("GET", "/2018-06-01/runtime/invocation/next");
+        self.output.extend_from_slice(b"\r\n");
+        let head = self.exchange()?;
+        if head.status != 200 {
+            return Err(RuntimeError::Protocol(format!(
+                "status {} for the next invocation",
+                head.status
+            )));
+        }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let left = head
+            .deadline_ms
+            .map_or(Duration::from_secs(10), |ms| {
+                Duration::from_millis(ms).saturating_sub(now)
+            })
+            // A clock that is far off must not overflow the arithmetic below.
+            .min(Duration::from_secs(900));
+        Ok(Invocation {
+            request_id: head
+                .request_id
+                .ok_or_else(|| RuntimeError::Protocol("an invocation without id".to_owned()))?,
+            deadline: Instant::now() + left,
+            event: self.input.clone(),
+        })
+    }
+
+    /// Hands the answer over.
+    ///
+    /// # Errors
+    /// The Runtime API is gone.
+    pub fn reply(&mut self, request_id: &str, reply: &Reply) -> Result<(), RuntimeError> {
+        let error;
+        let (suffix, body): (&str, &[u8]) = match reply {
+            Reply::Answer(body) => ("response", body),
+            Reply::Error(message) => {
+                error = error_body(message);
+                ("error", &error)
+            }
+        };
+        self.start_request(
+            "POST",
+            &format!("/2018-06-01/runtime/invocation/{request_id}/{suffix}"),
+        );
+        self.finish_with(body);
+        // What Lambda says to it (202, or 4xx when it has given up on the invocation) changes nothing for us.
+        self.exchange().map(drop)
+    }
+
+    /// Reports that the function cannot start.
+    ///
+    /// # Errors
+    /// The Runtime API is gone.
+    pub fn init_error(&mut self, message: &str) -> Result<(), RuntimeError> {
+        self.start_request("POST", "/2018-06-01/runtime/init/error");
+        self.finish_with(&error_body(message));
+        self.exchange().map(drop)
+    }
+
+    fn start_request(&mut self, method: &str, path: &str) {
+        self.output.clear();
+        for part in [
+            method,
+            " ",
+            path,
+            " HTTP/1.1\r\nHost: ",
+            &self.address,
+            "\r\n",
+        ] {
+            self.output.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    fn finish_with(&mut self, body: &[u8]) {
+        self.output.extend_from_slice(
+            format!(
+                "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        self.output.extend_from_slice(body);
+    }
+
+    /// Sends the request and reads the whole answer; the body is left in `input`. A connection that had been used
+    /// before may have been closed meanwhile: then the request goes out once more on a new one.
+    fn exchange(&mut self) -> Result<Head, RuntimeError> {
+        for attempt in 0.. {
+            let fresh = self.stream.is_none();
+            let mut stream = match self.stream.take() {
+                Some(stream) => stream,
+                None => {
+                    let stream = TcpStream::connect(&self.address)?;
+                    stream.set_nodelay(true)?;
+                    stream
+                }
+            };
+            let result = stream
+                .write_all(&self.output)
+                .map_err(RuntimeError::from)
+                .and_then(|()| read_response(&mut stream, &mut self.input));
+            match result {
+                Ok(head) => {
+                    if head.keep_alive {
+                        self.stream = Some(stream);
+                    }
+                    return Ok(head);
+                }
+                Err(RuntimeError::Io(_)) if !fresh && attempt == 0 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(RuntimeError::Protocol("no answer".to_owned()))
+    }
+}
+
+fn error_body(message: &str) -> Vec<u8> {
+    let body =
+        serde_json::json!({ "errorMessage": message, "errorType": "Error", "stackTrace": [] });
+    body.to_string().into_bytes()
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    status: u16,
+    request_id: Option<String>,
+    deadline_ms: Option<u64>,
+    length: Option<usize>,
+    chunked: bool,
+    keep_alive: bool,
+    /// Bytes of the head itself.
+    size: usize,
+}
+
+fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, RuntimeError> {
+    input.clear();
+    let head = loop {
+        more(stream, input)?;
+        if let Some(head) = parse_head(input)? {
+            break head;
+        }
+        if input.len() > MAX_HEAD {
+            return Err(RuntimeError::Protocol("too large a head".to_owned()));
+        }
+    };
+    input.drain(..head.size);
+    if head.chunked {
+        read_chunks(stream, input)?;
+        return Ok(head);
+    }
+    let length = match head.length {
+        Some(length) => length,
+        None if matches!(head.status, 204 | 304) => 0,
+        None => {
+            // No length and not chunked: the body ends with the connection.
+            while input.len() <= MAX_EVENT {
+                if more(stream, input).is_err() {
+                    break;
+                }
+            }
+            return Ok(Head {
+                keep_alive: false,
+                ..head
+            });
+        }
+    };
+    if length > MAX_EVENT {
+        return Err(RuntimeError::Protocol("too large a body".to_owned()));
+    }
+    while input.len() < length {
+        more(stream, input)?;
+    }
+    input.truncate(length);
+    Ok(head)
+}
+
+/// Reads what is there, at least one byte.
+fn more(stream: &mut impl Read, input: &mut Vec<u8>) -> io::Result<()> {
+    let mut chunk = [0_u8; 8192];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                input.extend_from_slice(&chunk[..n]);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn parse_head(input: &[u8]) -> Result<Option<Head>, RuntimeError> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let size = match response.parse(input) {
+        Ok(httparse::Status::Complete(size)) => size,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(RuntimeError::Protocol(error.to_string())),
+    };
+    let mut head = Head {
+        status: response.code.unwrap_or_default(),
+        keep_alive: response.version == Some(1),
+        size,
+        ..Head::default()
+    };
+    for header in response.headers.iter() {
+        let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("lambda-runtime-aws-request-id") {
+            head.request_id = Some(value.to_owned());
+        } else if is("lambda-runtime-deadline-ms") {
+            head.deadline_ms = value.parse().ok();
+        } else if is("content-length") {
+            head.length = Some(
+                value
+                    .parse()
+                    .map_err(|_| RuntimeError::Protocol("a bad content length".to_owned()))?,
+            );
+        } else if is("transfer-encoding") {
+            head.chunked = value.eq_ignore_ascii_case("chunked");
+        } else if is("connection") {
+            head.keep_alive = !value.eq_ignore_ascii_case("close");
+        }
+    }
+    Ok(Some(head))
+}
+
+/// Turns a chunked body, of which the beginning is in `input`, into the plain one.
+fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), RuntimeError> {
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let (start, size) = loop {
+            match httparse::parse_chunk_size(&input[at..]) {
+                Ok(httparse::Status::Complete((used, size))) => break (at + used, size),
+                Ok(httparse::Status::Partial) => more(stream, input)?,
+                Err(_) => return Err(RuntimeError::Protocol("a bad chunk".to_owned())),
+            }
+        };
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|size| size + body.len() <= MAX_EVENT)
+            .ok_or_else(|| RuntimeError::Protocol("too large a body".to_owned()))?;
+        // Each chunk, the last and empty one too (we expect no trailers), ends with CR LF.
+        while input.len() < start + size + 2 {
+            more(stream, input)?;
+        }
+        body.extend_from_slice(&input[start..start + size]);
+        at = start + size + 2;
+        if size == 0 {
+            *input = body;
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out the given bytes one by one, as a slow connection would.
+    struct Slow<'a>(&'a [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else {
+                return Ok(0);
+            };
+            buffer[0] = *first;
+            self.0 = rest;
+            Ok(1)
+        }
+    }
+
+    fn read(text: &str) -> Result<(Head, String), RuntimeError> {
+        let mut input = Vec::new();
+        let head = read_response(&mut Slow(text.as_bytes()), &mut input)?;
+        Ok((head, String::from_utf8_lossy(&input).into_owned()))
+    }
+
+    #[test]
+    fn reads_a_body_with_length() {
+        let (head, body) = read(
+            "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: r1\r\nLambda-Runtime-Deadline-Ms: 12\r\n\
+             Content-Length: 2\r\n\r\n{}",
+        )
+        .expect("response");
+        assert_eq!(head.request_id.as_deref(), Some("r1"));
+        assert_eq!(head.deadline_ms, Some(12));
+        assert!(head.keep_alive);
+        assert_eq!(body, "{}");
+    }
+
+    #[test]
+    fn reads_a_chunked_body() {
+        let (head, body) = read(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n",
+        )
+        .expect("response");
+        assert!(head.keep_alive);
+        assert_eq!(body, "{\"a\":1}");
+    }
+
+    #[test]
+    fn reads_a_body_that_ends_with_the_connection() {
+        let (head, body) = read("HTTP/1.0 200 OK\r\n\r\nabc").expect("response");
+        assert!(!head.keep_alive);
+        assert_eq!(body, "abc");
+    }
+
+    #[test]
+    fn refuses_nonsense() {
+        for text in [
+            "",
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+        ] {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+-- Before this stands: local P, MAX_AGE = '<prefix>', <ms>
+-- Key layout and field formats: README.md, "What stands in Redis". What can be left out of the way of a hit is: every
+-- argument and every call costs a microsecond of the one core that Redis has.
+-- ARGV: 1 now (ms), 2 answers before this moment (ms) do not count, 3 process, 4 sequence number, 5 flags: 'r' this is a
+-- repetition, 'o' old answers do, 6 starts of the current windows (s), shortest period first, each with a space after
+-- it, 7 number of metrics, then metric and amount of each.
+local call, ARGV = redis.call, ARGV
+local now, flags, amount_of = tonumber(ARGV[1]), ARGV[5], 7 + 2 * tonumber(ARGV[7])
+local repeated, old_ones = flags == 'r', flags == 'o'
+local minute = string.match(ARGV[6], '%d+')
+-- 3scale counts what it has accepted a little later: so long it may be missing from its counters (ms).
+local GRACE = 5000
+
+local windows
+local function window(period)
+  if not windows then
+    windows = {}
+    for start in string.gmatch(ARGV[6], '%d+') do windows[#windows + 1] = start end
+  end
+  return windows[period]
+end
+
+local function too_old(t)
+  if old_ones then return false end
+  local age = now - t
+  return age >= MAX_AGE or age <= -MAX_AGE or t < tonumber(ARGV[2])
+end
+
+-- Decides on an application, and counts if it may pass. {'M'}: 3scale must be asked.
+local function decide(app, asked)
+  local record = P .. 'a:' .. app
+  local values
+  if amount_of == 9 then
+    values = call('HMGET', record, 't', 'r', 'm:' .. ARGV[8])
+  else
+    local fields = {'t', 'r'}
+    for i = 8, amount_of, 2 do fields[#fields + 1] = 'm:' .. ARGV[i] end
+    values = call('HMGET', record, unpack(fields))
+  end
+  local t = tonumber(values[1] or nil)
+  if not t or (not asked and too_old(t)) then return {'M'} end
+  local limits, order
+  for i = 3, #values do
+    local spec = values[i]
+    if not spec then return {'M'} end
+    if spec ~= '' then
+      limits, order = limits or {}, order or {}
+      local amount = tonumber(ARGV[3 + 2 * i])
+      for period, max, high, low, start, metric in
+        string.gmatch(spec, '(%d)\31(%d+)\31(%d+)\31(%d+)\31(%d+)\31([^\31]*)\31') do
+        period = tonumber(period)
+        local current = window(period)
+        local field = 'o' .. period .. ':' .. current .. ':' .. metric
+        local limit = limits[field]
+        if not limit then
+          -- What others had used was true of the window it was read in; the next one starts at nothing.
+          local same = start == current
+          limit = {
+            max = tonumber(max), high = same and tonumber(high) or 0, low = same and tonumber(low) or 0,
+            amount = 0, period = period, metric = metric,
+          }
+          limits[field] = limit
+          order[#order + 1] = field
+        end
+        limit.amount = limit.amount + amount
+      end
+    end
+  end
+  if repeated and call('GET', P .. 's:' .. ARGV[3]) == ARGV[4] then return {'A', values[2], -1, 0, 0} end
+  local remaining, period = -1, 0
+  if order then
+    local own, denied = call('HMGET', record, unpack(order)), nil
+    for i = 1, #order do
+      local limit = limits[order[i]]
+      local used = tonumber(own[i] or 0)
+      local left = limit.max - used - limit.high
+      if left < limit.amount then
+        -- Not certain if some of our own usage may stand in 3scale's counter already: then it is asked again as
+        -- soon as that has settled.
+        local certain = limit.max - used - limit.low < limit.amount
+        if not certain and not asked and not old_ones and now - t >= GRACE then return {'M'} end
+        if not denied or limit.period > denied.period then
+          denied = {period = limit.period, metric = limit.metric, certain = certain}
+        end
+      else
+        local more = math.floor((left - limit.amount) / limit.amount)
+        if remaining < 0 or more < remaining or (more == remaining and limit.period > period) then
+          remaining, period = more, limit.period
+        end
+      end
+    end
+    if denied then
+      local settles = denied.certain and -1 or math.max(0, GRACE - (now - t))
+      return {'L', values[2], denied.period, denied.metric, settles}
+    end
+  end
+  -- The last number counted for this process: a repetition, or an original that comes in late, is not counted again.
+  if call('SET', P .. 's:' .. ARGV[3], ARGV[4], 'PX', 60000, 'GET') ~= ARGV[4] then
+    local pending, new = P .. 'p:' .. app, false
+    for i = 8, amount_of, 2 do
+      if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end
+    end
+    if new then
+      call('HSETNX', pending, 'n', string.match(values[2], '\31([^\31]*)\31'))
+      call('SADD', P .. 'dirty', app)
+    end
+    if order then
+      for i = 1, #order do call('HINCRBY', record, order[i], limits[order[i]].amount) end
+    end
+  end
+  return {'A', values[2], remaining, period, now - t}
+end

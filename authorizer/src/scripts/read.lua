@@ -1,0 +1,13 @@
+-- KEYS: 1 the batches. ARGV: 1 prefix, 2 batch. For each application: its id, its counters, when it was last known to
+-- 3scale, and which of the counted metrics were known then.
+local P, batch, all = ARGV[1], ARGV[2], {}
+for _, app in ipairs(redis.call('LRANGE', P .. 'b:' .. batch, 0, -1)) do
+  local fields = redis.call('HGETALL', P .. 'f:' .. batch .. ':' .. app)
+  local record, known = P .. 'a:' .. app, {}
+  for i = 1, #fields, 2 do
+    local metric = string.match(fields[i], '^%d+\31(.*)$')
+    if metric and redis.call('HEXISTS', record, 'm:' .. metric) == 1 then known[#known + 1] = metric end
+  end
+  all[#all + 1] = {app, fields, redis.call('HGET', record, 't') or '0', known}
+end
+return all

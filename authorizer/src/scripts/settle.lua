@@ -1,0 +1,31 @@
+-- KEYS: 1 the batches. ARGV: 1 prefix, 2 batch, 3 unique part, 4 how long the sums are kept for the limits (ms), then
+-- application and field, by turns. Takes delivered counters out of a batch, and the batch away when nothing is left.
+local P, batch, keep = ARGV[1], ARGV[2], tonumber(ARGV[4])
+for i = 5, #ARGV, 2 do
+  local app, field = ARGV[i], ARGV[i + 1]
+  local source, key = P .. 'f:' .. batch .. ':' .. app, 'g:' .. ARGV[3] .. ':' .. app
+  local amount = redis.call('HGET', source, field)
+  if amount then
+    if keep > 0 then
+      redis.call('HSET', P .. key, field, amount)
+      redis.call('PEXPIRE', P .. key, keep)
+      redis.call('SADD', P .. 'w:' .. app, key)
+      redis.call('PEXPIRE', P .. 'w:' .. app, 172800000)
+    end
+    redis.call('HDEL', source, field)
+  end
+end
+for _, app in ipairs(redis.call('LRANGE', P .. 'b:' .. batch, 0, -1)) do
+  local source = P .. 'f:' .. batch .. ':' .. app
+  local fields = redis.call('HKEYS', source)
+  if #fields == 0 or (#fields == 1 and fields[1] == 'n') then
+    redis.call('DEL', source)
+    redis.call('LREM', P .. 'b:' .. batch, 0, app)
+    redis.call('SREM', P .. 'w:' .. app, 'f:' .. batch .. ':' .. app)
+  end
+end
+if redis.call('LLEN', P .. 'b:' .. batch) == 0 then
+  redis.call('ZREM', KEYS[1], batch)
+  redis.call('HDEL', P .. 'owners', batch)
+end
+return 1

@@ -1,0 +1,108 @@
+-- KEYS: 1 the credential's record. ARGV after the usage: '1' to count too, when 3scale was asked (ms), how long records
+-- are kept (ms), then 'D', code, until when (ms) it holds - or 'A', application, sealed name, plan, number of limits,
+-- each limit's period, max, current value, window start and metric, number of metrics, each metric and the numbers
+-- of the limits it counts on, as '1,3,'.
+local at = amount_of + 1
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+local count, asked, keep, verdict = take() == '1', take(), tonumber(take()), take()
+
+if verdict == 'D' then
+  local code, till = take(), take()
+  local found = call('GET', KEYS[1])
+  local app = found and string.match(found, '^A%d+\31(.*)$')
+  -- Nothing about the application is certain any more: not for its other credentials, and not for the reporter.
+  if app then call('HDEL', P .. 'a:' .. app, 't') end
+  call('SET', KEYS[1], 'D' .. till .. '\31' .. code, 'PX', math.max(keep, tonumber(till) - now, 1))
+  return {'D', code, tonumber(till) - now}
+end
+
+local app, name, plan = take(), take(), take()
+local record = P .. 'a:' .. app
+local limits = {}
+for i = 1, tonumber(take()) do
+  limits[i] = {
+    period = take(), max = take(), current = tonumber(take()), start = take(), metric = take(), unsettled = 0, untaken = 0,
+  }
+end
+local specs, known = {}, {}
+for i = 1, tonumber(take()) do
+  local metric, numbers = take(), {}
+  for number in string.gmatch(take(), '%d+') do numbers[#numbers + 1] = tonumber(number) end
+  specs[i] = {metric = metric, numbers = numbers}
+  known[metric] = numbers
+end
+
+-- What we have counted and 3scale's counters may lack: not reported yet, on the way, or accepted a moment ago.
+local function add(key, kind)
+  local fields = call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local minute, metric = string.match(fields[i], '^(%d+)\31(.*)$')
+    if minute then
+      local amount, numbers = tonumber(fields[i + 1]), known[metric]
+      -- A metric that is not known any more: against every limit, that is the safe side.
+      for n = 1, numbers and #numbers or #limits do
+        local limit = limits[numbers and numbers[n] or n]
+        if tonumber(minute) >= tonumber(limit.start) then
+          limit.unsettled = limit.unsettled + amount
+          if kind == 'untaken' then limit.untaken = limit.untaken + amount end
+        end
+      end
+    end
+  end
+  return #fields > 0
+end
+if #limits > 0 then
+  add(P .. 'p:' .. app, 'untaken')
+  local index = P .. 'w:' .. app
+  for _, key in ipairs(call('SMEMBERS', index)) do
+    if not add(P .. key, 'taken') then call('SREM', index, key) end
+  end
+end
+
+-- Old windows and everything of the last answer go. A process whose clock is a little behind may still count in the
+-- last window for a moment.
+local gone = {}
+for _, field in ipairs(call('HKEYS', record)) do
+  local period, start = string.match(field, '^o(%d):(%d+):')
+  if period then
+    local current = tonumber(window(tonumber(period)))
+    if tonumber(start) < current and now - current * 1000 > 5000 then gone[#gone + 1] = field end
+  elseif string.sub(field, 1, 2) == 'm:' then
+    gone[#gone + 1] = field
+  end
+end
+for i = 1, #gone do call('HDEL', record, gone[i]) end
+
+-- One field for all that only the caller of the script reads.
+call('HSET', record, 't', asked, 'r', table.concat({app, name, plan}, '\31'))
+for i = 1, #limits do
+  local limit = limits[i]
+  local field = 'o' .. limit.period .. ':' .. limit.start .. ':' .. limit.metric
+  local own = tonumber(call('HGET', record, field) or 0)
+  if own < limit.unsettled then
+    own = limit.unsettled
+    call('HSET', record, field, string.format('%.0f', own))
+  end
+  -- Others' usage is between these two: all that may have settled is in 3scale's counter, or none of it is.
+  limit.high = math.max(0, limit.current + limit.unsettled - own)
+  limit.low = math.min(limit.high, math.max(0, limit.current + limit.untaken - own))
+end
+for i = 1, #specs do
+  local parts = {}
+  for n = 1, #specs[i].numbers do
+    local limit = limits[specs[i].numbers[n]]
+    parts[n] = table.concat({
+      limit.period, limit.max, string.format('%.0f', limit.high), string.format('%.0f', limit.low), limit.start,
+      limit.metric, '',
+    }, '\31')
+  end
+  call('HSET', record, 'm:' .. specs[i].metric, table.concat(parts))
+end
+call('PEXPIRE', record, math.max(keep, 90000000))
+call('SET', KEYS[1], 'A' .. asked .. '\31' .. app, 'PX', keep)
+call('DEL', P .. 'r:' .. app)
+if count then return decide(app, true) end
+return {'S'}

@@ -1,0 +1,314 @@
+//! What the Parameter Store holds for us: the secrets and the cache's address.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use serde::Deserialize;
+
+use crate::cache::Endpoint;
+use crate::keys::Keys;
+use crate::settings::Aws;
+
+/// Everything read from the Parameter Store. `Debug` shows none of it.
+#[derive(Clone)]
+pub struct Secrets {
+    /// 3scale's service token.
+    pub service_token: String,
+    /// Keys for the cache.
+    pub keys: Keys,
+    /// Where the cache is; none while it is still being created.
+    pub cache: Option<Endpoint>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the secrets could not be read. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretsError {
+    /// The Parameter Store gave no answer.
+    Unreachable(String),
+    /// It refused, with this code.
+    Refused(u16, String),
+    /// The parameter with this name is not there.
+    Absent(&'static str),
+    /// The parameter with this name cannot be used.
+    Unusable(&'static str),
+}
+
+impl fmt::Display for SecretsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "the Parameter Store cannot be reached: {why}"),
+            Self::Refused(status, code) => {
+                write!(f, "the Parameter Store answered {status} {code}")
+            }
+            Self::Absent(name) => write!(f, "the parameter {name} is missing"),
+            Self::Unusable(name) => write!(f, "the parameter {name} cannot be used"),
+        }
+    }
+}
+
+impl std::error::Error for SecretsError {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    name: String,
+    value: String,
+}
+
+/// More pages than this are not ours: the CLI keeps well under a hundred parameters.
+const MAX_PAGES: usize = 50;
+
+/// Reads all parameters below `path`, within `budget` for the whole of it.
+///
+/// # Errors
+/// No answer in time, a refusal, or a parameter that is missing or unusable.
+pub fn read(
+    agent: &ureq::Agent,
+    aws: &Aws,
+    path: &str,
+    budget: Duration,
+) -> Result<Secrets, SecretsError> {
+    let deadline = std::time::Instant::now() + budget;
+    let mut parameters = Vec::new();
+    let mut token: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return Err(SecretsError::Unreachable("time-out".to_owned()));
+        }
+        let page = get_page(agent, aws, path, token.as_deref(), left)?;
+        parameters.extend(page.parameters);
+        token = page.next_token.filter(|token| !token.is_empty());
+        if token.is_none() {
+            break;
+        }
+    }
+    assemble(path, &parameters)
+}
+
+fn get_page(
+    agent: &ureq::Agent,
+    aws: &Aws,
+    path: &str,
+    token: Option<&str>,
+    left: Duration,
+) -> Result<Page, SecretsError> {
+    let mut body = serde_json::json!({
+        "Path": path, "Recursive": true, "WithDecryption": true, "MaxResults": 10,
+    });
+    if let Some(token) = token {
+        body["NextToken"] = token.into();
+    }
+    let body = body.to_string();
+    let request = signed(aws, &body, SystemTime::now())
+        .map_err(|what| SecretsError::Unreachable(what.to_owned()))?;
+    let request = agent
+        .configure_request(request)
+        .timeout_global(Some(left))
+        .build();
+    let mut response = agent
+        .run(request)
+        .map_err(|error| SecretsError::Unreachable(crate::http::describe(&error)))?;
+    let status = response.status().as_u16();
+    let text = response
+        .body_mut()
+        .with_config()
+        .limit(1 << 20)
+        .read_to_string()
+        .map_err(|error| SecretsError::Unreachable(crate::http::describe(&error)))?;
+    if status != 200 {
+        return Err(SecretsError::Refused(status, error_code(&text)));
+    }
+    serde_json::from_str(&text)
+        .map_err(|_| SecretsError::Unreachable("an answer that is not understood".to_owned()))
+}
+
+/// The code of an AWS JSON error, `com.amazonaws.ssm#AccessDenied` or shorter; never its message, which can name
+/// what was sent.
+fn error_code(body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(rename = "__type")]
+        kind: String,
+    }
+    serde_json::from_str::<Error>(body)
+        .ok()
+        .and_then(|error| error.kind.rsplit('#').next().map(str::to_owned))
+        .filter(|code| code.len() < 80 && code.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .unwrap_or_default()
+}
+
+fn signed(
+    aws: &Aws,
+    body: &str,
+    time: SystemTime,
+) -> Result<ureq::http::Request<String>, &'static str> {
+    let credentials = Credentials::new(
+        &aws.access_key_id,
+        &aws.secret_access_key,
+        aws.session_token.clone(),
+        None,
+        "environment",
+    );
+    let identity: Identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(&aws.region)
+        .name("ssm")
+        .time(time)
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|_| "the request cannot be signed")?
+        .into();
+    let uri = format!("{}/", aws.ssm_endpoint.trim_end_matches('/'));
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", "AmazonSSM.GetParametersByPath"),
+    ];
+    let signable = SignableRequest::new(
+        "POST",
+        &uri,
+        headers.into_iter(),
+        SignableBody::Bytes(body.as_bytes()),
+    )
+    .map_err(|_| "the endpoint is no URL")?;
+    let (instructions, _) = sign(signable, &parameters)
+        .map_err(|_| "the request cannot be signed")?
+        .into_parts();
+    let mut request = ureq::http::Request::post(&uri);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    for (name, value) in instructions.headers() {
+        request = request.header(name, value);
+    }
+    request
+        .body(body.to_owned())
+        .map_err(|_| "the endpoint is no URL")
+}
+
+fn assemble(path: &str, parameters: &[Parameter]) -> Result<Secrets, SecretsError> {
+    let find = |name: &str| {
+        parameters
+            .iter()
+            .find(|parameter| {
+                parameter
+                    .name
+                    .strip_prefix(path)
+                    .and_then(|rest| rest.strip_prefix('/'))
+                    == Some(name)
+            })
+            .map(|parameter| parameter.value.trim())
+            .filter(|value| !value.is_empty())
+    };
+    let service_token = find("secrets/service-token")
+        .ok_or(SecretsError::Absent("secrets/service-token"))?
+        .to_owned();
+    let keys =
+        Keys::from_hex(find("secrets/hash-key").ok_or(SecretsError::Absent("secrets/hash-key"))?)
+            .ok_or(SecretsError::Unusable("secrets/hash-key"))?;
+    let cache = match (find("secrets/cache-url"), find("cache-endpoint")) {
+        (Some(url), _) => {
+            Some(Endpoint::parse(url, None).ok_or(SecretsError::Unusable("secrets/cache-url"))?)
+        }
+        (None, Some(url)) => Some(
+            Endpoint::parse(url, find("secrets/cache-auth-token"))
+                .ok_or(SecretsError::Unusable("cache-endpoint"))?,
+        ),
+        (None, None) => None,
+    };
+    Ok(Secrets {
+        service_token,
+        keys,
+        cache,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(pairs: &[(&str, &str)]) -> Vec<Parameter> {
+        pairs
+            .iter()
+            .map(|(name, value)| Parameter {
+                name: format!("/threescale-gw/s/{name}"),
+                value: (*value).to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn assembles_what_is_there_and_ignores_the_rest() {
+        let key = "00".repeat(32);
+        let base = [
+            ("secrets/service-token", "token"),
+            ("secrets/hash-key", key.as_str()),
+            ("lock", "someone"),
+            ("attachment/a", "{}"),
+        ];
+        let read = |more: &[(&str, &str)]| {
+            assemble("/threescale-gw/s", &parameters(&[&base, more].concat()))
+        };
+        assert!(read(&[]).expect("secrets").cache.is_none());
+        let secrets = read(&[
+            ("cache-endpoint", "rediss://cache:6379"),
+            ("secrets/cache-auth-token", "auth-secret"),
+        ])
+        .expect("secrets");
+        let endpoint = secrets.cache.clone().expect("endpoint");
+        assert!(endpoint.tls);
+        assert_eq!(endpoint.password.as_deref(), Some("auth-secret"));
+        assert!(!format!("{secrets:?}").contains("secret\""));
+        assert_eq!(
+            read(&[("cache-endpoint", "http://x")]).expect_err("refused"),
+            SecretsError::Unusable("cache-endpoint")
+        );
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        assert_eq!(
+            assemble("/p", &[]).expect_err("refused"),
+            SecretsError::Absent("secrets/service-token")
+        );
+        assert_eq!(
+            assemble(
+                "/threescale-gw/s",
+                &parameters(&[("secrets/service-token", "t"), ("secrets/hash-key", "zz")])
+            )
+            .expect_err("refused"),
+            SecretsError::Unusable("secrets/hash-key")
+        );
+    }
+
+    #[test]
+    fn error_codes_hold_no_free_text() {
+        assert_eq!(
+            error_code(r#"{"__type":"com.amazonaws.ssm#AccessDeniedException","message":"m"}"#),
+            "AccessDeniedException"
+        );
+        assert_eq!(error_code(r#"{"__type":"a b"}"#), "");
+        assert_eq!(error_code("<html>"), "");
+    }
+}

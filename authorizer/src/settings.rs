@@ -1,0 +1,434 @@
+//! The environment contract: everything the function is told from outside, read once at start.
+//!
+//! The contract is written down in the crate's README. Nothing in here is secret: secrets come from the
+//! Parameter Store ([`crate::secrets`]).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Which of the two functions this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Answers API Gateway's authorizer events.
+    Authorizer,
+    /// Delivers the counted usage to 3scale on a schedule.
+    Reporter,
+}
+
+/// What happens to a cached answer when 3scale gives none; the words and meanings are APIcast's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Caching {
+    /// No answer of 3scale, no access.
+    #[default]
+    Strict,
+    /// The last answer stays good while 3scale gives none.
+    Resilient,
+    /// Everything passes while 3scale gives no answer, except what was last denied.
+    Allow,
+    /// Nothing is cached: every request asks 3scale.
+    None,
+}
+
+/// What the caller identifies itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// 3scale's `backend_version` 1.
+    UserKey,
+    /// 3scale's `backend_version` 2: application id and, where the application has one, application key.
+    AppId,
+}
+
+/// Where in the request a credential stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A header of the given name.
+    Header,
+    /// A query parameter of the given name.
+    Query,
+    /// The `Authorization` header: Basic or Bearer, read as APIcast reads it.
+    Basic,
+}
+
+/// One place where the caller's credential may stand.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialSource {
+    /// Kind of the credential.
+    pub kind: CredentialKind,
+    /// Where it stands.
+    #[serde(rename = "in")]
+    pub place: Place,
+    /// Name of the header or parameter; not used by [`Place::Basic`].
+    #[serde(default)]
+    pub name: String,
+    /// Name of the header or parameter with the application key; `app_key` if left out.
+    #[serde(default = "default_key_name")]
+    pub key_name: String,
+}
+
+fn default_key_name() -> String {
+    "app_key".to_owned()
+}
+
+/// One mapping rule, as the portal has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSettings {
+    /// HTTP method in upper case, or `ANY`.
+    pub method: String,
+    /// The pattern, see [`crate::mapping`].
+    pub pattern: String,
+    /// System name of the metric or method.
+    pub metric: String,
+    /// Added for each match; at least 1.
+    #[serde(default = "one")]
+    pub delta: u64,
+    /// Whether later rules are looked at after this one matched.
+    #[serde(default)]
+    pub last: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// How an HTTP API (payload 2.0) is answered: the event does not tell what the authorizer was set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpApiAnswer {
+    /// `{"isAuthorized": …}`.
+    #[default]
+    Simple,
+    /// An IAM policy, as for a REST API.
+    Policy,
+}
+
+/// `THREESCALE_GW_SETTINGS`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// 3scale's service (product) id.
+    pub service_id: String,
+    /// Base URL of the Service Management API.
+    pub backend: String,
+    /// Places looked at, in this order; the first that has a credential counts.
+    pub credentials: Vec<CredentialSource>,
+    /// Empty: one hit a request.
+    #[serde(default)]
+    pub mapping_rules: Vec<RuleSettings>,
+    /// What happens when 3scale gives no answer.
+    #[serde(default)]
+    pub caching: Caching,
+    /// Seconds an answer of 3scale may be used.
+    #[serde(default = "default_max_age")]
+    pub max_age_s: u64,
+    /// Seconds between two runs of the reporter.
+    #[serde(default = "default_report_every")]
+    pub report_every_s: u64,
+    /// How an HTTP API is answered.
+    #[serde(default)]
+    pub http_api_answer: HttpApiAnswer,
+}
+
+fn default_max_age() -> u64 {
+    60
+}
+
+fn default_report_every() -> u64 {
+    60
+}
+
+/// Credentials and address for the calls to the Parameter Store, as Lambda sets them.
+#[derive(Clone)]
+pub struct Aws {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<String>,
+    /// `AWS_ENDPOINT_URL_SSM`, else `AWS_ENDPOINT_URL`, else the region's own endpoint.
+    pub ssm_endpoint: String,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws")
+            .field("region", &self.region)
+            .field("ssm_endpoint", &self.ssm_endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Time-outs, all of them far below API Gateway's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budgets {
+    /// From the event to the answer, whatever fails.
+    pub answer: Duration,
+    /// One question to Redis, with the connection it may need.
+    pub redis: Duration,
+    /// One read of the Parameter Store at start.
+    pub ssm: Duration,
+    /// One batch sent to 3scale by the reporter.
+    pub report: Duration,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_millis(950),
+            redis: Duration::from_millis(200),
+            ssm: Duration::from_millis(2_000),
+            report: Duration::from_millis(10_000),
+        }
+    }
+}
+
+/// Everything the environment says.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `THREESCALE_GW_ROLE`.
+    pub role: Role,
+    /// `THREESCALE_GW_STACK`.
+    pub stack: String,
+    /// `THREESCALE_GW_PARAMETERS`.
+    pub parameters: String,
+    /// `THREESCALE_GW_SETTINGS`.
+    pub service: Service,
+    /// Access to the Parameter Store.
+    pub aws: Aws,
+    /// `AWS_LAMBDA_RUNTIME_API`, `host:port`.
+    pub runtime_api: String,
+    /// `AWS_LAMBDA_FUNCTION_NAME`, for metrics.
+    pub function: String,
+    /// `THREESCALE_GW_CA_FILE`: a PEM bundle trusted in place of Mozilla's roots.
+    pub ca_file: Option<PathBuf>,
+    /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0: none.
+    pub log_allowed: u64,
+    /// Time-outs.
+    pub budgets: Budgets,
+}
+
+/// A value of the environment that is missing or cannot be used. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    variable: &'static str,
+    message: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.variable, self.message)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+fn bad(variable: &'static str, message: impl Into<String>) -> SettingsError {
+    SettingsError {
+        variable,
+        message: message.into(),
+    }
+}
+
+impl Settings {
+    /// Reads the environment through `var`.
+    ///
+    /// # Errors
+    /// The first variable that is missing or cannot be used.
+    pub fn read(var: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let get = |name: &'static str| {
+            var(name)
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| bad(name, "is not set"))
+        };
+        let millis = |name: &'static str, default: Duration| match var(name) {
+            None => Ok(default),
+            Some(text) => text
+                .parse::<u64>()
+                .ok()
+                .filter(|value| (1..=60_000).contains(value))
+                .map(Duration::from_millis)
+                .ok_or_else(|| bad(name, "must be milliseconds from 1 to 60000")),
+        };
+        let role = match get("THREESCALE_GW_ROLE")?.as_str() {
+            "authorizer" => Role::Authorizer,
+            "reporter" => Role::Reporter,
+            _ => return Err(bad("THREESCALE_GW_ROLE", "must be authorizer or reporter")),
+        };
+        let service: Service = serde_json::from_str(&get("THREESCALE_GW_SETTINGS")?)
+            .map_err(|error| bad("THREESCALE_GW_SETTINGS", error.to_string()))?;
+        service.check()?;
+        let region = get("AWS_REGION")?;
+        let ssm_endpoint = var("AWS_ENDPOINT_URL_SSM")
+            .or_else(|| var("AWS_ENDPOINT_URL"))
+            .filter(|url| !url.is_empty())
+            .unwrap_or_else(|| ssm_endpoint(&region));
+        let defaults = Budgets::default();
+        Ok(Self {
+            role,
+            stack: get("THREESCALE_GW_STACK")?,
+            parameters: get("THREESCALE_GW_PARAMETERS")?
+                .trim_end_matches('/')
+                .to_owned(),
+            service,
+            aws: Aws {
+                region,
+                access_key_id: get("AWS_ACCESS_KEY_ID")?,
+                secret_access_key: get("AWS_SECRET_ACCESS_KEY")?,
+                session_token: var("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+                ssm_endpoint,
+            },
+            runtime_api: get("AWS_LAMBDA_RUNTIME_API")?,
+            function: var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            ca_file: var("THREESCALE_GW_CA_FILE")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            log_allowed: match var("THREESCALE_GW_LOG_ALLOWED") {
+                None => 100,
+                Some(text) => text
+                    .parse()
+                    .map_err(|_| bad("THREESCALE_GW_LOG_ALLOWED", "must be a whole number"))?,
+            },
+            budgets: Budgets {
+                answer: millis("THREESCALE_GW_ANSWER_MS", defaults.answer)?,
+                redis: millis("THREESCALE_GW_REDIS_MS", defaults.redis)?,
+                ssm: millis("THREESCALE_GW_SSM_MS", defaults.ssm)?,
+                report: millis("THREESCALE_GW_REPORT_MS", defaults.report)?,
+            },
+        })
+    }
+}
+
+/// The region's own endpoint; China's partition has a domain of its own.
+fn ssm_endpoint(region: &str) -> String {
+    let suffix = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
+    format!("https://ssm.{region}.{suffix}")
+}
+
+impl Service {
+    fn check(&self) -> Result<(), SettingsError> {
+        let name = "THREESCALE_GW_SETTINGS";
+        let plain = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
+        if !plain(&self.service_id) {
+            return Err(bad(name, "service_id must be letters, digits, - _ ."));
+        }
+        if !(self.backend.starts_with("https://") || self.backend.starts_with("http://")) {
+            return Err(bad(name, "backend must be an http or https URL"));
+        }
+        if self.credentials.is_empty() {
+            return Err(bad(name, "credentials must name at least one place"));
+        }
+        for source in &self.credentials {
+            if source.place != Place::Basic && source.name.is_empty() {
+                return Err(bad(name, "a credential in header or query needs a name"));
+            }
+        }
+        for rule in &self.mapping_rules {
+            // Control characters separate fields in the cache, see the key layout in the README.
+            if rule.metric.trim().is_empty()
+                || rule.metric.len() > 255
+                || rule.metric.chars().any(char::is_control)
+            {
+                return Err(bad(name, "a mapping rule has an unusable metric name"));
+            }
+            if !(1..=1_000_000_000_000).contains(&rule.delta) {
+                return Err(bad(name, "delta must be from 1 to 10^12"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long an answer of 3scale may be used.
+    pub fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        let value = match name {
+            "THREESCALE_GW_ROLE" => "authorizer",
+            "THREESCALE_GW_STACK" => "orders",
+            "THREESCALE_GW_PARAMETERS" => "/threescale-gw/orders/",
+            "THREESCALE_GW_SETTINGS" => {
+                r#"{"service_id":"1001","backend":"https://su1.3scale.net",
+                "credentials":[{"kind":"user_key","in":"header","name":"apikey"}]}"#
+            }
+            "AWS_REGION" => "eu-west-1",
+            "AWS_ACCESS_KEY_ID" => "AKID",
+            "AWS_SECRET_ACCESS_KEY" => "very-secret",
+            "AWS_LAMBDA_RUNTIME_API" => "127.0.0.1:9001",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn reads_the_environment_with_defaults() {
+        let settings = Settings::read(&environment).expect("settings");
+        assert_eq!(settings.role, Role::Authorizer);
+        assert_eq!(settings.parameters, "/threescale-gw/orders");
+        assert_eq!(
+            settings.aws.ssm_endpoint,
+            "https://ssm.eu-west-1.amazonaws.com"
+        );
+        assert_eq!(settings.service.caching, Caching::Strict);
+        assert_eq!(settings.service.max_age(), Duration::from_secs(60));
+        assert_eq!(settings.budgets, Budgets::default());
+        assert!(!format!("{settings:?}").contains("very-secret"));
+    }
+
+    #[test]
+    fn names_the_variable_that_is_wrong() {
+        for (name, value, message) in [
+            ("THREESCALE_GW_ROLE", None, "THREESCALE_GW_ROLE: is not set"),
+            (
+                "THREESCALE_GW_ROLE",
+                Some("x"),
+                "THREESCALE_GW_ROLE: must be authorizer or reporter",
+            ),
+            (
+                "THREESCALE_GW_REDIS_MS",
+                Some("0"),
+                "THREESCALE_GW_REDIS_MS: must be milliseconds from 1 to 60000",
+            ),
+            (
+                "THREESCALE_GW_SETTINGS",
+                Some(r#"{"service_id":"a b","backend":"https://x","credentials":[]}"#),
+                "THREESCALE_GW_SETTINGS: service_id must be letters, digits, - _ .",
+            ),
+        ] {
+            let error = Settings::read(&|asked| {
+                if asked == name {
+                    value.map(str::to_owned)
+                } else {
+                    environment(asked)
+                }
+            })
+            .expect_err("refused");
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

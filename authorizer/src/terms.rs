@@ -1,0 +1,225 @@
+//! From an answer of 3scale to the terms the cache decides by: which metric counts on which limits.
+
+use crate::backend::Headers;
+use crate::cache::Terms;
+use crate::xml::Status;
+
+/// Works the terms out for `metrics`; `usage` is what 3scale was asked with.
+///
+/// The answer lists every limit of the plan and, for metrics with limits, their direct children. In the two levels the
+/// portal allows that places every metric exactly. Below a level without limits (methods of an attached backend, whose
+/// names end in its id, and deeper trees made through the internal API) an ancestor can stay hidden; such a metric is
+/// counted on every limit: an application is then stopped too early rather than too late.
+#[must_use]
+pub fn terms(
+    status: &Status,
+    headers: &Headers,
+    metrics: &[String],
+    usage: &[(String, u64)],
+) -> Terms {
+    let mut placed: Vec<(String, Vec<usize>)> = metrics
+        .iter()
+        .map(|metric| (metric.clone(), place(status, metric)))
+        .collect();
+    let expected = remaining(status, &placed, usage);
+    // A metric that was only asked about (amount 0) and is used up makes the header 0, whatever the others have left.
+    let clouded = status.limits.iter().enumerate().any(|(index, limit)| {
+        limit.current >= limit.max
+            && placed.iter().any(|(metric, limits)| {
+                limits.contains(&index)
+                    && !usage
+                        .iter()
+                        .any(|(name, amount)| name == metric && *amount > 0)
+            })
+    });
+    let hidden = match (headers.remaining.filter(|_| !clouded), expected) {
+        (Some(told), Some(expected)) => told >= 0 && told < expected,
+        (Some(told), None) => told >= 0 && usage.iter().any(|(_, amount)| *amount > 0),
+        (None, _) => false,
+    };
+    if hidden {
+        let all: Vec<usize> = (0..status.limits.len()).collect();
+        for (metric, limits) in &mut placed {
+            if usage
+                .iter()
+                .any(|(name, amount)| name == metric && *amount > 0)
+            {
+                limits.clone_from(&all);
+            }
+        }
+    }
+    Terms {
+        limits: status.limits.clone(),
+        metrics: placed,
+    }
+}
+
+fn place(status: &Status, metric: &str) -> Vec<usize> {
+    let mut line = vec![metric.to_owned()];
+    // Every step adds a metric, so a circle in the hierarchy ends it.
+    while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {
+        if line.contains(&parent) {
+            break;
+        }
+        line.push(parent);
+    }
+    let all = (0..status.limits.len()).collect();
+    if line.last().is_some_and(|root| may_have_hidden_parent(root)) {
+        return all;
+    }
+    status
+        .limits
+        .iter()
+        .enumerate()
+        .filter(|(_, limit)| line.contains(&limit.metric))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn parent(status: &Status, metric: &str) -> Option<String> {
+    let listed = status
+        .hierarchy
+        .iter()
+        .find(|(_, children)| children.iter().any(|child| child == metric))
+        .map(|(name, _)| name.clone());
+    // An attached backend's hits are the product's, also when the product's have no limit and are not listed.
+    listed.or_else(|| (backend_metric(metric) == Some("hits")).then(|| "hits".to_owned()))
+}
+
+/// The part before the backend's id in `orders.12`.
+fn backend_metric(metric: &str) -> Option<&str> {
+    metric
+        .rsplit_once('.')
+        .filter(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+        .map(|(name, _)| name)
+}
+
+/// A method of a backend whose `hits.12` has no limit is not listed anywhere.
+fn may_have_hidden_parent(metric: &str) -> bool {
+    backend_metric(metric).is_some_and(|name| name != "hits")
+}
+
+/// How many more requests with this usage 3scale's header should allow if the placing is right; none without a limit.
+fn remaining(
+    status: &Status,
+    placed: &[(String, Vec<usize>)],
+    usage: &[(String, u64)],
+) -> Option<i64> {
+    let mut amounts = vec![0_u64; status.limits.len()];
+    for (metric, amount) in usage {
+        let Some((_, limits)) = placed.iter().find(|(name, _)| name == metric) else {
+            continue;
+        };
+        for limit in limits {
+            if let Some(sum) = amounts.get_mut(*limit) {
+                *sum = sum.saturating_add(*amount);
+            }
+        }
+    }
+    status
+        .limits
+        .iter()
+        .zip(amounts)
+        .filter(|(_, amount)| *amount > 0)
+        .map(|(limit, amount)| {
+            i64::try_from(limit.max.saturating_sub(limit.current) / amount).unwrap_or(i64::MAX)
+        })
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::periods::Period;
+    use crate::xml::Limit;
+
+    fn limit(metric: &str, max: u64, current: u64) -> Limit {
+        Limit {
+            metric: metric.to_owned(),
+            period: Period::Minute,
+            start: 0,
+            max,
+            current,
+        }
+    }
+
+    fn status(limits: &[Limit], hierarchy: &[(&str, &str)]) -> Status {
+        Status {
+            authorized: true,
+            plan: String::new(),
+            app_id: None,
+            limits: limits.to_vec(),
+            hierarchy: hierarchy
+                .iter()
+                .map(|(name, children)| {
+                    (
+                        (*name).to_owned(),
+                        children.split_whitespace().map(str::to_owned).collect(),
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    fn placed(status: &Status, metric: &str, told: Option<i64>) -> Vec<usize> {
+        let headers = Headers {
+            remaining: told,
+            ..Headers::default()
+        };
+        let metrics = [metric.to_owned()];
+        terms(status, &headers, &metrics, &[(metric.to_owned(), 1)]).metrics[0]
+            .1
+            .clone()
+    }
+
+    #[test]
+    fn methods_count_on_their_ancestors() {
+        let status = status(
+            &[
+                limit("hits", 100, 2),
+                limit("orders", 3, 1),
+                limit("bytes", 1000, 0),
+            ],
+            &[
+                ("hits", "products orders"),
+                ("orders", "orders_lines"),
+                ("bytes", ""),
+            ],
+        );
+        assert_eq!(placed(&status, "hits", None), [0]);
+        assert_eq!(placed(&status, "orders", None), [0, 1]);
+        assert_eq!(placed(&status, "orders_lines", None), [0, 1]);
+        assert_eq!(placed(&status, "bytes", None), [2]);
+        assert_eq!(placed(&status, "other", None), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_hidden_ancestor_counts_on_everything() {
+        let status = status(
+            &[limit("hits", 100, 2), limit("bytes", 1000, 0)],
+            &[("hits", "products orders"), ("bytes", "")],
+        );
+        // orders_lines is below orders, which is not listed: only the header tells.
+        assert_eq!(placed(&status, "orders_lines", Some(98)), [0, 1]);
+        assert_eq!(placed(&status, "orders_lines", Some(-1)), [0_usize; 0]);
+        assert_eq!(placed(&status, "hits", Some(98)), [0]);
+        assert_eq!(placed(&status, "hits", Some(97)), [0, 1]);
+    }
+
+    #[test]
+    fn metrics_of_attached_backends() {
+        let status = status(
+            &[limit("hits", 100, 0), limit("bytes", 9, 0)],
+            &[("hits", "hits.12"), ("bytes", "")],
+        );
+        assert_eq!(placed(&status, "hits.12", None), [0]);
+        assert_eq!(placed(&status, "orders.12", None), [0, 1]);
+        assert_eq!(placed(&status, "orders.", None), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        let status = status(&[limit("a", 1, 0)], &[("a", "b"), ("b", "a")]);
+        assert_eq!(placed(&status, "a", None), [0]);
+    }
+}

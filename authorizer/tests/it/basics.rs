@@ -1,0 +1,106 @@
+//! The flow: miss, hit, denial, report; and the real binary end to end.
+
+use serde_json::json;
+
+use crate::support::gateway::{World, decide, environment, event};
+use crate::support::runtime_api::{Answer, Process};
+use authorizer::answer::Effect;
+use authorizer::clock::Clock;
+use authorizer::decide::Source;
+
+#[test]
+fn the_second_request_asks_nobody_but_redis() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    let first = decide(&mut authorizer, &event("uk_free", "/orders"));
+    assert_eq!(
+        (first.outcome.effect, first.source),
+        (Effect::Allow, Source::Backend)
+    );
+    assert_eq!(first.outcome.app_id.as_deref(), Some("app_free"));
+    assert_eq!(first.outcome.plan.as_deref(), Some("Plan free"));
+    let second = decide(&mut authorizer, &event("uk_free", "/orders"));
+    assert_eq!(
+        (second.outcome.effect, second.source),
+        (Effect::Allow, Source::Cache)
+    );
+    assert_eq!(second.outcome, first.outcome);
+    assert_eq!(world.threescale.calls("authorize"), 1);
+    assert_eq!(world.threescale.calls("authrep"), 0);
+}
+
+#[test]
+fn what_was_counted_is_reported_once() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    for _ in 0..25 {
+        assert_eq!(
+            decide(&mut authorizer, &event("uk_free", "/"))
+                .outcome
+                .effect,
+            Effect::Allow
+        );
+    }
+    let summary = world.report();
+    assert_eq!(
+        (summary.reports, summary.delivered, summary.stopped),
+        (1, 25, None)
+    );
+    assert_eq!(world.threescale.total("free", "hits"), 25);
+    assert_eq!(world.report().reports, 0);
+    assert_eq!(world.threescale.total("free", "hits"), 25);
+}
+
+#[test]
+fn unknown_keys_are_refused_and_remembered() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    for source in [Source::Backend, Source::Cache, Source::Cache] {
+        let decided = decide(&mut authorizer, &event("nobody", "/"));
+        assert_eq!(
+            (decided.outcome.effect, decided.source),
+            (Effect::Deny, source)
+        );
+        assert_eq!(decided.outcome.reason, "user_key_invalid");
+    }
+    assert_eq!(world.threescale.calls("authorize"), 1);
+}
+
+#[test]
+fn the_binary_answers_api_gateway() {
+    let world = World::with_clock(Clock::default());
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    let Answer::Result(allowed) = process.api.invoke(&event("uk_free", "/orders")) else {
+        panic!("an error");
+    };
+    assert_eq!(allowed["policyDocument"]["Statement"][0]["Effect"], "Allow");
+    assert_eq!(
+        allowed["policyDocument"]["Statement"][0]["Resource"],
+        "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/*/*"
+    );
+    assert_eq!(allowed["context"]["app_id"], "app_free");
+    let Answer::Result(denied) = process.api.invoke(&event("nobody", "/orders")) else {
+        panic!("an error");
+    };
+    assert_eq!(denied["policyDocument"]["Statement"][0]["Effect"], "Deny");
+    let Answer::Error(error) = process.api.invoke(&event("", "/orders")) else {
+        panic!("a result");
+    };
+    assert_eq!(error["errorMessage"], "Unauthorized");
+    let Answer::Result(test) = process.api.invoke(r#"{"threescale-gw":"self-test"}"#) else {
+        panic!("an error");
+    };
+    assert_eq!(test["ok"], true, "{test}");
+    let reporter = Process::start(&environment("reporter", &world.ssm, &world.settings, None));
+    let scheduled = json!({ "detail-type": "Scheduled Event", "source": "aws.events" }).to_string();
+    let Answer::Result(report) = reporter.api.invoke(&scheduled) else {
+        panic!("an error");
+    };
+    assert_eq!(report["delivered"], 1, "{report}");
+    assert_eq!(world.threescale.total("free", "hits"), 1);
+}

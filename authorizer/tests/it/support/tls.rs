@@ -1,0 +1,138 @@
+//! TLS in front of a plain server: ends the encryption and passes the bytes on. A real handshake with a real
+//! certificate, whether or not the Redis at hand was built with TLS.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+
+pub struct TlsProxy {
+    pub address: SocketAddr,
+    /// PEM file with the certificate authority.
+    pub ca_file: PathBuf,
+    pub handshakes: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    _directory: TempDir,
+}
+
+impl TlsProxy {
+    /// In front of `127.0.0.1:port`, for the names `localhost` and `127.0.0.1`.
+    pub fn start(port: u16) -> Self {
+        let certified = rcgen::generate_simple_self_signed(vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+        ])
+        .expect("certificate");
+        let directory = TempDir::new().expect("directory");
+        let ca_file = directory.path().join("ca.pem");
+        std::fs::write(&ca_file, certified.cert.pem()).expect("written");
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .expect("config");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let stop = Arc::new(AtomicBool::new(false));
+        let handshakes = Arc::new(AtomicU64::new(0));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&handshakes));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
+                std::thread::spawn(move || {
+                    // A client that does not trust us ends its own thread only.
+                    let _ = pass(stream, port, config, &counted);
+                });
+            }
+        });
+        Self {
+            address,
+            ca_file,
+            handshakes,
+            stop,
+            _directory: directory,
+        }
+    }
+}
+
+impl Drop for TlsProxy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Question and answer by turns, which is all that a request-answer protocol needs.
+fn pass(
+    client: TcpStream,
+    port: u16,
+    config: Arc<ServerConfig>,
+    handshakes: &AtomicU64,
+) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut server = TcpStream::connect(("127.0.0.1", port))?;
+    server.set_nodelay(true)?;
+    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut client = StreamOwned::new(connection, client);
+    let mut chunk = vec![0_u8; 65536];
+    let mut first = true;
+    loop {
+        let read = client.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if std::mem::take(&mut first) {
+            handshakes.fetch_add(1, Ordering::SeqCst);
+        }
+        server.write_all(&chunk[..read])?;
+        // A long question comes in several records; Redis says nothing before it has all of it.
+        server.set_read_timeout(None)?;
+        loop {
+            let pending = client
+                .conn
+                .process_new_packets()
+                .map_err(std::io::Error::other)?;
+            if pending.plaintext_bytes_to_read() > 0 {
+                break;
+            }
+            server.set_read_timeout(Some(Duration::from_millis(1)))?;
+            match server.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(read) => {
+                    client.write_all(&chunk[..read])?;
+                    client.flush()?;
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    // Redis waits: is there more from the client?
+                    client.sock.set_nonblocking(true)?;
+                    let more = client.sock.peek(&mut [0]);
+                    client.sock.set_nonblocking(false)?;
+                    match more {
+                        Ok(_) => break,
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
