@@ -52,6 +52,9 @@ pub struct Global {
     /// Never write colours (also NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Set by `sandbox`, whose AWS takes any access key.
+    #[arg(skip)]
+    pub access_key: Option<&'static str>,
 }
 
 /// How results are written.
@@ -127,7 +130,7 @@ pub enum Only {
 /// Flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
 pub struct SandboxArgs {
-    /// Stop as soon as everything is up
+    /// Stop as soon as everything is up, for tests
     #[arg(long)]
     pub once: bool,
 }

@@ -55,6 +55,8 @@ pub enum Event {
     Notice { id: Option<LogicalId>, text: String },
     /// A step outside any resource: lock, build, observation.
     Step { text: String },
+    /// How far something beside the resources is, replaced by the next such event: a build, an installation.
+    Progress { text: String },
     /// The signal to stop came; calls in flight are waited for.
     Interrupted,
     /// One AWS request was answered (shown with `-v`).

@@ -19,6 +19,7 @@ pub mod prices;
 pub mod report;
 pub mod resource;
 
+pub mod sandbox;
 pub mod secret;
 pub mod stack;
 

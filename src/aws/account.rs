@@ -3,7 +3,8 @@
 use aws_sdk_ec2::types::AvailabilityZoneState;
 
 use super::ec2::filter;
-use super::{Aws, AwsError, optional};
+use super::{Aws, AwsError, Class, Repeat};
+use crate::event::Event;
 
 /// A quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,28 +104,33 @@ impl Aws {
             .collect())
     }
 
-    async fn limit(&self, service: &str, code: &str) -> Result<Option<usize>, AwsError> {
+    /// A quota; `Err` inside if it cannot be read, which must not keep anybody from using what they have.
+    async fn limit(
+        &self,
+        service: &str,
+        code: &str,
+    ) -> Result<Result<Option<usize>, AwsError>, AwsError> {
         let request = self
             .quotas
             .get_service_quota()
             .service_code(service)
             .quota_code(code);
         let answer = self
-            .repeatable("servicequotas:GetServiceQuota", || request.clone().send())
+            .call("servicequotas:GetServiceQuota", Repeat::Unsafe, || {
+                request.clone().send()
+            })
             .await;
-        // A missing permission to read quotas must not keep anybody from using what they have.
-        let answer = match answer {
-            Err(error) if error.class == super::Class::Denied => None,
-            other => optional(other)?,
+        let value = match answer {
+            Ok(answer) => answer.quota.and_then(|quota| quota.value),
+            Err(error) if error.class == Class::Credentials => return Err(error),
+            Err(error) => return Ok(Err(error)),
         };
-        let value = answer.and_then(|answer| answer.quota?.value);
-        // A quota is a whole, small number.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "quotas are small and positive"
+            reason = "quotas are small, positive, whole numbers"
         )]
-        Ok(value.map(|value| value as usize))
+        Ok(Ok(value.map(|value| value as usize)))
     }
 
     /// The quotas for VPCs, Elastic IPs and NAT gateways, those that can be read. NAT gateways are counted in `zone`.
@@ -193,15 +199,18 @@ impl Aws {
             ("Elastic IPs", address_limit, addresses),
             ("NAT gateways in a zone", gateway_limit, gateways),
         ];
-        Ok(rows
-            .into_iter()
-            .filter_map(|(what, limit, used)| {
-                Some(Quota {
-                    what,
-                    limit: limit?,
-                    used,
-                })
-            })
-            .collect())
+        let mut quotas = Vec::new();
+        let mut unread = None;
+        for (what, limit, used) in rows {
+            match limit {
+                Ok(limit) => quotas.extend(limit.map(|limit| Quota { what, limit, used })),
+                Err(error) => unread = Some(error),
+            }
+        }
+        if let Some(error) = unread {
+            let text = format!("some quotas could not be read and are not checked: {error}");
+            self.sink.emit(Event::Notice { id: None, text });
+        }
+        Ok(quotas)
     }
 }

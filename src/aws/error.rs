@@ -55,10 +55,11 @@ impl AwsError {
             .map(|response| response.status().as_u16());
         let code = error.code().unwrap_or_default().to_owned();
         let message = match error {
-            SdkError::ServiceError(_) => error
-                .message()
-                .unwrap_or("no further word from the service")
-                .to_owned(),
+            SdkError::ServiceError(_) => match (error.message(), status) {
+                (Some(message), _) => message.to_owned(),
+                (None, Some(status)) => format!("HTTP {status} without a further word"),
+                (None, None) => "no further word from the service".to_owned(),
+            },
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
             other => DisplayErrorContext(other).to_string(),
         };

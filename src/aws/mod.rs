@@ -3,6 +3,7 @@
 pub mod account;
 pub mod ec2;
 pub mod error;
+pub mod example_api;
 pub mod pace;
 pub mod tags;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
@@ -35,6 +37,8 @@ pub struct Target {
     pub endpoint_url: Option<String>,
     /// How many requests may be under way at once.
     pub parallelism: usize,
+    /// An access key instead of what the credential chain finds: for an emulator that takes any.
+    pub access_key: Option<&'static str>,
 }
 
 /// Whether a call may be sent twice.
@@ -98,6 +102,9 @@ impl Aws {
         }
         if let Some(url) = &target.endpoint_url {
             loader = loader.endpoint_url(url);
+        }
+        if let Some(key) = target.access_key {
+            loader = loader.credentials_provider(Credentials::new(key, key, None, None, "fixed"));
         }
         let config = loader.load().await;
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {

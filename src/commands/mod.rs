@@ -35,9 +35,7 @@ pub async fn run(cli: Cli) -> ExitStatus {
         Command::Status(args) => status::run(&cli.global, args, sink).await.map(Ending::from),
         Command::Down(args) => down::run(&cli.global, args, sink).await,
         Command::Unlock => unlock::run(&cli.global, sink).await.map(Ending::from),
-        Command::Sandbox(args) => sandbox::run(&cli.global, args, sink)
-            .await
-            .map(Ending::from),
+        Command::Sandbox(args) => sandbox::run(&cli.global, args, sink).await,
     };
     // Every sink is gone by now, so the reporter has seen all there is.
     let _ = reporter.await;

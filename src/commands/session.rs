@@ -66,6 +66,7 @@ pub(super) fn target(global: &Global, parallelism: u16) -> Target {
         profile: global.profile.clone(),
         endpoint_url: global.endpoint_url.clone(),
         parallelism: usize::from(parallelism),
+        access_key: global.access_key,
     }
 }
 
@@ -85,7 +86,7 @@ pub(super) fn cache_dir() -> PathBuf {
 /// Lines of progress of a build, as events.
 pub(super) fn progress(sink: &Sink) -> crate::package::Progress {
     let sink = sink.clone();
-    Arc::new(move |text| sink.emit(Event::Step { text }))
+    Arc::new(move |text| sink.emit(Event::Progress { text }))
 }
 
 impl Session {

@@ -18,6 +18,9 @@ const GLIBC: &str = "2.34";
 /// The binary's name in the crate.
 const BINARY: &str = "bootstrap";
 
+/// Where cargo-lambda leaves binaries, below the target folder.
+const LAMBDA_DIR: &str = "lambda";
+
 /// Builds `tree`, which lies in `dir` and answers with the binary. Dropping the future ends the build; the next one goes
 /// on from where it was.
 pub(super) async fn build(
@@ -42,10 +45,11 @@ pub(super) async fn build(
         Tool::CargoLambda => {
             build.args(["lambda", "build", "--disable-optimizations", "--target"]);
             build.arg(format!("{}.{GLIBC}", toolchain.target));
-            if toolchain.native {
-                // It asks rustup, which need not be what installed the compiler.
-                build.arg("--skip-target-check");
-            }
+            build
+                .arg("--lambda-dir")
+                .arg(dir.join(TARGET_DIR).join(LAMBDA_DIR));
+            // Otherwise it would change the user's toolchain on its own; that the target is there was checked.
+            build.arg("--skip-target-check");
         }
         Tool::Cargo => {
             build.args(["build", "--target", &toolchain.target]);
@@ -55,12 +59,13 @@ pub(super) async fn build(
     settle(&mut build, dir, toolchain, &flags);
     run(build, "compiling the authorizer", progress).await?;
 
-    let binary = dir
-        .join(TARGET_DIR)
-        .join(&toolchain.target)
-        .join("release")
-        .join(BINARY);
-    fs::read(&binary).context("the build succeeded but left no binary")
+    let target_dir = dir.join(TARGET_DIR);
+    let binary = match toolchain.tool {
+        // It moves the binary away from where Cargo puts it.
+        Tool::CargoLambda => target_dir.join(LAMBDA_DIR).join(BINARY),
+        Tool::Cargo => target_dir.join(&toolchain.target).join("release"),
+    };
+    fs::read(binary.join(BINARY)).context("the build succeeded but left no binary")
 }
 
 /// Overrides what the user's own Cargo configuration may say about how to compile.

@@ -1,4 +1,4 @@
-//! The environment variables that a build sees.
+//! The environment variables that commands see which we run.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -42,7 +42,7 @@ const ADMITTED: [&str; 32] = [
     "no_proxy",
 ];
 /// The same for whole families.
-const ADMITTED_PREFIXES: [&str; 10] = [
+const ADMITTED_PREFIXES: [&str; 11] = [
     "CARGO_HTTP_",
     "CARGO_NET_",
     "CARGO_REGISTRIES_",
@@ -50,6 +50,7 @@ const ADMITTED_PREFIXES: [&str; 10] = [
     "CARGO_SOURCE_",
     "CARGO_ZIGBUILD_",
     "NIX_",
+    "PIP_",
     "PYENV_",
     "XDG_",
     "ZIG_",
@@ -57,11 +58,11 @@ const ADMITTED_PREFIXES: [&str; 10] = [
 
 /// Environment variables of a build and of the commands that look at the tools for it.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Environment(BTreeMap<OsString, OsString>);
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
     /// What a build may see of `variables`.
-    pub(super) fn admit(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub(crate) fn admit(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let admitted = |name: &OsStr| {
             name.to_str().is_some_and(|name| {
                 ADMITTED.contains(&name)
@@ -78,15 +79,25 @@ impl Environment {
         )
     }
 
+    /// These variables and no others.
+    pub(crate) fn exactly<'a>(variables: impl IntoIterator<Item = (&'a str, OsString)>) -> Self {
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
+    }
+
     /// A command that sees this environment and nothing else, and reads nothing.
-    pub(super) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.0).stdin(Stdio::null());
         command
     }
 
     /// Where Cargo keeps what it fetched.
-    pub(super) fn cargo_home(&self) -> Option<PathBuf> {
+    pub(crate) fn cargo_home(&self) -> Option<PathBuf> {
         let variable = |name: &str| {
             self.0
                 .get(OsStr::new(name))

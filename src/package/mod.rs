@@ -5,7 +5,7 @@
 
 mod archive;
 mod build;
-mod environment;
+pub(crate) mod environment;
 pub(crate) mod folder_lock;
 mod inspect;
 mod meter;

@@ -49,8 +49,7 @@ impl Drop for Group {
     }
 }
 
-/// Runs `command` to its end and hands over what it writes to either stream, piece by piece: a piece ends where a line
-/// ends or is about to be overwritten. Dropping the future ends the command.
+/// Runs `command` to its end and hands over what it writes, as [`read`] does. Dropping the future ends the command.
 pub(crate) async fn run(
     mut command: std::process::Command,
     line: impl FnMut(&str) + Send,
@@ -60,12 +59,24 @@ pub(crate) async fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut group = Group::spawn(command)?;
-    let (stdout, stderr) = (group.child().stdout.take(), group.child().stderr.take());
-    let line = Mutex::new(line);
-    let (stdout, stderr) = tokio::join!(pieces(stdout, &line), pieces(stderr, &line));
+    let said = read(group.child(), line).await;
     let status = group.child().wait().await?;
-    stdout.and(stderr)?;
+    said?;
     Ok(status)
+}
+
+/// Hands over what a child writes to its piped streams until all that hold them have ended, piece by piece: a piece ends
+/// where a line ends or is about to be overwritten.
+pub(crate) fn read<F: FnMut(&str) + Send>(
+    child: &mut Child,
+    line: F,
+) -> impl Future<Output = io::Result<()>> + Send + use<F> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let line = Mutex::new(line);
+    async move {
+        let (stdout, stderr) = tokio::join!(pieces(stdout, &line), pieces(stderr, &line));
+        stdout.and(stderr)
+    }
 }
 
 async fn pieces(

@@ -24,8 +24,6 @@ pub(super) struct Toolchain {
     pub(super) tool: Tool,
     /// The compiler's name of the target, without a glibc version.
     pub(super) target: String,
-    /// Whether the target is this machine's own, so that its standard library is there.
-    pub(super) native: bool,
     /// The folder of the compiler and its libraries.
     pub(super) sysroot: PathBuf,
     /// The commit the compiler was built from.
@@ -57,7 +55,7 @@ impl Toolchain {
             dotted(rust_version),
             dotted(compiler.version)
         );
-        let sysroot = ask("rustc", &["--print", "sysroot"])
+        let sysroot: PathBuf = ask("rustc", &["--print", "sysroot"])
             .context(RUST)?
             .trim()
             .into();
@@ -69,11 +67,19 @@ impl Toolchain {
         };
         let linker = || ask("cc", &["--version"]).is_ok();
         let (tool, target) = choose(architecture, &compiler.host, cargo_lambda, zig, linker)?;
-        let native = target == compiler.host;
+        // Cargo finds out only after it has compiled for minutes.
+        ensure!(
+            sysroot
+                .join("lib/rustlib")
+                .join(&target)
+                .join("lib")
+                .is_dir(),
+            "building the authorizer needs Rust's standard library for {target}: `rustup target add {target}`, or set \
+             `authorizer.artifact` to a zip built elsewhere"
+        );
         Ok(Self {
             tool,
             target,
-            native,
             sysroot,
             commit: compiler.commit,
         })
@@ -275,6 +281,11 @@ mod tests {
             .to_string();
         assert!(too_new.contains("needs Rust 999.0.0 or newer"), "{too_new}");
         let found = find(path, [1, 0, 0]).expect("the tools that compiled this test");
-        assert!(found.sysroot.is_dir() && found.native);
+        assert!(
+            found.sysroot.is_dir()
+                && found
+                    .target
+                    .starts_with(super::super::inspect::tests::host().rust())
+        );
     }
 }

@@ -11,6 +11,9 @@ use crate::resource::LogicalId;
 /// After this long without a line, one says what is still waited for.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How often progress beside the resources makes a line.
+const PROGRESS: Duration = Duration::from_secs(10);
+
 /// Writes lines to standard error.
 #[derive(Debug)]
 pub struct Plain {
@@ -18,6 +21,7 @@ pub struct Plain {
     verbose: bool,
     running: BTreeMap<LogicalId, (Instant, String)>,
     last_line: Instant,
+    last_progress: Option<Instant>,
 }
 
 impl Plain {
@@ -28,6 +32,7 @@ impl Plain {
             verbose,
             running: BTreeMap::new(),
             last_line: Instant::now(),
+            last_progress: None,
         }
     }
 
@@ -46,11 +51,10 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             physical_id,
             took,
         } => {
-            let physical_id = physical_id.as_deref().unwrap_or_default();
+            let (id, physical_id) = (id.to_string(), physical_id.as_deref().unwrap_or_default());
             format!(
-                "{} {id} {} {}",
-                style.good(past(*action)),
-                physical_id,
+                "{} {id:<28} {physical_id:<48} {}",
+                style.good(&format!("{:<8}", past(*action))),
                 style.dim(&elapsed(*took))
             )
         }
@@ -118,6 +122,16 @@ impl Reporter for Plain {
             }
             Event::Finished { id, .. } | Event::Failed { id, .. } => {
                 self.running.remove(id);
+            }
+            Event::Progress { text } => {
+                // A build says more than a log should hold.
+                if self
+                    .last_progress
+                    .is_none_or(|last| last.elapsed() >= PROGRESS)
+                {
+                    self.last_progress = Some(Instant::now());
+                    self.line(text);
+                }
             }
             Event::Request {
                 operation,

@@ -18,6 +18,8 @@ pub struct Terminal {
     style: Style,
     lines: MultiProgress,
     bars: BTreeMap<LogicalId, ProgressBar>,
+    /// What goes on beside the resources.
+    beside: Option<ProgressBar>,
 }
 
 impl Terminal {
@@ -28,6 +30,7 @@ impl Terminal {
             style,
             lines,
             bars: BTreeMap::new(),
+            beside: None,
         }
     }
 
@@ -41,11 +44,11 @@ impl Terminal {
                 }
                 _ => String::new(),
             };
-            let template = format!("{{spinner}} {{prefix}} {{msg}} {{elapsed}}{usual}");
+            let template = format!("{{spinner}} {{prefix:28}} {{msg}} {{elapsed}}{usual}");
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style);
             }
-            bar.set_prefix(format!("{id:<32}"));
+            bar.set_prefix(id.to_string());
             bar.set_message(action.as_str());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -55,6 +58,11 @@ impl Terminal {
 
 impl Reporter for Terminal {
     fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Finished { .. } | Event::Step { .. })
+            && let Some(bar) = self.beside.take()
+        {
+            bar.finish_and_clear();
+        }
         match event {
             Event::Started { id, action } => {
                 self.bar(id, *action);
@@ -66,6 +74,15 @@ impl Reporter for Terminal {
             } => {
                 self.bar(id, *action)
                     .set_message(format!("{} {physical_id}", action.as_str()));
+            }
+            Event::Progress { text } => {
+                let lines = &self.lines;
+                let bar = self.beside.get_or_insert_with(|| {
+                    let bar = lines.add(ProgressBar::new_spinner());
+                    bar.enable_steady_tick(Duration::from_millis(120));
+                    bar
+                });
+                bar.set_message(text.clone());
             }
             Event::Waiting { id, action, what } => self.bar(id, *action).set_message(what.clone()),
             Event::Retrying {
@@ -93,7 +110,7 @@ impl Reporter for Terminal {
     }
 
     fn finish(&mut self) {
-        for bar in self.bars.values() {
+        for bar in self.bars.values().chain(&self.beside) {
             bar.finish_and_clear();
         }
         let _ = self.lines.clear();

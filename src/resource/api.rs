@@ -46,9 +46,12 @@ impl Method {
 pub struct Stage {
     pub deployment_id: String,
     pub description: String,
-    /// Authorization type by `(path, method)` in the deployment; `None` where the service does not tell.
-    pub served: Option<BTreeMap<(String, String), String>>,
+    /// `None` where the service does not tell.
+    pub served: Option<Served>,
 }
+
+/// Authorization type by `(path, method)` in a deployment.
+pub type Served = BTreeMap<(String, String), String>;
 
 /// An authorizer of the API.
 #[derive(Debug, Clone)]
@@ -128,49 +131,54 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
         let Some(deployment_id) = answer.and_then(|stage| stage.deployment_id) else {
             return Ok(None);
         };
-        let request = cx
-            .aws()
-            .apigateway
-            .get_deployment()
-            .rest_api_id(&target.id)
-            .deployment_id(&deployment_id)
-            .embed("apisummary");
-        let answer = optional(
-            cx.aws()
-                .repeatable("apigateway:GetDeployment", || request.clone().send())
-                .await,
-        )?;
-        let Some(deployment) = answer else {
-            return Ok(Some(Stage {
-                deployment_id,
-                description: String::new(),
-                served: None,
-            }));
-        };
-        let served = deployment.api_summary.map(|summary| {
-            summary
-                .into_iter()
-                .flat_map(|(path, methods)| {
-                    methods.into_iter().map(move |(method, snapshot)| {
-                        (
-                            (path.clone(), method),
-                            snapshot
-                                .authorization_type
-                                .unwrap_or_else(|| "NONE".to_owned()),
-                        )
-                    })
-                })
-                .collect()
-        });
+        let (description, served) = deployment(cx, &target.id, &deployment_id).await?;
         Ok(Some(Stage {
             deployment_id,
-            description: deployment.description.unwrap_or_default(),
+            description,
             served,
         }))
     };
     cx.view()
         .once(format!("stage {} {}", target.id, target.stage), ask)
         .await
+}
+
+/// A deployment's description, and what it serves where the service tells; a deployment that is gone has neither.
+///
+/// # Errors
+/// When the call fails otherwise.
+pub async fn deployment(
+    cx: &Cx,
+    api_id: &str,
+    deployment_id: &str,
+) -> Result<(String, Option<Served>), AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .get_deployment()
+        .rest_api_id(api_id)
+        .deployment_id(deployment_id)
+        .embed("apisummary");
+    let answer = optional(
+        cx.aws()
+            .repeatable("apigateway:GetDeployment", || request.clone().send())
+            .await,
+    )?;
+    let Some(deployment) = answer else {
+        return Ok((String::new(), None));
+    };
+    // An emulator may leave the authorization out; then nothing is known of any method.
+    let served = deployment.api_summary.and_then(|summary| {
+        summary
+            .into_iter()
+            .flat_map(|(path, methods)| {
+                methods.into_iter().map(move |(method, snapshot)| {
+                    Some(((path.clone(), method), snapshot.authorization_type?))
+                })
+            })
+            .collect()
+    });
+    Ok((deployment.description.unwrap_or_default(), served))
 }
 
 /// The API's authorizers; empty if there is no such API.

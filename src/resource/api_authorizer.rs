@@ -19,6 +19,8 @@ pub struct Actual {
     id: LogicalId,
     target: ApiTarget,
     authorizer: Option<Authorizer>,
+    /// Whether the deployment to go back to is noted.
+    has_head: bool,
 }
 
 /// The kind.
@@ -49,12 +51,15 @@ pub fn identify(kind: Kind, cx: &Cx, target: &ApiTarget) -> LogicalId {
 impl ApiAuthorizers {
     async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
         let mut listing = Listing::default();
-        let heads = record::heads(cx).await?;
-        let mut targets: Vec<_> = heads.keys().cloned().collect();
-        if let Some(api) = cx.api().filter(|api| !heads.contains_key(*api)) {
+        let records = record::all(cx).await?;
+        let mut targets: Vec<_> = records.keys().cloned().collect();
+        if let Some(api) = cx.api().filter(|api| !records.contains_key(*api)) {
             targets.push(api.clone());
         }
         for target in targets {
+            let has_head = records
+                .get(&target)
+                .is_some_and(|record| record.head.is_some());
             let all = authorizers(cx, &target.id).await?;
             let named = all
                 .iter()
@@ -70,11 +75,13 @@ impl ApiAuthorizers {
                     id,
                     target,
                     authorizer: Some(found.clone()),
+                    has_head,
                 }),
-                None if heads.contains_key(&target) => listing.owned.push(Actual {
+                None if has_head => listing.owned.push(Actual {
                     id,
                     target,
                     authorizer: None,
+                    has_head,
                 }),
                 None => {}
             }
@@ -108,7 +115,11 @@ impl ResourceKind for ApiAuthorizers {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        if let Some(authorizer) = &actual.authorizer {
+        // The stages of one API share the authorizer: where only the stage changed, it stays.
+        let stays = cx
+            .api()
+            .is_some_and(|api| api.id == actual.target.id && *api != actual.target);
+        if let Some(authorizer) = actual.authorizer.as_ref().filter(|_| !stays) {
             let request = cx
                 .aws()
                 .apigateway
@@ -149,6 +160,9 @@ impl Resource for ApiAuthorizer {
 
     fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
+        if !actual.has_head {
+            diff.field("record", "(none)", "(new)");
+        }
         let Some(authorizer) = &actual.authorizer else {
             diff.field("authorizer", "(none)", "(new)");
             return diff;
@@ -185,6 +199,9 @@ impl Resource for ApiAuthorizer {
         let Some(authorizer) = &actual.authorizer else {
             return self.create(cx).await;
         };
+        if !actual.has_head {
+            record::write_first_head(cx, &self.api).await?;
+        }
         let replace = |path: &str, value: &str| {
             PatchOperation::builder()
                 .op(Op::Replace)

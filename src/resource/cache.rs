@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticache::types::Tag;
 
-use super::parameter::{CACHE_AUTH_TOKEN, Secrets};
+use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
     Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
 };
@@ -12,6 +12,8 @@ use crate::aws::{AwsError, Class, optional, tags};
 
 /// The port of the cache.
 pub const PORT: u16 = 6379;
+/// Says which AUTH token the cache was made with; the service tells no more than that there is one.
+const TOKEN_TAG: &str = "threescale-gw:auth-token";
 
 /// A replication group as the account has it.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Actual {
     nodes: usize,
     tls: bool,
     auth: bool,
+    /// The fingerprint of the AUTH token; `None` where nobody tells.
+    token: Option<String>,
     tags: BTreeMap<String, String>,
 }
 
@@ -70,6 +74,7 @@ impl Caches {
             });
             return Ok(listing);
         }
+        let token = tags.as_ref().and_then(|tags| tags.get(TOKEN_TAG).cloned());
         let tags = tags.unwrap_or_else(|| cx.tags(&id));
         let endpoint = group
             .node_groups
@@ -99,6 +104,7 @@ impl Caches {
             nodes: group.member_clusters.map_or(0, |members| members.len()),
             tls: group.transit_encryption_enabled.unwrap_or_default(),
             auth: group.auth_token_enabled.unwrap_or_default(),
+            token,
             tags,
         });
         Ok(listing)
@@ -181,6 +187,16 @@ impl Resource for Cache {
         diff.immutable("engine", &actual.engine, self.engine);
         diff.immutable("tls", actual.tls, self.tls);
         diff.immutable("auth token", actual.auth, self.tls);
+        if let (Some(token), Some(made_with), true) =
+            (&self.auth_token, &actual.token, actual.auth && self.tls)
+        {
+            // A token that was lost or changed lets nobody in: only a new cache takes a new one at once.
+            let token = cx
+                .peek(token)
+                .and_then(|token| token.attributes.get(FINGERPRINT).cloned());
+            let token = token.unwrap_or_else(|| "(new)".to_owned());
+            diff.immutable("auth token in use", made_with, token);
+        }
         diff.reference(
             "subnet group",
             &cx.names().cache_subnet_group(),
@@ -196,7 +212,16 @@ impl Resource for Cache {
     }
 
     async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
-        let tags = cx.tags(&LogicalId::new(Kind::Cache, self.name()));
+        let mut tags = cx.tags(&LogicalId::new(Kind::Cache, self.name()));
+        let token = match self.auth_token {
+            Some(_) => Some(Secrets::value(cx, CACHE_AUTH_TOKEN).await?),
+            None => None,
+        };
+        tags.extend(
+            token
+                .as_ref()
+                .map(|token| (TOKEN_TAG.to_owned(), fingerprint(token))),
+        );
         let several = self.replicas > 0;
         let mut request = cx
             .aws()
@@ -215,8 +240,7 @@ impl Resource for Cache {
             .at_rest_encryption_enabled(true)
             .transit_encryption_enabled(self.tls)
             .set_tags(Some(to_tags(tags)));
-        if self.auth_token.is_some() {
-            let token = Secrets::value(cx, CACHE_AUTH_TOKEN).await?;
+        if let Some(token) = &token {
             request = request.auth_token(token.expose());
         }
         cx.aws()

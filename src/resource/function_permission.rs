@@ -40,7 +40,13 @@ impl FunctionPermissions {
             .iter()
             .filter_map(|statement| {
                 let sid = statement["Sid"].as_str()?;
-                let id = LogicalId::new(Kind::FunctionPermission, sid.strip_prefix(STATEMENT)?);
+                let name = sid.strip_prefix(STATEMENT)?;
+                let of_this_run = |api: &str| cx.api().is_none_or(|target| target.id == api);
+                let name = match name.strip_prefix("api-") {
+                    Some(api) if of_this_run(api) => "api",
+                    _ => name,
+                };
+                let id = LogicalId::new(Kind::FunctionPermission, name);
                 let source = &statement["Condition"];
                 let source_arn = ["ArnLike", "ArnEquals", "StringLike", "StringEquals"]
                     .iter()
@@ -141,6 +147,15 @@ impl FunctionPermission {
         }
     }
 
+    /// The statement's id. That of an API bears its id: a stack that moves to another API keeps the former one's
+    /// permission until that API is as it was.
+    fn statement(&self, cx: &Cx) -> String {
+        match (&self.invoker, cx.api()) {
+            (Invoker::Authorizer(_), Some(api)) => format!("{STATEMENT}{}-{}", self.name, api.id),
+            _ => format!("{STATEMENT}{}", self.name),
+        }
+    }
+
     /// The one source that may invoke; `None` while the authorizer is still to be made.
     fn source_arn(&self, cx: &Cx) -> Option<String> {
         let names = cx.names();
@@ -192,7 +207,7 @@ impl Resource for FunctionPermission {
             .lambda
             .add_permission()
             .function_name(cx.names().function(self.of))
-            .statement_id(format!("{STATEMENT}{}", self.name))
+            .statement_id(self.statement(cx))
             .action("lambda:InvokeFunction")
             .principal(self.principal())
             .set_source_arn(source);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use aws_sdk_ssm::types::{ParameterType, Tag};
+use sha2::{Digest as _, Sha256};
 
 use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::pages;
@@ -24,6 +25,17 @@ pub const CACHE_URL: &str = "cache-url";
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
 /// There while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
+
+/// The attribute of the AUTH token that tells two tokens apart.
+pub const FINGERPRINT: &str = "fingerprint";
+
+/// The head of a hash of a secret. Only for secrets of 32 random bytes, of which it tells nothing.
+pub fn fingerprint(secret: &Secret) -> String {
+    Sha256::digest(secret.expose().as_bytes())[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
 
 /// A parameter as the account has it.
 #[derive(Debug, Clone)]
@@ -212,9 +224,13 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
     }
 
     fn identify(actual: &Actual) -> Identity {
+        let mut attributes = BTreeMap::new();
+        if SECRET && actual.id.name == CACHE_AUTH_TOKEN {
+            attributes.insert(FINGERPRINT, fingerprint(&actual.value));
+        }
         let output = Output {
             physical_id: actual.name.clone(),
-            ..Output::default()
+            attributes,
         };
         Identity {
             id: actual.id.clone(),

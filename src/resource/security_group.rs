@@ -1,4 +1,5 @@
-//! The security groups: the authorizer's admits nothing, the cache's admits its port from the authorizer's alone.
+//! The security groups: the authorizer's admits nothing, the cache's admits its port from the authorizer's alone. Both
+//! let everything out, as EC2 makes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +61,15 @@ impl Rule {
         }
     }
 
+    /// Every protocol and port, to anywhere.
+    fn everything() -> Self {
+        Self {
+            protocol: "-1".to_owned(),
+            ports: None,
+            source: "0.0.0.0/0".to_owned(),
+        }
+    }
+
     fn read(permission: IpPermission) -> Vec<Self> {
         let protocol = permission.ip_protocol.unwrap_or_default();
         let ports = permission.from_port.zip(permission.to_port);
@@ -103,6 +113,8 @@ pub struct Actual {
     group_id: String,
     vpc_id: String,
     ingress: BTreeSet<Rule>,
+    /// Whether everything is let out.
+    lets_out: bool,
     tags: BTreeMap<String, String>,
 }
 
@@ -140,11 +152,18 @@ impl SecurityGroups {
                 .into_iter()
                 .flat_map(Rule::read)
                 .collect();
+            let lets_out = group
+                .ip_permissions_egress
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(Rule::read)
+                .any(|rule| rule.protocol == "-1" && rule.source == "0.0.0.0/0");
             listing.owned.push(Actual {
                 id,
                 group_id,
                 vpc_id: group.vpc_id.unwrap_or_default(),
                 ingress,
+                lets_out,
                 tags,
             });
         }
@@ -278,6 +297,9 @@ impl Resource for SecurityGroup {
         for rule in actual.ingress.difference(&wanted) {
             diff.field("rule", rule.text(), "(none)");
         }
+        if !actual.lets_out {
+            diff.field("rule out", "(none)", "everything to anywhere");
+        }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -315,6 +337,19 @@ impl Resource for SecurityGroup {
                 .await?;
         }
         SecurityGroups::revoke(cx, &actual.group_id, actual.ingress.difference(&wanted)).await?;
+        if !actual.lets_out {
+            let request = cx
+                .aws()
+                .ec2
+                .authorize_security_group_egress()
+                .group_id(&actual.group_id)
+                .ip_permissions(Rule::everything().permission(None));
+            cx.aws()
+                .once("ec2:AuthorizeSecurityGroupEgress", || {
+                    request.clone().send()
+                })
+                .await?;
+        }
         write_tags(
             cx.aws(),
             &actual.group_id,

@@ -3,6 +3,7 @@
 //! The API is not ours: what each method was is recorded first ([`record`]), and given back exactly. Callers see nothing
 //! of a change until the stage is deployed, which happens once, when every method is ready.
 
+pub mod lost;
 pub mod record;
 pub mod select;
 
@@ -26,6 +27,11 @@ pub struct Actual {
     id: LogicalId,
     target: ApiTarget,
     record: Record,
+    /// Methods as they were before us that this record does not know yet: those of another stage of this API, which a
+    /// stack that moves to this one takes over, and those whose record was lost.
+    unrecorded: Vec<Method>,
+    /// Methods that ask our authorizer, as they are, when nobody knows what they were.
+    unknown: Vec<Method>,
     methods: Vec<Method>,
     stage: Option<Stage>,
     authorizer_id: Option<String>,
@@ -55,16 +61,42 @@ impl Actual {
             .iter()
             .find(|authorizer| authorizer.name == cx.names().api_authorizer());
         let stage = (*api::stage(cx, target).await?).clone();
+        let of_other_stages: Vec<_> = record::all(cx)
+            .await?
+            .into_iter()
+            .filter(|(other, _)| other.id == target.id && other != target)
+            .flat_map(|(_, other)| other.chunks.into_values().flatten())
+            .filter(|method| record.method(&method.path, &method.method).is_none())
+            .collect();
         // Without the API there is nothing to read, and nothing to give back.
         let methods = optional(api::methods(cx, &target.id).await)?;
-        Ok(Self {
+        let mut actual = Self {
             id: api_authorizer::identify(Kind::ApiAttachment, cx, target),
             target: target.clone(),
             record,
+            unrecorded: of_other_stages,
+            unknown: Vec::new(),
             methods: methods.map(|methods| methods.to_vec()).unwrap_or_default(),
             stage,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
-        })
+        };
+        let lost = actual
+            .taken()
+            .filter(|now| actual.before(now).is_none())
+            .cloned()
+            .collect();
+        if cx.api() != Some(target) {
+            actual.unrecorded.clear();
+        }
+        let (found, unknown) = lost::look(cx, target, actual.record.head.as_ref(), lost).await?;
+        actual.unrecorded.extend(found);
+        actual.unknown = unknown;
+        Ok(actual)
+    }
+
+    /// The methods of the draft that ask our authorizer.
+    fn taken(&self) -> impl Iterator<Item = &Method> {
+        self.methods.iter().filter(|now| self.is_taken(now))
     }
 
     /// Whether a method of the draft asks our authorizer.
@@ -74,25 +106,48 @@ impl Actual {
             .is_some_and(|id| method.asks(id))
     }
 
-    /// The recorded methods that still ask our authorizer, as they were and as they are.
-    fn held(&self) -> impl Iterator<Item = (&Method, &Method)> {
-        self.methods
-            .iter()
-            .filter(|now| self.is_taken(now))
-            .filter_map(|now| Some((self.record.method(&now.path, &now.method)?, now)))
+    /// A method as it was before us.
+    fn before(&self, now: &Method) -> Option<&Method> {
+        let unrecorded = || {
+            self.unrecorded
+                .iter()
+                .find(|before| before.path == now.path && before.method == now.method)
+        };
+        self.record
+            .method(&now.path, &now.method)
+            .or_else(unrecorded)
     }
 
-    /// Whether the stage serves one of the methods with an authorizer though it should be as it was.
+    /// Every method that is known as it was before us.
+    fn all_before(&self) -> impl Iterator<Item = &Method> {
+        self.record.methods().chain(&self.unrecorded)
+    }
+
+    /// The methods that ask our authorizer, as they were and as they are.
+    fn held(&self) -> impl Iterator<Item = (&Method, &Method)> {
+        self.taken()
+            .filter_map(|now| Some((self.before(now)?, now)))
+    }
+
+    /// Whether the stage serves the deployment that it had before us.
+    fn is_before_us(&self) -> bool {
+        let head = self.record.head.as_ref();
+        head.zip(self.stage.as_ref()).is_some_and(|(head, stage)| {
+            head.previous_deployment.as_ref() == Some(&stage.deployment_id)
+        })
+    }
+
+    /// Whether the stage may serve one of the methods with our authorizer. The service tells the type of an authorizer
+    /// and not which one it is, so a method that had another one before us counts too.
     fn serves_ours(&self, cx: &Cx) -> bool {
-        let Some(stage) = &self.stage else {
+        let Some(stage) = self.stage.as_ref().filter(|_| !self.is_before_us()) else {
             return false;
         };
         match &stage.served {
-            Some(served) => self.record.methods().any(|before| {
-                before.authorization != "CUSTOM"
-                    && served
-                        .get(&(before.path.clone(), before.method.clone()))
-                        .is_some_and(|now| now == "CUSTOM")
+            Some(served) => self.all_before().any(|before| {
+                served
+                    .get(&(before.path.clone(), before.method.clone()))
+                    .is_some_and(|now| now == "CUSTOM")
             }),
             None => is_ours(cx, &stage.description),
         }
@@ -185,15 +240,13 @@ async fn deployments(cx: &Cx, target: &ApiTarget) -> Result<Vec<(String, String)
 }
 
 /// Moves the stage away from our deployment: back to the one it had if nobody published since, else to a new one of the
-/// restored draft. Then deletes the deployments that are ours.
-async fn restore_stage(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+/// restored draft. Then deletes the deployments that are ours, but for `kept`.
+async fn restore_stage(cx: &Cx, actual: &Actual, kept: Option<&str>) -> Result<(), AwsError> {
     let target = &actual.target;
-    let Some(stage) = &actual.stage else {
-        return Ok(());
-    };
     let all = deployments(cx, target).await?;
     let restored = format!("{} restored", mark(cx));
-    if is_ours(cx, &stage.description) {
+    let description = actual.stage.as_ref().map(|stage| &stage.description);
+    if description.is_some_and(|description| is_ours(cx, description)) {
         let previous = actual
             .record
             .head
@@ -214,7 +267,7 @@ async fn restore_stage(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
             }
             None => deploy(cx, target, &restored).await?,
         }
-    } else if stage.description != restored && actual.serves_ours(cx) {
+    } else if description != Some(&restored) && actual.serves_ours(cx) {
         cx.notice(
             &actual.id,
             "someone published the API since: the restored methods are deployed on top",
@@ -223,7 +276,7 @@ async fn restore_stage(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
     }
     for (deployment, _) in all
         .iter()
-        .filter(|(_, description)| is_ours(cx, description))
+        .filter(|(id, description)| is_ours(cx, description) && Some(id.as_str()) != kept)
     {
         let request = cx
             .aws()
@@ -257,9 +310,17 @@ impl ResourceKind for ApiAttachments {
     async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
         let ask = async {
             let mut listing = Listing::default();
-            for (target, record) in record::all(cx).await? {
-                if !record.chunks.is_empty() {
-                    listing.owned.push(Actual::load(cx, &target, record).await?);
+            let mut records = record::all(cx).await?;
+            if let Some(api) = cx.api() {
+                records.entry(api.clone()).or_default();
+            }
+            for (target, record) in records {
+                let actual = Actual::load(cx, &target, record).await?;
+                let concerns = !actual.record.chunks.is_empty()
+                    || !actual.unrecorded.is_empty()
+                    || !actual.unknown.is_empty();
+                if concerns {
+                    listing.owned.push(actual);
                 }
             }
             Ok(listing)
@@ -280,7 +341,20 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        for before in actual.record.methods() {
+        lost::refuse(&actual.unknown)?;
+        // Where only the stage changed, the attachment to the new one has taken these over.
+        let stays = cx
+            .api()
+            .filter(|api| api.id == actual.target.id && **api != actual.target);
+        let (kept, kept_stage) = match stays {
+            Some(api) => (
+                record::all(cx).await?.remove(api).unwrap_or_default(),
+                (*api::stage(cx, api).await?).clone(),
+            ),
+            None => (Record::default(), None),
+        };
+        let is_kept = |method: &Method| kept.method(&method.path, &method.method).is_some();
+        for before in actual.record.methods().filter(|before| !is_kept(before)) {
             let now = actual
                 .methods
                 .iter()
@@ -298,10 +372,11 @@ impl ResourceKind for ApiAttachments {
                 );
             }
         }
-        for (before, now) in actual.held() {
+        for (before, now) in actual.held().filter(|(before, _)| !is_kept(before)) {
             actual.give_back(cx, before, now).await?;
         }
-        restore_stage(cx, actual).await?;
+        let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
+        restore_stage(cx, actual, kept_deployment.as_deref()).await?;
         record::remove_methods(cx, &actual.target, &actual.record).await
     }
 }
@@ -354,8 +429,7 @@ impl ApiAttachment {
             served.is_none_or(|served| served.get(&key).is_some_and(|now| now == wanted))
         };
         let released: Vec<_> = actual
-            .record
-            .methods()
+            .all_before()
             .filter(|before| {
                 !select::is_wanted(before, &self.protect, &self.except)
                     && before.authorization != "CUSTOM"
@@ -368,15 +442,7 @@ impl ApiAttachment {
             })
             .collect();
         // The deployment from before the first change cannot hold ours, whatever its summary looks like.
-        let before_us = actual
-            .record
-            .head
-            .as_ref()
-            .zip(actual.stage.as_ref())
-            .is_some_and(|(head, stage)| {
-                head.previous_deployment.as_ref() == Some(&stage.deployment_id)
-            });
-        let current = !before_us
+        let current = !actual.is_before_us()
             && wanted.iter().all(|method| served_as(method, "CUSTOM"))
             && released
                 .iter()
@@ -395,8 +461,10 @@ impl ApiAttachment {
         let unrecorded: Vec<_> = steps
             .take
             .iter()
-            .filter(|method| actual.record.method(&method.path, &method.method).is_none())
-            .map(|method| (*method).clone())
+            .copied()
+            .filter(|method| actual.before(method).is_none())
+            .chain(&actual.unrecorded)
+            .cloned()
             .collect();
         record::add(cx, &self.api, &actual.record, &unrecorded).await?;
         for method in &steps.take {
@@ -469,6 +537,10 @@ impl Resource for ApiAttachment {
 
     fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
+        if !actual.unrecorded.is_empty() {
+            let methods = actual.unrecorded.len();
+            diff.field("record", format!("lacks {methods} methods"), "whole");
+        }
         let steps = self.steps(actual);
         for method in &steps.take {
             diff.field(method.label(), &method.authorization, "protected");

@@ -85,18 +85,6 @@ pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, AwsError> {
     Ok(records)
 }
 
-/// The heads alone.
-///
-/// # Errors
-/// As [`all`].
-pub async fn heads(cx: &Cx) -> Result<BTreeMap<ApiTarget, Head>, AwsError> {
-    Ok(all(cx)
-        .await?
-        .into_iter()
-        .filter_map(|(target, record)| Some((target, record.head?)))
-        .collect())
-}
-
 fn id() -> LogicalId {
     LogicalId::new(Kind::ApiAttachment, "main")
 }
@@ -122,8 +110,10 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
         let text = format!("API {} has no stage {}", target.id, target.stage);
         return Err(AwsError::unexpected("apigateway:GetStage", text));
     };
+    // Our own, from a head that was lost, is none to go back to.
+    let ours = super::is_ours(cx, &stage.description);
     let head = Head {
-        previous_deployment: Some(stage.deployment_id),
+        previous_deployment: (!ours).then_some(stage.deployment_id),
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }

@@ -1,0 +1,100 @@
+//! How many requests, how long, how much memory: the life of a stack against the test AWS.
+//!
+//! `cargo bench --profile dev --bench lifecycle` prints a table. No emulator shows AWS's own durations; what is measured
+//! is this program, and how little it adds to what must be waited for.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{TestAws, Workplace};
+
+const RUNS: usize = 5;
+
+/// What one run of the binary took.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    requests: u64,
+    seconds: f64,
+    peak_mib: f64,
+}
+
+fn measure(aws: &TestAws, workplace: &Workplace, arguments: &[&str]) -> Sample {
+    aws.check_log();
+    let began = Instant::now();
+    let mut child = workplace.start(arguments);
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0.0f64;
+    let ended = loop {
+        if let Some(ended) = child.try_wait().expect("a status") {
+            break ended;
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or_default());
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(ended.success(), "{arguments:?}");
+    let requests = aws.get("stats")["requests"].as_u64().expect("a number");
+    Sample {
+        requests,
+        seconds,
+        peak_mib: peak_kib / 1024.0,
+    }
+}
+
+fn row(what: &str, goal: &str, mut samples: Vec<Sample>) {
+    samples.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let (min, median, max) = (
+        samples[0],
+        samples[samples.len() / 2],
+        samples[samples.len() - 1],
+    );
+    let peak = samples
+        .iter()
+        .map(|sample| sample.peak_mib)
+        .fold(0.0, f64::max);
+    #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
+    {
+        println!(
+            "{what:<34} {:>4} requests  {:>6.2} s ({:.2} to {:.2})  {peak:>5.1} MiB   {goal}",
+            median.requests, median.seconds, min.seconds, max.seconds
+        );
+    }
+}
+
+fn main() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let (mut fresh, mut again, mut plan, mut down) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        fresh.push(measure(&aws, &workplace, &["up", "--yes"]));
+        again.push(measure(&aws, &workplace, &["up", "--yes"]));
+        plan.push(measure(&aws, &workplace, &["plan"]));
+        down.push(measure(&aws, &workplace, &["down", "--yes"]));
+    }
+    row(
+        "up, fresh, instant transitions",
+        "at most 5 s, 60 MiB",
+        fresh,
+    );
+    row("up, converged", "at most 34 requests", again);
+    row("plan, converged", "at most 0.5 s", plan);
+    row("down, instant transitions", "", down);
+
+    // VPC, then subnets, then cache, NAT gateway and functions side by side: three transitions in a row.
+    aws.post("config", &json!({"delay": 10}));
+    let slow = measure(&aws, &workplace, &["up", "--yes"]);
+    row(
+        "up, every transition 10 s",
+        "at most 34.5 s: 1.15 times the longest chain of 30 s",
+        vec![slow],
+    );
+    let slow = measure(&aws, &workplace, &["down", "--yes"]);
+    row("down, every transition 10 s", "", vec![slow]);
+}

@@ -1,0 +1,341 @@
+//! An AWS on this machine in which functions run and requests flow: ministack and a real Redis server, on loopback only.
+//!
+//! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
+
+mod python;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::ChildStdin;
+use tokio::task::JoinHandle;
+
+use crate::package::Progress;
+use crate::package::environment::Environment;
+use crate::package::process::{self, Group};
+use python::Python;
+
+/// The region that the sandbox knows.
+pub const REGION: &str = "us-east-1";
+/// The account that the sandbox knows.
+pub const ACCOUNT: &str = "123456789012";
+/// The access key that the sandbox expects; it checks neither the key nor any signature.
+pub const ACCESS_KEY: &str = "test";
+
+const SUPERVISE: &str = include_str!("supervise.py");
+/// How long the servers may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long the servers may take to end before they are killed.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How often something is asked for again.
+const AGAIN: Duration = Duration::from_millis(25);
+/// How many of the last lines of the servers are kept.
+const KEPT: usize = 200;
+/// How often a port that somebody else took in the meantime is replaced by another one.
+const ATTEMPTS: usize = 3;
+
+/// A running sandbox. Dropping it ends all of its processes and waits for that; [`Self::stop`] does not block.
+#[derive(Debug)]
+pub struct Sandbox {
+    // Dropped in this order: the processes, then what they work in.
+    servers: Servers,
+    dir: TempDir,
+}
+
+#[derive(Debug)]
+struct Servers {
+    supervisor: Group,
+    /// Closed, it tells the supervisor to end everything.
+    stdin: Option<ChildStdin>,
+    said: Arc<Mutex<VecDeque<String>>>,
+    /// Reads what they write, until all of them are gone.
+    reading: JoinHandle<std::io::Result<()>>,
+    port: u16,
+    redis_port: u16,
+}
+
+impl Sandbox {
+    /// Starts the servers on free ports of the loopback interface. Their Python environment is kept in `dir`, and made
+    /// there at the first start, which takes the network and half a minute.
+    ///
+    /// # Errors
+    ///
+    /// One line: what is missing, or what a server said last before it ended.
+    pub async fn start(dir: &Path, progress: Progress) -> anyhow::Result<Self> {
+        let environment = Environment::admit(std::env::vars_os());
+        let redis = find(&["redis-server", "valkey-server"]);
+        let python = Python::prepare(dir, environment, redis.is_none(), &progress).await?;
+        let redis = redis.map_or_else(|| python.redis_server(), Ok)?;
+        progress("starting the local AWS and Redis".to_owned());
+        let mut attempt = 1;
+        loop {
+            match Self::launch(&python, &redis).await {
+                Err(error) if attempt < ATTEMPTS && error.to_string().contains("in use") => {
+                    attempt += 1
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Where AWS calls go.
+    pub fn endpoint_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.servers.port)
+    }
+
+    /// Where Redis listens, on 127.0.0.1, without TLS and without a password.
+    pub fn redis_port(&self) -> u16 {
+        self.servers.redis_port
+    }
+
+    /// The last lines that the servers wrote, oldest first.
+    pub fn log(&self) -> Vec<String> {
+        self.servers.log()
+    }
+
+    /// Waits until the servers end although nobody stopped them, and tells why.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        self.servers.ended().await
+    }
+
+    /// Ends all processes and removes what they left.
+    ///
+    /// # Errors
+    ///
+    /// The processes could not be waited for; they are killed nevertheless.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { mut servers, dir } = self;
+        servers.stdin = None;
+        let gone = tokio::time::timeout(GONE_WITHIN, servers.supervisor.child().wait()).await;
+        servers.supervisor.kill();
+        drop(dir);
+        gone.context("the sandbox's processes did not end in time and were killed")?
+            .context("waiting for the sandbox's processes")?;
+        Ok(())
+    }
+
+    async fn launch(python: &Python, redis: &Path) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("threescale-gw-sandbox-")
+            .tempdir()
+            .context("making a temporary folder")?;
+        let (port, redis_port) = free_ports().context("looking for free ports on 127.0.0.1")?;
+        let mut command = python.command(&environment(dir.path(), port, redis_port));
+        command
+            .args(["-c", SUPERVISE])
+            .arg(dir.path())
+            .current_dir(dir.path());
+        command.arg("--").arg(redis);
+        command
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &redis_port.to_string(),
+                "--dir",
+            ])
+            .arg(dir.path());
+        command.args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--loglevel",
+            "warning",
+        ]);
+        let ministack = python.command(&environment(dir.path(), port, redis_port));
+        command
+            .arg("--")
+            .arg(ministack.get_program())
+            .args(ministack.get_args())
+            .args(["-m", "ministack"]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut servers = Servers::spawn(command, port, redis_port)?;
+        servers.ready().await?;
+        Ok(Self { servers, dir })
+    }
+}
+
+impl Servers {
+    fn spawn(command: std::process::Command, port: u16, redis_port: u16) -> anyhow::Result<Self> {
+        let mut supervisor = Group::spawn(command).context("starting Python")?;
+        let stdin = supervisor.child().stdin.take();
+        let said = Arc::<Mutex<VecDeque<String>>>::default();
+        let keep = Arc::clone(&said);
+        let reading = process::read(supervisor.child(), move |line| {
+            if let Ok(mut said) = keep.lock() {
+                if said.len() == KEPT {
+                    said.pop_front();
+                }
+                said.push_back(line.to_owned());
+            }
+        });
+        let reading = tokio::spawn(reading);
+        Ok(Self {
+            supervisor,
+            stdin,
+            said,
+            reading,
+            port,
+            redis_port,
+        })
+    }
+
+    /// Waits until both servers answer.
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let (port, redis_port) = (self.port, self.redis_port);
+        let answers = async {
+            let health = b"GET /_ministack/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
+            until_answered(redis_port, b"PING\r\n", |answer| answer == b"+PONG\r\n").await;
+            until_answered(port, health, |answer| {
+                answer.starts_with(b"HTTP/1.") && answer.get(8..12) == Some(b" 200".as_slice())
+            })
+            .await;
+        };
+        tokio::select! {
+            () = answers => Ok(()),
+            error = self.ended() => Err(error),
+            () = tokio::time::sleep(READY_WITHIN) => bail!(
+                "the local AWS did not answer within {} s; its last words: {}",
+                READY_WITHIN.as_secs(),
+                self.last_words()
+            ),
+        }
+    }
+
+    async fn ended(&mut self) -> anyhow::Error {
+        let _ = self.supervisor.child().wait().await;
+        // What they wrote is read to its end first.
+        let _ = (&mut self.reading).await;
+        anyhow!(
+            "the local AWS has ended; its last words: {}",
+            self.last_words()
+        )
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .map(|said| said.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// The last line that speaks of an error, else the last one.
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let mut lines = log.iter().rev();
+        let error = lines
+            .clone()
+            .find(|line| line.to_lowercase().contains("error") || line.contains("in use"));
+        error
+            .or_else(|| lines.next())
+            .map_or_else(|| "none".to_owned(), |line| line.trim().to_owned())
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.stdin = None;
+        let deadline = Instant::now() + GONE_WITHIN;
+        while matches!(self.supervisor.child().try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(AGAIN);
+        }
+    }
+}
+
+/// What the servers see of the environment: nothing of the user's, above all no credentials of a real account. The
+/// functions they run inherit it.
+fn environment(dir: &Path, port: u16, redis_port: u16) -> Environment {
+    let path = |name: &str| dir.join(name).into_os_string();
+    let text = |text: &str| OsString::from(text);
+    let own = ["PATH", "LANG", "LD_LIBRARY_PATH"].into_iter();
+    let own = own.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let settings = [
+        ("AWS_ACCESS_KEY_ID", text(ACCESS_KEY)),
+        ("AWS_SECRET_ACCESS_KEY", text(ACCESS_KEY)),
+        ("AWS_DEFAULT_REGION", text(REGION)),
+        // Inherited by the functions, whose AWS calls thereby come back.
+        (
+            "AWS_ENDPOINT_URL",
+            OsString::from(format!("http://127.0.0.1:{port}")),
+        ),
+        ("BIND_HOST", text("127.0.0.1")),
+        // Names nothing: containers of the user's own are neither used nor cleaned up.
+        (
+            "DOCKER_HOST",
+            OsString::from(format!("unix://{}", dir.join("no-docker").display())),
+        ),
+        ("GATEWAY_PORT", OsString::from(port.to_string())),
+        ("HOME", dir.into()),
+        ("IOT_MTLS_ENABLED", text("0")),
+        ("LAMBDA_EXECUTOR", text("local")),
+        ("MINISTACK_ACCOUNT_ID", text(ACCOUNT)),
+        ("MINISTACK_REGION", text(REGION)),
+        ("PYTHONUNBUFFERED", text("1")),
+        ("REDIS_HOST", text("127.0.0.1")),
+        ("REDIS_PORT", OsString::from(redis_port.to_string())),
+        ("S3_DATA_DIR", path("s3")),
+        ("SFTP_ENABLED", text("0")),
+        ("STATE_DIR", path("state")),
+        ("TMPDIR", dir.into()),
+    ];
+    Environment::exactly(own.chain(settings))
+}
+
+/// Two ports of the loopback interface that nobody listens on.
+fn free_ports() -> std::io::Result<(u16, u16)> {
+    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // Both are held at once, or the second could be the first.
+    let (first, second) = (any()?, any()?);
+    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+}
+
+/// Asks again and again until the answer is the right one.
+async fn until_answered(port: u16, question: &[u8], right: impl Fn(&[u8]) -> bool) {
+    loop {
+        if let Ok(Ok(answer)) =
+            tokio::time::timeout(Duration::from_secs(5), ask(port, question)).await
+            && right(&answer)
+        {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// The first piece of the answer to a question; both are so short that they come as one piece.
+async fn ask(port: u16, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(question).await?;
+    let mut answer = vec![0; 1024];
+    let length = stream.read(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// The first of these programs that is on the search path.
+fn find(programs: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let candidates = programs
+        .iter()
+        .flat_map(|program| folders.iter().map(move |folder| folder.join(program)));
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
