@@ -10,22 +10,32 @@ use serde_json::json;
 use support::{Run, TestAws, Workplace, assert_same, eventually};
 
 fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
     kill_process(pid, signal).expect("a signal");
 }
 
 /// Starts `up` and returns when its third changing call after the lock is on its way and held.
 fn held_up(aws: &TestAws, workplace: &Workplace) -> Child {
-    aws.post("faults", &json!([{"operation": "CreateVpc", "kind": "hold"}]));
+    aws.post(
+        "faults",
+        &json!([{"operation": "CreateVpc", "kind": "hold"}]),
+    );
     let child = workplace.start(&["up", "--yes", "-o", "json"]);
-    eventually("the held call", || (!aws.get("held?timeout=1")["held"].is_null()).then_some(()));
+    eventually("the held call", || {
+        (!aws.get("held?timeout=1")["held"].is_null()).then_some(())
+    });
     child
 }
 
 fn lock_is_gone(aws: &TestAws) -> bool {
     let account = aws.account();
     let parameters = account["parameters"].as_array().expect("a list");
-    !parameters.iter().any(|parameter| parameter["name"] == "/threescale-gw/orders/lock")
+    !parameters
+        .iter()
+        .any(|parameter| parameter["name"] == "/threescale-gw/orders/lock")
 }
 
 #[test]
@@ -38,7 +48,10 @@ fn a_signal_lets_calls_in_flight_return_and_gives_the_lock_back() {
         send(&child, signal);
         // It says that it stops, and then waits for the held call; only when that returned may it end.
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let said = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"interrupted\"")));
+        let said = lines.find(|line| {
+            line.as_ref()
+                .is_ok_and(|line| line.contains("\"interrupted\""))
+        });
         assert!(said.is_some());
         assert!(child.try_wait().expect("a status").is_none(), "it waits");
         aws.post("release", &json!({}));
@@ -46,7 +59,12 @@ fn a_signal_lets_calls_in_flight_return_and_gives_the_lock_back() {
         assert_eq!(child.wait().expect("its end").code(), Some(130));
         assert!(last.contains("\"outcome\":\"interrupted\""), "{last}");
         assert!(lock_is_gone(&aws));
-        assert!(!aws.changes().iter().any(|operation| operation == "CreateSubnet"), "nothing new began");
+        assert!(
+            !aws.changes()
+                .iter()
+                .any(|operation| operation == "CreateSubnet"),
+            "nothing new began"
+        );
 
         aws.post("faults", &json!([]));
         workplace.succeed(&["up", "--yes"]);
@@ -70,18 +88,30 @@ fn a_second_signal_leaves_at_once() {
     aws.post("release", &json!({}));
     aws.post("faults", &json!([]));
     let next = workplace.succeed(&["up", "--yes"]);
-    assert!(next.stderr.contains("took over the dead lock of"), "{}", next.stderr);
+    assert!(
+        next.stderr.contains("took over the dead lock of"),
+        "{}",
+        next.stderr
+    );
 }
 
 #[test]
 fn a_signal_before_anything_is_changed_leaves_at_once() {
     let aws = TestAws::seeded();
-    aws.post("faults", &json!([{"operation": "DescribeVpcs", "kind": "hold-before"}]));
+    aws.post(
+        "faults",
+        &json!([{"operation": "DescribeVpcs", "kind": "hold-before"}]),
+    );
     let workplace = Workplace::new(&aws);
     let child = workplace.start(&["up", "--yes"]);
-    eventually("the held call", || (!aws.get("held?timeout=1")["held"].is_null()).then_some(()));
+    eventually("the held call", || {
+        (!aws.get("held?timeout=1")["held"].is_null()).then_some(())
+    });
     send(&child, Signal::TERM);
-    assert_eq!(Run::of(child.wait_with_output().expect("its end")).code, Some(130));
+    assert_eq!(
+        Run::of(child.wait_with_output().expect("its end")).code,
+        Some(130)
+    );
     aws.post("release", &json!({}));
     assert!(aws.changes().is_empty());
 }
@@ -93,7 +123,11 @@ fn the_time_given_is_kept_and_the_next_run_goes_on() {
     let workplace = Workplace::new(&aws);
     let run = workplace.run(&["up", "--yes", "--timeout", "2s"]);
     assert_eq!(run.code, Some(5), "{}", run.stderr);
-    assert!(run.stderr.contains("the time given with --timeout is over"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the time given with --timeout is over"),
+        "{}",
+        run.stderr
+    );
     assert!(lock_is_gone(&aws));
     aws.post("advance", &json!({"seconds": 3600}));
     workplace.succeed(&["up", "--yes"]);
@@ -106,7 +140,11 @@ fn of_two_runs_at_once_one_is_refused() {
     let first = held_up(&aws, &workplace);
     let second = workplace.run(&["up", "--yes"]);
     assert_eq!(second.code, Some(4), "{}", second.stderr);
-    assert!(second.stderr.contains("stack orders is locked by"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("stack orders is locked by"),
+        "{}",
+        second.stderr
+    );
     let down = workplace.run(&["down", "--yes"]);
     assert_eq!(down.code, Some(4), "{}", down.stderr);
     aws.post("release", &json!({}));

@@ -21,7 +21,10 @@ impl Drop for Running {
 }
 
 fn status_of(url: &str, key: Option<&str>) -> u16 {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
     let request = agent.get(url);
     let request = match key {
         Some(key) => request.header("apikey", key),
@@ -33,7 +36,10 @@ fn status_of(url: &str, key: Option<&str>) -> u16 {
 #[test]
 fn the_system_stands_and_goes_without_a_trace() {
     // Kept below the build folder, as what the sandbox installs and builds takes minutes.
-    let target = Path::new(env!("CARGO_BIN_EXE_threescale-gw")).parent().and_then(Path::parent).expect("a folder");
+    let target = Path::new(env!("CARGO_BIN_EXE_threescale-gw"))
+        .parent()
+        .and_then(Path::parent)
+        .expect("a folder");
     let child = Command::new(env!("CARGO_BIN_EXE_threescale-gw"))
         .arg("sandbox")
         .env("THREESCALE_GW_CACHE", target.join("threescale-gw"))
@@ -61,10 +67,18 @@ fn the_system_stands_and_goes_without_a_trace() {
     // There is no 3scale to ask, and without an answer nobody is let in.
     assert_eq!(status_of(&format!("{url}orders"), Some("a-key")), 403);
 
-    let pid = i32::try_from(sandbox.0.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    let pid = i32::try_from(sandbox.0.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
     kill_process(pid, Signal::INT).expect("a signal");
     let status = eventually("its end", || sandbox.0.try_wait().expect("a status"));
     assert_eq!(status.code(), Some(0));
-    let address = url.trim_start_matches("http://").split('/').next().expect("an address").to_owned();
+    let address = url
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .expect("an address")
+        .to_owned();
     assert!(TcpStream::connect(address).is_err(), "a listener is left");
 }

@@ -3,7 +3,7 @@
 use super::session::{Session, refuse};
 use crate::cli::{Format, Global, PlanArgs};
 use crate::engine::plan::plan;
-use crate::error::{ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::style::Style;
 use crate::{preflight, report};
@@ -14,6 +14,7 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
     let observation = session.observe(&session.cx).await?;
     let foreign = preflight::foreign(&observation);
     let plan = plan(observation);
+    plan.check().map_err(Error::refused)?;
     let (findings, extras) = session.findings(&session.cx, foreign, &plan).await?;
     match global.output {
         Format::Text => {

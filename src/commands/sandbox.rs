@@ -16,7 +16,6 @@ use crate::sandbox::{ACCESS_KEY, REGION, Sandbox};
 
 const API: &str = "orders-api";
 const STAGE: &str = "prod";
-const STACK: &str = "sandbox";
 
 /// Runs `sandbox` until it is interrupted.
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
@@ -76,10 +75,7 @@ async fn work(
 
 /// The configuration, left behind to be edited.
 fn write_config(path: &PathBuf) -> Result<()> {
-    let text = include_str!("../../templates/sandbox.yaml")
-        .replace("${stack}", STACK)
-        .replace("${api}", API)
-        .replace("${stage}", STAGE);
+    let text = include_str!("../../templates/sandbox.yaml");
     std::fs::write(path, text).map_err(|error| {
         Error::failed(anyhow::Error::new(error).context(format!("writing {}", path.display())))
     })

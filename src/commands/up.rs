@@ -77,6 +77,7 @@ async fn look(
                 .hint("run `threescale-gw up` first"));
         }
     }
+    plan.check().map_err(Error::refused)?;
     let (findings, extras) = session.findings(cx, foreign, &plan).await?;
     refuse(&findings)?;
     Ok((plan, extras))

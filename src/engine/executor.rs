@@ -112,6 +112,17 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
             }
         }
     }
+    if outcome.failures.is_empty() && outcome.stopped.is_none() && control.stop().is_none() {
+        // Steps that never came to their turn must not pass for done.
+        for index in left.keys() {
+            let id = plan.steps[*index].id.clone();
+            outcome.tally.failed += 1;
+            outcome.failures.push((
+                id,
+                AwsError::unexpected("plan", "the step never came to its turn"),
+            ));
+        }
+    }
     outcome.stopped = outcome
         .stopped
         .or(control.stop().filter(|_| !left.is_empty()));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::graph;
 use super::observe::Observation;
 use crate::resource::{
     AnyKind, Change, Diff, Found, Kind, LogicalId, Node, Output, Phase, any_kinds,
@@ -120,6 +121,30 @@ impl Plan {
             .count()
     }
 
+    /// Whether every step can come to its turn.
+    ///
+    /// # Errors
+    /// Names the steps that need each other, which is a bug.
+    pub fn check(&self) -> Result<(), String> {
+        let label = |index: usize| {
+            let step = &self.steps[index];
+            format!("{index} {} {}", step.action.as_str(), step.id)
+        };
+        let needs = (0..self.steps.len())
+            .map(|index| {
+                (
+                    label(index),
+                    self.steps[index]
+                        .needs
+                        .iter()
+                        .map(|need| label(*need))
+                        .collect(),
+                )
+            })
+            .collect();
+        graph::order(&needs).map(|_| ())
+    }
+
     /// Leaves only what concerns resources of `kind`.
     pub fn retain(&mut self, kind: Kind) {
         self.items.retain(|item| item.id.kind == kind);
@@ -227,20 +252,11 @@ pub fn plan(observation: Observation) -> Plan {
         if !orphan && !replaced.contains(&id) {
             continue;
         }
+        // What is no longer desired goes last, so that nothing is missed meanwhile. Not so when something is replaced: then
+        // it may hang on that, or stand where the new is to be, so both go before the new is made.
+        let early = !replaced.is_empty();
         let mut needs = BTreeSet::new();
-        if orphan {
-            needs.extend(0..converging);
-            let output = found.identity.output.clone();
-            plan.items.push(Item {
-                id: id.clone(),
-                action: Action::Delete,
-                physical_id: Some(output.physical_id.clone()),
-                phase: Some(found.identity.phase.clone()),
-                changes: Vec::new(),
-                output,
-            });
-        } else {
-            // All of the kind go before the first is made: a new subnet may overlap any old one.
+        if early {
             let deletion = steps.len();
             let made = |step: &Step| matches!(step.action, Action::Create | Action::Replace);
             for step in steps[..converging]
@@ -250,6 +266,19 @@ pub fn plan(observation: Observation) -> Plan {
                 step.needs.insert(deletion);
             }
             needs.extend(converging..first_deletion);
+        } else {
+            needs.extend(0..converging);
+        }
+        if orphan {
+            let output = found.identity.output.clone();
+            plan.items.push(Item {
+                id: id.clone(),
+                action: Action::Delete,
+                physical_id: Some(output.physical_id.clone()),
+                phase: Some(found.identity.phase.clone()),
+                changes: Vec::new(),
+                output,
+            });
         }
         steps.push(Step {
             id,
@@ -325,7 +354,11 @@ fn item(id: LogicalId, action: Action, seen: Option<&Seen>) -> Item {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::BoxFuture;
+
     use super::*;
+    use crate::aws::AwsError;
+    use crate::resource::{Cx, Identity, Look};
 
     fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
         let mut diff = Diff {
@@ -340,6 +373,126 @@ mod tests {
             output: Output::default(),
             diff,
         }
+    }
+
+    /// A desired resource of any kind.
+    struct Desired(LogicalId, Vec<LogicalId>);
+
+    impl Node for Desired {
+        fn id(&self) -> LogicalId {
+            self.0.clone()
+        }
+        fn needs(&self) -> Vec<LogicalId> {
+            self.1.clone()
+        }
+        fn kind(&self) -> &'static dyn AnyKind {
+            kind(self.0.kind)
+        }
+        fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+            Box::pin(async { Ok(()) })
+        }
+        fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+            Box::pin(async { Ok(()) })
+        }
+        fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+            Box::pin(async { Ok(false) })
+        }
+    }
+
+    fn kind(kind: Kind) -> &'static dyn AnyKind {
+        any_kinds()
+            .into_iter()
+            .find(|any| any.kind() == kind)
+            .expect("every kind is there")
+    }
+
+    /// A small stack: `old` is what the account has, `new` what is desired of it and what of that is replaced.
+    fn planned(old: &[&str], new: &[(&str, &[&str], bool)]) -> Plan {
+        let id = |text: &str| text.parse::<LogicalId>().expect("a logical id");
+        let mut observation = Observation::default();
+        for text in old {
+            let identity = Identity {
+                id: id(text),
+                phase: Phase::Ready,
+                output: Output::default(),
+            };
+            observation
+                .found
+                .push((kind(id(text).kind), Found::of(identity)));
+        }
+        for (text, needs, replace) in new {
+            let node = Desired(id(text), needs.iter().map(|need| id(need)).collect());
+            let there = old
+                .contains(text)
+                .then(|| seen(Phase::Ready, true, *replace));
+            observation.nodes.push((Arc::new(node), there));
+        }
+        plan(observation)
+    }
+
+    fn position(plan: &Plan, text: &str, deletes: bool) -> usize {
+        let is_it = |step: &Step| {
+            step.id.to_string() == text && matches!(step.work, Work::Delete(..)) == deletes
+        };
+        plan.steps
+            .iter()
+            .position(is_it)
+            .unwrap_or_else(|| panic!("{text} in {plan:?}"))
+    }
+
+    #[test]
+    fn what_is_not_desired_goes_after_all_that_is() {
+        let plan = planned(
+            &["nat-gateway/a", "nat-gateway/b", "route-table/private"],
+            &[
+                ("nat-gateway/a", &[], false),
+                ("route-table/private", &["nat-gateway/a"], false),
+            ],
+        );
+        plan.check().expect("no cycle");
+        let orphan = &plan.steps[position(&plan, "nat-gateway/b", true)];
+        assert!(
+            orphan
+                .needs
+                .contains(&position(&plan, "route-table/private", false))
+        );
+    }
+
+    #[test]
+    fn what_is_not_desired_goes_first_where_something_is_replaced() {
+        // Found by hand: a new address range together with fewer NAT gateways, fewer zones, another API.
+        let plan = planned(
+            &[
+                "vpc/main",
+                "subnet/private-a",
+                "subnet/private-c",
+                "nat-gateway/b",
+                "cache/main",
+                "api-attachment/old",
+            ],
+            &[
+                ("vpc/main", &[], true),
+                ("subnet/private-a", &["vpc/main"], true),
+                ("subnet/private-b", &["vpc/main"], false),
+                ("cache/main", &["subnet/private-a"], true),
+            ],
+        );
+        plan.check().expect("no cycle");
+        let before = |later: (&str, bool), earlier: &str| {
+            let needs = &plan.steps[position(&plan, later.0, later.1)].needs;
+            assert!(
+                needs.contains(&position(&plan, earlier, true)),
+                "{later:?} after {earlier}: {plan:?}"
+            );
+        };
+        before(("vpc/main", true), "subnet/private-c");
+        before(("subnet/private-c", true), "nat-gateway/b");
+        before(("cache/main", true), "api-attachment/old");
+        before(("subnet/private-b", false), "subnet/private-c");
+        before(("vpc/main", false), "vpc/main");
     }
 
     #[test]

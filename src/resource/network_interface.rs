@@ -3,6 +3,8 @@
 //! We never make one. Lambda gives them up minutes after a function is gone, often without deleting them, and until
 //! then nothing of the network around them can be deleted. Source: AWS facts, section 3.
 
+use aws_sdk_ec2::types::Filter;
+
 use super::security_group::SecurityGroups;
 use super::{Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind};
 use crate::aws::ec2::{filter, pages};
@@ -19,7 +21,52 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct NetworkInterfaces;
 
+/// Once detached, the type turns from `lambda` to `interface`: the description is the only mark that stays.
+fn left_by_lambda() -> Filter {
+    filter("description", ["AWS Lambda VPC ENI*".to_owned()])
+}
+
 impl NetworkInterfaces {
+    /// Deletes the interfaces in a subnet that Lambda has given up.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn reap(cx: &Cx, subnet_id: &str) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_network_interfaces()
+            .filters(filter("subnet-id", [subnet_id.to_owned()]))
+            .filters(filter("status", ["available".to_owned()]))
+            .filters(left_by_lambda());
+        let answer = cx
+            .aws()
+            .repeatable("ec2:DescribeNetworkInterfaces", || request.clone().send())
+            .await?;
+        for interface_id in answer
+            .network_interfaces()
+            .iter()
+            .filter_map(|found| found.network_interface_id())
+        {
+            Self::delete_one(cx, interface_id).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_one(cx: &Cx, interface_id: &str) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .delete_network_interface()
+            .network_interface_id(interface_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DeleteNetworkInterface", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+
     async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
         let groups: Vec<_> = SecurityGroups::list(cx)
             .await?
@@ -30,13 +77,12 @@ impl NetworkInterfaces {
         if groups.is_empty() {
             return Ok(Listing::default());
         }
-        // Once detached, the type turns from `lambda` to `interface`: the description is the only mark that stays.
         let request = cx
             .aws()
             .ec2
             .describe_network_interfaces()
             .filters(filter("group-id", groups))
-            .filters(filter("description", ["AWS Lambda VPC ENI*".to_owned()]));
+            .filters(left_by_lambda());
         let interfaces = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
@@ -89,16 +135,6 @@ impl ResourceKind for NetworkInterfaces {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        let request = cx
-            .aws()
-            .ec2
-            .delete_network_interface()
-            .network_interface_id(&actual.interface_id);
-        optional(
-            cx.aws()
-                .repeatable("ec2:DeleteNetworkInterface", || request.clone().send())
-                .await,
-        )?;
-        Ok(())
+        Self::delete_one(cx, &actual.interface_id).await
     }
 }

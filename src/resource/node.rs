@@ -20,6 +20,17 @@ pub struct Found {
     actual: Box<dyn Any + Send + Sync>,
 }
 
+#[cfg(test)]
+impl Found {
+    /// Something of which only the identity matters.
+    pub fn of(identity: Identity) -> Self {
+        Self {
+            identity,
+            actual: Box::new(()),
+        }
+    }
+}
+
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.identity.fmt(f)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
 
+use super::network_interface::NetworkInterfaces;
 use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
@@ -103,12 +104,18 @@ impl ResourceKind for Subnets {
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let request = cx.aws().ec2.delete_subnet().subnet_id(&actual.subnet_id);
-        optional(
-            cx.aws()
-                .repeatable("ec2:DeleteSubnet", || request.clone().send())
-                .await,
-        )?;
-        Ok(())
+        let result = cx
+            .aws()
+            .repeatable("ec2:DeleteSubnet", || request.clone().send())
+            .await;
+        if result
+            .as_ref()
+            .is_err_and(|error| error.code == "DependencyViolation")
+        {
+            // A function that moved elsewhere leaves its interface behind; the subnet can go once that is reaped.
+            NetworkInterfaces::reap(cx, &actual.subnet_id).await?;
+        }
+        optional(result).map(|_| ())
     }
 }
 

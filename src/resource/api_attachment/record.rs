@@ -152,7 +152,8 @@ pub async fn add(
     let first = used.map_or(0, |last| last + 1);
     for (index, chunk) in chunks(methods)?.into_iter().enumerate() {
         let name = path(target, &format!("methods-{:03}", first + index));
-        parameter::put(cx, &id(), &name, &chunk, true).await?;
+        // The name is free, so it is made with its tags; a lost answer shows at the next look.
+        parameter::put(cx, &id(), &name, &chunk, false).await?;
     }
     Ok(())
 }
