@@ -1,0 +1,272 @@
+//! The authorizer's package, built for real: twice, in two places that share nothing but what was downloaded.
+//!
+//! The two builds run at the same time and take one to three minutes of two cores.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Cursor, Read as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use threescale_gw::package::{Package, Progress};
+
+/// What would change every byte of the binary, were it heard.
+const HOSTILE: &str = r#"
+[build]
+rustflags = ["-C", "target-cpu=native"]
+rustc-wrapper = "/bin/false"
+target-dir = "elsewhere"
+
+[target.x86_64-unknown-linux-gnu]
+linker = "/bin/false"
+
+[target.aarch64-unknown-linux-gnu]
+linker = "/bin/false"
+
+[profile.release]
+opt-level = 0
+debug = true
+lto = false
+overflow-checks = true
+strip = false
+"#;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn progress(&self) -> Progress {
+        let lines = Arc::clone(&self.0);
+        Arc::new(move |line| lines.lock().expect("lines").push(line))
+    }
+
+    fn starting(&self, with: &str) -> usize {
+        let lines = self.0.lock().expect("lines");
+        lines.iter().filter(|line| line.starts_with(with)).count()
+    }
+}
+
+fn host() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "x86_64",
+    }
+}
+
+fn other() -> &'static str {
+    match host() {
+        "arm64" => "x86_64",
+        _ => "arm64",
+    }
+}
+
+fn bundled(cache: &Path, lines: &Lines) -> Package {
+    Package::bundled(host(), cache.to_owned(), lines.progress()).expect("a package")
+}
+
+fn no_tools() -> Vec<(OsString, OsString)> {
+    vec![("PATH".into(), "/nowhere".into())]
+}
+
+fn text<T: std::fmt::Debug>(result: anyhow::Result<T>) -> String {
+    format!("{:#}", result.expect_err("a refusal"))
+}
+
+/// Another home for Cargo: what was downloaded is shared, the code is unpacked again, elsewhere.
+fn another_home(dir: &TempDir) -> PathBuf {
+    let own = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let own = own
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+        .expect("a home");
+    let home = dir.path().join("home of cargo");
+    fs::create_dir_all(home.join("registry")).expect("a folder");
+    for shared in [
+        "config.toml",
+        "credentials.toml",
+        "registry/cache",
+        "registry/index",
+    ] {
+        if own.join(shared).exists() {
+            symlink(own.join(shared), home.join(shared)).expect("a link");
+        }
+    }
+    home
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_source_gives_the_same_bytes_everywhere() {
+    let (here, there) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let first = Lines::default();
+    let (one, two) = (bundled(here.path(), &first), bundled(here.path(), &first));
+
+    // The other one lies deeper, below a configuration that must not be heard.
+    let cache = there.path().join("a folder/with a longer name");
+    fs::create_dir_all(there.path().join(".cargo")).expect("a folder");
+    fs::write(there.path().join(".cargo/config.toml"), HOSTILE).expect("a configuration");
+    let mut environment: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| name != "CARGO_HOME")
+        .collect();
+    let hostile = [
+        ("CARGO_HOME", another_home(&there).into_os_string()),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0".into()),
+        ("CFLAGS", "-O0 -g".into()),
+        ("RUSTC_WRAPPER", "/bin/false".into()),
+        ("RUSTFLAGS", "-C debuginfo=2".into()),
+    ];
+    environment.extend(hostile.map(|(name, value)| (name.into(), value)));
+    let second = Lines::default();
+    let elsewhere = bundled(&cache, &second).with_environment(environment);
+    assert_eq!(one.source(), elsewhere.source());
+    assert_eq!(one.source().len(), 64);
+    elsewhere.check().expect("tools");
+
+    let (zip, same, shared, again) = tokio::join!(one.zip(), one.zip(), two.zip(), elsewhere.zip());
+    let zip = zip.expect("a zip");
+    assert!(zip == same.expect("a zip"), "one package, two zips");
+    assert!(zip == shared.expect("a zip"), "one cache, two zips");
+    assert!(
+        zip == again.expect("a zip"),
+        "two places, two zips of {} bytes",
+        zip.len()
+    );
+    // Three callers, two packages, one build; the dependencies are compiled before the crate itself.
+    assert_eq!(first.starting("compiling authorizer "), 1);
+    assert_eq!(first.starting("waiting for another process"), 1);
+    assert_eq!(second.starting("compiling authorizer "), 1);
+
+    // Nothing stays but the zip and the empty lock.
+    let left = fs::read_dir(here.path())
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.path());
+    let mut left: Vec<_> = left
+        .filter_map(|path| Some(path.extension()?.to_owned()))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["lock", "zip"]);
+
+    // Limits of the function: Lambda's, and the one that the authorizer sets itself for the sake of cold starts.
+    assert!(zip.len() < 3 * 1024 * 1024, "{} bytes", zip.len());
+    let mut archive = zip::ZipArchive::new(Cursor::new(&zip[..])).expect("an archive");
+    assert_eq!(archive.len(), 1);
+    let mut file = archive.by_name("bootstrap").expect("the binary");
+    assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+    let mut binary = Vec::new();
+    file.read_to_end(&mut binary).expect("the binary");
+    let names_of = |path: &Path| {
+        let path = path.to_string_lossy();
+        binary
+            .windows(path.len())
+            .any(|window| window == path.as_bytes())
+    };
+    assert!(
+        !names_of(here.path()) && !names_of(there.path()),
+        "the binary names the folder it was built in"
+    );
+    drop(file);
+
+    the_cache_serves_without_tools(here.path(), &zip).await;
+    artifacts_are_taken_if_they_fit(here.path(), &zip, &binary).await;
+}
+
+async fn the_cache_serves_without_tools(cache: &Path, zip: &[u8]) {
+    let lines = Lines::default();
+    let cached = || bundled(cache, &lines).with_environment(no_tools());
+    cached().check().expect("the cached zip");
+    assert!(*cached().zip().await.expect("the cached zip") == *zip);
+
+    // A zip that is not whole is no zip.
+    let entries = fs::read_dir(cache)
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.path());
+    let file = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "zip"))
+        .last()
+        .expect("a zip");
+    fs::write(&file, &zip[..zip.len() / 2]).expect("half a zip");
+    assert!(text(cached().check()).contains("https://rustup.rs"));
+    let package = cached();
+    let error = text(package.zip().await);
+    assert!(error.contains("https://rustup.rs"), "{error}");
+    assert_eq!(error, text(package.zip().await));
+}
+
+async fn artifacts_are_taken_if_they_fit(dir: &Path, zip: &[u8], binary: &[u8]) {
+    let (zipped, bare) = (dir.join("given.zip"), dir.join("given"));
+    fs::write(&zipped, zip).expect("a zip");
+    fs::write(&bare, binary).expect("a binary");
+    let (zipped_hash, bare_hash) = (
+        Package::artifact(&zipped, host())
+            .expect("a package")
+            .source()
+            .to_owned(),
+        Package::artifact(&bare, host())
+            .expect("a package")
+            .source()
+            .to_owned(),
+    );
+    assert_ne!(zipped_hash, bare_hash);
+    for path in [&zipped, &bare] {
+        let package = Package::artifact(path, host()).expect("a package");
+        package.check().expect("it fits");
+        assert!(
+            *package.zip().await.expect("a zip") == *zip,
+            "{}",
+            path.display()
+        );
+
+        let package = Package::artifact(path, other()).expect("a package");
+        let error = text(package.check());
+        assert!(
+            error.contains(&format!("built for {}, not for {}", host(), other())),
+            "{error}"
+        );
+        assert!(error.contains(&path.display().to_string()), "{error}");
+        assert_eq!(error, text(package.zip().await));
+    }
+}
+
+#[test]
+fn files_that_are_no_package_are_refused_with_their_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let missing = text(Package::artifact(&dir.path().join("missing.zip"), host()));
+    assert!(
+        missing.contains("missing.zip") && missing.contains("No such file"),
+        "{missing}"
+    );
+
+    let script = dir.path().join("bootstrap");
+    fs::write(&script, "#!/bin/sh\n").expect("a script");
+    let refused = text(
+        Package::artifact(&script, host())
+            .expect("a package")
+            .check(),
+    );
+    assert!(
+        refused.contains("not an ELF file") && refused.contains("bootstrap"),
+        "{refused}"
+    );
+
+    let half = dir.path().join("half.zip");
+    fs::write(&half, "PK\x03\x04").expect("half a zip");
+    assert!(
+        text(Package::artifact(&half, host()).expect("a package").check())
+            .contains("not a sound zip")
+    );
+
+    assert!(text(Package::artifact(&script, "sparc")).contains("x86_64 and arm64"));
+    assert!(
+        text(Package::bundled(
+            "",
+            dir.path().to_owned(),
+            Arc::new(|_| {})
+        ))
+        .contains("x86_64 and arm64")
+    );
+}
