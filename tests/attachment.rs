@@ -224,7 +224,8 @@ fn what_each_method_becomes_and_that_it_is_given_back_exactly() {
         "GET /user has COGNITO_USER_POOLS and is left as it is",
     ];
     // What the configuration adds, which methods change, what `plan` says.
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         ("", &open, left),
         (
             r#", protect: ["ANY /*"], except: ["GET /health"]"#,

@@ -180,7 +180,7 @@ impl Aws {
             if !again || began.elapsed() > RETRY_BUDGET {
                 return Err(error);
             }
-            let wait = backoff.next();
+            let wait = backoff.wait();
             self.sink.emit(Event::Retrying {
                 id: None,
                 cause: error.to_string(),
@@ -232,7 +232,7 @@ impl Backoff {
     }
 
     /// The wait to make now.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let full = self.0;
         self.0 = (full * 2).min(Duration::from_secs(8));
         let jitter = getrandom::u32().unwrap_or_default() % 256;

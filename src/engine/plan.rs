@@ -297,22 +297,20 @@ pub fn plan(observation: Observation) -> Plan {
     let blocks = steps[first_deletion..]
         .iter()
         .any(|step| held.contains(&step.id.kind));
-    if blocks && (steps.iter().any(leaves) || observation.nodes.is_empty()) {
-        if let Some(kind) = any_kinds()
-            .into_iter()
-            .find(|kind| kind.kind() == Kind::NetworkInterface)
-        {
-            let id = LogicalId::new(Kind::NetworkInterface, "lambda");
-            let needs = (0..steps.len())
-                .filter(|index| leaves(&steps[*index]))
-                .collect();
-            steps.push(Step {
-                id,
-                action: Action::Delete,
-                work: Work::Drain(kind),
-                needs,
-            });
-        }
+    let drain = blocks && (steps.iter().any(leaves) || observation.nodes.is_empty());
+    let interfaces = any_kinds()
+        .into_iter()
+        .find(|kind| kind.kind() == Kind::NetworkInterface);
+    if let Some(kind) = interfaces.filter(|_| drain) {
+        let needs = (0..steps.len())
+            .filter(|index| leaves(&steps[*index]))
+            .collect();
+        steps.push(Step {
+            id: LogicalId::new(Kind::NetworkInterface, "lambda"),
+            action: Action::Delete,
+            work: Work::Drain(kind),
+            needs,
+        });
     }
     for index in first_deletion..steps.len() {
         let before = steps[index].id.kind.goes_after();

@@ -290,7 +290,7 @@ impl<'a> Round<'a> {
             let message = format!("{} (tried for {spent})", error.message);
             return Err(End::Failed(AwsError { message, ..error }));
         }
-        let wait = backoff.next();
+        let wait = backoff.wait();
         self.cx.sink().emit(Event::Retrying {
             id: Some(self.id().clone()),
             cause: error.to_string(),

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::resource::LogicalId;
 
 /// Writes each event as one JSON object on standard output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Json;
 
 fn resource(event: &str, id: &LogicalId, action: Action) -> Value {

@@ -39,7 +39,7 @@ pub fn start(
 ) -> JoinHandle<()> {
     let style = Style::stderr(global);
     let mut reporter: Box<dyn Reporter> = match global.output {
-        Format::Json if json_events => Box::new(json::Json::default()),
+        Format::Json if json_events => Box::new(json::Json),
         _ if global.quiet => Box::new(plain::Quiet),
         Format::Json => Box::new(plain::Quiet),
         // Every request on a line of its own and live lines do not go together.

@@ -123,15 +123,14 @@ impl Reporter for Plain {
             Event::Finished { id, .. } | Event::Failed { id, .. } => {
                 self.running.remove(id);
             }
-            Event::Progress { text } => {
-                // A build says more than a log should hold.
+            // A build says more than a log should hold.
+            Event::Progress { text }
                 if self
                     .last_progress
-                    .is_none_or(|last| last.elapsed() >= PROGRESS)
-                {
-                    self.last_progress = Some(Instant::now());
-                    self.line(text);
-                }
+                    .is_none_or(|last| last.elapsed() >= PROGRESS) =>
+            {
+                self.last_progress = Some(Instant::now());
+                self.line(text);
             }
             Event::Request {
                 operation,

@@ -56,13 +56,13 @@ pub trait Node: Send + Sync {
     fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>>;
 }
 
+/// What the account holds of a kind: the stack's, and what stands in its way.
+pub type AnyListing = (Vec<Found>, Vec<Foreign>);
+
 /// A kind without its type.
 pub trait AnyKind: Send + Sync {
     fn kind(&self) -> Kind;
-    fn list<'a>(
-        &'a self,
-        cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<(Vec<Found>, Vec<Foreign>), AwsError>>;
+    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>>;
     fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>>;
 }
 
@@ -80,10 +80,7 @@ impl<K: ResourceKind> AnyKind for Of<K> {
         K::KIND
     }
 
-    fn list<'a>(
-        &'a self,
-        cx: &'a Cx,
-    ) -> BoxFuture<'a, Result<(Vec<Found>, Vec<Foreign>), AwsError>> {
+    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>> {
         Box::pin(async move {
             let listing = K::list(cx).await?;
             let owned = listing
