@@ -26,9 +26,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use authorizer::backend::{Answer, Backend, Call};
 use authorizer::clock::Clock;
+use authorizer::credentials::Credential;
 use authorizer::periods::Period;
-use serde_json::json;
 use support::gateway::{self, World};
 use support::redis::{Redis, free_port};
 use support::threescale::Limit;
@@ -56,7 +57,8 @@ fn main() {
 
 fn measure() {
     let rounds = 20_000;
-    let world = World::with_clock(Clock::default());
+    // As a cache is run: in memory.
+    let world = World::with_redis(Clock::default(), Redis::start(&["--appendonly", "no"]));
     let floor = {
         let mut driver = Driver::start(
             &std::env::current_exe().unwrap(),
@@ -134,6 +136,7 @@ fn measure() {
         driver.run(rounds, |_| gateway::event("nobody", "/orders"))
     );
 
+    client_alone(&world);
     let misses = 1_000;
     for n in 0..misses {
         world.threescale.add(&format!("miss{n}"), &[]);
@@ -194,6 +197,33 @@ fn calls(world: &World, driver: &mut Driver) {
     );
 }
 
+/// What a call of 3scale takes with our client.
+fn client_alone(world: &World) {
+    let backend = Backend::new(
+        authorizer::http::agent(None),
+        &world.threescale.server.url(),
+        "1001",
+    );
+    let usage = [("hits", 1)];
+    let times = (0..2_000).map(|_| {
+        let started = Instant::now();
+        let key = Credential::UserKey("uk_free".to_owned());
+        let answer = backend.ask(
+            Call::Authorize,
+            "st_1001",
+            &key,
+            usage.into_iter(),
+            Duration::from_secs(1),
+        );
+        assert!(matches!(answer, Answer::Authorized(..)));
+        started.elapsed()
+    });
+    println!(
+        "one call of 3scale          {}",
+        Figures::new(times.collect())
+    );
+}
+
 /// What the stand-in needs for an answer, asked in the same way by nothing but a socket.
 fn threescale_alone(world: &World, rounds: usize) -> f64 {
     let mut stream = TcpStream::connect(world.threescale.server.address).unwrap();
@@ -228,6 +258,8 @@ fn tls(world: &World, rounds: usize) {
     let port = free_port();
     let redis = std::panic::catch_unwind(|| {
         Redis::start(&[
+            "--appendonly",
+            "no",
             "--tls-port",
             &port.to_string(),
             "--tls-cert-file",

@@ -1,6 +1,8 @@
 //! What API Gateway is told.
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use serde::Serialize;
 
 use crate::event::Format;
 use crate::runtime::Reply;
@@ -72,67 +74,105 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
         return Reply::Error("Unauthorized".to_owned());
     }
     let allow = outcome.effect == Effect::Allow;
-    let context = Value::Object(context(outcome));
-    let answer = if format == Format::HttpApi && http_api == HttpApiAnswer::Simple {
-        json!({ "isAuthorized": allow, "context": context })
+    let numbers = [outcome.remaining, outcome.reset, outcome.retry_after]
+        .map(|number| number.map(|number| number.to_string()));
+    let [limit_remaining, limit_reset, retry_after] = &numbers;
+    let context = Context {
+        reason: clean(&outcome.reason),
+        message: (outcome.reason == "no_mapping_rule").then_some(NO_MATCH),
+        app_id: outcome.app_id.as_deref().map(clean),
+        plan: outcome.plan.as_deref().map(clean),
+        metric: Some(clean(&outcome.metric)).filter(|metric| !metric.is_empty()),
+        limit_remaining: limit_remaining.as_deref(),
+        limit_reset: limit_reset.as_deref(),
+        retry_after: retry_after.as_deref(),
+    };
+    let written = if format == Format::HttpApi && http_api == HttpApiAnswer::Simple {
+        serde_json::to_vec(&Simple {
+            is_authorized: allow,
+            context,
+        })
     } else {
-        json!({
-            "principalId": outcome.app_id.as_deref().map_or_else(|| "unknown".to_owned(), clean),
-            "policyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Action": "execute-api:Invoke",
-                    "Effect": if allow { "Allow" } else { "Deny" },
-                    "Resource": if allow { stage(arn) } else { method(arn) },
+        serde_json::to_vec(&Policy {
+            principal_id: context.app_id.as_deref().unwrap_or("unknown"),
+            policy_document: Document {
+                version: "2012-10-17",
+                statement: [Statement {
+                    action: "execute-api:Invoke",
+                    effect: if allow { "Allow" } else { "Deny" },
+                    resource: if allow { stage(arn) } else { method(arn) },
                 }],
             },
-            "context": context,
+            context: &context,
         })
     };
-    Reply::Answer(answer.to_string().into_bytes())
+    // Strings and booleans can always be written.
+    written.map_or_else(|_| Reply::Error("internal error".to_owned()), Reply::Answer)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Simple<'a> {
+    is_authorized: bool,
+    context: Context<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy<'a> {
+    principal_id: &'a str,
+    policy_document: Document,
+    context: &'a Context<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    version: &'static str,
+    statement: [Statement; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    action: &'static str,
+    effect: &'static str,
+    resource: String,
 }
 
 /// Flat strings only: API Gateway takes nothing else.
-fn context(outcome: &Outcome) -> Map<String, Value> {
-    let mut context = Map::new();
-    let mut put = |name: &str, value: String| {
-        context.insert(name.to_owned(), Value::String(clean(&value)));
-    };
-    put("reason", outcome.reason.clone());
-    if outcome.reason == "no_mapping_rule" {
-        put("message", NO_MATCH.to_owned());
-    }
-    if let Some(app_id) = &outcome.app_id {
-        put("app_id", app_id.clone());
-    }
-    if let Some(plan) = &outcome.plan {
-        put("plan", plan.clone());
-    }
-    if !outcome.metric.is_empty() {
-        put("metric", outcome.metric.clone());
-    }
-    for (name, number) in [
-        ("limit_remaining", outcome.remaining),
-        ("limit_reset", outcome.reset),
-        ("retry_after", outcome.retry_after),
-    ] {
-        if let Some(number) = number {
-            put(name, number.to_string());
-        }
-    }
-    context
+#[derive(Serialize)]
+struct Context<'a> {
+    reason: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_remaining: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_reset: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<&'a str>,
 }
 
 /// A value can end up in a header: no control characters, and not too long.
-fn clean(value: &str) -> String {
-    let mut text = String::with_capacity(value.len().min(MAX_VALUE));
+fn clean(value: &str) -> Cow<'_, str> {
+    if value.len() <= MAX_VALUE && !value.contains(char::is_control) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(MAX_VALUE);
     for character in value.chars().filter(|c| !c.is_control()) {
         if text.len() + character.len_utf8() > MAX_VALUE {
             break;
         }
         text.push(character);
     }
-    text
+    Cow::Owned(text)
 }
 
 /// `arn:…:<api>/<stage>/*/*`: an answer that API Gateway may keep must be right for every method.
@@ -158,6 +198,8 @@ fn method(arn: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     const ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:api/prod/GET/orders/1";

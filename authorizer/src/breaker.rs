@@ -1,4 +1,5 @@
-//! A circuit breaker: what has just failed is not waited for again with every request.
+//! What has just failed is not waited for again with every request, and what is refused again and again is not asked
+//! about without end.
 
 use std::time::{Duration, Instant};
 
@@ -48,9 +49,65 @@ impl Breaker {
     }
 }
 
+/// A bucket of tries: a refusal takes one out, time puts them back.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    size: u32,
+    left: u32,
+    every: Duration,
+    filled: Option<Instant>,
+}
+
+impl Bucket {
+    /// Full, with `size` tries; one comes back every so often.
+    #[must_use]
+    pub fn new(size: u32, every: Duration) -> Self {
+        Self {
+            size,
+            left: size,
+            every,
+            filled: None,
+        }
+    }
+
+    /// Whether there is a try left.
+    pub fn allows(&mut self, now: Instant) -> bool {
+        let since = *self.filled.get_or_insert(now);
+        let back = (now - since).as_nanos() / self.every.as_nanos().max(1);
+        if back > 0 {
+            self.left = u32::try_from(back)
+                .unwrap_or(u32::MAX)
+                .saturating_add(self.left)
+                .min(self.size);
+            self.filled = Some(now);
+        }
+        self.left > 0
+    }
+
+    /// A try came to nothing.
+    pub fn refused(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_fills_again() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(2, Duration::from_millis(100));
+        for _ in 0..2 {
+            assert!(bucket.allows(start));
+            bucket.refused();
+        }
+        assert!(!bucket.allows(start + Duration::from_millis(99)));
+        assert!(bucket.allows(start + Duration::from_millis(100)));
+        bucket.refused();
+        assert!(!bucket.allows(start + Duration::from_millis(199)));
+        assert!(bucket.allows(start + Duration::from_secs(9)));
+    }
 
     #[test]
     fn opens_longer_and_longer_and_closes_at_once() {

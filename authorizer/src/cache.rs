@@ -5,13 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::digest;
-use rustls::ClientConfig;
-
-use crate::breaker::Breaker;
+use crate::link::{Link, Script};
 use crate::periods::{Period, Windows};
-pub use crate::redis::Endpoint;
-use crate::redis::{Connection, RedisError, Value, error_code};
+use crate::redis::{Arguments, RedisError, Value};
 
 /// One limit with what 3scale has counted, and the metrics that count on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +21,10 @@ pub struct Terms {
 /// What the cache says about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It does not know: 3scale must be asked.
+    /// It has no good answer: 3scale must be asked.
     Miss,
+    /// The same, and the credential was not seen for a day.
+    Unknown,
     /// It may pass, and is counted.
     Allowed(Grant),
     /// It would pass a limit.
@@ -40,15 +38,26 @@ pub enum Decision {
     },
 }
 
+/// What is kept of an application for whoever asks about it: its key in the cache, its sealed name, and its plan, with
+/// the character 0x1f between them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Application(pub String);
+
+impl Application {
+    /// Key, sealed name and plan.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str, &str) {
+        let (key, rest) = self.0.split_once('\x1f').unwrap_or((&self.0, ""));
+        let (name, plan) = rest.split_once('\x1f').unwrap_or((rest, ""));
+        (key, name, plan)
+    }
+}
+
 /// A request that may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The application's key in the cache.
-    pub application: String,
-    /// Its sealed name.
-    pub name: String,
-    /// Plan name.
-    pub plan: String,
+    /// Whose it is.
+    pub application: Application,
     /// How many more such requests would pass; none without a limit.
     pub remaining: Option<u64>,
     /// Period of the limit that comes first.
@@ -60,12 +69,8 @@ pub struct Grant {
 /// A request that would pass a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
-    /// The application's key in the cache.
-    pub application: String,
-    /// Its sealed name.
-    pub name: String,
-    /// Plan name.
-    pub plan: String,
+    /// Whose it is.
+    pub application: Application,
     /// Period of the limit.
     pub period: Option<Period>,
     /// The limit's metric.
@@ -108,148 +113,6 @@ pub struct Stored<'a> {
     pub count: bool,
 }
 
-/// A script with its name for Redis.
-#[derive(Debug, Clone)]
-pub(crate) struct Script {
-    text: String,
-    sha: String,
-}
-
-impl Script {
-    pub(crate) fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
-        let sha = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes())
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self { text, sha }
-    }
-}
-
-/// A link to Redis that connects when needed, tells what failed, and stays away from what has just failed.
-#[derive(Debug)]
-pub struct Link {
-    endpoint: Option<Endpoint>,
-    tls: Option<Arc<ClientConfig>>,
-    connection: Option<Connection>,
-    breaker: Breaker,
-}
-
-impl Link {
-    /// A link to nowhere, until [`Link::point_to`].
-    #[must_use]
-    pub fn new(tls: Option<Arc<ClientConfig>>) -> Self {
-        Self {
-            endpoint: None,
-            tls,
-            connection: None,
-            breaker: Breaker::new(1, Duration::from_millis(250), Duration::from_secs(5)),
-        }
-    }
-
-    /// Takes an address over; a change closes the connection.
-    pub fn point_to(&mut self, endpoint: Option<Endpoint>) {
-        if self.endpoint != endpoint {
-            self.endpoint = endpoint;
-            self.connection = None;
-            self.breaker.success();
-        }
-    }
-
-    /// The address, if there is one.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<&Endpoint> {
-        self.endpoint.as_ref()
-    }
-
-    /// Connects if there is no connection.
-    ///
-    /// # Errors
-    /// There is no address, it was unreachable a moment ago, or it is now.
-    pub fn connect(&mut self, deadline: Instant) -> Result<(), RedisError> {
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        let not_done = |why: &str| RedisError::NotDone(why.to_owned());
-        let endpoint = self
-            .endpoint
-            .as_ref()
-            .ok_or_else(|| not_done("no cache yet"))?;
-        if !self.breaker.allows(Instant::now()) {
-            return Err(not_done("unreachable a moment ago"));
-        }
-        match Connection::open(endpoint, self.tls.as_ref(), deadline) {
-            Ok(connection) => {
-                self.connection = Some(connection);
-                Ok(())
-            }
-            Err(error) => {
-                self.breaker.failure(Instant::now());
-                Err(error)
-            }
-        }
-    }
-
-    /// One question. Error answers are errors; they mean that nothing was done.
-    ///
-    /// # Errors
-    /// See [`RedisError`].
-    pub fn command(&mut self, arguments: &[&[u8]], deadline: Instant) -> Result<Value, RedisError> {
-        self.connect(deadline)?;
-        let Some(connection) = &mut self.connection else {
-            return Err(RedisError::NotDone("no connection".to_owned()));
-        };
-        match connection.command(arguments, deadline) {
-            Ok(Value::Error(error)) => {
-                let code = error_code(&error);
-                if code != "NOSCRIPT" {
-                    // A replica, a server that is loading, or one that lost our login: a new connection may be to
-                    // another server.
-                    if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH") {
-                        self.connection = None;
-                    }
-                    self.breaker.failure(Instant::now());
-                }
-                Err(RedisError::NotDone(code.to_owned()))
-            }
-            Ok(value) => {
-                self.breaker.success();
-                Ok(value)
-            }
-            Err(error) => {
-                self.connection = None;
-                // A connection that ended says nothing about the next one.
-                if !matches!(error, RedisError::Unknown(_, true)) {
-                    self.breaker.failure(Instant::now());
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Runs a script by name, and with its text where Redis does not have it (any more).
-    pub(crate) fn script(
-        &mut self,
-        script: &Script,
-        key: &str,
-        arguments: &[&[u8]],
-        deadline: Instant,
-    ) -> Result<Value, RedisError> {
-        let mut all: Vec<&[u8]> = Vec::with_capacity(arguments.len() + 4);
-        all.extend([&b"EVALSHA"[..], script.sha.as_bytes(), b"1", key.as_bytes()]);
-        all.extend(arguments);
-        match self.command(&all, deadline) {
-            Err(RedisError::NotDone(code)) if code == "NOSCRIPT" => {
-                all[0] = b"EVAL";
-                all[1] = script.text.as_bytes();
-                self.command(&all, deadline)
-            }
-            result => result,
-        }
-    }
-}
-
 /// The authorizer's cache.
 #[derive(Debug)]
 pub struct Cache {
@@ -257,10 +120,9 @@ pub struct Cache {
     pub link: Link,
     prefix: String,
     process: String,
-    max_age_ms: i64,
     keep_ms: i64,
-    hit: Script,
-    store: Script,
+    hit: Arc<Script>,
+    store: Arc<Script>,
 }
 
 /// The prefix of all keys of a stack's service. The braces keep them together should the cache ever be a cluster.
@@ -269,10 +131,8 @@ pub fn prefix(stack: &str, service: &str) -> String {
     format!("tg:{{{stack}:{service}}}:")
 }
 
-const COMMON: &str = include_str!("scripts/common.lua");
-
 impl Cache {
-    /// `process` must differ between any two processes; `keep` is how long answers are kept beyond their age.
+    /// `process` must differ between any two processes; `keep` is how long answers are kept if longer than their age.
     #[must_use]
     pub fn new(
         link: Link,
@@ -282,14 +142,20 @@ impl Cache {
         keep: Duration,
     ) -> Self {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        // What never changes is part of the scripts: each argument costs Redis time. A prefix is made of letters,
+        // digits and `-_.:{}` (the settings are checked for it), so it needs no escaping.
+        let head = format!("local P, MAX_AGE = '{prefix}', {}\n", ms(max_age));
+        let script = |text| {
+            let common = include_str!("scripts/common.lua");
+            Arc::new(Script::new(&[&head, common, text]))
+        };
         Self {
             link,
-            prefix,
             process,
-            max_age_ms: ms(max_age),
             keep_ms: ms(keep.max(max_age)).max(1),
-            hit: Script::new(&[COMMON, include_str!("scripts/hit.lua")]),
-            store: Script::new(&[COMMON, include_str!("scripts/store.lua")]),
+            hit: script(include_str!("scripts/hit.lua")),
+            store: script(include_str!("scripts/store.lua")),
+            prefix,
         }
     }
 
@@ -302,8 +168,8 @@ impl Cache {
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<Decision, RedisError> {
-        let arguments = self.arguments(question);
-        let value = self.run(false, question, arguments, deadline)?;
+        let script = Arc::clone(&self.hit);
+        let value = self.run(&script, question, &|_| (), deadline)?;
         decision(&value).ok_or_else(nonsense)
     }
 
@@ -317,45 +183,43 @@ impl Cache {
         stored: &Stored<'_>,
         deadline: Instant,
     ) -> Result<Option<Decision>, RedisError> {
-        let mut arguments = self.arguments(question);
-        arguments.extend(
-            [
-                if stored.count { "1" } else { "0" },
-                &stored.asked_ms.to_string(),
-                &self.keep_ms.to_string(),
-                "A",
-                stored.application,
-                stored.name,
-                stored.plan,
-                &stored.terms.limits.len().to_string(),
-            ]
-            .map(str::to_owned),
-        );
-        for limit in &stored.terms.limits {
-            arguments.push((limit.period.index() + 1).to_string());
-            arguments.push(limit.max.to_string());
-            arguments.push(limit.current.to_string());
-            arguments.push(limit.start.to_string());
-            arguments.push(limit.metric.clone());
-        }
-        arguments.push(stored.terms.metrics.len().to_string());
-        for (metric, limits) in &stored.terms.metrics {
-            arguments.push(metric.clone());
-            arguments.push(
-                limits
+        let keep_ms = self.keep_ms;
+        let more = |arguments: &mut Arguments| {
+            arguments
+                .text(if stored.count { "1" } else { "0" })
+                .number(stored.asked_ms)
+                .number(keep_ms)
+                .text("A")
+                .text(stored.application)
+                .text(stored.name)
+                .text(stored.plan)
+                .number(stored.terms.limits.len());
+            for limit in &stored.terms.limits {
+                arguments
+                    .number(limit.period.index() + 1)
+                    .number(limit.max)
+                    .number(limit.current)
+                    .number(limit.start)
+                    .text(&limit.metric);
+            }
+            arguments.number(stored.terms.metrics.len());
+            for (metric, limits) in &stored.terms.metrics {
+                let numbers: String = limits
                     .iter()
                     .map(|limit| format!("{},", limit + 1))
-                    .collect(),
-            );
-        }
-        let value = self.run(true, question, arguments, deadline)?;
+                    .collect();
+                arguments.text(metric).text(numbers);
+            }
+        };
+        let script = Arc::clone(&self.store);
+        let value = self.run(&script, question, &more, deadline)?;
         if !stored.count {
             return Ok(None);
         }
         decision(&value).map(Some).ok_or_else(nonsense)
     }
 
-    /// Stores that 3scale refused the question's credential, until `till_ms`.
+    /// Stores that 3scale refused the question's credential, until `till_ms`; with `keep`, for use beyond that.
     ///
     /// # Errors
     /// As [`Cache::decide`].
@@ -367,56 +231,53 @@ impl Cache {
         keep: bool,
         deadline: Instant,
     ) -> Result<(), RedisError> {
-        let mut arguments = self.arguments(question);
         let keep_ms = if keep { self.keep_ms } else { 0 };
-        arguments.extend([
-            "0".to_owned(),
-            question.now_ms.to_string(),
-            keep_ms.to_string(),
-            "D".to_owned(),
-            code.to_owned(),
-            till_ms.to_string(),
-        ]);
-        self.run(true, question, arguments, deadline).map(drop)
-    }
-
-    fn arguments(&self, question: &Question<'_>) -> Vec<String> {
-        let mut arguments = Vec::with_capacity(20 + 2 * question.usage.len());
-        arguments.push(self.prefix.clone());
-        arguments.push(question.now_ms.to_string());
-        arguments.push(self.max_age_ms.to_string());
-        arguments.push(question.not_before_ms.to_string());
-        arguments.push(self.process.clone());
-        arguments.push(question.sequence.to_string());
-        arguments.push("0".to_owned());
-        arguments.push(if question.old { "1" } else { "0" }.to_owned());
-        let windows = Windows::at(question.now_ms.div_euclid(1000));
-        arguments.extend(windows.start.iter().map(ToString::to_string));
-        arguments.push(question.usage.len().to_string());
-        for (metric, amount) in question.usage {
-            arguments.push(metric.clone());
-            arguments.push(amount.to_string());
-        }
-        arguments
+        let more = |arguments: &mut Arguments| {
+            arguments
+                .text("0")
+                .number(question.now_ms)
+                .number(keep_ms)
+                .text("D")
+                .text(code)
+                .number(till_ms);
+        };
+        let script = Arc::clone(&self.store);
+        self.run(&script, question, &more, deadline).map(drop)
     }
 
     /// Runs one of the two scripts. When the connection ends before the answer, it is asked once more on a new one:
     /// the scripts know a repetition by its number and count it once.
     fn run(
         &mut self,
-        store: bool,
+        script: &Script,
         question: &Question<'_>,
-        mut arguments: Vec<String>,
+        more: &dyn Fn(&mut Arguments),
         deadline: Instant,
     ) -> Result<Value, RedisError> {
-        let script = if store { &self.store } else { &self.hit };
-        let key = format!("{}c:{}", self.prefix, question.credential);
+        let mut key = String::with_capacity(self.prefix.len() + 32);
+        key.push_str(&self.prefix);
+        key.push_str("c:");
+        key.push_str(question.credential);
         for repeated in [false, true] {
-            if repeated {
-                arguments[6] = "1".to_owned();
+            let mut arguments = Arguments::default();
+            arguments
+                .number(question.now_ms)
+                .number(question.not_before_ms)
+                .text(&self.process)
+                .number(question.sequence)
+                .text(match (repeated, question.old) {
+                    (false, false) => "",
+                    (false, true) => "o",
+                    (true, false) => "r",
+                    (true, true) => "ro",
+                })
+                .text(starts(question.now_ms))
+                .number(question.usage.len());
+            for (metric, amount) in question.usage {
+                arguments.text(metric).number(*amount);
             }
-            let bytes: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
-            match self.link.script(script, &key, &bytes, deadline) {
+            more(&mut arguments);
+            match self.link.script(script, &key, &arguments, deadline) {
                 Err(RedisError::Unknown(_, true)) if !repeated => {}
                 // Whatever this one says: the first may have been carried out.
                 Err(RedisError::NotDone(why)) if repeated => {
@@ -429,6 +290,17 @@ impl Cache {
     }
 }
 
+/// The starts of the current windows as the scripts take them.
+fn starts(now_ms: i64) -> String {
+    let mut text = String::with_capacity(80);
+    let mut buffer = itoa::Buffer::new();
+    for start in Windows::at(now_ms.div_euclid(1000)).start {
+        text.push_str(buffer.format(start));
+        text.push(' ');
+    }
+    text
+}
+
 fn nonsense() -> RedisError {
     RedisError::Unknown("an answer that is not understood".to_owned(), false)
 }
@@ -439,7 +311,7 @@ fn decision(value: &Value) -> Option<Decision> {
         return None;
     };
     let text = |at: usize| match values.get(at) {
-        Some(Value::Text(text)) => std::str::from_utf8(text).ok().map(str::to_owned),
+        Some(Value::Text(text)) => std::str::from_utf8(text).ok(),
         _ => None,
     };
     let number = |at: usize| match values.get(at) {
@@ -450,27 +322,25 @@ fn decision(value: &Value) -> Option<Decision> {
         let index = usize::try_from(number(at)?).ok()?.checked_sub(1)?;
         Period::ALL.get(index).copied()
     };
-    match text(0)?.as_str() {
+    let application = |at: usize| text(at).map(|text| Application(text.to_owned()));
+    match text(0)? {
         "M" => Some(Decision::Miss),
+        "U" => Some(Decision::Unknown),
         "D" => Some(Decision::Denied {
-            code: text(1)?,
+            code: text(1)?.to_owned(),
             holds_ms: number(2)?,
         }),
         "A" => Some(Decision::Allowed(Grant {
-            application: text(1)?,
-            name: text(2)?,
-            plan: text(3)?,
-            remaining: u64::try_from(number(4)?).ok(),
-            period: period(5),
-            renew: number(6)? == 1,
+            application: application(1)?,
+            remaining: u64::try_from(number(2)?).ok(),
+            period: period(3),
+            renew: number(4)? == 1,
         })),
         "L" => Some(Decision::Limited(Limited {
-            application: text(1)?,
-            name: text(2)?,
-            plan: text(3)?,
-            period: period(4),
-            metric: text(5)?,
-            settles_ms: u64::try_from(number(6)?).ok(),
+            application: application(1)?,
+            period: period(2),
+            metric: text(3)?.to_owned(),
+            settles_ms: u64::try_from(number(4)?).ok(),
         })),
         _ => None,
     }

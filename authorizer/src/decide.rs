@@ -1,16 +1,19 @@
 //! The decision: cache, 3scale, and what happens when one of them or both give no answer.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::answer::{Effect, Outcome};
-use crate::backend::{Answer, Backend, Call, Headers};
-use crate::breaker::Breaker;
-use crate::cache::{self, Cache, Decision, Grant, Limited, Link, Question, Stored, Terms};
+use crate::ask::{Asking, Known, Verdict};
+use crate::backend::{Answer, Backend, Call};
+use crate::breaker::{Breaker, Bucket};
+use crate::cache::{self, Application, Cache, Decision, Grant, Limited, Question, Stored, Terms};
 use crate::clock::Clock;
 use crate::credentials::{self, Credential, Missing};
 use crate::event::Request;
 use crate::http::Roots;
-use crate::keys::{Keys, Name};
+use crate::keys::Name;
+use crate::link::Link;
 use crate::log::{self, Metrics};
 use crate::mapping::{Rules, Usage};
 use crate::periods::{Period, Windows};
@@ -19,18 +22,13 @@ use crate::secrets::{self, Secrets, SecretsError};
 use crate::settings::{Caching, Settings};
 use crate::xml::Status;
 
-/// How long answers are kept for the modes that use them while 3scale is down.
+/// How long answers are kept, however old: some modes use them while 3scale is down, and in all of them they tell a
+/// credential that was good from one that nobody knows.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// The Parameter Store is not asked more often than this when something we have from it does not work.
 const REREAD_EVERY: Duration = Duration::from_secs(10);
 /// Part of the answer's time kept for writing it.
 const MARGIN: Duration = Duration::from_millis(30);
-/// How long a metric that 3scale does not know is left out of the questions.
-const BAD_METRIC: Duration = Duration::from_secs(60);
-/// How long nobody is asked after 3scale refused our own set-up.
-const MISCONFIGURED: Duration = Duration::from_secs(2);
-/// Longest usage part of a question, in bytes; the whole query string must stay below 10,240.
-const MAX_USAGE: usize = 4096;
 
 /// Where a decision came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +69,11 @@ pub struct Decided {
     pub outcome: Outcome,
     /// Where it came from.
     pub source: Source,
-    /// The credential as a log may show it.
-    pub credential: Option<String>,
+    /// The credential, for the log to mask.
+    pub credential: Option<Credential>,
 }
+
+type HiddenCase = (Vec<String>, Vec<String>);
 
 /// Everything a decision needs, kept for the life of the process.
 #[derive(Debug)]
@@ -86,28 +86,17 @@ pub struct Authorizer {
     pub(crate) secrets: Result<Secrets, SecretsError>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    configured: Vec<String>,
-    read: Option<Instant>,
-    breaker: Breaker,
-    misconfigured: Option<(Instant, String)>,
-    bad_metrics: Vec<(String, Instant)>,
+    pub(crate) configured: Vec<String>,
+    pub(crate) read: Option<Instant>,
+    pub(crate) breaker: Breaker,
+    strangers: Bucket,
+    pub(crate) misconfigured: Option<(Instant, String)>,
+    pub(crate) bad_metrics: Vec<(String, Instant)>,
+    /// Limited metrics and unlisted ones; those of the latter with a limit above them; since when that is known.
+    pub(crate) hidden: Vec<(HiddenCase, Vec<String>, Instant)>,
     sequence: u64,
     not_before_ms: i64,
-}
-
-/// What 3scale's answer means for the decision.
-enum Verdict {
-    Known(Box<Status>, Headers),
-    Refused(String),
-    Broken,
-    NoAnswer,
-}
-
-struct Asking<'a> {
-    credential: &'a Credential,
-    key: String,
-    usage: &'a Usage,
-    deadline: Instant,
+    opened: HashMap<String, Option<String>>,
 }
 
 impl Authorizer {
@@ -124,16 +113,12 @@ impl Authorizer {
                 serde_json::json!({ "never_match": rules.unusable() }),
             );
         }
-        let keep = match settings.service.caching {
-            Caching::Resilient | Caching::Allow => KEEP,
-            Caching::Strict | Caching::None => settings.service.max_age(),
-        };
         let cache = Cache::new(
             Link::new(redis::tls_config(roots.map(Roots::store))),
             cache::prefix(&settings.stack, &settings.service.service_id),
             process_id(),
             settings.service.max_age(),
-            keep,
+            KEEP,
         );
         Self {
             backend: Backend::new(
@@ -151,10 +136,13 @@ impl Authorizer {
             configured,
             read: None,
             breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
+            strangers: Bucket::new(50, Duration::from_millis(200)),
             misconfigured: None,
             bad_metrics: Vec::new(),
+            hidden: Vec::new(),
             sequence: 0,
             not_before_ms: 0,
+            opened: HashMap::new(),
         }
     }
 
@@ -212,7 +200,13 @@ impl Authorizer {
         }
     }
 
-    fn may_reread(&self) -> bool {
+    /// Lets the Parameter Store be read again at once.
+    #[doc(hidden)]
+    pub fn forget_reading(&mut self) {
+        self.read = None;
+    }
+
+    pub(crate) fn may_reread(&self) -> bool {
         self.read.is_none_or(|read| read.elapsed() >= REREAD_EVERY)
     }
 
@@ -243,7 +237,7 @@ impl Authorizer {
         Decided {
             outcome,
             source,
-            credential: Some(credential.masked()),
+            credential: Some(credential),
         }
     }
 
@@ -273,7 +267,8 @@ impl Authorizer {
             return self.direct(&asking);
         }
         match self.ask_cache(&asking, false) {
-            Ok(Decision::Miss) => self.miss(&asking),
+            Ok(Decision::Miss) => self.miss(&asking, true),
+            Ok(Decision::Unknown) => self.miss(&asking, false),
             Ok(Decision::Allowed(grant)) => {
                 self.metrics.add("CacheHits", 1.0);
                 if grant.renew {
@@ -322,25 +317,30 @@ impl Authorizer {
     }
 
     /// The cache has no answer: 3scale is asked, and what it says is stored, decided by, and counted in one step.
-    fn miss(&mut self, asking: &Asking<'_>) -> (Outcome, Source) {
+    /// `seen`: whether the credential is one that was good not long ago.
+    fn miss(&mut self, asking: &Asking<'_>, seen: bool) -> (Outcome, Source) {
         self.metrics.add("CacheMisses", 1.0);
+        if !seen && !self.strangers.allows(Instant::now()) {
+            let mut outcome = Outcome::deny("too_many_unknown");
+            outcome.retry_after = Some(1);
+            return (outcome, Source::Request);
+        }
         let asked_ms = self.clock.now_ms();
-        let (verdict, metrics) = self.authorize(asking);
-        match verdict {
-            Verdict::Known(status, headers) => {
-                let stored = self.store(asking, &status, &headers, &metrics, asked_ms, true);
-                match stored {
-                    Some(Ok(Some(Decision::Allowed(grant)))) => {
-                        (self.allowed(&grant, asking, "authorized"), Source::Backend)
-                    }
-                    Some(Ok(Some(Decision::Miss) | None)) | None => {
-                        (Outcome::deny("internal"), Source::Backend)
-                    }
-                    Some(Ok(Some(refusal))) => (self.refused(refusal), Source::Backend),
-                    Some(Err(error)) => self.without_cache(asking, &error),
+        match self.authorize(asking) {
+            Verdict::Known(known) => match self.store(asking, &known, asked_ms, true) {
+                Some(Ok(Some(Decision::Allowed(grant)))) => {
+                    (self.allowed(&grant, asking, "authorized"), Source::Backend)
                 }
-            }
+                Some(Ok(Some(Decision::Miss | Decision::Unknown) | None)) | None => {
+                    (Outcome::deny("internal"), Source::Backend)
+                }
+                Some(Ok(Some(refusal))) => (self.refused(refusal), Source::Backend),
+                Some(Err(error)) => self.without_cache(asking, &error),
+            },
             Verdict::Refused(code) => {
+                if !seen {
+                    self.strangers.refused();
+                }
                 self.store_denial(asking, &code);
                 (Outcome::deny(&code), Source::Backend)
             }
@@ -353,10 +353,10 @@ impl Authorizer {
     /// for the next request.
     fn renew(&mut self, asking: &Asking<'_>) {
         let asked_ms = self.clock.now_ms();
-        let (verdict, metrics) = self.authorize(asking);
-        match verdict {
-            Verdict::Known(status, headers) => {
-                let _ = self.store(asking, &status, &headers, &metrics, asked_ms, false);
+        match self.authorize(asking) {
+            Verdict::Known(known) => {
+                // The old answer holds for what is left of its time.
+                let _ = self.store(asking, &known, asked_ms, false);
             }
             Verdict::Refused(code) => self.store_denial(asking, &code),
             Verdict::Broken | Verdict::NoAnswer => {}
@@ -371,12 +371,17 @@ impl Authorizer {
             return unavailable;
         }
         match self.ask_cache(asking, true) {
-            Ok(Decision::Allowed(grant)) => (
-                self.allowed(&grant, asking, "old_answer"),
-                Source::OldAnswer,
-            ),
-            Ok(Decision::Miss) if mode == Caching::Allow => self.pass_unknown(asking),
-            Ok(Decision::Miss) => unavailable,
+            Ok(Decision::Allowed(grant)) => {
+                let unconfirmed = self.secrets.as_ref().is_ok_and(|secrets| {
+                    secrets.keys.unconfirmed(&asking.key) == grant.application.parts().0
+                });
+                let reason = if unconfirmed { "outage" } else { "old_answer" };
+                (self.allowed(&grant, asking, reason), Source::OldAnswer)
+            }
+            Ok(Decision::Miss | Decision::Unknown) if mode == Caching::Allow => {
+                self.pass_unknown(asking)
+            }
+            Ok(Decision::Miss | Decision::Unknown) => unavailable,
             Ok(refusal) => (self.refused(refusal), Source::OldAnswer),
             Err(_) if mode == Caching::Allow => self.pass_uncounted(asking),
             Err(_) => unavailable,
@@ -443,13 +448,20 @@ impl Authorizer {
     /// Redis gives no answer: the address may be an old one, else 3scale is asked and counts at once.
     fn without_cache(&mut self, asking: &Asking<'_>, error: &RedisError) -> (Outcome, Source) {
         self.metrics.add("RedisErrors", 1.0);
+        if self.cache.link.has_just_failed() {
+            log::note(
+                "error",
+                "redis",
+                serde_json::json!({ "error": error.to_string() }),
+            );
+        }
         if matches!(error, RedisError::NotDone(_)) && self.may_reread() {
             let before = self.cache.link.endpoint().cloned();
             let left = asking.deadline.saturating_duration_since(Instant::now());
             self.read_secrets(left / 3);
             if self.cache.link.endpoint() != before.as_ref() {
                 match self.ask_cache(asking, false) {
-                    Ok(Decision::Miss) => return self.miss(asking),
+                    Ok(Decision::Miss | Decision::Unknown) => return self.miss(asking, true),
                     Ok(Decision::Allowed(grant)) => {
                         return (self.allowed(&grant, asking, "authorized"), Source::Cache);
                     }
@@ -503,151 +515,27 @@ impl Authorizer {
         };
         (outcome, Source::Direct)
     }
-
-    /// One call, unless 3scale has just failed too often or refused our own set-up.
-    fn call(&mut self, call: Call, asking: &Asking<'_>, usage: &[(String, u64)]) -> Option<Answer> {
-        let now = Instant::now();
-        if let Some((since, code)) = &self.misconfigured {
-            if now - *since < MISCONFIGURED {
-                return Some(Answer::Misconfigured(code.clone()));
-            }
-            self.misconfigured = None;
-        }
-        if !self.breaker.allows(now) {
-            return None;
-        }
-        let token = self.secrets.as_ref().ok()?.service_token.clone();
-        let answer = self.backend.ask(
-            call,
-            &token,
-            asking.credential,
-            usage
-                .iter()
-                .map(|(metric, amount)| (metric.as_str(), *amount)),
-            asking.deadline.saturating_duration_since(now),
-        );
-        self.metrics.add("BackendCalls", 1.0);
-        self.metrics.took("BackendLatency", now.elapsed());
-        match &answer {
-            Answer::None(why) => {
-                self.breaker.failure(Instant::now());
-                self.metrics.add("BackendErrors", 1.0);
-                log::note("error", "backend", serde_json::json!({ "error": why }));
-            }
-            Answer::Misconfigured(code) => {
-                self.breaker.success();
-                self.misconfigured = Some((Instant::now(), code.clone()));
-                self.metrics.add("Misconfigured", 1.0);
-                log::note(
-                    "error",
-                    "misconfigured",
-                    serde_json::json!({ "code": code }),
-                );
-                if self.may_reread() {
-                    // The token may have been replaced; the next request has the new one.
-                    self.read = Some(Instant::now());
-                    let left = asking.deadline.saturating_duration_since(Instant::now());
-                    self.read_secrets(left / 2);
-                }
-            }
-            _ => self.breaker.success(),
-        }
-        Some(answer)
-    }
-
-    /// Asks 3scale about the caller and, in the same call, about all metrics of the rules, so that one answer is good
-    /// for every kind of request. A metric 3scale does not know is left out and asked about again a minute later.
-    fn authorize(&mut self, asking: &Asking<'_>) -> (Verdict, Vec<String>) {
-        for _ in 0..4 {
-            let metrics = self.metrics_with(asking.usage);
-            let usage: Vec<(String, u64)> = metrics
-                .iter()
-                .map(|metric| {
-                    let amount = asking.usage.0.iter().find(|(name, _)| name == metric);
-                    (metric.clone(), amount.map_or(0, |(_, amount)| *amount))
-                })
-                .collect();
-            let Some(answer) = self.call(Call::Authorize, asking, &usage) else {
-                return (Verdict::NoAnswer, metrics);
-            };
-            let verdict = match answer {
-                Answer::Authorized(status, headers) => Verdict::Known(status, headers),
-                // The header then speaks of a metric that need not be this request's.
-                Answer::LimitsExceeded(Some(status), _) => {
-                    Verdict::Known(status, Headers::default())
-                }
-                Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
-                Answer::Denied(code) => Verdict::Refused(code),
-                Answer::Misconfigured(_) => Verdict::Broken,
-                Answer::None(_) => Verdict::NoAnswer,
-                Answer::MetricInvalid(name) => {
-                    let used = |name: &str| asking.usage.0.iter().any(|(used, _)| used == name);
-                    log::note(
-                        "error",
-                        "metric-unknown",
-                        serde_json::json!({ "metric": name }),
-                    );
-                    match name {
-                        Some(name) if metrics.contains(&name) && !used(&name) => {
-                            self.bad_metrics.push((name, Instant::now()));
-                        }
-                        _ if metrics.len() > asking.usage.0.len() => {
-                            let now = Instant::now();
-                            self.bad_metrics.extend(
-                                metrics
-                                    .into_iter()
-                                    .filter(|name| !used(name))
-                                    .map(|name| (name, now)),
-                            );
-                        }
-                        _ => {
-                            return (Verdict::Broken, metrics);
-                        }
-                    }
-                    continue;
-                }
-            };
-            return (verdict, metrics);
-        }
-        (Verdict::NoAnswer, Vec::new())
-    }
-
-    /// The request's metrics and, as far as they fit, all others of the rules that 3scale is not known to lack.
-    fn metrics_with(&mut self, usage: &Usage) -> Vec<String> {
-        let now = Instant::now();
-        self.bad_metrics
-            .retain(|(_, since)| now - *since < BAD_METRIC);
-        let mut metrics: Vec<String> = usage.0.iter().map(|(metric, _)| metric.clone()).collect();
-        let mut size: usize = metrics.iter().map(|metric| metric.len() * 3 + 32).sum();
-        for metric in &self.configured {
-            size += metric.len() * 3 + 16;
-            if size > MAX_USAGE {
-                break;
-            }
-            let bad = self.bad_metrics.iter().any(|(bad, _)| bad == metric);
-            if !bad && !metrics.contains(metric) {
-                metrics.push(metric.clone());
-            }
-        }
-        metrics
-    }
-
     fn store(
         &mut self,
         asking: &Asking<'_>,
-        status: &Status,
-        headers: &Headers,
-        metrics: &[String],
+        known: &Known,
         asked_ms: i64,
         count: bool,
     ) -> Option<Result<Option<Decision>, RedisError>> {
         let secrets = self.secrets.as_ref().ok()?;
+        let status = &known.status;
         let name = name_of(asking.credential, status.app_id.clone());
         let application = secrets
             .keys
             .application(&self.settings.service.service_id, &name);
         let sealed = secrets.keys.seal(&application, &name)?;
-        let terms = crate::terms::terms(status, headers, metrics, &asking.usage.0);
+        let terms = crate::terms::terms(
+            status,
+            &known.headers,
+            &known.metrics,
+            &asking.usage.0,
+            &known.hidden,
+        );
         let stored = Stored {
             application: &application,
             name: &sealed,
@@ -681,15 +569,15 @@ impl Authorizer {
         }
     }
 
-    fn allowed(&self, grant: &Grant, asking: &Asking<'_>, reason: &str) -> Outcome {
+    fn allowed(&mut self, grant: &Grant, asking: &Asking<'_>, reason: &str) -> Outcome {
         Outcome {
             effect: Effect::Allow,
             reason: reason.to_owned(),
             app_id: match asking.credential {
                 Credential::AppId { id, .. } => Some(id.clone()),
-                Credential::UserKey(_) => self.app_id(&grant.application, &grant.name),
+                Credential::UserKey(_) => self.app_id(&grant.application),
             },
-            plan: Some(grant.plan.clone()),
+            plan: Some(grant.application.parts().2.to_owned()),
             metric: asking.usage.summary(),
             remaining: grant.remaining,
             reset: grant.period.and_then(|period| self.until_end(period)),
@@ -697,20 +585,18 @@ impl Authorizer {
         }
     }
 
-    fn refused(&self, decision: Decision) -> Outcome {
+    fn refused(&mut self, decision: Decision) -> Outcome {
         match decision {
             Decision::Limited(Limited {
                 application,
-                name,
-                plan,
                 period,
                 metric,
                 settles_ms,
             }) => {
                 let reset = period.and_then(|period| self.until_end(period));
                 Outcome {
-                    app_id: self.app_id(&application, &name),
-                    plan: Some(plan),
+                    app_id: self.app_id(&application),
+                    plan: Some(application.parts().2.to_owned()),
                     metric,
                     remaining: Some(0),
                     reset,
@@ -723,7 +609,7 @@ impl Authorizer {
             }
             Decision::Denied { code, .. } => Outcome::deny(&code),
             // Never handed in; a refusal is what an unexpected answer must become.
-            Decision::Miss | Decision::Allowed(_) => Outcome::deny("internal"),
+            Decision::Miss | Decision::Unknown | Decision::Allowed(_) => Outcome::deny("internal"),
         }
     }
 
@@ -735,9 +621,20 @@ impl Authorizer {
         u64::try_from(left).ok().map(|ms| ms.div_ceil(1000))
     }
 
-    fn app_id(&self, application: &str, sealed: &str) -> Option<String> {
-        let keys: &Keys = &self.secrets.as_ref().ok()?.keys;
-        keys.open(application, sealed)?.app_id
+    /// Opening a name costs more than anything else in a hit, and the same few come again and again.
+    fn app_id(&mut self, application: &Application) -> Option<String> {
+        const MANY: usize = 512;
+        if let Some(known) = self.opened.get(&application.0) {
+            return known.clone();
+        }
+        let keys = &self.secrets.as_ref().ok()?.keys;
+        let (key, name, _) = application.parts();
+        let app_id = keys.open(key, name)?.app_id;
+        if self.opened.len() >= MANY {
+            self.opened.clear();
+        }
+        self.opened.insert(application.0.clone(), app_id.clone());
+        app_id
     }
 }
 

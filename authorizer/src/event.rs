@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// What an event asks for.
 #[derive(Debug)]
@@ -180,13 +181,13 @@ struct Raw<'a> {
     #[serde(borrow)]
     raw_query_string: Option<Text<'a>>,
     #[serde(borrow)]
-    headers: Option<Pairs<'a>>,
+    headers: Option<&'a RawValue>,
     #[serde(borrow)]
-    multi_value_headers: Option<Pairs<'a>>,
+    multi_value_headers: Option<&'a RawValue>,
     #[serde(borrow)]
-    query_string_parameters: Option<Pairs<'a>>,
+    query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
-    multi_value_query_string_parameters: Option<Pairs<'a>>,
+    multi_value_query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
     request_context: Option<Context<'a>>,
     #[serde(borrow)]
@@ -273,21 +274,32 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         method: raw.http_method.ok_or(EventError::Malformed)?.0,
         path: raw.path.ok_or(EventError::Malformed)?.0,
         // The multi-value forms have everything; emulators and old tests send only the others.
-        headers: first_filled(raw.multi_value_headers, raw.headers),
+        headers: first_filled(raw.multi_value_headers, raw.headers)?,
         query: first_filled(
             raw.multi_value_query_string_parameters,
             raw.query_string_parameters,
-        )
+        )?
         .0,
         token: None,
     })))
 }
 
-fn first_filled<'a>(first: Option<Pairs<'a>>, second: Option<Pairs<'a>>) -> Pairs<'a> {
-    first
-        .filter(|pairs| !pairs.0.is_empty())
-        .or(second)
-        .unwrap_or_default()
+/// Reads the first of the two that has anything in it; the other is not read at all.
+fn first_filled<'a>(
+    first: Option<&'a RawValue>,
+    second: Option<&'a RawValue>,
+) -> Result<Pairs<'a>, EventError> {
+    let first = pairs(first)?;
+    if first.0.is_empty() {
+        return pairs(second);
+    }
+    Ok(first)
+}
+
+fn pairs(raw: Option<&RawValue>) -> Result<Pairs<'_>, EventError> {
+    raw.map_or(Ok(Pairs::default()), |raw| {
+        serde_json::from_str(raw.get()).map_err(|_| EventError::Malformed)
+    })
 }
 
 fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
@@ -300,14 +312,14 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
             .into_owned()
             .map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)))
             .collect(),
-        None => raw.query_string_parameters.unwrap_or_default().0,
+        None => pairs(raw.query_string_parameters)?.0,
     };
     Ok(Event::Authorize(Box::new(Request {
         format: Format::HttpApi,
         arn: string(raw.route_arn),
         method: http.method.ok_or(EventError::Malformed)?.0,
         path: without_stage(path, &string(context.stage)),
-        headers: raw.headers.unwrap_or_default(),
+        headers: pairs(raw.headers)?,
         query,
         token: None,
     })))

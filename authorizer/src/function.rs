@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::answer::{self, Effect};
+use crate::breaker::Bucket;
 use crate::clock::Clock;
+use crate::credentials::Credential;
 use crate::decide::{Authorizer, Decided};
 use crate::event::{self, Event, Request};
 use crate::http::Roots;
@@ -66,6 +68,8 @@ pub struct Function {
     authorizer: Authorizer,
     reporter: Reporter,
     allowed: u64,
+    /// A flood of refusals is counted in the metrics; its log lines would only cost.
+    lines: Bucket,
 }
 
 impl Function {
@@ -79,6 +83,7 @@ impl Function {
             authorizer,
             reporter,
             allowed: 0,
+            lines: Bucket::new(100, Duration::from_millis(100)),
         }
     }
 
@@ -142,6 +147,11 @@ impl Function {
             if every == 0 || !self.allowed.is_multiple_of(every) {
                 return;
             }
+        } else if !self.lines.allows(started) {
+            self.authorizer.metrics.add("LogLinesLeftOut", 1.0);
+            return;
+        } else {
+            self.lines.refused();
         }
         log::line(&json!({
             "level": "info",
@@ -150,7 +160,7 @@ impl Function {
             "allowed": outcome.effect == Effect::Allow,
             "reason": outcome.reason,
             "source": decided.source.word(),
-            "credential": decided.credential,
+            "credential": decided.credential.as_ref().map(Credential::masked),
             "method": request.method,
             "metric": outcome.metric,
             "us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -1,11 +1,16 @@
 //! The HTTP client for 3scale and the Parameter Store, and what of its errors matters to us.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// Idle connections older than this are not used again: a NAT gateway forgets them after 350 s and most servers
 /// much sooner, and a report on a dead connection ends in doubt whether it was counted.
@@ -18,7 +23,7 @@ pub fn agent(roots: Option<&Roots>) -> ureq::Agent {
     if let Some(roots) = roots {
         tls = tls.root_certs(roots.0.clone());
     }
-    ureq::Agent::config_builder()
+    let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -27,8 +32,48 @@ pub fn agent(roots: Option<&Roots>) -> ureq::Agent {
         .max_response_header_size(32 << 10)
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls.build())
-        .build()
-        .new_agent()
+        .build();
+    ureq::Agent::with_parts(config, DefaultConnector::default(), Remembering::default())
+}
+
+/// The client resolves the host before every request, also when a connection is there, and does so on a thread made for
+/// it: that took longer than the rest of a request. Addresses are good for a while.
+#[derive(Debug, Default)]
+struct Remembering {
+    resolver: DefaultResolver,
+    last: Mutex<Option<(String, Instant, Vec<SocketAddr>)>>,
+}
+
+const REMEMBERED: Duration = Duration::from_secs(20);
+
+impl Resolver for Remembering {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let target = uri
+            .scheme()
+            .zip(uri.authority())
+            .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
+        // A poisoned lock only means that some thread panicked; what it guards is replaced as a whole.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(target), Some((known, since, addresses))) = (&target, &*last)
+            && known == target
+            && since.elapsed() < REMEMBERED
+        {
+            let mut result = self.empty();
+            for address in addresses {
+                result.push(*address);
+            }
+            return Ok(result);
+        }
+        *last = None;
+        let result = self.resolver.resolve(uri, config, timeout)?;
+        *last = target.map(|target| (target, Instant::now(), result.to_vec()));
+        Ok(result)
+    }
 }
 
 /// Root certificates to trust in place of Mozilla's.

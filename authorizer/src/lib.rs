@@ -6,6 +6,7 @@
 //! ([`mapping`], [`credentials`], [`terms`], [`periods`]) import nothing that does anything.
 
 pub mod answer;
+mod ask;
 pub mod backend;
 pub mod breaker;
 pub mod cache;
@@ -16,6 +17,7 @@ pub mod event;
 pub mod function;
 pub mod http;
 pub mod keys;
+pub mod link;
 pub mod log;
 pub mod mapping;
 pub mod periods;

@@ -226,7 +226,7 @@ impl Connection {
     fn log_in(&mut self, endpoint: &Endpoint, deadline: Instant) -> Result<(), RedisError> {
         let mut ask = |arguments: &[&[u8]]| {
             let refused = |why: String| Err(RedisError::NotDone(why));
-            match self.command(arguments, deadline) {
+            match self.command(arguments, &Arguments::default(), deadline) {
                 Ok(Value::Error(error)) => refused(error_code(&error).to_owned()),
                 Ok(_) => Ok(()),
                 Err(error) => refused(error.to_string()),
@@ -245,16 +245,21 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks one question and waits for its answer.
+    /// Asks one question, `words` and then `rest`, and waits for its answer.
     ///
     /// # Errors
     /// [`RedisError::Unknown`] once anything was sent.
-    pub fn command(&mut self, arguments: &[&[u8]], deadline: Instant) -> Result<Value, RedisError> {
+    pub fn command(
+        &mut self,
+        words: &[&[u8]],
+        rest: &Arguments,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
         let left = left(deadline).map_err(|error| RedisError::NotDone(describe(&error)))?;
         self.limit(left)
             .map_err(|error| RedisError::NotDone(describe(&error)))?;
         self.output.clear();
-        encode(&mut self.output, arguments);
+        encode(&mut self.output, words, rest);
         let unknown = |error: io::Error| {
             let ended = !matches!(
                 error.kind(),
@@ -289,7 +294,8 @@ impl Connection {
 
     /// Sets the socket's time-outs, where they differ enough to be worth the system calls.
     fn limit(&mut self, left: Duration) -> io::Result<()> {
-        if left < self.timeout || left > self.timeout * 2 {
+        let slack = Duration::from_millis(10);
+        if left + slack < self.timeout || left > self.timeout * 2 {
             self.stream.socket().set_read_timeout(Some(left))?;
             self.stream.socket().set_write_timeout(Some(left))?;
             self.timeout = left;
@@ -361,15 +367,47 @@ pub fn error_code(error: &str) -> &str {
     error.split(' ').next().unwrap_or_default()
 }
 
-/// Writes a command.
-pub fn encode(output: &mut Vec<u8>, arguments: &[&[u8]]) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(output, "*{}\r\n", arguments.len());
-    for argument in arguments {
-        let _ = write!(output, "${}\r\n", argument.len());
-        output.extend_from_slice(argument);
-        output.extend_from_slice(b"\r\n");
+/// Arguments of a command, written down as they go over the wire.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Arguments {
+    /// Adds a text.
+    pub fn text(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
+        put(&mut self.bytes, argument.as_ref());
+        self.count += 1;
+        self
     }
+
+    /// Adds a number.
+    pub fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
+        let mut buffer = itoa::Buffer::new();
+        self.text(buffer.format(number))
+    }
+}
+
+fn put(output: &mut Vec<u8>, argument: &[u8]) {
+    let mut buffer = itoa::Buffer::new();
+    output.push(b'$');
+    output.extend_from_slice(buffer.format(argument.len()).as_bytes());
+    output.extend_from_slice(b"\r\n");
+    output.extend_from_slice(argument);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Writes a command.
+pub fn encode(output: &mut Vec<u8>, words: &[&[u8]], rest: &Arguments) {
+    let mut buffer = itoa::Buffer::new();
+    output.push(b'*');
+    output.extend_from_slice(buffer.format(words.len() + rest.count).as_bytes());
+    output.extend_from_slice(b"\r\n");
+    for word in words {
+        put(output, word);
+    }
+    output.extend_from_slice(&rest.bytes);
 }
 
 /// The bytes are not RESP.
@@ -535,7 +573,9 @@ mod tests {
     #[test]
     fn encodes() {
         let mut output = Vec::new();
-        encode(&mut output, &[b"GET", b"\r\n"]);
-        assert_eq!(output, b"*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n");
+        let mut rest = Arguments::default();
+        rest.text("\r\n").number(-7);
+        encode(&mut output, &[b"GET"], &rest);
+        assert_eq!(output, b"*3\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n$2\r\n-7\r\n");
     }
 }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::backend::{Backend, Delivery, Known, Transaction};
-use crate::cache::{self, Link, Script};
+use crate::cache;
 use crate::clock::Clock;
 use crate::decide::{Authorizer, process_id};
 use crate::keys::Name;
+use crate::link::{Link, Script};
 use crate::log::{self, Unit};
-use crate::redis::{RedisError, Value as RedisValue};
+use crate::redis::{Arguments, RedisError, Value as RedisValue};
 use crate::settings::Settings;
 
 /// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
@@ -135,6 +136,7 @@ struct Run<'a> {
     clock: Clock,
     summary: Summary,
     parts: u64,
+    probed: bool,
 }
 
 impl Reporter {
@@ -178,6 +180,7 @@ impl Reporter {
             clock: authorizer.clock.clone(),
             summary: Summary::default(),
             parts: 0,
+            probed: false,
         };
         let mut oldest = i64::MAX;
         let stopped = run.all(&mut oldest).err();
@@ -251,8 +254,11 @@ impl Run<'_> {
         arguments: &[&str],
     ) -> Result<RedisValue, RedisError> {
         let deadline = self.deadline.min(Instant::now() + self.redis_budget);
-        let mut all: Vec<&[u8]> = vec![self.reporter.prefix.as_bytes()];
-        all.extend(arguments.iter().map(|argument| argument.as_bytes()));
+        let mut all = Arguments::default();
+        all.text(&self.reporter.prefix);
+        for argument in arguments {
+            all.text(argument);
+        }
         self.link
             .script(which(self.reporter), &self.reporter.key, &all, deadline)
     }
@@ -331,6 +337,9 @@ impl Run<'_> {
                     .counters
                     .iter()
                     .all(|counter| row.known.contains(&counter.metric));
+            // The first is asked about in any case. A report that 3scale takes in and answers with an error counts all the
+            // same, each time it is sent: so none is sent while it answers no question either.
+            let proven = proven && self.probed;
             if proven || self.known(&name, &row)? {
                 together.push((row, name));
             } else {
@@ -388,8 +397,14 @@ impl Run<'_> {
             .backend
             .knows(self.token, name, metrics.into_iter(), timeout)
         {
-            Known::Yes => Ok(true),
-            Known::No => Ok(false),
+            Known::Yes => {
+                self.probed = true;
+                Ok(true)
+            }
+            Known::No => {
+                self.probed = true;
+                Ok(false)
+            }
             Known::NoAnswer(why) => Err(Stop::Backend(why)),
         }
     }

@@ -9,8 +9,8 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use serde::Deserialize;
 
-use crate::cache::Endpoint;
 use crate::keys::Keys;
+use crate::redis::Endpoint;
 use crate::settings::Aws;
 
 /// Everything read from the Parameter Store. `Debug` shows none of it.

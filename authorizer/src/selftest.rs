@@ -8,6 +8,7 @@ use crate::backend::{Answer, Call};
 use crate::cache::{Decision, Question};
 use crate::credentials::Credential;
 use crate::decide::Authorizer;
+use crate::redis::Arguments;
 use crate::settings::{Caching, CredentialKind};
 
 /// A credential nobody has. 3scale must say so: then the address, the service and the token are right.
@@ -55,7 +56,7 @@ fn redis(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), String> {
     authorizer
         .cache
         .link
-        .command(&[b"PING"], until)
+        .command(&[b"PING"], &Arguments::default(), until)
         .map(drop)
         .map_err(|error| error.to_string())
 }
@@ -120,7 +121,7 @@ fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), String
     };
     let until = Instant::now() + left(deadline) / 2;
     match authorizer.cache.decide(&question, until) {
-        Ok(Decision::Miss | Decision::Denied { .. }) => Ok(()),
+        Ok(Decision::Miss | Decision::Unknown | Decision::Denied { .. }) => Ok(()),
         Ok(_) => Err("the cache knows a credential that nobody has".to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -267,6 +267,14 @@ impl Settings {
         let service: Service = serde_json::from_str(&get("THREESCALE_GW_SETTINGS")?)
             .map_err(|error| bad("THREESCALE_GW_SETTINGS", error.to_string()))?;
         service.check()?;
+        let stack = get("THREESCALE_GW_STACK")?;
+        if stack.len() > 32
+            || !stack
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return Err(bad("THREESCALE_GW_STACK", "must be letters, digits and -"));
+        }
         let region = get("AWS_REGION")?;
         let ssm_endpoint = var("AWS_ENDPOINT_URL_SSM")
             .or_else(|| var("AWS_ENDPOINT_URL"))
@@ -275,7 +283,7 @@ impl Settings {
         let defaults = Budgets::default();
         Ok(Self {
             role,
-            stack: get("THREESCALE_GW_STACK")?,
+            stack,
             parameters: get("THREESCALE_GW_PARAMETERS")?
                 .trim_end_matches('/')
                 .to_owned(),

@@ -4,22 +4,24 @@ use crate::backend::Headers;
 use crate::cache::Terms;
 use crate::xml::Status;
 
-/// Works the terms out for `metrics`; `usage` is what 3scale was asked with.
+/// Works the terms out for `metrics`; `usage` is what 3scale was asked with, and `hidden` are those of the
+/// [unlisted] metrics that have a limited ancestor all the same.
 ///
 /// The answer lists every limit of the plan and, for metrics with limits, their direct children. In the two levels the
-/// portal allows that places every metric exactly. Below a level without limits (methods of an attached backend, whose
-/// names end in its id, and deeper trees made through the internal API) an ancestor can stay hidden; such a metric is
-/// counted on every limit: an application is then stopped too early rather than too late.
+/// portal allows that places every listed metric exactly. Below a level without limits (methods of an attached backend,
+/// and deeper trees made through the internal API) an ancestor does not show; a metric that has such a one is counted on
+/// every limit: an application is then stopped too early rather than too late.
 #[must_use]
 pub fn terms(
     status: &Status,
     headers: &Headers,
     metrics: &[String],
     usage: &[(String, u64)],
+    hidden: &[String],
 ) -> Terms {
     let mut placed: Vec<(String, Vec<usize>)> = metrics
         .iter()
-        .map(|metric| (metric.clone(), place(status, metric)))
+        .map(|metric| (metric.clone(), place(status, metric, hidden)))
         .collect();
     let expected = remaining(status, &placed, usage);
     // A metric that was only asked about (amount 0) and is used up makes the header 0, whatever the others have left.
@@ -32,12 +34,12 @@ pub fn terms(
                         .any(|(name, amount)| name == metric && *amount > 0)
             })
     });
-    let hidden = match (headers.remaining.filter(|_| !clouded), expected) {
+    let misplaced = match (headers.remaining.filter(|_| !clouded), expected) {
         (Some(told), Some(expected)) => told >= 0 && told < expected,
         (Some(told), None) => told >= 0 && usage.iter().any(|(_, amount)| *amount > 0),
         (None, _) => false,
     };
-    if hidden {
+    if misplaced {
         let all: Vec<usize> = (0..status.limits.len()).collect();
         for (metric, limits) in &mut placed {
             if usage
@@ -54,7 +56,27 @@ pub fn terms(
     }
 }
 
-fn place(status: &Status, metric: &str) -> Vec<usize> {
+/// Metrics of which the answer does not tell whether they have a limited ancestor: neither limited, nor a child of a
+/// limited metric.
+#[must_use]
+pub fn unlisted(status: &Status, metrics: &[String]) -> Vec<String> {
+    if status.limits.is_empty() {
+        return Vec::new();
+    }
+    metrics
+        .iter()
+        .filter(|metric| {
+            let limited = status.limits.iter().any(|limit| limit.metric == **metric);
+            !limited && parent(status, metric).is_none() && *metric != "hits"
+        })
+        .cloned()
+        .collect()
+}
+
+fn place(status: &Status, metric: &str, hidden: &[String]) -> Vec<usize> {
+    if hidden.iter().any(|hidden| hidden == metric) {
+        return (0..status.limits.len()).collect();
+    }
     let mut line = vec![metric.to_owned()];
     // Every step adds a metric, so a circle in the hierarchy ends it.
     while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {
@@ -62,10 +84,6 @@ fn place(status: &Status, metric: &str) -> Vec<usize> {
             break;
         }
         line.push(parent);
-    }
-    let all = (0..status.limits.len()).collect();
-    if line.last().is_some_and(|root| may_have_hidden_parent(root)) {
-        return all;
     }
     status
         .limits
@@ -92,11 +110,6 @@ fn backend_metric(metric: &str) -> Option<&str> {
         .rsplit_once('.')
         .filter(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
         .map(|(name, _)| name)
-}
-
-/// A method of a backend whose `hits.12` has no limit is not listed anywhere.
-fn may_have_hidden_parent(metric: &str) -> bool {
-    backend_metric(metric).is_some_and(|name| name != "hits")
 }
 
 /// How many more requests with this usage 3scale's header should allow if the placing is right; none without a limit.
@@ -167,7 +180,7 @@ mod tests {
             ..Headers::default()
         };
         let metrics = [metric.to_owned()];
-        terms(status, &headers, &metrics, &[(metric.to_owned(), 1)]).metrics[0]
+        terms(status, &headers, &metrics, &[(metric.to_owned(), 1)], &[]).metrics[0]
             .1
             .clone()
     }
@@ -213,7 +226,17 @@ mod tests {
             &[("hits", "hits.12"), ("bytes", "")],
         );
         assert_eq!(placed(&status, "hits.12", None), [0]);
-        assert_eq!(placed(&status, "orders.12", None), [0, 1]);
+        assert_eq!(placed(&status, "orders.12", None), [0_usize; 0]);
+        let metrics = ["hits.12", "orders.12", "hits", "bytes"].map(str::to_owned);
+        assert_eq!(unlisted(&status, &metrics), ["orders.12"]);
+        let told = terms(
+            &status,
+            &Headers::default(),
+            &metrics,
+            &[],
+            &["orders.12".to_owned()],
+        );
+        assert_eq!(told.metrics[1].1, [0, 1]);
         assert_eq!(placed(&status, "orders.", None), [0_usize; 0]);
     }
 

@@ -1,12 +1,12 @@
 -- Before this stands: local P, MAX_AGE = '<prefix>', <ms>
 -- Key layout and field formats: README.md, "What stands in Redis". What can be left out of the way of a hit is: every
 -- argument and every call costs a microsecond of the one core that Redis has.
--- ARGV: 1 now (ms), 2 answers before this moment (ms) do not count, 3 process, 4 sequence number, 5 flags: 'r' this is a
--- repetition, 'o' old answers do, 6 starts of the current windows (s), shortest period first, each with a space after
+-- ARGV: 1 now (ms), 2 answers before this moment (ms) do not count, 3 process, 4 sequence number, 5 flags: with 'r'
+-- this is a repetition, with 'o' old answers do, 6 starts of the current windows (s), shortest period first, each with a space after
 -- it, 7 number of metrics, then metric and amount of each.
 local call, ARGV = redis.call, ARGV
 local now, flags, amount_of = tonumber(ARGV[1]), ARGV[5], 7 + 2 * tonumber(ARGV[7])
-local repeated, old_ones = flags == 'r', flags == 'o'
+local repeated, old_ones = flags == 'r' or flags == 'ro', flags == 'o' or flags == 'ro'
 local minute = string.match(ARGV[6], '%d+')
 -- 3scale counts what it has accepted a little later: so long it may be missing from its counters (ms).
 local GRACE = 5000

@@ -1,6 +1,6 @@
 -- KEYS: 1 the credential's record. One round trip that decides and counts.
 local found = call('GET', KEYS[1])
-if not found then return {'M'} end
+if not found then return {'U'} end
 local t, app = string.match(found, '^A(%d+)\31(.*)$')
 if not t then
   local till, code = string.match(found, '^D(%d+)\31(.*)$')

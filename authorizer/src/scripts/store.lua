@@ -62,29 +62,15 @@ if #limits > 0 then
   end
 end
 
--- Old windows and everything of the last answer go. A process whose clock is a little behind may still count in the
--- last window for a moment.
-local gone = {}
-for _, field in ipairs(call('HKEYS', record)) do
-  local period, start = string.match(field, '^o(%d):(%d+):')
-  if period then
-    local current = tonumber(window(tonumber(period)))
-    if tonumber(start) < current and now - current * 1000 > 5000 then gone[#gone + 1] = field end
-  elseif string.sub(field, 1, 2) == 'm:' then
-    gone[#gone + 1] = field
-  end
-end
-for i = 1, #gone do call('HDEL', record, gone[i]) end
-
--- One field for all that only the caller of the script reads.
-call('HSET', record, 't', asked, 'r', table.concat({app, name, plan}, '\31'))
+local fields, written, order = {'t', asked, 'r', table.concat({app, name, plan}, '\31')}, {}, {}
+for i = 1, #limits do order[i] = 'o' .. limits[i].period .. ':' .. limits[i].start .. ':' .. limits[i].metric end
+local counted = #order > 0 and call('HMGET', record, unpack(order))
 for i = 1, #limits do
   local limit = limits[i]
-  local field = 'o' .. limit.period .. ':' .. limit.start .. ':' .. limit.metric
-  local own = tonumber(call('HGET', record, field) or 0)
+  local own = tonumber(counted[i] or 0)
   if own < limit.unsettled then
     own = limit.unsettled
-    call('HSET', record, field, string.format('%.0f', own))
+    fields[#fields + 1], fields[#fields + 2] = order[i], string.format('%.0f', own)
   end
   -- Others' usage is between these two: all that may have settled is in 3scale's counter, or none of it is.
   limit.high = math.max(0, limit.current + limit.unsettled - own)
@@ -99,10 +85,29 @@ for i = 1, #specs do
       limit.metric, '',
     }, '\31')
   end
-  call('HSET', record, 'm:' .. specs[i].metric, table.concat(parts))
+  local field = 'm:' .. specs[i].metric
+  fields[#fields + 1], fields[#fields + 2] = field, table.concat(parts)
+  written[field] = true
 end
+
+-- Old windows and everything else of the last answer go. A process whose clock is a little behind may still count in
+-- the last window for a moment.
+local gone = {}
+for _, field in ipairs(call('HKEYS', record)) do
+  local period, start = string.match(field, '^o(%d):(%d+):')
+  if period then
+    local current = tonumber(window(tonumber(period)))
+    if tonumber(start) < current and now - current * 1000 > 5000 then gone[#gone + 1] = field end
+  elseif string.sub(field, 1, 2) == 'm:' and not written[field] then
+    gone[#gone + 1] = field
+  end
+end
+
+-- A full Redis refuses a first write, and nothing that comes after one: all of this is done or nothing.
+call('HSET', record, unpack(fields))
+for i = 1, #gone do call('HDEL', record, gone[i]) end
 call('PEXPIRE', record, math.max(keep, 90000000))
 call('SET', KEYS[1], 'A' .. asked .. '\31' .. app, 'PX', keep)
-call('DEL', P .. 'r:' .. app)
 if count then return decide(app, true) end
+call('DEL', P .. 'r:' .. app)
 return {'S'}

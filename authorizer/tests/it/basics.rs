@@ -104,3 +104,79 @@ fn the_binary_answers_api_gateway() {
     assert_eq!(report["delivered"], 1, "{report}");
     assert_eq!(world.threescale.total("free", "hits"), 1);
 }
+
+/// A flood of keys that nobody knows: 3scale is asked about fifty at once and five a second, and callers who were good
+/// before are asked about all the same.
+#[test]
+fn a_flood_of_bad_keys_costs_little() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    decide(&mut authorizer, &event("uk_free", "/"));
+    let started = std::time::Instant::now();
+    for n in 0..2_000 {
+        assert_eq!(
+            decide(&mut authorizer, &event(&format!("bad-{n}"), "/"))
+                .outcome
+                .effect,
+            Effect::Deny
+        );
+    }
+    let asked = world.threescale.calls("authorize");
+    let most = 52 + started.elapsed().as_millis() as u64 / 200;
+    assert!(asked <= most, "{asked} calls, at most {most}");
+    world.advance(61_000);
+    assert_eq!(
+        decide(&mut authorizer, &event("uk_free", "/"))
+            .outcome
+            .effect,
+        Effect::Allow
+    );
+}
+
+#[test]
+fn token_events_and_http_apis() {
+    let world = World::with_clock(Clock::default());
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    let answer = |event: serde_json::Value| match process.api.invoke(&event.to_string()) {
+        Answer::Result(answer) => answer,
+        Answer::Error(error) => error,
+    };
+    let token = |key: &str| json!({ "type": "TOKEN", "authorizationToken": key, "methodArn": crate::support::gateway::ARN });
+    assert_eq!(
+        answer(token("uk_free"))["policyDocument"]["Statement"][0]["Effect"],
+        "Allow"
+    );
+    assert_eq!(
+        answer(token("bad"))["policyDocument"]["Statement"][0]["Effect"],
+        "Deny"
+    );
+    assert_eq!(answer(token(""))["errorMessage"], "Unauthorized");
+    let http = |key: &str| {
+        json!({
+            "version": "2.0", "type": "REQUEST", "routeArn": crate::support::gateway::ARN, "rawPath": "/prod/orders",
+            "rawQueryString": "", "headers": { "apikey": key },
+            "requestContext": { "stage": "prod", "http": { "method": "GET", "path": "/prod/orders" } },
+        })
+    };
+    assert_eq!(answer(http("uk_free"))["isAuthorized"], true);
+    let denied = answer(http("bad"));
+    assert_eq!(
+        (&denied["isAuthorized"], &denied["context"]["reason"]),
+        (&json!(false), &json!("user_key_invalid"))
+    );
+    for nonsense in [
+        json!({}),
+        json!([]),
+        json!({ "type": "REQUEST" }),
+        json!({ "source": "aws.events" }),
+    ] {
+        assert!(answer(nonsense)["errorMessage"].is_string());
+    }
+    // Whatever it was asked, it is still there.
+    assert_eq!(answer(http("uk_free"))["isAuthorized"], true);
+}

@@ -81,6 +81,8 @@ pub struct World {
     pub threescale: Threescale,
     pub ssm: Ssm,
     pub settings: Value,
+    /// Further variables of the environment.
+    pub extra: Vec<(String, String)>,
 }
 
 /// 2026-11-22 07:14:10 UTC, a Sunday ten seconds into a minute.
@@ -93,7 +95,10 @@ impl World {
     }
 
     pub fn with_clock(clock: Clock) -> Self {
-        let redis = Redis::start(&[]);
+        Self::with_redis(clock, Redis::start(&[]))
+    }
+
+    pub fn with_redis(clock: Clock, redis: Redis) -> Self {
         let threescale = Threescale::start(clock.clone());
         let ssm = Ssm::start(TOKEN, Some(&redis.url()));
         let settings = settings(&threescale.server.url());
@@ -103,6 +108,7 @@ impl World {
             threescale,
             ssm,
             settings,
+            extra: Vec::new(),
         }
     }
 
@@ -121,6 +127,7 @@ impl World {
 
     pub fn read_settings(&self, role: &str) -> Settings {
         let mut environment = environment(role, &self.ssm, &self.settings, None);
+        environment.extend(self.extra.iter().cloned());
         environment.push((
             "AWS_LAMBDA_RUNTIME_API".to_owned(),
             "127.0.0.1:1".to_owned(),
@@ -150,7 +157,7 @@ impl World {
 pub fn decide(authorizer: &mut Authorizer, event: &str) -> Decided {
     match event::parse(event.as_bytes()) {
         Ok(Event::Authorize(request)) => {
-            authorizer.decide(&request, Instant::now() + Duration::from_secs(5))
+            authorizer.decide(&request, Instant::now() + Duration::from_secs(60))
         }
         other => panic!("{other:?}"),
     }

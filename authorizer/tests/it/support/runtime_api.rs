@@ -58,6 +58,15 @@ impl RuntimeApi {
                 .0;
         }
     }
+    /// Hands an event over and does not wait.
+    pub fn begin(&self, event: &str) {
+        let (lock, changed) = &*self.shared;
+        let mut state = lock.lock().expect("lock");
+        let id = state.next;
+        state.next += 1;
+        state.events.push_back((id, event.as_bytes().to_vec()));
+        changed.notify_all();
+    }
 
     pub fn init_error(&self) -> Option<Value> {
         self.shared.0.lock().expect("lock").init_error.clone()

@@ -44,7 +44,9 @@ pub enum Fault {
 }
 
 /// A report or authrep waiting to be counted: application id, time and usage.
-struct Job(Vec<(Who, i64, Vec<(String, u64)>)>);
+struct Job(Vec<(Who, i64, Usage)>);
+
+type Usage = Vec<(String, u64)>;
 
 #[derive(Clone)]
 enum Who {

@@ -1,0 +1,95 @@
+//! A million requests of a hundred applications through several authorizers, with reporters running
+//! meanwhile: the sum comes out right, to the last one. `cargo bench -p authorizer --bench million`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench reports to a terminal"
+)]
+#![allow(
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "the harness is the tests'"
+)]
+
+#[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, reason = "the tests' harness has more than a bench needs")]
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use authorizer::answer::Effect;
+use authorizer::clock::Clock;
+use support::gateway::{World, decide, event};
+use support::redis::Redis;
+
+const REQUESTS: u64 = 1_000_000;
+const THREADS: u64 = 3;
+
+fn main() {
+    // With enough time for every question: what happens when Redis is too slow is not the matter here.
+    let redis = Redis::start(&["--appendonly", "no"]);
+    let mut world = World::with_redis(Clock::default(), redis);
+    world.extra = vec![
+        ("THREESCALE_GW_REDIS_MS".to_owned(), "20000".to_owned()),
+        ("THREESCALE_GW_ANSWER_MS".to_owned(), "60000".to_owned()),
+    ];
+    for n in 0..100 {
+        world.threescale.add(&format!("n{n}"), &[]);
+    }
+    let started = Instant::now();
+    let allowed = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    let reported = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (world, allowed) = (&world, &allowed);
+                scope.spawn(move || {
+                    let mut authorizer = world.authorizer();
+                    let events: Vec<String> =
+                        (0..100).map(|n| event(&format!("uk_n{n}"), "/")).collect();
+                    for n in (thread..REQUESTS).step_by(THREADS as usize) {
+                        let decided = decide(&mut authorizer, &events[(n % 100) as usize]);
+                        allowed.fetch_add(
+                            u64::from(decided.outcome.effect == Effect::Allow),
+                            Ordering::Relaxed,
+                        );
+                    }
+                })
+            })
+            .collect();
+        let reporters: Vec<_> = (0..2)
+            .map(|_| {
+                let (world, done) = (&world, &done);
+                scope.spawn(move || {
+                    let mut sum = 0;
+                    while !done.load(Ordering::SeqCst) {
+                        sum += world.report().delivered;
+                        std::thread::sleep(Duration::from_millis(500));
+                    }
+                    sum
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+        reporters
+            .into_iter()
+            .map(|reporter| reporter.join().unwrap())
+            .sum::<u64>()
+    });
+    let took = started.elapsed();
+    let reported = reported + world.report().delivered;
+    let counted: u64 = world.threescale.state().totals.values().sum();
+    let allowed = allowed.load(Ordering::SeqCst);
+    println!(
+        "{allowed} of {REQUESTS} passed in {:.1} s, {reported} reported, {counted} counted by 3scale, {} calls of 3scale",
+        took.as_secs_f64(),
+        world.threescale.state().calls.values().sum::<u64>()
+    );
+    assert_eq!(allowed, REQUESTS, "none was refused");
+    assert_eq!(counted, REQUESTS, "every one is counted once");
+}

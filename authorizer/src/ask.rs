@@ -1,0 +1,270 @@
+//! Asking 3scale: when it may be asked at all, what about, and what its answers mean.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::{Answer, Call, Headers};
+use crate::credentials::Credential;
+use crate::decide::Authorizer;
+use crate::log;
+use crate::mapping::Usage;
+use crate::terms;
+use crate::xml::Status;
+
+/// How long a metric that 3scale does not know is left out of the questions.
+const BAD_METRIC: Duration = Duration::from_secs(60);
+/// How long nobody is asked after 3scale refused our own set-up.
+const MISCONFIGURED: Duration = Duration::from_secs(2);
+/// Longest usage part of a question, in bytes; the whole query string must stay below 10,240.
+const MAX_USAGE: usize = 5500;
+/// How long it is remembered which metrics have a limited ancestor that does not show.
+const HIDDEN: Duration = Duration::from_secs(600);
+/// So many metrics are asked about one by one.
+const MAX_PROBES: usize = 8;
+
+/// What 3scale's answer means for the decision.
+pub(crate) enum Verdict {
+    Known(Known),
+    Refused(String),
+    Broken,
+    NoAnswer,
+}
+
+/// An answer about an application, and what is needed to make terms of it.
+pub(crate) struct Known {
+    pub(crate) status: Box<Status>,
+    pub(crate) headers: Headers,
+    /// What was asked about.
+    pub(crate) metrics: Vec<String>,
+    /// Metrics with a limited ancestor that the answer does not show.
+    pub(crate) hidden: Vec<String>,
+}
+
+/// A request with what is asked for it.
+pub(crate) struct Asking<'a> {
+    pub(crate) credential: &'a Credential,
+    pub(crate) key: String,
+    pub(crate) usage: &'a Usage,
+    pub(crate) deadline: Instant,
+}
+
+impl Authorizer {
+    /// What may be waited for 3scale. What comes after its answer, or in its place, needs Redis once more.
+    fn backend_time(&self, call: Call, asking: &Asking<'_>, now: Instant) -> Duration {
+        let left = asking.deadline.saturating_duration_since(now);
+        match call {
+            Call::Authorize => left
+                .saturating_sub(self.settings.budgets.redis)
+                .max(left / 2),
+            Call::AuthRep => left,
+        }
+    }
+
+    /// One call, unless 3scale has just failed too often or refused our own set-up.
+    pub(crate) fn call(
+        &mut self,
+        call: Call,
+        asking: &Asking<'_>,
+        usage: &[(String, u64)],
+    ) -> Option<Answer> {
+        let now = Instant::now();
+        if let Some((since, code)) = &self.misconfigured {
+            if now - *since < MISCONFIGURED {
+                return Some(Answer::Misconfigured(code.clone()));
+            }
+            self.misconfigured = None;
+        }
+        if !self.breaker.allows(now) {
+            return None;
+        }
+        let token = self.secrets.as_ref().ok()?.service_token.clone();
+        let answer = self.backend.ask(
+            call,
+            &token,
+            asking.credential,
+            usage
+                .iter()
+                .map(|(metric, amount)| (metric.as_str(), *amount)),
+            self.backend_time(call, asking, now),
+        );
+        self.metrics.add("BackendCalls", 1.0);
+        self.metrics.took("BackendLatency", now.elapsed());
+        match &answer {
+            Answer::None(why) => {
+                self.breaker.failure(Instant::now());
+                self.metrics.add("BackendErrors", 1.0);
+                log::note("error", "backend", serde_json::json!({ "error": why }));
+            }
+            Answer::Misconfigured(code) => {
+                self.breaker.success();
+                self.misconfigured = Some((Instant::now(), code.clone()));
+                self.metrics.add("Misconfigured", 1.0);
+                log::note(
+                    "error",
+                    "misconfigured",
+                    serde_json::json!({ "code": code }),
+                );
+                if self.may_reread() {
+                    // The token may have been replaced; the next request has the new one.
+                    self.read = Some(Instant::now());
+                    let left = asking.deadline.saturating_duration_since(Instant::now());
+                    self.read_secrets(left / 2);
+                    if self
+                        .secrets
+                        .as_ref()
+                        .is_ok_and(|new| new.service_token != token)
+                    {
+                        self.misconfigured = None;
+                    }
+                }
+            }
+            _ => self.breaker.success(),
+        }
+        Some(answer)
+    }
+
+    /// Asks 3scale about the caller and, in the same call, about all metrics of the rules, so that one answer is good
+    /// for every kind of request. A metric 3scale does not know is left out and asked about again a minute later.
+    pub(crate) fn authorize(&mut self, asking: &Asking<'_>) -> Verdict {
+        for _ in 0..4 {
+            let metrics = self.metrics_with(asking.usage);
+            let usage: Vec<(String, u64)> = metrics
+                .iter()
+                .map(|metric| {
+                    let amount = asking.usage.0.iter().find(|(name, _)| name == metric);
+                    (metric.clone(), amount.map_or(0, |(_, amount)| *amount))
+                })
+                .collect();
+            let Some(answer) = self.call(Call::Authorize, asking, &usage) else {
+                return Verdict::NoAnswer;
+            };
+            let verdict = match answer {
+                Answer::Authorized(status, headers) => self.known(asking, status, headers, metrics),
+                // The header then speaks of a metric that need not be this request's.
+                Answer::LimitsExceeded(Some(status), _) => {
+                    self.known(asking, status, Headers::default(), metrics)
+                }
+                Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
+                Answer::Denied(code) => Verdict::Refused(code),
+                Answer::Misconfigured(_) => Verdict::Broken,
+                Answer::None(_) => Verdict::NoAnswer,
+                Answer::MetricInvalid(name) => {
+                    let used = |name: &str| asking.usage.0.iter().any(|(used, _)| used == name);
+                    log::note(
+                        "error",
+                        "metric-unknown",
+                        serde_json::json!({ "metric": name }),
+                    );
+                    match name {
+                        Some(name) if metrics.contains(&name) && !used(&name) => {
+                            self.bad_metrics.push((name, Instant::now()));
+                        }
+                        _ if metrics.len() > asking.usage.0.len() => {
+                            let now = Instant::now();
+                            self.bad_metrics.extend(
+                                metrics
+                                    .into_iter()
+                                    .filter(|name| !used(name))
+                                    .map(|name| (name, now)),
+                            );
+                        }
+                        _ => {
+                            return Verdict::Broken;
+                        }
+                    }
+                    continue;
+                }
+            };
+            return verdict;
+        }
+        // 3scale names another unknown metric each time: not an outage, so no mode may take it for one.
+        Verdict::Broken
+    }
+
+    fn known(
+        &mut self,
+        asking: &Asking<'_>,
+        status: Box<Status>,
+        headers: Headers,
+        metrics: Vec<String>,
+    ) -> Verdict {
+        let hidden = self.hidden(asking, &status, &metrics);
+        Verdict::Known(Known {
+            status,
+            headers,
+            metrics,
+            hidden,
+        })
+    }
+
+    /// Finds out which unlisted metrics have a limited ancestor: 3scale's header says of a usage whether any limit
+    /// applies to it. That is a matter of the service and the plan, so it is asked once in a while and not for each
+    /// application; and where 3scale does not say, the metric counts as having one.
+    fn hidden(&mut self, asking: &Asking<'_>, status: &Status, metrics: &[String]) -> Vec<String> {
+        let unlisted = terms::unlisted(status, metrics);
+        if unlisted.is_empty() {
+            return unlisted;
+        }
+        let mut limited: Vec<String> = status.limits.iter().map(|l| l.metric.clone()).collect();
+        limited.sort();
+        limited.dedup();
+        let case = (limited, unlisted);
+        let now = Instant::now();
+        self.hidden.retain(|(_, _, since)| now - *since < HIDDEN);
+        if let Some((_, hidden, _)) = self.hidden.iter().find(|(known, _, _)| *known == case) {
+            return hidden.clone();
+        }
+        let mut certain = true;
+        let mut applies = |this: &mut Self, metrics: &[String]| {
+            let answer = this.limit_applies(asking, metrics);
+            certain &= answer.is_some();
+            answer.unwrap_or(true)
+        };
+        let mut hidden = Vec::new();
+        if applies(self, &case.1) {
+            hidden = case.1.clone();
+            if (2..=MAX_PROBES).contains(&hidden.len()) {
+                hidden.retain(|metric| applies(self, std::slice::from_ref(metric)));
+            }
+        }
+        if certain {
+            self.hidden.push((case, hidden.clone(), now));
+        }
+        hidden
+    }
+
+    /// Whether any limit applies to a usage of these metrics; none if 3scale does not say.
+    fn limit_applies(&mut self, asking: &Asking<'_>, metrics: &[String]) -> Option<bool> {
+        let usage: Vec<(String, u64)> = metrics.iter().map(|metric| (metric.clone(), 1)).collect();
+        match self.call(Call::Authorize, asking, &usage)? {
+            Answer::Authorized(_, headers) => headers.remaining.map(|remaining| remaining != -1),
+            Answer::LimitsExceeded(..) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// The request's metrics and, as far as they fit, all others of the rules that 3scale is not known to lack.
+    pub(crate) fn metrics_with(&mut self, usage: &Usage) -> Vec<String> {
+        let now = Instant::now();
+        self.bad_metrics
+            .retain(|(_, since)| now - *since < BAD_METRIC);
+        let mut metrics: Vec<String> = usage.0.iter().map(|(metric, _)| metric.clone()).collect();
+        let length = |metric: &str| {
+            form_urlencoded::byte_serialize(metric.as_bytes())
+                .map(str::len)
+                .sum::<usize>()
+                + 16
+        };
+        let mut size: usize = metrics.iter().map(|metric| length(metric) + 16).sum();
+        for metric in &self.configured {
+            size += length(metric);
+            if size > MAX_USAGE {
+                break;
+            }
+            let bad = self.bad_metrics.iter().any(|(bad, _)| bad == metric);
+            if !bad && !metrics.contains(metric) {
+                metrics.push(metric.clone());
+            }
+        }
+        metrics
+    }
+}

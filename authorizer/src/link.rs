@@ -1,0 +1,175 @@
+//! The link to Redis: connects when needed, runs scripts, tells what failed, and stays away from what has just failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring::digest;
+use rustls::ClientConfig;
+
+use crate::breaker::Breaker;
+use crate::redis::{Arguments, Connection, Endpoint, RedisError, Value, error_code};
+
+/// A script with its name for Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    text: String,
+    sha: String,
+}
+
+impl Script {
+    pub(crate) fn new(parts: &[&str]) -> Self {
+        let text = parts.concat();
+        let sha = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes())
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self { text, sha }
+    }
+}
+
+/// A connection unused for longer (the process was frozen) is not trusted: what stands between may have forgotten it, and
+/// that would show as a time-out.
+const MAX_IDLE: Duration = Duration::from_secs(300);
+
+/// A link to one Redis.
+#[derive(Debug)]
+pub struct Link {
+    endpoint: Option<Endpoint>,
+    tls: Option<Arc<ClientConfig>>,
+    connection: Option<Connection>,
+    breaker: Breaker,
+    used: Instant,
+    tried: bool,
+}
+
+impl Link {
+    /// A link to nowhere, until [`Link::point_to`].
+    #[must_use]
+    pub fn new(tls: Option<Arc<ClientConfig>>) -> Self {
+        Self {
+            endpoint: None,
+            tls,
+            connection: None,
+            breaker: Breaker::new(1, Duration::from_millis(250), Duration::from_secs(5)),
+            used: Instant::now(),
+            tried: false,
+        }
+    }
+
+    /// Takes an address over; a change closes the connection.
+    pub fn point_to(&mut self, endpoint: Option<Endpoint>) {
+        if self.endpoint != endpoint {
+            self.endpoint = endpoint;
+            self.connection = None;
+            self.breaker.success();
+        }
+    }
+
+    /// The address, if there is one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
+    }
+
+    /// Whether the last question was really tried, and not kept from a Redis that had failed before.
+    #[must_use]
+    pub fn has_just_failed(&self) -> bool {
+        self.tried
+    }
+
+    /// Connects if there is no connection.
+    ///
+    /// # Errors
+    /// There is no address, it was unreachable a moment ago, or it is now.
+    pub fn connect(&mut self, deadline: Instant) -> Result<(), RedisError> {
+        let now = Instant::now();
+        if now - self.used > MAX_IDLE {
+            self.connection = None;
+        }
+        self.used = now;
+        self.tried = true;
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let not_done = |why: &str| RedisError::NotDone(why.to_owned());
+        let endpoint = self
+            .endpoint
+            .as_ref()
+            .ok_or_else(|| not_done("no cache yet"))?;
+        if !self.breaker.allows(now) {
+            self.tried = false;
+            return Err(not_done("unreachable a moment ago"));
+        }
+        match Connection::open(endpoint, self.tls.as_ref(), deadline) {
+            Ok(connection) => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(error) => {
+                self.breaker.failure(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// One question. Error answers are errors; they mean that nothing was done.
+    ///
+    /// # Errors
+    /// See [`RedisError`].
+    pub fn command(
+        &mut self,
+        words: &[&[u8]],
+        rest: &Arguments,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        self.connect(deadline)?;
+        let Some(connection) = &mut self.connection else {
+            return Err(RedisError::NotDone("no connection".to_owned()));
+        };
+        match connection.command(words, rest, deadline) {
+            Ok(Value::Error(error)) => {
+                let code = error_code(&error);
+                if code != "NOSCRIPT" {
+                    // A replica, a server that is loading, or one that lost our login: a new connection may be to
+                    // another server.
+                    if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH") {
+                        self.connection = None;
+                    }
+                    self.breaker.failure(Instant::now());
+                }
+                Err(RedisError::NotDone(code.to_owned()))
+            }
+            Ok(value) => {
+                self.breaker.success();
+                Ok(value)
+            }
+            Err(error) => {
+                self.connection = None;
+                // A connection that ended says nothing about the next one.
+                if !matches!(error, RedisError::Unknown(_, true)) {
+                    self.breaker.failure(Instant::now());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs a script by name, and with its text where Redis does not have it (any more).
+    pub(crate) fn script(
+        &mut self,
+        script: &Script,
+        key: &str,
+        arguments: &Arguments,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        let words = [&b"EVALSHA"[..], script.sha.as_bytes(), b"1", key.as_bytes()];
+        match self.command(&words, arguments, deadline) {
+            Err(RedisError::NotDone(code)) if code == "NOSCRIPT" => {
+                let words = [&b"EVAL"[..], script.text.as_bytes(), b"1", key.as_bytes()];
+                self.command(&words, arguments, deadline)
+            }
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A model of counting: random interleavings of everything that can happen, and a sum that must come out right.
+
+use std::collections::HashMap;
+
+use authorizer::answer::Effect;
+use authorizer::decide::{Authorizer, Source};
+use authorizer::periods::Period;
+use serde_json::json;
+
+use crate::support::gateway::{World, decide, event};
+use crate::support::threescale::{Fault, Limit};
+
+/// A small deterministic generator: a failing seed can be run again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+const NAMES: [&str; 4] = ["free", "a", "b", "c"];
+
+struct Model {
+    world: World,
+    authorizers: Vec<Authorizer>,
+    allowed: HashMap<&'static str, u64>,
+    /// What a direct call may have counted although the caller was refused.
+    doubtful: u64,
+    /// What a report in doubt may have counted once more.
+    doubled: u64,
+    /// Per window of an hour: what passed of the limited application.
+    hours: HashMap<i64, u64>,
+    redis_up: bool,
+    backend_up: bool,
+}
+
+const HOURLY: u64 = 40;
+
+impl Model {
+    fn new(mode: &str) -> Self {
+        let world = World::new().with("caching", json!(mode));
+        world.threescale.state().prompt = false;
+        world.threescale.add("a", &[]);
+        world.threescale.add(
+            "b",
+            &[Limit {
+                metric: "hits",
+                period: Period::Hour,
+                max: HOURLY,
+            }],
+        );
+        world.threescale.add(
+            "c",
+            &[Limit {
+                metric: "hits",
+                period: Period::Eternity,
+                max: 1 << 40,
+            }],
+        );
+        let authorizers = (0..3).map(|_| world.authorizer()).collect();
+        Self {
+            world,
+            authorizers,
+            allowed: HashMap::new(),
+            doubtful: 0,
+            doubled: 0,
+            hours: HashMap::new(),
+            redis_up: true,
+            backend_up: true,
+        }
+    }
+
+    fn request(&mut self, random: &mut Random) {
+        let name = NAMES[random.below(4) as usize];
+        let authorizer = &mut self.authorizers[random.below(3) as usize];
+        let hour = self.world.clock.now_ms().div_euclid(3_600_000);
+        let decided = decide(authorizer, &event(&format!("uk_{name}"), "/"));
+        if decided.outcome.effect == Effect::Allow {
+            *self.allowed.entry(name).or_default() += 1;
+            // Past Redis it is 3scale that decides, which here counts late.
+            if name == "b" && decided.source != Source::Direct {
+                *self.hours.entry(hour).or_default() += 1;
+            }
+        } else if !self.redis_up || !self.backend_up {
+            self.doubtful += 1;
+        }
+    }
+
+    fn report(&mut self, fault: Option<Fault>) {
+        if let (Some(fault), true) = (fault, self.backend_up) {
+            self.world.threescale.state().only_reports = true;
+            self.world.threescale.fail_next(&[fault]);
+        }
+        let pending: u64 = self.allowed.values().sum();
+        let summary = self.world.report();
+        if summary.in_doubt > 0 {
+            // At most everything not yet reported was in that batch.
+            self.doubled += pending;
+        }
+        if self.backend_up {
+            self.world.threescale.fail(None);
+            self.world.threescale.state().only_reports = false;
+        }
+    }
+
+    fn step(&mut self, random: &mut Random, doubts: bool) {
+        match random.below(100) {
+            0..70 => self.request(random),
+            70..78 => self.report(None),
+            78..80 => self.report(Some(Fault::Status(403, ""))),
+            80..82 if doubts => self.report(Some(Fault::LoseAnswer)),
+            82..86 => self.world.threescale.work(),
+            86..91 => self.world.advance(1_000 * (1 + random.below(90) as i64)),
+            91..93 => self.authorizers[random.below(3) as usize] = self.world.authorizer(),
+            93..95 => {
+                self.world.redis.restart();
+                self.redis_up = true;
+            }
+            95 => {
+                self.world.redis.stop();
+                self.redis_up = false;
+            }
+            96..98 => {
+                // More often up than down.
+                self.backend_up = !self.backend_up || random.below(2) == 0;
+                self.world
+                    .threescale
+                    .fail((!self.backend_up).then_some(Fault::Status(503, "")));
+            }
+            98 => {
+                self.world.redis.restart();
+                self.redis_up = true;
+                self.world.redis.ask("SCRIPT FLUSH");
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, context: &str, doubts: bool) {
+        self.world.redis.restart();
+        self.world.threescale.fail(None);
+        let last = self.world.report();
+        assert_eq!((last.stopped, last.undeliverable), (None, 0), "{context}");
+        self.world.threescale.work();
+        assert!(
+            self.world.threescale.state().lost_batches.is_empty(),
+            "{context}"
+        );
+        for name in NAMES {
+            let allowed = self.allowed.get(name).copied().unwrap_or(0);
+            let counted = self.world.threescale.total(name, "hits");
+            assert!(
+                counted >= allowed,
+                "{context}: {name} lost usage: {counted} of {allowed}"
+            );
+            let more = if doubts {
+                self.doubled + self.doubtful
+            } else {
+                0
+            };
+            assert!(
+                counted <= allowed + more,
+                "{context}: {name} counted {counted} for {allowed}"
+            );
+        }
+        assert!(
+            self.allowed.values().sum::<u64>() > 50,
+            "{context}: hardly anything passed"
+        );
+        for (hour, passed) in &self.hours {
+            assert!(*passed <= HOURLY, "{context}: {passed} in hour {hour}");
+        }
+    }
+}
+
+fn run(seed: u64, mode: &str, doubts: bool) {
+    let mut random = Random(seed);
+    let mut model = Model::new(mode);
+    for _ in 0..400 {
+        model.step(&mut random, doubts);
+    }
+    model.finish(&format!("seed {seed}, {mode}"), doubts);
+}
+
+/// Nothing in doubt: exactly once.
+#[test]
+fn everything_that_passed_is_counted_exactly_once() {
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            scope.spawn(move || {
+                run(
+                    seed,
+                    if seed % 2 == 0 { "strict" } else { "resilient" },
+                    false,
+                )
+            });
+        }
+    });
+}
+
+/// Answers to reports get lost too: at least once, and no more than the documented window.
+#[test]
+fn with_lost_answers_nothing_is_lost() {
+    std::thread::scope(|scope| {
+        for seed in 100..106 {
+            scope.spawn(move || run(seed, "strict", true));
+        }
+    });
+}
+
+/// The connection ends after each request was carried out, and before its answer: counted once all the same.
+#[test]
+fn lost_answers_of_redis_are_recognised() {
+    let world = World::new();
+    let proxy = crate::support::cut::CutProxy::start(world.redis.port);
+    world
+        .ssm
+        .put("cache-endpoint", &format!("redis://{}", proxy.address));
+    let mut authorizer = world.authorizer();
+    let mut allowed = 0;
+    for n in 0..200 {
+        proxy.cut_next(n % 3 == 1);
+        let decided = decide(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(
+            (decided.outcome.effect, decided.source == Source::Direct),
+            (Effect::Allow, false),
+            "{n}"
+        );
+        allowed += 1;
+    }
+    world.ssm.put("cache-endpoint", &world.redis.url());
+    assert_eq!(world.report().delivered, allowed);
+    assert_eq!(world.threescale.total("free", "hits"), allowed);
+}

@@ -1,0 +1,439 @@
+//! Every outage has a stated answer within a second, and nothing passes by mistake.
+
+use std::time::{Duration, Instant};
+
+use authorizer::answer::Effect;
+use authorizer::decide::{Authorizer, Decided, Source};
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::gateway::{World, decide, event};
+use crate::support::http::{Response, Server};
+use crate::support::redis::Redis;
+use crate::support::ssm;
+use crate::support::threescale::Fault;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Decides, and holds it to the second that is promised (with room for a machine under load).
+fn timely(authorizer: &mut Authorizer, event: &str) -> Decided {
+    let started = Instant::now();
+    let decided = decide(authorizer, event);
+    assert!(started.elapsed() < SECOND * 3, "{:?}", started.elapsed());
+    decided
+}
+
+fn world(mode: &str) -> World {
+    World::new().with("caching", json!(mode))
+}
+
+fn faults() -> Vec<Fault> {
+    vec![
+        Fault::Status(500, "Internal Server Error"),
+        Fault::Status(503, ""),
+        Fault::Close,
+        Fault::Hang(Duration::from_secs(5)),
+        Fault::Raw(b"nonsense"),
+        Fault::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<status><authorized>true</auth"),
+        Fault::Status(200, "<html>welcome</html>"),
+    ]
+}
+
+/// The table of modes in the README, with 3scale failing in every way there is.
+#[test]
+fn each_mode_does_what_the_table_says() {
+    for (mode, known, unknown) in [
+        ("strict", None, None),
+        ("resilient", Some("old_answer"), None),
+        ("allow", Some("old_answer"), Some("outage")),
+        ("none", None, None),
+    ] {
+        for (n, fault) in faults().into_iter().enumerate() {
+            let world = world(mode);
+            let mut authorizer = world.authorizer();
+            assert_eq!(
+                decide(&mut authorizer, &event("uk_free", "/"))
+                    .outcome
+                    .effect,
+                Effect::Allow
+            );
+            assert_eq!(
+                decide(&mut authorizer, &event("refused", "/"))
+                    .outcome
+                    .effect,
+                Effect::Deny
+            );
+            world.advance(61_000);
+            world.threescale.fail(Some(fault));
+            let check = |key: &str, wanted: Option<&str>| {
+                let outcome = timely(&mut world.authorizer(), &event(key, "/")).outcome;
+                let context = format!("{mode}, fault {n}, {key}: {outcome:?}");
+                assert_eq!(
+                    outcome.effect == Effect::Allow,
+                    wanted.is_some(),
+                    "{context}"
+                );
+                assert_eq!(
+                    wanted.unwrap_or(&outcome.reason),
+                    outcome.reason,
+                    "{context}"
+                );
+            };
+            check("uk_free", known);
+            check("refused", None);
+            check("never-seen", unknown);
+        }
+    }
+}
+
+#[test]
+fn fresh_answers_do_not_need_3scale() {
+    for mode in ["strict", "resilient", "allow"] {
+        let world = world(mode);
+        let mut authorizer = world.authorizer();
+        decide(&mut authorizer, &event("uk_free", "/"));
+        world.threescale.fail(Some(Fault::Close));
+        world.advance(59_000);
+        let decided = decide(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(
+            (decided.outcome.effect, decided.source),
+            (Effect::Allow, Source::Cache),
+            "{mode}"
+        );
+    }
+}
+
+/// What the mode let pass is counted, and reported when 3scale is back, if it exists.
+#[test]
+fn usage_of_an_outage_is_reported_after_it() {
+    let world = world("allow");
+    let mut authorizer = world.authorizer();
+    world.threescale.fail(Some(Fault::Close));
+    for key in ["uk_free", "uk_free", "who-is-this"] {
+        assert_eq!(
+            decide(&mut authorizer, &event(key, "/")).outcome.reason,
+            "outage"
+        );
+    }
+    let during = world.report();
+    assert_eq!(during.delivered, 0);
+    assert!(during.stopped.is_some());
+    world.threescale.fail(None);
+    let after = world.report();
+    assert_eq!(after.stopped, None);
+    assert_eq!(world.threescale.total("free", "hits"), 2);
+    // Sent alone, so it cost nobody else's usage.
+    assert_eq!(after.apart, 1);
+    assert_eq!(
+        world.threescale.state().lost_batches,
+        ["application_not_found"]
+    );
+}
+
+#[test]
+fn redis_down_is_3scale_directly_and_counted() {
+    let mut world = World::new();
+    let mut authorizer = world.authorizer();
+    decide(&mut authorizer, &event("uk_free", "/"));
+    world.redis.stop();
+    for _ in 0..3 {
+        let decided = timely(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(
+            (decided.outcome.effect, decided.source),
+            (Effect::Allow, Source::Direct)
+        );
+        assert_eq!(decided.outcome.app_id.as_deref(), Some("app_free"));
+    }
+    assert_eq!(
+        timely(&mut authorizer, &event("bad", "/")).outcome.reason,
+        "user_key_invalid"
+    );
+    assert_eq!(world.threescale.total("free", "hits"), 3);
+    world.redis.restart();
+    eventually("Redis is used again", || {
+        decide(&mut authorizer, &event("uk_free", "/")).source != Source::Direct
+    });
+    let direct = world.threescale.total("free", "hits");
+    let reported = world.report().delivered;
+    assert_eq!(world.threescale.total("free", "hits"), direct + reported);
+    // The first one before the outage, and the one that ended the loop.
+    assert_eq!(reported, 2);
+}
+
+#[test]
+fn both_down_is_a_refusal_save_in_one_mode() {
+    for mode in ["strict", "resilient", "allow"] {
+        let mut world = world(mode);
+        let mut authorizer = world.authorizer();
+        decide(&mut authorizer, &event("uk_free", "/"));
+        world.redis.stop();
+        world.threescale.fail(Some(Fault::Close));
+        let outcome = timely(&mut authorizer, &event("uk_free", "/")).outcome;
+        let wanted = if mode == "allow" {
+            (Effect::Allow, "outage")
+        } else {
+            (Effect::Deny, "backend_unavailable")
+        };
+        assert_eq!((outcome.effect, outcome.reason.as_str()), wanted, "{mode}");
+    }
+}
+
+#[test]
+fn a_frozen_redis_is_not_waited_for_twice() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    decide(&mut authorizer, &event("uk_free", "/"));
+    world.redis.freeze(true);
+    let mut slow = 0;
+    for _ in 0..10 {
+        let started = Instant::now();
+        let decided = timely(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(decided.source, Source::Direct);
+        slow += u32::from(started.elapsed() >= Duration::from_millis(190));
+    }
+    world.redis.freeze(false);
+    assert!(slow <= 3, "waited {slow} times");
+}
+
+/// Something that is not Redis answers on its port.
+#[test]
+fn nonsense_from_redis_is_no_answer() {
+    for bytes in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"+OK\r\n+OK\r\n",
+        b"*1\r\n$1\r\nA\r\n",
+        b"*5\r\n$1\r\nA\r\n$0\r\n\r\n",
+        b":1\r\n",
+        b"$-1\r\n",
+        b"-ERR no\r\n",
+        b"-OOM command not allowed\r\n",
+        b"-READONLY You can't write\r\n",
+        b"-LOADING Redis is loading\r\n",
+        b"-NOSCRIPT\r\n",
+        b"",
+    ] {
+        let world = World::new();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let bytes = bytes.to_vec();
+        let shown = String::from_utf8_lossy(&bytes).into_owned();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            for mut stream in listener.incoming().flatten() {
+                let mut chunk = [0; 65536];
+                while matches!(stream.read(&mut chunk), Ok(1..)) && !bytes.is_empty() {
+                    if stream.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        world
+            .ssm
+            .put("cache-endpoint", &format!("redis://{address}"));
+        let mut authorizer = world.authorizer();
+        let good = timely(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(
+            (good.outcome.effect, good.source),
+            (Effect::Allow, Source::Direct),
+            "{shown}"
+        );
+        let bad = timely(&mut authorizer, &event("bad", "/"));
+        assert_eq!(bad.outcome.effect, Effect::Deny, "{shown}");
+        assert_eq!(world.threescale.total("free", "hits"), 1, "{shown}");
+    }
+}
+
+/// A full Redis takes no counts: they go to 3scale.
+#[test]
+fn a_full_redis() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    decide(&mut authorizer, &event("uk_free", "/"));
+    world.redis.ask("CONFIG SET maxmemory 1");
+    for _ in 0..3 {
+        assert_eq!(
+            decide(&mut authorizer, &event("uk_free", "/")).source,
+            Source::Direct
+        );
+    }
+    world.redis.ask("CONFIG SET maxmemory 0");
+    assert_eq!(world.threescale.total("free", "hits"), 3);
+    assert_eq!(world.report().delivered, 1);
+    assert_eq!(world.threescale.total("free", "hits"), 4);
+}
+
+/// Redis forgets its scripts with a restart or a flush, and is told them again.
+#[test]
+fn forgotten_scripts() {
+    let mut world = World::new();
+    let mut authorizer = world.authorizer();
+    decide(&mut authorizer, &event("uk_free", "/"));
+    world.redis.ask("SCRIPT FLUSH");
+    assert_eq!(
+        decide(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Cache
+    );
+    world.redis.restart();
+    assert_eq!(
+        decide(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Cache
+    );
+    assert_eq!(world.report().delivered, 3);
+}
+
+#[test]
+fn a_failing_3scale_is_left_alone_and_tried_again() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    world.threescale.fail(Some(Fault::Status(500, "")));
+    for n in 0..20 {
+        assert_eq!(
+            timely(&mut authorizer, &event(&format!("k{n}"), "/"))
+                .outcome
+                .reason,
+            "backend_unavailable"
+        );
+    }
+    let calls = world.threescale.calls("authorize");
+    assert!(calls < 10, "{calls} calls");
+    world.threescale.fail(None);
+    eventually("3scale is asked again", || {
+        decide(&mut authorizer, &event("uk_free", "/"))
+            .outcome
+            .effect
+            == Effect::Allow
+    });
+}
+
+#[test]
+fn no_secrets_no_answer_but_a_refusal() {
+    for fault in [
+        ssm::Fault::Denied,
+        ssm::Fault::Broken,
+        ssm::Fault::Nonsense,
+        ssm::Fault::Slow(Duration::from_secs(5)),
+    ] {
+        for mode in ["strict", "allow", "none"] {
+            let world = world(mode);
+            world.ssm.fault(Some(fault));
+            let mut authorizer = world.authorizer();
+            let decided = timely(&mut authorizer, &event("uk_free", "/"));
+            assert_eq!(
+                (decided.outcome.effect, decided.outcome.reason.as_str()),
+                (Effect::Deny, "not_ready")
+            );
+            world.ssm.fault(None);
+            eventually("the secrets are read", || {
+                decide(&mut authorizer, &event("uk_free", "/"))
+                    .outcome
+                    .effect
+                    == Effect::Allow
+            });
+            if mode != "strict" {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_token_refuses_what_is_not_known_and_is_read_anew() {
+    for mode in ["strict", "resilient", "allow"] {
+        let world = world(mode);
+        let mut authorizer = world.authorizer();
+        decide(&mut authorizer, &event("uk_free", "/"));
+        world.threescale.state().token = "st_new".to_owned();
+        let known = decide(&mut authorizer, &event("uk_free", "/"));
+        assert_eq!(
+            (known.outcome.effect, known.source),
+            (Effect::Allow, Source::Cache),
+            "{mode}"
+        );
+        let unknown = decide(&mut authorizer, &event("new", "/")).outcome;
+        assert_eq!(
+            (unknown.effect, unknown.reason.as_str()),
+            (Effect::Deny, "misconfigured"),
+            "{mode}"
+        );
+        world.advance(61_000);
+        let old = decide(&mut authorizer, &event("uk_free", "/")).outcome;
+        assert_eq!(
+            (old.effect, old.reason.as_str()),
+            (Effect::Deny, "misconfigured"),
+            "{mode}"
+        );
+        world.ssm.put("secrets/service-token", "st_new");
+        assert_eq!(
+            decide(&mut world.authorizer(), &event("uk_free", "/"))
+                .outcome
+                .effect,
+            Effect::Allow
+        );
+    }
+}
+
+/// At the first start the cache may still be on its way, and it can be replaced under a living process.
+#[test]
+fn the_caches_address_is_learnt() {
+    let world = World::new();
+    let none = ssm::Ssm::start(crate::support::threescale::TOKEN, None);
+    let world = World { ssm: none, ..world };
+    let mut authorizer = world.authorizer();
+    assert_eq!(
+        timely(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Direct
+    );
+    world.ssm.put("cache-endpoint", &world.redis.url());
+    authorizer.forget_reading();
+    assert_eq!(
+        timely(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Backend
+    );
+    let other = Redis::start(&[]);
+    world.ssm.put("cache-endpoint", &other.url());
+    let mut world = world;
+    world.redis.stop();
+    authorizer.forget_reading();
+    assert_eq!(
+        timely(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Direct
+    );
+    authorizer.forget_reading();
+    eventually("the new cache is used", || {
+        authorizer.forget_reading();
+        decide(&mut authorizer, &event("uk_free", "/")).source != Source::Direct
+    });
+}
+
+/// A name that does not resolve, an address that nobody has.
+#[test]
+fn unreachable_addresses() {
+    let world = World::new();
+    for address in [
+        "redis://does-not-exist.invalid:6379",
+        "rediss://127.0.0.1:1",
+        "redis://127.0.0.1:1",
+    ] {
+        world.ssm.put("cache-endpoint", address);
+        assert_eq!(
+            timely(&mut world.authorizer(), &event("uk_free", "/")).source,
+            Source::Direct,
+            "{address}"
+        );
+    }
+    for backend in [
+        "http://127.0.0.1:1",
+        "https://127.0.0.1:1",
+        "http://does-not-exist.invalid",
+    ] {
+        let world = World::new().with("backend", json!(backend));
+        let decided = timely(&mut world.authorizer(), &event("uk_free", "/"));
+        assert_eq!(decided.outcome.reason, "backend_unavailable", "{backend}");
+    }
+    // A server that is there and is not what it should be.
+    let web = Server::start(std::sync::Arc::new(|_| Response::new(200, "<html>")));
+    let world = World::new().with("backend", json!(web.url()));
+    let decided = timely(&mut world.authorizer(), &event("uk_free", "/"));
+    assert_eq!(decided.outcome.reason, "backend_unavailable");
+}

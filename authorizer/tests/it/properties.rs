@@ -1,0 +1,286 @@
+//! Properties: keys that never collide, parsers that never panic, and nothing but a rule that lets anybody pass.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use authorizer::answer::Effect;
+use authorizer::credentials::Credential;
+use authorizer::event;
+use authorizer::keys::{Keys, Name};
+use authorizer::mapping::Rules;
+use authorizer::settings::RuleSettings;
+use authorizer::{redis, xml};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::support::gateway::{World, decide, event as rest_event};
+use crate::support::http::{Response, Server};
+use crate::support::ssm::HASH_KEY;
+
+fn keys() -> Keys {
+    Keys::from_hex(HASH_KEY).unwrap()
+}
+
+/// Few characters, so that different parts often run together to the same text.
+fn text() -> impl Strategy<Value = String> {
+    proptest::string::string_regex("[ab:\u{1f}]{0,4}").unwrap()
+}
+
+fn credential() -> impl Strategy<Value = Credential> {
+    prop_oneof![
+        text().prop_map(Credential::UserKey),
+        (text(), proptest::option::of(text())).prop_map(|(id, key)| Credential::AppId { id, key }),
+    ]
+}
+
+fn no_persistence(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(no_persistence(256))]
+
+    #[test]
+    fn keys_of_different_credentials_differ(all in vec((text(), credential()), 2..40)) {
+        let keys = keys();
+        let mut seen: HashMap<String, (String, Credential)> = HashMap::new();
+        for (service, credential) in all {
+            let key = keys.credential(&service, &credential);
+            let entry = seen.entry(key.clone()).or_insert_with(|| (service.clone(), credential.clone()));
+            prop_assert!(*entry == (service, credential));
+            // A key is one field of a colon-separated name, and must not be more.
+            prop_assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        }
+    }
+
+    #[test]
+    fn keys_of_different_applications_differ(all in vec((text(), proptest::option::of(text()), proptest::option::of(text())), 2..40)) {
+        let keys = keys();
+        let mut seen = HashMap::new();
+        for (service, app_id, user_key) in all {
+            let key = keys.application(&service, &Name { app_id: app_id.clone(), user_key: user_key.clone() });
+            // The id is the application; the key stands for it only where there is no id.
+            let who = (service, app_id.clone(), if app_id.is_some() { None } else { user_key });
+            prop_assert_eq!(seen.entry(key).or_insert_with(|| who.clone()), &who);
+        }
+    }
+
+    #[test]
+    fn names_come_back_as_they_were(app_id in proptest::option::of(".*"), user_key in proptest::option::of(".*")) {
+        let name = Name { app_id, user_key };
+        let sealed = keys().seal("a", &name).unwrap();
+        prop_assert_eq!(keys().open("a", &sealed), Some(name));
+        prop_assert_eq!(keys().open("b", &sealed), None);
+    }
+
+    #[test]
+    fn no_bytes_make_a_parser_panic(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = event::parse(&bytes);
+        let _ = redis::decode(&bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = xml::parse(&text);
+        let _ = keys().open("a", &text);
+        let _ = redis::Endpoint::parse(&text, None);
+    }
+
+    /// Valid input with a few bytes changed, cut out or doubled reaches deeper than noise.
+    #[test]
+    fn no_damage_makes_a_parser_panic(edits in vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..6)) {
+        for valid in [
+            rest_event("uk_free", "/orders/1").into_bytes(),
+            br#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/a%20","rawQueryString":"a=%zz&b","headers":{"a":"b"},"requestContext":{"http":{"method":"GET"}}}"#.to_vec(),
+            br#"<?xml version="1.0"?><status><authorized>true</authorized><plan>a &amp; b</plan><usage_reports><usage_report metric="hits" period="day"><period_start>2026-11-22 00:00:00 +0000</period_start><max_value>1</max_value><current_value>0</current_value></usage_report></usage_reports></status>"#.to_vec(),
+            b"*3\r\n$1\r\nA\r\n:-1\r\n*-1\r\n".to_vec(),
+        ] {
+            let mut bytes = valid;
+            for (at, how, byte) in &edits {
+                let at = at.index(bytes.len());
+                match how {
+                    0 => bytes[at] = *byte,
+                    1 => bytes.insert(at, *byte),
+                    2 if bytes.len() > 1 => { bytes.remove(at); }
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            if let Ok(event::Event::Authorize(request)) = event::parse(&bytes) {
+                let rules = Rules::new(&[rule("/{a}/b?c={d}")]);
+                let _ = rules.usage(&request.method, &request.path, &request.query);
+            }
+            let _ = redis::decode(&bytes);
+            let _ = xml::parse(&String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn no_pattern_and_no_path_panics(pattern in "[/a{}$?=&*+().|\\[\\]é-]{0,20}", path in "[/a%25.é?{}-]{0,20}") {
+        let none: [(&str, &str); 0] = [];
+        let _ = Rules::new(&[rule(&pattern)]).usage("GET", &path, &none);
+    }
+
+    /// The fast comparison of plain patterns is what the expression would say.
+    #[test]
+    fn plain_patterns_are_what_their_expressions_say(pattern in "(/[ab.]{0,3}){1,3}[$]?", path in "(/[ab]{0,3}){1,3}") {
+        let none: [(&str, &str); 0] = [];
+        let fast = !Rules::new(&[rule(&pattern)]).usage("GET", &path, &none).0.is_empty();
+        // A group changes nothing but makes it an expression.
+        let (text, end) = pattern.strip_suffix('$').map_or((pattern.as_str(), ""), |text| (text, "$"));
+        let slow = !Rules::new(&[rule(&format!("{text}(){end}"))]).usage("GET", &path, &none).0.is_empty();
+        prop_assert_eq!(fast, slow);
+    }
+}
+
+fn rule(pattern: &str) -> RuleSettings {
+    RuleSettings {
+        method: "ANY".into(),
+        pattern: pattern.into(),
+        metric: "hits".into(),
+        delta: 1,
+        last: false,
+    }
+}
+
+const GOOD: &str = r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>true</authorized><plan>Free</plan></status>"#;
+
+/// Whatever 3scale (or something in its place) answers: only a 200 with the whole document lets the caller pass.
+#[test]
+fn no_answer_of_3scale_allows_by_mistake() {
+    let answer = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let given = Arc::clone(&answer);
+    let server = Server::start(Arc::new(move |_| {
+        Response::Raw(given.lock().unwrap().clone())
+    }));
+    let allowed = std::cell::Cell::new(0_u32);
+    for mode in ["strict", "resilient", "none"] {
+        let world = World::new()
+            .with("backend", server.url().into())
+            .with("caching", mode.into());
+        let strategy = (
+            prop_oneof![Just(200_u16), 100..600_u16],
+            vec(
+                (
+                    any::<prop::sample::Index>(),
+                    prop_oneof![Just(b' '), any::<u8>()],
+                ),
+                0..3,
+            ),
+            proptest::option::of("[ -~]{0,20}"),
+            any::<prop::sample::Index>(),
+            any::<bool>(),
+        );
+        let mut runner = proptest::test_runner::TestRunner::new(no_persistence(150));
+        let number = std::cell::Cell::new(0_u32);
+        runner
+            .run(&strategy, |(status, edits, reason, cut, whole)| {
+                let mut body = GOOD.as_bytes().to_vec();
+                for (at, byte) in edits {
+                    let at = at.index(body.len());
+                    body[at] = byte;
+                }
+                if !whole {
+                    body.truncate(cut.index(body.len()));
+                }
+                let reason = reason
+                    .map(|reason| format!("3scale-rejection-reason: {reason}\r\n"))
+                    .unwrap_or_default();
+                let mut raw = format!(
+                    "HTTP/1.1 {status} X\r\n{reason}Content-Length: {}\r\n\r\n",
+                    body.len()
+                )
+                .into_bytes();
+                raw.extend(&body);
+                *answer.lock().unwrap() = raw;
+                number.set(number.get() + 1);
+                let mut authorizer = world.authorizer();
+                let decided = decide(
+                    &mut authorizer,
+                    &rest_event(&format!("key-{}", number.get()), "/"),
+                );
+                if decided.outcome.effect == Effect::Allow {
+                    allowed.set(allowed.get() + 1);
+                    let text = String::from_utf8_lossy(&body).into_owned();
+                    prop_assert_eq!(status, 200);
+                    prop_assert!(
+                        text.contains("<authorized>true</authorized>")
+                            && text.ends_with("</status>"),
+                        "{}",
+                        text
+                    );
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+    // Not for want of trying.
+    assert!(allowed.get() > 10, "{allowed:?}");
+}
+
+/// Whatever something in Redis' place answers: without 3scale, only a complete `A` answer lets the caller pass.
+#[test]
+fn no_answer_of_redis_allows_by_mistake() {
+    let answer = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let given = Arc::clone(&answer);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let given = Arc::clone(&given);
+            std::thread::spawn(move || {
+                let mut chunk = [0; 65536];
+                while matches!(stream.read(&mut chunk), Ok(1..)) {
+                    let bytes = given.lock().unwrap().clone();
+                    if stream.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let world = World::new().with("backend", "http://127.0.0.1:1".into());
+    world
+        .ssm
+        .put("cache-endpoint", &format!("redis://{address}"));
+    let element = prop_oneof![
+        Just("$1\r\nA\r\n".to_owned()),
+        Just("$1\r\nM\r\n".to_owned()),
+        Just("$1\r\nD\r\n".to_owned()),
+        Just("$1\r\nL\r\n".to_owned()),
+        Just("$-1\r\n".to_owned()),
+        Just("-ERR x\r\n".to_owned()),
+        any::<i64>().prop_map(|n| format!(":{n}\r\n")),
+        "[ -~]{0,10}".prop_map(|text| format!("${}\r\n{text}\r\n", text.len())),
+        "[ -~]{0,10}".prop_map(|text| format!("{text}\r\n")),
+    ];
+    let allowed = std::cell::Cell::new(0_u32);
+    let mut runner = proptest::test_runner::TestRunner::new(no_persistence(250));
+    runner
+        .run(&(vec(element, 0..6), -1..7_i64), |(elements, length)| {
+            let text = format!("*{length}\r\n{}", elements.concat());
+            *answer.lock().unwrap() = text.clone().into_bytes();
+            let mut authorizer = world.authorizer();
+            let decided = decide(&mut authorizer, &rest_event("uk_free", "/"));
+            if decided.outcome.effect == Effect::Allow {
+                allowed.set(allowed.get() + 1);
+                prop_assert!(
+                    text.starts_with("*5\r\n$1\r\nA\r\n") || text.starts_with("*6\r\n$1\r\nA\r\n"),
+                    "{}",
+                    text
+                );
+            }
+            Ok(())
+        })
+        .unwrap();
+    let good = b"*5\r\n$1\r\nA\r\n$3\r\nx\x1fy\r\n:-1\r\n:0\r\n:0\r\n";
+    *answer.lock().unwrap() = good.to_vec();
+    let decided = decide(&mut world.authorizer(), &rest_event("uk_free", "/"));
+    assert_eq!(
+        decided.outcome.effect,
+        Effect::Allow,
+        "a whole answer is one"
+    );
+}

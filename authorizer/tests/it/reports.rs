@@ -1,0 +1,379 @@
+//! The reporter: batches, doubts, deaths, and what 3scale would lose silently.
+
+use std::time::{Duration, Instant};
+
+use authorizer::answer::Effect;
+use authorizer::clock::Clock;
+use authorizer::periods::Period;
+use authorizer::reporter::Reporter;
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::gateway::{World, decide, environment, event};
+use crate::support::runtime_api::Process;
+use crate::support::threescale::Fault;
+
+fn hit(world: &World, key: &str, times: usize) {
+    let mut authorizer = world.authorizer();
+    for _ in 0..times {
+        assert_eq!(
+            decide(&mut authorizer, &event(key, "/")).outcome.effect,
+            Effect::Allow
+        );
+    }
+}
+
+fn nothing_left(world: &World) {
+    for pattern in ["p", "f", "b"] {
+        let keys = world.redis.ask(&format!("KEYS *}}:{pattern}:*"));
+        assert_eq!(keys.trim(), "*0", "{pattern}: {keys}");
+    }
+    assert_eq!(world.redis.ask("KEYS *}:batches").trim(), "*0");
+    assert_eq!(world.redis.ask("KEYS *}:owners").trim(), "*0");
+}
+
+#[test]
+fn usage_lands_in_the_minute_it_was_made_in() {
+    let world = World::new();
+    let first = world.clock.now_ms() / 1000;
+    hit(&world, "uk_free", 3);
+    world.advance(50_000);
+    hit(&world, "uk_free", 4);
+    world.advance(3_600_000);
+    let summary = world.report();
+    assert_eq!(
+        (summary.reports, summary.transactions, summary.delivered),
+        (1, 2, 7)
+    );
+    let state = world.threescale.state();
+    assert_eq!(state.counted("free", "hits", Period::Minute, first), 3);
+    assert_eq!(state.counted("free", "hits", Period::Minute, first + 50), 4);
+    assert_eq!(state.counted("free", "hits", Period::Hour, first), 7);
+    drop(state);
+    nothing_left(&world);
+}
+
+#[test]
+fn large_amounts_go_in_batches() {
+    let world = World::new();
+    let many = 1_300;
+    for n in 0..many {
+        world.threescale.add(&format!("n{n}"), &[]);
+    }
+    let mut authorizer = world.authorizer();
+    for n in 0..many {
+        decide(&mut authorizer, &event(&format!("uk_n{n}"), "/"));
+    }
+    let summary = world.report();
+    assert_eq!(
+        (summary.delivered, summary.apart, summary.stopped),
+        (many, 0, None)
+    );
+    assert!(summary.reports >= 2);
+    assert!(world.threescale.state().largest_report <= 1000);
+    for n in 0..many {
+        assert_eq!(world.threescale.total(&format!("n{n}"), "hits"), 1, "{n}");
+    }
+    nothing_left(&world);
+}
+
+/// One application with more minutes than a report takes.
+#[test]
+fn an_application_larger_than_a_batch() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    let minutes = 1_200;
+    for _ in 0..minutes {
+        decide(&mut authorizer, &event("uk_free", "/"));
+        world.advance(60_000);
+    }
+    let summary = world.report();
+    assert_eq!(
+        (summary.delivered, summary.stopped, summary.undeliverable),
+        (minutes, None, 0)
+    );
+    assert!(world.threescale.state().largest_report <= 1000);
+    nothing_left(&world);
+}
+
+/// Refused or never sent: nothing is lost, nothing is double.
+#[test]
+fn what_3scale_did_not_take_is_sent_again() {
+    for fault in [
+        Fault::Status(403, ""),
+        Fault::Status(400, ""),
+        Fault::Status(422, ""),
+    ] {
+        let world = World::new();
+        hit(&world, "uk_free", 5);
+        world.threescale.state().only_reports = true;
+        world.threescale.fail(Some(fault));
+        for _ in 0..3 {
+            let summary = world.report();
+            assert_eq!((summary.delivered, summary.in_doubt), (0, 0));
+            assert!(summary.stopped.is_some());
+        }
+        hit(&world, "uk_free", 2);
+        world.threescale.fail(None);
+        assert_eq!(world.report().delivered, 7);
+        assert_eq!(world.threescale.total("free", "hits"), 7);
+        nothing_left(&world);
+    }
+}
+
+/// The documented window: an answer that did not come. Sent again; counted twice if it had come through.
+#[test]
+fn in_doubt_is_sent_again() {
+    for (fault, counted) in [
+        (Fault::Status(500, ""), 5),
+        (Fault::Close, 5),
+        (Fault::Raw(b"x"), 5),
+        (Fault::LoseAnswer, 10),
+        (Fault::CountAnd500, 10),
+    ] {
+        let world = World::new();
+        hit(&world, "uk_free", 5);
+        world.threescale.state().only_reports = true;
+        world.threescale.fail_next(&[fault]);
+        let first = world.report();
+        assert_eq!((first.delivered, first.in_doubt), (0, 1));
+        assert_eq!(world.report().delivered, 5);
+        assert_eq!(world.threescale.total("free", "hits"), counted);
+        nothing_left(&world);
+    }
+}
+
+/// While 3scale answers nothing, no report is sent that it might count each time.
+#[test]
+fn an_outage_multiplies_nothing() {
+    let world = World::new();
+    hit(&world, "uk_free", 5);
+    world.threescale.fail(Some(Fault::CountAnd500));
+    for _ in 0..5 {
+        let summary = world.report();
+        assert_eq!((summary.reports, summary.in_doubt), (0, 0));
+        assert!(summary.stopped.is_some());
+    }
+    world.threescale.fail(None);
+    assert_eq!(world.report().delivered, 5);
+    assert_eq!(world.threescale.total("free", "hits"), 5);
+}
+
+#[test]
+fn reporters_at_the_same_time_deliver_once() {
+    let world = World::new();
+    for n in 0..300 {
+        world.threescale.add(&format!("n{n}"), &[]);
+    }
+    std::thread::scope(|scope| {
+        for part in 0..3 {
+            let world = &world;
+            scope.spawn(move || {
+                let mut authorizer = world.authorizer();
+                for round in 0..3 {
+                    for n in 0..100 {
+                        decide(
+                            &mut authorizer,
+                            &event(&format!("uk_n{}", part * 100 + n), "/"),
+                        );
+                    }
+                    // While others report.
+                    let _ = round;
+                }
+            });
+        }
+        for _ in 0..4 {
+            let world = &world;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    assert_eq!(world.report().stopped, None);
+                }
+            });
+        }
+    });
+    world.report();
+    for n in 0..300 {
+        assert_eq!(world.threescale.total(&format!("n{n}"), "hits"), 3, "{n}");
+    }
+    nothing_left(&world);
+}
+
+/// A real reporter is killed while its report is under way: its batch is taken over when the lease is over.
+#[test]
+fn a_killed_reporter_loses_nothing() {
+    for counted_before in [false, true] {
+        let world = World::with_clock(Clock::default());
+        hit(&world, "uk_free", 5);
+        world.threescale.state().only_reports = true;
+        // The call hangs, before or after 3scale has taken it in.
+        let fault = if counted_before {
+            Fault::LoseAnswer
+        } else {
+            Fault::Hang(Duration::from_secs(30))
+        };
+        if counted_before {
+            world
+                .threescale
+                .fail_next(&[Fault::Hang(Duration::from_secs(30)), fault]);
+        } else {
+            world.threescale.fail_next(&[fault]);
+        }
+        let mut process =
+            Process::start(&environment("reporter", &world.ssm, &world.settings, None));
+        let api = &process.api;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let scheduled = json!({ "detail-type": "Scheduled Event", "source": "aws.events" });
+                api.begin(&scheduled.to_string());
+            });
+        });
+        eventually("the report is under way", || {
+            world.threescale.calls("report") == 1
+        });
+        process.kill();
+        // Its lease holds: nobody sends it a second time while it could still be at it.
+        assert_eq!(world.report().reports, 0);
+        world
+            .redis
+            .ask(&format!("ZADD {} 0 {}", batches(&world), batch(&world)));
+        if counted_before {
+            assert_eq!(world.report().in_doubt, 1);
+        }
+        assert_eq!(world.report().delivered, 5);
+        assert_eq!(
+            world.threescale.total("free", "hits"),
+            if counted_before { 10 } else { 5 }
+        );
+        nothing_left(&world);
+    }
+}
+
+fn batches(world: &World) -> String {
+    let keys = world.redis.ask("KEYS *}:batches");
+    keys.lines().nth(2).expect("batches").trim().to_owned()
+}
+
+fn batch(world: &World) -> String {
+    let all = world.redis.ask(&format!("ZRANGE {} 0 -1", batches(world)));
+    all.lines().nth(2).expect("a batch").trim().to_owned()
+}
+
+/// A deleted application or metric loses its own usage and nobody else's.
+#[test]
+fn what_3scale_does_not_know_goes_alone() {
+    let world = World::new().with(
+        "mapping_rules",
+        json!([
+            { "method": "GET", "pattern": "/", "metric": "hits" },
+            { "method": "GET", "pattern": "/bytes", "metric": "bytes" },
+        ]),
+    );
+    for name in ["gone", "stays"] {
+        world.threescale.add(name, &[]);
+    }
+    let mut authorizer = world.authorizer();
+    for key in ["uk_gone", "uk_stays", "uk_free"] {
+        decide(&mut authorizer, &event(key, "/bytes"));
+        decide(&mut authorizer, &event(key, "/"));
+    }
+    {
+        let mut state = world.threescale.state();
+        state
+            .applications
+            .retain(|application| application.id != "app_gone");
+        state.metrics.remove("bytes");
+    }
+    // So late that nothing is taken on trust.
+    world.advance(76_000);
+    let summary = world.report();
+    // Three applications with a metric that is gone: each metric alone, and of one application both are lost.
+    assert_eq!((summary.apart, summary.stopped), (6, None));
+    for name in ["stays", "free"] {
+        assert_eq!(world.threescale.total(name, "hits"), 2, "{name}");
+        assert_eq!(world.threescale.total(name, "bytes"), 0);
+    }
+    assert_eq!(world.threescale.state().lost_batches.len(), 4);
+    nothing_left(&world);
+}
+
+/// Usage is reported under the application's id, so a replaced user key loses nothing.
+#[test]
+fn a_replaced_user_key_loses_nothing() {
+    let world = World::new();
+    hit(&world, "uk_free", 5);
+    world.threescale.state().applications[0].user_key = "uk_other".to_owned();
+    world.advance(76_000);
+    assert_eq!(world.report().delivered, 5);
+    assert_eq!(world.threescale.total("free", "hits"), 5);
+}
+
+#[test]
+fn what_is_too_old_is_said_and_given_up() {
+    let world = World::new();
+    hit(&world, "uk_free", 5);
+    world.advance(12 * 3_600_000);
+    hit(&world, "uk_free", 3);
+    world.advance(12 * 3_600_000);
+    let summary = world.report();
+    assert_eq!(
+        (summary.undeliverable, summary.delivered, summary.stopped),
+        (5, 3, None)
+    );
+    assert!(world.threescale.state().lost_batches.is_empty());
+    assert_eq!(world.threescale.total("free", "hits"), 3);
+    nothing_left(&world);
+}
+
+/// It ends before its own time-out and goes on next time.
+#[test]
+fn no_time_left() {
+    let world = World::new();
+    hit(&world, "uk_free", 5);
+    let mut authorizer = world.authorizer();
+    let mut reporter = Reporter::new(&world.read_settings("reporter"));
+    let summary = reporter.run(&mut authorizer, Instant::now() + Duration::from_millis(200));
+    assert_eq!(
+        (summary.delivered, summary.stopped.as_deref()),
+        (0, Some("no time left"))
+    );
+    assert_eq!(world.report().delivered, 5);
+}
+
+#[test]
+fn redis_down_and_up_again() {
+    let mut world = World::new();
+    hit(&world, "uk_free", 5);
+    world.redis.stop();
+    assert!(world.report().stopped.is_some());
+    world.redis.restart();
+    assert_eq!(world.report().delivered, 5);
+}
+
+/// Nothing that opens an API stands in Redis, and nothing of it is in what we write.
+#[test]
+fn no_credential_stands_in_redis() {
+    let world = World::new();
+    world.threescale.state().applications[0].user_key = "uk-very-secret-credential".to_owned();
+    hit(&world, "uk-very-secret-credential", 2);
+    let dump = |world: &World| {
+        let keys = world.redis.ask("KEYS *");
+        let mut all = keys.clone();
+        for key in keys.lines().skip(2).step_by(2) {
+            let key = key.trim();
+            for command in ["GET", "HGETALL", "SMEMBERS", "LRANGE", "ZRANGE"] {
+                let range = if command.ends_with("RANGE") {
+                    " 0 -1"
+                } else {
+                    ""
+                };
+                all.push_str(&world.redis.ask(&format!("{command} {key}{range}")));
+            }
+        }
+        all
+    };
+    let all = dump(&world);
+    assert!(all.contains("tg:{test:1001}:"), "{all}");
+    for secret in ["very-secret", "app_free", "st_1001", "session-token"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}
