@@ -80,6 +80,10 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
             method: method.method.clone(),
             path: method.path.clone(),
             protected: custom && (asks || wanted),
+            authorization: served
+                .and_then(|served| served.get(&key))
+                .unwrap_or(&method.authorization)
+                .clone(),
             remark: remark.map(str::to_owned),
         });
     }

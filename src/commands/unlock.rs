@@ -1,6 +1,8 @@
 //! `unlock`: breaks the lock of a run that is gone.
 
-use crate::cli::Global;
+use serde_json::json;
+
+use crate::cli::{Format, Global};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::{lock, report};
@@ -8,12 +10,15 @@ use crate::{lock, report};
 /// Runs `unlock`.
 pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
     let cx = super::down::connect(global, 1, sink).await?;
-    match lock::holder(&cx).await? {
-        Some(holder) => {
-            lock::break_lock(&cx).await?;
-            report::result(&format!("broke the lock of {}", holder.describe()));
-        }
-        None => report::result(&format!("stack {} is not locked", cx.names().stack)),
+    let holder = lock::holder(&cx).await?;
+    if holder.is_some() {
+        lock::break_lock(&cx).await?;
     }
+    let broken = holder.map(|holder| holder.describe());
+    report::result(&match (global.output, &broken) {
+        (Format::Json, _) => json!({"stack": cx.names().stack, "broken": broken}).to_string(),
+        (Format::Text, Some(holder)) => format!("broke the lock of {holder}"),
+        (Format::Text, None) => format!("stack {} is not locked", cx.names().stack),
+    });
     Ok(ExitStatus::Done)
 }

@@ -13,6 +13,8 @@ pub struct Method {
     pub path: String,
     /// What the stage's active deployment does, not what the draft says.
     pub protected: bool,
+    /// The authorization type in that deployment, ours or not.
+    pub authorization: String,
     /// What differs from what is wanted, in words.
     pub remark: Option<String>,
 }
@@ -85,14 +87,18 @@ impl Status {
                 style.bold(&format!("API {id}, stage {stage}")),
             ]);
             for method in &self.methods {
-                let word = if method.protected {
-                    style.good("protected")
-                } else {
-                    style.warn("open     ")
+                // Guarded by something else is not open, and not ours either.
+                let word = match (method.protected, method.authorization.as_str()) {
+                    (true, _) => style.good("protected"),
+                    (false, "NONE") => style.warn("open     "),
+                    (false, _) => style.dim("guarded  "),
                 };
+                let guard = (!method.protected && method.authorization != "NONE")
+                    .then(|| format!("by {}", method.authorization));
                 let remark = method
                     .remark
-                    .as_ref()
+                    .clone()
+                    .or(guard)
                     .map(|remark| format!("  {remark}"))
                     .unwrap_or_default();
                 lines.push(format!(
@@ -152,7 +158,7 @@ impl Status {
         let methods: Vec<_> = self
             .methods
             .iter()
-            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected}))
+            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization}))
             .collect();
         let outputs: serde_json::Map<_, _> = self
             .outputs
