@@ -85,10 +85,12 @@ fn main() {
     let reported = reported + world.report().delivered;
     let counted: u64 = world.threescale.state().totals.values().sum();
     let allowed = allowed.load(Ordering::SeqCst);
+    let calls = world.threescale.state().calls.clone();
     println!(
-        "{allowed} of {REQUESTS} passed in {:.1} s, {reported} reported, {counted} counted by 3scale, {} calls of 3scale",
+        "{allowed} of {REQUESTS} passed in {:.1} s, {reported} reported, {counted} counted by 3scale, {} calls of 3scale: {:?}",
         took.as_secs_f64(),
-        world.threescale.state().calls.values().sum::<u64>()
+        calls.values().sum::<u64>(),
+        calls
     );
     assert_eq!(allowed, REQUESTS, "none was refused");
     assert_eq!(counted, REQUESTS, "every one is counted once");

@@ -216,14 +216,20 @@ impl Reporter {
 impl Run<'_> {
     /// `oldest` becomes the first minute of which anything was found.
     fn all(&mut self, oldest: &mut i64) -> Result<(), Stop> {
+        let mut all_taken = false;
         loop {
             if self.left() < ENOUGH {
                 return Err(Stop::Time);
             }
             let batch = match self.claim()? {
                 Some(batch) => batch,
+                // What is counted while we deliver is for the next run: else a run would not end under traffic.
+                None if all_taken => return Ok(()),
                 None => match self.take()? {
-                    Some(batch) => batch,
+                    Some((batch, more)) => {
+                        all_taken = !more;
+                        batch
+                    }
                     None => return Ok(()),
                 },
             };
@@ -276,7 +282,8 @@ impl Run<'_> {
         Ok(text(&value))
     }
 
-    fn take(&mut self) -> Result<Option<String>, Stop> {
+    /// A new batch, and whether there is more than fits into it.
+    fn take(&mut self) -> Result<Option<(String, bool)>, Stop> {
         self.reporter.batches += 1;
         let owner = self.reporter.owner.clone();
         let batch = format!("{owner}-{}", self.reporter.batches);
@@ -290,7 +297,14 @@ impl Run<'_> {
                 &MAX_FIELDS.to_string(),
             ],
         )?;
-        Ok(matches!(value, RedisValue::Int(taken) if taken > 0).then_some(batch))
+        let RedisValue::Array(numbers) = value else {
+            return Err(Stop::Redis(RedisError::NotDone(
+                "a batch that is not understood".to_owned(),
+            )));
+        };
+        let taken = matches!(numbers.first(), Some(RedisValue::Int(1..)));
+        let more = matches!(numbers.get(1), Some(RedisValue::Int(1)));
+        Ok(taken.then_some((batch, more)))
     }
 
     /// Makes sure that the batch is still ours, for long enough to send it.

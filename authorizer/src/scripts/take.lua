@@ -1,13 +1,17 @@
 -- KEYS: 1 the batches. ARGV: 1 prefix, 2 now (ms), 3 lease (ms), 4 batch, 5 owner, 6 most fields.
--- Moves counters aside as one batch; each application's in one step, so that nothing is counted in between.
+-- Moves counters aside as one batch; each application's in one step, so that nothing is counted in between. Gives the number
+-- of applications, and 1 if not all there were fit in.
 local P, batch = ARGV[1], ARGV[4]
-local total, taken = 0, 0
+local total, taken, more = 0, 0, 0
 while true do
   local app = redis.call('SRANDMEMBER', P .. 'dirty')
   if not app then break end
   local size = redis.call('HLEN', P .. 'p:' .. app)
   if size > 0 then
-    if taken > 0 and total + size > tonumber(ARGV[6]) then break end
+    if taken > 0 and total + size > tonumber(ARGV[6]) then
+      more = 1
+      break
+    end
     local key = 'f:' .. batch .. ':' .. app
     redis.call('RENAME', P .. 'p:' .. app, P .. key)
     redis.call('SADD', P .. 'w:' .. app, key)
@@ -18,7 +22,7 @@ while true do
   end
   redis.call('SREM', P .. 'dirty', app)
 end
-if taken == 0 then return 0 end
+if taken == 0 then return {0, 0} end
 redis.call('ZADD', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]), batch)
 redis.call('HSET', P .. 'owners', batch, ARGV[5])
-return taken
+return {taken, more}

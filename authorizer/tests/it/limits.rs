@@ -39,7 +39,7 @@ fn settled(world: &World) {
 
 #[test]
 fn exactly_the_limit_passes_and_the_figures_are_3scales() {
-    let world = World::new();
+    let world = World::patient();
     world
         .threescale
         .add("five", &[limit("hits", Period::Minute, 5)]);
@@ -67,7 +67,7 @@ fn exactly_the_limit_passes_and_the_figures_are_3scales() {
 
 #[test]
 fn many_processes_share_one_limit() {
-    let world = World::new();
+    let world = World::patient();
     world
         .threescale
         .add("shared", &[limit("hits", Period::Minute, 100)]);
@@ -136,7 +136,7 @@ fn real_processes_share_one_limit() {
 
 #[test]
 fn a_new_minute_begins_at_its_first_millisecond() {
-    let world = World::new();
+    let world = World::patient();
     world.threescale.add(
         "two",
         &[
@@ -163,7 +163,7 @@ fn a_new_minute_begins_at_its_first_millisecond() {
 #[test]
 fn no_period_is_passed_while_3scale_counts_nothing() {
     for period in Period::ALL {
-        let world = World::new();
+        let world = World::patient();
         world.threescale.state().prompt = false;
         world.threescale.add("ten", &[limit("hits", period, 10)]);
         let mut passed = 0;
@@ -191,7 +191,7 @@ fn no_period_is_passed_while_3scale_counts_nothing() {
 /// Usage of other gateways counts from the next answer on; and what of ours 3scale has already is not counted twice.
 #[test]
 fn others_usage_and_ours_are_told_apart() {
-    let world = World::new();
+    let world = World::patient();
     world
         .threescale
         .add("mixed", &[limit("hits", Period::Hour, 100)]);
@@ -220,7 +220,7 @@ fn others_usage_and_ours_are_told_apart() {
 /// for as long as it can matter, and no longer.
 #[test]
 fn what_may_have_settled_is_asked_again() {
-    let world = World::new();
+    let world = World::patient();
     world
         .threescale
         .add("near", &[limit("hits", Period::Hour, 100)]);
@@ -241,7 +241,7 @@ fn what_may_have_settled_is_asked_again() {
 
 #[test]
 fn methods_count_on_their_parents_limits() {
-    let world = World::new().with(
+    let world = World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/orders", "metric": "orders", "delta": 2 },
@@ -284,7 +284,7 @@ fn methods_count_on_their_parents_limits() {
 /// is not.
 #[test]
 fn a_hidden_ancestor_is_found_out() {
-    let world = World::new().with(
+    let world = World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/hits", "metric": "hits" },
@@ -316,7 +316,7 @@ fn a_hidden_ancestor_is_found_out() {
 
 #[test]
 fn a_disabled_metric() {
-    let world = World::new();
+    let world = World::patient();
     world
         .threescale
         .add("zero", &[limit("hits", Period::Eternity, 0)]);
@@ -337,7 +337,7 @@ fn a_disabled_metric() {
 /// A plan that gets a limit: what was counted before, and is not reported yet, counts on it.
 #[test]
 fn a_limit_that_appears_later() {
-    let world = World::new();
+    let world = World::patient();
     let mut authorizer = world.authorizer();
     assert_eq!(passes(&mut authorizer, "uk_free", 8), 8);
     world.threescale.state().applications[0].limits = vec![limit("hits", Period::Day, 10)];
@@ -350,7 +350,7 @@ fn a_limit_that_appears_later() {
 /// A change of the plan, or of the application's state, is known within `max_age`; a replaced key stops working.
 #[test]
 fn revocation_within_max_age() {
-    let world = World::new();
+    let world = World::patient();
     let mut authorizer = world.authorizer();
     assert_eq!(ask(&mut authorizer, "uk_free").effect, Effect::Allow);
     world.threescale.state().applications[0].active = false;
@@ -373,7 +373,7 @@ fn revocation_within_max_age() {
 /// The answer is renewed by one of many before it gets too old.
 #[test]
 fn one_of_many_renews() {
-    let world = World::new();
+    let world = World::patient();
     let mut authorizers: Vec<_> = (0..5).map(|_| world.authorizer()).collect();
     assert_eq!(ask(&mut authorizers[0], "uk_free").effect, Effect::Allow);
     for _ in 0..5 {

@@ -44,7 +44,7 @@ const HOURLY: u64 = 40;
 
 impl Model {
     fn new(mode: &str) -> Self {
-        let world = World::new().with("caching", json!(mode));
+        let world = World::patient().with("caching", json!(mode));
         world.threescale.state().prompt = false;
         world.threescale.add("a", &[]);
         world.threescale.add(
@@ -217,7 +217,7 @@ fn with_lost_answers_nothing_is_lost() {
 /// The connection ends after each request was carried out, and before its answer: counted once all the same.
 #[test]
 fn lost_answers_of_redis_are_recognised() {
-    let world = World::new();
+    let world = World::patient();
     let proxy = crate::support::cut::CutProxy::start(world.redis.port);
     world
         .ssm

@@ -34,7 +34,7 @@ fn nothing_left(world: &World) {
 
 #[test]
 fn usage_lands_in_the_minute_it_was_made_in() {
-    let world = World::new();
+    let world = World::patient();
     let first = world.clock.now_ms() / 1000;
     hit(&world, "uk_free", 3);
     world.advance(50_000);
@@ -55,7 +55,7 @@ fn usage_lands_in_the_minute_it_was_made_in() {
 
 #[test]
 fn large_amounts_go_in_batches() {
-    let world = World::new();
+    let world = World::patient();
     let many = 1_300;
     for n in 0..many {
         world.threescale.add(&format!("n{n}"), &[]);
@@ -80,7 +80,7 @@ fn large_amounts_go_in_batches() {
 /// One application with more minutes than a report takes.
 #[test]
 fn an_application_larger_than_a_batch() {
-    let world = World::new();
+    let world = World::patient();
     let mut authorizer = world.authorizer();
     let minutes = 1_200;
     for _ in 0..minutes {
@@ -104,7 +104,7 @@ fn what_3scale_did_not_take_is_sent_again() {
         Fault::Status(400, ""),
         Fault::Status(422, ""),
     ] {
-        let world = World::new();
+        let world = World::patient();
         hit(&world, "uk_free", 5);
         world.threescale.state().only_reports = true;
         world.threescale.fail(Some(fault));
@@ -131,7 +131,7 @@ fn in_doubt_is_sent_again() {
         (Fault::LoseAnswer, 10),
         (Fault::CountAnd500, 10),
     ] {
-        let world = World::new();
+        let world = World::patient();
         hit(&world, "uk_free", 5);
         world.threescale.state().only_reports = true;
         world.threescale.fail_next(&[fault]);
@@ -146,7 +146,7 @@ fn in_doubt_is_sent_again() {
 /// While 3scale answers nothing, no report is sent that it might count each time.
 #[test]
 fn an_outage_multiplies_nothing() {
-    let world = World::new();
+    let world = World::patient();
     hit(&world, "uk_free", 5);
     world.threescale.fail(Some(Fault::CountAnd500));
     for _ in 0..5 {
@@ -161,7 +161,7 @@ fn an_outage_multiplies_nothing() {
 
 #[test]
 fn reporters_at_the_same_time_deliver_once() {
-    let world = World::new();
+    let world = World::patient();
     for n in 0..300 {
         world.threescale.add(&format!("n{n}"), &[]);
     }
@@ -196,6 +196,32 @@ fn reporters_at_the_same_time_deliver_once() {
         assert_eq!(world.threescale.total(&format!("n{n}"), "hits"), 3, "{n}");
     }
     nothing_left(&world);
+}
+
+/// A run delivers what there was, and leaves what comes meanwhile to the next: it ends under any traffic, and does not
+/// turn it into a flood of small reports.
+#[test]
+fn a_run_ends_under_traffic() {
+    let world = World::patient();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let mut requests = 0;
+            let mut authorizer = world.authorizer();
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                decide(&mut authorizer, &event("uk_free", "/"));
+                requests += 1;
+            }
+            requests
+        });
+        eventually("some traffic", || world.threescale.calls("authorize") > 0);
+        let reports: u64 = (0..10).map(|_| world.report().reports).sum();
+        assert!(reports <= 10, "{reports}");
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        let requests: u64 = traffic.join().expect("traffic");
+        world.report();
+        assert_eq!(world.threescale.total("free", "hits"), requests);
+    });
 }
 
 /// A real reporter is killed while its report is under way: its batch is taken over when the lease is over.
@@ -261,7 +287,7 @@ fn batch(world: &World) -> String {
 /// A deleted application or metric loses its own usage and nobody else's.
 #[test]
 fn what_3scale_does_not_know_goes_alone() {
-    let world = World::new().with(
+    let world = World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/", "metric": "hits" },
@@ -299,7 +325,7 @@ fn what_3scale_does_not_know_goes_alone() {
 /// Usage is reported under the application's id, so a replaced user key loses nothing.
 #[test]
 fn a_replaced_user_key_loses_nothing() {
-    let world = World::new();
+    let world = World::patient();
     hit(&world, "uk_free", 5);
     world.threescale.state().applications[0].user_key = "uk_other".to_owned();
     world.advance(76_000);
@@ -309,7 +335,7 @@ fn a_replaced_user_key_loses_nothing() {
 
 #[test]
 fn what_is_too_old_is_said_and_given_up() {
-    let world = World::new();
+    let world = World::patient();
     hit(&world, "uk_free", 5);
     world.advance(12 * 3_600_000);
     hit(&world, "uk_free", 3);
@@ -327,7 +353,7 @@ fn what_is_too_old_is_said_and_given_up() {
 /// It ends before its own time-out and goes on next time.
 #[test]
 fn no_time_left() {
-    let world = World::new();
+    let world = World::patient();
     hit(&world, "uk_free", 5);
     let mut authorizer = world.authorizer();
     let mut reporter = Reporter::new(&world.read_settings("reporter"));
@@ -341,7 +367,7 @@ fn no_time_left() {
 
 #[test]
 fn redis_down_and_up_again() {
-    let mut world = World::new();
+    let mut world = World::patient();
     hit(&world, "uk_free", 5);
     world.redis.stop();
     assert!(world.report().stopped.is_some());
@@ -352,7 +378,7 @@ fn redis_down_and_up_again() {
 /// Nothing that opens an API stands in Redis, and nothing of it is in what we write.
 #[test]
 fn no_credential_stands_in_redis() {
-    let world = World::new();
+    let world = World::patient();
     world.threescale.state().applications[0].user_key = "uk-very-secret-credential".to_owned();
     hit(&world, "uk-very-secret-credential", 2);
     let dump = |world: &World| {

@@ -374,7 +374,7 @@ fn every_row_of_the_table() {
             false,
         ),
     ];
-    let world = World::new();
+    let world = World::patient();
     for (n, (status, header, body, effect, wanted, cached)) in rows.into_iter().enumerate() {
         let raw = format!(
             "HTTP/1.1 {status} X\r\n{}Content-Length: {}\r\n\r\n{body}",
@@ -415,7 +415,7 @@ fn another_metrics_limit_does_not_stop_this_one() {
     use authorizer::periods::Period;
 
     use crate::support::threescale::Limit;
-    let world = World::new().with(
+    let world = World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/orders", "metric": "orders" },
@@ -452,7 +452,7 @@ fn another_metrics_limit_does_not_stop_this_one() {
 /// Rows that our own questions never lead to, asked of the client itself.
 #[test]
 fn a_wrong_token_is_our_fault_and_not_the_callers() {
-    let world = World::new();
+    let world = World::patient();
     let backend = Backend::new(
         authorizer::http::agent(None),
         &world.threescale.server.url(),
@@ -488,7 +488,7 @@ fn a_wrong_token_is_our_fault_and_not_the_callers() {
 /// Characters that a query string must not be confused by arrive as they are.
 #[test]
 fn credentials_arrive_unchanged() {
-    let world = World::new();
+    let world = World::patient();
     let odd = "a+b&c=d%20e#f g/é\"<>[]";
     world.threescale.state().applications[0].user_key = odd.to_owned();
     let decided = decide(&mut world.authorizer(), &event(odd, "/"));
@@ -497,7 +497,7 @@ fn credentials_arrive_unchanged() {
 
 #[test]
 fn app_id_services() {
-    let world = World::new().with(
+    let world = World::patient().with(
         "credentials",
         json!([{ "kind": "app_id", "in": "header", "name": "app_id" }]),
     );
@@ -535,7 +535,7 @@ fn app_id_services() {
 /// What a metric that 3scale lacks may cost: the requests that use it, and no others.
 #[test]
 fn one_unknown_metric_does_not_stop_the_others() {
-    let world = World::new().with(
+    let world = World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/orders", "metric": "orders" },

@@ -94,6 +94,15 @@ impl World {
         Self::with_clock(Clock::standing(START_MS))
     }
 
+    /// With time for every question, however busy the machine is: for tests that are not about time-outs.
+    pub fn patient() -> Self {
+        let mut world = Self::new();
+        world.extra = ["THREESCALE_GW_REDIS_MS", "THREESCALE_GW_ANSWER_MS"]
+            .map(|name| (name.to_owned(), "20000".to_owned()))
+            .to_vec();
+        world
+    }
+
     pub fn with_clock(clock: Clock) -> Self {
         Self::with_redis(clock, Redis::start(&[]))
     }
