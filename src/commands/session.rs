@@ -206,7 +206,10 @@ impl Session {
         let builds = |item: &crate::engine::plan::Item| {
             item.id.kind == Kind::Function
                 && (item.action == Action::Create
-                    || item.changes.iter().any(|change| change.field == "code"))
+                    || item
+                        .changes
+                        .iter()
+                        .any(|change| change.field == "code" || change.field == "architecture"))
         };
         if plan.items.iter().any(builds) {
             findings.extend(self.package.check().err().map(|error| format!("{error:#}")));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_elasticache::types::Tag;
+use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, Tag};
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
@@ -26,6 +26,8 @@ pub struct Actual {
     engine: String,
     node_type: String,
     nodes: usize,
+    failover: bool,
+    multi_az: bool,
     tls: bool,
     auth: bool,
     /// The fingerprint of the AUTH token; `None` where nobody tells.
@@ -102,6 +104,11 @@ impl Caches {
             engine: group.engine.unwrap_or_default(),
             node_type: group.cache_node_type.unwrap_or_default(),
             nodes: group.member_clusters.map_or(0, |members| members.len()),
+            failover: matches!(
+                group.automatic_failover,
+                Some(AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling)
+            ),
+            multi_az: group.multi_az == Some(MultiAzStatus::Enabled),
             tls: group.transit_encryption_enabled.unwrap_or_default(),
             auth: group.auth_token_enabled.unwrap_or_default(),
             token,
@@ -169,6 +176,32 @@ pub struct Cache {
     pub auth_token: Option<LogicalId>,
 }
 
+impl Cache {
+    /// Whether a replica takes over, and whether that is in another zone.
+    fn failover(&self) -> (bool, bool) {
+        let several = self.replicas > 0;
+        (several, several && self.multi_az)
+    }
+
+    async fn write_failover(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let (failover, multi_az) = self.failover();
+        let request = cx
+            .aws()
+            .elasticache
+            .modify_replication_group()
+            .replication_group_id(&actual.group_id)
+            .automatic_failover_enabled(failover)
+            .multi_az_enabled(multi_az)
+            .apply_immediately(true);
+        cx.aws()
+            .repeatable("elasticache:ModifyReplicationGroup", || {
+                request.clone().send()
+            })
+            .await?;
+        Ok(())
+    }
+}
+
 impl Resource for Cache {
     type Kind = Caches;
 
@@ -206,6 +239,10 @@ impl Resource for Cache {
         // While a group is young its members are not all listed.
         if actual.nodes > 0 {
             diff.field("replicas", actual.nodes - 1, usize::from(self.replicas));
+            let on = |on| if on { "on" } else { "off" };
+            let (failover, multi_az) = self.failover();
+            diff.field("automatic failover", on(actual.failover), on(failover));
+            diff.field("multi-AZ", on(actual.multi_az), on(multi_az));
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -222,7 +259,7 @@ impl Resource for Cache {
                 .as_ref()
                 .map(|token| (TOKEN_TAG.to_owned(), fingerprint(token))),
         );
-        let several = self.replicas > 0;
+        let (failover, multi_az) = self.failover();
         let mut request = cx
             .aws()
             .elasticache
@@ -232,8 +269,8 @@ impl Resource for Cache {
             .engine(self.engine)
             .cache_node_type(&self.node_type)
             .num_cache_clusters(i32::from(self.replicas) + 1)
-            .automatic_failover_enabled(several)
-            .multi_az_enabled(several && self.multi_az)
+            .automatic_failover_enabled(failover)
+            .multi_az_enabled(multi_az)
             .cache_subnet_group_name(cx.physical_id(&self.subnet_group)?)
             .security_group_ids(cx.physical_id(&self.security_group)?)
             .port(i32::from(PORT))
@@ -268,6 +305,11 @@ impl Resource for Cache {
             // The group is now modifying; what else differs comes when it is available again.
             return Ok(());
         }
+        let fails_over_anew = diff.has("automatic failover") || diff.has("multi-AZ");
+        // The last replica can go only when nothing fails over to it, and only a replica can be failed over to.
+        if fails_over_anew && self.replicas == 0 {
+            return self.write_failover(cx, actual).await;
+        }
         if diff.has("replicas") {
             let replicas = i32::from(self.replicas);
             if usize::from(self.replicas) + 1 > actual.nodes {
@@ -298,6 +340,9 @@ impl Resource for Cache {
                     .await?;
             }
             return Ok(());
+        }
+        if fails_over_anew {
+            return self.write_failover(cx, actual).await;
         }
         write_tags(
             cx,

@@ -1,6 +1,7 @@
 //! Erases the types of resources and kinds for the engine, which knows no AWS.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -131,6 +132,9 @@ impl<R: Resource> Node for R {
                 .map(|actual| (R::Kind::identify(&actual), actual))
                 .filter(|(identity, _)| identity.id == id)
                 .collect();
+            // A listing of several pages may show a thing twice while others are made.
+            let mut shown = BTreeSet::new();
+            matches.retain(|(identity, _)| shown.insert(identity.output.physical_id.clone()));
             // One that is on its way out does not stand in for the one that is to stay.
             if matches.len() > 1 {
                 matches.retain(|(identity, _)| !matches!(identity.phase, Phase::Deleting(_)));
