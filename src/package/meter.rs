@@ -86,7 +86,7 @@ mod tests {
             "    Building [=>     ] 2/64: libc, cc(build.rs)",
             "   Compiling ring v0.17.14\x1b[K",
             "    Building [==>    ] no/numbers",
-            "   Compiling authorizer v0.1.0 (/home/somebody/.cache/authorizer)",
+            "   Compiling authorizer v0.1.0 (/cache/authorizer)",
             "    Finished `release` profile [optimized] target(s) in 1m 02s",
             "",
         ] {
