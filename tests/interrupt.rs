@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::process::Child;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -72,6 +75,55 @@ fn a_signal_lets_calls_in_flight_return_and_gives_the_lock_back() {
         workplace.succeed(&["down", "--yes"]);
         assert_same(&before, &aws.account());
     }
+}
+
+/// Stands in for cargo in `folder`: it has a version, and a build writes its process id and goes on for ever.
+fn endless_cargo(workplace: &Workplace) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (folder, started) = (workplace.path("tools"), workplace.path("started"));
+    fs::create_dir(&folder).expect("a folder");
+    let script = format!(
+        "#!/bin/sh\ncase \"$1\" in\n--version) echo cargo 1.94.1 ;;\nlambda) exit 1 ;;\n\
+         *) echo $$ > {0}.new && mv {0}.new {0} && exec sleep 3600 ;;\nesac\n",
+        started.display()
+    );
+    let cargo = folder.join("cargo");
+    fs::write(&cargo, script).expect("a script");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("an executable");
+    (folder, started)
+}
+
+#[test]
+fn a_signal_ends_the_build_of_the_authorizer() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    workplace.edit("authorizer: {artifact: bootstrap.zip}", "");
+    let (folder, started) = endless_cargo(&workplace);
+    let of_this = |name: &str| std::env::var(name).unwrap_or_default();
+    let path = of_this("PATH");
+    let child = workplace
+        .command(&["up", "--yes"])
+        // The compiler may be managed by what stands in the home folder.
+        .env("HOME", of_this("HOME"))
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("THREESCALE_GW_CACHE", workplace.path("cache"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let build = eventually("the build", || fs::read_to_string(&started).ok());
+    send(&child, Signal::INT);
+    let ended = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(lock_is_gone(&aws));
+    assert!(
+        !aws.changes()
+            .iter()
+            .any(|operation| operation == "CreateFunction")
+    );
+    let process = format!("/proc/{}", build.trim());
+    eventually("the end of the build", || {
+        (!Path::new(&process).exists()).then_some(())
+    });
 }
 
 #[test]

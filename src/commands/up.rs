@@ -97,16 +97,21 @@ async fn work(
                 .hint("run the same command again"),
         );
     }
-    if plan
+    let builds = plan
         .items
         .iter()
-        .any(|item| item.id.kind == Kind::Function && item.action == Action::Create)
-    {
-        // The build takes a minute or two, which the network takes as well: both begin now.
+        .any(|item| item.id.kind == Kind::Function && item.action == Action::Create);
+    // The build takes a minute or two, which the network takes as well: both begin now.
+    let build = builds.then(|| {
         let package = Arc::clone(&session.package);
-        tokio::spawn(async move { package.zip().await.map(|_| ()) });
-    }
+        tokio::spawn(async move { package.zip().await.map(|_| ()) })
+    });
     let (outcome, status) = carry_out(&plan, &cx, signals).await;
+    if let Some(build) = build {
+        // An interrupted run leaves no compiler behind.
+        build.abort();
+        let _ = build.await;
+    }
     Ok((outcome.tally, status))
 }
 

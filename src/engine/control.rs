@@ -52,6 +52,16 @@ impl Control {
             .map(|_| Stop::TimedOut)
     }
 
+    /// Comes back when the run must stop, and with why.
+    pub async fn stopped(&self) -> Stop {
+        loop {
+            if let Some(stop) = self.stop() {
+                return stop;
+            }
+            self.sleep(Duration::from_secs(3600)).await;
+        }
+    }
+
     /// Sleeps, but not past the moment when the run must stop.
     pub async fn sleep(&self, wait: Duration) {
         let woken = self.inner.woken.notified();

@@ -11,7 +11,7 @@ use super::control::{Control, Stop};
 use super::plan::{Action, Step, Work};
 use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
-use crate::resource::{AnyKind, Cx, Found, LogicalId, Node, Phase};
+use crate::resource::{AnyKind, Cx, Found, LogicalId, Look, Node, Phase};
 
 /// Rounds of change after which a resource counts as one that does not settle.
 const MAX_CHANGES: usize = 12;
@@ -89,6 +89,7 @@ impl<'a> Round<'a> {
             };
             absent = false;
             let Some(look) = look else {
+                self.prepare(node, &cx, None).await?;
                 let result = node.create(&cx).await;
                 self.after(result, "made and not to be found").await?;
                 continue;
@@ -134,10 +135,19 @@ impl<'a> Round<'a> {
                         );
                         return Err(End::Failed(AwsError::unexpected("compare", text)));
                     }
+                    self.prepare(node, &cx, Some(&look)).await?;
                     let result = node.update(&cx, &look).await;
                     self.after(result, &text).await?;
                 }
             }
+        }
+    }
+
+    /// Waits for what a change needs and the account does not hold, which nobody has to wait for when the run must stop.
+    async fn prepare(&self, node: &dyn Node, cx: &Cx, look: Option<&Look>) -> Result<(), End> {
+        tokio::select! {
+            prepared = node.prepare(cx, look) => prepared.map_err(End::Failed),
+            stop = self.control.stopped() => Err(stop.into()),
         }
     }
 

@@ -233,12 +233,15 @@ impl Function {
             .build()
     }
 
-    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        let zip = self
-            .package
+    async fn zip(&self) -> Result<Arc<[u8]>, AwsError> {
+        self.package
             .zip()
             .await
-            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))?;
+            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))
+    }
+
+    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let zip = self.zip().await?;
         let request = cx
             .aws()
             .lambda
@@ -345,12 +348,15 @@ impl Resource for Function {
         diff
     }
 
+    async fn prepare(&self, _cx: &Cx, diff: Option<&Diff>) -> Result<(), AwsError> {
+        if diff.is_none_or(uploads) {
+            self.zip().await?;
+        }
+        Ok(())
+    }
+
     async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
-        let zip = self
-            .package
-            .zip()
-            .await
-            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))?;
+        let zip = self.zip().await?;
         let mut tags = cx.tags(&LogicalId::new(Kind::Function, self.name));
         tags.insert(SOURCE_TAG.to_owned(), self.package.source().to_owned());
         tags.insert(CODE_TAG.to_owned(), code_sha256(&zip));
@@ -385,7 +391,7 @@ impl Resource for Function {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("code") || diff.has("architecture") {
+        if uploads(diff) {
             // Lambda takes no second update while this one is in progress: the rest follows when it is through.
             return self.upload(cx, actual).await;
         }
@@ -426,6 +432,11 @@ impl Resource for Function {
         Functions::leave_vpc(cx, &actual.name).await?;
         Ok(true)
     }
+}
+
+/// Whether a change needs the code.
+fn uploads(diff: &Diff) -> bool {
+    diff.has("code") || diff.has("architecture")
 }
 
 /// The hash that Lambda gives to a zip.

@@ -245,6 +245,16 @@ pub trait Resource: Send + Sync + 'static {
     /// What differs. Pure: reads only its arguments and the outputs of what it needs.
     fn diff(&self, cx: &Cx, actual: &<Self::Kind as ResourceKind>::Actual) -> Diff;
 
+    /// Waits for what a change needs beside the account, before the account is touched: a build, a proof. It changes
+    /// nothing, so it may be broken off. `diff` is what an update is to change, `None` before a create.
+    fn prepare(
+        &self,
+        _cx: &Cx,
+        _diff: Option<&Diff>,
+    ) -> impl Future<Output = Result<(), AwsError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Makes it with its tags, in one call, and returns without waiting. What more it needs, `diff` then shows.
     fn create(&self, cx: &Cx) -> impl Future<Output = Result<(), AwsError>> + Send;
 

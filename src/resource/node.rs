@@ -52,6 +52,11 @@ pub trait Node: Send + Sync {
     fn kind(&self) -> &'static dyn AnyKind;
     /// Finds it and compares. Two live matches are a failure that names both.
     fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>>;
+    fn prepare<'a>(
+        &'a self,
+        cx: &'a Cx,
+        look: Option<&'a Look>,
+    ) -> BoxFuture<'a, Result<(), AwsError>>;
     fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>>;
     fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<(), AwsError>>;
     fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>>;
@@ -161,6 +166,17 @@ impl<R: Resource> Node for R {
                 },
                 diff,
             }))
+        })
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        cx: &'a Cx,
+        look: Option<&'a Look>,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            Resource::prepare(self, &scoped, look.map(|look| &look.diff)).await
         })
     }
 
