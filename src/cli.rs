@@ -75,6 +75,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Remove the stack and give the API back as it was
     Down(ChangeArgs),
+    /// Put the stage back on the deployment before ours, at once
+    Rollback,
     /// Break the lock of a run that is gone
     Unlock,
     /// Run the whole system on this machine, without an AWS or a 3scale account

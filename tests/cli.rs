@@ -115,7 +115,10 @@ fn help_of_every_command() {
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1);
-    let commands = commands.take_while(|line| !line.is_empty());
+    // A description that is too long for its line goes on below it, further to the right.
+    let commands = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     for line in commands {
         let command = line.split_whitespace().next().expect("a command");
         if command != "help" {

@@ -2,6 +2,7 @@
 
 mod down;
 mod plan;
+mod rollback;
 mod sandbox;
 mod session;
 mod status;
@@ -34,6 +35,7 @@ pub async fn run(cli: Cli) -> ExitStatus {
         Command::Up(args) => up::run(&cli.global, args, sink).await,
         Command::Status(args) => status::run(&cli.global, args, sink).await.map(Ending::from),
         Command::Down(args) => down::run(&cli.global, args, sink).await,
+        Command::Rollback => rollback::run(&cli.global, sink).await.map(Ending::from),
         Command::Unlock => unlock::run(&cli.global, sink).await.map(Ending::from),
         Command::Sandbox(args) => sandbox::run(&cli.global, args, sink).await,
     };

@@ -389,6 +389,14 @@ mod tests {
         fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
             Box::pin(async { Ok(None) })
         }
+        fn prepare<'a>(
+            &'a self,
+            _: &'a Cx,
+            _: Option<&'a Look>,
+        ) -> BoxFuture<'a, Result<(), AwsError>> {
+            Box::pin(async { Ok(()) })
+        }
+
         fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
             Box::pin(async { Ok(()) })
         }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod python;
+pub mod rest_api;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};

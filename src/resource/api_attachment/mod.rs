@@ -5,6 +5,7 @@
 
 pub mod lost;
 pub mod record;
+pub mod rollback;
 pub mod select;
 
 use std::sync::OnceLock;
@@ -253,18 +254,7 @@ async fn restore_stage(cx: &Cx, actual: &Actual, kept: Option<&str>) -> Result<(
             .as_ref()
             .and_then(|head| head.previous_deployment.clone());
         match previous.filter(|previous| all.iter().any(|(id, _)| id == previous)) {
-            Some(previous) => {
-                let request = cx
-                    .aws()
-                    .apigateway
-                    .update_stage()
-                    .rest_api_id(&target.id)
-                    .stage_name(&target.stage)
-                    .patch_operations(patch(Op::Replace, "/deploymentId", &previous));
-                cx.aws()
-                    .repeatable("apigateway:UpdateStage", || request.clone().send())
-                    .await?;
-            }
+            Some(previous) => rollback::move_stage(cx, target, &previous).await?,
             None => deploy(cx, target, &restored).await?,
         }
     } else if description != Some(&restored) && actual.serves_ours(cx) {

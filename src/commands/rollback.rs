@@ -1,0 +1,78 @@
+//! `rollback`: puts the stage back on the deployment before ours, at once.
+//!
+//! It is for the night when something is wrong: it needs a stack's name and no configuration, asks nothing, waits for no
+//! lock, and makes one changing call for each stage.
+
+use serde_json::json;
+
+use crate::cli::{Format, Global};
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink};
+use crate::resource::api_attachment::record;
+use crate::resource::api_attachment::rollback::{RolledBack, roll_back};
+use crate::{lock, report};
+
+/// Runs `rollback`.
+pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
+    let cx = super::down::connect(global, 1, sink).await?;
+    let stack = &cx.names().stack;
+    let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    if targets.is_empty() {
+        return Err(Error::refused(format!(
+            "stack {stack} is attached to no API"
+        )));
+    }
+    let mut stages = Vec::new();
+    let mut stuck = Vec::new();
+    for target in &targets {
+        let outcome = roll_back(&cx, target).await?;
+        let (api, stage) = (&target.id, &target.stage);
+        let (moved, from, to, text) = match outcome {
+            RolledBack::Moved { from, to } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {to} again, as before {from}"
+                );
+                (true, Some(from), Some(to), text)
+            }
+            RolledBack::NotOurs { deployment } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {deployment}, which is not ours"
+                );
+                (false, Some(deployment), None, text)
+            }
+            RolledBack::NoFormer { deployment } => {
+                stuck.push(format!(
+                    "stage {stage} of API {api} serves our deployment {deployment}, and which one was before it is not known, \
+                     since someone published in between"
+                ));
+                continue;
+            }
+            RolledBack::NoStage => {
+                let text = format!("API {api} has no stage {stage} with a deployment");
+                (false, None, None, text)
+            }
+        };
+        stages.push(json!({"api": api, "stage": stage, "moved": moved, "from": from, "to": to}));
+        if global.output == Format::Text {
+            report::result(&text);
+        }
+    }
+    if global.output == Format::Json {
+        report::result(&json!({"stack": stack, "stages": stages}).to_string());
+    }
+    if let Some(holder) = lock::holder(&cx).await? {
+        cx.sink().emit(Event::Notice {
+            id: None,
+            text: format!(
+                "{} is changing this stack, and may publish again",
+                holder.describe()
+            ),
+        });
+    }
+    if stuck.is_empty() {
+        return Ok(ExitStatus::Done);
+    }
+    Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
+        "`threescale-gw down` restores the methods and publishes them; or choose a deployment in API Gateway's console",
+    ))
+}

@@ -1,0 +1,79 @@
+//! `rollback`: the stage goes back to the deployment before ours with one call, and the next `up` brings ours forward again.
+
+mod support;
+
+use support::rest_api::{
+    assert_mentions, deployments, draft, publish, served, stage_of, start_over, workplace,
+};
+use support::{TestAws, assert_same};
+
+const HERE: &str = "api: {name: orders-api, stage: prod}";
+
+#[test]
+fn the_stage_goes_back_with_one_call_and_the_next_up_brings_it_forward_again() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let before = aws.account();
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    let protected = aws.account();
+
+    aws.post("log/clear", &serde_json::json!({}));
+    let run = here.succeed(&["rollback", "--stack", "orders", "-f", "none.yaml"]);
+    assert_eq!(aws.changes(), ["UpdateStage"]);
+    let former = stage_of(&before, &id, "prod")["deploymentId"]
+        .as_str()
+        .expect("an id");
+    assert_mentions(&run, &[&id, "prod", former]);
+    let back = aws.account();
+    assert_eq!(stage_of(&back, &id, "prod"), stage_of(&before, &id, "prod"));
+    assert_eq!(draft(&back, &id), draft(&protected, &id));
+    assert_eq!(deployments(&back, &id), deployments(&protected, &id));
+
+    // A second one has nothing to do, and says so.
+    aws.post("log/clear", &serde_json::json!({}));
+    let run = here.succeed(&["rollback", "-o", "json"]);
+    let stages = &run.json()["stages"];
+    assert_eq!(stages[0]["moved"], false);
+    assert_eq!(stages[0]["from"], former);
+    assert!(aws.changes().is_empty());
+
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(3));
+    assert_mentions(&plan, &["deployment", former]);
+    here.succeed(&["up", "--yes"]);
+    let forward = aws.account();
+    assert_eq!(served(&forward, &id, "prod"), draft(&protected, &id));
+    assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+
+    here.succeed(&["rollback"]);
+    here.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn without_a_deployment_to_go_back_to_nothing_is_changed() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let here = workplace(&aws, HERE);
+    let run = here.run(&["rollback"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert_mentions(&run, &["stack orders is attached to no API"]);
+
+    // Somebody publishes on top of ours, and the next `up` on top of that: to go back would take their work away.
+    here.succeed(&["up", "--yes"]);
+    support::rest_api::change(
+        &aws,
+        &id,
+        "GET",
+        "/orders",
+        &[("/authorizationType", "NONE")],
+    );
+    publish(&aws, &id, "prod");
+    here.succeed(&["up", "--yes"]);
+    let before = aws.account();
+    let run = here.run(&["rollback"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_mentions(&run, &["published in between", "threescale-gw down"]);
+    assert_same(&before, &aws.account());
+}
