@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-from checks import api, cache, control, functions, network, others  # noqa: F401 - they register their checks
+from checks import api, cache, control, exports, functions, network, others  # noqa: F401 - they register their checks
 from checks.harness import CHECKS, Aws, Server
 
 

@@ -266,3 +266,43 @@ def deployed_api_authorizes(aws: Aws) -> None:
     assert aws.get(f"{address}/health") == 200
     aws.configure(outcomes={"authorizer": "error"})
     assert aws.get(f"{address}/orders/1", key) == 500
+
+
+@check
+def attributes_of_apis(aws: Aws) -> None:
+    """Kept as created, changed by patches, all or nothing; tags with the reserved prefix are AWS's own."""
+    made = aws.apigateway.create_rest_api(
+        name="a", version="2", binaryMediaTypes=["image/png"], endpointConfiguration={"types": ["PRIVATE"]}
+    )
+    of = {"restApiId": made["id"]}
+    assert (made["version"], made["binaryMediaTypes"]) == ("2", ["image/png"])
+    assert made["endpointConfiguration"]["types"] == ["PRIVATE"] and made["disableExecuteApiEndpoint"] is False
+    patches = [
+        {"op": "add", "path": "/binaryMediaTypes/image~1gif"},
+        {"op": "remove", "path": "/binaryMediaTypes/image~1png"},
+        {"op": "replace", "path": "/endpointConfiguration/types/PRIVATE", "value": "REGIONAL"},
+        *_patch(disableExecuteApiEndpoint="true", minimumCompressionSize="7", apiKeySource="AUTHORIZER"),
+    ]
+    changed = aws.apigateway.update_rest_api(**of, patchOperations=patches)
+    assert changed["binaryMediaTypes"] == ["image/gif"] and changed["endpointConfiguration"]["types"] == ["REGIONAL"]
+    assert changed["disableExecuteApiEndpoint"] and changed["minimumCompressionSize"] == 7
+    before = aws.account()
+    (listed,) = before["rest_apis"]
+    assert listed["endpointConfiguration"] == {"types": ["REGIONAL"]} and listed["disableExecuteApiEndpoint"]
+    for patch, text in (
+        ({"op": "replace", "path": "/minimumCompressionSize", "value": "-1"}, "Invalid minimum compression size"),
+        ({"op": "replace", "path": "/endpointConfiguration/types/EDGE", "value": "HUGE"}, "Invalid EndpointTypes"),
+        ({"op": "add", "path": "/name", "value": "b"}, "Must be one of: [replace]"),
+        ({"op": "replace", "path": "/policy", "value": "{"}, "Invalid policy document"),
+        ({"op": "replace", "path": "/color", "value": "red"}, "Invalid patch path"),
+    ):
+        with aws.refused("BadRequestException", text):
+            aws.apigateway.update_rest_api(**of, patchOperations=[*_patch(name="b"), patch])
+    assert aws.account() == before
+    stack = {"aws:cloudformation:stack-name": "theirs"}
+    with aws.refused("BadRequestException", "aws: prefixed"):
+        aws.apigateway.tag_resource(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{made['id']}", tags=stack)
+    with aws.refused("BadRequestException", "aws: prefixed"):
+        aws.apigateway.create_rest_api(name="b", tags=stack)
+    seeded = aws.seed_api({"method": "GET", "path": "/a"}, tags=stack)["api_id"]
+    assert aws.apigateway.get_rest_api(restApiId=seeded)["tags"] == stack

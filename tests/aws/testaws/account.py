@@ -15,7 +15,7 @@ from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 
-from .apigateway import clean, method_json
+from .api_json import api_json, method_json
 from .awslambda import configuration
 from .cache_records import cluster_json, group_json
 from .deployments import stage_json
@@ -339,7 +339,7 @@ def _apis(region: str) -> list[Any]:
 
 def _api(api: Any) -> dict[str, Any]:
     return {
-        **_timeless(clean(api.to_dict())),
+        **_timeless(api_json(api)),
         "resources": _sorted(
             (
                 {

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.apigateway.models import Authorizer, Method, Resource, RestAPI, apigateway_backends
 
+from .api_json import api_json, method_json
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
@@ -70,30 +71,15 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
-def clean(value: Any) -> Any:
-    """Without the nulls moto leaves where AWS leaves members out."""
-    if isinstance(value, dict):
-        return {k: clean(v) for k, v in value.items() if v is not None}
-    return value
-
-
-def method_json(method: Method) -> dict[str, Any]:
-    found = clean(method.to_json())
-    for name in ("authorizationScopes", "methodResponses"):
-        if not found.get(name):
-            found.pop(name, None)
-    return found
-
-
 @operation("apigateway", "GetRestApis")
 def get_rest_apis(world: World, call: Call) -> Any:
     apis = apigateway_backends[ACCOUNT][call.region].apis.values()
-    return page(world, call, [clean(api.to_dict()) for api in apis])
+    return page(world, call, [api_json(api) for api in apis])
 
 
 @operation("apigateway", "GetRestApi")
 def get_rest_api(world: World, call: Call) -> Any:
-    return clean(api_of(call).to_dict())
+    return api_json(api_of(call))
 
 
 @operation("apigateway", "GetResources")

@@ -10,23 +10,36 @@ from typing import Any
 from moto.apigateway.models import Deployment, RestAPI, Stage
 from moto.apigateway.utils import create_id
 
-from .apigateway import api_of, bad_request, clean, conflict, method_json, not_found, page
+from .api_json import api_json, clean, method_json
+from .apigateway import api_of, bad_request, conflict, not_found, page
 from .errors import AwsError
 from .gateway import operation
+from .rest_apis import check_tags
 from .wire import Call
 from .world import World
 
+# What of an API's own attributes its deployments freeze.
+_SETTINGS = ("binaryMediaTypes", "minimumCompressionSize", "apiKeySource", "policy", "disableExecuteApiEndpoint")
+
 
 def snapshot_of(api: RestAPI) -> dict[str, Any]:
-    """What a deployment freezes: every method by path and verb, and the authorizers."""
+    """What a deployment freezes: everything requests to the API depend on."""
+    settings = api_json(api)
     return copy.deepcopy(
         {
+            "resources": {resource.get_path(): resource.id for resource in api.resources.values()},
             "methods": {
                 resource.get_path(): {verb: method_json(method) for verb, method in resource.resource_methods.items()}
                 for resource in api.resources.values()
                 if resource.resource_methods
             },
             "authorizers": {authorizer.id: authorizer.to_json() for authorizer in api.authorizers.values()},
+            "gateway_responses": dict(sorted(api.gateway_responses.items())),
+            "models": {name: clean(model.to_json()) for name, model in sorted(api.models.items())},
+            "request_validators": {
+                validator.id: clean(validator.to_dict()) for validator in api.request_validators.values()
+            },
+            "settings": {name: settings[name] for name in _SETTINGS if name in settings},
         }
     )
 
@@ -237,6 +250,7 @@ def get_tags(world: World, call: Call) -> Any:
 @operation("apigateway", "TagResource")
 def tag_resource(world: World, call: Call) -> Any:
     resource = _tagged(call)
+    check_tags(call, call.params["tags"])
     resource.tags = {**(resource.tags or {}), **call.params["tags"]}
     return {}
 

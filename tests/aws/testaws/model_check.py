@@ -55,14 +55,16 @@ def _unknown_names(call: Call, shape: Any) -> list[str]:
     problems: list[str] = []
     payload = shape.serialization.get("payload")
     if call.protocol == "rest-json":
-        known = {
-            member.serialization.get("name", name)
+        in_query = {
+            member.serialization.get("name", name): member
             for name, member in shape.members.items()
             if member.serialization.get("location") == "querystring"
         }
-        fixed = set(call.model.http_trait.query_args)
+        known = {*in_query, *call.model.http_trait.query_args}
+        # A map there takes whatever no other member does.
+        free = any(member.type_name == "map" for member in in_query.values())
         for name, _ in parse_qsl(call.raw.query, keep_blank_values=True):
-            if name not in known | fixed:
+            if name not in known and not free:
                 problems.append(f"{name}: unknown query parameter")
         if payload and shape.members[payload].type_name != "structure":
             return problems

@@ -9,8 +9,11 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     ec2,
     ec2_listing,
     elasticache,
+    export,
+    integrations,
     lambda_policy,
     nat,
+    rest_apis,
     roles,
     small,
 )

@@ -1,0 +1,48 @@
+"""How API Gateway shows methods, integrations and APIs: moto's objects without the nulls, with what moto leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.apigateway.models import Integration, Method, RestAPI
+
+
+def clean(value: Any) -> Any:
+    """Without the nulls moto leaves where AWS leaves members out."""
+    if isinstance(value, dict):
+        return {k: clean(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def without_empty(found: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if value or name not in names}
+
+
+def integration_json(integration: Integration) -> dict[str, Any]:
+    found = clean(integration.to_json())
+    found["connectionId"] = getattr(integration, "connection_id", None)
+    found["integrationResponses"] = {
+        status: without_empty(response, "responseTemplates", "responseParameters")
+        for status, response in sorted(found.get("integrationResponses", {}).items())
+    }
+    return without_empty(
+        found, "connectionId", "integrationResponses", "requestTemplates", "requestParameters", "tlsConfig"
+    )
+
+
+def method_json(method: Method) -> dict[str, Any]:
+    found = clean(method.to_json())
+    if method.method_integration is not None:
+        found["methodIntegration"] = integration_json(method.method_integration)
+    found["methodResponses"] = {
+        status: without_empty(response, "responseModels", "responseParameters")
+        for status, response in sorted(found.get("methodResponses", {}).items())
+    }
+    return without_empty(found, "authorizationScopes", "methodResponses", "requestParameters", "requestModels")
+
+
+def api_json(api: RestAPI) -> dict[str, Any]:
+    found = clean(api.to_dict())
+    if found.get("version") == "V1":  # moto's stand-in for none given
+        del found["version"]
+    return without_empty(found, "binaryMediaTypes", "description")
