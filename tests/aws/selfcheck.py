@@ -9,7 +9,17 @@ import sys
 import time
 import traceback
 
-from checks import api, cache, control, exports, functions, network, others  # noqa: F401 - they register their checks
+from checks import (  # noqa: F401 - they register their checks
+    api,
+    cache,
+    callers,
+    control,
+    exports,
+    functions,
+    network,
+    others,
+    responses,
+)
 from checks.harness import CHECKS, Aws, Server
 
 

@@ -237,38 +237,6 @@ def control_call_rate(aws: Aws) -> None:
 
 
 @check
-def deployed_api_authorizes(aws: Aws) -> None:
-    """The stage's deployment decides who is let in."""
-    api = aws.seed_api({"method": "GET", "path": "/orders/{id}"}, {"method": "GET", "path": "/health"})
-    address = f"/_aws/execute-api/{api['api_id']}/prod"
-    assert aws.get(f"{address}/orders/1") == 200
-    assert aws.get(f"{address}/none") == 403
-    ours = _authorizer(aws, api["api_id"])
-    patch = _patch(authorizationType="CUSTOM", authorizerId=ours)
-    aws.apigateway.update_method(**_method(aws, api), patchOperations=patch)
-    assert aws.get(f"{address}/orders/1") == 200
-    aws.apigateway.create_deployment(restApiId=api["api_id"], stageName="prod")
-    assert aws.get(f"{address}/orders/1") == 401
-    key = {"apikey": "k"}
-    assert aws.get(f"{address}/orders/1", key) == 500
-    aws.function(aws.role())
-    source = f"arn:aws:execute-api:us-east-1:123456789012:{api['api_id']}/authorizers/{ours}"
-    aws.lambda_.add_permission(
-        FunctionName="f",
-        StatementId="api",
-        Action="lambda:InvokeFunction",
-        Principal="apigateway.amazonaws.com",
-        SourceArn=source,
-    )
-    assert aws.get(f"{address}/orders/1", key) == 403
-    aws.configure(valid_keys=["k"])
-    assert aws.get(f"{address}/orders/1", key) == 200
-    assert aws.get(f"{address}/health") == 200
-    aws.configure(outcomes={"authorizer": "error"})
-    assert aws.get(f"{address}/orders/1", key) == 500
-
-
-@check
 def attributes_of_apis(aws: Aws) -> None:
     """Kept as created, changed by patches, all or nothing; tags with the reserved prefix are AWS's own."""
     made = aws.apigateway.create_rest_api(

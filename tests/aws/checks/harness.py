@@ -89,13 +89,21 @@ class Aws:
         except urllib.error.HTTPError as refused:
             return json.loads(refused.read())
 
-    def get(self, path: str, headers: dict[str, str] | None = None) -> int:
-        request = urllib.request.Request(f"{self.url}{path}", headers=headers or {})
+    def ask(
+        self, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    ) -> tuple[int, dict[str, str], str]:
+        """(status, headers in lower case, body) of a request to a deployed API."""
+        request = urllib.request.Request(f"{self.url}{path}", headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
-                return reply.status
+            reply = urllib.request.urlopen(request, timeout=30)
         except urllib.error.HTTPError as refused:
-            return refused.code
+            reply = refused
+        with reply:
+            found = {name.lower(): value for name, value in reply.headers.items()}
+            return reply.status, found, reply.read().decode()
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> int:
+        return self.ask(path, headers)[0]
 
     def reset(self, **config: Any) -> None:
         self.control("POST", "reset")

@@ -366,5 +366,5 @@ def _api(api: Any) -> dict[str, Any]:
             "id",
         ),
         "stages": _sorted((_timeless(stage_json(stage)) for stage in api.stages.values()), "stageName"),
-        "gateway_responses": sorted(api.gateway_responses),
+        "gateway_responses": _sorted(api.gateway_responses.values(), "responseType"),
     }

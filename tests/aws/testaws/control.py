@@ -72,7 +72,14 @@ def _log(world: World, body: Any, query: dict[str, str]) -> Any:
 
 def _log_clear(world: World, body: Any, query: dict[str, str]) -> Any:
     world.log.clear()
+    with world.lock:
+        world.requests.clear()
     return {}
+
+
+def _requests(world: World, body: Any, query: dict[str, str]) -> Any:
+    with world.lock:
+        return [dict(entry) for entry in world.requests]
 
 
 def _account(world: World, body: Any, query: dict[str, str]) -> Any:
@@ -106,6 +113,7 @@ _ENDPOINTS = {
     ("POST", "release"): _release,
     ("GET", "log"): _log,
     ("POST", "log/clear"): _log_clear,
+    ("GET", "requests"): _requests,
     ("GET", "account"): _account,
     ("POST", "seed"): _seed,
     ("POST", "call"): _call,

@@ -5,124 +5,229 @@ The stage's deployment decides, not the API's draft. Integrations are not run: w
 
 from __future__ import annotations
 
-import json
 import re
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from moto.apigateway.models import apigateway_backends
+from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
+from .deployments import serving
+from .gateway_responses import render
 from .wire import ACCOUNT, RawRequest, Response
 from .world import REGION, World
 
+# Authorizers named so are the tool's: what they answer comes from its function and `valid_keys`.
+OURS = "threescale-gw-"
 
-def handle(world: World, raw: RawRequest) -> Response:
+# Headers any client sends; others can hold a credential.
+_COMMON = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length", "content-type"}
+
+_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+
+_DENIED = "User is not authorized to access this resource with an explicit deny in an identity-based policy"
+
+
+class Refused(Exception):
+    """The gateway answers by itself, with the gateway response of this type."""
+
+    def __init__(self, kind: str, message: str | None, context: dict[str, Any] | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.message = message
+        self.context = context or {}
+
+
+@dataclass
+class Request:
+    raw: RawRequest
+    region: str
+    api: RestAPI
+    stage: Stage
+    path: str
+    snapshot: dict[str, Any]
+    template: str = ""
+    verb: str = ""  # as the method is named: ANY where it is one
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(self.raw.query)
+
+
+def handle(world: World, raw: RawRequest) -> Response | None:
+    """The reply; None where the connection is to be closed without one."""
     parts = raw.path.removeprefix("/_aws/execute-api/").split("/", 2)
-    if len(parts) < 2:
-        return _message(403, "Forbidden")
-    api_id, stage_name = parts[0], parts[1]
+    api_id, stage_name = parts[0], parts[1] if len(parts) > 1 else ""
     path = "/" + unquote(parts[2]) if len(parts) > 2 else "/"
     with world.lock:
         world.tick()
-        return _decide(world, raw, api_id, stage_name, path)
+        entry = {"method": raw.method, "path": path, "status": None, "credential": "none"}
+        world.requests.append(entry)
+        response = _answer(world, raw, api_id, stage_name, path, entry)
+        if response is not None:
+            entry["status"] = response.status
+        return response
 
 
-def _message(status: int, text: str, error_type: str = "") -> Response:
-    headers = {"Content-Type": "application/json"}
-    if error_type:
-        headers["x-amzn-ErrorType"] = error_type
-    return Response(status, headers, json.dumps({"message": text}).encode())
+def _forbidden() -> Response:
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ForbiddenException"}
+    return Response(403, headers, b'{"message":"Forbidden"}')
 
 
-def _decide(world: World, raw: RawRequest, api_id: str, stage_name: str, path: str) -> Response:
+def _answer(
+    world: World, raw: RawRequest, api_id: str, stage_name: str, path: str, entry: dict[str, Any]
+) -> Response | None:
     found = [
         (region, backend.apis[api_id])
         for region, backend in apigateway_backends[ACCOUNT].items()
         if api_id in backend.apis
     ]
     region, api = found[0] if found else (REGION, None)
+    if api is not None and "PRIVATE" in api.endpoint_configuration.get("types", []):
+        return None  # nothing of it can be reached from outside its VPC
     stage = api.stages.get(stage_name) if api is not None else None
-    if stage is None:
-        return _message(403, "Forbidden", "ForbiddenException")
-    snapshot = api.deployments[stage.deployment_id].snapshot
-    method = _method(snapshot["methods"], raw.method, path)
-    if method is None:
-        return _message(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
-    kind = method["authorizationType"]
-    if kind == "AWS_IAM":
-        return _message(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
-    if kind == "COGNITO_USER_POOLS":
-        return _message(401, "Unauthorized", "UnauthorizedException")
-    if kind == "CUSTOM":
-        refused = _authorize(world, raw, region, api_id, snapshot["authorizers"].get(method.get("authorizerId")))
-        if refused is not None:
-            return refused
-    if method.get("apiKeyRequired") and "x-api-key" not in raw.headers:
-        return _message(403, "Forbidden", "ForbiddenException")
+    if api is None or stage is None:
+        return _forbidden()
+    request = Request(raw, region, api, stage, path, serving(api, stage))
+    if request.snapshot["settings"].get("disableExecuteApiEndpoint"):
+        return _forbidden()
+    try:
+        _admit(world, request, entry)
+    except Refused as refused:
+        variables = _variables(request, refused.context)
+        accept = raw.headers.get("accept", "")
+        return render(refused.kind, refused.message, request.snapshot["gateway_responses"], variables, accept)
     return Response(200, {"Content-Type": "application/json"}, b'{"ok": true}')
 
 
-def _method(methods: dict[str, Any], verb: str, path: str) -> dict[str, Any] | None:
+def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
+    raw, stage = request.raw, request.stage
+    known: dict[str, Any] = {
+        "context.accountId": ACCOUNT,
+        "context.apiId": request.api.id,
+        "context.domainName": f"{request.api.id}.execute-api.{request.region}.amazonaws.com",
+        "context.domainPrefix": request.api.id,
+        "context.extendedRequestId": "test-aws=",
+        "context.httpMethod": raw.method,
+        "context.identity.sourceIp": "127.0.0.1",
+        "context.identity.userAgent": raw.headers.get("user-agent", ""),
+        "context.path": f"/{stage.name}{request.path}",
+        "context.protocol": "HTTP/1.1",
+        "context.requestId": _REQUEST_ID,
+        "context.resourcePath": request.template,
+        "context.stage": stage.name,
+    }
+    known |= {f"stageVariables.{name}": value for name, value in stage.variables.items()}
+    known |= {f"context.authorizer.{name}": value for name, value in context.items()}
+    known |= {f"method.request.header.{name}": value for name, value in raw.headers.items()}
+    known |= {f"method.request.querystring.{name}": values[0] for name, values in request.query.items()}
+    return known
+
+
+def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
+    """Raises `Refused` for a request that does not get to the integration."""
+    method = _method(request)
+    if method is None:
+        raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    authorizer = request.snapshot["authorizers"].get(method.get("authorizerId"))
+    credentials = _credentials(request, (authorizer or {}).get("identitySource"))
+    entry["credential"] = "given" if credentials else "none"
+    labels = {
+        f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)
+    }
+    if labels & set(world.outcome("closed") or []):
+        raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    if labels & set(world.outcome("open") or []):
+        return
+    kind = method["authorizationType"]
+    if kind == "AWS_IAM":
+        raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    if kind in ("CUSTOM", "COGNITO_USER_POOLS"):
+        _authorize(world, request, authorizer, credentials)
+    if method.get("apiKeyRequired") and not _has_api_key(request):
+        raise Refused("INVALID_API_KEY", "Forbidden")
+
+
+def _method(request: Request) -> dict[str, Any] | None:
     """The method of the most specific resource that fits: literal before `{one}` before `{all+}`."""
-    best: tuple[int, dict[str, Any]] | None = None
-    for template, verbs in methods.items():
-        method = verbs.get(verb) or verbs.get("ANY")
-        if method is None:
+    best: tuple[int, str, str] | None = None
+    for template, verbs in request.snapshot["methods"].items():
+        verb = next((name for name in (request.raw.method, "ANY") if name in verbs), None)
+        if verb is None:
             continue
         pattern = re.escape(template).replace(r"\{", "{").replace(r"\}", "}").replace(r"\+", "+")
         pattern = re.sub(r"\{[^}/]*\+\}", ".+", pattern)
         pattern = re.sub(r"\{[^}/]*\}", "[^/]+", pattern)
-        if re.fullmatch(pattern, path.rstrip("/") or "/"):
+        if re.fullmatch(pattern, request.path.rstrip("/") or "/"):
             weight = template.count("{") + 100 * template.count("+}")
             if best is None or weight < best[0]:
-                best = (weight, method)
-    return best[1] if best else None
+                best = (weight, template, verb)
+    if best is None:
+        return None
+    _, request.template, request.verb = best
+    return request.snapshot["methods"][request.template][request.verb]
 
 
-def _credentials(raw: RawRequest, source: str) -> list[str] | None:
-    """The values of the identity sources; None where one is missing."""
-    query = parse_qs(raw.query)
+def _credentials(request: Request, source: str | None) -> list[str]:
+    """The values of the identity sources, none where one is missing; without sources whatever can be a credential."""
+    headers, query = request.raw.headers, request.query
+    if not source:
+        return [values[0] for values in query.values()] + [
+            value for name, value in headers.items() if name not in _COMMON
+        ]
     values = []
     for one in (part.strip() for part in source.split(",")):
         if one.startswith("method.request.header."):
-            value = raw.headers.get(one.removeprefix("method.request.header.").lower())
+            value = headers.get(one.removeprefix("method.request.header.").lower())
         elif one.startswith("method.request.querystring."):
             value = (query.get(one.removeprefix("method.request.querystring.")) or [None])[0]
+        elif one.startswith("stageVariables."):
+            value = request.stage.variables.get(one.removeprefix("stageVariables."))
         else:
             value = one
         if not value:
-            return None
+            return []
         values.append(value)
     return values
 
 
-def _authorize(
-    world: World, raw: RawRequest, region: str, api_id: str, authorizer: dict[str, Any] | None
-) -> Response | None:
-    """The refusal, or None. Keys in `valid_keys` of the configuration are let in."""
-    broken = _message(500, "Internal server error", "AuthorizerConfigurationException")
+def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None, credentials: list[str]) -> None:
     if authorizer is None:
-        return broken
-    source = authorizer.get("identitySource")
-    credentials = _credentials(raw, source) if source else []
-    if credentials is None:
-        return _message(401, "Unauthorized", "UnauthorizedException")
+        raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
+    pattern = authorizer.get("identityValidationExpression")
+    unreadable = pattern and credentials and not re.fullmatch(pattern, credentials[0])
+    if (authorizer.get("identitySource") and not credentials) or unreadable:
+        raise Refused("UNAUTHORIZED", "Unauthorized")
+    if authorizer["name"].startswith(OURS):
+        _ours(world, request, authorizer, credentials)
+        return
+    outcome = (world.outcome("authorizers") or {}).get(authorizer["name"], "deny")
+    if outcome == "error":
+        raise Refused("AUTHORIZER_FAILURE", None)
+    if outcome != "allow":
+        if authorizer["type"] == "COGNITO_USER_POOLS":
+            raise Refused("UNAUTHORIZED", "Unauthorized")
+        raise Refused("ACCESS_DENIED", _DENIED)
+
+
+def _ours(world: World, request: Request, authorizer: dict[str, Any], credentials: list[str]) -> None:
+    """What the tool's authorizer answers. Keys in `valid_keys` of the configuration are let in."""
     named = re.search(r"function:([A-Za-z0-9_-]+)", authorizer.get("authorizerUri", ""))
     function = world.functions.by_name.get(named.group(1)) if named else None
-    if function is None or not _may_invoke(function, region, api_id, authorizer["id"]):
-        return broken
-    if function.state != "Active" or world.outcome("authorizer") == "error":
-        return _message(500, "Internal server error", "AuthorizerFailureException")
-    if not credentials and not raw.query and world.outcome("authorizer") != "allow":
-        return _message(401, "Unauthorized", "UnauthorizedException")
-    if world.outcome("authorizer") == "allow" or any(value in world.config["valid_keys"] for value in credentials):
-        return None
-    return _message(
-        403,
-        "User is not authorized to access this resource with an explicit deny in an identity-based policy",
-        "AccessDeniedException",
-    )
+    if function is None or not _may_invoke(function, request.region, request.api.id, authorizer["id"]):
+        raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
+    outcome = world.outcome("authorizer")
+    if function.state != "Active" or outcome in ("error", "timeout"):
+        # A time-out of the function's own is an error of the function's to who invoked it.
+        raise Refused("AUTHORIZER_FAILURE", None)
+    if outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials):
+        return
+    if not credentials:
+        raise Refused("UNAUTHORIZED", "Unauthorized")
+    context = {"reason": "user_key_invalid", "message": "Authentication failed"}
+    context |= world.config["authorizer_context"] or {}
+    raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
 
 
 def _may_invoke(function: Any, region: str, api_id: str, authorizer_id: str) -> bool:
@@ -134,4 +239,20 @@ def _may_invoke(function: Any, region: str, api_id: str, authorizer_id: str) -> 
         pattern = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "*")
         if fnmatchcase(arn, pattern):
             return True
+    return False
+
+
+def _has_api_key(request: Request) -> bool:
+    """Whether the request has a key of a usage plan that covers the stage."""
+    if request.snapshot["settings"].get("apiKeySource") == "AUTHORIZER":
+        return False  # the authorizer's to give, and none here does
+    value = request.raw.headers.get("x-api-key")
+    backend = apigateway_backends[ACCOUNT][request.region]
+    stage = {"apiId": request.api.id, "stage": request.stage.name}
+    for plan in backend.usage_plans.values():
+        if not any(stage.items() <= covered.items() for covered in plan.api_stages):
+            continue
+        for key in backend.usage_plan_keys.get(plan.id, {}).values():
+            if key.value == value and backend.keys[key.id].enabled:
+                return True
     return False

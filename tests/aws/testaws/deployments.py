@@ -98,7 +98,7 @@ def create_deployment(world: World, call: Call) -> Any:
             stage.created_date = int(time.time())
         else:
             # The stage keeps its settings; only what the call names is changed besides the deployment.
-            stage.deployment_id = deployment.id
+            _point(world, api, stage, deployment.id)
             if "variables" in call.params:
                 stage.variables = {**stage.variables, **call.params["variables"]}
             if "stageDescription" in call.params:
@@ -138,6 +138,24 @@ def delete_deployment(world: World, call: Call) -> Any:
 
 
 # --- stages
+
+
+def _point(world: World, api: RestAPI, stage: Stage, deployment_id: str) -> None:
+    """Moves a stage; for as many requests as `deployment_lag` says, callers go on seeing what they saw."""
+    if deployment_id == stage.deployment_id:
+        return
+    stage.lagging = (world.config["deployment_lag"], serving(api, stage, peek=True))
+    stage.deployment_id = deployment_id
+
+
+def serving(api: RestAPI, stage: Stage, peek: bool = False) -> dict[str, Any]:
+    """The snapshot the next request to a stage sees. `peek`: without that request being made."""
+    left, former = getattr(stage, "lagging", (0, None))
+    if left > 0 and former is not None:
+        if not peek:
+            stage.lagging = (left - 1, former)
+        return former
+    return api.deployments[stage.deployment_id].snapshot
 
 
 def stage_json(stage: Stage) -> dict[str, Any]:
@@ -190,7 +208,7 @@ def update_stage(world: World, call: Call) -> Any:
     before = copy.deepcopy(stage.__dict__)
     try:
         for patch in call.get("patchOperations", []):
-            _patch_stage(api, stage, patch)
+            _patch_stage(world, api, stage, patch)
     except AwsError:
         stage.__dict__.clear()
         stage.__dict__.update(before)
@@ -199,13 +217,13 @@ def update_stage(world: World, call: Call) -> Any:
     return stage_json(stage)
 
 
-def _patch_stage(api: RestAPI, stage: Stage, patch: dict[str, Any]) -> None:
+def _patch_stage(world: World, api: RestAPI, stage: Stage, patch: dict[str, Any]) -> None:
     kind, path, value = patch.get("op"), patch.get("path", ""), patch.get("value")
     refused = bad_request(f"Invalid patch path  '{path}' specified for op '{kind}'")
     if path == "/deploymentId" and kind == "replace":
         if value not in api.deployments:
             raise bad_request("Invalid Deployment identifier specified")
-        stage.deployment_id = value
+        _point(world, api, stage, value)
     elif path.startswith("/variables/") and kind in ("replace", "add", "remove"):
         name = path.removeprefix("/variables/")
         if kind == "remove":

@@ -10,6 +10,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     ec2_listing,
     elasticache,
     export,
+    gateway_responses,
     integrations,
     lambda_policy,
     nat,

@@ -23,6 +23,8 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "outcomes": {},
     "cache_endpoint": {},
     "valid_keys": [],
+    "authorizer_context": None,
+    "deployment_lag": 0,
     "apigateway_rate": None,
 }
 
@@ -44,6 +46,7 @@ class World:
         self._advanced = 0.0
         self.tokens: dict[tuple[str, str, str], tuple[str, Any]] = {}  # client tokens
         self.control_bucket: tuple[float, float] | None = None
+        self.requests: list[dict[str, Any]] = []  # to deployed APIs
 
     def on_reset(self, hook: Callable[[World], None]) -> None:
         """Registers what builds a module's own state; runs now and at every reset."""
