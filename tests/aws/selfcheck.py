@@ -19,6 +19,7 @@ from checks import (  # noqa: F401 - they register their checks
     network,
     others,
     responses,
+    stages,
 )
 from checks.harness import CHECKS, Aws, Server
 

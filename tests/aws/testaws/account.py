@@ -15,10 +15,10 @@ from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 
-from .api_json import api_json, method_json
+from .api_json import api_json, clean, method_json
 from .awslambda import configuration
 from .cache_records import cluster_json, group_json
-from .deployments import stage_json
+from .stages import stage_json
 from .wire import ACCOUNT
 from .world import World
 
@@ -45,6 +45,7 @@ def listing(world: World, region: str) -> dict[str, Any]:
             "rules": _rules(region),
             "parameters": _parameters(region),
             "rest_apis": _apis(region),
+            **_plans(region),
         }
 
 
@@ -337,6 +338,29 @@ def _apis(region: str) -> list[Any]:
     return _sorted((_api(api) for api in apigateway_backends[ACCOUNT][region].apis.values()), "id")
 
 
+def _plans(region: str) -> dict[str, Any]:
+    backend = apigateway_backends[ACCOUNT][region]
+    return {
+        "usage_plans": _sorted(
+            (
+                {**clean(plan.to_json()), "keys": sorted(backend.usage_plan_keys.get(plan.id, {}))}
+                for plan in backend.usage_plans.values()
+            ),
+            "id",
+        ),
+        "api_keys": _sorted(
+            (
+                {
+                    **_timeless({name: value for name, value in clean(key.to_json()).items() if name != "value"}),
+                    "value_sha256": hashlib.sha256(key.value.encode()).hexdigest(),
+                }
+                for key in backend.keys.values()
+            ),
+            "id",
+        ),
+    }
+
+
 def _api(api: Any) -> dict[str, Any]:
     return {
         **_timeless(api_json(api)),
@@ -365,6 +389,8 @@ def _api(api: Any) -> dict[str, Any]:
             ),
             "id",
         ),
+        "models": _sorted((clean(model.to_json()) for model in api.models.values()), "name"),
+        "request_validators": _sorted((clean(one.to_dict()) for one in api.request_validators.values()), "id"),
         "stages": _sorted((_timeless(stage_json(stage)) for stage in api.stages.values()), "stageName"),
         "gateway_responses": _sorted(api.gateway_responses.values(), "responseType"),
     }

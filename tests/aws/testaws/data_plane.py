@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
-from .deployments import serving
 from .gateway_responses import render
+from .stages import canary_of, serving, takes_canary
 from .wire import ACCOUNT, RawRequest, Response
 from .world import REGION, World
 
@@ -47,6 +47,8 @@ class Request:
     stage: Stage
     path: str
     snapshot: dict[str, Any]
+    variables: dict[str, str]  # of the stage
+    canary: bool = False
     template: str = ""
     verb: str = ""  # as the method is named: ANY where it is one
 
@@ -89,7 +91,12 @@ def _answer(
     stage = api.stages.get(stage_name) if api is not None else None
     if api is None or stage is None:
         return _forbidden()
-    request = Request(raw, region, api, stage, path, serving(api, stage))
+    request = Request(raw, region, api, stage, path, serving(api, stage), dict(stage.variables))
+    if takes_canary(stage):
+        canary = canary_of(stage)
+        request.canary = True
+        request.snapshot = api.deployments[canary["deploymentId"]].snapshot
+        request.variables |= canary["stageVariableOverrides"]
     if request.snapshot["settings"].get("disableExecuteApiEndpoint"):
         return _forbidden()
     try:
@@ -112,13 +119,14 @@ def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
         "context.httpMethod": raw.method,
         "context.identity.sourceIp": "127.0.0.1",
         "context.identity.userAgent": raw.headers.get("user-agent", ""),
+        "context.isCanaryRequest": request.canary,
         "context.path": f"/{stage.name}{request.path}",
         "context.protocol": "HTTP/1.1",
         "context.requestId": _REQUEST_ID,
         "context.resourcePath": request.template,
         "context.stage": stage.name,
     }
-    known |= {f"stageVariables.{name}": value for name, value in stage.variables.items()}
+    known |= {f"stageVariables.{name}": value for name, value in request.variables.items()}
     known |= {f"context.authorizer.{name}": value for name, value in context.items()}
     known |= {f"method.request.header.{name}": value for name, value in raw.headers.items()}
     known |= {f"method.request.querystring.{name}": values[0] for name, values in request.query.items()}
@@ -183,7 +191,7 @@ def _credentials(request: Request, source: str | None) -> list[str]:
         elif one.startswith("method.request.querystring."):
             value = (query.get(one.removeprefix("method.request.querystring.")) or [None])[0]
         elif one.startswith("stageVariables."):
-            value = request.stage.variables.get(one.removeprefix("stageVariables."))
+            value = request.variables.get(one.removeprefix("stageVariables."))
         else:
             value = one
         if not value:

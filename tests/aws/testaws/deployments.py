@@ -11,10 +11,10 @@ from moto.apigateway.models import Deployment, RestAPI, Stage
 from moto.apigateway.utils import create_id
 
 from .api_json import api_json, clean, method_json
-from .apigateway import api_of, bad_request, conflict, not_found, page
-from .errors import AwsError
+from .apigateway import api_of, bad_request, not_found, page
 from .gateway import operation
 from .rest_apis import check_tags
+from .stages import canary_of, point, stage_of, start_canary
 from .wire import Call
 from .world import World
 
@@ -78,8 +78,10 @@ def create_deployment(world: World, call: Call) -> Any:
     if any(method.method_integration is None for method in methods):
         raise bad_request("No integration defined for method")
     name = call.get("stageName")
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
+    if name and not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
         raise bad_request("Stage name only allows a-zA-Z0-9_-")
+    canary = call.get("canarySettings")
+    _check_canary(api, name, canary)
     deployment = Deployment(create_id()[:6], name, call.get("description", ""))
     deployment.snapshot = snapshot_of(api)
     api.deployments[deployment.id] = deployment
@@ -98,13 +100,46 @@ def create_deployment(world: World, call: Call) -> Any:
             stage.created_date = int(time.time())
         else:
             # The stage keeps its settings; only what the call names is changed besides the deployment.
-            _point(world, api, stage, deployment.id)
+            if canary is None:
+                point(world, api, stage, deployment.id)
+            else:
+                start_canary(api, stage, canary, deployment.id)
+            if "cacheClusterEnabled" in call.params:
+                enabled = {
+                    "op": "replace",
+                    "path": "/cacheClusterEnabled",
+                    "value": str(call.params["cacheClusterEnabled"]),
+                }
+                stage.apply_operations([enabled])
+            if "cacheClusterSize" in call.params:
+                stage.cache_cluster_size = call.params["cacheClusterSize"]
             if "variables" in call.params:
                 stage.variables = {**stage.variables, **call.params["variables"]}
             if "stageDescription" in call.params:
                 stage.description = call.params["stageDescription"]
         stage.last_updated_date = int(time.time())
     return deployment_json(deployment, embed=False)
+
+
+def _check_canary(api: RestAPI, name: str | None, canary: dict[str, Any] | None) -> None:
+    """A canary needs a stage, and a stage that has one takes nothing but canaries."""
+    stage = api.stages.get(name) if name else None
+    if canary is None:
+        if stage is not None and canary_of(stage) is not None:
+            raise bad_request(
+                f"Invalid deployment content specified.Non canary deployment not supported on stage {name} because "
+                "Canary is enabled. Provide CanarySettings in deploymentInput."
+            )
+    elif not name:
+        raise bad_request(
+            "Invalid deployment content specified.Non null and non empty stageName must be provided for canary "
+            f"deployment. Provided value is {'null' if name is None else name}"
+        )
+    elif stage is None:
+        raise bad_request(
+            f"Invalid deployment content specified.Stage {name} must already be created before making a canary release "
+            "deployment"
+        )
 
 
 @operation("apigateway", "GetDeployment")
@@ -131,115 +166,12 @@ def update_deployment(world: World, call: Call) -> Any:
 def delete_deployment(world: World, call: Call) -> Any:
     api = api_of(call)
     deployment = deployment_of(call, api)
-    if any(stage.deployment_id == deployment.id for stage in api.stages.values()):
+    used = {stage.deployment_id for stage in api.stages.values()}
+    used |= {canary["deploymentId"] for stage in api.stages.values() if (canary := canary_of(stage))}
+    if deployment.id in used:
         raise bad_request("Active stages pointing to this deployment must be moved or deleted")
     del api.deployments[deployment.id]
     return {}
-
-
-# --- stages
-
-
-def _point(world: World, api: RestAPI, stage: Stage, deployment_id: str) -> None:
-    """Moves a stage; for as many requests as `deployment_lag` says, callers go on seeing what they saw."""
-    if deployment_id == stage.deployment_id:
-        return
-    stage.lagging = (world.config["deployment_lag"], serving(api, stage, peek=True))
-    stage.deployment_id = deployment_id
-
-
-def serving(api: RestAPI, stage: Stage, peek: bool = False) -> dict[str, Any]:
-    """The snapshot the next request to a stage sees. `peek`: without that request being made."""
-    left, former = getattr(stage, "lagging", (0, None))
-    if left > 0 and former is not None:
-        if not peek:
-            stage.lagging = (left - 1, former)
-        return former
-    return api.deployments[stage.deployment_id].snapshot
-
-
-def stage_json(stage: Stage) -> dict[str, Any]:
-    found = clean(stage.to_json())
-    for name in ("variables", "description"):
-        if not found.get(name):
-            found.pop(name, None)
-    found.setdefault("cacheClusterStatus", "NOT_AVAILABLE")
-    found.setdefault("tracingEnabled", False)
-    found["createdDate"] = getattr(stage, "created_date", 0)
-    found["lastUpdatedDate"] = getattr(stage, "last_updated_date", 0)
-    return found
-
-
-def stage_of(call: Call, api: RestAPI) -> Stage:
-    stage = api.stages.get(call.params["stageName"])
-    if stage is None:
-        raise not_found("Invalid stage identifier specified")
-    return stage
-
-
-@operation("apigateway", "CreateStage")
-def create_stage(world: World, call: Call) -> Any:
-    api = api_of(call)
-    if call.params["stageName"] in api.stages:
-        raise conflict("Stage already exists")
-    deployment_of(call, api)
-    call.result()
-    stage = api.stages[call.params["stageName"]]
-    stage.created_date = stage.last_updated_date = int(time.time())
-    return stage_json(stage)
-
-
-@operation("apigateway", "GetStage")
-def get_stage(world: World, call: Call) -> Any:
-    return stage_json(stage_of(call, api_of(call)))
-
-
-@operation("apigateway", "GetStages")
-def get_stages(world: World, call: Call) -> Any:
-    stages = api_of(call).stages.values()
-    wanted = call.get("deploymentId")
-    return {"item": [stage_json(stage) for stage in stages if wanted in (None, stage.deployment_id)]}
-
-
-@operation("apigateway", "UpdateStage")
-def update_stage(world: World, call: Call) -> Any:
-    api = api_of(call)
-    stage = stage_of(call, api)
-    before = copy.deepcopy(stage.__dict__)
-    try:
-        for patch in call.get("patchOperations", []):
-            _patch_stage(world, api, stage, patch)
-    except AwsError:
-        stage.__dict__.clear()
-        stage.__dict__.update(before)
-        raise
-    stage.last_updated_date = int(time.time())
-    return stage_json(stage)
-
-
-def _patch_stage(world: World, api: RestAPI, stage: Stage, patch: dict[str, Any]) -> None:
-    kind, path, value = patch.get("op"), patch.get("path", ""), patch.get("value")
-    refused = bad_request(f"Invalid patch path  '{path}' specified for op '{kind}'")
-    if path == "/deploymentId" and kind == "replace":
-        if value not in api.deployments:
-            raise bad_request("Invalid Deployment identifier specified")
-        _point(world, api, stage, value)
-    elif path.startswith("/variables/") and kind in ("replace", "add", "remove"):
-        name = path.removeprefix("/variables/")
-        if kind == "remove":
-            stage.variables.pop(name, None)
-        else:
-            stage.variables[name] = value
-    elif path in ("/description", "/tracingEnabled", "/cacheClusterEnabled", "/cacheClusterSize"):
-        if kind != "replace":
-            raise refused
-        stage.apply_operations([patch])
-    elif path.startswith("/accessLogSettings") or (kind == "replace" and len(path.split("/")) >= 5):
-        stage.apply_operations([patch])
-    elif kind == "remove" and path.removeprefix("/") in stage.method_settings:
-        del stage.method_settings[path.removeprefix("/")]
-    else:
-        raise refused
 
 
 # --- tags

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 from moto.apigateway.models import RestAPI
 
 from .apigateway import api_of, bad_request
-from .deployments import stage_of
 from .errors import Unimplemented
 from .gateway import operation
+from .stages import stage_of
 from .wire import Call, Response
 from .world import World
 

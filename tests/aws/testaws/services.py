@@ -17,6 +17,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     rest_apis,
     roles,
     small,
+    stages,
 )
 from .local import call
 from .wire import SERVICES, app_for
