@@ -92,7 +92,7 @@ impl Authorizer {
             Answer::None(why) => {
                 self.breaker.failure(Instant::now());
                 self.metrics.add("BackendErrors", 1.0);
-                log::note("error", "backend", serde_json::json!({ "error": why }));
+                log::note("error", "backend", serde_json::json!({ "error": why.text }));
             }
             Answer::Misconfigured(code) => {
                 self.breaker.success();

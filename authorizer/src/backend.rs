@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::credentials::Credential;
+use crate::failure::{Cause, Failure};
 use crate::http;
 use crate::keys::Name;
 use crate::xml::{self, Document, Status};
@@ -32,7 +33,7 @@ pub enum Answer {
     /// The fault is in our own setup, or the answer is one that 3scale never gives.
     Misconfigured(String),
     /// No decision: unreachable, too late, 5xx, or nonsense where a decision should be.
-    None(String),
+    None(Failure),
 }
 
 /// The limit headers.
@@ -135,6 +136,39 @@ impl Backend {
         }
     }
 
+    /// Host and port.
+    #[must_use]
+    pub fn place(&self) -> String {
+        http::place(&self.base)
+    }
+
+    /// Asks about a credential that nobody has: what 3scale says to it shows whether service token and service id are
+    /// right, and the kind of credential. Metrics are not looked at before the application is found.
+    ///
+    /// # Errors
+    /// Whatever is not as it must be.
+    pub fn prove(
+        &self,
+        token: &str,
+        nobody: &Credential,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let mut query = self.authentication(token);
+        match nobody {
+            Credential::UserKey(key) => query.append_pair("user_key", key),
+            Credential::AppId { id, .. } => query.append_pair("app_id", id),
+        };
+        let url = format!(
+            "{}/transactions/authorize.xml?{}",
+            self.base,
+            query.finish()
+        );
+        let deadline = Instant::now() + timeout;
+        let response = self.get(&url, "rejection_reason_header=1", deadline, true)?;
+        let by_user_key = matches!(nobody, Credential::UserKey(_));
+        response.proof(by_user_key, &self.service_id)
+    }
+
     /// Whether 3scale knows an application and all these metrics, for a report that would be lost silently if not.
     /// With `no_body` the metrics are checked before keys and state (section 7 of the reference), so no key is needed.
     #[must_use]
@@ -164,7 +198,7 @@ impl Backend {
             Ok(response) => match response.status {
                 200 | 409 => Known::Yes,
                 403 | 404 => Known::No,
-                status => Known::NoAnswer(format!("status {status}")),
+                status => Known::NoAnswer(unexpected(status)),
             },
             Err(why) => Known::NoAnswer(why),
         }
@@ -203,6 +237,7 @@ impl Backend {
             .post(format!("{}/transactions.xml", self.base))
             .config()
             .timeout_global(Some(timeout))
+            .timeout_connect(Some(http::connecting(timeout)))
             .build()
             .content_type("application/x-www-form-urlencoded")
             .send(body.finish());
@@ -221,8 +256,10 @@ impl Backend {
                     _ => Delivery::InDoubt(format!("status {status}")),
                 }
             }
-            Err(error) if http::never_sent(&error) => Delivery::NotAccepted(http::describe(&error)),
-            Err(error) => Delivery::InDoubt(http::describe(&error)),
+            Err(error) if http::never_sent(&error) => {
+                Delivery::NotAccepted(http::failure(&error).text)
+            }
+            Err(error) => Delivery::InDoubt(http::failure(&error).text),
         }
     }
 
@@ -239,19 +276,20 @@ impl Backend {
         options: &str,
         deadline: Instant,
         repeatable: bool,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, Failure> {
         let mut first = true;
         loop {
             let started = Instant::now();
             let left = deadline.saturating_duration_since(started);
             if left.is_zero() {
-                return Err("time-out".to_owned());
+                return Err(Failure::new(Cause::Timeout, "time-out: no answer"));
             }
             let result = self
                 .agent
                 .get(url)
                 .config()
                 .timeout_global(Some(left))
+                .timeout_connect(Some(http::connecting(left)))
                 .build()
                 .header("3scale-options", options)
                 .call();
@@ -259,7 +297,7 @@ impl Backend {
                 Ok(response) => return Response::read(response),
                 // A kept connection that the other side has closed meanwhile. Only what counts nothing is repeated.
                 Err(ureq::Error::Io(_)) if first && repeatable => first = false,
-                Err(error) => return Err(http::describe(&error)),
+                Err(error) => return Err(http::failure(&error)),
             }
         }
     }
@@ -273,7 +311,7 @@ pub enum Known {
     /// At least one of them does not.
     No,
     /// 3scale did not say.
-    NoAnswer(String),
+    NoAnswer(Failure),
 }
 
 struct Response {
@@ -284,7 +322,7 @@ struct Response {
 }
 
 impl Response {
-    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, String> {
+    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, Failure> {
         let header = |name: &str| {
             response
                 .headers()
@@ -304,13 +342,60 @@ impl Response {
             .with_config()
             .limit(MAX_BODY)
             .read_to_string()
-            .map_err(|error| http::describe(&error))?;
+            .map_err(|error| http::failure(&error))?;
         Ok(Self {
             status,
             reason,
             headers,
             body,
         })
+    }
+
+    fn proof(&self, by_user_key: bool, service_id: &str) -> Result<(), Failure> {
+        let fail = |cause, text: String| Err(Failure::new(cause, text));
+        let status = self.status;
+        match (status, xml::parse(&self.body)) {
+            (200 | 409, Some(Document::Status(_))) => Ok(()),
+            // Its body need not be well-formed.
+            (409, _) if self.reason.is_some() => Ok(()),
+            (400..=499, Some(Document::Error { code, .. })) => match code.as_str() {
+                "user_key_invalid" if by_user_key => Ok(()),
+                "application_not_found" if !by_user_key => Ok(()),
+                "user_key_invalid" => fail(
+                    Cause::CredentialKind,
+                    format!("the service {service_id} takes user keys, app_id is configured"),
+                ),
+                "application_not_found" => fail(
+                    Cause::CredentialKind,
+                    format!("the service {service_id} takes app_id, user_key is configured"),
+                ),
+                "service_token_invalid" => fail(
+                    Cause::TokenInvalid,
+                    format!(
+                        "the service token is wrong, or it is not one for the service {service_id}: 3scale answers the \
+                         same to both (service_token_invalid)"
+                    ),
+                ),
+                code @ ("provider_key_invalid"
+                | "provider_key_invalid_or_service_missing"
+                | "provider_key_or_service_token_required") => {
+                    fail(Cause::TokenInvalid, format!("3scale answered {code}"))
+                }
+                code @ ("service_id_invalid" | "service_id_missing") => fail(
+                    Cause::ServiceUnknown,
+                    format!("3scale does not know the service {service_id} ({code})"),
+                ),
+                _ => fail(
+                    Cause::HttpStatus,
+                    format!("status {status} with an unexpected error"),
+                ),
+            },
+            (200 | 403 | 409, _) => fail(
+                Cause::Protocol,
+                format!("status {status}, and not a document of 3scale"),
+            ),
+            _ => Err(unexpected(status)),
+        }
     }
 
     fn answer(self) -> Answer {
@@ -320,7 +405,10 @@ impl Response {
                 Some(Document::Status(status)) if status.authorized => {
                     Answer::Authorized(Box::new(status), self.headers)
                 }
-                _ => Answer::None("a 200 that is not understood".to_owned()),
+                _ => Answer::None(Failure::new(
+                    Cause::Protocol,
+                    "a 200 that is not understood",
+                )),
             },
             409 => match self.reason.as_deref() {
                 Some("limits_exceeded") => {
@@ -359,9 +447,13 @@ impl Response {
                 _ => Answer::Misconfigured(format!("status {}", self.status)),
             },
             201..=399 => Answer::Misconfigured(format!("status {}", self.status)),
-            status => Answer::None(format!("status {status}")),
+            status => Answer::None(unexpected(status)),
         }
     }
+}
+
+fn unexpected(status: u16) -> Failure {
+    Failure::new(Cause::HttpStatus, format!("status {status}"))
 }
 
 /// The text between the first and the last quote.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::failure::{Cause, Failure};
 use crate::link::{Link, Script};
 use crate::periods::{Period, Windows};
 use crate::redis::{Arguments, RedisError, Value};
@@ -118,7 +119,7 @@ pub struct Stored<'a> {
 pub struct Cache {
     /// The connection.
     pub link: Link,
-    prefix: String,
+    pub(crate) prefix: String,
     process: String,
     keep_ms: i64,
     hit: Arc<Script>,
@@ -302,7 +303,8 @@ fn starts(now_ms: i64) -> String {
 }
 
 fn nonsense() -> RedisError {
-    RedisError::Unknown("an answer that is not understood".to_owned(), false)
+    let failure = Failure::new(Cause::Failed, "an answer that is not understood");
+    RedisError::Unknown(failure, false)
 }
 
 /// Reads a script's answer; anything unexpected is none.

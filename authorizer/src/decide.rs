@@ -11,6 +11,7 @@ use crate::cache::{self, Application, Cache, Decision, Grant, Limited, Question,
 use crate::clock::Clock;
 use crate::credentials::{self, Credential, Missing};
 use crate::event::Request;
+use crate::failure::{Cause, Failure};
 use crate::http::Roots;
 use crate::keys::Name;
 use crate::link::Link;
@@ -127,7 +128,10 @@ impl Authorizer {
                 &settings.service.service_id,
             ),
             metrics: Metrics::new(&settings.stack, &settings.function),
-            secrets: Err(SecretsError::Unreachable("not read yet".to_owned())),
+            secrets: Err(SecretsError::Unreachable(Failure::new(
+                Cause::Failed,
+                "not read yet",
+            ))),
             settings,
             rules,
             agent,
@@ -160,6 +164,12 @@ impl Authorizer {
 
     /// Reads the Parameter Store. What was known stays if nothing new can be read.
     pub(crate) fn read_secrets(&mut self, budget: Duration) {
+        // What came out is in `secrets` and in the log.
+        let _ = self.try_read_secrets(budget);
+    }
+
+    /// The same, and says how it went this time.
+    pub(crate) fn try_read_secrets(&mut self, budget: Duration) -> Result<(), SecretsError> {
         self.read = Some(Instant::now());
         match secrets::read(
             &self.agent,
@@ -170,6 +180,7 @@ impl Authorizer {
             Ok(secrets) => {
                 self.cache.link.point_to(secrets.cache.clone());
                 self.secrets = Ok(secrets);
+                Ok(())
             }
             Err(error) => {
                 log::note(
@@ -178,8 +189,9 @@ impl Authorizer {
                     serde_json::json!({ "error": error.to_string() }),
                 );
                 if self.secrets.is_err() {
-                    self.secrets = Err(error);
+                    self.secrets = Err(error.clone());
                 }
+                Err(error)
             }
         }
     }
@@ -241,7 +253,7 @@ impl Authorizer {
         }
     }
 
-    fn ask(
+    pub(crate) fn ask(
         &mut self,
         credential: &Credential,
         usage: &Usage,

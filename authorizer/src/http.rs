@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::failure::{Cause, Failure};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -70,7 +71,15 @@ impl Resolver for Remembering {
             return Ok(result);
         }
         *last = None;
-        let result = self.resolver.resolve(uri, config, timeout)?;
+        let result = self
+            .resolver
+            .resolve(uri, config, timeout)
+            .map_err(|error| match error {
+                ureq::Error::Timeout(_) => ureq::Error::Timeout(ureq::Timeout::Resolve),
+                // What the system's resolver says of a name it does not know.
+                ureq::Error::Io(_) => ureq::Error::HostNotFound,
+                other => other,
+            })?;
         *last = target.map(|target| (target, Instant::now(), result.to_vec()));
         Ok(result)
     }
@@ -113,17 +122,45 @@ impl Roots {
 
 /// What went wrong, without the URL: it can hold secrets.
 #[must_use]
-pub fn describe(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Timeout(_) => "time-out".to_owned(),
-        ureq::Error::Io(error) => error.kind().to_string(),
-        ureq::Error::HostNotFound => "host not found".to_owned(),
-        ureq::Error::ConnectionFailed => "connection failed".to_owned(),
-        ureq::Error::Tls(what) => format!("TLS: {what}"),
-        ureq::Error::Rustls(error) => format!("TLS: {error}"),
-        ureq::Error::Protocol(_) => "not HTTP".to_owned(),
-        _ => "request failed".to_owned(),
-    }
+pub fn failure(error: &ureq::Error) -> Failure {
+    let (cause, text) = match error {
+        ureq::Error::Timeout(ureq::Timeout::Resolve) => {
+            (Cause::Dns, "the host name did not resolve in time")
+        }
+        ureq::Error::Timeout(ureq::Timeout::Connect) => (Cause::Timeout, "time-out: no connection"),
+        ureq::Error::Timeout(_) => (Cause::Timeout, "time-out: no answer"),
+        ureq::Error::Io(error) => return Failure::io(error),
+        ureq::Error::Rustls(error) => return Failure::tls(error),
+        ureq::Error::Tls(what) => return Failure::new(Cause::Tls, format!("TLS: {what}")),
+        ureq::Error::HostNotFound => (Cause::Dns, "the host name does not resolve"),
+        ureq::Error::ConnectionFailed => (Cause::Refused, "connection failed"),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => (Cause::Invalid, "the URL cannot be used"),
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            (Cause::Protocol, "an answer that is not HTTP")
+        }
+        ureq::Error::BodyExceedsLimit(_) => (Cause::Protocol, "an answer that is too large"),
+        _ => (Cause::Protocol, "the request failed"),
+    };
+    Failure::new(cause, text)
+}
+
+/// Time-outs that tell whether there was a connection at all, within one for everything.
+#[must_use]
+pub fn connecting(left: Duration) -> Duration {
+    left.saturating_sub(Duration::from_millis(5))
+}
+
+/// Host and port of a URL, for saying what was tried.
+#[must_use]
+pub fn place(url: &str) -> String {
+    url.parse::<Uri>()
+        .ok()
+        .and_then(|uri| {
+            uri.scheme()
+                .zip(uri.authority())
+                .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority))
+        })
+        .unwrap_or_else(|| "an unusable URL".to_owned())
 }
 
 /// Whether the request cannot have reached the server: then repeating it is safe.

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod credentials;
 pub mod decide;
 pub mod event;
+pub mod failure;
 pub mod function;
 pub mod http;
 pub mod keys;

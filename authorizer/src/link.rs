@@ -7,7 +7,8 @@ use ring::digest;
 use rustls::ClientConfig;
 
 use crate::breaker::Breaker;
-use crate::redis::{Arguments, Connection, Endpoint, RedisError, Value, error_code};
+use crate::failure::{Cause, Failure};
+use crate::redis::{Arguments, Connection, Endpoint, RedisError, Value, refusal};
 
 /// A script with its name for Redis.
 #[derive(Debug, Clone)]
@@ -78,6 +79,26 @@ impl Link {
         self.tried
     }
 
+    /// A new connection of its own, past the one that is there and past what failed before.
+    ///
+    /// # Errors
+    /// There is no address, or it cannot be reached.
+    pub(crate) fn probe(&self, deadline: Instant) -> Result<Connection, Failure> {
+        let endpoint = self.endpoint.as_ref().ok_or_else(|| {
+            Failure::new(
+                Cause::EndpointMissing,
+                "the parameter cache-endpoint is missing: there is no cache yet",
+            )
+        })?;
+        Ok(Connection::open(endpoint, self.tls.as_ref(), deadline)?)
+    }
+
+    /// Forgets the connection, and what failed before.
+    pub(crate) fn reset(&mut self) {
+        self.connection = None;
+        self.breaker.success();
+    }
+
     /// Connects if there is no connection.
     ///
     /// # Errors
@@ -92,14 +113,14 @@ impl Link {
         if self.connection.is_some() {
             return Ok(());
         }
-        let not_done = |why: &str| RedisError::NotDone(why.to_owned());
+        let not_done = |cause, why: &str| RedisError::NotDone(Failure::new(cause, why));
         let endpoint = self
             .endpoint
             .as_ref()
-            .ok_or_else(|| not_done("no cache yet"))?;
+            .ok_or_else(|| not_done(Cause::EndpointMissing, "no cache yet"))?;
         if !self.breaker.allows(now) {
             self.tried = false;
-            return Err(not_done("unreachable a moment ago"));
+            return Err(not_done(Cause::Timeout, "unreachable a moment ago"));
         }
         match Connection::open(endpoint, self.tls.as_ref(), deadline) {
             Ok(connection) => {
@@ -125,11 +146,15 @@ impl Link {
     ) -> Result<Value, RedisError> {
         self.connect(deadline)?;
         let Some(connection) = &mut self.connection else {
-            return Err(RedisError::NotDone("no connection".to_owned()));
+            return Err(RedisError::NotDone(Failure::new(
+                Cause::Failed,
+                "no connection",
+            )));
         };
         match connection.command(words, rest, deadline) {
             Ok(Value::Error(error)) => {
-                let code = error_code(&error);
+                let refusal = refusal(&error);
+                let code = refusal.text.as_str();
                 if code != "NOSCRIPT" {
                     // A replica, a server that is loading, or one that lost our login: a new connection may be to
                     // another server.
@@ -138,7 +163,7 @@ impl Link {
                     }
                     self.breaker.failure(Instant::now());
                 }
-                Err(RedisError::NotDone(code.to_owned()))
+                Err(RedisError::NotDone(refusal))
             }
             Ok(value) => {
                 self.breaker.success();
@@ -165,7 +190,7 @@ impl Link {
     ) -> Result<Value, RedisError> {
         let words = [&b"EVALSHA"[..], script.sha.as_bytes(), b"1", key.as_bytes()];
         match self.command(&words, arguments, deadline) {
-            Err(RedisError::NotDone(code)) if code == "NOSCRIPT" => {
+            Err(RedisError::NotDone(refusal)) if refusal.text == "NOSCRIPT" => {
                 let words = [&b"EVAL"[..], script.text.as_bytes(), b"1", key.as_bytes()];
                 self.command(&words, arguments, deadline)
             }

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::failure::{Cause, Failure};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -109,15 +110,23 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisError {
     /// The question was not carried out: no connection, or refused before anything was done.
-    NotDone(String),
+    NotDone(Failure),
     /// It may have been carried out; with `true` if the connection ended and asking again at once makes sense.
-    Unknown(String, bool),
+    Unknown(Failure, bool),
 }
 
 impl fmt::Display for RedisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotDone(why) | Self::Unknown(why, _) => f.write_str(why),
+            Self::NotDone(why) | Self::Unknown(why, _) => why.fmt(f),
+        }
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error {
+            RedisError::NotDone(why) | RedisError::Unknown(why, _) => why,
         }
     }
 }
@@ -193,23 +202,38 @@ impl Connection {
         tls: Option<&Arc<ClientConfig>>,
         deadline: Instant,
     ) -> Result<Self, RedisError> {
-        let failed = |error: io::Error| RedisError::NotDone(describe(&error));
-        let addresses = resolve(&endpoint.host, endpoint.port, deadline).map_err(failed)?;
-        let socket = connect(&addresses, deadline).map_err(failed)?;
+        let failed = |error: io::Error| RedisError::NotDone(Failure::io(&error));
+        let addresses =
+            resolve(&endpoint.host, endpoint.port, deadline).map_err(RedisError::NotDone)?;
+        let socket = connect(&addresses, deadline).map_err(|error| {
+            let failure = Failure::io(&error);
+            RedisError::NotDone(match failure.cause {
+                Cause::Timeout => Failure::new(Cause::Timeout, "time-out: no connection"),
+                _ => failure,
+            })
+        })?;
         socket.set_nodelay(true).map_err(failed)?;
         let timeout = left(deadline).map_err(failed)?;
         socket.set_read_timeout(Some(timeout)).map_err(failed)?;
         socket.set_write_timeout(Some(timeout)).map_err(failed)?;
         let stream = if endpoint.tls {
-            let refused = |why: &str| RedisError::NotDone(format!("TLS: {why}"));
+            let refused =
+                |why: &str| RedisError::NotDone(Failure::new(Cause::Tls, format!("TLS: {why}")));
             let config = tls.ok_or_else(|| refused("not set up"))?;
             let name = ServerName::try_from(endpoint.host.clone())
                 .map_err(|_| refused("the host is no server name"))?;
             let client = ClientConnection::new(Arc::clone(config), name)
-                .map_err(|error| refused(&error.to_string()))?;
-            Stream::Tls(Box::new(
-                handshake(client, socket, deadline).map_err(failed)?,
-            ))
+                .map_err(|error| RedisError::NotDone(Failure::tls(&error)))?;
+            let stream = handshake(client, socket, deadline).map_err(|error| {
+                let failure = Failure::io(&error);
+                RedisError::NotDone(match failure.cause {
+                    Cause::Timeout => {
+                        Failure::new(Cause::Timeout, "time-out: no answer to the TLS handshake")
+                    }
+                    _ => failure,
+                })
+            })?;
+            Stream::Tls(Box::new(stream))
         } else {
             Stream::Plain(socket)
         };
@@ -224,23 +248,30 @@ impl Connection {
     }
 
     fn log_in(&mut self, endpoint: &Endpoint, deadline: Instant) -> Result<(), RedisError> {
-        let mut ask = |arguments: &[&[u8]]| {
-            let refused = |why: String| Err(RedisError::NotDone(why));
-            match self.command(arguments, &Arguments::default(), deadline) {
-                Ok(Value::Error(error)) => refused(error_code(&error).to_owned()),
-                Ok(_) => Ok(()),
-                Err(error) => refused(error.to_string()),
+        let mut ask = |arguments: &[&[u8]], cause: Option<Cause>| match self.command(
+            arguments,
+            &Arguments::default(),
+            deadline,
+        ) {
+            Ok(Value::Error(error)) => {
+                let refused = refusal(&error);
+                let cause = cause.unwrap_or(refused.cause);
+                Err(RedisError::NotDone(Failure { cause, ..refused }))
             }
+            Ok(_) => Ok(()),
+            Err(error) => Err(RedisError::NotDone(error.into())),
         };
+        // Whatever the error answer to this one: the login is wrong. Old servers have no code of their own for it.
+        let login = Some(Cause::Auth);
         match (&endpoint.user, &endpoint.password) {
             (Some(user), Some(password)) => {
-                ask(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
+                ask(&[b"AUTH", user.as_bytes(), password.as_bytes()], login)?;
             }
-            (None, Some(password)) => ask(&[b"AUTH", password.as_bytes()])?,
+            (None, Some(password)) => ask(&[b"AUTH", password.as_bytes()], login)?,
             (_, None) => {}
         }
         if endpoint.database != 0 {
-            ask(&[b"SELECT", endpoint.database.to_string().as_bytes()])?;
+            ask(&[b"SELECT", endpoint.database.to_string().as_bytes()], None)?;
         }
         Ok(())
     }
@@ -255,9 +286,9 @@ impl Connection {
         rest: &Arguments,
         deadline: Instant,
     ) -> Result<Value, RedisError> {
-        let left = left(deadline).map_err(|error| RedisError::NotDone(describe(&error)))?;
+        let left = left(deadline).map_err(|error| RedisError::NotDone(Failure::io(&error)))?;
         self.limit(left)
-            .map_err(|error| RedisError::NotDone(describe(&error)))?;
+            .map_err(|error| RedisError::NotDone(Failure::io(&error)))?;
         self.output.clear();
         encode(&mut self.output, words, rest);
         let unknown = |error: io::Error| {
@@ -265,7 +296,7 @@ impl Connection {
                 error.kind(),
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::InvalidData
             );
-            RedisError::Unknown(describe(&error), ended)
+            RedisError::Unknown(Failure::io(&error), ended)
         };
         self.stream.send(&self.output).map_err(unknown)?;
         self.input.clear();
@@ -282,7 +313,7 @@ impl Connection {
                 Ok(Some((value, used))) if used == self.input.len() => return Ok(value),
                 // More than one answer to one question: we would read the next question's answer wrong.
                 Ok(Some(_)) | Err(Nonsense) => {
-                    return Err(RedisError::Unknown("not Redis".to_owned(), false));
+                    return Err(RedisError::Unknown(strange(&self.input), false));
                 }
                 Ok(None) => {}
             }
@@ -313,20 +344,28 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// The system's resolver has no time limit of its own worth having, so it runs on a thread that may outlive us.
-fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let (sender, receiver) = mpsc::channel();
     let target = (host.to_owned(), port);
-    std::thread::Builder::new().spawn(move || {
-        let result = target.to_socket_addrs().map(Iterator::collect);
-        // Nobody waits any more once the time is over.
-        let _ = sender.send(result);
-    })?;
-    receiver
-        .recv_timeout(left(deadline)?)
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    std::thread::Builder::new()
+        .spawn(move || {
+            let result = target.to_socket_addrs().map(Iterator::collect);
+            // Nobody waits any more once the time is over.
+            let _ = sender.send(result);
+        })
+        .map_err(|error| Failure::io(&error))?;
+    let time = left(deadline).map_err(|error| Failure::io(&error))?;
+    match receiver.recv_timeout(time) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(_)) => Err(Failure::new(Cause::Dns, "the host name does not resolve")),
+        Err(_) => Err(Failure::new(
+            Cause::Dns,
+            "the host name did not resolve in time",
+        )),
+    }
 }
 
 fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
@@ -352,19 +391,57 @@ fn handshake(
     Ok(StreamOwned::new(client, socket))
 }
 
-fn describe(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "time-out".to_owned(),
-        // rustls' reasons (a certificate that does not fit, for one) come as "invalid data".
-        io::ErrorKind::InvalidData => format!("TLS: {error}"),
-        kind => kind.to_string(),
+/// What came instead of an answer.
+fn strange(input: &[u8]) -> Failure {
+    // An alert of TLS: what a server says that waits for a handshake.
+    if input.starts_with(&[0x15, 0x03]) {
+        return Failure::new(
+            Cause::Tls,
+            "TLS: the server expects it, and a plain connection is configured",
+        );
     }
+    Failure::new(Cause::Protocol, "an answer that is not Redis'")
 }
 
-/// The first word of an error answer; the rest can hold what was sent.
+/// Codes that Redis 6 puts into the text of an error when they come out of a script.
+const INNER: [&str; 6] = [
+    "OOM",
+    "READONLY",
+    "NOPERM",
+    "MISCONF",
+    "NOREPLICAS",
+    "MASTERDOWN",
+];
+
+/// The first word of an error answer, or the one that a script ran into; the rest can hold what was sent.
 #[must_use]
 pub fn error_code(error: &str) -> &str {
-    error.split(' ').next().unwrap_or_default()
+    let code = error.split(' ').next().unwrap_or_default();
+    if code != "ERR" {
+        return code;
+    }
+    INNER
+        .into_iter()
+        .find(|inner| {
+            error
+                .split(": -")
+                .skip(1)
+                .any(|rest| rest.split(' ').next() == Some(inner))
+        })
+        .unwrap_or(code)
+}
+
+/// An error answer by its code, which is all of the text.
+#[must_use]
+pub fn refusal(error: &str) -> Failure {
+    let code = error_code(error);
+    let cause = match code {
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => Cause::Auth,
+        "READONLY" | "MISCONF" | "NOREPLICAS" | "MASTERDOWN" => Cause::ReadOnly,
+        "OOM" => Cause::Full,
+        _ => Cause::Protocol,
+    };
+    Failure::new(cause, code)
 }
 
 /// Arguments of a command, written down as they go over the wire.
@@ -567,6 +644,40 @@ mod tests {
             &b"*1\r\n".repeat(20),
         ] {
             assert_eq!(decode(bytes), Err(Nonsense), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn codes_of_error_answers() {
+        for (error, code, cause) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+                Cause::Full,
+            ),
+            (
+                "ERR Error running script (call to f_0a): @user_script:7: @user_script: 7: -OOM command not allowed",
+                "OOM",
+                Cause::Full,
+            ),
+            (
+                "ERR Error running script (call to f_0a): @user_script:7: @user_script: 7: -READONLY You can't write",
+                "READONLY",
+                Cause::ReadOnly,
+            ),
+            (
+                "ERR unknown command `x: -SECRET`, with args",
+                "ERR",
+                Cause::Protocol,
+            ),
+            (
+                "WRONGPASS invalid username-password pair",
+                "WRONGPASS",
+                Cause::Auth,
+            ),
+            ("", "", Cause::Protocol),
+        ] {
+            assert_eq!((error_code(error), refusal(error).cause), (code, cause));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::backend::{Backend, Delivery, Known, Transaction};
 use crate::cache;
 use crate::clock::Clock;
 use crate::decide::{Authorizer, process_id};
+use crate::failure::{Cause, Failure};
 use crate::keys::Name;
 use crate::link::{Link, Script};
 use crate::log::{self, Unit};
@@ -298,9 +299,7 @@ impl Run<'_> {
             ],
         )?;
         let RedisValue::Array(numbers) = value else {
-            return Err(Stop::Redis(RedisError::NotDone(
-                "a batch that is not understood".to_owned(),
-            )));
+            return Err(strange());
         };
         let taken = matches!(numbers.first(), Some(RedisValue::Int(1..)));
         let more = matches!(numbers.get(1), Some(RedisValue::Int(1)));
@@ -324,11 +323,7 @@ impl Run<'_> {
     fn deliver(&mut self, batch: &str, oldest: &mut i64) -> Result<(), Stop> {
         let value = self.script(|reporter| &reporter.read, &[batch])?;
         let now_ms = self.clock.now_ms();
-        let mut rows = rows(&value, self.keys).ok_or_else(|| {
-            Stop::Redis(RedisError::NotDone(
-                "a batch that is not understood".to_owned(),
-            ))
-        })?;
+        let mut rows = rows(&value, self.keys).ok_or_else(strange)?;
         *oldest = rows
             .iter()
             .flat_map(|row| row.counters.iter().map(|counter| counter.minute))
@@ -419,7 +414,7 @@ impl Run<'_> {
                 self.probed = true;
                 Ok(false)
             }
-            Known::NoAnswer(why) => Err(Stop::Backend(why)),
+            Known::NoAnswer(why) => Err(Stop::Backend(why.text)),
         }
     }
 
@@ -541,6 +536,11 @@ impl Run<'_> {
         }
         Err(last.map_or(Stop::Time, Stop::Redis))
     }
+}
+
+fn strange() -> Stop {
+    let failure = Failure::new(Cause::Failed, "a batch that is not understood");
+    Stop::Redis(RedisError::NotDone(failure))
 }
 
 /// One transaction to be.

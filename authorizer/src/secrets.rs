@@ -9,6 +9,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use serde::Deserialize;
 
+use crate::failure::{Cause, Failure};
 use crate::keys::Keys;
 use crate::redis::Endpoint;
 use crate::settings::Aws;
@@ -36,7 +37,7 @@ impl fmt::Debug for Secrets {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretsError {
     /// The Parameter Store gave no answer.
-    Unreachable(String),
+    Unreachable(Failure),
     /// It refused, with this code.
     Refused(u16, String),
     /// The parameter with this name is not there.
@@ -59,6 +60,37 @@ impl fmt::Display for SecretsError {
 }
 
 impl std::error::Error for SecretsError {}
+
+impl SecretsError {
+    /// What it is to somebody who wants to know what to do; `place` is the Parameter Store's host and port.
+    #[must_use]
+    pub fn failure(&self, place: &str) -> Failure {
+        match self {
+            Self::Unreachable(why) => {
+                let why = match why.cause {
+                    // It was reached, and what came back is of no use.
+                    Cause::Protocol => Failure::new(Cause::SsmUnreachable, why.text.as_str()),
+                    _ => why.clone(),
+                };
+                why.of(format_args!("the Parameter Store, {place}"))
+            }
+            Self::Refused(status, code) => {
+                // Too many questions are a 400 as well.
+                let denied = (400..500).contains(status) && !code.contains("Throttl");
+                let cause = if denied {
+                    Cause::SsmDenied
+                } else {
+                    Cause::SsmUnreachable
+                };
+                let text = format!("status {status} {code}");
+                Failure::new(cause, text.trim_end())
+                    .of(format_args!("the Parameter Store, {place}"))
+            }
+            Self::Absent(_) => Failure::new(Cause::Missing, self.to_string()),
+            Self::Unusable(_) => Failure::new(Cause::Invalid, self.to_string()),
+        }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -94,7 +126,10 @@ pub fn read(
     for _ in 0..MAX_PAGES {
         let left = deadline.saturating_duration_since(std::time::Instant::now());
         if left.is_zero() {
-            return Err(SecretsError::Unreachable("time-out".to_owned()));
+            return Err(SecretsError::Unreachable(Failure::new(
+                Cause::Timeout,
+                "time-out: no answer",
+            )));
         }
         let page = get_page(agent, aws, path, token.as_deref(), left)?;
         parameters.extend(page.parameters);
@@ -121,26 +156,31 @@ fn get_page(
     }
     let body = body.to_string();
     let request = signed(aws, &body, SystemTime::now())
-        .map_err(|what| SecretsError::Unreachable(what.to_owned()))?;
+        .map_err(|what| SecretsError::Unreachable(Failure::new(Cause::Invalid, what)))?;
     let request = agent
         .configure_request(request)
         .timeout_global(Some(left))
+        .timeout_connect(Some(crate::http::connecting(left)))
         .build();
     let mut response = agent
         .run(request)
-        .map_err(|error| SecretsError::Unreachable(crate::http::describe(&error)))?;
+        .map_err(|error| SecretsError::Unreachable(crate::http::failure(&error)))?;
     let status = response.status().as_u16();
     let text = response
         .body_mut()
         .with_config()
         .limit(1 << 20)
         .read_to_string()
-        .map_err(|error| SecretsError::Unreachable(crate::http::describe(&error)))?;
+        .map_err(|error| SecretsError::Unreachable(crate::http::failure(&error)))?;
     if status != 200 {
         return Err(SecretsError::Refused(status, error_code(&text)));
     }
-    serde_json::from_str(&text)
-        .map_err(|_| SecretsError::Unreachable("an answer that is not understood".to_owned()))
+    serde_json::from_str(&text).map_err(|_| {
+        SecretsError::Unreachable(Failure::new(
+            Cause::SsmUnreachable,
+            "an answer that is not understood",
+        ))
+    })
 }
 
 /// The code of an AWS JSON error, `com.amazonaws.ssm#AccessDenied` or shorter; never its message, which can name

@@ -1,67 +1,164 @@
 //! The self-test: what we depend on is asked in turn, so that the CLI knows before an API depends on us.
+//!
+//! Each check has a part of the time, so that what hangs does not keep the others from being looked at.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::backend::{Answer, Call};
+use crate::answer::Effect;
 use crate::cache::{Decision, Question};
 use crate::credentials::Credential;
-use crate::decide::Authorizer;
-use crate::redis::Arguments;
+use crate::decide::{Authorizer, Source};
+use crate::failure::{Cause, Failure};
+use crate::http;
+use crate::mapping::Usage;
+use crate::redis::{Arguments, Connection, Endpoint, Value as RedisValue, refusal};
 use crate::settings::{Caching, CredentialKind};
 
 /// A credential nobody has. 3scale must say so: then the address, the service and the token are right.
 const NOBODY: &str = "threescale-gw-self-test";
 
+/// All of it: the function's own time-out is 5 s.
+const ALL: Duration = Duration::from_millis(4_300);
+/// The most that each check may take.
+const SECRETS: Duration = Duration::from_millis(1_400);
+const REDIS: Duration = Duration::from_millis(1_000);
+const PLAIN: Duration = Duration::from_millis(200);
+const THREESCALE: Duration = Duration::from_millis(1_300);
+
 /// Runs all checks and gives the answer's document.
 pub fn run(authorizer: &mut Authorizer, deadline: Instant) -> Value {
-    let deadline = deadline.min(Instant::now() + Duration::from_secs(8));
-    let mut checks = Vec::new();
-    let mut check = |name: &str, result: Result<(), String>, started: Instant| {
-        checks.push(json!({
+    let deadline = deadline.min(Instant::now() + ALL);
+    let mut report = Report(Vec::new());
+    let secrets = report.check("secrets", None, || {
+        let left = SECRETS.min(left(deadline));
+        authorizer
+            .try_read_secrets(left)
+            .map_err(|error| error.failure(&http::place(&authorizer.settings.aws.ssm_endpoint)))
+    });
+    let missing = (!secrets).then_some("the secrets could not be read");
+    let cache = report.check("redis", missing, || {
+        redis(authorizer, deadline.min(Instant::now() + REDIS))
+    });
+    let backend = report.check("threescale", missing, || {
+        threescale(authorizer, THREESCALE.min(left(deadline)))
+    });
+    let missing = missing
+        .or((!cache).then_some("the check of Redis failed"))
+        .or((!backend).then_some("the check of 3scale failed"));
+    report.check("decision", missing, || decision(authorizer, deadline));
+    let ok = report.0.iter().all(|check| check["ok"] == true);
+    json!({ "ok": ok, "checks": report.0 })
+}
+
+struct Report(Vec<Value>);
+
+impl Report {
+    /// One check, unless something is `missing` for it. Whether it is fine.
+    fn check(
+        &mut self,
+        name: &str,
+        missing: Option<&str>,
+        check: impl FnOnce() -> Result<(), Failure>,
+    ) -> bool {
+        let started = Instant::now();
+        let result = match missing {
+            Some(why) => Err(Failure::new(Cause::Skipped, format!("not tried: {why}"))),
+            None => check(),
+        };
+        let failure = result.err();
+        let ok = failure.is_none();
+        self.0.push(json!({
             "name": name,
-            "ok": result.is_ok(),
+            "ok": ok,
             "ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "error": result.err(),
+            "error": failure.as_ref().map(|failure| failure.text.as_str()),
+            "cause": failure.as_ref().map(|failure| failure.cause.word()),
         }));
-    };
-    let started = Instant::now();
-    authorizer.read_secrets(left(deadline) / 3);
-    let secrets = authorizer
-        .secrets
-        .as_ref()
-        .map(drop)
-        .map_err(ToString::to_string);
-    check("secrets", secrets.clone(), started);
-    let started = Instant::now();
-    check("redis", redis(authorizer, deadline), started);
-    let started = Instant::now();
-    check("threescale", threescale(authorizer, deadline), started);
-    let started = Instant::now();
-    check("decision", decision(authorizer, deadline), started);
-    let ok = checks.iter().all(|check| check["ok"] == true);
-    json!({ "ok": ok, "checks": checks })
+        ok
+    }
 }
 
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-fn redis(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), String> {
+/// A connection is made, and something written: a replica and a full server can be read from.
+fn redis(authorizer: &Authorizer, deadline: Instant) -> Result<(), Failure> {
     if authorizer.settings.service.caching == Caching::None {
         return Ok(());
     }
-    let until = Instant::now() + left(deadline) / 3;
-    authorizer
-        .cache
-        .link
-        .command(&[b"PING"], &Arguments::default(), until)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    let link = &authorizer.cache.link;
+    let write = || {
+        let mut connection = link.probe(deadline)?;
+        let key = format!("{}self-test", authorizer.cache.prefix);
+        let words: [&[u8]; 5] = [b"SET", key.as_bytes(), b"1", b"PX", b"10000"];
+        match connection.command(&words, &Arguments::default(), deadline)? {
+            RedisValue::Text(text) if text == b"OK" => Ok(()),
+            RedisValue::Error(error) => Err(refusal(&error)),
+            _ => Err(Failure::new(
+                Cause::Protocol,
+                "an answer that is not Redis'",
+            )),
+        }
+    };
+    write().map_err(|failure| match link.endpoint() {
+        Some(endpoint) => explain(plain_after_all(failure, endpoint))
+            .of(format_args!("{}:{}", endpoint.host, endpoint.port)),
+        None => failure,
+    })
 }
 
-fn nobody(authorizer: &Authorizer) -> Credential {
+/// Redis waits for more when it gets a TLS handshake and expects none: that looks like a server that hangs. So it is
+/// asked for a sign of life in the clear; no credential goes along.
+fn plain_after_all(failure: Failure, endpoint: &Endpoint) -> Failure {
+    if failure.cause != Cause::Timeout || !endpoint.tls {
+        return failure;
+    }
+    let plain = Endpoint {
+        tls: false,
+        user: None,
+        password: None,
+        database: 0,
+        ..endpoint.clone()
+    };
+    let deadline = Instant::now() + PLAIN;
+    let answered = Connection::open(&plain, None, deadline)
+        .and_then(|mut connection| connection.command(&[b"PING"], &Arguments::default(), deadline))
+        .is_ok();
+    if answered {
+        Failure::new(
+            Cause::Tls,
+            "TLS: the server does not speak TLS, it answers a plain connection",
+        )
+    } else {
+        failure
+    }
+}
+
+/// Redis' codes in words.
+fn explain(failure: Failure) -> Failure {
+    let code = &failure.text;
+    let text = match (failure.cause, code.as_str()) {
+        (Cause::Auth, "NOAUTH") => {
+            "NOAUTH: the server wants an AUTH token, none is configured".to_owned()
+        }
+        (Cause::Auth, "NOPERM") => "NOPERM: the user may not write our keys".to_owned(),
+        (Cause::Auth, _) => format!("{code}: the AUTH token, or the user, is refused"),
+        (Cause::ReadOnly, "READONLY") => "READONLY: the server is a replica".to_owned(),
+        (Cause::ReadOnly, _) => format!("{code}: the server takes no writes"),
+        (Cause::Full, _) => format!("{code}: the server is full and evicts nothing"),
+        (Cause::Protocol, text) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+            format!("the server answered {code}")
+        }
+        _ => return failure,
+    };
+    Failure { text, ..failure }
+}
+
+fn nobody(authorizer: &Authorizer, suffix: &str) -> Credential {
+    let name = format!("{NOBODY}{suffix}");
     match authorizer
         .settings
         .service
@@ -70,59 +167,102 @@ fn nobody(authorizer: &Authorizer) -> Credential {
         .map(|source| source.kind)
     {
         Some(CredentialKind::AppId) => Credential::AppId {
-            id: NOBODY.to_owned(),
+            id: name,
             key: None,
         },
-        _ => Credential::UserKey(NOBODY.to_owned()),
+        _ => Credential::UserKey(name),
     }
 }
 
-fn threescale(authorizer: &Authorizer, deadline: Instant) -> Result<(), String> {
+fn threescale(authorizer: &Authorizer, time: Duration) -> Result<(), Failure> {
+    let place = authorizer.backend.place();
     let secrets = authorizer
         .secrets
         .as_ref()
-        .map_err(|_| "no service token".to_owned())?;
-    let answer = authorizer.backend.ask(
-        Call::Authorize,
-        &secrets.service_token,
-        &nobody(authorizer),
-        std::iter::empty(),
-        left(deadline) / 2,
-    );
-    match answer {
-        Answer::Authorized(..) | Answer::LimitsExceeded(..) => Ok(()),
-        Answer::Denied(code) if code == "authentication_error" => Err(code),
-        Answer::Denied(_) => Ok(()),
-        Answer::MetricInvalid(_) => Err("metric_invalid".to_owned()),
-        Answer::Misconfigured(code) => Err(format!("3scale refused the set-up: {code}")),
-        Answer::None(why) => Err(why),
+        .map_err(|error| error.failure(&place))?;
+    authorizer
+        .backend
+        .prove(&secrets.service_token, &nobody(authorizer, ""), time)
+        .map_err(|failure| failure.of(format_args!("3scale, {place}")))
+}
+
+/// The scripts run where the decisions will be made, and a decision about a credential that nobody has is a refusal.
+fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failure> {
+    let cached = authorizer.settings.service.caching != Caching::None;
+    // What failed a while ago must not keep this from being tried.
+    authorizer.cache.link.reset();
+    authorizer.breaker.success();
+    authorizer.misconfigured = None;
+    if cached {
+        scripts(authorizer, deadline).map_err(|failure| {
+            let cause = match failure.cause {
+                Cause::ReadOnly | Cause::Full => failure.cause,
+                Cause::Auth => Cause::Scripts,
+                Cause::Protocol if failure.text == "ERR" => Cause::Scripts,
+                _ => Cause::Failed,
+            };
+            match cause {
+                Cause::Scripts => Failure::new(
+                    cause,
+                    format!(
+                        "{}: the cache does not run our scripts (EVALSHA, EVAL and what they call)",
+                        failure.text
+                    ),
+                ),
+                _ => explain(Failure { cause, ..failure }),
+            }
+        })?;
+    }
+    let credential = nobody(authorizer, "");
+    let metric = authorizer.configured.first().map_or("hits", String::as_str);
+    let usage = Usage(vec![(metric.to_owned(), 1)]);
+    let (outcome, source) = authorizer.ask(&credential, &usage, deadline);
+    let failed = |text: String| Err(Failure::new(Cause::Failed, text));
+    if outcome.effect == Effect::Allow {
+        return failed("a credential that nobody has was let pass".to_owned());
+    }
+    if cached && source == Source::Direct {
+        return failed("the decision was made without the cache".to_owned());
+    }
+    match outcome.reason.as_str() {
+        // The last one: others come faster with credentials that nobody has, and this one was not looked at.
+        "user_key_invalid" | "application_not_found" | "too_many_unknown" => Ok(()),
+        reason => failed(format!("an unexpected refusal: {reason}")),
     }
 }
 
-/// The scripts run where the decisions will be made.
-fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), String> {
-    if authorizer.settings.service.caching == Caching::None {
-        return Ok(());
-    }
+/// Both scripts, about a credential that is never asked for.
+fn scripts(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failure> {
     let secrets = authorizer
         .secrets
         .as_ref()
-        .map_err(|_| "no hash key".to_owned())?;
+        .map_err(|error| Failure::new(Cause::Failed, error.to_string()))?;
+    let service = &authorizer.settings.service.service_id;
     let key = secrets
         .keys
-        .credential(&authorizer.settings.service.service_id, &nobody(authorizer));
+        .credential(service, &nobody(authorizer, "-scripts"));
+    let now_ms = authorizer.clock.now_ms();
     let question = Question {
         credential: &key,
         usage: &[("hits".to_owned(), 1)],
-        now_ms: authorizer.clock.now_ms(),
+        now_ms,
         sequence: 0,
         not_before_ms: 0,
         old: false,
     };
-    let until = Instant::now() + left(deadline) / 2;
-    match authorizer.cache.decide(&question, until) {
-        Ok(Decision::Miss | Decision::Unknown | Decision::Denied { .. }) => Ok(()),
-        Ok(_) => Err("the cache knows a credential that nobody has".to_owned()),
-        Err(error) => Err(error.to_string()),
+    authorizer.cache.link.connect(deadline)?;
+    authorizer.cache.store_denial(
+        &question,
+        "user_key_invalid",
+        now_ms + 1_000,
+        false,
+        deadline,
+    )?;
+    match authorizer.cache.decide(&question, deadline)? {
+        Decision::Denied { .. } => Ok(()),
+        _ => Err(Failure::new(
+            Cause::Failed,
+            "the cache did not give back what was stored in it",
+        )),
     }
 }

@@ -14,5 +14,6 @@ mod outages;
 mod properties;
 mod reports;
 mod secure;
+mod selftest;
 mod statuses;
 mod support;

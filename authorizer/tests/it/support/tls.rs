@@ -41,8 +41,10 @@ impl TlsProxy {
             .with_single_cert(vec![certified.cert.der().clone()], key)
             .expect("config");
         let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("address");
+        // On all addresses, so that it can be asked under a name that its certificate does not have: 127.0.0.2.
+        let listener = TcpListener::bind("0.0.0.0:0").expect("bind");
+        let port_of_ours = listener.local_addr().expect("address").port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port_of_ours));
         let stop = Arc::new(AtomicBool::new(false));
         let handshakes = Arc::new(AtomicU64::new(0));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&handshakes));

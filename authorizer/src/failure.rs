@@ -1,0 +1,187 @@
+//! Why something we depend on gave no answer, or a wrong one: one word for programs, a text for people.
+
+use std::fmt;
+use std::io;
+
+use rustls::CertificateError;
+
+/// The causes. Their words are part of the self-test's answer and do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The Parameter Store refuses: permissions, credentials, the key the parameters are encrypted with.
+    SsmDenied,
+    /// The Parameter Store is there and gives no usable answer.
+    SsmUnreachable,
+    /// A parameter is not there.
+    Missing,
+    /// A parameter's value cannot be used.
+    Invalid,
+    /// The stack has no cache endpoint yet.
+    EndpointMissing,
+    /// The host name does not resolve.
+    Dns,
+    /// No connection, or no answer, in time.
+    Timeout,
+    /// The network says that there is no way there.
+    NoRoute,
+    /// Nobody listens there.
+    Refused,
+    /// No encrypted connection.
+    Tls,
+    /// The cache's login is wrong, or may not do what is needed.
+    Auth,
+    /// The cache takes no writes.
+    ReadOnly,
+    /// The cache is full.
+    Full,
+    /// The other side answers something that it should not, or is something else.
+    Protocol,
+    /// 3scale refuses service token and service id.
+    TokenInvalid,
+    /// 3scale knows the token, and not the service.
+    ServiceUnknown,
+    /// The service has the other kind of credentials.
+    CredentialKind,
+    /// 3scale does not know a metric of the mapping rules.
+    MetricUnknown,
+    /// An HTTP status that is no answer.
+    HttpStatus,
+    /// The cache does not run our scripts.
+    Scripts,
+    /// No decision came about.
+    Failed,
+    /// What this needs has failed already.
+    Skipped,
+}
+
+impl Cause {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SsmDenied => "ssm_denied",
+            Self::SsmUnreachable => "ssm_unreachable",
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::EndpointMissing => "endpoint_missing",
+            Self::Dns => "dns",
+            Self::Timeout => "timeout",
+            Self::NoRoute => "no_route",
+            Self::Refused => "refused",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+            Self::Protocol => "protocol",
+            Self::TokenInvalid => "token_invalid",
+            Self::ServiceUnknown => "service_unknown",
+            Self::CredentialKind => "credential_kind",
+            Self::MetricUnknown => "metric_unknown",
+            Self::HttpStatus => "http_status",
+            Self::Scripts => "scripts",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A cause, and what happened. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause.
+    pub cause: Cause,
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Failure {
+    /// A cause with a text.
+    #[must_use]
+    pub fn new(cause: Cause, text: impl Into<String>) -> Self {
+        Self {
+            cause,
+            text: text.into(),
+        }
+    }
+
+    /// The same with what was tried in front.
+    #[must_use]
+    pub fn of(self, what: impl fmt::Display) -> Self {
+        Self {
+            text: format!("{what}: {}", self.text),
+            ..self
+        }
+    }
+
+    /// What a socket, with or without TLS on it, came to.
+    #[must_use]
+    pub fn io(error: &io::Error) -> Self {
+        if let Some(error) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            return Self::tls(error);
+        }
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Self::new(Cause::Timeout, "time-out: no answer")
+            }
+            io::ErrorKind::ConnectionRefused => Self::new(Cause::Refused, "connection refused"),
+            // A network that forbids it says so in one of these ways.
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::PermissionDenied => {
+                Self::new(Cause::NoRoute, format!("no route: {}", error.kind()))
+            }
+            io::ErrorKind::UnexpectedEof if error.to_string().starts_with("tls handshake") => {
+                Self::new(
+                    Cause::Tls,
+                    "TLS: the server closed the connection during the handshake",
+                )
+            }
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Self::new(
+                Cause::Protocol,
+                "the connection was closed without an answer",
+            ),
+            kind => Self::new(Cause::Protocol, kind.to_string()),
+        }
+    }
+
+    /// What a handshake came to.
+    #[must_use]
+    pub fn tls(error: &rustls::Error) -> Self {
+        use rustls::Error;
+        let text = match error {
+            Error::InvalidCertificate(reason) => match reason {
+                // A certificate that claims a trusted issuer and was not signed by it.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    "the certificate's issuer is not trusted".to_owned()
+                }
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => {
+                    "the certificate is for another name".to_owned()
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    "the certificate has expired".to_owned()
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    "the certificate is not valid yet".to_owned()
+                }
+                other => format!("the certificate is not accepted: {other}"),
+            },
+            Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
+            other => other.to_string(),
+        };
+        Self::new(Cause::Tls, format!("TLS: {text}"))
+    }
+}

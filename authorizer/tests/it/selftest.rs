@@ -1,0 +1,463 @@
+//! The self-test through the real binary, with every cause that a real socket can show.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use authorizer::clock::Clock;
+use serde_json::Value;
+
+use crate::support::gateway::{World, environment};
+use crate::support::redis::Redis;
+use crate::support::runtime_api::{Answer, Process};
+use crate::support::ssm::{Fault as SsmFault, HASH_KEY};
+use crate::support::threescale::{Fault, TOKEN};
+use crate::support::tls::TlsProxy;
+
+const EVENT: &str = r#"{"threescale-gw":"self-test"}"#;
+/// Class: nobody can be connected to there, and Linux says so at once.
+const NO_ROUTE: &str = "255.255.255.255";
+const UNKNOWN_HOST: &str = "no-such-host.invalid";
+const NAMES: [&str; 4] = ["secrets", "redis", "threescale", "decision"];
+
+fn world() -> World {
+    World::with_clock(Clock::default())
+}
+
+/// The function's answer, in a process of its own.
+fn answer(world: &World, variables: &[(&str, String)], ca: Option<&Path>) -> Value {
+    let mut environment = environment("authorizer", &world.ssm, &world.settings, ca);
+    for (name, value) in variables {
+        environment.retain(|(known, _)| known != name);
+        environment.push(((*name).to_owned(), value.clone()));
+    }
+    let process = Process::start(&environment);
+    match process.api.invoke(EVENT) {
+        Answer::Result(answer) => answer,
+        Answer::Error(error) => panic!("{error}"),
+    }
+}
+
+/// Looks at the document's shape and gives each check's cause, "" where it is fine.
+fn causes(answer: &Value) -> [String; 4] {
+    let checks = answer["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 4, "{answer}");
+    let mut took = 0;
+    let mut all = true;
+    let causes = std::array::from_fn(|at| {
+        let check = &checks[at];
+        assert_eq!(check.as_object().unwrap().len(), 5, "{check}");
+        assert_eq!(check["name"], NAMES[at]);
+        took += check["ms"].as_u64().unwrap();
+        let ok = check["ok"].as_bool().unwrap();
+        all &= ok;
+        assert_eq!(ok, check["error"].is_null(), "{check}");
+        assert_eq!(ok, check["cause"].is_null(), "{check}");
+        check["cause"].as_str().unwrap_or_default().to_owned()
+    });
+    assert_eq!(answer["ok"], all);
+    // The function's own time-out: later, and nobody would hear of it.
+    assert!(took < 5_000, "{answer}");
+    let text = answer.to_string();
+    for secret in [
+        TOKEN,
+        HASH_KEY,
+        "secret-access-key",
+        "session-token",
+        "pass",
+    ] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    causes
+}
+
+/// What must come out, and a part of the text that says so.
+#[track_caller]
+fn expect(answer: &Value, causes_expected: [&str; 4], text: &str) {
+    assert_eq!(causes(answer), causes_expected, "{answer}");
+    let errors: Vec<&str> = answer["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|check| check["error"].as_str())
+        .collect();
+    assert!(
+        errors.iter().any(|error| error.contains(text)),
+        "{text}: {answer}"
+    );
+}
+
+#[track_caller]
+fn expect_secrets(answer: &Value, cause: &str, text: &str) {
+    expect(answer, [cause, "skipped", "skipped", "skipped"], text);
+}
+
+#[track_caller]
+fn expect_redis(answer: &Value, cause: &str, text: &str) {
+    expect(answer, ["", cause, "", "skipped"], text);
+}
+
+#[track_caller]
+fn expect_threescale(answer: &Value, cause: &str, text: &str) {
+    expect(answer, ["", "", cause, "skipped"], text);
+}
+
+/// A server that says this to whoever connects, and ends the connection; or nothing at all, for ever.
+fn odd_server(says: Option<&'static [u8]>) -> (SocketAddr, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    if let Some(says) = says {
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    // Read first: an unread question would reset the connection under the answer.
+                    let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+                    let _ = stream.write_all(says);
+                });
+            }
+        });
+    }
+    // Without the thread nobody accepts, and the system lets connections wait.
+    (address, listener)
+}
+
+#[test]
+fn all_is_well() {
+    let world = world();
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    // Also when it was asked before, and when the event says more.
+    for event in [
+        EVENT,
+        EVENT,
+        r#"{"threescale-gw":"self-test","reason":"deployment"}"#,
+    ] {
+        let Answer::Result(answer) = process.api.invoke(event) else {
+            panic!("an error");
+        };
+        assert_eq!(causes(&answer), ["", "", "", ""]);
+    }
+    assert_eq!(world.threescale.calls("authrep"), 0);
+    assert_eq!(world.threescale.calls("report"), 0);
+}
+
+#[test]
+fn secrets_network() {
+    let world = world();
+    let at = |url: String| answer(&world, &[("AWS_ENDPOINT_URL_SSM", url)], None);
+    expect_secrets(
+        &at("http://127.0.0.1:1".to_owned()),
+        "refused",
+        "the Parameter Store, 127.0.0.1:1: connection refused",
+    );
+    expect_secrets(&at(format!("http://{UNKNOWN_HOST}")), "dns", UNKNOWN_HOST);
+    expect_secrets(&at(format!("http://{NO_ROUTE}:80")), "no_route", NO_ROUTE);
+    let (hanging, _listener) = odd_server(None);
+    expect_secrets(&at(format!("http://{hanging}")), "timeout", "time-out");
+    expect_secrets(
+        &at(format!("https://{hanging}")),
+        "timeout",
+        &hanging.to_string(),
+    );
+    let plain = world.ssm.server.address;
+    let proxy = TlsProxy::start(plain.port());
+    let tls = proxy.address.port();
+    expect_secrets(
+        &at(format!("https://localhost:{tls}")),
+        "tls",
+        "issuer is not trusted",
+    );
+    let (odd, _listener) = odd_server(Some(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    expect_secrets(&at(format!("https://{odd}")), "tls", "does not speak TLS");
+    expect_secrets(&at(format!("http://{odd}")), "ssm_unreachable", "not HTTP");
+}
+
+#[test]
+fn secrets_refused_or_unusable() {
+    let world = world();
+    for (fault, cause, text) in [
+        (SsmFault::Denied, "ssm_denied", "AccessDeniedException"),
+        (SsmFault::Broken, "ssm_unreachable", "status 500"),
+        (SsmFault::Nonsense, "ssm_unreachable", "not understood"),
+        (
+            SsmFault::Slow(Duration::from_secs(6)),
+            "timeout",
+            "time-out",
+        ),
+    ] {
+        world.ssm.fault(Some(fault));
+        expect_secrets(&answer(&world, &[], None), cause, text);
+    }
+    world.ssm.fault(None);
+    for (name, value, cause) in [
+        ("cache-endpoint", "memcached://x", "invalid"),
+        ("secrets/cache-url", "redis://x:pass", "invalid"),
+        ("secrets/hash-key", "pass", "invalid"),
+        ("secrets/hash-key", "", "missing"),
+        ("secrets/service-token", "", "missing"),
+    ] {
+        world.ssm.put(name, value);
+        expect_secrets(&answer(&world, &[], None), cause, name);
+        world.ssm.put("secrets/cache-url", "");
+        world.ssm.put("cache-endpoint", &world.redis.url());
+    }
+}
+
+/// What was read once does not make up for a Parameter Store that is gone now.
+#[test]
+fn secrets_that_cannot_be_read_any_more() {
+    let world = world();
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    let run = || match process.api.invoke(EVENT) {
+        Answer::Result(answer) => answer,
+        Answer::Error(error) => panic!("{error}"),
+    };
+    assert_eq!(causes(&run()), ["", "", "", ""]);
+    world.ssm.fault(Some(SsmFault::Denied));
+    expect_secrets(&run(), "ssm_denied", "AccessDeniedException");
+    world.ssm.fault(None);
+    assert_eq!(causes(&run()), ["", "", "", ""]);
+}
+
+#[test]
+fn redis_network() {
+    let world = world();
+    let at = |url: &str| {
+        world.ssm.put("cache-endpoint", url);
+        answer(&world, &[], None)
+    };
+    expect_redis(&at(""), "endpoint_missing", "cache-endpoint");
+    expect_redis(
+        &at("redis://127.0.0.1:1"),
+        "refused",
+        "127.0.0.1:1: connection refused",
+    );
+    expect_redis(&at(&format!("redis://{UNKNOWN_HOST}")), "dns", UNKNOWN_HOST);
+    expect_redis(
+        &at(&format!("redis://{NO_ROUTE}:6379")),
+        "no_route",
+        "route",
+    );
+    let (hanging, _listener) = odd_server(None);
+    expect_redis(
+        &at(&format!("redis://{hanging}")),
+        "timeout",
+        &hanging.to_string(),
+    );
+    expect_redis(&at(&format!("rediss://{hanging}")), "timeout", "handshake");
+    let (http, _listener) = odd_server(Some(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    expect_redis(&at(&format!("redis://{http}")), "protocol", "not Redis'");
+    let (closing, _listener) = odd_server(Some(b""));
+    expect_redis(&at(&format!("redis://{closing}")), "protocol", "closed");
+}
+
+#[test]
+fn redis_tls() {
+    let world = world();
+    let proxy = TlsProxy::start(world.redis.port);
+    let other = TlsProxy::start(world.redis.port);
+    let port = proxy.address.port();
+    let at = |url: &str| {
+        world.ssm.put("cache-endpoint", url);
+        answer(&world, &[], Some(&proxy.ca_file))
+    };
+    let good = at(&format!("rediss://localhost:{port}"));
+    assert_eq!(causes(&good), ["", "", "", ""]);
+    expect_redis(
+        &at(&format!("rediss://127.0.0.2:{port}")),
+        "tls",
+        "for another name",
+    );
+    expect_redis(
+        &at(&format!("rediss://localhost:{}", other.address.port())),
+        "tls",
+        "issuer is not trusted",
+    );
+    expect_redis(
+        &at(&format!("rediss://localhost:{}", world.redis.port)),
+        "tls",
+        "does not speak TLS",
+    );
+    expect_redis(
+        &at(&format!("redis://localhost:{port}")),
+        "tls",
+        "a plain connection is configured",
+    );
+}
+
+#[test]
+fn redis_login() {
+    let world = World::with_redis(Clock::default(), Redis::start(&["--requirepass", "pass-1"]));
+    expect_redis(&answer(&world, &[], None), "auth", "NOAUTH");
+    world.ssm.put("secrets/cache-auth-token", "pass-2");
+    expect_redis(&answer(&world, &[], None), "auth", "WRONGPASS");
+    world.ssm.put("secrets/cache-auth-token", "pass-1");
+    assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
+    // A token for a server that has none.
+    let world = self::world();
+    world.ssm.put("secrets/cache-auth-token", "pass-1");
+    expect_redis(&answer(&world, &[], None), "auth", "refused");
+    world.ssm.put("secrets/cache-auth-token", "");
+    world.redis.ask("ACL SETUSER default -set");
+    expect_redis(&answer(&world, &[], None), "auth", "NOPERM");
+    world
+        .ssm
+        .put("cache-endpoint", &format!("{}/99", world.redis.url()));
+    expect_redis(&answer(&world, &[], None), "protocol", "ERR");
+}
+
+#[test]
+fn redis_that_takes_no_writes() {
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", "1"]);
+    let world = World::with_redis(Clock::default(), replica);
+    expect_redis(&answer(&world, &[], None), "read_only", "a replica");
+    let full = Redis::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
+    let world = World::with_redis(Clock::default(), full);
+    expect_redis(&answer(&world, &[], None), "full", "OOM");
+}
+
+/// Redis can be written to, and the decisions cannot be made there.
+#[test]
+fn decision_without_scripts() {
+    for rights in ["-evalsha", "-eval", "-get"] {
+        let world = world();
+        let answer_of_redis = world.redis.ask(&format!("ACL SETUSER default {rights}"));
+        assert_eq!(answer_of_redis, "+OK\r\n");
+        expect(
+            &answer(&world, &[], None),
+            ["", "", "", "scripts"],
+            "does not run our scripts",
+        );
+    }
+}
+
+#[test]
+fn threescale_network() {
+    let mut world = world();
+    let plain = world.threescale.server.address.port();
+    let proxy = TlsProxy::start(plain);
+    let other = TlsProxy::start(plain);
+    let tls = proxy.address.port();
+    let mut at = |url: String, cause: &str, text: &str| {
+        world.settings["backend"] = url.into();
+        let answer = answer(&world, &[], Some(&proxy.ca_file));
+        if cause.is_empty() {
+            assert_eq!(causes(&answer), ["", "", "", ""], "{answer}");
+        } else {
+            expect_threescale(&answer, cause, text);
+        }
+    };
+    at(format!("https://localhost:{tls}"), "", "");
+    at(
+        "http://127.0.0.1:1".to_owned(),
+        "refused",
+        "3scale, 127.0.0.1:1: connection refused",
+    );
+    at(format!("https://{UNKNOWN_HOST}"), "dns", UNKNOWN_HOST);
+    at(
+        format!("https://{NO_ROUTE}"),
+        "no_route",
+        "255.255.255.255:443",
+    );
+    let (hanging, _listener) = odd_server(None);
+    at(format!("http://{hanging}"), "timeout", "time-out");
+    at(format!("https://{hanging}"), "timeout", "time-out");
+    at(format!("https://127.0.0.2:{tls}"), "tls", "another name");
+    at(
+        format!("https://localhost:{}", other.address.port()),
+        "tls",
+        "issuer is not trusted",
+    );
+    let (odd, _listener) = odd_server(Some(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    at(format!("https://{odd}"), "tls", "does not speak TLS");
+    at(format!("http://{odd}"), "protocol", "not HTTP");
+    at(format!("http://localhost:{tls}"), "protocol", "not HTTP");
+}
+
+#[test]
+fn threescale_answers() {
+    let mut world = world();
+    for (fault, cause, text) in [
+        (
+            Fault::Status(500, "Internal Server Error"),
+            "http_status",
+            "500",
+        ),
+        (Fault::Status(502, "<html>"), "http_status", "502"),
+        (Fault::Status(404, ""), "http_status", "404"),
+        (Fault::Status(302, ""), "http_status", "302"),
+        (Fault::Status(200, "<html>"), "protocol", "200"),
+        (Fault::Status(403, "<html>"), "protocol", "403"),
+        (Fault::Close, "protocol", "closed"),
+        (Fault::Hang(Duration::from_secs(6)), "timeout", "time-out"),
+    ] {
+        world.threescale.fail(Some(fault));
+        expect_threescale(&answer(&world, &[], None), cause, text);
+    }
+    world.threescale.fail(None);
+    world.threescale.state().token = "another".to_owned();
+    expect_threescale(
+        &answer(&world, &[], None),
+        "token_invalid",
+        "not one for the service 1001",
+    );
+    world.threescale.state().token = TOKEN.to_owned();
+    world.settings["service_id"] = "1002".into();
+    expect_threescale(&answer(&world, &[], None), "token_invalid", "1002");
+    world.settings["service_id"] = "1001".into();
+    world.threescale.state().by_user_key = false;
+    expect_threescale(
+        &answer(&world, &[], None),
+        "credential_kind",
+        "takes app_id",
+    );
+    world.settings["credentials"][0]["kind"] = "app_id".into();
+    assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
+    world.threescale.state().by_user_key = true;
+    expect_threescale(
+        &answer(&world, &[], None),
+        "credential_kind",
+        "takes user keys",
+    );
+    // Codes of the older authentication, as they were recorded.
+    for (body, cause) in [
+        (
+            r#"<error code="provider_key_invalid">provider key "x" is invalid</error>"#,
+            "token_invalid",
+        ),
+        (
+            r#"<error code="service_id_invalid">service id "x" is invalid</error>"#,
+            "service_unknown",
+        ),
+    ] {
+        world.threescale.fail(Some(Fault::Status(403, body)));
+        expect_threescale(&answer(&world, &[], None), cause, "3scale");
+    }
+}
+
+/// Everything hangs but the Parameter Store, which must be there for the others to be tried.
+#[test]
+fn all_hangs() {
+    let mut world = world();
+    let (hanging, _listener) = odd_server(None);
+    world
+        .ssm
+        .put("cache-endpoint", &format!("redis://{hanging}"));
+    world.settings["backend"] = format!("http://{hanging}").into();
+    expect(
+        &answer(&world, &[], None),
+        ["", "timeout", "timeout", "skipped"],
+        "time-out",
+    );
+}
