@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::answer::Effect;
-use crate::cache::{Decision, Question};
+use crate::backend::Known;
+use crate::cache::{Application, Decision, Question};
 use crate::credentials::Credential;
 use crate::decide::{Authorizer, Source};
 use crate::failure::{Cause, Failure};
 use crate::http;
+use crate::keys::Name;
 use crate::mapping::Usage;
 use crate::redis::{Arguments, Connection, Endpoint, Value as RedisValue, refusal};
+use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
 /// A credential nobody has. 3scale must say so: then the address, the service and the token are right.
@@ -42,7 +45,8 @@ pub fn run(authorizer: &mut Authorizer, deadline: Instant) -> Value {
         redis(authorizer, deadline.min(Instant::now() + REDIS))
     });
     let backend = report.check("threescale", missing, || {
-        threescale(authorizer, THREESCALE.min(left(deadline)))
+        let deadline = deadline.min(Instant::now() + THREESCALE);
+        threescale(authorizer, cache, deadline)
     });
     let missing = missing
         .or((!cache).then_some("the check of Redis failed"))
@@ -174,16 +178,136 @@ fn nobody(authorizer: &Authorizer, suffix: &str) -> Credential {
     }
 }
 
-fn threescale(authorizer: &Authorizer, time: Duration) -> Result<(), Failure> {
+fn threescale(authorizer: &Authorizer, cache: bool, deadline: Instant) -> Result<(), Failure> {
     let place = authorizer.backend.place();
     let secrets = authorizer
         .secrets
         .as_ref()
         .map_err(|error| error.failure(&place))?;
+    let token = &secrets.service_token;
     authorizer
         .backend
-        .prove(&secrets.service_token, &nobody(authorizer, ""), time)
+        .prove(token, &nobody(authorizer, ""), left(deadline))
+        .and_then(|()| {
+            if cache && authorizer.settings.service.caching != Caching::None {
+                metrics(authorizer, secrets, deadline)
+            } else {
+                Ok(())
+            }
+        })
         .map_err(|failure| failure.of(format_args!("3scale, {place}")))
+}
+
+/// 3scale looks at metrics only once it has found the application. So they are asked about in the name of one that the
+/// cache knows, and not at all where it knows none yet. Nothing is counted.
+fn metrics(authorizer: &Authorizer, secrets: &Secrets, deadline: Instant) -> Result<(), Failure> {
+    let knows = |name: &Name, metrics: &[&str]| {
+        let metrics = metrics.iter().copied();
+        match authorizer
+            .backend
+            .knows(&secrets.service_token, name, metrics, left(deadline))
+        {
+            Known::Yes => Ok(true),
+            Known::No => Ok(false),
+            Known::NoAnswer(why) => Err(why),
+        }
+    };
+    // Redis has a check of its own.
+    let names = applications(authorizer, secrets, deadline).unwrap_or_default();
+    for name in names {
+        for part in parts(&authorizer.configured) {
+            if knows(&name, &part)? {
+                continue;
+            }
+            if !knows(&name, &[])? {
+                // It is the application that is gone; perhaps another is not.
+                break;
+            }
+            for metric in part {
+                if !knows(&name, &[metric])? {
+                    return Err(Failure::new(
+                        Cause::MetricUnknown,
+                        format!("the metric {metric} of the mapping rules does not exist"),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As many metrics at a time as fit into one question.
+fn parts(metrics: &[String]) -> Vec<Vec<&str>> {
+    const MOST: usize = 4_000;
+    let mut parts: Vec<Vec<&str>> = Vec::new();
+    let mut size = MOST;
+    for metric in metrics {
+        // Percent-encoding at its worst, and what stands around it.
+        let length = metric.len() * 3 + 16;
+        if size + length > MOST {
+            parts.push(Vec::new());
+            size = 0;
+        }
+        size += length;
+        if let Some(part) = parts.last_mut() {
+            part.push(metric);
+        }
+    }
+    parts
+}
+
+/// The names of a few applications that 3scale vouched for, as far as a short look into the cache finds any.
+fn applications(
+    authorizer: &Authorizer,
+    secrets: &Secrets,
+    deadline: Instant,
+) -> Result<Vec<Name>, Failure> {
+    const FEW: usize = 3;
+    const LOOKS: usize = 10;
+    let pattern = format!("{}a:*", authorizer.cache.prefix);
+    let mut connection = authorizer.cache.link.probe(deadline)?;
+    let mut ask = |words: &[&[u8]]| match connection.command(words, &Arguments::default(), deadline)
+    {
+        Ok(RedisValue::Array(values)) => Ok(values),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => Err(Failure::from(error)),
+    };
+    let mut names = Vec::new();
+    let mut cursor = b"0".to_vec();
+    for _ in 0..LOOKS {
+        let found = ask(&[
+            b"SCAN",
+            &cursor,
+            b"MATCH",
+            pattern.as_bytes(),
+            b"COUNT",
+            b"1000",
+        ])?;
+        // Rights that do not allow it, for one: then there is nothing to find.
+        let [RedisValue::Text(next), RedisValue::Array(keys)] = &found[..] else {
+            break;
+        };
+        for key in keys {
+            let RedisValue::Text(key) = key else { continue };
+            let values = ask(&[b"HMGET", key, b"t", b"r"])?;
+            // Without `t` it is not certain any more, or never was.
+            let [RedisValue::Text(asked), RedisValue::Text(record)] = &values[..] else {
+                continue;
+            };
+            let record = Application(String::from_utf8_lossy(record).into_owned());
+            let (application, sealed, _) = record.parts();
+            let name = secrets.keys.open(application, sealed);
+            names.extend(name.filter(|_| asked != b"0"));
+            if names.len() >= FEW {
+                return Ok(names);
+            }
+        }
+        if next == b"0" {
+            break;
+        }
+        cursor.clone_from(next);
+    }
+    Ok(names)
 }
 
 /// The scripts run where the decisions will be made, and a decision about a credential that nobody has is a refusal.

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::gateway::{World, environment};
+use crate::support::gateway::{World, decide, environment, event};
 use crate::support::redis::Redis;
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::ssm::{Fault as SsmFault, HASH_KEY};
@@ -443,6 +444,42 @@ fn threescale_answers() {
     ] {
         world.threescale.fail(Some(Fault::Status(403, body)));
         expect_threescale(&answer(&world, &[], None), cause, "3scale");
+    }
+}
+
+/// 3scale tells of a metric only in the name of an application it knows: without one in the cache there is no telling.
+#[test]
+fn threescale_metrics() {
+    for app_id in [false, true] {
+        let mut world = world();
+        let metrics: Vec<Value> = ["hits", "orders", "bytes"]
+            .into_iter()
+            .chain((0..200).map(|_| "products"))
+            .enumerate()
+            .map(|(n, metric)| json!({ "method": "GET", "pattern": format!("/{n}$"), "metric": metric, "delta": 1 }))
+            .collect();
+        world.settings["mapping_rules"] = metrics.into();
+        let mut credential = "uk_free";
+        if app_id {
+            world.settings["credentials"][0]["kind"] = "app_id".into();
+            world.threescale.state().by_user_key = false;
+            credential = "app_free";
+        }
+        world.threescale.state().metrics.remove("bytes");
+        assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
+        let decided = decide(&mut world.authorizer(), &event(credential, "/0"));
+        assert_eq!(decided.outcome.effect, Effect::Allow);
+        expect_threescale(&answer(&world, &[], None), "metric_unknown", "metric bytes");
+        world.threescale.state().metrics.insert("bytes".to_owned());
+        assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
+        // An application that is gone says nothing about metrics.
+        world.threescale.state().metrics.remove("bytes");
+        world.threescale.state().applications.clear();
+        assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
+        assert_eq!(
+            world.threescale.calls("report") + world.threescale.calls("authrep"),
+            0
+        );
     }
 }
 
