@@ -8,6 +8,7 @@
 )]
 
 mod basics;
+mod deaths;
 mod limits;
 mod model;
 mod outages;

@@ -1,6 +1,7 @@
 //! What the tests and benches run against: a real Redis, and stand-ins for everything else, all on loopback.
 
 pub mod cut;
+pub mod fuse;
 pub mod gateway;
 pub mod http;
 pub mod redis;

@@ -58,14 +58,22 @@ impl RuntimeApi {
                 .0;
         }
     }
-    /// Hands an event over and does not wait.
-    pub fn begin(&self, event: &str) {
+    /// Hands an event over and does not wait. Gives its number.
+    pub fn begin(&self, event: &str) -> u64 {
         let (lock, changed) = &*self.shared;
         let mut state = lock.lock().expect("lock");
         let id = state.next;
         state.next += 1;
         state.events.push_back((id, event.as_bytes().to_vec()));
         changed.notify_all();
+        id
+    }
+
+    /// What has come of an event, if anything has.
+    pub fn answer(&self, id: u64) -> Option<Answer> {
+        let mut state = self.shared.0.lock().expect("lock");
+        let at = state.answers.iter().position(|(of, _)| *of == id)?;
+        Some(state.answers.remove(at).1)
     }
 
     pub fn init_error(&self) -> Option<Value> {

@@ -1,0 +1,212 @@
+//! Proxies that count the calls of a process to everything it depends on, and at one of them put an end to the
+//! connection, or to the process: before the call is carried out, or after it and before its answer.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use authorizer::redis;
+
+/// Where and how it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// The call's number, from 0.
+    pub call: usize,
+    /// After it was carried out, and not before.
+    pub after: bool,
+    /// The process ends, and not only the connection.
+    pub kill: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Protocol {
+    Redis,
+    Http,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<String>,
+    blown: bool,
+    released: bool,
+}
+
+struct Shared {
+    fault: Fault,
+    state: Mutex<State>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+/// One fuse for all connections of a process.
+pub struct Fuse {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Fuse {
+    pub fn new(fault: Fault) -> Self {
+        let shared = Shared {
+            fault,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+        };
+        Self {
+            shared: Arc::new(shared),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// In front of a Redis.
+    pub fn redis(&mut self, port: u16) -> SocketAddr {
+        self.start(port, Protocol::Redis)
+    }
+
+    /// In front of a 3scale.
+    pub fn http(&mut self, port: u16) -> SocketAddr {
+        self.start(port, Protocol::Http)
+    }
+
+    fn start(&mut self, port: u16, protocol: Protocol) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        self.addresses.push(address);
+        let shared = Arc::clone(&self.shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if shared.stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    // A side that goes away ends its own thread only.
+                    let _ = pass(stream, port, protocol, &shared);
+                });
+            }
+        });
+        address
+    }
+
+    /// Whether it has come to the call. With `kill` everything then waits for [`Fuse::release`].
+    pub fn blown(&self) -> bool {
+        self.shared.state.lock().expect("lock").blown
+    }
+
+    /// The process is dead: its connections may end.
+    pub fn release(&self) {
+        self.shared.state.lock().expect("lock").released = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// What was called so far: the request line of HTTP, or Redis' command.
+    pub fn calls(&self) -> Vec<String> {
+        self.shared.state.lock().expect("lock").calls.clone()
+    }
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.release();
+        for address in &self.addresses {
+            // Wakes the listener up.
+            let _ = TcpStream::connect(address);
+        }
+    }
+}
+
+impl Shared {
+    /// Notes a call, and whether it is the one.
+    fn call(&self, name: String) -> bool {
+        let mut state = self.state.lock().expect("lock");
+        state.calls.push(name);
+        state.calls.len() == self.fault.call + 1
+    }
+
+    fn blow(&self) {
+        let mut state = self.state.lock().expect("lock");
+        state.blown = true;
+        while self.fault.kill && !state.released {
+            state = self.changed.wait(state).expect("lock");
+        }
+    }
+}
+
+fn pass(
+    mut client: TcpStream,
+    port: u16,
+    protocol: Protocol,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", port))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    loop {
+        let Some(question) = message(&mut client, protocol)? else {
+            return Ok(());
+        };
+        let due = shared.call(name(&question, protocol));
+        if due && !shared.fault.after {
+            shared.blow();
+            return Ok(());
+        }
+        server.write_all(&question)?;
+        let Some(answer) = message(&mut server, protocol)? else {
+            return Ok(());
+        };
+        if due {
+            shared.blow();
+            return Ok(());
+        }
+        client.write_all(&answer)?;
+    }
+}
+
+/// One whole question or answer.
+fn message(stream: &mut TcpStream, protocol: Protocol) -> std::io::Result<Option<Vec<u8>>> {
+    let mut all = Vec::new();
+    let mut chunk = vec![0_u8; 1 << 16];
+    while !whole(&all, protocol) {
+        match stream.read(&mut chunk)? {
+            0 => return Ok(None),
+            read => all.extend_from_slice(&chunk[..read]),
+        }
+    }
+    Ok(Some(all))
+}
+
+fn whole(bytes: &[u8], protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::Redis => matches!(redis::decode(bytes), Ok(Some(_))),
+        Protocol::Http => {
+            let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
+                return false;
+            };
+            let length = String::from_utf8_lossy(&bytes[..head])
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, value)| value.trim().parse().expect("length"));
+            bytes.len() >= head + 4 + length
+        }
+    }
+}
+
+fn name(question: &[u8], protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Redis => match redis::decode(question) {
+            Ok(Some((redis::Value::Array(words), _))) => match words.first() {
+                Some(redis::Value::Text(word)) => String::from_utf8_lossy(word).into_owned(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        },
+        Protocol::Http => {
+            let text = String::from_utf8_lossy(question);
+            let line = text.lines().next().unwrap_or_default();
+            line.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
