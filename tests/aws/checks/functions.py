@@ -236,27 +236,65 @@ def self_test_is_derived(aws: Aws) -> None:
     environment = {"Variables": {"THREESCALE_GW_PARAMETERS": "/p"}}
     aws.function(aws.role(), VpcConfig=_vpc(net), Environment=environment)
 
-    def failing() -> list[str]:
+    def failing() -> dict[str, str]:
         reply = aws.lambda_.invoke(FunctionName="f", Payload=b'{"threescale-gw": "self-test"}')
         answer = json.loads(reply["Payload"].read())
-        assert answer["ok"] == (not [check for check in answer["checks"] if not check["ok"]])
-        return [check["name"] for check in answer["checks"] if not check["ok"]]
+        assert [check["name"] for check in answer["checks"]] == ["secrets", "redis", "threescale", "decision"]
+        assert all((check["cause"] is None) == (check["error"] is None) == check["ok"] for check in answer["checks"])
+        found = {check["name"]: check["cause"] for check in answer["checks"] if not check["ok"]}
+        assert answer["ok"] == (not found)
+        assert found.pop("decision", None) == ("skipped" if found else None)
+        return found
 
-    assert failing() == ["secrets", "decision"]
+    def put(name: str, value: str = "0123456789abcdef") -> None:
+        aws.ssm.put_parameter(Name=f"/p/{name}", Type="String", Value=value, Overwrite=True)
+
+    def policy(effect: str) -> None:
+        statements = [{"Effect": "Allow", "Action": ["ec2:*NetworkInterface*", "ssm:Get*"], "Resource": "*"}]
+        statements += [{"Effect": "Deny", "Action": "ssm:*", "Resource": "*"}] if effect == "Deny" else []
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        aws.iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=document)
+
+    assert failing() == {"secrets": "ssm_denied"}
+    policy("Allow")
+    assert failing() == {"secrets": "missing"}
     for name in ("service-token", "hash-key", "cache-auth-token"):
-        aws.ssm.put_parameter(Name=f"/p/secrets/{name}", Type="SecureString", Value="0123456789abcdef")
-    assert failing() == []
+        put(f"secrets/{name}")
+    assert failing() == {}
+    policy("Deny")
+    assert failing() == {"secrets": "ssm_denied"}
+    policy("Allow")
     aws.cache(net, AuthToken="0123456789abcdef")
-    assert failing() == ["redis", "decision"]
+    assert failing() == {"redis": "endpoint_missing"}
     group = aws.elasticache.describe_replication_groups()["ReplicationGroups"][0]
     host = group["NodeGroups"][0]["PrimaryEndpoint"]["Address"]
-    aws.ssm.put_parameter(Name="/p/cache-endpoint", Type="String", Value=f"rediss://{host}:6379")
-    assert failing() == ["redis", "decision"]
+    put("cache-endpoint", f"rediss://{host}:6379")
+    assert failing() == {"redis": "timeout"}
     rule = {"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}
     aws.ec2.authorize_security_group_ingress(GroupId=net["group"], IpPermissions=[rule])
-    assert failing() == []
+    assert failing() == {}
+    for endpoint, cause in (
+        ("rediss://elsewhere.example.com:6379", "dns"),
+        (f"rediss://{host}:6380", "refused"),
+        (f"redis://{host}:6379", "tls"),
+        (f"rediss://{host}:6379", None),
+    ):
+        put("cache-endpoint", endpoint)
+        assert failing() == ({"redis": cause} if cause else {}), endpoint
+    put("secrets/cache-auth-token", "another")
+    assert failing() == {"redis": "auth"}
+    aws.ssm.delete_parameter(Name="/p/secrets/cache-auth-token")
+    assert failing() == {"redis": "auth"}
+    put("secrets/cache-auth-token")
+    aws.configure(valid_tokens=["another"])
+    assert failing() == {"threescale": "token_invalid"}
+    aws.configure(valid_tokens=["0123456789abcdef"])
+    assert failing() == {}
     aws.ec2.delete_nat_gateway(NatGatewayId=nat)
-    assert failing() == ["threescale", "decision"]
+    assert failing() == {"threescale": "timeout"}
+    aws.configure(delay={"cache-delete": 600})
+    aws.elasticache.delete_replication_group(ReplicationGroupId="c")
+    assert failing() == {"redis": "refused", "threescale": "timeout"}
     aws.configure(outcomes={"invoke": {"f": {"payload": {"errorMessage": "boom"}, "error": True}}})
     reply = aws.lambda_.invoke(FunctionName="f", Payload=b"{}")
     assert reply["FunctionError"] == "Unhandled"

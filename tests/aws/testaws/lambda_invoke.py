@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import cache_records
 from .interfaces import ec2_of
+from .roles import permits
 from .world import World
 
 if TYPE_CHECKING:
@@ -29,26 +30,34 @@ def answer(world: World, function: Function, body: bytes) -> tuple[Any, bool]:
     return {}, False
 
 
+Finding = tuple[str, str] | None  # (cause, error)
+
+
 def _self_test(world: World, function: Function) -> dict[str, Any]:
+    parameters = _parameters(function)
     checks = [
-        _check("secrets", _secrets(function)),
-        _check("redis", _redis(world, function)),
-        _check("threescale", _internet(function)),
+        _check("secrets", _secrets(parameters)),
+        _check("redis", _redis(world, function, parameters or {})),
+        _check("threescale", _threescale(world, function, parameters or {})),
     ]
-    failed = next((check["error"] for check in checks if not check["ok"]), None)
-    checks.append(_check("decision", None if failed is None else "not tried"))
-    return {"ok": all(check["ok"] for check in checks), "checks": checks}
+    ok = all(check["ok"] for check in checks)
+    checks.append(_check("decision", None if ok else ("skipped", "not tried")))
+    return {"ok": ok, "checks": checks}
 
 
-def _check(name: str, error: str | None) -> dict[str, Any]:
-    return {"name": name, "ok": error is None, "ms": 1, "error": error}
+def _check(name: str, finding: Finding) -> dict[str, Any]:
+    cause, error = finding or (None, None)
+    return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error}
 
 
-def _parameters(function: Function) -> dict[str, str]:
+def _parameters(function: Function) -> dict[str, str] | None:
+    """The function's parameters; None where its role may not read them."""
     from moto.ssm.models import ssm_backends
 
     from .wire import ACCOUNT
 
+    if not permits(function.role, "ssm:GetParametersByPath"):
+        return None
     path = function.environment.get("THREESCALE_GW_PARAMETERS", "")
     store = ssm_backends[ACCOUNT][function.region]._parameters
     found = {}
@@ -59,39 +68,40 @@ def _parameters(function: Function) -> dict[str, str]:
     return found
 
 
-def _secrets(function: Function) -> str | None:
-    parameters = _parameters(function)
+def _secrets(parameters: dict[str, str] | None) -> Finding:
+    if parameters is None:
+        return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParametersByPath"
     for name in ("secrets/service-token", "secrets/hash-key"):
         if name not in parameters:
-            return f"parameter {name} is missing"
+            return "missing", f"parameter {name} is missing"
     return None
 
 
-def _redis(world: World, function: Function) -> str | None:
+def _redis(world: World, function: Function, parameters: dict[str, str]) -> Finding:
     """Whether the endpoint parameter leads to an available cache that admits the function."""
-    parameters = _parameters(function)
     if "secrets/cache-url" in parameters:
         return None
     endpoint = parameters.get("cache-endpoint")
     if endpoint is None:
-        return None if not world.caches.groups else "parameter cache-endpoint is missing"
-    scheme, _, host = endpoint.partition("://")
+        return ("endpoint_missing", "parameter cache-endpoint is missing") if world.caches.groups else None
+    scheme, _, address = endpoint.partition("://")
+    host, _, port = address.rstrip("/").partition(":")
     for group in world.caches.groups.values():
-        address = cache_records.address(world, group)
-        if host.rstrip("/") not in (address["Address"], f"{address['Address']}:{address['Port']}"):
+        known = cache_records.address(world, group)
+        if host != known["Address"]:
             continue
-        if group.status not in ("available", "modifying"):
-            return f"{endpoint}: the cache is {group.status}"
-        if (scheme == "rediss") != group.tls:
-            return f"{endpoint}: TLS does not match the cache's"
-        if group.auth_token is not None and "secrets/cache-auth-token" not in parameters:
-            return "NOAUTH Authentication required."
-        if group.auth_token is not None and parameters["secrets/cache-auth-token"] != group.auth_token:
-            return "WRONGPASS invalid username-password pair"
         if not _admits(function, group):
-            return f"{endpoint}: timed out"
+            return "timeout", f"{endpoint}: timed out"
+        if group.status not in ("available", "modifying") or port not in ("", str(known["Port"])):
+            return "refused", f"{endpoint}: connection refused (the cache is {group.status})"
+        if (scheme == "rediss") != group.tls:
+            return "tls", f"{endpoint}: TLS does not match the cache's"
+        if group.auth_token is not None and "secrets/cache-auth-token" not in parameters:
+            return "auth", "NOAUTH Authentication required."
+        if group.auth_token is not None and parameters["secrets/cache-auth-token"] != group.auth_token:
+            return "auth", "WRONGPASS invalid username-password pair"
         return None
-    return f"{endpoint}: no such host"
+    return "dns", f"{endpoint}: no such host"
 
 
 def _admits(function: Function, group: Any) -> bool:
@@ -108,14 +118,17 @@ def _admits(function: Function, group: Any) -> bool:
     return False
 
 
-def _internet(function: Function) -> str | None:
-    """Whether each of the function's subnets has a working way out through a NAT gateway."""
+def _threescale(world: World, function: Function, parameters: dict[str, str]) -> Finding:
+    """Whether each of the function's subnets has a working way out through a NAT gateway, and the token is one."""
     ec2 = ec2_of(function.region)
     for subnet_id in function.subnets:
         table = _route_table(ec2, subnet_id, function.vpc_id)
         routes = [route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0"] if table else []
         if not any(route.nat_gateway is not None and route.nat_gateway.state == "available" for route in routes):
-            return f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
+            return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
+    tokens = world.config["valid_tokens"]
+    if tokens is not None and parameters.get("secrets/service-token") not in tokens:
+        return "token_invalid", "3scale refused the set-up: service_token_invalid"
     return None
 
 

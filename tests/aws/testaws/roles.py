@@ -90,6 +90,24 @@ def _allows(role: Any, action: str) -> bool:
     return False
 
 
+def permits(arn: str, action: str) -> bool:
+    """Whether a role's policies allow an action on something, and none denies it everywhere."""
+    role = _role(arn)
+    if role is None:
+        return False
+    documents = [*role.policies.values(), *(policy.document for policy in role.managed_policies.values())]
+    allowed = False
+    for statement in (statement for document in documents for statement in _statements(document)):
+        patterns = [str(pattern).lower() for pattern in _as_list(statement.get("Action", []))]
+        if not any(fnmatchcase(action.lower(), pattern) for pattern in patterns):
+            continue
+        if statement.get("Effect") == "Allow":
+            allowed = True
+        elif "*" in _as_list(statement.get("Resource", [])) and not statement.get("Condition"):
+            return False
+    return allowed
+
+
 def _check_trust(call: Call, name: str) -> None:
     malformed = AwsError("MalformedPolicyDocument", "This policy contains invalid Json", 400)
     try:

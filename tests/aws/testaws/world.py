@@ -23,6 +23,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "outcomes": {},
     "cache_endpoint": {},
     "valid_keys": [],
+    "valid_tokens": None,
     "authorizer_context": None,
     "deployment_lag": 0,
     "apigateway_rate": None,
