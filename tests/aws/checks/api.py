@@ -274,3 +274,7 @@ def attributes_of_apis(aws: Aws) -> None:
         aws.apigateway.create_rest_api(name="b", tags=stack)
     seeded = aws.seed_api({"method": "GET", "path": "/a"}, tags=stack)["api_id"]
     assert aws.apigateway.get_rest_api(restApiId=seeded)["tags"] == stack
+    with aws.refused("BadRequestException", "aws: prefixed"):
+        aws.apigateway.untag_resource(
+            resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{seeded}", tagKeys=list(stack)
+        )

@@ -114,6 +114,25 @@ def gateway_responses_shape_refusals(aws: Aws) -> None:
 
 
 @check
+def resources_are_found_by_path(aws: Aws) -> None:
+    """The most specific one; its parameters can be told in a refusal."""
+    kinds = ("/o/{id}/items", "/o/{id}", "/o/new", "/{all+}", "/o")
+    methods = [{"method": "GET", "path": path, "authorization_type": "AWS_IAM"} for path in kinds]
+    template = "$context.resourcePath $method.request.path.id $method.request.path.all"
+    told = {"MISSING_AUTHENTICATION_TOKEN": {"responseTemplates": {"application/json": template}}}
+    api = aws.seed_api(*methods, gateway_responses=told)["api_id"]
+    for path, resource, one, every in (
+        ("/o/7/items", "/o/{id}/items", "7", ""),
+        ("/o/7/", "/o/{id}", "7", ""),
+        ("/o/new", "/o/new", "", ""),
+        ("/o", "/o", "", ""),
+        ("/o/7/items/3", "/{all+}", "", "o/7/items/3"),
+        ("/", "", "", ""),
+    ):
+        assert aws.ask(f"/_aws/execute-api/{api}/prod{path}")[2] == f"{resource} {one} {every}", path
+
+
+@check
 def deployments_reach_callers_late(aws: Aws) -> None:
     """With a lag, the first requests still see the former deployment."""
     api, address = _protected(aws)

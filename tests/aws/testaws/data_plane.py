@@ -6,7 +6,7 @@ The stage's deployment decides, not the API's draft. Integrations are not run: w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -49,6 +49,7 @@ class Request:
     snapshot: dict[str, Any]
     variables: dict[str, str]  # of the stage
     canary: bool = False
+    parameters: dict[str, str] = field(default_factory=dict)  # of the path
     template: str = ""
     verb: str = ""  # as the method is named: ANY where it is one
 
@@ -130,6 +131,7 @@ def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
     known |= {f"context.authorizer.{name}": value for name, value in context.items()}
     known |= {f"method.request.header.{name}": value for name, value in raw.headers.items()}
     known |= {f"method.request.querystring.{name}": values[0] for name, values in request.query.items()}
+    known |= {f"method.request.path.{name}": value for name, value in request.parameters.items()}
     return known
 
 
@@ -159,21 +161,25 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
 
 def _method(request: Request) -> dict[str, Any] | None:
     """The method of the most specific resource that fits: literal before `{one}` before `{all+}`."""
-    best: tuple[int, str, str] | None = None
+    best: tuple[int, str, str, tuple[str, ...]] | None = None
     for template, verbs in request.snapshot["methods"].items():
         verb = next((name for name in (request.raw.method, "ANY") if name in verbs), None)
         if verb is None:
             continue
-        pattern = re.escape(template).replace(r"\{", "{").replace(r"\}", "}").replace(r"\+", "+")
-        pattern = re.sub(r"\{[^}/]*\+\}", ".+", pattern)
-        pattern = re.sub(r"\{[^}/]*\}", "[^/]+", pattern)
-        if re.fullmatch(pattern, request.path.rstrip("/") or "/"):
-            weight = template.count("{") + 100 * template.count("+}")
-            if best is None or weight < best[0]:
-                best = (weight, template, verb)
+        parts = re.split(r"(\{[^}/]*\})", template)  # literal text and parameters in turn
+        pattern = "".join(
+            re.escape(part) if index % 2 == 0 else ("(.+)" if part.endswith("+}") else "([^/]+)")
+            for index, part in enumerate(parts)
+        )
+        fits = re.fullmatch(pattern, request.path.rstrip("/") or "/")
+        weight = template.count("{") + 100 * template.count("+}")
+        if fits and (best is None or weight < best[0]):
+            best = (weight, template, verb, fits.groups())
     if best is None:
         return None
-    _, request.template, request.verb = best
+    _, request.template, request.verb, values = best
+    names = re.findall(r"\{([^}/+]*)\+?\}", request.template)
+    request.parameters = dict(zip(names, values, strict=True))
     return request.snapshot["methods"][request.template][request.verb]
 
 

@@ -208,5 +208,6 @@ def tag_resource(world: World, call: Call) -> Any:
 @operation("apigateway", "UntagResource")
 def untag_resource(world: World, call: Call) -> Any:
     resource = _tagged(call)
+    check_tags(call, call.params["tagKeys"])
     resource.tags = {key: value for key, value in (resource.tags or {}).items() if key not in call.params["tagKeys"]}
     return {}

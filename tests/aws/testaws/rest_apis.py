@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from moto.apigateway.models import RestAPI, apigateway_backends
@@ -17,9 +18,9 @@ from .world import World
 _ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 
 
-def check_tags(call: Call, tags: dict[str, str]) -> None:
+def check_tags(call: Call, keys: Iterable[str]) -> None:
     """AWS keeps `aws:` for itself; what comes from inside may play CloudFormation."""
-    if QUIET_HEADER not in call.raw.headers and any(key.lower().startswith("aws:") for key in tags):
+    if QUIET_HEADER not in call.raw.headers and any(key.lower().startswith("aws:") for key in keys):
         raise bad_request("aws: prefixed tag key names are not allowed for external use.")
 
 

@@ -133,7 +133,8 @@ def get_stages(world: World, call: Call) -> Any:
 def update_stage(world: World, call: Call) -> Any:
     api = api_of(call)
     stage = stage_of(call, api)
-    before = copy.deepcopy(stage.__dict__)
+    # What a stage served before is not changed by a patch, and too large to be copied at each.
+    before = {name: value if name == "lagging" else copy.deepcopy(value) for name, value in stage.__dict__.items()}
     try:
         for patch in call.get("patchOperations", []):
             _patch_stage(world, api, stage, patch)
