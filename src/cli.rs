@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::StackName;
+use crate::secret::Secret;
 
 /// Puts 3scale API management in front of an API on Amazon API Gateway, and takes it away again.
 #[derive(Debug, Parser)]
@@ -73,8 +74,10 @@ pub enum Command {
     Up(UpArgs),
     /// Show every resource, its health and drift, the endpoints, and which methods are protected
     Status(StatusArgs),
+    /// Prove with real requests that the API is protected
+    Verify(VerifyArgs),
     /// Remove the stack and give the API back as it was
-    Down(ChangeArgs),
+    Down(DownArgs),
     /// Put the stage back on the deployment before ours, at once
     Rollback,
     /// Break the lock of a run that is gone
@@ -97,6 +100,40 @@ pub struct StatusArgs {
     /// Exit with 3 if something is not as it should be
     #[arg(long)]
     pub exit_code: bool,
+    /// Also ask the authorizer whether it reaches Redis and 3scale
+    #[arg(long)]
+    pub deep: bool,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub requests: RequestArgs,
+    /// Where the API is called, in place of its own address: a custom domain name, with its base path
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub url: Option<String>,
+}
+
+/// Flags of requests to the API itself.
+#[derive(Debug, Clone, Args)]
+pub struct RequestArgs {
+    /// A user key that 3scale lets in, or `<app_id>:<app_key>`; then methods that are safe to call are also called with it
+    #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
+    pub key: Option<Secret>,
+    /// How long a deployment may take until the API answers as it should
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub settle: Duration,
+}
+
+/// Flags of `down`.
+#[derive(Debug, Clone, Args)]
+pub struct DownArgs {
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Close methods that would be open without us (AWS_IAM), rather than open them
+    #[arg(long)]
+    pub keep_protected: bool,
 }
 
 /// Flags of commands that change something.
@@ -121,6 +158,30 @@ pub struct UpArgs {
     /// Only this: `authorizer` replaces the functions' code alone
     #[arg(long, value_enum)]
     pub only: Option<Only>,
+    /// Publish the edits of others that wait in the API's draft, without asking
+    #[arg(long)]
+    pub publish_pending: bool,
+    /// Do not call the API after a deployment
+    #[arg(long, conflicts_with_all = ["key", "settle"])]
+    pub no_verify: bool,
+    #[command(flatten)]
+    pub requests: RequestArgs,
+}
+
+impl UpArgs {
+    /// With no flags but those of every change.
+    pub fn new(change: ChangeArgs) -> Self {
+        Self {
+            change,
+            only: None,
+            publish_pending: false,
+            no_verify: false,
+            requests: RequestArgs {
+                key: None,
+                settle: Duration::from_secs(60),
+            },
+        }
+    }
 }
 
 /// A part of the stack.
@@ -140,6 +201,21 @@ pub struct SandboxArgs {
 fn parse_stack(text: &str) -> Result<StackName, String> {
     text.parse()
         .map_err(|invalid: crate::config::Invalid| invalid.to_string())
+}
+
+fn parse_secret(text: &str) -> Result<Secret, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(Secret::from(text.to_owned()))
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
+        Ok(_) => Err("it must begin with https:// or http://".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_duration(text: &str) -> Result<Duration, humantime::DurationError> {

@@ -57,6 +57,8 @@ pub enum Event {
     Step { text: String },
     /// How far something beside the resources is, replaced by the next such event: a build, an installation.
     Progress { text: String },
+    /// Real requests to the API were answered.
+    Verified(crate::verify::Report),
     /// The signal to stop came; calls in flight are waited for.
     Interrupted,
     /// One AWS request was answered (shown with `-v`).

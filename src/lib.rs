@@ -22,5 +22,6 @@ pub mod resource;
 pub mod sandbox;
 pub mod secret;
 pub mod stack;
+pub mod verify;
 
 pub use commands::run;

@@ -1,11 +1,13 @@
 //! Everything that can be known to go wrong before anything is changed, all findings at once. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::aws::account::Quota;
 use crate::config::{Config, NatMode};
 use crate::engine::observe::Observation;
-use crate::resource::api::{Method, RestApi};
-use crate::resource::api_attachment::select;
-use crate::resource::{Kind, LogicalId};
+use crate::resource::api::{Authorizer, Method, RestApi, Stage};
+use crate::resource::api_attachment::{pending, responses, select, shared};
+use crate::resource::{ApiTarget, Kind, LogicalId};
 
 /// Which API is meant, or why none is.
 ///
@@ -87,15 +89,32 @@ pub struct Methods {
 }
 
 /// Sorts the API's methods into those that will be protected and those that are left alone.
-pub fn methods(config: &Config, all: &[Method], ours: Option<&str>) -> Methods {
+///
+/// `ours`: our authorizer; `elsewhere`: those of other stacks that guard other stages, whose methods may be borrowed.
+pub fn methods(
+    config: &Config,
+    all: &[Method],
+    ours: Option<&str>,
+    elsewhere: &BTreeSet<String>,
+) -> Methods {
     let mut sorted = Methods::default();
     for method in all
         .iter()
         .filter(|method| select::is_wanted(method, &config.api.protect, &config.api.except))
     {
         let taken = ours.is_some_and(|authorizer| method.asks(authorizer));
-        if taken || select::is_free(method, &config.api.protect) {
-            if !taken && method.authorization != "NONE" {
+        let lent = shared::is_lent(method, elsewhere);
+        if lent {
+            let text = format!(
+                "{} asks the authorizer of another stack, which guards other stages: it keeps that in the draft, and is ours \
+                 in stage {}",
+                method.label(),
+                config.api.stage
+            );
+            sorted.notices.push(text);
+        }
+        if taken || lent || select::is_free(method, &config.api.protect) {
+            if !taken && !lent && method.authorization != "NONE" {
                 let text = format!(
                     "{} has {} and is taken, as it is named exactly",
                     method.label(),
@@ -114,6 +133,61 @@ pub fn methods(config: &Config, all: &[Method], ours: Option<&str>) -> Methods {
         }
     }
     sorted
+}
+
+/// Whether the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by default.
+pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
+    const MOST: usize = 10;
+    let is_there = all.iter().any(|authorizer| authorizer.name == ours);
+    (!is_there && all.len() >= MOST).then(|| {
+        format!(
+            "the API has {} authorizers already, and {MOST} is the quota: remove one that is not used, or raise the quota",
+            all.len()
+        )
+    })
+}
+
+/// Whether a canary release would let requests pass by the authorizer: it answers them from a deployment of its own.
+pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
+    let percent = stage?.canary.filter(|percent| *percent > 0.0)?;
+    Some(format!(
+        "stage {} has a canary release, whose {percent} % of the requests would pass by the authorizer: promote or delete it first",
+        target.stage
+    ))
+}
+
+/// Says that another tool made the API, and may undo what we do.
+pub fn maker(api: &RestApi) -> Option<String> {
+    let maker = pending::maker(&api.tags)?;
+    Some(format!(
+        "API {} belongs to {maker}: its next deployment may undo ours; `threescale-gw status` shows that, `up` repairs it",
+        api.id
+    ))
+}
+
+/// What is to be known of the gateway responses: those that are left alone, and whom ours concern too.
+pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
+    let mut notices: Vec<_> = steps
+        .left
+        .iter()
+        .map(|kind| {
+            format!(
+                "the gateway response {kind} was made by others and is left as it is; to take it, name it in `api.responses`"
+            )
+        })
+        .collect();
+    let guarded: Vec<_> = all
+        .iter()
+        .filter(|method| !["NONE", "CUSTOM"].contains(&method.authorization.as_str()))
+        .map(Method::label)
+        .collect();
+    if !guarded.is_empty() && !steps.write.is_empty() {
+        notices.push(format!(
+            "a gateway response covers the whole API: what else guards {} refuses with the same texts",
+            guarded.join(", ")
+        ));
+    }
+    notices
 }
 
 #[cfg(test)]
@@ -144,6 +218,7 @@ mod tests {
         let api = |id: &str| RestApi {
             id: id.to_owned(),
             name: "orders-api".to_owned(),
+            ..RestApi::default()
         };
         assert!(
             choose_api(&config(""), &[])
@@ -180,10 +255,15 @@ mod tests {
     #[test]
     fn guarded_methods_are_told() {
         let all = [method("/open", "NONE"), method("/iam", "AWS_IAM")];
-        let sorted = methods(&config(""), &all, None);
+        let sorted = methods(&config(""), &all, None, &BTreeSet::new());
         assert_eq!(sorted.wanted, vec![all[0].clone()]);
         assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and is left"));
-        let named = methods(&config(", protect: [\"GET /iam\"]"), &all, None);
+        let named = methods(
+            &config(", protect: [\"GET /iam\"]"),
+            &all,
+            None,
+            &BTreeSet::new(),
+        );
         assert_eq!(named.wanted, vec![all[1].clone()]);
         assert!(named.notices[0].contains("is taken"));
     }

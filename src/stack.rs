@@ -21,6 +21,7 @@ use crate::resource::parameter::{self, Parameter, Source};
 use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
+use crate::resource::self_test::Proof;
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc::Vpc;
 use crate::resource::{ApiTarget, Kind, LogicalId, Node, Reference};
@@ -50,7 +51,12 @@ pub fn letter(zone: usize) -> String {
 }
 
 /// The resources of the stack, in no order.
-pub fn desired(config: &Config, facts: &Facts, package: &Arc<Package>) -> Vec<Arc<dyn Node>> {
+pub fn desired(
+    config: &Config,
+    facts: &Facts,
+    package: &Arc<Package>,
+    proof: &Arc<Proof>,
+) -> Vec<Arc<dyn Node>> {
     let mut nodes: Vec<Arc<dyn Node>> = Vec::new();
     let network = network(config, facts, &mut nodes);
     let authorizer_group = id(Kind::SecurityGroup, "authorizer");
@@ -106,10 +112,16 @@ pub fn desired(config: &Config, facts: &Facts, package: &Arc<Package>) -> Vec<Ar
         function: id(Kind::Function, "reporter"),
         permission: id(Kind::FunctionPermission, "schedule"),
     }));
+    after.extend([
+        id(Kind::Schedule, "reporter"),
+        id(Kind::Function, "authorizer"),
+    ]);
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
     nodes.push(Arc::new(ApiAuthorizer {
         api: facts.api.clone(),
         identity_source: identity_source(config),
+        after,
+        proof: Arc::clone(proof),
     }));
     nodes.push(Arc::new(FunctionPermission {
         name: "api",
@@ -117,17 +129,14 @@ pub fn desired(config: &Config, facts: &Facts, package: &Arc<Package>) -> Vec<Ar
         function: id(Kind::Function, "authorizer"),
         invoker: Invoker::Authorizer(api_authorizer.clone()),
     }));
-    after.extend([
-        id(Kind::FunctionPermission, "api"),
-        id(Kind::Schedule, "reporter"),
-        id(Kind::Function, "authorizer"),
-    ]);
     nodes.push(Arc::new(ApiAttachment {
         api: facts.api.clone(),
         protect: config.api.protect.clone(),
         except: config.api.except.clone(),
+        responses: config.api.responses.clone(),
         authorizer: api_authorizer,
-        after,
+        permission: id(Kind::FunctionPermission, "api"),
+        proof: Arc::clone(proof),
         token: OnceLock::new(),
     }));
     nodes

@@ -529,7 +529,19 @@ fn two_stacks_share_an_api() {
             "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
         );
         one.succeed(&["up", "--yes"]);
-        two.succeed(&["up", "--yes"]);
+        if stage == "dev" {
+            // The draft is of the whole API: another stage gets what the first stack did to it, and is told so.
+            let refused = two.run(&["up", "--yes"]);
+            assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+            assert_mentions(
+                &refused,
+                &[
+                    "GET /orders: authorization NONE -> CUSTOM",
+                    "--publish-pending",
+                ],
+            );
+        }
+        two.succeed(&["up", "--yes", "--publish-pending"]);
         let after = aws.account();
         assert_eq!(served(&after, &id, "prod")["GET /orders"], ours());
         let partners = "CUSTOM threescale-gw-partners-authorizer with a key";

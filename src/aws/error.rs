@@ -42,6 +42,8 @@ pub struct AwsError {
     pub status: Option<u16>,
     /// What it means.
     pub class: Class,
+    /// What to do next, where only the finder knows.
+    pub advice: Option<String>,
 }
 
 impl AwsError {
@@ -71,6 +73,7 @@ impl AwsError {
             message,
             status,
             class,
+            advice: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl AwsError {
             message: message.into(),
             status: None,
             class: Class::Fatal,
+            advice: None,
         }
     }
 
@@ -92,6 +96,9 @@ impl AwsError {
 
     /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
+        if self.advice.is_some() {
+            return self.advice.clone();
+        }
         match self.class {
             Class::Denied => Some(format!(
                 "allow the IAM action {} to the caller",

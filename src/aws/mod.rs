@@ -154,7 +154,8 @@ impl Aws {
             }
             let slot = self.slots.acquire().await;
             let sent = Instant::now();
-            let result = send()
+            // Boxed: what the SDK keeps for one call is tens of kilobytes.
+            let result = Box::pin(send())
                 .await
                 .map_err(|error| AwsError::new(operation, &error));
             drop(slot);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::session::{load, look_failed, target};
 use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
 use crate::aws::Aws;
-use crate::cli::{ChangeArgs, Format, Global};
+use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Action, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
@@ -22,13 +22,18 @@ use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Cx, Kind};
 
 /// Runs `down`.
-pub(super) async fn run(global: &Global, args: &ChangeArgs, sink: Sink) -> Result<Ending> {
+pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<Ending> {
     let began = Instant::now();
+    let keep_protected = args.keep_protected;
+    let args = &args.change;
     if !args.yes && !can_ask() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.timeout, sink.clone())?;
     let cx = connect(global, args.parallelism, sink).await?;
+    if keep_protected {
+        cx.keep_protected();
+    }
     let shown = look(&cx).await?;
     if shown.is_empty() && lock::holder(&cx).await?.is_none() {
         if global.output == Format::Text && !global.quiet {
@@ -126,16 +131,13 @@ async fn opened(cx: &Cx) -> Result<Extras> {
     let mut extras = Extras::default();
     for (target, record) in record::all(cx).await? {
         for method in record.methods() {
-            let text = format!(
-                "{} of API {} gets back {}",
-                method.label(),
-                target.id,
-                method.authorization
-            );
-            extras.notices.push(if method.authorization == "NONE" {
-                format!("{text}: it will be open")
-            } else {
-                text
+            let method_of = format!("{} of API {}", method.label(), target.id);
+            extras.notices.push(match method.authorization.as_str() {
+                "NONE" if cx.keeps_protected() => {
+                    format!("{method_of} is closed with AWS_IAM, where it was open before us")
+                }
+                "NONE" => format!("{method_of} gets back NONE: it will be open"),
+                other => format!("{method_of} gets back {other}"),
             });
         }
     }

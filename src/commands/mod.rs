@@ -8,12 +8,14 @@ mod session;
 mod status;
 mod unlock;
 mod up;
+mod verify;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt as _, TryFutureExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Format};
@@ -23,22 +25,14 @@ use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::report;
-use crate::resource::Cx;
+use crate::resource::{Cx, self_test};
 
 /// Runs a command to its end and says how that was.
 pub async fn run(cli: Cli) -> ExitStatus {
     let (sink, events) = Sink::channel();
     let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
     let reporter = report::start(&cli.global, json_events, events);
-    let result = match &cli.command {
-        Command::Plan(args) => plan::run(&cli.global, args, sink).await.map(Ending::from),
-        Command::Up(args) => up::run(&cli.global, args, sink).await,
-        Command::Status(args) => status::run(&cli.global, args, sink).await.map(Ending::from),
-        Command::Down(args) => down::run(&cli.global, args, sink).await,
-        Command::Rollback => rollback::run(&cli.global, sink).await.map(Ending::from),
-        Command::Unlock => unlock::run(&cli.global, sink).await.map(Ending::from),
-        Command::Sandbox(args) => sandbox::run(&cli.global, args, sink).await,
-    };
+    let result = dispatch(&cli, sink).await;
     // Every sink is gone by now, so the reporter has seen all there is.
     let _ = reporter.await;
     let ending = match result {
@@ -61,6 +55,21 @@ pub async fn run(cli: Cli) -> ExitStatus {
         report::summary(&cli.global, ending.status, summary.tally, summary.took);
     }
     ending.status
+}
+
+/// Boxed, since what a whole command keeps while it waits is too much for a stack.
+fn dispatch(cli: &Cli, sink: Sink) -> BoxFuture<'_, Result<Ending>> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Plan(args) => plan::run(global, args, sink).map_ok(Ending::from).boxed(),
+        Command::Up(args) => up::run(global, args, sink).boxed(),
+        Command::Status(args) => status::run(global, args, sink).map_ok(Ending::from).boxed(),
+        Command::Verify(args) => verify::run(global, args, sink).map_ok(Ending::from).boxed(),
+        Command::Down(args) => down::run(global, args, sink).boxed(),
+        Command::Rollback => rollback::run(global, sink).map_ok(Ending::from).boxed(),
+        Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed(),
+        Command::Sandbox(args) => sandbox::run(global, args, sink).boxed(),
+    }
 }
 
 /// The totals that end the report of a change.
@@ -185,11 +194,23 @@ async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outcome, ExitSta
             ExitStatus::Partial
         }
         None if outcome.failures.is_empty() => ExitStatus::Done,
+        // All else is done, and to run it again changes nothing: what the authorizer depends on must be mended.
+        None if outcome
+            .failures
+            .iter()
+            .all(|(_, error)| error.operation == self_test::OPERATION) =>
+        {
+            ExitStatus::Failed
+        }
         None => ExitStatus::Partial,
     };
     if status != ExitStatus::Done {
-        let text =
-            "not everything is done: run the same command again, it goes on from here".to_owned();
+        let text = if status == ExitStatus::Failed {
+            "the authorizer did not pass its self-test, so nothing of the API was touched"
+        } else {
+            "not everything is done: run the same command again, it goes on from here"
+        }
+        .to_owned();
         cx.sink().emit(Event::Notice { id: None, text });
     }
     (outcome, status)

@@ -55,7 +55,7 @@ async fn work(
         timeout: None,
         parallelism: 10,
     };
-    let ending = up::run(&global, &UpArgs { change, only: None }, sink.clone()).await?;
+    let ending = up::run(&global, &UpArgs::new(change), sink.clone()).await?;
     if ending.status != ExitStatus::Done || args.once {
         return Ok(ending);
     }

@@ -1,5 +1,6 @@
 //! What `plan`, `up` and `status` begin with: the configuration, the account, the API, one look at everything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::names::Names;
 use crate::package::Package;
 use crate::preflight;
 use crate::report::plan::Extras;
+use crate::resource::api::RestApi;
+use crate::resource::api_attachment::{pending, record, responses, shared};
+use crate::resource::self_test::Proof;
 use crate::resource::{ApiTarget, Cx, Kind, LogicalId, Node, api, subnet::Subnets};
 use crate::stack::{self, Facts};
 use crate::{prices, report};
@@ -23,7 +27,10 @@ pub(super) struct Session {
     pub config: Config,
     pub cx: Cx,
     pub facts: Facts,
+    /// The API as it was described at the beginning.
+    pub api: RestApi,
     pub package: Arc<Package>,
+    pub proof: Arc<Proof>,
     pub nodes: Vec<Arc<dyn Node>>,
 }
 
@@ -117,7 +124,7 @@ impl Session {
         let api = preflight::choose_api(&config, &apis?).map_err(Error::refused)?;
         let names = Names::new(config.stack.as_str(), &aws.region, &account);
         let target = ApiTarget {
-            id: api.id,
+            id: api.id.clone(),
             stage: config.api.stage.clone(),
         };
         let cx = Cx::new(
@@ -135,12 +142,15 @@ impl Session {
             own_vpc,
         };
         let package = Arc::new(package);
-        let nodes = stack::desired(&config, &facts, &package);
+        let proof = Arc::default();
+        let nodes = stack::desired(&config, &facts, &package, &proof);
         Ok(Self {
             config,
             cx,
             facts,
+            api,
             package,
+            proof,
             nodes,
         })
     }
@@ -161,12 +171,14 @@ impl Session {
     ) -> Result<(Vec<String>, Extras)> {
         let api = &self.facts.api;
         let mut findings = foreign;
-        if api::stage(cx, api).await?.is_none() {
+        let stage = api::stage(cx, api).await?;
+        if stage.is_none() {
             findings.push(format!(
                 "API {} has no stage {:?} with a deployment",
                 api.id, api.stage
             ));
         }
+        findings.extend(preflight::canary(api, (*stage).as_ref()));
         findings.extend(
             preflight::zones(&self.config, &self.facts.zones)
                 .filter(|_| self.facts.own_vpc.is_none()),
@@ -196,12 +208,36 @@ impl Session {
         let authorizer = cx
             .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
             .map(|output| output.physical_id);
-        let methods = preflight::methods(&self.config, &all, authorizer.as_deref());
+        let elsewhere = shared::elsewhere(cx, api).await?;
+        let methods = preflight::methods(&self.config, &all, authorizer.as_deref(), &elsewhere);
         if methods.wanted.is_empty() {
             findings.push(format!(
                 "no method of API {} is protected by `api.protect` and `api.except`",
                 api.id
             ));
+        }
+        findings.extend(preflight::authorizers(
+            &api::authorizers(cx, &api.id).await?,
+            &self.facts.names.api_authorizer(),
+        ));
+        let mut attaches: Vec<_> = methods
+            .wanted
+            .iter()
+            .map(|method| format!("{}: {} -> protected", method.label(), method.authorization))
+            .collect();
+        let mut notices = methods.notices;
+        let mut pending = Vec::new();
+        if !plan.is_empty() {
+            notices.extend(preflight::maker(&self.api));
+            let answers = responses::look(cx, api, &self.config.api.responses).await?;
+            notices.extend(preflight::responses(&answers, &all));
+            let written = answers.write.iter();
+            attaches
+                .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
+        }
+        if deploys(plan) {
+            let ours = self.touched(cx, &methods.wanted).await?;
+            pending = pending::look(cx, &self.api, api, ours, &self.config.api.responses).await?;
         }
         let builds = |item: &crate::engine::plan::Item| {
             item.id.kind == Kind::Function
@@ -215,12 +251,26 @@ impl Session {
             findings.extend(self.package.check().err().map(|error| format!("{error:#}")));
         }
         let extras = Extras {
-            notices: methods.notices,
-            methods: methods.wanted.iter().map(api::Method::label).collect(),
+            notices,
+            pending,
+            attaches,
             prices: prices::of(plan, &self.config),
             prices_of: prices::AS_OF,
         };
         Ok((findings, extras))
+    }
+
+    /// The methods whose authorization we change, or changed: what differs there is no edit of others.
+    async fn touched(&self, cx: &Cx, wanted: &[api::Method]) -> Result<BTreeSet<(String, String)>> {
+        let records = record::all(cx).await?;
+        let recorded = records
+            .iter()
+            .filter(|(target, _)| target.id == self.facts.api.id)
+            .flat_map(|(_, record)| record.methods());
+        Ok(recorded
+            .chain(wanted)
+            .map(|method| (method.path.clone(), method.method.clone()))
+            .collect())
     }
 
     async fn own_subnets(&self) -> Result<Vec<String>> {
@@ -254,7 +304,7 @@ impl Session {
     }
 
     /// Where callers reach the API.
-    fn invoke_url(&self) -> String {
+    pub(super) fn invoke_url(&self) -> String {
         let ApiTarget { id, stage } = &self.facts.api;
         match &self.cx.aws().endpoint_url {
             Some(endpoint) => format!(
@@ -274,6 +324,18 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether the plan publishes the API's draft.
+fn deploys(plan: &Plan) -> bool {
+    plan.items.iter().any(|item| {
+        item.id == LogicalId::new(Kind::ApiAttachment, "main")
+            && (item.action == Action::Create
+                || item
+                    .changes
+                    .iter()
+                    .any(|change| change.field == "deployment"))
+    })
 }
 
 /// A failed look as an error with its resource.

@@ -7,8 +7,8 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
-use crate::resource::api_attachment::select;
-use crate::resource::{Cx, Kind, LogicalId, api};
+use crate::resource::api_attachment::{select, shared};
+use crate::resource::{Cx, Kind, LogicalId, api, self_test};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
@@ -18,6 +18,11 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let observation = session.observe(cx).await?;
     let foreign = preflight::foreign(&observation);
     let plan = plan(observation);
+    let function = LogicalId::new(Kind::Function, "authorizer");
+    let self_test = match args.deep && cx.peek(&function).is_some() {
+        true => Some(self_test::report(cx).await),
+        false => None,
+    };
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,
@@ -28,6 +33,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
         methods: methods(&session, cx).await?,
         outputs: session.outputs(),
         notices: foreign,
+        self_test,
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
     };
     match global.output {
@@ -49,6 +55,7 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
+    let elsewhere = shared::elsewhere(cx, target).await?;
     let mut rows = Vec::new();
     for method in draft.iter() {
         let asks = authorizer
@@ -69,7 +76,9 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
             method,
             &session.config.api.protect,
             &session.config.api.except,
-        ) && (asks || select::is_free(method, &session.config.api.protect));
+        ) && (asks
+            || shared::is_lent(method, &elsewhere)
+            || select::is_free(method, &session.config.api.protect));
         let remark = match (asks, custom, wanted) {
             (true, false, _) => Some("protected in the draft only: it is not deployed"),
             (false, true, true) => Some("opened in the draft: the next deployment opens it"),

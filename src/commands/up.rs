@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::session::{Session, outputs_text, refuse};
+use super::verify::prove;
 use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
 use crate::cli::{Format, Global, Only, UpArgs};
+use crate::engine::control::Stop;
 use crate::engine::plan::{Action, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink, Tally};
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
-use crate::resource::{Cx, Kind};
+use crate::resource::api_attachment::record;
+use crate::resource::api_attachment::rollback::{RolledBack, roll_back};
+use crate::resource::{Cx, Kind, LogicalId};
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -29,18 +33,35 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
         lock::sweep(&session.cx).await?;
-        return Ok(nothing(&session, global, &first.0, began));
+        session.proof.give(&session.cx).await?;
+        let mut ending = nothing(&session, global, &first.0, began);
+        let target = &session.facts.api;
+        // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
+        if !args.no_verify && record::unverified(&session.cx, target).await?.is_some() {
+            signals.working();
+            let lock = Lock::take(&session.cx.fresh()).await?;
+            let verified = verify(&session, args, &signals).await;
+            lock.release().await?;
+            ending.status = verified?;
+        }
+        return Ok(ending);
     }
     if global.output == Format::Text && !global.quiet {
         let style = Style::stderr(global);
         report::note(&report::plan::table(&first.0, &first.1, &style));
     }
-    confirm(args.change.yes, "Change this?").await?;
+    let pending = &first.1.pending;
+    if pending.is_empty() || args.publish_pending {
+        confirm(args.change.yes, "Change this?").await?;
+    } else {
+        refuse_pending(args, pending)?;
+        confirm(false, &publishes(pending)).await?;
+    }
 
     let lock_cx = session.cx.fresh();
     signals.working();
     let lock = Lock::take(&lock_cx).await?;
-    let worked = work(&session, args, &first.0, &signals).await;
+    let worked = work(&session, args, &first, &signals).await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
     if let Err(error) = released {
@@ -59,6 +80,28 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
             took: began.elapsed(),
         }),
     })
+}
+
+/// Others' edits are published only by somebody who was told of them.
+fn refuse_pending(args: &UpArgs, pending: &[String]) -> Result<()> {
+    if !args.change.yes {
+        return Ok(());
+    }
+    let count = pending.len();
+    Err(Error::refused(format!(
+        "the deployment would also publish {count} edit{} of others:\n  - {}",
+        if count == 1 { "" } else { "s" },
+        pending.join("\n  - ")
+    ))
+    .hint("publish or take back these edits first, or give --publish-pending"))
+}
+
+/// The question that names what is published beside ours.
+fn publishes(pending: &[String]) -> String {
+    format!(
+        "Change this, and publish what others left ({})?",
+        pending.join("; ")
+    )
 }
 
 /// Looks, plans and checks.
@@ -86,12 +129,13 @@ async fn look(
 async fn work(
     session: &Session,
     args: &UpArgs,
-    shown: &Plan,
+    shown: &(Plan, report::plan::Extras),
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();
-    let (plan, _) = look(session, &cx, args.only).await?;
-    if plan.outline() != shown.outline() && !args.change.yes {
+    let (plan, extras) = look(session, &cx, args.only).await?;
+    let new_edits = !args.publish_pending && extras.pending != shown.1.pending;
+    if new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
         return Err(
             Error::refused("the account changed while the plan was read")
                 .hint("run the same command again"),
@@ -106,13 +150,93 @@ async fn work(
         let package = Arc::clone(&session.package);
         tokio::spawn(async move { package.zip().await.map(|_| ()) })
     });
-    let (outcome, status) = carry_out(&plan, &cx, signals).await;
+    let (mut outcome, mut status) = carry_out(&plan, &cx, signals).await;
     if let Some(build) = build {
         // An interrupted run leaves no compiler behind.
         build.abort();
         let _ = build.await;
     }
+    if status == ExitStatus::Done
+        && !args.no_verify
+        && record::unverified(&cx.fresh(), &session.facts.api)
+            .await?
+            .is_some()
+    {
+        status = verify(session, args, signals).await?;
+        outcome.tally.failed += usize::from(status == ExitStatus::Failed);
+    }
     Ok((outcome.tally, status))
+}
+
+/// Asks the API itself whether all is well after a deployment, and moves the stage back if callers suffer from it.
+async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<ExitStatus> {
+    let cx = session.cx.fresh();
+    let report = tokio::select! {
+        report = prove(session, &cx, &args.requests, None) => report?,
+        // The next run sees that nobody noted how this one ended.
+        stop = signals.control.stopped() => return Ok(match stop {
+            Stop::Interrupted => ExitStatus::Interrupted,
+            Stop::TimedOut => ExitStatus::Partial,
+        }),
+    };
+    let sink = cx.sink();
+    sink.emit(Event::Verified(report.clone()));
+    let worst: Vec<_> = report
+        .harms()
+        .filter_map(|row| {
+            let (fault, seen) = row.verdict.as_ref().err()?;
+            Some(format!(
+                "{}: {} ({seen})",
+                row.label,
+                report::verify::words(*fault)
+            ))
+        })
+        .collect();
+    if worst.is_empty() {
+        if !report.is_well() {
+            let text = "not everything could be asked from here: run `threescale-gw verify` from where the API is reached";
+            sink.emit(Event::Notice {
+                id: None,
+                text: text.to_owned(),
+            });
+        }
+        let target = &session.facts.api;
+        if let Some(deployment) = record::unverified(&cx, target).await? {
+            record::note_verified(&cx, target, deployment).await?;
+        }
+        return Ok(ExitStatus::Done);
+    }
+    let stage = &session.facts.api.stage;
+    let back = match roll_back(&cx, &session.facts.api).await {
+        Ok(RolledBack::Moved { to, .. }) => {
+            format!("stage {stage} serves deployment {to} again, as before")
+        }
+        Ok(_) => format!(
+            "stage {stage} has no former deployment of its own to go back to, and stays as it is"
+        ),
+        Err(error) => format!("stage {stage} could not be moved back: {error}"),
+    };
+    sink.emit(Event::Failed {
+        id: LogicalId::new(Kind::ApiAttachment, "main"),
+        action: Action::Update,
+        error: format!(
+            "the API does not answer as it should after the deployment: {}; {back}",
+            shortened(&worst)
+        ),
+        hint: Some("`threescale-gw logs` and `threescale-gw status --deep` tell more; then run `threescale-gw up` again".to_owned()),
+    });
+    Ok(ExitStatus::Failed)
+}
+
+/// The first few, and how many more.
+fn shortened(lines: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = lines.len().saturating_sub(SHOWN);
+    let mut text = lines[..lines.len() - more].join("; ");
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
 }
 
 fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> Ending {

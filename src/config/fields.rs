@@ -12,8 +12,8 @@ use super::read::{Field, Reader, Schema, Section, Show};
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Threescale, identifiers,
-    mapping_rule, validate,
+    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Responses, Threescale,
+    identifiers, mapping_rule, validate,
 };
 
 const ROOT: Schema = Schema {
@@ -31,7 +31,7 @@ const ROOT: Schema = Schema {
 };
 const API: Schema = Schema {
     path: "api",
-    keys: &["id", "name", "stage", "protect", "except"],
+    keys: &["id", "name", "stage", "protect", "except", "responses"],
 };
 const THREESCALE: Schema = Schema {
     path: "threescale",
@@ -191,12 +191,38 @@ fn api(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Api> {
     {
         validate::protected(reader, &section, protect, except);
     }
+    let responses = responses(reader, &section);
     Some(Api {
         selector: id.or(name)?,
         stage: stage?,
         protect: protect?,
         except: except?,
+        responses: responses?,
     })
+}
+
+fn responses(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Responses> {
+    let Some(field) = section.field("responses") else {
+        return Some(Responses::All);
+    };
+    if !field.is_list() {
+        let all = reader.boolean(field)?;
+        return Some(if all { Responses::All } else { Responses::Off });
+    }
+    let items = reader.list(field)?;
+    let names = items.iter().filter_map(|item| {
+        reader.text(item, Show::Yes, |text| {
+            if Responses::TYPES.contains(&text) {
+                return Ok(text.to_owned());
+            }
+            let must = format!("must be one of {}", Responses::TYPES.join(", "));
+            Err(Invalid {
+                must,
+                hint: nearest(text, Responses::TYPES).map(|name| format!("did you mean `{name}`?")),
+            })
+        })
+    });
+    Some(Responses::Named(names.collect()))
 }
 
 fn method_patterns(

@@ -111,6 +111,24 @@ pub struct Api {
     pub protect: Vec<MethodPattern>,
     /// Methods to leave as they are, though `protect` means them.
     pub except: Vec<MethodPattern>,
+    /// Which of API Gateway's answers to refused callers get 3scale's texts.
+    pub responses: Responses,
+}
+
+/// Which gateway responses are ours to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Responses {
+    /// All we know, but for those that others made.
+    All,
+    /// None.
+    Off,
+    /// These, though others made them.
+    Named(Vec<String>),
+}
+
+impl Responses {
+    /// The types of gateway responses that can be named.
+    pub const TYPES: [&str; 3] = ["UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"];
 }
 
 /// How the API is found.

@@ -49,6 +49,11 @@ pub(super) struct Field<'n> {
 }
 
 impl Field<'_> {
+    /// Whether the value is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::Sequence(_))
+    }
+
     /// Where the value stands, or its key if nothing is there.
     pub(super) fn at(&self) -> Position {
         match self.node.value {

@@ -78,6 +78,7 @@ fn defaults_are_filled_in() {
                 stage: "prod".to_owned(),
                 protect: Vec::new(),
                 except: Vec::new(),
+                responses: Responses::All,
             },
             threescale: Threescale {
                 service_id: "1".to_owned(),

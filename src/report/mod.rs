@@ -9,6 +9,7 @@ pub mod plan;
 pub mod status;
 pub mod style;
 pub mod terminal;
+pub mod verify;
 
 use std::io::Write as _;
 use std::time::Duration;

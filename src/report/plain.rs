@@ -80,6 +80,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
         Event::Notice { id: Some(id), text } => format!("{} {id}: {text}", style.warn("note")),
         Event::Notice { id: None, text } => format!("{} {text}", style.warn("note")),
         Event::Step { text } => text.clone(),
+        Event::Verified(report) => super::verify::brief(report, style),
         Event::Interrupted => {
             let text = "interrupted: waiting for calls in flight; interrupt again to leave at once";
             style.warn(text)

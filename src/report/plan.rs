@@ -14,8 +14,10 @@ const SHOWN: usize = 12;
 pub struct Extras {
     /// What will be left alone, and why.
     pub notices: Vec<String>,
-    /// The methods an attachment that is still to be made will protect.
-    pub methods: Vec<String>,
+    /// Edits of others that a deployment would publish.
+    pub pending: Vec<String>,
+    /// What an attachment that is still to be made will change of the API.
+    pub attaches: Vec<String>,
     /// Price a month in US dollars by resource to be made, and its words.
     pub prices: Vec<(String, f64)>,
     /// The date of the price table.
@@ -45,6 +47,13 @@ pub fn table(plan: &Plan, extras: &Extras, style: &Style) -> String {
     }
     for notice in &extras.notices {
         lines.push(format!("{} {notice}", style.warn("note")));
+    }
+    if !extras.pending.is_empty() {
+        lines.push(format!(
+            "{} the deployment also publishes what others left in the API's draft:",
+            style.warn("note")
+        ));
+        lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
     }
     if !extras.prices.is_empty() {
         let total: f64 = extras.prices.iter().map(|(_, price)| price).sum();
@@ -107,12 +116,7 @@ fn row(item: &Item, style: &Style) -> String {
 fn reasons(item: &Item, extras: &Extras, style: &Style) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
     if item.action == Action::Create && item.id.kind == crate::resource::Kind::ApiAttachment {
-        reasons.extend(
-            extras
-                .methods
-                .iter()
-                .map(|method| format!("{method}: NONE -> protected")),
-        );
+        reasons.extend(extras.attaches.iter().cloned());
     }
     if item.action == Action::Replace {
         reasons.push("cannot be changed in place: deleted and made anew".to_owned());
@@ -150,6 +154,7 @@ pub fn document(plan: &Plan, names: &Names, extras: &Extras, outputs: &Value) ->
         "account": names.account,
         "resources": resources,
         "notices": extras.notices,
+        "pending": extras.pending,
         "outputs": outputs,
     })
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::style::Style;
 use crate::engine::plan::{Action, Item};
 use crate::names::Names;
+use crate::resource::self_test;
 
 /// One method of the API as callers meet it.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Status {
     pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
+    /// What the authorizer reaches, where that was asked.
+    pub self_test: Option<self_test::Report>,
     pub lock: Option<String>,
 }
 
@@ -45,10 +48,28 @@ pub fn health(item: &Item) -> &'static str {
     }
 }
 
+fn check_line(check: &self_test::Check, style: &Style) -> String {
+    if check.ok {
+        return format!(
+            "{} {:<10} {} ms",
+            style.good("ok     "),
+            check.name,
+            check.ms
+        );
+    }
+    let text = format!("{} {check}", style.bad("failed "));
+    if check.is_skipped() {
+        return text;
+    }
+    format!("{text}\n        {} {}", style.dim("hint:"), check.remedy())
+}
+
 impl Status {
     /// Whether everything is as it should be.
     pub fn is_healthy(&self) -> bool {
-        !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
+        !self.items.is_empty()
+            && self.items.iter().all(|item| item.action == Action::None)
+            && self.self_test.as_ref().is_none_or(|report| report.ok)
     }
 
     /// The status as text.
@@ -108,6 +129,10 @@ impl Status {
                     style.warn(&remark)
                 ));
             }
+        }
+        if let Some(report) = &self.self_test {
+            lines.extend([String::new(), style.bold("The authorizer's self-test")]);
+            lines.extend(report.checks.iter().map(|check| check_line(check, style)));
         }
         lines.push(String::new());
         let width = self
@@ -172,6 +197,7 @@ impl Status {
             "resources": resources,
             "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "methods": methods})),
             "outputs": outputs,
+            "self_test": self.self_test,
             "lock": self.lock,
             "healthy": self.is_healthy(),
         })

@@ -3,10 +3,13 @@
 //! An authorizer bears no tags. It is ours if its name is ours and it invokes our function. The record's head is
 //! written before it and deleted after it, so that `down` finds it without a configuration file.
 
+use std::sync::Arc;
+
 use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 
 use super::api::{Authorizer, authorizers};
 use super::api_attachment::record;
+use super::self_test::Proof;
 use super::{
     ApiTarget, Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource,
     ResourceKind,
@@ -28,7 +31,7 @@ pub struct Actual {
 pub struct ApiAuthorizers;
 
 /// The address at which API Gateway invokes the authorizer function.
-fn uri(cx: &Cx) -> String {
+pub fn uri(cx: &Cx) -> String {
     let names = cx.names();
     format!(
         "arn:{}:apigateway:{}:lambda:path/2015-03-31/functions/{}/invocations",
@@ -142,6 +145,9 @@ pub struct ApiAuthorizer {
     pub api: ApiTarget,
     /// Where the credential stands, for example `method.request.header.apikey`.
     pub identity_source: String,
+    /// Everything the authorizer lives on: nothing of the API is touched before all of that is there and proved.
+    pub after: Vec<LogicalId>,
+    pub proof: Arc<Proof>,
 }
 
 /// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
@@ -155,7 +161,7 @@ impl Resource for ApiAuthorizer {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        Vec::new()
+        self.after.clone()
     }
 
     fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
@@ -175,6 +181,10 @@ impl Resource for ApiAuthorizer {
         );
         diff.field("result TTL", authorizer.ttl, TTL);
         diff
+    }
+
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+        self.proof.give(cx).await
     }
 
     async fn create(&self, cx: &Cx) -> Result<(), AwsError> {

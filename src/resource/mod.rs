@@ -22,6 +22,7 @@ pub mod parameter;
 pub mod route_table;
 pub mod schedule;
 pub mod security_group;
+pub mod self_test;
 pub mod subnet;
 pub mod view;
 pub mod vpc;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Serialize, Serializer};
@@ -289,6 +291,7 @@ struct Shared {
     names: Names,
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
+    keeps_protected: AtomicBool,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -316,6 +319,7 @@ impl Cx {
             names,
             user_tags,
             api,
+            keeps_protected: AtomicBool::new(false),
             outputs: Mutex::default(),
             sink,
         };
@@ -357,6 +361,16 @@ impl Cx {
     /// The API that is to be attached, where the run knows one.
     pub fn api(&self) -> Option<&ApiTarget> {
         self.shared.api.as_ref()
+    }
+
+    /// From here on, methods that would be open without us are closed when they are given back.
+    pub fn keep_protected(&self) {
+        self.shared.keeps_protected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether methods that would be open without us are to be closed.
+    pub fn keeps_protected(&self) -> bool {
+        self.shared.keeps_protected.load(Ordering::Relaxed)
     }
 
     /// The memory of this look at the account.

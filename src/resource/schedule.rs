@@ -228,6 +228,7 @@ impl Resource for Schedule {
                     message,
                     status: None,
                     class: Class::Fatal,
+                    advice: None,
                 });
             }
         }

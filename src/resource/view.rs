@@ -33,6 +33,8 @@ impl View {
             .entry(name.clone())
             .or_default()
             .clone();
+        // Listings ask for one another: in one piece, what they keep while they wait would not fit on a stack.
+        let ask = Box::pin(ask);
         let value = cell
             .get_or_try_init(|| async {
                 Ok::<_, AwsError>(Arc::new(ask.await?) as Arc<dyn Any + Send + Sync>)

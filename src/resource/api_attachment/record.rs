@@ -1,12 +1,14 @@
 //! What each method was before us, and which deployment the stage had: the one thing that cannot be found again.
 //!
-//! Below `attachment/<api>/<stage>/` in the stack's parameters stand a `head` and any number of `methods-NNN`, each a
-//! JSON list that fits a standard parameter of 4 KB. A method is recorded before it is changed.
+//! Below `attachment/<api>/<stage>/` in the stack's parameters stand a `head`, any number of `methods-NNN`, each a JSON
+//! list that fits a standard parameter of 4 KB, and a `response-<TYPE>` for each gateway response that we took. A method or
+//! a response is recorded before it is changed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::responses::Taken;
 use crate::aws::AwsError;
 use crate::resource::api::{self, Method};
 use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
@@ -14,12 +16,17 @@ use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
 const PREFIX: &str = "attachment/";
+/// Before the type in the name of a gateway response's record.
+const RESPONSE: &str = "response-";
 
 /// Which API and stage, and the deployment to go back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The deployment the stage had before ours; `None` once others published on top of ours.
     pub previous_deployment: Option<String>,
+    /// Our deployment after which the API answered as it should; a run that was killed before it asked leaves another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
 }
 
 /// What a record knows of one API.
@@ -28,6 +35,8 @@ pub struct Record {
     pub head: Option<Head>,
     /// By parameter name below the target's path.
     pub chunks: BTreeMap<String, Vec<Method>>,
+    /// The gateway responses we took, by type.
+    pub responses: BTreeMap<String, Taken>,
 }
 
 impl Record {
@@ -75,6 +84,9 @@ pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, AwsError> {
         };
         if part == "head" {
             record.head = Some(serde_json::from_str(value.expose()).map_err(unreadable)?);
+        } else if let Some(kind) = part.strip_prefix(RESPONSE) {
+            let taken = serde_json::from_str(value.expose()).map_err(unreadable)?;
+            record.responses.insert(kind.to_owned(), taken);
         } else {
             record.chunks.insert(
                 part.to_owned(),
@@ -114,6 +126,7 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
     let ours = super::is_ours(cx, &stage.description);
     let head = Head {
         previous_deployment: (!ours).then_some(stage.deployment_id),
+        verified: None,
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }
@@ -124,6 +137,35 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
 /// What the service answers.
 pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), AwsError> {
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
+}
+
+/// The deployment of ours that the stage serves, if nobody has noted yet that the API answers with it as it should.
+///
+/// # Errors
+/// What the services answer.
+pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<String>, AwsError> {
+    let Some(stage) = (*api::stage(cx, target).await?).clone() else {
+        return Ok(None);
+    };
+    let head = all(cx).await?.remove(target).and_then(|record| record.head);
+    let is_known = head.is_some_and(|head| head.verified.as_ref() == Some(&stage.deployment_id));
+    Ok((super::is_ours(cx, &stage.description) && !is_known).then_some(stage.deployment_id))
+}
+
+/// Notes that the API answers as it should with `deployment`.
+///
+/// # Errors
+/// What the services answer.
+pub async fn note_verified(
+    cx: &Cx,
+    target: &ApiTarget,
+    deployment: String,
+) -> Result<(), AwsError> {
+    let Some(head) = all(cx).await?.remove(target).and_then(|record| record.head) else {
+        return Ok(());
+    };
+    let verified = Some(deployment);
+    write_head(cx, target, &Head { verified, ..head }).await
 }
 
 /// Deletes the head, which is the last trace of an attachment.
@@ -158,15 +200,58 @@ pub async fn add(
     Ok(())
 }
 
-/// Deletes the records of the methods. The head stays until the authorizer is gone.
+/// Deletes the records of methods and gateway responses. The head stays until the authorizer is gone.
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_methods(cx: &Cx, target: &ApiTarget, record: &Record) -> Result<(), AwsError> {
+pub async fn remove_items(cx: &Cx, target: &ApiTarget, record: &Record) -> Result<(), AwsError> {
     for name in record.chunks.keys() {
         parameter::remove(cx, &path(target, name)).await?;
     }
+    for kind in record.responses.keys() {
+        remove_response(cx, target, kind).await?;
+    }
     Ok(())
+}
+
+/// Writes what is known of a gateway response; `known`: there is a record of it already.
+///
+/// # Errors
+/// What the service answers, or that what others made is too large to be kept.
+pub async fn write_response(
+    cx: &Cx,
+    target: &ApiTarget,
+    kind: &str,
+    taken: &Taken,
+    known: bool,
+) -> Result<(), AwsError> {
+    let text = encode(taken)?;
+    if text.len() > PARAMETER_MAX {
+        let text = format!(
+            "the gateway response {kind} of API {} is too large to be recorded",
+            target.id
+        );
+        return Err(AwsError {
+            advice: Some(format!("take {kind} out of `api.responses`")),
+            ..AwsError::unexpected("ssm:PutParameter", text)
+        });
+    }
+    parameter::put(
+        cx,
+        &id(),
+        &path(target, &format!("{RESPONSE}{kind}")),
+        &text,
+        known,
+    )
+    .await
+}
+
+/// Deletes the record of a gateway response.
+///
+/// # Errors
+/// What the service answers.
+pub async fn remove_response(cx: &Cx, target: &ApiTarget, kind: &str) -> Result<(), AwsError> {
+    parameter::remove(cx, &path(target, &format!("{RESPONSE}{kind}"))).await
 }
 
 /// `methods` as JSON lists that each fit a parameter.

@@ -3,11 +3,18 @@
 //! API Gateway's control calls are limited to 10 a second in an account, so everything is asked for once a look and in
 //! the largest pages.
 
+pub mod definition;
+pub mod export;
+mod responses;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_sdk_apigateway::types::{EndpointConfiguration, EndpointType};
 use serde::{Deserialize, Serialize};
 
+pub use self::definition::{Integration, Settings};
+pub use self::responses::{Response, responses, set as set_response};
 use super::{ApiTarget, Cx};
 use crate::aws::ec2::pages;
 use crate::aws::{Aws, AwsError, optional};
@@ -48,6 +55,8 @@ pub struct Stage {
     pub description: String,
     /// `None` where the service does not tell.
     pub served: Option<Served>,
+    /// Per cent of the requests that a canary release answers; `None` without one.
+    pub canary: Option<f64>,
 }
 
 /// Authorization type by `(path, method)` in a deployment.
@@ -64,11 +73,28 @@ pub struct Authorizer {
     pub ttl: i32,
 }
 
+/// The API's draft: what the next deployment publishes.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// In the order of path and verb.
+    pub methods: Arc<Vec<Method>>,
+    /// What each method does with a request, by `(path, method)`.
+    pub integrations: BTreeMap<(String, String), Integration>,
+}
+
 /// Every method of the API's draft, in the order of path and verb.
 ///
 /// # Errors
 /// When the listing fails.
 pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError> {
+    Ok(Arc::clone(&draft(cx, api_id).await?.methods))
+}
+
+/// The API's draft.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -87,11 +113,16 @@ pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError
         })
         .await?;
         let mut methods = Vec::new();
+        let mut integrations = BTreeMap::new();
         for resource in resources {
             let (Some(resource_id), Some(path)) = (resource.id, resource.path) else {
                 continue;
             };
             for (verb, method) in resource.resource_methods.unwrap_or_default() {
+                if let Some(integration) = &method.method_integration {
+                    let integration = definition::integration(integration);
+                    integrations.insert((path.clone(), verb.clone()), integration);
+                }
                 methods.push(Method {
                     path: path.clone(),
                     method: verb,
@@ -106,9 +137,12 @@ pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError
             }
         }
         methods.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
-        Ok(methods)
+        Ok(Draft {
+            methods: Arc::new(methods),
+            integrations,
+        })
     };
-    cx.view().once(format!("methods {api_id}"), ask).await
+    cx.view().once(format!("draft {api_id}"), ask).await
 }
 
 /// The stage, and what it serves; `None` if there is no such stage or API.
@@ -128,7 +162,11 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
                 .repeatable("apigateway:GetStage", || request.clone().send())
                 .await,
         )?;
-        let Some(deployment_id) = answer.and_then(|stage| stage.deployment_id) else {
+        let Some(answer) = answer else {
+            return Ok(None);
+        };
+        let canary = answer.canary_settings.map(|canary| canary.percent_traffic);
+        let Some(deployment_id) = answer.deployment_id else {
             return Ok(None);
         };
         let (description, served) = deployment(cx, &target.id, &deployment_id).await?;
@@ -136,6 +174,7 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
             deployment_id,
             description,
             served,
+            canary,
         }))
     };
     cx.view()
@@ -222,11 +261,23 @@ pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, 
     cx.view().once(format!("authorizers {api_id}"), ask).await
 }
 
-/// Which API a name or an id means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which API a name or an id means, and how it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestApi {
     pub id: String,
     pub name: String,
+    pub tags: BTreeMap<String, String>,
+    /// It is reached from within VPCs alone.
+    pub private: bool,
+    /// Its own address is switched off: callers use a domain name of the operator's.
+    pub default_endpoint_disabled: bool,
+    /// What a deployment publishes beside the methods.
+    pub settings: Settings,
+}
+
+fn is_private(configuration: Option<&EndpointConfiguration>) -> bool {
+    configuration
+        .is_some_and(|configuration| configuration.types().contains(&EndpointType::Private))
 }
 
 /// The APIs with this id, or all with this name.
@@ -248,6 +299,15 @@ pub async fn find(
             .map(|api| RestApi {
                 id: id.to_owned(),
                 name: api.name.unwrap_or_default(),
+                tags: api.tags.unwrap_or_default().into_iter().collect(),
+                private: is_private(api.endpoint_configuration.as_ref()),
+                default_endpoint_disabled: api.disable_execute_api_endpoint,
+                settings: definition::settings(
+                    api.binary_media_types,
+                    api.minimum_compression_size,
+                    api.api_key_source.map(|source| source.as_str().to_owned()),
+                    api.policy.as_deref(),
+                ),
             })
             .into_iter()
             .collect());
@@ -268,6 +328,15 @@ pub async fn find(
             Some(RestApi {
                 id: api.id?,
                 name: api.name.unwrap_or_default(),
+                tags: api.tags.unwrap_or_default().into_iter().collect(),
+                private: is_private(api.endpoint_configuration.as_ref()),
+                default_endpoint_disabled: api.disable_execute_api_endpoint,
+                settings: definition::settings(
+                    api.binary_media_types,
+                    api.minimum_compression_size,
+                    api.api_key_source.map(|source| source.as_str().to_owned()),
+                    api.policy.as_deref(),
+                ),
             })
         })
         .collect())

@@ -1,0 +1,135 @@
+//! `verify`: proves with real requests that the API is protected.
+
+use super::session::Session;
+use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
+use crate::error::{ExitStatus, Result};
+use crate::event::Sink;
+use crate::report::style::Style;
+use crate::resource::api_attachment::{responses, shared};
+use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
+use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
+use crate::{preflight, report};
+
+/// Runs `verify`.
+pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
+    let session = Session::open(global, 10, sink).await?;
+    session.observe(&session.cx).await?;
+    let report = prove(&session, &session.cx, &args.requests, args.url.as_deref()).await?;
+    report::result(&match global.output {
+        Format::Text => report::verify::table(&report, &Style::stdout(global)),
+        Format::Json => report.document().to_string(),
+    });
+    Ok(if report.is_well() {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Failed
+    })
+}
+
+/// Asks the API itself, at `url` or at its own address.
+pub(super) async fn prove(
+    session: &Session,
+    cx: &Cx,
+    args: &RequestArgs,
+    url: Option<&str>,
+) -> Result<Report> {
+    let own = session.invoke_url();
+    let url = url.unwrap_or(&own);
+    if let Some(reason) = unreachable(session, url == own) {
+        return Ok(Report {
+            url: url.to_owned(),
+            skipped: Some(reason),
+            ..Report::default()
+        });
+    }
+    let methods = meant(session, cx).await?;
+    let credentials = &session.config.threescale.credentials;
+    let key = args
+        .key
+        .as_ref()
+        .map(|key| Key::parse(key.expose(), credentials));
+    let probes = verify::probes(&methods, credentials, key.as_ref());
+    let answers = responses::look(cx, &session.facts.api, &session.config.api.responses).await?;
+    let ours_speaks = answers.managed.contains_key("ACCESS_DENIED") && answers.write.is_empty();
+    let mut report = verify::run::prove(url, probes, ours_speaks, args.settle, cx.sink()).await;
+    report.rows.extend(misguarded(session, cx, &methods).await?);
+    Ok(report)
+}
+
+/// Why the API cannot be asked at its own address, if that is so.
+fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
+    let api = &session.api;
+    if !at_own_address {
+        return None;
+    }
+    if api.private {
+        return Some(format!(
+            "API {} is private: run `threescale-gw verify --url` from within its VPC",
+            api.id
+        ));
+    }
+    api.default_endpoint_disabled.then(|| {
+        format!(
+            "the own address of API {} is switched off: run `threescale-gw verify --url https://<custom domain name>`",
+            api.id
+        )
+    })
+}
+
+/// How each method of the API is meant to answer.
+async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> {
+    let target = &session.facts.api;
+    let all = api::methods(cx, &target.id).await?;
+    let elsewhere = shared::elsewhere(cx, target).await?;
+    let authorizer = cx
+        .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .map(|output| output.physical_id);
+    let sorted = preflight::methods(&session.config, &all, authorizer.as_deref(), &elsewhere);
+    let meant = |method: &api::Method| {
+        if sorted.wanted.contains(method) {
+            Meant::Protected
+        } else if method.authorization == "NONE" {
+            Meant::Open
+        } else {
+            Meant::Guarded
+        }
+    };
+    Ok(all
+        .iter()
+        .map(|method| (method.clone(), meant(method)))
+        .collect())
+}
+
+/// Methods that the stage serves with an authorizer that is not ours, which a refusal alone does not show.
+async fn misguarded(
+    session: &Session,
+    cx: &Cx,
+    methods: &[(api::Method, Meant)],
+) -> Result<Vec<Row>> {
+    let export = api::export::export(&cx.fresh(), &session.facts.api).await?;
+    let Some(export) = &*export else {
+        return Ok(Vec::new());
+    };
+    let ours = api_authorizer::uri(cx);
+    let row = |method: &api::Method| {
+        let served = export
+            .methods
+            .get(&(method.path.clone(), method.method.clone()))?;
+        let uri = served.authorizer_uri.as_ref().filter(|uri| **uri != ours)?;
+        Some(Row {
+            label: method.label(),
+            check: Check::Guard,
+            verb: String::new(),
+            status: None,
+            verdict: Err((
+                Fault::WrongAuthorizer,
+                format!("the stage serves it with {uri}"),
+            )),
+        })
+    };
+    Ok(methods
+        .iter()
+        .filter(|(_, meant)| *meant == Meant::Protected)
+        .filter_map(|(method, _)| row(method))
+        .collect())
+}

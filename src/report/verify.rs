@@ -1,0 +1,84 @@
+//! What real requests to the API showed.
+
+use super::style::Style;
+use crate::verify::{Fault, Report, Row};
+
+/// Rows that a report of a change shows in full; of more, only what is wrong.
+const BRIEF: usize = 40;
+
+/// Every request, one a line, and a total.
+pub fn table(report: &Report, style: &Style) -> String {
+    lines(report, style, |_| true)
+}
+
+/// The same without the good ones, where they are many.
+pub fn brief(report: &Report, style: &Style) -> String {
+    let all = report.rows.len() <= BRIEF;
+    lines(report, style, |row| all || row.verdict.is_err())
+}
+
+fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String {
+    let width =
+        |text: &dyn Fn(&Row) -> usize| report.rows.iter().map(text).max().unwrap_or_default();
+    let label = width(&|row| row.label.len());
+    let mut lines: Vec<_> = report
+        .rows
+        .iter()
+        .filter(|row| shows(row))
+        .map(|row| {
+            let status = row
+                .status
+                .map_or_else(|| "-".to_owned(), |status| status.to_string());
+            let (word, text) = match &row.verdict {
+                Ok(remark) => (style.good("ok    "), remark.clone().unwrap_or_default()),
+                Err((fault, seen)) => (style.bad("wrong "), format!("{}: {seen}", words(*fault))),
+            };
+            let line = format!(
+                "{word} {:<label$}  {:<8}  {status:<3}  {text}",
+                row.label,
+                row.check.as_str()
+            );
+            line.trim_end().to_owned()
+        })
+        .collect();
+    lines.push(total(report, style));
+    lines.join("\n")
+}
+
+fn total(report: &Report, style: &Style) -> String {
+    if let Some(reason) = &report.skipped {
+        return format!("{} {reason}", style.warn("not verified:"));
+    }
+    let wrong = report
+        .rows
+        .iter()
+        .filter(|row| row.verdict.is_err())
+        .count();
+    let asked = report.rows.len();
+    match wrong {
+        0 => format!(
+            "{} {asked} requests to {} are answered as they should be",
+            style.good("verified:"),
+            report.url
+        ),
+        _ => format!(
+            "{} {wrong} of {asked} requests to {} are not answered as they should be",
+            style.bad("wrong:"),
+            report.url
+        ),
+    }
+}
+
+/// A fault in words.
+pub fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Open => "it answers without a right to it",
+        Fault::AuthorizerFailed => "API Gateway got no decision of the authorizer",
+        Fault::WrongAuthorizer => "another authorizer decides",
+        Fault::KeyRefused => "the test key is refused",
+        Fault::Blocked => "it asks for a credential and is meant to be open",
+        Fault::NotServed => "the stage does not serve it",
+        Fault::Throttled => "API Gateway is throttling",
+        Fault::Unreachable => "no answer",
+    }
+}

@@ -1,0 +1,283 @@
+//! What a method does with a request, and what else a deployment publishes, in one form whether it comes from the draft or
+//! from the export of a stage. Pure.
+//!
+//! The two write the same thing differently: words in upper or lower case, defaults given or left out. Only what both tell
+//! is kept; models, validators and documentation are not. Source: Amazon API Gateway REST API reference (`Integration`) and
+//! the OpenAPI extension `x-amazon-apigateway-integration`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_apigateway::types::Integration as ServiceIntegration;
+use serde_json::{Map, Value, json};
+
+/// An integration, field by field; fields at their default are left out.
+pub type Integration = BTreeMap<String, Value>;
+
+/// What a deployment publishes beside the methods, by its name in reports; at their default they are left out.
+pub type Settings = BTreeMap<&'static str, Value>;
+
+const BINARY_MEDIA_TYPES: &str = "binary media types";
+const MINIMUM_COMPRESSION_SIZE: &str = "minimum compression size";
+const API_KEY_SOURCE: &str = "API key source";
+const POLICY: &str = "resource policy";
+
+/// The longest an integration takes where nothing else is said, in milliseconds.
+const DEFAULT_TIMEOUT: i64 = 29_000;
+
+/// An integration as the service's own listing gives it.
+pub fn integration(given: &ServiceIntegration) -> Integration {
+    let texts = |map: &Option<HashMap<String, String>>| json!(map.clone().unwrap_or_default());
+    let responses: Map<String, Value> = given
+        .integration_responses
+        .iter()
+        .flatten()
+        .map(|(status, response)| {
+            let pattern = response
+                .selection_pattern
+                .clone()
+                .filter(|pattern| !pattern.is_empty());
+            let fields = json!({
+                "statusCode": response.status_code.as_ref().unwrap_or(status),
+                "responseParameters": texts(&response.response_parameters),
+                "responseTemplates": texts(&response.response_templates),
+                "contentHandling": response.content_handling.as_ref().map(|word| word.as_str()),
+            });
+            (pattern.unwrap_or_else(|| "default".to_owned()), fields)
+        })
+        .collect();
+    normal(&json!({
+        "type": given.r#type.as_ref().map(|word| word.as_str()),
+        "httpMethod": given.http_method,
+        "uri": given.uri,
+        "credentials": given.credentials,
+        "connectionType": given.connection_type.as_ref().map(|word| word.as_str()),
+        "connectionId": given.connection_id,
+        "requestParameters": texts(&given.request_parameters),
+        "requestTemplates": texts(&given.request_templates),
+        "passthroughBehavior": given.passthrough_behavior,
+        "contentHandling": given.content_handling.as_ref().map(|word| word.as_str()),
+        "timeoutInMillis": given.timeout_in_millis,
+        "cacheKeyParameters": given.cache_key_parameters,
+        "responses": responses,
+    }))
+}
+
+/// An integration as an export gives it: the object of `x-amazon-apigateway-integration`.
+pub fn exported(given: &Value) -> Integration {
+    normal(given)
+}
+
+fn normal(given: &Value) -> Integration {
+    let mut fields = Integration::new();
+    for name in [
+        "type",
+        "httpMethod",
+        "uri",
+        "credentials",
+        "connectionType",
+        "connectionId",
+        "requestParameters",
+        "requestTemplates",
+        "passthroughBehavior",
+        "contentHandling",
+        "timeoutInMillis",
+        "cacheKeyParameters",
+    ] {
+        let value = &given[name];
+        let word = || value.as_str().unwrap_or_default().to_uppercase();
+        let value = match name {
+            "type" => json!(word()),
+            "connectionType" if word() == "INTERNET" => Value::Null,
+            "passthroughBehavior" if word() == "WHEN_NO_MATCH" => Value::Null,
+            "passthroughBehavior" | "connectionType" | "contentHandling" if value.is_string() => {
+                json!(word())
+            }
+            "timeoutInMillis"
+                if value
+                    .as_i64()
+                    .is_none_or(|ms| [0, DEFAULT_TIMEOUT].contains(&ms)) =>
+            {
+                Value::Null
+            }
+            "cacheKeyParameters" => sorted(value),
+            // A mock has no backend, so what method it would call means nothing.
+            "httpMethod"
+                if given["type"]
+                    .as_str()
+                    .is_some_and(|kind| kind.eq_ignore_ascii_case("mock")) =>
+            {
+                Value::Null
+            }
+            _ => value.clone(),
+        };
+        put(&mut fields, name, value);
+    }
+    let responses = given["responses"].as_object().into_iter().flatten();
+    for (pattern, response) in responses {
+        let handling = response["contentHandling"].as_str().map(str::to_uppercase);
+        let mut kept = Integration::new();
+        // Some write the status as a number.
+        let status = match &response["statusCode"] {
+            Value::Number(number) => json!(number.to_string()),
+            other => other.clone(),
+        };
+        put(&mut kept, "status", status);
+        put(
+            &mut kept,
+            "parameters",
+            response["responseParameters"].clone(),
+        );
+        put(
+            &mut kept,
+            "templates",
+            response["responseTemplates"].clone(),
+        );
+        put(&mut kept, "content handling", json!(handling));
+        put(&mut fields, &format!("response {pattern}"), json!(kept));
+    }
+    fields
+}
+
+/// Keeps what says something.
+fn put(fields: &mut Integration, name: &str, value: Value) {
+    let says_nothing = match &value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        _ => false,
+    };
+    if !says_nothing {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+fn sorted(list: &Value) -> Value {
+    let mut texts: Vec<_> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    texts.sort_unstable();
+    json!(texts)
+}
+
+/// The API's settings as its description gives them.
+pub fn settings(
+    binary_media_types: Option<Vec<String>>,
+    minimum_compression_size: Option<i32>,
+    api_key_source: Option<String>,
+    policy: Option<&str>,
+) -> Settings {
+    let mut settings = Settings::new();
+    let mut types = binary_media_types.unwrap_or_default();
+    types.sort_unstable();
+    if !types.is_empty() {
+        settings.insert(BINARY_MEDIA_TYPES, json!(types));
+    }
+    if let Some(size) = minimum_compression_size {
+        settings.insert(MINIMUM_COMPRESSION_SIZE, json!(size));
+    }
+    if let Some(source) = api_key_source.filter(|source| source != "HEADER") {
+        settings.insert(API_KEY_SOURCE, json!(source));
+    }
+    if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
+        settings.insert(POLICY, policy_document(policy));
+    }
+    settings
+}
+
+/// The API's settings as an export gives them.
+pub fn exported_settings(export: &Value) -> Settings {
+    let of = |name: &str| &export[format!("x-amazon-apigateway-{name}")];
+    let mut settings = Settings::new();
+    let types = sorted(of("binary-media-types"));
+    if types.as_array().is_some_and(|types| !types.is_empty()) {
+        settings.insert(BINARY_MEDIA_TYPES, types);
+    }
+    if let Some(size) = of("minimum-compression-size").as_i64() {
+        settings.insert(MINIMUM_COMPRESSION_SIZE, json!(size));
+    }
+    if let Some(source) = of("api-key-source")
+        .as_str()
+        .filter(|source| *source != "HEADER")
+    {
+        settings.insert(API_KEY_SOURCE, json!(source));
+    }
+    let policy = of("policy");
+    if policy.is_object() {
+        settings.insert(POLICY, policy.clone());
+    }
+    settings
+}
+
+/// The description of an API gives its policy as JSON whose quotes are escaped once more.
+fn policy_document(text: &str) -> Value {
+    serde_json::from_str(text)
+        .or_else(|_| {
+            let inner: String = serde_json::from_str(&format!("\"{text}\""))?;
+            serde_json::from_str(&inner)
+        })
+        .unwrap_or_else(|_: serde_json::Error| json!(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_apigateway::types::{ConnectionType, IntegrationResponse, IntegrationType};
+
+    #[test]
+    fn the_draft_and_the_export_of_one_integration_are_equal() {
+        let response = IntegrationResponse::builder()
+            .status_code("200")
+            .response_templates("application/json", "{}")
+            .build();
+        let draft = ServiceIntegration::builder()
+            .r#type(IntegrationType::HttpProxy)
+            .http_method("GET")
+            .uri("https://example.com/${stageVariables.path}")
+            .connection_type(ConnectionType::Internet)
+            .passthrough_behavior("WHEN_NO_MATCH")
+            .timeout_in_millis(29_000)
+            .cache_namespace("abc123")
+            .cache_key_parameters("b")
+            .cache_key_parameters("a")
+            .integration_responses("200", response)
+            .build();
+        let export = json!({
+            "type": "http_proxy", "httpMethod": "GET", "uri": "https://example.com/${stageVariables.path}",
+            "passthroughBehavior": "when_no_match", "cacheKeyParameters": ["a", "b"],
+            "responses": {"default": {"statusCode": "200", "responseTemplates": {"application/json": "{}"}}},
+        });
+        assert_eq!(integration(&draft), exported(&export));
+    }
+
+    #[test]
+    fn every_field_that_differs_makes_two_integrations_differ() {
+        let export = json!({
+            "type": "aws", "httpMethod": "POST", "uri": "arn:x", "credentials": "arn:role", "connectionType": "VPC_LINK",
+            "connectionId": "link", "requestParameters": {"a": "b"}, "requestTemplates": {"application/json": "x"},
+            "passthroughBehavior": "never", "contentHandling": "CONVERT_TO_TEXT", "timeoutInMillis": 5000,
+            "cacheKeyParameters": ["a"],
+            "responses": {"default": {"statusCode": "200"}, "4..": {"statusCode": "400"}},
+        });
+        let all = export.as_object().expect("an object");
+        for name in all.keys() {
+            let mut other = all.clone();
+            other.remove(name);
+            assert_ne!(exported(&export), exported(&Value::Object(other)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_the_same_in_both_writings() {
+        let policy = json!({"Version": "2012-10-17", "Statement": []});
+        let escaped = r#"{\"Version\":\"2012-10-17\",\"Statement\":[]}"#;
+        let draft = settings(None, None, Some("HEADER".to_owned()), Some(escaped));
+        assert_eq!(
+            draft,
+            exported_settings(&json!({"x-amazon-apigateway-policy": policy}))
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! What a stage really serves, from its export: the only place where a deployment tells its integrations, and which
+//! authorizer guards a method. Source: API Gateway's `GetExport` and the OpenAPI extensions it writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::definition::{self, Integration, Settings};
+use crate::aws::{AwsError, Class, optional};
+use crate::resource::{ApiTarget, Cx};
+
+/// The verb of a method for all verbs.
+const ANY: &str = "x-amazon-apigateway-any-method";
+
+/// The definition that a stage serves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Export {
+    /// By `(path, method)`.
+    pub methods: BTreeMap<(String, String), Method>,
+    pub settings: Settings,
+    /// Customised gateway responses by type.
+    pub responses: BTreeMap<String, Value>,
+}
+
+/// One method that a stage serves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Method {
+    /// The address that its Lambda authorizer is invoked at.
+    pub authorizer_uri: Option<String>,
+    pub integration: Integration,
+}
+
+/// The export of the stage; `None` where the service gives none.
+///
+/// # Errors
+/// When the call fails otherwise.
+pub async fn export(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Export>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_export()
+            .rest_api_id(&target.id)
+            .stage_name(&target.stage)
+            .export_type("swagger")
+            .accepts("application/json")
+            .parameters("extensions", "apigateway");
+        let answer = cx
+            .aws()
+            .repeatable("apigateway:GetExport", || request.clone().send())
+            .await;
+        // An API that was imported with what an export cannot say is refused; then the summary has to do.
+        if matches!(&answer, Err(error) if error.class == Class::Fatal) {
+            return Ok(None);
+        }
+        let body = optional(answer)?.and_then(|answer| answer.body);
+        let document: Option<Value> =
+            body.and_then(|body| serde_json::from_slice(body.as_ref()).ok());
+        Ok(document.map(|document| read(&document)))
+    };
+    cx.view()
+        .once(format!("export {} {}", target.id, target.stage), ask)
+        .await
+}
+
+fn read(document: &Value) -> Export {
+    let schemes = &document["securityDefinitions"];
+    let mut methods = BTreeMap::new();
+    for (path, verbs) in document["paths"].as_object().into_iter().flatten() {
+        for (verb, operation) in verbs.as_object().into_iter().flatten() {
+            let verb = match verb.as_str() {
+                ANY => "ANY".to_owned(),
+                "get" | "head" | "post" | "put" | "patch" | "delete" | "options" => {
+                    verb.to_uppercase()
+                }
+                // Parameters and the like stand beside the verbs.
+                _ => continue,
+            };
+            let names = operation["security"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_object)
+                .flat_map(|requirement| requirement.keys());
+            let authorizer_uri = names
+                .filter_map(|name| {
+                    schemes[name]["x-amazon-apigateway-authorizer"]["authorizerUri"].as_str()
+                })
+                .next()
+                .map(str::to_owned);
+            let method = Method {
+                authorizer_uri,
+                integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
+            };
+            methods.insert((path.clone(), verb), method);
+        }
+    }
+    Export {
+        methods,
+        settings: definition::exported_settings(document),
+        responses: document["x-amazon-apigateway-gateway-responses"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(kind, response)| (kind.clone(), response.clone()))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_export_tells_methods_their_authorizer_and_what_else_is_served() {
+        let export = read(&json!({
+            "paths": {"/orders": {
+                "get": {"security": [{"ours": []}, {"api_key": []}], "x-amazon-apigateway-integration": {"type": "mock"}},
+                "options": {},
+                "x-amazon-apigateway-any-method": {"security": [{"sigv4": []}]},
+                "parameters": [],
+            }},
+            "securityDefinitions": {
+                "ours": {"x-amazon-apigateway-authorizer": {"authorizerUri": "arn:ours"}},
+                "api_key": {"type": "apiKey"},
+                "sigv4": {"x-amazon-apigateway-authtype": "awsSigv4"},
+            },
+            "x-amazon-apigateway-gateway-responses": {"ACCESS_DENIED": {"statusCode": "403"}},
+        }));
+        let uri = |verb: &str| {
+            let method = &export.methods[&("/orders".to_owned(), verb.to_owned())];
+            method.authorizer_uri.as_deref()
+        };
+        assert_eq!(export.methods.len(), 3);
+        assert_eq!(
+            [uri("GET"), uri("OPTIONS"), uri("ANY")],
+            [Some("arn:ours"), None, None]
+        );
+        assert!(export.responses.contains_key("ACCESS_DENIED"));
+    }
+
+    #[test]
+    fn nonsense_is_an_empty_export() {
+        assert_eq!(read(&json!([1, "x"])), Export::default());
+    }
+}

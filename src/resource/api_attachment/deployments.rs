@@ -1,0 +1,169 @@
+//! The API's deployments: which are ours, how one is published, and how the stage gets back what it had.
+
+use super::{Actual, rollback};
+use crate::aws::ec2::pages;
+use crate::aws::{AwsError, optional};
+use crate::resource::api::Stage;
+use crate::resource::{ApiTarget, Cx};
+
+/// Marks a deployment as made by this stack.
+pub(super) fn mark(cx: &Cx) -> String {
+    format!("threescale-gw-{}", cx.names().stack)
+}
+
+/// Whether a deployment's description says that this stack made it to protect the API.
+pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
+    protects(description, &mark(cx)).is_some()
+}
+
+/// The description of a deployment that protects the API. `responses`: what it holds of our gateway responses.
+pub(super) fn description(mark: &str, token: &str, responses: Option<&str>) -> String {
+    match responses {
+        Some(digest) => format!("{mark} protects {token} responses {digest}"),
+        None => format!("{mark} protects {token}"),
+    }
+}
+
+/// What a deployment that the stack marked by `mark` made holds of our gateway responses; `None` if it is not one of its.
+pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Option<&'a str>> {
+    let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
+    Some(rest.split_once(" responses ").map(|(_, digest)| digest))
+}
+
+/// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now.
+pub(super) async fn deploy(
+    cx: &Cx,
+    target: &ApiTarget,
+    stage: Option<&Stage>,
+    description: &str,
+) -> Result<(), AwsError> {
+    // To a stage with a canary a deployment goes as the canary's, or is refused; moved there, it is the stage's own.
+    // Source: API Gateway Developer Guide, "Create a canary release".
+    let has_canary = stage.is_some_and(|stage| stage.canary.is_some());
+    let request = cx
+        .aws()
+        .apigateway
+        .create_deployment()
+        .rest_api_id(&target.id)
+        .set_stage_name((!has_canary).then(|| target.stage.clone()))
+        .description(description);
+    let made = cx
+        .aws()
+        .once("apigateway:CreateDeployment", || request.clone().send())
+        .await?;
+    match made.id {
+        Some(id) if has_canary => rollback::move_stage(cx, target, &id).await,
+        _ => Ok(()),
+    }
+}
+
+/// Every deployment of the API, with its description.
+pub(super) async fn deployments(
+    cx: &Cx,
+    target: &ApiTarget,
+) -> Result<Vec<(String, String)>, AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .get_deployments()
+        .rest_api_id(&target.id)
+        .limit(500);
+    let deployments = pages(|position| async {
+        let request = request.clone().set_position(position);
+        let answer = optional(
+            cx.aws()
+                .repeatable("apigateway:GetDeployments", || request.clone().send())
+                .await,
+        )?;
+        Ok(answer.map_or((None, None), |page| (page.items, page.position)))
+    })
+    .await?;
+    Ok(deployments
+        .into_iter()
+        .filter_map(|d| Some((d.id?, d.description.unwrap_or_default())))
+        .collect())
+}
+
+/// Moves the stage away from our deployment: back to the one it had if nobody published since, else to a new one of the
+/// restored draft. Then deletes the deployments that are ours, but for `kept`.
+pub(super) async fn restore_stage(
+    cx: &Cx,
+    actual: &Actual,
+    kept: Option<&str>,
+) -> Result<(), AwsError> {
+    let target = &actual.target;
+    let all = deployments(cx, target).await?;
+    // The former deployment would open what is to stay closed.
+    let goes_back = !cx.keeps_protected();
+    let restored = if goes_back {
+        format!("{} restored", mark(cx))
+    } else {
+        format!("{} keeps closed", mark(cx))
+    };
+    let description = actual.stage.as_ref().map(|stage| &stage.description);
+    if description.is_some_and(|description| is_ours(cx, description)) {
+        let previous = actual
+            .record
+            .head
+            .as_ref()
+            .and_then(|head| head.previous_deployment.clone());
+        let previous =
+            previous.filter(|previous| goes_back && all.iter().any(|(id, _)| id == previous));
+        match previous {
+            Some(previous) => rollback::move_stage(cx, target, &previous).await?,
+            None => deploy(cx, target, actual.stage.as_ref(), &restored).await?,
+        }
+    } else if description != Some(&restored) && actual.serves_ours(cx) {
+        cx.notice(
+            &actual.id,
+            "someone published the API since: the restored methods are deployed on top",
+        );
+        deploy(cx, target, actual.stage.as_ref(), &restored).await?;
+    }
+    for (deployment, _) in all
+        .iter()
+        .filter(|(id, description)| is_ours(cx, description) && Some(id.as_str()) != kept)
+    {
+        let request = cx
+            .aws()
+            .apigateway
+            .delete_deployment()
+            .rest_api_id(&target.id)
+            .deployment_id(deployment);
+        match cx
+            .aws()
+            .repeatable("apigateway:DeleteDeployment", || request.clone().send())
+            .await
+        {
+            Err(error) if error.message.contains("Active stages") => {
+                cx.notice(
+                    &actual.id,
+                    format!("deployment {deployment} is left: another stage serves it"),
+                );
+            }
+            other => {
+                optional(other)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_tells_whose_it_is_and_what_it_holds() {
+        let read = |text: &str| {
+            protects(text, "threescale-gw-orders").map(|digest| digest.map(str::to_owned))
+        };
+        for digest in [None, Some("0a1b2c3d")] {
+            let text = description("threescale-gw-orders", "abc", digest);
+            assert_eq!(read(&text), Some(digest.map(str::to_owned)));
+        }
+        assert_eq!(read("threescale-gw-orders restored"), None);
+        assert_eq!(read("threescale-gw-orders-2 protects abc"), None);
+        assert_eq!(read("first release"), None);
+    }
+}

@@ -1,0 +1,303 @@
+//! The attachment as it should be, and the steps to it.
+
+use std::sync::{Arc, OnceLock};
+
+use aws_sdk_apigateway::types::Op;
+
+use super::deployments::{deploy, deployments, description, is_ours, protects};
+use super::hand_back::give_back;
+use super::record::{self, Head};
+use super::responses::{self, Taken};
+use super::{Actual, ApiAttachments, patch, select, shared, update_method};
+use crate::aws::AwsError;
+use crate::config::{MethodPattern, Responses};
+use crate::resource::api::{self, Method};
+use crate::resource::self_test::Proof;
+use crate::resource::{ApiTarget, Cx, Diff, LogicalId, Resource};
+
+/// The attachment as it should be.
+#[derive(Debug)]
+pub struct ApiAttachment {
+    pub api: ApiTarget,
+    pub protect: Vec<MethodPattern>,
+    pub except: Vec<MethodPattern>,
+    pub responses: Responses,
+    pub authorizer: LogicalId,
+    /// What lets API Gateway invoke it.
+    pub permission: LogicalId,
+    pub proof: Arc<Proof>,
+    /// Tells the deployments of two runs apart; a repeated call bears the same.
+    pub token: OnceLock<String>,
+}
+
+/// The changes that make an attachment what it should be.
+#[derive(Debug, Default)]
+struct Steps<'a> {
+    take: Vec<&'a Method>,
+    /// Those of another stack, which guards other stages: ours for the moment of the deployment.
+    borrow: Vec<&'a Method>,
+    /// As it was, and as it is.
+    give_back: Vec<(&'a Method, &'a Method)>,
+    /// Borrowed ones that a killed run kept, as they were and as they are.
+    owed: Vec<(&'a Method, &'a Method)>,
+    responses: responses::Steps,
+    deploy: bool,
+}
+
+impl ApiAttachment {
+    fn steps<'a>(&self, actual: &'a Actual) -> Steps<'a> {
+        let is_lent = |method: &Method| shared::is_lent(method, &actual.elsewhere);
+        let is_wanted = |method: &Method| select::is_wanted(method, &self.protect, &self.except);
+        let wanted: Vec<_> = actual
+            .methods
+            .iter()
+            .filter(|method| {
+                actual.is_taken(method) || is_lent(method) || select::is_free(method, &self.protect)
+            })
+            .filter(|method| is_wanted(method))
+            .collect();
+        let (borrow, take): (Vec<_>, Vec<_>) = wanted
+            .iter()
+            .copied()
+            .filter(|method| !actual.is_taken(method))
+            .partition(|method| is_lent(method));
+        let (owed, held): (Vec<_>, Vec<_>) = actual.held().partition(|(before, _)| is_lent(before));
+        let give_back: Vec<_> = held
+            .into_iter()
+            .filter(|(_, now)| !is_wanted(now))
+            .collect();
+        let stage = actual.stage.as_ref();
+        let ours = stage.and_then(|stage| protects(&stage.description, &actual.mark));
+        let served_as = |method: &Method, wanted: &str| {
+            let key = (method.path.clone(), method.method.clone());
+            let served = stage.and_then(|stage| stage.served.as_ref());
+            served.is_none_or(|served| served.get(&key).is_some_and(|now| now == wanted))
+        };
+        // The service tells that an authorizer guards a method and not which one. Of a borrowed one it must be ours.
+        let is_borrowed = |method: &Method| {
+            is_lent(method) || owed.iter().any(|(_, now)| now.label() == method.label())
+        };
+        let released: Vec<_> = actual
+            .all_before()
+            .filter(|before| !is_wanted(before) && before.authorization != "CUSTOM")
+            .filter(|before| {
+                actual
+                    .methods
+                    .iter()
+                    .any(|now| now.label() == before.label())
+            })
+            .collect();
+        // The deployment from before the first change cannot hold ours, whatever its summary looks like.
+        let current = !actual.is_before_us()
+            && wanted.iter().all(|method| {
+                served_as(method, "CUSTOM") && (ours.is_some() || !is_borrowed(method))
+            })
+            && released
+                .iter()
+                .all(|before| served_as(before, &before.authorization));
+        let cors = actual
+            .methods
+            .iter()
+            .any(|method| method.method == "OPTIONS");
+        let responses = responses::steps(
+            &self.responses,
+            cors,
+            &actual.responses,
+            &actual.taken_responses(),
+        );
+        // What somebody else published on top of ours has the draft's responses, ours among them.
+        let answers = responses.write.is_empty()
+            && responses.give_back.is_empty()
+            && ours.is_none_or(|digest| digest.map(str::to_owned) == responses.digest());
+        let deploy = !take.is_empty()
+            || !give_back.is_empty()
+            || (!(current && answers) && !wanted.is_empty());
+        Steps {
+            take,
+            borrow: if deploy { borrow } else { Vec::new() },
+            give_back,
+            owed,
+            responses,
+            deploy,
+        }
+    }
+
+    async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let steps = self.steps(actual);
+        let authorizer_id = cx.physical_id(&self.authorizer)?;
+        let taken = || steps.take.iter().chain(&steps.borrow).copied();
+        let unrecorded: Vec<_> = taken()
+            .filter(|method| actual.before(method).is_none())
+            .chain(&actual.unrecorded)
+            .cloned()
+            .collect();
+        record::add(cx, &self.api, &actual.record, &unrecorded).await?;
+        self.answer(cx, actual, &steps.responses).await?;
+        for method in taken() {
+            let mut operations = vec![
+                patch(Op::Replace, "/authorizationType", "CUSTOM"),
+                patch(Op::Replace, "/authorizerId", &authorizer_id),
+            ];
+            // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
+            operations.extend(
+                method
+                    .scopes
+                    .iter()
+                    .map(|scope| patch(Op::Remove, "/authorizationScopes", scope)),
+            );
+            update_method(cx, &self.api, method, operations).await?;
+        }
+        for (before, now) in &steps.give_back {
+            give_back(cx, &self.api, before, now).await?;
+        }
+        if steps.deploy {
+            self.note_previous(cx, actual).await?;
+            let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
+            let token = self.token.get_or_init(|| fresh);
+            let digest = steps.responses.digest();
+            let description = description(&actual.mark, token, digest.as_deref());
+            deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
+        }
+        for method in &steps.borrow {
+            give_back(cx, &self.api, method, method).await?;
+        }
+        for (before, now) in &steps.owed {
+            give_back(cx, &self.api, before, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes our gateway responses, and gives back those that are not to be ours any more.
+    async fn answer(
+        &self,
+        cx: &Cx,
+        actual: &Actual,
+        steps: &responses::Steps,
+    ) -> Result<(), AwsError> {
+        let record = &actual.record.responses;
+        for (kind, taken) in &actual.unrecorded_responses {
+            record::write_response(cx, &self.api, kind, taken, false).await?;
+        }
+        let known = actual.taken_responses();
+        for kind in &steps.write {
+            let response = &steps.managed[kind];
+            let taken = match known.get(*kind) {
+                Some(taken) => taken.clone(),
+                None => Taken {
+                    before: actual.responses.get(*kind).cloned(),
+                    ours: Vec::new(),
+                },
+            };
+            let is_recorded = known.contains_key(*kind);
+            record::write_response(cx, &self.api, kind, &taken.and(response), is_recorded).await?;
+            api::set_response(cx, &self.api.id, kind, Some(response)).await?;
+        }
+        for kind in &steps.give_back {
+            let taken = known.get(kind).cloned().unwrap_or_default();
+            if responses::is_untouched(&taken, actual.responses.get(kind)) {
+                api::set_response(cx, &self.api.id, kind, taken.before.as_ref()).await?;
+            }
+            if record.contains_key(kind) {
+                record::remove_response(cx, &self.api, kind).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the deployment to go back to: the one that is served now, if it is not ours. When somebody published on top
+    /// of ours there is none to go back to, for it would take their work away.
+    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+            return Ok(());
+        };
+        if is_ours(cx, &stage.description)
+            || head.previous_deployment.as_ref() == Some(&stage.deployment_id)
+        {
+            return Ok(());
+        }
+        let first = !deployments(cx, &self.api)
+            .await?
+            .iter()
+            .any(|(_, description)| is_ours(cx, description));
+        let previous_deployment = first.then(|| stage.deployment_id.clone());
+        record::write_head(
+            cx,
+            &self.api,
+            &Head {
+                previous_deployment,
+                verified: None,
+            },
+        )
+        .await
+    }
+}
+
+impl Resource for ApiAttachment {
+    type Kind = ApiAttachments;
+
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        vec![self.authorizer.clone(), self.permission.clone()]
+    }
+
+    fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        if !actual.unrecorded.is_empty() {
+            let methods = actual.unrecorded.len();
+            diff.field("record", format!("lacks {methods} methods"), "whole");
+        }
+        let steps = self.steps(actual);
+        for method in &steps.take {
+            diff.field(method.label(), &method.authorization, "protected");
+        }
+        for method in &steps.borrow {
+            diff.field(method.label(), "another stack's", "protected in this stage");
+        }
+        for (before, now) in &steps.give_back {
+            diff.field(now.label(), "protected", &before.authorization);
+        }
+        for (_, now) in &steps.owed {
+            diff.field(now.label(), "protected", "another stack's in the draft");
+        }
+        for kind in &steps.responses.write {
+            let from = match actual.responses.get(*kind) {
+                None => "API Gateway's",
+                Some(_) if actual.taken_responses().contains_key(*kind) => "another",
+                Some(_) => "somebody's",
+            };
+            diff.field(format!("response {kind}"), from, "3scale's texts");
+        }
+        for kind in &steps.responses.give_back {
+            diff.field(format!("response {kind}"), "3scale's texts", "as before");
+        }
+        if steps.deploy {
+            let deployment = actual
+                .stage
+                .as_ref()
+                .map_or("(none)", |stage| stage.deployment_id.as_str());
+            diff.field("deployment", deployment, "(new)");
+        }
+        diff
+    }
+
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+        self.proof.give(cx).await
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        let cx = cx.fresh();
+        let record = record::all(&cx)
+            .await?
+            .remove(&self.api)
+            .unwrap_or_default();
+        let actual = Actual::load(&cx, &self.api, record).await?;
+        self.apply(&cx, &actual).await
+    }
+
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        self.apply(cx, actual).await
+    }
+}

@@ -1,0 +1,198 @@
+//! The API is given back: methods, gateway responses and stage as they were, proved by reading them back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_apigateway::types::Op;
+
+use super::deployments::restore_stage;
+use super::record::{self, Record};
+use super::{Actual, lost, patch, responses, update_method};
+use crate::aws::{AwsError, Class, optional};
+use crate::resource::api::{self, Method};
+use crate::resource::{ApiTarget, Cx};
+
+/// The guard of a method that is to stay closed, and of one whose own guard is gone.
+const CLOSED: &str = "AWS_IAM";
+/// For how long a listing may lag behind what was written.
+const LAG: Duration = Duration::from_secs(60);
+
+/// Gives everything back, and forgets it only when the API reads as the record says.
+///
+/// # Errors
+/// What the services answer, or what still differs.
+pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    lost::refuse(&actual.unknown)?;
+    // Where only the stage changed, the attachment to the new one has taken these over.
+    let stays = cx
+        .api()
+        .filter(|api| api.id == actual.target.id && **api != actual.target);
+    let (kept, kept_stage) = match stays {
+        Some(api) => (
+            record::all(cx).await?.remove(api).unwrap_or_default(),
+            (*api::stage(cx, api).await?).clone(),
+        ),
+        None => (Record::default(), None),
+    };
+    let is_kept = |method: &Method| kept.method(&method.path, &method.method).is_some();
+    for before in actual.record.methods().filter(|before| !is_kept(before)) {
+        tell_changed(cx, actual, before);
+    }
+    let given: Vec<_> = actual
+        .held()
+        .filter(|(before, _)| !is_kept(before))
+        .map(|(before, now)| (wanted(cx, actual, before), now))
+        .collect();
+    for (wanted, now) in &given {
+        give_back(cx, &actual.target, wanted, now).await?;
+    }
+    if stays.is_none() {
+        give_back_responses(cx, actual).await?;
+    }
+    let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
+    restore_stage(cx, actual, kept_deployment.as_deref()).await?;
+    prove(
+        cx,
+        actual,
+        given.iter().map(|(wanted, _)| wanted),
+        stays.is_none(),
+    )
+    .await?;
+    record::remove_items(cx, &actual.target, &actual.record).await
+}
+
+/// Says that somebody changed a method since, which is then theirs.
+fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
+    let Some(now) = actual
+        .methods
+        .iter()
+        .find(|now| now.path == before.path && now.method == before.method)
+    else {
+        return;
+    };
+    let as_before =
+        now.authorization == before.authorization && now.authorizer_id == before.authorizer_id;
+    let closed_by_us = cx.keeps_protected() && now.authorization == CLOSED;
+    if !actual.is_taken(now) && !as_before && !closed_by_us {
+        let text = format!(
+            "{} was changed by others since and is left as it is",
+            now.label()
+        );
+        cx.notice(&actual.id, text);
+    }
+}
+
+/// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
+fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
+    let closed = || Method {
+        authorization: CLOSED.to_owned(),
+        authorizer_id: None,
+        scopes: Vec::new(),
+        ..before.clone()
+    };
+    if cx.keeps_protected() && before.authorization == "NONE" {
+        return closed();
+    }
+    match &before.authorizer_id {
+        Some(id) if !actual.authorizers.contains(id) => {
+            let text = format!(
+                "the authorizer {id} that guarded {} is gone: the method is closed with {CLOSED} rather than opened",
+                before.label()
+            );
+            cx.notice(&actual.id, text);
+            closed()
+        }
+        _ => before.clone(),
+    }
+}
+
+/// Gives a method the guard it is to have.
+pub(super) async fn give_back(
+    cx: &Cx,
+    target: &ApiTarget,
+    wanted: &Method,
+    now: &Method,
+) -> Result<(), AwsError> {
+    let mut operations = vec![
+        patch(Op::Replace, "/authorizationType", &wanted.authorization),
+        patch(
+            Op::Replace,
+            "/authorizerId",
+            wanted.authorizer_id.as_deref().unwrap_or_default(),
+        ),
+    ];
+    operations.extend(
+        wanted
+            .scopes
+            .iter()
+            .map(|scope| patch(Op::Add, "/authorizationScopes", scope)),
+    );
+    update_method(cx, target, now, operations).await
+}
+
+async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    for (kind, taken) in &actual.record.responses {
+        let now = actual.responses.get(kind);
+        if now == taken.before.as_ref() {
+            continue;
+        }
+        if responses::is_untouched(taken, now) {
+            api::set_response(cx, &actual.target.id, kind, taken.before.as_ref()).await?;
+        } else {
+            let text = format!(
+                "the gateway response {kind} was changed by others since and is left as it is"
+            );
+            cx.notice(&actual.id, text);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the API back: nothing asks our authorizer any more, and what was given back is as it should be.
+async fn prove<'a>(
+    cx: &Cx,
+    actual: &Actual,
+    given: impl Iterator<Item = &'a Method>,
+    with_responses: bool,
+) -> Result<(), AwsError> {
+    let cx = cx.fresh();
+    let methods = optional(api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
+    let scopes = |method: &Method| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
+    for wanted in given {
+        let Some(now) = methods
+            .iter()
+            .find(|now| now.path == wanted.path && now.method == wanted.method)
+        else {
+            continue;
+        };
+        let same = now.authorization == wanted.authorization
+            && now.authorizer_id == wanted.authorizer_id
+            && scopes(now) == scopes(wanted);
+        if !same {
+            let (now, label) = (&now.authorization, now.label());
+            return Err(lags(format!(
+                "{label} reads as {now} after it was given back as {}",
+                wanted.authorization
+            )));
+        }
+    }
+    if with_responses && !actual.record.responses.is_empty() {
+        let responses = api::responses(&cx, &actual.target.id).await?;
+        for (kind, taken) in &actual.record.responses {
+            let now = responses.get(kind);
+            if now != taken.before.as_ref() && responses::is_untouched(taken, now) {
+                return Err(lags(format!(
+                    "the gateway response {kind} still reads as ours"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lags(text: String) -> AwsError {
+    AwsError {
+        class: Class::NotYet(LAG),
+        ..AwsError::unexpected("compare", text)
+    }
+}

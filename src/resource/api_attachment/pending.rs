@@ -1,0 +1,352 @@
+//! What a deployment would publish that is not ours: a REST API's deployment is a snapshot of the whole draft, with every
+//! edit that others left in it. Pure but for [`look`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::responses;
+use crate::aws::{AwsError, optional};
+use crate::config::Responses;
+use crate::resource::api::definition::Integration;
+use crate::resource::api::export::{self, Export};
+use crate::resource::api::{self, Draft, Response, RestApi, Served};
+use crate::resource::{ApiTarget, Cx};
+
+/// What is compared: the draft, and what the stage serves of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sides<'a> {
+    pub api: &'a RestApi,
+    pub draft: &'a Draft,
+    pub responses: &'a BTreeMap<String, Response>,
+    /// The deployment's summary: methods with their authorization.
+    pub served: &'a Served,
+    /// The stage's export, where the service gives one.
+    pub export: Option<&'a Export>,
+}
+
+/// What is ours of the draft, and so no news.
+#[derive(Debug, Clone, Default)]
+pub struct Ours {
+    /// `(path, method)` of the methods whose authorization we change.
+    pub methods: BTreeSet<(String, String)>,
+    /// The types of gateway responses that we write.
+    pub responses: BTreeSet<String>,
+}
+
+/// Looks for edits that wait unpublished, one line each; `ours` are the methods whose authorization we change.
+///
+/// # Errors
+/// What the services answer.
+pub async fn look(
+    cx: &Cx,
+    api: &RestApi,
+    target: &ApiTarget,
+    methods: BTreeSet<(String, String)>,
+    wanted: &Responses,
+) -> Result<Vec<String>, AwsError> {
+    let stage = api::stage(cx, target).await?;
+    // Where the service does not tell what it serves, nothing can be compared.
+    let Some(served) = (*stage).as_ref().and_then(|stage| stage.served.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let Some(draft) = optional(api::draft(cx, &target.id).await)? else {
+        return Ok(Vec::new());
+    };
+    let now = api::responses(cx, &target.id).await?;
+    let steps = responses::look(cx, target, wanted).await?;
+    let ours = Ours {
+        methods,
+        responses: steps
+            .managed
+            .keys()
+            .map(|kind| (*kind).to_owned())
+            .chain(steps.give_back)
+            .collect(),
+    };
+    let export = export::export(cx, target).await?;
+    let sides = Sides {
+        api,
+        draft: &draft,
+        responses: &now,
+        served,
+        export: (*export).as_ref(),
+    };
+    Ok(edits(&sides, &ours))
+}
+
+/// The edits, in words, in the order of the API.
+pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
+    let mut edits = Vec::new();
+    for method in sides.draft.methods.iter() {
+        let key = (method.path.clone(), method.method.clone());
+        let Some(served) = sides.served.get(&key) else {
+            edits.push(format!("{} is new", method.label()));
+            continue;
+        };
+        if *served != method.authorization && !ours.methods.contains(&key) {
+            let now = &method.authorization;
+            edits.push(format!(
+                "{}: authorization {served} -> {now}",
+                method.label()
+            ));
+        }
+        let exported = sides.export.and_then(|export| export.methods.get(&key));
+        if let Some(exported) = exported {
+            let empty = Integration::new();
+            let draft = sides.draft.integrations.get(&key).unwrap_or(&empty);
+            let fields = different(draft, &exported.integration);
+            if !fields.is_empty() {
+                edits.push(format!(
+                    "{}: integration changed ({})",
+                    method.label(),
+                    fields.join(", ")
+                ));
+            }
+        }
+    }
+    let drafted: BTreeSet<_> = sides
+        .draft
+        .methods
+        .iter()
+        .map(|method| (method.path.clone(), method.method.clone()))
+        .collect();
+    for (path, method) in sides.served.keys() {
+        if !drafted.contains(&(path.clone(), method.clone())) {
+            edits.push(format!("{method} {path} is removed"));
+        }
+    }
+    if let Some(export) = sides.export {
+        edits.extend(
+            different(&sides.api.settings, &export.settings)
+                .into_iter()
+                .map(|name| format!("the API's {name} changed")),
+        );
+        edits.extend(gateway_responses(sides.responses, &export.responses, ours));
+    }
+    edits
+}
+
+/// The names under which two maps differ.
+fn different<K: Ord + AsRef<str>>(a: &BTreeMap<K, Value>, b: &BTreeMap<K, Value>) -> Vec<String> {
+    let names: BTreeSet<&K> = a.keys().chain(b.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| a.get(name) != b.get(name))
+        .map(|name| name.as_ref().to_owned())
+        .collect()
+}
+
+fn gateway_responses(
+    draft: &BTreeMap<String, Response>,
+    served: &BTreeMap<String, Value>,
+    ours: &Ours,
+) -> Vec<String> {
+    let kinds: BTreeSet<_> = draft.keys().chain(served.keys()).collect();
+    kinds
+        .into_iter()
+        .filter(|kind| !ours.responses.contains(*kind))
+        .filter_map(|kind| {
+            let word = match (draft.get(kind), served.get(kind)) {
+                (Some(_), None) => "is new",
+                (None, Some(_)) => "is removed",
+                (Some(now), Some(served)) if !is_same(now, served) => "changed",
+                _ => return None,
+            };
+            Some(format!("gateway response {kind} {word}"))
+        })
+        .collect()
+}
+
+/// Whether a gateway response is what an export shows of it. An export leaves empty parts out.
+fn is_same(now: &Response, served: &Value) -> bool {
+    let map = |name: &str| -> BTreeMap<String, String> {
+        let entries = served[name].as_object().into_iter().flatten();
+        entries
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
+    };
+    let status = match &served["statusCode"] {
+        Value::Number(number) => Some(number.to_string()),
+        other => other.as_str().map(str::to_owned),
+    };
+    // Without a status of its own a type has a fixed one, which an export may name.
+    (now.status.is_none() || status.is_none() || now.status == status)
+        && now.parameters == map("responseParameters")
+        && now.templates == map("responseTemplates")
+}
+
+/// What made the API, as its tags tell, if that is a tool whose next deployment may undo ours. The tags are those that the
+/// tools set by themselves or that their guides recommend.
+pub fn maker(tags: &BTreeMap<String, String>) -> Option<String> {
+    let named = |name: &str| {
+        tags.iter().any(|(key, value)| {
+            key.to_lowercase().contains(name) || value.to_lowercase().contains(name)
+        })
+    };
+    let stack = tags.get("aws:cloudformation:stack-name");
+    let tool = if named("serverless") || (stack.is_some() && tags.contains_key("STAGE")) {
+        "the Serverless Framework"
+    } else if tags.values().any(|value| value == "SAM") {
+        "SAM"
+    } else if tags
+        .keys()
+        .any(|key| key.starts_with("aws-cdk:") || key.starts_with("aws:cdk:"))
+    {
+        "CDK"
+    } else if named("terraform") {
+        "Terraform"
+    } else if named("opentofu") {
+        "OpenTofu"
+    } else if named("pulumi") {
+        "Pulumi"
+    } else if stack.is_some() {
+        "CloudFormation"
+    } else {
+        return None;
+    };
+    Some(match stack {
+        Some(stack) => format!("{tool} (stack {stack})"),
+        None => tool.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::api::Method;
+    use crate::resource::api::definition;
+
+    fn method(verb: &str, path: &str, authorization: &str) -> Method {
+        Method {
+            path: path.to_owned(),
+            method: verb.to_owned(),
+            resource_id: String::new(),
+            authorization: authorization.to_owned(),
+            authorizer_id: None,
+            scopes: Vec::new(),
+            api_key_required: false,
+        }
+    }
+
+    fn key(verb: &str, path: &str) -> (String, String) {
+        (path.to_owned(), verb.to_owned())
+    }
+
+    fn found(draft: &Draft, served: &Served, export: Option<&Export>, ours: &Ours) -> Vec<String> {
+        let (api, responses) = (RestApi::default(), BTreeMap::new());
+        edits(
+            &Sides {
+                api: &api,
+                draft,
+                responses: &responses,
+                served,
+                export,
+            },
+            ours,
+        )
+    }
+
+    #[test]
+    fn new_removed_and_reguarded_methods_are_told_and_ours_are_not() {
+        let draft = Draft {
+            methods: Arc::new(vec![
+                method("GET", "/new", "NONE"),
+                method("GET", "/orders", "CUSTOM"),
+                method("GET", "/user", "AWS_IAM"),
+            ]),
+            integrations: BTreeMap::new(),
+        };
+        let served = Served::from([
+            (key("GET", "/orders"), "NONE".to_owned()),
+            (key("GET", "/user"), "NONE".to_owned()),
+            (key("GET", "/old"), "NONE".to_owned()),
+        ]);
+        let ours = Ours {
+            methods: BTreeSet::from([key("GET", "/orders")]),
+            ..Ours::default()
+        };
+        assert_eq!(
+            found(&draft, &served, None, &ours),
+            [
+                "GET /new is new",
+                "GET /user: authorization NONE -> AWS_IAM",
+                "GET /old is removed"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_changed_integration_setting_and_response_are_told() {
+        let at = key("GET", "/orders");
+        let integration =
+            |uri: &str| definition::exported(&json!({"type": "http_proxy", "uri": uri}));
+        let draft = Draft {
+            methods: Arc::new(vec![method("GET", "/orders", "NONE")]),
+            integrations: BTreeMap::from([(at.clone(), integration("https://new"))]),
+        };
+        let mut export = Export::default();
+        let served = Served::from([(at.clone(), "NONE".to_owned())]);
+        export.methods.entry(at.clone()).or_default().integration = integration("https://new");
+        assert!(found(&draft, &served, Some(&export), &Ours::default()).is_empty());
+        export.methods.entry(at).or_default().integration = integration("https://old");
+        export
+            .settings
+            .insert("API key source", json!("AUTHORIZER"));
+        export
+            .responses
+            .insert("THROTTLED".to_owned(), json!({"statusCode": "429"}));
+        export
+            .responses
+            .insert("ACCESS_DENIED".to_owned(), json!({}));
+        let ours = Ours {
+            responses: BTreeSet::from(["ACCESS_DENIED".to_owned()]),
+            ..Ours::default()
+        };
+        assert_eq!(
+            found(&draft, &served, Some(&export), &ours),
+            [
+                "GET /orders: integration changed (uri)",
+                "the API's API key source changed",
+                "gateway response THROTTLED is removed",
+            ]
+        );
+    }
+
+    #[test]
+    fn makers_are_known_by_their_tags() {
+        let made = |tags: &[(&str, &str)]| {
+            let tags = tags
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect();
+            maker(&tags)
+        };
+        assert_eq!(made(&[("team", "payments")]), None);
+        let stack = ("aws:cloudformation:stack-name", "shop");
+        assert_eq!(
+            made(&[stack]).as_deref(),
+            Some("CloudFormation (stack shop)")
+        );
+        assert_eq!(
+            made(&[stack, ("lambda:createdBy", "SAM")]).as_deref(),
+            Some("SAM (stack shop)")
+        );
+        assert_eq!(
+            made(&[stack, ("STAGE", "dev")]).as_deref(),
+            Some("the Serverless Framework (stack shop)")
+        );
+        assert_eq!(
+            made(&[("ManagedBy", "Terraform")]).as_deref(),
+            Some("Terraform")
+        );
+        assert_eq!(
+            made(&[("aws-cdk:id", "x"), stack]).as_deref(),
+            Some("CDK (stack shop)")
+        );
+    }
+}

@@ -1,0 +1,304 @@
+//! What callers read when they are refused. Pure but for [`look`].
+//!
+//! A gateway response has one fixed status for its type and no conditions in its template, so an explicit Deny is a 403
+//! whatever its reason: a 429 would be a lie to a caller whose key is wrong, and make it try again. The reason, and when to
+//! come again, travel in the body and in headers, which take them from the authorizer's context. Source: API Gateway's
+//! gateway responses (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::aws::{AwsError, optional};
+use crate::config::Responses;
+use crate::resource::api::{self, Response};
+use crate::resource::{ApiTarget, Cx};
+
+/// The types we give our own, with their status and the type they inherit from where nobody made one.
+const TYPES: [(&str, &str, &str); 3] = {
+    let [unauthorized, access_denied, authorizer_failure] = Responses::TYPES;
+    [
+        (unauthorized, "401", "DEFAULT_4XX"),
+        (access_denied, "403", "DEFAULT_4XX"),
+        (authorizer_failure, "500", "DEFAULT_5XX"),
+    ]
+};
+
+const HEADER: &str = "gatewayresponse.header.";
+const ALLOW_ORIGIN: &str = "gatewayresponse.header.Access-Control-Allow-Origin";
+
+/// How many of the responses we wrote are remembered, so that one is known as ours whenever a run was killed.
+const REMEMBERED: usize = 3;
+
+/// What is recorded of a type before ours is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What it was before us; `None` is API Gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Response>,
+    /// The digests of what we wrote, or were about to write, newest last.
+    pub ours: Vec<String>,
+}
+
+impl Taken {
+    /// Whether we wrote this one.
+    pub fn wrote(&self, response: &Response) -> bool {
+        self.ours.contains(&digest(response))
+    }
+
+    /// The record with one more response of ours.
+    #[must_use]
+    pub fn and(mut self, response: &Response) -> Self {
+        let digest = digest(response);
+        self.ours.retain(|known| *known != digest);
+        self.ours.push(digest);
+        let excess = self.ours.len().saturating_sub(REMEMBERED);
+        self.ours.drain(..excess);
+        self
+    }
+}
+
+/// The head of a hash that tells two responses apart.
+pub fn digest<T: Serialize>(response: &T) -> String {
+    let text = serde_json::to_vec(response).unwrap_or_default();
+    Sha256::digest(text)[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// What is to become of the gateway responses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// What callers are to read, by type.
+    pub managed: BTreeMap<&'static str, Response>,
+    /// Those of them to be written.
+    pub write: Vec<&'static str>,
+    /// Recorded types that are to be what they were before us.
+    pub give_back: Vec<String>,
+    /// Types that others made and that are left alone.
+    pub left: Vec<String>,
+}
+
+impl Steps {
+    /// A word for what a deployment holds of ours; `None` if it is nothing.
+    pub fn digest(&self) -> Option<String> {
+        (!self.managed.is_empty()).then(|| digest(&self.managed))
+    }
+}
+
+/// Compares what is with what is wanted. `cors`: the API has `OPTIONS` methods, so browsers call it.
+pub fn steps(
+    wanted: &Responses,
+    cors: bool,
+    now: &BTreeMap<String, Response>,
+    record: &BTreeMap<String, Taken>,
+) -> Steps {
+    let mut steps = Steps::default();
+    for (kind, status, inherited) in TYPES {
+        let is_named =
+            matches!(wanted, Responses::Named(names) if names.iter().any(|name| name == kind));
+        let is_wanted = is_named || matches!(wanted, Responses::All);
+        if !is_wanted {
+            continue;
+        }
+        let response = ours(kind, status, cors, now.get(inherited));
+        let present = now.get(kind);
+        let is_ours = present.is_some_and(|present| {
+            *present == response || record.get(kind).is_some_and(|taken| taken.wrote(present))
+        });
+        if present.is_some() && !is_ours && !is_named {
+            steps.left.push(kind.to_owned());
+            continue;
+        }
+        if present != Some(&response) {
+            steps.write.push(kind);
+        }
+        steps.managed.insert(kind, response);
+    }
+    steps.give_back = record
+        .keys()
+        .filter(|kind| !steps.managed.contains_key(kind.as_str()) && !steps.left.contains(kind))
+        .cloned()
+        .collect();
+    steps
+}
+
+/// Compares what the API has now with what is wanted.
+///
+/// # Errors
+/// What the services answer.
+pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Steps, AwsError> {
+    let methods = optional(api::methods(cx, &target.id).await)?.unwrap_or_default();
+    let now = api::responses(cx, &target.id).await?;
+    let mut known = BTreeMap::new();
+    for (other, record) in super::record::all(cx).await? {
+        if other.id == target.id {
+            known.extend(record.responses);
+        }
+    }
+    let cors = methods.iter().any(|method| method.method == "OPTIONS");
+    Ok(steps(wanted, cors, &now, &known))
+}
+
+/// Whether a recorded type is still what we wrote, or was removed; else somebody changed it since.
+pub fn is_untouched(taken: &Taken, now: Option<&Response>) -> bool {
+    now.is_some_and(|now| taken.wrote(now))
+}
+
+/// Our response of a type. It keeps the headers that the type would have inherited.
+fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> Response {
+    let mut parameters = inherited
+        .map(|inherited| inherited.parameters.clone())
+        .unwrap_or_default();
+    if cors
+        && !parameters
+            .keys()
+            .any(|name| name.eq_ignore_ascii_case(ALLOW_ORIGIN))
+    {
+        parameters.insert(ALLOW_ORIGIN.to_owned(), "'*'".to_owned());
+    }
+    let texts = match kind {
+        "UNAUTHORIZED" => {
+            r#""error":"credential_missing","message":"Authentication parameters missing""#
+        }
+        "ACCESS_DENIED" => {
+            let headers = [
+                ("Retry-After", "retry_after"),
+                ("RateLimit-Remaining", "limit_remaining"),
+                ("RateLimit-Reset", "limit_reset"),
+            ];
+            for (header, value) in headers {
+                parameters.insert(
+                    format!("{HEADER}{header}"),
+                    format!("context.authorizer.{value}"),
+                );
+            }
+            if cors {
+                let names = headers.map(|(header, _)| header).join(",");
+                parameters
+                    .entry(format!("{HEADER}Access-Control-Expose-Headers"))
+                    .or_insert_with(|| format!("'{names}'"));
+            }
+            r#""error":"$context.authorizer.reason","message":"$context.authorizer.message""#
+        }
+        _ => r#""error":"authorizer_failure","message":"The request could not be authorized""#,
+    };
+    // API Gateway's own words stay for refusals that are not ours: the type covers the whole API.
+    let template = format!("{{{texts},\"detail\":$context.error.messageString}}");
+    Response {
+        status: Some(status.to_owned()),
+        parameters,
+        templates: BTreeMap::from([("application/json".to_owned(), template)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Now = BTreeMap<String, Response>;
+    type Record = BTreeMap<String, Taken>;
+
+    fn theirs() -> Response {
+        Response {
+            status: Some("418".to_owned()),
+            ..Response::default()
+        }
+    }
+
+    fn written(steps: &Steps) -> Now {
+        let managed = steps.managed.iter();
+        managed
+            .map(|(kind, response)| ((*kind).to_owned(), response.clone()))
+            .collect()
+    }
+
+    fn recorded(steps: &Steps) -> Record {
+        let managed = steps.managed.iter();
+        managed
+            .map(|(kind, response)| ((*kind).to_owned(), Taken::default().and(response)))
+            .collect()
+    }
+
+    #[test]
+    fn all_three_are_written_once_and_given_back_when_switched_off() {
+        let first = steps(&Responses::All, false, &Now::new(), &Record::new());
+        assert_eq!(
+            first.write,
+            ["UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"]
+        );
+        let (now, record) = (written(&first), recorded(&first));
+        let second = steps(&Responses::All, false, &now, &record);
+        assert!(second.write.is_empty() && second.give_back.is_empty() && second.left.is_empty());
+        assert_eq!(second.digest(), first.digest());
+        let off = steps(&Responses::Off, false, &now, &record);
+        assert_eq!(off.give_back.len(), 3);
+        assert_eq!(off.digest(), None);
+    }
+
+    #[test]
+    fn what_others_made_is_left_unless_it_is_named() {
+        let now = Now::from([("ACCESS_DENIED".to_owned(), theirs())]);
+        let all = steps(&Responses::All, false, &now, &Record::new());
+        assert_eq!(all.left, ["ACCESS_DENIED"]);
+        assert_eq!(all.write, ["UNAUTHORIZED", "AUTHORIZER_FAILURE"]);
+        let named = Responses::Named(vec!["ACCESS_DENIED".to_owned()]);
+        let named = steps(&named, false, &now, &Record::new());
+        assert_eq!(named.write, ["ACCESS_DENIED"]);
+        assert!(named.left.is_empty());
+    }
+
+    #[test]
+    fn one_of_ours_from_before_is_brought_up_to_date_and_one_changed_since_is_left() {
+        let before = steps(&Responses::All, false, &Now::new(), &Record::new());
+        let record = recorded(&before);
+        let with_cors = steps(&Responses::All, true, &written(&before), &record);
+        assert_eq!(with_cors.write.len(), 3);
+        let mut changed = written(&before);
+        changed.insert("UNAUTHORIZED".to_owned(), theirs());
+        let after = steps(&Responses::All, false, &changed, &record);
+        assert_eq!(after.left, ["UNAUTHORIZED"]);
+        assert!(after.give_back.is_empty());
+        assert!(!is_untouched(
+            &record["UNAUTHORIZED"],
+            changed.get("UNAUTHORIZED")
+        ));
+    }
+
+    #[test]
+    fn inherited_headers_are_kept() {
+        let inherited = Response {
+            parameters: BTreeMap::from([(
+                ALLOW_ORIGIN.to_owned(),
+                "'https://shop.example'".to_owned(),
+            )]),
+            ..Response::default()
+        };
+        let now = Now::from([("DEFAULT_4XX".to_owned(), inherited)]);
+        let steps = steps(&Responses::All, true, &now, &Record::new());
+        assert_eq!(
+            steps.managed["UNAUTHORIZED"].parameters[ALLOW_ORIGIN],
+            "'https://shop.example'"
+        );
+        assert_eq!(
+            steps.managed["AUTHORIZER_FAILURE"].parameters[ALLOW_ORIGIN],
+            "'*'"
+        );
+    }
+
+    #[test]
+    fn the_last_few_of_ours_are_remembered() {
+        let response = |status: &str| Response {
+            status: Some(status.to_owned()),
+            ..Response::default()
+        };
+        let taken = ["1", "2", "3", "4"]
+            .iter()
+            .fold(Taken::default(), |taken, status| {
+                taken.and(&response(status))
+            });
+        assert!(taken.wrote(&response("4")) && !taken.wrote(&response("1")));
+    }
+}

@@ -1,0 +1,353 @@
+//! The authorizer's self-test: it proves from inside the VPC that Redis and 3scale are reached and that a decision is made,
+//! before an API depends on it.
+//!
+//! The event and its answer are fixed between the authorizer and this program; the authorizer's README has the causes.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use aws_sdk_lambda::primitives::Blob;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::{Cx, Kind, LogicalId};
+use crate::aws::{AwsError, Backoff};
+use crate::event::Event;
+
+/// What failures of the self-test bear in place of an AWS operation.
+pub const OPERATION: &str = "self-test";
+
+/// For how long a failure that may pass by itself is tried again: names and routes of new resources take a moment.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What one part of the self-test found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// `secrets`, `redis`, `threescale` or `decision`.
+    pub name: String,
+    pub ok: bool,
+    /// Milliseconds.
+    #[serde(default)]
+    pub ms: u64,
+    #[serde(default)]
+    pub error: Option<String>,
+    /// A stable word for what is wrong; an older authorizer gives none.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+impl Check {
+    fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it was not tried, since one before it failed.
+    pub fn is_skipped(&self) -> bool {
+        !self.ok && self.cause() == "skipped"
+    }
+
+    /// Whether it may pass by itself within seconds.
+    fn is_passing(&self) -> bool {
+        ["dns", "timeout", "no_route", "refused", "endpoint_missing"].contains(&self.cause())
+    }
+
+    /// What to do about it, by check and cause.
+    pub fn remedy(&self) -> &'static str {
+        match (self.name.as_str(), self.cause()) {
+            ("secrets", "ssm_denied") => {
+                "the role may not read this stack's parameters: `threescale-gw up` repairs the role; else look for a permissions \
+                 boundary or a service control policy"
+            }
+            ("secrets", "ssm_unreachable" | "timeout" | "dns" | "no_route" | "refused" | "tls") => {
+                "the functions' subnets have no way to the Parameter Store: check their route to a NAT gateway, or give the VPC an \
+                 endpoint for SSM"
+            }
+            ("secrets", _) => "run `threescale-gw up` again: it writes the parameters that lack",
+            ("redis", "dns") => {
+                "the cache's name is not known in the VPC: DNS support must be on; a new cache's name may take a minute, run the same \
+                 command again"
+            }
+            ("redis", "timeout" | "no_route") => {
+                "the cache's security group must admit its port from the functions' group, and both must share the VPC: \
+                 `threescale-gw status` shows drift"
+            }
+            ("redis", "refused") => {
+                "nothing listens there: check `cache.url`, or the cache's state with `threescale-gw status`"
+            }
+            ("redis", "tls") => {
+                "`cache.tls`, or the scheme of `cache.url` (rediss://), must fit the cache, and its certificate must be valid"
+            }
+            ("redis", "auth") => {
+                "the cache refuses the password: check `cache.url`; for a cache of ours `threescale-gw up` sets the AUTH token again"
+            }
+            ("redis" | "decision", "read_only") => {
+                "that is a replica: give the address of the primary in `cache.url`"
+            }
+            ("redis" | "decision", "full") => {
+                "the cache is full and refuses writes: give it a larger `cache.node_type`, or another eviction policy for one of your own"
+            }
+            ("decision", "scripts") => {
+                "the cache must run Lua scripts (EVALSHA); a proxy or a restricted user may forbid them"
+            }
+            ("redis", "endpoint_missing") => {
+                "run `threescale-gw up` again: it writes the cache's address"
+            }
+            ("redis", _) => {
+                "what answers there does not speak Redis as expected: check `cache.url`"
+            }
+            ("threescale", "dns") => {
+                "check the name in `threescale.backend`, and that the VPC resolves public names"
+            }
+            ("threescale", "timeout" | "no_route") => {
+                "there is no way to 3scale: the private subnets need a route 0.0.0.0/0 to a NAT gateway, and nothing may block port 443"
+            }
+            ("threescale", "refused") => "nothing listens at `threescale.backend`",
+            ("threescale", "tls") => {
+                "the certificate at `threescale.backend` is not valid for that name"
+            }
+            ("threescale", "token_invalid") => {
+                "3scale refuses the service token: check `threescale.service_token`; a token belongs to one service"
+            }
+            ("threescale", "service_unknown") => {
+                "3scale does not know the service: check `threescale.service_id`"
+            }
+            ("threescale", "metric_unknown") => {
+                "a metric of `threescale.mapping_rules` is not defined in 3scale: use its system name"
+            }
+            ("threescale", "http_status") => {
+                "3scale answers with an error: look at its status page, or check `threescale.backend`"
+            }
+            ("threescale", _) => "`threescale.backend` is not 3scale's Service Management API",
+            ("decision", _) => {
+                "this should not happen: look at the authorizer's log group, and report it"
+            }
+            _ => "look at the authorizer's log group",
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(cause) = &self.cause {
+            write!(f, " ({cause})")?;
+        }
+        write!(f, ": {}", self.error.as_deref().unwrap_or("failed"))
+    }
+}
+
+/// What a self-test found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub ok: bool,
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// The checks that failed by themselves.
+    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|check| !check.ok && !check.is_skipped())
+    }
+
+    fn is_passing(&self) -> bool {
+        self.failed().all(Check::is_passing)
+    }
+
+    /// The failure in words, `None` if all is well.
+    pub fn failure(&self) -> Option<AwsError> {
+        if self.ok {
+            return None;
+        }
+        let failed: Vec<_> = self.failed().collect();
+        let what = failed
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut remedies: Vec<_> = failed.iter().map(|check| check.remedy()).collect();
+        remedies.dedup();
+        let text = format!("the authorizer cannot decide: {what}");
+        Some(AwsError {
+            advice: Some(remedies.join("; ")),
+            ..AwsError::unexpected(OPERATION, text)
+        })
+    }
+}
+
+/// Runs the self-test once.
+///
+/// # Errors
+/// When the function cannot be invoked, fails, or answers something else.
+pub async fn run(cx: &Cx) -> Result<Report, AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .invoke()
+        .function_name(cx.names().function("authorizer"))
+        .payload(Blob::new(r#"{"threescale-gw":"self-test"}"#));
+    let answer = cx
+        .aws()
+        .repeatable("lambda:Invoke", || request.clone().send())
+        .await?;
+    let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
+    if answer.function_error.is_some() {
+        return Err(crashed(&payload));
+    }
+    serde_json::from_slice(&payload).map_err(|error| {
+        let text = format!("the authorizer answered something else than a self-test: {error}");
+        AwsError {
+            advice: Some(
+                "its code may be older than this program: `threescale-gw up --only authorizer`"
+                    .to_owned(),
+            ),
+            ..AwsError::unexpected(OPERATION, text)
+        }
+    })
+}
+
+/// Runs the self-test once; a function that cannot be asked is a failure like any other.
+pub async fn report(cx: &Cx) -> Report {
+    run(cx).await.unwrap_or_else(|error| Report {
+        ok: false,
+        checks: vec![Check {
+            name: "authorizer".to_owned(),
+            ok: false,
+            ms: 0,
+            error: Some(error.to_string()),
+            cause: None,
+        }],
+    })
+}
+
+/// A function that died in place of an answer, in the words of its runtime.
+fn crashed(payload: &[u8]) -> AwsError {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Crash {
+        #[serde(default)]
+        error_type: String,
+        #[serde(default)]
+        error_message: String,
+    }
+    let text = match serde_json::from_slice(payload) {
+        Ok(Crash {
+            error_type,
+            error_message,
+        }) => format!("{error_type} {error_message}"),
+        Err(_) => "no reason given".to_owned(),
+    };
+    AwsError {
+        advice: Some("look at the authorizer's log group".to_owned()),
+        ..AwsError::unexpected(OPERATION, format!("the authorizer failed: {}", text.trim()))
+    }
+}
+
+/// The proof that the authorizer works, given at most once a run, however many ask for it.
+#[derive(Debug, Default)]
+pub struct Proof(OnceCell<()>);
+
+impl Proof {
+    /// Comes back when the self-test passed.
+    ///
+    /// # Errors
+    /// What failed, why, and what to do.
+    pub async fn give(&self, cx: &Cx) -> Result<(), AwsError> {
+        self.0.get_or_try_init(|| prove(cx)).await.map(|_| ())
+    }
+}
+
+async fn prove(cx: &Cx) -> Result<(), AwsError> {
+    let began = Instant::now();
+    let mut backoff = Backoff::new();
+    loop {
+        let report = run(cx).await?;
+        let Some(failure) = report.failure() else {
+            return Ok(());
+        };
+        if !report.is_passing() || began.elapsed() > PATIENCE {
+            return Err(failure);
+        }
+        let wait = backoff.wait();
+        cx.sink().emit(Event::Retrying {
+            id: Some(LogicalId::new(Kind::Function, "authorizer")),
+            cause: failure.to_string(),
+            wait,
+        });
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(checks: &[(&str, bool, Option<&str>)]) -> Report {
+        let checks: Vec<_> = checks
+            .iter()
+            .map(|(name, ok, cause)| Check {
+                name: (*name).to_owned(),
+                ok: *ok,
+                ms: 1,
+                error: (!ok).then(|| format!("no {name}")),
+                cause: cause.map(str::to_owned),
+            })
+            .collect();
+        Report {
+            ok: checks.iter().all(|check| check.ok),
+            checks,
+        }
+    }
+
+    #[test]
+    fn a_failure_names_what_failed_by_itself_and_what_to_do() {
+        let report = report(&[
+            ("secrets", true, None),
+            ("redis", false, Some("tls")),
+            ("threescale", false, Some("token_invalid")),
+            ("decision", false, Some("skipped")),
+        ]);
+        let failure = report.failure().expect("a failure");
+        let text = failure.to_string();
+        assert!(text.contains("redis (tls): no redis"), "{text}");
+        assert!(text.contains("threescale (token_invalid)"), "{text}");
+        assert!(!text.contains("decision"), "{text}");
+        let hint = failure.hint().expect("a hint");
+        assert!(
+            hint.contains("cache.tls") && hint.contains("threescale.service_token"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_tried_again() {
+        assert!(
+            report(&[
+                ("redis", false, Some("dns")),
+                ("decision", false, Some("skipped"))
+            ])
+            .is_passing()
+        );
+        assert!(
+            !report(&[
+                ("redis", false, Some("dns")),
+                ("threescale", false, Some("token_invalid"))
+            ])
+            .is_passing()
+        );
+        assert!(!report(&[("redis", false, None)]).is_passing());
+    }
+
+    #[test]
+    fn a_crash_is_told_in_the_words_of_the_runtime() {
+        let error = crashed(br#"{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 5.00 seconds"}"#);
+        assert!(
+            error
+                .to_string()
+                .contains("Sandbox.Timedout Task timed out"),
+            "{error}"
+        );
+        assert!(crashed(b"").to_string().contains("no reason given"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Asks until every answer is the right one, or the time a deployment may take to spread is over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+use tokio::time::Instant;
+
+use super::http::Client;
+use super::{Fault, Probe, Report, Row, judge};
+use crate::event::{Event, Sink};
+
+/// How many requests are under way at once.
+const AT_ONCE: usize = 8;
+/// The first wait before what was wrong is asked again, and the longest.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// Sends the requests. What is answered wrongly is asked again for as long as `settle`, and must then be right twice in a
+/// row: a deployment reaches API Gateway's servers one by one. Source: "ask twice" in the AWS facts.
+pub async fn prove(
+    url: &str,
+    probes: Vec<Probe>,
+    ours_speaks: bool,
+    settle: Duration,
+    sink: &Sink,
+) -> Report {
+    let client = Client::new(url);
+    let probes: Arc<[Probe]> = probes.into();
+    let mut rows: Vec<Option<Row>> = vec![None; probes.len()];
+    let mut open: BTreeSet<usize> = (0..probes.len()).collect();
+    let mut doubtful = BTreeSet::new();
+    let until = Instant::now() + settle;
+    let mut wait = AGAIN.0;
+    loop {
+        let asked = stream::iter(open.clone())
+            .map(|index| ask(client.clone(), Arc::clone(&probes), index, ours_speaks))
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        for (index, row) in asked {
+            match row.verdict {
+                // Right at once, or right for the second time.
+                Ok(_) if !doubtful.contains(&index) => {
+                    open.remove(&index);
+                }
+                Ok(_) => {
+                    doubtful.remove(&index);
+                }
+                Err(_) => {
+                    doubtful.insert(index);
+                }
+            }
+            if let Some(place) = rows.get_mut(index) {
+                *place = Some(row);
+            }
+        }
+        let now = Instant::now();
+        if open.is_empty() || now >= until {
+            break;
+        }
+        let pause = wait.min(until - now);
+        sink.emit(Event::Retrying {
+            id: None,
+            cause: format!(
+                "{} of {} requests are not answered as they should be yet",
+                open.len(),
+                probes.len()
+            ),
+            wait: pause,
+        });
+        tokio::time::sleep(pause).await;
+        wait = (wait * 2).min(AGAIN.1);
+    }
+    Report {
+        url: url.to_owned(),
+        rows: rows.into_iter().flatten().collect(),
+        skipped: None,
+    }
+}
+
+async fn ask(
+    client: Client,
+    probes: Arc<[Probe]>,
+    index: usize,
+    ours_speaks: bool,
+) -> (usize, Row) {
+    let asked = Arc::clone(&probes);
+    let answer = tokio::task::spawn_blocking(move || client.ask(&asked[index]))
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()));
+    let probe = &probes[index];
+    let row = Row {
+        label: probe.label.clone(),
+        check: probe.check,
+        verb: probe.verb.clone(),
+        status: answer.as_ref().ok().map(|answer| answer.status),
+        verdict: match &answer {
+            Ok(answer) => judge(probe.check, answer, ours_speaks),
+            Err(cause) => Err((Fault::Unreachable, cause.clone())),
+        },
+    };
+    (index, row)
+}
