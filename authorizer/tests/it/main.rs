@@ -9,6 +9,7 @@
 
 mod basics;
 mod deaths;
+mod fuzz;
 mod limits;
 mod model;
 mod outages;

@@ -1,0 +1,178 @@
+//! The fuzz targets' bodies on a stable toolchain: no coverage to steer by, so the input is made of valid documents that
+//! are cut, crossed and damaged. `FUZZ_CASES` makes it longer.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
+
+use crate::support::gateway::event as rest_event;
+use targets::{events, redis, xml};
+
+#[path = "../../fuzz/targets.rs"]
+mod targets;
+
+/// One change of the input.
+#[derive(Debug, Clone)]
+enum Edit {
+    Put(Index, u8),
+    Insert(Index, Vec<u8>),
+    Cut(Index, Index),
+    Double(Index, Index),
+    /// What follows comes from another document.
+    Cross(Index, Index, Index),
+}
+
+fn edit(words: &'static [&'static str]) -> impl Strategy<Value = Edit> {
+    let index = any::<Index>;
+    prop_oneof![
+        (index(), any::<u8>()).prop_map(|(at, byte)| Edit::Put(at, byte)),
+        (
+            index(),
+            prop_oneof![
+                vec(any::<u8>(), 0..8),
+                proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
+            ],
+        )
+            .prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
+        (index(), index()).prop_map(|(from, to)| Edit::Cut(from, to)),
+        (index(), index()).prop_map(|(from, to)| Edit::Double(from, to)),
+        (index(), index(), index()).prop_map(|(at, which, from)| Edit::Cross(at, which, from)),
+    ]
+}
+
+fn apply(bytes: &mut Vec<u8>, edit: &Edit, corpus: &[Vec<u8>]) {
+    let at = |index: &Index, length: usize| index.index(length + 1);
+    match edit {
+        Edit::Put(_, _) if bytes.is_empty() => {}
+        Edit::Put(index, byte) => {
+            let index = index.index(bytes.len());
+            bytes[index] = *byte;
+        }
+        Edit::Insert(index, new) => {
+            let index = at(index, bytes.len());
+            bytes.splice(index..index, new.iter().copied());
+        }
+        Edit::Cut(from, to) => {
+            let (from, to) = (at(from, bytes.len()), at(to, bytes.len()));
+            bytes.drain(from.min(to)..from.max(to));
+        }
+        Edit::Double(from, to) => {
+            let (from, to) = (at(from, bytes.len()), at(to, bytes.len()));
+            // Short of growing without end.
+            if bytes.len() < 1 << 16 {
+                bytes.extend_from_within(from.min(to)..from.max(to));
+            }
+        }
+        Edit::Cross(index, which, from) => {
+            let other = which.get(corpus);
+            let from = at(from, other.len());
+            bytes.truncate(at(index, bytes.len()));
+            bytes.extend_from_slice(&other[from..]);
+        }
+    }
+}
+
+fn run(corpus: &[Vec<u8>], words: &'static [&'static str], body: impl Fn(&[u8])) {
+    let cases = std::env::var("FUZZ_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(4_000);
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let strategy = (any::<Index>(), vec(edit(words), 0..8));
+    runner
+        .run(&strategy, |(which, edits)| {
+            let mut bytes = which.get(corpus).clone();
+            for edit in &edits {
+                apply(&mut bytes, edit, corpus);
+            }
+            body(&bytes);
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn corpus(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn any_event() {
+    let rest = rest_event("uk_free", "/orders/1");
+    let corpus = corpus(&[
+        &rest,
+        r#"{"type":"TOKEN","authorizationToken":"Bearer k","methodArn":"arn:aws:execute-api:r:1:a/prod/GET/a/b"}"#,
+        r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a%20","rawQueryString":"a=%zz&b&key=1","headers":{"key":"b","authorization":"Basic dTpw"},"requestContext":{"stage":"prod","http":{"method":"GET","path":"/a"}}}"#,
+        r#"{"version":"0","detail-type":"Scheduled Event","source":"aws.events"}"#,
+        r#"{"threescale-gw":"self-test"}"#,
+        r#"{"type":"REQUEST","methodArn":"a","httpMethod":"GET","path":"/\u00e9/..//%2e%2e/{}","multiValueHeaders":{"KEY":["a",null,"b"],"Authorization":["Basic ???"]},"multiValueQueryStringParameters":{"key":["",""]}}"#,
+    ]);
+    run(
+        &corpus,
+        &[
+            "null", "{}", "[]", "\"\"", "\\u0000", "\\ud800", "\"key\":", "/../", "%", "Basic ",
+            "é", "1e999",
+        ],
+        events,
+    );
+}
+
+#[test]
+fn any_xml() {
+    let corpus = corpus(&[
+        r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>true</authorized><plan>a &amp; b</plan><usage_reports><usage_report metric="hits" period="day" exceeded="true"><period_start>2026-11-22 00:00:00 +0000</period_start><period_end>2026-11-23 00:00:00 +0000</period_end><max_value>1</max_value><current_value>2</current_value></usage_report></usage_reports><app_keys app="i" svc="1"><key id="k"/></app_keys><hierarchy><metric name="hits" children="a b"/></hierarchy></status>"#,
+        r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>false</authorized><reason>application key "<b>&" is invalid</reason><plan>Free</plan></status>"#,
+        r#"<?xml version="1.0" encoding="UTF-8"?><error code="user_key_invalid">user key "x" is invalid</error>"#,
+    ]);
+    run(
+        &corpus,
+        &[
+            "<![CDATA[",
+            "]]>",
+            "<!--",
+            "-->",
+            "<!DOCTYPE x [",
+            "&#0;",
+            "&#x110000;",
+            "&lol;",
+            "</status>",
+            "<status>",
+            "<authorized>true</authorized>",
+            "99999999999999999999",
+            "-1",
+            "eternity",
+        ],
+        |bytes| xml(&String::from_utf8_lossy(bytes)),
+    );
+}
+
+#[test]
+fn any_answer_of_redis() {
+    let corpus = corpus(&[
+        "*5\r\n$1\r\nA\r\n$3\r\nx\u{1f}y\r\n:-1\r\n:0\r\n:0\r\n",
+        "*3\r\n$-1\r\n*-1\r\n*1\r\n*1\r\n:1\r\n",
+        "-ERR Error running script\r\n",
+        "+OK\r\n",
+        "$4\r\n\r\n\r\n\r\n",
+    ]);
+    run(
+        &corpus,
+        &[
+            "\r\n",
+            "$",
+            "*",
+            ":",
+            "-",
+            "+",
+            "*1\r\n",
+            "$99999999999\r\n",
+            "*99999999\r\n",
+            "-1\r\n",
+        ],
+        redis,
+    );
+}
