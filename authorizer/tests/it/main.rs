@@ -15,6 +15,7 @@ mod model;
 mod outages;
 mod properties;
 mod reports;
+mod requests;
 mod secure;
 mod selftest;
 mod statuses;

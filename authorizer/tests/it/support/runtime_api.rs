@@ -1,6 +1,7 @@
 //! A Lambda Runtime API, and the real binary on it.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -158,6 +159,16 @@ impl Process {
             .spawn()
             .expect("bootstrap runs");
         Self { api, child }
+    }
+
+    /// Ends it, and gives all that it has written.
+    pub fn output(mut self) -> String {
+        self.kill();
+        let mut text = String::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut text).expect("text");
+        }
+        text
     }
 
     pub fn kill(&mut self) {
