@@ -29,10 +29,9 @@ use std::time::{Duration, Instant};
 use authorizer::backend::{Answer, Backend, Call};
 use authorizer::clock::Clock;
 use authorizer::credentials::Credential;
-use authorizer::periods::Period;
 use support::gateway::{self, World};
 use support::redis::{Redis, free_port};
-use support::threescale::Limit;
+use support::threescale::{Limit, Period};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -114,16 +113,8 @@ fn measure() {
     world.threescale.add(
         "limited",
         &[
-            Limit {
-                metric: "hits",
-                period: Period::Day,
-                max: 1 << 40,
-            },
-            Limit {
-                metric: "hits",
-                period: Period::Minute,
-                max: 1 << 40,
-            },
+            Limit::new("hits", Period::Day, 1 << 40),
+            Limit::new("hits", Period::Minute, 1 << 40),
         ],
     );
     driver.warm_up(&gateway::event("uk_limited", "/orders"));
@@ -161,14 +152,9 @@ fn measure() {
 fn calls(world: &World, driver: &mut Driver) {
     for n in 0..100 {
         world.threescale.add(&format!("many{n}"), &[]);
-        world.threescale.add(
-            &format!("full{n}"),
-            &[Limit {
-                metric: "hits",
-                period: Period::Day,
-                max: 0,
-            }],
-        );
+        world
+            .threescale
+            .add(&format!("full{n}"), &[Limit::new("hits", Period::Day, 0)]);
     }
     let requests = 200_000;
     let all = || world.threescale.calls("authorize") + world.threescale.calls("authrep");
@@ -202,7 +188,7 @@ fn calls(world: &World, driver: &mut Driver) {
 fn client_alone(world: &World) {
     let backend = Backend::new(
         authorizer::http::agent(None),
-        &world.threescale.server.url(),
+        &world.threescale.url(),
         "1001",
     );
     let usage = [("hits", 1)];
@@ -227,7 +213,7 @@ fn client_alone(world: &World) {
 
 /// What the stand-in needs for an answer, asked in the same way by nothing but a socket.
 fn threescale_alone(world: &World, rounds: usize) -> f64 {
-    let mut stream = TcpStream::connect(world.threescale.server.address).unwrap();
+    let mut stream = TcpStream::connect(world.threescale.address()).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut times = Vec::new();
     let mut chunk = [0_u8; 16384];

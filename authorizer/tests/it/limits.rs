@@ -5,19 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use authorizer::answer::{Effect, Outcome};
 use authorizer::clock::Clock;
 use authorizer::decide::{Authorizer, Source};
-use authorizer::periods::Period;
 use serde_json::json;
 
 use crate::support::gateway::{START_MS, World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
-use crate::support::threescale::Limit;
+use crate::support::threescale::{Counting, Limit, Period};
 
 fn limit(metric: &'static str, period: Period, max: u64) -> Limit {
-    Limit {
-        metric,
-        period,
-        max,
-    }
+    Limit::new(metric, period, max)
 }
 
 fn ask(authorizer: &mut Authorizer, key: &str) -> Outcome {
@@ -164,7 +159,7 @@ fn a_new_minute_begins_at_its_first_millisecond() {
 fn no_period_is_passed_while_3scale_counts_nothing() {
     for period in Period::ALL {
         let world = World::patient();
-        world.threescale.state().prompt = false;
+        world.threescale.state().counting = Counting::Manual;
         world.threescale.add("ten", &[limit("hits", period, 10)]);
         let mut passed = 0;
         for _ in 0..6 {

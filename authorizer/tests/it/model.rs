@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use authorizer::answer::Effect;
 use authorizer::decide::{Authorizer, Source};
-use authorizer::periods::Period;
 use serde_json::json;
 
 use crate::support::gateway::{World, decide, event};
-use crate::support::threescale::{Fault, Limit};
+use crate::support::threescale::{Counting, Fault, Limit, Period};
 
 /// A small deterministic generator: a failing seed can be run again.
 struct Random(u64);
@@ -45,24 +44,14 @@ const HOURLY: u64 = 40;
 impl Model {
     fn new(mode: &str) -> Self {
         let world = World::patient().with("caching", json!(mode));
-        world.threescale.state().prompt = false;
+        world.threescale.state().counting = Counting::Manual;
         world.threescale.add("a", &[]);
-        world.threescale.add(
-            "b",
-            &[Limit {
-                metric: "hits",
-                period: Period::Hour,
-                max: HOURLY,
-            }],
-        );
-        world.threescale.add(
-            "c",
-            &[Limit {
-                metric: "hits",
-                period: Period::Eternity,
-                max: 1 << 40,
-            }],
-        );
+        world
+            .threescale
+            .add("b", &[Limit::new("hits", Period::Hour, HOURLY)]);
+        world
+            .threescale
+            .add("c", &[Limit::new("hits", Period::Eternity, 1 << 40)]);
         let authorizers = (0..3).map(|_| world.authorizer()).collect();
         Self {
             world,

@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use authorizer::periods::Period;
 use authorizer::reporter::Reporter;
 use serde_json::json;
 
 use crate::support::eventually;
 use crate::support::gateway::{World, decide, environment, event};
 use crate::support::runtime_api::Process;
-use crate::support::threescale::Fault;
+use crate::support::threescale::{Fault, Period};
 
 fn hit(world: &World, key: &str, times: usize) {
     let mut authorizer = world.authorizer();

@@ -202,7 +202,7 @@ fn a_bad_environment_is_an_init_error() {
 #[test]
 fn threescale_over_tls() {
     let world = World::new();
-    let proxy = TlsProxy::start(world.threescale.server.address.port());
+    let proxy = TlsProxy::start(world.threescale.address().port());
     let backend = format!("https://localhost:{}", proxy.address.port());
     let world = world.with("backend", backend.into());
     assert_eq!(

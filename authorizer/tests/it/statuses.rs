@@ -8,7 +8,7 @@ use authorizer::decide::Source;
 use serde_json::json;
 
 use crate::support::gateway::{World, decide, event};
-use crate::support::threescale::{Fault, SERVICE, TOKEN};
+use crate::support::threescale::{Fault, Mode, SERVICE, TOKEN};
 
 const ERROR_HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 
@@ -412,9 +412,7 @@ fn every_row_of_the_table() {
 /// 3scale's 409 for limits can be about a metric this request does not use; the decision is ours, by its numbers.
 #[test]
 fn another_metrics_limit_does_not_stop_this_one() {
-    use authorizer::periods::Period;
-
-    use crate::support::threescale::Limit;
+    use crate::support::threescale::{Limit, Period};
     let world = World::patient().with(
         "mapping_rules",
         json!([
@@ -422,11 +420,7 @@ fn another_metrics_limit_does_not_stop_this_one() {
             { "method": "GET", "pattern": "/bytes", "metric": "bytes" },
         ]),
     );
-    let minute = |metric, max| Limit {
-        metric,
-        period: Period::Minute,
-        max,
-    };
+    let minute = |metric: &str, max| Limit::new(metric, Period::Minute, max);
     world
         .threescale
         .add("a", &[minute("orders", 2), minute("bytes", 5)]);
@@ -455,7 +449,7 @@ fn a_wrong_token_is_our_fault_and_not_the_callers() {
     let world = World::patient();
     let backend = Backend::new(
         authorizer::http::agent(None),
-        &world.threescale.server.url(),
+        &world.threescale.url(),
         SERVICE,
     );
     let ask = |token: &str, key: &str, usage: &[(&str, u64)]| {
@@ -501,7 +495,7 @@ fn app_id_services() {
         "credentials",
         json!([{ "kind": "app_id", "in": "header", "name": "app_id" }]),
     );
-    world.threescale.state().by_user_key = false;
+    world.threescale.state().mode = Mode::AppId;
     world.threescale.state().applications[0].keys = vec!["k1".to_owned(), "k2".to_owned()];
     let event = |id: &str, key: Option<&str>| {
         let mut event: serde_json::Value = serde_json::from_str(&event("x", "/")).unwrap();

@@ -108,9 +108,10 @@ impl World {
     }
 
     pub fn with_redis(clock: Clock, redis: Redis) -> Self {
-        let threescale = Threescale::start(clock.clone());
+        let told = clock.clone();
+        let threescale = Threescale::start(move || told.now_ms()).expect("the stand-in");
         let ssm = Ssm::start(TOKEN, Some(&redis.url()));
-        let settings = settings(&threescale.server.url());
+        let settings = settings(&threescale.url());
         Self {
             clock,
             redis,

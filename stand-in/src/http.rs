@@ -1,0 +1,301 @@
+//! A small HTTP/1.1 server with kept connections, whose handler can also misbehave.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What all headers of a request may take together; 3scale's web server refuses somewhere between 80,000 and 100,000.
+const MOST_HEAD: usize = 90_000;
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: String,
+    /// Path with query, as sent.
+    pub target: String,
+    /// In the order they came.
+    pub headers: Vec<(String, String)>,
+    /// All of it.
+    pub body: Vec<u8>,
+    /// Which connection it came on, counted from 0.
+    pub connection: u64,
+}
+
+impl Request {
+    /// The first header of this name, in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a handler wants to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// An ordinary answer; `Content-Length` is added.
+    Reply {
+        /// Its status.
+        status: u16,
+        /// In this order.
+        headers: Vec<(String, String)>,
+        /// All of it.
+        body: Vec<u8>,
+    },
+    /// These bytes, then the connection ends.
+    Raw(Vec<u8>),
+    /// The connection ends without a byte.
+    Close,
+    /// Nothing for so long, then the connection ends.
+    Hang(Duration),
+}
+
+impl Response {
+    /// An answer without headers.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::Reply {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+}
+
+/// Answers requests, several at a time.
+pub type Handler = dyn Fn(Request) -> Response + Send + Sync;
+
+/// A running server on the loopback interface; it ends with this value, and its connections with it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    open: Arc<Open>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    stop: AtomicBool,
+    streams: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Server {
+    /// On a free port.
+    ///
+    /// # Panics
+    /// Without a free port: a test's server, see [`Self::on`].
+    #[must_use]
+    pub fn start(handler: Arc<Handler>) -> Self {
+        Self::on(0, handler).expect("a free port")
+    }
+
+    /// On this port of 127.0.0.1, or on a free one if it is 0.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub fn on(port: u16, handler: Arc<Handler>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        let open = Arc::<Open>::default();
+        let shared = Arc::clone(&open);
+        let accepting = std::thread::Builder::new()
+            .name("stand-in".to_owned())
+            .spawn(move || accept(&listener, &handler, &shared))?;
+        Ok(Self {
+            address,
+            open,
+            accepting: Some(accepting),
+        })
+    }
+
+    /// Its address as a URL, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.open.stop.store(true, Ordering::SeqCst);
+        // Wakes the listener up, which then goes.
+        let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+        for stream in self.open.lock().values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Open {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn accept(listener: &TcpListener, handler: &Arc<Handler>, open: &Arc<Open>) {
+    for (connection, stream) in (0..).zip(listener.incoming()) {
+        if open.stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let Ok(stream) = stream else { continue };
+        let Ok(copy) = stream.try_clone() else {
+            continue;
+        };
+        open.lock().insert(connection, copy);
+        let (handler, shared) = (Arc::clone(handler), Arc::clone(open));
+        let served = std::thread::Builder::new().spawn(move || {
+            // A client that goes away ends its own thread only.
+            let _ = serve(stream, connection, &handler, &shared.stop);
+            shared.lock().remove(&connection);
+        });
+        if served.is_err() {
+            open.lock().remove(&connection);
+        }
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    connection: u64,
+    handler: &Arc<Handler>,
+    stop: &AtomicBool,
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = Vec::new();
+    while let Some(request) = read(&mut stream, &mut input, connection)? {
+        if stop.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let head_only = request.method == "HEAD";
+        let response = handler(request);
+        // An answer that comes after the end is not given: the caller cannot tell it from one lost on the way.
+        if stop.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        match response {
+            Response::Reply {
+                status,
+                headers,
+                body,
+            } => {
+                let mut output = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
+                for (name, value) in headers {
+                    output.push_str(&format!("{name}: {value}\r\n"));
+                }
+                output.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+                let mut output = output.into_bytes();
+                if !head_only {
+                    output.extend(body);
+                }
+                stream.write_all(&output)?;
+            }
+            Response::Raw(bytes) => return end(&mut stream, &bytes),
+            Response::Close => return Ok(()),
+            Response::Hang(time) => {
+                std::thread::sleep(time);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes and hangs up, but reads what still comes first: unread input turns the end into a reset, which can overtake the
+/// answer.
+fn end(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut rest = [0_u8; 16384];
+    while matches!(stream.read(&mut rest), Ok(1..)) {}
+    Ok(())
+}
+
+/// The words of a status line, as the recorded web server has them.
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Content",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        422 => "Unprocessable Content",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        _ => "Unknown",
+    }
+}
+
+fn read(
+    stream: &mut TcpStream,
+    input: &mut Vec<u8>,
+    connection: u64,
+) -> std::io::Result<Option<Request>> {
+    let mut chunk = [0_u8; 16384];
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 96];
+        let mut parsed = httparse::Request::new(&mut headers);
+        let complete = parsed.parse(input);
+        let too_long = match complete {
+            Ok(httparse::Status::Complete(head)) => head > MOST_HEAD,
+            Ok(httparse::Status::Partial) => input.len() > MOST_HEAD,
+            Err(_) => true,
+        };
+        if too_long {
+            end(stream, REFUSED)?;
+            return Ok(None);
+        }
+        if let Ok(httparse::Status::Complete(head)) = complete {
+            let headers: Vec<(String, String)> = parsed
+                .headers
+                .iter()
+                .map(|h| {
+                    let value = String::from_utf8_lossy(h.value).into_owned();
+                    (h.name.to_owned(), value)
+                })
+                .collect();
+            let method = parsed.method.unwrap_or_default().to_owned();
+            let target = parsed.path.unwrap_or_default().to_owned();
+            let length: usize = headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .and_then(|(_, value)| value.parse().ok())
+                .unwrap_or(0);
+            let whole = head.saturating_add(length);
+            while input.len() < whole {
+                match stream.read(&mut chunk)? {
+                    0 => return Ok(None),
+                    n => input.extend_from_slice(&chunk[..n]),
+                }
+            }
+            let body = input[head..whole].to_vec();
+            input.drain(..whole);
+            return Ok(Some(Request {
+                method,
+                target,
+                headers,
+                body,
+                connection,
+            }));
+        }
+        match stream.read(&mut chunk)? {
+            0 => return Ok(None),
+            n => input.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+/// What the web server itself says to a request it does not pass on.
+pub(crate) const REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\n";
