@@ -273,17 +273,19 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
         return Err((Fault::AuthorizerFailed, seen));
     }
     let reason = answer.body["error"].as_str();
-    let is_gateways =
-        !kind.is_empty() || reason.is_some_and(|reason| reason == "credential_missing");
-    if answer.status == 403 && kind.contains("MissingAuthenticationToken") {
-        return Err((Fault::NotServed, seen));
+    if kind.contains("MissingAuthenticationToken") {
+        // What stands for a missing signature, and for a method that is not there.
+        let fault = match check {
+            Check::Open => Fault::Blocked,
+            _ => Fault::NotServed,
+        };
+        return Err((fault, seen));
     }
-    let refused = matches!(answer.status, 401 | 403);
+    let refused = is_refusal(answer, kind);
     let remark = |reason: &str| (!reason.is_empty()).then(|| reason.to_owned());
     match check {
-        Check::NoKey if answer.status == 401 => Ok(None),
         // A resource policy, a firewall or a usage plan may refuse before the authorizer is asked.
-        Check::NoKey if answer.status == 403 => Ok(remark(kind)),
+        Check::NoKey if refused => Ok(remark(kind).filter(|kind| kind != "UnauthorizedException")),
         Check::BadKey if refused && ours_speaks && reason == Some("") => Err((
             Fault::WrongAuthorizer,
             format!("{seen}, without a reason of ours"),
@@ -291,21 +293,32 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
         Check::BadKey if refused => Ok(reason.and_then(remark)),
         Check::NoKey | Check::BadKey => Err((Fault::Open, seen)),
         // A usage plan of API Gateway's own wants its own key.
-        Check::GoodKey if kind == "ForbiddenException" && answer.status == 403 => Ok(Some(
+        Check::GoodKey if kind == "ForbiddenException" => Ok(Some(
             "refused by API Gateway's own x-api-key or policy".to_owned(),
         )),
-        Check::GoodKey if refused && (is_gateways || reason.is_some()) => {
+        Check::GoodKey if refused => {
             let why = reason.filter(|reason| !reason.is_empty());
             Err((
                 Fault::KeyRefused,
                 why.map_or(seen.clone(), |why| format!("{seen}, {why}")),
             ))
         }
-        Check::Open if refused && is_gateways && kind != "ForbiddenException" => {
-            Err((Fault::Blocked, seen))
-        }
+        Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
         Check::GoodKey | Check::Open | Check::Guard => Ok(None),
     }
+}
+
+/// Whether API Gateway itself refused. Its status may be anything, for an operator may give its answers another one; an
+/// answer without its word for them, or a body of its shape, is a backend's.
+fn is_refusal(answer: &Answer, kind: &str) -> bool {
+    let named = ["Unauthorized", "AccessDenied", "Forbidden"]
+        .iter()
+        .any(|word| kind.contains(word));
+    let ours = answer.body["error"].is_string() && answer.body["detail"].is_string();
+    let plain = answer.body.as_object().is_some_and(|body| {
+        body.len() == 1 && body.keys().all(|key| key.eq_ignore_ascii_case("message"))
+    });
+    named || (matches!(answer.status, 401 | 403) && (ours || plain))
 }
 
 /// Whether API Gateway says that it got no decision. A failed authorizer is a bare 500, which our gateway response names.
@@ -315,7 +328,7 @@ fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
         .body
         .as_object()
         .is_some_and(|body| body.len() == 1 && body.get("message").is_some_and(Value::is_null));
-    answer.status == 500 && (named || bare)
+    named || (answer.status == 500 && bare)
 }
 
 /// One request's outcome.
@@ -483,10 +496,15 @@ mod tests {
                 answer(403, "ForbiddenException", Value::Null),
                 None,
             ),
+            (Check::NoKey, answer(418, "UnauthorizedException", Value::Null), None),
+            (Check::NoKey, answer(401, "", json!({"message": "Unauthorized"})), None),
+            (Check::NoKey, answer(200, "", Value::Null), Some(Fault::Open)),
+            // A backend that refuses by itself was reached.
+            (Check::NoKey, answer(401, "", json!({"code": 7})), Some(Fault::Open)),
             (
-                Check::NoKey,
-                answer(200, "", Value::Null),
-                Some(Fault::Open),
+                Check::Open,
+                answer(403, "MissingAuthenticationTokenException", Value::Null),
+                Some(Fault::Blocked),
             ),
             (
                 Check::NoKey,

@@ -99,19 +99,24 @@ impl ApiAttachment {
             .methods
             .iter()
             .any(|method| method.method == "OPTIONS");
-        let responses = responses::steps(
+        let mut responses = responses::steps(
             &self.responses,
             cors,
             &actual.responses,
             &actual.taken_responses(),
         );
-        // What somebody else published on top of ours has the draft's responses, ours among them.
-        let answers = responses.write.is_empty()
-            && responses.give_back.is_empty()
-            && ours.is_none_or(|digest| digest.map(str::to_owned) == responses.digest());
+        // What counts is what the stage serves. Of what somebody else published on top, the draft alone tells.
+        let answers = responses.give_back.is_empty()
+            && match ours {
+                Some(digest) => digest.map(str::to_owned) == responses.digest(),
+                None => responses.write.is_empty(),
+            };
         let deploy = !take.is_empty()
             || !give_back.is_empty()
             || (!(current && answers) && !wanted.is_empty());
+        if !deploy {
+            responses.write.clear();
+        }
         Steps {
             take,
             borrow: if deploy { borrow } else { Vec::new() },

@@ -110,6 +110,10 @@ pub fn steps(
         });
         if present.is_some() && !is_ours && !is_named {
             steps.left.push(kind.to_owned());
+            // Changed since: what the stage serves is still ours, and their edit is not for us to publish.
+            if record.contains_key(kind) {
+                steps.managed.insert(kind, response);
+            }
             continue;
         }
         if present != Some(&response) {

@@ -1,0 +1,217 @@
+//! Real requests after a deployment: what is answered wrongly is found, and the stage goes back.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::rest_api::{assert_mentions, change, rest_api, served, stage_of, start_over, workplace};
+use support::{TestAws, Workplace};
+
+const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
+
+fn requests(aws: &TestAws) -> Vec<String> {
+    let list = aws.get("requests");
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    list.as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| format!("{} {} {}", text(entry, "method"), text(entry, "path"), text(entry, "credential")))
+        .collect()
+}
+
+/// `up` deploys, finds this, moves the stage back, and ends with 1.
+#[track_caller]
+fn goes_back(aws: &TestAws, here: &Workplace, id: &str, former: &Value, texts: &[&str]) {
+    let up = here.run(&["up", "--yes", "--settle", "1ms"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(&up, texts);
+    assert_mentions(&up, &[&format!("serves deployment {} again", former.as_str().expect("an id"))]);
+    assert_eq!(stage_of(&aws.account(), id, "prod")["deploymentId"], *former);
+}
+
+#[test]
+fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes"]);
+    assert_mentions(&up, &["verified:", "ok     GET /orders", "ok     POST /orders"]);
+    let mut asked = requests(&aws);
+    asked.sort();
+    assert_eq!(
+        asked,
+        [
+            // An `ANY` method by a verb that is safe.
+            "GET /files/threescale-gw-verify given",
+            "GET /files/threescale-gw-verify none",
+            "GET /health none",
+            "GET /orders given",
+            "GET /orders none",
+            "GET /orders/threescale-gw-verify given",
+            "GET /orders/threescale-gw-verify none",
+            "OPTIONS /orders none",
+            "POST /orders none",
+        ]
+    );
+    // A second `up` deploys nothing, so it asks nothing.
+    aws.check_log();
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(requests(&aws), [""; 0]);
+}
+
+#[test]
+fn a_deployment_that_takes_its_time_is_waited_for() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    aws.post("config", &json!({"deployment_lag": 20}));
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes"]);
+    assert_mentions(&up, &["not answered as they should be yet", "verified:"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], support::rest_api::ours());
+}
+
+#[test]
+fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
+    let aws = TestAws::start();
+    for (config, texts) in [
+        (
+            json!({"outcomes": {"open": ["POST /orders"]}}),
+            &["POST /orders: it answers without a right to it (200)"][..],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "error"}}),
+            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "timeout"}}),
+            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "allow"}}),
+            &["GET /orders: it answers without a right to it (200)"],
+        ),
+        (
+            json!({"outcomes": {"closed": ["OPTIONS /orders"]}}),
+            &["OPTIONS /orders: it asks for a credential and is meant to be open (403"],
+        ),
+    ] {
+        let id = start_over(&aws);
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &config);
+        goes_back(&aws, &here, &id, &former, texts);
+        // Everything but the stage is there, so with the cause gone one deployment is all there is to do.
+        aws.post(
+            "config",
+            &json!({"outcomes": {"open": null, "closed": null, "authorizer": null}}),
+        );
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], support::rest_api::ours());
+        let verify = here.succeed(&["verify"]);
+        assert_mentions(&verify, &["verified:"]);
+    }
+}
+
+#[test]
+fn the_permission_and_another_authorizer_are_found_by_verify() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+
+    let permission = json!({"FunctionName": "threescale-gw-orders-authorizer", "StatementId": "api"});
+    let policy = aws.call("lambda", "GetPolicy", json!({"FunctionName": "threescale-gw-orders-authorizer"}));
+    let policy: Value = serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
+    let mut permission = permission;
+    permission["StatementId"] = policy["Statement"][0]["Sid"].clone();
+    aws.call("lambda", "RemovePermission", permission);
+    let verify = here.run(&["verify", "--settle", "1ms"]);
+    assert_eq!(verify.code, Some(1), "{}", verify.stdout);
+    assert_mentions(&verify, &["wrong  GET /orders", "bad key", "got no decision of the authorizer"]);
+    here.succeed(&["up", "--yes"]);
+    here.succeed(&["verify"]);
+
+    // Somebody gives a method to another authorizer and publishes that. It refuses as well, but it is not ours.
+    let account = aws.account();
+    let authorizers = support::rest_api::authorizers(rest_api(&account, &id));
+    let own = authorizers.iter().find(|(_, name)| **name == "own").expect("one").0;
+    change(&aws, &id, "GET", "/orders", &[("/authorizerId", own)]);
+    support::rest_api::publish(&aws, &id, "prod");
+    here.edit("except:", "protect: [\"ANY /*\", \"GET /orders\"], except:");
+    let verify = here.run(&["verify", "--settle", "1ms", "-o", "json"]);
+    assert_eq!(verify.code, Some(1));
+    let document = verify.json();
+    let wrong: Vec<_> = document["requests"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|row| row["fault"] == "wrong_authorizer")
+        .map(|row| row["method"].as_str().expect("text"))
+        .collect();
+    assert!(wrong.contains(&"GET /orders"), "{document}");
+    assert_eq!(document["ok"], false);
+}
+
+#[test]
+fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    aws.post("config", &json!({"valid_keys": ["the-test-key"]}));
+    let here = workplace(&aws, HERE);
+    let mut command = here.command(&["up", "--yes", "-v"]);
+    command.env("THREESCALE_TEST_KEY", "the-test-key");
+    let up = support::Run::of(command.output().expect("it runs"));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert_mentions(&up, &["ok     GET /orders", "good key  200"]);
+    let verify = here.succeed(&["verify", "--key", "the-test-key"]);
+    let posted = aws.get("requests");
+    let posted: Vec<_> = posted
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|request| request["method"] == "POST")
+        .map(|request| request["credential"].clone())
+        .collect();
+    assert!(!posted.is_empty() && posted.iter().all(|credential| credential == "none"), "{posted:?}");
+
+    let refused = here.run(&["verify", "--key", "another-key", "--settle", "1ms"]);
+    assert_eq!(refused.code, Some(1));
+    assert_mentions(&refused, &["the test key is refused: 403", "user_key_invalid"]);
+    for run in [&up, &verify, &refused] {
+        let shown = format!("{}{}", run.stdout, run.stderr);
+        assert!(!shown.contains("the-test-key") && !shown.contains("another-key"), "{shown}");
+    }
+}
+
+#[test]
+fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
+    let aws = TestAws::start();
+    for (attribute, value, words) in [
+        ("endpoint_type", json!("PRIVATE"), "is private"),
+        ("disable_execute_api_endpoint", json!(true), "is switched off"),
+    ] {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        let mut api = support::rest_api::rich("orders-api");
+        api[attribute] = value;
+        support::rest_api::seed(&aws, &[api]);
+        let here = workplace(&aws, HERE);
+        let up = here.succeed(&["up", "--yes"]);
+        assert_mentions(&up, &["not verified:", words, "--url"]);
+        assert_eq!(requests(&aws), [""; 0]);
+        let verify = here.succeed(&["verify", "-o", "json"]).json();
+        assert!(verify["skipped"].as_str().expect("text").contains(words), "{verify}");
+    }
+
+    // Another address is asked in place of the API's own; nobody listens at this one.
+    start_over(&aws);
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes", "--no-verify"]);
+    assert!(!up.stderr.contains("verified"), "{}", up.stderr);
+    let verify = here.run(&["verify", "--settle", "1ms", "--url", "http://127.0.0.1:1/base"]);
+    assert_eq!(verify.code, Some(1));
+    assert_mentions(&verify, &["no answer", "http://127.0.0.1:1/base"]);
+    let wrong = here.run(&["verify", "--url", "orders.example.com"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    // What `--no-verify` left out, the next `up` makes up for.
+    assert_mentions(&here.succeed(&["up", "--yes"]), &["verified:"]);
+}
