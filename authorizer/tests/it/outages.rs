@@ -260,6 +260,35 @@ fn a_full_redis() {
     assert_eq!(world.threescale.total("free", "hits"), 4);
 }
 
+/// A failover: the one that is asked is a replica for a while, which answers everything and takes nothing.
+#[test]
+fn a_redis_that_fails_over() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    let mut passed = 0;
+    let mut pass = |authorizer: &mut Authorizer| {
+        let decided = timely(authorizer, &event("uk_free", "/"));
+        assert_eq!(decided.outcome.effect, Effect::Allow);
+        passed += 1;
+        decided.source
+    };
+    assert_eq!(pass(&mut authorizer), Source::Backend);
+    assert_eq!(world.redis.ask("REPLICAOF 127.0.0.1 1"), "+OK\r\n");
+    for _ in 0..3 {
+        assert_eq!(pass(&mut authorizer), Source::Direct);
+    }
+    assert!(world.report().stopped.is_some());
+    assert_eq!(world.redis.ask("REPLICAOF NO ONE"), "+OK\r\n");
+    eventually("Redis is used again", || {
+        // Answers from before a direct one do not count.
+        world.advance(2);
+        pass(&mut authorizer) != Source::Direct
+    });
+    assert_eq!(pass(&mut authorizer), Source::Cache);
+    assert_eq!(world.report().stopped, None);
+    assert_eq!(world.threescale.total("free", "hits"), passed);
+}
+
 /// Redis forgets its scripts with a restart or a flush, and is told them again.
 #[test]
 fn forgotten_scripts() {
