@@ -6,10 +6,12 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use authorizer::answer::Effect;
+use authorizer::cache;
 use authorizer::credentials::Credential;
 use authorizer::event;
 use authorizer::keys::{Keys, Name};
 use authorizer::mapping::Rules;
+use authorizer::periods::Period;
 use authorizer::settings::RuleSettings;
 use authorizer::{redis, xml};
 use proptest::collection::vec;
@@ -18,6 +20,7 @@ use proptest::prelude::*;
 use crate::support::gateway::{World, decide, event as rest_event};
 use crate::support::http::{Response, Server};
 use crate::support::ssm::HASH_KEY;
+use crate::support::threescale::Limit;
 
 fn keys() -> Keys {
     Keys::from_hex(HASH_KEY).unwrap()
@@ -68,6 +71,15 @@ proptest! {
             // The id is the application; the key stands for it only where there is no id.
             let who = (service, app_id.clone(), if app_id.is_some() { None } else { user_key });
             prop_assert_eq!(seen.entry(key).or_insert_with(|| who.clone()), &who);
+        }
+    }
+
+    /// What all keys of a stack's service begin with: no two begin alike, and none with another.
+    #[test]
+    fn services_share_no_keys(all in vec(("[a-z0-9-]{1,5}", "[a-zA-Z0-9._-]{1,5}"), 2..20)) {
+        for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other))) {
+            let (first, second) = (cache::prefix(&one.0, &one.1), cache::prefix(&other.0, &other.1));
+            prop_assert_eq!(first.starts_with(&second), one == other);
         }
     }
 
@@ -218,6 +230,54 @@ fn no_answer_of_3scale_allows_by_mistake() {
     }
     // Not for want of trying.
     assert!(allowed.get() > 10, "{allowed:?}");
+}
+
+/// Metrics whose names run together with what stands around them in Redis have counters and limits of their own.
+#[test]
+fn metrics_are_counted_apart() {
+    let strategy = proptest::collection::btree_map("[ab:0-9._-]{1,4}", (1_u64..5, 1_u64..4), 2..6);
+    let mut runner = proptest::test_runner::TestRunner::new(no_persistence(12));
+    runner
+        .run(&strategy, |metrics| {
+            let rules: Vec<_> = metrics
+                .iter()
+                .enumerate()
+                .map(|(n, (metric, (delta, _)))| {
+                    serde_json::json!({
+                        "method": "GET", "pattern": format!("/{n}$"), "metric": metric, "delta": delta,
+                    })
+                })
+                .collect();
+            let world = World::patient().with("mapping_rules", rules.into());
+            let limits: Vec<Limit> = metrics
+                .iter()
+                .flat_map(|(metric, (delta, times))| {
+                    let metric: &'static str = metric.clone().leak();
+                    [Period::Day, Period::Eternity].map(|period| Limit {
+                        metric,
+                        period,
+                        max: delta * times,
+                    })
+                })
+                .collect();
+            world.threescale.state().metrics.extend(metrics.keys().cloned());
+            world.threescale.add("a", &limits);
+            let mut authorizer = world.authorizer();
+            let most = metrics.values().map(|(_, times)| *times).max().unwrap_or(0);
+            for round in 0..=most {
+                for (n, (_, times)) in metrics.values().enumerate() {
+                    let decided = decide(&mut authorizer, &rest_event("uk_a", &format!("/{n}")));
+                    prop_assert_eq!(decided.outcome.effect == Effect::Allow, round < *times);
+                }
+            }
+            world.report();
+            for (metric, (delta, times)) in &metrics {
+                prop_assert_eq!(world.threescale.total("a", metric), delta * times);
+            }
+            prop_assert!(world.threescale.state().lost_batches.is_empty());
+            Ok(())
+        })
+        .unwrap();
 }
 
 /// Whatever something in Redis' place answers: without 3scale, only a complete `A` answer lets the caller pass.
