@@ -120,6 +120,71 @@ fn what_3scale_did_not_take_is_sent_again() {
     }
 }
 
+/// The reference's table of statuses, as answers to a report. Whatever was not taken is sent again, and whatever may have
+/// been taken or not is said to be in doubt.
+#[test]
+fn every_row_of_the_table_as_an_answer_to_a_report() {
+    let refused = [
+        (400, "bad_request"),
+        (400, "content_type_invalid"),
+        (400, "transactions_is_blank"),
+        (400, "transactions_format_invalid"),
+        (400, "transactions_has_nil_transaction"),
+        (400, ""),
+        (403, "provider_key_or_service_token_required"),
+        (403, "provider_key_invalid"),
+        (403, "provider_key_invalid_or_service_missing"),
+        (403, "service_token_invalid"),
+        (403, "service_id_invalid"),
+        (403, ""),
+        (404, ""),
+        (422, "service_id_missing"),
+        (422, "not_valid_data"),
+        (429, ""),
+    ];
+    let doubtful = [
+        (500, "Internal Server Error"),
+        (500, ""),
+        (502, "<html>"),
+        (503, ""),
+        (504, ""),
+        (200, "<html>"),
+        (302, ""),
+    ];
+    let world = World::patient();
+    world.threescale.state().only_reports = true;
+    for (status, code) in refused.into_iter().chain(doubtful) {
+        hit(&world, "uk_free", 5);
+        let in_doubt = doubtful.contains(&(status, code));
+        let body = if code.is_empty() || in_doubt {
+            code.to_owned()
+        } else {
+            format!(r#"<?xml version="1.0"?><error code="{code}">text</error>"#)
+        };
+        let before = world.threescale.total("free", "hits");
+        world
+            .threescale
+            .fail_next(&[Fault::Status(status, body.leak())]);
+        let first = world.report();
+        assert_eq!(
+            (first.delivered, first.in_doubt),
+            (0, u64::from(in_doubt)),
+            "{status} {code}"
+        );
+        let said = first.stopped.expect("a reason");
+        assert!(said.contains(&status.to_string()), "{said}");
+        assert!(in_doubt || said.contains(code), "{said}");
+        assert_eq!(world.report().delivered, 5, "{status} {code}");
+        assert_eq!(world.threescale.total("free", "hits"), before + 5);
+        nothing_left(&world);
+    }
+    // The one that is an acceptance.
+    hit(&world, "uk_free", 5);
+    world.threescale.fail_next(&[Fault::Status(202, "")]);
+    assert_eq!(world.report().delivered, 5);
+    nothing_left(&world);
+}
+
 /// The documented window: an answer that did not come. Sent again; counted twice if it had come through.
 #[test]
 fn in_doubt_is_sent_again() {
