@@ -7,7 +7,7 @@ use authorizer::decide::Authorizer;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::fuse::{Fault, Fuse};
+use crate::support::fuse::{End, Fault, Fuse};
 use crate::support::gateway::{World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::threescale::{Fault as Outage, Limit};
@@ -20,9 +20,9 @@ const REPORT: &str = "POST /transactions.xml";
 fn at_every_call(mut run: impl FnMut(Fault) -> bool) -> usize {
     for call in 0..MANY {
         let mut reached = false;
-        for kill in [true, false] {
+        for end in [End::Process, End::Connection] {
             for after in [false, true] {
-                reached |= run(Fault { call, after, kill });
+                reached |= run(Fault { call, after, end });
             }
         }
         if !reached {
@@ -59,7 +59,7 @@ fn invoke(process: &mut Process, fuse: &Fuse, fault: Fault, event: &str) -> Opti
     let mut answer = None;
     eventually("an answer, or the end", || {
         answer = process.api.answer(id);
-        answer.is_some() || (fault.kill && fuse.blown())
+        answer.is_some() || (fault.end == End::Process && fuse.blown())
     });
     if answer.is_none() {
         process.kill();
@@ -137,7 +137,7 @@ fn a_reporter_may_end_at_any_call() {
             && if fault.after {
                 at(Some(fault.call)) == Some(REPORT)
             } else {
-                fault.kill && at(fault.call.checked_sub(1)) == Some(REPORT)
+                fault.end == End::Process && at(fault.call.checked_sub(1)) == Some(REPORT)
             };
         // The first report has everything that 3scale knows; the other one what it does not.
         let reports_before = calls
@@ -164,7 +164,7 @@ fn a_reporter_may_end_at_any_call() {
             .unwrap_or(0)
             + last.undeliverable;
         // A run that was killed has said it in its log.
-        assert!(fault.kill || given_up >= 3, "{context}");
+        assert!(fault.end == End::Process || given_up >= 3, "{context}");
         reached
     });
     // Redis' part (claim, take, read, give up, lease, settle), two reports, and questions about applications.

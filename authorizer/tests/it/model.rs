@@ -6,6 +6,7 @@ use authorizer::answer::Effect;
 use authorizer::decide::{Authorizer, Source};
 use serde_json::json;
 
+use crate::support::fuse::{self, End, Fuse};
 use crate::support::gateway::{World, decide, event};
 use crate::support::threescale::{Counting, Fault, Limit, Period};
 
@@ -98,9 +99,25 @@ impl Model {
         }
     }
 
+    /// A reporter that comes to its end at one of its calls.
+    fn dying_report(&mut self, random: &mut Random) {
+        let mut fuse = Fuse::new(fuse::Fault {
+            call: random.below(12) as usize,
+            after: random.below(2) == 1,
+            end: End::Everything,
+        });
+        let pending: u64 = self.allowed.values().sum();
+        self.world.report_through(&mut fuse);
+        // It may have got as far as 3scale's answer, and no further.
+        if fuse.blown() && fuse.calls().iter().any(|call| call.starts_with("POST")) {
+            self.doubled += pending;
+        }
+    }
+
     fn step(&mut self, random: &mut Random, doubts: bool) {
         match random.below(100) {
-            0..70 => self.request(random),
+            0..67 => self.request(random),
+            67..70 if doubts => self.dying_report(random),
             70..78 => self.report(None),
             78..80 => self.report(Some(Fault::Status(403, ""))),
             80..82 if doubts => self.report(Some(Fault::LoseAnswer)),
@@ -134,6 +151,8 @@ impl Model {
     fn finish(&mut self, context: &str, doubts: bool) {
         self.world.redis.restart();
         self.world.threescale.fail(None);
+        // Past the leases of those that came to their end.
+        self.world.advance(900_000);
         let last = self.world.report();
         assert_eq!((last.stopped, last.undeliverable), (None, 0), "{context}");
         self.world.threescale.work();
@@ -193,7 +212,7 @@ fn everything_that_passed_is_counted_exactly_once() {
     });
 }
 
-/// Answers to reports get lost too: at least once, and no more than the documented window.
+/// Answers to reports get lost too, and reporters die: at least once, and no more than the documented window.
 #[test]
 fn with_lost_answers_nothing_is_lost() {
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
 //! Proxies that count the calls of a process to everything it depends on, and at one of them put an end to the
-//! connection, or to the process: before the call is carried out, or after it and before its answer.
+//! connection, to all of them, or to the process: before the call is carried out, or after it and before its answer.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,8 +15,19 @@ pub struct Fault {
     pub call: usize,
     /// After it was carried out, and not before.
     pub after: bool,
-    /// The process ends, and not only the connection.
-    pub kill: bool,
+    /// What ends.
+    pub end: End,
+}
+
+/// What comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The connection of the call.
+    Connection,
+    /// All of them, and whatever is tried later: to the others the same as a death, for what lives in this process.
+    Everything,
+    /// The process: everything waits until somebody has killed it, see [`Fuse::release`].
+    Process,
 }
 
 #[derive(Clone, Copy)]
@@ -89,7 +100,7 @@ impl Fuse {
         address
     }
 
-    /// Whether it has come to the call. With `kill` everything then waits for [`Fuse::release`].
+    /// Whether it has come to the call.
     pub fn blown(&self) -> bool {
         self.shared.state.lock().expect("lock").blown
     }
@@ -118,17 +129,20 @@ impl Drop for Fuse {
 }
 
 impl Shared {
-    /// Notes a call, and whether it is the one.
-    fn call(&self, name: String) -> bool {
+    /// Notes a call, and whether it is the one; none if it is too late for calls.
+    fn call(&self, name: String) -> Option<bool> {
         let mut state = self.state.lock().expect("lock");
+        if state.blown && self.fault.end == End::Everything {
+            return None;
+        }
         state.calls.push(name);
-        state.calls.len() == self.fault.call + 1
+        Some(state.calls.len() == self.fault.call + 1)
     }
 
     fn blow(&self) {
         let mut state = self.state.lock().expect("lock");
         state.blown = true;
-        while self.fault.kill && !state.released {
+        while self.fault.end == End::Process && !state.released {
             state = self.changed.wait(state).expect("lock");
         }
     }
@@ -147,7 +161,9 @@ fn pass(
         let Some(question) = message(&mut client, protocol)? else {
             return Ok(());
         };
-        let due = shared.call(name(&question, protocol));
+        let Some(due) = shared.call(name(&question, protocol)) else {
+            return Ok(());
+        };
         if due && !shared.fault.after {
             shared.blow();
             return Ok(());

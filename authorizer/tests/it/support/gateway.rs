@@ -9,6 +9,7 @@ use authorizer::event::{self, Event};
 use authorizer::settings::Settings;
 use serde_json::{Value, json};
 
+use super::fuse::Fuse;
 use super::redis::Redis;
 use super::ssm::{PATH, Ssm};
 use super::threescale::{SERVICE, TOKEN, Threescale};
@@ -156,6 +157,21 @@ impl World {
         let mut authorizer = self.authorizer();
         authorizer::reporter::Reporter::new(&self.read_settings("reporter"))
             .run(&mut authorizer, Instant::now() + Duration::from_secs(20))
+    }
+
+    /// The same, with all its calls through a fuse.
+    pub fn report_through(&mut self, fuse: &mut Fuse) -> authorizer::reporter::Summary {
+        let cache = fuse.redis(self.redis.port);
+        let backend = fuse.http(self.threescale.server.address.port());
+        self.ssm.put("cache-endpoint", &format!("redis://{cache}"));
+        let direct = std::mem::replace(
+            &mut self.settings["backend"],
+            format!("http://{backend}").into(),
+        );
+        let summary = self.report();
+        self.settings["backend"] = direct;
+        self.ssm.put("cache-endpoint", &self.redis.url());
+        summary
     }
 
     pub fn advance(&self, ms: i64) {
