@@ -90,7 +90,16 @@ impl Link {
                 "the parameter cache-endpoint is missing: there is no cache yet",
             )
         })?;
-        Ok(Connection::open(endpoint, self.tls.as_ref(), deadline)?)
+        Ok(self.open(endpoint, deadline)?)
+    }
+
+    /// A new connection to anywhere.
+    pub(crate) fn open(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<Connection, RedisError> {
+        Connection::open(endpoint, self.tls.as_ref(), deadline)
     }
 
     /// Forgets the connection, and what failed before.

@@ -395,12 +395,17 @@ fn handshake(
 fn strange(input: &[u8]) -> Failure {
     // An alert of TLS: what a server says that waits for a handshake.
     if input.starts_with(&[0x15, 0x03]) {
-        return Failure::new(
-            Cause::Tls,
-            "TLS: the server expects it, and a plain connection is configured",
-        );
+        return expects_tls();
     }
     Failure::new(Cause::Protocol, "an answer that is not Redis'")
+}
+
+/// The connection is a plain one, and the server wants another.
+pub(crate) fn expects_tls() -> Failure {
+    Failure::new(
+        Cause::Tls,
+        "TLS: the server expects it, and a plain connection is configured",
+    )
 }
 
 /// Codes that Redis 6 puts into the text of an error when they come out of a script.

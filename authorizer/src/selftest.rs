@@ -14,8 +14,9 @@ use crate::decide::{Authorizer, Source};
 use crate::failure::{Cause, Failure};
 use crate::http;
 use crate::keys::Name;
+use crate::link::Link;
 use crate::mapping::Usage;
-use crate::redis::{Arguments, Connection, Endpoint, Value as RedisValue, refusal};
+use crate::redis::{Arguments, Endpoint, Value as RedisValue, expects_tls, refusal};
 use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
@@ -27,7 +28,7 @@ const ALL: Duration = Duration::from_millis(4_300);
 /// The most that each check may take.
 const SECRETS: Duration = Duration::from_millis(1_400);
 const REDIS: Duration = Duration::from_millis(1_000);
-const PLAIN: Duration = Duration::from_millis(200);
+const OTHER_WAY: Duration = Duration::from_millis(200);
 const THREESCALE: Duration = Duration::from_millis(1_300);
 
 /// Runs all checks and gives the answer's document.
@@ -108,37 +109,56 @@ fn redis(authorizer: &Authorizer, deadline: Instant) -> Result<(), Failure> {
         }
     };
     write().map_err(|failure| match link.endpoint() {
-        Some(endpoint) => explain(plain_after_all(failure, endpoint))
+        Some(endpoint) => explain(other_way(failure, endpoint, link))
             .of(format_args!("{}:{}", endpoint.host, endpoint.port)),
         None => failure,
     })
 }
 
-/// Redis waits for more when it gets a TLS handshake and expects none: that looks like a server that hangs. So it is
-/// asked for a sign of life in the clear; no credential goes along.
-fn plain_after_all(failure: Failure, endpoint: &Endpoint) -> Failure {
-    if failure.cause != Cause::Timeout || !endpoint.tls {
+/// A Redis that is spoken to in the wrong way, encrypted or in the clear, looks like one that hangs or that closes
+/// connections. So it is asked for a sign of life in the other way; no credential goes along.
+fn other_way(failure: Failure, endpoint: &Endpoint, link: &Link) -> Failure {
+    let worth_it = match failure.cause {
+        Cause::Timeout => true,
+        Cause::Protocol => !endpoint.tls,
+        _ => false,
+    };
+    if !worth_it {
         return failure;
     }
-    let plain = Endpoint {
-        tls: false,
+    let other = Endpoint {
+        tls: !endpoint.tls,
         user: None,
         password: None,
         database: 0,
         ..endpoint.clone()
     };
-    let deadline = Instant::now() + PLAIN;
-    let answered = Connection::open(&plain, None, deadline)
-        .and_then(|mut connection| connection.command(&[b"PING"], &Arguments::default(), deadline))
-        .is_ok();
-    if answered {
-        Failure::new(
-            Cause::Tls,
-            "TLS: the server does not speak TLS, it answers a plain connection",
-        )
-    } else {
-        failure
+    let deadline = Instant::now() + OTHER_WAY;
+    let opened = link.open(&other, deadline);
+    if endpoint.tls {
+        let answered = opened
+            .and_then(|mut open| open.command(&[b"PING"], &Arguments::default(), deadline))
+            .is_ok();
+        if answered {
+            return Failure::new(
+                Cause::Tls,
+                "TLS: the server does not speak TLS, it answers a plain connection",
+            );
+        }
+        return failure;
     }
+    // A certificate that we would not take is one all the same.
+    let encrypted = match opened {
+        Ok(_) => true,
+        Err(error) => {
+            let why = Failure::from(error);
+            why.cause == Cause::Tls && why.text.contains("certificate")
+        }
+    };
+    if encrypted {
+        return expects_tls();
+    }
+    failure
 }
 
 /// Redis' codes in words.

@@ -1,7 +1,7 @@
 //! The self-test through the real binary, with every cause that a real socket can show.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -295,6 +295,54 @@ fn redis_tls() {
         "tls",
         "a plain connection is configured",
     );
+}
+
+/// As Redis itself does where it expects TLS: it closes a plain connection without a word.
+fn taciturn(proxy: &TlsProxy) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let behind = proxy.address;
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut first = [0];
+                client.peek(&mut first)?;
+                // The type of a handshake's record.
+                if first != [0x16] {
+                    return Ok(());
+                }
+                let server = TcpStream::connect(behind)?;
+                let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                std::io::copy(&mut &server, &mut &client)?;
+                Ok(())
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn redis_that_closes_plain_connections() {
+    let world = world();
+    let proxy = TlsProxy::start(world.redis.port);
+    let address = taciturn(&proxy);
+    // Whether or not its certificate would be taken.
+    for ca in [None, Some(proxy.ca_file.as_path())] {
+        world
+            .ssm
+            .put("cache-endpoint", &format!("redis://{address}"));
+        expect_redis(
+            &answer(&world, &[], ca),
+            "tls",
+            "a plain connection is configured",
+        );
+    }
+    world
+        .ssm
+        .put("cache-endpoint", &format!("rediss://{address}"));
+    let good = answer(&world, &[], Some(&proxy.ca_file));
+    assert_eq!(causes(&good), ["", "", "", ""]);
 }
 
 #[test]
