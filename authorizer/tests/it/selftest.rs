@@ -33,8 +33,11 @@ fn answer(world: &World, variables: &[(&str, String)], ca: Option<&Path>) -> Val
         environment.retain(|(known, _)| known != name);
         environment.push(((*name).to_owned(), value.clone()));
     }
-    let process = Process::start(&environment);
-    match process.api.invoke(EVENT) {
+    invoke(&Process::start(&environment), EVENT)
+}
+
+fn invoke(process: &Process, event: &str) -> Value {
+    match process.api.invoke(event) {
         Answer::Result(answer) => answer,
         Answer::Error(error) => panic!("{error}"),
     }
@@ -139,10 +142,7 @@ fn all_is_well() {
         EVENT,
         r#"{"threescale-gw":"self-test","reason":"deployment"}"#,
     ] {
-        let Answer::Result(answer) = process.api.invoke(event) else {
-            panic!("an error");
-        };
-        assert_eq!(causes(&answer), ["", "", "", ""]);
+        assert_eq!(causes(&invoke(&process, event)), ["", "", "", ""]);
     }
     assert_eq!(world.threescale.calls("authrep"), 0);
     assert_eq!(world.threescale.calls("report"), 0);
@@ -220,10 +220,7 @@ fn secrets_that_cannot_be_read_any_more() {
         &world.settings,
         None,
     ));
-    let run = || match process.api.invoke(EVENT) {
-        Answer::Result(answer) => answer,
-        Answer::Error(error) => panic!("{error}"),
-    };
+    let run = || invoke(&process, EVENT);
     assert_eq!(causes(&run()), ["", "", "", ""]);
     world.ssm.fault(Some(SsmFault::Denied));
     expect_secrets(&run(), "ssm_denied", "AccessDeniedException");
