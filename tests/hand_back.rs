@@ -4,7 +4,8 @@ mod support;
 
 use serde_json::json;
 use support::rest_api::{
-    OURS, assert_mentions, authorizers, draft, rest_api, served, stage_of, start_over, with, workplace,
+    OURS, assert_mentions, authorizers, draft, rest_api, served, stage_of, start_over, with,
+    workplace,
 };
 use support::{TestAws, assert_same};
 
@@ -23,7 +24,10 @@ fn methods_can_be_left_closed_rather_than_open() {
     let down = here.succeed(&["down", "--yes", "--keep-protected"]);
     assert_mentions(
         &down,
-        &["GET /orders of API", "is closed with AWS_IAM, where it was open before us"],
+        &[
+            "GET /orders of API",
+            "is closed with AWS_IAM, where it was open before us",
+        ],
     );
     let after = aws.account();
     // What was open is closed; what others guarded is theirs again.
@@ -38,7 +42,11 @@ fn methods_can_be_left_closed_rather_than_open() {
     );
     assert_eq!(draft(&after, &id), closed);
     assert_eq!(served(&after, &id, "prod"), closed);
-    assert!(!authorizers(rest_api(&after, &id)).values().any(|name| *name == OURS));
+    assert!(
+        !authorizers(rest_api(&after, &id))
+            .values()
+            .any(|name| *name == OURS)
+    );
     assert_mentions(&here.succeed(&["down", "--yes"]), &["Nothing to do"]);
 }
 
@@ -53,10 +61,24 @@ fn a_method_whose_own_authorizer_is_gone_is_closed_and_not_opened() {
     here.succeed(&["up", "--yes"]);
     let account = aws.account();
     let names = authorizers(rest_api(&account, &id));
-    let own = names.iter().find(|(_, name)| **name == "own").expect("one").0;
-    aws.call("apigateway", "DeleteAuthorizer", json!({"restApiId": id, "authorizerId": own}));
+    let own = names
+        .iter()
+        .find(|(_, name)| **name == "own")
+        .expect("one")
+        .0;
+    aws.call(
+        "apigateway",
+        "DeleteAuthorizer",
+        json!({"restApiId": id, "authorizerId": own}),
+    );
     let down = here.succeed(&["down", "--yes"]);
-    assert_mentions(&down, &["that guarded GET /me is gone", "closed with AWS_IAM rather than opened"]);
+    assert_mentions(
+        &down,
+        &[
+            "that guarded GET /me is gone",
+            "closed with AWS_IAM rather than opened",
+        ],
+    );
     assert!(draft(&aws.account(), &id)["GET /me"].starts_with("AWS_IAM"));
 }
 
@@ -76,7 +98,12 @@ fn the_authorizer_goes_only_when_the_api_reads_as_it_was() {
             .enumerate()
             .filter(|(_, entry)| entry["operation"] == operation)
             .map(|(index, _)| index);
-        if from_behind { at.next_back() } else { at.next() }.expect("a call")
+        if from_behind {
+            at.next_back()
+        } else {
+            at.next()
+        }
+        .expect("a call")
     };
     let last_change = position("UpdateStage", true).max(position("UpdateMethod", true));
     let proof = log
@@ -100,14 +127,32 @@ fn two_stacks_protect_one_method_in_two_stages() {
         let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
         aws.call("apigateway", "CreateStage", parameters);
         let before = aws.account();
-        let one = workplace(&aws, r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#);
-        let two = workplace(&aws, r#"api: {name: orders-api, stage: dev, protect: ["GET /orders"]}"#);
-        two.edit("stack: orders", "stack: partners\nnetwork: {cidr: 10.43.0.0/16}");
+        let one = workplace(
+            &aws,
+            r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,
+        );
+        let two = workplace(
+            &aws,
+            r#"api: {name: orders-api, stage: dev, protect: ["GET /orders"]}"#,
+        );
+        two.edit(
+            "stack: orders",
+            "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
+        );
         one.succeed(&["up", "--yes"]);
         let plan = two.succeed(&["plan"]);
-        assert_mentions(&plan, &["GET /orders asks the authorizer of another stack", "is ours in stage dev"]);
+        assert_mentions(
+            &plan,
+            &[
+                "GET /orders asks the authorizer of another stack",
+                "is ours in stage dev",
+            ],
+        );
         two.succeed(&["up", "--yes"]);
-        let (ours, theirs) = (format!("CUSTOM {OURS}"), "CUSTOM threescale-gw-partners-authorizer");
+        let (ours, theirs) = (
+            format!("CUSTOM {OURS}"),
+            "CUSTOM threescale-gw-partners-authorizer",
+        );
         let both = aws.account();
         assert_eq!(served(&both, &id, "prod")["GET /orders"], ours);
         assert_eq!(served(&both, &id, "dev")["GET /orders"], theirs);
@@ -115,15 +160,27 @@ fn two_stacks_protect_one_method_in_two_stages() {
         assert_eq!(draft(&both, &id)["GET /orders"], ours);
         for stack in [&one, &two] {
             assert_eq!(stack.run(&["plan", "--exit-code"]).code, Some(0));
-            let status = stack.succeed(&["status", "--exit-code", "-o", "json"]).json();
+            let status = stack
+                .succeed(&["status", "--exit-code", "-o", "json"])
+                .json();
             let methods = status["api"]["methods"].as_array().expect("a list").clone();
-            let orders = methods.iter().find(|method| method["path"] == "/orders" && method["method"] == "GET");
+            let orders = methods
+                .iter()
+                .find(|method| method["path"] == "/orders" && method["method"] == "GET");
             assert_eq!(orders.expect("the method")["protected"], true, "{status}");
         }
 
-        let (first, last) = if first_goes_first { (&one, &two) } else { (&two, &one) };
+        let (first, last) = if first_goes_first {
+            (&one, &two)
+        } else {
+            (&two, &one)
+        };
         first.succeed(&["down", "--yes"]);
-        let (stage, words) = if first_goes_first { ("dev", theirs) } else { ("prod", ours.as_str()) };
+        let (stage, words) = if first_goes_first {
+            ("dev", theirs)
+        } else {
+            ("prod", ours.as_str())
+        };
         assert_eq!(served(&aws.account(), &id, stage)["GET /orders"], words);
         last.succeed(&["verify"]);
         last.succeed(&["down", "--yes"]);
@@ -138,13 +195,26 @@ fn a_borrowed_method_is_owed_after_a_kill() {
     let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
     let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
     aws.call("apigateway", "CreateStage", parameters);
-    let one = workplace(&aws, r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#);
-    let two = workplace(&aws, r#"api: {name: orders-api, stage: dev, protect: ["GET /orders"]}"#);
-    two.edit("stack: orders", "stack: partners\nnetwork: {cidr: 10.43.0.0/16}");
+    let one = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,
+    );
+    let two = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: dev, protect: ["GET /orders"]}"#,
+    );
+    two.edit(
+        "stack: orders",
+        "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
+    );
     one.succeed(&["up", "--yes"]);
     let ours = format!("CUSTOM {OURS}");
     // Killed behind each of: taking the method, the deployment, giving it back.
-    for (operation, nth) in [("UpdateMethod", 1), ("CreateDeployment", 1), ("UpdateMethod", 2)] {
+    for (operation, nth) in [
+        ("UpdateMethod", 1),
+        ("CreateDeployment", 1),
+        ("UpdateMethod", 2),
+    ] {
         aws.post(
             "faults",
             &json!([{"service": "apigateway", "operation": operation, "nth": nth, "kind": "hold", "freeze": true}]),
@@ -156,12 +226,24 @@ fn a_borrowed_method_is_owed_after_a_kill() {
         aws.post("faults", &json!([]));
         two.succeed(&["up", "--yes"]);
         let account = aws.account();
-        assert_eq!(draft(&account, &id)["GET /orders"], ours, "{operation} {nth}");
+        assert_eq!(
+            draft(&account, &id)["GET /orders"],
+            ours,
+            "{operation} {nth}"
+        );
         let theirs = "CUSTOM threescale-gw-partners-authorizer";
-        assert_eq!(served(&account, &id, "dev")["GET /orders"], theirs, "{operation} {nth}");
+        assert_eq!(
+            served(&account, &id, "dev")["GET /orders"],
+            theirs,
+            "{operation} {nth}"
+        );
         assert_eq!(two.run(&["plan", "--exit-code"]).code, Some(0));
         two.succeed(&["down", "--yes"]);
-        assert_eq!(one.run(&["plan", "--exit-code"]).code, Some(0), "{operation} {nth}");
+        assert_eq!(
+            one.run(&["plan", "--exit-code"]).code,
+            Some(0),
+            "{operation} {nth}"
+        );
     }
 }
 

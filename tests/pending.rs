@@ -53,14 +53,23 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
         aws.post("reset", &json!({}));
         // `/me` stays excepted, or opened it would be ours to take.
         let id = seed(&aws, &[api(&json!([edit]), &json!({}))]).remove(0);
-        let here = workplace(&aws, r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#);
+        let here = workplace(
+            &aws,
+            r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+        );
         let before = aws.account();
 
         let plan = here.run(&["plan", "-o", "json"]).json();
         let told = plan["pending"].as_array().expect("a list").clone();
         assert_eq!(told.len(), 1, "{words}: {told:?}");
-        assert!(told[0].as_str().expect("text").starts_with(words), "{words}: {told:?}");
-        assert_mentions(&here.run(&["plan"]), &["also publishes what others left", words]);
+        assert!(
+            told[0].as_str().expect("text").starts_with(words),
+            "{words}: {told:?}"
+        );
+        assert_mentions(
+            &here.run(&["plan"]),
+            &["also publishes what others left", words],
+        );
 
         let up = here.run(&["up", "--yes"]);
         assert_eq!(up.code, Some(4), "{words}: {}", up.stderr);
@@ -72,7 +81,11 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
         assert_eq!(served(&after, &id, "prod"), draft(&after, &id), "{words}");
         // What waits now is nobody's: a second plan has nothing to do and nothing to tell.
         let plan = here.run(&["plan", "--exit-code", "-o", "json"]);
-        assert_eq!((plan.code, plan.json()["pending"].clone()), (Some(0), json!([])), "{words}");
+        assert_eq!(
+            (plan.code, plan.json()["pending"].clone()),
+            (Some(0), json!([])),
+            "{words}"
+        );
         here.succeed(&["down", "--yes"]);
     }
 }
@@ -82,7 +95,10 @@ fn without_edits_there_is_nothing_to_say_and_ours_are_none() {
     let aws = TestAws::start();
     seed(&aws, &[api(&json!([]), &json!({}))]);
     let here = workplace(&aws, HERE);
-    assert_eq!(here.run(&["plan", "-o", "json"]).json()["pending"], json!([]));
+    assert_eq!(
+        here.run(&["plan", "-o", "json"]).json()["pending"],
+        json!([])
+    );
     here.succeed(&["up", "--yes"]);
     // A change of ours on top of ours.
     here.edit("stage: prod}", "stage: prod, except: [\"POST /orders\"]}");
@@ -95,7 +111,10 @@ fn without_edits_there_is_nothing_to_say_and_ours_are_none() {
 fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
     let aws = TestAws::start();
     let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
-    let here = workplace(&aws, r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#);
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+    );
     // The lock is taken behind the plan: held there, somebody else edits.
     aws.post(
         "faults",
@@ -115,7 +134,10 @@ fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
 fn an_api_of_another_tool_is_told_of() {
     let aws = TestAws::start();
     for (tags, maker) in [
-        (json!({"aws:cloudformation:stack-name": "shop"}), "CloudFormation (stack shop)"),
+        (
+            json!({"aws:cloudformation:stack-name": "shop"}),
+            "CloudFormation (stack shop)",
+        ),
         (
             json!({"aws:cloudformation:stack-name": "shop", "lambda:createdBy": "SAM"}),
             "SAM (stack shop)",

@@ -15,7 +15,9 @@ fn failed(check: &str, cause: &str) -> Value {
             json!({"name": name, "ok": false, "ms": 3, "error": format!("{name} says {cause}"), "cause": cause})
         }
         // What comes after a failed one is not tried.
-        "decision" => json!({"name": name, "ok": false, "ms": 0, "error": "not tried", "cause": "skipped"}),
+        "decision" => {
+            json!({"name": name, "ok": false, "ms": 0, "error": "not tried", "cause": "skipped"})
+        }
         name => json!({"name": name, "ok": true, "ms": 1, "error": null, "cause": null}),
     };
     let checks = ["secrets", "redis", "threescale", "decision"].map(of);
@@ -54,8 +56,16 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
     let before = aws.account();
     let here = workplace(&aws, HERE);
     for (check, cause, remedy) in [
-        ("secrets", "ssm_denied", "may not read this stack's parameters"),
-        ("secrets", "ssm_unreachable", "no way to the Parameter Store"),
+        (
+            "secrets",
+            "ssm_denied",
+            "may not read this stack's parameters",
+        ),
+        (
+            "secrets",
+            "ssm_unreachable",
+            "no way to the Parameter Store",
+        ),
         ("secrets", "missing", "writes the parameters that lack"),
         ("redis", "tls", "`cache.tls`"),
         ("redis", "auth", "refuses the password"),
@@ -63,8 +73,16 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
         ("redis", "full", "is full"),
         ("redis", "protocol", "does not speak Redis"),
         ("threescale", "tls", "certificate at `threescale.backend`"),
-        ("threescale", "token_invalid", "check `threescale.service_token`"),
-        ("threescale", "service_unknown", "check `threescale.service_id`"),
+        (
+            "threescale",
+            "token_invalid",
+            "check `threescale.service_token`",
+        ),
+        (
+            "threescale",
+            "service_unknown",
+            "check `threescale.service_id`",
+        ),
         ("threescale", "metric_unknown", "`threescale.mapping_rules`"),
         ("threescale", "http_status", "3scale answers with an error"),
         ("threescale", "protocol", "is not 3scale's"),
@@ -97,12 +115,20 @@ fn what_may_pass_by_itself_is_waited_for() {
     let aws = TestAws::start();
     start_over(&aws);
     let here = workplace(&aws, HERE);
-    for (check, cause) in [("redis", "dns"), ("redis", "timeout"), ("threescale", "no_route")] {
+    for (check, cause) in [
+        ("redis", "dns"),
+        ("redis", "timeout"),
+        ("threescale", "no_route"),
+    ] {
         answer(&aws, &failed(check, cause), false);
         let child = here.start(&["up", "--yes", "-o", "json"]);
         // It asks again; then all is well, and it goes on.
         support::eventually("a second self-test", || {
-            let invoked = aws.log().iter().filter(|entry| entry["operation"] == "Invoke").count();
+            let invoked = aws
+                .log()
+                .iter()
+                .filter(|entry| entry["operation"] == "Invoke")
+                .count();
             (invoked >= 2).then_some(())
         });
         aws.post("config", &json!({"outcomes": {"invoke": null}}));
@@ -110,7 +136,10 @@ fn what_may_pass_by_itself_is_waited_for() {
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         let what = format!("{check} ({cause})");
         let waited = |line: &Value| {
-            line["event"] == "retrying" && line["cause"].as_str().is_some_and(|text| text.contains(&what))
+            line["event"] == "retrying"
+                && line["cause"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(&what))
         };
         assert!(run.lines().iter().any(waited), "{}", run.stdout);
         here.succeed(&["down", "--yes"]);
@@ -125,21 +154,45 @@ fn a_later_up_and_a_deep_status_ask_again() {
     let here = workplace(&aws, HERE);
     here.succeed(&["up", "--yes"]);
     let status = here.succeed(&["status", "--deep", "--exit-code"]);
-    assert_mentions(&status, &["self-test", "ok      redis", "ok      threescale", "healthy"]);
+    assert_mentions(
+        &status,
+        &[
+            "self-test",
+            "ok      redis",
+            "ok      threescale",
+            "healthy",
+        ],
+    );
 
     answer(&aws, &failed("threescale", "token_invalid"), false);
     let before = aws.account();
     let up = here.run(&["up", "--yes"]);
     assert_eq!(up.code, Some(1), "{}", up.stderr);
-    assert_mentions(&up, &["threescale (token_invalid)", "check `threescale.service_token`"]);
+    assert_mentions(
+        &up,
+        &[
+            "threescale (token_invalid)",
+            "check `threescale.service_token`",
+        ],
+    );
     support::assert_same(&before, &aws.account());
 
     let status = here.run(&["status", "--deep", "--exit-code"]);
     assert_eq!(status.code, Some(3));
-    assert_mentions(&status, &["threescale (token_invalid)", "check `threescale.service_token`"]);
+    assert_mentions(
+        &status,
+        &[
+            "threescale (token_invalid)",
+            "check `threescale.service_token`",
+        ],
+    );
     let document = here.run(&["status", "--deep", "-o", "json"]).json();
     assert_eq!(document["healthy"], false);
     assert_eq!(document["self_test"]["checks"][2]["cause"], "token_invalid");
     // Who does not ask for it is not told.
-    assert_eq!(here.succeed(&["status", "--exit-code", "-o", "json"]).json()["self_test"], Value::Null);
+    assert_eq!(
+        here.succeed(&["status", "--exit-code", "-o", "json"])
+            .json()["self_test"],
+        Value::Null
+    );
 }

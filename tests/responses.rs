@@ -32,7 +32,9 @@ fn call(aws: &TestAws, id: &str, path: &str, key: Option<&str>) -> (u16, Value, 
 
 /// The API's own gateway responses by type.
 fn responses(account: &Value, id: &str) -> Value {
-    let list = rest_api(account, id)["gateway_responses"].as_array().expect("a list");
+    let list = rest_api(account, id)["gateway_responses"]
+        .as_array()
+        .expect("a list");
     let by_type = list.iter().map(|response| {
         let kind = response["responseType"].as_str().expect("a type");
         (kind.to_owned(), response.clone())
@@ -56,7 +58,10 @@ fn callers_read_the_reason_and_when_to_come_again() {
     here.succeed(&["up", "--yes"]);
 
     let (status, body, headers) = call(&aws, &id, "/orders", None);
-    assert_eq!((status, &body["error"]), (401, &json!("credential_missing")));
+    assert_eq!(
+        (status, &body["error"]),
+        (401, &json!("credential_missing"))
+    );
     assert_eq!(body["message"], "Authentication parameters missing");
     // The API has OPTIONS methods, so browsers call it.
     assert_eq!(headers["access-control-allow-origin"], "*");
@@ -78,7 +83,10 @@ fn callers_read_the_reason_and_when_to_come_again() {
 
     aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
     let (status, body, _) = call(&aws, &id, "/orders", Some("nobody"));
-    assert_eq!((status, &body["error"]), (500, &json!("authorizer_failure")));
+    assert_eq!(
+        (status, &body["error"]),
+        (500, &json!("authorizer_failure"))
+    );
 }
 
 #[test]
@@ -91,7 +99,8 @@ fn down_and_the_switch_give_back_what_was_there() {
         support::rest_api::publish(&aws, &id, "prod");
         let before = aws.account();
         // Named, it is taken though others made it.
-        let named = r#"api: {name: orders-api, stage: prod, responses: [ACCESS_DENIED, UNAUTHORIZED]}"#;
+        let named =
+            r#"api: {name: orders-api, stage: prod, responses: [ACCESS_DENIED, UNAUTHORIZED]}"#;
         let here = workplace(&aws, named);
         let plan = here.succeed(&["plan"]);
         assert_mentions(&plan, &["gateway response ACCESS_DENIED -> 3scale's texts"]);
@@ -99,12 +108,21 @@ fn down_and_the_switch_give_back_what_was_there() {
         let after = aws.account();
         assert_eq!(responses(&after, &id)["ACCESS_DENIED"]["statusCode"], "403");
         assert_eq!(responses(&after, &id)["AUTHORIZER_FAILURE"], Value::Null);
-        assert_eq!(responses(&after, &id)["THROTTLED"], responses(&before, &id)["THROTTLED"]);
+        assert_eq!(
+            responses(&after, &id)["THROTTLED"],
+            responses(&before, &id)["THROTTLED"]
+        );
         assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
         if switched_off {
             here.edit("[ACCESS_DENIED, UNAUTHORIZED]", "false");
             let plan = here.run(&["plan"]);
-            assert_mentions(&plan, &["response ACCESS_DENIED: 3scale's texts -> as before", "deployment"]);
+            assert_mentions(
+                &plan,
+                &[
+                    "response ACCESS_DENIED: 3scale's texts -> as before",
+                    "deployment",
+                ],
+            );
             here.succeed(&["up", "--yes"]);
             assert_eq!(responses(&aws.account(), &id), responses(&before, &id));
             assert_eq!(call(&aws, &id, "/orders", Some("nobody")).0, 418);
@@ -124,17 +142,29 @@ fn what_others_made_is_left_unless_named_and_what_they_changed_since_too() {
     let before = aws.account();
     let here = workplace(&aws, HERE);
     let plan = here.succeed(&["plan"]);
-    assert_mentions(&plan, &["ACCESS_DENIED was made by others and is left as it is"]);
+    assert_mentions(
+        &plan,
+        &["ACCESS_DENIED was made by others and is left as it is"],
+    );
     here.succeed(&["up", "--yes"]);
-    assert_eq!(responses(&aws.account(), &id)["ACCESS_DENIED"], responses(&before, &id)["ACCESS_DENIED"]);
-    assert_eq!(call(&aws, &id, "/orders", None).1["error"], "credential_missing");
+    assert_eq!(
+        responses(&aws.account(), &id)["ACCESS_DENIED"],
+        responses(&before, &id)["ACCESS_DENIED"]
+    );
+    assert_eq!(
+        call(&aws, &id, "/orders", None).1["error"],
+        "credential_missing"
+    );
 
     put(&aws, &id, "UNAUTHORIZED", "499");
     let theirs = responses(&aws.account(), &id)["UNAUTHORIZED"].clone();
     let up = here.succeed(&["up", "--yes"]);
     assert!(!up.stderr.contains("updated"), "{}", up.stderr);
     let down = here.succeed(&["down", "--yes"]);
-    assert_mentions(&down, &["the gateway response UNAUTHORIZED was changed by others since and is left as it is"]);
+    assert_mentions(
+        &down,
+        &["the gateway response UNAUTHORIZED was changed by others since and is left as it is"],
+    );
     let after = aws.account();
     assert_eq!(responses(&after, &id)["UNAUTHORIZED"], theirs);
     assert_eq!(responses(&after, &id)["AUTHORIZER_FAILURE"], Value::Null);
@@ -156,7 +186,10 @@ fn headers_that_a_type_inherits_are_kept() {
     here.succeed(&["up", "--yes"]);
     for key in [None, Some("nobody")] {
         let (_, _, headers) = call(&aws, &id, "/orders", key);
-        assert_eq!(headers["access-control-allow-origin"], "https://shop.example");
+        assert_eq!(
+            headers["access-control-allow-origin"],
+            "https://shop.example"
+        );
         assert_eq!(headers["x-served-by"], "shop");
     }
 }
@@ -176,10 +209,16 @@ fn one_that_is_not_served_any_more_is_drift_that_up_repairs() {
     support::rest_api::publish(&aws, &id, "prod");
     let status = here.run(&["status", "--exit-code"]);
     assert_eq!(status.code, Some(3));
-    assert_mentions(&status, &["response ACCESS_DENIED: API Gateway's -> 3scale's texts"]);
+    assert_mentions(
+        &status,
+        &["response ACCESS_DENIED: API Gateway's -> 3scale's texts"],
+    );
     here.succeed(&["up", "--yes"]);
     assert_eq!(responses(&aws.account(), &id), responses(&protected, &id));
-    assert_eq!(call(&aws, &id, "/orders", Some("nobody")).1["error"], "user_key_invalid");
+    assert_eq!(
+        call(&aws, &id, "/orders", Some("nobody")).1["error"],
+        "user_key_invalid"
+    );
     here.succeed(&["down", "--yes"]);
     assert_eq!(responses(&aws.account(), &id), responses(&before, &id));
 }

@@ -3,7 +3,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::rest_api::{assert_mentions, change, rest_api, served, stage_of, start_over, workplace};
+use support::rest_api::{
+    assert_mentions, change, rest_api, served, stage_of, start_over, workplace,
+};
 use support::{TestAws, Workplace};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
@@ -14,7 +16,14 @@ fn requests(aws: &TestAws) -> Vec<String> {
     list.as_array()
         .expect("a list")
         .iter()
-        .map(|entry| format!("{} {} {}", text(entry, "method"), text(entry, "path"), text(entry, "credential")))
+        .map(|entry| {
+            format!(
+                "{} {} {}",
+                text(entry, "method"),
+                text(entry, "path"),
+                text(entry, "credential")
+            )
+        })
         .collect()
 }
 
@@ -24,8 +33,17 @@ fn goes_back(aws: &TestAws, here: &Workplace, id: &str, former: &Value, texts: &
     let up = here.run(&["up", "--yes", "--settle", "1ms"]);
     assert_eq!(up.code, Some(1), "{}", up.stderr);
     assert_mentions(&up, texts);
-    assert_mentions(&up, &[&format!("serves deployment {} again", former.as_str().expect("an id"))]);
-    assert_eq!(stage_of(&aws.account(), id, "prod")["deploymentId"], *former);
+    assert_mentions(
+        &up,
+        &[&format!(
+            "serves deployment {} again",
+            former.as_str().expect("an id")
+        )],
+    );
+    assert_eq!(
+        stage_of(&aws.account(), id, "prod")["deploymentId"],
+        *former
+    );
 }
 
 #[test]
@@ -34,7 +52,10 @@ fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
     start_over(&aws);
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes"]);
-    assert_mentions(&up, &["verified:", "ok     GET /orders", "ok     POST /orders"]);
+    assert_mentions(
+        &up,
+        &["verified:", "ok     GET /orders", "ok     POST /orders"],
+    );
     let mut asked = requests(&aws);
     asked.sort();
     assert_eq!(
@@ -66,7 +87,10 @@ fn a_deployment_that_takes_its_time_is_waited_for() {
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes"]);
     assert_mentions(&up, &["not answered as they should be yet", "verified:"]);
-    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], support::rest_api::ours());
+    assert_eq!(
+        served(&aws.account(), &id, "prod")["GET /orders"],
+        support::rest_api::ours()
+    );
 }
 
 #[test]
@@ -105,7 +129,10 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
             &json!({"outcomes": {"open": null, "closed": null, "authorizer": null}}),
         );
         here.succeed(&["up", "--yes"]);
-        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], support::rest_api::ours());
+        assert_eq!(
+            served(&aws.account(), &id, "prod")["GET /orders"],
+            support::rest_api::ours()
+        );
         let verify = here.succeed(&["verify"]);
         assert_mentions(&verify, &["verified:"]);
     }
@@ -118,22 +145,39 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
     let here = workplace(&aws, HERE);
     here.succeed(&["up", "--yes"]);
 
-    let permission = json!({"FunctionName": "threescale-gw-orders-authorizer", "StatementId": "api"});
-    let policy = aws.call("lambda", "GetPolicy", json!({"FunctionName": "threescale-gw-orders-authorizer"}));
-    let policy: Value = serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
+    let permission =
+        json!({"FunctionName": "threescale-gw-orders-authorizer", "StatementId": "api"});
+    let policy = aws.call(
+        "lambda",
+        "GetPolicy",
+        json!({"FunctionName": "threescale-gw-orders-authorizer"}),
+    );
+    let policy: Value =
+        serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
     let mut permission = permission;
     permission["StatementId"] = policy["Statement"][0]["Sid"].clone();
     aws.call("lambda", "RemovePermission", permission);
     let verify = here.run(&["verify", "--settle", "1ms"]);
     assert_eq!(verify.code, Some(1), "{}", verify.stdout);
-    assert_mentions(&verify, &["wrong  GET /orders", "bad key", "got no decision of the authorizer"]);
+    assert_mentions(
+        &verify,
+        &[
+            "wrong  GET /orders",
+            "bad key",
+            "got no decision of the authorizer",
+        ],
+    );
     here.succeed(&["up", "--yes"]);
     here.succeed(&["verify"]);
 
     // Somebody gives a method to another authorizer and publishes that. It refuses as well, but it is not ours.
     let account = aws.account();
     let authorizers = support::rest_api::authorizers(rest_api(&account, &id));
-    let own = authorizers.iter().find(|(_, name)| **name == "own").expect("one").0;
+    let own = authorizers
+        .iter()
+        .find(|(_, name)| **name == "own")
+        .expect("one")
+        .0;
     change(&aws, &id, "GET", "/orders", &[("/authorizerId", own)]);
     support::rest_api::publish(&aws, &id, "prod");
     here.edit("except:", "protect: [\"ANY /*\", \"GET /orders\"], except:");
@@ -171,14 +215,23 @@ fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
         .filter(|request| request["method"] == "POST")
         .map(|request| request["credential"].clone())
         .collect();
-    assert!(!posted.is_empty() && posted.iter().all(|credential| credential == "none"), "{posted:?}");
+    assert!(
+        !posted.is_empty() && posted.iter().all(|credential| credential == "none"),
+        "{posted:?}"
+    );
 
     let refused = here.run(&["verify", "--key", "another-key", "--settle", "1ms"]);
     assert_eq!(refused.code, Some(1));
-    assert_mentions(&refused, &["the test key is refused: 403", "user_key_invalid"]);
+    assert_mentions(
+        &refused,
+        &["the test key is refused: 403", "user_key_invalid"],
+    );
     for run in [&up, &verify, &refused] {
         let shown = format!("{}{}", run.stdout, run.stderr);
-        assert!(!shown.contains("the-test-key") && !shown.contains("another-key"), "{shown}");
+        assert!(
+            !shown.contains("the-test-key") && !shown.contains("another-key"),
+            "{shown}"
+        );
     }
 }
 
@@ -187,7 +240,11 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     let aws = TestAws::start();
     for (attribute, value, words) in [
         ("endpoint_type", json!("PRIVATE"), "is private"),
-        ("disable_execute_api_endpoint", json!(true), "is switched off"),
+        (
+            "disable_execute_api_endpoint",
+            json!(true),
+            "is switched off",
+        ),
     ] {
         aws.check_log();
         aws.post("reset", &json!({}));
@@ -199,7 +256,10 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
         assert_mentions(&up, &["not verified:", words, "--url"]);
         assert_eq!(requests(&aws), [""; 0]);
         let verify = here.succeed(&["verify", "-o", "json"]).json();
-        assert!(verify["skipped"].as_str().expect("text").contains(words), "{verify}");
+        assert!(
+            verify["skipped"].as_str().expect("text").contains(words),
+            "{verify}"
+        );
     }
 
     // Another address is asked in place of the API's own; nobody listens at this one.
@@ -207,7 +267,13 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes", "--no-verify"]);
     assert!(!up.stderr.contains("verified"), "{}", up.stderr);
-    let verify = here.run(&["verify", "--settle", "1ms", "--url", "http://127.0.0.1:1/base"]);
+    let verify = here.run(&[
+        "verify",
+        "--settle",
+        "1ms",
+        "--url",
+        "http://127.0.0.1:1/base",
+    ]);
     assert_eq!(verify.code, Some(1));
     assert_mentions(&verify, &["no answer", "http://127.0.0.1:1/base"]);
     let wrong = here.run(&["verify", "--url", "orders.example.com"]);

@@ -496,11 +496,27 @@ mod tests {
                 answer(403, "ForbiddenException", Value::Null),
                 None,
             ),
-            (Check::NoKey, answer(418, "UnauthorizedException", Value::Null), None),
-            (Check::NoKey, answer(401, "", json!({"message": "Unauthorized"})), None),
-            (Check::NoKey, answer(200, "", Value::Null), Some(Fault::Open)),
+            (
+                Check::NoKey,
+                answer(418, "UnauthorizedException", Value::Null),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(401, "", json!({"message": "Unauthorized"})),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(200, "", Value::Null),
+                Some(Fault::Open),
+            ),
             // A backend that refuses by itself was reached.
-            (Check::NoKey, answer(401, "", json!({"code": 7})), Some(Fault::Open)),
+            (
+                Check::NoKey,
+                answer(401, "", json!({"code": 7})),
+                Some(Fault::Open),
+            ),
             (
                 Check::Open,
                 answer(403, "MissingAuthenticationTokenException", Value::Null),

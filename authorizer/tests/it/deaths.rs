@@ -35,7 +35,7 @@ fn at_every_call(mut run: impl FnMut(Fault) -> bool) -> usize {
 /// A process whose calls go through the fuse.
 fn process(world: &World, role: &str, fuse: &mut Fuse) -> Process {
     let cache = fuse.redis(world.redis.port);
-    let backend = fuse.http(world.threescale.server.address.port());
+    let backend = fuse.http(world.threescale.address().port());
     world.ssm.put("cache-endpoint", &format!("redis://{cache}"));
     let mut settings = world.settings.clone();
     settings["backend"] = format!("http://{backend}").into();
@@ -153,7 +153,7 @@ fn a_reporter_may_end_at_any_call() {
             assert_eq!(counted, wanted, "{name}, {context}");
         }
         for lost in &world.threescale.state().lost_batches {
-            assert_eq!(*lost, "application_not_found", "{context}");
+            assert_eq!(*lost, "user_key_invalid", "{context}");
         }
         let given_up = first
             .as_ref()
@@ -184,11 +184,7 @@ fn allows(answer: Option<&Answer>) -> u64 {
 fn an_authorizer_may_end_at_any_call() {
     let calls = at_every_call(|fault| {
         let world = World::with_clock(Clock::default());
-        let day = Limit {
-            metric: "hits",
-            period: authorizer::periods::Period::Day,
-            max: 3,
-        };
+        let day = Limit::new("hits", threescale_stand_in::Period::Day, 3);
         world.threescale.add("three", &[day]);
         let mut fuse = Fuse::new(fault);
         let mut first = process(&world, "authorizer", &mut fuse);

@@ -11,11 +11,11 @@ use authorizer::credentials::Credential;
 use authorizer::event;
 use authorizer::keys::{Keys, Name};
 use authorizer::mapping::Rules;
-use authorizer::periods::Period;
 use authorizer::settings::RuleSettings;
 use authorizer::{redis, xml};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use threescale_stand_in::Period;
 
 use crate::support::gateway::{World, decide, event as rest_event};
 use crate::support::http::{Response, Server};
@@ -252,12 +252,7 @@ fn metrics_are_counted_apart() {
             let limits: Vec<Limit> = metrics
                 .iter()
                 .flat_map(|(metric, (delta, times))| {
-                    let metric: &'static str = metric.clone().leak();
-                    [Period::Day, Period::Eternity].map(|period| Limit {
-                        metric,
-                        period,
-                        max: delta * times,
-                    })
+                    [Period::Day, Period::Eternity].map(|period| Limit::new(metric, period, delta * times))
                 })
                 .collect();
             world.threescale.state().metrics.extend(metrics.keys().cloned());

@@ -175,7 +175,7 @@ fn application_ids_and_keys_wherever_they_stand() {
     let mut world = world();
     {
         let mut state = world.threescale.state();
-        state.by_user_key = false;
+        state.mode = threescale_stand_in::Mode::AppId;
         state.applications[0].keys = vec!["k:1&".to_owned()];
         state.applications[0].id = "a:b".to_owned();
     }

@@ -391,7 +391,7 @@ fn decision_without_scripts() {
 #[test]
 fn threescale_network() {
     let mut world = world();
-    let plain = world.threescale.server.address.port();
+    let plain = world.threescale.address().port();
     let proxy = TlsProxy::start(plain);
     let other = TlsProxy::start(plain);
     let tls = proxy.address.port();
@@ -462,7 +462,7 @@ fn threescale_answers() {
     world.settings["service_id"] = "1002".into();
     expect_threescale(&answer(&world, &[], None), "token_invalid", "1002");
     world.settings["service_id"] = "1001".into();
-    world.threescale.state().by_user_key = false;
+    world.threescale.state().mode = threescale_stand_in::Mode::AppId;
     expect_threescale(
         &answer(&world, &[], None),
         "credential_kind",
@@ -470,7 +470,7 @@ fn threescale_answers() {
     );
     world.settings["credentials"][0]["kind"] = "app_id".into();
     assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
-    world.threescale.state().by_user_key = true;
+    world.threescale.state().mode = threescale_stand_in::Mode::UserKey;
     expect_threescale(
         &answer(&world, &[], None),
         "credential_kind",
@@ -507,7 +507,7 @@ fn threescale_metrics() {
         let mut credential = "uk_free";
         if app_id {
             world.settings["credentials"][0]["kind"] = "app_id".into();
-            world.threescale.state().by_user_key = false;
+            world.threescale.state().mode = threescale_stand_in::Mode::AppId;
             credential = "app_free";
         }
         world.threescale.state().metrics.remove("bytes");

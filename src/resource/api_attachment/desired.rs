@@ -104,6 +104,7 @@ impl ApiAttachment {
             cors,
             &actual.responses,
             &actual.taken_responses(),
+            &actual.shared_responses,
         );
         // What counts is what the stage serves. Of what somebody else published on top, the draft alone tells.
         let answers = responses.give_back.is_empty()
@@ -186,20 +187,23 @@ impl ApiAttachment {
         let known = actual.taken_responses();
         for kind in &steps.write {
             let response = &steps.managed[kind];
-            let taken = match known.get(*kind) {
-                Some(taken) => taken.clone(),
-                None => Taken {
-                    before: actual.responses.get(*kind).cloned(),
-                    ours: Vec::new(),
-                },
-            };
+            let taken = known
+                .get(*kind)
+                .or_else(|| actual.shared_responses.get(*kind));
+            let taken = taken.cloned().unwrap_or_else(|| Taken {
+                before: actual.responses.get(*kind).cloned(),
+                ours: Vec::new(),
+            });
             let is_recorded = known.contains_key(*kind);
             record::write_response(cx, &self.api, kind, &taken.and(response), is_recorded).await?;
-            api::set_response(cx, &self.api.id, kind, Some(response)).await?;
+            if actual.responses.get(*kind) != Some(response) {
+                api::set_response(cx, &self.api.id, kind, Some(response)).await?;
+            }
         }
         for kind in &steps.give_back {
             let taken = known.get(kind).cloned().unwrap_or_default();
-            if responses::is_untouched(&taken, actual.responses.get(kind)) {
+            let is_shared = actual.shared_responses.contains_key(kind);
+            if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
                 api::set_response(cx, &self.api.id, kind, taken.before.as_ref()).await?;
             }
             if record.contains_key(kind) {
@@ -270,6 +274,7 @@ impl Resource for ApiAttachment {
         for kind in &steps.responses.write {
             let from = match actual.responses.get(*kind) {
                 None => "API Gateway's",
+                Some(now) if steps.responses.managed.get(*kind) == Some(now) => "unrecorded",
                 Some(_) if actual.taken_responses().contains_key(*kind) => "another",
                 Some(_) => "somebody's",
             };

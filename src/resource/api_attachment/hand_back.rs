@@ -7,6 +7,7 @@ use aws_sdk_apigateway::types::Op;
 
 use super::deployments::restore_stage;
 use super::record::{self, Record};
+use super::responses::Taken;
 use super::{Actual, lost, patch, responses, update_method};
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::api::{self, Method};
@@ -130,8 +131,14 @@ pub(super) async fn give_back(
     update_method(cx, target, now, operations).await
 }
 
+/// The gateway responses we took, but for those that another stack needs: the last one to go gives them back.
+fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &Taken)> {
+    let taken = actual.record.responses.iter();
+    taken.filter(|(kind, _)| !actual.shared_responses.contains_key(*kind))
+}
+
 async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-    for (kind, taken) in &actual.record.responses {
+    for (kind, taken) in given_back(actual) {
         let now = actual.responses.get(kind);
         if now == taken.before.as_ref() {
             continue;
@@ -178,7 +185,7 @@ async fn prove<'a>(
     }
     if with_responses && !actual.record.responses.is_empty() {
         let responses = api::responses(&cx, &actual.target.id).await?;
-        for (kind, taken) in &actual.record.responses {
+        for (kind, taken) in given_back(actual) {
             let now = responses.get(kind);
             if now != taken.before.as_ref() && responses::is_untouched(taken, now) {
                 return Err(lags(format!(

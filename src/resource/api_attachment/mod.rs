@@ -49,6 +49,8 @@ pub struct Actual {
     elsewhere: BTreeSet<String>,
     /// The gateway responses that are not API Gateway's own, by type.
     responses: BTreeMap<String, Response>,
+    /// Gateway responses that other stacks took, with what they were before any of us.
+    shared_responses: BTreeMap<String, Taken>,
     /// Gateway responses that this stack took for another stage of this API, and that this record does not know yet.
     unrecorded_responses: BTreeMap<String, Taken>,
 }
@@ -91,7 +93,12 @@ impl Actual {
                 .iter()
                 .map(|authorizer| authorizer.id.clone())
                 .collect(),
-            elsewhere: (*shared::elsewhere(cx, target).await?).clone(),
+            elsewhere: shared::elsewhere(cx, target).await?,
+            shared_responses: shared::others(cx, &target.id)
+                .await?
+                .iter()
+                .flat_map(|other| other.responses.clone())
+                .collect(),
             responses: (*api::responses(cx, &target.id).await?).clone(),
             unrecorded_responses,
         };

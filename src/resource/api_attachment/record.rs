@@ -17,7 +17,7 @@ use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
 const PARAMETER_MAX: usize = 4096;
 const PREFIX: &str = "attachment/";
 /// Before the type in the name of a gateway response's record.
-const RESPONSE: &str = "response-";
+pub(super) const RESPONSE: &str = "response-";
 
 /// Which API and stage, and the deployment to go back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::shared;
 use crate::aws::{AwsError, optional};
 use crate::config::Responses;
 use crate::resource::api::{self, Response};
@@ -88,12 +89,14 @@ impl Steps {
     }
 }
 
-/// Compares what is with what is wanted. `cors`: the API has `OPTIONS` methods, so browsers call it.
+/// Compares what is with what is wanted. `cors`: the API has `OPTIONS` methods, so browsers call it. `shared`: what other
+/// stacks on this API took; of those, too, each keeps a record, since nobody knows who goes last.
 pub fn steps(
     wanted: &Responses,
     cors: bool,
     now: &BTreeMap<String, Response>,
     record: &BTreeMap<String, Taken>,
+    shared: &BTreeMap<String, Taken>,
 ) -> Steps {
     let mut steps = Steps::default();
     for (kind, status, inherited) in TYPES {
@@ -105,8 +108,9 @@ pub fn steps(
         }
         let response = ours(kind, status, cors, now.get(inherited));
         let present = now.get(kind);
+        let taken = [record.get(kind), shared.get(kind)];
         let is_ours = present.is_some_and(|present| {
-            *present == response || record.get(kind).is_some_and(|taken| taken.wrote(present))
+            *present == response || taken.iter().flatten().any(|taken| taken.wrote(present))
         });
         if present.is_some() && !is_ours && !is_named {
             steps.left.push(kind.to_owned());
@@ -116,7 +120,7 @@ pub fn steps(
             }
             continue;
         }
-        if present != Some(&response) {
+        if present != Some(&response) || !record.contains_key(kind) {
             steps.write.push(kind);
         }
         steps.managed.insert(kind, response);
@@ -143,7 +147,12 @@ pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Ste
         }
     }
     let cors = methods.iter().any(|method| method.method == "OPTIONS");
-    Ok(steps(wanted, cors, &now, &known))
+    let others = shared::others(cx, &target.id).await?;
+    let shared = others
+        .iter()
+        .flat_map(|other| other.responses.clone())
+        .collect();
+    Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
 /// Whether a recorded type is still what we wrote, or was removed; else somebody changed it since.
@@ -228,16 +237,22 @@ mod tests {
 
     #[test]
     fn all_three_are_written_once_and_given_back_when_switched_off() {
-        let first = steps(&Responses::All, false, &Now::new(), &Record::new());
+        let first = steps(
+            &Responses::All,
+            false,
+            &Now::new(),
+            &Record::new(),
+            &Record::new(),
+        );
         assert_eq!(
             first.write,
             ["UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"]
         );
         let (now, record) = (written(&first), recorded(&first));
-        let second = steps(&Responses::All, false, &now, &record);
+        let second = steps(&Responses::All, false, &now, &record, &Record::new());
         assert!(second.write.is_empty() && second.give_back.is_empty() && second.left.is_empty());
         assert_eq!(second.digest(), first.digest());
-        let off = steps(&Responses::Off, false, &now, &record);
+        let off = steps(&Responses::Off, false, &now, &record, &Record::new());
         assert_eq!(off.give_back.len(), 3);
         assert_eq!(off.digest(), None);
     }
@@ -245,24 +260,36 @@ mod tests {
     #[test]
     fn what_others_made_is_left_unless_it_is_named() {
         let now = Now::from([("ACCESS_DENIED".to_owned(), theirs())]);
-        let all = steps(&Responses::All, false, &now, &Record::new());
+        let all = steps(&Responses::All, false, &now, &Record::new(), &Record::new());
         assert_eq!(all.left, ["ACCESS_DENIED"]);
         assert_eq!(all.write, ["UNAUTHORIZED", "AUTHORIZER_FAILURE"]);
         let named = Responses::Named(vec!["ACCESS_DENIED".to_owned()]);
-        let named = steps(&named, false, &now, &Record::new());
+        let named = steps(&named, false, &now, &Record::new(), &Record::new());
         assert_eq!(named.write, ["ACCESS_DENIED"]);
         assert!(named.left.is_empty());
     }
 
     #[test]
     fn one_of_ours_from_before_is_brought_up_to_date_and_one_changed_since_is_left() {
-        let before = steps(&Responses::All, false, &Now::new(), &Record::new());
+        let before = steps(
+            &Responses::All,
+            false,
+            &Now::new(),
+            &Record::new(),
+            &Record::new(),
+        );
         let record = recorded(&before);
-        let with_cors = steps(&Responses::All, true, &written(&before), &record);
+        let with_cors = steps(
+            &Responses::All,
+            true,
+            &written(&before),
+            &record,
+            &Record::new(),
+        );
         assert_eq!(with_cors.write.len(), 3);
         let mut changed = written(&before);
         changed.insert("UNAUTHORIZED".to_owned(), theirs());
-        let after = steps(&Responses::All, false, &changed, &record);
+        let after = steps(&Responses::All, false, &changed, &record, &Record::new());
         assert_eq!(after.left, ["UNAUTHORIZED"]);
         assert!(after.give_back.is_empty());
         assert!(!is_untouched(
@@ -281,7 +308,7 @@ mod tests {
             ..Response::default()
         };
         let now = Now::from([("DEFAULT_4XX".to_owned(), inherited)]);
-        let steps = steps(&Responses::All, true, &now, &Record::new());
+        let steps = steps(&Responses::All, true, &now, &Record::new(), &Record::new());
         assert_eq!(
             steps.managed["UNAUTHORIZED"].parameters[ALLOW_ORIGIN],
             "'https://shop.example'"

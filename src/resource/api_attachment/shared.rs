@@ -4,38 +4,57 @@
 //! draft. So two stacks can protect one method in two stages: the draft keeps the authorizer of the one that came first,
 //! and the other borrows the method for the moment of its own deployment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::record;
+use super::responses::Taken;
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, Class};
 use crate::names::Names;
 use crate::resource::api::{self, Method};
 use crate::resource::{ApiTarget, Cx};
 
-/// The authorizers of stacks that are attached to other stages of this API, and not to this one.
+/// Another stack on the same API.
+#[derive(Debug, Clone)]
+pub struct Other {
+    pub authorizer_id: String,
+    /// The stages it is attached to, by what it recorded; none if that may not be read.
+    pub stages: BTreeSet<String>,
+    /// The gateway responses it took. A gateway response is the API's, so stacks share it.
+    pub responses: BTreeMap<String, Taken>,
+}
+
+/// The other stacks of this program that have an authorizer in the API.
 ///
 /// # Errors
 /// What the services answer.
-pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<Arc<BTreeSet<String>>, AwsError> {
+pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, AwsError> {
     let ask = async {
-        let authorizers = api::authorizers(cx, &target.id).await?;
-        let mut elsewhere = BTreeSet::new();
-        for authorizer in authorizers.iter() {
+        let mut others = Vec::new();
+        for authorizer in api::authorizers(cx, api_id).await?.iter() {
             let Some(stack) = stack_of(&authorizer.name).filter(|stack| *stack != cx.names().stack)
             else {
                 continue;
             };
-            let stages = stages(cx, stack, &target.id).await?;
-            if !stages.is_empty() && !stages.contains(&target.stage) {
-                elsewhere.insert(authorizer.id.clone());
-            }
+            others.push(look(cx, stack, api_id, &authorizer.id).await?);
         }
-        Ok(elsewhere)
+        Ok(others)
     };
-    cx.view()
-        .once(format!("elsewhere {} {}", target.id, target.stage), ask)
-        .await
+    cx.view().once(format!("others {api_id}"), ask).await
+}
+
+/// The authorizers of stacks that are attached to other stages of this API, and not to this one.
+///
+/// # Errors
+/// What the services answer.
+pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, AwsError> {
+    let others = others(cx, &target.id).await?;
+    Ok(others
+        .iter()
+        .filter(|other| !other.stages.is_empty() && !other.stages.contains(&target.stage))
+        .map(|other| other.authorizer_id.clone())
+        .collect())
 }
 
 /// Whether a method asks an authorizer of a stack that is attached to other stages only.
@@ -53,8 +72,8 @@ pub fn stack_of(authorizer: &str) -> Option<&str> {
         .strip_suffix("-authorizer")
 }
 
-/// The stages of the API that a stack is attached to, by what it recorded; none if that may not be read.
-async fn stages(cx: &Cx, stack: &str, api_id: &str) -> Result<BTreeSet<String>, AwsError> {
+/// What a stack recorded of the API.
+async fn look(cx: &Cx, stack: &str, api_id: &str, authorizer_id: &str) -> Result<Other, AwsError> {
     let names = Names::new(stack, &cx.names().region, &cx.names().account);
     let path = format!("{}/attachment/{api_id}", names.parameters());
     let request = cx
@@ -75,14 +94,29 @@ async fn stages(cx: &Cx, stack: &str, api_id: &str) -> Result<BTreeSet<String>, 
         }
     })
     .await?;
-    Ok(parameters
-        .into_iter()
-        .filter_map(|parameter| {
-            let name = parameter.name?;
-            let below = name.strip_prefix(&path)?.strip_prefix('/')?;
-            Some(below.split('/').next()?.to_owned())
-        })
-        .collect())
+    let mut other = Other {
+        authorizer_id: authorizer_id.to_owned(),
+        stages: BTreeSet::new(),
+        responses: BTreeMap::new(),
+    };
+    for parameter in parameters {
+        let name = parameter.name.unwrap_or_default();
+        let below = name
+            .strip_prefix(&path)
+            .and_then(|rest| rest.strip_prefix('/'));
+        let Some((stage, part)) = below.and_then(|below| below.split_once('/')) else {
+            continue;
+        };
+        other.stages.insert(stage.to_owned());
+        if let Some(kind) = part.strip_prefix(record::RESPONSE) {
+            // Written by another version, it says nothing to us.
+            let taken = serde_json::from_str(parameter.value.as_deref().unwrap_or_default());
+            other
+                .responses
+                .extend(taken.ok().map(|taken| (kind.to_owned(), taken)));
+        }
+    }
+    Ok(other)
 }
 
 #[cfg(test)]

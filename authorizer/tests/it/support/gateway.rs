@@ -162,7 +162,7 @@ impl World {
     /// The same, with all its calls through a fuse.
     pub fn report_through(&mut self, fuse: &mut Fuse) -> authorizer::reporter::Summary {
         let cache = fuse.redis(self.redis.port);
-        let backend = fuse.http(self.threescale.server.address.port());
+        let backend = fuse.http(self.threescale.address().port());
         self.ssm.put("cache-endpoint", &format!("redis://{cache}"));
         let direct = std::mem::replace(
             &mut self.settings["backend"],
