@@ -53,6 +53,9 @@ pub struct Global {
     /// Never write colours (also NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Work with a running sandbox: its AWS, and its configuration unless one is given
+    #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub sandbox: Option<u16>,
     /// Set by `sandbox`, whose AWS takes any access key.
     #[arg(skip)]
     pub access_key: Option<&'static str>,
@@ -192,10 +195,58 @@ pub enum Only {
 
 /// Flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct SandboxArgs {
+    /// With a sandbox that runs, instead of starting one
+    #[command(subcommand)]
+    pub action: Option<SandboxAction>,
+    /// Leave it running in the background when it stands
+    #[arg(long)]
+    pub keep: bool,
+    /// Your configuration, to be tried here: only its API, addresses, service token, TLS and own networks are replaced
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What the stand-in for 3scale knows: applications, their keys and limits (see stand-in/limits.yaml)
+    #[arg(long, value_name = "FILE")]
+    pub limits: Option<PathBuf>,
+    /// An OpenAPI description of the API, in place of the example
+    #[arg(long, value_name = "FILE")]
+    pub api: Option<PathBuf>,
+    /// Fire this many requests a second at it, show how it does, and end
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub load: Option<u32>,
+    /// For how long there is load
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    pub duration: Duration,
+    /// Stop this part for a third of the time, under load
+    #[arg(long, value_enum, value_name = "PART")]
+    pub chaos: Option<Chaos>,
     /// Stop as soon as everything is up, for tests
     #[arg(long)]
     pub once: bool,
+    /// What `--keep` starts.
+    #[arg(long, hide = true)]
+    pub background: bool,
+}
+
+/// What to do with a sandbox that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum SandboxAction {
+    /// Show the sandboxes that run
+    Status,
+    /// End them, or the one given with --sandbox=N
+    Stop,
+    /// Show what its 3scale has counted; on a terminal live, until Ctrl-C
+    Usage,
+    /// Print environment lines, for `eval`, that lead other tools to it
+    Env,
+}
+
+/// A part of the sandbox that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Chaos {
+    Redis,
+    Threescale,
 }
 
 fn parse_stack(text: &str) -> Result<StackName, String> {

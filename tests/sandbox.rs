@@ -1,84 +1,315 @@
-//! The sandbox: one command and the whole system stands on this machine; Ctrl-C, and nothing of it is left.
+//! The sandbox: one command and the whole system stands on this machine, requests flow through all of it, and of what ran
+//! nothing is left behind.
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use support::eventually;
 
-/// Kills the sandbox of a test that fails.
-struct Running(Child);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_threescale-gw");
 
-impl Drop for Running {
+/// A test's own home for sandboxes. What they install and build is shared by all tests and kept below the build folder, as
+/// it takes minutes.
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(dir.path().join("tmp")).expect("a folder");
+        std::fs::create_dir(dir.path().join("bin")).expect("a folder");
+        std::os::unix::fs::symlink(PROGRAM, dir.path().join("bin/threescale-gw")).expect("a link");
+        Self { dir }
+    }
+
+    /// The program, or a shell that finds it on its path.
+    fn command(&self, program: &str) -> Command {
+        let target = Path::new(PROGRAM).ancestors().nth(2).expect("a folder");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(program);
+        command
+            .env("THREESCALE_GW_CACHE", target.join("threescale-gw"))
+            .env("THREESCALE_GW_SANDBOXES", self.dir.path().join("sandboxes"))
+            .env("TMPDIR", self.temporary())
+            .env(
+                "PATH",
+                format!("{}:{path}", self.dir.path().join("bin").display()),
+            )
+            .env_remove("AWS_ENDPOINT_URL")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let command = &mut self.command(PROGRAM);
+        command.args(arguments).output().expect("the program runs")
+    }
+
+    /// What it writes to standard output; it must end well.
+    fn said(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn usage(&self) -> Value {
+        let text = self.said(&["sandbox", "usage", "-o", "json"]);
+        serde_json::from_str(&text).expect("a document")
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.dir.path().join("tmp")
+    }
+
+    /// Nobody listens any more at the addresses of a sandbox.
+    fn assert_gone(&self, facts: &Value) {
+        for name in ["endpoint", "backend", "control"] {
+            let address = facts[name].as_str().expect("an address");
+            let address = address.trim_start_matches("http://");
+            assert!(TcpStream::connect(address).is_err(), "{name} is left");
+        }
+        let port = u16::try_from(facts["redis_port"].as_u64().expect("a port")).expect("a port");
+        assert!(
+            TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "Redis is left"
+        );
+    }
+
+    /// The same, and no process and no temporary folder is left of any sandbox here.
+    fn assert_nothing_left(&self, facts: &Value) {
+        self.assert_gone(facts);
+        // Every process of a sandbox has this folder in its environment.
+        let folder = self.temporary().display().to_string();
+        eventually("the end of all its processes", || {
+            let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+            let left = processes.filter(|process| {
+                let environment = std::fs::read(process.path().join("environ"));
+                let text = environment.unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(&folder)
+            });
+            (left.count() == 0).then_some(())
+        });
+        let left: Vec<_> = std::fs::read_dir(self.temporary())
+            .expect("a folder")
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Of a test that failed.
+        let _ = self.run(&["sandbox", "stop"]);
+    }
+}
+
+/// A sandbox in the foreground, killed with a test that fails.
+struct Foreground(Child);
+
+impl Foreground {
+    /// Started, with its facts, when it stands.
+    fn start(home: &Home, arguments: &[&str]) -> (Self, Value) {
+        let child = home
+            .command(PROGRAM)
+            .args(["sandbox", "-o", "json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the sandbox starts");
+        let mut sandbox = Self(child);
+        let output = BufReader::new(sandbox.0.stdout.take().expect("its output"));
+        let facts = output
+            .lines()
+            .map(|line| line.expect("text"))
+            .find_map(|line| {
+                let facts: Value = serde_json::from_str(&line).ok()?;
+                facts.get("control").is_some().then_some(facts)
+            });
+        (sandbox, facts.expect("where it is"))
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), Signal::INT).expect("a signal");
+        let ended = eventually("its end", || self.0.try_wait().expect("a status"));
+        ended.code()
+    }
+}
+
+impl Drop for Foreground {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn status_of(url: &str, key: Option<&str>) -> u16 {
+/// A request with these headers: status and body.
+fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .build()
         .into();
-    let request = agent.get(url);
-    let request = match key {
-        Some(key) => request.header("apikey", key),
-        None => request,
-    };
-    request.call().expect("an answer").status().as_u16()
+    let mut builder = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    let mut answer = agent
+        .run(builder.body(()).expect("a request"))
+        .expect("an answer");
+    let body = answer.body_mut().read_to_string().unwrap_or_default();
+    (answer.status().as_u16(), body)
 }
 
-#[test]
-fn the_system_stands_and_goes_without_a_trace() {
-    // Kept below the build folder, as what the sandbox installs and builds takes minutes.
-    let target = Path::new(env!("CARGO_BIN_EXE_threescale-gw"))
-        .parent()
-        .and_then(Path::parent)
-        .expect("a folder");
-    let child = Command::new(env!("CARGO_BIN_EXE_threescale-gw"))
-        .arg("sandbox")
-        .env("THREESCALE_GW_CACHE", target.join("threescale-gw"))
-        .env_remove("AWS_ENDPOINT_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("the sandbox starts");
-    let mut sandbox = Running(child);
-    let mut url = String::new();
-    for line in BufReader::new(sandbox.0.stdout.take().expect("its output")).lines() {
-        let line = line.expect("text");
-        if let Some(found) = line.strip_prefix("invoke_url") {
-            url = found.trim().to_owned();
-        }
-        if line.contains("Ctrl-C ends everything") {
-            break;
+/// The lines of README that are to be tried, each with what it says will come.
+fn readme_lines() -> Vec<(String, String)> {
+    let readme = include_str!("../README.md");
+    let block = readme
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains("sandbox env"))
+        .expect("a block of lines to try");
+    let mut lines = Vec::new();
+    let mut promise = String::new();
+    for line in block.lines() {
+        match line.strip_prefix("# ") {
+            Some(text) => text.clone_into(&mut promise),
+            None if line.is_empty() => {}
+            None => lines.push((line.to_owned(), std::mem::take(&mut promise))),
         }
     }
-    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    lines
+}
 
-    assert_eq!(status_of(&format!("{url}health"), None), 200);
-    assert_eq!(status_of(&format!("{url}orders"), None), 401);
-    // There is no 3scale to ask, and without an answer nobody is let in.
-    assert_eq!(status_of(&format!("{url}orders"), Some("a-key")), 403);
+/// README's lines as they stand: a sandbox in the background, a request of every kind, plan and usage, and its end.
+#[test]
+fn the_readme_holds() {
+    let home = Home::new();
+    let lines = readme_lines();
+    assert!(lines.len() > 8, "{lines:?}");
+    let mut facts = Value::Null;
+    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+    for (line, promise) in lines {
+        if line.contains("sandbox stop") {
+            let status = home.said(&["sandbox", "status", "-o", "json"]);
+            let status: Value = serde_json::from_str(&status).expect("a document");
+            facts = status["sandboxes"][0].clone();
+        }
+        let setting = "export $(threescale-gw sandbox env 2>/dev/null | sed 's/^export //')";
+        let script = match line.contains("SANDBOX_URL") {
+            true => format!("{setting}; {line}"),
+            false => line.clone(),
+        };
+        let output = || {
+            home.command("bash")
+                .args(["-c", &script])
+                .output()
+                .expect("bash")
+        };
+        let mut ran = output();
+        let mut said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        // The five may fall into two minutes; then the next five do not.
+        if line.starts_with("for ") && !said.contains("403") {
+            ran = output();
+            said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        }
+        let errors = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{line}: {errors}");
+        let codes = promise
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|word| word.len() == 3);
+        for code in codes {
+            assert!(said.contains(code), "{line}: {code} is not in\n{said}");
+            *seen.entry(code.parse().expect("a status")).or_default() += 1;
+        }
+        if promise.contains("the backend's answer") {
+            assert!(said.contains("of the backend"), "{line}:\n{said}");
+        }
+    }
+    assert!(
+        seen[&200] >= 2 && seen[&401] >= 1 && seen[&403] >= 3,
+        "{seen:?}"
+    );
+    home.assert_nothing_left(&facts);
+    assert!(
+        home.said(&["sandbox", "status"])
+            .contains("no sandbox is running")
+    );
+}
 
-    let pid = i32::try_from(sandbox.0.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a process id");
-    kill_process(pid, Signal::INT).expect("a signal");
-    let status = eventually("its end", || sandbox.0.try_wait().expect("a status"));
-    assert_eq!(status.code(), Some(0));
-    let address = url
-        .trim_start_matches("http://")
-        .split('/')
-        .next()
-        .expect("an address")
-        .to_owned();
-    assert!(TcpStream::connect(address).is_err(), "a listener is left");
+/// A second sandbox beside the first shares nothing with it; requests that were let through appear at 3scale by the
+/// reporter's own schedule; the other commands work against it; Ctrl-C leaves nothing.
+#[test]
+fn requests_flow_through_all_of_it() {
+    let home = Home::new();
+    let (first, one) = Foreground::start(&home, &[]);
+    let (second, two) = Foreground::start(&home, &[]);
+    assert_eq!((&one["number"], &two["number"]), (&1.into(), &2.into()));
+    for name in ["endpoint", "backend", "control", "redis_port", "config"] {
+        assert_ne!(one[name], two[name], "{name}");
+    }
+    let url = one["url"].as_str().expect("a URL");
+    let orders = format!("{url}/orders");
+    let key = |key: &'static str| [("apikey", key)];
+    assert_eq!(request("GET", &format!("{url}/health"), &[]).0, 200);
+    assert_eq!(request("OPTIONS", &orders, &[]).0, 200);
+    assert_eq!(request("GET", &orders, &[]).0, 401);
+    assert_eq!(request("GET", &orders, &key("no-such-key")).0, 403);
+    assert_eq!(request("GET", &orders, &key("sandbox-suspended")).0, 403);
+    for (method, path) in [("GET", "orders"), ("POST", "orders"), ("GET", "products")] {
+        let (status, body) = request(method, &format!("{url}/{path}"), &key("sandbox-unlimited"));
+        assert_eq!(
+            (status, body.as_str()),
+            (200, r#"{"answer": "of the backend"}"#)
+        );
+    }
+    let passed = (0..11).filter(|_| request("GET", &orders, &key("sandbox-five")).0 == 200);
+    let passed = passed.count();
+    // Eleven at once lie in one minute, or in two.
+    assert!(
+        (5..=10).contains(&passed),
+        "{passed} passed a limit of 5 a minute"
+    );
+
+    // Nothing is to be done, by the other commands, with the flag alone.
+    let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
+    assert_eq!(plan.status.code(), Some(0));
+    let status = home.said(&["status", "--sandbox", "-o", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("a document");
+    assert_eq!(status["healthy"], true);
+    assert!(url.contains(status["api"]["id"].as_str().expect("an id")));
+
+    // The schedule has one minute, and needs a little more for its first time.
+    let began = Instant::now();
+    let totals = |usage: &Value| -> Vec<u64> {
+        let all = usage["applications"].as_array().expect("a list").iter();
+        all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
+            .collect()
+    };
+    loop {
+        let usage = home.usage();
+        if totals(&usage) == [3, passed as u64, 0] {
+            assert_eq!(usage["lost_batches"], serde_json::json!([]));
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(180), "{usage}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(second.interrupt(), Some(0));
+    home.assert_gone(&two);
+    assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
+    assert_eq!(first.interrupt(), Some(0));
+    home.assert_nothing_left(&one);
 }

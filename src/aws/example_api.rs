@@ -1,11 +1,13 @@
 //! The API of the sandbox: a few paths with mock integrations, deployed, as an operator's API would stand before us.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_apigateway::types::IntegrationType;
 
 use super::{Aws, AwsError};
 
-/// What the API has.
-const METHODS: &[(&str, &str)] = &[
+/// What the API has, unless somebody brings another one.
+pub const METHODS: &[(&str, &str)] = &[
     ("GET", "/orders"),
     ("POST", "/orders"),
     ("OPTIONS", "/orders"),
@@ -13,11 +15,16 @@ const METHODS: &[(&str, &str)] = &[
     ("GET", "/health"),
 ];
 
-/// Makes the API and deploys it to `stage`; returns its id.
+/// Makes an API with these methods (method and path) and deploys it to `stage`; returns its id.
 ///
 /// # Errors
 /// What the service answers.
-pub async fn create(aws: &Aws, name: &str, stage: &str) -> Result<String, AwsError> {
+pub async fn create(
+    aws: &Aws,
+    name: &str,
+    stage: &str,
+    methods: &[(String, String)],
+) -> Result<String, AwsError> {
     let missing = |what: &str| {
         AwsError::unexpected(
             "apigateway:CreateRestApi",
@@ -39,32 +46,32 @@ pub async fn create(aws: &Aws, name: &str, stage: &str) -> Result<String, AwsErr
         .into_iter()
         .next()
         .and_then(|item| item.id);
-    let root = root.ok_or_else(|| missing("root resource"))?;
-    let mut made: Vec<(&str, String)> = Vec::new();
-    for (method, path) in METHODS {
-        let known = made
-            .iter()
-            .find(|(known, _)| known == path)
-            .map(|(_, id)| id.clone());
-        let resource = match known {
-            Some(id) => id,
-            None => {
-                let part = path.trim_start_matches('/');
-                let request = aws
-                    .apigateway
-                    .create_resource()
-                    .rest_api_id(&api_id)
-                    .parent_id(&root)
-                    .path_part(part);
-                let resource = aws
-                    .once("apigateway:CreateResource", || request.clone().send())
-                    .await?;
-                let id = resource.id.ok_or_else(|| missing("resource id"))?;
-                made.push((path, id.clone()));
-                id
+    // The resources made so far, by their path without a slash at the end.
+    let mut made = BTreeMap::from([(String::new(), root.ok_or_else(|| missing("root resource"))?)]);
+    for (method, path) in methods {
+        let mut at = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let parent = made.get(&at).cloned().unwrap_or_default();
+            at = format!("{at}/{part}");
+            if made.contains_key(&at) {
+                continue;
             }
-        };
-        put_method(aws, &api_id, &resource, method).await?;
+            let request = aws
+                .apigateway
+                .create_resource()
+                .rest_api_id(&api_id)
+                .parent_id(parent)
+                .path_part(part);
+            let resource = aws
+                .once("apigateway:CreateResource", || request.clone().send())
+                .await?;
+            made.insert(
+                at.clone(),
+                resource.id.ok_or_else(|| missing("resource id"))?,
+            );
+        }
+        let resource = made.get(&at).map(String::as_str).unwrap_or_default();
+        put_method(aws, &api_id, resource, method).await?;
     }
     let request = aws
         .apigateway

@@ -4,6 +4,7 @@ pub mod account;
 pub mod ec2;
 pub mod error;
 pub mod example_api;
+pub mod function_view;
 pub mod pace;
 pub mod tags;
 

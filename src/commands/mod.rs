@@ -28,7 +28,13 @@ use crate::report;
 use crate::resource::{Cx, self_test};
 
 /// Runs a command to its end and says how that was.
-pub async fn run(cli: Cli) -> ExitStatus {
+pub async fn run(mut cli: Cli) -> ExitStatus {
+    if !matches!(cli.command, Command::Sandbox(_))
+        && let Err(error) = sandbox::lead(&mut cli.global)
+    {
+        report::error(&cli.global, &error);
+        return error.status();
+    }
     let (sink, events) = Sink::channel();
     let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
     let reporter = report::start(&cli.global, json_events, events);

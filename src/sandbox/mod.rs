@@ -2,7 +2,11 @@
 //!
 //! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
 
+mod control;
+pub mod openapi;
+mod place;
 mod python;
+pub mod usage;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -22,6 +26,8 @@ use tokio::task::JoinHandle;
 use crate::package::Progress;
 use crate::package::environment::Environment;
 use crate::package::process::{self, Group};
+pub use control::{Control, ask as ask_control};
+pub use place::{Facts, Place, running};
 use python::Python;
 
 /// The region that the sandbox knows.
@@ -38,6 +44,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How often something is asked for again.
 const AGAIN: Duration = Duration::from_millis(25);
+/// How long Redis has to send its last answers before it is ended.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How many of the last lines of the servers are kept.
 const KEPT: usize = 200;
 /// How often a port that somebody else took in the meantime is replaced by another one.
@@ -97,6 +105,42 @@ impl Sandbox {
         self.servers.redis_port
     }
 
+    /// Ends Redis the way an orderly restart does: it answers what it has begun, and takes nothing new.
+    ///
+    /// # Errors
+    /// It cannot be told, or does not go.
+    pub async fn stop_redis(&mut self) -> anyhow::Result<()> {
+        // Without the pause a command could be carried out, and its answer lost with the process: nobody could then say
+        // whether it was counted.
+        ask(self.servers.redis_port, b"CLIENT PAUSE 60000 ALL\r\n")
+            .await
+            .context("pausing Redis")?;
+        tokio::time::sleep(PAUSE).await;
+        self.servers.order("stop 0\n").await?;
+        let gone = async {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.servers.redis_port))
+                .await
+                .is_ok()
+            {
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let gone = tokio::time::timeout(GONE_WITHIN, gone).await;
+        gone.context("Redis did not end in time")
+    }
+
+    /// Starts Redis again on its port, with its data, and waits until it answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn start_redis(&mut self) -> anyhow::Result<()> {
+        self.servers.order("start 0\n").await?;
+        let port = self.servers.redis_port;
+        let answers = until_answered(port, b"PING\r\n", |answer| answer == b"+PONG\r\n");
+        let answers = tokio::time::timeout(READY_WITHIN, answers).await;
+        answers.context("Redis did not come back in time")
+    }
+
     /// The last lines that the servers wrote, oldest first.
     pub fn log(&self) -> Vec<String> {
         self.servers.log()
@@ -144,11 +188,12 @@ impl Sandbox {
                 "--dir",
             ])
             .arg(dir.path());
+        // Every write is in the kernel's hands before it is answered, so a Redis that is started again has it.
         command.args([
             "--save",
             "",
             "--appendonly",
-            "no",
+            "yes",
             "--daemonize",
             "no",
             "--loglevel",
@@ -215,6 +260,13 @@ impl Servers {
                 self.last_words()
             ),
         }
+    }
+
+    /// Tells the supervisor something.
+    async fn order(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().context("the sandbox is ending")?;
+        let written = stdin.write_all(line.as_bytes()).await;
+        written.context("the sandbox's supervisor is gone")
     }
 
     async fn ended(&mut self) -> anyhow::Error {

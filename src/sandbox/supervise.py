@@ -4,6 +4,8 @@ Usage: python -c SCRIPT FOLDER -- COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...
 
 This process must lead its process group. When one command ends, or when the other end of standard input is closed - which
 the kernel does however its owner came to die - all processes of the group are ended and FOLDER is removed.
+
+A line `stop N` on standard input ends the command with that number, counted from 0, and `start N` starts it again.
 """
 
 import os
@@ -21,16 +23,31 @@ for argument in sys.argv[2:]:
         commands[-1].append(argument)
 
 over = threading.Event()
+children, dismissed = [], []
 
 
-def watch_owner():
-    while os.read(0, 4096):
-        pass
-    over.set()
+def start(command):
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=watch, args=(child,), daemon=True).start()
+    return child
 
 
 def watch(child):
     child.wait()
+    if child not in dismissed:
+        over.set()
+
+
+def obey_owner():
+    for line in sys.stdin.buffer:
+        order, number = line.split()
+        number = int(number)
+        if order == b"stop":
+            dismissed.append(children[number])
+            children[number].terminate()
+            children[number].wait()
+        else:
+            children[number] = start(commands[number])
     over.set()
 
 
@@ -38,12 +55,10 @@ def watch(child):
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: over.set())
 
-children = []
 try:
     for command in commands:
-        children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
-        threading.Thread(target=watch, args=(children[-1],), daemon=True).start()
-    threading.Thread(target=watch_owner, daemon=True).start()
+        children.append(start(command))
+    threading.Thread(target=obey_owner, daemon=True).start()
     over.wait()
 finally:
     # Nothing here is worth a farewell: killed at once, they write nothing more into the folder.

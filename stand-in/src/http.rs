@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What all headers of a request may take together; 3scale's web server refuses somewhere between 80,000 and 100,000.
 const MOST_HEAD: usize = 90_000;
+
+/// How long requests that were begun may take when the server ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// One request.
 #[derive(Debug)]
@@ -71,7 +74,8 @@ impl Response {
 /// Answers requests, several at a time.
 pub type Handler = dyn Fn(Request) -> Response + Send + Sync;
 
-/// A running server on the loopback interface; it ends with this value, and its connections with it.
+/// A running server on the loopback interface; it ends with this value, and its connections with it. What it has begun it
+/// answers first, if that takes no longer than a second.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
@@ -83,6 +87,8 @@ pub struct Server {
 #[derive(Debug, Default)]
 struct Open {
     stop: AtomicBool,
+    /// Requests that were read and are not answered yet.
+    busy: AtomicUsize,
     streams: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -130,6 +136,10 @@ impl Drop for Server {
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
+        let deadline = Instant::now() + LAST_ANSWERS;
+        while self.open.busy.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         for stream in self.open.lock().values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -155,7 +165,7 @@ fn accept(listener: &TcpListener, handler: &Arc<Handler>, open: &Arc<Open>) {
         let (handler, shared) = (Arc::clone(handler), Arc::clone(open));
         let served = std::thread::Builder::new().spawn(move || {
             // A client that goes away ends its own thread only.
-            let _ = serve(stream, connection, &handler, &shared.stop);
+            let _ = serve(stream, connection, &handler, &shared);
             shared.lock().remove(&connection);
         });
         if served.is_err() {
@@ -168,46 +178,55 @@ fn serve(
     mut stream: TcpStream,
     connection: u64,
     handler: &Arc<Handler>,
-    stop: &AtomicBool,
+    open: &Open,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = Vec::new();
     while let Some(request) = read(&mut stream, &mut input, connection)? {
-        if stop.load(Ordering::SeqCst) {
+        open.busy.fetch_add(1, Ordering::SeqCst);
+        // Looked at after it was counted as begun: either it is answered, or it was never begun.
+        let answered = match open.stop.load(Ordering::SeqCst) {
+            true => Ok(false),
+            false => answer(&mut stream, request, handler),
+        };
+        open.busy.fetch_sub(1, Ordering::SeqCst);
+        if !answered? {
             return Ok(());
-        }
-        let head_only = request.method == "HEAD";
-        let response = handler(request);
-        // An answer that comes after the end is not given: the caller cannot tell it from one lost on the way.
-        if stop.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        match response {
-            Response::Reply {
-                status,
-                headers,
-                body,
-            } => {
-                let mut output = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
-                for (name, value) in headers {
-                    output.push_str(&format!("{name}: {value}\r\n"));
-                }
-                output.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-                let mut output = output.into_bytes();
-                if !head_only {
-                    output.extend(body);
-                }
-                stream.write_all(&output)?;
-            }
-            Response::Raw(bytes) => return end(&mut stream, &bytes),
-            Response::Close => return Ok(()),
-            Response::Hang(time) => {
-                std::thread::sleep(time);
-                return Ok(());
-            }
         }
     }
     Ok(())
+}
+
+/// Lets the handler answer; says whether the connection goes on.
+fn answer(
+    stream: &mut TcpStream,
+    request: Request,
+    handler: &Arc<Handler>,
+) -> std::io::Result<bool> {
+    let head_only = request.method == "HEAD";
+    match handler(request) {
+        Response::Reply {
+            status,
+            headers,
+            body,
+        } => {
+            let mut output = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
+            for (name, value) in headers {
+                output.push_str(&format!("{name}: {value}\r\n"));
+            }
+            output.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+            let mut output = output.into_bytes();
+            if !head_only {
+                output.extend(body);
+            }
+            stream.write_all(&output)?;
+            return Ok(true);
+        }
+        Response::Raw(bytes) => end(stream, &bytes)?,
+        Response::Close => {}
+        Response::Hang(time) => std::thread::sleep(time),
+    }
+    Ok(false)
 }
 
 /// Writes and hangs up, but reads what still comes first: unread input turns the end into a reset, which can overtake the

@@ -38,7 +38,7 @@ type Clock = dyn Fn() -> i64 + Send + Sync;
 /// A running stand-in. Dropped, it is gone with its port and its threads.
 pub struct Threescale {
     /// Where it listens; `None` while it is [stopped](Self::stop).
-    listening: Option<Server>,
+    listening: Mutex<Option<Server>>,
     address: SocketAddr,
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
@@ -94,7 +94,7 @@ impl Threescale {
             .spawn(move || background.work_on())?;
         Ok(Self {
             address: listening.address,
-            listening: Some(listening),
+            listening: Mutex::new(Some(listening)),
             shared,
             worker: Some(worker),
         })
@@ -117,20 +117,28 @@ impl Threescale {
         self.shared.lock()
     }
 
-    /// Closes the port and all connections; everything it knows is kept, and its worker goes on.
-    pub fn stop(&mut self) {
-        self.listening = None;
+    /// Closes the port and all connections, after it has answered what it has begun. Everything it knows is kept, and its
+    /// worker goes on.
+    pub fn stop(&self) {
+        *self.listening() = None;
     }
 
     /// Listens again on the same port.
     ///
     /// # Errors
     /// Somebody else has taken the port.
-    pub fn restart(&mut self) -> std::io::Result<()> {
-        if self.listening.is_none() {
-            self.listening = Some(listen(&self.shared, self.address.port())?);
+    pub fn restart(&self) -> std::io::Result<()> {
+        let mut listening = self.listening();
+        if listening.is_none() {
+            *listening = Some(listen(&self.shared, self.address.port())?);
         }
         Ok(())
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Server>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an application `app_<name>` with the user key `uk_<name>`.
@@ -188,7 +196,7 @@ impl Threescale {
 
 impl Drop for Threescale {
     fn drop(&mut self) {
-        self.listening = None;
+        self.stop();
         let held = self.shared.lock();
         self.shared
             .over

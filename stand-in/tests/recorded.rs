@@ -540,7 +540,7 @@ fn rows_without_a_sample() {
 /// What is kept when the port is closed, and the same port again.
 #[test]
 fn stopped_and_restarted() {
-    let mut threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
+    let threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
     assert_eq!(authrep(&threescale, "usage[hits]=1"), 200);
     let mut kept = TcpStream::connect(threescale.address()).unwrap();
     threescale.stop();

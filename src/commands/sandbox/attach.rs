@@ -1,0 +1,133 @@
+//! What is done with a sandbox that runs: found by the file that it wrote, asked over loopback.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use console::Term;
+
+use super::{root, words};
+use crate::cli::{Format, Global, SandboxAction};
+use crate::error::{Error, ExitStatus, Result};
+use crate::report;
+use crate::sandbox::usage::Usage;
+use crate::sandbox::{ACCESS_KEY, Facts, REGION, ask_control, running};
+
+/// How long a sandbox may take to end.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked at again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Leads a command to the sandbox that `--sandbox` names: its AWS, and its configuration unless another is given.
+pub(in crate::commands) fn lead(global: &mut Global) -> Result<()> {
+    if global.sandbox.is_none() {
+        return Ok(());
+    }
+    let facts = chosen(global)?;
+    global.endpoint_url = Some(facts.endpoint);
+    global.region = Some(REGION.to_owned());
+    global.profile = None;
+    global.access_key = Some(ACCESS_KEY);
+    if global.file == Path::new("threescale-gw.yaml") {
+        global.file = facts.config;
+    }
+    Ok(())
+}
+
+/// `status`, `stop`, `usage`, `env`.
+pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitStatus> {
+    match action {
+        SandboxAction::Status => status(global),
+        SandboxAction::Stop => return stop(global).await,
+        SandboxAction::Usage => usage(global, &chosen(global)?).await?,
+        SandboxAction::Env => report::result(&words::environment(&chosen(global)?)),
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The sandbox that `--sandbox=N` names, or the first one that runs.
+fn chosen(global: &Global) -> Result<Facts> {
+    let wanted = global.sandbox.filter(|number| *number > 0);
+    let mut all = running(&root()).into_iter();
+    let found = match wanted {
+        Some(number) => all.find(|facts| facts.number == number),
+        None => all.next(),
+    };
+    found.ok_or_else(|| {
+        let text = match wanted {
+            Some(number) => format!("no sandbox {number} is running"),
+            None => "no sandbox is running".to_owned(),
+        };
+        Error::usage(text).hint("start one with `threescale-gw sandbox --keep`")
+    })
+}
+
+fn status(global: &Global) {
+    let all = running(&root());
+    if global.output == Format::Json {
+        let document = serde_json::json!({ "sandboxes": all });
+        report::result(&document.to_string());
+        return;
+    }
+    if all.is_empty() {
+        report::result("no sandbox is running");
+    }
+    for facts in &all {
+        report::result(&words::facts(facts));
+    }
+}
+
+async fn stop(global: &Global) -> Result<ExitStatus> {
+    let all = match global.sandbox {
+        Some(1..) => vec![chosen(global)?],
+        _ => running(&root()),
+    };
+    if all.is_empty() {
+        report::result("no sandbox is running");
+    }
+    for facts in all {
+        ask_control(&facts.control, "POST /stop")
+            .await
+            .map_err(Error::failed)?;
+        let number = facts.number;
+        let began = Instant::now();
+        while running(&root()).iter().any(|other| other.number == number) {
+            if began.elapsed() > GONE_WITHIN {
+                let text = format!("sandbox {number} (process {}) does not end", facts.pid);
+                return Err(Error::failed(anyhow::anyhow!(text)));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        report::result(&format!("sandbox {number} is gone"));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Once; on a terminal every second, in place, until Ctrl-C or the sandbox's end.
+async fn usage(global: &Global, facts: &Facts) -> Result<()> {
+    let ask = || async {
+        let text = ask_control(&facts.control, "GET /usage").await;
+        let usage = text.and_then(|text| Ok(serde_json::from_slice::<Usage>(&text)?));
+        usage.map_err(Error::failed)
+    };
+    if global.output == Format::Json {
+        let document = serde_json::to_string(&ask().await?);
+        report::result(&document.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+        return Ok(());
+    }
+    let screen = Term::stdout();
+    if !screen.is_term() {
+        report::result(&ask().await?.table());
+        return Ok(());
+    }
+    let mut lines = 0;
+    loop {
+        let table = ask().await?.table();
+        let _ = screen.clear_last_lines(lines);
+        lines = table.lines().count();
+        report::result(&table);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}

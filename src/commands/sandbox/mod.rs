@@ -1,0 +1,40 @@
+//! `sandbox`: the whole system on this machine, without an AWS or a 3scale account.
+//!
+//! An AWS emulator in which functions run, a real Redis, a stand-in for 3scale, an API to protect, and then `up` by the
+//! ordinary code path with an ordinary configuration file.
+
+mod attach;
+mod keep;
+mod set_up;
+mod start;
+mod words;
+
+use std::path::PathBuf;
+
+pub(super) use attach::lead;
+
+use super::Ending;
+use super::session::cache_dir;
+use crate::cli::{Global, SandboxArgs};
+use crate::error::Result;
+use crate::event::Sink;
+
+/// Runs `sandbox`.
+pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
+    match args.action {
+        Some(action) => attach::run(global, action).await.map(Ending::from),
+        None if args.keep => keep::run(sink).await.map(Ending::from),
+        None => start::run(global, args, sink).await,
+    }
+}
+
+/// What all sandboxes share: the Python environment.
+fn cache() -> PathBuf {
+    cache_dir().join("sandbox")
+}
+
+/// Below which each sandbox has its folder: beside the Python environment, or elsewhere for a test that wants to be alone.
+fn root() -> PathBuf {
+    let elsewhere = std::env::var_os("THREESCALE_GW_SANDBOXES");
+    elsewhere.map_or_else(cache, PathBuf::from)
+}

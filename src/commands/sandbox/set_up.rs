@@ -1,0 +1,253 @@
+//! What a sandbox is made from: the configuration, what its 3scale knows, the methods of its API.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_yaml::{Mapping, Value};
+use threescale_stand_in::{AppEntry, Counting, File, Metric, Mode, State};
+
+use crate::aws::example_api;
+use crate::config::{ApiSelector, Config, CredentialKind};
+use crate::error::{Error, Result};
+use crate::sandbox::openapi;
+
+const CONFIG: &str = include_str!("../../../templates/sandbox.yaml");
+const LIMITS: &str = include_str!("../../../stand-in/limits.yaml");
+/// The address that stands in the template in place of the stand-in's.
+const SOME_BACKEND: &str = "http://127.0.0.1:3000";
+/// The API, where the configuration names it by an id.
+const API: &str = "sandbox-api";
+/// A secret of nobody's.
+pub(super) const TOKEN: &str = "sandbox-token";
+/// How long after a call it is counted, as at the real one on an idle day.
+const COUNTED_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// The text of the sandbox's configuration: the example, or the user's with what cannot be the same here replaced.
+pub(super) fn config_text(own: Option<&Path>, backend: &str) -> Result<String> {
+    let Some(path) = own else {
+        return Ok(CONFIG.replace(SOME_BACKEND, backend));
+    };
+    let wrong = |error: anyhow::Error| Error::usage(format!("{}: {error:#}", path.display()));
+    let text = fs::read_to_string(path)
+        .context("reading it")
+        .map_err(wrong)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    own_config(&text, base, backend).map_err(wrong)
+}
+
+fn own_config(text: &str, base: &Path, backend: &str) -> anyhow::Result<String> {
+    let mut config: Value = serde_yaml::from_str(text).context("it is no YAML")?;
+    let map = config.as_mapping_mut().context("it is no mapping")?;
+    let api = section(map, "api")?;
+    if api.remove("id").is_some() || !api.contains_key("name") {
+        put(api, "name", API);
+    }
+    let threescale = section(map, "threescale")?;
+    put(threescale, "backend", backend);
+    // Never the real one: it would stand in a file, and is of no use here.
+    put(threescale, "service_token", TOKEN);
+    let cache = section(map, "cache")?;
+    cache.remove("url");
+    cache.insert("tls".into(), false.into());
+    let network = section(map, "network")?;
+    if network.remove("vpc").is_some() {
+        network.remove("subnets");
+    }
+    if let Some(artifact) = map
+        .get_mut("authorizer")
+        .and_then(|authorizer| authorizer.get_mut("artifact"))
+        && let Some(path) = artifact.as_str()
+    {
+        let path = fs::canonicalize(base.join(path)).context("authorizer.artifact")?;
+        *artifact = path.display().to_string().into();
+    }
+    map.insert("deletion_protection".into(), false.into());
+    let text = serde_yaml::to_string(&config).context("writing it")?;
+    Ok(format!(
+        "# Made from your configuration. Other than there: api, threescale.backend and service_token, cache.tls and url,\n\
+         # network.vpc and subnets, deletion_protection.\n{text}"
+    ))
+}
+
+/// The mapping with this name, made if it is missing.
+fn section<'a>(map: &'a mut Mapping, name: &str) -> anyhow::Result<&'a mut Mapping> {
+    let value = map
+        .entry(name.into())
+        .or_insert_with(|| Value::Mapping(Mapping::new()));
+    if value.is_null() {
+        *value = Value::Mapping(Mapping::new());
+    }
+    value
+        .as_mapping_mut()
+        .with_context(|| format!("`{name}` is no mapping"))
+}
+
+fn put(map: &mut Mapping, name: &str, value: &str) {
+    map.insert(name.into(), value.into());
+}
+
+/// Writes the configuration. One that was edited is kept beside it, and its name is returned.
+pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
+    let failed = |error: std::io::Error| {
+        Error::failed(anyhow::Error::new(error).context(format!("writing {}", path.display())))
+    };
+    // Its port is another one every time.
+    let same = |line: &str| !line.trim_start().starts_with("backend:");
+    let lines = |text: &str| -> Vec<String> {
+        let kept = text.lines().filter(|line| same(line));
+        kept.map(str::to_owned).collect()
+    };
+    let mut kept = None;
+    if let Ok(before) = fs::read_to_string(path)
+        && lines(&before) != lines(text)
+    {
+        let name = path.with_extension("yaml.before");
+        fs::rename(path, &name).map_err(failed)?;
+        kept = Some(name.display().to_string());
+    }
+    fs::write(path, text).map_err(failed)?;
+    Ok(kept)
+}
+
+/// What 3scale knows: the user's file, or three applications in the mode of the configuration. Problems that let it stand
+/// all the same are returned as sentences.
+pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String>)> {
+    let app_id = config.threescale.credentials.kind == CredentialKind::AppId;
+    let (name, text) = match own {
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|error| Error::usage(format!("reading {}: {error}", path.display())))?;
+            (path.display().to_string(), text)
+        }
+        None => ("the example".to_owned(), LIMITS.to_owned()),
+    };
+    let mut file: File =
+        serde_yaml::from_str(&text).map_err(|error| Error::usage(format!("{name}: {error}")))?;
+    let mut notes = Vec::new();
+    let rules = config.threescale.mapping_rules.iter();
+    for metric in rules.map(|rule| &rule.metric) {
+        let known = metric == "hits" || file.metrics.iter().any(|known| known.name == *metric);
+        match (known, own) {
+            (true, _) => {}
+            (false, Some(_)) => notes.push(format!(
+                "the mapping rules count `{metric}`, which is no metric of {name}: 3scale refuses requests that use it"
+            )),
+            (false, None) => file.metrics.push(Metric {
+                name: metric.clone(),
+                parent: Some("hits".to_owned()),
+            }),
+        }
+    }
+    if own.is_none() && app_id {
+        file.mode = Mode::AppId;
+        for AppEntry { id, app_keys, .. } in &mut file.applications {
+            *app_keys = vec![format!("{id}-key")];
+        }
+    }
+    if (file.mode != Mode::UserKey) != app_id {
+        notes.push(format!(
+            "{name} has another mode than threescale.credentials.kind: 3scale knows none of the callers"
+        ));
+    }
+    file.service_id.clone_from(&config.threescale.service_id);
+    TOKEN.clone_into(&mut file.service_token);
+    let mut state = file.state().map_err(|problems| {
+        let problems = problems.join("\n  - ");
+        Error::usage(format!(
+            "{name} cannot be a service of 3scale:\n  - {problems}"
+        ))
+    })?;
+    state.counting = Counting::After(COUNTED_AFTER);
+    state.caching = true;
+    Ok((state, notes))
+}
+
+/// The methods of the API: of the user's description, or the example's.
+pub(super) fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
+    let Some(path) = own else {
+        let all = example_api::METHODS.iter();
+        return Ok(all
+            .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
+            .collect());
+    };
+    let methods = fs::read_to_string(path)
+        .context("reading it")
+        .and_then(|text| openapi::methods(&text));
+    methods.map_err(|error| Error::usage(format!("{}: {error:#}", path.display())))
+}
+
+/// The name under which the API is made.
+pub(super) fn api_name(config: &Config) -> &str {
+    match &config.api.selector {
+        ApiSelector::Name(name) => name,
+        ApiSelector::Id(_) => API,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Config {
+        crate::config::load("test", text, &|_| None).expect("a sound configuration")
+    }
+
+    #[test]
+    fn the_example_is_sound_and_its_3scale_fits() {
+        let text = config_text(None, "http://127.0.0.1:1").expect("a text");
+        let config = load(&text);
+        assert_eq!(config.threescale.backend, "http://127.0.0.1:1");
+        let (state, notes) = service(None, &config).expect("a service");
+        assert!(notes.is_empty(), "{notes:?}");
+        assert_eq!(state.service, config.threescale.service_id);
+        assert_eq!(state.applications.len(), 3);
+        assert_eq!(config.threescale.service_token.expose(), state.token);
+    }
+
+    #[test]
+    fn a_configuration_of_ones_own() {
+        let text = "
+stack: mine
+api: {id: a1b2c3d4e5, stage: live, protect: [\"GET /a\"]}
+threescale:
+  service_id: \"7\"
+  service_token: ${NOT_SET_HERE}
+  credentials: {kind: app_id, in: query, name: id}
+  mapping_rules: [{method: GET, pattern: /a, metric: a}]
+network: {vpc: vpc-0abc1234, subnets: [subnet-0abc1234, subnet-0abc1235]}
+deletion_protection: true
+";
+        let text = own_config(text, Path::new(""), "http://127.0.0.1:1").expect("a text");
+        let config = load(&text);
+        assert_eq!(
+            (api_name(&config), config.api.stage.as_str()),
+            (API, "live")
+        );
+        assert!(!config.cache.tls && !config.deletion_protection && config.network.vpc.is_none());
+        let (state, notes) = service(None, &config).expect("a service");
+        assert!(notes.is_empty(), "{notes:?}");
+        assert_eq!((state.service.as_str(), state.mode), ("7", Mode::AppId));
+        assert!(state.metrics.contains("a"));
+        assert_eq!(state.applications[0].keys, ["sandbox-unlimited-key"]);
+    }
+
+    #[test]
+    fn an_edited_configuration_is_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("threescale-gw.yaml");
+        assert_eq!(
+            write_config(&path, "a: 1\nbackend: x\n").expect("written"),
+            None
+        );
+        assert_eq!(
+            write_config(&path, "a: 1\nbackend: y\n").expect("written"),
+            None
+        );
+        fs::write(&path, "a: 2\n").expect("edited");
+        let kept = write_config(&path, "a: 1\nbackend: z\n")
+            .expect("written")
+            .expect("a name");
+        assert_eq!(fs::read_to_string(kept).expect("kept"), "a: 2\n");
+    }
+}

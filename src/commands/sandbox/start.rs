@@ -1,0 +1,276 @@
+//! Starts a sandbox and stays with it until its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use threescale_stand_in::{State, Threescale};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{cache, keep, root, set_up, words};
+use crate::aws::{Aws, example_api, function_view};
+use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
+use crate::commands::session::{load, progress, target};
+use crate::commands::{Ending, up};
+use crate::config::Config;
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink};
+use crate::names::Names;
+use crate::report;
+use crate::sandbox::usage::Usage;
+use crate::sandbox::{ACCESS_KEY, ACCOUNT, Control, Facts, Place, REGION, Sandbox};
+
+/// How often the authorizer's log is looked at for refusals.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that runs, and ends with this value.
+pub(super) struct Running {
+    pub(super) sandbox: Sandbox,
+    pub(super) threescale: Arc<Threescale>,
+    pub(super) config: Config,
+    pub(super) aws: Aws,
+    pub(super) names: Names,
+    pub(super) facts: Facts,
+    control: Control,
+    place: Place,
+}
+
+/// Runs `sandbox` until it is interrupted, told to stop, or has done what it was asked.
+pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
+    // The terminal may go; what runs in the background stays.
+    let _hangup = match args.background {
+        true => signal(SignalKind::hangup()).ok(),
+        false => None,
+    };
+    let methods = set_up::methods(args.api.as_deref())?;
+    let place = Place::claim(&root()).map_err(Error::failed)?;
+    let threescale = Threescale::serve(State::default(), 0, now_ms).map_err(|error| {
+        Error::failed(anyhow::Error::new(error).context("looking for a free port on 127.0.0.1"))
+    })?;
+    let threescale = Arc::new(threescale);
+    let file = place.dir.join("threescale-gw.yaml");
+    let text = set_up::config_text(args.config.as_deref(), &threescale.url())?;
+    if let Some(kept) = set_up::write_config(&file, &text)? {
+        notice(
+            &sink,
+            format!("the configuration that was edited is kept as {kept}"),
+        );
+    }
+    let mut inner = Global {
+        file,
+        region: Some(REGION.to_owned()),
+        profile: None,
+        access_key: Some(ACCESS_KEY),
+        ..global.clone()
+    };
+    let config = load(&inner).await?;
+    let (state, notes) = set_up::service(args.limits.as_deref(), &config)?;
+    *threescale.state() = state;
+    for note in notes {
+        notice(&sink, note);
+    }
+    let sandbox = Sandbox::start(&cache(), progress(&sink))
+        .await
+        .map_err(Error::failed)?;
+    inner.endpoint_url = Some(sandbox.endpoint_url());
+    let made = make(&inner, &config, &methods, &sink).await;
+    let made = match made {
+        Ok((Some(ending), ..)) => Err(Ok(ending)),
+        Ok((None, aws, api)) => Ok((aws, api)),
+        Err(error) => Err(Err(error)),
+    };
+    let (aws, api) = match made {
+        Ok(made) => made,
+        Err(ended) => {
+            sandbox.stop().await.map_err(Error::failed)?;
+            return ended;
+        }
+    };
+    let facts = Facts {
+        number: place.number,
+        pid: std::process::id(),
+        endpoint: sandbox.endpoint_url(),
+        url: format!(
+            "{}/_aws/execute-api/{api}/{}",
+            sandbox.endpoint_url(),
+            config.api.stage
+        ),
+        backend: threescale.url(),
+        control: String::new(),
+        redis_port: sandbox.redis_port(),
+        config: inner.file.clone(),
+        since: Timestamp::from_second(now_ms() / 1000)
+            .map(|now| now.to_string())
+            .unwrap_or_default(),
+    };
+    let counted = Arc::clone(&threescale);
+    let control = Control::start(move || Usage::of(&counted.state(), now_ms() / 1000));
+    let control = control.map_err(Error::failed)?;
+    let facts = Facts {
+        control: control.address(),
+        ..facts
+    };
+    let mut running = Running {
+        names: Names::new(config.stack.as_str(), REGION, ACCOUNT),
+        sandbox,
+        threescale,
+        config,
+        aws,
+        facts,
+        control,
+        place,
+    };
+    let worked = work(&inner, args, &methods, &mut running).await;
+    let Running { sandbox, place, .. } = running;
+    let stopped = sandbox.stop().await.map_err(Error::failed);
+    // Nobody finds it any more, and what it was is gone.
+    drop(place);
+    let status = worked?;
+    stopped?;
+    Ok(status.into())
+}
+
+/// The API, and `up`. With an ending, that was all.
+async fn make(
+    global: &Global,
+    config: &Config,
+    methods: &[(String, String)],
+    sink: &Sink,
+) -> Result<(Option<Ending>, Aws, String)> {
+    let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
+    let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
+    let api = example_api::create(&aws, name, stage, methods).await?;
+    sink.emit(Event::Step {
+        text: format!("made the API {name} ({api}) with a stage {stage}, open to everybody"),
+    });
+    let change = ChangeArgs {
+        yes: true,
+        timeout: None,
+        parallelism: 10,
+    };
+    let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;
+    let over = ending.status != ExitStatus::Done;
+    Ok((over.then_some(ending), aws, api))
+}
+
+async fn work(
+    global: &Global,
+    args: &SandboxArgs,
+    methods: &[(String, String)],
+    running: &mut Running,
+) -> Result<ExitStatus> {
+    let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
+    running
+        .place
+        .publish(&running.facts)
+        .map_err(|error| Error::failed(error.context("writing down where the sandbox is")))?;
+    if args.once {
+        return Ok(ExitStatus::Done);
+    }
+    match global.output {
+        Format::Json => {
+            let text = serde_json::to_string(&running.facts);
+            report::result(&text.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+        }
+        Format::Text => {
+            let tried = tried(&running.config, methods);
+            let state = running.threescale.state();
+            let kept = args.background;
+            let text = words::welcome(&running.facts, &running.config, &state, tried, kept);
+            report::result(&text);
+        }
+    }
+    let mut refusals = Refusals::new(running);
+    if args.background {
+        report::result(keep::STANDS);
+    }
+    loop {
+        tokio::select! {
+            why = running.sandbox.ended() => return Err(Error::failed(why)),
+            () = running.control.stopped() => return Ok(ExitStatus::Done),
+            _ = interrupt.recv() => return Ok(ExitStatus::Done),
+            _ = terminate.recv() => return Ok(ExitStatus::Done),
+            () = tokio::time::sleep(LOOK_EVERY), if !args.background => {}
+        }
+        if global.output == Format::Text && !global.quiet {
+            refusals.tell(&running.aws).await;
+        }
+    }
+}
+
+/// A protected GET and one that is not, by the configuration's own patterns.
+fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Option<&'a str>) {
+    let plain = |path: &&str| !path.contains('{');
+    let gets = || {
+        methods
+            .iter()
+            .filter(|(method, _)| method == "GET" || method == "ANY")
+            .map(|(_, path)| path.as_str())
+    };
+    let excepted = |path: &str| {
+        let all = config.api.except.iter();
+        all.map(ToString::to_string)
+            .any(|pattern| pattern.ends_with(&format!(" {path}")))
+    };
+    let protected = gets().filter(|path| !excepted(path));
+    let found = protected
+        .clone()
+        .find(plain)
+        .or_else(|| protected.clone().next());
+    (found.unwrap_or("/"), gets().find(|path| excepted(path)))
+}
+
+/// The refusals that the authorizer writes to its log, told as they come.
+struct Refusals {
+    function: String,
+    since_ms: i64,
+    told: Vec<String>,
+}
+
+impl Refusals {
+    fn new(running: &Running) -> Self {
+        Self {
+            function: running.names.function("authorizer"),
+            since_ms: now_ms(),
+            told: Vec::new(),
+        }
+    }
+
+    /// A log that cannot be read is no reason to end.
+    async fn tell(&mut self, aws: &Aws) {
+        let lines = function_view::log_lines(aws, &self.function, self.since_ms).await;
+        for (at_ms, line) in lines.unwrap_or_default() {
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(line.trim()) else {
+                continue;
+            };
+            let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            if text("event") != "decision" || line["allowed"] != false {
+                continue;
+            }
+            // Lines of one millisecond come again with the next look.
+            if at_ms > self.since_ms {
+                self.since_ms = at_ms;
+                self.told.clear();
+            }
+            let request = text("request");
+            if self.told.contains(&request) {
+                continue;
+            }
+            self.told.push(request);
+            report::note(&format!("refused {}: {}", text("method"), text("reason")));
+        }
+    }
+}
+
+fn notice(sink: &Sink, text: String) {
+    sink.emit(Event::Notice { id: None, text });
+}
+
+/// Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,144 @@
+//! What is said about a sandbox that runs, and the lines to try.
+
+use threescale_stand_in::{Application, State};
+
+use crate::config::{Config, CredentialLocation};
+use crate::sandbox::{ACCESS_KEY, Facts, REGION};
+
+/// The credentials of an application, as its callers send them: where, name and value.
+pub(super) fn credentials(
+    config: &Config,
+    application: &Application,
+) -> Vec<(CredentialLocation, String, String)> {
+    let places = &config.threescale.credentials;
+    let first = match &places.key_name {
+        None => application.user_key.clone(),
+        Some(_) => application.id.clone(),
+    };
+    let mut sent = vec![(places.location, places.name.clone(), first)];
+    if let (Some(name), Some(key)) = (&places.key_name, application.keys.first()) {
+        sent.push((places.location, name.clone(), key.clone()));
+    }
+    sent
+}
+
+/// One line of `curl`.
+pub(super) fn curl(
+    flags: &str,
+    url: &str,
+    sent: &[(CredentialLocation, String, String)],
+) -> String {
+    let (mut headers, mut query) = (String::new(), Vec::new());
+    for (location, name, value) in sent {
+        match location {
+            CredentialLocation::Header => headers.push_str(&format!(" -H '{name}: {value}'")),
+            CredentialLocation::Query => query.push(format!("{name}={value}")),
+        }
+    }
+    match query.is_empty() {
+        true => format!("curl {flags}{headers} {url}"),
+        false => format!("curl {flags}{headers} '{url}?{}'", query.join("&")),
+    }
+}
+
+/// What to do with a sandbox that runs. `path` is a protected GET, `open` one that is not.
+pub(super) fn welcome(
+    facts: &Facts,
+    config: &Config,
+    state: &State,
+    (path, open): (&str, Option<&str>),
+    kept: bool,
+) -> String {
+    let url = format!("{}{path}", facts.url);
+    let mut lines: Vec<(String, String)> = Vec::new();
+    if let Some(open) = open {
+        let line = curl("-i", &format!("{}{open}", facts.url), &[]);
+        lines.push((line, "200: it is not protected".to_owned()));
+    }
+    lines.push((curl("-i", &url, &[]), "401: no key".to_owned()));
+    let mut unknown = Application::new("no-such-application", "");
+    "no-such-key".clone_into(&mut unknown.user_key);
+    let unknown = curl("-i", &url, &credentials(config, &unknown));
+    lines.push((unknown, "403: a key that 3scale does not know".to_owned()));
+    let unlimited = state
+        .applications
+        .iter()
+        .find(|app| app.active && app.limits.is_empty());
+    if let Some(app) = unlimited {
+        let line = curl("-i", &url, &credentials(config, app));
+        lines.push((line, "200, and the backend's answer".to_owned()));
+    }
+    if let Some(app) = state.applications.iter().find(|app| !app.active) {
+        let line = curl("-i", &url, &credentials(config, app));
+        lines.push((line, "403: suspended".to_owned()));
+    }
+    if let Some((app, limit)) = state
+        .applications
+        .iter()
+        .filter(|app| app.active)
+        .find_map(|app| Some((app, app.limits.first()?)))
+    {
+        let line = curl(
+            "-s -o /dev/null -w '%{http_code}\\n'",
+            &url,
+            &credentials(config, app),
+        );
+        let more = limit.max.saturating_add(1).min(20);
+        let numbers: Vec<String> = (1..=more).map(|n| n.to_string()).collect();
+        let text = format!("{} a {}: the next is 403", limit.max, limit.period.word());
+        lines.push((
+            format!("for n in {}; do {line}; done", numbers.join(" ")),
+            text,
+        ));
+    }
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(line, text)| format!("  # {text}\n  {line}"))
+        .collect();
+    let end = match kept {
+        true => "`threescale-gw sandbox stop` ends everything.",
+        false => "Ctrl-C ends everything.",
+    };
+    format!(
+        "\nThe whole system stands. Requests go to {}\n{}\n\n\
+         From {} terminal:\n  \
+         threescale-gw sandbox usage           # what 3scale has counted, about a minute later\n  \
+         threescale-gw status --sandbox        # also plan, up, down\n  \
+         eval \"$(threescale-gw sandbox env)\"   # leads other tools here, and sets SANDBOX_URL\n\n\
+         The configuration stands in {}. Edit it, then `threescale-gw up --sandbox`. {end}",
+        facts.url,
+        lines.join("\n"),
+        if kept { "any" } else { "another" },
+        facts.config.display(),
+    )
+}
+
+/// A sandbox in the list of those that run.
+pub(super) fn facts(facts: &Facts) -> String {
+    format!(
+        "sandbox {}  process {}, since {}\n  API        {}\n  AWS        {}\n  3scale     {}\n  Redis      127.0.0.1:{}\n  configured {}",
+        facts.number,
+        facts.pid,
+        facts.since,
+        facts.url,
+        facts.endpoint,
+        facts.backend,
+        facts.redis_port,
+        facts.config.display()
+    )
+}
+
+/// Lines for a shell.
+pub(super) fn environment(facts: &Facts) -> String {
+    [
+        ("AWS_ENDPOINT_URL", facts.endpoint.as_str()),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        ("SANDBOX_URL", &facts.url),
+        ("SANDBOX_BACKEND", &facts.backend),
+    ]
+    .map(|(name, value)| format!("export {name}={value}"))
+    .join("\n")
+}

@@ -1,0 +1,141 @@
+//! What the stand-in for 3scale has counted, as a document.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use threescale_stand_in::{Limit, Period, State};
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The service's id.
+    pub service: String,
+    /// In the order of the service.
+    pub applications: Vec<AppUsage>,
+    /// Calls by endpoint.
+    pub calls: BTreeMap<String, u64>,
+    /// Accepted calls that are not counted yet.
+    pub waiting: usize,
+    /// Codes of batches that were accepted, and lost as a whole.
+    pub lost_batches: Vec<String>,
+}
+
+/// One application's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppUsage {
+    /// Its id.
+    pub id: String,
+    /// Its plan.
+    pub plan: String,
+    /// Whether it is active.
+    pub active: bool,
+    /// All that was ever counted, under the metric it was reported as.
+    pub totals: BTreeMap<String, u64>,
+    /// Its limits.
+    pub limits: Vec<LimitUsage>,
+}
+
+/// One limit's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitUsage {
+    /// The limit.
+    #[serde(flatten)]
+    pub limit: Limit,
+    /// What is counted in the window of now.
+    pub used: u64,
+}
+
+impl Usage {
+    /// The state of the stand-in at a moment, Unix seconds.
+    #[must_use]
+    pub fn of(state: &State, now: i64) -> Self {
+        let applications = state.applications.iter().map(|application| {
+            let id = &application.id;
+            let totals = state.totals.iter().filter(|((of, _), _)| of == id);
+            let used = |limit: &Limit| LimitUsage {
+                limit: limit.clone(),
+                used: state.counter(id, &limit.metric, limit.period, now),
+            };
+            AppUsage {
+                id: id.clone(),
+                plan: application.plan.clone(),
+                active: application.active,
+                totals: totals
+                    .map(|((_, metric), total)| (metric.clone(), *total))
+                    .collect(),
+                limits: application.limits.iter().map(used).collect(),
+            }
+        });
+        let calls = state.calls.iter();
+        Self {
+            service: state.service.clone(),
+            applications: applications.collect(),
+            calls: calls
+                .map(|(kind, count)| ((*kind).to_owned(), *count))
+                .collect(),
+            waiting: state.waiting(),
+            lost_batches: state
+                .lost_batches
+                .iter()
+                .map(|&code| code.to_owned())
+                .collect(),
+        }
+    }
+
+    /// All usage there is, whatever its metric.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        let totals = self.applications.iter().flat_map(|app| app.totals.values());
+        totals.sum()
+    }
+
+    /// Calls of any kind.
+    #[must_use]
+    pub fn all_calls(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    /// A table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let wide = self.applications.iter().map(|app| app.id.len()).max();
+        let wide = wide.unwrap_or_default().max("application".len());
+        let mut lines = vec![format!("{:<wide$}  {:<10}  usage", "application", "state")];
+        for app in &self.applications {
+            let state = if app.active { "active" } else { "suspended" };
+            let totals = app.totals.iter();
+            let mut usage: Vec<String> = totals
+                .map(|(metric, total)| format!("{metric} {total}"))
+                .collect();
+            if usage.is_empty() {
+                usage.push("none yet".to_owned());
+            }
+            let limits = app.limits.iter();
+            usage.extend(limits.map(|LimitUsage { limit, used }| {
+                let period = match limit.period {
+                    Period::Eternity => "ever".to_owned(),
+                    period => format!("this {}", period.word()),
+                };
+                format!("{} {used} of {} {period}", limit.metric, limit.max)
+            }));
+            lines.push(format!(
+                "{:<wide$}  {state:<10}  {}",
+                app.id,
+                usage.join(", ")
+            ));
+        }
+        let calls = self.calls.iter();
+        let calls: Vec<String> = calls
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        let calls = match calls.is_empty() {
+            true => "none yet".to_owned(),
+            false => calls.join(", "),
+        };
+        lines.push(format!("calls: {calls}"));
+        if !self.lost_batches.is_empty() {
+            lines.push(format!("batches lost: {}", self.lost_batches.join(", ")));
+        }
+        lines.join("\n")
+    }
+}
