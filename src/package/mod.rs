@@ -175,6 +175,15 @@ impl Package {
     }
 }
 
+/// The executable in a zip of [`Package::zip`].
+///
+/// # Errors
+///
+/// It is no such zip.
+pub(crate) fn executable(zip: &[u8]) -> anyhow::Result<Vec<u8>> {
+    archive::unpack(zip)
+}
+
 impl fmt::Debug for Package {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Package");

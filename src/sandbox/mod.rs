@@ -3,6 +3,7 @@
 //! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
 
 mod control;
+pub mod load;
 pub mod openapi;
 mod place;
 mod python;
@@ -98,6 +99,11 @@ impl Sandbox {
     /// Where AWS calls go.
     pub fn endpoint_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.servers.port)
+    }
+
+    /// A folder that is removed at the end.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where Redis listens, on 127.0.0.1, without TLS and without a password.

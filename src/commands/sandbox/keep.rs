@@ -38,7 +38,7 @@ fn start() -> anyhow::Result<ExitStatus> {
         .spawn()
         .context("starting the sandbox in the background")?;
     let errors = child.stderr.take();
-    std::thread::spawn(move || relay(errors, |line| report::note(line)));
+    std::thread::spawn(move || relay(errors, report::note));
     let mut stands = false;
     let output = child.stdout.take().context("the sandbox has no output")?;
     for line in BufReader::new(output).lines().map_while(Result::ok) {

@@ -5,6 +5,7 @@
 
 mod attach;
 mod keep;
+mod load;
 mod set_up;
 mod start;
 mod words;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use threescale_stand_in::{State, Threescale};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{cache, keep, root, set_up, words};
+use super::{cache, keep, load, root, set_up, words};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::session::{load, progress, target};
@@ -171,7 +171,9 @@ async fn work(
     if args.once {
         return Ok(ExitStatus::Done);
     }
+    let ends_with_load = (args.load.is_some() || args.chaos.is_some()) && !args.background;
     match global.output {
+        _ if ends_with_load => {}
         Format::Json => {
             let text = serde_json::to_string(&running.facts);
             report::result(&text.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
@@ -182,6 +184,17 @@ async fn work(
             let kept = args.background;
             let text = words::welcome(&running.facts, &running.config, &state, tried, kept);
             report::result(&text);
+        }
+    }
+    if args.load.is_some() || args.chaos.is_some() {
+        let path = tried(&running.config, methods).0;
+        let status = tokio::select! {
+            status = load::run(global, args, running, path) => status?,
+            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+            _ = terminate.recv() => return Ok(ExitStatus::Interrupted),
+        };
+        if !args.background || status != ExitStatus::Done {
+            return Ok(status);
         }
     }
     let mut refusals = Refusals::new(running);

@@ -1,0 +1,128 @@
+//! Load: events as API Gateway sends them, at a steady rate, to instances of the authorizer's real binary.
+//!
+//! Not through the emulated API Gateway: that is a Python program, and its own speed is all that would be seen.
+
+mod figures;
+mod runtime;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+pub use figures::{Figures, Latency};
+pub use runtime::Function;
+
+/// How often events are handed over: in portions, as a timer is not finer.
+const PORTION: Duration = Duration::from_millis(1);
+
+/// One kind of caller, and how many of 100 requests are its.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The event of its request.
+    pub event: Arc<str>,
+    /// Of 100.
+    pub share: u32,
+}
+
+/// An event as API Gateway sends it for `GET path`, with these headers and query parameters.
+#[must_use]
+pub fn event(
+    (region, account, api, stage): (&str, &str, &str, &str),
+    path: &str,
+    headers: &[(String, String)],
+    query: &[(String, String)],
+) -> Arc<str> {
+    let single = |pairs: &[(String, String)]| -> Map<String, Value> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect()
+    };
+    let multi = |pairs: &[(String, String)]| -> Map<String, Value> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| (name.clone(), json!([value])))
+            .collect()
+    };
+    let event = json!({
+        "type": "REQUEST",
+        "methodArn": format!("arn:aws:execute-api:{region}:{account}:{api}/{stage}/GET{path}"),
+        "resource": path,
+        "path": path,
+        "httpMethod": "GET",
+        "headers": single(headers),
+        "multiValueHeaders": multi(headers),
+        "queryStringParameters": single(query),
+        "multiValueQueryStringParameters": multi(query),
+        "pathParameters": {},
+        "stageVariables": {},
+        "requestContext": {
+            "path": format!("/{stage}{path}"), "stage": stage, "identity": {"sourceIp": "127.0.0.1"},
+        },
+    });
+    event.to_string().into()
+}
+
+/// Which caller sends the n-th request: all are mixed evenly.
+fn turn(callers: &[Caller], n: u64) -> Option<&Caller> {
+    let whole: u32 = callers.iter().map(|caller| caller.share).sum();
+    // 37 has no divisor in common with 100, so a hundred requests in a row meet every share.
+    let mut place = u32::try_from(n.wrapping_mul(37) % u64::from(whole.max(1))).unwrap_or(0);
+    callers.iter().find(|caller| {
+        let found = place < caller.share;
+        place = place.saturating_sub(caller.share);
+        found
+    })
+}
+
+/// Hands over `rate` events a second for so long, and says how many those were. Each is due at its own moment, also when
+/// this thread comes late: a latency counts from there.
+pub fn fire(
+    function: &Function,
+    callers: &[Caller],
+    rate: u32,
+    time: Duration,
+    stop: &AtomicBool,
+) -> u64 {
+    let began = Instant::now();
+    let mut sent: u64 = 0;
+    let due = |n: u64| began + Duration::from_secs_f64(n as f64 / f64::from(rate));
+    while !stop.load(Ordering::SeqCst) {
+        let now = Instant::now();
+        let end = (began + time).min(now);
+        let mut events = Vec::new();
+        while due(sent) < end {
+            let caller = turn(callers, sent).map(|caller| Arc::clone(&caller.event));
+            events.extend(caller.map(|event| (due(sent), event)));
+            sent += 1;
+        }
+        function.invoke(events);
+        if now >= began + time {
+            break;
+        }
+        std::thread::sleep(PORTION);
+    }
+    sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_caller_has_its_share() {
+        let caller = |name: &str, share| Caller {
+            event: name.into(),
+            share,
+        };
+        let callers = [caller("a", 90), caller("b", 7), caller("c", 3)];
+        let count = |name: &str| {
+            let turns = (0..200).filter_map(|n| turn(&callers, n));
+            turns.filter(|caller| &*caller.event == name).count()
+        };
+        assert_eq!((count("a"), count("b"), count("c")), (180, 14, 6));
+        assert!(turn(&[], 5).is_none());
+    }
+}

@@ -1,0 +1,183 @@
+//! A Lambda Runtime API on the loopback interface, and the authorizer's real binary on it, as often as wanted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use threescale_stand_in::http::{Request, Response, Server};
+
+/// What Lambda would give an invocation.
+const INVOCATION: Duration = Duration::from_secs(10);
+
+/// Takes what came of an event: when it was due, whether it is a result (or a function's error), and the text.
+type Answered = dyn Fn(Instant, bool, &[u8]) + Send + Sync;
+
+/// One function: its events wait in one queue, and whichever instance is free takes the next.
+pub struct Function {
+    // Dropped in this order: first nothing waits any more, then the instances end, then the port.
+    queue: Queue,
+    instances: Vec<Instance>,
+    server: Server,
+}
+
+#[derive(Clone)]
+struct Queue(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    news: Condvar,
+    answered: Box<Answered>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(Instant, Arc<str>)>,
+    open: HashMap<u64, Instant>,
+    next: u64,
+    over: bool,
+}
+
+struct Instance(Child);
+
+impl Function {
+    /// Starts so many instances of `binary`, which see this environment and nothing else.
+    ///
+    /// # Errors
+    /// No port, or the binary cannot be run.
+    pub fn start(
+        binary: &Path,
+        environment: &BTreeMap<String, String>,
+        instances: usize,
+        answered: impl Fn(Instant, bool, &[u8]) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let queue = Queue(Arc::new(Shared {
+            state: Mutex::default(),
+            news: Condvar::new(),
+            answered: Box::new(answered),
+        }));
+        let served = queue.clone();
+        let server = Server::on(0, Arc::new(move |request| served.serve(&request)))
+            .context("looking for a free port on 127.0.0.1")?;
+        let mut function = Self {
+            queue,
+            instances: Vec::new(),
+            server,
+        };
+        for _ in 0..instances {
+            let child = Command::new(binary)
+                .env_clear()
+                .envs(environment)
+                .env(
+                    "AWS_LAMBDA_RUNTIME_API",
+                    function.server.address.to_string(),
+                )
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .context("starting the authorizer")?;
+            function.instances.push(Instance(child));
+        }
+        Ok(function)
+    }
+
+    /// Puts events in the queue, each with the moment it is due.
+    pub fn invoke(&self, events: impl IntoIterator<Item = (Instant, Arc<str>)>) {
+        self.queue.lock().waiting.extend(events);
+        self.queue.0.news.notify_all();
+    }
+
+    /// Events that are not answered yet.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        let state = self.queue.lock();
+        state.waiting.len() + state.open.len()
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("instances", &self.instances.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        // Otherwise the port would wait for those who wait for events.
+        self.queue.lock().over = true;
+        self.queue.0.news.notify_all();
+        self.instances.clear();
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, request: &Request) -> Response {
+        let path = request
+            .target
+            .strip_prefix("/2018-06-01/runtime/invocation/");
+        match path {
+            Some("next") => self.next(),
+            Some(path) => self.take(path, &request.body),
+            None => Response::new(202, "{}"),
+        }
+    }
+
+    fn next(&self) -> Response {
+        let mut state = self.lock();
+        loop {
+            if state.over {
+                return Response::Close;
+            }
+            if let Some((due, event)) = state.waiting.pop_front() {
+                let id = state.next;
+                state.next += 1;
+                state.open.insert(id, due);
+                let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                let until = since.unwrap_or_default() + INVOCATION;
+                let header = |name: &str, value: String| (name.to_owned(), value);
+                return Response::Reply {
+                    status: 200,
+                    headers: vec![
+                        header("Lambda-Runtime-Aws-Request-Id", id.to_string()),
+                        header("Lambda-Runtime-Deadline-Ms", until.as_millis().to_string()),
+                    ],
+                    body: event.as_bytes().to_vec(),
+                };
+            }
+            state = self
+                .0
+                .news
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn take(&self, path: &str, body: &[u8]) -> Response {
+        let (id, kind) = path.split_once('/').unwrap_or((path, ""));
+        let due = id
+            .parse()
+            .ok()
+            .and_then(|id: u64| self.lock().open.remove(&id));
+        if let Some(due) = due {
+            (self.0.answered)(due, kind == "response", body);
+        }
+        Response::new(202, "{}")
+    }
+}
