@@ -313,3 +313,178 @@ fn requests_flow_through_all_of_it() {
     assert_eq!(first.interrupt(), Some(0));
     home.assert_nothing_left(&one);
 }
+
+/// One's own configuration, limits and API, with credentials of another kind in another place.
+#[test]
+fn ones_own_configuration_limits_and_api() {
+    let home = Home::new();
+    let file = |name: &str, text: &str| {
+        let path = home.dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let config = file(
+        "mine.yaml",
+        r#"
+stack: mine
+api: {id: a1b2c3d4e5, stage: live, except: ["GET /open"]}
+threescale:
+  service_id: "42"
+  service_token: ${A_TOKEN_THAT_IS_NOT_SET}
+  credentials: {kind: app_id, in: query, name: id, key_name: secret}
+  mapping_rules:
+    - {method: GET, pattern: "/v1/items/{id}", metric: reads, delta: 2}
+    - {method: POST, pattern: "/v1/items", metric: writes}
+network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
+deletion_protection: true
+"#,
+    );
+    let limits = file(
+        "limits.yaml",
+        r"
+mode: app_id
+metrics: [{name: reads, parent: hits}, {name: writes, parent: hits}]
+applications:
+  - {id: shop, app_keys: [one, two], limits: [{metric: reads, period: year, max: 6}]}
+  - {id: free}
+",
+    );
+    let api = file(
+        "api.yaml",
+        r"
+openapi: 3.0.1
+paths:
+  /open: {get: {}}
+  /v1/items: {get: {}, post: {}}
+  /v1/items/{id}: {get: {}}
+  /v1/nothing: {get: {}}
+",
+    );
+    let given = ["--config", &config, "--limits", &limits, "--api", &api];
+    let (sandbox, facts) = Foreground::start(&home, &given);
+    let url = facts["url"].as_str().expect("a URL");
+    assert!(url.ends_with("/live"), "{url}");
+    let status = |method: &str, path: &str| request(method, &format!("{url}{path}"), &[]).0;
+    assert_eq!(status("GET", "/open"), 200);
+    assert_eq!(status("GET", "/v1/items/7"), 401);
+    assert_eq!(status("GET", "/v1/items/7?id=shop&secret=three"), 403);
+    assert_eq!(status("GET", "/v1/items/7?id=nobody"), 403);
+    // 2 a read, and 6 in a year.
+    let reads = ["one", "two", "one", "two"]
+        .map(|key| status("GET", &format!("/v1/items/7?id=shop&secret={key}")));
+    assert_eq!(reads, [200, 200, 200, 403]);
+    assert_eq!(status("POST", "/v1/items?id=shop&secret=one"), 200);
+    assert_eq!(status("POST", "/v1/items?id=free"), 200);
+    // No mapping rule says what it would count as.
+    assert_eq!(status("GET", "/v1/nothing?id=free"), 403);
+    let usage = home.usage();
+    assert_eq!(usage["service"], "42");
+    assert_eq!(usage["applications"][0]["limits"][0]["max"], 6);
+    let text = std::fs::read_to_string(facts["config"].as_str().expect("a path"));
+    assert!(!text.expect("a file").contains("A_TOKEN_THAT_IS_NOT_SET"));
+    assert_eq!(sandbox.interrupt(), Some(0));
+    home.assert_nothing_left(&facts);
+}
+
+/// Under load, and with a part stopped and started again meanwhile: every request is answered, and what was let through
+/// is what 3scale has counted.
+fn under_load(more: &[&str]) -> Value {
+    let home = Home::new();
+    let mut arguments = vec!["sandbox", "-o", "json", "--load", "200", "--for", "9s"];
+    arguments.extend(more);
+    let output = home.run(&arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let document = text.lines().last().expect(&errors);
+    let document: Value = serde_json::from_str(document).expect("a document");
+    assert_eq!(output.status.code(), Some(0), "{document}\n{errors}");
+    assert_eq!(document["agrees"], true, "{document}");
+    assert_eq!(document["usage_allowed"], document["usage_reported"]);
+    assert_eq!(document["allowed"], document["usage_allowed"]);
+    assert_eq!(
+        (&document["decisions"], &document["unanswered"]),
+        (&1800.into(), &0.into())
+    );
+    // Nine of ten are of an application without limits.
+    assert!(document["allowed"].as_u64() >= Some(1600), "{document}");
+    let left: Vec<_> = std::fs::read_dir(home.temporary())
+        .expect("a folder")
+        .flatten()
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    document
+}
+
+#[test]
+fn nothing_is_lost_under_load() {
+    let document = under_load(&[]);
+    assert!(document["hit_rate"].as_f64() > Some(0.95), "{document}");
+    assert!(document["calls_saved"].as_u64() > Some(1700), "{document}");
+}
+
+#[test]
+fn nothing_is_lost_when_redis_is_restarted() {
+    let document = under_load(&["--chaos", "redis"]);
+    let without = &document["chaos"]["without"];
+    // 3scale is asked directly.
+    assert!(without["allowed"].as_u64() > Some(0), "{document}");
+    assert!(
+        document["calls"]["authrep"].as_u64() > Some(0),
+        "{document}"
+    );
+}
+
+#[test]
+fn nothing_is_lost_when_3scale_is_restarted() {
+    let document = under_load(&["--chaos", "threescale"]);
+    let without = &document["chaos"]["without"];
+    // What Redis knows goes on.
+    assert!(without["allowed"].as_u64() > Some(0), "{document}");
+    assert!(document["calls"].get("authrep").is_none(), "{document}");
+}
+
+/// What is missing is said in one line, with what to do; nothing of it starts.
+#[test]
+fn what_is_missing_is_said_in_one_line() {
+    let home = Home::new();
+    let fail = |arguments: &[&str], path: &str, cache: &Path| {
+        let mut command = home.command(PROGRAM);
+        command
+            .args(arguments)
+            .env("PATH", path)
+            .env("THREESCALE_GW_CACHE", cache);
+        let output = command.output().expect("the program runs");
+        let text = String::from_utf8(output.stderr).expect("text");
+        let errors: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .collect();
+        assert_eq!(errors.len(), 1, "{text}");
+        (output.status.code(), errors[0].to_owned())
+    };
+    let cache = home.dir.path().join("cache");
+    let empty = home.temporary().display().to_string();
+    for arguments in [["sandbox"].as_slice(), &["sandbox", "--keep"]] {
+        let (code, error) = fail(arguments, &empty, &cache);
+        assert_eq!(code, Some(1));
+        assert!(
+            error.contains("there is no `python3`: the sandbox needs Python 3.10"),
+            "{error}"
+        );
+    }
+    let usual = std::env::var("PATH").unwrap_or_default();
+    for (arguments, wanted) in [
+        (
+            ["sandbox", "--config", "/none.yaml"],
+            "/none.yaml: reading it",
+        ),
+        (["sandbox", "--limits", "/none.yaml"], "reading /none.yaml"),
+        (["sandbox", "--api", "/none.yaml"], "/none.yaml: reading it"),
+        (["sandbox", "usage", "-q"], "no sandbox is running"),
+        (["status", "--sandbox=3", "-q"], "no sandbox 3 is running"),
+    ] {
+        let (code, error) = fail(&arguments, &usual, &cache);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(wanted), "{error}");
+    }
+}
