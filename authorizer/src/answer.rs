@@ -63,8 +63,14 @@ const MAX_VALUE: usize = 512;
 /// Longest resource ARN API Gateway takes in a policy.
 const MAX_RESOURCE: usize = 512;
 
-/// The text of a refusal for want of a mapping rule, as APIcast has it.
-const NO_MATCH: &str = "No Mapping Rule matched";
+/// A refusal in APIcast's words; source: its default error texts. API Gateway's responses to callers carry it.
+fn words(reason: &str) -> &'static str {
+    match reason {
+        "no_mapping_rule" => "No Mapping Rule matched",
+        "limits_exceeded" => "Usage limit exceeded",
+        _ => "Authentication failed",
+    }
+}
 
 /// Writes the answer.
 #[must_use]
@@ -79,7 +85,7 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
     let [limit_remaining, limit_reset, retry_after] = &numbers;
     let context = Context {
         reason: clean(&outcome.reason),
-        message: (outcome.reason == "no_mapping_rule").then_some(NO_MATCH),
+        message: (!allow).then(|| words(&outcome.reason)),
         app_id: outcome.app_id.as_deref().map(clean),
         plan: outcome.plan.as_deref().map(clean),
         metric: Some(clean(&outcome.metric)).filter(|metric| !metric.is_empty()),
@@ -246,7 +252,7 @@ mod tests {
         assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], ARN);
         assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
         assert_eq!(answer["principalId"], "unknown");
-        assert_eq!(answer["context"]["message"], NO_MATCH);
+        assert_eq!(answer["context"]["message"], "No Mapping Rule matched");
     }
 
     #[test]

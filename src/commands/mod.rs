@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt as _, TryFutureExt as _};
+use futures::future::{LocalBoxFuture, FutureExt as _, TryFutureExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Format};
@@ -64,17 +64,17 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
 }
 
 /// Boxed, since what a whole command keeps while it waits is too much for a stack.
-fn dispatch(cli: &Cli, sink: Sink) -> BoxFuture<'_, Result<Ending>> {
+fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<Ending>> {
     let global = &cli.global;
     match &cli.command {
-        Command::Plan(args) => plan::run(global, args, sink).map_ok(Ending::from).boxed(),
-        Command::Up(args) => up::run(global, args, sink).boxed(),
-        Command::Status(args) => status::run(global, args, sink).map_ok(Ending::from).boxed(),
-        Command::Verify(args) => verify::run(global, args, sink).map_ok(Ending::from).boxed(),
-        Command::Down(args) => down::run(global, args, sink).boxed(),
-        Command::Rollback => rollback::run(global, sink).map_ok(Ending::from).boxed(),
-        Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed(),
-        Command::Sandbox(args) => sandbox::run(global, args, sink).boxed(),
+        Command::Plan(args) => plan::run(global, args, sink).map_ok(Ending::from).boxed_local(),
+        Command::Up(args) => up::run(global, args, sink).boxed_local(),
+        Command::Status(args) => status::run(global, args, sink).map_ok(Ending::from).boxed_local(),
+        Command::Verify(args) => verify::run(global, args, sink).map_ok(Ending::from).boxed_local(),
+        Command::Down(args) => down::run(global, args, sink).boxed_local(),
+        Command::Rollback => rollback::run(global, sink).map_ok(Ending::from).boxed_local(),
+        Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed_local(),
+        Command::Sandbox(args) => sandbox::run(global, args, sink).boxed_local(),
     }
 }
 
