@@ -132,7 +132,8 @@ async fn carry_out(
         let calls = usage(running).all_calls() - before.all_calls();
         picture.show(&recent, function.unanswered(), calls);
     }
-    if let (Some(part), 1) = (args.chaos, lock(&seen).phase) {
+    let phase = lock(&seen).phase;
+    if let (Some(part), 1) = (args.chaos, phase) {
         start_part(running, part).await?;
     }
     let _ = tokio::task::spawn_blocking(move || drop(gun)).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use threescale_stand_in::{State, Threescale};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{cache, keep, load, root, set_up, words};
 use crate::aws::{Aws, example_api, function_view};
@@ -42,6 +42,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         true => signal(SignalKind::hangup()).ok(),
         false => None,
     };
+    let mut end = End::listen()?;
     let methods = set_up::methods(args.api.as_deref())?;
     let place = Place::claim(&root()).map_err(Error::failed)?;
     let threescale = Threescale::serve(State::default(), 0, now_ms).map_err(|error| {
@@ -69,9 +70,11 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     for note in notes {
         notice(&sink, note);
     }
-    let sandbox = Sandbox::start(&cache(), progress(&sink))
-        .await
-        .map_err(Error::failed)?;
+    let cache = cache();
+    let sandbox = tokio::select! {
+        started = Sandbox::start(&cache, progress(&sink)) => started.map_err(Error::failed)?,
+        () = end.come() => return Ok(ExitStatus::Interrupted.into()),
+    };
     inner.endpoint_url = Some(sandbox.endpoint_url());
     let made = make(&inner, &config, &methods, &sink).await;
     let made = match made {
@@ -120,7 +123,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         control,
         place,
     };
-    let worked = work(&inner, args, &methods, &mut running).await;
+    let worked = work(&inner, args, &methods, &mut running, &mut end).await;
     let Running { sandbox, place, .. } = running;
     let stopped = sandbox.stop().await.map_err(Error::failed);
     // Nobody finds it any more, and what it was is gone.
@@ -158,12 +161,8 @@ async fn work(
     args: &SandboxArgs,
     methods: &[(String, String)],
     running: &mut Running,
+    end: &mut End,
 ) -> Result<ExitStatus> {
-    let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
-    let (mut interrupt, mut terminate) = (
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::terminate())?,
-    );
     running
         .place
         .publish(&running.facts)
@@ -190,8 +189,7 @@ async fn work(
         let path = tried(&running.config, methods).0;
         let status = tokio::select! {
             status = load::run(global, args, running, path) => status?,
-            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
-            _ = terminate.recv() => return Ok(ExitStatus::Interrupted),
+            () = end.come() => return Ok(ExitStatus::Interrupted),
         };
         if !args.background || status != ExitStatus::Done {
             return Ok(status);
@@ -205,12 +203,34 @@ async fn work(
         tokio::select! {
             why = running.sandbox.ended() => return Err(Error::failed(why)),
             () = running.control.stopped() => return Ok(ExitStatus::Done),
-            _ = interrupt.recv() => return Ok(ExitStatus::Done),
-            _ = terminate.recv() => return Ok(ExitStatus::Done),
+            () = end.come() => return Ok(ExitStatus::Done),
             () = tokio::time::sleep(LOOK_EVERY), if !args.background => {}
         }
         if global.output == Format::Text && !global.quiet {
             refusals.tell(&running.aws).await;
+        }
+    }
+}
+
+/// The signals that end a sandbox. One that comes while nobody looks is seen at the next look.
+struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl End {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -274,7 +294,12 @@ impl Refusals {
                 continue;
             }
             self.told.push(request);
-            report::note(&format!("refused {}: {}", text("method"), text("reason")));
+            let (method, reason, metric) = (text("method"), text("reason"), text("metric"));
+            let metric = match metric.is_empty() {
+                true => String::new(),
+                false => format!(" ({metric})"),
+            };
+            report::note(&format!("refused {method}: {reason}{metric}"));
         }
     }
 }
