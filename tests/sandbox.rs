@@ -415,6 +415,37 @@ fn under_load(more: &[&str]) -> Value {
     document
 }
 
+/// A signal under load ends everything: also the instances that the load goes to.
+#[test]
+fn a_signal_under_load_leaves_nothing() {
+    let home = Home::new();
+    let child = home
+        .command(PROGRAM)
+        .args(["sandbox", "-q", "--load", "50", "--for", "10m"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the sandbox starts");
+    let mut sandbox = Foreground(child);
+    // The authorizer may have to be built first, which takes minutes.
+    let facts = loop {
+        let status = home.said(&["sandbox", "status", "-o", "json"]);
+        let status: Value = serde_json::from_str(&status).expect("a document");
+        if let Some(facts) = status["sandboxes"].get(0) {
+            break facts.clone();
+        }
+        assert!(
+            sandbox.0.try_wait().expect("a status").is_none(),
+            "it ended"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    eventually("a request that reaches 3scale", || {
+        home.usage()["calls"]["authorize"].as_u64()
+    });
+    assert_eq!(sandbox.interrupt(), Some(130));
+    home.assert_nothing_left(&facts);
+}
+
 #[test]
 fn nothing_is_lost_under_load() {
     let document = under_load(&[]);
