@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{LocalBoxFuture, FutureExt as _, TryFutureExt as _};
+use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Format};
@@ -67,12 +67,20 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
 fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<Ending>> {
     let global = &cli.global;
     match &cli.command {
-        Command::Plan(args) => plan::run(global, args, sink).map_ok(Ending::from).boxed_local(),
+        Command::Plan(args) => plan::run(global, args, sink)
+            .map_ok(Ending::from)
+            .boxed_local(),
         Command::Up(args) => up::run(global, args, sink).boxed_local(),
-        Command::Status(args) => status::run(global, args, sink).map_ok(Ending::from).boxed_local(),
-        Command::Verify(args) => verify::run(global, args, sink).map_ok(Ending::from).boxed_local(),
+        Command::Status(args) => status::run(global, args, sink)
+            .map_ok(Ending::from)
+            .boxed_local(),
+        Command::Verify(args) => verify::run(global, args, sink)
+            .map_ok(Ending::from)
+            .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
-        Command::Rollback => rollback::run(global, sink).map_ok(Ending::from).boxed_local(),
+        Command::Rollback => rollback::run(global, sink)
+            .map_ok(Ending::from)
+            .boxed_local(),
         Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed_local(),
         Command::Sandbox(args) => sandbox::run(global, args, sink).boxed_local(),
     }

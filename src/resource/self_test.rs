@@ -114,6 +114,9 @@ impl Check {
             ("threescale", "metric_unknown") => {
                 "a metric of `threescale.mapping_rules` is not defined in 3scale: use its system name"
             }
+            ("threescale", "credential_kind") => {
+                "the product wants the other kind of credential: check `threescale.credentials.kind`"
+            }
             ("threescale", "http_status") => {
                 "3scale answers with an error: look at its status page, or check `threescale.backend`"
             }

@@ -38,6 +38,7 @@ pub const ACCOUNT: &str = "123456789012";
 /// The access key that the sandbox expects; it checks neither the key nor any signature.
 pub const ACCESS_KEY: &str = "test";
 
+const GATEWAY: &str = include_str!("gateway.py");
 const SUPERVISE: &str = include_str!("supervise.py");
 /// How long the servers may take to answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -210,7 +211,7 @@ impl Sandbox {
             .arg("--")
             .arg(ministack.get_program())
             .args(ministack.get_args())
-            .args(["-m", "ministack"]);
+            .args(["-c", GATEWAY]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
