@@ -265,9 +265,15 @@ fn requests_flow_through_all_of_it() {
     let key = |key: &'static str| [("apikey", key)];
     assert_eq!(request("GET", &format!("{url}/health"), &[]).0, 200);
     assert_eq!(request("OPTIONS", &orders, &[]).0, 200);
-    assert_eq!(request("GET", &orders, &[]).0, 401);
-    assert_eq!(request("GET", &orders, &key("no-such-key")).0, 403);
-    assert_eq!(request("GET", &orders, &key("sandbox-suspended")).0, 403);
+    for (headers, status, reason) in [
+        (&[][..], 401, "credential_missing"),
+        (&key("no-such-key"), 403, "user_key_invalid"),
+        (&key("sandbox-suspended"), 403, "application_not_active"),
+    ] {
+        let (answered, body) = request("GET", &orders, headers);
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((answered, &body["error"]), (status, &Value::from(reason)));
+    }
     for (method, path) in [("GET", "orders"), ("POST", "orders"), ("GET", "products")] {
         let (status, body) = request(method, &format!("{url}/{path}"), &key("sandbox-unlimited"));
         assert_eq!(
@@ -282,6 +288,8 @@ fn requests_flow_through_all_of_it() {
         (5..=10).contains(&passed),
         "{passed} passed a limit of 5 a minute"
     );
+    home.said(&["verify", "--sandbox=1", "--key", "sandbox-unlimited"]);
+    home.said(&["status", "--sandbox=1", "--deep", "--exit-code"]);
 
     // Nothing is to be done, by the other commands, with the flag alone.
     let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
@@ -312,6 +320,115 @@ fn requests_flow_through_all_of_it() {
     assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
     assert_eq!(first.interrupt(), Some(0));
     home.assert_nothing_left(&one);
+}
+
+/// The API in words: what its methods ask, its authorizers and gateway responses.
+fn api_of(facts: &Value) -> Vec<String> {
+    let endpoint = facts["endpoint"].as_str().expect("an address");
+    let url = facts["url"].as_str().expect("a URL");
+    let id = url.rsplit('/').nth(1).expect("an id");
+    [
+        "resources?embed=methods",
+        "authorizers",
+        "gatewayresponses",
+        "deployments",
+        "stages",
+    ]
+    .map(|part| {
+        let (status, body) = request("GET", &format!("{endpoint}/restapis/{id}/{part}"), &[]);
+        assert_eq!(status, 200, "{part}");
+        body
+    })
+    .into()
+}
+
+/// Listens, and neither takes a connection's words nor answers.
+fn silent() -> (std::net::TcpListener, u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+/// The real authorizer, in a real Lambda runtime, with what it depends on stopped, silent, speaking something else or refusing:
+/// `up` says which it is, and the API is as it was.
+#[test]
+fn up_proves_the_authorizer_before_it_touches_the_api() {
+    let home = Home::new();
+    let (sandbox, facts) = Foreground::start(&home, &[]);
+    home.said(&["down", "--sandbox", "--yes"]);
+    let before = api_of(&facts);
+    let config = facts["config"].as_str().expect("a path");
+    let config = std::fs::read_to_string(config).expect("a configuration");
+    let backend = facts["backend"].as_str().expect("an address");
+    let redis = facts["redis_port"].as_u64().expect("a port");
+    let ((_hangs, hangs), closed) = (silent(), "127.0.0.1:1");
+    let plain = backend.trim_start_matches("http://");
+    let broken = home.dir.path().join("broken.yaml");
+    let with_backend = |address: &str| config.replace(backend, address);
+    let with_cache = |url: &str| {
+        let (head, _) = config.split_once("cache:").expect("a cache");
+        format!("{head}cache: {{url: \"{url}\"}}\n")
+    };
+    for (text, cause) in [
+        (
+            config.replace("sandbox-token", "another-token"),
+            "threescale (token_invalid)",
+        ),
+        (
+            with_backend(&format!("http://{closed}")),
+            "threescale (refused)",
+        ),
+        (
+            with_backend(&format!("http://127.0.0.1:{hangs}")),
+            "threescale (timeout)",
+        ),
+        (
+            with_backend("https://threescale.invalid"),
+            "threescale (dns)",
+        ),
+        (
+            with_backend(&format!("https://{plain}")),
+            "threescale (tls)",
+        ),
+        (
+            with_backend(facts["endpoint"].as_str().expect("an address")),
+            "threescale (http_status)",
+        ),
+        (with_cache(&format!("redis://{closed}")), "redis (refused)"),
+        (
+            with_cache(&format!("redis://127.0.0.1:{hangs}")),
+            "redis (timeout)",
+        ),
+        (with_cache(&format!("redis://{plain}")), "redis (protocol)"),
+        (with_cache("redis://redis.invalid"), "redis (dns)"),
+        (
+            with_cache(&format!("rediss://127.0.0.1:{redis}")),
+            "redis (tls)",
+        ),
+        (
+            with_cache(&format!("redis://:wrong@127.0.0.1:{redis}")),
+            "redis (auth)",
+        ),
+    ] {
+        assert_ne!(text, config, "{cause}");
+        std::fs::write(&broken, text).expect("a file");
+        let file = broken.to_str().expect("text");
+        let up = home.run(&["up", "--sandbox", "--yes", "-f", file]);
+        let said = String::from_utf8_lossy(&up.stderr);
+        assert_eq!(up.status.code(), Some(1), "{cause}: {said}");
+        assert!(said.contains(cause), "{cause}: {said}");
+        assert!(
+            said.contains("nothing of the API was touched"),
+            "{cause}: {said}"
+        );
+        assert!(
+            !said.contains("another-token") && !said.contains("wrong@"),
+            "{said}"
+        );
+        assert_eq!(api_of(&facts), before, "{cause}");
+    }
+    home.said(&["up", "--sandbox", "--yes"]);
+    assert_eq!(sandbox.interrupt(), Some(0));
 }
 
 /// One's own configuration, limits and API, with credentials of another kind in another place.

@@ -266,6 +266,21 @@ pub fn plan(observation: Observation) -> Plan {
                 step.needs.insert(deletion);
             }
             needs.extend(converging..first_deletion);
+        } else if [Kind::Secret, Kind::Parameter].contains(&id.kind) {
+            // The functions read whatever is there: a cache's former address misleads the authorizer, which has to prove
+            // itself before the API is touched.
+            let deletion = steps.len();
+            for (index, step) in steps[..converging].iter_mut().enumerate() {
+                match step.id.kind {
+                    Kind::ApiAuthorizer | Kind::ApiAttachment => {
+                        step.needs.insert(deletion);
+                    }
+                    Kind::FunctionPermission | Kind::Schedule => {}
+                    _ => {
+                        needs.insert(index);
+                    }
+                }
+            }
         } else {
             needs.extend(0..converging);
         }
@@ -465,6 +480,25 @@ mod tests {
                 .needs
                 .contains(&position(&plan, "route-table/private", false))
         );
+    }
+
+    #[test]
+    fn what_would_mislead_the_authorizer_goes_before_it_proves_itself() {
+        let plan = planned(
+            &["secret/cache-url", "lambda/authorizer"],
+            &[
+                ("parameter/cache-endpoint", &[], false),
+                ("lambda/authorizer", &[], false),
+                ("api-authorizer/main", &["lambda/authorizer"], false),
+                ("lambda-permission/api", &["api-authorizer/main"], false),
+            ],
+        );
+        plan.check().expect("no cycle");
+        let secret = position(&plan, "secret/cache-url", true);
+        let endpoint = position(&plan, "parameter/cache-endpoint", false);
+        assert!(plan.steps[secret].needs.contains(&endpoint));
+        let authorizer = position(&plan, "api-authorizer/main", false);
+        assert!(plan.steps[authorizer].needs.contains(&secret));
     }
 
     #[test]

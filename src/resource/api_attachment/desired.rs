@@ -114,7 +114,7 @@ impl ApiAttachment {
             };
         let deploy = !take.is_empty()
             || !give_back.is_empty()
-            || (!(current && answers) && !wanted.is_empty());
+            || !(wanted.is_empty() || (current && answers));
         if !deploy {
             responses.write.clear();
         }
