@@ -97,4 +97,27 @@ fn main() {
     );
     let slow = measure(&aws, &workplace, &["down", "--yes"]);
     row("down, every transition 10 s", "", vec![slow]);
+
+    // As many methods as an API has resources, at the rate that API Gateway allows an account.
+    aws.check_log();
+    aws.post("reset", &json!({}));
+    let methods: Vec<_> = (0..300)
+        .map(|n| json!({"method": "GET", "path": format!("/orders-{n:03}")}))
+        .collect();
+    let api = json!({"name": "orders-api", "stage": "prod", "methods": methods});
+    aws.post("seed", &json!({"api": api}));
+    aws.post(
+        "config",
+        &json!({"apigateway_rate": {"per_second": 10, "burst": 40}}),
+    );
+    let attached = measure(&aws, &workplace, &["up", "--yes", "--no-verify"]);
+    row(
+        "up, fresh, 300 methods",
+        "at most 40 s at 10 calls a second",
+        vec![attached],
+    );
+    let verified = measure(&aws, &workplace, &["up", "--yes"]);
+    row("up, verifies 300 methods", "", vec![verified]);
+    let again = measure(&aws, &workplace, &["up", "--yes"]);
+    row("up, converged, 300 methods", "", vec![again]);
 }

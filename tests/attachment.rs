@@ -684,6 +684,17 @@ fn three_hundred_methods_are_recorded_in_parts_and_deployed_once() {
             .values()
             .all(|words| words.starts_with(&ours()))
     );
+    // A second look takes a handful of calls, whatever the number of methods.
+    aws.check_log();
+    aws.post("config", &json!({"page_size": null}));
+    here.succeed(&["up", "--yes"]);
+    let log = aws.log();
+    let reads = ["GetResources", "GetStage", "GetDeployment", "GetExport"];
+    let reads = log
+        .iter()
+        .filter(|entry| reads.iter().any(|name| entry["operation"] == *name))
+        .count();
+    assert!(reads <= 4, "{reads} calls read the methods");
     here.succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
 }
