@@ -223,7 +223,7 @@ async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<E
             "the API does not answer as it should after the deployment: {}; {back}",
             shortened(&worst)
         ),
-        hint: Some("`threescale-gw logs` and `threescale-gw status --deep` tell more; then run `threescale-gw up` again".to_owned()),
+        hint: Some("`threescale-gw status --deep` and the log group of the authorizer tell more; then run `threescale-gw up` again".to_owned()),
     });
     Ok(ExitStatus::Failed)
 }

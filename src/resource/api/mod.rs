@@ -275,6 +275,25 @@ pub struct RestApi {
     pub settings: Settings,
 }
 
+/// The description of one API and one of a list are two types with the same fields.
+macro_rules! described {
+    ($id:expr, $api:ident) => {
+        RestApi {
+            id: $id,
+            name: $api.name.unwrap_or_default(),
+            tags: $api.tags.unwrap_or_default().into_iter().collect(),
+            private: is_private($api.endpoint_configuration.as_ref()),
+            default_endpoint_disabled: $api.disable_execute_api_endpoint,
+            settings: definition::settings(
+                $api.binary_media_types,
+                $api.minimum_compression_size,
+                $api.api_key_source.map(|source| source.as_str().to_owned()),
+                $api.policy.as_deref(),
+            ),
+        }
+    };
+}
+
 fn is_private(configuration: Option<&EndpointConfiguration>) -> bool {
     configuration
         .is_some_and(|configuration| configuration.types().contains(&EndpointType::Private))
@@ -296,19 +315,7 @@ pub async fn find(
                 .await,
         )?;
         return Ok(answer
-            .map(|api| RestApi {
-                id: id.to_owned(),
-                name: api.name.unwrap_or_default(),
-                tags: api.tags.unwrap_or_default().into_iter().collect(),
-                private: is_private(api.endpoint_configuration.as_ref()),
-                default_endpoint_disabled: api.disable_execute_api_endpoint,
-                settings: definition::settings(
-                    api.binary_media_types,
-                    api.minimum_compression_size,
-                    api.api_key_source.map(|source| source.as_str().to_owned()),
-                    api.policy.as_deref(),
-                ),
-            })
+            .map(|api| described!(id.to_owned(), api))
             .into_iter()
             .collect());
     }
@@ -324,20 +331,6 @@ pub async fn find(
     Ok(apis
         .into_iter()
         .filter(|api| api.name.as_deref() == name)
-        .filter_map(|api| {
-            Some(RestApi {
-                id: api.id?,
-                name: api.name.unwrap_or_default(),
-                tags: api.tags.unwrap_or_default().into_iter().collect(),
-                private: is_private(api.endpoint_configuration.as_ref()),
-                default_endpoint_disabled: api.disable_execute_api_endpoint,
-                settings: definition::settings(
-                    api.binary_media_types,
-                    api.minimum_compression_size,
-                    api.api_key_source.map(|source| source.as_str().to_owned()),
-                    api.policy.as_deref(),
-                ),
-            })
-        })
+        .filter_map(|api| Some(described!(api.id?, api)))
         .collect())
 }
