@@ -155,7 +155,7 @@ async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// Reads the API back: nothing asks our authorizer any more, and what was given back is as it should be.
+/// Reads back the methods and gateway responses that were given back: each must be as it should be.
 async fn prove<'a>(
     cx: &Cx,
     actual: &Actual,

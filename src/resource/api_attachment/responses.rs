@@ -155,7 +155,7 @@ pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Ste
     Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
-/// Whether a recorded type is still what we wrote, or was removed; else somebody changed it since.
+/// Whether a recorded type is still what we wrote; else somebody changed or removed it since.
 pub fn is_untouched(taken: &Taken, now: Option<&Response>) -> bool {
     now.is_some_and(|now| taken.wrote(now))
 }
