@@ -288,8 +288,16 @@ fn requests_flow_through_all_of_it() {
         (5..=10).contains(&passed),
         "{passed} passed a limit of 5 a minute"
     );
-    home.said(&["verify", "--sandbox=1", "--key", "sandbox-unlimited"]);
+    // The proof's calls with a key that is let in are usage like any other.
+    let verified = home.said(&["verify", "--sandbox=1", "--key", "sandbox-unlimited"]);
+    let proven = verified.matches("good key").count() as u64;
+    assert_eq!(proven, 2, "{verified}");
     home.said(&["status", "--sandbox=1", "--deep", "--exit-code"]);
+
+    let logs = home.said(&["logs", "--sandbox=1"]);
+    for refusal in ["reason=user_key_invalid", "reason=application_not_active"] {
+        assert!(logs.contains(refusal), "{logs}");
+    }
 
     // Nothing is to be done, by the other commands, with the flag alone.
     let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
@@ -308,7 +316,7 @@ fn requests_flow_through_all_of_it() {
     };
     loop {
         let usage = home.usage();
-        if totals(&usage) == [3, passed as u64, 0] {
+        if totals(&usage) == [3 + proven, passed as u64, 0] {
             assert_eq!(usage["lost_batches"], serde_json::json!([]));
             break;
         }
