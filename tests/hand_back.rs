@@ -4,8 +4,8 @@ mod support;
 
 use serde_json::json;
 use support::rest_api::{
-    OURS, assert_mentions, authorizers, draft, rest_api, served, stage_of, start_over, with,
-    workplace,
+    OURS, add_stage, assert_mentions, authorizer, authorizers, draft, move_stage, rest_api, served,
+    stage_of, start_over, with, workplace,
 };
 use support::{TestAws, assert_same};
 
@@ -59,13 +59,7 @@ fn a_method_whose_own_authorizer_is_gone_is_closed_and_not_opened() {
         r#"api: {name: orders-api, stage: prod, protect: ["GET /me"]}"#,
     );
     here.succeed(&["up", "--yes"]);
-    let account = aws.account();
-    let names = authorizers(rest_api(&account, &id));
-    let own = names
-        .iter()
-        .find(|(_, name)| **name == "own")
-        .expect("one")
-        .0;
+    let own = authorizer(&aws.account(), &id, "own");
     aws.call(
         "apigateway",
         "DeleteAuthorizer",
@@ -119,13 +113,36 @@ fn the_authorizer_goes_only_when_the_api_reads_as_it_was() {
 }
 
 #[test]
+fn a_stage_that_somebody_moves_back_to_ours_is_restored_before_the_authorizer_goes() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let before = aws.account();
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    let ours = stage_of(&aws.account(), &id, "prod")["deploymentId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let rule = json!({"operation": "UpdateStage", "nth": 1, "kind": "hold"});
+    let down = here.run_with(&aws, &["down", "--yes", "-o", "json"], &rule, || {
+        move_stage(&aws, &id, "prod", &ours);
+    });
+    assert_eq!(down.code, Some(0), "{}", down.stderr);
+    assert_mentions(
+        &down,
+        &[&format!(
+            "stage prod reads as serving deployment {ours} after it was moved"
+        )],
+    );
+    assert_same(&before, &aws.account());
+}
+
+#[test]
 fn two_stacks_protect_one_method_in_two_stages() {
     let aws = TestAws::start();
     for first_goes_first in [true, false] {
         let id = start_over(&aws);
-        let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-        let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
-        aws.call("apigateway", "CreateStage", parameters);
+        add_stage(&aws, &id);
         let before = aws.account();
         let one = workplace(
             &aws,
@@ -192,9 +209,7 @@ fn two_stacks_protect_one_method_in_two_stages() {
 fn a_borrowed_method_is_owed_after_a_kill() {
     let aws = TestAws::start();
     let id = start_over(&aws);
-    let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-    let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
-    aws.call("apigateway", "CreateStage", parameters);
+    add_stage(&aws, &id);
     let one = workplace(
         &aws,
         r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,

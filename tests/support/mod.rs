@@ -249,6 +249,24 @@ impl Workplace {
         run
     }
 
+    /// Runs the binary to its end, and does something else while the call that fits `rule` is held.
+    pub fn run_with(
+        &self,
+        aws: &TestAws,
+        arguments: &[&str],
+        rule: &Value,
+        meanwhile: impl FnOnce(),
+    ) -> Run {
+        aws.post("faults", &json!([rule]));
+        let child = self.start(arguments);
+        let held = aws.get("held?timeout=60");
+        assert_ne!(held["held"], Value::Null, "{rule} holds no call");
+        meanwhile();
+        aws.post("faults", &json!([]));
+        aws.post("release", &json!({}));
+        Run::of(child.wait_with_output().expect("it ends"))
+    }
+
     /// Starts the binary.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the binary starts")

@@ -169,6 +169,27 @@ pub fn change(aws: &TestAws, id: &str, verb: &str, path: &str, patches: &[(&str,
     aws.call("apigateway", "UpdateMethod", parameters);
 }
 
+/// The id of an authorizer of the API.
+pub fn authorizer(account: &Value, id: &str, name: &str) -> String {
+    let authorizers = authorizers(rest_api(account, id));
+    let mut found = authorizers.iter().filter(|(_, found)| **found == name);
+    (*found.next().expect("the authorizer").0).to_owned()
+}
+
+/// Somebody else makes the stage serve a deployment.
+pub fn move_stage(aws: &TestAws, id: &str, stage: &str, deployment: &str) {
+    let patches = json!([{"op": "replace", "path": "/deploymentId", "value": deployment}]);
+    let parameters = json!({"restApiId": id, "stageName": stage, "patchOperations": patches});
+    aws.call("apigateway", "UpdateStage", parameters);
+}
+
+/// Somebody else makes a stage `dev` beside `prod`, with the same deployment.
+pub fn add_stage(aws: &TestAws, id: &str) {
+    let deployment = stage_of(&aws.account(), id, "prod")["deploymentId"].clone();
+    let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
+    aws.call("apigateway", "CreateStage", parameters);
+}
+
 /// Somebody else publishes the API's draft.
 pub fn publish(aws: &TestAws, id: &str, stage: &str) -> String {
     let parameters = json!({"restApiId": id, "stageName": stage, "description": "theirs"});

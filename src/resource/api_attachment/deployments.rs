@@ -30,13 +30,14 @@ pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Option<&'
     Some(rest.split_once(" responses ").map(|(_, digest)| digest))
 }
 
-/// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now.
+/// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
+/// returned where the service tells it.
 pub(super) async fn deploy(
     cx: &Cx,
     target: &ApiTarget,
     stage: Option<&Stage>,
     description: &str,
-) -> Result<(), AwsError> {
+) -> Result<Option<String>, AwsError> {
     // To a stage with a canary a deployment goes as the canary's, or is refused; moved there, it is the stage's own.
     // Source: API Gateway Developer Guide, "Create a canary release".
     let has_canary = stage.is_some_and(|stage| stage.canary.is_some());
@@ -51,10 +52,10 @@ pub(super) async fn deploy(
         .aws()
         .once("apigateway:CreateDeployment", || request.clone().send())
         .await?;
-    match made.id {
-        Some(id) if has_canary => rollback::move_stage(cx, target, &id).await,
-        _ => Ok(()),
+    if let Some(id) = made.id.as_ref().filter(|_| has_canary) {
+        rollback::move_stage(cx, target, id).await?;
     }
+    Ok(made.id)
 }
 
 /// Every deployment of the API, with its description.
@@ -85,12 +86,12 @@ pub(super) async fn deployments(
 }
 
 /// Moves the stage away from our deployment: back to the one it had if nobody published since, else to a new one of the
-/// restored draft. Then deletes the deployments that are ours, but for `kept`.
+/// restored draft. Then deletes the deployments that are ours, but for `kept`. Returns where the stage was moved to.
 pub(super) async fn restore_stage(
     cx: &Cx,
     actual: &Actual,
     kept: Option<&str>,
-) -> Result<(), AwsError> {
+) -> Result<Option<String>, AwsError> {
     let target = &actual.target;
     let all = deployments(cx, target).await?;
     // The former deployment would open what is to stay closed.
@@ -101,6 +102,7 @@ pub(super) async fn restore_stage(
         format!("{} keeps closed", mark(cx))
     };
     let description = actual.stage.as_ref().map(|stage| &stage.description);
+    let mut moved_to = None;
     if description.is_some_and(|description| is_ours(cx, description)) {
         let previous = actual
             .record
@@ -109,16 +111,19 @@ pub(super) async fn restore_stage(
             .and_then(|head| head.previous_deployment.clone());
         let previous =
             previous.filter(|previous| goes_back && all.iter().any(|(id, _)| id == previous));
-        match previous {
-            Some(previous) => rollback::move_stage(cx, target, &previous).await?,
+        moved_to = match previous {
+            Some(previous) => {
+                rollback::move_stage(cx, target, &previous).await?;
+                Some(previous)
+            }
             None => deploy(cx, target, actual.stage.as_ref(), &restored).await?,
-        }
+        };
     } else if description != Some(&restored) && actual.serves_ours(cx) {
         cx.notice(
             &actual.id,
             "someone published the API since: the restored methods are deployed on top",
         );
-        deploy(cx, target, actual.stage.as_ref(), &restored).await?;
+        moved_to = deploy(cx, target, actual.stage.as_ref(), &restored).await?;
     }
     for (deployment, _) in all
         .iter()
@@ -138,7 +143,7 @@ pub(super) async fn restore_stage(
             Err(error) if error.message.contains("Active stages") => {
                 cx.notice(
                     &actual.id,
-                    format!("deployment {deployment} is left: another stage serves it"),
+                    format!("deployment {deployment} is left: a stage serves it"),
                 );
             }
             other => {
@@ -146,7 +151,7 @@ pub(super) async fn restore_stage(
             }
         }
     }
-    Ok(())
+    Ok(moved_to)
 }
 
 #[cfg(test)]

@@ -51,12 +51,13 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> 
         give_back_responses(cx, actual).await?;
     }
     let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
-    restore_stage(cx, actual, kept_deployment.as_deref()).await?;
+    let moved_to = restore_stage(cx, actual, kept_deployment.as_deref()).await?;
     prove(
         cx,
         actual,
         given.iter().map(|(wanted, _)| wanted),
         stays.is_none(),
+        moved_to.as_deref(),
     )
     .await?;
     record::remove_items(cx, &actual.target, &actual.record).await
@@ -155,12 +156,13 @@ async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// Reads back the methods and gateway responses that were given back: each must be as it should be.
+/// Reads back the methods, the gateway responses and the stage that were given back: each must be as it should be.
 async fn prove<'a>(
     cx: &Cx,
     actual: &Actual,
     given: impl Iterator<Item = &'a Method>,
     with_responses: bool,
+    moved_to: Option<&str>,
 ) -> Result<(), AwsError> {
     let cx = cx.fresh();
     let methods = optional(api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
@@ -192,6 +194,20 @@ async fn prove<'a>(
                     "the gateway response {kind} still reads as ours"
                 )));
             }
+        }
+    }
+    if let (Some(to), Some(from)) = (moved_to, &actual.stage) {
+        let now = api::stage(&cx, &actual.target).await?;
+        // Somebody who published meanwhile is not overruled; what asks an authorizer that is about to go is.
+        if let Some(now) = now
+            .as_ref()
+            .as_ref()
+            .filter(|now| now.deployment_id == from.deployment_id && now.deployment_id != to)
+        {
+            return Err(lags(format!(
+                "stage {} reads as serving deployment {} after it was moved to {to}",
+                actual.target.stage, now.deployment_id
+            )));
         }
     }
     Ok(())
