@@ -4,11 +4,14 @@ mod support;
 
 use serde_json::{Value, json};
 use support::rest_api::{
-    assert_mentions, change, rest_api, served, stage_of, start_over, workplace,
+    OURS, assert_mentions, authorizer, change, ours, publish, served, stage_of, start_over,
+    workplace,
 };
-use support::{TestAws, Workplace};
+use support::{Run, TestAws};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
+/// With a method named, so that it is taken from others too.
+const NAMED: &str = r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /orders"], except: ["GET /health"]}"#;
 
 fn requests(aws: &TestAws) -> Vec<String> {
     let list = aws.get("requests");
@@ -27,14 +30,16 @@ fn requests(aws: &TestAws) -> Vec<String> {
         .collect()
 }
 
-/// `up` deploys, finds this, moves the stage back, and ends with 1.
+/// An `up` that does not wait for a deployment to spread.
+const UP: [&str; 4] = ["up", "--yes", "--settle", "1ms"];
+
+/// An `up` deployed, found this, moved the stage back, and ended with 1.
 #[track_caller]
-fn goes_back(aws: &TestAws, here: &Workplace, id: &str, former: &Value, texts: &[&str]) {
-    let up = here.run(&["up", "--yes", "--settle", "1ms"]);
+fn went_back(aws: &TestAws, up: &Run, id: &str, former: &Value, texts: &[&str]) {
     assert_eq!(up.code, Some(1), "{}", up.stderr);
-    assert_mentions(&up, texts);
+    assert_mentions(up, texts);
     assert_mentions(
-        &up,
+        up,
         &[&format!(
             "serves deployment {} again",
             former.as_str().expect("an id")
@@ -87,10 +92,7 @@ fn a_deployment_that_takes_its_time_is_waited_for() {
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes"]);
     assert_mentions(&up, &["not answered as they should be yet", "verified:"]);
-    assert_eq!(
-        served(&aws.account(), &id, "prod")["GET /orders"],
-        support::rest_api::ours()
-    );
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 }
 
 #[test]
@@ -122,20 +124,97 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
         let here = workplace(&aws, HERE);
         aws.post("config", &config);
-        goes_back(&aws, &here, &id, &former, texts);
+        went_back(&aws, &here.run(&UP), &id, &former, texts);
         // Everything but the stage is there, so with the cause gone one deployment is all there is to do.
         aws.post(
             "config",
             &json!({"outcomes": {"open": null, "closed": null, "authorizer": null}}),
         );
         here.succeed(&["up", "--yes"]);
-        assert_eq!(
-            served(&aws.account(), &id, "prod")["GET /orders"],
-            support::rest_api::ours()
-        );
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
         let verify = here.succeed(&["verify"]);
         assert_mentions(&verify, &["verified:"]);
     }
+}
+
+/// Holds the deployment back.
+fn held() -> Value {
+    json!({"operation": "CreateDeployment", "kind": "hold-before"})
+}
+
+/// Somebody else takes API Gateway the right to invoke our authorizer.
+fn remove_permission(aws: &TestAws) {
+    let function = "threescale-gw-orders-authorizer";
+    let policy = aws.call("lambda", "GetPolicy", json!({"FunctionName": function}));
+    let policy: Value =
+        serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
+    let statement = &policy["Statement"][0]["Sid"];
+    aws.call(
+        "lambda",
+        "RemovePermission",
+        json!({"FunctionName": function, "StatementId": statement}),
+    );
+}
+
+/// Somebody else gives `GET /orders` to an authorizer of their own.
+fn take_away(aws: &TestAws, id: &str) {
+    let own = authorizer(&aws.account(), id, "own");
+    change(aws, id, "GET", "/orders", &[("/authorizerId", &own)]);
+}
+
+/// Somebody else leads our authorizer to a function.
+fn lead(aws: &TestAws, id: &str, function: &str) {
+    let function = format!("arn:aws:lambda:us-east-1:123456789012:function:{function}");
+    let uri = format!(
+        "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations"
+    );
+    let authorizer = authorizer(&aws.account(), id, OURS);
+    let patches = json!([{"op": "replace", "path": "/authorizerUri", "value": uri}]);
+    aws.call(
+        "apigateway",
+        "UpdateAuthorizer",
+        json!({"restApiId": id, "authorizerId": authorizer, "patchOperations": patches}),
+    );
+}
+
+#[test]
+fn what_others_break_before_the_deployment_moves_the_stage_back() {
+    let aws = TestAws::start();
+    let no_permission: &dyn Fn(&str) = &|_| remove_permission(&aws);
+    let elsewhere: &dyn Fn(&str) = &|id| lead(&aws, id, "theirs");
+    for (meanwhile, text) in [
+        (
+            no_permission,
+            "GET /orders: API Gateway got no decision of the authorizer (500",
+        ),
+        (elsewhere, "GET /orders: another authorizer decides (403"),
+    ] {
+        let id = start_over(&aws);
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        aws.post(
+            "config",
+            &json!({"outcomes": {"functions": {"theirs": "deny"}}}),
+        );
+        let here = workplace(&aws, HERE);
+        let up = here.run_with(&aws, &UP, &held(), || meanwhile(&id));
+        went_back(&aws, &up, &id, &former, &[text]);
+        // What `up` makes anew, and what it leaves to who has done it.
+        lead(&aws, &id, OURS);
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        here.succeed(&["verify"]);
+    }
+}
+
+#[test]
+fn a_method_that_others_take_before_the_deployment_is_put_right_in_the_same_run() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let here = workplace(&aws, NAMED);
+    let up = here.run_with(&aws, &UP, &held(), || take_away(&aws, &id));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert_mentions(&up, &["verified:"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 }
 
 #[test]
@@ -145,18 +224,7 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
     let here = workplace(&aws, HERE);
     here.succeed(&["up", "--yes"]);
 
-    let permission =
-        json!({"FunctionName": "threescale-gw-orders-authorizer", "StatementId": "api"});
-    let policy = aws.call(
-        "lambda",
-        "GetPolicy",
-        json!({"FunctionName": "threescale-gw-orders-authorizer"}),
-    );
-    let policy: Value =
-        serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
-    let mut permission = permission;
-    permission["StatementId"] = policy["Statement"][0]["Sid"].clone();
-    aws.call("lambda", "RemovePermission", permission);
+    remove_permission(&aws);
     let verify = here.run(&["verify", "--settle", "1ms"]);
     assert_eq!(verify.code, Some(1), "{}", verify.stdout);
     assert_mentions(
@@ -171,15 +239,8 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
     here.succeed(&["verify"]);
 
     // Somebody gives a method to another authorizer and publishes that. It refuses as well, but it is not ours.
-    let account = aws.account();
-    let authorizers = support::rest_api::authorizers(rest_api(&account, &id));
-    let own = authorizers
-        .iter()
-        .find(|(_, name)| **name == "own")
-        .expect("one")
-        .0;
-    change(&aws, &id, "GET", "/orders", &[("/authorizerId", own)]);
-    support::rest_api::publish(&aws, &id, "prod");
+    take_away(&aws, &id);
+    publish(&aws, &id, "prod");
     here.edit("except:", "protect: [\"ANY /*\", \"GET /orders\"], except:");
     let verify = here.run(&["verify", "--settle", "1ms", "-o", "json"]);
     assert_eq!(verify.code, Some(1));

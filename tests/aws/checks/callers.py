@@ -185,6 +185,11 @@ def other_authorizers_decide_as_told(aws: Aws) -> None:
     assert (aws.get(f"{address}/u", token), aws.get(f"{address}/u")) == (200, 401)
     aws.configure(outcomes={"authorizers": {"own": "allow"}})
     assert aws.get(f"{address}/own", token) == 200
+    reasons = [_answer(aws, f"{address}/a", {"apikey": "k"})[:2]]
+    aws.configure(valid_keys=["k"], outcomes={"functions": {"f": "deny"}})
+    reasons.append(_answer(aws, f"{address}/a", {"apikey": "k"})[:2])
+    aws.configure(outcomes={"functions": None})
+    assert reasons == [(403, "AccessDeniedException")] * 2 and aws.get(f"{address}/a", {"apikey": "k"}) == 200
 
 
 @check

@@ -213,10 +213,12 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
     unreadable = pattern and credentials and not re.fullmatch(pattern, credentials[0])
     if (authorizer.get("identitySource") and not credentials) or unreadable:
         raise Refused("UNAUTHORIZED", "Unauthorized")
-    if authorizer["name"].startswith(OURS):
-        _ours(world, request, authorizer, credentials)
+    function = _function(authorizer)
+    outcome = (world.outcome("functions") or {}).get(function)
+    if authorizer["name"].startswith(OURS) and outcome is None:
+        _ours(world, request, authorizer, function, credentials)
         return
-    outcome = (world.outcome("authorizers") or {}).get(authorizer["name"], "deny")
+    outcome = outcome or (world.outcome("authorizers") or {}).get(authorizer["name"], "deny")
     if outcome == "error":
         raise Refused("AUTHORIZER_FAILURE", None)
     if outcome != "allow":
@@ -225,10 +227,17 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
         raise Refused("ACCESS_DENIED", _DENIED)
 
 
-def _ours(world: World, request: Request, authorizer: dict[str, Any], credentials: list[str]) -> None:
+def _function(authorizer: dict[str, Any]) -> str | None:
+    """The name of the function that an authorizer invokes."""
+    named = re.search(r"function:([A-Za-z0-9_-]+)", authorizer.get("authorizerUri") or "")
+    return named.group(1) if named else None
+
+
+def _ours(
+    world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
+) -> None:
     """What the tool's authorizer answers. Keys in `valid_keys` of the configuration are let in."""
-    named = re.search(r"function:([A-Za-z0-9_-]+)", authorizer.get("authorizerUri", ""))
-    function = world.functions.by_name.get(named.group(1)) if named else None
+    function = world.functions.by_name.get(name)
     if function is None or not _may_invoke(function, request.region, request.api.id, authorizer["id"]):
         raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
     outcome = world.outcome("authorizer")
