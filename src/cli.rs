@@ -79,6 +79,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Prove with real requests that the API is protected
     Verify(VerifyArgs),
+    /// Show what the authorizer and the reporter wrote
+    Logs(LogsArgs),
     /// Remove the stack and give the API back as it was
     Down(DownArgs),
     /// Put the stage back on the deployment before ours, at once
@@ -127,6 +129,43 @@ pub struct RequestArgs {
     /// How long a deployment may take until the API answers as it should
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub settle: Duration,
+}
+
+/// Flags of `logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Whose; without a name, both
+    #[arg(value_enum)]
+    pub functions: Vec<LogFunction>,
+    /// How far to go back
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10m")]
+    pub since: Duration,
+    /// Go on showing what is written, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// Only lines that fit a filter pattern of CloudWatch, for example '{ $.reason = "limits_exceeded" }'
+    #[arg(long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+    /// Also metrics, and Lambda's own lines about each invocation; with -o json always
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// A function of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogFunction {
+    Authorizer,
+    Reporter,
+}
+
+impl LogFunction {
+    /// Its logical name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Authorizer => "authorizer",
+            Self::Reporter => "reporter",
+        }
+    }
 }
 
 /// Flags of `down`.

@@ -1,6 +1,7 @@
 //! The commands, one a file, and what they share.
 
 mod down;
+mod logs;
 mod plan;
 mod rollback;
 mod sandbox;
@@ -75,6 +76,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<Ending>> {
             .map_ok(Ending::from)
             .boxed_local(),
         Command::Verify(args) => verify::run(global, args, sink)
+            .map_ok(Ending::from)
+            .boxed_local(),
+        Command::Logs(args) => logs::run(global, args, sink)
             .map_ok(Ending::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),

@@ -4,6 +4,7 @@
 //! results too.
 
 pub mod json;
+pub mod logs;
 pub mod plain;
 pub mod plan;
 pub mod status;
@@ -66,7 +67,12 @@ pub fn start(
 
 /// Writes a line of result. A reader that is gone is no failure of ours.
 pub fn result(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = is_read(text);
+}
+
+/// The same, and tells whether there still is a reader.
+pub fn is_read(text: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{text}").is_ok()
 }
 
 /// Writes a line that is no result.

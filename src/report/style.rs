@@ -23,6 +23,15 @@ impl Style {
         Self::of(&Term::stdout(), global)
     }
 
+    /// For what is no terminal.
+    #[cfg(test)]
+    pub fn plain() -> Self {
+        Self {
+            is_terminal: false,
+            colors: false,
+        }
+    }
+
     fn of(term: &Term, global: &Global) -> Self {
         let is_terminal = term.is_term();
         // https://no-color.org: any value but the empty one.

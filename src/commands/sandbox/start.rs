@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{cache, keep, load, root, set_up, words};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
+use crate::commands::logs::Tail;
 use crate::commands::session::{load, progress, target};
 use crate::commands::{Ending, up};
 use crate::config::Config;
@@ -259,41 +260,29 @@ fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Opti
 
 /// The refusals that the authorizer writes to its log, told as they come.
 struct Refusals {
-    function: String,
-    since_ms: i64,
-    told: Vec<String>,
+    group: String,
+    tail: Tail,
 }
 
 impl Refusals {
     fn new(running: &Running) -> Self {
         Self {
-            function: running.names.function("authorizer"),
-            since_ms: now_ms(),
-            told: Vec::new(),
+            group: running.names.log_group("authorizer"),
+            tail: Tail::since(now_ms()),
         }
     }
 
     /// A log that cannot be read is no reason to end.
     async fn tell(&mut self, aws: &Aws) {
-        let lines = function_view::log_lines(aws, &self.function, self.since_ms).await;
-        for (at_ms, line) in lines.unwrap_or_default() {
-            let Ok(line) = serde_json::from_str::<serde_json::Value>(line.trim()) else {
+        let lines = function_view::log_lines(aws, &self.group, self.tail.from(), None).await;
+        for line in self.tail.take(lines.unwrap_or_default()) {
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(line.text.trim()) else {
                 continue;
             };
             let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             if text("event") != "decision" || line["allowed"] != false {
                 continue;
             }
-            // Lines of one millisecond come again with the next look.
-            if at_ms > self.since_ms {
-                self.since_ms = at_ms;
-                self.told.clear();
-            }
-            let request = text("request");
-            if self.told.contains(&request) {
-                continue;
-            }
-            self.told.push(request);
             let (method, reason, metric) = (text("method"), text("reason"), text("metric"));
             let metric = match metric.is_empty() {
                 true => String::new(),

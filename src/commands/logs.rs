@@ -1,0 +1,185 @@
+//! `logs`: what the authorizer and the reporter wrote, in the order of time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::aws::AwsError;
+use crate::aws::function_view::{self, Line};
+use crate::cli::{Format, Global, LogFunction, LogsArgs};
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink};
+use crate::report::{self, logs, style::Style};
+use crate::resource::Cx;
+
+/// How often new lines are asked for. CloudWatch allows five such calls a second in an account and region.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs `logs`.
+pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<ExitStatus> {
+    let cx = super::down::connect(global, 2, sink).await?;
+    let since = Timestamp::now().as_millisecond() - millis(args.since);
+    let mut functions = args.functions.clone();
+    if functions.is_empty() {
+        functions = vec![LogFunction::Authorizer, LogFunction::Reporter];
+    }
+    functions.sort_unstable();
+    functions.dedup();
+    let mut tails: Vec<_> = functions
+        .into_iter()
+        .map(|function| (function.word(), Tail::since(since)))
+        .collect();
+    let style = Style::stdout(global);
+    let mut shown = 0;
+    loop {
+        let lines = look(&cx, &mut tails, args.filter.as_deref()).await?;
+        for (function, line) in &lines {
+            let text = match global.output {
+                Format::Json => Some(json(function, line)),
+                Format::Text if !args.all && logs::is_measurement(&line.text) => None,
+                Format::Text => Some(logs::line(function, line.at_ms, &line.text, &style)),
+            };
+            if let Some(text) = text {
+                if !report::is_read(&text) {
+                    return Ok(ExitStatus::Done);
+                }
+                shown += 1;
+            }
+        }
+        if !args.follow {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitStatus::Interrupted),
+        }
+    }
+    if shown == 0 {
+        cx.sink().emit(Event::Notice {
+            id: None,
+            text: format!(
+                "nothing was written in the last {}; --since goes further back",
+                humantime::format_duration(args.since)
+            ),
+        });
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The new lines of all functions, oldest first.
+async fn look(
+    cx: &Cx,
+    tails: &mut [(&'static str, Tail)],
+    filter: Option<&str>,
+) -> Result<Vec<(&'static str, Line)>> {
+    let asked = try_join_all(tails.iter_mut().map(|(function, tail)| async move {
+        let group = cx.names().log_group(function);
+        let lines = function_view::log_lines(cx.aws(), &group, tail.from(), filter)
+            .await
+            .map_err(|error| failed(cx, &group, error))?;
+        let new = tail.take(lines).into_iter();
+        let new = new.map(|line| (*function, line)).collect::<Vec<_>>();
+        Ok::<_, Error>(new)
+    }))
+    .await?;
+    let mut lines: Vec<_> = asked.into_iter().flatten().collect();
+    lines.sort_by_key(|(_, line)| line.at_ms);
+    Ok(lines)
+}
+
+fn failed(cx: &Cx, group: &str, error: AwsError) -> Error {
+    if error.is_not_found() {
+        let stack = &cx.names().stack;
+        return Error::refused(format!("stack {stack} has no log group {group}"))
+            .hint("`threescale-gw up` makes it; `--stack` and `--region` lead to another stack");
+    }
+    error.into()
+}
+
+/// A line as one JSON object; what a function wrote as JSON stays that.
+fn json(function: &str, line: &Line) -> String {
+    let mut object = json!({"event": "log", "time": logs::time(line.at_ms), "function": function});
+    match serde_json::from_str::<Value>(line.text.trim()) {
+        Ok(record @ Value::Object(_)) => object["record"] = record,
+        _ => object["text"] = line.text.trim_end().into(),
+    }
+    object.to_string()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Tells new lines of a log from those that came before.
+#[derive(Debug)]
+pub struct Tail {
+    from_ms: i64,
+    seen: BTreeMap<String, i64>,
+}
+
+impl Tail {
+    /// A line may be found this much later than one that was written after it: the instances of a function deliver their
+    /// logs each for itself.
+    const LATE_MS: i64 = 15_000;
+
+    /// Begins at a moment, Unix milliseconds.
+    pub fn since(from_ms: i64) -> Self {
+        Self {
+            from_ms: from_ms.max(0),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// From when on the log is to be read.
+    pub fn from(&self) -> i64 {
+        self.from_ms
+    }
+
+    /// The lines that are new, oldest first.
+    pub fn take(&mut self, mut lines: Vec<Line>) -> Vec<Line> {
+        lines.retain(|line| self.seen.insert(line.id.clone(), line.at_ms).is_none());
+        lines.sort_by_key(|line| line.at_ms);
+        if let Some(newest) = lines.last() {
+            self.from_ms = self.from_ms.max(newest.at_ms.saturating_sub(Self::LATE_MS));
+            self.seen.retain(|_, at_ms| *at_ms >= self.from_ms);
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: &str, at_ms: i64) -> Line {
+        Line {
+            id: id.to_owned(),
+            at_ms,
+            text: format!("text of {id}"),
+        }
+    }
+
+    fn ids(lines: &[Line]) -> Vec<&str> {
+        lines.iter().map(|line| line.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_line_comes_once_in_order_and_also_when_it_is_late() {
+        let mut tail = Tail::since(5);
+        assert_eq!(
+            ids(&tail.take(vec![line("b", 20_000), line("a", 10)])),
+            ["a", "b"]
+        );
+        assert_eq!(tail.from(), 5_000);
+        let late = vec![line("c", 19_000), line("b", 20_000), line("d", 20_000)];
+        assert_eq!(ids(&tail.take(late)), ["c", "d"]);
+        assert_eq!(tail.take(vec![line("d", 20_000)]), []);
+        assert_eq!(tail.from(), 5_000);
+        // Nothing is kept of what is not asked for any more.
+        assert_eq!(ids(&tail.take(vec![line("e", 90_000)])), ["e"]);
+        assert_eq!(tail.seen.len(), 1);
+    }
+}

@@ -1,0 +1,124 @@
+//! A function's log lines for a reader: what it wrote as JSON becomes `name=value` pairs.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::style::Style;
+
+/// What Lambda itself writes about an invocation. Source: Lambda Developer Guide, "Working with Lambda function logs".
+const OF_LAMBDA: [&str; 5] = [
+    "INIT_START ",
+    "START RequestId:",
+    "END RequestId:",
+    "REPORT RequestId:",
+    "XRAY TraceId:",
+];
+
+/// Whether a line is a metric for CloudWatch, or Lambda's own about an invocation: many, and of no use to a reader.
+pub fn is_measurement(text: &str) -> bool {
+    OF_LAMBDA.iter().any(|start| text.starts_with(start))
+        || parse(text).is_some_and(|record| record.contains_key("_aws"))
+}
+
+/// A moment of Unix milliseconds as RFC 3339, UTC.
+pub fn time(at_ms: i64) -> String {
+    Timestamp::from_millisecond(at_ms)
+        .map(|at| format!("{at:.3}"))
+        .unwrap_or_default()
+}
+
+/// One line.
+pub fn line(function: &str, at_ms: i64, text: &str, style: &Style) -> String {
+    let head = format!(
+        "{} {}",
+        style.dim(&time(at_ms)),
+        style.bold(&format!("{function:<10}"))
+    );
+    let Some(mut record) = parse(text) else {
+        return format!("{head} {}", printable(text.trim_end()));
+    };
+    let mut words = Vec::new();
+    for (name, width) in [("level", 5), ("event", 0)] {
+        if let Some(value) = record.remove(name) {
+            let word = format!("{:<width$}", plain(&value));
+            words.push(match word.trim_end() {
+                "error" => style.bad(&word),
+                "warn" => style.warn(&word),
+                _ => word,
+            });
+        }
+    }
+    if let Some(allowed) = record.remove("allowed") {
+        words.push(match allowed == Value::Bool(true) {
+            true => style.good("allowed"),
+            false => style.warn("refused"),
+        });
+    }
+    let pairs = record
+        .iter()
+        .filter(|(_, value)| !value.is_null() && value.as_str() != Some(""))
+        .map(|(name, value)| format!("{}={}", printable(name), plain(value)));
+    words.extend(pairs);
+    format!("{head} {}", words.join(" "))
+}
+
+fn parse(text: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(text.trim()).ok()
+}
+
+/// A value as it stands, and in quotes where it would not be told from what is beside it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text)
+            if !text.is_empty()
+                && !text.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') =>
+        {
+            printable(text)
+        }
+        other => printable(&other.to_string()),
+    }
+}
+
+/// Callers have a say in what is logged: nothing of it may steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c.is_control() && c != '\t' {
+            true => c.escape_default().to_string(),
+            false => c.to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        line("authorizer", 1_764_130_000_123, text, &Style::plain())
+    }
+
+    #[test]
+    fn lines_are_for_a_reader() {
+        const HEAD: &str = "2025-11-26T04:06:40.123Z authorizer";
+        for (text, wanted) in [
+            (
+                r#"{"level":"info","event":"decision","allowed":false,"reason":"limits_exceeded","metric":"hits","method":"","credential":null,"us":412}"#,
+                "info  decision refused metric=hits reason=limits_exceeded us=412",
+            ),
+            (
+                r#"{"level":"error","event":"backend","error":"no route to \"su1\"\u001b[2J"}"#,
+                r#"error backend error="no route to \"su1\"\u001b[2J""#,
+            ),
+            ("thread panicked\u{1b}[2J\n", r"thread panicked\u{1b}[2J"),
+            (
+                r#"{"level":"info","event":"report","batches":[1,2]}"#,
+                "info  report batches=[1,2]",
+            ),
+        ] {
+            assert_eq!(shown(text), format!("{HEAD} {wanted}"));
+        }
+        assert!(is_measurement("REPORT RequestId: 1 Duration: 2 ms\n"));
+        assert!(is_measurement(r#"{"_aws":{"Timestamp":7}}"#));
+        assert!(!is_measurement(r#"{"event":"report"}"#));
+    }
+}
