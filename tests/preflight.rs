@@ -242,7 +242,9 @@ fn each_finding_comes_alone_too() {
         &json!([{"operation": "GetServiceQuota", "kind": "deny"}]),
     );
     let workplace = Workplace::new(&aws);
-    workplace.succeed(&["up", "--yes"]);
+    let up = workplace.succeed(&["up", "--yes"]);
+    let said = up.stderr.matches("some quotas could not be read").count();
+    assert_eq!(said, 1, "{}", up.stderr);
     aws.post(
         "config",
         &json!({"quotas": {"vpcs": 3, "elastic_ips": 3, "nat_gateways": 2}}),

@@ -4,7 +4,6 @@ use aws_sdk_ec2::types::AvailabilityZoneState;
 
 use super::ec2::filter;
 use super::{Aws, AwsError, Class, Repeat};
-use crate::event::Event;
 
 /// A quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,11 +132,12 @@ impl Aws {
         Ok(Ok(value.map(|value| value as usize)))
     }
 
-    /// The quotas for VPCs, Elastic IPs and NAT gateways, those that can be read. NAT gateways are counted in `zone`.
+    /// The quotas for VPCs, Elastic IPs and NAT gateways, and why one of them cannot be read. NAT gateways are counted in
+    /// `zone`.
     ///
     /// # Errors
     /// When a listing fails.
-    pub async fn quotas(&self, zone: &str) -> Result<Vec<Quota>, AwsError> {
+    pub async fn quotas(&self, zone: &str) -> Result<(Vec<Quota>, Option<AwsError>), AwsError> {
         let vpcs = async {
             let answer = self
                 .repeatable("ec2:DescribeVpcs", || self.ec2.describe_vpcs().send())
@@ -207,10 +207,6 @@ impl Aws {
                 Err(error) => unread = Some(error),
             }
         }
-        if let Some(error) = unread {
-            let text = format!("some quotas could not be read and are not checked: {error}");
-            self.sink.emit(Event::Notice { id: None, text });
-        }
-        Ok(quotas)
+        Ok((quotas, unread))
     }
 }

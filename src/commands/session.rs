@@ -190,6 +190,7 @@ impl Session {
             .filter(|item| item.action == Action::Create)
             .map(|item| item.id.clone())
             .collect();
+        let mut unread_quotas = None;
         let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
         if new.iter().any(|id| counted.contains(&id.kind)) {
             let zone = self
@@ -198,11 +199,9 @@ impl Session {
                 .first()
                 .map(String::as_str)
                 .unwrap_or_default();
-            findings.extend(preflight::quotas(
-                &self.config,
-                &new,
-                &cx.aws().quotas(zone).await?,
-            ));
+            let (quotas, unread) = cx.aws().quotas(zone).await?;
+            findings.extend(preflight::quotas(&self.config, &new, &quotas));
+            unread_quotas = unread;
         }
         let all = optional(api::methods(cx, &api.id).await)?.unwrap_or_default();
         let authorizer = cx
@@ -226,6 +225,10 @@ impl Session {
             .map(|method| format!("{}: {} -> protected", method.label(), method.authorization))
             .collect();
         let mut notices = methods.notices;
+        notices
+            .extend(unread_quotas.map(|error| {
+                format!("some quotas could not be read and are not checked: {error}")
+            }));
         let mut pending = Vec::new();
         if !plan.is_empty() {
             notices.extend(preflight::maker(&self.api));
