@@ -251,6 +251,9 @@ pub struct SandboxArgs {
     /// An OpenAPI description of the API, in place of the example
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
+    /// Where its AWS listens and the API is called, so that the address stays the same; without it, a free port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
     /// Fire this many requests a second at it, show how it does, and end
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub load: Option<u32>,

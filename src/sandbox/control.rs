@@ -42,8 +42,7 @@ impl Control {
                 }
                 _ => Response::new(404, ""),
             };
-        let server =
-            Server::on(0, Arc::new(handler)).context("looking for a free port on 127.0.0.1")?;
+        let server = Server::on(0, Arc::new(handler)).context(super::NO_PORT)?;
         Ok(Self { server, stop })
     }
 

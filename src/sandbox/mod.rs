@@ -50,6 +50,8 @@ const AGAIN: Duration = Duration::from_millis(25);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many of the last lines of the servers are kept.
 const KEPT: usize = 200;
+/// What is said where the system has no port to give.
+pub const NO_PORT: &str = "127.0.0.1 has no free port: end programs that hold many connections, or widen net.ipv4.ip_local_port_range";
 /// How often a port that somebody else took in the meantime is replaced by another one.
 const ATTEMPTS: usize = 3;
 
@@ -74,13 +76,13 @@ struct Servers {
 }
 
 impl Sandbox {
-    /// Starts the servers on free ports of the loopback interface. Their Python environment is kept in `dir`, and made
-    /// there at the first start, which takes the network and half a minute.
+    /// Starts the servers on the loopback interface: its AWS on `port`, or like Redis on a free one. Their Python
+    /// environment is kept in `dir`, and made there at the first start, which takes the network and half a minute.
     ///
     /// # Errors
     ///
     /// One line: what is missing, or what a server said last before it ended.
-    pub async fn start(dir: &Path, progress: Progress) -> anyhow::Result<Self> {
+    pub async fn start(dir: &Path, port: Option<u16>, progress: Progress) -> anyhow::Result<Self> {
         let environment = Environment::admit(std::env::vars_os());
         let redis = find(&["redis-server", "valkey-server"]);
         let python = Python::prepare(dir, environment, redis.is_none(), &progress).await?;
@@ -88,7 +90,7 @@ impl Sandbox {
         progress("starting the local AWS and Redis".to_owned());
         let mut attempt = 1;
         loop {
-            match Self::launch(&python, &redis).await {
+            match Self::launch(&python, &redis, port).await {
                 Err(error) if attempt < ATTEMPTS && error.to_string().contains("in use") => {
                     attempt += 1
                 }
@@ -174,12 +176,12 @@ impl Sandbox {
         Ok(())
     }
 
-    async fn launch(python: &Python, redis: &Path) -> anyhow::Result<Self> {
+    async fn launch(python: &Python, redis: &Path, port: Option<u16>) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("threescale-gw-sandbox-")
             .tempdir()
             .context("making a temporary folder")?;
-        let (port, redis_port) = free_ports().context("looking for free ports on 127.0.0.1")?;
+        let (port, redis_port) = ports(port)?;
         let mut command = python.command(&environment(dir.path(), port, redis_port));
         command
             .args(["-c", SUPERVISE])
@@ -355,11 +357,19 @@ fn environment(dir: &Path, port: u16, redis_port: u16) -> Environment {
     Environment::exactly(own.chain(settings))
 }
 
-/// Two ports of the loopback interface that nobody listens on.
-fn free_ports() -> std::io::Result<(u16, u16)> {
-    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+/// The wanted port of the loopback interface, or a free one, and a second one that is free.
+fn ports(wanted: Option<u16>) -> anyhow::Result<(u16, u16)> {
+    let open = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     // Both are held at once, or the second could be the first.
-    let (first, second) = (any()?, any()?);
+    let first = match wanted {
+        Some(port) => open(port).with_context(|| {
+            format!(
+                "port {port} of 127.0.0.1 cannot be had: end what listens there (`ss -ltnp` shows it), or give another --port"
+            )
+        })?,
+        None => open(0).context(NO_PORT)?,
+    };
+    let second = open(0).context(NO_PORT)?;
     Ok((first.local_addr()?.port(), second.local_addr()?.port()))
 }
 

@@ -75,7 +75,9 @@ async fn connects(port: u16) -> bool {
 
 #[tokio::test]
 async fn it_starts_answers_and_leaves_nothing() {
-    let mut sandbox = Sandbox::start(&cache(), silent()).await.expect("a sandbox");
+    let mut sandbox = Sandbox::start(&cache(), None, silent())
+        .await
+        .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
     let (port, redis_port, dir) = (
         sandbox.servers.port,
@@ -104,7 +106,9 @@ async fn it_starts_answers_and_leaves_nothing() {
 
 #[tokio::test]
 async fn dropping_it_is_enough() {
-    let mut sandbox = Sandbox::start(&cache(), silent()).await.expect("a sandbox");
+    let mut sandbox = Sandbox::start(&cache(), None, silent())
+        .await
+        .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
     let (port, redis_port, dir) = (
         sandbox.servers.port,

@@ -19,7 +19,7 @@ use crate::event::{Event, Sink};
 use crate::names::Names;
 use crate::report;
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCESS_KEY, ACCOUNT, Control, Facts, Place, REGION, Sandbox};
+use crate::sandbox::{ACCESS_KEY, ACCOUNT, Control, Facts, NO_PORT, Place, REGION, Sandbox};
 
 /// How often the authorizer's log is looked at for refusals.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,9 +46,8 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     let mut end = End::listen()?;
     let methods = set_up::methods(args.api.as_deref())?;
     let place = Place::claim(&root()).map_err(Error::failed)?;
-    let threescale = Threescale::serve(State::default(), 0, now_ms).map_err(|error| {
-        Error::failed(anyhow::Error::new(error).context("looking for a free port on 127.0.0.1"))
-    })?;
+    let threescale = Threescale::serve(State::default(), 0, now_ms)
+        .map_err(|error| Error::failed(anyhow::Error::new(error).context(NO_PORT)))?;
     let threescale = Arc::new(threescale);
     let file = place.dir.join("threescale-gw.yaml");
     let text = set_up::config_text(args.config.as_deref(), &threescale.url())?;
@@ -73,7 +72,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     }
     let cache = cache();
     let sandbox = tokio::select! {
-        started = Sandbox::start(&cache, progress(&sink)) => started.map_err(Error::failed)?,
+        started = Sandbox::start(&cache, args.port, progress(&sink)) => started.map_err(Error::failed)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
     };
     inner.endpoint_url = Some(sandbox.endpoint_url());
