@@ -5,10 +5,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -31,13 +31,18 @@ impl Home {
         Self { dir }
     }
 
+    /// Where what all sandboxes install and build is kept.
+    fn shared(&self) -> PathBuf {
+        let target = Path::new(PROGRAM).ancestors().nth(2).expect("a folder");
+        target.join("threescale-gw")
+    }
+
     /// The program, or a shell that finds it on its path.
     fn command(&self, program: &str) -> Command {
-        let target = Path::new(PROGRAM).ancestors().nth(2).expect("a folder");
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
         command
-            .env("THREESCALE_GW_CACHE", target.join("threescale-gw"))
+            .env("THREESCALE_GW_CACHE", self.shared())
             .env("THREESCALE_GW_SANDBOXES", self.dir.path().join("sandboxes"))
             .env("TMPDIR", self.temporary())
             .env(
@@ -99,6 +104,11 @@ impl Home {
             });
             (left.count() == 0).then_some(())
         });
+        self.assert_no_folder_left();
+    }
+
+    #[track_caller]
+    fn assert_no_folder_left(&self) {
         let left: Vec<_> = std::fs::read_dir(self.temporary())
             .expect("a folder")
             .flatten()
@@ -193,7 +203,80 @@ fn readme_lines() -> Vec<(String, String)> {
     lines
 }
 
-/// README's lines as they stand: a sandbox in the background, a request of every kind, plan and usage, and its end.
+/// How README shows what a line said: of an HTTP head the status alone, of much the end, and of a welcome not the lines
+/// that README itself begins with.
+fn shown(said: &str) -> String {
+    const LAST: usize = 11;
+    let mut lines = Vec::new();
+    let mut head = false;
+    for line in said.trim_end().lines() {
+        let begins = line.starts_with("HTTP/1.1 ");
+        if begins || !head {
+            lines.push(line);
+        }
+        head = begins || (head && !line.is_empty());
+    }
+    let mut rest = "";
+    if let Some(welcome) = lines.iter().position(|line| line.starts_with("  # ")) {
+        lines.truncate(welcome);
+        rest = "...\n";
+    }
+    let left_out = lines.len().saturating_sub(LAST);
+    let first = if left_out > 0 { "...\n" } else { "" };
+    let lines: String = lines[left_out..]
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    format!("{first}{lines}{rest}")
+}
+
+/// A session without what differs from one to the next: ids, addresses, times and counts.
+fn masked(session: &str) -> String {
+    let of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
+    let word = |word: &str| {
+        let is_number = word.chars().all(|c| !c.is_alphabetic());
+        let is_id = word.len() > 5 && word.chars().all(|c| c.is_ascii_hexdigit());
+        // Three digits alone are a status.
+        let is_status = word.len() == 3 && word.chars().all(|c| c.is_ascii_digit());
+        match (is_number || is_id) && word.contains(|c: char| c.is_ascii_digit()) && !is_status {
+            true => "#".to_owned(),
+            false => word.to_owned(),
+        }
+    };
+    let mut text = String::new();
+    for piece in session.split_inclusive(|c| !of_a_word(c)) {
+        let end = piece.trim_end_matches(|c| !of_a_word(c)).len();
+        text.push_str(&word(&piece[..end]));
+        text.push_str(&piece[end..]);
+    }
+    text
+}
+
+/// README holds the session as the program has just had it; with `README_SESSION=write` it is made to.
+fn assert_in_readme(session: &str) {
+    let readme = include_str!("../README.md");
+    let begins = "```console\n";
+    let start = readme.find(begins).expect("a session") + begins.len();
+    let end = start + readme[start..].find("```\n").expect("its end");
+    if std::env::var_os("README_SESSION").is_some_and(|value| value == "write") {
+        let text = format!("{}{session}{}", &readme[..start], &readme[end..]);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        std::fs::write(path, text).expect("README is written");
+        return;
+    }
+    let (stands, is) = (masked(&readme[start..end]), masked(session));
+    let differs = stands
+        .lines()
+        .zip(is.lines())
+        .find(|(stands, is)| stands != is);
+    assert!(
+        stands == is,
+        "README_SESSION=write brings README up to date; {differs:?}; the session was\n{session}"
+    );
+}
+
+/// README's lines as they stand: a sandbox in the background, a request of every kind, plan and usage, and its end. They
+/// say what README says they do.
 #[test]
 fn the_readme_holds() {
     let home = Home::new();
@@ -201,32 +284,40 @@ fn the_readme_holds() {
     assert!(lines.len() > 8, "{lines:?}");
     let mut facts = Value::Null;
     let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut session = String::new();
     for (line, promise) in lines {
         if line.contains("sandbox stop") {
             let status = home.said(&["sandbox", "status", "-o", "json"]);
             let status: Value = serde_json::from_str(&status).expect("a document");
             facts = status["sandboxes"][0].clone();
         }
+        if line.contains("sandbox usage") {
+            reported(|| {
+                let totals = totals(&home.usage());
+                (totals == [1, 5, 0]).then_some(()).ok_or(totals)
+            });
+        }
+        if line.starts_with("for ") {
+            // All of them are to fall into one minute.
+            eventually("a minute that is not almost over", || {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                (now.expect("a time after 1970").as_secs() % 60 < 45).then_some(())
+            });
+        }
         let setting = "export $(threescale-gw sandbox env 2>/dev/null | sed 's/^export //')";
         let script = match line.contains("SANDBOX_URL") {
             true => format!("{setting}; {line}"),
             false => line.clone(),
         };
-        let output = || {
-            home.command("bash")
-                .args(["-c", &script])
-                .output()
-                .expect("bash")
+        // What the program says in passing stands where it was said; curl tells a pipe what it shows no terminal.
+        let script = match line.starts_with("threescale-gw") {
+            true => format!("exec 2>&1; {script}"),
+            false => script,
         };
-        let mut ran = output();
-        let mut said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        // The five may fall into two minutes; then the next five do not.
-        if line.starts_with("for ") && !said.contains("403") {
-            ran = output();
-            said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        }
-        let errors = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{line}: {errors}");
+        let mut command = home.command("bash");
+        let ran = command.args(["-c", &script]).output().expect("bash");
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(ran.status.success(), "{line}: {said}");
         let codes = promise
             .split(|c: char| !c.is_ascii_digit())
             .filter(|word| word.len() == 3);
@@ -237,6 +328,7 @@ fn the_readme_holds() {
         if promise.contains("the backend's answer") {
             assert!(said.contains("of the backend"), "{line}:\n{said}");
         }
+        session.push_str(&format!("$ {line}\n{}", shown(&said)));
     }
     assert!(
         seen[&200] >= 2 && seen[&401] >= 1 && seen[&403] >= 3,
@@ -247,6 +339,38 @@ fn the_readme_holds() {
         home.said(&["sandbox", "status"])
             .contains("no sandbox is running")
     );
+    let folder = home.dir.path().join("sandboxes").display().to_string();
+    assert_in_readme(&session.replace(&folder, "~/.cache/threescale-gw/sandbox"));
+}
+
+/// What the stand-in has counted of each application.
+fn totals(usage: &Value) -> Vec<u64> {
+    let all = usage["applications"].as_array().expect("a list").iter();
+    all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
+        .collect()
+}
+
+/// Waits for the reporter's schedule, which has one minute, and needs a little more for its first time.
+fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(found) => return found,
+            Err(instead) => assert!(began.elapsed() < Duration::from_secs(180), "{instead:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A port that is free, and that the system gives nobody who does not name it.
+fn free_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("a range");
+    let first = range.split_whitespace().next().expect("its beginning");
+    let first: u16 = first.parse().expect("a number");
+    (1024..first)
+        .rev()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// A second sandbox beside the first shares nothing with it; requests that were let through appear at 3scale by the
@@ -254,9 +378,11 @@ fn the_readme_holds() {
 #[test]
 fn requests_flow_through_all_of_it() {
     let home = Home::new();
-    let (first, one) = Foreground::start(&home, &[]);
+    let port = free_port().to_string();
+    let (first, one) = Foreground::start(&home, &["--port", &port]);
     let (second, two) = Foreground::start(&home, &[]);
     assert_eq!((&one["number"], &two["number"]), (&1.into(), &2.into()));
+    assert_eq!(one["endpoint"], format!("http://127.0.0.1:{port}"));
     for name in ["endpoint", "backend", "control", "redis_port", "config"] {
         assert_ne!(one[name], two[name], "{name}");
     }
@@ -307,22 +433,13 @@ fn requests_flow_through_all_of_it() {
     assert_eq!(status["healthy"], true);
     assert!(url.contains(status["api"]["id"].as_str().expect("an id")));
 
-    // The schedule has one minute, and needs a little more for its first time.
-    let began = Instant::now();
-    let totals = |usage: &Value| -> Vec<u64> {
-        let all = usage["applications"].as_array().expect("a list").iter();
-        all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
-            .collect()
-    };
-    loop {
+    let usage = reported(|| {
         let usage = home.usage();
-        if totals(&usage) == [3 + proven, passed as u64, 0] {
-            assert_eq!(usage["lost_batches"], serde_json::json!([]));
-            break;
-        }
-        assert!(began.elapsed() < Duration::from_secs(180), "{usage}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        (totals(&usage) == [3 + proven, passed as u64, 0])
+            .then_some(usage.clone())
+            .ok_or(usage)
+    });
+    assert_eq!(usage["lost_batches"], serde_json::json!([]));
     assert_eq!(second.interrupt(), Some(0));
     home.assert_gone(&two);
     assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
@@ -532,11 +649,7 @@ fn under_load(more: &[&str]) -> Value {
     );
     // Nine of ten are of an application without limits.
     assert!(document["allowed"].as_u64() >= Some(1600), "{document}");
-    let left: Vec<_> = std::fs::read_dir(home.temporary())
-        .expect("a folder")
-        .flatten()
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    home.assert_no_folder_left();
     document
 }
 
@@ -643,4 +756,14 @@ fn what_is_missing_is_said_in_one_line() {
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(wanted), "{error}");
     }
+
+    // A port that somebody has. The packages are there already.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let shared = home.shared();
+    let (code, error) = fail(&["sandbox", "--port", &port, "-q"], &usual, &shared);
+    assert_eq!(code, Some(1), "{error}");
+    let wanted = format!("port {port} of 127.0.0.1 cannot be had: end what listens there");
+    assert!(error.contains(&wanted), "{error}");
+    home.assert_no_folder_left();
 }
