@@ -6,6 +6,7 @@ use crate::aws::account::Quota;
 use crate::config::{Config, NatMode};
 use crate::engine::observe::Observation;
 use crate::resource::api::{Authorizer, Method, RestApi, Stage};
+use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{pending, responses, select, shared};
 use crate::resource::{ApiTarget, Kind, LogicalId};
 
@@ -90,19 +91,22 @@ pub struct Methods {
 
 /// Sorts the API's methods into those that will be protected and those that are left alone.
 ///
-/// `ours`: our authorizer; `elsewhere`: those of other stacks that guard other stages, whose methods may be borrowed.
+/// `ours`: our authorizer; `elsewhere`: those of other stacks that guard other stages, whose methods may be borrowed;
+/// `record`: what is recorded of the API and stage.
 pub fn methods(
     config: &Config,
     all: &[Method],
     ours: Option<&str>,
     elsewhere: &BTreeSet<String>,
+    record: &Record,
 ) -> Methods {
     let mut sorted = Methods::default();
     for method in all
         .iter()
         .filter(|method| select::is_wanted(method, &config.api.protect, &config.api.except))
     {
-        let taken = ours.is_some_and(|authorizer| method.asks(authorizer));
+        let taken =
+            ours.is_some_and(|authorizer| method.asks(authorizer)) || record.is_closed(method);
         let lent = shared::is_lent(method, elsewhere);
         if lent {
             let text = format!(
@@ -255,7 +259,13 @@ mod tests {
     #[test]
     fn guarded_methods_are_told() {
         let all = [method("/open", "NONE"), method("/iam", "AWS_IAM")];
-        let sorted = methods(&config(""), &all, None, &BTreeSet::new());
+        let sorted = methods(
+            &config(""),
+            &all,
+            None,
+            &BTreeSet::new(),
+            &Record::default(),
+        );
         assert_eq!(sorted.wanted, vec![all[0].clone()]);
         assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and is left"));
         let named = methods(
@@ -263,6 +273,7 @@ mod tests {
             &all,
             None,
             &BTreeSet::new(),
+            &Record::default(),
         );
         assert_eq!(named.wanted, vec![all[1].clone()]);
         assert!(named.notices[0].contains("is taken"));

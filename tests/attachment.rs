@@ -396,6 +396,14 @@ fn methods_move_in_and_out_when_the_configuration_changes() {
         &nothing,
         &["is protected by `api.protect` and `api.except`"],
     );
+    here.edit("GET /nothing", "ANY /internal");
+    assert_mentions(
+        &here.run(&["up", "--yes"]),
+        &[
+            "no method of API",
+            "GET /internal has AWS_IAM and is left as it is; to take it, name it exactly",
+        ],
+    );
 }
 
 #[test]

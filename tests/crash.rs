@@ -5,40 +5,54 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
+use support::rest_api::{draft, served};
 use support::{Run, TestAws, Workplace, assert_same, counts, eventually};
 
 /// Servers that work side by side. Each run of the binary is short, so two cores are kept busy by two.
 const WORKERS: usize = 2;
 
-/// Runs the binary, kills it when the account is as it is right after changing call `nth`; `None` if there is no such call.
+/// Runs the binary, kills it when the account is as it is right after changing call `nth`, and says which that was; `None`
+/// if there is no such call.
 fn killed_after(
     aws: &TestAws,
     workplace: &Workplace,
     arguments: &[&str],
     nth: usize,
-) -> Option<()> {
+) -> Option<String> {
+    killed_after_one_of(aws, workplace, arguments, "*", nth)
+}
+
+/// The same among the calls to one service.
+fn killed_after_one_of(
+    aws: &TestAws,
+    workplace: &Workplace,
+    arguments: &[&str],
+    service: &str,
+    nth: usize,
+) -> Option<String> {
     aws.post(
         "faults",
-        &json!([{"mutating": true, "nth": nth, "kind": "hold", "freeze": true}]),
+        &json!([{"service": service, "mutating": true, "nth": nth, "kind": "hold", "freeze": true}]),
     );
     let mut child = workplace.start(arguments);
     let held = eventually("the held call or the end", || {
-        if !aws.get("held?timeout=0.2")["held"].is_null() {
-            return Some(true);
+        let held = aws.get("held?timeout=0.2");
+        if let Some(operation) = held["held"]["operation"].as_str() {
+            return Some(Some(operation.to_owned()));
         }
-        child.try_wait().expect("a status").map(|_| false)
+        child.try_wait().expect("a status").map(|_| None)
     });
     child.kill().expect("a signal");
     let run = Run::of(child.wait_with_output().expect("its end"));
     aws.post("release", &json!({}));
     aws.post("faults", &json!([]));
     assert!(
-        held || run.code == Some(0),
+        held.is_some() || run.code == Some(0),
         "{}\n{}",
         run.stdout,
         run.stderr
     );
-    held.then_some(())
+    held
 }
 
 /// Walks through all changing calls with several servers; `scenario` returns false behind the last one.
@@ -133,4 +147,60 @@ fn a_half_made_stack_is_brought_down() {
         assert_same(&before, &aws.account());
         killed
     });
+}
+
+/// Whatever comes after a `down --keep-protected` that was killed: the API is what the next run says.
+#[test]
+fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
+    const KEEP: [&str; 5] = ["down", "--yes", "--stack", "orders", "--keep-protected"];
+    let open = "GET /orders";
+    let calls = after_every_call(|aws, nth| {
+        let (nth, next) = ((nth - 1) / 3 + 1, (nth - 1) % 3);
+        let before = aws.account();
+        let id = api_id(&before);
+        let workplace = Workplace::new(aws);
+        workplace.succeed(&["up", "--yes"]);
+        let whole = aws.account();
+        aws.check_log();
+        match killed_after_one_of(aws, &workplace, &KEEP, "apigateway", nth).as_deref() {
+            // By then the API is handed back, and the record of it gone.
+            None | Some("DeleteAuthorizer") => return false,
+            Some(_) => {}
+        }
+        match next {
+            0 => {
+                workplace.succeed(&KEEP);
+                let after = aws.account();
+                assert_eq!(draft(&after, &id)[open], "AWS_IAM");
+                assert_eq!(served(&after, &id, "prod"), draft(&after, &id));
+                let again = workplace.succeed(&["down", "--yes"]);
+                assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
+                assert_same(&after, &aws.account());
+            }
+            1 => {
+                workplace.succeed(&["down", "--yes"]);
+                assert_same(&before, &aws.account());
+            }
+            _ => {
+                workplace.succeed(&["up", "--yes"]);
+                let again = aws.account();
+                assert_eq!(served(&again, &id, "prod"), served(&whole, &id, "prod"));
+                assert_eq!(counts(&again), counts(&whole));
+                assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+                workplace.succeed(&["down", "--yes"]);
+                assert_same(&before, &aws.account());
+            }
+        }
+        true
+    });
+    // Each with three that come after it.
+    assert!(calls >= 3 * 6, "{calls} runs");
+}
+
+/// The id of the API that is seeded.
+fn api_id(account: &serde_json::Value) -> String {
+    let apis = account["rest_apis"].as_array().expect("a list");
+    let api = apis.iter().find(|api| api["name"] == "orders-api");
+    let id = api.and_then(|api| api["id"].as_str());
+    id.expect("the API's id").to_owned()
 }

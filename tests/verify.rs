@@ -337,8 +337,20 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     ]);
     assert_eq!(verify.code, Some(1));
     assert_mentions(&verify, &["no answer", "http://127.0.0.1:1/base"]);
+    // What `--no-verify` left out, the next `up` makes up for, and ends as if it had deployed.
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let found = here.run(&["up", "--yes", "--settle", "1ms", "-o", "json"]);
+    assert_eq!(found.code, Some(1), "{}", found.stderr);
+    let lines = found.lines();
+    let summary = lines.last().expect("a summary");
+    assert_eq!(
+        (&summary["outcome"], &summary["failed"]),
+        (&"failed".into(), &1.into())
+    );
+    assert!(lines.iter().all(|line| line["event"] != "outputs"));
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    here.succeed(&["up", "--yes", "--no-verify"]);
     let wrong = here.run(&["verify", "--url", "orders.example.com"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
-    // What `--no-verify` left out, the next `up` makes up for.
     assert_mentions(&here.succeed(&["up", "--yes"]), &["verified:"]);
 }

@@ -208,10 +208,17 @@ impl Session {
             .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
             .map(|output| output.physical_id);
         let elsewhere = shared::elsewhere(cx, api).await?;
-        let methods = preflight::methods(&self.config, &all, authorizer.as_deref(), &elsewhere);
+        let record = record::all(cx).await?.remove(api).unwrap_or_default();
+        let ours = authorizer.as_deref();
+        let methods = preflight::methods(&self.config, &all, ours, &elsewhere, &record);
         if methods.wanted.is_empty() {
+            let why: String = methods
+                .notices
+                .iter()
+                .map(|why| format!("; {why}"))
+                .collect();
             findings.push(format!(
-                "no method of API {} is protected by `api.protect` and `api.except`",
+                "no method of API {} is protected by `api.protect` and `api.except`{why}",
                 api.id
             ));
         }

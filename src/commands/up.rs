@@ -43,6 +43,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
             let verified = verify(&session, args, &signals).await;
             lock.release().await?;
             ending.status = verified?;
+            if ending.status != ExitStatus::Done {
+                ending.text = None;
+            }
+            if let Some(summary) = &mut ending.summary {
+                summary.tally.failed += usize::from(ending.status == ExitStatus::Failed);
+            }
         }
         return Ok(ending);
     }

@@ -5,7 +5,7 @@ use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::style::Style;
-use crate::resource::api_attachment::{responses, shared};
+use crate::resource::api_attachment::{record, responses, shared};
 use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
 use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
 use crate::{preflight, report};
@@ -84,7 +84,9 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> 
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
-    let sorted = preflight::methods(&session.config, &all, authorizer.as_deref(), &elsewhere);
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let ours = authorizer.as_deref();
+    let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
     let meant = |method: &api::Method| {
         if sorted.wanted.contains(method) {
             Meant::Protected

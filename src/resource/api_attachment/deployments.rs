@@ -16,6 +16,22 @@ pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
     protects(description, &mark(cx)).is_some()
 }
 
+/// The description of a deployment that gives the API back, and of one that leaves it closed.
+fn restores(mark: &str, closed: bool) -> String {
+    match closed {
+        true => format!("{mark} keeps closed"),
+        false => format!("{mark} restored"),
+    }
+}
+
+/// Whether a deployment is of a `down --keep-protected` that did not come to its end. One that did leaves such a deployment
+/// as well, which is then what the stage had before us.
+pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> bool {
+    let head = actual.record.head.as_ref().filter(|head| head.closing);
+    head.is_some_and(|head| head.previous_deployment.as_deref() != Some(id))
+        && description == restores(&actual.mark, true)
+}
+
 /// The description of a deployment that protects the API. `responses`: what it holds of our gateway responses.
 pub(super) fn description(mark: &str, token: &str, responses: Option<&str>) -> String {
     match responses {
@@ -96,14 +112,14 @@ pub(super) async fn restore_stage(
     let all = deployments(cx, target).await?;
     // The former deployment would open what is to stay closed.
     let goes_back = !cx.keeps_protected();
-    let restored = if goes_back {
-        format!("{} restored", mark(cx))
-    } else {
-        format!("{} keeps closed", mark(cx))
+    let restored = restores(&actual.mark, !goes_back);
+    let ours = |id: &str, description: &str| {
+        is_ours(cx, description) || (goes_back && is_of_closing(actual, id, description))
     };
-    let description = actual.stage.as_ref().map(|stage| &stage.description);
+    let stage = actual.stage.as_ref();
+    let description = stage.map(|stage| &stage.description);
     let mut moved_to = None;
-    if description.is_some_and(|description| is_ours(cx, description)) {
+    if stage.is_some_and(|stage| ours(&stage.deployment_id, &stage.description)) {
         let previous = actual
             .record
             .head
@@ -116,42 +132,44 @@ pub(super) async fn restore_stage(
                 rollback::move_stage(cx, target, &previous).await?;
                 Some(previous)
             }
-            None => deploy(cx, target, actual.stage.as_ref(), &restored).await?,
+            None => deploy(cx, target, stage, &restored).await?,
         };
     } else if description != Some(&restored) && actual.serves_ours(cx) {
         cx.notice(
             &actual.id,
             "someone published the API since: the restored methods are deployed on top",
         );
-        moved_to = deploy(cx, target, actual.stage.as_ref(), &restored).await?;
+        moved_to = deploy(cx, target, stage, &restored).await?;
     }
     for (deployment, _) in all
         .iter()
-        .filter(|(id, description)| is_ours(cx, description) && Some(id.as_str()) != kept)
+        .filter(|(id, description)| ours(id, description) && Some(id.as_str()) != kept)
     {
-        let request = cx
-            .aws()
-            .apigateway
-            .delete_deployment()
-            .rest_api_id(&target.id)
-            .deployment_id(deployment);
-        match cx
-            .aws()
-            .repeatable("apigateway:DeleteDeployment", || request.clone().send())
-            .await
-        {
-            Err(error) if error.message.contains("Active stages") => {
-                cx.notice(
-                    &actual.id,
-                    format!("deployment {deployment} is left: a stage serves it"),
-                );
-            }
-            other => {
-                optional(other)?;
-            }
-        }
+        remove(cx, actual, deployment).await?;
     }
     Ok(moved_to)
+}
+
+/// Deletes a deployment, unless a stage serves it.
+pub(super) async fn remove(cx: &Cx, actual: &Actual, deployment: &str) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .delete_deployment()
+        .rest_api_id(&actual.target.id)
+        .deployment_id(deployment);
+    match cx
+        .aws()
+        .repeatable("apigateway:DeleteDeployment", || request.clone().send())
+        .await
+    {
+        Err(error) if error.message.contains("Active stages") => {
+            let text = format!("deployment {deployment} is left: a stage serves it");
+            cx.notice(&actual.id, text);
+            Ok(())
+        }
+        other => optional(other).map(|_| ()),
+    }
 }
 
 #[cfg(test)]

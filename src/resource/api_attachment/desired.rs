@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use aws_sdk_apigateway::types::Op;
 
-use super::deployments::{deploy, deployments, description, is_ours, protects};
+use super::deployments::{
+    deploy, deployments, description, is_of_closing, is_ours, protects, remove,
+};
 use super::hand_back::give_back;
 use super::record::{self, Head};
 use super::responses::{self, Taken};
@@ -52,7 +54,10 @@ impl ApiAttachment {
             .methods
             .iter()
             .filter(|method| {
-                actual.is_taken(method) || is_lent(method) || select::is_free(method, &self.protect)
+                actual.is_taken(method)
+                    || is_lent(method)
+                    || actual.record.is_closed(method)
+                    || select::is_free(method, &self.protect)
             })
             .filter(|method| is_wanted(method))
             .collect();
@@ -170,7 +175,27 @@ impl ApiAttachment {
         for (before, now) in &steps.owed {
             give_back(cx, &self.api, before, now).await?;
         }
-        Ok(())
+        self.reopen(cx, actual).await
+    }
+
+    /// Undoes what else a `down --keep-protected` did that was ended: its methods are ours again.
+    async fn reopen(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        if !actual.record.is_closing() {
+            return Ok(());
+        }
+        // It may have been written again since.
+        let cx = cx.fresh();
+        let head = record::all(&cx).await?.remove(&self.api);
+        let Some(head) = head.and_then(|record| record.head) else {
+            return Ok(());
+        };
+        for (id, description) in deployments(&cx, &self.api).await? {
+            if is_of_closing(actual, &id, &description) {
+                remove(&cx, actual, &id).await?;
+            }
+        }
+        let closing = false;
+        record::write_head(&cx, &self.api, &Head { closing, ..head }).await
     }
 
     /// Writes our gateway responses, and gives back those that are not to be ours any more.
@@ -220,6 +245,7 @@ impl ApiAttachment {
             return Ok(());
         };
         if is_ours(cx, &stage.description)
+            || is_of_closing(actual, &stage.deployment_id, &stage.description)
             || head.previous_deployment.as_ref() == Some(&stage.deployment_id)
         {
             return Ok(());
@@ -235,6 +261,7 @@ impl ApiAttachment {
             &Head {
                 previous_deployment,
                 verified: None,
+                closing: head.closing,
             },
         )
         .await
@@ -257,6 +284,9 @@ impl Resource for ApiAttachment {
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
             diff.field("record", format!("lacks {methods} methods"), "whole");
+        }
+        if actual.record.is_closing() {
+            diff.field("record", "a `down --keep-protected` has begun", "whole");
         }
         let steps = self.steps(actual);
         for method in &steps.take {

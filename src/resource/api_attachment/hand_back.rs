@@ -6,15 +6,13 @@ use std::time::Duration;
 use aws_sdk_apigateway::types::Op;
 
 use super::deployments::restore_stage;
-use super::record::{self, Record};
+use super::record::{self, CLOSED, Head, Record};
 use super::responses::Taken;
 use super::{Actual, lost, patch, responses, update_method};
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::api::{self, Method};
 use crate::resource::{ApiTarget, Cx};
 
-/// The guard of a method that is to stay closed, and of one whose own guard is gone.
-const CLOSED: &str = "AWS_IAM";
 /// For how long a listing may lag behind what was written.
 const LAG: Duration = Duration::from_secs(60);
 
@@ -39,8 +37,20 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> 
     for before in actual.record.methods().filter(|before| !is_kept(before)) {
         tell_changed(cx, actual, before);
     }
+    if let Some(head) = &actual.record.head
+        && cx.keeps_protected()
+        && !head.closing
+    {
+        let closing = Head {
+            closing: true,
+            ..head.clone()
+        };
+        record::write_head(cx, &actual.target, &closing).await?;
+    }
+    let reopened = actual.closed().filter(|_| !cx.keeps_protected());
     let given: Vec<_> = actual
         .held()
+        .chain(reopened)
         .filter(|(before, _)| !is_kept(before))
         .map(|(before, now)| (wanted(cx, actual, before), now))
         .collect();
@@ -74,8 +84,7 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
     };
     let as_before =
         now.authorization == before.authorization && now.authorizer_id == before.authorizer_id;
-    let closed_by_us = cx.keeps_protected() && now.authorization == CLOSED;
-    if !actual.is_taken(now) && !as_before && !closed_by_us {
+    if !actual.is_taken(now) && !as_before && !actual.record.is_closed(now) {
         let text = format!(
             "{} was changed by others since and is left as it is",
             now.label()

@@ -159,6 +159,12 @@ impl Actual {
             .filter_map(|now| Some((self.before(now)?, now)))
     }
 
+    /// The methods that a `down --keep-protected` has closed before it was ended, as they were and as they are.
+    fn closed(&self) -> impl Iterator<Item = (&Method, &Method)> {
+        let closed = self.methods.iter().filter(|now| self.record.is_closed(now));
+        closed.filter_map(|now| Some((self.before(now)?, now)))
+    }
+
     /// Whether the stage serves the deployment that it had before us.
     fn is_before_us(&self) -> bool {
         let head = self.record.head.as_ref();

@@ -27,7 +27,13 @@ pub struct Head {
     /// Our deployment after which the API answered as it should; a run that was killed before it asked leaves another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
+    /// `down --keep-protected` has begun: what was open before us may be closed by us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closing: bool,
 }
+
+/// The guard of a method that is to stay closed, and of one whose own guard is gone.
+pub(super) const CLOSED: &str = "AWS_IAM";
 
 /// What a record knows of one API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +50,19 @@ impl Record {
     pub fn method(&self, path: &str, method: &str) -> Option<&Method> {
         self.methods()
             .find(|m| m.path == path && m.method == method)
+    }
+
+    /// Whether a `down --keep-protected` that did not come to its end has begun.
+    pub(super) fn is_closing(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.closing)
+    }
+
+    /// Whether such a run has closed this method, which was open before us.
+    pub fn is_closed(&self, now: &Method) -> bool {
+        let before = self.method(&now.path, &now.method);
+        self.is_closing()
+            && now.authorization == CLOSED
+            && before.is_some_and(|before| before.authorization == "NONE")
     }
 
     /// Every recorded method; of two records of one method the first counts.
@@ -127,6 +146,7 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
     let head = Head {
         previous_deployment: (!ours).then_some(stage.deployment_id),
         verified: None,
+        closing: false,
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }
