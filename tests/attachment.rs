@@ -4,8 +4,9 @@ mod support;
 
 use serde_json::{Value, json};
 use support::rest_api::{
-    API, assert_mentions, authorizers, change, count, deployments, draft, ours, publish,
-    resource_id, rest_api, rich, seed, served, stage_of, start_over, with, workplace,
+    API, add_stage, assert_mentions, authorizer, authorizers, change, count, deployments, draft,
+    ours, publish, resource_id, rest_api, rich, seed, served, stage_of, start_over, with,
+    workplace,
 };
 use support::{CONFIG, TestAws, Workplace, assert_same};
 
@@ -474,9 +475,7 @@ fn a_stack_that_moves_to_another_api_gives_the_former_one_back() {
 fn a_stack_that_moves_to_another_stage_gives_the_former_one_back() {
     let aws = TestAws::start();
     let id = start_over(&aws);
-    let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-    let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
-    aws.call("apigateway", "CreateStage", parameters);
+    add_stage(&aws, &id);
     let before = aws.account();
     let here = workplace(&aws, "api: {name: orders-api, stage: prod}");
     here.succeed(&["up", "--yes"]);
@@ -520,9 +519,7 @@ fn two_stacks_share_an_api() {
         ("prod", true),
     ] {
         let id = start_over(&aws);
-        let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-        let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
-        aws.call("apigateway", "CreateStage", parameters);
+        add_stage(&aws, &id);
         let before = aws.account();
         let one = workplace(
             &aws,
@@ -633,10 +630,7 @@ fn down_leaves_the_api_as_it_is_while_it_cannot_be_given_back() {
     assert_eq!(after["replication_groups"], whole["replication_groups"]);
     assert_eq!(after["nat_gateways"], whole["nat_gateways"]);
 
-    let own = authorizers(rest_api(&before, &id))
-        .into_iter()
-        .find_map(|(id, name)| (name == "own").then(|| id.to_owned()))
-        .expect("its own authorizer");
+    let own = authorizer(&before, &id, "own");
     change(&aws, &id, "GET", "/me", &[("/authorizerId", &own)]);
     here.succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
