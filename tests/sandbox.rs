@@ -721,7 +721,13 @@ fn what_is_missing_is_said_in_one_line() {
         command
             .args(arguments)
             .env("PATH", path)
-            .env("THREESCALE_GW_CACHE", cache);
+            .env("THREESCALE_GW_CACHE", cache)
+            // A package index that nobody runs.
+            .envs([
+                ("PIP_INDEX_URL", "http://127.0.0.1:1/simple"),
+                ("PIP_CONFIG_FILE", "/dev/null"),
+                ("PIP_RETRIES", "0"),
+            ]);
         let output = command.output().expect("the program runs");
         let text = String::from_utf8(output.stderr).expect("text");
         let errors: Vec<&str> = text
@@ -742,6 +748,12 @@ fn what_is_missing_is_said_in_one_line() {
         );
     }
     let usual = std::env::var("PATH").unwrap_or_default();
+    let (code, error) = fail(&["sandbox", "-q"], &usual, &cache);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("the network and a package index are needed once"),
+        "{error}"
+    );
     for (arguments, wanted) in [
         (
             ["sandbox", "--config", "/none.yaml"],
