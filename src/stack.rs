@@ -7,7 +7,7 @@ use crate::config::{Config, CredentialLocation, NatMode};
 use crate::names::Names;
 use crate::package::Package;
 use crate::resource::api_attachment::ApiAttachment;
-use crate::resource::api_authorizer::ApiAuthorizer;
+use crate::resource::api_authorizer::{ApiAuthorizer, Asks};
 use crate::resource::cache::{Cache, PORT};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
 use crate::resource::elastic_ip::ElasticIp;
@@ -119,7 +119,7 @@ pub fn desired(
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
     nodes.push(Arc::new(ApiAuthorizer {
         api: facts.api.clone(),
-        identity_source: identity_source(config),
+        asks: Asks::ours(&identity_source(config)),
         after,
         proof: Arc::clone(proof),
     }));
@@ -134,6 +134,7 @@ pub fn desired(
         protect: config.api.protect.clone(),
         except: config.api.except.clone(),
         responses: config.api.responses.clone(),
+        asks: Asks::ours(&identity_source(config)),
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof: Arc::clone(proof),

@@ -758,6 +758,18 @@ fn the_cache_and_the_parameters_are_repaired() {
     stack.end();
 }
 
+/// Somebody changes how our authorizer asks.
+fn remember(stack: &Stack) {
+    let (id, _) = stack.api();
+    let patches = json!([
+        {"op": "replace", "path": "/authorizerResultTtlInSeconds", "value": "3600"},
+        {"op": "replace", "path": "/identitySource", "value": "method.request.querystring.key"},
+    ]);
+    let parameters =
+        json!({"restApiId": id, "authorizerId": stack.authorizer_id(), "patchOperations": patches});
+    stack.aws.call("apigateway", "UpdateAuthorizer", parameters);
+}
+
 #[test]
 fn protected_means_in_the_deployment_that_the_stage_serves() {
     let attachment: &[&str] = &["api-attachment/main"];
@@ -807,16 +819,19 @@ fn protected_means_in_the_deployment_that_the_stage_serves() {
         (
             (
                 "the authorizer remembers, and looks elsewhere for the credential",
-                |stack| {
-                    let (id, _) = stack.api();
-                    let patches = json!([
-                        {"op": "replace", "path": "/authorizerResultTtlInSeconds", "value": "3600"},
-                        {"op": "replace", "path": "/identitySource", "value": "method.request.querystring.key"},
-                    ]);
-                    let parameters = json!({"restApiId": id, "authorizerId": stack.authorizer_id(), "patchOperations": patches});
-                    stack.aws.call("apigateway", "UpdateAuthorizer", parameters);
-                },
+                remember,
                 &["api-authorizer/main"],
+            ),
+            &[],
+        ),
+        (
+            (
+                "the same, published",
+                |stack| {
+                    remember(stack);
+                    stack.publish();
+                },
+                &["api-authorizer/main", "api-attachment/main"],
             ),
             &[],
         ),

@@ -500,11 +500,13 @@ fn the_credential_moves_to_the_query() {
             edit: ("in: header", "in: query"),
             actions: &[
                 ("api-authorizer/main", "update"),
+                ("api-attachment/main", "update"),
                 FUNCTIONS[0],
                 FUNCTIONS[1],
             ],
             reasons: &[
                 "identity source: method.request.header.apikey -> method.request.querystring.apikey",
+                "authorizer in the stage: another -> as configured",
             ],
         }],
     );

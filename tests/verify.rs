@@ -257,6 +257,23 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
 }
 
 #[test]
+fn the_credential_is_looked_for_where_the_configuration_says_in_the_stage_too() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    aws.post("config", &json!({"valid_keys": ["the-test-key"]}));
+    let here = workplace(&aws, HERE);
+    here.edit(
+        "service_token: the-service-token",
+        "service_token: the-service-token, credentials: {in: header, name: apikey}",
+    );
+    let key = ["--key", "the-test-key"];
+    here.succeed(&[&["up", "--yes"][..], &key].concat());
+    here.edit("in: header", "in: query");
+    let up = here.succeed(&[&["up", "--yes"][..], &key].concat());
+    assert_mentions(&up, &["ok     GET /orders", "good key  200"]);
+}
+
+#[test]
 fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
     let aws = TestAws::start();
     start_over(&aws);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
+use serde::Serialize;
 
 use super::api::{Authorizer, authorizers};
 use super::api_attachment::record;
@@ -143,11 +144,29 @@ impl ResourceKind for ApiAuthorizers {
 #[derive(Debug)]
 pub struct ApiAuthorizer {
     pub api: ApiTarget,
-    /// Where the credential stands, for example `method.request.header.apikey`.
-    pub identity_source: String,
+    pub asks: Asks,
     /// Everything the authorizer lives on: nothing of the API is touched before all of that is there and proved.
     pub after: Vec<LogicalId>,
     pub proof: Arc<Proof>,
+}
+
+/// How an authorizer is to ask, in the words of API Gateway: a deployment serves it as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asks {
+    /// Where the credential stands, for example `method.request.header.apikey`.
+    pub identity_source: String,
+    /// For how many seconds API Gateway remembers a policy.
+    pub ttl: i32,
+}
+
+impl Asks {
+    /// As ours is to ask.
+    pub fn ours(identity_source: &str) -> Self {
+        Self {
+            identity_source: identity_source.to_owned(),
+            ttl: TTL,
+        }
+    }
 }
 
 /// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
@@ -177,9 +196,9 @@ impl Resource for ApiAuthorizer {
         diff.field(
             "identity source",
             &authorizer.identity_source,
-            &self.identity_source,
+            &self.asks.identity_source,
         );
-        diff.field("result TTL", authorizer.ttl, TTL);
+        diff.field("result TTL", authorizer.ttl, self.asks.ttl);
         diff
     }
 
@@ -197,8 +216,8 @@ impl Resource for ApiAuthorizer {
             .name(cx.names().api_authorizer())
             .r#type(AuthorizerType::Request)
             .authorizer_uri(uri(cx))
-            .identity_source(&self.identity_source)
-            .authorizer_result_ttl_in_seconds(TTL);
+            .identity_source(&self.asks.identity_source)
+            .authorizer_result_ttl_in_seconds(self.asks.ttl);
         cx.aws()
             .once("apigateway:CreateAuthorizer", || request.clone().send())
             .await?;
@@ -226,8 +245,11 @@ impl Resource for ApiAuthorizer {
             .rest_api_id(&self.api.id)
             .authorizer_id(&authorizer.id)
             .patch_operations(replace("/type", AuthorizerType::Request.as_str()))
-            .patch_operations(replace("/identitySource", &self.identity_source))
-            .patch_operations(replace("/authorizerResultTtlInSeconds", &TTL.to_string()));
+            .patch_operations(replace("/identitySource", &self.asks.identity_source))
+            .patch_operations(replace(
+                "/authorizerResultTtlInSeconds",
+                &self.asks.ttl.to_string(),
+            ));
         cx.aws()
             .repeatable("apigateway:UpdateAuthorizer", || request.clone().send())
             .await?;

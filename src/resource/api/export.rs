@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::definition::{self, Integration, Settings};
 use crate::aws::{AwsError, Class, optional};
+use crate::resource::api_authorizer::Asks;
 use crate::resource::{ApiTarget, Cx};
 
 /// The verb of a method for all verbs.
@@ -19,6 +20,8 @@ pub struct Export {
     /// By `(path, method)`.
     pub methods: BTreeMap<(String, String), Method>,
     pub settings: Settings,
+    /// How each Lambda authorizer asks, by the address that it is invoked at.
+    pub authorizers: BTreeMap<String, Asking>,
     /// Customised gateway responses by type.
     pub responses: BTreeMap<String, Value>,
 }
@@ -96,8 +99,12 @@ fn read(document: &Value) -> Export {
             methods.insert((path.clone(), verb), method);
         }
     }
+    let authorizers = schemes.as_object().into_iter().flatten();
     Export {
         methods,
+        authorizers: authorizers
+            .filter_map(|(_, scheme)| asking(&scheme["x-amazon-apigateway-authorizer"]))
+            .collect(),
         settings: definition::exported_settings(document),
         responses: document["x-amazon-apigateway-gateway-responses"]
             .as_object()
@@ -106,6 +113,34 @@ fn read(document: &Value) -> Export {
             .map(|(kind, response)| (kind.clone(), response.clone()))
             .collect(),
     }
+}
+
+/// How an exported authorizer asks, as far as the export tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asking {
+    pub identity_source: Option<String>,
+    pub ttl: Option<i32>,
+}
+
+impl Asking {
+    /// Whether it may be one that is to ask like this.
+    pub fn fits(&self, wanted: &Asks) -> bool {
+        self.identity_source
+            .as_ref()
+            .is_none_or(|source| *source == wanted.identity_source)
+            && self.ttl.is_none_or(|ttl| ttl == wanted.ttl)
+    }
+}
+
+/// An exported Lambda authorizer: where it is invoked, and how it asks.
+fn asking(authorizer: &Value) -> Option<(String, Asking)> {
+    let uri = authorizer["authorizerUri"].as_str()?;
+    let ttl = authorizer["authorizerResultTtlInSeconds"].as_i64();
+    let asking = Asking {
+        identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
+        ttl: ttl.and_then(|ttl| i32::try_from(ttl).ok()),
+    };
+    Some((uri.to_owned(), asking))
 }
 
 #[cfg(test)]
@@ -123,7 +158,10 @@ mod tests {
                 "parameters": [],
             }},
             "securityDefinitions": {
-                "ours": {"x-amazon-apigateway-authorizer": {"authorizerUri": "arn:ours"}},
+                "ours": {"x-amazon-apigateway-authorizer": {
+                    "authorizerUri": "arn:ours", "type": "request", "identitySource": "method.request.header.apikey",
+                    "authorizerResultTtlInSeconds": 0,
+                }},
                 "api_key": {"type": "apiKey"},
                 "sigv4": {"x-amazon-apigateway-authtype": "awsSigv4"},
             },
@@ -139,6 +177,9 @@ mod tests {
             [Some("arn:ours"), None, None]
         );
         assert!(export.responses.contains_key("ACCESS_DENIED"));
+        let fits = |source| export.authorizers["arn:ours"].fits(&Asks::ours(source));
+        assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));
+        assert!(Asking::default().fits(&Asks::ours("method.request.header.key")));
     }
 
     #[test]

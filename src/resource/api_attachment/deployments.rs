@@ -32,18 +32,42 @@ pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> boo
         && description == restores(&actual.mark, true)
 }
 
-/// The description of a deployment that protects the API. `responses`: what it holds of our gateway responses.
-pub(super) fn description(mark: &str, token: &str, responses: Option<&str>) -> String {
-    match responses {
-        Some(digest) => format!("{mark} protects {token} responses {digest}"),
-        None => format!("{mark} protects {token}"),
-    }
+/// What a deployment of ours holds beside the methods, as digests; of one made by another version not all may be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Holds<'a> {
+    /// How the authorizer asks: a deployment keeps that as it was.
+    pub authorizer: Option<&'a str>,
+    /// Our gateway responses, if there are any.
+    pub responses: Option<&'a str>,
 }
 
-/// What a deployment that the stack marked by `mark` made holds of our gateway responses; `None` if it is not one of its.
-pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Option<&'a str>> {
+/// The description of a deployment that protects the API.
+pub(super) fn description(mark: &str, token: &str, holds: Holds<'_>) -> String {
+    let mut text = format!("{mark} protects {token}");
+    let parts = [
+        ("authorizer", holds.authorizer),
+        ("responses", holds.responses),
+    ];
+    for (name, digest) in parts {
+        if let Some(digest) = digest {
+            text.push_str(&format!(" {name} {digest}"));
+        }
+    }
+    text
+}
+
+/// What a deployment that the stack marked by `mark` made holds; `None` if it is not one of its.
+pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Holds<'a>> {
     let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
-    Some(rest.split_once(" responses ").map(|(_, digest)| digest))
+    let words: Vec<_> = rest.split(' ').collect();
+    let behind = |name: &str| {
+        let at = words.iter().position(|word| *word == name)?;
+        words.get(at + 1).copied()
+    };
+    Some(Holds {
+        authorizer: behind("authorizer"),
+        responses: behind("responses"),
+    })
 }
 
 /// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
@@ -178,15 +202,23 @@ mod tests {
 
     #[test]
     fn a_description_tells_whose_it_is_and_what_it_holds() {
-        let read = |text: &str| {
-            protects(text, "threescale-gw-orders").map(|digest| digest.map(str::to_owned))
-        };
-        for digest in [None, Some("0a1b2c3d")] {
-            let text = description("threescale-gw-orders", "abc", digest);
-            assert_eq!(read(&text), Some(digest.map(str::to_owned)));
+        const MARK: &str = "threescale-gw-orders";
+        for authorizer in [None, Some("11223344")] {
+            for responses in [None, Some("0a1b2c3d")] {
+                let holds = Holds {
+                    authorizer,
+                    responses,
+                };
+                let text = description(MARK, "abc", holds);
+                assert_eq!(protects(&text, MARK), Some(holds), "{text}");
+            }
         }
-        assert_eq!(read("threescale-gw-orders restored"), None);
-        assert_eq!(read("threescale-gw-orders-2 protects abc"), None);
-        assert_eq!(read("first release"), None);
+        for others in [
+            "threescale-gw-orders restored",
+            "threescale-gw-orders-2 protects abc",
+            "first release",
+        ] {
+            assert_eq!(protects(others, MARK), None);
+        }
     }
 }

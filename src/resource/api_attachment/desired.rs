@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use aws_sdk_apigateway::types::Op;
 
 use super::deployments::{
-    deploy, deployments, description, is_of_closing, is_ours, protects, remove,
+    Holds, deploy, deployments, description, is_of_closing, is_ours, protects, remove,
 };
 use super::hand_back::give_back;
 use super::record::{self, Head};
@@ -14,6 +14,7 @@ use super::{Actual, ApiAttachments, patch, select, shared, update_method};
 use crate::aws::AwsError;
 use crate::config::{MethodPattern, Responses};
 use crate::resource::api::{self, Method};
+use crate::resource::api_authorizer::Asks;
 use crate::resource::self_test::Proof;
 use crate::resource::{ApiTarget, Cx, Diff, LogicalId, Resource};
 
@@ -24,6 +25,7 @@ pub struct ApiAttachment {
     pub protect: Vec<MethodPattern>,
     pub except: Vec<MethodPattern>,
     pub responses: Responses,
+    pub asks: Asks,
     pub authorizer: LogicalId,
     /// What lets API Gateway invoke it.
     pub permission: LogicalId,
@@ -43,6 +45,8 @@ struct Steps<'a> {
     /// Borrowed ones that a killed run kept, as they were and as they are.
     owed: Vec<(&'a Method, &'a Method)>,
     responses: responses::Steps,
+    /// Whether the stage serves our authorizer as it is to ask.
+    asks: bool,
     deploy: bool,
 }
 
@@ -114,12 +118,19 @@ impl ApiAttachment {
         // What counts is what the stage serves. Of what somebody else published on top, the draft alone tells.
         let answers = responses.give_back.is_empty()
             && match ours {
-                Some(digest) => digest.map(str::to_owned) == responses.digest(),
+                Some(holds) => holds.responses.map(str::to_owned) == responses.digest(),
                 None => responses.write.is_empty(),
             };
+        let asks = match ours {
+            Some(holds) => holds.authorizer == Some(&*responses::digest(&self.asks)),
+            None => actual
+                .asking
+                .as_ref()
+                .is_none_or(|asking| asking.fits(&self.asks)),
+        };
         let deploy = !take.is_empty()
             || !give_back.is_empty()
-            || !(wanted.is_empty() || (current && answers));
+            || !(wanted.is_empty() || (current && answers && asks));
         if !deploy {
             responses.write.clear();
         }
@@ -129,6 +140,7 @@ impl ApiAttachment {
             give_back,
             owed,
             responses,
+            asks,
             deploy,
         }
     }
@@ -165,8 +177,12 @@ impl ApiAttachment {
             self.note_previous(cx, actual).await?;
             let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
             let token = self.token.get_or_init(|| fresh);
-            let digest = steps.responses.digest();
-            let description = description(&actual.mark, token, digest.as_deref());
+            let (asks, answers) = (responses::digest(&self.asks), steps.responses.digest());
+            let holds = Holds {
+                authorizer: Some(&asks),
+                responses: answers.as_deref(),
+            };
+            let description = description(&actual.mark, token, holds);
             deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
         }
         for method in &steps.borrow {
@@ -312,6 +328,9 @@ impl Resource for ApiAttachment {
         }
         for kind in &steps.responses.give_back {
             diff.field(format!("response {kind}"), "3scale's texts", "as before");
+        }
+        if steps.deploy && !steps.asks && !actual.is_before_us() {
+            diff.field("authorizer in the stage", "another", "as configured");
         }
         if steps.deploy {
             let deployment = actual

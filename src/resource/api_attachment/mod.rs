@@ -22,6 +22,7 @@ use self::deployments::{is_ours, mark};
 pub use self::desired::ApiAttachment;
 use self::record::Record;
 use self::responses::Taken;
+use super::api::export::Asking;
 use super::api::{self, Method, Response, Stage};
 use super::api_authorizer;
 use super::{ApiTarget, Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind};
@@ -40,6 +41,8 @@ pub struct Actual {
     unknown: Vec<Method>,
     methods: Vec<Method>,
     stage: Option<Stage>,
+    /// How our authorizer asks in a deployment that somebody else published; of ours its description tells that.
+    asking: Option<Asking>,
     authorizer_id: Option<String>,
     /// What our deployments' descriptions begin with.
     mark: String,
@@ -77,6 +80,22 @@ impl Actual {
         }
         of_other_stages.retain(|method| record.method(&method.path, &method.method).is_none());
         unrecorded_responses.retain(|kind, _| !record.responses.contains_key(kind));
+        let others_serve_us = stage.as_ref().is_some_and(|stage| {
+            !is_ours(cx, &stage.description)
+                && !record.chunks.is_empty()
+                && record.head.as_ref().is_none_or(|head| {
+                    head.previous_deployment.as_ref() != Some(&stage.deployment_id)
+                })
+        });
+        let asking = if others_serve_us {
+            let export = api::export::export(cx, target).await?;
+            let ours = api_authorizer::uri(cx);
+            (*export)
+                .as_ref()
+                .and_then(|export| export.authorizers.get(&ours).cloned())
+        } else {
+            None
+        };
         // Without the API there is nothing to read, and nothing to give back.
         let methods = optional(api::methods(cx, &target.id).await)?;
         let mut actual = Self {
@@ -87,6 +106,7 @@ impl Actual {
             unknown: Vec::new(),
             methods: methods.map(|methods| methods.to_vec()).unwrap_or_default(),
             stage,
+            asking,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
             mark: mark(cx),
             authorizers: authorizers
