@@ -84,7 +84,7 @@ pub enum Command {
     /// Remove the stack and give the API back as it was
     Down(DownArgs),
     /// Put the stage back on the deployment before ours, at once
-    Rollback,
+    Rollback(RollbackArgs),
     /// Break the lock of a run that is gone
     Unlock,
     /// Run the whole system on this machine, without an AWS or a 3scale account
@@ -129,6 +129,14 @@ pub struct RequestArgs {
     /// How long a deployment may take until the API answers as it should
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub settle: Duration,
+}
+
+/// Flags of `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// To this deployment of the API, instead of the one before ours
+    #[arg(long, value_name = "DEPLOYMENT")]
+    pub to: Option<String>,
 }
 
 /// Flags of `logs`.

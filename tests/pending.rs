@@ -86,7 +86,16 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
             (Some(0), json!([])),
             "{words}"
         );
-        here.succeed(&["down", "--yes"]);
+        // The deployment before ours lacks the edit: to go back to it would take the edit away.
+        let down = here.succeed(&["down", "--yes"]);
+        assert_mentions(&down, &["edits of others were published with ours"]);
+        let restored = aws.account();
+        assert_eq!(draft(&restored, &id), draft(&before, &id), "{words}");
+        assert_eq!(
+            served(&restored, &id, "prod"),
+            draft(&before, &id),
+            "{words}"
+        );
     }
 }
 

@@ -77,3 +77,38 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     assert_mentions(&run, &["published in between", "threescale-gw down"]);
     assert_same(&before, &aws.account());
 }
+
+#[test]
+fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_be_named() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    let former = former.as_str().expect("an id");
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    let theirs = publish(&aws, &id, "prod");
+    let before = aws.account();
+    let run = here.run(&["rollback"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_mentions(
+        &run,
+        &[
+            &theirs,
+            "somebody else published with our authorizer in it",
+            "rollback --to <deployment>",
+        ],
+    );
+    assert_same(&before, &aws.account());
+
+    aws.check_log();
+    let moved = here.succeed(&["rollback", "--to", former]);
+    assert_mentions(&moved, &["serves deployment", former, &theirs]);
+    assert_eq!(aws.changes(), ["UpdateStage"]);
+    assert_eq!(
+        stage_of(&aws.account(), &id, "prod")["deploymentId"],
+        former
+    );
+    let none = here.run(&["rollback", "--to", "nosuch"]);
+    assert_eq!(none.code, Some(1), "{}", none.stderr);
+    assert_mentions(&none, &["apigateway:UpdateStage"]);
+}

@@ -142,6 +142,34 @@ fn held() -> Value {
     json!({"operation": "CreateDeployment", "kind": "hold-before"})
 }
 
+/// It goes back to what it had, and not to where nothing is protected.
+#[test]
+fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    let ours_before = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    here.edit(r#"except: ["GET /health"]"#, r#"except: ["GET /files"]"#);
+    aws.post("config", &json!({"outcomes": {"open": ["GET /health"]}}));
+    let text = "GET /health: it answers without a right to it (200)";
+    went_back(&aws, &here.run(&UP), &id, &ours_before, &[text]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+
+    // The same where others published on top of ours.
+    let theirs = publish(&aws, &id, "prod");
+    here.edit(r#"except: ["GET /files"]"#, r#"except: ["GET /health"]"#);
+    aws.post(
+        "config",
+        &json!({"outcomes": {"open": null, "closed": ["GET /health"]}}),
+    );
+    let text = "GET /health: it asks for a credential and is meant to be open (403";
+    went_back(&aws, &here.run(&UP), &id, &json!(theirs), &[text]);
+    aws.post("config", &json!({"outcomes": {"closed": null}}));
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /health"], "NONE");
+}
+
 /// Somebody else takes API Gateway the right to invoke our authorizer.
 fn remove_permission(aws: &TestAws) {
     let function = "threescale-gw-orders-authorizer";

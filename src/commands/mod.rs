@@ -82,7 +82,7 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<Ending>> {
             .map_ok(Ending::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
-        Command::Rollback => rollback::run(global, sink)
+        Command::Rollback(args) => rollback::run(global, args, sink)
             .map_ok(Ending::from)
             .boxed_local(),
         Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed_local(),

@@ -1,19 +1,19 @@
 //! `rollback`: puts the stage back on the deployment before ours, at once.
 //!
 //! It is for the night when something is wrong: it needs a stack's name and no configuration, asks nothing, waits for no
-//! lock, and makes one changing call for each stage.
+//! lock, and makes one changing call for each stage. Where that is not the one wanted, any deployment can be named.
 
 use serde_json::json;
 
-use crate::cli::{Format, Global};
+use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::resource::api_attachment::record;
-use crate::resource::api_attachment::rollback::{RolledBack, roll_back};
+use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
 use crate::{lock, report};
 
 /// Runs `rollback`.
-pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
+pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
     let cx = super::down::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
@@ -22,10 +22,17 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
             "stack {stack} is attached to no API"
         )));
     }
+    let way = args.to.clone().map_or(Way::Former, Way::To);
+    if targets.len() > 1 && args.to.is_some() {
+        return Err(Error::usage(format!(
+            "stack {stack} is attached to {} stages, and --to names a deployment of one",
+            targets.len()
+        )));
+    }
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
     for target in &targets {
-        let outcome = roll_back(&cx, target).await?;
+        let outcome = roll_back(&cx, target, &way).await?;
         let (api, stage) = (&target.id, &target.stage);
         let (moved, from, to, text) = match outcome {
             RolledBack::Moved { from, to } => {
@@ -39,6 +46,12 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
                     "stage {stage} of API {api} serves deployment {deployment}, which is not ours"
                 );
                 (false, Some(deployment), None, text)
+            }
+            RolledBack::OthersWithOurs { deployment } => {
+                stuck.push(format!(
+                    "stage {stage} of API {api} serves deployment {deployment}, which somebody else published with our authorizer in it"
+                ));
+                continue;
             }
             RolledBack::NoFormer { deployment } => {
                 stuck.push(format!(
@@ -73,6 +86,6 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
-        "`threescale-gw down` restores the methods and publishes them; or choose a deployment in API Gateway's console",
+        "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
 }

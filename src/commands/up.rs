@@ -17,7 +17,7 @@ use crate::event::{Event, Sink, Tally};
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
-use crate::resource::api_attachment::rollback::{RolledBack, roll_back};
+use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
 use crate::resource::{Cx, Kind, LogicalId};
 use crate::{preflight, report};
 
@@ -147,6 +147,9 @@ async fn work(
                 .hint("run the same command again"),
         );
     }
+    if !extras.pending.is_empty() {
+        cx.publish_edits();
+    }
     let builds = plan
         .items
         .iter()
@@ -213,13 +216,11 @@ async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<E
         return Ok(ExitStatus::Done);
     }
     let stage = &session.facts.api.stage;
-    let back = match roll_back(&cx, &session.facts.api).await {
+    let back = match roll_back(&cx, &session.facts.api, &Way::Last).await {
         Ok(RolledBack::Moved { to, .. }) => {
             format!("stage {stage} serves deployment {to} again, as before")
         }
-        Ok(_) => format!(
-            "stage {stage} has no former deployment of its own to go back to, and stays as it is"
-        ),
+        Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
         Err(error) => format!("stage {stage} could not be moved back: {error}"),
     };
     sink.emit(Event::Failed {

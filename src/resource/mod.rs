@@ -292,6 +292,7 @@ struct Shared {
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
     keeps_protected: AtomicBool,
+    publishes_edits: AtomicBool,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -320,6 +321,7 @@ impl Cx {
             user_tags,
             api,
             keeps_protected: AtomicBool::new(false),
+            publishes_edits: AtomicBool::new(false),
             outputs: Mutex::default(),
             sink,
         };
@@ -371,6 +373,16 @@ impl Cx {
     /// Whether methods that would be open without us are to be closed.
     pub fn keeps_protected(&self) -> bool {
         self.shared.keeps_protected.load(Ordering::Relaxed)
+    }
+
+    /// From here on, a deployment publishes edits of others, who were asked.
+    pub fn publish_edits(&self) {
+        self.shared.publishes_edits.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a deployment publishes edits of others, too.
+    pub fn publishes_edits(&self) -> bool {
+        self.shared.publishes_edits.load(Ordering::Relaxed)
     }
 
     /// The memory of this look at the account.

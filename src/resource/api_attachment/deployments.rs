@@ -125,8 +125,8 @@ pub(super) async fn deployments(
         .collect())
 }
 
-/// Moves the stage away from our deployment: back to the one it had if nobody published since, else to a new one of the
-/// restored draft. Then deletes the deployments that are ours, but for `kept`. Returns where the stage was moved to.
+/// Moves the stage away from our deployment: back to the one it had if nobody published since, neither on top of ours nor
+/// with it, else to a new one of the restored draft. Then deletes the deployments that are ours, but for `kept`. Returns where the stage was moved to.
 pub(super) async fn restore_stage(
     cx: &Cx,
     actual: &Actual,
@@ -144,13 +144,17 @@ pub(super) async fn restore_stage(
     let description = stage.map(|stage| &stage.description);
     let mut moved_to = None;
     if stage.is_some_and(|stage| ours(&stage.deployment_id, &stage.description)) {
-        let previous = actual
-            .record
-            .head
-            .as_ref()
-            .and_then(|head| head.previous_deployment.clone());
-        let previous =
-            previous.filter(|previous| goes_back && all.iter().any(|(id, _)| id == previous));
+        let head = actual.record.head.as_ref();
+        if goes_back && head.is_some_and(|head| head.published) {
+            cx.notice(
+                &actual.id,
+                "edits of others were published with ours: the restored methods are deployed on top of them",
+            );
+        }
+        let previous = head
+            .filter(|head| goes_back && !head.published)
+            .and_then(|head| head.previous_deployment.clone())
+            .filter(|previous| all.iter().any(|(id, _)| id == previous));
         moved_to = match previous {
             Some(previous) => {
                 rollback::move_stage(cx, target, &previous).await?;

@@ -254,33 +254,34 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Notes the deployment to go back to: the one that is served now, if it is not ours. When somebody published on top
-    /// of ours there is none to go back to, for it would take their work away.
+    /// Notes the deployments to go back to. From a failure that is the one served now. To be rid of us it is the one before
+    /// ours, unless somebody published on top of ours: to go back would take their work away.
     async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
             return Ok(());
         };
-        if is_ours(cx, &stage.description)
-            || is_of_closing(actual, &stage.deployment_id, &stage.description)
-            || head.previous_deployment.as_ref() == Some(&stage.deployment_id)
-        {
+        let is_previous = head.previous_deployment.as_ref() == Some(&stage.deployment_id);
+        let mut noted = Head {
+            last_deployment: (!is_previous).then(|| stage.deployment_id.clone()),
+            ..head.clone()
+        };
+        let is_known = is_previous
+            || is_ours(cx, &stage.description)
+            || is_of_closing(actual, &stage.deployment_id, &stage.description);
+        if !is_known {
+            let first = !deployments(cx, &self.api)
+                .await?
+                .iter()
+                .any(|(_, description)| is_ours(cx, description));
+            noted.previous_deployment = first.then(|| stage.deployment_id.clone());
+            noted.verified = None;
+            noted.published = false;
+        }
+        noted.published |= cx.publishes_edits();
+        if noted == *head {
             return Ok(());
         }
-        let first = !deployments(cx, &self.api)
-            .await?
-            .iter()
-            .any(|(_, description)| is_ours(cx, description));
-        let previous_deployment = first.then(|| stage.deployment_id.clone());
-        record::write_head(
-            cx,
-            &self.api,
-            &Head {
-                previous_deployment,
-                verified: None,
-                closing: head.closing,
-            },
-        )
-        .await
+        record::write_head(cx, &self.api, &noted).await
     }
 }
 

@@ -20,10 +20,16 @@ const PREFIX: &str = "attachment/";
 pub(super) const RESPONSE: &str = "response-";
 
 /// Which API and stage, and the deployment to go back to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The deployment the stage had before ours; `None` once others published on top of ours.
     pub previous_deployment: Option<String>,
+    /// The deployment the stage had before our newest, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_deployment: Option<String>,
+    /// Edits of others were published with ours: the deployment before ours lacks them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published: bool,
     /// Our deployment after which the API answered as it should; a run that was killed before it asked leaves another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
@@ -145,8 +151,7 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
     let ours = super::is_ours(cx, &stage.description);
     let head = Head {
         previous_deployment: (!ours).then_some(stage.deployment_id),
-        verified: None,
-        closing: false,
+        ..Head::default()
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }
