@@ -139,6 +139,17 @@ pub fn methods(
     sorted
 }
 
+/// Says what becomes of the methods that other stacks guard in other stages.
+pub fn held(held: &[shared::Held], stage: &str) -> Option<String> {
+    let labels: Vec<_> = held.iter().map(|held| held.before.label()).collect();
+    (!labels.is_empty()).then(|| {
+        format!(
+            "other stacks guard {} in other stages: stage {stage} gets them as they were before",
+            labels.join(", ")
+        )
+    })
+}
+
 /// Whether the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by default.
 pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
     const MOST: usize = 10;

@@ -314,24 +314,53 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
 }
 
 #[test]
-fn another_stage_that_serves_our_deployment_is_reported() {
+fn the_authorizer_stays_while_another_stage_asks_it() {
     let aws = TestAws::start();
-    let id = start_over(&aws);
-    let before = aws.account();
-    let here = workplace(&aws, API);
-    here.succeed(&["up", "--yes"]);
-    let deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-    let parameters = json!({"restApiId": id, "stageName": "copy", "deploymentId": deployment});
-    aws.call("apigateway", "CreateStage", parameters);
-    let down = here.succeed(&["down", "--yes"]);
-    assert_mentions(&down, &["is left: a stage serves it"]);
-    let after = aws.account();
-    assert_eq!(
-        stage_of(&after, &id, "prod"),
-        stage_of(&before, &id, "prod")
-    );
-    assert_eq!(draft(&after, &id), draft(&before, &id));
-    assert_eq!(deployments(&after, &id).len(), 2);
+    // Our own deployment, and one of the draft as we left it.
+    for with_our_deployment in [true, false] {
+        let id = start_over(&aws);
+        let before = aws.account();
+        let here = workplace(&aws, API);
+        here.succeed(&["up", "--yes"]);
+        let mut deployment = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        if !with_our_deployment {
+            let made = aws.call("apigateway", "CreateDeployment", json!({"restApiId": id}));
+            deployment = made["id"].clone();
+        }
+        let parameters = json!({"restApiId": id, "stageName": "copy", "deploymentId": deployment});
+        aws.call("apigateway", "CreateStage", parameters);
+        let down = here.run(&["down", "--yes"]);
+        assert_eq!(down.code, Some(5), "{}", down.stderr);
+        assert_mentions(
+            &down,
+            &[
+                "stage copy of API",
+                "still asks our authorizer",
+                "deploy the API to that stage again",
+            ],
+        );
+        let after = aws.account();
+        assert_eq!(served(&after, &id, "copy")["GET /orders"], ours());
+        assert_eq!(
+            stage_of(&after, &id, "prod"),
+            stage_of(&before, &id, "prod")
+        );
+        assert_eq!(draft(&after, &id), draft(&before, &id));
+        let function = "threescale-gw-orders-authorizer";
+        aws.call("lambda", "GetFunction", json!({"FunctionName": function}));
+
+        aws.call(
+            "apigateway",
+            "DeleteStage",
+            json!({"restApiId": id, "stageName": "copy"}),
+        );
+        if !with_our_deployment {
+            let parameters = json!({"restApiId": id, "deploymentId": deployment});
+            aws.call("apigateway", "DeleteDeployment", parameters);
+        }
+        here.succeed(&["down", "--yes"]);
+        assert_same(&before, &aws.account());
+    }
 }
 
 #[test]
@@ -534,23 +563,25 @@ fn two_stacks_share_an_api() {
             "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
         );
         one.succeed(&["up", "--yes"]);
+        let plan = two.succeed(&["plan"]);
         if stage == "dev" {
-            // The draft is of the whole API: another stage gets what the first stack did to it, and is told so.
-            let refused = two.run(&["up", "--yes"]);
-            assert_eq!(refused.code, Some(4), "{}", refused.stderr);
             assert_mentions(
-                &refused,
+                &plan,
                 &[
-                    "GET /orders: authorization NONE -> CUSTOM",
-                    "--publish-pending",
+                    "other stacks guard GET /orders in other stages: stage dev gets them as they were before",
                 ],
             );
         }
-        two.succeed(&["up", "--yes", "--publish-pending"]);
+        two.succeed(&["up", "--yes"]);
         let after = aws.account();
         assert_eq!(served(&after, &id, "prod")["GET /orders"], ours());
         let partners = "CUSTOM threescale-gw-partners-authorizer with a key";
         assert_eq!(served(&after, &id, stage)["POST /orders"], partners);
+        if stage == "dev" {
+            // The draft is of the whole API, and still the first stack's method is not in the second one's stage.
+            assert_eq!(served(&after, &id, "dev")["GET /orders"], "NONE");
+            assert_eq!(draft(&after, &id)["GET /orders"], ours());
+        }
         for stack in [&one, &two] {
             let plan = stack.run(&["plan", "--exit-code"]);
             assert_eq!(plan.code, Some(0), "{stage}: {}", plan.stdout);

@@ -263,6 +263,55 @@ fn a_borrowed_method_is_owed_after_a_kill() {
 }
 
 #[test]
+fn a_method_of_another_stack_is_returned_after_a_kill() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    add_stage(&aws, &id);
+    let one = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,
+    );
+    let two = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: dev, protect: ["POST /orders"]}"#,
+    );
+    two.edit(
+        "stack: orders",
+        "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
+    );
+    one.succeed(&["up", "--yes"]);
+    let ours = format!("CUSTOM {OURS}");
+    // Killed behind each of: taking its own method, putting the other one back, the deployment, returning it.
+    for (operation, nth) in [
+        ("UpdateMethod", 1),
+        ("UpdateMethod", 2),
+        ("CreateDeployment", 1),
+        ("UpdateMethod", 3),
+    ] {
+        aws.post(
+            "faults",
+            &json!([{"service": "apigateway", "operation": operation, "nth": nth, "kind": "hold", "freeze": true}]),
+        );
+        let mut child = two.start(&["up", "--yes"]);
+        aws.get("held?timeout=60");
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        aws.post("faults", &json!([]));
+        two.succeed(&["up", "--yes"]);
+        let account = aws.account();
+        let at = format!("{operation} {nth}");
+        assert_eq!(draft(&account, &id)["GET /orders"], ours, "{at}");
+        assert_eq!(served(&account, &id, "dev")["GET /orders"], "NONE", "{at}");
+        let partners = "CUSTOM threescale-gw-partners-authorizer with a key";
+        assert_eq!(served(&account, &id, "dev")["POST /orders"], partners);
+        for stack in [&one, &two] {
+            assert_eq!(stack.run(&["plan", "--exit-code"]).code, Some(0), "{at}");
+        }
+        two.succeed(&["down", "--yes"]);
+    }
+}
+
+#[test]
 fn an_eleventh_authorizer_is_refused_before_anything_is_made() {
     let aws = TestAws::start();
     let id = start_over(&aws);

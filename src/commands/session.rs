@@ -236,6 +236,17 @@ impl Session {
             .extend(unread_quotas.map(|error| {
                 format!("some quotas could not be read and are not checked: {error}")
             }));
+        let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+        let held: Vec<_> = shared::held_elsewhere(cx, api)
+            .await?
+            .into_iter()
+            .filter(|held| {
+                !methods
+                    .wanted
+                    .iter()
+                    .any(|method| method.label() == held.before.label())
+            })
+            .collect();
         let mut pending = Vec::new();
         if !plan.is_empty() {
             notices.extend(preflight::maker(&self.api));
@@ -246,7 +257,14 @@ impl Session {
                 .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
         }
         if deploys(plan) {
-            let ours = self.touched(cx, &methods.wanted).await?;
+            let mut ours = self.touched(cx, &methods.wanted).await?;
+            // What another stack does for other stages is no edit: our deployment has these as they were before.
+            let unchanged = held.iter().map(|held| &held.before).filter(|before| {
+                let key = (before.path.clone(), before.method.clone());
+                served.and_then(|served| served.get(&key)) == Some(&before.authorization)
+            });
+            ours.extend(unchanged.map(|before| (before.path.clone(), before.method.clone())));
+            notices.extend(preflight::held(&held, &api.stage));
             pending = pending::look(cx, &self.api, api, ours, &self.config.api.responses).await?;
         }
         let builds = |item: &crate::engine::plan::Item| {

@@ -182,6 +182,24 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
         .await
 }
 
+/// The stages of an API, each with its deployment.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn stages(cx: &Cx, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
+    let request = cx.aws().apigateway.get_stages().rest_api_id(api_id);
+    let answer = optional(
+        cx.aws()
+            .repeatable("apigateway:GetStages", || request.clone().send())
+            .await,
+    )?;
+    let stages = answer.and_then(|answer| answer.item).unwrap_or_default();
+    Ok(stages
+        .into_iter()
+        .filter_map(|stage| Some((stage.stage_name?, stage.deployment_id?)))
+        .collect())
+}
+
 /// A deployment's description, and what it serves where the service tells; a deployment that is gone has neither.
 ///
 /// # Errors

@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_sdk_apigateway::types::Op;
-
 use super::deployments::{
     Holds, deploy, deployments, description, is_of_closing, is_ours, protects, remove,
 };
 use super::hand_back::give_back;
 use super::record::{self, Head};
 use super::responses::{self, Taken};
-use super::{Actual, ApiAttachments, patch, select, shared, update_method};
+use super::{Actual, ApiAttachments, entrust, select, shared};
 use crate::aws::AwsError;
 use crate::config::{MethodPattern, Responses};
 use crate::resource::api::{self, Method};
@@ -44,6 +42,11 @@ struct Steps<'a> {
     give_back: Vec<(&'a Method, &'a Method)>,
     /// Borrowed ones that a killed run kept, as they were and as they are.
     owed: Vec<(&'a Method, &'a Method)>,
+    /// Those of other stacks that guard other stages and that are not ours to protect: as they were before those, for the
+    /// moment of the deployment. As it was, and as it is.
+    reset: Vec<(&'a Method, &'a Method)>,
+    /// Those that a killed run left so, with the authorizer to ask again.
+    returned: Vec<(&'a Method, &'a str)>,
     responses: responses::Steps,
     /// Whether the stage serves our authorizer as it is to ask.
     asks: bool,
@@ -134,11 +137,37 @@ impl ApiAttachment {
         if !deploy {
             responses.write.clear();
         }
+        let held = || {
+            actual.held_elsewhere.iter().filter_map(|held| {
+                let label = held.before.label();
+                let now = actual.methods.iter().find(|now| now.label() == label)?;
+                Some((held, now))
+            })
+        };
+        let reset = held()
+            .filter(|(held, now)| deploy && now.asks(&held.authorizer_id) && !is_wanted(now))
+            .map(|(held, now)| (&held.before, now))
+            .collect();
+        let resetting = actual
+            .record
+            .head
+            .as_ref()
+            .is_some_and(|head| head.resetting);
+        let returned = held()
+            .filter(|(held, now)| {
+                let is_before = now.authorization == held.before.authorization
+                    && now.authorizer_id == held.before.authorizer_id;
+                resetting && is_before && !now.asks(&held.authorizer_id)
+            })
+            .map(|(held, now)| (now, held.authorizer_id.as_str()))
+            .collect();
         Steps {
             take,
             borrow: if deploy { borrow } else { Vec::new() },
             give_back,
             owed,
+            reset,
+            returned,
             responses,
             asks,
             deploy,
@@ -157,24 +186,20 @@ impl ApiAttachment {
         record::add(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         for method in taken() {
-            let mut operations = vec![
-                patch(Op::Replace, "/authorizationType", "CUSTOM"),
-                patch(Op::Replace, "/authorizerId", &authorizer_id),
-            ];
-            // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
-            operations.extend(
-                method
-                    .scopes
-                    .iter()
-                    .map(|scope| patch(Op::Remove, "/authorizationScopes", scope)),
-            );
-            update_method(cx, &self.api, method, operations).await?;
+            entrust(cx, &self.api, method, &authorizer_id).await?;
         }
         for (before, now) in &steps.give_back {
             give_back(cx, &self.api, before, now).await?;
         }
         if steps.deploy {
-            self.note_previous(cx, actual).await?;
+            let head = self.note_previous(cx, actual).await?;
+            if let Some(head) = head.filter(|_| !steps.reset.is_empty()) {
+                let resetting = true;
+                record::write_head(cx, &self.api, &Head { resetting, ..head }).await?;
+            }
+            for (before, now) in &steps.reset {
+                give_back(cx, &self.api, before, now).await?;
+            }
             let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
             let token = self.token.get_or_init(|| fresh);
             let (asks, answers) = (responses::digest(&self.asks), steps.responses.digest());
@@ -185,33 +210,47 @@ impl ApiAttachment {
             let description = description(&actual.mark, token, holds);
             deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
         }
+        for (before, now) in &steps.reset {
+            let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
+            entrust(cx, &self.api, before, authorizer_id).await?;
+        }
+        for (now, authorizer_id) in &steps.returned {
+            entrust(cx, &self.api, now, authorizer_id).await?;
+        }
         for method in &steps.borrow {
             give_back(cx, &self.api, method, method).await?;
         }
         for (before, now) in &steps.owed {
             give_back(cx, &self.api, before, now).await?;
         }
-        self.reopen(cx, actual).await
+        if actual.record.is_in_between() || !steps.reset.is_empty() {
+            self.settle(cx, actual).await?;
+        }
+        Ok(())
     }
 
-    /// Undoes what else a `down --keep-protected` did that was ended: its methods are ours again.
-    async fn reopen(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        if !actual.record.is_closing() {
-            return Ok(());
-        }
+    /// Nothing is in between any more: methods that a `down --keep-protected` had closed are ours again, and the methods of
+    /// other stacks theirs.
+    async fn settle(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         // It may have been written again since.
         let cx = cx.fresh();
-        let head = record::all(&cx).await?.remove(&self.api);
-        let Some(head) = head.and_then(|record| record.head) else {
+        let record = record::all(&cx).await?.remove(&self.api);
+        let Some(head) = record.and_then(|record| record.head) else {
             return Ok(());
         };
-        for (id, description) in deployments(&cx, &self.api).await? {
-            if is_of_closing(actual, &id, &description) {
-                remove(&cx, actual, &id).await?;
+        if head.closing {
+            for (id, description) in deployments(&cx, &self.api).await? {
+                if is_of_closing(actual, &id, &description) {
+                    remove(&cx, actual, &id).await?;
+                }
             }
         }
-        let closing = false;
-        record::write_head(&cx, &self.api, &Head { closing, ..head }).await
+        let settled = Head {
+            closing: false,
+            resetting: false,
+            ..head
+        };
+        record::write_head(&cx, &self.api, &settled).await
     }
 
     /// Writes our gateway responses, and gives back those that are not to be ours any more.
@@ -256,9 +295,10 @@ impl ApiAttachment {
 
     /// Notes the deployments to go back to. From a failure that is the one served now. To be rid of us it is the one before
     /// ours, unless somebody published on top of ours: to go back would take their work away.
-    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    /// Returns the head as it is then.
+    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<Option<Head>, AwsError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
-            return Ok(());
+            return Ok(None);
         };
         let is_previous = head.previous_deployment.as_ref() == Some(&stage.deployment_id);
         let mut noted = Head {
@@ -278,10 +318,10 @@ impl ApiAttachment {
             noted.published = false;
         }
         noted.published |= cx.publishes_edits();
-        if noted == *head {
-            return Ok(());
+        if noted != *head {
+            record::write_head(cx, &self.api, &noted).await?;
         }
-        record::write_head(cx, &self.api, &noted).await
+        Ok(Some(noted))
     }
 }
 
@@ -302,8 +342,8 @@ impl Resource for ApiAttachment {
             let methods = actual.unrecorded.len();
             diff.field("record", format!("lacks {methods} methods"), "whole");
         }
-        if actual.record.is_closing() {
-            diff.field("record", "a `down --keep-protected` has begun", "whole");
+        if actual.record.is_in_between() {
+            diff.field("record", "of a run that was ended", "whole");
         }
         let steps = self.steps(actual);
         for method in &steps.take {
@@ -317,6 +357,13 @@ impl Resource for ApiAttachment {
         }
         for (_, now) in &steps.owed {
             diff.field(now.label(), "protected", "another stack's in the draft");
+        }
+        for (now, _) in &steps.returned {
+            diff.field(
+                now.label(),
+                &now.authorization,
+                "another stack's in the draft",
+            );
         }
         for kind in &steps.responses.write {
             let from = match actual.responses.get(*kind) {

@@ -8,10 +8,10 @@ use aws_sdk_apigateway::types::Op;
 use super::deployments::restore_stage;
 use super::record::{self, CLOSED, Head, Record};
 use super::responses::Taken;
-use super::{Actual, lost, patch, responses, update_method};
+use super::{Actual, is_ours, lost, patch, responses, update_method};
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::{ApiTarget, Cx, api_authorizer};
 
 /// For how long a listing may lag behind what was written.
 const LAG: Duration = Duration::from_secs(60);
@@ -70,6 +70,9 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> 
         moved_to.as_deref(),
     )
     .await?;
+    if stays.is_none() {
+        refuse_while_served(&cx.fresh(), &actual.target).await?;
+    }
     record::remove_items(cx, &actual.target, &actual.record).await
 }
 
@@ -220,6 +223,50 @@ async fn prove<'a>(
         }
     }
     Ok(())
+}
+
+/// The draft is the whole API's: whoever deployed another stage since published our authorizer there. Without it that stage
+/// would answer nothing, so it stays until nobody asks it.
+async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+    let ours = api_authorizer::uri(cx);
+    let attached = record::all(cx).await?;
+    let mut asked = Vec::new();
+    for (stage, deployment) in api::stages(cx, &target.id).await? {
+        let other = ApiTarget {
+            id: target.id.clone(),
+            stage,
+        };
+        // Those that the stack is attached to are given back by themselves.
+        if other == *target || attached.contains_key(&other) {
+            continue;
+        }
+        let export = api::export::export(cx, &other).await?;
+        let asks = match &*export {
+            Some(export) => export
+                .methods
+                .values()
+                .any(|method| method.authorizer_uri.as_ref() == Some(&ours)),
+            None => is_ours(cx, &api::deployment(cx, &target.id, &deployment).await?.0),
+        };
+        if asks {
+            asked.push(other.stage);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "stage {} of API {} still asks our authorizer, published there by somebody else",
+        asked.join(", "),
+        target.id
+    );
+    Err(AwsError {
+        advice: Some(
+            "its methods are given back in the draft: deploy the API to that stage again, or move it to another deployment; then run `threescale-gw down` again"
+                .to_owned(),
+        ),
+        ..AwsError::unexpected("compare", text)
+    })
 }
 
 fn lags(text: String) -> AwsError {

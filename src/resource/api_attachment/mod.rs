@@ -50,6 +50,8 @@ pub struct Actual {
     authorizers: BTreeSet<String>,
     /// Those of other stacks that guard other stages: their methods may be borrowed.
     elsewhere: BTreeSet<String>,
+    /// The methods that those took.
+    held_elsewhere: Vec<shared::Held>,
     /// The gateway responses that are not API Gateway's own, by type.
     responses: BTreeMap<String, Response>,
     /// Gateway responses that other stacks took, with what they were before any of us.
@@ -114,6 +116,7 @@ impl Actual {
                 .map(|authorizer| authorizer.id.clone())
                 .collect(),
             elsewhere: shared::elsewhere(cx, target).await?,
+            held_elsewhere: shared::held_elsewhere(cx, target).await?,
             shared_responses: shared::others(cx, &target.id)
                 .await?
                 .iter()
@@ -216,6 +219,26 @@ fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
         .path(path)
         .value(value)
         .build()
+}
+
+/// Lets an authorizer decide about a method.
+async fn entrust(
+    cx: &Cx,
+    target: &ApiTarget,
+    now: &Method,
+    authorizer_id: &str,
+) -> Result<(), AwsError> {
+    let mut operations = vec![
+        patch(Op::Replace, "/authorizationType", "CUSTOM"),
+        patch(Op::Replace, "/authorizerId", authorizer_id),
+    ];
+    // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
+    operations.extend(
+        now.scopes
+            .iter()
+            .map(|scope| patch(Op::Remove, "/authorizationScopes", scope)),
+    );
+    update_method(cx, target, now, operations).await
 }
 
 async fn update_method(

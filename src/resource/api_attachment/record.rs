@@ -16,6 +16,8 @@ use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
 const PREFIX: &str = "attachment/";
+/// Before the number in the name of a record of methods.
+pub(super) const METHODS: &str = "methods-";
 /// Before the type in the name of a gateway response's record.
 pub(super) const RESPONSE: &str = "response-";
 
@@ -36,6 +38,9 @@ pub struct Head {
     /// `down --keep-protected` has begun: what was open before us may be closed by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closing: bool,
+    /// A deployment is under way for which methods of other stacks were put back to what they were before those.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resetting: bool,
 }
 
 /// The guard of a method that is to stay closed, and of one whose own guard is gone.
@@ -61,6 +66,12 @@ impl Record {
     /// Whether a `down --keep-protected` that did not come to its end has begun.
     pub(super) fn is_closing(&self) -> bool {
         self.head.as_ref().is_some_and(|head| head.closing)
+    }
+
+    /// Whether a run was ended in the middle of something that is not seen from the API alone.
+    pub(super) fn is_in_between(&self) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| head.closing || head.resetting)
     }
 
     /// Whether such a run has closed this method, which was open before us.
@@ -214,11 +225,11 @@ pub async fn add(
     let used = record
         .chunks
         .keys()
-        .filter_map(|name| name.strip_prefix("methods-")?.parse::<usize>().ok())
+        .filter_map(|name| name.strip_prefix(METHODS)?.parse::<usize>().ok())
         .max();
     let first = used.map_or(0, |last| last + 1);
     for (index, chunk) in chunks(methods)?.into_iter().enumerate() {
-        let name = path(target, &format!("methods-{:03}", first + index));
+        let name = path(target, &format!("{METHODS}{:03}", first + index));
         // The name is free, so it is made with its tags; a lost answer shows at the next look.
         parameter::put(cx, &id(), &name, &chunk, false).await?;
     }

@@ -21,8 +21,19 @@ pub struct Other {
     pub authorizer_id: String,
     /// The stages it is attached to, by what it recorded; none if that may not be read.
     pub stages: BTreeSet<String>,
+    /// The methods it took, as they were before.
+    pub methods: Vec<Method>,
     /// The gateway responses it took. A gateway response is the API's, so stacks share it.
     pub responses: BTreeMap<String, Taken>,
+}
+
+/// A method that another stack took for other stages.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// As it was before that.
+    pub before: Method,
+    /// What it asks in the draft since.
+    pub authorizer_id: String,
 }
 
 /// The other stacks of this program that have an authorizer in the API.
@@ -54,6 +65,26 @@ pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, 
         .iter()
         .filter(|other| !other.stages.is_empty() && !other.stages.contains(&target.stage))
         .map(|other| other.authorizer_id.clone())
+        .collect())
+}
+
+/// The methods that those stacks took.
+///
+/// # Errors
+/// What the services answer.
+pub async fn held_elsewhere(cx: &Cx, target: &ApiTarget) -> Result<Vec<Held>, AwsError> {
+    let elsewhere = elsewhere(cx, target).await?;
+    let others = others(cx, &target.id).await?;
+    let others = others
+        .iter()
+        .filter(|other| elsewhere.contains(&other.authorizer_id));
+    Ok(others
+        .flat_map(|other| {
+            other.methods.iter().map(|before| Held {
+                before: before.clone(),
+                authorizer_id: other.authorizer_id.clone(),
+            })
+        })
         .collect())
 }
 
@@ -97,6 +128,7 @@ async fn look(cx: &Cx, stack: &str, api_id: &str, authorizer_id: &str) -> Result
     let mut other = Other {
         authorizer_id: authorizer_id.to_owned(),
         stages: BTreeSet::new(),
+        methods: Vec::new(),
         responses: BTreeMap::new(),
     };
     for parameter in parameters {
@@ -108,12 +140,16 @@ async fn look(cx: &Cx, stack: &str, api_id: &str, authorizer_id: &str) -> Result
             continue;
         };
         other.stages.insert(stage.to_owned());
+        // Written by another version, it says nothing to us.
+        let value = parameter.value.as_deref().unwrap_or_default();
         if let Some(kind) = part.strip_prefix(record::RESPONSE) {
-            // Written by another version, it says nothing to us.
-            let taken = serde_json::from_str(parameter.value.as_deref().unwrap_or_default());
+            let taken = serde_json::from_str(value).ok();
             other
                 .responses
-                .extend(taken.ok().map(|taken| (kind.to_owned(), taken)));
+                .extend(taken.map(|taken| (kind.to_owned(), taken)));
+        } else if part.starts_with(record::METHODS) {
+            let methods: Vec<Method> = serde_json::from_str(value).unwrap_or_default();
+            other.methods.extend(methods);
         }
     }
     Ok(other)
