@@ -16,6 +16,8 @@ fn api(pending: &Value, tags: &Value) -> Value {
             {"method": "POST", "path": "/orders"},
             {"method": "OPTIONS", "path": "/orders"},
             {"method": "GET", "path": "/me", "authorization_type": "AWS_IAM"},
+            {"method": "GET", "path": "/key", "authorization_type": "AWS_IAM", "api_key_required": true},
+            {"method": "GET", "path": "/own", "authorizer": "own"},
         ],
         "pending": pending,
     })
@@ -29,6 +31,18 @@ fn edits() -> Vec<(Value, &'static str)> {
         (
             json!({"change": "GET /me", "authorization_type": "NONE"}),
             "GET /me: authorization AWS_IAM -> NONE",
+        ),
+        (
+            json!({"change": "GET /key", "api_key_required": false}),
+            "GET /key: no API key is required any more",
+        ),
+        (
+            json!({"change": "GET /orders", "api_key_required": true}),
+            "GET /orders: an API key is required",
+        ),
+        (
+            json!({"change": "GET /own", "authorizer": "another"}),
+            "GET /own: another authorizer",
         ),
         (
             json!({"change": "GET /orders", "integration": {"type": "HTTP_PROXY", "uri": "https://example.com/", "integrationHttpMethod": "GET"}}),
@@ -137,6 +151,31 @@ fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
     let up = support::Run::of(child.wait_with_output().expect("it ends"));
     assert_eq!(up.code, Some(4), "{}", up.stderr);
     assert_mentions(&up, &["changed while the plan was read"]);
+}
+
+#[test]
+fn an_edit_that_comes_while_the_stack_is_made_is_not_published() {
+    let aws = TestAws::start();
+    let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
+    let before = aws.account();
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+    );
+    let open =
+        || support::rest_api::change(&aws, &id, "GET", "/me", &[("/authorizationType", "NONE")]);
+    let rule = json!({"operation": "CreateReplicationGroup", "kind": "hold"});
+    let up = here.run_with(&aws, &["up", "--yes"], &rule, open);
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    let words = "GET /me: authorization AWS_IAM -> NONE";
+    assert_mentions(&up, &["others edited the API meanwhile", words]);
+    let after = aws.account();
+    assert_eq!(served(&after, &id, "prod"), draft(&before, &id));
+    let next = here.run(&["up", "--yes"]);
+    assert_eq!(next.code, Some(4), "{}", next.stderr);
+    assert_mentions(&next, &[words, "--publish-pending"]);
+    here.succeed(&["up", "--yes", "--publish-pending"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /me"], "NONE");
 }
 
 #[test]

@@ -147,9 +147,8 @@ async fn work(
                 .hint("run the same command again"),
         );
     }
-    if !extras.pending.is_empty() {
-        cx.publish_edits();
-    }
+    // Minutes go by until the deployment.
+    cx.accept_edits((!args.publish_pending).then(|| extras.pending.clone()));
     let builds = plan
         .items
         .iter()

@@ -292,6 +292,7 @@ struct Shared {
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
     keeps_protected: AtomicBool,
+    edits: Mutex<Option<Vec<String>>>,
     publishes_edits: AtomicBool,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
@@ -321,6 +322,7 @@ impl Cx {
             user_tags,
             api,
             keeps_protected: AtomicBool::new(false),
+            edits: Mutex::default(),
             publishes_edits: AtomicBool::new(false),
             outputs: Mutex::default(),
             sink,
@@ -375,9 +377,31 @@ impl Cx {
         self.shared.keeps_protected.load(Ordering::Relaxed)
     }
 
-    /// From here on, a deployment publishes edits of others, who were asked.
-    pub fn publish_edits(&self) {
-        self.shared.publishes_edits.store(true, Ordering::Relaxed);
+    /// The edits of others that were shown: no other ones may be published. Without a list, any may.
+    pub fn accept_edits(&self, shown: Option<Vec<String>>) {
+        *self
+            .shared
+            .edits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Takes note of the edits that the next deployment publishes; returns those that were not accepted.
+    pub fn publish_edits(&self, found: Vec<String>) -> Vec<String> {
+        let any = !found.is_empty();
+        self.shared.publishes_edits.fetch_or(any, Ordering::Relaxed);
+        let shown = self
+            .shared
+            .edits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*shown {
+            Some(shown) => found
+                .into_iter()
+                .filter(|edit| !shown.contains(edit))
+                .collect(),
+            None => Vec::new(),
+        }
     }
 
     /// Whether a deployment publishes edits of others, too.

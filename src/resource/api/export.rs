@@ -1,7 +1,7 @@
 //! What a stage really serves, from its export: the only place where a deployment tells its integrations, and which
 //! authorizer guards a method. Source: API Gateway's `GetExport` and the OpenAPI extensions it writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -31,6 +31,10 @@ pub struct Export {
 pub struct Method {
     /// The address that its Lambda authorizer is invoked at.
     pub authorizer_uri: Option<String>,
+    /// What a token must be allowed, where a user pool guards it.
+    pub scopes: BTreeSet<String>,
+    /// Whether API Gateway's own key is asked for.
+    pub api_key: bool,
     pub integration: Integration,
 }
 
@@ -80,20 +84,31 @@ fn read(document: &Value) -> Export {
                 // Parameters and the like stand beside the verbs.
                 _ => continue,
             };
-            let names = operation["security"]
+            let requirements: Vec<_> = operation["security"]
                 .as_array()
                 .into_iter()
                 .flatten()
                 .filter_map(Value::as_object)
-                .flat_map(|requirement| requirement.keys());
-            let authorizer_uri = names
-                .filter_map(|name| {
-                    schemes[name]["x-amazon-apigateway-authorizer"]["authorizerUri"].as_str()
-                })
-                .next()
-                .map(str::to_owned);
+                .flatten()
+                .collect();
+            let scopes = requirements
+                .iter()
+                .filter_map(|(_, scopes)| scopes.as_array());
             let method = Method {
-                authorizer_uri,
+                authorizer_uri: requirements
+                    .iter()
+                    .find_map(|(name, _)| {
+                        schemes[name.as_str()]["x-amazon-apigateway-authorizer"]["authorizerUri"]
+                            .as_str()
+                    })
+                    .map(str::to_owned),
+                scopes: scopes
+                    .flatten()
+                    .filter_map(|scope| scope.as_str().map(str::to_owned))
+                    .collect(),
+                api_key: requirements
+                    .iter()
+                    .any(|(name, _)| schemes[name.as_str()]["name"] == "x-api-key"),
                 integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
             };
             methods.insert((path.clone(), verb), method);
@@ -152,7 +167,7 @@ mod tests {
     fn an_export_tells_methods_their_authorizer_and_what_else_is_served() {
         let export = read(&json!({
             "paths": {"/orders": {
-                "get": {"security": [{"ours": []}, {"api_key": []}], "x-amazon-apigateway-integration": {"type": "mock"}},
+                "get": {"security": [{"ours": []}, {"api_key": []}, {"pool": ["orders/read"]}], "x-amazon-apigateway-integration": {"type": "mock"}},
                 "options": {},
                 "x-amazon-apigateway-any-method": {"security": [{"sigv4": []}]},
                 "parameters": [],
@@ -162,7 +177,7 @@ mod tests {
                     "authorizerUri": "arn:ours", "type": "request", "identitySource": "method.request.header.apikey",
                     "authorizerResultTtlInSeconds": 0,
                 }},
-                "api_key": {"type": "apiKey"},
+                "api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
                 "sigv4": {"x-amazon-apigateway-authtype": "awsSigv4"},
             },
             "x-amazon-apigateway-gateway-responses": {"ACCESS_DENIED": {"statusCode": "403"}},
@@ -176,6 +191,8 @@ mod tests {
             [uri("GET"), uri("OPTIONS"), uri("ANY")],
             [Some("arn:ours"), None, None]
         );
+        let get = &export.methods[&("/orders".to_owned(), "GET".to_owned())];
+        assert!(get.api_key && get.scopes.contains("orders/read"));
         assert!(export.responses.contains_key("ACCESS_DENIED"));
         let fits = |source| export.authorizers["arn:ours"].fits(&Asks::ours(source));
         assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));

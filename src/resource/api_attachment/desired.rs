@@ -8,7 +8,7 @@ use super::deployments::{
 use super::hand_back::give_back;
 use super::record::{self, Head};
 use super::responses::{self, Taken};
-use super::{Actual, ApiAttachments, entrust, select, shared};
+use super::{Actual, ApiAttachments, entrust, pending, select, shared};
 use crate::aws::AwsError;
 use crate::config::{MethodPattern, Responses};
 use crate::resource::api::{self, Method};
@@ -176,6 +176,9 @@ impl ApiAttachment {
 
     async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let steps = self.steps(actual);
+        if steps.deploy {
+            self.refuse_new_edits(cx, actual).await?;
+        }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || steps.take.iter().chain(&steps.borrow).copied();
         let unrecorded: Vec<_> = taken()
@@ -227,6 +230,45 @@ impl ApiAttachment {
             self.settle(cx, actual).await?;
         }
         Ok(())
+    }
+
+    /// Looks once more for edits of others before the API is touched: what nobody was shown is not published.
+    async fn refuse_new_edits(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let Some(api) = api::find(cx.aws(), Some(&self.api.id), None).await?.pop() else {
+            return Ok(());
+        };
+        let served = actual
+            .stage
+            .as_ref()
+            .and_then(|stage| stage.served.as_ref());
+        let is_as_before = |before: &Method| {
+            let key = (before.path.clone(), before.method.clone());
+            served.and_then(|served| served.get(&key)) == Some(&before.authorization)
+        };
+        let held = actual.held_elsewhere.iter().map(|held| &held.before);
+        let wanted = actual.methods.iter().filter(|method| {
+            select::is_wanted(method, &self.protect, &self.except)
+                && (select::is_free(method, &self.protect)
+                    || shared::is_lent(method, &actual.elsewhere))
+        });
+        let ours = actual
+            .all_before()
+            .chain(held.filter(|before| is_as_before(before)))
+            .chain(wanted)
+            .map(|method| (method.path.clone(), method.method.clone()))
+            .collect();
+        let found = pending::look(cx, &api, &self.api, ours, &self.responses).await?;
+        let new = cx.publish_edits(found);
+        if new.is_empty() {
+            return Ok(());
+        }
+        Err(AwsError {
+            advice: Some("`threescale-gw plan` shows them; take them back, or run `threescale-gw up` again and agree to them".to_owned()),
+            ..AwsError::unexpected(
+                "compare",
+                format!("others edited the API meanwhile: {}", new.join("; ")),
+            )
+        })
     }
 
     /// Nothing is in between any more: methods that a `down --keep-protected` had closed are ours again, and the methods of

@@ -10,7 +10,7 @@ use crate::aws::{AwsError, optional};
 use crate::config::Responses;
 use crate::resource::api::definition::Integration;
 use crate::resource::api::export::{self, Export};
-use crate::resource::api::{self, Draft, Response, RestApi, Served};
+use crate::resource::api::{self, Authorizer, Draft, Method, Response, RestApi, Served};
 use crate::resource::{ApiTarget, Cx};
 
 /// What is compared: the draft, and what the stage serves of it.
@@ -18,6 +18,7 @@ use crate::resource::{ApiTarget, Cx};
 pub struct Sides<'a> {
     pub api: &'a RestApi,
     pub draft: &'a Draft,
+    pub authorizers: &'a [Authorizer],
     pub responses: &'a BTreeMap<String, Response>,
     /// The deployment's summary: methods with their authorization.
     pub served: &'a Served,
@@ -65,9 +66,11 @@ pub async fn look(
             .collect(),
     };
     let export = export::export(cx, target).await?;
+    let authorizers = api::authorizers(cx, &target.id).await?;
     let sides = Sides {
         api,
         draft: &draft,
+        authorizers: &authorizers,
         responses: &now,
         served,
         export: (*export).as_ref(),
@@ -93,6 +96,8 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
         }
         let exported = sides.export.and_then(|export| export.methods.get(&key));
         if let Some(exported) = exported {
+            let is_ours = ours.methods.contains(&key);
+            edits.extend(guard(method, exported, sides.authorizers, is_ours));
             let empty = Integration::new();
             let draft = sides.draft.integrations.get(&key).unwrap_or(&empty);
             let fields = different(draft, &exported.integration);
@@ -125,6 +130,44 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
         edits.extend(gateway_responses(sides.responses, &export.responses, ours));
     }
     edits
+}
+
+/// What else has changed of who may call a method. `is_ours`: its authorizer is.
+fn guard(
+    draft: &Method,
+    served: &export::Method,
+    authorizers: &[Authorizer],
+    is_ours: bool,
+) -> Vec<String> {
+    let uri = authorizers
+        .iter()
+        .find(|authorizer| draft.authorizer_id.as_ref() == Some(&authorizer.id))
+        .map(|authorizer| &authorizer.uri)
+        .filter(|uri| !uri.is_empty());
+    let other_authorizer = !is_ours
+        && uri
+            .zip(served.authorizer_uri.as_ref())
+            .is_some_and(|(now, served)| now != served);
+    let scopes: BTreeSet<_> = draft.scopes.iter().cloned().collect();
+    let other_scopes =
+        !is_ours && draft.authorization == "COGNITO_USER_POOLS" && scopes != served.scopes;
+    let changed = [
+        (other_authorizer, "another authorizer"),
+        (other_scopes, "scopes changed"),
+        (
+            draft.api_key_required && !served.api_key,
+            "an API key is required",
+        ),
+        (
+            !draft.api_key_required && served.api_key,
+            "no API key is required any more",
+        ),
+    ];
+    changed
+        .into_iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, words)| format!("{}: {words}", draft.label()))
+        .collect()
 }
 
 /// The names under which two maps differ.
@@ -243,6 +286,7 @@ mod tests {
             &Sides {
                 api: &api,
                 draft,
+                authorizers: &[],
                 responses: &responses,
                 served,
                 export,
