@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use serde_json::{Value, json};
-use support::{TestAws, Workplace, artifact, artifact_of, assert_same, eventually};
+use support::{TestAws, Workplace, artifact, artifact_of, assert_same, counts, eventually};
 
 /// One change of the configuration: what is edited, what `plan` does with which resource, and some of its reasons.
 struct Change {
@@ -510,14 +510,6 @@ fn the_credential_moves_to_the_query() {
             ],
         }],
     );
-}
-
-/// How many of each list the account holds.
-fn counts(account: &Value) -> BTreeMap<&String, usize> {
-    let lists = account.as_object().expect("an account").iter();
-    lists
-        .filter_map(|(name, list)| Some((name, list.as_array()?.len())))
-        .collect()
 }
 
 #[test]

@@ -78,6 +78,28 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     assert_same(&before, &aws.account());
 }
 
+/// Only our own authorizer counts as ours, by what the stage serves.
+#[test]
+fn a_method_is_protected_by_us_or_it_is_not() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /me"]}"#,
+    );
+    let is_protected = || {
+        let status = here.succeed(&["status", "-o", "json"]).json();
+        let methods = status["api"]["methods"].as_array().expect("a list");
+        let me = methods.iter().find(|method| method["path"] == "/me");
+        me.expect("the method")["protected"] == true
+    };
+    assert!(!is_protected(), "its own authorizer guards it");
+    here.succeed(&["up", "--yes"]);
+    assert!(is_protected());
+    here.succeed(&["rollback"]);
+    assert!(!is_protected(), "its own authorizer guards it again");
+}
+
 #[test]
 fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_be_named() {
     let aws = TestAws::start();

@@ -8,7 +8,7 @@ use crate::event::Sink;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{select, shared};
-use crate::resource::{Cx, Kind, LogicalId, api, self_test};
+use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer, self_test};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
@@ -56,22 +56,26 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let elsewhere = shared::elsewhere(cx, target).await?;
+    let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+    // A deployment tells that an authorizer guards a method, and its export which one that is.
+    let export = api::export::export(cx, target).await?;
+    let ours = api_authorizer::uri(cx);
+    let is_custom = |key: &(String, String)| {
+        let exported = (*export)
+            .as_ref()
+            .and_then(|export| export.methods.get(key));
+        match exported.and_then(|method| method.authorizer_uri.as_ref()) {
+            Some(uri) => Some(*uri == ours),
+            None => served.map(|served| served.get(key).is_some_and(|now| now == "CUSTOM")),
+        }
+    };
     let mut rows = Vec::new();
     for method in draft.iter() {
         let asks = authorizer
             .as_deref()
             .is_some_and(|authorizer| method.asks(authorizer));
-        let served = stage
-            .as_ref()
-            .as_ref()
-            .and_then(|stage| stage.served.as_ref());
         let key = (method.path.clone(), method.method.clone());
-        let custom = match served {
-            Some(served) => served
-                .get(&key)
-                .is_some_and(|authorization| authorization == "CUSTOM"),
-            None => asks,
-        };
+        let custom = is_custom(&key).unwrap_or(asks);
         let wanted = select::is_wanted(
             method,
             &session.config.api.protect,
@@ -95,6 +99,22 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
                 .clone(),
             remark: remark.map(str::to_owned),
         });
+    }
+    let is_drafted = |path: &str, method: &str| {
+        draft
+            .iter()
+            .any(|drafted| drafted.path == path && drafted.method == method)
+    };
+    for ((path, method), authorization) in served.into_iter().flatten() {
+        if !is_drafted(path, method) {
+            rows.push(Method {
+                method: method.clone(),
+                path: path.clone(),
+                protected: is_custom(&(path.clone(), method.clone())).unwrap_or_default(),
+                authorization: authorization.clone(),
+                remark: Some("removed from the draft: the next deployment removes it".to_owned()),
+            });
+        }
     }
     Ok(rows)
 }

@@ -4,7 +4,7 @@
 pub mod python;
 pub mod rest_api;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -335,12 +335,25 @@ fn elf(seed: u8) -> Vec<u8> {
     bytes
 }
 
-/// How many of each list the account holds: what is there twice is one too many.
-pub fn counts(account: &Value) -> Vec<(String, usize)> {
-    let lists = account.as_object().expect("an account").iter();
-    lists
-        .filter_map(|(name, list)| Some((name.clone(), list.as_array()?.len())))
-        .collect()
+/// How many of everything the account holds, at any depth: what is there twice is one too many.
+pub fn counts(account: &Value) -> BTreeMap<String, usize> {
+    fn count(value: &Value, path: &str, counts: &mut BTreeMap<String, usize>) {
+        match value {
+            Value::Array(list) => {
+                *counts.entry(path.to_owned()).or_default() += list.len();
+                list.iter().for_each(|value| count(value, path, counts));
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    count(value, &format!("{path}/{name}"), counts);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut all = BTreeMap::new();
+    count(account, "", &mut all);
+    all
 }
 
 /// Both accounts must be equal; the first difference is shown.
