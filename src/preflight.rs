@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::aws::account::Quota;
-use crate::config::{Config, NatMode};
+use crate::config::Config;
 use crate::engine::observe::Observation;
 use crate::resource::api::{Authorizer, Method, RestApi, Stage};
 use crate::resource::api_attachment::record::Record;
@@ -58,17 +58,17 @@ pub fn foreign(observation: &Observation) -> Vec<String> {
     observation.foreign.iter().map(text).collect()
 }
 
-/// Which quotas the resources that are to be made would pass.
-pub fn quotas(config: &Config, new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
+/// Which quotas the resources that are to be made would pass. Of the zones there are those that get a NAT gateway.
+pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
     let count = |kind| new.iter().filter(|id| id.kind == kind).count();
     quotas
         .iter()
         .filter_map(|quota| {
-            let need = match quota.what {
+            let need = match quota.what.as_str() {
                 "VPCs" => count(Kind::Vpc),
                 "Elastic IPs" => count(Kind::ElasticIp),
-                _ if config.network.nat == NatMode::PerZone => count(Kind::NatGateway).min(1),
-                _ => count(Kind::NatGateway),
+                // One in each zone.
+                _ => count(Kind::NatGateway).min(1),
             };
             (need > 0 && quota.used + need > quota.limit).then(|| {
                 format!(
@@ -249,12 +249,12 @@ mod tests {
     fn a_quota_counts_only_against_what_is_made() {
         let full = [
             Quota {
-                what: "VPCs",
+                what: "VPCs".to_owned(),
                 limit: 5,
                 used: 5,
             },
             Quota {
-                what: "Elastic IPs",
+                what: "Elastic IPs".to_owned(),
                 limit: 5,
                 used: 4,
             },
@@ -263,8 +263,8 @@ mod tests {
             LogicalId::new(Kind::Vpc, "main"),
             LogicalId::new(Kind::ElasticIp, "a"),
         ];
-        assert_eq!(quotas(&config(""), &new, &full).len(), 1);
-        assert!(quotas(&config(""), &[], &full).is_empty());
+        assert_eq!(quotas(&new, &full).len(), 1);
+        assert!(quotas(&[], &full).is_empty());
     }
 
     #[test]

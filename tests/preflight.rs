@@ -153,7 +153,7 @@ fn all_findings_come_at_once_and_nothing_is_changed() {
         r#"has no stage "staging""#,
         "1 more needed, but the quota for VPCs is 2 and 2 are used",
         "1 more needed, but the quota for Elastic IPs is 2 and 2 are used",
-        "1 more needed, but the quota for NAT gateways in a zone is 1 and 1 are used",
+        "1 more needed, but the quota for NAT gateways in us-east-1a is 1 and 1 are used",
         "nothing was changed, because",
     ]);
     for command in [&["plan"][..], &["up", "--yes"]] {
@@ -212,7 +212,13 @@ fn each_finding_comes_alone_too() {
             "stage: prod",
             "stage: prod",
             json!({"nat_gateways": 1}),
-            "the quota for NAT gateways in a zone is 1",
+            "the quota for NAT gateways in us-east-1a is 1",
+        ),
+        (
+            "tags: {team: payments}",
+            "network: {nat: per-zone}",
+            json!({"nat_gateways": 1}),
+            "1 more needed, but the quota for NAT gateways in us-east-1a is 1",
         ),
         (
             r#"except: ["GET /health"]"#,

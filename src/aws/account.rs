@@ -1,5 +1,7 @@
 //! What is asked of the account itself: who we are, which zones there are, how full the quotas are.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_ec2::types::AvailabilityZoneState;
 
 use super::ec2::filter;
@@ -8,7 +10,7 @@ use super::{Aws, AwsError, Class, Repeat};
 /// A quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
-    pub what: &'static str,
+    pub what: String,
     pub limit: usize,
     pub used: usize,
 }
@@ -132,12 +134,14 @@ impl Aws {
         Ok(Ok(value.map(|value| value as usize)))
     }
 
-    /// The quotas for VPCs, Elastic IPs and NAT gateways, and why one of them cannot be read. NAT gateways are counted in
-    /// `zone`.
+    /// The quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and why one of them cannot be read.
     ///
     /// # Errors
     /// When a listing fails.
-    pub async fn quotas(&self, zone: &str) -> Result<(Vec<Quota>, Option<AwsError>), AwsError> {
+    pub async fn quotas(
+        &self,
+        zones: &[String],
+    ) -> Result<(Vec<Quota>, Option<AwsError>), AwsError> {
         let vpcs = async {
             let answer = self
                 .repeatable("ec2:DescribeVpcs", || self.ec2.describe_vpcs().send())
@@ -153,18 +157,21 @@ impl Aws {
             Ok::<_, AwsError>(answer.addresses.map_or(0, |addresses| addresses.len()))
         };
         let gateways = async {
+            if zones.is_empty() {
+                return Ok(Vec::new());
+            }
             let request = self
                 .ec2
                 .describe_subnets()
-                .filters(filter("availability-zone", [zone.to_owned()]));
+                .filters(filter("availability-zone", zones.to_vec()));
             let answer = self
                 .repeatable("ec2:DescribeSubnets", || request.clone().send())
                 .await?;
-            let subnets: Vec<_> = answer
+            let zone_of: BTreeMap<_, _> = answer
                 .subnets
                 .unwrap_or_default()
                 .into_iter()
-                .filter_map(|subnet| subnet.subnet_id)
+                .filter_map(|subnet| Some((subnet.subnet_id?, subnet.availability_zone?)))
                 .collect();
             // One that is being deleted still counts.
             let states = ["pending", "available", "deleting"].map(str::to_owned);
@@ -176,15 +183,14 @@ impl Aws {
                 .repeatable("ec2:DescribeNatGateways", || request.clone().send())
                 .await?;
             let gateways = answer.nat_gateways.unwrap_or_default();
-            let in_zone = |subnet: Option<&str>| {
-                subnet.is_some_and(|subnet| subnets.iter().any(|s| s == subnet))
-            };
-            Ok::<_, AwsError>(
+            let used_in = |zone: &String| {
                 gateways
                     .iter()
-                    .filter(|gateway| in_zone(gateway.subnet_id()))
-                    .count(),
-            )
+                    .filter_map(|gateway| zone_of.get(gateway.subnet_id()?))
+                    .filter(|found| *found == zone)
+                    .count()
+            };
+            Ok::<_, AwsError>(zones.iter().map(used_in).collect())
         };
         let (vpcs, addresses, gateways, vpc_limit, address_limit, gateway_limit) = tokio::try_join!(
             vpcs,
@@ -194,18 +200,16 @@ impl Aws {
             self.limit("ec2", "L-0263D0A3"),
             self.limit("vpc", "L-FE5A380F")
         )?;
-        let rows = [
-            ("VPCs", vpc_limit, vpcs),
-            ("Elastic IPs", address_limit, addresses),
-            ("NAT gateways in a zone", gateway_limit, gateways),
-        ];
         let mut quotas = Vec::new();
         let mut unread = None;
-        for (what, limit, used) in rows {
-            match limit {
-                Ok(limit) => quotas.extend(limit.map(|limit| Quota { what, limit, used })),
-                Err(error) => unread = Some(error),
-            }
+        let mut add = |what: String, limit: &Result<Option<usize>, AwsError>, used| match limit {
+            Ok(limit) => quotas.extend(limit.map(|limit| Quota { what, limit, used })),
+            Err(error) => unread = Some(error.clone()),
+        };
+        add("VPCs".to_owned(), &vpc_limit, vpcs);
+        add("Elastic IPs".to_owned(), &address_limit, addresses);
+        for (zone, used) in zones.iter().zip(gateways) {
+            add(format!("NAT gateways in {zone}"), &gateway_limit, used);
         }
         Ok((quotas, unread))
     }

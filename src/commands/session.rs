@@ -193,14 +193,19 @@ impl Session {
         let mut unread_quotas = None;
         let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
         if new.iter().any(|id| counted.contains(&id.kind)) {
-            let zone = self
+            let zones: Vec<_> = self
                 .facts
                 .zones
-                .first()
-                .map(String::as_str)
-                .unwrap_or_default();
-            let (quotas, unread) = cx.aws().quotas(zone).await?;
-            findings.extend(preflight::quotas(&self.config, &new, &quotas));
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| {
+                    let gateway = LogicalId::new(Kind::NatGateway, stack::letter(*index));
+                    new.contains(&gateway)
+                })
+                .map(|(_, zone)| zone.clone())
+                .collect();
+            let (quotas, unread) = cx.aws().quotas(&zones).await?;
+            findings.extend(preflight::quotas(&new, &quotas));
             unread_quotas = unread;
         }
         let all = optional(api::methods(cx, &api.id).await)?.unwrap_or_default();
