@@ -26,6 +26,8 @@ const DELIVERABLE: i64 = 86_400 - 600;
 const PROOF_MS: i64 = 75_000;
 /// Fields of one batch. Each becomes at most three parameters; 3scale takes 4096, and 1000 transactions.
 const MAX_FIELDS: usize = 1000;
+/// So many applications are asked about before what they have counted is sent.
+const MAX_ASKED: usize = 50;
 /// How long delivered sums count as possibly missing from 3scale's counters; `GRACE` in the scripts, and a margin.
 const SETTLE_MS: u64 = 6_000;
 /// Nothing new is begun with less time than this left.
@@ -111,6 +113,38 @@ struct Row {
     known: Vec<String>,
 }
 
+impl Row {
+    /// Whether 3scale was seen to know all of it, not too long ago.
+    fn proven(&self, now_ms: i64) -> bool {
+        let fresh = (0..PROOF_MS).contains(&(now_ms - self.known_ms));
+        fresh
+            && self
+                .counters
+                .iter()
+                .all(|counter| self.known.contains(&counter.metric))
+    }
+}
+
+/// What is ready to be sent.
+#[derive(Debug)]
+struct Chunk {
+    together: Vec<(Row, Name)>,
+    apart: Vec<(Row, Name)>,
+    asked: usize,
+    since: Instant,
+}
+
+impl Chunk {
+    fn new() -> Self {
+        Self {
+            together: Vec::new(),
+            apart: Vec::new(),
+            asked: 0,
+            since: Instant::now(),
+        }
+    }
+}
+
 /// The reporter. It keeps nothing between runs that matters.
 #[derive(Debug)]
 pub struct Reporter {
@@ -133,6 +167,8 @@ struct Run<'a> {
     token: &'a str,
     redis_budget: Duration,
     report_budget: Duration,
+    /// What is not spent on questions: sending what is known by then must fit into it.
+    reserve: Duration,
     deadline: Instant,
     clock: Clock,
     summary: Summary,
@@ -177,6 +213,10 @@ impl Reporter {
             // The reporter has time, and its questions can be large.
             redis_budget: budgets.redis * 10,
             report_budget: budgets.report,
+            reserve: reserve(
+                budgets.report,
+                deadline.saturating_duration_since(Instant::now()),
+            ),
             deadline,
             clock: authorizer.clock.clone(),
             summary: Summary::default(),
@@ -249,9 +289,9 @@ impl Run<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Longer than anything done under one lease can take.
+    /// Longer than anything done under one lease can take: the questions of a chunk, the report, taking it out.
     fn lease_ms(&self) -> i64 {
-        let lease = self.report_budget * 2 + self.redis_budget * 4 + Duration::from_secs(5);
+        let lease = self.report_budget * 3 + self.redis_budget * 4 + Duration::from_secs(5);
         i64::try_from(lease.as_millis()).unwrap_or(60_000)
     }
 
@@ -322,15 +362,13 @@ impl Run<'_> {
 
     fn deliver(&mut self, batch: &str, oldest: &mut i64) -> Result<(), Stop> {
         let value = self.script(|reporter| &reporter.read, &[batch])?;
-        let now_ms = self.clock.now_ms();
         let mut rows = rows(&value, self.keys).ok_or_else(strange)?;
         *oldest = rows
             .iter()
             .flat_map(|row| row.counters.iter().map(|counter| counter.minute))
             .fold(*oldest, i64::min);
-        self.give_up_old(batch, &mut rows, now_ms)?;
-        let mut together = Vec::new();
-        let mut apart = Vec::new();
+        self.give_up_old(batch, &mut rows, self.clock.now_ms())?;
+        let mut chunk = Chunk::new();
         for row in rows.into_iter().filter(|row| !row.counters.is_empty()) {
             let Some(name) = row.name.clone() else {
                 // Sealed with another key. It stays until it is too old, should the key come back.
@@ -341,24 +379,36 @@ impl Run<'_> {
                 );
                 continue;
             };
-            let proven = (0..PROOF_MS).contains(&(now_ms - row.known_ms))
-                && row
-                    .counters
-                    .iter()
-                    .all(|counter| row.known.contains(&counter.metric));
             // The first is asked about in any case. A report that 3scale takes in and answers with an error counts all the
             // same, each time it is sent: so none is sent while it answers no question either.
-            let proven = proven && self.probed;
-            if proven || self.known(&name, &row)? {
-                together.push((row, name));
-            } else {
-                apart.push((row, name));
+            if self.probed && row.proven(self.clock.now_ms()) {
+                chunk.together.push((row, name));
+                continue;
             }
+            if chunk.asked >= MAX_ASKED || chunk.since.elapsed() >= self.report_budget {
+                self.send_chunk(batch, &mut chunk)?;
+            }
+            match self.known(&name, &row) {
+                Ok(true) => chunk.together.push((row, name)),
+                Ok(false) => chunk.apart.push((row, name)),
+                Err(Stop::Time) => {
+                    // The rest of the batch is for the next run.
+                    self.send_chunk(batch, &mut chunk)?;
+                    return Err(Stop::Time);
+                }
+                Err(stop) => return Err(stop),
+            }
+            chunk.asked += 1;
         }
-        self.send_together(batch, &together)?;
-        self.send_apart(batch, &apart)?;
+        self.send_chunk(batch, &mut chunk)?;
         // Removes a batch of which nothing is left; what had no name keeps it there.
         self.settle(batch, &[], 0)
+    }
+
+    fn send_chunk(&mut self, batch: &str, chunk: &mut Chunk) -> Result<(), Stop> {
+        let chunk = std::mem::replace(chunk, Chunk::new());
+        self.send_together(batch, &chunk.together)?;
+        self.send_apart(batch, &chunk.apart)
     }
 
     /// Usage that 3scale would not take any more. One such transaction would lose the whole batch.
@@ -401,7 +451,11 @@ impl Run<'_> {
             .collect();
         metrics.sort_unstable();
         metrics.dedup();
-        let timeout = self.report_budget.min(self.left());
+        let time = self.left().saturating_sub(self.reserve);
+        if time < ENOUGH.min(self.report_budget) {
+            return Err(Stop::Time);
+        }
+        let timeout = self.report_budget.min(time);
         match self
             .backend
             .knows(self.token, name, metrics.into_iter(), timeout)
@@ -413,6 +467,12 @@ impl Run<'_> {
             Known::No => {
                 self.probed = true;
                 Ok(false)
+            }
+            // It had less time than an answer may take: that is no outage.
+            Known::NoAnswer(why)
+                if self.probed && why.cause == Cause::Timeout && timeout < self.report_budget =>
+            {
+                Err(Stop::Time)
             }
             Known::NoAnswer(why) => Err(Stop::Backend(why.text)),
         }
@@ -536,6 +596,11 @@ impl Run<'_> {
         }
         Err(last.map_or(Stop::Time, Stop::Redis))
     }
+}
+
+/// Of the time of a whole run: one report and taking it out of the batch, without leaving nothing for questions.
+fn reserve(report: Duration, run: Duration) -> Duration {
+    report.min(run / 3).max(ENOUGH) + ENOUGH
 }
 
 fn strange() -> Stop {

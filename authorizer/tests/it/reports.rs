@@ -1,5 +1,6 @@
 //! The reporter: batches, doubts, deaths, and what 3scale would lose silently.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use crate::support::eventually;
 use crate::support::gateway::{World, decide, environment, event};
+use crate::support::http::{Request, Response, Server};
 use crate::support::runtime_api::Process;
 use crate::support::threescale::{Fault, Period};
 
@@ -427,6 +429,86 @@ fn no_time_left() {
         (0, Some("no time left"))
     );
     assert_eq!(world.report().delivered, 5);
+}
+
+/// In front of 3scale: questions are answered so much later, reports at once.
+fn slow_questions(backend: String, delay: Duration) -> Server {
+    let agent = authorizer::http::agent(None);
+    let pass = move |request: Request| {
+        let url = format!("{backend}{}", request.target);
+        let answer = if request.method == "GET" {
+            std::thread::sleep(delay);
+            let options = request.header("3scale-options").unwrap_or_default();
+            agent.get(url).header("3scale-options", options).call()
+        } else {
+            let form = "application/x-www-form-urlencoded";
+            agent.post(url).content_type(form).send(&request.body[..])
+        };
+        let mut answer = answer.expect("an answer of the stand-in");
+        let body = answer.body_mut().read_to_vec().expect("a body");
+        Response::new(answer.status().as_u16(), body)
+    };
+    Server::start(Arc::new(pass))
+}
+
+/// To ask about all of a batch takes several runs: each sends what it has found out, and no run anything twice.
+#[test]
+fn a_batch_that_is_asked_about_for_longer_than_a_run() {
+    let many = 20;
+    let mut world = World::patient();
+    let mut authorizer = world.authorizer();
+    for n in 0..many {
+        world.threescale.add(&format!("n{n}"), &[]);
+        decide(&mut authorizer, &event(&format!("uk_n{n}"), "/"));
+    }
+    // One that nobody knows goes alone, in whichever run it is found out.
+    world
+        .threescale
+        .state()
+        .applications
+        .retain(|application| application.id != "app_n7");
+    world.advance(76_000);
+    let slow = slow_questions(world.threescale.url(), Duration::from_millis(200));
+    world.settings["backend"] = slow.url().into();
+    let mut reporter = Reporter::new(&world.read_settings("reporter"));
+    let mut authorizer = world.authorizer();
+    let mut delivered = Vec::new();
+    eventually("everything is delivered", || {
+        let summary = reporter.run(&mut authorizer, Instant::now() + Duration::from_secs(3));
+        assert_eq!(summary.in_doubt, 0);
+        delivered.push(summary.delivered);
+        let done = summary.stopped.is_none();
+        assert!(
+            done || summary.stopped.as_deref() == Some("no time left"),
+            "{summary:?}"
+        );
+        done
+    });
+    assert!(delivered.len() > 1, "{delivered:?}");
+    assert_eq!(delivered.iter().sum::<u64>(), many);
+    for n in (0..many).filter(|n| *n != 7) {
+        assert_eq!(world.threescale.total(&format!("n{n}"), "hits"), 1, "{n}");
+    }
+    nothing_left(&world);
+}
+
+/// What is not vouched for is sent in parts, so that a run that is killed has to ask about few applications again.
+#[test]
+fn what_was_found_out_is_sent_in_parts() {
+    let world = World::patient();
+    let mut authorizer = world.authorizer();
+    for n in 0..120 {
+        world.threescale.add(&format!("n{n}"), &[]);
+        decide(&mut authorizer, &event(&format!("uk_n{n}"), "/"));
+    }
+    world.advance(76_000);
+    let summary = world.report();
+    assert_eq!(
+        (summary.reports, summary.delivered, summary.stopped),
+        (3, 120, None)
+    );
+    assert_eq!(world.threescale.state().largest_report, 50);
+    nothing_left(&world);
 }
 
 #[test]
