@@ -196,36 +196,35 @@ impl Authorizer {
         })
     }
 
-    /// Finds out which unlisted metrics have a limited ancestor: 3scale's header says of a usage whether any limit
-    /// applies to it. That is a matter of the service and the plan, so it is asked once in a while and not for each
-    /// application; and where 3scale does not say, the metric counts as having one.
+    /// Finds out which metrics have a limited ancestor that does not show. That is a matter of the service and the plan,
+    /// so it is asked once in a while and not for each application; and where 3scale does not say, the metric counts
+    /// as having one.
     fn hidden(&mut self, asking: &Asking<'_>, status: &Status, metrics: &[String]) -> Vec<String> {
         let unlisted = terms::unlisted(status, metrics);
-        if unlisted.is_empty() {
-            return unlisted;
+        let orphans = terms::orphans(status, metrics);
+        if unlisted.is_empty() && orphans.is_empty() {
+            return Vec::new();
         }
         let mut limited: Vec<String> = status.limits.iter().map(|l| l.metric.clone()).collect();
         limited.sort();
         limited.dedup();
-        let case = (limited, unlisted);
+        let case = (limited, [&unlisted[..], &orphans].concat());
         let now = Instant::now();
         self.hidden.retain(|(_, _, since)| now - *since < HIDDEN);
         if let Some((_, hidden, _)) = self.hidden.iter().find(|(known, _, _)| *known == case) {
             return hidden.clone();
         }
         let mut certain = true;
-        let mut applies = |this: &mut Self, metrics: &[String]| {
-            let answer = this.limit_applies(asking, metrics);
+        let mut hidden = sift(unlisted, |metrics| {
+            let answer = self.limit_applies(asking, metrics);
             certain &= answer.is_some();
             answer.unwrap_or(true)
-        };
-        let mut hidden = Vec::new();
-        if applies(self, &case.1) {
-            hidden = case.1.clone();
-            if (2..=MAX_PROBES).contains(&hidden.len()) {
-                hidden.retain(|metric| applies(self, std::slice::from_ref(metric)));
-            }
-        }
+        });
+        hidden.extend(sift(orphans, |orphans| {
+            let answer = self.below_hits(asking, status, orphans);
+            certain &= answer.is_some();
+            answer.unwrap_or(true)
+        }));
         if certain {
             self.hidden.push((case, hidden.clone(), now));
         }
@@ -238,6 +237,22 @@ impl Authorizer {
         match self.call(Call::Authorize, asking, &usage)? {
             Answer::Authorized(_, headers) => headers.remaining.map(|remaining| remaining != -1),
             Answer::LimitsExceeded(..) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether one of these limited metrics counts on the limits of `hits` as well; none if 3scale does not say.
+    fn below_hits(
+        &mut self,
+        asking: &Asking<'_>,
+        status: &Status,
+        orphans: &[String],
+    ) -> Option<bool> {
+        let usage = terms::telling_usage(status, orphans)?;
+        match self.call(Call::Authorize, asking, &usage)? {
+            Answer::Authorized(status, _) | Answer::LimitsExceeded(Some(status), _) => {
+                terms::told(&usage, &status)
+            }
             _ => None,
         }
     }
@@ -267,4 +282,16 @@ impl Authorizer {
         }
         metrics
     }
+}
+
+/// The metrics that a question says yes to. It is asked about all at once, and about each if that is yes and they are
+/// not too many.
+fn sift(mut metrics: Vec<String>, mut question: impl FnMut(&[String]) -> bool) -> Vec<String> {
+    if metrics.is_empty() || !question(&metrics) {
+        return Vec::new();
+    }
+    if (2..=MAX_PROBES).contains(&metrics.len()) {
+        metrics.retain(|metric| question(std::slice::from_ref(metric)));
+    }
+    metrics
 }

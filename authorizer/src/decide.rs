@@ -93,7 +93,8 @@ pub struct Authorizer {
     strangers: Bucket,
     pub(crate) misconfigured: Option<(Instant, String)>,
     pub(crate) bad_metrics: Vec<(String, Instant)>,
-    /// Limited metrics and unlisted ones; those of the latter with a limit above them; since when that is known.
+    /// Limited metrics, and those of which it does not show whether there is a limit above them; which of these have one;
+    /// since when that is known.
     pub(crate) hidden: Vec<(HiddenCase, Vec<String>, Instant)>,
     sequence: u64,
     not_before_ms: i64,

@@ -4,13 +4,16 @@ use crate::backend::Headers;
 use crate::cache::Terms;
 use crate::xml::Status;
 
+const HITS: &str = "hits";
+
 /// Works the terms out for `metrics`; `usage` is what 3scale was asked with, and `hidden` are those of the
-/// [unlisted] metrics that have a limited ancestor all the same.
+/// [unlisted] metrics and the [orphans] that have a limited ancestor all the same.
 ///
 /// The answer lists every limit of the plan and, for metrics with limits, their direct children. In the two levels the
 /// portal allows that places every listed metric exactly. Below a level without limits (methods of an attached backend,
 /// and deeper trees made through the internal API) an ancestor does not show; a metric that has such a one is counted on
-/// every limit: an application is then stopped too early rather than too late.
+/// every limit: an application is then stopped too early rather than too late. A metric with a limit of its own that has
+/// one counts on that and on those of `hits`, the one ancestor that the portal puts above a level without limits.
 #[must_use]
 pub fn terms(
     status: &Status,
@@ -66,24 +69,19 @@ pub fn unlisted(status: &Status, metrics: &[String]) -> Vec<String> {
     metrics
         .iter()
         .filter(|metric| {
-            let limited = status.limits.iter().any(|limit| limit.metric == **metric);
-            !limited && parent(status, metric).is_none() && *metric != "hits"
+            !limited(status, metric) && parent(status, metric).is_none() && *metric != HITS
         })
         .cloned()
         .collect()
 }
 
 fn place(status: &Status, metric: &str, hidden: &[String]) -> Vec<usize> {
-    if hidden.iter().any(|hidden| hidden == metric) {
-        return (0..status.limits.len()).collect();
-    }
-    let mut line = vec![metric.to_owned()];
-    // Every step adds a metric, so a circle in the hierarchy ends it.
-    while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {
-        if line.contains(&parent) {
-            break;
-        }
-        line.push(parent);
+    let hidden = |metric: &String| hidden.contains(metric);
+    let mut line = line(status, metric);
+    match line.last() {
+        Some(top) if hidden(top) && limited(status, top) => line.push(HITS.to_owned()),
+        _ if line.first().is_some_and(hidden) => return (0..status.limits.len()).collect(),
+        _ => {}
     }
     status
         .limits
@@ -94,6 +92,92 @@ fn place(status: &Status, metric: &str, hidden: &[String]) -> Vec<usize> {
         .collect()
 }
 
+/// A metric and its ancestors as far as the answer shows them.
+fn line(status: &Status, metric: &str) -> Vec<String> {
+    let mut line = vec![metric.to_owned()];
+    // Every step adds a metric, so a circle in the hierarchy ends it.
+    while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {
+        if line.contains(&parent) {
+            break;
+        }
+        line.push(parent);
+    }
+    line
+}
+
+fn limited(status: &Status, metric: &str) -> bool {
+    status.limits.iter().any(|limit| limit.metric == metric)
+}
+
+/// What may still be counted of a metric by its own limits.
+fn room(status: &Status, metric: &str) -> Option<u64> {
+    status
+        .limits
+        .iter()
+        .filter(|limit| limit.metric == metric)
+        .map(|limit| limit.max.saturating_sub(limit.current))
+        .min()
+}
+
+/// Limited metrics of which the answer does not tell whether they are below `hits`, which is limited too: those at
+/// the top of what it shows of `metrics`' ancestors. A metric of its own looks like a method whose parent has no limit.
+#[must_use]
+pub fn orphans(status: &Status, metrics: &[String]) -> Vec<String> {
+    if !limited(status, HITS) {
+        return Vec::new();
+    }
+    let mut tops: Vec<String> = metrics
+        .iter()
+        .filter_map(|metric| line(status, metric).pop())
+        .filter(|top| top != HITS && limited(status, top))
+        .collect();
+    tops.sort();
+    tops.dedup();
+    tops
+}
+
+/// A usage of `hits` and the orphans that fits under the limits of each, and not under those of `hits` if an orphan
+/// counts there too; none if an orphan's own limit is used up. What others use meanwhile has half the room of the
+/// narrowest.
+#[must_use]
+pub fn telling_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String, u64)>> {
+    let mut usage = Vec::new();
+    let mut least = u64::MAX;
+    for orphan in orphans {
+        let amount = room(status, orphan)?.div_ceil(2);
+        if amount == 0 {
+            return None;
+        }
+        least = least.min(amount);
+        usage.push((orphan.clone(), amount));
+    }
+    let hits = room(status, HITS)?.saturating_sub(least / 2);
+    if hits > 0 {
+        usage.push((HITS.to_owned(), hits));
+    }
+    Some(usage)
+}
+
+/// What 3scale's answer to such a usage tells: whether an orphan is below `hits`. None if the counters that it shows
+/// have moved so far that it can mean anything.
+#[must_use]
+pub fn told(usage: &[(String, u64)], status: &Status) -> Option<bool> {
+    let fits = |metric: &str, amount: u64| room(status, metric).is_some_and(|room| amount <= room);
+    if !status.authorized {
+        return usage
+            .iter()
+            .all(|(metric, amount)| fits(metric, *amount))
+            .then_some(true);
+    }
+    let of_hits = usage.iter().find(|(metric, _)| metric == HITS);
+    let of_hits = of_hits.map_or(0, |(_, amount)| *amount);
+    usage
+        .iter()
+        .filter(|(metric, _)| metric != HITS)
+        .all(|(_, amount)| !fits(HITS, amount.saturating_add(of_hits)))
+        .then_some(false)
+}
+
 fn parent(status: &Status, metric: &str) -> Option<String> {
     let listed = status
         .hierarchy
@@ -101,7 +185,7 @@ fn parent(status: &Status, metric: &str) -> Option<String> {
         .find(|(_, children)| children.iter().any(|child| child == metric))
         .map(|(name, _)| name.clone());
     // An attached backend's hits are the product's, also when the product's have no limit and are not listed.
-    listed.or_else(|| (backend_metric(metric) == Some("hits")).then(|| "hits".to_owned()))
+    listed.or_else(|| (backend_metric(metric) == Some(HITS)).then(|| HITS.to_owned()))
 }
 
 /// The part before the backend's id in `orders.12`.
@@ -238,6 +322,83 @@ mod tests {
         );
         assert_eq!(told.metrics[1].1, [0, 1]);
         assert_eq!(placed(&status, "orders.", None), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_limited_metric_below_a_level_without_limits_counts_on_hits() {
+        let status = status(
+            &[
+                limit("hits", 10, 4),
+                limit("orders.12", 8, 2),
+                limit("bytes", 1000, 0),
+            ],
+            &[
+                ("hits", "hits.12"),
+                ("orders.12", "lines.12"),
+                ("bytes", ""),
+            ],
+        );
+        let metrics = ["lines.12", "bytes", "hits"].map(str::to_owned);
+        let orphans = orphans(&status, &metrics);
+        assert_eq!(orphans, ["bytes", "orders.12"]);
+        let placed = |hidden: &[String]| {
+            terms(&status, &Headers::default(), &metrics, &[], hidden)
+                .metrics
+                .into_iter()
+                .map(|(_, limits)| limits)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(placed(&[]), [vec![1], vec![2], vec![0]]);
+        // Not on the one of bytes, of which it is no child.
+        assert_eq!(
+            placed(&["orders.12".to_owned()]),
+            [vec![0, 1], vec![2], vec![0]]
+        );
+    }
+
+    #[test]
+    fn a_usage_tells_what_is_below_hits() {
+        let orphans = ["a", "b"].map(str::to_owned);
+        let usage = |hits: (u64, u64), a: (u64, u64), b: (u64, u64)| {
+            let limits = [
+                limit("hits", hits.1, hits.0),
+                limit("a", a.1, a.0),
+                limit("b", b.1, b.0),
+            ];
+            let status = status(&limits, &[]);
+            telling_usage(&status, &orphans).map(|usage| (usage, status))
+        };
+        for (hits, a, b) in [
+            ((0, 10), (0, 8), (0, 8)),
+            ((0, 10), (0, 1), (0, 1000)),
+            ((9, 10), (0, 1000), (0, 1000)),
+            ((10, 10), (2, 3), (0, 5)),
+            ((12, 10), (2, 3), (0, 5)),
+            ((0, 1 << 40), (0, 9), (0, 1 << 50)),
+        ] {
+            let (usage, mut status) = usage(hits, a, b).expect("a usage");
+            let amount = |metric: &str| {
+                let found = usage.iter().find(|(name, _)| name == metric);
+                found.map_or(0, |(_, amount)| *amount)
+            };
+            let room = hits.1 - hits.0.min(hits.1);
+            assert!(amount("hits") <= room);
+            for (metric, own) in [("a", a), ("b", b)] {
+                assert!(amount(metric) <= own.1 - own.0);
+                assert!(amount("hits") + amount(metric) > room, "{usage:?}");
+            }
+            assert_eq!(told(&usage, &status), Some(false));
+            status.authorized = false;
+            assert_eq!(told(&usage, &status), Some(true));
+            // Refused for what others have used meanwhile; allowed in a window that has just begun.
+            status.limits[1].current = status.limits[1].max;
+            assert_eq!(told(&usage, &status), None);
+            status.authorized = true;
+            status.limits[0].current = 0;
+            status.limits[0].max = 1 << 60;
+            assert_eq!(told(&usage, &status), None);
+        }
+        assert_eq!(usage((0, 10), (8, 8), (0, 8)), None);
     }
 
     #[test]

@@ -309,6 +309,55 @@ fn a_hidden_ancestor_is_found_out() {
     assert_eq!(state.counted("a", "hits", Period::Day, START_MS / 1000), 10);
 }
 
+/// The same for a metric that has a limit of its own: it counts on that and on the one of `hits`, and a limited metric
+/// beside the tree on its own only.
+#[test]
+fn a_limited_metric_below_one_without_limits() {
+    let world = World::patient().with(
+        "mapping_rules",
+        json!([
+            { "method": "GET", "pattern": "/hits", "metric": "hits" },
+            { "method": "GET", "pattern": "/lines", "metric": "orders_lines" },
+            { "method": "GET", "pattern": "/bytes", "metric": "bytes", "delta": 1000 },
+        ]),
+    );
+    for name in ["a", "b"] {
+        world.threescale.add(
+            name,
+            &[
+                limit("hits", Period::Day, 10),
+                limit("orders_lines", Period::Day, 8),
+                limit("bytes", Period::Day, 20_000),
+            ],
+        );
+    }
+    let mut authorizer = world.authorizer();
+    let mut ask = |key: &str, path: &str| decide(&mut authorizer, &event(key, path)).outcome;
+    for key in ["uk_a", "uk_b"] {
+        for left in (3..8).rev() {
+            assert_eq!(ask(key, "/lines").remaining, Some(left), "{key}");
+        }
+        for left in (0..5).rev() {
+            assert_eq!(ask(key, "/hits").remaining, Some(left), "{key}");
+        }
+        let refused = ask(key, "/lines");
+        assert_eq!(
+            (refused.reason.as_str(), refused.metric.as_str()),
+            ("limits_exceeded", "hits")
+        );
+        assert_eq!(ask(key, "/hits").reason, "limits_exceeded");
+        assert_eq!(ask(key, "/bytes").remaining, Some(19));
+    }
+    // Two questions about the answers, three to find out, and nothing to find out for the second application.
+    assert_eq!(world.threescale.calls("authorize"), 5);
+    world.report();
+    let state = world.threescale.state();
+    for name in ["a", "b"] {
+        let counted = |metric| state.counted(name, metric, Period::Day, START_MS / 1000);
+        assert_eq!((counted("hits"), counted("orders_lines")), (10, 5));
+    }
+}
+
 #[test]
 fn a_disabled_metric() {
     let world = World::patient();
