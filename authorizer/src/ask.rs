@@ -59,8 +59,36 @@ impl Authorizer {
         }
     }
 
-    /// One call, unless 3scale has just failed too often or refused our own set-up.
+    /// One call, unless 3scale has just failed too often or refused our own set-up. A service token that 3scale refuses
+    /// may have been replaced: then it is asked again with the new one. What it has refused it has not counted.
     pub(crate) fn call(
+        &mut self,
+        call: Call,
+        asking: &Asking<'_>,
+        usage: &[(String, u64)],
+    ) -> Option<Answer> {
+        let answer = self.call_once(call, asking, usage)?;
+        let Answer::Misconfigured(_) = answer else {
+            return Some(answer);
+        };
+        if !self.may_reread() {
+            return Some(answer);
+        }
+        let token = |this: &Self| {
+            let secrets = this.secrets.as_ref().ok();
+            secrets.map(|secrets| secrets.service_token.clone())
+        };
+        let before = token(self);
+        let left = asking.deadline.saturating_duration_since(Instant::now());
+        self.read_secrets(left / 2);
+        if token(self) == before {
+            return Some(answer);
+        }
+        self.misconfigured = None;
+        self.call_once(call, asking, usage)
+    }
+
+    fn call_once(
         &mut self,
         call: Call,
         asking: &Asking<'_>,
@@ -76,10 +104,10 @@ impl Authorizer {
         if !self.breaker.allows(now) {
             return None;
         }
-        let token = self.secrets.as_ref().ok()?.service_token.clone();
+        let token = &self.secrets.as_ref().ok()?.service_token;
         let answer = self.backend.ask(
             call,
-            &token,
+            token,
             asking.credential,
             usage
                 .iter()
@@ -103,19 +131,6 @@ impl Authorizer {
                     "misconfigured",
                     serde_json::json!({ "code": code }),
                 );
-                if self.may_reread() {
-                    // The token may have been replaced; the next request has the new one.
-                    self.read = Some(Instant::now());
-                    let left = asking.deadline.saturating_duration_since(Instant::now());
-                    self.read_secrets(left / 2);
-                    if self
-                        .secrets
-                        .as_ref()
-                        .is_ok_and(|new| new.service_token != token)
-                    {
-                        self.misconfigured = None;
-                    }
-                }
             }
             _ => self.breaker.success(),
         }

@@ -54,6 +54,8 @@ pub enum Delivery {
     Accepted,
     /// Certainly not queued, with the reason.
     NotAccepted(String),
+    /// The same, because of service token or service id.
+    TokenRefused(String),
     /// It may have been queued or not, with the reason.
     InDoubt(String),
 }
@@ -171,6 +173,7 @@ impl Backend {
 
     /// Whether 3scale knows an application and all these metrics, for a report that would be lost silently if not.
     /// With `no_body` the metrics are checked before keys and state (section 7 of the reference), so no key is needed.
+    /// But a wrong token and an unknown user key are then the same empty 403, so a second question tells them apart.
     #[must_use]
     pub fn knows<'a>(
         &self,
@@ -197,7 +200,11 @@ impl Backend {
         match self.get(&url, "rejection_reason_header=1&no_body=1", deadline, true) {
             Ok(response) => match response.status {
                 200 | 409 => Known::Yes,
-                403 | 404 => Known::No,
+                404 => Known::No,
+                403 => match self.get(&url, "rejection_reason_header=1", deadline, true) {
+                    Ok(response) => response.unknown(name.user_key.is_some(), &self.service_id),
+                    Err(why) => Known::NoAnswer(why),
+                },
                 status => Known::NoAnswer(unexpected(status)),
             },
             Err(why) => Known::NoAnswer(why),
@@ -248,10 +255,17 @@ impl Backend {
                 match status {
                     202 => Delivery::Accepted,
                     // Refused by the listener: not queued.
-                    400..=499 => Delivery::NotAccepted(match xml::parse(&text) {
-                        Some(Document::Error { code, .. }) => format!("{status} {code}"),
-                        _ => status.to_string(),
-                    }),
+                    400..=499 => match xml::parse(&text) {
+                        Some(Document::Error { code, .. }) => {
+                            let why = format!("{status} {code}");
+                            if about_token(&code).is_some() {
+                                Delivery::TokenRefused(why)
+                            } else {
+                                Delivery::NotAccepted(why)
+                            }
+                        }
+                        _ => Delivery::NotAccepted(status.to_string()),
+                    },
                     // A 500 was seen to be counted later.
                     _ => Delivery::InDoubt(format!("status {status}")),
                 }
@@ -376,25 +390,32 @@ impl Response {
                          same to both (service_token_invalid)"
                     ),
                 ),
-                code @ ("provider_key_invalid"
-                | "provider_key_invalid_or_service_missing"
-                | "provider_key_or_service_token_required") => {
-                    fail(Cause::TokenInvalid, format!("3scale answered {code}"))
-                }
-                code @ ("service_id_invalid" | "service_id_missing") => fail(
-                    Cause::ServiceUnknown,
-                    format!("3scale does not know the service {service_id} ({code})"),
-                ),
-                _ => fail(
-                    Cause::HttpStatus,
-                    format!("status {status} with an unexpected error"),
-                ),
+                code => match about_token(code) {
+                    Some(Cause::ServiceUnknown) => fail(
+                        Cause::ServiceUnknown,
+                        format!("3scale does not know the service {service_id} ({code})"),
+                    ),
+                    Some(cause) => fail(cause, format!("3scale answered {code}")),
+                    None => fail(
+                        Cause::HttpStatus,
+                        format!("status {status} with an unexpected error"),
+                    ),
+                },
             },
             (200 | 403 | 409, _) => fail(
                 Cause::Protocol,
                 format!("status {status}, and not a document of 3scale"),
             ),
             _ => Err(unexpected(status)),
+        }
+    }
+
+    /// What a refusal says about an application: that it is not known, if token and service are right.
+    fn unknown(&self, by_user_key: bool, service_id: &str) -> Known {
+        match self.proof(by_user_key, service_id) {
+            Ok(()) => Known::No,
+            Err(why) if why.cause == Cause::CredentialKind => Known::No,
+            Err(why) => Known::NoAnswer(why),
         }
     }
 
@@ -452,6 +473,18 @@ impl Response {
     }
 }
 
+/// What is wrong if an error's code is about service token or service id.
+fn about_token(code: &str) -> Option<Cause> {
+    match code {
+        "service_token_invalid"
+        | "provider_key_invalid"
+        | "provider_key_invalid_or_service_missing"
+        | "provider_key_or_service_token_required" => Some(Cause::TokenInvalid),
+        "service_id_invalid" | "service_id_missing" => Some(Cause::ServiceUnknown),
+        _ => None,
+    }
+}
+
 fn unexpected(status: u16) -> Failure {
     Failure::new(Cause::HttpStatus, format!("status {status}"))
 }
@@ -504,6 +537,39 @@ mod tests {
         }
         for status in [499, 500, 502, 503, 504] {
             assert!(matches!(answer(status, None, ""), Answer::None(_)));
+        }
+    }
+
+    #[test]
+    fn a_wrong_token_is_not_an_unknown_application() {
+        let unknown = |status: u16, code: &str| {
+            let body = match code {
+                "" => String::new(),
+                code => format!("<error code=\"{code}\">text</error>"),
+            };
+            let response = Response {
+                status,
+                reason: None,
+                headers: Headers::default(),
+                body,
+            };
+            response.unknown(true, "1001")
+        };
+        for (status, code) in [(403, "user_key_invalid"), (404, "application_not_found")] {
+            assert_eq!(unknown(status, code), Known::No, "{code}");
+        }
+        for (status, code, cause) in [
+            (403, "service_token_invalid", Cause::TokenInvalid),
+            (403, "provider_key_invalid", Cause::TokenInvalid),
+            (403, "service_id_invalid", Cause::ServiceUnknown),
+            (422, "service_id_missing", Cause::ServiceUnknown),
+            (403, "", Cause::Protocol),
+            (500, "", Cause::HttpStatus),
+        ] {
+            match unknown(status, code) {
+                Known::NoAnswer(why) => assert_eq!(why.cause, cause, "{code}"),
+                known => panic!("{code}: {known:?}"),
+            }
         }
     }
 

@@ -70,8 +70,11 @@ impl Summary {
 
 /// Why a run cannot go on.
 enum Stop {
+    Secrets,
     Redis(RedisError),
     Backend(String),
+    /// 3scale refuses service token or service id: they may have been replaced.
+    Token(String),
     /// Another reporter has the batch now.
     LostLease,
     Time,
@@ -86,8 +89,9 @@ impl From<RedisError> for Stop {
 impl Stop {
     fn describe(&self) -> String {
         match self {
+            Self::Secrets => "no secrets".to_owned(),
             Self::Redis(error) => format!("redis: {error}"),
-            Self::Backend(why) => format!("3scale: {why}"),
+            Self::Backend(why) | Self::Token(why) => format!("3scale: {why}"),
             Self::LostLease => "another reporter has the batch".to_owned(),
             Self::Time => "no time left".to_owned(),
         }
@@ -171,7 +175,7 @@ struct Run<'a> {
     reserve: Duration,
     deadline: Instant,
     clock: Clock,
-    summary: Summary,
+    summary: &'a mut Summary,
     parts: u64,
     probed: bool,
 }
@@ -197,36 +201,13 @@ impl Reporter {
     /// Delivers what there is, until it is done, 3scale or Redis fails, or the time is over.
     pub fn run(&mut self, authorizer: &mut Authorizer, deadline: Instant) -> Summary {
         authorizer.reach_cache(deadline);
-        let Ok(secrets) = authorizer.secrets.clone() else {
-            return Summary {
-                stopped: Some("no secrets".to_owned()),
-                ..Summary::default()
-            };
-        };
-        let budgets = authorizer.settings.budgets;
-        let mut run = Run {
-            reporter: self,
-            backend: &authorizer.backend,
-            link: &mut authorizer.cache.link,
-            keys: &secrets.keys,
-            token: &secrets.service_token,
-            // The reporter has time, and its questions can be large.
-            redis_budget: budgets.redis * 10,
-            report_budget: budgets.report,
-            reserve: reserve(
-                budgets.report,
-                deadline.saturating_duration_since(Instant::now()),
-            ),
-            deadline,
-            clock: authorizer.clock.clone(),
-            summary: Summary::default(),
-            parts: 0,
-            probed: false,
-        };
+        let mut summary = Summary::default();
         let mut oldest = i64::MAX;
-        let stopped = run.all(&mut oldest).err();
-        let mut summary = run.summary;
-        summary.stopped = stopped.as_ref().map(Stop::describe);
+        let mut stopped = self.attempt(authorizer, deadline, &mut summary, &mut oldest);
+        if matches!(stopped, Err(Stop::Token(_))) && new_token(authorizer, deadline) {
+            stopped = self.attempt(authorizer, deadline, &mut summary, &mut oldest);
+        }
+        summary.stopped = stopped.err().as_ref().map(Stop::describe);
         let level = if summary.stopped.is_some() {
             "warn"
         } else {
@@ -252,10 +233,52 @@ impl Reporter {
         }
         summary
     }
+
+    /// With the secrets as they are. `oldest` becomes the first minute of which anything was found.
+    fn attempt(
+        &mut self,
+        authorizer: &mut Authorizer,
+        deadline: Instant,
+        summary: &mut Summary,
+        oldest: &mut i64,
+    ) -> Result<(), Stop> {
+        let secrets = authorizer.secrets.clone().map_err(|_| Stop::Secrets)?;
+        let budgets = authorizer.settings.budgets;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut run = Run {
+            reporter: self,
+            backend: &authorizer.backend,
+            link: &mut authorizer.cache.link,
+            keys: &secrets.keys,
+            token: &secrets.service_token,
+            // The reporter has time, and its questions can be large.
+            redis_budget: budgets.redis * 10,
+            report_budget: budgets.report,
+            reserve: reserve(budgets.report, left),
+            deadline,
+            clock: authorizer.clock.clone(),
+            summary,
+            parts: 0,
+            probed: false,
+        };
+        run.all(oldest)
+    }
+}
+
+/// Reads the secrets once more, and says whether that gave another token. A run comes once a minute: this cannot be
+/// too often.
+fn new_token(authorizer: &mut Authorizer, deadline: Instant) -> bool {
+    let token = |authorizer: &Authorizer| {
+        let secrets = authorizer.secrets.as_ref().ok();
+        secrets.map(|secrets| secrets.service_token.clone())
+    };
+    let before = token(authorizer);
+    let left = deadline.saturating_duration_since(Instant::now());
+    authorizer.read_secrets(authorizer.settings.budgets.ssm.min(left / 2));
+    token(authorizer) != before
 }
 
 impl Run<'_> {
-    /// `oldest` becomes the first minute of which anything was found.
     fn all(&mut self, oldest: &mut i64) -> Result<(), Stop> {
         let mut all_taken = false;
         loop {
@@ -474,6 +497,11 @@ impl Run<'_> {
             {
                 Err(Stop::Time)
             }
+            Known::NoAnswer(why)
+                if matches!(why.cause, Cause::TokenInvalid | Cause::ServiceUnknown) =>
+            {
+                Err(Stop::Token(why.text))
+            }
             Known::NoAnswer(why) => Err(Stop::Backend(why.text)),
         }
     }
@@ -567,6 +595,7 @@ impl Run<'_> {
                 self.settle(batch, &fields, SETTLE_MS)
             }
             Delivery::NotAccepted(why) => Err(Stop::Backend(why)),
+            Delivery::TokenRefused(why) => Err(Stop::Token(why)),
             Delivery::InDoubt(why) => {
                 self.summary.in_doubt += 1;
                 Err(Stop::Backend(format!("in doubt: {why}")))

@@ -399,6 +399,27 @@ fn a_wrong_token_refuses_what_is_not_known_and_is_read_anew() {
     }
 }
 
+/// A living process learns a replaced token with the first event that needs it, with Redis and without.
+#[test]
+fn a_replaced_token_is_learnt_by_a_living_authorizer() {
+    for mode in ["strict", "none"] {
+        let world = world(mode);
+        world.threescale.add("a", &[]);
+        let mut authorizer = world.authorizer();
+        let mut reason = |authorizer: &mut Authorizer, key: &str| {
+            decide(authorizer, &event(key, "/")).outcome.reason
+        };
+        assert_eq!(reason(&mut authorizer, "uk_free"), "authorized");
+        world.threescale.state().token = "st_new".to_owned();
+        world.ssm.put("secrets/service-token", "st_new");
+        authorizer.forget_reading();
+        assert_eq!(reason(&mut authorizer, "uk_a"), "authorized", "{mode}");
+        assert_eq!(reason(&mut authorizer, "nobody"), "user_key_invalid");
+        assert_eq!(world.report().stopped, None);
+        assert_eq!(world.threescale.total("a", "hits"), 1, "{mode}");
+    }
+}
+
 /// At the first start the cache may still be on its way, and it can be replaced under a living process.
 #[test]
 fn the_caches_address_is_learnt() {

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::eventually;
 use crate::support::gateway::{World, decide, environment, event};
 use crate::support::http::{Request, Response, Server};
-use crate::support::runtime_api::Process;
+use crate::support::runtime_api::{Answer, Process};
 use crate::support::threescale::{Fault, Period};
 
 fn hit(world: &World, key: &str, times: usize) {
@@ -385,6 +385,71 @@ fn what_3scale_does_not_know_goes_alone() {
         assert_eq!(world.threescale.total(name, "bytes"), 0);
     }
     assert_eq!(world.threescale.state().lost_batches.len(), 4);
+    nothing_left(&world);
+}
+
+fn run(process: &Process) -> serde_json::Value {
+    let scheduled = json!({ "detail-type": "Scheduled Event", "source": "aws.events" });
+    match process.api.invoke(&scheduled.to_string()) {
+        Answer::Result(summary) => summary,
+        Answer::Error(error) => panic!("{error}"),
+    }
+}
+
+/// A living reporter whose service token was replaced between two of its events. Nothing good is taken for unknown.
+#[test]
+fn a_replaced_token_is_learnt_by_a_living_reporter() {
+    let world = World::with_clock(Clock::default());
+    world.threescale.add("a", &[]);
+    let process = Process::start(&environment("reporter", &world.ssm, &world.settings, None));
+    hit(&world, "uk_free", 2);
+    assert_eq!(run(&process)["delivered"], 2);
+    hit(&world, "uk_free", 3);
+    hit(&world, "uk_a", 4);
+    world.threescale.state().token = "st_new".to_owned();
+    // There is nothing to be learnt yet.
+    let refused = run(&process);
+    assert_eq!(
+        (&refused["delivered"], &refused["apart"]),
+        (&json!(0), &json!(0))
+    );
+    let why = refused["stopped"].as_str().expect("a reason");
+    assert!(why.contains("service_token_invalid"), "{why}");
+    world.ssm.put("secrets/service-token", "st_new");
+    let summary = run(&process);
+    assert_eq!(
+        (
+            &summary["delivered"],
+            &summary["apart"],
+            &summary["stopped"]
+        ),
+        (&json!(7), &json!(0), &json!(null)),
+    );
+    assert_eq!(world.threescale.total("free", "hits"), 5);
+    assert_eq!(world.threescale.total("a", "hits"), 4);
+    assert!(world.threescale.state().lost_batches.is_empty());
+    nothing_left(&world);
+}
+
+/// The same when it is a report that is refused: it was replaced after the questions.
+#[test]
+fn a_token_refused_by_a_report_is_read_anew() {
+    let world = World::with_clock(Clock::default());
+    let process = Process::start(&environment("reporter", &world.ssm, &world.settings, None));
+    hit(&world, "uk_free", 3);
+    assert_eq!(run(&process)["delivered"], 3);
+    hit(&world, "uk_free", 4);
+    world.ssm.put("secrets/service-token", "st_new");
+    world.threescale.state().only_reports = true;
+    let body = r#"<?xml version="1.0"?><error code="service_token_invalid">text</error>"#;
+    world.threescale.fail_next(&[Fault::Status(403, body)]);
+    assert_eq!(run(&process)["delivered"], 0);
+    let reads = || world.ssm.state.lock().unwrap().reads;
+    let before = reads();
+    world.threescale.state().token = "st_new".to_owned();
+    assert_eq!(run(&process)["delivered"], 4);
+    assert_eq!(reads(), before);
+    assert_eq!(world.threescale.total("free", "hits"), 7);
     nothing_left(&world);
 }
 
