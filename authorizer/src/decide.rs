@@ -151,15 +151,18 @@ impl Authorizer {
         }
     }
 
-    /// Reads the secrets and connects to Redis: what can be done before the first event.
+    /// Reads the secrets and connects to Redis: what can be done before the first event. A caller may be waiting for it
+    /// already, so all of it has one deadline.
     pub fn warm_up(&mut self) {
-        self.read_secrets(self.settings.budgets.ssm);
+        let budgets = self.settings.budgets;
+        let until = Instant::now() + budgets.ssm + budgets.redis;
+        self.read_secrets(budgets.ssm);
         if self.secrets.is_ok() && self.settings.service.caching != Caching::None {
             // Without it the first event tries again.
             let _ = self
                 .cache
                 .link
-                .connect(Instant::now() + self.settings.budgets.redis * 2);
+                .connect(until.min(Instant::now() + budgets.redis * 2));
         }
     }
 
@@ -171,13 +174,15 @@ impl Authorizer {
 
     /// The same, and says how it went this time.
     pub(crate) fn try_read_secrets(&mut self, budget: Duration) -> Result<(), SecretsError> {
-        self.read = Some(Instant::now());
-        match secrets::read(
+        let read = secrets::read(
             &self.agent,
             &self.settings.aws,
             &self.settings.parameters,
             budget,
-        ) {
+        );
+        // From its end on: what was just waited for is not waited for again at once.
+        self.read = Some(Instant::now());
+        match read {
             Ok(secrets) => {
                 self.cache.link.point_to(secrets.cache.clone());
                 self.secrets = Ok(secrets);
@@ -201,14 +206,15 @@ impl Authorizer {
     pub(crate) fn reach_cache(&mut self, deadline: Instant) {
         let left = || deadline.saturating_duration_since(Instant::now());
         if self.secrets.is_err() {
-            self.read_secrets(self.settings.budgets.ssm.min(left() / 2));
+            // The reporter has more time than a caller.
+            self.read_secrets((self.settings.budgets.ssm * 3).min(left() / 2));
         }
         let connect = |this: &mut Self| {
             let until = Instant::now() + (this.settings.budgets.redis * 5).min(left() / 2);
             this.cache.link.connect(until).is_ok()
         };
         if !connect(self) && self.may_reread() {
-            self.read_secrets(self.settings.budgets.ssm.min(left() / 2));
+            self.read_secrets((self.settings.budgets.ssm * 3).min(left() / 2));
             connect(self);
         }
     }

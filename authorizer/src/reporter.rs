@@ -274,7 +274,7 @@ fn new_token(authorizer: &mut Authorizer, deadline: Instant) -> bool {
     };
     let before = token(authorizer);
     let left = deadline.saturating_duration_since(Instant::now());
-    authorizer.read_secrets(authorizer.settings.budgets.ssm.min(left / 2));
+    authorizer.read_secrets((authorizer.settings.budgets.ssm * 3).min(left / 2));
     token(authorizer) != before
 }
 

@@ -175,7 +175,8 @@ pub struct Budgets {
     pub answer: Duration,
     /// One question to Redis, with the connection it may need.
     pub redis: Duration,
-    /// One read of the Parameter Store at start.
+    /// One read of the Parameter Store at start. With one question to Redis it must leave time for an answer within 1 s of
+    /// the start of the process.
     pub ssm: Duration,
     /// One batch sent to 3scale by the reporter.
     pub report: Duration,
@@ -186,7 +187,7 @@ impl Default for Budgets {
         Self {
             answer: Duration::from_millis(950),
             redis: Duration::from_millis(200),
-            ssm: Duration::from_millis(2_000),
+            ssm: Duration::from_millis(600),
             report: Duration::from_millis(10_000),
         }
     }
@@ -405,6 +406,8 @@ mod tests {
         assert_eq!(settings.service.caching, Caching::Strict);
         assert_eq!(settings.service.max_age(), Duration::from_secs(60));
         assert_eq!(settings.budgets, Budgets::default());
+        let start = settings.budgets.ssm + settings.budgets.redis;
+        assert!(start + Duration::from_millis(100) < Duration::from_secs(1));
         assert!(!format!("{settings:?}").contains("very-secret"));
     }
 

@@ -7,9 +7,10 @@ use authorizer::decide::{Authorizer, Decided, Source};
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::gateway::{World, decide, event};
+use crate::support::gateway::{World, decide, environment, event};
 use crate::support::http::{Response, Server};
 use crate::support::redis::Redis;
+use crate::support::runtime_api::{Answer, Process};
 use crate::support::ssm;
 use crate::support::threescale::Fault;
 
@@ -363,6 +364,27 @@ fn no_secrets_no_answer_but_a_refusal() {
     }
 }
 
+/// A Parameter Store that hangs at start is waited for once, by the start: the first event, which was waiting all the
+/// time, is answered at once.
+#[test]
+fn a_hanging_parameter_store_is_not_waited_for_twice() {
+    let world = World::new();
+    world
+        .ssm
+        .fault(Some(ssm::Fault::Slow(Duration::from_secs(5))));
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    let Answer::Result(answer) = process.api.invoke(&event("uk_free", "/")) else {
+        panic!("no answer");
+    };
+    assert_eq!(answer["context"]["reason"], "not_ready");
+    assert_eq!(world.ssm.state.lock().unwrap().reads, 1);
+}
+
 #[test]
 fn a_wrong_token_refuses_what_is_not_known_and_is_read_anew() {
     for mode in ["strict", "resilient", "allow"] {
@@ -406,7 +428,7 @@ fn a_replaced_token_is_learnt_by_a_living_authorizer() {
         let world = world(mode);
         world.threescale.add("a", &[]);
         let mut authorizer = world.authorizer();
-        let mut reason = |authorizer: &mut Authorizer, key: &str| {
+        let reason = |authorizer: &mut Authorizer, key: &str| {
             decide(authorizer, &event(key, "/")).outcome.reason
         };
         assert_eq!(reason(&mut authorizer, "uk_free"), "authorized");
