@@ -153,10 +153,12 @@ impl Authorizer {
                 return Verdict::NoAnswer;
             };
             let verdict = match answer {
-                Answer::Authorized(status, headers) => self.known(asking, status, headers, metrics),
+                Answer::Authorized(status, headers) => {
+                    Verdict::Known(self.known(asking, status, headers, metrics))
+                }
                 // The header then speaks of a metric that need not be this request's.
                 Answer::LimitsExceeded(Some(status), _) => {
-                    self.known(asking, status, Headers::default(), metrics)
+                    self.limited(asking, status, metrics, &usage)
                 }
                 Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
                 Answer::Denied(code) => Verdict::Refused(code),
@@ -201,14 +203,38 @@ impl Authorizer {
         status: Box<Status>,
         headers: Headers,
         metrics: Vec<String>,
-    ) -> Verdict {
+    ) -> Known {
         let hidden = self.hidden(asking, &status, &metrics);
-        Verdict::Known(Known {
+        Known {
             status,
             headers,
             metrics,
             hidden,
-        })
+        }
+    }
+
+    /// A refusal by a limit can be about a metric that this request does not use: then it is decided by what the answer
+    /// reports. If none of that explains it, it is a refusal and nothing else.
+    fn limited(
+        &mut self,
+        asking: &Asking<'_>,
+        status: Box<Status>,
+        metrics: Vec<String>,
+        usage: &[(String, u64)],
+    ) -> Verdict {
+        let known = self.known(asking, status, Headers::default(), metrics);
+        let terms = terms::terms(
+            &known.status,
+            &known.headers,
+            &known.metrics,
+            usage,
+            &known.hidden,
+        );
+        if terms::explained(&terms, usage) {
+            Verdict::Known(known)
+        } else {
+            Verdict::Refused("limits_exceeded".to_owned())
+        }
     }
 
     /// Finds out which metrics have a limited ancestor that does not show. That is a matter of the service and the plan,

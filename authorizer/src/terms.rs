@@ -59,6 +59,24 @@ pub fn terms(
     }
 }
 
+/// Whether a limit that the answer reports explains its refusal of this usage, as the metrics of `terms` are placed. An
+/// amount of 0 is refused too, by a limit that is passed.
+#[must_use]
+pub fn explained(terms: &Terms, usage: &[(String, u64)]) -> bool {
+    terms.limits.iter().enumerate().any(|(index, limit)| {
+        let mut amounts = terms
+            .metrics
+            .iter()
+            .filter(|(_, limits)| limits.contains(&index))
+            .map(|(metric, _)| {
+                let amount = usage.iter().find(|(name, _)| name == metric);
+                amount.map_or(0, |(_, amount)| *amount)
+            })
+            .peekable();
+        amounts.peek().is_some() && amounts.fold(limit.current, u64::saturating_add) > limit.max
+    })
+}
+
 /// Metrics of which the answer does not tell whether they have a limited ancestor: neither limited, nor a child of a
 /// limited metric.
 #[must_use]
@@ -354,6 +372,30 @@ mod tests {
             placed(&["orders.12".to_owned()]),
             [vec![0, 1], vec![2], vec![0]]
         );
+    }
+
+    #[test]
+    fn what_explains_a_refusal() {
+        let explained = |limits: &[Limit], usage: &[(&str, u64)]| {
+            let usage: Vec<(String, u64)> = usage
+                .iter()
+                .map(|(metric, amount)| ((*metric).to_owned(), *amount))
+                .collect();
+            let metrics: Vec<String> = usage.iter().map(|(metric, _)| metric.clone()).collect();
+            let status = status(limits, &[("hits", "orders")]);
+            let terms = terms(&status, &Headers::default(), &metrics, &usage, &[]);
+            super::explained(&terms, &usage)
+        };
+        let hits = [limit("hits", 10, 9)];
+        assert!(!explained(&[], &[("hits", 1)]));
+        assert!(!explained(&hits, &[("hits", 1)]));
+        assert!(explained(&hits, &[("hits", 2)]));
+        assert!(explained(&hits, &[("hits", 1), ("orders", 1)]));
+        assert!(!explained(&hits, &[("bytes", 100)]));
+        assert!(!explained(&[limit("hits", 10, 10)], &[("hits", 0)]));
+        assert!(explained(&[limit("hits", 10, 11)], &[("hits", 0)]));
+        assert!(!explained(&[limit("hits", 10, 11)], &[("bytes", 1)]));
+        assert!(explained(&hits, &[("hits", u64::MAX)]));
     }
 
     #[test]

@@ -159,6 +159,12 @@ fn rule(pattern: &str) -> RuleSettings {
 
 const GOOD: &str = r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>true</authorized><plan>Free</plan></status>"#;
 
+/// A refusal by a limit, of a plan without limits or with one that is not used up.
+const REFUSED: [&str; 2] = [
+    r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>false</authorized><reason>usage limits are exceeded</reason><plan>Free</plan></status>"#,
+    r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>false</authorized><reason>usage limits are exceeded</reason><plan>Free</plan><usage_reports><usage_report metric="hits" period="eternity"><max_value>9</max_value><current_value>3</current_value></usage_report></usage_reports></status>"#,
+];
+
 /// Whatever 3scale (or something in its place) answers: only a 200 with the whole document lets the caller pass.
 #[test]
 fn no_answer_of_3scale_allows_by_mistake() {
@@ -173,7 +179,11 @@ fn no_answer_of_3scale_allows_by_mistake() {
             .with("backend", server.url().into())
             .with("caching", mode.into());
         let strategy = (
-            prop_oneof![Just(200_u16), 100..600_u16],
+            prop_oneof![
+                Just((200_u16, GOOD)),
+                (100..600_u16).prop_map(|status| (status, GOOD)),
+                (0..REFUSED.len()).prop_map(|n| (409, REFUSED[n])),
+            ],
             vec(
                 (
                     any::<prop::sample::Index>(),
@@ -181,15 +191,18 @@ fn no_answer_of_3scale_allows_by_mistake() {
                 ),
                 0..3,
             ),
-            proptest::option::of("[ -~]{0,20}"),
+            proptest::option::of(prop_oneof![
+                Just("limits_exceeded".to_owned()),
+                "[ -~]{0,20}"
+            ]),
             any::<prop::sample::Index>(),
             any::<bool>(),
         );
         let mut runner = proptest::test_runner::TestRunner::new(no_persistence(150));
         let number = std::cell::Cell::new(0_u32);
         runner
-            .run(&strategy, |(status, edits, reason, cut, whole)| {
-                let mut body = GOOD.as_bytes().to_vec();
+            .run(&strategy, |((status, body), edits, reason, cut, whole)| {
+                let mut body = body.as_bytes().to_vec();
                 for (at, byte) in edits {
                     let at = at.index(body.len());
                     body[at] = byte;

@@ -46,8 +46,21 @@ fn every_row_of_the_table() {
             409,
             Some("limits_exceeded"),
             reason("usage limits are exceeded"),
-            Effect::Allow,
-            "authorized",
+            Effect::Deny,
+            "limits_exceeded",
+            true,
+        ),
+        // Reported, and none of them is what refuses.
+        (
+            409,
+            Some("limits_exceeded"),
+            status("false", "<reason>usage limits are exceeded</reason>").replace(
+                "</status>",
+                "<usage_reports><usage_report metric=\"hits\" period=\"eternity\"><max_value>9</max_value>\
+                 <current_value>3</current_value></usage_report></usage_reports></status>",
+            ),
+            Effect::Deny,
+            "limits_exceeded",
             true,
         ),
         (
