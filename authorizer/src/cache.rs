@@ -26,6 +26,8 @@ pub enum Decision {
     Miss,
     /// The same, and the credential was not seen for a day.
     Unknown,
+    /// The same, and too many of those were refused in this second.
+    Flood,
     /// It may pass, and is counted.
     Allowed(Grant),
     /// It would pass a limit.
@@ -328,6 +330,7 @@ fn decision(value: &Value) -> Option<Decision> {
     match text(0)? {
         "M" => Some(Decision::Miss),
         "U" => Some(Decision::Unknown),
+        "F" => Some(Decision::Flood),
         "D" => Some(Decision::Denied {
             code: text(1)?.to_owned(),
             holds_ms: number(2)?,

@@ -1,6 +1,6 @@
 //! The decision: cache, 3scale, and what happens when one of them or both give no answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::answer::{Effect, Outcome};
@@ -91,6 +91,8 @@ pub struct Authorizer {
     pub(crate) read: Option<Instant>,
     pub(crate) breaker: Breaker,
     strangers: Bucket,
+    /// Keys of credentials that passed here: no flood of others shuts them out where there is no cache to tell them apart.
+    good: HashSet<String>,
     pub(crate) misconfigured: Option<(Instant, String)>,
     pub(crate) bad_metrics: Vec<(String, Instant)>,
     /// Limited metrics, and those of which it does not show whether there is a limit above them; which of these have one;
@@ -142,6 +144,7 @@ impl Authorizer {
             read: None,
             breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
             strangers: Bucket::new(50, Duration::from_millis(200)),
+            good: HashSet::new(),
             misconfigured: None,
             bad_metrics: Vec::new(),
             hidden: Vec::new(),
@@ -340,9 +343,7 @@ impl Authorizer {
     fn miss(&mut self, asking: &Asking<'_>, seen: bool) -> (Outcome, Source) {
         self.metrics.add("CacheMisses", 1.0);
         if !seen && !self.strangers.allows(Instant::now()) {
-            let mut outcome = Outcome::deny("too_many_unknown");
-            outcome.retry_after = Some(1);
-            return (outcome, Source::Request);
+            return (too_many_unknown(), Source::Request);
         }
         let asked_ms = self.clock.now_ms();
         match self.authorize(asking) {
@@ -501,11 +502,20 @@ impl Authorizer {
                 (Outcome::deny("backend_unavailable"), Source::Mode)
             }
         };
+        let stranger = !self.good.contains(&asking.key);
+        if stranger && !self.strangers.allows(Instant::now()) {
+            return (too_many_unknown(), Source::Request);
+        }
         let Some(answer) = self.call(Call::AuthRep, asking, &asking.usage.0) else {
             return outage(self);
         };
         // What was counted past the cache is not in its sums: its answers must be newer than this.
         self.not_before_ms = self.clock.now_ms() + 1;
+        match &answer {
+            Answer::Authorized(..) => self.remember(asking),
+            Answer::Denied(_) if stranger => self.strangers.refused(),
+            _ => {}
+        }
         let outcome = match answer {
             Answer::Authorized(status, headers) => Outcome {
                 effect: Effect::Allow,
@@ -534,6 +544,18 @@ impl Authorizer {
         };
         (outcome, Source::Direct)
     }
+
+    fn remember(&mut self, asking: &Asking<'_>) {
+        const MANY: usize = 16_384;
+        if self.good.contains(&asking.key) {
+            return;
+        }
+        if self.good.len() >= MANY {
+            self.good.clear();
+        }
+        self.good.insert(asking.key.clone());
+    }
+
     fn store(
         &mut self,
         asking: &Asking<'_>,
@@ -589,6 +611,7 @@ impl Authorizer {
     }
 
     fn allowed(&mut self, grant: &Grant, asking: &Asking<'_>, reason: &str) -> Outcome {
+        self.remember(asking);
         Outcome {
             effect: Effect::Allow,
             reason: reason.to_owned(),
@@ -627,6 +650,7 @@ impl Authorizer {
                 }
             }
             Decision::Denied { code, .. } => Outcome::deny(&code),
+            Decision::Flood => too_many_unknown(),
             // Never handed in; a refusal is what an unexpected answer must become.
             Decision::Miss | Decision::Unknown | Decision::Allowed(_) => Outcome::deny("internal"),
         }
@@ -654,6 +678,13 @@ impl Authorizer {
         }
         self.opened.insert(application.0.clone(), app_id.clone());
         app_id
+    }
+}
+
+fn too_many_unknown() -> Outcome {
+    Outcome {
+        retry_after: Some(1),
+        ..Outcome::deny("too_many_unknown")
     }
 }
 

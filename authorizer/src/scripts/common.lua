@@ -10,6 +10,8 @@ local repeated, old_ones = flags == 'r' or flags == 'ro', flags == 'o' or flags 
 local minute = string.match(ARGV[6], '%d+')
 -- 3scale counts what it has accepted a little later: so long it may be missing from its counters (ms).
 local GRACE = 5000
+-- Where the credentials never seen that 3scale refused in this second are counted.
+local function strangers() return P .. 'u:' .. string.sub(ARGV[1], 1, -4) end
 
 local windows
 local function window(period)

@@ -15,6 +15,10 @@ if verdict == 'D' then
   local app = found and string.match(found, '^A%d+\31(.*)$')
   -- Nothing about the application is certain any more: not for its other credentials, and not for the reporter.
   if app then call('HDEL', P .. 'a:' .. app, 't') end
+  if not found then
+    call('INCR', strangers())
+    call('PEXPIRE', strangers(), 60000)
+  end
   call('SET', KEYS[1], 'D' .. till .. '\31' .. code, 'PX', math.max(keep, tonumber(till) - now, 1))
   return {'D', code, tonumber(till) - now}
 end

@@ -6,7 +6,7 @@ use crate::support::gateway::{World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use authorizer::decide::Source;
+use authorizer::decide::{Authorizer, Source};
 
 #[test]
 fn the_second_request_asks_nobody_but_redis() {
@@ -131,6 +131,65 @@ fn a_flood_of_bad_keys_costs_little() {
             .effect,
         Effect::Allow
     );
+}
+
+/// All processes together ask about no more than fifty keys a second that come to nothing; callers who were good before
+/// pass meanwhile, and are asked about when their answer is too old.
+#[test]
+fn a_flood_of_bad_keys_over_many_processes() {
+    let world = World::patient();
+    let mut first = world.authorizer();
+    let reason = |authorizer: &mut Authorizer, key: &str| {
+        decide(authorizer, &event(key, "/")).outcome.reason
+    };
+    assert_eq!(reason(&mut first, "uk_free"), "authorized");
+    for round in 0..2 {
+        world.advance(61_000);
+        let before = world.threescale.calls("authorize");
+        for process in 0..6 {
+            let mut authorizer = world.authorizer();
+            for n in 0..10 {
+                let key = format!("bad-{round}-{process}-{n}");
+                let wanted = if process < 5 {
+                    "user_key_invalid"
+                } else {
+                    "too_many_unknown"
+                };
+                assert_eq!(reason(&mut authorizer, &key), wanted, "{key}");
+            }
+        }
+        assert_eq!(world.threescale.calls("authorize"), before + 50);
+        assert_eq!(reason(&mut world.authorizer(), "uk_free"), "authorized");
+        assert_eq!(world.threescale.calls("authorize"), before + 51);
+        assert_eq!(
+            reason(&mut world.authorizer(), &format!("bad-{round}-0-0")),
+            "user_key_invalid"
+        );
+    }
+}
+
+/// Without Redis a process has only itself to tell by: it asks about fifty at once, and about those that have passed here.
+#[test]
+fn a_flood_of_bad_keys_without_redis() {
+    for mode in ["none", "strict"] {
+        let mut world = World::new().with("caching", json!(mode));
+        let mut authorizer = world.authorizer();
+        let allowed = |authorizer: &mut Authorizer| {
+            let outcome = decide(authorizer, &event("uk_free", "/")).outcome;
+            assert_eq!(outcome.effect, Effect::Allow, "{mode}: {outcome:?}");
+        };
+        allowed(&mut authorizer);
+        world.redis.stop();
+        let started = std::time::Instant::now();
+        for n in 0..500 {
+            let decided = decide(&mut authorizer, &event(&format!("bad-{n}"), "/"));
+            assert_eq!(decided.outcome.effect, Effect::Deny);
+        }
+        let asked = world.threescale.calls("authrep");
+        let most = 52 + started.elapsed().as_millis() as u64 / 200;
+        assert!(asked <= most, "{mode}: {asked} calls, at most {most}");
+        allowed(&mut authorizer);
+    }
 }
 
 #[test]
