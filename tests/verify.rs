@@ -302,6 +302,43 @@ fn the_credential_is_looked_for_where_the_configuration_says_in_the_stage_too() 
 }
 
 #[test]
+fn a_method_that_others_open_is_found_though_something_else_refuses_the_call() {
+    let aws = TestAws::start();
+    let id = start_over(&aws);
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    // With an export, and where the service gives none.
+    let refused = json!([{"operation": "GetExport", "kind": "error", "code": "BadRequestException",
+        "message": "unable to export", "status": 400}]);
+    for faults in [json!([]), refused] {
+        // It still wants an API key, so who has none is refused.
+        change(
+            &aws,
+            &id,
+            "POST",
+            "/orders",
+            &[("/authorizationType", "NONE")],
+        );
+        publish(&aws, &id, "prod");
+        aws.post("faults", &faults);
+        let verify = here.run(&["verify", "--settle", "1ms"]);
+        assert_eq!(verify.code, Some(1), "{}", verify.stdout);
+        assert_mentions(
+            &verify,
+            &[
+                "ok     POST /orders         no key    403",
+                "wrong  POST /orders         guard",
+                "it answers without a right to it: the stage serves it without an authorizer",
+                "wrong: 1 of 10",
+            ],
+        );
+        here.succeed(&["up", "--yes"]);
+        here.succeed(&["verify"]);
+        aws.post("faults", &json!([]));
+    }
+}
+
+#[test]
 fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
     let aws = TestAws::start();
     start_over(&aws);

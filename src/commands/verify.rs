@@ -102,31 +102,41 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> 
         .collect())
 }
 
-/// Methods that the stage serves with an authorizer that is not ours, which a refusal alone does not show.
+/// Protected methods that the stage serves without our authorizer. A refusal alone does not show that: an API key that is
+/// asked for, a policy, a firewall or the backend itself may refuse as well.
 async fn misguarded(
     session: &Session,
     cx: &Cx,
     methods: &[(api::Method, Meant)],
 ) -> Result<Vec<Row>> {
-    let export = api::export::export(&cx.fresh(), &session.facts.api).await?;
-    let Some(export) = &*export else {
-        return Ok(Vec::new());
+    let (cx, target) = (cx.fresh(), &session.facts.api);
+    let export = api::export::export(&cx, target).await?;
+    let stage = match &*export {
+        Some(_) => None,
+        None => (*api::stage(&cx, target).await?).clone(),
     };
-    let ours = api_authorizer::uri(cx);
+    let ours = api_authorizer::uri(&cx);
+    // What the service does not tell of is no fault.
+    let fault = |method: &api::Method| {
+        let key = (method.path.clone(), method.method.clone());
+        match &*export {
+            Some(export) => export
+                .methods
+                .get(&key)
+                .and_then(|served| exported(served, &ours)),
+            None => {
+                let served = stage.as_ref()?.served.as_ref()?;
+                summed_up(served.get(&key)?)
+            }
+        }
+    };
     let row = |method: &api::Method| {
-        let served = export
-            .methods
-            .get(&(method.path.clone(), method.method.clone()))?;
-        let uri = served.authorizer_uri.as_ref().filter(|uri| **uri != ours)?;
         Some(Row {
             label: method.label(),
             check: Check::Guard,
             verb: String::new(),
             status: None,
-            verdict: Err((
-                Fault::WrongAuthorizer,
-                format!("the stage serves it with {uri}"),
-            )),
+            verdict: Err(fault(method)?),
         })
     };
     Ok(methods
@@ -134,4 +144,68 @@ async fn misguarded(
         .filter(|(_, meant)| *meant == Meant::Protected)
         .filter_map(|(method, _)| row(method))
         .collect())
+}
+
+/// What is wrong with a protected method, as the export of the stage has it.
+fn exported(served: &api::export::Method, ours: &str) -> Option<(Fault, String)> {
+    match (&served.authorizer_uri, &served.guard) {
+        (Some(uri), _) if uri == ours => None,
+        (Some(by), _) => Some(decided_by(by)),
+        // An authorizer whose address is not told.
+        (None, Some(guard)) if guard == "custom" => None,
+        (None, Some(guard)) => Some(decided_by(guard)),
+        (None, None) => Some(unguarded()),
+    }
+}
+
+/// What is wrong with a protected method that the summary of the deployment shows with this authorization type.
+fn summed_up(authorization: &str) -> Option<(Fault, String)> {
+    match authorization {
+        "CUSTOM" => None,
+        "NONE" => Some(unguarded()),
+        other => Some(decided_by(other)),
+    }
+}
+
+fn decided_by(other: &str) -> (Fault, String) {
+    (
+        Fault::WrongAuthorizer,
+        format!("the stage serves it with {other}"),
+    )
+}
+
+fn unguarded() -> (Fault, String) {
+    let text = "the stage serves it without an authorizer";
+    (Fault::Open, text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_stage_serves_without_our_authorizer_is_a_fault() {
+        let served = |uri: Option<&str>, guard: Option<&str>| {
+            let served = api::export::Method {
+                authorizer_uri: uri.map(str::to_owned),
+                guard: guard.map(str::to_owned),
+                ..api::export::Method::default()
+            };
+            exported(&served, "arn:ours").map(|(fault, _)| fault)
+        };
+        let custom = Some("custom");
+        assert_eq!(served(Some("arn:ours"), custom), None);
+        assert_eq!(
+            served(Some("arn:theirs"), custom),
+            Some(Fault::WrongAuthorizer)
+        );
+        assert_eq!(served(None, custom), None);
+        assert_eq!(served(None, Some("awsSigv4")), Some(Fault::WrongAuthorizer));
+        assert_eq!(served(None, None), Some(Fault::Open));
+        let fault = |authorization| summed_up(authorization).map(|(fault, _)| fault);
+        assert_eq!(
+            ["CUSTOM", "NONE", "AWS_IAM"].map(fault),
+            [None, Some(Fault::Open), Some(Fault::WrongAuthorizer)]
+        );
+    }
 }

@@ -13,6 +13,8 @@ use crate::resource::{ApiTarget, Cx};
 
 /// The verb of a method for all verbs.
 const ANY: &str = "x-amazon-apigateway-any-method";
+/// What is known of the authorizer that a security scheme stands for.
+const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 
 /// The definition that a stage serves.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Method {
     pub scopes: BTreeSet<String>,
     /// Whether API Gateway's own key is asked for.
     pub api_key: bool,
+    /// `custom`, `awsSigv4`, `cognito_user_pools`, ...; `None` where nothing but an API key is asked for.
+    pub guard: Option<String>,
     pub integration: Integration,
 }
 
@@ -90,25 +94,29 @@ fn read(document: &Value) -> Export {
                 .flatten()
                 .filter_map(Value::as_object)
                 .flatten()
+                .map(|(name, scopes)| (&schemes[name.as_str()], scopes))
                 .collect();
+            let authorizer_uri = requirements
+                .iter()
+                .find_map(|(scheme, _)| scheme[AUTHORIZER]["authorizerUri"].as_str());
+            // A scheme without either is the API key's.
+            let guard = requirements.iter().find_map(|(scheme, _)| {
+                let bare = scheme.get(AUTHORIZER).map(|_| "custom");
+                scheme["x-amazon-apigateway-authtype"].as_str().or(bare)
+            });
             let scopes = requirements
                 .iter()
                 .filter_map(|(_, scopes)| scopes.as_array());
             let method = Method {
-                authorizer_uri: requirements
-                    .iter()
-                    .find_map(|(name, _)| {
-                        schemes[name.as_str()]["x-amazon-apigateway-authorizer"]["authorizerUri"]
-                            .as_str()
-                    })
-                    .map(str::to_owned),
+                authorizer_uri: authorizer_uri.map(str::to_owned),
                 scopes: scopes
                     .flatten()
                     .filter_map(|scope| scope.as_str().map(str::to_owned))
                     .collect(),
                 api_key: requirements
                     .iter()
-                    .any(|(name, _)| schemes[name.as_str()]["name"] == "x-api-key"),
+                    .any(|(scheme, _)| scheme["name"] == "x-api-key"),
+                guard: guard.map(str::to_owned),
                 integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
             };
             methods.insert((path.clone(), verb), method);
@@ -169,6 +177,7 @@ mod tests {
             "paths": {"/orders": {
                 "get": {"security": [{"ours": []}, {"api_key": []}, {"pool": ["orders/read"]}], "x-amazon-apigateway-integration": {"type": "mock"}},
                 "options": {},
+                "post": {"security": [{"api_key": []}]},
                 "x-amazon-apigateway-any-method": {"security": [{"sigv4": []}]},
                 "parameters": [],
             }},
@@ -186,13 +195,21 @@ mod tests {
             let method = &export.methods[&("/orders".to_owned(), verb.to_owned())];
             method.authorizer_uri.as_deref()
         };
-        assert_eq!(export.methods.len(), 3);
+        let guard = |verb: &str| {
+            let method = &export.methods[&("/orders".to_owned(), verb.to_owned())];
+            method.guard.as_deref()
+        };
+        assert_eq!(export.methods.len(), 4);
         assert_eq!(
             [uri("GET"), uri("OPTIONS"), uri("ANY")],
             [Some("arn:ours"), None, None]
         );
         let get = &export.methods[&("/orders".to_owned(), "GET".to_owned())];
         assert!(get.api_key && get.scopes.contains("orders/read"));
+        assert_eq!(
+            ["GET", "OPTIONS", "POST", "ANY"].map(guard),
+            [Some("custom"), None, None, Some("awsSigv4")]
+        );
         assert!(export.responses.contains_key("ACCESS_DENIED"));
         let fits = |source| export.authorizers["arn:ours"].fits(&Asks::ours(source));
         assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));
