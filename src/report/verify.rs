@@ -75,6 +75,7 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::Open => "it answers without a right to it",
         Fault::AuthorizerFailed => "API Gateway got no decision of the authorizer",
         Fault::WrongAuthorizer => "another authorizer decides",
+        Fault::Misplaced => "the credential is not found where the configuration says",
         Fault::KeyRefused => "the test key is refused",
         Fault::Blocked => "it asks for a credential and is meant to be open",
         Fault::NotServed => "the stage does not serve it",

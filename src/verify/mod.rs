@@ -218,6 +218,8 @@ pub enum Fault {
     AuthorizerFailed,
     /// Another authorizer decides.
     WrongAuthorizer,
+    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
+    Misplaced,
     /// The operator's test key is refused.
     KeyRefused,
     /// A method that is meant to be open asks for a credential.
@@ -237,6 +239,7 @@ impl Fault {
             Self::Open => "open",
             Self::AuthorizerFailed => "authorizer_failed",
             Self::WrongAuthorizer => "wrong_authorizer",
+            Self::Misplaced => "misplaced",
             Self::KeyRefused => "key_refused",
             Self::Blocked => "blocked",
             Self::NotServed => "not_served",
@@ -286,6 +289,13 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
     match check {
         // A resource policy, a firewall or a usage plan may refuse before the authorizer is asked.
         Check::NoKey if refused => Ok(remark(kind).filter(|kind| kind != "UnauthorizedException")),
+        // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
+        // source with 401 by itself, and an authorizer's "Unauthorized" likewise.
+        Check::BadKey | Check::GoodKey
+            if refused && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
+        {
+            Err((Fault::Misplaced, seen))
+        }
         Check::BadKey if refused && ours_speaks && reason == Some("") => Err((
             Fault::WrongAuthorizer,
             format!("{seen}, without a reason of ours"),
@@ -566,6 +576,35 @@ mod tests {
                 Check::BadKey,
                 answer(200, "", Value::Null),
                 Some(Fault::Open),
+            ),
+            // A stale authorizer that reads another header.
+            (
+                Check::BadKey,
+                answer(401, "UnauthorizedException", ours("credential_missing")),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::BadKey,
+                answer(
+                    401,
+                    "UnauthorizedException",
+                    json!({"message": "Unauthorized"}),
+                ),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::BadKey,
+                answer(
+                    401,
+                    "",
+                    json!({"error": "credential_missing", "detail": "Unauthorized"}),
+                ),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::GoodKey,
+                answer(401, "UnauthorizedException", ours("credential_missing")),
+                Some(Fault::Misplaced),
             ),
             (Check::GoodKey, answer(200, "", Value::Null), None),
             (Check::GoodKey, answer(403, "", Value::Null), None),
