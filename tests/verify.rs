@@ -379,6 +379,65 @@ fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
 }
 
 #[test]
+fn a_test_key_that_is_refused_for_what_it_is_leaves_the_stage_where_it_is() {
+    let aws = TestAws::start();
+    for (reason, stays) in [
+        ("limits_exceeded", true),
+        ("application_not_active", true),
+        ("misconfigured", false),
+        ("backend_unavailable", false),
+    ] {
+        let id = start_over(&aws);
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &json!({"authorizer_context": {"reason": reason}}));
+        let arguments = ["up", "--yes", "--settle", "1ms", "--key", "the-key"];
+        let up = here.run(&arguments);
+        if !stays {
+            went_back(&aws, &up, &id, &former, &["not for what it is", reason]);
+            continue;
+        }
+        assert_eq!(up.code, Some(1), "{}", up.stderr);
+        assert_mentions(
+            &up,
+            &["the test key is refused (403", reason, "stage prod stays"],
+        );
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        // Nobody noted that all is well, so the next run asks again.
+        let again = here.run(&arguments);
+        assert_eq!(again.code, Some(1), "{}", again.stderr);
+        aws.post("config", &json!({"valid_keys": ["the-key"]}));
+        assert_mentions(&here.succeed(&arguments), &["verified:"]);
+        assert!(!here.succeed(&arguments).stderr.contains("verified"));
+        aws.post("config", &json!({"valid_keys": []}));
+    }
+}
+
+#[test]
+fn what_could_not_be_asked_is_asked_by_the_next_up() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    let here = workplace(&aws, HERE);
+    aws.post(
+        "config",
+        &json!({"outcomes": {"throttled": ["GET /health"]}}),
+    );
+    for _ in 0..2 {
+        let up = here.succeed(&UP);
+        assert_mentions(
+            &up,
+            &[
+                "API Gateway is throttling",
+                "not everything could be asked from here",
+            ],
+        );
+    }
+    aws.post("config", &json!({"outcomes": {"throttled": null}}));
+    assert_mentions(&here.succeed(&UP), &["verified:"]);
+    assert!(!here.succeed(&UP).stderr.contains("verified"));
+}
+
+#[test]
 fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     let aws = TestAws::start();
     for (attribute, value, words) in [

@@ -19,6 +19,7 @@ use crate::report::style::Style;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
 use crate::resource::{Cx, Kind, LogicalId};
+use crate::verify::{Fault, Report, Row};
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -189,30 +190,9 @@ async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<E
     };
     let sink = cx.sink();
     sink.emit(Event::Verified(report.clone()));
-    let worst: Vec<_> = report
-        .harms()
-        .filter_map(|row| {
-            let (fault, seen) = row.verdict.as_ref().err()?;
-            Some(format!(
-                "{}: {} ({seen})",
-                row.label,
-                report::verify::words(*fault)
-            ))
-        })
-        .collect();
+    let worst = told(report.harms());
     if worst.is_empty() {
-        if !report.is_well() {
-            let text = "not everything could be asked from here: run `threescale-gw verify` from where the API is reached";
-            sink.emit(Event::Notice {
-                id: None,
-                text: text.to_owned(),
-            });
-        }
-        let target = &session.facts.api;
-        if let Some(deployment) = record::unverified(&cx, target).await? {
-            record::note_verified(&cx, target, deployment).await?;
-        }
-        return Ok(ExitStatus::Done);
+        return unharmed(session, &cx, &report).await;
     }
     let stage = &session.facts.api.stage;
     let back = match roll_back(&cx, &session.facts.api, &Way::Last).await {
@@ -222,16 +202,71 @@ async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<E
         Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
         Err(error) => format!("stage {stage} could not be moved back: {error}"),
     };
+    let text = format!(
+        "the API does not answer as it should after the deployment: {}; {back}",
+        shortened(&worst)
+    );
+    let hint = "`threescale-gw status --deep` and the log group of the authorizer tell more; then run `threescale-gw up` again";
+    Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
+}
+
+/// Rows that are wrong, in words.
+fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
+    let text = |row: &Row| {
+        let (fault, seen) = row.verdict.as_ref().err()?;
+        let words = report::verify::words(*fault);
+        Some(format!("{}: {words} ({seen})", row.label))
+    };
+    rows.filter_map(text).collect()
+}
+
+/// Ends a verification that found nothing callers suffer from. That the API does well is noted only if every request was
+/// answered, so that a later run asks again what this one could not.
+async fn unharmed(session: &Session, cx: &Cx, report: &Report) -> Result<ExitStatus> {
+    let (sink, target) = (cx.sink(), &session.facts.api);
+    let refused = told(
+        report
+            .rows
+            .iter()
+            .filter(|row| matches!(&row.verdict, Err((fault, _)) if *fault == Fault::KeyRefused)),
+    );
+    if !refused.is_empty() {
+        let text = format!(
+            "{}; stage {} stays as it is",
+            shortened(&refused),
+            target.stage
+        );
+        let hint = "give a key that 3scale lets in, then run `threescale-gw up` again";
+        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
+    }
+    if !report.is_well() {
+        let text = "not everything could be asked from here, so a later `up` asks again; or run `threescale-gw verify` from \
+                    where the API is reached";
+        sink.emit(Event::Notice {
+            id: None,
+            text: text.to_owned(),
+        });
+        return Ok(ExitStatus::Done);
+    }
+    if let Some(deployment) = record::unverified(cx, target).await? {
+        record::note_verified(cx, target, deployment).await?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn attachment() -> LogicalId {
+    LogicalId::new(Kind::ApiAttachment, "main")
+}
+
+/// Tells what failed behind the last change.
+fn failed(sink: &Sink, id: LogicalId, error: String, hint: Option<String>) -> ExitStatus {
     sink.emit(Event::Failed {
-        id: LogicalId::new(Kind::ApiAttachment, "main"),
+        id,
         action: Action::Update,
-        error: format!(
-            "the API does not answer as it should after the deployment: {}; {back}",
-            shortened(&worst)
-        ),
-        hint: Some("`threescale-gw status --deep` and the log group of the authorizer tell more; then run `threescale-gw up` again".to_owned()),
+        error,
+        hint,
     });
-    Ok(ExitStatus::Failed)
+    ExitStatus::Failed
 }
 
 /// The first few, and how many more.

@@ -77,6 +77,7 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::WrongAuthorizer => "another authorizer decides",
         Fault::Misplaced => "the credential is not found where the configuration says",
         Fault::KeyRefused => "the test key is refused",
+        Fault::Refuses => "the test key is refused, and not for what it is",
         Fault::Blocked => "it asks for a credential and is meant to be open",
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",

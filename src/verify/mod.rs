@@ -13,6 +13,15 @@ use crate::secret::Secret;
 /// Stands for path parameters, and is a key that nobody has.
 const NOBODY: &str = "threescale-gw-verify";
 
+/// The authorizer's reasons that say nothing of the key: whoever calls is refused. Source: the authorizer's README, "reason".
+const FAILURES: [&str; 5] = [
+    "misconfigured",
+    "backend_unavailable",
+    "not_ready",
+    "internal",
+    "service_not_active",
+];
+
 /// The verbs that change nothing by definition. Source: RFC 9110, section 9.2.1.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
@@ -220,8 +229,10 @@ pub enum Fault {
     WrongAuthorizer,
     /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
     Misplaced,
-    /// The operator's test key is refused.
+    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
     KeyRefused,
+    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
+    Refuses,
     /// A method that is meant to be open asks for a credential.
     Blocked,
     /// The stage does not serve this method.
@@ -241,6 +252,7 @@ impl Fault {
             Self::WrongAuthorizer => "wrong_authorizer",
             Self::Misplaced => "misplaced",
             Self::KeyRefused => "key_refused",
+            Self::Refuses => "refuses",
             Self::Blocked => "blocked",
             Self::NotServed => "not_served",
             Self::Throttled => "throttled",
@@ -248,9 +260,10 @@ impl Fault {
         }
     }
 
-    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them.
+    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
+    /// does a key that is refused for what it is.
     pub fn harms(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Unreachable)
+        !matches!(self, Self::Throttled | Self::Unreachable | Self::KeyRefused)
     }
 }
 
@@ -292,7 +305,8 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
         // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
         // source with 401 by itself, and an authorizer's "Unauthorized" likewise.
         Check::BadKey | Check::GoodKey
-            if refused && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
+            if refused
+                && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
         {
             Err((Fault::Misplaced, seen))
         }
@@ -308,10 +322,11 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
         )),
         Check::GoodKey if refused => {
             let why = reason.filter(|reason| !reason.is_empty());
-            Err((
-                Fault::KeyRefused,
-                why.map_or(seen.clone(), |why| format!("{seen}, {why}")),
-            ))
+            Err(match why {
+                Some(why) if FAILURES.contains(&why) => (Fault::Refuses, format!("{seen}, {why}")),
+                Some(why) => (Fault::KeyRefused, format!("{seen}, {why}")),
+                None => (Fault::Refuses, seen),
+            })
         }
         Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
         Check::GoodKey | Check::Open | Check::Guard => Ok(None),
@@ -612,6 +627,16 @@ mod tests {
                 Check::GoodKey,
                 answer(403, "AccessDeniedException", ours("limits_exceeded")),
                 Some(Fault::KeyRefused),
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("misconfigured")),
+                Some(Fault::Refuses),
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", json!({"message": "no"})),
+                Some(Fault::Refuses),
             ),
             (Check::Open, answer(401, "", Value::Null), None),
             (

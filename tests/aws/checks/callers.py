@@ -166,6 +166,8 @@ def methods_can_be_opened_and_closed(aws: Aws) -> None:
     aws.configure(outcomes={"open": None, "closed": ["PUT /f/1/2"]})
     assert aws.get(f"{address}/a") == 401
     assert (_answer(aws, f"{address}/f/1/2", method="PUT")[0], aws.get(f"{address}/f/1/2")) == (403, 200)
+    aws.configure(outcomes={"throttled": ["GET /a"]})
+    assert _answer(aws, f"{address}/a")[:2] == (429, "TooManyRequestsException")
 
 
 @check

@@ -148,6 +148,8 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
     }
     if labels & set(world.outcome("closed") or []):
         raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    if labels & set(world.outcome("throttled") or []):
+        raise Refused("THROTTLED", "Too Many Requests")
     if labels & set(world.outcome("open") or []):
         return
     kind = method["authorizationType"]

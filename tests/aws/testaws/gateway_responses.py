@@ -44,6 +44,7 @@ _ERROR_TYPES = {
     "AUTHORIZER_FAILURE": "AuthorizerFailureException",
     "INVALID_API_KEY": "ForbiddenException",
     "MISSING_AUTHENTICATION_TOKEN": "MissingAuthenticationTokenException",
+    "THROTTLED": "TooManyRequestsException",
     "UNAUTHORIZED": "UnauthorizedException",
 }
 
