@@ -196,3 +196,36 @@ fn a_later_up_and_a_deep_status_ask_again() {
         Value::Null
     );
 }
+
+/// What was changed behind an attachment that stands is proved as well.
+#[test]
+fn an_up_that_changes_something_else_proves_the_authorizer_too() {
+    let aws = TestAws::start();
+    start_over(&aws);
+    aws.post("config", &json!({"valid_tokens": ["the-service-token"]}));
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    let fails = |arguments: &[&str], change: &str| {
+        let up = here.run(arguments);
+        assert_eq!(up.code, Some(1), "{}", up.stderr);
+        assert_mentions(
+            &up,
+            &[
+                change,
+                "threescale (token_invalid)",
+                "check `threescale.service_token`",
+            ],
+        );
+    };
+    here.edit("the-service-token", "another-token");
+    fails(&["up", "--yes"], "updated  secret/service-token");
+    here.write("bootstrap.zip", &support::artifact(1));
+    fails(
+        &["up", "--yes", "--only", "authorizer"],
+        "updated  lambda/authorizer",
+    );
+    let summary = here.run(&["up", "--yes", "-o", "json"]);
+    assert_eq!(summary.code, Some(1), "{}", summary.stderr);
+    here.edit("another-token", "the-service-token");
+    here.succeed(&["up", "--yes"]);
+}

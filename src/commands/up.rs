@@ -165,6 +165,15 @@ async fn work(
         build.abort();
         let _ = build.await;
     }
+    if status == ExitStatus::Done {
+        // Whatever changed, the authorizer may depend on it; where the API was touched it has been proved before.
+        if let Err(error) = session.proof.give(&cx).await {
+            let hint = error.hint();
+            let id = LogicalId::new(Kind::Function, "authorizer");
+            status = failed(cx.sink(), id, error.to_string(), hint);
+            outcome.tally.failed += 1;
+        }
+    }
     if status == ExitStatus::Done
         && !args.no_verify
         && record::unverified(&cx.fresh(), &session.facts.api)
