@@ -136,6 +136,7 @@ pub fn methods(
             sorted.notices.push(text);
         }
     }
+    sorted.notices.extend(preflights(&sorted.wanted, all));
     sorted
 }
 
@@ -148,6 +149,34 @@ pub fn held(held: &[shared::Held], stage: &str) -> Option<String> {
             labels.join(", ")
         )
     })
+}
+
+/// Says that `ANY` methods which will be protected answer `OPTIONS` too, which browsers send without a credential.
+fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
+    const SHOWN: usize = 5;
+    let has_options = |path: &str| {
+        all.iter()
+            .any(|method| method.method == "OPTIONS" && method.path == path)
+    };
+    let labels: Vec<_> = wanted
+        .iter()
+        .filter(|method| method.method == "ANY" && !has_options(&method.path))
+        .map(Method::label)
+        .collect();
+    let (answer, path) = match labels.len() {
+        0 => return None,
+        1 => ("answers", "this path an OPTIONS method of its own"),
+        _ => ("answer", "these paths an OPTIONS method of their own"),
+    };
+    let more = match labels.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown: Vec<_> = labels.into_iter().take(SHOWN).collect();
+    Some(format!(
+        "{}{more} also {answer} OPTIONS, so the preflights of browsers will be refused there: give {path}, or add it to `api.except`",
+        shown.join(", ")
+    ))
 }
 
 /// Whether the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by default.
@@ -265,6 +294,38 @@ mod tests {
         ];
         assert_eq!(quotas(&new, &full).len(), 1);
         assert!(quotas(&[], &full).is_empty());
+    }
+
+    #[test]
+    fn preflights_that_will_be_refused_are_told() {
+        let verb = |verb: &str, path: &str| Method {
+            method: verb.to_owned(),
+            ..method(path, "NONE")
+        };
+        let told = |extra: &str, all: &[Method]| {
+            let record = Record::default();
+            methods(&config(extra), all, None, &BTreeSet::new(), &record).notices
+        };
+        let any = verb("ANY", "/x");
+        let notices = told("", &[any.clone(), verb("GET", "/y")]);
+        assert!(
+            notices[0].starts_with("ANY /x also answers OPTIONS"),
+            "{notices:?}"
+        );
+        // With a method of its own, left open, or left out, there is nothing to say.
+        for (extra, all) in [
+            ("", [any.clone(), verb("OPTIONS", "/x")]),
+            (", except: [\"ANY /x\"]", [any.clone(), verb("GET", "/y")]),
+        ] {
+            assert_eq!(told(extra, &all), [""; 0]);
+        }
+        let many: Vec<_> = (0..7).map(|n| verb("ANY", &format!("/{n}"))).collect();
+        let notices = told("", &many);
+        assert_eq!(notices.len(), 1);
+        assert!(
+            notices[0].starts_with("ANY /0, ANY /1, ANY /2, ANY /3, ANY /4 and 2 more also answer"),
+            "{notices:?}"
+        );
     }
 
     #[test]
