@@ -93,6 +93,12 @@ impl Home {
     /// The same, and no process and no temporary folder is left of any sandbox here.
     fn assert_nothing_left(&self, facts: &Value) {
         self.assert_gone(facts);
+        self.assert_no_process_left();
+        self.assert_no_folder_left();
+    }
+
+    #[track_caller]
+    fn assert_no_process_left(&self) {
         // Every process of a sandbox has this folder in its environment.
         let folder = self.temporary().display().to_string();
         eventually("the end of all its processes", || {
@@ -104,7 +110,6 @@ impl Home {
             });
             (left.count() == 0).then_some(())
         });
-        self.assert_no_folder_left();
     }
 
     #[track_caller]
@@ -682,6 +687,43 @@ fn a_signal_under_load_leaves_nothing() {
     });
     assert_eq!(sandbox.interrupt(), Some(130));
     home.assert_nothing_left(&facts);
+}
+
+/// While it starts, `sandbox --keep` goes as a whole: with a signal, and when the one in the foreground is killed.
+#[test]
+fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
+    let home = Home::new();
+    let (early, late) = ("starting the local AWS", "made the API");
+    for (moment, signal, code) in [
+        (early, Signal::INT, Some(130)),
+        (early, Signal::KILL, None),
+        (late, Signal::TERM, Some(130)),
+        (late, Signal::KILL, None),
+    ] {
+        let child = home
+            .command(PROGRAM)
+            .args(["sandbox", "--keep"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the sandbox starts");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let mut sandbox = Foreground(child);
+        let errors = BufReader::new(sandbox.0.stderr.take().expect("its errors"));
+        let mut lines = errors.lines().map_while(Result::ok);
+        let begins = lines.find(|line| line.contains(moment));
+        assert!(begins.is_some(), "it ended");
+        eventually("its folder", || {
+            let mut found = std::fs::read_dir(home.temporary()).ok()?;
+            found.next().map(|_| ())
+        });
+        kill_process(pid.expect("a process id"), signal).expect("a signal");
+        assert_eq!(sandbox.0.wait().expect("a status").code(), code);
+        home.assert_no_process_left();
+        home.assert_no_folder_left();
+        let status = home.said(&["sandbox", "status"]);
+        assert!(status.contains("no sandbox is running"), "{status}");
+    }
 }
 
 #[test]

@@ -1,57 +1,84 @@
 //! `sandbox --keep`: the same program once more in the background, and its words until it stands.
+//!
+//! Until then it ends with this process: a signal is handed on to it, and it sees the end of its standard input, which the
+//! kernel closes however this process came to die.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::io::Read as _;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
 
+use super::start::End;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;
 
 /// The line by which the one in the background says that it stands.
 pub(super) const STANDS: &str = "threescale-gw: the sandbox stands";
+/// How long its last words may take when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Starts it and waits until it stands.
 pub(super) async fn run(sink: Sink) -> Result<ExitStatus> {
     drop(sink);
-    let started = tokio::task::spawn_blocking(start).await;
-    let started = started.context("waiting for the sandbox");
-    started.and_then(|started| started).map_err(Error::failed)
+    let mut end = End::listen()?;
+    start(&mut end).await.map_err(Error::failed)
 }
 
-fn start() -> anyhow::Result<ExitStatus> {
+async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     let this = std::env::current_exe().context("finding this program")?;
-    // A group of its own: the terminal's Ctrl-C is not for it.
+    let arguments = std::env::args_os()
+        .skip(1)
+        .filter(|argument| argument != "--keep");
+    // A group of its own: the terminal's Ctrl-C is not for it once it stands.
     let mut child = Command::new(this)
-        .args(
-            std::env::args_os()
-                .skip(1)
-                .filter(|argument| argument != "--keep"),
-        )
+        .args(arguments)
         .arg("--background")
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .context("starting the sandbox in the background")?;
-    let errors = child.stderr.take();
-    std::thread::spawn(move || relay(errors, report::note));
-    let mut stands = false;
+    // Held until the end of this function.
+    let _alive = child.stdin.take();
+    let errors = tokio::spawn(relay(child.stderr.take()));
     let output = child.stdout.take().context("the sandbox has no output")?;
-    for line in BufReader::new(output).lines().map_while(Result::ok) {
-        if line == STANDS {
-            stands = true;
-            break;
+    let mut lines = BufReader::new(output).lines();
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line {
+                Ok(Some(line)) if line == STANDS && !interrupted => return Ok(ExitStatus::Done),
+                Ok(Some(line)) if line == STANDS => {}
+                Ok(Some(line)) => report::result(&line),
+                Ok(None) | Err(_) => break,
+            },
+            () = end.come() => {
+                interrupted = true;
+                interrupt(&child);
+            }
         }
-        report::result(&line);
     }
-    if stands {
-        return Ok(ExitStatus::Done);
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.context("waiting for the sandbox")?,
+            () = end.come() => {
+                interrupted = true;
+                interrupt(&child);
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, errors).await;
+    if interrupted {
+        return Ok(ExitStatus::Interrupted);
     }
-    let status = child.wait().context("waiting for the sandbox")?;
     // It has said why.
     Ok(match status.code() {
         Some(2) => ExitStatus::Usage,
@@ -63,14 +90,29 @@ fn start() -> anyhow::Result<ExitStatus> {
     })
 }
 
-fn relay(stream: Option<impl Read>, write: impl Fn(&str)) {
-    for line in stream
-        .into_iter()
-        .flat_map(|stream| BufReader::new(stream).lines())
-    {
-        match line {
-            Ok(line) => write(&line),
-            Err(_) => return,
-        }
+/// Hands a signal on, to all of its group as a terminal would.
+fn interrupt(child: &Child) {
+    let leader = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(leader) = leader.and_then(Pid::from_raw) {
+        let _ = kill_process_group(leader, Signal::INT);
     }
+}
+
+async fn relay(stream: Option<impl AsyncRead + Unpin>) {
+    let Some(stream) = stream else { return };
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        report::note(&line);
+    }
+}
+
+/// In the background: the end of whoever started it is a Ctrl-C until `stands` is set.
+pub(super) fn watch(stands: &Arc<AtomicBool>) {
+    let stands = Arc::clone(stands);
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        if !stands.load(Ordering::SeqCst) {
+            let _ = kill_process(getpid(), Signal::INT);
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! Starts a sandbox and stays with it until its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +35,8 @@ pub(super) struct Running {
     pub(super) facts: Facts,
     control: Control,
     place: Place,
+    /// Set as soon as it is on its own, though whoever started it goes.
+    stands: Arc<AtomicBool>,
 }
 
 /// Runs `sandbox` until it is interrupted, told to stop, or has done what it was asked.
@@ -44,6 +47,10 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         false => None,
     };
     let mut end = End::listen()?;
+    let stands = Arc::<AtomicBool>::default();
+    if args.background {
+        keep::watch(&stands);
+    }
     let methods = set_up::methods(args.api.as_deref())?;
     let place = Place::claim(&root()).map_err(Error::failed)?;
     let threescale = Threescale::serve(State::default(), 0, now_ms)
@@ -76,7 +83,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
     };
     inner.endpoint_url = Some(sandbox.endpoint_url());
-    let made = make(&inner, &config, &methods, &sink).await;
+    let made = make(&inner, &config, &methods, &sink, &mut end).await;
     let made = match made {
         Ok((Some(ending), ..)) => Err(Ok(ending)),
         Ok((None, aws, api)) => Ok((aws, api)),
@@ -122,6 +129,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         facts,
         control,
         place,
+        stands,
     };
     let worked = work(&inner, args, &methods, &mut running, &mut end).await;
     let Running { sandbox, place, .. } = running;
@@ -139,10 +147,14 @@ async fn make(
     config: &Config,
     methods: &[(String, String)],
     sink: &Sink,
+    end: &mut End,
 ) -> Result<(Option<Ending>, Aws, String)> {
     let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
     let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
-    let api = example_api::create(&aws, name, stage, methods).await?;
+    let api = tokio::select! {
+        api = example_api::create(&aws, name, stage, methods) => api?,
+        () = end.come() => return Ok((Some(ExitStatus::Interrupted.into()), aws, String::new())),
+    };
     sink.emit(Event::Step {
         text: format!("made the API {name} ({api}) with a stage {stage}, open to everybody"),
     });
@@ -197,6 +209,7 @@ async fn work(
     }
     let mut refusals = Refusals::new(running);
     if args.background {
+        running.stands.store(true, Ordering::SeqCst);
         report::result(keep::STANDS);
     }
     loop {
@@ -213,13 +226,13 @@ async fn work(
 }
 
 /// The signals that end a sandbox. One that comes while nobody looks is seen at the next look.
-struct End {
+pub(super) struct End {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl End {
-    fn listen() -> Result<Self> {
+    pub(super) fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -227,7 +240,7 @@ impl End {
         })
     }
 
-    async fn come(&mut self) {
+    pub(super) async fn come(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
