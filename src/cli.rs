@@ -250,7 +250,7 @@ pub struct SandboxArgs {
     /// Leave it running in the background when it stands
     #[arg(long)]
     pub keep: bool,
-    /// Your configuration, to be tried here: only its API, addresses, service token, TLS and own networks are replaced
+    /// Your configuration, to be tried here: only its API, addresses, service token, TLS, own networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What the stand-in for 3scale knows: applications, their keys and limits (see stand-in/limits.yaml)

@@ -570,11 +570,16 @@ fn ones_own_configuration_limits_and_api() {
         std::fs::write(&path, text).expect("written");
         path.display().to_string()
     };
+    // That of another machine than this one.
+    let other = match std::env::consts::ARCH {
+        "x86_64" => "arm64",
+        _ => "x86_64",
+    };
     let config = file(
         "mine.yaml",
-        r#"
+        &r#"
 stack: mine
-api: {id: a1b2c3d4e5, stage: live, except: ["GET /open"]}
+api: {id: a1b2c3d4e5, stage: live, protect: ["ANY /v1/*"], except: ["GET /v1/free/*"]}
 threescale:
   service_id: "42"
   service_token: ${A_TOKEN_THAT_IS_NOT_SET}
@@ -583,8 +588,10 @@ threescale:
     - {method: GET, pattern: "/v1/items/{id}", metric: reads, delta: 2}
     - {method: POST, pattern: "/v1/items", metric: writes}
 network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
+authorizer: {architecture: OTHER}
 deletion_protection: true
-"#,
+"#
+        .replace("OTHER", other),
     );
     let limits = file(
         "limits.yaml",
@@ -602,6 +609,7 @@ applications:
 openapi: 3.0.1
 paths:
   /open: {get: {}}
+  /v1/free/of/charge: {get: {}}
   /v1/items: {get: {}, post: {}}
   /v1/items/{id}: {get: {}}
   /v1/nothing: {get: {}}
@@ -613,6 +621,7 @@ paths:
     assert!(url.ends_with("/live"), "{url}");
     let status = |method: &str, path: &str| request(method, &format!("{url}{path}"), &[]).0;
     assert_eq!(status("GET", "/open"), 200);
+    assert_eq!(status("GET", "/v1/free/of/charge"), 200);
     assert_eq!(status("GET", "/v1/items/7"), 401);
     assert_eq!(status("GET", "/v1/items/7?id=shop&secret=three"), 403);
     assert_eq!(status("GET", "/v1/items/7?id=nobody"), 403);

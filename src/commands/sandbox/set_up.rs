@@ -54,20 +54,30 @@ fn own_config(text: &str, base: &Path, backend: &str) -> anyhow::Result<String> 
     if network.remove("vpc").is_some() {
         network.remove("subnets");
     }
-    if let Some(artifact) = map
-        .get_mut("authorizer")
-        .and_then(|authorizer| authorizer.get_mut("artifact"))
-        && let Some(path) = artifact.as_str()
-    {
-        let path = fs::canonicalize(base.join(path)).context("authorizer.artifact")?;
-        *artifact = path.display().to_string().into();
+    let authorizer = section(map, "authorizer")?;
+    if let Some(artifact) = authorizer.get_mut("artifact") {
+        if let Some(path) = artifact.as_str() {
+            let path = fs::canonicalize(base.join(path)).context("authorizer.artifact")?;
+            *artifact = path.display().to_string().into();
+        }
+    } else {
+        // What is built here runs here.
+        put(authorizer, "architecture", host());
     }
     map.insert("deletion_protection".into(), false.into());
     let text = serde_yaml::to_string(&config).context("writing it")?;
     Ok(format!(
         "# Made from your configuration. Other than there: api, threescale.backend and service_token, cache.tls and url,\n\
-         # network.vpc and subnets, deletion_protection.\n{text}"
+         # network.vpc and subnets, authorizer.architecture (unless there is an artifact), deletion_protection.\n{text}"
     ))
+}
+
+/// This machine's architecture in Lambda's words.
+fn host() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 /// The mapping with this name, made if it is missing.
@@ -216,10 +226,26 @@ threescale:
   credentials: {kind: app_id, in: query, name: id}
   mapping_rules: [{method: GET, pattern: /a, metric: a}]
 network: {vpc: vpc-0abc1234, subnets: [subnet-0abc1234, subnet-0abc1235]}
+authorizer: {architecture: OTHER, memory: 256}
 deletion_protection: true
 ";
-        let text = own_config(text, Path::new(""), "http://127.0.0.1:1").expect("a text");
-        let config = load(&text);
+        let other = if host() == "arm64" { "x86_64" } else { "arm64" };
+        let text = text.replace("OTHER", other);
+        let made =
+            |text: &str| own_config(text, Path::new(""), "http://127.0.0.1:1").expect("a text");
+        let config = load(&made(&text));
+        assert_eq!(
+            (
+                config.authorizer.architecture.as_str(),
+                config.authorizer.memory
+            ),
+            (host(), 256)
+        );
+        // What was built elsewhere is what it is.
+        let artifact = tempfile::NamedTempFile::new().expect("a file");
+        let given = format!("artifact: {}, memory", artifact.path().display());
+        let with_artifact = load(&made(&text.replace("memory", &given)));
+        assert_eq!(with_artifact.authorizer.architecture.as_str(), other);
         assert_eq!(
             (api_name(&config), config.api.stage.as_str()),
             (API, "live")

@@ -19,6 +19,8 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
 use crate::report;
+use crate::resource::api::Method;
+use crate::resource::api_attachment::select;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{ACCESS_KEY, ACCOUNT, Control, Facts, NO_PORT, Place, REGION, Sandbox};
 
@@ -248,26 +250,33 @@ impl End {
     }
 }
 
-/// A protected GET and one that is not, by the configuration's own patterns.
+/// A protected GET and one that is not, as `up` sorts the methods.
 fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Option<&'a str>) {
-    let plain = |path: &&str| !path.contains('{');
-    let gets = || {
-        methods
-            .iter()
-            .filter(|(method, _)| method == "GET" || method == "ANY")
+    let (protected, open): (Vec<_>, Vec<_>) = methods
+        .iter()
+        .filter(|(verb, _)| verb == "GET" || verb == "ANY")
+        .partition(|(verb, path)| is_wanted(config, verb, path));
+    // One without parameters is easier to call.
+    let first = |found: &[&'a (String, String)]| {
+        let plain = found.iter().find(|(_, path)| !path.contains('{'));
+        plain
+            .or_else(|| found.first())
             .map(|(_, path)| path.as_str())
     };
-    let excepted = |path: &str| {
-        let all = config.api.except.iter();
-        all.map(ToString::to_string)
-            .any(|pattern| pattern.ends_with(&format!(" {path}")))
+    (first(&protected).unwrap_or("/"), first(&open))
+}
+
+fn is_wanted(config: &Config, verb: &str, path: &str) -> bool {
+    let method = Method {
+        path: path.to_owned(),
+        method: verb.to_owned(),
+        resource_id: String::new(),
+        authorization: "NONE".to_owned(),
+        authorizer_id: None,
+        scopes: Vec::new(),
+        api_key_required: false,
     };
-    let protected = gets().filter(|path| !excepted(path));
-    let found = protected
-        .clone()
-        .find(plain)
-        .or_else(|| protected.clone().next());
-    (found.unwrap_or("/"), gets().find(|path| excepted(path)))
+    select::is_wanted(&method, &config.api.protect, &config.api.except)
 }
 
 /// The refusals that the authorizer writes to its log, told as they come.
@@ -312,4 +321,43 @@ fn notice(sink: &Sink, text: String) {
 /// Unix milliseconds.
 pub(super) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tried_is_what_up_protects_and_what_it_leaves_open() {
+        let methods: Vec<_> = [
+            ("GET", "/open"),
+            ("GET", "/v1/free/of/charge"),
+            ("POST", "/v1/new"),
+            ("GET", "/v1/items/{id}"),
+            ("ANY", "/v1/items"),
+        ]
+        .map(|(verb, path)| (verb.to_owned(), path.to_owned()))
+        .into();
+        for (api, expected) in [
+            ("", ("/open", None)),
+            (
+                ", protect: [\"ANY /v1/*\"], except: [\"GET /v1/free/*\"]",
+                ("/v1/items", Some("/open")),
+            ),
+            (
+                ", except: [\"GET /v1/free/*\"]",
+                ("/open", Some("/v1/free/of/charge")),
+            ),
+            (
+                ", protect: [\"GET /v1/items/{id}\"]",
+                ("/v1/items/{id}", Some("/open")),
+            ),
+        ] {
+            let text = format!(
+                "stack: mine\napi: {{name: a, stage: live{api}}}\nthreescale: {{service_id: '1', service_token: t}}\n"
+            );
+            let config = crate::config::load("test", &text, &|_| None).expect("a configuration");
+            assert_eq!(tried(&config, &methods), expected, "{api}");
+        }
+    }
 }
