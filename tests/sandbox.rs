@@ -333,6 +333,9 @@ fn the_readme_holds() {
         if promise.contains("the backend's answer") {
             assert!(said.contains("of the backend"), "{line}:\n{said}");
         }
+        if promise.contains("the sixth") {
+            assert!(said.contains("limits_exceeded"), "{line}:\n{said}");
+        }
         session.push_str(&format!("$ {line}\n{}", shown(&said)));
     }
     assert!(

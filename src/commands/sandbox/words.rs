@@ -78,18 +78,22 @@ pub(super) fn welcome(
         .filter(|app| app.active)
         .find_map(|app| Some((app, app.limits.first()?)))
     {
-        let line = curl(
-            "-s -o /dev/null -w '%{http_code}\\n'",
-            &url,
-            &credentials(config, app),
-        );
-        let more = limit.max.saturating_add(1).min(20);
-        let numbers: Vec<String> = (1..=more).map(|n| n.to_string()).collect();
-        let text = format!("{} a {}: the next is 403", limit.max, limit.period.word());
+        let sent = credentials(config, app);
+        let line = curl("-s -o /dev/null -w '%{http_code}\\n'", &url, &sent);
+        let numbers: Vec<String> = match limit.max {
+            max @ ..=20 => (1..=max).map(|n| n.to_string()).collect(),
+            max => vec![format!("$(seq {max})")],
+        };
         lines.push((
             format!("for n in {}; do {line}; done", numbers.join(" ")),
-            text,
+            format!(
+                "200, as often as it may in a {}: {}",
+                limit.period.word(),
+                limit.max
+            ),
         ));
+        let text = format!("403: one more in this {}, and why", limit.period.word());
+        lines.push((curl("-i", &url, &sent), text));
     }
     let lines: Vec<String> = lines
         .into_iter()
