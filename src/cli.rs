@@ -1,6 +1,6 @@
 //! The command line: types only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,12 +22,16 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The variable that names the configuration file.
+pub const FILE: &str = "THREESCALE_GW_FILE";
+const DEFAULT_FILE: &str = "threescale-gw.yaml";
+
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The configuration file; `-` reads standard input
-    #[arg(short, long, global = true, default_value = "threescale-gw.yaml")]
+    #[arg(short, long, global = true, env = FILE, default_value = DEFAULT_FILE)]
     pub file: PathBuf,
     /// The stack, where there is no configuration file
     #[arg(long, global = true, value_parser = parse_stack)]
@@ -59,6 +63,15 @@ pub struct Global {
     /// Set by `sandbox`, whose AWS takes any access key.
     #[arg(skip)]
     pub access_key: Option<&'static str>,
+}
+
+impl Global {
+    /// Whether `--file` names the configuration, and not the environment or nobody.
+    pub fn names_file(&self) -> bool {
+        let of_environment = std::env::var_os(FILE);
+        self.file != Path::new(DEFAULT_FILE)
+            && of_environment.is_none_or(|file| self.file != Path::new(&file))
+    }
 }
 
 /// How results are written.

@@ -50,6 +50,7 @@ impl Home {
                 format!("{}:{path}", self.dir.path().join("bin").display()),
             )
             .env_remove("AWS_ENDPOINT_URL")
+            .env_remove("THREESCALE_GW_FILE")
             .stdin(Stdio::null());
         command
     }
@@ -436,6 +437,33 @@ fn requests_flow_through_all_of_it() {
     // Nothing is to be done, by the other commands, with the flag alone.
     let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
     assert_eq!(plan.status.code(), Some(0));
+    // Nor with the lines for other tools alone; a flag leads elsewhere all the same.
+    let lines = home.said(&["sandbox", "env", "--sandbox=2"]);
+    let led = lines.lines().map(|line| {
+        let line = line.strip_prefix("export ").expect("a line for a shell");
+        line.split_once('=').expect("a name and a value")
+    });
+    let led: Vec<_> = led.collect();
+    for (arguments, facts) in [
+        (&["plan", "--exit-code"][..], &two),
+        (&["plan", "--exit-code", "--sandbox=1"], &one),
+    ] {
+        let command = &mut home.command(PROGRAM);
+        command.args(arguments).envs(led.iter().copied());
+        let plan = command
+            .current_dir(home.dir.path())
+            .output()
+            .expect("it runs");
+        let said = format!("{plan:?}");
+        assert_eq!(plan.status.code(), Some(0), "{said}");
+        let url = facts["url"].as_str().expect("a URL");
+        let api = url.rsplit('/').nth(1).expect("an id");
+        let verify = &mut home.command(PROGRAM);
+        verify.args(["verify", "-o", "json"]).args(&arguments[2..]);
+        let verify = verify.envs(led.iter().copied()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&verify.stdout);
+        assert!(said.contains(api), "{said}");
+    }
     let status = home.said(&["status", "--sandbox", "-o", "json"]);
     let status: Value = serde_json::from_str(&status).expect("a document");
     assert_eq!(status["healthy"], true);

@@ -2,6 +2,7 @@
 
 use threescale_stand_in::{Application, State};
 
+use crate::cli::FILE;
 use crate::config::{Config, CredentialLocation};
 use crate::sandbox::{ACCESS_KEY, Facts, REGION};
 
@@ -108,7 +109,7 @@ pub(super) fn welcome(
          From {} terminal:\n  \
          threescale-gw sandbox usage           # what 3scale has counted, about a minute later\n  \
          threescale-gw status --sandbox        # also plan, up, down\n  \
-         eval \"$(threescale-gw sandbox env)\"   # leads other tools here, and sets SANDBOX_URL\n\n\
+         eval \"$(threescale-gw sandbox env)\"   # leads all commands and other tools here, and sets SANDBOX_URL\n\n\
          The configuration stands in {}. Edit it, then `threescale-gw up --sandbox`. {end}",
         facts.url,
         lines.join("\n"),
@@ -134,15 +135,37 @@ pub(super) fn facts(facts: &Facts) -> String {
 
 /// Lines for a shell.
 pub(super) fn environment(facts: &Facts) -> String {
+    let config = facts.config.display().to_string();
     [
         ("AWS_ENDPOINT_URL", facts.endpoint.as_str()),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
         ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        (FILE, &config),
         ("SANDBOX_URL", &facts.url),
         ("SANDBOX_BACKEND", &facts.backend),
     ]
-    .map(|(name, value)| format!("export {name}={value}"))
+    .map(|(name, value)| format!("export {name}={}", quoted(value)))
     .join("\n")
+}
+
+/// A value as a shell reads it, in quotes only where that is needed.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    match value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_value_as_it_is() {
+        assert_eq!(quoted("/home/me/a-b_c.yaml"), "/home/me/a-b_c.yaml");
+        assert_eq!(quoted("/it's $HOME"), r"'/it'\''s $HOME'");
+    }
 }
