@@ -134,8 +134,17 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         stands,
     };
     let worked = work(&inner, args, &methods, &mut running, &mut end).await;
-    let Running { sandbox, place, .. } = running;
+    let Running {
+        sandbox,
+        place,
+        control,
+        threescale,
+        ..
+    } = running;
     let stopped = sandbox.stop().await.map_err(Error::failed);
+    // Its usage is asked of 3scale.
+    drop(control);
+    drop(threescale);
     // Nobody finds it any more, and what it was is gone.
     drop(place);
     let status = worked?;
