@@ -25,6 +25,8 @@ pub enum Class {
     Denied,
     /// The credentials themselves are missing, wrong or expired.
     Credentials,
+    /// The call was not begun, because the run is to stop.
+    Stopped,
     /// Anything else: trying again would not help.
     Fatal,
 }

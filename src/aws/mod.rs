@@ -24,6 +24,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::Semaphore;
 
 pub use self::error::{AwsError, Class};
+use crate::engine::control::Control;
 use crate::error::Error;
 use crate::event::{Event, Sink};
 
@@ -69,6 +70,7 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
     slots: Arc<Semaphore>,
     pacer: Arc<pace::Pacer>,
+    control: Option<Control>,
     sink: Sink,
 }
 
@@ -128,8 +130,29 @@ impl Aws {
             endpoint_url: config.endpoint_url().map(str::to_owned),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
             pacer: Arc::new(pace::Pacer::api_gateway()),
+            control: None,
             sink,
         })
+    }
+
+    /// The same clients, which begin no call any more once the run must stop. Calls under way return.
+    #[must_use]
+    pub fn until(&self, control: &Control) -> Self {
+        Self {
+            control: Some(control.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Whether another call of `operation` may begin.
+    fn proceed(&self, operation: &'static str) -> Result<(), AwsError> {
+        match self.control.as_ref().and_then(Control::stop) {
+            None => Ok(()),
+            Some(_) => Err(AwsError {
+                class: Class::Stopped,
+                ..AwsError::unexpected(operation, "not begun, for the run is to stop")
+            }),
+        }
     }
 
     /// Makes one call of `operation` (`service:Operation`) and tries it again while that is right and the budget lasts.
@@ -150,10 +173,13 @@ impl Aws {
         let began = Instant::now();
         let mut backoff = Backoff::new();
         loop {
+            self.proceed(operation)?;
             if operation.starts_with("apigateway:") {
                 self.pacer.admit(operation).await;
             }
             let slot = self.slots.acquire().await;
+            // Both may have taken their time.
+            self.proceed(operation)?;
             let sent = Instant::now();
             // Boxed: what the SDK keeps for one call is tens of kilobytes.
             let result = Box::pin(send())
@@ -188,7 +214,10 @@ impl Aws {
                 cause: error.to_string(),
                 wait,
             });
-            tokio::time::sleep(wait).await;
+            match &self.control {
+                Some(control) => control.sleep(wait).await,
+                None => tokio::time::sleep(wait).await,
+            }
         }
     }
 

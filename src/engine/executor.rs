@@ -32,8 +32,9 @@ impl Outcome {
     }
 }
 
-/// Walks `plan`.
+/// Walks `plan`. Once `control` says so, no step and no call of a step begins any more.
 pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
+    let cx = &cx.until(control);
     let mut outcome = Outcome::default();
     outcome.tally.unchanged = plan.count(Action::None);
     let mut left: BTreeMap<usize, BTreeSet<usize>> = plan

@@ -59,11 +59,18 @@ impl<'a> Round<'a> {
             trouble: None,
             changes: 0,
         };
-        match &step.work {
+        let ended = match &step.work {
             Work::Converge(node) => round.converge(&**node).await,
             Work::Release(node) => round.release(&**node).await.map(|()| None),
             Work::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
             Work::Drain(kind) => round.drain(*kind).await.map(|()| None),
+        };
+        match (ended, control.stop()) {
+            // A call that was not begun is no failure of the step.
+            (Err(End::Failed(error)), Some(stop)) if error.class == Class::Stopped => {
+                Err(stop.into())
+            }
+            (ended, _) => ended,
         }
     }
 

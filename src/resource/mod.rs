@@ -40,6 +40,7 @@ pub use self::kind::Kind;
 pub use self::node::{AnyKind, Found, Look, Node, any_kinds};
 use self::view::View;
 use crate::aws::{Aws, AwsError, tags};
+use crate::engine::control::Control;
 use crate::event::{Event, Sink};
 use crate::names::Names;
 
@@ -287,7 +288,6 @@ pub struct ApiTarget {
 
 #[derive(Debug)]
 struct Shared {
-    aws: Aws,
     names: Names,
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
@@ -302,6 +302,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Cx {
     shared: Arc<Shared>,
+    aws: Arc<Aws>,
     view: Arc<View>,
     /// The reader, and whose outputs it may read. `None` may read all.
     scope: Option<(LogicalId, Arc<[LogicalId]>)>,
@@ -317,7 +318,6 @@ impl Cx {
         sink: Sink,
     ) -> Self {
         let shared = Shared {
-            aws,
             names,
             user_tags,
             api,
@@ -329,6 +329,7 @@ impl Cx {
         };
         Self {
             shared: Arc::new(shared),
+            aws: Arc::new(aws),
             view: Arc::default(),
             scope: None,
         }
@@ -352,9 +353,18 @@ impl Cx {
         }
     }
 
+    /// The same context, which begins no call any more once the run must stop.
+    #[must_use]
+    pub fn until(&self, control: &Control) -> Self {
+        Self {
+            aws: Arc::new(self.aws.until(control)),
+            ..self.clone()
+        }
+    }
+
     /// The clients.
     pub fn aws(&self) -> &Aws {
-        &self.shared.aws
+        &self.aws
     }
 
     /// The names of this stack.
