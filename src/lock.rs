@@ -8,8 +8,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Backoff, Class};
+use crate::engine::control::{Control, Stop};
 use crate::error::{Error, ExitStatus};
 use crate::event::Event;
 use crate::resource::{Cx, Kind, LogicalId, parameter};
@@ -18,6 +20,8 @@ const NAME: &str = "lock";
 /// A lock that was not renewed for this long is dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(3);
 const RENEW: Duration = Duration::from_secs(60);
+/// How long a lock is tried to be written whose writing fails without a word on whether it was done.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +88,7 @@ impl Holder {
 #[derive(Debug)]
 pub struct Lock {
     cx: Cx,
+    token: String,
     renewal: JoinHandle<()>,
 }
 
@@ -95,26 +100,51 @@ fn encode(holder: &Holder) -> Result<String, AwsError> {
     serde_json::to_string(holder).map_err(|error| AwsError::unexpected("lock", error.to_string()))
 }
 
-/// Who holds the lock now, if anybody does. A lock that cannot be read is held by nobody who could be asked.
+/// What the lock says of who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    By(Holder),
+    /// What stands there cannot be read: another version wrote it, or a hand did.
+    Unreadable,
+}
+
+impl Held {
+    fn read(text: &str) -> Self {
+        serde_json::from_str(text).map_or(Self::Unreadable, Self::By)
+    }
+
+    /// Whether the run with this token holds it.
+    fn is_of(&self, token: &str) -> bool {
+        matches!(self, Self::By(holder) if holder.token == token)
+    }
+
+    /// Who, where and since when, in words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::By(holder) => holder.describe(),
+            Self::Unreadable => "somebody unknown (what the lock says cannot be read)".to_owned(),
+        }
+    }
+}
+
+/// Who holds the lock now, if anybody does.
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn holder(cx: &Cx) -> Result<Option<Holder>, AwsError> {
+pub async fn holder(cx: &Cx) -> Result<Option<Held>, AwsError> {
     let all = parameter::all(&cx.fresh()).await?;
-    Ok(all
-        .get(NAME)
-        .and_then(|value| serde_json::from_str(value.expose()).ok()))
+    Ok(all.get(NAME).map(|value| Held::read(value.expose())))
 }
 
 /// Removes the lock of a run that is gone, if there is one. One that is alive is left to its run.
 ///
 /// # Errors
 /// What the services answer.
-pub async fn sweep(cx: &Cx) -> Result<(), Error> {
+pub async fn sweep(cx: &Cx, control: &Control) -> Result<(), Error> {
     if !parameter::all(cx).await?.contains_key(NAME) {
         return Ok(());
     }
-    match Lock::take(cx).await {
+    match Lock::take(cx, control).await {
         Ok(lock) => Ok(lock.release().await?),
         Err(error) if error.status() == ExitStatus::Refused => Ok(()),
         Err(error) => Err(error),
@@ -129,77 +159,162 @@ pub async fn break_lock(cx: &Cx) -> Result<(), AwsError> {
     parameter::remove(cx, NAME).await
 }
 
+/// Removes the lock if the run with this token holds it. Another's stays.
+async fn give_back(cx: &Cx, token: &str) -> Result<(), AwsError> {
+    match holder(cx).await? {
+        Some(held) if held.is_of(token) => parameter::remove(cx, NAME).await,
+        _ => Ok(()),
+    }
+}
+
+/// A refusal that says who holds the lock, and what can be done.
+fn refused(stack: &str, held: &Held) -> Error {
+    let error = Error::refused(format!("stack {stack} is locked by {}", held.describe()));
+    let unlock = format!("`threescale-gw unlock --stack {stack}`");
+    match held {
+        Held::By(holder) => error.hint("wait until that run is through").hint(format!(
+            "if it is gone, its lock dies at {}; {unlock} breaks it now",
+            holder.expires.strftime("%H:%M:%S UTC")
+        )),
+        Held::Unreadable => error.hint(format!("if no run is under way, {unlock} removes it")),
+    }
+}
+
+/// How a run ends that was stopped before it had the lock.
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Interrupted => Error::new(
+            ExitStatus::Interrupted,
+            anyhow::anyhow!("interrupted while the lock was taken; nothing was changed"),
+        ),
+        Stop::TimedOut => Error::new(
+            ExitStatus::Partial,
+            anyhow::anyhow!(
+                "the time given with --timeout was over before the lock was taken; nothing was changed"
+            ),
+        ),
+    }
+}
+
 impl Lock {
-    /// Takes the lock; a dead one is taken over, and that is said.
+    /// Takes the lock; a dead one is taken over, and that is said. A run that loses its lock to another is stopped by
+    /// `control`.
     ///
     /// # Errors
-    /// `refused` with the holder while another run holds it.
-    pub async fn take(cx: &Cx) -> Result<Self, Error> {
+    /// `refused` with the holder while another run holds it, and when the run is stopped meanwhile.
+    pub async fn take(cx: &Cx, control: &Control) -> Result<Self, Error> {
         let mut me = Holder::me()?;
-        loop {
-            match parameter::put(cx, &id(), NAME, &encode(&me)?, false).await {
-                Ok(()) => break,
-                // A lost answer: whose lock it is, is looked up below.
-                Err(error)
-                    if error.code == "ParameterAlreadyExists"
-                        || error.class == crate::aws::Class::Ambiguous => {}
-                Err(error) => return Err(error.into()),
-            }
-            let Some(other) = holder(cx).await? else {
-                // Released in between, or never written.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            };
-            if other.token == me.token {
-                break;
-            }
-            me.since = Timestamp::now();
-            if !other.is_dead(&me) {
-                let stack = &cx.names().stack;
-                return Err(Error::refused(format!("stack {stack} is locked by {}", other.describe()))
-                    .hint("wait until that run is through")
-                    .hint(format!(
-                        "if it is gone, its lock dies at {}; `threescale-gw unlock --stack {stack}` breaks it now",
-                        other.expires.strftime("%H:%M:%S UTC")
-                    )));
-            }
-            me.expires = Timestamp::now() + LEASE;
-            parameter::put(cx, &id(), NAME, &encode(&me)?, true).await?;
-            // Of two runs that take over at once, the one that wrote last has it.
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            if holder(cx).await?.is_some_and(|now| now.token == me.token) {
-                cx.sink().emit(Event::Notice {
-                    id: None,
-                    text: format!("took over the dead lock of {}", other.describe()),
-                });
-                break;
-            }
+        let taken = Self::acquire(&cx.until(control), control, &mut me).await;
+        if let Some(stop) = control.stop() {
+            // It may be ours though its answer was lost.
+            give_back(cx, &me.token).await?;
+            return Err(stopped(stop));
         }
-        let renewing = cx.clone();
+        taken?;
+        let token = me.token.clone();
+        let (renewing, control) = (cx.clone(), control.clone());
         let renewal = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEW).await;
-                me.expires = Timestamp::now() + LEASE;
-                let Ok(text) = encode(&me) else { return };
-                if let Err(error) = parameter::put(&renewing, &id(), NAME, &text, true).await {
-                    let text = format!("the lock could not be renewed: {error}");
-                    renewing.sink().emit(Event::Notice { id: None, text });
-                }
+                let text = match Self::renew(&renewing, &mut me).await {
+                    Ok(None) => continue,
+                    Ok(Some(text)) => {
+                        control.interrupt();
+                        text
+                    }
+                    Err(error) => format!("the lock could not be renewed: {error}"),
+                };
+                renewing.sink().emit(Event::Notice { id: None, text });
             }
         });
         Ok(Self {
             cx: cx.clone(),
+            token,
             renewal,
         })
     }
 
-    /// Gives the lock back.
+    async fn acquire(cx: &Cx, control: &Control, me: &mut Holder) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut backoff = Backoff::new();
+        loop {
+            let failed = match parameter::put(cx, &id(), NAME, &encode(me)?, false).await {
+                Ok(()) => return Ok(()),
+                // A lost answer: whose lock it is, is looked up below.
+                Err(error)
+                    if error.code == "ParameterAlreadyExists"
+                        || error.class == Class::Ambiguous =>
+                {
+                    error
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let other = match holder(cx).await? {
+                // Released in between, or never written.
+                None => {
+                    if began.elapsed() > PATIENCE {
+                        return Err(failed.into());
+                    }
+                    let wait = backoff.wait();
+                    cx.sink().emit(Event::Retrying {
+                        id: None,
+                        cause: failed.to_string(),
+                        wait,
+                    });
+                    control.sleep(wait).await;
+                    continue;
+                }
+                Some(held) if held.is_of(&me.token) => return Ok(()),
+                Some(Held::By(other)) => other,
+                Some(held) => return Err(refused(&cx.names().stack, &held)),
+            };
+            me.since = Timestamp::now();
+            if !other.is_dead(me) {
+                return Err(refused(&cx.names().stack, &Held::By(other)));
+            }
+            me.expires = Timestamp::now() + LEASE;
+            parameter::put(cx, &id(), NAME, &encode(me)?, true).await?;
+            // Of two runs that take over at once, the one that wrote last has it.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if holder(cx).await?.is_some_and(|now| now.is_of(&me.token)) {
+                cx.sink().emit(Event::Notice {
+                    id: None,
+                    text: format!("took over the dead lock of {}", other.describe()),
+                });
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts the end of the lease off. Returns what happened to the lock if it is ours no more: then nothing is written.
+    async fn renew(cx: &Cx, me: &mut Holder) -> Result<Option<String>, AwsError> {
+        if let Some(text) = lost(holder(cx).await?.as_ref(), &me.token) {
+            return Ok(Some(text));
+        }
+        me.expires = Timestamp::now() + LEASE;
+        parameter::put(cx, &id(), NAME, &encode(me)?, true).await?;
+        Ok(None)
+    }
+
+    /// Gives the lock back. One that is another's by now stays.
     ///
     /// # Errors
     /// What the service answers; the lock then dies by itself.
     pub async fn release(self) -> Result<(), AwsError> {
         self.renewal.abort();
-        parameter::remove(&self.cx, NAME).await
+        give_back(&self.cx, &self.token).await
+    }
+}
+
+/// Why the run with this token must stop, if the lock is not its own any more.
+fn lost(held: Option<&Held>, token: &str) -> Option<String> {
+    match held {
+        Some(held) if held.is_of(token) => None,
+        Some(held) => Some(format!(
+            "the lock is held by {} now: this run stops",
+            held.describe()
+        )),
+        None => Some("the lock was broken: this run stops".to_owned()),
     }
 }
 
@@ -237,5 +352,25 @@ mod tests {
             ..gone
         };
         assert!(!elsewhere.is_dead(&me));
+    }
+
+    #[test]
+    fn a_run_stops_when_its_lock_is_not_its_own_any_more() {
+        let me = holder();
+        let read = |holder: &Holder| Held::read(&encode(holder).expect("a JSON document"));
+        assert_eq!(lost(Some(&read(&me)), &me.token), None);
+        let other = Holder {
+            token: "x".to_owned(),
+            owner: "ann".to_owned(),
+            ..me.clone()
+        };
+        for (held, text) in [
+            (Some(read(&other)), "held by ann@"),
+            (Some(Held::read("by hand")), "held by somebody unknown"),
+            (None, "broken"),
+        ] {
+            let said = lost(held.as_ref(), &me.token).expect("a reason");
+            assert!(said.contains(text), "{said}");
+        }
     }
 }

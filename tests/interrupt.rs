@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Run, TestAws, Workplace, assert_same, eventually};
 
 fn send(child: &Child, signal: Signal) {
@@ -145,6 +145,130 @@ fn a_second_signal_leaves_at_once() {
         "{}",
         next.stderr
     );
+}
+
+/// Sends a signal to a run with `-o json`, and returns when it said that it heard it, with what else it says.
+fn interrupted(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let output = child.stdout.take().expect("its output");
+    send(child, Signal::INT);
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("\"interrupted\"")));
+    lines
+}
+
+/// Starts a run and returns when the call that fits `rule` is held.
+fn held_at(aws: &TestAws, workplace: &Workplace, arguments: &[&str], rule: &Value) -> Child {
+    aws.post("faults", &json!([rule]));
+    let child = workplace.start(arguments);
+    eventually("the held call", || {
+        (!aws.get("held?timeout=1")["held"].is_null()).then_some(())
+    });
+    child
+}
+
+#[test]
+fn a_signal_amid_the_methods_of_the_api_begins_no_further_call() {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let calls = |operation: &str| {
+        aws.changes()
+            .iter()
+            .filter(|name| *name == operation)
+            .count()
+    };
+
+    let rule = json!({"operation": "UpdateMethod", "nth": 2, "kind": "hold"});
+    let mut up = held_at(&aws, &workplace, &["up", "--yes", "-o", "json"], &rule);
+    let rest = interrupted(&mut up);
+    aws.post("release", &json!({}));
+    let last = rest.last().expect("a summary");
+    assert_eq!(up.wait().expect("its end").code(), Some(130));
+    assert!(last.contains("\"outcome\":\"interrupted\""), "{last}");
+    assert!(last.contains("\"failed\":0"), "{last}");
+    assert_eq!((calls("UpdateMethod"), calls("CreateDeployment")), (2, 0));
+    assert!(lock_is_gone(&aws));
+    aws.post("faults", &json!([]));
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    aws.check_log();
+
+    let mut down = held_at(&aws, &workplace, &["down", "--yes", "-o", "json"], &rule);
+    let rest = interrupted(&mut down);
+    aws.post("release", &json!({}));
+    rest.last().expect("a summary");
+    assert_eq!(down.wait().expect("its end").code(), Some(130));
+    assert_eq!((calls("UpdateMethod"), calls("CreateDeployment")), (2, 0));
+    assert!(lock_is_gone(&aws));
+    aws.post("faults", &json!([]));
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn a_signal_ends_a_call_that_is_tried_again_and_again() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let tries = |operation: &str| {
+        aws.changes()
+            .iter()
+            .filter(|name| *name == operation)
+            .count()
+    };
+    // The lock is the first that is written; the VPC the first that is made.
+    for (operation, kind) in [("PutParameter", "500"), ("CreateVpc", "throttle")] {
+        aws.post("faults", &json!([{"operation": operation, "kind": kind}]));
+        let mut child = workplace.start(&["up", "--yes", "-o", "json"]);
+        eventually("some tries", || (tries(operation) >= 3).then_some(()));
+        let mut lines = interrupted(&mut child);
+        assert_eq!(child.wait().expect("its end").code(), Some(130));
+        assert!(lines.any(|line| line.contains("\"outcome\":\"interrupted\"")));
+        assert!(lock_is_gone(&aws));
+        aws.post("faults", &json!([]));
+        aws.check_log();
+    }
+    workplace.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn a_lock_that_cannot_be_written_is_said_to_be_tried_again() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let fault = json!({"operation": "PutParameter", "kind": "500", "times": 2});
+    aws.post("faults", &json!([fault]));
+    let up = workplace.succeed(&["up", "--yes", "-o", "json"]);
+    let said = up
+        .lines()
+        .iter()
+        .filter(|line| line["event"] == "retrying" && line["resource"].is_null())
+        .count();
+    assert_eq!(said, 2, "{}", up.stdout);
+}
+
+#[test]
+fn the_lock_of_another_is_not_given_back() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let up = held_up(&aws, &workplace);
+    let theirs = json!({
+        "token": "0123456789abcdef", "owner": "ann", "host": "build-7", "pid": 4711, "boot": "0",
+        "since": "2026-01-02T03:04:05Z", "expires": "2999-01-01T00:00:00Z",
+    });
+    let parameter = json!({
+        "Name": "/threescale-gw/orders/lock", "Value": theirs.to_string(), "Type": "String", "Overwrite": true,
+    });
+    aws.call("ssm", "PutParameter", parameter);
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    let up = Run::of(up.wait_with_output().expect("its end"));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    let unlock = workplace.succeed(&["unlock"]);
+    assert!(
+        unlock.stdout.contains("broke the lock of ann@build-7"),
+        "{}",
+        unlock.stdout
+    );
+    assert!(lock_is_gone(&aws));
 }
 
 #[test]

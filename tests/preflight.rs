@@ -527,6 +527,27 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
 }
 
 #[test]
+fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let unknown = "somebody unknown (what the lock says cannot be read)";
+    put_lock(&aws, "by hand");
+    for command in [&["up", "--yes"][..], &["down", "--yes"]] {
+        let texts = [
+            &*format!("stack orders is locked by {unknown}"),
+            "threescale-gw unlock --stack orders",
+        ];
+        assert_mentions(&workplace.run(command), 4, &texts);
+    }
+    assert!(carried_out(&aws).is_empty());
+    let status = workplace.run(&["status"]);
+    assert_mentions(&status, 0, &[&format!("locked by {unknown}")]);
+    let unlock = workplace.run(&["unlock"]);
+    assert_mentions(&unlock, 0, &[&format!("broke the lock of {unknown}")]);
+    workplace.succeed(&["up", "--yes"]);
+}
+
+#[test]
 fn a_dead_lock_is_taken_over_and_that_is_said() {
     let aws = TestAws::seeded();
     let before = aws.account();

@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     confirm(args.yes, "Remove this?").await?;
 
     signals.working();
-    let lock = Lock::take(&cx.fresh()).await?;
+    let lock = Lock::take(&cx.fresh(), &signals.control).await?;
     let worked = work(&cx, &shown, args.yes, &signals).await;
     let released = lock.release().await;
     let (tally, status) = worked?;

@@ -33,14 +33,14 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     let first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
-        lock::sweep(&session.cx).await?;
+        lock::sweep(&session.cx, &signals.control).await?;
         session.proof.give(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
         // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
         if !args.no_verify && record::unverified(&session.cx, target).await?.is_some() {
             signals.working();
-            let lock = Lock::take(&session.cx.fresh()).await?;
+            let lock = Lock::take(&session.cx.fresh(), &signals.control).await?;
             let verified = verify(&session, args, &signals).await;
             lock.release().await?;
             ending.status = verified?;
@@ -67,7 +67,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
 
     let lock_cx = session.cx.fresh();
     signals.working();
-    let lock = Lock::take(&lock_cx).await?;
+    let lock = Lock::take(&lock_cx, &signals.control).await?;
     let worked = work(&session, args, &first, &signals).await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
