@@ -65,3 +65,31 @@ fn each_reading_call_fails_once() {
         workplace.succeed(&["down", "--yes"]);
     }
 }
+
+#[test]
+fn what_was_made_and_is_not_shown_yet_is_not_made_twice() {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    workplace.succeed(&["up", "--yes"]);
+    let whole = counts(&aws.account());
+    let creations = |aws: &TestAws| {
+        let mut made = aws.changes();
+        made.retain(|name| name.starts_with("Create") || name.starts_with("Allocate"));
+        made.sort();
+        made
+    };
+    let once = creations(&aws);
+    workplace.succeed(&["down", "--yes"]);
+    aws.check_log();
+
+    aws.post("config", &json!({"read_lag": 3}));
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(creations(&aws), once);
+    assert_eq!(counts(&aws.account()), whole);
+    aws.post("config", &json!({"read_lag": 0}));
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}

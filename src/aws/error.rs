@@ -96,6 +96,16 @@ impl AwsError {
         self.class == Class::NotFound
     }
 
+    /// Whether what the call was to make is there already.
+    pub fn is_already_there(&self) -> bool {
+        let code = self.code.as_str();
+        code.contains("AlreadyExists")
+            || code.ends_with(".Duplicate")
+            || code == "Resource.AlreadyAssociated"
+            || (code == "ResourceConflictException"
+                && ["lambda:CreateFunction", "lambda:AddPermission"].contains(&self.operation))
+    }
+
     /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
         if self.advice.is_some() {

@@ -17,6 +17,10 @@ use crate::resource::{AnyKind, Cx, Found, LogicalId, Look, Node, Phase};
 const MAX_CHANGES: usize = 12;
 /// How long an ambiguous or throttled call is followed up.
 const TROUBLE_BUDGET: Duration = Duration::from_secs(180);
+/// For how long what was made may not be shown: the services' listings are eventually consistent.
+const LAG: Duration = Duration::from_secs(60);
+/// The same for what may have been made, for all we know.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// How a step ended, if not well.
 #[derive(Debug)]
@@ -39,6 +43,40 @@ pub(super) struct Round<'a> {
     waiting: Option<(String, Instant)>,
     trouble: Option<(Instant, Backoff)>,
     changes: usize,
+    made: Option<Made>,
+    /// Whether anything was changed, for all we know.
+    acted: bool,
+}
+
+/// That a resource was made and may not be shown yet.
+struct Made {
+    since: Instant,
+    /// For how long it may not be shown.
+    lag: Duration,
+    backoff: Backoff,
+}
+
+impl Made {
+    /// What the result of a creation leaves to wait for, if anything.
+    fn by(result: &Result<(), AwsError>) -> Option<Self> {
+        let lag = match result {
+            Ok(()) => LAG,
+            Err(error) if error.is_already_there() => LAG,
+            // No answer came, so it may have been carried out. One that says "failed" is not waited for.
+            Err(error) if error.class == Class::Ambiguous && error.status.is_none() => DOUBT,
+            Err(_) => return None,
+        };
+        Some(Self {
+            since: Instant::now(),
+            lag,
+            backoff: Backoff::new(),
+        })
+    }
+
+    /// How long to wait before the next look, while it is too early to make it again.
+    fn wait(&mut self) -> Option<Duration> {
+        (self.since.elapsed() < self.lag).then(|| self.backoff.wait())
+    }
 }
 
 impl<'a> Round<'a> {
@@ -58,6 +96,8 @@ impl<'a> Round<'a> {
             waiting: None,
             trouble: None,
             changes: 0,
+            made: None,
+            acted: false,
         };
         let ended = match &step.work {
             Work::Converge(node) => round.converge(&**node).await,
@@ -96,11 +136,21 @@ impl<'a> Round<'a> {
             };
             absent = false;
             let Some(look) = look else {
+                // To make it a second time would leave two of it.
+                if let Some(wait) = self.made.as_mut().and_then(Made::wait) {
+                    self.control.sleep(wait).await;
+                    continue;
+                }
                 self.prepare(node, &cx, None).await?;
                 let result = node.create(&cx).await;
+                let result = self.own(result);
+                if let Some(made) = Made::by(&result) {
+                    self.made = Some(made);
+                }
                 self.after(result, "made and not to be found").await?;
                 continue;
             };
+            self.made = None;
             let identity = &look.found.identity;
             if !identified && !identity.output.physical_id.is_empty() {
                 identified = true;
@@ -144,6 +194,7 @@ impl<'a> Round<'a> {
                     }
                     self.prepare(node, &cx, Some(&look)).await?;
                     let result = node.update(&cx, &look).await;
+                    let result = self.own(result);
                     self.after(result, &text).await?;
                 }
             }
@@ -276,6 +327,23 @@ impl<'a> Round<'a> {
         }
         self.control.sleep(poll(since.elapsed())).await;
         Ok(())
+    }
+
+    /// Takes "it is there already" for a listing that lags, where it may be this run's own work that is there.
+    fn own(&mut self, result: Result<(), AwsError>) -> Result<(), AwsError> {
+        match result {
+            Err(error) if self.acted && error.is_already_there() => Err(AwsError {
+                class: Class::NotYet(LAG),
+                ..error
+            }),
+            other => {
+                self.acted |= match &other {
+                    Ok(()) => true,
+                    Err(error) => error.class == Class::Ambiguous,
+                };
+                other
+            }
+        }
     }
 
     /// Takes the result of a change: notes it, waits out what passes by itself, gives up on the rest.

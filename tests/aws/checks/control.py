@@ -168,6 +168,23 @@ def faults_fail_calls(aws: Aws) -> None:
 
 
 @check
+def reads_can_lag(aws: Aws) -> None:
+    """So many reads do not show what was just made."""
+    aws.vpc("10.1.0.0/16")
+    aws.configure(read_lag=2)
+    vpc = aws.vpc("10.2.0.0/16")
+    shown = lambda: vpc in [one["VpcId"] for one in aws.ec2.describe_vpcs()["Vpcs"]]  # noqa: E731
+    assert vpc in [one["id"] for one in aws.account()["vpcs"]]
+    assert [shown() for _ in range(3)] == [False, False, True]
+    assert len(aws.ec2.describe_vpcs()["Vpcs"]) == 3
+    aws.role()
+    for _ in range(2):
+        with aws.refused("NoSuchEntity"):
+            aws.iam.get_role(RoleName="r")
+    assert aws.iam.get_role(RoleName="r")["Role"]["RoleName"] == "r"
+
+
+@check
 def replies_can_be_lost(aws: Aws) -> None:
     """Executed, but the connection is closed."""
     aws.faults({"operation": "CreateVpc", "kind": "drop", "times": 1})

@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 
-from . import wire
+from . import read_lag, wire
 from .errors import AwsError, MotoReply, Unimplemented
 from .faults import Hold, error_for
 from .iam_actions import actions, is_mutating
@@ -132,7 +132,12 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
     try:
         with world.lock:
             world.tick()
-            result = _execute(world, call)
+            # Whoever plays somebody else sees the account as it is.
+            if QUIET_HEADER in call.raw.headers:
+                result = _execute(world, call)
+            else:
+                read_lag.refuse(world, call)
+                result = read_lag.show(world, call, _execute(world, call))
         if isinstance(result, Response):
             return result, _code_of(call, result), False
         return wire.serialize(call, result), None, False

@@ -14,6 +14,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     integrations,
     lambda_policy,
     nat,
+    read_lag,
     rest_apis,
     roles,
     small,
@@ -25,7 +26,7 @@ from .world import World
 
 
 def install(world: World) -> None:
-    for module in (elasticache, awslambda, roles):
+    for module in (elasticache, awslambda, roles, read_lag):
         world.on_reset(module.fresh)
 
 

@@ -26,6 +26,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "valid_tokens": None,
     "authorizer_context": None,
     "deployment_lag": 0,
+    "read_lag": 0,
     "apigateway_rate": None,
 }
 

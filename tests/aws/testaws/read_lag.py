@@ -1,0 +1,72 @@
+"""Reads that lag behind: what was made a moment ago is not shown by the next few reads of its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import AwsError
+from .wire import Call, Response
+from .world import World
+
+# What makes it, where the answer has its id; the listing that shows it.
+_LISTED = {
+    "CreateVpc": (("Vpc", "VpcId"), "DescribeVpcs", "Vpcs"),
+    "CreateSubnet": (("Subnet", "SubnetId"), "DescribeSubnets", "Subnets"),
+    "CreateInternetGateway": (("InternetGateway", "InternetGatewayId"), "DescribeInternetGateways", "InternetGateways"),
+    "CreateRouteTable": (("RouteTable", "RouteTableId"), "DescribeRouteTables", "RouteTables"),
+    "CreateSecurityGroup": (("GroupId",), "DescribeSecurityGroups", "SecurityGroups"),
+    "CreateNatGateway": (("NatGateway", "NatGatewayId"), "DescribeNatGateways", "NatGateways"),
+    "AllocateAddress": (("AllocationId",), "DescribeAddresses", "Addresses"),
+}
+
+# What makes it, the read that shows it, the parameter that names it, and how its absence is told.
+_NAMED = {
+    ("lambda", "CreateFunction"): ("GetFunction", "FunctionName", "ResourceNotFoundException", 404),
+    ("iam", "CreateRole"): ("GetRole", "RoleName", "NoSuchEntity", 404),
+}
+
+
+def fresh(world: World) -> None:
+    world.unseen = []
+
+
+def refuse(world: World, call: Call) -> None:
+    """Tells that something is absent which was made a moment ago."""
+    for (service, _), (read, name, code, status) in _NAMED.items():
+        if (call.service, call.operation) == (service, read) and _is_unseen(world, read, call.get(name)):
+            raise AwsError(code, f"{call.get(name)} cannot be found.", status)
+
+
+def show(world: World, call: Call, result: Any) -> Any:
+    """Notes what a call made; takes out of a listing what is not to be seen yet."""
+    lag = world.config["read_lag"]
+    if call.service == "ec2" and call.operation in _LISTED and lag:
+        path, read, _ = _LISTED[call.operation]
+        made: Any = call.parse(result) if isinstance(result, Response) else result
+        for member in path:
+            made = made[member]
+        world.unseen.append([read, made, lag])
+    elif (call.service, call.operation) in _NAMED and lag:
+        read, name, _, _ = _NAMED[call.service, call.operation]
+        world.unseen.append([read, call.get(name), lag])
+    elif call.service == "ec2" and any(call.operation == read for read, _, _ in world.unseen):
+        path, _, items = next(listed for listed in _LISTED.values() if listed[1] == call.operation)
+        listing = call.parse(result) if isinstance(result, Response) else dict(result)
+        listing[items] = [
+            item for item in listing.get(items, []) if not _is_unseen(world, call.operation, item[path[-1]], count=False)
+        ]
+        for entry in world.unseen:
+            entry[2] -= entry[0] == call.operation
+        world.unseen = [entry for entry in world.unseen if entry[2] > 0]
+        return listing
+    return result
+
+
+def _is_unseen(world: World, read: str, name: str | None, count: bool = True) -> bool:
+    for entry in world.unseen:
+        if entry[0] == read and entry[1] == name:
+            if count:
+                entry[2] -= 1
+                world.unseen = [entry for entry in world.unseen if entry[2] > 0]
+            return True
+    return False
