@@ -330,6 +330,24 @@ fn an_up_that_lacks_a_permission_does_the_rest_and_the_next_one_completes() {
     });
 }
 
+#[test]
+fn the_permission_that_lacks_is_named_where_it_is_not_the_call_s_own() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    for (operation, action) in [
+        ("CreateVpc", "ec2:CreateTags"),
+        ("CreateFunction", "iam:PassRole"),
+    ] {
+        aws.post(
+            "faults",
+            &json!([{"operation": operation, "kind": "deny", "iam_action": action}]),
+        );
+        let run = workplace.run(&["up", "--yes"]);
+        let hint = format!("allow the IAM action {action} to the caller");
+        assert_mentions(&run, 5, &[operation, &hint]);
+    }
+}
+
 /// One `up` without the permission for `operation`, and one with it.
 fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
     let workplace = Workplace::new(aws);

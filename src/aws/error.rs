@@ -112,10 +112,11 @@ impl AwsError {
             return self.advice.clone();
         }
         match self.class {
-            Class::Denied => Some(format!(
-                "allow the IAM action {} to the caller",
-                iam_action(self.operation)
-            )),
+            Class::Denied => {
+                let action = denied_action(&self.message).map(str::to_owned);
+                let action = action.unwrap_or_else(|| iam_action(self.operation));
+                Some(format!("allow the IAM action {action} to the caller"))
+            }
             Class::Credentials => Some(
                 "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
                     .to_owned(),
@@ -370,6 +371,24 @@ pub fn iam_action(operation: &str) -> String {
     }
 }
 
+/// The IAM action that a refusal itself names. It need not be the operation's own: CreateFunction needs `iam:PassRole` too.
+fn denied_action(message: &str) -> Option<&str> {
+    message
+        .split("not authorized to perform")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start_matches(':').split_whitespace().next())
+        .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
+        .find(|word| {
+            word.split_once(':').is_some_and(|(service, action)| {
+                let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                !service.is_empty()
+                    && service.chars().all(is_service)
+                    && action.starts_with(|c: char| c.is_ascii_uppercase())
+                    && action.chars().all(|c| c.is_ascii_alphanumeric())
+            })
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -469,5 +488,90 @@ mod tests {
         assert_eq!(iam_action("ec2:CreateVpc"), "ec2:CreateVpc");
         assert_eq!(iam_action("apigateway:UpdateMethod"), "apigateway:PATCH");
         assert_eq!(iam_action("apigateway:CreateDeployment"), "apigateway:POST");
+    }
+
+    #[test]
+    fn what_is_there_already_is_told_from_what_cannot_be() {
+        let is_there = |operation: &'static str, code: &str| {
+            AwsError {
+                code: code.to_owned(),
+                ..AwsError::unexpected(operation, "")
+            }
+            .is_already_there()
+        };
+        for (operation, code) in [
+            ("lambda:CreateFunction", "ResourceConflictException"),
+            ("lambda:AddPermission", "ResourceConflictException"),
+            ("iam:CreateRole", "EntityAlreadyExists"),
+            (
+                "elasticache:CreateReplicationGroup",
+                "ReplicationGroupAlreadyExists",
+            ),
+            (
+                "elasticache:CreateCacheSubnetGroup",
+                "CacheSubnetGroupAlreadyExists",
+            ),
+            ("logs:CreateLogGroup", "ResourceAlreadyExistsException"),
+            ("ssm:PutParameter", "ParameterAlreadyExists"),
+            ("ec2:CreateSecurityGroup", "InvalidGroup.Duplicate"),
+            (
+                "ec2:AuthorizeSecurityGroupEgress",
+                "InvalidPermission.Duplicate",
+            ),
+            ("ec2:CreateRoute", "RouteAlreadyExists"),
+            ("ec2:AttachInternetGateway", "Resource.AlreadyAssociated"),
+        ] {
+            assert!(is_there(operation, code), "{operation} {code}");
+        }
+        for (operation, code) in [
+            ("lambda:UpdateFunctionCode", "ResourceConflictException"),
+            ("ec2:CreateVpc", "VpcLimitExceeded"),
+            ("ec2:CreateSubnet", "InvalidSubnet.Conflict"),
+        ] {
+            assert!(!is_there(operation, code), "{operation} {code}");
+        }
+    }
+
+    #[test]
+    fn the_action_that_a_refusal_names_counts_more_than_the_operation() {
+        let hint = |message: &str| {
+            let error = AwsError {
+                code: "AccessDeniedException".to_owned(),
+                class: Class::Denied,
+                ..AwsError::unexpected("lambda:CreateFunction", message)
+            };
+            error.hint().unwrap_or_default()
+        };
+        let named = |action: &str| format!("allow the IAM action {action} to the caller");
+        let user = "arn:aws:iam::123456789012:user/operator";
+        for (message, action) in [
+            (
+                format!("User: {user} is not authorized to perform: iam:PassRole on resource: arn"),
+                "iam:PassRole",
+            ),
+            (
+                format!(
+                    "You are not authorized to perform this operation. User: {user} is not authorized to perform: \
+                     ec2:CreateTags on resource: *"
+                ),
+                "ec2:CreateTags",
+            ),
+            (
+                format!("{user} is not authorized to perform servicequotas:GetServiceQuota."),
+                "servicequotas:GetServiceQuota",
+            ),
+            // Nothing that is an action: the operation's own.
+            (
+                "You are not authorized to perform this operation.".to_owned(),
+                "lambda:CreateFunction",
+            ),
+            (
+                format!("not authorized to perform: {user}"),
+                "lambda:CreateFunction",
+            ),
+            (String::new(), "lambda:CreateFunction"),
+        ] {
+            assert_eq!(hint(&message), named(action), "{message}");
+        }
     }
 }

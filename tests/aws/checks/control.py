@@ -161,6 +161,9 @@ def faults_fail_calls(aws: Aws) -> None:
     aws.faults({"operation": "Create*", "kind": "deny"})
     with aws.refused("UnauthorizedOperation", "is not authorized to perform: ec2:CreateVpc"):
         aws.vpc("10.5.0.0/16")
+    aws.faults({"operation": "CreateVpc", "kind": "deny", "iam_action": "ec2:CreateTags"})
+    with aws.refused("UnauthorizedOperation", "is not authorized to perform: ec2:CreateTags"):
+        aws.vpc("10.5.0.0/16")
     aws.faults({"operation": "DescribeVpcs", "kind": "error", "code": "Odd", "message": "odd", "status": 418})
     with aws.refused("Odd"):
         aws.ec2.describe_vpcs()

@@ -31,6 +31,7 @@ class Rule:
     message: str = "injected"
     status: int | None = None
     freeze: bool = False
+    iam_action: str | None = None
     matched: int = 0
     fired: int = 0
     seen: set[str] = field(default_factory=set)
@@ -161,7 +162,7 @@ def error_for(rule: Rule, service: str, action: str) -> AwsError:
             return AwsError(internal, "An internal error has occurred", 500)
         return AwsError(unavailable, "The service is unavailable. Please try again shortly.", 503)
     if rule.kind == "deny":
-        return access_denied(service, action)
+        return access_denied(service, rule.iam_action or action)
     return AwsError(rule.code, rule.message, rule.status)
 
 
