@@ -569,3 +569,40 @@ fn a_replacement_that_is_killed_is_finished_by_the_next_run() {
     }
     assert!(nth > 60, "{nth}");
 }
+
+#[test]
+fn what_may_invoke_a_function_that_is_made_anew_may_do_so_again() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let policy = |name: &str| -> Value {
+        let account = aws.account();
+        let functions = account["functions"].as_array().expect("a list");
+        let function = functions
+            .iter()
+            .find(|function| function["FunctionName"] == name);
+        function.expect("the function")["policy"].clone()
+    };
+    let reporter = "threescale-gw-orders-reporter";
+    workplace.succeed(&["up", "--yes"]);
+    let whole = policy(reporter);
+    workplace.succeed(&["down", "--yes"]);
+
+    let failed = json!({"state": "Failed", "code": "EniLimitExceeded", "reason": "too many"});
+    aws.post("config", &json!({"outcomes": {"function": failed}}));
+    assert_eq!(workplace.run(&["up", "--yes"]).code, Some(5));
+    aws.post("config", &json!({"outcomes": {"function": null}}));
+    // A function may have failed after its permissions were given.
+    let statement = json!({
+        "FunctionName": reporter, "StatementId": whole[0]["Sid"], "Action": whole[0]["Action"],
+        "Principal": whole[0]["Principal"]["Service"],
+        "SourceArn": whole[0]["Condition"]["ArnLike"]["AWS:SourceArn"],
+    });
+    aws.call("lambda", "AddPermission", statement);
+    assert_eq!(policy(reporter), whole);
+    let planned = actions(&workplace);
+    assert_eq!(planned["lambda/reporter"], "replace");
+    assert_eq!(planned["lambda-permission/schedule"], "update");
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(policy(reporter), whole);
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+}

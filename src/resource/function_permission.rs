@@ -191,6 +191,10 @@ impl Resource for FunctionPermission {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
+        // A function that is about to be made anew takes its permissions with it.
+        if cx.peek(&self.function).is_none() {
+            diff.field("function", "(replaced)", "(new)");
+        }
         diff.field("principal", &actual.principal, self.principal());
         diff.field(
             "source",
