@@ -139,6 +139,43 @@ fn a_name_that_somebody_else_took_is_refused() {
 }
 
 #[test]
+fn a_parameter_that_somebody_else_put_among_ours_is_left_alone() {
+    let aws = TestAws::seeded();
+    let put = |name: &str| {
+        let parameter = json!({"Name": format!("/threescale-gw/orders/secrets/{name}"), "Value": "theirs", "Type": "String"});
+        aws.call("ssm", "PutParameter", parameter);
+    };
+    put("service-token");
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let name = "/threescale-gw/orders/secrets/service-token";
+    let text = format!(
+        "secret/service-token is to be {name}, but that exists and it lacks this stack's tags"
+    );
+    for command in [&["plan"][..], &["up", "--yes"]] {
+        assert_mentions(&workplace.run(command), 4, &[&text]);
+    }
+    let down = workplace.run(&["down", "--yes"]);
+    assert_mentions(
+        &down,
+        0,
+        &[&format!("{name} is left alone"), "Nothing to do"],
+    );
+    assert!(aws.changes().is_empty());
+    aws.call("ssm", "DeleteParameter", json!({"Name": name}));
+
+    // One that nothing of ours is to be is not deleted either; our own are.
+    workplace.succeed(&["up", "--yes"]);
+    put("another");
+    let text = "/threescale-gw/orders/secrets/another";
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
+    workplace.succeed(&["down", "--yes"]);
+    aws.call("ssm", "DeleteParameter", json!({"Name": text}));
+    put("service-token");
+    assert_same(&before, &aws.account());
+}
+
+#[test]
 fn all_findings_come_at_once_and_nothing_is_changed() {
     let aws = TestAws::seeded();
     NAMES.iter().for_each(|(_, take)| take(&aws));

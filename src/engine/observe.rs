@@ -88,5 +88,37 @@ pub async fn observe(
         }
         observation.nodes.push((Arc::clone(node), seen));
     }
+    disown(&mut observation, cx).await?;
     Ok(observation)
+}
+
+/// Takes out what is to be changed or deleted and turns out to be somebody else's.
+async fn disown(observation: &mut Observation, cx: &Cx) -> Result<(), (LogicalId, AwsError)> {
+    let stays = |id: &LogicalId| {
+        observation.nodes.iter().any(|(node, seen)| {
+            node.id() == *id && seen.as_ref().is_some_and(|seen| seen.diff.is_same())
+        })
+    };
+    let asked = observation
+        .found
+        .iter()
+        .filter(|(_, found)| !stays(&found.identity.id))
+        .map(|(kind, found)| async move {
+            let foreign = kind.foreign(cx, found).await;
+            foreign.map_err(|error| (found.identity.id.clone(), error))
+        });
+    let foreign: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
+    for foreign in foreign {
+        let id = &foreign.id;
+        observation
+            .found
+            .retain(|(_, found)| found.identity.id != *id);
+        let of = observation.nodes.iter_mut();
+        for (_, seen) in of.filter(|(node, _)| node.id() == *id) {
+            *seen = None;
+        }
+        cx.retract(id);
+        observation.foreign.push(foreign);
+    }
+    Ok(())
 }

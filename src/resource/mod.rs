@@ -232,6 +232,14 @@ pub trait ResourceKind: Send + Sync + 'static {
 
     /// Makes the next step towards its absence; called again until the listing does not show it any more.
     fn delete(cx: &Cx, actual: &Self::Actual) -> impl Future<Output = Result<(), AwsError>> + Send;
+
+    /// Tells somebody else's from the stack's where the listing cannot. Asked before it is changed or deleted.
+    fn foreign(
+        _cx: &Cx,
+        _actual: &Self::Actual,
+    ) -> impl Future<Output = Result<Option<Foreign>, AwsError>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// A desired resource: what it should be and how to get there.

@@ -70,6 +70,11 @@ pub trait AnyKind: Send + Sync {
     fn kind(&self) -> Kind;
     fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>>;
     fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>>;
+    fn foreign<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>>;
 }
 
 /// Stands for the kind `K` as a value.
@@ -103,6 +108,14 @@ impl<K: ResourceKind> AnyKind for Of<K> {
 
     fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
+    }
+
+    fn foreign<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>> {
+        Box::pin(async move { K::foreign(cx, typed(&*found.actual)?).await })
     }
 }
 

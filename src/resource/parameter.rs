@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use aws_sdk_ssm::types::{ParameterType, Tag};
+use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+};
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional};
+use crate::aws::{AwsError, optional, tags};
 use crate::secret::Secret;
 
 /// The service token; the functions read it at start.
@@ -241,6 +243,36 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         remove(cx, &actual.name).await
+    }
+
+    async fn foreign(cx: &Cx, actual: &Actual) -> Result<Option<Foreign>, AwsError> {
+        let name = cx.names().parameter(&actual.name);
+        let request = cx
+            .aws()
+            .ssm
+            .list_tags_for_resource()
+            .resource_type(ResourceTypeForTagging::Parameter)
+            .resource_id(&name);
+        let answer = cx
+            .aws()
+            .repeatable("ssm:ListTagsForResource", || request.clone().send())
+            .await;
+        // Somebody may have deleted it meanwhile.
+        if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
+            return Ok(None);
+        }
+        let listed = answer?.tag_list.unwrap_or_default();
+        let tags = tags::collect(
+            listed
+                .iter()
+                .map(|tag| (Some(tag.key()), Some(tag.value()))),
+        );
+        let is_ours = tags::owner(&cx.names().stack, &tags).is_some();
+        Ok((!is_ours).then(|| Foreign {
+            id: actual.id.clone(),
+            physical_id: name,
+            why: "it lacks this stack's tags".to_owned(),
+        }))
     }
 }
 
