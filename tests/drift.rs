@@ -904,3 +904,39 @@ fn protected_means_in_the_deployment_that_the_stage_serves() {
         );
     }
 }
+
+#[test]
+fn a_role_that_may_more_is_seen_by_status_and_cut_back_by_the_next_change() {
+    let stack = Stack::new();
+    let (aws, workplace) = (&stack.aws, &stack.workplace);
+    let role = "threescale-gw-orders-us-east-1";
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+    ]})
+    .to_string();
+    let inline = json!({"RoleName": role, "PolicyName": "more", "PolicyDocument": document});
+    aws.call("iam", "PutRolePolicy", inline);
+    let managed = json!({"PolicyName": "theirs", "PolicyDocument": document});
+    let managed = aws.call("iam", "CreatePolicy", managed)["Policy"]["Arn"].clone();
+    let attached = json!({"RoleName": role, "PolicyArn": managed});
+    aws.call("iam", "AttachRolePolicy", attached);
+
+    let (code, status) = stack.status();
+    assert_eq!(code, Some(3), "{status}");
+    assert_eq!(
+        unhealthy(&status),
+        BTreeSet::from(["iam-role/authorizer".to_owned()])
+    );
+    assert!(status.to_string().contains("further policies"), "{status}");
+    // It is no reason to change anything by itself: a run that has nothing to do does not ask.
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    workplace.edit("tags: {team: payments}", "tags: {team: pay}");
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(stack.status().0, Some(0));
+    let inline = aws.call("iam", "ListRolePolicies", json!({"RoleName": role}));
+    assert_eq!(inline["PolicyNames"], json!(["threescale-gw"]));
+    let attached = aws.call("iam", "ListAttachedRolePolicies", json!({"RoleName": role}));
+    assert_eq!(attached["AttachedPolicies"], json!([]));
+    aws.call("iam", "DeletePolicy", json!({"PolicyArn": managed}));
+    stack.end();
+}

@@ -15,6 +15,7 @@ use crate::{lock, preflight, report};
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
     let session = Session::open(global, 10, sink).await?;
     let cx = &session.cx;
+    cx.look_closely();
     let observation = session.observe(cx).await?;
     let foreign = preflight::foreign(&observation);
     let plan = plan(observation);

@@ -11,14 +11,14 @@ use super::verify::prove;
 use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
 use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::control::Stop;
-use crate::engine::plan::{Action, Plan, plan};
+use crate::engine::plan::{Action, Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink, Tally};
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
-use crate::resource::{Cx, Kind, LogicalId};
+use crate::resource::{Cx, Kind, LogicalId, iam_role};
 use crate::verify::{Fault, Report, Row};
 use crate::{preflight, report};
 
@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let session = Session::open(global, args.change.parallelism, sink).await?;
-    let first = look(&session, &session.cx, args.only).await?;
+    let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
         lock::sweep(&session.cx, &signals.control).await?;
@@ -52,6 +52,13 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
             }
         }
         return Ok(ending);
+    }
+    let role = LogicalId::new(Kind::IamRole, "authorizer");
+    let stands = |item: &Item| item.id == role && item.action != Action::Create;
+    // What a run with nothing to do does not ask for.
+    if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
+        session.cx.look_closely();
+        first = look(&session, &session.cx.fresh(), args.only).await?;
     }
     if global.output == Format::Text && !global.quiet {
         let style = Style::stderr(global);

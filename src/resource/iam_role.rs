@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
+    sorted,
 };
 use crate::aws::{AwsError, optional, tags};
 use crate::names::Names;
@@ -24,7 +25,26 @@ pub struct Actual {
     role: String,
     trust: Value,
     policy: Value,
+    /// What else it is allowed; looked for only where the run looks closely.
+    further: Vec<Policy>,
     tags: BTreeMap<String, String>,
+}
+
+/// A policy of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Policy {
+    /// By its ARN.
+    Attached(String),
+    /// By its name.
+    Inline(String),
+}
+
+impl Policy {
+    fn name(&self) -> &str {
+        match self {
+            Self::Attached(name) | Self::Inline(name) => name,
+        }
+    }
 }
 
 /// The kind.
@@ -75,61 +95,86 @@ impl IamRoles {
             .assume_role_policy_document
             .as_deref()
             .map_or(Value::Null, document);
+        let further = if cx.looks_closely() {
+            Self::further(cx).await?
+        } else {
+            Vec::new()
+        };
         listing.owned.push(Actual {
             id,
             role,
             trust,
             policy,
+            further,
             tags,
         });
         Ok(listing)
     }
 
-    /// Takes every policy off the role: it cannot be deleted before.
-    async fn empty(cx: &Cx, role: &str) -> Result<(), AwsError> {
+    /// The policies of the role besides ours: none, unless somebody else gave it some.
+    async fn further(cx: &Cx) -> Result<Vec<Policy>, AwsError> {
+        let mut policies = Self::policies(cx, &cx.names().role()).await?;
+        policies.retain(|policy| *policy != Policy::Inline(POLICY.to_owned()));
+        Ok(policies)
+    }
+
+    /// Every policy of the role.
+    async fn policies(cx: &Cx, role: &str) -> Result<Vec<Policy>, AwsError> {
         let request = cx.aws().iam.list_attached_role_policies().role_name(role);
         let attached = optional(
             cx.aws()
                 .repeatable("iam:ListAttachedRolePolicies", || request.clone().send())
                 .await,
         )?;
-        for policy in attached
-            .and_then(|answer| answer.attached_policies)
-            .unwrap_or_default()
-        {
-            let request = cx
-                .aws()
-                .iam
-                .detach_role_policy()
-                .role_name(role)
-                .set_policy_arn(policy.policy_arn);
-            optional(
-                cx.aws()
-                    .repeatable("iam:DetachRolePolicy", || request.clone().send())
-                    .await,
-            )?;
-        }
+        let attached = attached.and_then(|answer| answer.attached_policies);
+        let attached = attached.unwrap_or_default().into_iter();
         let request = cx.aws().iam.list_role_policies().role_name(role);
         let inline = optional(
             cx.aws()
                 .repeatable("iam:ListRolePolicies", || request.clone().send())
                 .await,
         )?;
-        for policy in inline.map(|answer| answer.policy_names).unwrap_or_default() {
-            let request = cx
-                .aws()
-                .iam
-                .delete_role_policy()
-                .role_name(role)
-                .policy_name(policy);
-            optional(
-                cx.aws()
-                    .repeatable("iam:DeleteRolePolicy", || request.clone().send())
-                    .await,
-            )?;
+        let inline = inline.map(|answer| answer.policy_names).unwrap_or_default();
+        Ok(attached
+            .filter_map(|policy| policy.policy_arn.map(Policy::Attached))
+            .chain(inline.into_iter().map(Policy::Inline))
+            .collect())
+    }
+
+    /// Takes policies off the role.
+    async fn take_off(cx: &Cx, role: &str, policies: &[Policy]) -> Result<(), AwsError> {
+        for policy in policies {
+            match policy {
+                Policy::Attached(arn) => {
+                    let request = cx.aws().iam.detach_role_policy();
+                    let request = request.role_name(role).policy_arn(arn);
+                    optional(
+                        cx.aws()
+                            .repeatable("iam:DetachRolePolicy", || request.clone().send())
+                            .await,
+                    )?;
+                }
+                Policy::Inline(name) => {
+                    let request = cx.aws().iam.delete_role_policy();
+                    let request = request.role_name(role).policy_name(name);
+                    optional(
+                        cx.aws()
+                            .repeatable("iam:DeleteRolePolicy", || request.clone().send())
+                            .await,
+                    )?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Whether somebody gave the role more than it is to have. Two requests, so a run with nothing to do does not ask.
+///
+/// # Errors
+/// What the service answers.
+pub async fn may_more(cx: &Cx) -> Result<bool, AwsError> {
+    Ok(!IamRoles::further(cx).await?.is_empty())
 }
 
 impl ResourceKind for IamRoles {
@@ -153,7 +198,9 @@ impl ResourceKind for IamRoles {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        Self::empty(cx, &actual.role).await?;
+        // With a policy it cannot be deleted.
+        let policies = Self::policies(cx, &actual.role).await?;
+        Self::take_off(cx, &actual.role, &policies).await?;
         let request = cx.aws().iam.delete_role().role_name(&actual.role);
         optional(
             cx.aws()
@@ -198,6 +245,11 @@ impl Resource for IamRole {
             &actual.policy,
             &policy(cx.names()),
         );
+        let further = actual.further.iter().map(|policy| policy.name().to_owned());
+        let further = sorted(further);
+        if !further.is_empty() {
+            diff.field("further policies", further, "(none)");
+        }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -246,6 +298,7 @@ impl Resource for IamRole {
                 .repeatable("iam:PutRolePolicy", || request.clone().send())
                 .await?;
         }
+        IamRoles::take_off(cx, &actual.role, &actual.further).await?;
         let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
         if !missing.is_empty() {
             let request = cx

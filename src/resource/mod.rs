@@ -302,6 +302,7 @@ struct Shared {
     keeps_protected: AtomicBool,
     edits: Mutex<Option<Vec<String>>>,
     publishes_edits: AtomicBool,
+    looks_closely: AtomicBool,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -332,6 +333,7 @@ impl Cx {
             keeps_protected: AtomicBool::new(false),
             edits: Mutex::default(),
             publishes_edits: AtomicBool::new(false),
+            looks_closely: AtomicBool::new(false),
             outputs: Mutex::default(),
             sink,
         };
@@ -425,6 +427,16 @@ impl Cx {
     /// Whether a deployment publishes edits of others, too.
     pub fn publishes_edits(&self) -> bool {
         self.shared.publishes_edits.load(Ordering::Relaxed)
+    }
+
+    /// From here on, looks also ask for what takes further requests and seldom differs.
+    pub fn look_closely(&self) {
+        self.shared.looks_closely.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether looks also ask for what seldom differs.
+    pub fn looks_closely(&self) -> bool {
+        self.shared.looks_closely.load(Ordering::Relaxed)
     }
 
     /// The memory of this look at the account.
