@@ -40,8 +40,9 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
         // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
         if !args.no_verify && record::unverified(&session.cx, target).await?.is_some() {
             signals.working();
-            let lock = Lock::take(&session.cx.fresh(), &signals.control).await?;
-            let verified = verify(&session, args, &signals).await;
+            let cx = session.cx.fresh();
+            let lock = Lock::take(&cx, &signals.control).await?;
+            let verified = verify(&session, &cx, args, &signals).await;
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
@@ -181,23 +182,26 @@ async fn work(
             outcome.tally.failed += 1;
         }
     }
+    let cx = session.cx.fresh();
     if status == ExitStatus::Done
         && !args.no_verify
-        && record::unverified(&cx.fresh(), &session.facts.api)
-            .await?
-            .is_some()
+        && record::unverified(&cx, &session.facts.api).await?.is_some()
     {
-        status = verify(session, args, signals).await?;
+        status = verify(session, &cx, args, signals).await?;
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
     Ok((outcome.tally, status))
 }
 
 /// Asks the API itself whether all is well after a deployment, and moves the stage back if callers suffer from it.
-async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<ExitStatus> {
-    let cx = session.cx.fresh();
+async fn verify(
+    session: &Session,
+    cx: &Cx,
+    args: &UpArgs,
+    signals: &Signals,
+) -> Result<ExitStatus> {
     let report = tokio::select! {
-        report = prove(session, &cx, &args.requests, None) => report?,
+        report = prove(session, cx, &args.requests, None) => report?,
         // The next run sees that nobody noted how this one ended.
         stop = signals.control.stopped() => return Ok(match stop {
             Stop::Interrupted => ExitStatus::Interrupted,
@@ -208,10 +212,10 @@ async fn verify(session: &Session, args: &UpArgs, signals: &Signals) -> Result<E
     sink.emit(Event::Verified(report.clone()));
     let worst = told(report.harms());
     if worst.is_empty() {
-        return unharmed(session, &cx, &report).await;
+        return unharmed(session, cx, &report).await;
     }
     let stage = &session.facts.api.stage;
-    let back = match roll_back(&cx, &session.facts.api, &Way::Last).await {
+    let back = match roll_back(cx, &session.facts.api, &Way::Last).await {
         Ok(RolledBack::Moved { to, .. }) => {
             format!("stage {stage} serves deployment {to} again, as before")
         }

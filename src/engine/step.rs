@@ -388,5 +388,5 @@ impl<'a> Round<'a> {
 
 /// How long to wait before looking again: a share of what was waited already, so that little is lost at any length.
 fn poll(waited: Duration) -> Duration {
-    (waited / 12).clamp(Duration::from_millis(100), Duration::from_secs(5))
+    (waited / 24).clamp(Duration::from_millis(100), Duration::from_secs(5))
 }
