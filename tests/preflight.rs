@@ -297,6 +297,47 @@ fn each_finding_comes_alone_too() {
     workplace.succeed(&["up", "--yes"]);
 }
 
+#[test]
+fn without_the_api_all_else_is_found_at_once_too() {
+    let aws = TestAws::seeded();
+    let quotas = json!({"vpcs": 2, "elastic_ips": 2, "nat_gateways": 1});
+    aws.post("config", &json!({"quotas": quotas}));
+    let workplace = Workplace::new(&aws);
+    workplace.edit("name: orders-api", "name: another-api");
+    let texts = [
+        "no REST API has the name another-api",
+        "the quota for VPCs is 2",
+        "the quota for Elastic IPs is 2",
+        "the quota for NAT gateways in us-east-1a is 1",
+    ];
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &texts);
+    assert!(aws.changes().is_empty());
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    let aws = TestAws::seeded();
+    aws.post(
+        "faults",
+        &json!([{"operation": "CreateSubnet", "kind": "deny"}]),
+    );
+    let up = Workplace::new(&aws).run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    let count = |text: &str| up.stderr.matches(text).count();
+    assert_eq!(
+        count("allow the IAM action ec2:CreateSubnet"),
+        1,
+        "{}",
+        up.stderr
+    );
+    assert_eq!(
+        count("ec2:CreateSubnet, as with subnet/"),
+        3,
+        "{}",
+        up.stderr
+    );
+}
+
 /// The operations in the log, each with the service and the IAM action that allows it.
 fn operations(aws: &TestAws, mutating: bool) -> BTreeMap<(String, String), String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

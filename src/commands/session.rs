@@ -1,12 +1,12 @@
 //! What `plan`, `up` and `status` begin with: the configuration, the account, the API, one look at everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::aws::{Aws, AwsError, Target, optional};
 use crate::cli::{Format, Global};
-use crate::config::{self, ApiSelector, Config};
+use crate::config::{self, ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::{Action, Plan};
 use crate::error::{Error, Result};
@@ -121,8 +121,16 @@ impl Session {
         };
         let (account, apis) = tokio::join!(aws.account(), api::find(&aws, id, name));
         let account = account?;
-        let api = preflight::choose_api(&config, &apis?).map_err(Error::refused)?;
         let names = Names::new(config.stack.as_str(), &aws.region, &account);
+        let api = match preflight::choose_api(&config, &apis?) {
+            Ok(api) => api,
+            Err(text) => {
+                let cx = Cx::new(aws, names, BTreeMap::new(), None, sink);
+                let mut findings = vec![text];
+                findings.extend(without_api(&cx, &config).await?);
+                return Err(refusal(&findings));
+            }
+        };
         let target = ApiTarget {
             id: api.id.clone(),
             stage: config.api.stage.clone(),
@@ -385,12 +393,41 @@ pub(super) fn look_failed(id: &LogicalId, error: AwsError) -> Error {
 pub(super) fn refuse(findings: &[String]) -> Result<()> {
     match findings {
         [] => Ok(()),
-        [one] => Err(Error::refused(one)),
-        several => Err(Error::refused(format!(
+        some => Err(refusal(some)),
+    }
+}
+
+fn refusal(findings: &[String]) -> Error {
+    match findings {
+        [one] => Error::refused(one),
+        several => Error::refused(format!(
             "nothing was changed, because\n  - {}",
             several.join("\n  - ")
-        ))),
+        )),
     }
+}
+
+/// What else can be known to go wrong with a new stack, before it is known which API it is for.
+async fn without_api(cx: &Cx, config: &Config) -> Result<Vec<String>> {
+    if config.network.vpc.is_some() || !Subnets::zones(cx).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let zones = zones(cx, config).await?;
+    let gateways = match config.network.nat {
+        NatMode::Single => zones.len().min(1),
+        NatMode::PerZone => zones.len(),
+    };
+    let named = |kind| (0..gateways).map(move |index| LogicalId::new(kind, stack::letter(index)));
+    let new: Vec<_> = named(Kind::ElasticIp)
+        .chain(named(Kind::NatGateway))
+        .chain([LogicalId::new(Kind::Vpc, "main")])
+        .collect();
+    let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;
+    let zones = preflight::zones(config, &zones);
+    Ok(zones
+        .into_iter()
+        .chain(preflight::quotas(&new, &quotas))
+        .collect())
 }
 
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.

@@ -101,11 +101,18 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
             Err(End::Stopped(stop)) => outcome.stopped = Some(stop),
             Err(End::Failed(error)) => {
                 outcome.tally.failed += 1;
-                let hint = error.hint();
+                // One cause may stop several, a build that fails both functions: it is told once.
+                let told = outcome.failures.iter().find(|(_, other)| {
+                    (other.operation, &other.message) == (error.operation, &error.message)
+                });
+                let (text, hint) = match told {
+                    Some((first, _)) => (format!("{}, as with {first}", error.operation), None),
+                    None => (error.to_string(), error.hint()),
+                };
                 cx.sink().emit(Event::Failed {
                     id: id.clone(),
                     action,
-                    error: error.to_string(),
+                    error: text,
                     hint,
                 });
                 skip(plan, &mut left, index, cx, &mut outcome.skipped);

@@ -138,6 +138,11 @@ impl<'a> Round<'a> {
             let Some(look) = look else {
                 // To make it a second time would leave two of it.
                 if let Some(wait) = self.made.as_mut().and_then(Made::wait) {
+                    self.cx.sink().emit(Event::Retrying {
+                        id: Some(self.id().clone()),
+                        cause: "made, and not shown yet".to_owned(),
+                        wait,
+                    });
                     self.control.sleep(wait).await;
                     continue;
                 }
