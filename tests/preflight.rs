@@ -469,8 +469,15 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
                 run.stdout
             );
             assert!(!failed.is_empty(), "{operation}");
-            for failure in &failed {
-                assert_eq!(failure["hint"], json!(hint), "{operation}");
+            for (index, failure) in failed.iter().enumerate() {
+                // The first tells the cause, the others whose that was.
+                let (hint, again) = match index {
+                    0 => (json!(hint), false),
+                    _ => (Value::Null, true),
+                };
+                assert_eq!(failure["hint"], hint, "{operation}");
+                let text = failure["error"].as_str().unwrap_or_default();
+                assert_eq!(text.contains(", as with "), again, "{failure}");
                 assert!(
                     failure["error"]
                         .as_str()
