@@ -102,8 +102,14 @@ impl Python {
         }
         self.check_base()?;
         progress("making a Python environment".to_owned());
+        // Whatever ends it, nothing is left where temporary folders are: the next one begins with an empty folder.
+        let scratch = self.dir.with_extension("tmp");
+        let _ = fs::remove_dir_all(&scratch);
+        fs::create_dir_all(&scratch).context("making a temporary folder")?;
         let mut venv = self.environment.command("python3");
-        venv.args(["-I", "-m", "venv"]).arg(&self.dir);
+        venv.args(["-I", "-m", "venv"])
+            .arg(&self.dir)
+            .env("TMPDIR", &scratch);
         run(venv, "making a Python environment", progress).await?;
 
         let list = self.dir.join("requirements.txt");
@@ -118,8 +124,10 @@ impl Python {
             "--disable-pip-version-check",
         ]);
         pip.args(["--progress-bar", "off", "--prefer-binary", "--requirement"])
-            .arg(&list);
+            .arg(&list)
+            .env("TMPDIR", &scratch);
         let installed = run(pip, "installing the sandbox's Python packages", progress).await;
+        let _ = fs::remove_dir_all(&scratch);
         installed.context("the network and a package index are needed once")?;
         fs::write(self.dir.join(COMPLETE), "").context("finishing the Python environment")
     }
