@@ -7,7 +7,7 @@ use support::rest_api::{
     OURS, add_stage, assert_mentions, authorizer, authorizers, draft, move_stage, rest_api, served,
     stage_of, start_over, with, workplace,
 };
-use support::{TestAws, assert_same};
+use support::{TestAws, Workplace, assert_same};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
 
@@ -205,24 +205,45 @@ fn two_stacks_protect_one_method_in_two_stages() {
     }
 }
 
-#[test]
-fn a_borrowed_method_is_owed_after_a_kill() {
-    let aws = TestAws::start();
-    let id = start_over(&aws);
-    add_stage(&aws, &id);
+/// The API's id, a stack that stands and guards `GET /orders` in `prod`, and one that is to guard `method` in `dev`.
+fn two_stacks(aws: &TestAws, method: &str) -> (String, Workplace, Workplace) {
+    let id = start_over(aws);
+    add_stage(aws, &id);
     let one = workplace(
-        &aws,
+        aws,
         r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,
     );
     let two = workplace(
-        &aws,
-        r#"api: {name: orders-api, stage: dev, protect: ["GET /orders"]}"#,
+        aws,
+        &format!(r#"api: {{name: orders-api, stage: dev, protect: ["{method}"]}}"#),
     );
     two.edit(
         "stack: orders",
         "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
     );
     one.succeed(&["up", "--yes"]);
+    (id, one, two)
+}
+
+/// An `up` is killed behind a call to API Gateway, and the next one finishes.
+fn finishes_after_a_kill(aws: &TestAws, stack: &Workplace, operation: &str, nth: usize) {
+    aws.post(
+        "faults",
+        &json!([{"service": "apigateway", "operation": operation, "nth": nth, "kind": "hold", "freeze": true}]),
+    );
+    let mut child = stack.start(&["up", "--yes"]);
+    let held = aws.get("held?timeout=60");
+    assert_eq!(held["held"]["operation"], operation);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    aws.post("faults", &json!([]));
+    stack.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn a_borrowed_method_is_owed_after_a_kill() {
+    let aws = TestAws::start();
+    let (id, one, two) = two_stacks(&aws, "GET /orders");
     let ours = format!("CUSTOM {OURS}");
     // Killed behind each of: taking the method, the deployment, giving it back.
     for (operation, nth) in [
@@ -230,16 +251,7 @@ fn a_borrowed_method_is_owed_after_a_kill() {
         ("CreateDeployment", 1),
         ("UpdateMethod", 2),
     ] {
-        aws.post(
-            "faults",
-            &json!([{"service": "apigateway", "operation": operation, "nth": nth, "kind": "hold", "freeze": true}]),
-        );
-        let mut child = two.start(&["up", "--yes"]);
-        aws.get("held?timeout=60");
-        child.kill().expect("killed");
-        child.wait().expect("ended");
-        aws.post("faults", &json!([]));
-        two.succeed(&["up", "--yes"]);
+        finishes_after_a_kill(&aws, &two, operation, nth);
         let account = aws.account();
         assert_eq!(
             draft(&account, &id)["GET /orders"],
@@ -265,21 +277,7 @@ fn a_borrowed_method_is_owed_after_a_kill() {
 #[test]
 fn a_method_of_another_stack_is_returned_after_a_kill() {
     let aws = TestAws::start();
-    let id = start_over(&aws);
-    add_stage(&aws, &id);
-    let one = workplace(
-        &aws,
-        r#"api: {name: orders-api, stage: prod, protect: ["GET /orders"]}"#,
-    );
-    let two = workplace(
-        &aws,
-        r#"api: {name: orders-api, stage: dev, protect: ["POST /orders"]}"#,
-    );
-    two.edit(
-        "stack: orders",
-        "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
-    );
-    one.succeed(&["up", "--yes"]);
+    let (id, one, two) = two_stacks(&aws, "POST /orders");
     let ours = format!("CUSTOM {OURS}");
     // Killed behind each of: taking its own method, putting the other one back, the deployment, returning it.
     for (operation, nth) in [
@@ -288,16 +286,7 @@ fn a_method_of_another_stack_is_returned_after_a_kill() {
         ("CreateDeployment", 1),
         ("UpdateMethod", 3),
     ] {
-        aws.post(
-            "faults",
-            &json!([{"service": "apigateway", "operation": operation, "nth": nth, "kind": "hold", "freeze": true}]),
-        );
-        let mut child = two.start(&["up", "--yes"]);
-        aws.get("held?timeout=60");
-        child.kill().expect("killed");
-        child.wait().expect("ended");
-        aws.post("faults", &json!([]));
-        two.succeed(&["up", "--yes"]);
+        finishes_after_a_kill(&aws, &two, operation, nth);
         let account = aws.account();
         let at = format!("{operation} {nth}");
         assert_eq!(draft(&account, &id)["GET /orders"], ours, "{at}");
