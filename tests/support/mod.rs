@@ -1,6 +1,7 @@
 //! What the tests share: the test AWS, and the real binary run against it.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod drifted;
 pub mod python;
 pub mod rest_api;
 
