@@ -275,18 +275,23 @@ fn methods_count_on_their_parents_limits() {
     assert_eq!(state.counted("tree", "bytes", Period::Day, now), 2000);
 }
 
-/// A tree deeper than the portal makes, with a level that does not show: counted on every limit, and a metric beside it
-/// is not.
-#[test]
-fn a_hidden_ancestor_is_found_out() {
-    let world = World::patient().with(
+/// Calls that count on a metric, on one two levels below it, and on one beside both.
+fn deep_tree() -> World {
+    World::patient().with(
         "mapping_rules",
         json!([
             { "method": "GET", "pattern": "/hits", "metric": "hits" },
             { "method": "GET", "pattern": "/lines", "metric": "orders_lines" },
             { "method": "GET", "pattern": "/bytes", "metric": "bytes", "delta": 1000 },
         ]),
-    );
+    )
+}
+
+/// A tree deeper than the portal makes, with a level that does not show: counted on every limit, and a metric beside it
+/// is not.
+#[test]
+fn a_hidden_ancestor_is_found_out() {
+    let world = deep_tree();
     for name in ["a", "b"] {
         world
             .threescale
@@ -313,14 +318,7 @@ fn a_hidden_ancestor_is_found_out() {
 /// beside the tree on its own only.
 #[test]
 fn a_limited_metric_below_one_without_limits() {
-    let world = World::patient().with(
-        "mapping_rules",
-        json!([
-            { "method": "GET", "pattern": "/hits", "metric": "hits" },
-            { "method": "GET", "pattern": "/lines", "metric": "orders_lines" },
-            { "method": "GET", "pattern": "/bytes", "metric": "bytes", "delta": 1000 },
-        ]),
-    );
+    let world = deep_tree();
     for name in ["a", "b"] {
         world.threescale.add(
             name,
