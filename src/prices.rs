@@ -1,6 +1,7 @@
 //! What billed resources cost a month, in one dated table.
 //!
-//! US dollars, us-east-1, 730 hours. Source: section 7 of the AWS facts; prices move, so the date is shown with them.
+//! US dollars, us-east-1, 730 hours. Source: the price pages of Amazon VPC and Amazon ElastiCache; prices move, so the date
+//! is shown with them.
 
 use crate::config::{CacheEngine, Config};
 use crate::engine::plan::{Action, Plan};

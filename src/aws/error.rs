@@ -1,6 +1,8 @@
 //! AWS failures, classified by service, operation, error code and text.
 //!
-//! The table is that of `reference/aws-facts` section 2: only what stands there is tried again, each with an end.
+//! Only what is known to pass by itself is tried again, each with an end. Source: what Terraform's AWS provider
+//! (`service/lambda/function.go`, `service/ec2/errors.go`, `service/elasticache/`) and cdkd (`retryable-errors.ts`)
+//! wait for.
 
 use std::fmt;
 use std::time::Duration;
@@ -153,7 +155,7 @@ impl std::error::Error for AwsError {}
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Failures that pass by themselves: operation prefix, code, text that must be in the message, and for how long to go on.
-/// Each row is from the table of retryable errors in the AWS facts; quota codes and denied calls are absent on purpose.
+/// Quota codes and denied calls are absent on purpose.
 const NOT_YET: &[(&str, &str, &str, Duration)] = &[
     (
         "lambda:",

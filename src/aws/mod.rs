@@ -1,4 +1,4 @@
-//! AWS clients, built once, and the one way every call is made: bounded, paced, tried again only where the facts say so.
+//! AWS clients, built once, and the one way every call is made: bounded, paced, tried again only where that can help.
 
 pub mod account;
 pub mod ec2;

@@ -81,7 +81,8 @@ impl Kind {
     }
 
     /// What must be gone before one of this kind is deleted. The API comes first everywhere: nothing its authorizer
-    /// lives on is touched while the API still asks it. Source: teardown order in the AWS facts, section 3.
+    /// lives on is touched while the API still asks it. Source: Lambda Developer Guide, "Configuring VPC access", on role and
+    /// interfaces; Amazon VPC User Guide, on what each deletion waits for.
     pub fn goes_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
@@ -132,7 +133,7 @@ impl Kind {
         }
     }
 
-    /// How long a wait may last before it counts as failed. Source: wait budgets in the AWS facts, section 1.
+    /// How long a wait may last before it counts as failed. Source: the time-outs of Terraform's AWS provider.
     pub fn budget(self) -> Duration {
         let minutes = match self {
             Self::Cache => 60,

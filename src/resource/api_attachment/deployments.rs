@@ -126,7 +126,8 @@ pub(super) async fn deployments(
 }
 
 /// Moves the stage away from our deployment: back to the one it had if nobody published since, neither on top of ours nor
-/// with it, else to a new one of the restored draft. Then deletes the deployments that are ours, but for `kept`. Returns where the stage was moved to.
+/// with it, else to a new one of the restored draft. Then deletes the deployments that are ours, but for `kept`. Returns
+/// where the stage was moved to.
 pub(super) async fn restore_stage(
     cx: &Cx,
     actual: &Actual,
