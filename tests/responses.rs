@@ -46,7 +46,7 @@ fn put(aws: &TestAws, id: &str, kind: &str, status: &str) {
     aws.call(
         "apigateway",
         "PutGatewayResponse",
-        json!({"restApiId": id, "responseType": kind, "statusCode": status, "responseTemplates": {"application/json": "{\"theirs\":1}"}}),
+        json!({"restApiId": id, "responseType": kind, "statusCode": status, "responseTemplates": {"application/json": "{\"theirs\":\"{{a}}\"}"}}),
     );
 }
 

@@ -137,9 +137,12 @@ fn id() -> LogicalId {
     LogicalId::new(Kind::ApiAttachment, "main")
 }
 
+/// JSON without `{{`, which SSM refuses since it would refer to a parameter. In JSON it can only stand within a string, so
+/// an escape does. Source: Systems Manager User Guide, "Creating Parameter Store parameters".
 fn encode<T: Serialize>(value: &T) -> Result<String, AwsError> {
-    serde_json::to_string(value)
-        .map_err(|error| AwsError::unexpected("ssm:PutParameter", error.to_string()))
+    let text = serde_json::to_string(value)
+        .map_err(|error| AwsError::unexpected("ssm:PutParameter", error.to_string()))?;
+    Ok(text.replace("{{", "{\\u007b"))
 }
 
 /// Writes the head with the deployment that the stage has now, unless there is a head.
@@ -335,6 +338,18 @@ mod tests {
             .flat_map(|chunk| serde_json::from_str::<Vec<Method>>(chunk).expect("decodes"))
             .collect();
         assert_eq!(read, methods);
+    }
+
+    #[test]
+    fn what_would_refer_to_a_parameter_is_escaped() {
+        for text in ["{{a}}", "{{{a", "\\{{", "{{{{", "{ {"] {
+            let written = encode(&text).expect("encodes");
+            assert!(!written.contains("{{"), "{written}");
+            assert_eq!(
+                serde_json::from_str::<String>(&written).ok().as_deref(),
+                Some(text)
+            );
+        }
     }
 
     #[test]

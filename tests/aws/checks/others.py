@@ -62,6 +62,8 @@ def parameters(aws: Aws) -> None:
     """Size, tags with Overwrite, names; paths page by ten."""
     with aws.refused("ValidationException", "4096"):
         aws.ssm.put_parameter(Name="/p/big", Type="String", Value="x" * 4097)
+    with aws.refused("ValidationException", "can't nest another parameter"):
+        aws.ssm.put_parameter(Name="/p/nested", Type="String", Value="a {{b}}")
     with aws.refused("ValidationException"):
         aws.ssm.put_parameter(Name="/aws/x", Type="String", Value="x")
     with aws.refused("ValidationException", "tags and overwrite"):

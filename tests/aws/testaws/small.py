@@ -134,6 +134,8 @@ def put_parameter(world: World, call: Call) -> Any:
             "RemoveTagsFromResource.",
             400,
         )
+    if re.search(r"\{\{.*\}\}", call.get("Value", ""), re.DOTALL):
+        raise AwsError("ValidationException", 'Parameter value: can\'t nest another parameter. Do not use "{{}}".', 400)
     known = ssm_backends[ACCOUNT][call.region]._parameters
     tier = call.get("Tier", "Standard")
     if tier == "Standard" and len(call.get("Value", "").encode()) > 4096:
