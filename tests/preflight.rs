@@ -315,6 +315,35 @@ fn without_the_api_all_else_is_found_at_once_too() {
 }
 
 #[test]
+fn zones_that_lack_something_are_the_last_choice() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    // The fifth zone of us-east-1 is the old one here: use1-az3.
+    workplace.edit("tags: {team: payments}", "network: {zones: 5}");
+    workplace.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let subnets = account["subnets"].as_array().expect("a list");
+    let zones: BTreeSet<_> = subnets
+        .iter()
+        .filter(|subnet| subnet["tags"]["threescale-gw:stack"] == "orders")
+        .filter_map(|subnet| subnet["zone"].as_str())
+        .collect();
+    let others = ["a", "b", "c", "d", "f"].map(|letter| format!("us-east-1{letter}"));
+    assert_eq!(zones, others.iter().map(String::as_str).collect());
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+
+    let fault = json!({"operation": "CreateNatGateway", "kind": "error", "code": "NotAvailableInZone",
+                       "message": "Nat Gateway is not available in this availability zone", "status": 400});
+    workplace.succeed(&["down", "--yes"]);
+    aws.post("faults", &json!([fault]));
+    let up = workplace.run(&["up", "--yes"]);
+    assert_mentions(&up, 5, &["NotAvailableInZone", "`network.vpc`"]);
+    aws.post("faults", &json!([]));
+    workplace.succeed(&["down", "--yes"]);
+}
+
+#[test]
 fn one_cause_is_told_once() {
     let aws = TestAws::seeded();
     aws.post(

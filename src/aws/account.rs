@@ -7,6 +7,10 @@ use aws_sdk_ec2::types::AvailabilityZoneState;
 use super::ec2::filter;
 use super::{Aws, AwsError, Class, Repeat};
 
+/// Zones, by the id that is the same in every account, which lack NAT gateways or newer node types: the last choice.
+/// Source: aws/aws-cdk issue 5847 (apne1-az3); eksctl, `pkg/az/az.go` (the others).
+const CONSTRAINED: [&str; 4] = ["apne1-az3", "cac1-az3", "use1-az3", "usw1-az2"];
+
 /// A quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
@@ -31,7 +35,7 @@ impl Aws {
         })
     }
 
-    /// The availability zones that can be used, in order.
+    /// The availability zones that can be used, best first, else by name.
     ///
     /// # Errors
     /// When the listing fails.
@@ -48,10 +52,13 @@ impl Aws {
             .unwrap_or_default()
             .into_iter()
             .filter(|zone| zone.state == Some(AvailabilityZoneState::Available))
-            .filter_map(|zone| zone.zone_name)
+            .filter_map(|zone| {
+                let is_constrained = zone.zone_id().is_some_and(|id| CONSTRAINED.contains(&id));
+                Some((is_constrained, zone.zone_name?))
+            })
             .collect();
         zones.sort();
-        Ok(zones)
+        Ok(zones.into_iter().map(|(_, name)| name).collect())
     }
 
     /// The VPC that `id` means: itself, or the default one of the region.

@@ -123,6 +123,10 @@ impl AwsError {
                 "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
                     .to_owned(),
             ),
+            Class::Fatal if self.code == "NotAvailableInZone" => Some(
+                "use another region, or subnets of your own in other zones (`network.vpc`)"
+                    .to_owned(),
+            ),
             Class::Fatal
                 if self.code.ends_with("LimitExceeded")
                     || self.code.ends_with("QuotaExceededException") =>
