@@ -86,6 +86,13 @@ impl Error {
         self
     }
 
+    /// The same failure with another status.
+    #[must_use]
+    pub fn with(mut self, status: ExitStatus) -> Self {
+        self.status = status;
+        self
+    }
+
     /// The exit status.
     pub fn status(&self) -> ExitStatus {
         self.status

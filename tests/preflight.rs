@@ -579,7 +579,7 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .output();
     let nobody = Run::of(nobody.expect("the binary runs"));
-    assert_mentions(&nobody, 1, &["check the credentials"]);
+    assert_mentions(&nobody, 4, &["check the credentials"]);
     assert_eq!(aws.get("stats")["requests"], 0);
 
     let codes = [
@@ -597,7 +597,7 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
             &["status"],
             &["down", "--yes"],
         ] {
-            assert_mentions(&workplace.run(command), 1, &[code, "check the credentials"]);
+            assert_mentions(&workplace.run(command), 4, &[code, "check the credentials"]);
         }
     }
     assert!(aws.changes().is_empty());

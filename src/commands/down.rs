@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::session::{load, look_failed, target};
+use super::session::{account, load, look_failed, target};
 use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
 use crate::aws::Aws;
 use crate::cli::{DownArgs, Format, Global};
@@ -96,7 +96,7 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
         },
     };
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
-    let account = aws.account().await?;
+    let account = account(&aws).await?;
     let names = Names::new(&stack, &aws.region, &account);
     Ok(Cx::new(
         aws,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::aws::{Aws, AwsError, Target, optional};
+use crate::aws::{Aws, AwsError, Class, Target, optional};
 use crate::cli::{Format, Global};
 use crate::config::{self, ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::{Action, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
 use crate::package::Package;
@@ -77,6 +77,17 @@ pub(super) fn target(global: &Global, parallelism: u16) -> Target {
     }
 }
 
+/// The account of the credentials. Where they are not accepted, nothing can have been begun.
+pub(super) async fn account(aws: &Aws) -> Result<String> {
+    aws.account().await.map_err(|error| {
+        let status = match error.class {
+            Class::Credentials => ExitStatus::Refused,
+            _ => ExitStatus::Failed,
+        };
+        Error::from(error).with(status)
+    })
+}
+
 /// Where builds are kept: the user's cache folder.
 pub(super) fn cache_dir() -> PathBuf {
     let set = |name: &str| {
@@ -119,7 +130,7 @@ impl Session {
             ApiSelector::Id(id) => (Some(id.as_str()), None),
             ApiSelector::Name(name) => (None, Some(name.as_str())),
         };
-        let (account, apis) = tokio::join!(aws.account(), api::find(&aws, id, name));
+        let (account, apis) = tokio::join!(account(&aws), api::find(&aws, id, name));
         let account = account?;
         let names = Names::new(config.stack.as_str(), &aws.region, &account);
         let api = match preflight::choose_api(&config, &apis?) {
