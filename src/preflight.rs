@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::aws::account::Quota;
 use crate::config::Config;
-use crate::engine::observe::Observation;
 use crate::resource::api::{Authorizer, Method, RestApi, Stage};
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{pending, responses, select, shared};
-use crate::resource::{ApiTarget, Kind, LogicalId};
+use crate::resource::{ApiTarget, Foreign, Kind, LogicalId};
 
 /// Which API is meant, or why none is.
 ///
@@ -48,14 +47,14 @@ pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
 }
 
 /// What stands in the way under our names.
-pub fn foreign(observation: &Observation) -> Vec<String> {
-    let text = |foreign: &crate::resource::Foreign| {
+pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Foreign>) -> Vec<String> {
+    let text = |foreign: &Foreign| {
         format!(
             "{} is to be {}, but that exists and {}",
             foreign.id, foreign.physical_id, foreign.why
         )
     };
-    observation.foreign.iter().map(text).collect()
+    found.into_iter().map(text).collect()
 }
 
 /// Which quotas the resources that are to be made would pass. Of the zones there are those that get a NAT gateway.

@@ -12,7 +12,7 @@ use crate::{preflight, report};
 pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
     let session = Session::open(global, 10, sink).await?;
     let observation = session.observe(&session.cx).await?;
-    let foreign = preflight::foreign(&observation);
+    let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);
     plan.check().map_err(Error::refused)?;
     let (findings, extras) = session.findings(&session.cx, foreign, &plan).await?;

@@ -18,7 +18,9 @@ use crate::report::plan::Extras;
 use crate::resource::api::RestApi;
 use crate::resource::api_attachment::{pending, record, responses, shared};
 use crate::resource::self_test::Proof;
-use crate::resource::{ApiTarget, Cx, Kind, LogicalId, Node, api, subnet::Subnets};
+use crate::resource::{
+    ApiTarget, Cx, Kind, LogicalId, Node, api, security_group::SecurityGroups, subnet::Subnets,
+};
 use crate::stack::{self, Facts};
 use crate::{prices, report};
 
@@ -203,6 +205,7 @@ impl Session {
                 .filter(|_| self.facts.own_vpc.is_none()),
         );
         findings.extend(self.own_subnets().await?);
+        findings.extend(self.taken_groups(cx, plan).await?);
         let new: Vec<LogicalId> = plan
             .items
             .iter()
@@ -337,6 +340,24 @@ impl Session {
             .into_iter()
             .map(|subnet| format!("network.subnets: {subnet} is not in {vpc}"))
             .collect())
+    }
+
+    /// Security groups of others in the way of ours: names are by VPC, so only the operator's own can have them.
+    async fn taken_groups(&self, cx: &Cx, plan: &Plan) -> Result<Vec<String>> {
+        let made: Vec<_> = plan
+            .items
+            .iter()
+            .filter(|item| matches!(item.action, Action::Create | Action::Replace))
+            .map(|item| &item.id)
+            .collect();
+        match &self.facts.own_vpc {
+            Some(vpc) if made.iter().any(|id| id.kind == Kind::SecurityGroup) => {
+                let mut taken = SecurityGroups::taken(cx, vpc).await?;
+                taken.retain(|foreign| made.contains(&&foreign.id));
+                Ok(preflight::foreign(&taken))
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// What the user wants to know when the stack stands.

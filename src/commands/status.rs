@@ -17,7 +17,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let cx = &session.cx;
     cx.look_closely();
     let observation = session.observe(cx).await?;
-    let foreign = preflight::foreign(&observation);
+    let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
     let self_test = match args.deep && cx.peek(&function).is_some() {

@@ -126,7 +126,7 @@ async fn look(
     only: Option<Only>,
 ) -> Result<(Plan, report::plan::Extras)> {
     let observation = session.observe(cx).await?;
-    let foreign = preflight::foreign(&observation);
+    let foreign = preflight::foreign(&observation.foreign);
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
         plan.retain(Kind::Function);

@@ -8,9 +8,10 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{
-    Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
+    ResourceKind,
 };
-use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 
 /// One thing that is let in: protocol, ports and where from.
@@ -168,6 +169,46 @@ impl SecurityGroups {
             });
         }
         Ok(listing)
+    }
+
+    /// Groups of others that have our names in the VPC of the operator. A VPC that we make has none.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn taken(cx: &Cx, vpc_id: &str) -> Result<Vec<Foreign>, AwsError> {
+        let ids = ["authorizer", "cache"].map(|name| LogicalId::new(Kind::SecurityGroup, name));
+        let names = ids.each_ref().map(|id| cx.names().exact(&id.name));
+        let request = cx
+            .aws()
+            .ec2
+            .describe_security_groups()
+            .filters(filter("vpc-id", [vpc_id.to_owned()]))
+            .filters(filter("group-name", names.clone()));
+        // There can be no more than these two, so there is one page.
+        let answer = cx
+            .aws()
+            .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
+            .await?;
+        let foreign = |group: Found| {
+            let tags = from_tags(group.tags.as_ref());
+            if tags::owner(&cx.names().stack, &tags).is_some() {
+                return None;
+            }
+            let (id, name) = ids
+                .iter()
+                .zip(&names)
+                .find(|(_, name)| group.group_name.as_ref() == Some(*name))?;
+            Some(Foreign {
+                id: id.clone(),
+                physical_id: name.clone(),
+                why: format!(
+                    "it, {} in {vpc_id}, lacks this stack's tags",
+                    group.group_id.unwrap_or_default()
+                ),
+            })
+        };
+        let groups = answer.security_groups.unwrap_or_default();
+        Ok(groups.into_iter().filter_map(foreign).collect())
     }
 
     async fn revoke(
