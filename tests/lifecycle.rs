@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+
 use serde_json::json;
-use support::{TestAws, Workplace, assert_same};
+use support::{Run, TestAws, Workplace, assert_same, eventually};
 
 #[test]
 fn up_then_nothing_to_do_then_down_without_a_trace() {
@@ -168,4 +171,36 @@ fn no_secret_is_ever_shown() {
     }
     assert!(!shown.contains("the-service-token"));
     assert!(!shown.contains("not-a-secret-of-anybody"));
+}
+
+#[test]
+fn a_proxy_is_used_for_aws_and_not_for_an_emulator() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    proxy.set_nonblocking(true).expect("no waiting");
+    let address = format!("http://{}", proxy.local_addr().expect("its address"));
+    let command = |arguments: &[&str]| {
+        let mut command = workplace.command(arguments);
+        command.env("HTTPS_PROXY", &address);
+        command.env("HTTP_PROXY", &address);
+        command
+    };
+    // Nobody answers at the proxy: the requests of `up`, and those that prove the API, do not go there.
+    let up = command(&["up", "--yes"]).output().expect("it runs");
+    let up = Run::of(up);
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert!(up.stderr.contains("verified: "), "{}", up.stderr);
+
+    let mut child = command(&["unlock", "--stack", "orders"])
+        .env_remove("AWS_ENDPOINT_URL")
+        .spawn()
+        .expect("it starts");
+    let (stream, _) = eventually("a connection", || proxy.accept().ok());
+    let mut line = String::new();
+    let read = BufReader::new(stream).read_line(&mut line);
+    read.expect("a request");
+    assert_eq!(line, "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1\r\n");
+    child.kill().expect("it runs still");
+    child.wait().expect("it ends");
 }

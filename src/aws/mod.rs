@@ -5,6 +5,7 @@ pub mod ec2;
 pub mod error;
 pub mod example_api;
 pub mod function_view;
+pub mod http;
 pub mod pace;
 pub mod tags;
 
@@ -17,7 +18,6 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -85,16 +85,13 @@ impl fmt::Debug for Aws {
 impl Aws {
     /// Builds the clients. Sends nothing but what the credential chain itself needs later.
     pub async fn connect(target: &Target, sink: Sink) -> Result<Self, Error> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(60))
             .build();
         // The SDK's own retries are off: they would send a create a second time without looking, and wait unseen.
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http::client()?)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if let Some(region) = &target.region {
