@@ -580,6 +580,8 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         .output();
     let nobody = Run::of(nobody.expect("the binary runs"));
     assert_mentions(&nobody, 4, &["check the credentials"]);
+    // The causes in words, and not the error as the SDK holds it.
+    assert!(!nobody.stderr.contains("{ "), "{}", nobody.stderr);
     assert_eq!(aws.get("stats")["requests"], 0);
 
     let codes = [

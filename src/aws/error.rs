@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// What a failure means for the work.
@@ -67,7 +66,7 @@ impl AwsError {
                 (None, None) => "no further word from the service".to_owned(),
             },
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-            other => DisplayErrorContext(other).to_string(),
+            other => chain(other),
         };
         let transport = !matches!(error, SdkError::ServiceError(_));
         let class = classify(operation, &code, &message, status, transport);
@@ -142,6 +141,12 @@ impl AwsError {
             _ => None,
         }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = anyhow::Chain::new(error).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 impl fmt::Display for AwsError {
