@@ -88,7 +88,7 @@ impl Error {
 
     /// The same failure with another status.
     #[must_use]
-    pub fn with(mut self, status: ExitStatus) -> Self {
+    pub fn with_status(mut self, status: ExitStatus) -> Self {
         self.status = status;
         self
     }

@@ -28,7 +28,7 @@ pub fn client() -> Result<SharedHttpClient, Error> {
     Ok(client)
 }
 
-/// The proxy for HTTPS. Names and rules are curl's. The address may hold a password, so no error shows it.
+/// The proxy for HTTPS. The names are curl's. The address may hold a password, so no error shows it.
 fn proxy(variable: impl Fn(&str) -> Option<String>) -> Result<ProxyConfig, Error> {
     let first = |names: &[&'static str]| {
         let set = |name: &&'static str| {

@@ -86,7 +86,7 @@ pub(super) async fn account(aws: &Aws) -> Result<String> {
             Class::Credentials => ExitStatus::Refused,
             _ => ExitStatus::Failed,
         };
-        Error::from(error).with(status)
+        Error::from(error).with_status(status)
     })
 }
 
@@ -348,12 +348,12 @@ impl Session {
             .items
             .iter()
             .filter(|item| matches!(item.action, Action::Create | Action::Replace))
-            .map(|item| &item.id)
+            .map(|item| item.id.clone())
+            .filter(|id| id.kind == Kind::SecurityGroup)
             .collect();
         match &self.facts.own_vpc {
-            Some(vpc) if made.iter().any(|id| id.kind == Kind::SecurityGroup) => {
-                let mut taken = SecurityGroups::taken(cx, vpc).await?;
-                taken.retain(|foreign| made.contains(&&foreign.id));
+            Some(vpc) if !made.is_empty() => {
+                let taken = SecurityGroups::taken(cx, vpc, &made).await?;
                 Ok(preflight::foreign(&taken))
             }
             _ => Ok(Vec::new()),

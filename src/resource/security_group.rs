@@ -171,20 +171,19 @@ impl SecurityGroups {
         Ok(listing)
     }
 
-    /// Groups of others that have our names in the VPC of the operator. A VPC that we make has none.
+    /// Groups of others with the names that `ids` are to have in the VPC of the operator. A VPC that we make has none.
     ///
     /// # Errors
     /// When the listing fails.
-    pub async fn taken(cx: &Cx, vpc_id: &str) -> Result<Vec<Foreign>, AwsError> {
-        let ids = ["authorizer", "cache"].map(|name| LogicalId::new(Kind::SecurityGroup, name));
-        let names = ids.each_ref().map(|id| cx.names().exact(&id.name));
+    pub async fn taken(cx: &Cx, vpc_id: &str, ids: &[LogicalId]) -> Result<Vec<Foreign>, AwsError> {
+        let names = ids.iter().map(|id| cx.names().exact(&id.name));
         let request = cx
             .aws()
             .ec2
             .describe_security_groups()
             .filters(filter("vpc-id", [vpc_id.to_owned()]))
-            .filters(filter("group-name", names.clone()));
-        // There can be no more than these two, so there is one page.
+            .filters(filter("group-name", names));
+        // A VPC has a name once, so there is one page.
         let answer = cx
             .aws()
             .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
@@ -194,13 +193,11 @@ impl SecurityGroups {
             if tags::owner(&cx.names().stack, &tags).is_some() {
                 return None;
             }
-            let (id, name) = ids
-                .iter()
-                .zip(&names)
-                .find(|(_, name)| group.group_name.as_ref() == Some(*name))?;
+            let name = group.group_name?;
+            let id = ids.iter().find(|id| cx.names().exact(&id.name) == name)?;
             Some(Foreign {
                 id: id.clone(),
-                physical_id: name.clone(),
+                physical_id: name,
                 why: format!(
                     "it, {} in {vpc_id}, lacks this stack's tags",
                     group.group_id.unwrap_or_default()

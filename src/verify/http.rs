@@ -23,10 +23,10 @@ pub struct Client {
 impl Client {
     /// Calls below `base`, which ends with a slash.
     pub fn new(base: &str) -> Self {
-        // An emulator on this machine is out of a proxy's reach.
-        let is_remote = base.starts_with("https://");
+        // Plain HTTP is an emulator's, and goes there directly, as the calls of AWS do.
+        let is_https = base.starts_with("https://");
         let config = ureq::Agent::config_builder()
-            .proxy(is_remote.then(ureq::Proxy::try_from_env).flatten())
+            .proxy(is_https.then(ureq::Proxy::try_from_env).flatten())
             .timeout_global(Some(TIMEOUT))
             // Where a backend sends a caller to is none of ours.
             .max_redirects(0)
