@@ -1,7 +1,7 @@
 //! What billed resources cost a month, in one dated table.
 //!
-//! US dollars, us-east-1, 730 hours. Source: the price pages of Amazon VPC and Amazon ElastiCache; prices move, so the date
-//! is shown with them.
+//! US dollars, us-east-1, 730 hours. Source: infracost's test data (`nat_gateway_test.golden`, `eip_test.golden`); for
+//! the cache, price tables that public repositories agree on. Prices move, so the date is shown with them.
 
 use crate::config::{CacheEngine, Config};
 use crate::engine::plan::{Action, Plan};

@@ -81,7 +81,7 @@ impl Kind {
     }
 
     /// What must be gone before one of this kind is deleted. The API comes first everywhere: nothing its authorizer
-    /// lives on is touched while the API still asks it. Source: Lambda Developer Guide, "Configuring VPC access", on role and
+    /// lives on is touched while the API still asks it. Source: Lambda Developer Guide, foundation-networking, on role and
     /// interfaces; Amazon VPC User Guide, on what each deletion waits for.
     pub fn goes_after(self) -> &'static [Self] {
         match self {

@@ -1,7 +1,7 @@
 //! The network interfaces that Lambda leaves behind: waited for, and reaped as soon as they can be.
 //!
 //! We never make one. Lambda gives them up minutes after a function is gone, often without deleting them, and until
-//! then nothing of the network around them can be deleted. Source: Lambda Developer Guide, "Configuring VPC access"; the
+//! then nothing of the network around them can be deleted. Source: Lambda Developer Guide, foundation-networking; the
 //! reaping is that of Terraform's AWS provider, `service/ec2/vpc_network_interface.go`.
 
 use aws_sdk_ec2::types::Filter;

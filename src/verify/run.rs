@@ -17,7 +17,7 @@ const AT_ONCE: usize = 8;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// Sends the requests. What is answered wrongly is asked again for as long as `settle`, and must then be right twice in a
-/// row: a deployment reaches API Gateway's servers one by one.
+/// row: a deployment need not reach all of API Gateway's servers at once.
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
