@@ -181,6 +181,7 @@ impl Authorizer {
             &self.agent,
             &self.settings.aws,
             &self.settings.parameters,
+            &self.settings.names,
             budget,
         );
         // From its end on: what was just waited for is not waited for again at once.

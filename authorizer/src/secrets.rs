@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::failure::{Cause, Failure};
 use crate::keys::Keys;
 use crate::redis::Endpoint;
-use crate::settings::Aws;
+use crate::settings::{Aws, ParameterNames};
 
 /// Everything read from the Parameter Store. `Debug` shows none of it.
 #[derive(Clone)]
@@ -41,9 +41,9 @@ pub enum SecretsError {
     /// It refused, with this code.
     Refused(u16, String),
     /// The parameter with this name is not there.
-    Absent(&'static str),
+    Absent(String),
     /// The parameter with this name cannot be used.
-    Unusable(&'static str),
+    Unusable(String),
 }
 
 impl fmt::Display for SecretsError {
@@ -110,7 +110,7 @@ struct Parameter {
 /// More pages than this are not ours: the CLI keeps well under a hundred parameters.
 const MAX_PAGES: usize = 50;
 
-/// Reads all parameters below `path`, within `budget` for the whole of it.
+/// Reads all parameters below `path` and takes those with `names`, within `budget` for the whole of it.
 ///
 /// # Errors
 /// No answer in time, a refusal, or a parameter that is missing or unusable.
@@ -118,6 +118,7 @@ pub fn read(
     agent: &ureq::Agent,
     aws: &Aws,
     path: &str,
+    names: &ParameterNames,
     budget: Duration,
 ) -> Result<Secrets, SecretsError> {
     let deadline = std::time::Instant::now() + budget;
@@ -138,7 +139,7 @@ pub fn read(
             break;
         }
     }
-    assemble(path, &parameters)
+    assemble(path, names, &parameters)
 }
 
 fn get_page(
@@ -247,7 +248,11 @@ fn signed(
         .map_err(|_| "the endpoint is no URL")
 }
 
-fn assemble(path: &str, parameters: &[Parameter]) -> Result<Secrets, SecretsError> {
+fn assemble(
+    path: &str,
+    names: &ParameterNames,
+    parameters: &[Parameter],
+) -> Result<Secrets, SecretsError> {
     let find = |name: &str| {
         parameters
             .iter()
@@ -261,28 +266,35 @@ fn assemble(path: &str, parameters: &[Parameter]) -> Result<Secrets, SecretsErro
             .map(|parameter| parameter.value.trim())
             .filter(|value| !value.is_empty())
     };
-    let service_token = find("secrets/service-token")
-        .ok_or(SecretsError::Absent("secrets/service-token"))?
+    let absent = |name: &str| SecretsError::Absent(name.to_owned());
+    let unusable = |name: &str| SecretsError::Unusable(name.to_owned());
+    let service_token = find(&names.service_token)
+        .ok_or_else(|| absent(&names.service_token))?
         .to_owned();
-    let keys =
-        Keys::from_hex(find("secrets/hash-key").ok_or(SecretsError::Absent("secrets/hash-key"))?)
-            .ok_or(SecretsError::Unusable("secrets/hash-key"))?;
-    let cache = match (find("secrets/cache-url"), find("cache-endpoint")) {
-        (Some(url), _) => {
-            Some(Endpoint::parse(url, None).ok_or(SecretsError::Unusable("secrets/cache-url"))?)
-        }
-        (None, Some(url)) => Some(
-            Endpoint::parse(url, find("secrets/cache-auth-token"))
-                .ok_or(SecretsError::Unusable("cache-endpoint"))?,
-        ),
-        (None, None) => None,
+    let keys = Keys::from_hex(find(HASH_KEY).ok_or_else(|| absent(HASH_KEY))?)
+        .ok_or_else(|| unusable(HASH_KEY))?;
+    let cache_name = match &names.cache {
+        Some(name) => name,
+        None if find(CACHE_URL).is_some() => CACHE_URL,
+        None => CACHE_ENDPOINT,
     };
+    let cache = find(cache_name)
+        .map(|url| {
+            // A URL of the operator's own carries its password.
+            let token = (cache_name == CACHE_ENDPOINT).then(|| find("secrets/cache-auth-token"));
+            Endpoint::parse(url, token.flatten()).ok_or_else(|| unusable(cache_name))
+        })
+        .transpose()?;
     Ok(Secrets {
         service_token,
         keys,
         cache,
     })
 }
+
+const HASH_KEY: &str = "secrets/hash-key";
+const CACHE_URL: &str = "secrets/cache-url";
+const CACHE_ENDPOINT: &str = "cache-endpoint";
 
 #[cfg(test)]
 mod tests {
@@ -308,7 +320,12 @@ mod tests {
             ("attachment/a", "{}"),
         ];
         let read = |more: &[(&str, &str)]| {
-            assemble("/threescale-gw/s", &parameters(&[&base, more].concat()))
+            let names = ParameterNames::default();
+            assemble(
+                "/threescale-gw/s",
+                &names,
+                &parameters(&[&base, more].concat()),
+            )
         };
         assert!(read(&[]).expect("secrets").cache.is_none());
         let secrets = read(&[
@@ -322,23 +339,67 @@ mod tests {
         assert!(!format!("{secrets:?}").contains("secret\""));
         assert_eq!(
             read(&[("cache-endpoint", "http://x")]).expect_err("refused"),
-            SecretsError::Unusable("cache-endpoint")
+            SecretsError::Unusable("cache-endpoint".to_owned())
         );
     }
 
     #[test]
     fn says_what_is_missing() {
         assert_eq!(
-            assemble("/p", &[]).expect_err("refused"),
-            SecretsError::Absent("secrets/service-token")
+            assemble("/p", &ParameterNames::default(), &[]).expect_err("refused"),
+            SecretsError::Absent("secrets/service-token".to_owned())
         );
         assert_eq!(
             assemble(
                 "/threescale-gw/s",
+                &ParameterNames::default(),
                 &parameters(&[("secrets/service-token", "t"), ("secrets/hash-key", "zz")])
             )
             .expect_err("refused"),
-            SecretsError::Unusable("secrets/hash-key")
+            SecretsError::Unusable("secrets/hash-key".to_owned())
+        );
+    }
+
+    #[test]
+    fn reads_the_parameters_that_the_version_names_and_no_others() {
+        let key = "00".repeat(32);
+        let all = parameters(&[
+            ("secrets/service-token", "former"),
+            ("secrets/service-token-1", "new"),
+            ("secrets/hash-key", key.as_str()),
+            ("secrets/cache-url", "redis://former:1"),
+            ("secrets/cache-url-1", "redis://new:2"),
+            ("cache-endpoint", "rediss://ours:3"),
+        ]);
+        let read = |service_token: &str, cache: &str| {
+            let names = ParameterNames {
+                service_token: service_token.to_owned(),
+                cache: Some(cache.to_owned()),
+            };
+            let secrets = assemble("/threescale-gw/s", &names, &all)?;
+            let port = secrets.cache.map(|cache| cache.port);
+            Ok((secrets.service_token, port))
+        };
+        let found = |token: &str, port| Ok((token.to_owned(), port));
+        assert_eq!(
+            read("secrets/service-token", "secrets/cache-url"),
+            found("former", Some(1))
+        );
+        assert_eq!(
+            read("secrets/service-token-1", "secrets/cache-url-1"),
+            found("new", Some(2))
+        );
+        assert_eq!(
+            read("secrets/service-token", "cache-endpoint"),
+            found("former", Some(3))
+        );
+        assert_eq!(
+            read("secrets/service-token", "secrets/cache-url-2"),
+            found("former", None)
+        );
+        assert_eq!(
+            read("secrets/service-token-2", "cache-endpoint"),
+            Err(SecretsError::Absent("secrets/service-token-2".to_owned()))
         );
     }
 

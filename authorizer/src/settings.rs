@@ -193,6 +193,25 @@ impl Default for Budgets {
     }
 }
 
+/// Names of parameters below `THREESCALE_GW_PARAMETERS`. A published version of the function keeps its own, so that a new
+/// token or cache can be tried while the version that serves requests still reads the former one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterNames {
+    /// `THREESCALE_GW_TOKEN_PARAMETER`.
+    pub service_token: String,
+    /// `THREESCALE_GW_CACHE_PARAMETER`; without it `secrets/cache-url` if it exists, else `cache-endpoint`.
+    pub cache: Option<String>,
+}
+
+impl Default for ParameterNames {
+    fn default() -> Self {
+        Self {
+            service_token: "secrets/service-token".to_owned(),
+            cache: None,
+        }
+    }
+}
+
 /// Everything the environment says.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -202,6 +221,8 @@ pub struct Settings {
     pub stack: String,
     /// `THREESCALE_GW_PARAMETERS`.
     pub parameters: String,
+    /// Which of the parameters below that path this process reads.
+    pub names: ParameterNames,
     /// `THREESCALE_GW_SETTINGS`.
     pub service: Service,
     /// Access to the Parameter Store.
@@ -246,11 +267,8 @@ impl Settings {
     /// # Errors
     /// The first variable that is missing or cannot be used.
     pub fn read(var: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let get = |name: &'static str| {
-            var(name)
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| bad(name, "is not set"))
-        };
+        let given = |name: &str| var(name).filter(|value| !value.is_empty());
+        let get = |name: &'static str| given(name).ok_or_else(|| bad(name, "is not set"));
         let millis = |name: &'static str, default: Duration| match var(name) {
             None => Ok(default),
             Some(text) => text
@@ -288,6 +306,11 @@ impl Settings {
             parameters: get("THREESCALE_GW_PARAMETERS")?
                 .trim_end_matches('/')
                 .to_owned(),
+            names: ParameterNames {
+                service_token: given("THREESCALE_GW_TOKEN_PARAMETER")
+                    .unwrap_or_else(|| ParameterNames::default().service_token),
+                cache: given("THREESCALE_GW_CACHE_PARAMETER"),
+            },
             service,
             aws: Aws {
                 region,
@@ -399,6 +422,7 @@ mod tests {
         let settings = Settings::read(&environment).expect("settings");
         assert_eq!(settings.role, Role::Authorizer);
         assert_eq!(settings.parameters, "/threescale-gw/orders");
+        assert_eq!(settings.names, ParameterNames::default());
         assert_eq!(
             settings.aws.ssm_endpoint,
             "https://ssm.eu-west-1.amazonaws.com"
