@@ -330,3 +330,111 @@ def roles_and_policies(aws: Aws) -> None:
     aws.iam.delete_role(RoleName="x")
     with aws.refused("NoSuchEntity"):
         aws.iam.get_role(RoleName="x")
+
+
+@check
+def published_versions_are_snapshots(aws: Aws) -> None:
+    """A version keeps code, settings and VPC; without a change there is no new one; it is pending first; numbers are not used again."""
+    net = aws.network()
+    role = aws.role()
+    with aws.refused("ResourceNotFoundException"):
+        aws.lambda_.publish_version(FunctionName="f")
+    aws.configure(delay={"function": 600, "function-version": 600})
+    aws.function(role, Environment={"Variables": {"AB": "1"}}, VpcConfig=_vpc(net))
+    with aws.refused("ResourceConflictException", "Pending"):
+        aws.lambda_.publish_version(FunctionName="f")
+    aws.advance(600)
+    made = aws.lambda_.publish_version(FunctionName="f", Description="one")
+    assert (made["Version"], made["State"], made["Description"]) == ("1", "Pending", "one")
+    assert made["FunctionArn"].endswith(":function:f:1")
+    with aws.refused("ResourceConflictException", "Pending"):
+        aws.lambda_.invoke(FunctionName="f", Qualifier="1")
+    aws.advance(600)
+    assert aws.lambda_.get_function_configuration(FunctionName="f", Qualifier="1")["State"] == "Active"
+    assert aws.lambda_.publish_version(FunctionName="f")["Version"] == "1"
+    with aws.refused("InvalidParameterValueException", "CodeSHA256"):
+        aws.lambda_.publish_version(FunctionName="f", CodeSha256="other")
+    aws.lambda_.update_function_configuration(FunctionName="f", Environment={"Variables": {"AB": "2"}})
+    aws.advance(600)
+    assert aws.lambda_.publish_version(FunctionName="f")["Version"] == "2"
+    aws.advance(600)
+    listed = aws.lambda_.list_versions_by_function(FunctionName="f")["Versions"]
+    assert [version["Version"] for version in listed] == ["$LATEST", "1", "2"]
+    assert "State" not in listed[1] and listed[1]["Environment"]["Variables"] == {"AB": "1"}
+    aws.configure(page_size=2)
+    pages = aws.lambda_.get_paginator("list_versions_by_function").paginate(FunctionName="f")
+    assert [version["Version"] for page in pages for version in page["Versions"]] == ["$LATEST", "1", "2"]
+    assert aws.lambda_.invoke(FunctionName="f:2")["ExecutedVersion"] == "2"
+    aws.lambda_.delete_function(FunctionName="f", Qualifier="2")
+    with aws.refused("ResourceNotFoundException", "f:2"):
+        aws.lambda_.get_function(FunctionName="f", Qualifier="2")
+    assert aws.lambda_.publish_version(FunctionName="f")["Version"] == "3"
+
+
+@check
+def aliases_lead_to_versions(aws: Aws) -> None:
+    """Create, move, split, list, delete; a version in use is not deleted; an alias has a policy of its own."""
+    aws.function(aws.role())
+    with aws.refused("ResourceNotFoundException", "f:1"):
+        aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    aws.lambda_.publish_version(FunctionName="f")
+    aws.lambda_.update_function_configuration(FunctionName="f", Timeout=9)
+    aws.lambda_.publish_version(FunctionName="f")
+    made = aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1", Description="d")
+    assert made["AliasArn"].endswith(":function:f:live") and "RoutingConfig" not in made
+    with aws.refused("ResourceConflictException", "already exists"):
+        aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    assert aws.lambda_.get_function_configuration(FunctionName="f", Qualifier="live")["Timeout"] == 3
+    with aws.refused("ResourceConflictException", "referenced by an alias"):
+        aws.lambda_.delete_function(FunctionName="f", Qualifier="1")
+    split = {"AdditionalVersionWeights": {"1": 0.5}}
+    moved = aws.lambda_.update_alias(FunctionName="f", Name="live", FunctionVersion="2", RoutingConfig=split)
+    assert (moved["FunctionVersion"], moved["Description"], moved["RoutingConfig"]) == ("2", "d", split)
+    with aws.refused("ResourceConflictException", "referenced by an alias"):
+        aws.lambda_.delete_function(FunctionName="f", Qualifier="1")
+    moved = aws.lambda_.update_alias(FunctionName="f", Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
+    assert "RoutingConfig" not in moved
+    with aws.refused("PreconditionFailedException"):
+        aws.lambda_.update_alias(FunctionName="f", Name="live", FunctionVersion="1", RevisionId="old")
+    permission = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    aws.lambda_.add_permission(FunctionName="f", Qualifier="live", **permission)
+    with aws.refused("ResourceNotFoundException"):
+        aws.lambda_.get_policy(FunctionName="f")
+    policy = json.loads(aws.lambda_.get_policy(FunctionName="f", Qualifier="live")["Policy"])
+    assert policy["Statement"][0]["Resource"].endswith(":function:f:live")
+    aws.lambda_.add_permission(FunctionName="f", **permission)
+    with aws.refused("ResourceConflictException"):
+        aws.lambda_.add_permission(FunctionName="f", Qualifier="live", **permission)
+    aws.lambda_.remove_permission(FunctionName="f", Qualifier="live", StatementId="s")
+    assert aws.lambda_.get_policy(FunctionName="f")["Policy"]
+    assert [alias["Name"] for alias in aws.lambda_.list_aliases(FunctionName="f")["Aliases"]] == ["live"]
+    aws.lambda_.delete_alias(FunctionName="f", Name="live")
+    aws.lambda_.delete_alias(FunctionName="f", Name="live")
+    with aws.refused("ResourceNotFoundException", "Cannot find alias"):
+        aws.lambda_.get_alias(FunctionName="f", Name="live")
+    aws.lambda_.delete_function(FunctionName="f", Qualifier="1")
+
+
+@check
+def a_version_keeps_the_interfaces_of_its_vpc(aws: Aws) -> None:
+    """They go once the version is deleted too; with a function that is deleted before its versions they stay."""
+    net = aws.network()
+    role = aws.role()
+
+    def states() -> list[str]:
+        found = aws.ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [net["subnet"]]}])
+        return [interface["Status"] for interface in found["NetworkInterfaces"]]
+
+    aws.function(role, VpcConfig=_vpc(net))
+    aws.lambda_.publish_version(FunctionName="f")
+    aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    assert states() == ["in-use"]
+    aws.lambda_.delete_function(FunctionName="f", Qualifier="1")
+    assert states() == ["available"]
+    for interface in aws.ec2.describe_network_interfaces()["NetworkInterfaces"]:
+        aws.ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
+    aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig=_vpc(net))
+    aws.lambda_.publish_version(FunctionName="f")
+    aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    aws.lambda_.delete_function(FunctionName="f")
+    assert states() == ["in-use"]

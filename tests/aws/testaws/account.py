@@ -238,7 +238,21 @@ def _functions(world: World, region: str) -> list[Any]:
                 **_timeless(configuration(function)),
                 "code_sha256": base64.b64encode(hashlib.sha256(function.code).digest()).decode(),
                 "tags": dict(sorted(function.tags.items())),
-                "policy": function.statements,
+                "policy": function.policies.get("", []),
+                "versions": [
+                    {
+                        **_timeless(configuration(version)),
+                        "code_sha256": base64.b64encode(hashlib.sha256(version.code).digest()).decode(),
+                    }
+                    for version in function.versions.values()
+                ],
+                "aliases": [
+                    {
+                        **{key: value for key, value in alias.items() if key != "RevisionId"},
+                        "policy": function.policies.get(name, []),
+                    }
+                    for name, alias in sorted(function.aliases.items())
+                ],
             }
             for function in world.functions.by_name.values()
             if function.region == region

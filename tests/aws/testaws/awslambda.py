@@ -64,7 +64,11 @@ class Function:
     groups: list[str] = field(default_factory=list)
     vpc_id: str = ""
     tags: dict[str, str] = field(default_factory=dict)
-    statements: list[dict[str, Any]] = field(default_factory=list)
+    policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by qualifier, "" for the function itself
+    version: str = "$LATEST"
+    versions: dict[str, Function] = field(default_factory=dict)  # published ones, by number
+    aliases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    published: int = 0  # the highest number so far
     policy_revision: str = ""
     revision: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "Pending"
@@ -77,6 +81,11 @@ class Function:
     @property
     def arn(self) -> str:
         return f"arn:aws:lambda:{self.region}:{ACCOUNT}:function:{self.name}"
+
+    @property
+    def key(self) -> str:
+        """Tells the function and its versions apart."""
+        return self.name if self.version == "$LATEST" else f"{self.name}:{self.version}"
 
     def touch(self) -> None:
         self.revision = str(uuid.uuid4())
@@ -106,10 +115,14 @@ def validation(value: Any, member: str, constraint: str) -> AwsError:
     )
 
 
+def named(text: str) -> tuple[str, str | None]:
+    """The function's name and the qualifier out of a name, a partial or a full ARN."""
+    found = re.fullmatch(r"(?:(?:arn:aws:lambda:[a-z0-9-]+:)?(?:\d{12}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?", text)
+    return (found.group(1), found.group(2)) if found else (text, None)
+
+
 def _name(text: str) -> str:
-    """The function's name out of a name, a partial or a full ARN, with or without a qualifier."""
-    found = re.fullmatch(r"(?:(?:arn:aws:lambda:[a-z0-9-]+:)?(?:\d{12}:)?function:)?([A-Za-z0-9_-]+)(?::.+)?", text)
-    return found.group(1) if found else text
+    return named(text)[0]
 
 
 def function_of(world: World, call: Call, member: str = "FunctionName") -> Function:
@@ -119,6 +132,25 @@ def function_of(world: World, call: Call, member: str = "FunctionName") -> Funct
         arn = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
         raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404)
     return function
+
+
+def resolve(function: Function, qualifier: str | None) -> Function | None:
+    """The function or the version that a qualifier means; None if there is no such version or alias."""
+    if qualifier in function.aliases:
+        qualifier = function.aliases[qualifier]["FunctionVersion"]
+    if qualifier in (None, "", "$LATEST"):
+        return function
+    return function.versions.get(qualifier)
+
+
+def qualified(world: World, call: Call) -> Function:
+    """What the call's function name and qualifier mean together."""
+    function = function_of(world, call)
+    qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1]
+    found = resolve(function, qualifier)
+    if found is None:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {function.arn}:{qualifier}", 404)
+    return found
 
 
 # --- what AWS refuses
@@ -200,7 +232,7 @@ def _check_network(call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[
     return subnets, groups, vpcs.pop()
 
 
-def _require_idle(function: Function) -> None:
+def require_idle(function: Function) -> None:
     if function.state == "Pending":
         raise AwsError(
             "ResourceConflictException",
@@ -215,7 +247,7 @@ def _require_idle(function: Function) -> None:
         )
 
 
-def _require_revision(call: Call, function: Function) -> None:
+def require_revision(call: Call, function: Function) -> None:
     if call.get("RevisionId") and call.params["RevisionId"] != function.revision:
         raise AwsError(
             "PreconditionFailedException",
@@ -296,7 +328,7 @@ def create_function(world: World, call: Call) -> Any:
 def configuration(function: Function) -> dict[str, Any]:
     found: dict[str, Any] = {
         "FunctionName": function.name,
-        "FunctionArn": function.arn,
+        "FunctionArn": function.arn if function.version == "$LATEST" else f"{function.arn}:{function.version}",
         "Runtime": function.runtime,
         "Role": function.role,
         "Handler": function.handler,
@@ -306,7 +338,7 @@ def configuration(function: Function) -> dict[str, Any]:
         "MemorySize": function.memory,
         "LastModified": function.modified,
         "CodeSha256": base64.b64encode(hashlib.sha256(function.code).digest()).decode(),
-        "Version": "$LATEST",
+        "Version": function.version,
         "TracingConfig": {"Mode": function.tracing},
         "RevisionId": function.revision,
         "State": function.state,
@@ -342,19 +374,20 @@ def configuration(function: Function) -> dict[str, Any]:
 
 @operation("lambda", "GetFunction")
 def get_function(world: World, call: Call) -> Any:
-    function = function_of(world, call)
+    function = qualified(world, call)
     found = {
         "Configuration": configuration(function),
         "Code": {"RepositoryType": "S3", "Location": f"https://awslambda.invalid/{function.name}"},
     }
-    if function.tags:
-        found["Tags"] = dict(function.tags)
+    tags = world.functions.by_name[function.name].tags
+    if tags:
+        found["Tags"] = dict(tags)
     return found
 
 
 @operation("lambda", "GetFunctionConfiguration")
 def get_function_configuration(world: World, call: Call) -> Any:
-    return configuration(function_of(world, call))
+    return configuration(qualified(world, call))
 
 
 @operation("lambda", "ListFunctions")
@@ -364,21 +397,25 @@ def list_functions(world: World, call: Call) -> Any:
     size = min(call.get("MaxItems", 50), world.config["page_size"] or 50)
     start = int(call.get("Marker", "0")) if str(call.get("Marker", "0")).isdigit() else 0
     page = functions[start : start + size]
-    # Like AWS's, the listing leaves out where a function is in its life.
-    hidden = (
-        "State",
-        "StateReason",
-        "StateReasonCode",
-        "LastUpdateStatus",
-        "LastUpdateStatusReason",
-        "LastUpdateStatusReasonCode",
-    )
-    found: dict[str, Any] = {
-        "Functions": [{k: v for k, v in configuration(item).items() if k not in hidden} for item in page]
-    }
+    found: dict[str, Any] = {"Functions": [summary(item) for item in page]}
     if start + size < len(functions):
         found["NextMarker"] = str(start + size)
     return found
+
+
+# Like AWS's, listings leave out where a function is in its life.
+_HIDDEN = (
+    "State",
+    "StateReason",
+    "StateReasonCode",
+    "LastUpdateStatus",
+    "LastUpdateStatusReason",
+    "LastUpdateStatusReasonCode",
+)
+
+
+def summary(function: Function) -> dict[str, Any]:
+    return {key: value for key, value in configuration(function).items() if key not in _HIDDEN}
 
 
 def _start_update(world: World, function: Function, done: Any = None) -> dict[str, Any]:
@@ -401,9 +438,9 @@ def _start_update(world: World, function: Function, done: Any = None) -> dict[st
 @operation("lambda", "UpdateFunctionCode")
 def update_code(world: World, call: Call) -> Any:
     function = function_of(world, call)
-    _require_revision(call, function)
+    require_revision(call, function)
     code = _check_code(call, call.get("ZipFile"))
-    _require_idle(function)
+    require_idle(function)
     if call.get("DryRun"):
         return configuration(function)
     function.code = code
@@ -414,12 +451,12 @@ def update_code(world: World, call: Call) -> Any:
 @operation("lambda", "UpdateFunctionConfiguration")
 def update_configuration(world: World, call: Call) -> Any:
     function = function_of(world, call)
-    _require_revision(call, function)
+    require_revision(call, function)
     _check_limits(call)
     environment = None
     if "Environment" in call.params:
         environment = _check_environment(call.params["Environment"].get("Variables") or {})
-    _require_idle(function)
+    require_idle(function)
     network = None
     if "VpcConfig" in call.params:
         network = _check_network(call, call.params["VpcConfig"])
@@ -451,15 +488,41 @@ def update_configuration(world: World, call: Call) -> Any:
 @operation("lambda", "DeleteFunction")
 def delete_function(world: World, call: Call) -> Any:
     function = function_of(world, call)
+    qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1]
+    if qualifier:
+        return _delete_version(world, function, qualifier)
     detaching = function.update_status == "InProgress" and function.state != "Pending"
     del world.functions.by_name[function.name]
+    for version in function.versions.values():
+        lambda_interfaces.strand(world, version)
     lambda_interfaces.abandon(world, function, stranded=detaching)
+    return {}
+
+
+def _delete_version(world: World, function: Function, qualifier: str) -> Any:
+    if qualifier == "$LATEST" or not qualifier.isdigit():
+        raise invalid(f"Cannot delete {qualifier}: only a published version can be deleted")
+    users = [
+        name
+        for name, alias in function.aliases.items()
+        if alias["FunctionVersion"] == qualifier or qualifier in alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    ]
+    if users:
+        raise AwsError(
+            "ResourceConflictException",
+            f"Function version {qualifier} cannot be deleted because it is referenced by an alias: {users[0]}",
+            409,
+        )
+    version = function.versions.pop(qualifier, None)
+    if version is None:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {function.arn}:{qualifier}", 404)
+    lambda_interfaces.abandon(world, version, stranded=False)
     return {}
 
 
 @operation("lambda", "Invoke")
 def invoke(world: World, call: Call) -> Any:
-    function = function_of(world, call)
+    function = qualified(world, call)
     if function.state == "Pending":
         raise AwsError(
             "ResourceConflictException",
@@ -467,7 +530,7 @@ def invoke(world: World, call: Call) -> Any:
             409,
         )
     payload, failed = lambda_invoke.answer(world, function, call.raw.body)
-    headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
+    headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": function.version}
     if failed:
         headers["X-Amz-Function-Error"] = "Unhandled"
     if call.get("LogType") == "Tail":

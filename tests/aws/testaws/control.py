@@ -74,7 +74,13 @@ def _log_clear(world: World, body: Any, query: dict[str, str]) -> Any:
     world.log.clear()
     with world.lock:
         world.requests.clear()
+        world.watched.clear()
     return {}
+
+
+def _watched(world: World, body: Any, query: dict[str, str]) -> Any:
+    with world.lock:
+        return list(world.watched)
 
 
 def _requests(world: World, body: Any, query: dict[str, str]) -> Any:
@@ -114,6 +120,7 @@ _ENDPOINTS = {
     ("GET", "log"): _log,
     ("POST", "log/clear"): _log_clear,
     ("GET", "requests"): _requests,
+    ("GET", "watched"): _watched,
     ("GET", "account"): _account,
     ("POST", "seed"): _seed,
     ("POST", "call"): _call,

@@ -5,6 +5,7 @@ The stage's deployment decides, not the API's draft. Integrations are not run: w
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,7 +14,9 @@ from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
+from .awslambda import resolve
 from .gateway_responses import render
+from .lambda_invoke import parameters_of, service_of, token_of
 from .stages import canary_of, serving, takes_canary
 from .wire import ACCOUNT, RawRequest, Response
 from .world import REGION, World
@@ -231,33 +234,66 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
 
 def _function(authorizer: dict[str, Any]) -> str | None:
     """The name of the function that an authorizer invokes."""
-    named = re.search(r"function:([A-Za-z0-9_-]+)", authorizer.get("authorizerUri") or "")
-    return named.group(1) if named else None
+    return _invoked(authorizer)[0]
+
+
+def _invoked(authorizer: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The name of the function that an authorizer invokes, and the qualifier."""
+    named = re.search(r"function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_$-]+))?/", authorizer.get("authorizerUri") or "")
+    return named.groups() if named else (None, None)
 
 
 def _ours(
     world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
 ) -> None:
     """What the tool's authorizer answers. Keys in `valid_keys` of the configuration are let in."""
-    function = world.functions.by_name.get(name)
-    if function is None or not _may_invoke(function, request.region, request.api.id, authorizer["id"]):
+    function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
+    version = resolve(function, qualifier) if function is not None else None
+    if version is None or not _may_invoke(function, qualifier, request.region, request.api.id, authorizer["id"]):
         raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
     outcome = world.outcome("authorizer")
-    if function.state != "Active" or outcome in ("error", "timeout"):
+    if isinstance(outcome, dict):
+        outcome = outcome.get(version.version)
+    if version.state != "Active" or outcome in ("error", "timeout"):
         # A time-out of the function's own is an error of the function's to who invoked it.
         raise Refused("AUTHORIZER_FAILURE", None)
-    if outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials):
-        return
-    if not credentials:
+    found = _looked_for(request, version)
+    credentials = credentials if found is None else found
+    if outcome != "allow" and not credentials:
         raise Refused("UNAUTHORIZED", "Unauthorized")
-    context = {"reason": "user_key_invalid", "message": "Authentication failed"}
+    reason = _set_up(world, version)
+    if outcome == "allow" or (reason is None and any(value in world.config["valid_keys"] for value in credentials)):
+        return
+    context = {"reason": reason or "user_key_invalid", "message": "Authentication failed"}
     context |= world.config["authorizer_context"] or {}
     raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
 
 
-def _may_invoke(function: Any, region: str, api_id: str, authorizer_id: str) -> bool:
+def _looked_for(request: Request, version: Any) -> list[str] | None:
+    """The first credential where the settings of the version look for one; None for a function without settings."""
+    try:
+        places = json.loads(version.environment["THREESCALE_GW_SETTINGS"])["credentials"]
+    except (KeyError, ValueError):
+        return None
+    for place in places:
+        name = place["name"]
+        found = request.raw.headers.get(name.lower()) if place["in"] == "header" else (request.query.get(name) or [None])[0]
+        if found:
+            return [found]
+    return []
+
+
+def _set_up(world: World, version: Any) -> str | None:
+    """Why 3scale refuses whatever the version asks."""
+    tokens, services = world.config["valid_tokens"], world.config["valid_services"]
+    token_is_wrong = tokens is not None and token_of(version, parameters_of(version) or {}) not in tokens
+    service_is_wrong = services is not None and service_of(version) not in services
+    return "misconfigured" if token_is_wrong or service_is_wrong else None
+
+
+def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, authorizer_id: str) -> bool:
     arn = f"arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/authorizers/{authorizer_id}"
-    for statement in function.statements:
+    for statement in function.policies.get(qualifier or "", []):
         principal = statement["Principal"]
         if not isinstance(principal, dict) or principal.get("Service") != "apigateway.amazonaws.com":
             continue

@@ -41,6 +41,20 @@ def operation(service: str, *names: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def watch(world: World) -> list[int | None]:
+    """What the requests of `watch` are answered with now."""
+    from . import data_plane
+
+    statuses = []
+    for wanted in world.config["watch"]:
+        headers = {name.lower(): value for name, value in wanted.get("headers", {}).items()}
+        path = f"/_aws/execute-api/{wanted['path']}"
+        raw = RawRequest(wanted.get("method", "GET"), path, wanted.get("query", ""), headers, b"")
+        response = data_plane.handle(world, raw)
+        statuses.append(response.status if response is not None else None)
+    return statuses
+
+
 def _canonical(params: Any) -> str:
     def default(value: Any) -> str:
         return value.hex() if isinstance(value, bytes) else str(value)
@@ -91,6 +105,8 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         return None
     response, code, missing = _answer(world, call, findings)
     entry.update(status=response.status, error_code=code, unimplemented=missing)
+    if mutating and world.config["watch"]:
+        world.watched.append({"operation": call.operation, "statuses": watch(world)})
     if rule is not None and rule.kind == "drop":
         return None
     if rule is not None and rule.kind == "hold":

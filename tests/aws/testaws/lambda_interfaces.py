@@ -1,6 +1,6 @@
 """The network interfaces of functions: one for each pair of subnet and security groups, shared, slow to go.
 
-An interface stays in use while a function uses its pair, and for `eni_linger` seconds after the last one left it. It
+An interface stays in use while a function or a published version uses its pair, and for `eni_linger` seconds after the last one left it. It
 then becomes available and the caller may delete it. It stays in use for ever if the role it was made with is gone by
 then, or if the function was deleted while its VPC configuration was being changed.
 """
@@ -54,7 +54,7 @@ def use(world: World, function: Function) -> None:
                 interface_type="lambda",
             )
             shared = world.function_interfaces[pair] = Shared(eni.id, function.region, function.role)
-        shared.users.add(function.name)
+        shared.users.add(function.key)
         shared.role = function.role
         function.interfaces.add(pair)
 
@@ -62,7 +62,7 @@ def use(world: World, function: Function) -> None:
 def leave_unused(world: World, function: Function) -> None:
     """Lets go of the interfaces the present VPC configuration no longer needs."""
     for pair in function.interfaces - _wanted(function):
-        _leave(world, pair, function.name, stranded=False)
+        _leave(world, pair, function.key, stranded=False)
     function.interfaces &= _wanted(function)
 
 
@@ -70,15 +70,22 @@ def abandon(world: World, function: Function, stranded: bool) -> None:
     """The function was deleted."""
     for pair in function.interfaces:
         kept = pair in _wanted(function)
-        _leave(world, pair, function.name, stranded=stranded and not kept)
+        _leave(world, pair, function.key, stranded=stranded and not kept)
     function.interfaces = set()
 
 
-def _leave(world: World, pair: Pair, name: str, stranded: bool) -> None:
+def strand(world: World, version: Function) -> None:
+    """The function was deleted before this version: nothing releases what the version holds."""
+    for pair in version.interfaces:
+        _leave(world, pair, version.key, stranded=True)
+    version.interfaces = set()
+
+
+def _leave(world: World, pair: Pair, key: str, stranded: bool) -> None:
     shared = world.function_interfaces.get(pair)
     if shared is None:
         return
-    shared.users.discard(name)
+    shared.users.discard(key)
     if shared.users or stranded:
         return
     shared.left += 1
@@ -101,5 +108,6 @@ def _leave(world: World, pair: Pair, name: str, stranded: bool) -> None:
 
 
 def groups_in_use(world: World) -> set[str]:
-    """Security groups some function names."""
-    return {group for function in world.functions.by_name.values() for group in function.groups}
+    """Security groups some function or version names."""
+    functions = world.functions.by_name.values()
+    return {group for function in functions for one in (function, *function.versions.values()) for group in one.groups}

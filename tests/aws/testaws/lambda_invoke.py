@@ -34,9 +34,9 @@ Finding = tuple[str, str] | None  # (cause, error)
 
 
 def _self_test(world: World, function: Function) -> dict[str, Any]:
-    parameters = _parameters(function)
+    parameters = parameters_of(function)
     checks = [
-        _check("secrets", _secrets(parameters)),
+        _check("secrets", _secrets(function, parameters)),
         _check("redis", _redis(world, function, parameters or {})),
         _check("threescale", _threescale(world, function, parameters or {})),
     ]
@@ -50,7 +50,7 @@ def _check(name: str, finding: Finding) -> dict[str, Any]:
     return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error}
 
 
-def _parameters(function: Function) -> dict[str, str] | None:
+def parameters_of(function: Function) -> dict[str, str] | None:
     """The function's parameters; None where its role may not read them."""
     from moto.ssm.models import ssm_backends
 
@@ -68,10 +68,27 @@ def _parameters(function: Function) -> dict[str, str] | None:
     return found
 
 
-def _secrets(parameters: dict[str, str] | None) -> Finding:
+def token_of(function: Function, parameters: dict[str, str]) -> str | None:
+    """The service token that the function or version reads."""
+    return parameters.get(_token_name(function))
+
+
+def _token_name(function: Function) -> str:
+    return function.environment.get("THREESCALE_GW_TOKEN_PARAMETER", "secrets/service-token")
+
+
+def service_of(function: Function) -> str | None:
+    """The product that the function or version asks for."""
+    try:
+        return json.loads(function.environment.get("THREESCALE_GW_SETTINGS", "")).get("service_id")
+    except (ValueError, AttributeError):
+        return None
+
+
+def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
     if parameters is None:
         return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParametersByPath"
-    for name in ("secrets/service-token", "secrets/hash-key"):
+    for name in (_token_name(function), "secrets/hash-key"):
         if name not in parameters:
             return "missing", f"parameter {name} is missing"
     return None
@@ -79,11 +96,14 @@ def _secrets(parameters: dict[str, str] | None) -> Finding:
 
 def _redis(world: World, function: Function, parameters: dict[str, str]) -> Finding:
     """Whether the endpoint parameter leads to an available cache that admits the function."""
-    if "secrets/cache-url" in parameters:
-        return None
-    endpoint = parameters.get("cache-endpoint")
+    default = "secrets/cache-url" if "secrets/cache-url" in parameters else "cache-endpoint"
+    name = function.environment.get("THREESCALE_GW_CACHE_PARAMETER", default)
+    endpoint = parameters.get(name)
+    if name != "cache-endpoint" and endpoint is not None:
+        refused = world.outcome("cache_urls") or {}
+        return refused.get(endpoint)
     if endpoint is None:
-        return ("endpoint_missing", "parameter cache-endpoint is missing") if world.caches.groups else None
+        return ("endpoint_missing", f"parameter {name} is missing") if world.caches.groups else None
     scheme, _, address = endpoint.partition("://")
     host, _, port = address.rstrip("/").partition(":")
     for group in world.caches.groups.values():
@@ -127,8 +147,11 @@ def _threescale(world: World, function: Function, parameters: dict[str, str]) ->
         if not any(route.nat_gateway is not None and route.nat_gateway.state == "available" for route in routes):
             return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
     tokens = world.config["valid_tokens"]
-    if tokens is not None and parameters.get("secrets/service-token") not in tokens:
+    if tokens is not None and token_of(function, parameters) not in tokens:
         return "token_invalid", "3scale refused the set-up: service_token_invalid"
+    services = world.config["valid_services"]
+    if services is not None and service_of(function) not in services:
+        return "service_unknown", "3scale refused the set-up: service_id_invalid"
     return None
 
 

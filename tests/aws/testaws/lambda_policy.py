@@ -6,7 +6,7 @@ import json
 import uuid
 from typing import Any
 
-from .awslambda import Function, function_of
+from .awslambda import Function, function_of, named
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
@@ -39,14 +39,24 @@ def untag_resource(world: World, call: Call) -> Any:
     return {}
 
 
-# --- resource policy
+# --- resource policy: the function has one, and so has each alias and version
+
+
+def _policy(world: World, call: Call) -> tuple[Function, str]:
+    """The function, and the qualifier whose policy is meant; "" for its own."""
+    function = function_of(world, call)
+    qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1] or ""
+    if qualifier and qualifier not in function.aliases and qualifier not in function.versions:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {function.arn}:{qualifier}", 404)
+    return function, qualifier
 
 
 @operation("lambda", "AddPermission")
 def add_permission(world: World, call: Call) -> Any:
-    function = function_of(world, call)
+    function, qualifier = _policy(world, call)
+    statements = function.policies.setdefault(qualifier, [])
     sid = call.params["StatementId"]
-    if any(statement["Sid"] == sid for statement in function.statements):
+    if any(statement["Sid"] == sid for statement in statements):
         raise AwsError(
             "ResourceConflictException",
             f"The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the "
@@ -60,7 +70,7 @@ def add_permission(world: World, call: Call) -> Any:
         "Effect": "Allow",
         "Principal": "*" if principal == "*" else {kind: principal},
         "Action": call.params["Action"],
-        "Resource": function.arn,
+        "Resource": f"{function.arn}:{qualifier}" if qualifier else function.arn,
     }
     condition: dict[str, Any] = {}
     if call.get("SourceAccount"):
@@ -69,30 +79,32 @@ def add_permission(world: World, call: Call) -> Any:
         condition["ArnLike"] = {"AWS:SourceArn": call.params["SourceArn"]}
     if condition:
         statement["Condition"] = condition
-    if len(json.dumps([*function.statements, statement])) > 20480:
+    if len(json.dumps([*statements, statement])) > 20480:
         raise AwsError("PolicyLengthExceededException", "The final policy size is bigger than the limit (20480).", 400)
-    function.statements.append(statement)
+    statements.append(statement)
     function.policy_revision = str(uuid.uuid4())
     return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
 
 @operation("lambda", "RemovePermission")
 def remove_permission(world: World, call: Call) -> Any:
-    function = function_of(world, call)
-    kept = [statement for statement in function.statements if statement["Sid"] != call.params["StatementId"]]
-    if len(kept) == len(function.statements):
+    function, qualifier = _policy(world, call)
+    statements = function.policies.get(qualifier, [])
+    kept = [statement for statement in statements if statement["Sid"] != call.params["StatementId"]]
+    if len(kept) == len(statements):
         raise AwsError(
             "ResourceNotFoundException", f"Statement {call.params['StatementId']} is not found in resource policy.", 404
         )
-    function.statements = kept
+    function.policies[qualifier] = kept
     function.policy_revision = str(uuid.uuid4())
     return {}
 
 
 @operation("lambda", "GetPolicy")
 def get_policy(world: World, call: Call) -> Any:
-    function = function_of(world, call)
-    if not function.statements:
+    function, qualifier = _policy(world, call)
+    statements = function.policies.get(qualifier)
+    if not statements:
         raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
-    policy = {"Version": "2012-10-17", "Id": "default", "Statement": function.statements}
+    policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
     return {"Policy": json.dumps(policy, separators=(",", ":")), "RevisionId": function.policy_revision}

@@ -13,6 +13,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     gateway_responses,
     integrations,
     lambda_policy,
+    lambda_versions,
     nat,
     read_lag,
     rest_apis,

@@ -24,6 +24,8 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "cache_endpoint": {},
     "valid_keys": [],
     "valid_tokens": None,
+    "valid_services": None,
+    "watch": [],
     "authorizer_context": None,
     "deployment_lag": 0,
     "read_lag": 0,
@@ -49,6 +51,7 @@ class World:
         self.tokens: dict[tuple[str, str, str], tuple[str, Any]] = {}  # client tokens
         self.control_bucket: tuple[float, float] | None = None
         self.requests: list[dict[str, Any]] = []  # to deployed APIs
+        self.watched: list[dict[str, Any]] = []  # what `watch` of the configuration saw after each changing call
 
     def on_reset(self, hook: Callable[[World], None]) -> None:
         """Registers what builds a module's own state; runs now and at every reset."""

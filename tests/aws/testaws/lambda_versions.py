@@ -1,0 +1,176 @@
+"""Lambda: published versions and aliases."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import uuid
+from typing import Any
+
+from . import lambda_interfaces
+from .awslambda import Function, configuration, function_of, invalid, require_idle, require_revision, summary
+from .errors import AwsError
+from .gateway import operation
+from .wire import Call
+from .world import World
+
+# What a version is a snapshot of.
+_CONTENT = (
+    "role",
+    "runtime",
+    "handler",
+    "code",
+    "timeout",
+    "memory",
+    "architectures",
+    "environment",
+    "tracing",
+    "logging",
+    "ephemeral",
+    "kms_key",
+    "layers",
+    "subnets",
+    "groups",
+)
+
+
+def _content(function: Function) -> list[Any]:
+    return [getattr(function, name) for name in _CONTENT]
+
+
+@operation("lambda", "PublishVersion")
+def publish_version(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    require_revision(call, function)
+    require_idle(function)
+    wanted = call.get("CodeSha256")
+    if wanted and wanted != configuration(function)["CodeSha256"]:
+        raise invalid(f"CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST.")
+    newest = function.versions.get(str(function.published))
+    if newest is not None and _content(newest) == _content(function):
+        return configuration(newest)
+    function.published += 1
+    version = dataclasses.replace(
+        function,
+        version=str(function.published),
+        description=call.get("Description", function.description),
+        environment=dict(function.environment),
+        subnets=list(function.subnets),
+        groups=list(function.groups),
+        revision=str(uuid.uuid4()),
+        interfaces=set(),
+        versions={},
+        aliases={},
+        policies={},
+    )
+    function.versions[version.version] = version
+    lambda_interfaces.use(world, version)
+    if world.delay("function-version") > 0:
+        version.state, version.state_reason = "Pending", ("The function is being created.", "Creating")
+
+        def ready() -> None:
+            version.state, version.state_reason = "Active", None
+
+        world.after(world.delay("function-version"), ready)
+    return configuration(version)
+
+
+def _page(world: World, call: Call, items: list[Any], name: str) -> dict[str, Any]:
+    size = min(call.get("MaxItems", 50), world.config["page_size"] or 50)
+    start = int(call.get("Marker", "0")) if str(call.get("Marker", "0")).isdigit() else 0
+    found: dict[str, Any] = {name: items[start : start + size]}
+    if start + size < len(items):
+        found["NextMarker"] = str(start + size)
+    return found
+
+
+@operation("lambda", "ListVersionsByFunction")
+def list_versions(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    versions = sorted(function.versions.values(), key=lambda version: int(version.version))
+    return _page(world, call, [summary(one) for one in (function, *versions)], "Versions")
+
+
+# --- aliases
+
+
+def _routing(function: Function, call: Call, version: str) -> dict[str, Any]:
+    """The RoutingConfig to keep; AWS leaves out one without weights."""
+    weights = call.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {}
+    if not weights:
+        return {}
+    if version == "$LATEST" or any(number not in function.versions for number in weights):
+        raise invalid("Traffic can be split between two published versions only")
+    return {"RoutingConfig": {"AdditionalVersionWeights": dict(weights)}}
+
+
+def _check_version(function: Function, version: str) -> None:
+    if version != "$LATEST" and version not in function.versions:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {function.arn}:{version}", 404)
+
+
+def _alias(function: Function, name: str) -> dict[str, Any]:
+    alias = function.aliases.get(name)
+    if alias is None:
+        raise AwsError("ResourceNotFoundException", f"Cannot find alias arn: {function.arn}:{name}", 404)
+    return alias
+
+
+@operation("lambda", "CreateAlias")
+def create_alias(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    name, version = call.params["Name"], call.params["FunctionVersion"]
+    if re.fullmatch(r"[0-9]+", name):
+        raise invalid(f"Alias name {name} must not consist of digits alone")
+    if name in function.aliases:
+        raise AwsError("ResourceConflictException", f"Alias already exists: {function.arn}:{name}", 409)
+    _check_version(function, version)
+    function.aliases[name] = {
+        "AliasArn": f"{function.arn}:{name}",
+        "Name": name,
+        "FunctionVersion": version,
+        "Description": call.get("Description", ""),
+        **_routing(function, call, version),
+        "RevisionId": str(uuid.uuid4()),
+    }
+    return function.aliases[name]
+
+
+@operation("lambda", "GetAlias")
+def get_alias(world: World, call: Call) -> Any:
+    return _alias(function_of(world, call), call.params["Name"])
+
+
+@operation("lambda", "UpdateAlias")
+def update_alias(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    alias = _alias(function, call.params["Name"])
+    if call.get("RevisionId") and call.params["RevisionId"] != alias["RevisionId"]:
+        raise AwsError("PreconditionFailedException", "The Revision Id provided does not match the latest one", 412)
+    version = call.get("FunctionVersion", alias["FunctionVersion"])
+    _check_version(function, version)
+    changed = {"FunctionVersion": version, "Description": call.get("Description", alias["Description"])}
+    if "RoutingConfig" in call.params:
+        routing = _routing(function, call, version)
+        alias.pop("RoutingConfig", None)
+        changed |= routing
+    alias.update(changed, RevisionId=str(uuid.uuid4()))
+    return alias
+
+
+@operation("lambda", "DeleteAlias")
+def delete_alias(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    # Deleting one that is not there answers as if it had been.
+    function.aliases.pop(call.params["Name"], None)
+    function.policies.pop(call.params["Name"], None)
+    return {}
+
+
+@operation("lambda", "ListAliases")
+def list_aliases(world: World, call: Call) -> Any:
+    function = function_of(world, call)
+    aliases = [function.aliases[name] for name in sorted(function.aliases)]
+    if call.get("FunctionVersion"):
+        aliases = [alias for alias in aliases if alias["FunctionVersion"] == call.params["FunctionVersion"]]
+    return _page(world, call, aliases, "Aliases")
