@@ -83,7 +83,7 @@ fn main() {
         "at most 5 s, 60 MiB",
         fresh,
     );
-    row("up, converged", "at most 34 requests", again);
+    row("up, converged", "at most 40 requests", again);
     row("plan, converged", "at most 0.5 s", plan);
     row("down, instant transitions", "", down);
 

@@ -80,6 +80,17 @@ pub struct Tally {
     pub failed: usize,
 }
 
+impl Tally {
+    /// Adds what an earlier part of the same run changed.
+    pub fn add(&mut self, earlier: &Self) {
+        self.created += earlier.created;
+        self.updated += earlier.updated;
+        self.replaced += earlier.replaced;
+        self.deleted += earlier.deleted;
+        self.failed += earlier.failed;
+    }
+}
+
 /// Where events go. Cheap to clone; sending never blocks and never fails, also when nobody listens any more.
 #[derive(Debug, Clone)]
 pub struct Sink(mpsc::UnboundedSender<Event>);

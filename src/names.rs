@@ -7,6 +7,9 @@ use sha2::{Digest as _, Sha256};
 /// Longest id of a replication group; source: ElastiCache `CreateReplicationGroup`.
 const CACHE_ID_MAX: usize = 40;
 
+/// The alias of each function: what the API and the schedule invoke.
+pub const LIVE: &str = "live";
+
 /// The names of one stack in one account and region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -44,6 +47,11 @@ impl Names {
             self.account,
             self.function(name)
         )
+    }
+
+    /// The ARN of that function's alias, which is what others invoke.
+    pub fn live_arn(&self, name: &str) -> String {
+        format!("{}:{LIVE}", self.function_arn(name))
     }
 
     /// The role's name. Roles are global, so the region is part of it: the same stack may live in two regions.

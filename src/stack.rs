@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{Config, CredentialLocation, NatMode};
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api_attachment::ApiAttachment;
+use crate::resource::api_attachment::{ApiAttachment, Standing};
 use crate::resource::api_authorizer::{ApiAuthorizer, Asks};
 use crate::resource::cache::{Cache, PORT};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
 use crate::resource::elastic_ip::ElasticIp;
-use crate::resource::function::Function;
+use crate::resource::function::{self, Function};
+use crate::resource::function_alias::{FunctionAlias, Goal};
 use crate::resource::function_permission::{FunctionPermission, Invoker};
+use crate::resource::function_versions::SETTINGS;
 use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
@@ -39,6 +41,18 @@ pub struct Facts {
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one.
     pub own_vpc: Option<String>,
+    /// Under which names the configured secrets stand; see [`parameter::names`].
+    pub secrets: BTreeMap<&'static str, String>,
+}
+
+/// The secrets that the configuration gives, by the name they have when there is one only.
+pub fn secrets_of(config: &Config) -> Vec<(&'static str, &Secret)> {
+    let token = (parameter::SERVICE_TOKEN, &config.threescale.service_token);
+    let url = config.cache.url.as_ref();
+    [token]
+        .into_iter()
+        .chain(url.map(|url| (parameter::CACHE_URL, url)))
+        .collect()
 }
 
 fn id(kind: Kind, name: &str) -> LogicalId {
@@ -82,65 +96,142 @@ pub fn desired(
         }));
     }
     nodes.push(Arc::new(IamRole));
-    for (name, timeout) in TIMEOUTS {
+    for name in function::NAMES {
         let days = i32::try_from(config.authorizer.log_retention_days).unwrap_or(i32::MAX);
         nodes.push(Arc::new(LogGroup {
             name,
             retention_days: days,
         }));
-        nodes.push(Arc::new(Function {
-            name,
-            package: Arc::clone(package),
-            architecture: config.authorizer.architecture.as_str(),
-            memory: i32::try_from(config.authorizer.memory).unwrap_or(i32::MAX),
-            timeout,
-            environment: environment(config, &facts.names, name),
-            subnets: network.private.clone(),
-            security_group: authorizer_group.clone(),
-            role: id(Kind::IamRole, "authorizer"),
-            log_group: id(Kind::LogGroup, name),
-        }));
     }
-    nodes.push(Arc::new(FunctionPermission {
-        name: "schedule",
-        of: "reporter",
-        function: id(Kind::Function, "reporter"),
-        invoker: Invoker::Rule,
-    }));
-    nodes.push(Arc::new(Schedule {
-        every: config.authorizer.report_every,
-        function: id(Kind::Function, "reporter"),
-        permission: id(Kind::FunctionPermission, "schedule"),
-    }));
-    after.extend([
-        id(Kind::Schedule, "reporter"),
-        id(Kind::Function, "authorizer"),
-    ]);
+    let [authorizer, reporter] = functions(config, facts, package, &network.private);
+    nodes.push(authorizer.clone());
+    nodes.push(reporter.clone());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
+    let asks = Asks::ours(&identity_source(config));
+    nodes.push(Arc::new(FunctionAlias {
+        function: authorizer,
+        after,
+        goal: Goal::Proved {
+            proof: Arc::clone(proof),
+            asks: asks.clone(),
+        },
+    }));
+    nodes.push(Arc::new(FunctionAlias {
+        function: reporter,
+        // What the authorizer has not proved is nothing for the reporter either.
+        after: vec![id(Kind::FunctionAlias, "authorizer")],
+        goal: Goal::Following,
+    }));
+    nodes.extend(invokers(config, &api_authorizer));
     nodes.push(Arc::new(ApiAuthorizer {
         api: facts.api.clone(),
-        asks: Asks::ours(&identity_source(config)),
-        after,
+        asks: asks.clone(),
+        after: vec![
+            id(Kind::Schedule, "reporter"),
+            id(Kind::FunctionAlias, "authorizer"),
+        ],
         proof: Arc::clone(proof),
-    }));
-    nodes.push(Arc::new(FunctionPermission {
-        name: "api",
-        of: "authorizer",
-        function: id(Kind::Function, "authorizer"),
-        invoker: Invoker::Authorizer(api_authorizer.clone()),
     }));
     nodes.push(Arc::new(ApiAttachment {
         api: facts.api.clone(),
         protect: config.api.protect.clone(),
         except: config.api.except.clone(),
+        standing: None,
         responses: config.api.responses.clone(),
-        asks: Asks::ours(&identity_source(config)),
+        asks,
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof: Arc::clone(proof),
         token: OnceLock::new(),
     }));
     nodes
+}
+
+/// What leads API and schedule from the functions themselves, as releases without aliases had it, to their aliases, and
+/// changes nothing else: neither the functions nor what is asked of callers.
+pub fn handover(
+    config: &Config,
+    facts: &Facts,
+    package: &Arc<Package>,
+    standing: Standing,
+) -> Vec<Arc<dyn Node>> {
+    let proof = Arc::new(Proof::given());
+    let network = network(config, facts, &mut Vec::new());
+    let api_authorizer = id(Kind::ApiAuthorizer, "main");
+    let mut nodes = invokers(config, &api_authorizer);
+    for function in functions(config, facts, package, &network.private) {
+        nodes.push(Arc::new(FunctionAlias {
+            function,
+            after: Vec::new(),
+            goal: Goal::Standing,
+        }));
+    }
+    nodes.push(Arc::new(ApiAuthorizer {
+        api: facts.api.clone(),
+        asks: standing.asks.clone(),
+        after: vec![id(Kind::FunctionAlias, "authorizer")],
+        proof: Arc::clone(&proof),
+    }));
+    nodes.push(Arc::new(ApiAttachment {
+        api: facts.api.clone(),
+        protect: Vec::new(),
+        except: Vec::new(),
+        standing: Some(standing.methods),
+        responses: config.api.responses.clone(),
+        asks: standing.asks,
+        authorizer: api_authorizer,
+        permission: id(Kind::FunctionPermission, "api"),
+        proof,
+        token: OnceLock::new(),
+    }));
+    nodes
+}
+
+/// The authorizer and the reporter.
+fn functions(
+    config: &Config,
+    facts: &Facts,
+    package: &Arc<Package>,
+    subnets: &[Reference],
+) -> [Arc<Function>; 2] {
+    TIMEOUTS.map(|(name, timeout)| {
+        Arc::new(Function {
+            name,
+            package: Arc::clone(package),
+            architecture: config.authorizer.architecture.as_str(),
+            memory: i32::try_from(config.authorizer.memory).unwrap_or(i32::MAX),
+            timeout,
+            environment: environment(config, facts, name),
+            subnets: subnets.to_vec(),
+            security_group: id(Kind::SecurityGroup, "authorizer"),
+            role: id(Kind::IamRole, "authorizer"),
+            log_group: id(Kind::LogGroup, name),
+        })
+    })
+}
+
+/// What invokes the aliases, and may.
+fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn Node>> {
+    let permission = |name, of, invoker| FunctionPermission {
+        name,
+        of,
+        function: id(Kind::Function, of),
+        alias: id(Kind::FunctionAlias, of),
+        invoker,
+    };
+    vec![
+        Arc::new(permission("schedule", "reporter", Invoker::Rule)),
+        Arc::new(Schedule {
+            every: config.authorizer.report_every,
+            alias: id(Kind::FunctionAlias, "reporter"),
+            permission: id(Kind::FunctionPermission, "schedule"),
+        }),
+        Arc::new(permission(
+            "api",
+            "authorizer",
+            Invoker::Authorizer(api_authorizer.clone()),
+        )),
+    ]
 }
 
 /// What the rest hangs on in the network.
@@ -316,12 +407,22 @@ fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn Node>>) -> Vec<LogicalId> {
 }
 
 /// The environment of a function; its contract stands in the authorizer's README. It holds no secret.
-fn environment(config: &Config, names: &Names, role: &str) -> BTreeMap<String, String> {
+fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, String> {
+    let secret = |base: &'static str| {
+        let name = facts.secrets.get(base).map_or(base, String::as_str);
+        parameter::secret_path(name)
+    };
+    let cache = match &config.cache.url {
+        Some(_) => secret(parameter::CACHE_URL),
+        None => parameter::CACHE_ENDPOINT.to_owned(),
+    };
     [
         ("THREESCALE_GW_ROLE", role.to_owned()),
-        ("THREESCALE_GW_STACK", names.stack.clone()),
-        ("THREESCALE_GW_PARAMETERS", names.parameters()),
-        ("THREESCALE_GW_SETTINGS", config.authorizer_settings()),
+        ("THREESCALE_GW_STACK", facts.names.stack.clone()),
+        ("THREESCALE_GW_PARAMETERS", facts.names.parameters()),
+        (parameter::TOKEN_PARAMETER, secret(parameter::SERVICE_TOKEN)),
+        (parameter::CACHE_PARAMETER, cache),
+        (SETTINGS, config.authorizer_settings()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

@@ -345,7 +345,7 @@ fn the_configuration_may_come_from_anywhere() {
     drop(stdin);
     let run = Run::of(child.wait_with_output().expect("its end"));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stdout.contains("Plan: 28 to create."), "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 30 to create."), "{}", run.stdout);
 
     let mut child = workplace
         .command(&["plan", "-f", "-"])
@@ -471,7 +471,7 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
 
     let yes = on_a_terminal(&workplace, "y", &["up"], true);
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);
-    assert!(yes.stdout.contains("28 created"), "{}", yes.stdout);
+    assert!(yes.stdout.contains("30 created"), "{}", yes.stdout);
     assert!(!has_colour(&yes.stdout), "{:?}", yes.stdout);
     let yes = on_a_terminal(&workplace, "yes", &["down"], false);
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);

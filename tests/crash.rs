@@ -5,55 +5,12 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
+use support::kill::{killed_after, killed_after_one_of};
 use support::rest_api::{draft, served};
-use support::{Run, TestAws, Workplace, assert_same, counts, eventually};
+use support::{TestAws, Workplace, assert_same, counts};
 
 /// Servers that work side by side. Each run of the binary is short, so two cores are kept busy by two.
 const WORKERS: usize = 2;
-
-/// Runs the binary, kills it when the account is as it is right after changing call `nth`, and says which that was; `None`
-/// if there is no such call.
-fn killed_after(
-    aws: &TestAws,
-    workplace: &Workplace,
-    arguments: &[&str],
-    nth: usize,
-) -> Option<String> {
-    killed_after_one_of(aws, workplace, arguments, "*", nth)
-}
-
-/// The same among the calls to one service.
-fn killed_after_one_of(
-    aws: &TestAws,
-    workplace: &Workplace,
-    arguments: &[&str],
-    service: &str,
-    nth: usize,
-) -> Option<String> {
-    aws.post(
-        "faults",
-        &json!([{"service": service, "mutating": true, "nth": nth, "kind": "hold", "freeze": true}]),
-    );
-    let mut child = workplace.start(arguments);
-    let held = eventually("the held call or the end", || {
-        let held = aws.get("held?timeout=0.2");
-        if let Some(operation) = held["held"]["operation"].as_str() {
-            return Some(Some(operation.to_owned()));
-        }
-        child.try_wait().expect("a status").map(|_| None)
-    });
-    child.kill().expect("a signal");
-    let run = Run::of(child.wait_with_output().expect("its end"));
-    aws.post("release", &json!({}));
-    aws.post("faults", &json!([]));
-    assert!(
-        held.is_some() || run.code == Some(0),
-        "{}\n{}",
-        run.stdout,
-        run.stderr
-    );
-    held
-}
 
 /// Walks through all changing calls with several servers; `scenario` returns false behind the last one.
 fn after_every_call(scenario: impl Fn(&TestAws, usize) -> bool + Sync) -> usize {

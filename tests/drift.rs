@@ -254,13 +254,50 @@ fn the_functions_and_what_they_stand_on_are_repaired() {
             &["lambda/authorizer"],
         ),
         (
+            "the alias leads to what is not published",
+            |stack| {
+                let parameters = json!({"Name": "live", "FunctionVersion": "$LATEST"});
+                stack.lambda("UpdateAlias", parameters);
+            },
+            &["lambda-alias/authorizer"],
+        ),
+        (
+            "another version is published, and some of the requests go there",
+            |stack| {
+                stack.lambda("UpdateFunctionConfiguration", json!({"Timeout": 29}));
+                let made = stack.lambda("PublishVersion", json!({}));
+                let weights = json!({made["Version"].as_str().expect("a number"): 0.5});
+                let split = json!({"AdditionalVersionWeights": weights});
+                stack.lambda(
+                    "UpdateAlias",
+                    json!({"Name": "live", "RoutingConfig": split}),
+                );
+            },
+            &["lambda-alias/authorizer", "lambda/authorizer"],
+        ),
+        (
+            "a permission is given to the function itself",
+            |stack| {
+                let parameters = json!({
+                    "StatementId": "threescale-gw-api-another", "Action": "lambda:InvokeFunction",
+                    "Principal": "apigateway.amazonaws.com",
+                });
+                stack.lambda("AddPermission", parameters);
+            },
+            &["lambda-permission/api-another-unqualified"],
+        ),
+        (
             "both permissions are removed",
             |stack| {
                 for name in ["authorizer", "reporter"] {
                     let function = stack.find("functions", &format!("lambda/{name}"));
-                    let statements = function["policy"].as_array().expect("statements").clone();
+                    let alias = &function["aliases"][0];
+                    let statements = alias["policy"].as_array().expect("statements").clone();
                     for statement in statements {
-                        let parameters = json!({"FunctionName": function["FunctionName"], "StatementId": statement["Sid"]});
+                        let parameters = json!({
+                            "FunctionName": function["FunctionName"], "Qualifier": "live",
+                            "StatementId": statement["Sid"],
+                        });
                         stack.aws.call("lambda", "RemovePermission", parameters);
                     }
                 }
@@ -270,7 +307,7 @@ fn the_functions_and_what_they_stand_on_are_repaired() {
         (
             "the permission lets another rule in",
             |stack| {
-                let of = json!({"FunctionName": RULE, "StatementId": "threescale-gw-schedule"});
+                let of = json!({"FunctionName": RULE, "Qualifier": "live", "StatementId": "threescale-gw-schedule"});
                 stack.aws.call("lambda", "RemovePermission", of.clone());
                 let mut other = of;
                 other["Action"] = json!("lambda:InvokeFunction");
@@ -432,6 +469,7 @@ fn the_functions_and_what_they_stand_on_are_repaired() {
         },
         &[
             "iam-role/authorizer",
+            "lambda-alias/authorizer",
             "lambda-permission/api",
             "lambda/authorizer",
         ],

@@ -31,19 +31,19 @@ fn up_then_nothing_to_do_then_down_without_a_trace() {
 
     let again = workplace.succeed(&["up", "--yes"]);
     assert!(
-        again.stderr.contains("Nothing to do: all 28 resources"),
+        again.stderr.contains("Nothing to do: all 30 resources"),
         "{}",
         again.stderr
     );
     let stats = aws.get("stats");
     assert_eq!(stats["mutating"], 0);
     assert!(
-        stats["requests"].as_u64().is_some_and(|n| n <= 34),
+        stats["requests"].as_u64().is_some_and(|n| n <= 40),
         "{stats}"
     );
 
     let down = workplace.succeed(&["down", "--yes", "--stack", "orders"]);
-    assert!(down.stderr.contains("done: 28 deleted"), "{}", down.stderr);
+    assert!(down.stderr.contains("done: 30 deleted"), "{}", down.stderr);
     assert_same(&before, &aws.account());
 
     let nothing = workplace.succeed(&["down", "--yes", "--stack", "orders"]);
@@ -104,7 +104,7 @@ fn json_lines_name_every_resource_and_end_with_the_summary() {
         .iter()
         .filter(|line| line["event"] == "finished")
         .collect();
-    assert_eq!(finished.len(), 28);
+    assert_eq!(finished.len(), 30);
     for line in finished {
         assert_eq!(line["action"], "create", "{line}");
         assert!(
@@ -117,7 +117,7 @@ fn json_lines_name_every_resource_and_end_with_the_summary() {
     let last = lines.last().expect("a summary");
     assert_eq!(
         (&last["event"], &last["outcome"], &last["created"]),
-        (&json!("summary"), &json!("done"), &json!(28))
+        (&json!("summary"), &json!("done"), &json!(30))
     );
 }
 

@@ -523,7 +523,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
             // Everything has one end, and what is skipped is skipped because of a failure.
             assert_eq!(
                 failed.len() + skipped.len() + finished.len(),
-                28,
+                30,
                 "{operation}: {}",
                 run.stdout
             );
@@ -637,7 +637,7 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
         ],
     );
     assert!(carried_out(&aws).is_empty());
-    assert_mentions(&workplace.run(&["plan"]), 0, &["Plan: 28 to create"]);
+    assert_mentions(&workplace.run(&["plan"]), 0, &["Plan: 30 to create"]);
     assert_mentions(
         &workplace.run(&["status"]),
         0,

@@ -1,6 +1,7 @@
 //! The commands, one a file, and what they share.
 
 mod down;
+mod handover;
 mod logs;
 mod plan;
 mod rollback;

@@ -1,7 +1,7 @@
-//! `rollback`: puts the stage back on the deployment before ours, at once.
+//! `rollback`: puts the stage back on the deployment before ours and the functions on the version before, at once.
 //!
 //! It is for the night when something is wrong: it needs a stack's name and no configuration, asks nothing, waits for no
-//! lock, and makes one changing call for each stage. Where that is not the one wanted, any deployment can be named.
+//! lock, and makes one changing call for each stage and each function. Where that is not the one wanted, any deployment can be named.
 
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
+use crate::resource::function_alias;
 use crate::{lock, report};
 
 /// Runs `rollback`.
@@ -70,8 +71,25 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::result(&text);
         }
     }
-    if global.output == Format::Json {
-        report::result(&json!({"stack": stack, "stages": stages}).to_string());
+    // Where a deployment is named, the version is not what is wrong.
+    let functions = match way {
+        Way::To(_) => Vec::new(),
+        _ => function_alias::move_back(&cx).await?,
+    };
+    match global.output {
+        Format::Text => {
+            for moved in &functions {
+                report::result(&moved.describe());
+            }
+        }
+        Format::Json => {
+            let functions: Vec<_> = functions
+                .iter()
+                .map(|moved| json!({"name": moved.name, "from": moved.from, "to": moved.to}))
+                .collect();
+            let document = json!({"stack": stack, "stages": stages, "functions": functions});
+            report::result(&document.to_string());
+        }
     }
     if let Some(holder) = lock::holder(&cx).await? {
         cx.sink().emit(Event::Notice {

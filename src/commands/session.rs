@@ -19,7 +19,8 @@ use crate::resource::api::RestApi;
 use crate::resource::api_attachment::{pending, record, responses, shared};
 use crate::resource::self_test::Proof;
 use crate::resource::{
-    ApiTarget, Cx, Kind, LogicalId, Node, api, security_group::SecurityGroups, subnet::Subnets,
+    ApiTarget, Cx, Kind, LogicalId, Node, api, parameter, security_group::SecurityGroups,
+    subnet::Subnets,
 };
 use crate::stack::{self, Facts};
 use crate::{prices, report};
@@ -155,12 +156,18 @@ impl Session {
             Some(target.clone()),
             sink,
         );
-        let (zones, own_vpc) = tokio::try_join!(zones(&cx, &config), own_vpc(&cx, &config))?;
+        let (zones, own_vpc, secrets) = tokio::try_join!(
+            zones(&cx, &config),
+            own_vpc(&cx, &config),
+            secrets(&cx, &config)
+        )?;
+        cx.name_secrets(secrets.clone());
         let facts = Facts {
             names,
             api: target,
             zones,
             own_vpc,
+            secrets,
         };
         let package = Arc::new(package);
         let proof = Arc::default();
@@ -484,6 +491,10 @@ async fn zones(cx: &Cx, config: &Config) -> Result<Vec<String>> {
         }
     }
     Ok(zones.into_iter().flatten().collect())
+}
+
+async fn secrets(cx: &Cx, config: &Config) -> Result<BTreeMap<&'static str, String>> {
+    Ok(parameter::names(cx, &stack::secrets_of(config)).await?)
 }
 
 async fn own_vpc(cx: &Cx, config: &Config) -> Result<Option<String>> {

@@ -60,13 +60,12 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment tells that an authorizer guards a method, and its export which one that is.
     let export = api::export::export(cx, target).await?;
-    let ours = api_authorizer::uri(cx);
     let is_custom = |key: &(String, String)| {
         let exported = (*export)
             .as_ref()
             .and_then(|export| export.methods.get(key));
         match exported.and_then(|method| method.authorizer_uri.as_ref()) {
-            Some(uri) => Some(*uri == ours),
+            Some(uri) => Some(api_authorizer::is_ours(cx, uri)),
             None => served.map(|served| served.get(key).is_some_and(|now| now == "CUSTOM")),
         }
     };

@@ -6,18 +6,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::session::{Session, outputs_text, refuse};
+use super::session::{Session, look_failed, outputs_text, refuse};
 use super::verify::prove;
-use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
+use super::{Ending, Signals, Summary, can_ask, carry_out, confirm, handover};
 use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::control::Stop;
+use crate::engine::observe::observe;
 use crate::engine::plan::{Action, Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink, Tally};
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
-use crate::resource::api_attachment::record;
+use crate::resource::api_attachment::record::{self, Unverified};
 use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
+use crate::resource::function_alias::{self, MovedBack};
 use crate::resource::{Cx, Kind, LogicalId, iam_role};
 use crate::verify::{Fault, Report, Row};
 use crate::{preflight, report};
@@ -30,6 +32,9 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let session = Session::open(global, args.change.parallelism, sink).await?;
+    if args.no_verify {
+        session.cx.skip_verification();
+    }
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
@@ -42,7 +47,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
             signals.working();
             let cx = session.cx.fresh();
             let lock = Lock::take(&cx, &signals.control).await?;
-            let verified = verify(&session, &cx, args, &signals).await;
+            let verified = finish(&session, &cx, args, &signals).await;
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
@@ -129,10 +134,20 @@ async fn look(
     let foreign = preflight::foreign(&observation.foreign);
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
-        plan.retain(Kind::Function);
-        if plan.count(Action::Create) > 0 {
-            return Err(Error::refused("the functions are not there yet")
-                .hint("run `threescale-gw up` first"));
+        plan.retain(|id, action| match id.kind {
+            Kind::Function | Kind::FunctionAlias => true,
+            // A new token stands beside the one that the live version reads.
+            Kind::Secret => action == Action::Create,
+            _ => false,
+        });
+        let first = "run `threescale-gw up` first";
+        let is_new = |item: &Item| item.id.kind == Kind::Function && item.action == Action::Create;
+        if plan.items.iter().any(is_new) {
+            return Err(Error::refused("the functions are not there yet").hint(first));
+        }
+        if handover::is_needed(cx, session).await? {
+            let text = "the API invokes the authorizer function itself and not its alias";
+            return Err(Error::refused(text).hint(first));
         }
     }
     plan.check().map_err(Error::refused)?;
@@ -167,7 +182,19 @@ async fn work(
         let package = Arc::clone(&session.package);
         tokio::spawn(async move { package.zip().await.map(|_| ()) })
     });
+    let mut before = Tally::default();
+    let (mut cx, mut plan) = (cx, plan);
+    if args.only.is_none() && handover::is_needed(&cx, session).await? {
+        let (tally, status) = handover::run(session, &cx, args, signals).await?;
+        if status != ExitStatus::Done {
+            return Ok((tally, status));
+        }
+        before = tally;
+        cx = session.cx.fresh();
+        plan = look(session, &cx, args.only).await?.0;
+    }
     let (mut outcome, mut status) = carry_out(&plan, &cx, signals).await;
+    outcome.tally.add(&before);
     if let Some(build) = build {
         // An interrupted run leaves no compiler behind.
         build.abort();
@@ -175,30 +202,66 @@ async fn work(
     }
     if status == ExitStatus::Done {
         // Whatever changed, the authorizer may depend on it; where the API was touched it has been proved before.
-        if let Err(error) = session.proof.give(&cx).await {
+        if let Err(error) = session.proof.give(&cx.fresh()).await {
             let hint = error.hint();
             let id = LogicalId::new(Kind::Function, "authorizer");
             status = failed(cx.sink(), id, error.to_string(), hint);
             outcome.tally.failed += 1;
         }
     }
-    let cx = session.cx.fresh();
-    if status == ExitStatus::Done
-        && !args.no_verify
-        && record::unverified(&cx, &session.facts.api).await?.is_some()
-    {
-        status = verify(session, &cx, args, signals).await?;
+    if status == ExitStatus::Done {
+        status = finish(session, &session.cx.fresh(), args, signals).await?;
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
     Ok((outcome.tally, status))
 }
 
-/// Asks the API itself whether all is well after a deployment, and moves the stage back if callers suffer from it.
-async fn verify(
+/// Asks the API itself where nobody did since its last change, and ends a transition that this change needed.
+async fn finish(
     session: &Session,
     cx: &Cx,
     args: &UpArgs,
     signals: &Signals,
+) -> Result<ExitStatus> {
+    let target = &session.facts.api;
+    let unverified = record::unverified(cx, target).await?;
+    if let Some(found) = unverified.filter(|_| !args.no_verify) {
+        let status = verify(session, cx, args, signals, found).await?;
+        if status != ExitStatus::Done {
+            return Ok(status);
+        }
+    }
+    if args.only.is_some() || !function_alias::is_in_transition(cx).await? {
+        return Ok(ExitStatus::Done);
+    }
+    // Callers are asked for the new credential alone by now, and the version for both has done its service.
+    let cx = session.cx.fresh();
+    let aliases: Vec<_> = session
+        .nodes
+        .iter()
+        .filter(|node| node.id().kind == Kind::FunctionAlias)
+        .cloned()
+        .collect();
+    let mut observation = observe(&aliases, &cx)
+        .await
+        .map_err(|(id, error)| look_failed(&id, error))?;
+    observation.found.clear();
+    let (_, status) = carry_out(&plan(observation), &cx, signals).await;
+    let cx = session.cx.fresh();
+    let unverified = record::unverified(&cx, target).await?;
+    if let Some(found) = unverified.filter(|found| !found.is_new_deployment && !args.no_verify) {
+        record::note_verified(&cx, target, found).await?;
+    }
+    Ok(status)
+}
+
+/// Asks the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
+pub(super) async fn verify(
+    session: &Session,
+    cx: &Cx,
+    args: &UpArgs,
+    signals: &Signals,
+    found: Unverified,
 ) -> Result<ExitStatus> {
     let report = tokio::select! {
         report = prove(session, cx, &args.requests, None) => report?,
@@ -212,22 +275,39 @@ async fn verify(
     sink.emit(Event::Verified(report.clone()));
     let worst = told(report.harms());
     if worst.is_empty() {
-        return unharmed(session, cx, &report).await;
+        return unharmed(session, cx, &report, found).await;
     }
-    let stage = &session.facts.api.stage;
-    let back = match roll_back(cx, &session.facts.api, &Way::Last).await {
-        Ok(RolledBack::Moved { to, .. }) => {
-            format!("stage {stage} serves deployment {to} again, as before")
-        }
-        Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
-        Err(error) => format!("stage {stage} could not be moved back: {error}"),
-    };
+    let back = go_back(session, cx, &found).await;
     let text = format!(
-        "the API does not answer as it should after the deployment: {}; {back}",
-        shortened(&worst)
+        "the API does not answer as it should after the change: {}; {}",
+        shortened(&worst),
+        back.join("; ")
     );
     let hint = "`threescale-gw status --deep` and the log group of the authorizer tell more; then run `threescale-gw up` again";
     Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
+}
+
+/// Undoes what real requests did not pass: a new deployment, a new version, or both. Returns what came of it, in words.
+async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> {
+    let stage = &session.facts.api.stage;
+    let mut told = Vec::new();
+    if found.is_new_deployment {
+        // The stage first: a version that bridges two deployments serves both.
+        told.push(match roll_back(cx, &session.facts.api, &Way::Last).await {
+            Ok(RolledBack::Moved { to, .. }) => {
+                format!("stage {stage} serves deployment {to} again, as before")
+            }
+            Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
+            Err(error) => format!("stage {stage} could not be moved back: {error}"),
+        });
+    }
+    if found.is_new_version {
+        match function_alias::move_back(cx).await {
+            Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
+            Err(error) => told.push(format!("the alias could not be moved back: {error}")),
+        }
+    }
+    told
 }
 
 /// Rows that are wrong, in words.
@@ -242,7 +322,12 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
 
 /// Ends a verification that found nothing callers suffer from. That the API does well is noted only if every request was
 /// answered, so that a later run asks again what this one could not.
-async fn unharmed(session: &Session, cx: &Cx, report: &Report) -> Result<ExitStatus> {
+async fn unharmed(
+    session: &Session,
+    cx: &Cx,
+    report: &Report,
+    found: Unverified,
+) -> Result<ExitStatus> {
     let (sink, target) = (cx.sink(), &session.facts.api);
     let refused = told(
         report
@@ -268,9 +353,7 @@ async fn unharmed(session: &Session, cx: &Cx, report: &Report) -> Result<ExitSta
         });
         return Ok(ExitStatus::Done);
     }
-    if let Some(deployment) = record::unverified(cx, target).await? {
-        record::note_verified(cx, target, deployment).await?;
-    }
+    record::note_verified(cx, target, found).await?;
     Ok(ExitStatus::Done)
 }
 

@@ -1,6 +1,6 @@
 //! Decides, without any effect, what is done with each resource and what must come before what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -145,14 +145,22 @@ impl Plan {
         graph::order(&needs).map(|_| ())
     }
 
-    /// Leaves only what concerns resources of `kind`.
-    pub fn retain(&mut self, kind: Kind) {
-        self.items.retain(|item| item.id.kind == kind);
-        self.steps.retain(|step| step.id.kind == kind);
-        // Functions need no other function, so nothing that is left needs anything that is left.
-        for step in &mut self.steps {
-            step.needs.clear();
+    /// Leaves only what `is_kept` says of a resource and what is done with it.
+    pub fn retain(&mut self, is_kept: impl Fn(&LogicalId, Action) -> bool) {
+        self.items.retain(|item| is_kept(&item.id, item.action));
+        let steps = std::mem::take(&mut self.steps);
+        let (mut kept, mut moved) = (Vec::new(), BTreeMap::new());
+        for (index, step) in steps.into_iter().enumerate() {
+            if is_kept(&step.id, step.action) {
+                moved.insert(index, kept.len());
+                kept.push(step);
+            }
         }
+        for step in &mut kept {
+            let needs = step.needs.iter();
+            step.needs = needs.filter_map(|need| moved.get(need).copied()).collect();
+        }
+        self.steps = kept;
     }
 
     /// What is done with what: two plans that agree in this do the same.

@@ -16,6 +16,7 @@ use super::{
     ResourceKind,
 };
 use crate::aws::{AwsError, optional};
+use crate::names::LIVE;
 
 /// An authorizer as the API has it, or at least the head of its record.
 #[derive(Debug, Clone)]
@@ -31,14 +32,26 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct ApiAuthorizers;
 
-/// The address at which API Gateway invokes the authorizer function.
+/// The address at which API Gateway invokes the authorizer function: its alias.
 pub fn uri(cx: &Cx) -> String {
-    let names = cx.names();
+    address(cx, &cx.names().live_arn("authorizer"))
+}
+
+/// The address of the function itself, which releases without aliases gave to the API.
+pub fn former_uri(cx: &Cx) -> String {
+    address(cx, &cx.names().function_arn("authorizer"))
+}
+
+/// Whether this is an address of our authorizer.
+pub fn is_ours(cx: &Cx, address: &str) -> bool {
+    address == uri(cx) || address == former_uri(cx)
+}
+
+fn address(cx: &Cx, function: &str) -> String {
     format!(
-        "arn:{}:apigateway:{}:lambda:path/2015-03-31/functions/{}/invocations",
-        names.partition(),
-        names.region,
-        names.function_arn("authorizer")
+        "arn:{}:apigateway:{}:lambda:path/2015-03-31/functions/{function}/invocations",
+        cx.names().partition(),
+        cx.names().region,
     )
 }
 
@@ -70,7 +83,7 @@ impl ApiAuthorizers {
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
             let id = identify(Kind::ApiAuthorizer, cx, &target);
             match named {
-                Some(found) if found.uri != uri(cx) => listing.foreign.push(Foreign {
+                Some(found) if !is_ours(cx, &found.uri) => listing.foreign.push(Foreign {
                     id,
                     physical_id: format!("authorizer {} of API {}", found.id, target.id),
                     why: "it invokes another function".to_owned(),
@@ -157,6 +170,8 @@ pub struct Asks {
     pub identity_source: String,
     /// For how many seconds API Gateway remembers a policy.
     pub ttl: i32,
+    /// The alias of the function that it invokes.
+    pub alias: &'static str,
 }
 
 impl Asks {
@@ -165,6 +180,7 @@ impl Asks {
         Self {
             identity_source: identity_source.to_owned(),
             ttl: TTL,
+            alias: LIVE,
         }
     }
 }
@@ -183,7 +199,7 @@ impl Resource for ApiAuthorizer {
         self.after.clone()
     }
 
-    fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if !actual.has_head {
             diff.field("record", "(none)", "(new)");
@@ -192,6 +208,9 @@ impl Resource for ApiAuthorizer {
             diff.field("authorizer", "(none)", "(new)");
             return diff;
         };
+        if authorizer.uri != uri(cx) {
+            diff.field("invokes", "the function", format!("its alias {LIVE}"));
+        }
         diff.field("type", &authorizer.kind, AuthorizerType::Request.as_str());
         diff.field(
             "identity source",
@@ -245,6 +264,7 @@ impl Resource for ApiAuthorizer {
             .rest_api_id(&self.api.id)
             .authorizer_id(&authorizer.id)
             .patch_operations(replace("/type", AuthorizerType::Request.as_str()))
+            .patch_operations(replace("/authorizerUri", &uri(cx)))
             .patch_operations(replace("/identitySource", &self.asks.identity_source))
             .patch_operations(replace(
                 "/authorizerResultTtlInSeconds",

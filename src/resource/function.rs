@@ -28,23 +28,64 @@ const SOURCE_TAG: &str = "threescale-gw:source";
 /// The hash Lambda gave to the code we uploaded: what shows that somebody else uploaded another.
 const CODE_TAG: &str = "threescale-gw:code";
 
+/// What a published version keeps of a function: its code and settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    pub role: String,
+    pub runtime: String,
+    /// In megabytes.
+    pub memory: i32,
+    /// In seconds.
+    pub timeout: i32,
+    pub architecture: String,
+    pub environment: BTreeMap<String, String>,
+    /// Sorted.
+    pub subnets: Vec<String>,
+    /// Sorted.
+    pub security_groups: Vec<String>,
+    pub code_sha256: String,
+}
+
+impl Content {
+    /// Out of an answer that describes a function or one of its versions.
+    pub(super) fn of(found: &FunctionConfiguration) -> Self {
+        let vpc = found.vpc_config.as_ref();
+        let sorted_ids = |ids: &[String]| {
+            let mut ids = ids.to_vec();
+            ids.sort();
+            ids
+        };
+        let variables = found.environment.as_ref().and_then(|e| e.variables.clone());
+        Self {
+            role: found.role.clone().unwrap_or_default(),
+            runtime: found
+                .runtime
+                .as_ref()
+                .map_or_else(String::new, |runtime| runtime.as_str().to_owned()),
+            memory: found.memory_size.unwrap_or_default(),
+            timeout: found.timeout.unwrap_or_default(),
+            architecture: sorted(found.architectures().iter().map(|a| a.as_str().to_owned())),
+            environment: variables.unwrap_or_default().into_iter().collect(),
+            subnets: vpc
+                .map(|vpc| sorted_ids(vpc.subnet_ids()))
+                .unwrap_or_default(),
+            security_groups: vpc
+                .map(|vpc| sorted_ids(vpc.security_group_ids()))
+                .unwrap_or_default(),
+            code_sha256: found.code_sha256.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// A function as the account has it.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    name: String,
-    phase: Phase,
+    pub(super) id: LogicalId,
+    pub(super) name: String,
+    pub(super) phase: Phase,
     /// Why the last update failed, if it did.
     update_failure: Option<String>,
-    role: String,
-    runtime: String,
-    memory: i32,
-    timeout: i32,
-    architecture: String,
-    environment: BTreeMap<String, String>,
-    subnets: Vec<String>,
-    security_groups: Vec<String>,
-    code_sha256: String,
+    pub(super) content: Content,
     tags: BTreeMap<String, String>,
 }
 
@@ -77,54 +118,28 @@ impl Functions {
             .unwrap_or_else(|| FunctionConfiguration::builder().build());
         let phase = match (&found.state, &found.last_update_status) {
             (Some(State::Pending), _) => Phase::Pending("pending".to_owned()),
-            (Some(State::Failed), _) => Phase::Failed(found.state_reason.unwrap_or_default()),
+            (Some(State::Failed), _) => {
+                Phase::Failed(found.state_reason.clone().unwrap_or_default())
+            }
             (_, Some(LastUpdateStatus::InProgress)) => {
                 Phase::Pending("update in progress".to_owned())
             }
             _ => Phase::Ready,
         };
         let update_failure = (found.last_update_status == Some(LastUpdateStatus::Failed))
-            .then(|| found.last_update_status_reason.unwrap_or_default());
-        let vpc = found.vpc_config;
+            .then(|| found.last_update_status_reason.clone().unwrap_or_default());
         Ok(Some(Ok(Actual {
             id,
             name: function,
             phase,
             update_failure,
-            role: found.role.unwrap_or_default(),
-            runtime: found
-                .runtime
-                .map_or_else(String::new, |runtime| runtime.as_str().to_owned()),
-            memory: found.memory_size.unwrap_or_default(),
-            timeout: found.timeout.unwrap_or_default(),
-            architecture: sorted(
-                found
-                    .architectures
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|a| a.as_str().to_owned()),
-            ),
-            environment: found
-                .environment
-                .and_then(|e| e.variables)
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            subnets: vpc
-                .as_ref()
-                .map(|vpc| vpc.subnet_ids().to_vec())
-                .unwrap_or_default(),
-            security_groups: vpc
-                .as_ref()
-                .map(|vpc| vpc.security_group_ids().to_vec())
-                .unwrap_or_default(),
-            code_sha256: found.code_sha256.unwrap_or_default(),
+            content: Content::of(&found),
             tags,
         })))
     }
 
     /// Takes the function out of its VPC, so that Lambda begins to give the network interfaces back.
-    async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), AwsError> {
+    pub(super) async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), AwsError> {
         let nowhere = VpcConfig::builder()
             .set_subnet_ids(Some(Vec::new()))
             .set_security_group_ids(Some(Vec::new()));
@@ -180,7 +195,7 @@ impl ResourceKind for Functions {
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         // Deleting while the interfaces are attached strands them, so the function leaves its VPC first; the walk
         // comes back here when that update is through. A function that never came up has nothing to leave.
-        if !actual.subnets.is_empty() && actual.phase == Phase::Ready {
+        if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
             return Self::leave_vpc(cx, &actual.name).await;
         }
         let request = cx
@@ -227,10 +242,29 @@ impl Function {
             .build())
     }
 
-    fn environment(&self) -> Environment {
-        Environment::builder()
-            .set_variables(Some(self.environment.clone().into_iter().collect()))
-            .build()
+    /// Gives the function its settings, with this environment.
+    pub(super) async fn configure(
+        &self,
+        cx: &Cx,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), AwsError> {
+        let request = cx
+            .aws()
+            .lambda
+            .update_function_configuration()
+            .function_name(cx.names().function(self.name))
+            .runtime(Runtime::Providedal2023)
+            .role(cx.names().role_arn())
+            .memory_size(self.memory)
+            .timeout(self.timeout)
+            .environment(variables(environment))
+            .vpc_config(self.vpc_config(cx)?);
+        cx.aws()
+            .repeatable("lambda:UpdateFunctionConfiguration", || {
+                request.clone().send()
+            })
+            .await?;
+        Ok(())
     }
 
     async fn zip(&self) -> Result<Arc<[u8]>, AwsError> {
@@ -298,31 +332,41 @@ impl Resource for Function {
         let none = "(none)".to_owned();
         let source = actual.tags.get(SOURCE_TAG).unwrap_or(&none);
         diff.field("code", short(source), short(self.package.source()));
-        if source == self.package.source() && actual.tags.get(CODE_TAG) != Some(&actual.code_sha256)
+        if source == self.package.source()
+            && actual.tags.get(CODE_TAG) != Some(&actual.content.code_sha256)
         {
             diff.field("code", "uploaded by someone else", short(source));
         }
-        diff.field("architecture", &actual.architecture, self.architecture);
-        diff.field("runtime", &actual.runtime, Runtime::Providedal2023.as_str());
-        diff.field("role", &actual.role, cx.names().role_arn());
+        diff.field(
+            "architecture",
+            &actual.content.architecture,
+            self.architecture,
+        );
+        diff.field(
+            "runtime",
+            &actual.content.runtime,
+            Runtime::Providedal2023.as_str(),
+        );
+        diff.field("role", &actual.content.role, cx.names().role_arn());
         diff.field(
             "memory",
-            format!("{} MB", actual.memory),
+            format!("{} MB", actual.content.memory),
             format!("{} MB", self.memory),
         );
         diff.field(
             "timeout",
-            format!("{} s", actual.timeout),
+            format!("{} s", actual.content.timeout),
             format!("{} s", self.timeout),
         );
         for (key, value) in &self.environment {
             diff.field(
                 format!("environment {key}"),
-                actual.environment.get(key).unwrap_or(&none),
+                actual.content.environment.get(key).unwrap_or(&none),
                 value,
             );
         }
         for key in actual
+            .content
             .environment
             .keys()
             .filter(|key| !self.environment.contains_key(*key))
@@ -332,13 +376,13 @@ impl Resource for Function {
         }
         diff.field(
             "subnets",
-            sorted(actual.subnets.clone()),
+            sorted(actual.content.subnets.clone()),
             joined(&self.subnets, cx),
         );
         let group = Reference::Managed(self.security_group.clone());
         diff.field(
             "security groups",
-            sorted(actual.security_groups.clone()),
+            sorted(actual.content.security_groups.clone()),
             joined(&[group], cx),
         );
         if let Some(reason) = &actual.update_failure {
@@ -376,7 +420,7 @@ impl Resource for Function {
             .role(cx.names().role_arn())
             .memory_size(self.memory)
             .timeout(self.timeout)
-            .environment(self.environment())
+            .environment(variables(&self.environment))
             .vpc_config(self.vpc_config(cx)?)
             .code(
                 FunctionCode::builder()
@@ -400,22 +444,7 @@ impl Resource for Function {
             .iter()
             .all(|change| change.field.starts_with("tag "));
         if !of_tags_alone {
-            let request = cx
-                .aws()
-                .lambda
-                .update_function_configuration()
-                .function_name(&actual.name)
-                .runtime(Runtime::Providedal2023)
-                .role(cx.names().role_arn())
-                .memory_size(self.memory)
-                .timeout(self.timeout)
-                .environment(self.environment())
-                .vpc_config(self.vpc_config(cx)?);
-            cx.aws()
-                .repeatable("lambda:UpdateFunctionConfiguration", || {
-                    request.clone().send()
-                })
-                .await?;
+            self.configure(cx, &self.environment).await?;
         }
         let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
         if missing.is_empty() {
@@ -426,12 +455,18 @@ impl Resource for Function {
     }
 
     async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
-        if actual.subnets.is_empty() {
+        if actual.content.subnets.is_empty() {
             return Ok(false);
         }
         Functions::leave_vpc(cx, &actual.name).await?;
         Ok(true)
     }
+}
+
+fn variables(environment: &BTreeMap<String, String>) -> Environment {
+    Environment::builder()
+        .set_variables(Some(environment.clone().into_iter().collect()))
+        .build()
 }
 
 /// Whether a change needs the code.

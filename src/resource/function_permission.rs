@@ -1,18 +1,24 @@
-//! Who may invoke the functions: this API's authorizer the one, the schedule's rule the other.
+//! Who may invoke the functions' aliases: this API's authorizer the one, the schedule's rule the other.
 
+use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::function::NAMES;
 use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, optional};
+use crate::names::LIVE;
 
 const STATEMENT: &str = "threescale-gw-";
+/// Ends the name of a permission on the function itself, which releases without aliases gave.
+const UNQUALIFIED: &str = "-unqualified";
 
 /// A statement of a function's policy as the account has it.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     function: String,
+    /// The alias it is for; `None`: the function itself.
+    alias: Option<&'static str>,
     statement: String,
     principal: String,
     source_arn: String,
@@ -23,9 +29,22 @@ pub struct Actual {
 pub struct FunctionPermissions;
 
 impl FunctionPermissions {
-    async fn get(cx: &Cx, name: &str) -> Result<Vec<Actual>, AwsError> {
+    async fn get(
+        cx: &Cx,
+        name: &str,
+        alias: Option<&'static str>,
+    ) -> Result<Vec<Actual>, AwsError> {
         let function = cx.names().function(name);
-        let request = cx.aws().lambda.get_policy().function_name(&function);
+        let resource = match alias {
+            Some(_) => cx.names().live_arn(name),
+            None => cx.names().function_arn(name),
+        };
+        let request = cx
+            .aws()
+            .lambda
+            .get_policy()
+            .function_name(&function)
+            .set_qualifier(alias.map(str::to_owned));
         let answer = optional(
             cx.aws()
                 .repeatable("lambda:GetPolicy", || request.clone().send())
@@ -38,6 +57,12 @@ impl FunctionPermissions {
         let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
         Ok(statements
             .iter()
+            // Emulators list those of the alias with those of the function.
+            .filter(|statement| {
+                statement["Resource"]
+                    .as_str()
+                    .is_none_or(|of| of == resource)
+            })
             .filter_map(|statement| {
                 let sid = statement["Sid"].as_str()?;
                 let name = sid.strip_prefix(STATEMENT)?;
@@ -46,7 +71,8 @@ impl FunctionPermissions {
                     Some(api) if of_this_run(api) => "api",
                     _ => name,
                 };
-                let id = LogicalId::new(Kind::FunctionPermission, name);
+                let suffix = if alias.is_some() { "" } else { UNQUALIFIED };
+                let id = LogicalId::new(Kind::FunctionPermission, format!("{name}{suffix}"));
                 let source = &statement["Condition"];
                 let source_arn = ["ArnLike", "ArnEquals", "StringLike", "StringEquals"]
                     .iter()
@@ -61,6 +87,7 @@ impl FunctionPermissions {
                 Some(Actual {
                     id,
                     function: function.clone(),
+                    alias,
                     statement: sid.to_owned(),
                     principal,
                     source_arn,
@@ -75,6 +102,7 @@ impl FunctionPermissions {
             .lambda
             .remove_permission()
             .function_name(&actual.function)
+            .set_qualifier(actual.alias.map(str::to_owned))
             .statement_id(&actual.statement);
         optional(
             cx.aws()
@@ -91,11 +119,11 @@ impl ResourceKind for FunctionPermissions {
 
     async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
         let ask = async {
-            let (mut owned, reporter) =
-                tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
-            owned.extend(reporter);
+            let of = NAMES.map(|name| [(name, Some(LIVE)), (name, None)]);
+            let all = of.into_iter().flatten();
+            let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
             Ok(Listing {
-                owned,
+                owned: try_join_all(lists).await?.into_iter().flatten().collect(),
                 foreign: Vec::new(),
             })
         };
@@ -136,6 +164,8 @@ pub struct FunctionPermission {
     /// The function's name.
     pub of: &'static str,
     pub function: LogicalId,
+    /// The function's alias, which it is for.
+    pub alias: LogicalId,
     pub invoker: Invoker,
 }
 
@@ -182,7 +212,7 @@ impl Resource for FunctionPermission {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![self.function.clone()];
+        let mut needs = vec![self.function.clone(), self.alias.clone()];
         if let Invoker::Authorizer(authorizer) = &self.invoker {
             needs.push(authorizer.clone());
         }
@@ -192,7 +222,7 @@ impl Resource for FunctionPermission {
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         // A function that is about to be made anew takes its permissions with it.
-        if cx.peek(&self.function).is_none() {
+        if cx.peek(&self.function).is_none() || cx.peek(&self.alias).is_none() {
             diff.field("function", "(replaced)", "(new)");
         }
         diff.field("principal", &actual.principal, self.principal());
@@ -211,6 +241,7 @@ impl Resource for FunctionPermission {
             .lambda
             .add_permission()
             .function_name(cx.names().function(self.of))
+            .qualifier(LIVE)
             .statement_id(self.statement(cx))
             .action("lambda:InvokeFunction")
             .principal(self.principal())

@@ -19,6 +19,7 @@ pub enum Kind {
     IamRole,
     LogGroup,
     Function,
+    FunctionAlias,
     FunctionPermission,
     Schedule,
     NetworkInterface,
@@ -28,7 +29,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -43,6 +44,7 @@ impl Kind {
         Self::IamRole,
         Self::LogGroup,
         Self::Function,
+        Self::FunctionAlias,
         Self::FunctionPermission,
         Self::Schedule,
         Self::NetworkInterface,
@@ -67,6 +69,7 @@ impl Kind {
             Self::IamRole => "iam-role",
             Self::LogGroup => "log-group",
             Self::Function => "lambda",
+            Self::FunctionAlias => "lambda-alias",
             Self::FunctionPermission => "lambda-permission",
             Self::Schedule => "schedule",
             Self::NetworkInterface => "network-interface",
@@ -90,8 +93,15 @@ impl Kind {
                 &[Self::ApiAttachment]
             }
             Self::Schedule => &[],
+            // A version keeps the VPC configuration it was published with: while it exists, its interfaces stay.
+            Self::FunctionAlias => &[
+                Self::ApiAttachment,
+                Self::FunctionPermission,
+                Self::Schedule,
+            ],
             Self::Function => &[
                 Self::ApiAttachment,
+                Self::FunctionAlias,
                 Self::FunctionPermission,
                 Self::Schedule,
             ],
@@ -140,7 +150,7 @@ impl Kind {
             Self::NatGateway => 30,
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
-            Self::Function => 10,
+            Self::Function | Self::FunctionAlias => 10,
             _ => 5,
         };
         Duration::from_secs(minutes * 60)

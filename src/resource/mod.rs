@@ -10,7 +10,9 @@ pub mod cache;
 pub mod cache_subnet_group;
 pub mod elastic_ip;
 pub mod function;
+pub mod function_alias;
 pub mod function_permission;
+pub mod function_versions;
 pub mod iam_role;
 pub mod internet_gateway;
 pub mod kind;
@@ -32,7 +34,7 @@ use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Serialize, Serializer};
 
@@ -303,6 +305,8 @@ struct Shared {
     edits: Mutex<Option<Vec<String>>>,
     publishes_edits: AtomicBool,
     looks_closely: AtomicBool,
+    skips_verification: AtomicBool,
+    secrets: OnceLock<BTreeMap<&'static str, String>>,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -334,6 +338,8 @@ impl Cx {
             edits: Mutex::default(),
             publishes_edits: AtomicBool::new(false),
             looks_closely: AtomicBool::new(false),
+            skips_verification: AtomicBool::new(false),
+            secrets: OnceLock::new(),
             outputs: Mutex::default(),
             sink,
         };
@@ -437,6 +443,29 @@ impl Cx {
     /// Whether looks also ask for what seldom differs.
     pub fn looks_closely(&self) -> bool {
         self.shared.looks_closely.load(Ordering::Relaxed)
+    }
+
+    /// From here on, a deployment counts as good though no real request has shown it.
+    pub fn skip_verification(&self) {
+        self.shared
+            .skips_verification
+            .store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a deployment counts as good though no real request has shown it.
+    pub fn skips_verification(&self) -> bool {
+        self.shared.skips_verification.load(Ordering::Relaxed)
+    }
+
+    /// Under which names the configured secrets stand, by the name they have when there is one only.
+    pub fn name_secrets(&self, names: BTreeMap<&'static str, String>) {
+        // A run reads one configuration.
+        let _ = self.shared.secrets.set(names);
+    }
+
+    /// These names; `None` where the run knows no configuration.
+    pub fn secret_names(&self) -> Option<&BTreeMap<&'static str, String>> {
+        self.shared.secrets.get()
     }
 
     /// The memory of this look at the account.

@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use super::{Cx, Diff, Foreign, Identity, Kind, LogicalId, Phase, Resource, ResourceKind};
 use super::{
     api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
-    function_permission, iam_role, internet_gateway, log_group, nat_gateway, network_interface,
-    parameter, route_table, schedule, security_group, subnet, vpc,
+    function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
+    network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
 };
 use crate::aws::AwsError;
 
@@ -213,7 +213,7 @@ impl<R: Resource> Node for R {
 }
 
 /// Every kind, in the order of reports.
-pub fn any_kinds() -> [&'static dyn AnyKind; 19] {
+pub fn any_kinds() -> [&'static dyn AnyKind; 20] {
     const {
         [
             &Of::<vpc::Vpcs>(PhantomData),
@@ -230,6 +230,7 @@ pub fn any_kinds() -> [&'static dyn AnyKind; 19] {
             &Of::<iam_role::IamRoles>(PhantomData),
             &Of::<log_group::LogGroups>(PhantomData),
             &Of::<function::Functions>(PhantomData),
+            &Of::<function_alias::FunctionAliases>(PhantomData),
             &Of::<function_permission::FunctionPermissions>(PhantomData),
             &Of::<schedule::Schedules>(PhantomData),
             &Of::<network_interface::NetworkInterfaces>(PhantomData),

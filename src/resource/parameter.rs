@@ -2,7 +2,7 @@
 //!
 //! One listing by path answers for all of them, and for the lock and the attachment's records as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
@@ -27,6 +27,11 @@ pub const CACHE_URL: &str = "cache-url";
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
 /// There while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
+
+/// The variable that names the parameter with the service token; its contract is in the authorizer's README.
+pub const TOKEN_PARAMETER: &str = "THREESCALE_GW_TOKEN_PARAMETER";
+/// The variable that names the parameter with the address of the cache.
+pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 
 /// The attribute of the AUTH token that tells two tokens apart.
 pub const FINGERPRINT: &str = "fingerprint";
@@ -54,6 +59,97 @@ pub struct Kinds<const SECRET: bool>;
 pub type Secrets = Kinds<true>;
 /// Plain parameters.
 pub type Parameters = Kinds<false>;
+
+/// The secrets that the configuration gives and that each version of the functions reads under a name of its own: a new
+/// value stands beside the one that the live version reads, as `service-token-1` beside `service-token`.
+const VERSIONED: [&str; 2] = [SERVICE_TOKEN, CACHE_URL];
+
+/// Which of [`VERSIONED`] the secret `name` is, and how many came before it.
+fn versioned(name: &str) -> Option<(&'static str, u32)> {
+    VERSIONED.into_iter().find_map(|base| {
+        let rest = name.strip_prefix(base)?;
+        let number = match rest.strip_prefix('-') {
+            None if rest.is_empty() => 0,
+            None => return None,
+            Some(number) => number.parse().ok().filter(|number| *number > 0)?,
+        };
+        Some((base, number))
+    })
+}
+
+/// The name for the value `wanted` of the secret `base`: that of a parameter which has it already, else a new one.
+fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String {
+    let of_base = || {
+        all.iter().filter_map(|(path, value)| {
+            let (of, number) = versioned(path.strip_prefix("secrets/")?)?;
+            (of == base).then_some((number, value))
+        })
+    };
+    let same = of_base()
+        .filter(|(_, value)| *value == wanted)
+        .map(|(number, _)| number);
+    let newest = of_base().map(|(number, _)| number).max();
+    // One that a version reads is never written over: only a first one has the plain name.
+    match same.max().or_else(|| newest.map(|number| number + 1)) {
+        None | Some(0) => base.to_owned(),
+        Some(number) => format!("{base}-{number}"),
+    }
+}
+
+/// The names under which the configured secrets stand, or are to stand.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn names(
+    cx: &Cx,
+    wanted: &[(&'static str, &Secret)],
+) -> Result<BTreeMap<&'static str, String>, AwsError> {
+    let all = all(cx).await?;
+    Ok(wanted
+        .iter()
+        .map(|(base, value)| (*base, choose(base, value, &all)))
+        .collect())
+}
+
+/// The path of a secret below the stack's path.
+pub fn secret_path(name: &str) -> String {
+    Secrets::path(name)
+}
+
+/// The versioned secrets that a function with this environment reads, by their path.
+pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
+    [
+        (TOKEN_PARAMETER, SERVICE_TOKEN),
+        (CACHE_PARAMETER, CACHE_URL),
+    ]
+    .map(|(variable, name)| {
+        // A release without these variables reads the plain names.
+        let named = environment.get(variable).cloned();
+        named.unwrap_or_else(|| Secrets::path(name))
+    })
+}
+
+/// The paths of versioned secrets that are not in `read` and not in the configuration; none where the run knows no
+/// configuration.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>, AwsError> {
+    let Some(configured) = cx.secret_names() else {
+        return Ok(Vec::new());
+    };
+    let is_superseded = |path: &&String| {
+        path.strip_prefix("secrets/").is_some_and(|name| {
+            versioned(name).is_some() && !configured.values().any(|named| named == name)
+        }) && !read.contains(*path)
+    };
+    Ok(all(cx)
+        .await?
+        .keys()
+        .filter(is_superseded)
+        .cloned()
+        .collect())
+}
 
 /// Every parameter of the stack, by its name below the stack's path.
 ///
@@ -213,8 +309,16 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             }?;
             // The lock and the records of the attachment have keepers of their own.
             let mine = SECRET || name == CACHE_ENDPOINT || name == DELETION_PROTECTION;
+            let mut called = name;
+            if let (Some((base, _)), Some(configured)) = (versioned(name), cx.secret_names()) {
+                // The others are read by former versions, and go with these.
+                if SECRET && configured.get(base).map(String::as_str) != Some(name) {
+                    return None;
+                }
+                called = base;
+            }
             mine.then(|| Actual {
-                id: LogicalId::new(Self::KIND, name),
+                id: LogicalId::new(Self::KIND, called),
                 name: path.clone(),
                 value: value.clone(),
             })
@@ -359,10 +463,12 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
 
     async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
         let id = LogicalId::new(Self::Kind::KIND, self.name);
+        let name = cx.secret_names().and_then(|names| names.get(self.name));
+        let name = name.map_or(self.name, String::as_str);
         write(
             cx,
             &id,
-            &Kinds::<SECRET>::path(self.name),
+            &Kinds::<SECRET>::path(name),
             Self::kind(),
             &self.value(cx)?,
             false,
@@ -380,5 +486,56 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
             true,
         )
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::from(text.to_owned())
+    }
+
+    #[test]
+    fn a_new_value_never_takes_the_name_of_another() {
+        let all: BTreeMap<_, _> = [
+            ("secrets/service-token", "a"),
+            ("secrets/service-token-2", "c"),
+            ("secrets/service-token-x", "d"),
+            ("secrets/service-tokens", "e"),
+            ("secrets/cache-url", "f"),
+            ("service-token-9", "d"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), secret(value)))
+        .collect();
+        let chosen = |base, value, all| choose(base, &secret(value), all);
+        assert_eq!(chosen(SERVICE_TOKEN, "a", &all), "service-token");
+        assert_eq!(chosen(SERVICE_TOKEN, "c", &all), "service-token-2");
+        for new in ["b", "d", "e", "f"] {
+            assert_eq!(chosen(SERVICE_TOKEN, new, &all), "service-token-3");
+        }
+        assert_eq!(chosen(CACHE_URL, "f", &all), "cache-url");
+        assert_eq!(chosen(CACHE_URL, "a", &all), "cache-url-1");
+        assert_eq!(chosen(CACHE_URL, "a", &BTreeMap::new()), "cache-url");
+    }
+
+    #[test]
+    fn a_function_without_the_variables_reads_the_plain_names() {
+        let mut environment = BTreeMap::new();
+        assert_eq!(
+            read_by(&environment),
+            ["secrets/service-token", "secrets/cache-url"]
+        );
+        environment.insert(
+            TOKEN_PARAMETER.to_owned(),
+            "secrets/service-token-1".to_owned(),
+        );
+        environment.insert(CACHE_PARAMETER.to_owned(), CACHE_ENDPOINT.to_owned());
+        assert_eq!(
+            read_by(&environment),
+            ["secrets/service-token-1", "cache-endpoint"]
+        );
     }
 }

@@ -133,7 +133,8 @@ impl ResourceKind for Schedules {
 pub struct Schedule {
     /// Whole minutes.
     pub every: Duration,
-    pub function: LogicalId,
+    /// What it invokes.
+    pub alias: LogicalId,
     /// Before the rule may invoke the function, its calls would only fail.
     pub permission: LogicalId,
 }
@@ -174,7 +175,7 @@ impl Resource for Schedule {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![self.function.clone(), self.permission.clone()]
+        vec![self.alias.clone(), self.permission.clone()]
     }
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
@@ -182,7 +183,7 @@ impl Resource for Schedule {
         diff.field("expression", &actual.expression, self.expression());
         diff.field("enabled", actual.enabled, true);
         let target = actual.targets.get(TARGET).map_or("(none)", String::as_str);
-        diff.field("target", target, cx.names().function_arn("reporter"));
+        diff.field("target", target, cx.names().live_arn("reporter"));
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -203,7 +204,7 @@ impl Resource for Schedule {
         if diff.has("target") {
             let target = Target::builder()
                 .id(TARGET)
-                .arn(cx.names().function_arn("reporter"))
+                .arn(cx.names().live_arn("reporter"))
                 .build();
             let target = target
                 .map_err(|error| AwsError::unexpected("events:PutTargets", error.to_string()))?;

@@ -3,16 +3,19 @@
 //!
 //! The event and its answer are fixed between the authorizer and this program; the authorizer's README has the causes.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_lambda::primitives::Blob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Cx, Kind, LogicalId};
+use super::{Cx, Kind, LogicalId, function_alias};
 use crate::aws::{AwsError, Backoff};
 use crate::event::Event;
+use crate::names::LIVE;
 
 /// What failures of the self-test bear in place of an AWS operation.
 pub const OPERATION: &str = "self-test";
@@ -179,16 +182,26 @@ impl Report {
     }
 }
 
-/// Runs the self-test once.
+/// Runs the self-test once, on what the API invokes.
 ///
 /// # Errors
 /// When the function cannot be invoked, fails, or answers something else.
 pub async fn run(cx: &Cx) -> Result<Report, AwsError> {
+    // A stack of a release without aliases has none.
+    let alias = function_alias::live_version(cx)
+        .await?
+        .map(|_| LIVE.to_owned());
+    run_on(cx, alias).await
+}
+
+/// Runs the self-test once, on an alias or a version, or on the function itself.
+async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, AwsError> {
     let request = cx
         .aws()
         .lambda
         .invoke()
         .function_name(cx.names().function("authorizer"))
+        .set_qualifier(qualifier)
         .payload(Blob::new(r#"{"threescale-gw":"self-test"}"#));
     let answer = cx
         .aws()
@@ -249,23 +262,59 @@ fn crashed(payload: &[u8]) -> AwsError {
 
 /// The proof that the authorizer works, given at most once a run, however many ask for it.
 #[derive(Debug, Default)]
-pub struct Proof(OnceCell<()>);
+pub struct Proof {
+    live: OnceCell<()>,
+    versions: Mutex<BTreeSet<u64>>,
+}
 
 impl Proof {
-    /// Comes back when the self-test passed.
+    /// Nothing is left to prove.
+    pub fn given() -> Self {
+        Self {
+            live: OnceCell::new_with(Some(())),
+            versions: Mutex::default(),
+        }
+    }
+
+    /// Comes back when the self-test of what the API invokes passed.
     ///
     /// # Errors
     /// What failed, why, and what to do.
     pub async fn give(&self, cx: &Cx) -> Result<(), AwsError> {
-        self.0.get_or_try_init(|| prove(cx)).await.map(|_| ())
+        let prove = || async {
+            let alias = function_alias::live_version(cx)
+                .await?
+                .map(|_| LIVE.to_owned());
+            prove(cx, alias).await
+        };
+        self.live.get_or_try_init(prove).await.map(|_| ())
+    }
+
+    /// Comes back when the self-test of a version that is to be live passed.
+    ///
+    /// # Errors
+    /// What failed, why, and what to do.
+    pub async fn of_version(&self, cx: &Cx, version: u64) -> Result<(), AwsError> {
+        if self.proved().contains(&version) {
+            return Ok(());
+        }
+        prove(cx, Some(version.to_string())).await?;
+        self.proved().insert(version);
+        // The alias moves to it before anything else of the API is touched.
+        let _ = self.live.set(());
+        Ok(())
+    }
+
+    fn proved(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn prove(cx: &Cx) -> Result<(), AwsError> {
+async fn prove(cx: &Cx, qualifier: Option<String>) -> Result<(), AwsError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {
-        let report = run(cx).await?;
+        let report = run_on(cx, qualifier.clone()).await?;
         let Some(failure) = report.failure() else {
             return Ok(());
         };

@@ -60,9 +60,9 @@ impl Stack {
         self.aws.call("ec2", operation, parameters)
     }
 
-    pub fn lambda(&self, operation: &str, mut parameters: Value) {
+    pub fn lambda(&self, operation: &str, mut parameters: Value) -> Value {
         parameters["FunctionName"] = json!("threescale-gw-orders-authorizer");
-        self.aws.call("lambda", operation, parameters);
+        self.aws.call("lambda", operation, parameters)
     }
 
     /// The association that puts a subnet under its route table.

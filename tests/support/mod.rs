@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod drifted;
+pub mod former;
+pub mod kill;
 pub mod python;
 pub mod rest_api;
 

@@ -143,6 +143,8 @@ fn read(document: &Value) -> Export {
 pub struct Asking {
     pub identity_source: Option<String>,
     pub ttl: Option<i32>,
+    /// Whether it is invoked through the alias, where that was looked at.
+    pub alias: Option<bool>,
 }
 
 impl Asking {
@@ -152,6 +154,7 @@ impl Asking {
             .as_ref()
             .is_none_or(|source| *source == wanted.identity_source)
             && self.ttl.is_none_or(|ttl| ttl == wanted.ttl)
+            && self.alias != Some(false)
     }
 }
 
@@ -162,6 +165,7 @@ fn asking(authorizer: &Value) -> Option<(String, Asking)> {
     let asking = Asking {
         identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
         ttl: ttl.and_then(|ttl| i32::try_from(ttl).ok()),
+        alias: None,
     };
     Some((uri.to_owned(), asking))
 }

@@ -1,5 +1,6 @@
 //! The attachment as it should be, and the steps to it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::deployments::{
@@ -22,6 +23,8 @@ pub struct ApiAttachment {
     pub api: ApiTarget,
     pub protect: Vec<MethodPattern>,
     pub except: Vec<MethodPattern>,
+    /// The labels of the methods to protect, in place of the two above: what the stage serves protected as it stands.
+    pub standing: Option<BTreeSet<String>>,
     pub responses: Responses,
     pub asks: Asks,
     pub authorizer: LogicalId,
@@ -54,9 +57,16 @@ struct Steps<'a> {
 }
 
 impl ApiAttachment {
+    fn wants(&self, method: &Method) -> bool {
+        match &self.standing {
+            Some(standing) => standing.contains(&method.label()),
+            None => select::is_wanted(method, &self.protect, &self.except),
+        }
+    }
+
     fn steps<'a>(&self, actual: &'a Actual) -> Steps<'a> {
         let is_lent = |method: &Method| shared::is_lent(method, &actual.elsewhere);
-        let is_wanted = |method: &Method| select::is_wanted(method, &self.protect, &self.except);
+        let is_wanted = |method: &Method| self.wants(method);
         let wanted: Vec<_> = actual
             .methods
             .iter()
@@ -247,7 +257,7 @@ impl ApiAttachment {
         };
         let held = actual.held_elsewhere.iter().map(|held| &held.before);
         let wanted = actual.methods.iter().filter(|method| {
-            select::is_wanted(method, &self.protect, &self.except)
+            self.wants(method)
                 && (select::is_free(method, &self.protect)
                     || shared::is_lent(method, &actual.elsewhere))
         });

@@ -228,7 +228,6 @@ async fn prove<'a>(
 /// The draft is the whole API's: whoever deployed another stage since published our authorizer there. Without it that stage
 /// would answer nothing, so it stays until nobody asks it.
 async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
-    let ours = api_authorizer::uri(cx);
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
     for (stage, deployment) in api::stages(cx, &target.id).await? {
@@ -245,7 +244,8 @@ async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError
             Some(export) => export
                 .methods
                 .values()
-                .any(|method| method.authorizer_uri.as_ref() == Some(&ours)),
+                .filter_map(|method| method.authorizer_uri.as_deref())
+                .any(|uri| api_authorizer::is_ours(cx, uri)),
             None => is_ours(cx, &api::deployment(cx, &target.id, &deployment).await?.0),
         };
         if asks {

@@ -18,14 +18,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 
-use self::deployments::{is_ours, mark};
+use self::deployments::{is_ours, mark, protects};
 pub use self::desired::ApiAttachment;
 use self::record::Record;
 use self::responses::Taken;
 use super::api::export::Asking;
 use super::api::{self, Method, Response, Stage};
-use super::api_authorizer;
-use super::{ApiTarget, Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind};
+use super::api_authorizer::{self, Asks};
+use super::{
+    ApiTarget, Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind, function_alias,
+};
 use crate::aws::{AwsError, optional};
 
 /// An attachment as the account has it: the record, the API's draft, and what the stage serves.
@@ -64,6 +66,109 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct ApiAttachments;
 
+/// How the API asks the authorizer of a stack as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub asks: Asks,
+    /// The labels of the methods that the stage serves protected.
+    pub methods: BTreeSet<String>,
+}
+
+/// How a stage asks for our authorizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The digest of how our deployment asks; of a deployment that others published it is not known.
+    asks: Option<String>,
+    /// Real requests were answered with it as they should be, or nobody wants to know.
+    is_verified: bool,
+}
+
+impl Served {
+    /// Whether callers are asked for their credential as `asks` says, and for no other any more.
+    pub fn is_settled(&self, asks: &Asks) -> bool {
+        self.is_verified && self.asks.as_deref() == Some(&responses::digest(asks))
+    }
+}
+
+/// How the stage of `target` asks for our authorizer; `None` where it does not.
+///
+/// # Errors
+/// What the services answer.
+pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, AwsError> {
+    let Some(stage) = (*api::stage(cx, target).await?).clone() else {
+        return Ok(None);
+    };
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let mark = mark(cx);
+    let Some(holds) = protects(&stage.description, &mark) else {
+        let asks_us = rollback::asks_us(&stage, &record);
+        return Ok(asks_us.then_some(Served {
+            asks: None,
+            is_verified: false,
+        }));
+    };
+    let head = record.head.as_ref();
+    let verified = head.and_then(|head| head.verified.as_ref());
+    Ok(Some(Served {
+        asks: holds.authorizer.map(str::to_owned),
+        is_verified: cx.skips_verification() || verified == Some(&stage.deployment_id),
+    }))
+}
+
+/// How the stage asks for our authorizer where it invokes the function itself and not its alias, as releases without
+/// aliases had it; `None` where it does not.
+///
+/// # Errors
+/// What the services answer.
+pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, AwsError> {
+    if served(cx, target).await?.is_none() {
+        return Ok(None);
+    }
+    let authorizers = api::authorizers(cx, &target.id).await?;
+    let mut ours = authorizers
+        .iter()
+        .filter(|authorizer| authorizer.name == cx.names().api_authorizer());
+    let Some(ours) = ours.next() else {
+        return Ok(None);
+    };
+    let former = api_authorizer::former_uri(cx);
+    let export = api::export::export(cx, target).await?;
+    let mut asks = Asks::ours(&ours.identity_source);
+    asks.ttl = ours.ttl;
+    let is_former = match &*export {
+        Some(export) => {
+            if let Some(exported) = export.authorizers.get(&former) {
+                // The draft may have been edited since.
+                asks.identity_source =
+                    (exported.identity_source.clone()).unwrap_or(asks.identity_source);
+                asks.ttl = exported.ttl.unwrap_or(asks.ttl);
+            }
+            let uris = export.methods.values();
+            uris.filter_map(|method| method.authorizer_uri.as_ref())
+                .any(|uri| *uri == former)
+        }
+        None => ours.uri == former || function_alias::live_version(cx).await?.is_none(),
+    };
+    if !is_former {
+        return Ok(None);
+    }
+    let elsewhere = shared::elsewhere(cx, target).await?;
+    let stage = api::stage(cx, target).await?;
+    let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+    let is_served = |method: &&Method| {
+        let key = (method.path.clone(), method.method.clone());
+        served.is_none_or(|served| served.get(&key).is_some_and(|now| now == "CUSTOM"))
+    };
+    let methods = api::methods(cx, &target.id).await?;
+    let methods = methods
+        .iter()
+        .filter(|method| method.asks(&ours.id) || shared::is_lent(method, &elsewhere))
+        .filter(is_served)
+        .map(Method::label)
+        .collect();
+    Ok(Some(Standing { asks, methods }))
+}
+
 impl Actual {
     /// Looks at everything that concerns the attachment to `target`.
     async fn load(cx: &Cx, target: &ApiTarget, record: Record) -> Result<Self, AwsError> {
@@ -91,10 +196,16 @@ impl Actual {
         });
         let asking = if others_serve_us {
             let export = api::export::export(cx, target).await?;
-            let ours = api_authorizer::uri(cx);
-            (*export)
-                .as_ref()
-                .and_then(|export| export.authorizers.get(&ours).cloned())
+            (*export).as_ref().and_then(|export| {
+                let mut ours = export
+                    .authorizers
+                    .iter()
+                    .filter(|(uri, _)| api_authorizer::is_ours(cx, uri));
+                ours.next().map(|(uri, asking)| Asking {
+                    alias: Some(*uri == api_authorizer::uri(cx)),
+                    ..asking.clone()
+                })
+            })
         } else {
             None
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::responses::Taken;
 use crate::aws::AwsError;
 use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx, Kind, LogicalId, parameter};
+use crate::resource::{ApiTarget, Cx, Kind, LogicalId, function_alias, parameter};
 
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -35,6 +35,9 @@ pub struct Head {
     /// Our deployment after which the API answered as it should; a run that was killed before it asked leaves another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
+    /// The version of the authorizer that answered then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_version: Option<String>,
     /// `down --keep-protected` has begun: what was open before us may be closed by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closing: bool,
@@ -178,33 +181,60 @@ pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), 
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
 }
 
-/// The deployment of ours that the stage serves, if nobody has noted yet that the API answers with it as it should.
+/// What the API serves callers with, where real requests have not shown yet that it answers as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// The deployment of ours that the stage serves.
+    pub deployment: Option<String>,
+    /// The version of the authorizer that it invokes.
+    pub version: Option<String>,
+    /// Whether the deployment is a new one.
+    pub is_new_deployment: bool,
+    /// Whether the version is a new one.
+    pub is_new_version: bool,
+}
+
+/// What the stage serves, if nobody has noted yet that the API answers with it as it should.
 ///
 /// # Errors
 /// What the services answer.
-pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<String>, AwsError> {
+pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, AwsError> {
     let Some(stage) = (*api::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
-    let head = all(cx).await?.remove(target).and_then(|record| record.head);
-    let is_known = head.is_some_and(|head| head.verified.as_ref() == Some(&stage.deployment_id));
-    Ok((super::is_ours(cx, &stage.description) && !is_known).then_some(stage.deployment_id))
+    let record = all(cx).await?.remove(target).unwrap_or_default();
+    let is_ours = super::is_ours(cx, &stage.description);
+    if !is_ours && !super::rollback::asks_us(&stage, &record) {
+        return Ok(None);
+    }
+    let head = record.head.unwrap_or_default();
+    let version = function_alias::live_version(cx).await?;
+    let found = Unverified {
+        is_new_deployment: is_ours && head.verified.as_ref() != Some(&stage.deployment_id),
+        is_new_version: version != head.verified_version,
+        deployment: is_ours.then_some(stage.deployment_id),
+        version,
+    };
+    Ok((found.is_new_deployment || found.is_new_version).then_some(found))
 }
 
-/// Notes that the API answers as it should with `deployment`.
+/// Notes that the API answers as it should with what was [`unverified`].
 ///
 /// # Errors
 /// What the services answer.
-pub async fn note_verified(
-    cx: &Cx,
-    target: &ApiTarget,
-    deployment: String,
-) -> Result<(), AwsError> {
+pub async fn note_verified(cx: &Cx, target: &ApiTarget, found: Unverified) -> Result<(), AwsError> {
     let Some(head) = all(cx).await?.remove(target).and_then(|record| record.head) else {
         return Ok(());
     };
-    let verified = Some(deployment);
-    write_head(cx, target, &Head { verified, ..head }).await
+    let noted = Head {
+        verified: found.deployment.or(head.verified.clone()),
+        verified_version: found.version,
+        ..head.clone()
+    };
+    if noted == head {
+        return Ok(());
+    }
+    write_head(cx, target, &noted).await
 }
 
 /// Deletes the head, which is the last trace of an attachment.

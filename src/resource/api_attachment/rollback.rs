@@ -94,7 +94,7 @@ pub async fn roll_back(cx: &Cx, target: &ApiTarget, way: &Way) -> Result<RolledB
 }
 
 /// Whether a deployment of others lets our authorizer decide: a method has a Lambda authorizer that had none before us.
-fn asks_us(stage: &Stage, record: &Record) -> bool {
+pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
     let is_before = record
         .head
         .as_ref()

@@ -1,0 +1,76 @@
+//! Leads the API of a stack that a release without aliases made to the alias `live`, before anything of its functions
+//! changes: until then the API invokes the functions themselves, and their new code and settings would serve callers
+//! before they are proved.
+
+use std::time::Duration;
+
+use super::session::{Session, look_failed};
+use super::up::verify;
+use super::verify::prove;
+use super::{Signals, carry_out};
+use crate::cli::{RequestArgs, UpArgs};
+use crate::engine::observe::observe;
+use crate::engine::plan::plan;
+use crate::error::{ExitStatus, Result};
+use crate::event::{Event, Tally};
+use crate::resource::api_attachment::{self, record};
+use crate::resource::{Cx, Kind, LogicalId};
+use crate::stack;
+
+/// Whether the API invokes the functions themselves.
+pub(super) async fn is_needed(cx: &Cx, session: &Session) -> Result<bool> {
+    let function = LogicalId::new(Kind::Function, "authorizer");
+    if cx.peek(&function).is_none() {
+        return Ok(false);
+    }
+    let standing = api_attachment::standing(cx, &session.facts.api).await?;
+    Ok(standing.is_some())
+}
+
+/// Leads API and schedule to the aliases. What callers are asked for and how they are answered stays as it is.
+pub(super) async fn run(
+    session: &Session,
+    cx: &Cx,
+    args: &UpArgs,
+    signals: &Signals,
+) -> Result<(Tally, ExitStatus)> {
+    let Some(standing) = api_attachment::standing(cx, &session.facts.api).await? else {
+        return Ok((Tally::default(), ExitStatus::Done));
+    };
+    cx.sink().emit(Event::Notice {
+        id: None,
+        text: "the API invokes the authorizer function itself: first it is led to the alias, with the code and settings that serve now"
+            .to_owned(),
+    });
+    // An API that does not answer as it should is repaired by what comes after; only what gets worse is taken back.
+    let is_well = match args.no_verify {
+        true => false,
+        false => {
+            let once = RequestArgs {
+                settle: Duration::ZERO,
+                ..args.requests.clone()
+            };
+            prove(session, cx, &once, None)
+                .await?
+                .harms()
+                .next()
+                .is_none()
+        }
+    };
+    let nodes = stack::handover(&session.config, &session.facts, &session.package, standing);
+    let mut observation = observe(&nodes, cx)
+        .await
+        .map_err(|(id, error)| look_failed(&id, error))?;
+    // Nothing is removed: what is not among these nodes is looked at afterwards.
+    observation.found.clear();
+    let (outcome, mut status) = carry_out(&plan(observation), cx, signals).await;
+    let mut tally = outcome.tally;
+    if status == ExitStatus::Done && is_well {
+        let cx = session.cx.fresh();
+        if let Some(found) = record::unverified(&cx, &session.facts.api).await? {
+            status = verify(session, &cx, args, signals, found).await?;
+            tally.failed += usize::from(status == ExitStatus::Failed);
+        }
+    }
+    Ok((tally, status))
+}

@@ -1,0 +1,658 @@
+//! The alias `live` of a function, which the API and the schedule invoke, and the published versions it leads to.
+//!
+//! New code and settings change the function itself, which nobody invokes. They are published as a version, the version
+//! passes its self-test, and only then the alias moves, in one call. An alias and a version bear no tags: they are part of
+//! the function, which does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
+
+use super::api_attachment::{self, Served};
+use super::api_authorizer::Asks;
+use super::function::{self, Content, Function, Functions};
+use super::function_versions::{
+    self as versions, Alias, CONFIGURED, SETTINGS, TRANSITION, Version, Versions, transition,
+};
+use super::parameter;
+use super::self_test::Proof;
+use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use crate::aws::ec2::pages;
+use crate::aws::{AwsError, optional};
+use crate::names::LIVE;
+
+/// What is published of a function, as the account has it.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    function: function::Actual,
+    versions: Versions,
+    /// Every alias, ours and others'.
+    aliases: Vec<String>,
+    /// A version that is not live yet and not ready to be invoked.
+    pending: Option<u64>,
+    /// How the stage asks for the authorizer, if it does.
+    served: Option<Served>,
+    /// Parameters that only versions which are gone have read.
+    unread: Vec<String>,
+}
+
+/// The kind.
+#[derive(Debug)]
+pub struct FunctionAliases;
+
+impl FunctionAliases {
+    async fn load(cx: &Cx, function: function::Actual) -> Result<Actual, AwsError> {
+        let (published, aliases) =
+            tokio::try_join!(published(cx, &function.name), aliases(cx, &function.name))?;
+        let live = aliases.iter().find(|alias| alias.name() == Some(LIVE));
+        let held = aliases
+            .iter()
+            .filter(|alias| alias.name() != Some(LIVE))
+            .flat_map(leads_to)
+            .collect();
+        let versions = Versions {
+            latest: function.content.clone(),
+            published,
+            alias: live.map(|alias| Alias {
+                version: alias.function_version().unwrap_or_default().to_owned(),
+                previous: versions::previous(alias.description().unwrap_or_default()),
+                is_split: leads_to(alias).len() > 1,
+            }),
+            held,
+        };
+        let mut actual = Actual {
+            id: LogicalId::new(Kind::FunctionAlias, function.id.name.clone()),
+            function,
+            versions,
+            aliases: aliases
+                .iter()
+                .filter_map(|alias| alias.name().map(str::to_owned))
+                .collect(),
+            pending: None,
+            served: None,
+            unread: Vec::new(),
+        };
+        // The listing leaves out whether a version is ready; the live one is.
+        let live = actual.versions.live().map_or(0, |live| live.number);
+        let newest = actual.versions.published.last();
+        if let Some(newest) = newest.filter(|newest| newest.number > live) {
+            let number = newest.number;
+            actual.pending = is_pending(cx, &actual.function.name, number)
+                .await?
+                .then_some(number);
+        }
+        Ok(actual)
+    }
+
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let functions = Functions::list(cx).await?.owned;
+        let mut owned = Vec::new();
+        for function in functions {
+            owned.push(Self::load(cx, function).await?);
+        }
+        Ok(Listing {
+            owned,
+            foreign: Vec::new(),
+        })
+    }
+
+    /// What is published of every function of the stack.
+    async fn all(cx: &Cx) -> Result<Arc<Listing<Actual>>, AwsError> {
+        cx.view().once("function aliases", Self::ask(cx)).await
+    }
+
+    async fn of(cx: &Cx, name: &str) -> Result<Option<Actual>, AwsError> {
+        let all = Self::all(cx).await?;
+        Ok(all
+            .owned
+            .iter()
+            .find(|actual| actual.id.name == name)
+            .cloned())
+    }
+}
+
+/// The versions that an alias leads to.
+fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
+    let weights = alias
+        .routing_config()
+        .and_then(|routing| routing.additional_version_weights());
+    let main = alias.function_version().map(str::to_owned);
+    let more = weights
+        .into_iter()
+        .flat_map(|weights| weights.keys().cloned());
+    main.into_iter()
+        .chain(more)
+        .filter_map(|version| version.parse().ok())
+        .collect()
+}
+
+async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .list_versions_by_function()
+        .function_name(function);
+    let found = pages(|marker| async {
+        let request = request.clone().set_marker(marker);
+        let page = optional(
+            cx.aws()
+                .repeatable("lambda:ListVersionsByFunction", || request.clone().send())
+                .await,
+        )?;
+        Ok(page.map_or((None, None), |page| (page.versions, page.next_marker)))
+    })
+    .await?;
+    let mut versions: Vec<_> = found
+        .iter()
+        .filter_map(|version| {
+            Some(Version {
+                // `$LATEST` is listed as well, and is none.
+                number: version.version()?.parse().ok()?,
+                content: Content::of(version),
+                is_transition: version.description() == Some(TRANSITION),
+            })
+        })
+        .collect();
+    versions.sort_by_key(|version| version.number);
+    versions.dedup_by_key(|version| version.number);
+    Ok(versions)
+}
+
+async fn aliases(cx: &Cx, function: &str) -> Result<Vec<AliasConfiguration>, AwsError> {
+    let request = cx.aws().lambda.list_aliases().function_name(function);
+    pages(|marker| async {
+        let request = request.clone().set_marker(marker);
+        let page = optional(
+            cx.aws()
+                .repeatable("lambda:ListAliases", || request.clone().send())
+                .await,
+        )?;
+        Ok(page.map_or((None, None), |page| (page.aliases, page.next_marker)))
+    })
+    .await
+}
+
+async fn is_pending(cx: &Cx, function: &str, version: u64) -> Result<bool, AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .get_function_configuration()
+        .function_name(function)
+        .qualifier(version.to_string());
+    let answer = optional(
+        cx.aws()
+            .repeatable("lambda:GetFunctionConfiguration", || request.clone().send())
+            .await,
+    )?;
+    Ok(answer.is_some_and(|answer| answer.state == Some(State::Pending)))
+}
+
+/// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
+async fn publish(cx: &Cx, function: &str, description: &str) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .publish_version()
+        .function_name(function)
+        .description(description);
+    cx.aws()
+        .repeatable("lambda:PublishVersion", || request.clone().send())
+        .await?;
+    Ok(())
+}
+
+/// Makes the alias lead to one version and to no other.
+async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), AwsError> {
+    let previous = actual.versions.former_of(version);
+    move_alias(cx, &actual.function.name, version, previous).await
+}
+
+async fn move_alias(
+    cx: &Cx,
+    function: &str,
+    version: u64,
+    previous: Option<u64>,
+) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .update_alias()
+        .function_name(function)
+        .name(LIVE)
+        .function_version(version.to_string())
+        .description(versions::description(previous))
+        .routing_config(
+            AliasRoutingConfiguration::builder()
+                .set_additional_version_weights(Some(std::collections::HashMap::new()))
+                .build(),
+        );
+    cx.aws()
+        .repeatable("lambda:UpdateAlias", || request.clone().send())
+        .await?;
+    Ok(())
+}
+
+async fn delete_version(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .delete_function()
+        .function_name(function)
+        .qualifier(version.to_string());
+    optional(
+        cx.aws()
+            .repeatable("lambda:DeleteFunction", || request.clone().send())
+            .await,
+    )?;
+    Ok(())
+}
+
+/// The version of the authorizer that the API invokes; `None` without an alias.
+///
+/// # Errors
+/// What the services answer.
+pub async fn live_version(cx: &Cx) -> Result<Option<String>, AwsError> {
+    let actual = FunctionAliases::of(cx, function::NAMES[0]).await?;
+    Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
+}
+
+/// A function whose alias went back to the version before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedBack {
+    /// `authorizer` or `reporter`.
+    pub name: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl MovedBack {
+    /// In words.
+    pub fn describe(&self) -> String {
+        let Self { name, from, to } = self;
+        format!("version {to} of the {name} is live again, in place of version {from}")
+    }
+}
+
+/// Moves the aliases back to the versions that were live before, one call for each. Where that is not known, it stays.
+///
+/// # Errors
+/// What the services answer.
+pub async fn move_back(cx: &Cx) -> Result<Vec<MovedBack>, AwsError> {
+    let cx = cx.fresh();
+    let mut moved = Vec::new();
+    for actual in &FunctionAliases::all(&cx).await?.owned {
+        let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
+            continue;
+        };
+        move_alias(&cx, &actual.function.name, to, None).await?;
+        moved.push(MovedBack {
+            name: actual.id.name.clone(),
+            from: alias.version.clone(),
+            to: to.to_string(),
+        });
+    }
+    Ok(moved)
+}
+
+impl ResourceKind for FunctionAliases {
+    type Actual = Actual;
+    const KIND: Kind = Kind::FunctionAlias;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let all = Self::all(cx).await?;
+        let is_there =
+            |actual: &&Actual| !actual.aliases.is_empty() || !actual.versions.published.is_empty();
+        let mut owned: Vec<_> = all.owned.iter().filter(is_there).cloned().collect();
+        let unread = unread(cx, &all.owned).await?;
+        for actual in &mut owned {
+            actual.unread.clone_from(&unread);
+            if let Some(target) = cx.api().filter(|_| actual.id.name == function::NAMES[0]) {
+                actual.served = api_attachment::served(cx, target).await?;
+            }
+        }
+        Ok(Listing {
+            owned,
+            foreign: Vec::new(),
+        })
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let phase = match (&actual.function.phase, actual.pending) {
+            (Phase::Pending(what), _) => Phase::Pending(what.clone()),
+            (_, Some(version)) => Phase::Pending(format!("version {version} pending")),
+            _ => Phase::Ready,
+        };
+        let output = Output {
+            physical_id: format!("{}:{LIVE}", actual.function.name),
+            ..Output::default()
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase,
+            output,
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        let function = &actual.function.name;
+        for alias in &actual.aliases {
+            let request = cx
+                .aws()
+                .lambda
+                .delete_alias()
+                .function_name(function)
+                .name(alias);
+            optional(
+                cx.aws()
+                    .repeatable("lambda:DeleteAlias", || request.clone().send())
+                    .await,
+            )?;
+        }
+        for version in &actual.versions.published {
+            delete_version(cx, function, version.number).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Values that versions name, so that a new one stands beside the former, which no version and not the configuration names
+/// any more.
+async fn unread(cx: &Cx, all: &[Actual]) -> Result<Vec<String>, AwsError> {
+    let mut read = BTreeSet::new();
+    for actual in all {
+        let contents = actual
+            .versions
+            .published
+            .iter()
+            .map(|version| &version.content);
+        for content in contents.chain([&actual.versions.latest]) {
+            read.extend(parameter::read_by(&content.environment));
+        }
+    }
+    parameter::superseded(cx, &read).await
+}
+
+/// The alias as it should be, and the version it should lead to.
+#[derive(Debug)]
+pub struct FunctionAlias {
+    /// The function as it should be.
+    pub function: Arc<Function>,
+    /// What a version needs to decide, beside the function itself.
+    pub after: Vec<LogicalId>,
+    pub goal: Goal,
+}
+
+/// What the alias is to lead to.
+#[derive(Debug)]
+pub enum Goal {
+    /// The configured code and settings, once they are proved.
+    Proved {
+        proof: Arc<Proof>,
+        /// How the API is to ask.
+        asks: Asks,
+    },
+    /// The configured code and settings, once those of the authorizer are proved. The last alias to move, so it also removes
+    /// the parameters that nothing reads any more.
+    Following,
+    /// What is invoked as it stands: a stack of a release without aliases gets one.
+    Standing,
+}
+
+impl FunctionAlias {
+    fn function_id(&self) -> LogicalId {
+        LogicalId::new(Kind::Function, self.function.name)
+    }
+
+    /// The code and settings as configured, once the function has its code.
+    fn configured(&self, actual: &Actual) -> Content {
+        Content {
+            environment: self.function.environment.clone(),
+            ..actual.versions.latest.clone()
+        }
+    }
+
+    /// Whether this is the code and the settings as configured.
+    fn is_configured(&self, cx: &Cx, actual: &Actual, content: &Content) -> bool {
+        let with_content = function::Actual {
+            content: content.clone(),
+            ..actual.function.clone()
+        };
+        let diff = self.function.diff(cx, &with_content);
+        // Tags are the function's, and no part of a version.
+        let mut changes = diff.changes.iter();
+        changes.all(|change| change.field.starts_with("tag ") || change.field == "last update")
+    }
+
+    /// The settings that let callers in while the stage still asks for the former credential, where these are needed.
+    fn transition(&self, actual: &Actual) -> Option<Content> {
+        let Goal::Proved { asks, .. } = &self.goal else {
+            return None;
+        };
+        if actual.served.as_ref()?.is_settled(asks) {
+            return None;
+        }
+        let live = actual.versions.live_content()?.environment.get(SETTINGS)?;
+        let united = transition(live, self.function.environment.get(SETTINGS)?)?;
+        let mut content = self.configured(actual);
+        content.environment.insert(SETTINGS.to_owned(), united);
+        Some(content)
+    }
+
+    /// What must be published, with its description; the last one is what the alias leads to.
+    fn goals(&self, actual: &Actual) -> Vec<(Content, &'static str)> {
+        if matches!(self.goal, Goal::Standing) {
+            let live = actual.versions.live_content();
+            return vec![(live.unwrap_or(&actual.versions.latest).clone(), CONFIGURED)];
+        }
+        let mut goals = vec![(self.configured(actual), CONFIGURED)];
+        goals.extend(self.transition(actual).map(|content| (content, TRANSITION)));
+        goals
+    }
+
+    /// Versions that nothing needs any more.
+    fn surplus(&self, actual: &Actual, goals: &[(Content, &'static str)]) -> Vec<u64> {
+        if matches!(self.goal, Goal::Standing) {
+            return Vec::new();
+        }
+        let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
+        actual.versions.surplus(&contents)
+    }
+
+    fn unread<'a>(&self, actual: &'a Actual) -> &'a [String] {
+        match self.goal {
+            Goal::Following => &actual.unread,
+            _ => &[],
+        }
+    }
+}
+
+fn listed(numbers: &[u64]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
+}
+
+impl Resource for FunctionAlias {
+    type Kind = FunctionAliases;
+
+    fn name(&self) -> &str {
+        self.function.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![self.function_id()];
+        needs.extend(self.function.needs());
+        needs.extend(self.after.clone());
+        needs
+    }
+
+    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        if cx.peek(&self.function_id()).is_none() {
+            diff.field("function", "(replaced)", "(new)");
+            return diff;
+        }
+        let alias = actual.versions.alias.as_ref();
+        let live = alias.map_or("(none)", |alias| alias.version.as_str());
+        let is_standing = matches!(self.goal, Goal::Standing);
+        if !is_standing && !self.is_configured(cx, actual, &actual.versions.latest) {
+            // The function changes first. What it will be then may be published already.
+            let mut published = actual.versions.published.iter().rev();
+            let found = published.find(|version| self.is_configured(cx, actual, &version.content));
+            let next = found.map_or_else(|| "(new)".to_owned(), |found| found.number.to_string());
+            diff.field("version", live, next);
+            return diff;
+        }
+        let goals = self.goals(actual);
+        let version = |content: &Content| match actual.versions.find(content) {
+            Some(version) => version.number.to_string(),
+            None => "(new)".to_owned(),
+        };
+        if let Some((last, _)) = goals.last() {
+            diff.field("version", live, version(last));
+        }
+        if goals.len() > 1
+            && goals
+                .iter()
+                .any(|(content, _)| actual.versions.find(content).is_none())
+        {
+            diff.field("transition", "(none)", "(new)");
+        }
+        if alias.is_some_and(|alias| alias.is_split) {
+            diff.field("traffic", "split between versions", "one version");
+        }
+        let surplus = self.surplus(actual, &goals);
+        if !surplus.is_empty() {
+            diff.field("old versions", listed(&surplus), "(deleted)");
+        }
+        let unread = self.unread(actual);
+        if !unread.is_empty() {
+            diff.field("old parameters", unread.join(", "), "(deleted)");
+        }
+        diff
+    }
+
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+        let Goal::Proved { proof, .. } = &self.goal else {
+            return Ok(());
+        };
+        let Some(actual) = FunctionAliases::list(cx)
+            .await?
+            .owned
+            .into_iter()
+            .find(|actual| actual.id.name == self.function.name)
+        else {
+            return Ok(());
+        };
+        let goals = self.goals(&actual);
+        let found: Vec<_> = goals
+            .iter()
+            .filter_map(|(content, _)| actual.versions.find(content))
+            .collect();
+        if found.len() == goals.len() && actual.versions.latest == self.configured(&actual) {
+            for version in found {
+                proof.of_version(cx, version.number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+        publish(cx, &cx.names().function(self.function.name), CONFIGURED).await
+    }
+
+    /// Makes the next step; called again until nothing differs.
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+        let function = &actual.function.name;
+        let goals = self.goals(actual);
+        let missing = goals
+            .iter()
+            .find(|(content, _)| actual.versions.find(content).is_none());
+        if let Some((content, description)) = missing {
+            if actual.versions.latest == *content {
+                return publish(cx, function, description).await;
+            }
+            return self.function.configure(cx, &content.environment).await;
+        }
+        if !matches!(self.goal, Goal::Standing) {
+            let configured = self.configured(actual);
+            if actual.versions.latest != configured {
+                return self.function.configure(cx, &configured.environment).await;
+            }
+        }
+        let goal = goals
+            .last()
+            .and_then(|(content, _)| actual.versions.find(content));
+        let Some(goal) = goal.map(|version| version.number) else {
+            return Ok(());
+        };
+        let Some(alias) = &actual.versions.alias else {
+            let request = cx
+                .aws()
+                .lambda
+                .create_alias()
+                .function_name(function)
+                .name(LIVE)
+                .function_version(goal.to_string())
+                .description(versions::description(None));
+            cx.aws()
+                .once("lambda:CreateAlias", || request.clone().send())
+                .await?;
+            return Ok(());
+        };
+        if alias.version != goal.to_string() || alias.is_split {
+            return point_to(cx, actual, goal).await;
+        }
+        for version in self.surplus(actual, &goals) {
+            delete_version(cx, function, version).await?;
+        }
+        for name in self.unread(actual) {
+            parameter::remove(cx, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the VPC that is about to be replaced: the function, the live version, and all others with it.
+    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
+        let function = &actual.function.name;
+        let (versions, latest) = (&actual.versions, &actual.versions.latest);
+        let is_inside = |version: &&Version| !version.content.subnets.is_empty();
+        if versions
+            .published
+            .iter()
+            .all(|version| !is_inside(&version))
+        {
+            return Ok(false);
+        }
+        if !latest.subnets.is_empty() {
+            Functions::leave_vpc(cx, function).await?;
+            return Ok(true);
+        }
+        if versions.live().as_ref().is_some_and(is_inside) {
+            match versions.find(latest) {
+                Some(outside) => move_alias(cx, function, outside.number, None).await?,
+                None => publish(cx, function, CONFIGURED).await?,
+            }
+            return Ok(true);
+        }
+        for version in versions.published.iter().filter(is_inside) {
+            if !versions.held.contains(&version.number) {
+                delete_version(cx, function, version.number).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the authorizer's alias leads to a version that only bridges a change of where credentials are read from.
+///
+/// # Errors
+/// What the services answer.
+pub async fn is_in_transition(cx: &Cx) -> Result<bool, AwsError> {
+    let actual = FunctionAliases::of(cx, function::NAMES[0]).await?;
+    Ok(actual.is_some_and(|actual| {
+        let live = actual.versions.live();
+        live.is_some_and(|live| live.is_transition)
+    }))
+}

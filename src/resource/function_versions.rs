@@ -1,0 +1,259 @@
+//! The published versions of a function, and which of them the alias is to lead to. Pure.
+//!
+//! A version is immutable: its code, settings and VPC configuration are those of the function when it was published.
+//! Source: Lambda Developer Guide, "Manage Lambda function versions".
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::function::Content;
+
+/// Describes a version that takes credentials from where they were and from where they will be.
+pub(super) const TRANSITION: &str = "threescale-gw: accepts the former and the new credentials";
+/// Describes a version with the settings as configured.
+pub(super) const CONFIGURED: &str = "threescale-gw: as configured";
+/// Begins the description of the alias where the version before the live one is known.
+const PREVIOUS: &str = "threescale-gw: previous version ";
+const WITHOUT_PREVIOUS: &str = "threescale-gw";
+
+/// The variable with the settings of the authorizer; its contract is in the authorizer's README.
+pub const SETTINGS: &str = "THREESCALE_GW_SETTINGS";
+
+/// A published version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    pub number: u64,
+    pub content: Content,
+    /// Published only to bridge a change of where credentials are read from.
+    pub is_transition: bool,
+}
+
+/// The alias that others invoke.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alias {
+    /// The number of a version, or `$LATEST`.
+    pub version: String,
+    /// The version that was live before, for the way back.
+    pub previous: Option<u64>,
+    /// Some requests go to another version: not our doing.
+    pub is_split: bool,
+}
+
+/// The description of an alias that keeps the way back.
+pub(super) fn description(previous: Option<u64>) -> String {
+    previous.map_or_else(
+        || WITHOUT_PREVIOUS.to_owned(),
+        |number| format!("{PREVIOUS}{number}"),
+    )
+}
+
+/// The way back that the description of an alias keeps.
+pub(super) fn previous(description: &str) -> Option<u64> {
+    description.strip_prefix(PREVIOUS)?.parse().ok()
+}
+
+/// What is published of a function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// The function itself, `$LATEST`.
+    pub latest: Content,
+    /// By number, ascending.
+    pub published: Vec<Version>,
+    pub alias: Option<Alias>,
+    /// Versions that aliases of others lead to: these cannot be deleted.
+    pub held: BTreeSet<u64>,
+}
+
+impl Versions {
+    /// The newest version with this content.
+    pub fn find(&self, content: &Content) -> Option<&Version> {
+        self.published
+            .iter()
+            .rev()
+            .find(|version| version.content == *content)
+    }
+
+    fn numbered(&self, number: &str) -> Option<&Version> {
+        let number: u64 = number.parse().ok()?;
+        self.published
+            .iter()
+            .find(|version| version.number == number)
+    }
+
+    /// The version that the alias leads to.
+    pub fn live(&self) -> Option<&Version> {
+        self.numbered(&self.alias.as_ref()?.version)
+    }
+
+    /// What is invoked now, whether published or not.
+    pub fn live_content(&self) -> Option<&Content> {
+        match &self.alias {
+            Some(alias) if alias.version == "$LATEST" => Some(&self.latest),
+            _ => self.live().map(|version| &version.content),
+        }
+    }
+
+    /// The version to go back to, if it still exists.
+    pub fn former(&self) -> Option<u64> {
+        let number = self.alias.as_ref()?.previous?;
+        let exists = self
+            .published
+            .iter()
+            .any(|version| version.number == number);
+        exists.then_some(number)
+    }
+
+    /// The way back to note when the alias moves on to `next`: the version that is live now. A transition is none: before
+    /// it was another one.
+    pub fn former_of(&self, next: u64) -> Option<u64> {
+        match self.live() {
+            Some(live) if live.number == next => self.former(),
+            Some(live) if live.is_transition => self.former(),
+            Some(live) => Some(live.number),
+            None => None,
+        }
+    }
+
+    /// The versions that nothing needs any more. Needed are the live one, the one before, and those with the content of
+    /// `goals`.
+    pub fn surplus(&self, goals: &[&Content]) -> Vec<u64> {
+        let live = self.live().map(|version| version.number);
+        let goals: BTreeSet<_> = goals
+            .iter()
+            .filter_map(|content| self.find(content))
+            .map(|version| version.number)
+            .collect();
+        self.published
+            .iter()
+            .map(|version| version.number)
+            .filter(|number| {
+                Some(*number) != live
+                    && Some(*number) != self.former()
+                    && !goals.contains(number)
+                    && !self.held.contains(number)
+            })
+            .collect()
+    }
+}
+
+/// The settings of a version that takes credentials from every place of `wanted` and then of `live`: while the stage still
+/// asks for the former credential, and while it already asks for the new one, callers are let in.
+///
+/// `None` where `wanted` alone does: it has all places of `live`, or the two take different kinds of credentials, of which
+/// 3scale accepts one only.
+pub(super) fn transition(live: &str, wanted: &str) -> Option<String> {
+    let (live, mut wanted): (Value, Value) = (
+        serde_json::from_str(live).ok()?,
+        serde_json::from_str(wanted).ok()?,
+    );
+    let kind = |place: &Value| place["kind"].clone();
+    let former = live["credentials"].as_array()?;
+    let places = wanted["credentials"].as_array_mut()?;
+    let expected = kind(places.first()?);
+    let more: Vec<_> = former
+        .iter()
+        .filter(|place| !places.contains(place))
+        .cloned()
+        .collect();
+    if more.is_empty() || more.iter().any(|place| kind(place) != expected) {
+        return None;
+    }
+    places.extend(more);
+    Some(wanted.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(name: &str) -> Content {
+        Content {
+            code_sha256: name.to_owned(),
+            ..Content::default()
+        }
+    }
+
+    fn version(number: u64, name: &str) -> Version {
+        Version {
+            number,
+            content: content(name),
+            is_transition: name.starts_with("transition"),
+        }
+    }
+
+    fn versions(published: &[(u64, &str)], live: &str, previous: Option<u64>) -> Versions {
+        Versions {
+            published: published
+                .iter()
+                .map(|(number, name)| version(*number, name))
+                .collect(),
+            alias: Some(Alias {
+                version: live.to_owned(),
+                previous,
+                is_split: false,
+            }),
+            ..Versions::default()
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_read_from_the_description() {
+        for way in [None, Some(1), Some(4711)] {
+            assert_eq!(previous(&description(way)), way);
+        }
+        for others in ["", "the live one", "threescale-gw: previous version x"] {
+            assert_eq!(previous(others), None, "{others}");
+        }
+    }
+
+    #[test]
+    fn the_live_version_and_the_one_before_stay() {
+        let all = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
+        let of = |live, previous, goals: &[&str]| {
+            let goals: Vec<_> = goals.iter().map(|name| content(name)).collect();
+            versions(&all, live, previous).surplus(&goals.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(of("4", Some(3), &["d"]), [1, 2]);
+        // Back on the former one: what is configured is tried again by the next run.
+        assert_eq!(of("3", None, &["d"]), [1, 2]);
+        // A version that failed its test was never live.
+        assert_eq!(of("2", Some(1), &["d"]), [3]);
+        assert_eq!(of("$LATEST", None, &[]), [1, 2, 3, 4]);
+        let mut held = versions(&all, "4", Some(3));
+        held.held.insert(1);
+        assert_eq!(held.surplus(&[]), [2]);
+    }
+
+    #[test]
+    fn a_transition_is_never_gone_back_to() {
+        let all = [(1, "a"), (2, "b"), (3, "transition")];
+        let on = |live, previous| versions(&all, live, previous);
+        assert_eq!(on("1", None).former_of(3), Some(1));
+        assert_eq!(on("3", Some(1)).former_of(2), Some(1));
+        assert_eq!(on("2", Some(1)).former_of(2), Some(1));
+        assert_eq!(on("$LATEST", None).former_of(2), None);
+        // One that is gone is none to go back to.
+        assert_eq!(on("3", Some(9)).former(), None);
+    }
+
+    #[test]
+    fn a_transition_accepts_the_new_place_first_and_then_the_former() {
+        let settings = |places: &str| format!(r#"{{"service_id":"1","credentials":[{places}]}}"#);
+        let key = r#"{"in":"header","kind":"user_key","name":"apikey"}"#;
+        let other = r#"{"in":"query","kind":"user_key","name":"k"}"#;
+        let id = r#"{"in":"header","kind":"app_id","name":"apikey"}"#;
+        let both = |a: &str, b: &str| transition(&settings(a), &settings(b));
+        let united = both(key, other).expect("a transition");
+        let read: Value = serde_json::from_str(&united).expect("JSON");
+        assert_eq!(read["service_id"], "1");
+        assert_eq!(read["credentials"][0]["name"], "k");
+        assert_eq!(read["credentials"][1]["name"], "apikey");
+        // On the transition itself it is the same again.
+        assert_eq!(transition(&united, &settings(other)), Some(united));
+        assert_eq!(both(key, key), None);
+        assert_eq!(both(key, id), None);
+        assert_eq!(transition("not JSON", &settings(key)), None);
+        assert_eq!(transition("{}", &settings(key)), None);
+    }
+}
