@@ -6,6 +6,7 @@ pub mod error;
 pub mod example_api;
 pub mod function_view;
 pub mod http;
+mod nulls;
 pub mod pace;
 pub mod tags;
 
@@ -90,8 +91,9 @@ impl Aws {
             .operation_attempt_timeout(Duration::from_secs(60))
             .build();
         // The SDK's own retries are off: they would send a create a second time without looking, and wait unseen.
+        let http = http::client()?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client()?)
+            .http_client(http.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if let Some(region) = &target.region {
@@ -112,8 +114,11 @@ impl Aws {
                 Error::usage("no AWS region is known").hint("give --region, or set AWS_REGION")
             );
         };
+        let apigateway = aws_sdk_apigateway::config::Builder::from(&config)
+            .http_client(nulls::without_nulls(http))
+            .build();
         Ok(Self {
-            apigateway: aws_sdk_apigateway::Client::new(&config),
+            apigateway: aws_sdk_apigateway::Client::from_conf(apigateway),
             ec2: aws_sdk_ec2::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),

@@ -158,12 +158,21 @@ pub fn api() -> Value {
         "methods": [
             {"method": "GET", "path": "/orders"},
             {"method": "POST", "path": "/orders", "api_key_required": true},
-            {"method": "OPTIONS", "path": "/orders"},
+            {"method": "OPTIONS", "path": "/orders", "integration": cors()},
             {"method": "GET", "path": "/orders/{id}"},
             {"method": "ANY", "path": "/files/{proxy+}"},
             {"method": "GET", "path": "/health"},
             {"method": "GET", "path": "/internal", "authorization_type": "AWS_IAM"},
         ],
+    })
+}
+
+/// What the console's "Enable CORS" gives `OPTIONS`: its response has a template without text.
+pub fn cors() -> Value {
+    let origin = json!({"method.response.header.Access-Control-Allow-Origin": "'*'"});
+    json!({
+        "type": "MOCK", "requestTemplates": {"application/json": "{\"statusCode\": 200}"},
+        "responses": [{"statusCode": "200", "responseTemplates": {"application/json": ""}, "responseParameters": origin}],
     })
 }
 

@@ -20,7 +20,7 @@ pub fn rich(name: &str) -> Value {
         "methods": [
             {"method": "GET", "path": "/orders"},
             {"method": "POST", "path": "/orders", "api_key_required": true},
-            {"method": "OPTIONS", "path": "/orders"},
+            {"method": "OPTIONS", "path": "/orders", "integration": super::cors()},
             {"method": "GET", "path": "/orders/{id}"},
             {"method": "ANY", "path": "/files/{proxy+}"},
             {"method": "GET", "path": "/health"},

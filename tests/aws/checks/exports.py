@@ -87,6 +87,32 @@ def embedded_methods_are_whole(aws: Aws) -> None:
 
 
 @check
+def empty_templates_are_null(aws: Aws) -> None:
+    """In every answer that shows them; an export leaves them out."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})
+    of, empty = _method(aws, api), {"application/json": ""}
+    null = {"application/json": None}
+    put = aws.apigateway.put_integration(**of, type="MOCK", requestTemplates=empty)
+    assert put["requestTemplates"] == null
+    made = aws.apigateway.put_integration_response(**of, statusCode="200", responseTemplates=empty)
+    assert made["responseTemplates"] == null
+    items = aws.apigateway.get_resources(restApiId=api["api_id"], embed=["methods"])["items"]
+    listed = next(item["resourceMethods"]["GET"] for item in items if item["path"] == "/a")
+    updated = aws.apigateway.update_method(**of, patchOperations=_patch(apiKeyRequired="true"))
+    for method in (listed, updated, aws.apigateway.get_method(**of)):
+        integration = method["methodIntegration"]
+        assert integration["requestTemplates"] == null
+        assert integration["integrationResponses"]["200"]["responseTemplates"] == null
+    aws.apigateway.create_deployment(restApiId=api["api_id"], stageName="prod")
+    found = _export(aws, api["api_id"], parameters={"extensions": "apigateway"})
+    assert found["paths"]["/a"]["get"]["x-amazon-apigateway-integration"] == {
+        "type": "mock",
+        "passthroughBehavior": "when_no_match",
+        "responses": {"default": {"statusCode": "200"}},
+    }
+
+
+@check
 def export_shows_the_deployment(aws: Aws) -> None:
     """Not the draft; integrations and authorizers as AWS's extensions."""
     api = _rich(aws)

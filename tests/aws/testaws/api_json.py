@@ -1,4 +1,7 @@
-"""How API Gateway shows methods, integrations and APIs: moto's objects without the nulls, with what moto leaves out."""
+"""How API Gateway shows methods, integrations and APIs: moto's objects, with what moto leaves out.
+
+Of the nulls only those stay that AWS has too: a template whose text is empty is null within its map.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,18 @@ from typing import Any
 from moto.apigateway.models import Integration, Method, RestAPI
 
 
+_TEMPLATES = ("requestTemplates", "responseTemplates")
+
+
 def clean(value: Any) -> Any:
-    """Without the nulls moto leaves where AWS leaves members out."""
-    if isinstance(value, dict):
-        return {k: clean(v) for k, v in value.items() if v is not None}
-    return value
+    """Without the nulls moto leaves where AWS leaves members out, and with those that AWS has for empty templates."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {kind: text or None for kind, text in found.items()} if name in _TEMPLATES else clean(found)
+        for name, found in value.items()
+        if found is not None
+    }
 
 
 def without_empty(found: dict[str, Any], *names: str) -> dict[str, Any]:

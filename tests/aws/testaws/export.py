@@ -255,10 +255,17 @@ class _Export:
         return found
 
 
+def _with_text(name: str, value: Any) -> Any:
+    """A map of templates without the empty ones."""
+    if name in ("requestTemplates", "responseTemplates") and value:
+        return {kind: text for kind, text in value.items() if text}
+    return value
+
+
 def _integration(integration: dict[str, Any], namespaces: Any) -> dict[str, Any]:
     """An integration as the extension shows it: defaults left out, responses by what they are selected by."""
     found = {
-        name: integration[name]
+        name: value
         for name in (
             "httpMethod",
             "uri",
@@ -273,7 +280,7 @@ def _integration(integration: dict[str, Any], namespaces: Any) -> dict[str, Any]
             "cacheKeyParameters",
             "tlsConfig",
         )
-        if integration.get(name)
+        if (value := _with_text(name, integration.get(name)))
     }
     if found.get("timeoutInMillis") == 29_000:
         del found["timeoutInMillis"]
@@ -285,9 +292,9 @@ def _integration(integration: dict[str, Any], namespaces: Any) -> dict[str, Any]
     found["type"] = integration["type"].lower()
     responses = {
         response.get("selectionPattern") or "default": {
-            name: response[name]
+            name: value
             for name in ("statusCode", "responseParameters", "responseTemplates", "contentHandling")
-            if response.get(name)
+            if (value := _with_text(name, response.get(name)))
         }
         for response in integration.get("integrationResponses", {}).values()
     }
