@@ -1,5 +1,5 @@
-//! Every changing call once throttled, once answered with a server error, once carried out with its answer lost: `up` and
-//! `down` end well, and nothing is there twice.
+//! Every changing call once throttled, once answered with a server error, once carried out with its answer lost or not to be
+//! read: `up` and `down` end well, and nothing is there twice.
 
 mod support;
 
@@ -50,6 +50,30 @@ fn each_call_answered_with_a_server_error_once() {
 #[test]
 fn each_call_carried_out_and_its_answer_lost_once() {
     survives("drop");
+}
+
+#[test]
+fn each_call_carried_out_and_its_answer_unreadable_once() {
+    survives("unreadable");
+}
+
+#[test]
+fn a_reading_call_whose_answer_is_unreadable_is_named_with_the_cause() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    workplace.succeed(&["up", "--yes"]);
+    aws.post(
+        "faults",
+        &json!([{"operation": "GetResources", "kind": "unreadable"}]),
+    );
+    for arguments in [&["status"][..], &["plan"], &["down", "--yes"]] {
+        let run = workplace.run(arguments);
+        assert_eq!(run.code, Some(1), "{arguments:?}: {}", run.stderr);
+        let words = "apigateway:GetResources: the answer could not be parsed: ";
+        assert!(run.stderr.contains(words), "{arguments:?}: {}", run.stderr);
+        let hint = "check what answers in place of AWS";
+        assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+    }
 }
 
 #[test]

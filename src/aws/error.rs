@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::unreadable;
+
 /// What a failure means for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -22,6 +24,8 @@ pub enum Class {
     NotYet(Duration),
     /// What the call names is not there.
     NotFound,
+    /// The service says that the call was carried out, and the rest of its answer cannot be read.
+    Unreadable,
     /// The caller lacks a permission.
     Denied,
     /// The credentials themselves are missing, wrong or expired.
@@ -59,6 +63,19 @@ impl AwsError {
             .raw_response()
             .map(|response| response.status().as_u16());
         let code = error.code().unwrap_or_default().to_owned();
+        if unreadable::is_unreadable(error) {
+            return Self {
+                status,
+                class: Class::Unreadable,
+                ..Self::unexpected(
+                    operation,
+                    format!(
+                        "the answer could not be parsed: {}",
+                        unreadable::innermost(error)
+                    ),
+                )
+            };
+        }
         let message = match error {
             SdkError::ServiceError(_) => match (error.message(), status) {
                 (Some(message), _) => message.to_owned(),
@@ -95,6 +112,11 @@ impl AwsError {
     /// Whether the named thing is absent.
     pub fn is_not_found(&self) -> bool {
         self.class == Class::NotFound
+    }
+
+    /// Whether a change was carried out all the same: only what the answer says of it is lost.
+    pub fn is_carried_out(&self) -> bool {
+        self.class == Class::Unreadable && !reads(verb(self.operation))
     }
 
     /// Whether what the call was to make is there already.
@@ -135,6 +157,10 @@ impl AwsError {
                         .to_owned(),
                 )
             }
+            Class::Unreadable => Some(
+                "check what answers in place of AWS (AWS_ENDPOINT_URL, HTTPS_PROXY), or use a newer threescale-gw"
+                    .to_owned(),
+            ),
             Class::Ambiguous | Class::Throttled => {
                 Some("run the same command again; it goes on from here".to_owned())
             }
@@ -147,6 +173,18 @@ impl AwsError {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = anyhow::Chain::new(error).map(ToString::to_string);
     causes.collect::<Vec<_>>().join(": ")
+}
+
+/// `CreateVpc` of `ec2:CreateVpc`.
+fn verb(operation: &str) -> &str {
+    operation.split(':').nth(1).unwrap_or_default()
+}
+
+/// Whether a call only looks. What a function answers is all that its invocation is for.
+fn reads(verb: &str) -> bool {
+    ["Describe", "Get", "List", "Filter", "Invoke"]
+        .iter()
+        .any(|word| verb.starts_with(word))
 }
 
 impl fmt::Display for AwsError {
@@ -302,7 +340,7 @@ fn classify(
     if THROTTLES.contains(&code) || status == Some(429) || message.contains("Rate exceeded") {
         return Class::Throttled;
     }
-    let verb = operation.split(':').nth(1).unwrap_or_default();
+    let verb = verb(operation);
     let removes = [
         "Delete",
         "Detach",
@@ -313,10 +351,7 @@ fn classify(
     ]
     .iter()
     .any(|p| verb.starts_with(p));
-    let reads = ["Describe", "Get", "List"]
-        .iter()
-        .any(|p| verb.starts_with(p));
-    if FRESH.contains(&code) && !removes && !reads {
+    if FRESH.contains(&code) && !removes && !reads(verb) {
         return Class::NotYet(Duration::from_secs(180));
     }
     if let Some(row) = NOT_YET

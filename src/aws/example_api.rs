@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_apigateway::types::IntegrationType;
 
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, carried_out};
 
 /// What the API has, unless somebody brings another one.
 pub const METHODS: &[(&str, &str)] = &[
@@ -78,8 +78,10 @@ pub async fn create(
         .create_deployment()
         .rest_api_id(&api_id)
         .stage_name(stage);
-    aws.once("apigateway:CreateDeployment", || request.clone().send())
-        .await?;
+    let deployed = aws
+        .once("apigateway:CreateDeployment", || request.clone().send())
+        .await;
+    carried_out(deployed)?;
     Ok(api_id)
 }
 
@@ -91,7 +93,7 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
         .resource_id(resource)
         .http_method(method);
     let request = of.authorization_type("NONE");
-    aws.repeatable("apigateway:PutMethod", || request.clone().send())
+    aws.change("apigateway:PutMethod", || request.clone().send())
         .await?;
     let request = aws
         .apigateway
@@ -101,7 +103,7 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
         .http_method(method)
         .r#type(IntegrationType::Mock)
         .request_templates("application/json", "{\"statusCode\": 200}");
-    aws.repeatable("apigateway:PutIntegration", || request.clone().send())
+    aws.change("apigateway:PutIntegration", || request.clone().send())
         .await?;
     let request = aws
         .apigateway
@@ -110,7 +112,7 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
         .resource_id(resource)
         .http_method(method)
         .status_code("200");
-    aws.repeatable("apigateway:PutMethodResponse", || request.clone().send())
+    aws.change("apigateway:PutMethodResponse", || request.clone().send())
         .await?;
     let request = aws
         .apigateway
@@ -120,7 +122,7 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
         .http_method(method)
         .status_code("200")
         .response_templates("application/json", "{\"answer\": \"of the backend\"}");
-    aws.repeatable("apigateway:PutIntegrationResponse", || {
+    aws.change("apigateway:PutIntegrationResponse", || {
         request.clone().send()
     })
     .await?;

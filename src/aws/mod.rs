@@ -9,6 +9,7 @@ pub mod http;
 mod nulls;
 pub mod pace;
 pub mod tags;
+mod unreadable;
 
 use std::fmt;
 use std::future::Future;
@@ -190,6 +191,7 @@ impl Aws {
             drop(slot);
             let outcome = match &result {
                 Ok(_) => "ok".to_owned(),
+                Err(error) if error.class == Class::Unreadable => "unreadable".to_owned(),
                 Err(error) if error.code.is_empty() => "no answer".to_owned(),
                 Err(error) => error.code.clone(),
             };
@@ -240,6 +242,23 @@ impl Aws {
         self.call(operation, Repeat::Safe, send).await
     }
 
+    /// [`Self::repeatable`] for a change whose answer nobody needs.
+    ///
+    /// # Errors
+    /// The last failure, classified.
+    pub async fn change<T, E, F, Fut>(
+        &self,
+        operation: &'static str,
+        send: F,
+    ) -> Result<(), AwsError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        carried_out(self.repeatable(operation, send).await)
+    }
+
     /// [`Self::call`] for a call that makes something and must be looked after before it is sent again.
     ///
     /// # Errors
@@ -288,6 +307,17 @@ pub fn optional<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A change that was carried out is no failure though its answer cannot be read; for calls whose answer nobody needs.
+///
+/// # Errors
+/// Every other failure.
+pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
+    match result {
+        Err(error) if !error.is_carried_out() => Err(error),
+        _ => Ok(()),
     }
 }
 

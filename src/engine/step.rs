@@ -61,7 +61,7 @@ impl Made {
     fn by(result: &Result<(), AwsError>) -> Option<Self> {
         let lag = match result {
             Ok(()) => LAG,
-            Err(error) if error.is_already_there() => LAG,
+            Err(error) if error.is_already_there() || error.is_carried_out() => LAG,
             // No answer came, so it may have been carried out. One that says "failed" is not waited for.
             Err(error) if error.class == Class::Ambiguous && error.status.is_none() => DOUBT,
             Err(_) => return None,
@@ -344,7 +344,7 @@ impl<'a> Round<'a> {
             other => {
                 self.acted |= match &other {
                     Ok(()) => true,
-                    Err(error) => error.class == Class::Ambiguous,
+                    Err(error) => error.class == Class::Ambiguous || error.is_carried_out(),
                 };
                 other
             }
@@ -366,6 +366,21 @@ impl<'a> Round<'a> {
             }
             return Ok(());
         };
+        if error.is_carried_out() {
+            // Only the answer is lost: what came of the change is seen by looking.
+            self.changes += 1;
+            if self.changes > MAX_CHANGES {
+                return Err(End::Failed(error));
+            }
+            let wait = Backoff::new().wait();
+            self.cx.sink().emit(Event::Retrying {
+                id: Some(self.id().clone()),
+                cause: error.to_string(),
+                wait,
+            });
+            self.control.sleep(wait).await;
+            return Ok(());
+        }
         let budget = match error.class {
             Class::Throttled | Class::Ambiguous => TROUBLE_BUDGET,
             Class::NotYet(budget) => budget,

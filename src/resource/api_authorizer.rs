@@ -145,7 +145,7 @@ impl ResourceKind for ApiAuthorizers {
                 .authorizer_id(&authorizer.id);
             optional(
                 cx.aws()
-                    .repeatable("apigateway:DeleteAuthorizer", || request.clone().send())
+                    .change("apigateway:DeleteAuthorizer", || request.clone().send())
                     .await,
             )?;
         }
@@ -271,8 +271,7 @@ impl Resource for ApiAuthorizer {
                 &self.asks.ttl.to_string(),
             ));
         cx.aws()
-            .repeatable("apigateway:UpdateAuthorizer", || request.clone().send())
-            .await?;
-        Ok(())
+            .change("apigateway:UpdateAuthorizer", || request.clone().send())
+            .await
     }
 }

@@ -12,7 +12,7 @@ use super::{
     Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
 };
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{AwsError, carried_out, optional, tags};
 use crate::secret::Secret;
 
 /// The service token; the functions read it at start.
@@ -222,7 +222,7 @@ pub async fn remove(cx: &Cx, name: &str) -> Result<(), AwsError> {
         .name(cx.names().parameter(name));
     optional(
         cx.aws()
-            .repeatable("ssm:DeleteParameter", || request.clone().send())
+            .change("ssm:DeleteParameter", || request.clone().send())
             .await,
     )?;
     Ok(())
@@ -261,10 +261,11 @@ async fn write(
     } else {
         crate::aws::Repeat::Unsafe
     };
-    cx.aws()
+    let written = cx
+        .aws()
         .call("ssm:PutParameter", repeat, || request.clone().send())
-        .await?;
-    Ok(())
+        .await;
+    carried_out(written)
 }
 
 impl<const SECRET: bool> Kinds<SECRET> {

@@ -90,7 +90,7 @@ pub async fn set(
             .response_type(kind);
         optional(
             cx.aws()
-                .repeatable("apigateway:DeleteGatewayResponse", || {
+                .change("apigateway:DeleteGatewayResponse", || {
                     request.clone().send()
                 })
                 .await,
@@ -111,7 +111,6 @@ pub async fn set(
         .set_response_parameters(map(&response.parameters))
         .set_response_templates(map(&response.templates));
     cx.aws()
-        .repeatable("apigateway:PutGatewayResponse", || request.clone().send())
-        .await?;
-    Ok(())
+        .change("apigateway:PutGatewayResponse", || request.clone().send())
+        .await
 }

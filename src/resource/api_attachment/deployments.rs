@@ -189,7 +189,7 @@ pub(super) async fn remove(cx: &Cx, actual: &Actual, deployment: &str) -> Result
         .deployment_id(deployment);
     match cx
         .aws()
-        .repeatable("apigateway:DeleteDeployment", || request.clone().send())
+        .change("apigateway:DeleteDeployment", || request.clone().send())
         .await
     {
         Err(error) if error.message.contains("Active stages") => {

@@ -367,9 +367,8 @@ async fn update_method(
         .http_method(&method.method)
         .set_patch_operations(Some(operations));
     cx.aws()
-        .repeatable("apigateway:UpdateMethod", || request.clone().send())
-        .await?;
-    Ok(())
+        .change("apigateway:UpdateMethod", || request.clone().send())
+        .await
 }
 
 impl ResourceKind for ApiAttachments {

@@ -48,9 +48,8 @@ pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result
         .stage_name(&target.stage)
         .patch_operations(patch(Op::Replace, "/deploymentId", deployment));
     cx.aws()
-        .repeatable("apigateway:UpdateStage", || request.clone().send())
-        .await?;
-    Ok(())
+        .change("apigateway:UpdateStage", || request.clone().send())
+        .await
 }
 
 /// Puts the stage back with one changing call. Methods, authorizer and record stay: the next `up` sees that the stage does not

@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
 
 from .harness import Aws, check, package
 
@@ -198,6 +199,22 @@ def replies_can_be_lost(aws: Aws) -> None:
     else:
         raise AssertionError("a reply came")
     assert len(aws.ec2.describe_vpcs()["Vpcs"]) == 2
+    assert aws.log()[0]["injected"] and aws.log()[0]["status"] == 200
+
+
+@check
+def replies_can_be_unreadable(aws: Aws) -> None:
+    """Executed, but nobody can read what the reply says."""
+    aws.faults({"operation": "Create*", "kind": "unreadable"})
+    try:
+        aws.vpc()
+    except ResponseParserError:
+        pass
+    else:
+        raise AssertionError("the reply could be read")
+    assert "id" not in aws.apigateway.create_rest_api(name="a")
+    assert len(aws.ec2.describe_vpcs()["Vpcs"]) == 2
+    assert len(aws.apigateway.get_rest_apis()["items"]) == 1
     assert aws.log()[0]["injected"] and aws.log()[0]["status"] == 200
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import AwsError
 
-KINDS = ("throttle", "500", "503", "drop", "deny", "error", "hold", "hold-before")
+KINDS = ("throttle", "500", "503", "drop", "unreadable", "deny", "error", "hold", "hold-before")
 
 
 @dataclass

@@ -109,6 +109,8 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         world.watched.append({"operation": call.operation, "statuses": watch(world)})
     if rule is not None and rule.kind == "drop":
         return None
+    if rule is not None and rule.kind == "unreadable" and response.status < 300 and response.body:
+        return Response(response.status, response.headers, b'{"<')
     if rule is not None and rule.kind == "hold":
         world.faults.hold(Hold(entry["n"], call.service, call.operation, "after", rule.freeze), alive)
     return response
