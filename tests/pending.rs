@@ -14,11 +14,17 @@ fn api(pending: &Value, tags: &Value) -> Value {
         "methods": [
             {"method": "GET", "path": "/orders"},
             {"method": "POST", "path": "/orders"},
-            {"method": "OPTIONS", "path": "/orders"},
+            {"method": "OPTIONS", "path": "/orders", "integration": support::cors()},
             {"method": "GET", "path": "/me", "authorization_type": "AWS_IAM"},
             {"method": "GET", "path": "/key", "authorization_type": "AWS_IAM", "api_key_required": true},
             {"method": "GET", "path": "/own", "authorizer": "own"},
         ],
+        // What the console's "Enable CORS" and frameworks make of errors: headers and nothing else.
+        "gateway_responses": {
+            "DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+            "DEFAULT_5XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+            "INVALID_API_KEY": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+        },
         "pending": pending,
     })
 }

@@ -24,6 +24,9 @@ const POLICY: &str = "resource policy";
 /// The longest an integration takes where nothing else is said, in milliseconds.
 const DEFAULT_TIMEOUT: i64 = 29_000;
 
+/// What stands for a template without text where the service cannot write null.
+const PASSTHROUGH: &str = "__passthrough__";
+
 /// An integration as the service's own listing gives it.
 pub fn integration(given: &ServiceIntegration) -> Integration {
     let texts = |map: &Option<HashMap<String, String>>| json!(map.clone().unwrap_or_default());
@@ -92,14 +95,12 @@ fn normal(given: &Value) -> Integration {
             "passthroughBehavior" | "connectionType" | "contentHandling" if value.is_string() => {
                 json!(word())
             }
-            "timeoutInMillis"
-                if value
-                    .as_i64()
-                    .is_none_or(|ms| [0, DEFAULT_TIMEOUT].contains(&ms)) =>
-            {
-                Value::Null
+            "timeoutInMillis" => {
+                json!(number(value).filter(|ms| ![0, DEFAULT_TIMEOUT].contains(ms)))
             }
             "cacheKeyParameters" => sorted(value),
+            "requestParameters" => headers(value),
+            "requestTemplates" => templates(value),
             // A mock has no backend, so what method it would call means nothing.
             "httpMethod"
                 if given["type"]
@@ -116,21 +117,16 @@ fn normal(given: &Value) -> Integration {
     for (pattern, response) in responses {
         let handling = response["contentHandling"].as_str().map(str::to_uppercase);
         let mut kept = Integration::new();
-        // Some write the status as a number.
-        let status = match &response["statusCode"] {
-            Value::Number(number) => json!(number.to_string()),
-            other => other.clone(),
-        };
-        put(&mut kept, "status", status);
+        put(&mut kept, "status", text(&response["statusCode"]));
         put(
             &mut kept,
             "parameters",
-            response["responseParameters"].clone(),
+            headers(&response["responseParameters"]),
         );
         put(
             &mut kept,
             "templates",
-            response["responseTemplates"].clone(),
+            templates(&response["responseTemplates"]),
         );
         put(&mut kept, "content handling", json!(handling));
         put(&mut fields, &format!("response {pattern}"), json!(kept));
@@ -150,6 +146,44 @@ fn put(fields: &mut Integration, name: &str, value: Value) {
     if !says_nothing {
         fields.insert(name.to_owned(), value);
     }
+}
+
+/// A value that some write as a number and some as a text.
+pub(super) fn text(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.to_string()),
+        other => other.clone(),
+    }
+}
+
+/// The same as a number.
+pub(super) fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// The name of a parameter, for comparison: the case of a header's name means nothing.
+pub(super) fn header(name: &str) -> String {
+    match name.to_ascii_lowercase() {
+        lower if lower.contains(".header.") => lower,
+        _ => name.to_owned(),
+    }
+}
+
+fn headers(map: &Value) -> Value {
+    let entries = map.as_object().into_iter().flatten();
+    let named = entries.map(|(name, value)| (header(name), value.clone()));
+    Value::Object(named.collect())
+}
+
+/// Templates without those whose text is empty: which of them are told, and how, differs.
+fn templates(map: &Value) -> Value {
+    let entries = map.as_object().into_iter().flatten();
+    let says_something = |text: &Value| !matches!(text.as_str(), None | Some("" | PASSTHROUGH));
+    let kept = entries.filter(|(_, text)| says_something(text));
+    Value::Object(
+        kept.map(|(kind, text)| (kind.clone(), text.clone()))
+            .collect(),
+    )
 }
 
 fn sorted(list: &Value) -> Value {
@@ -183,7 +217,7 @@ pub fn settings(
         settings.insert(API_KEY_SOURCE, json!(source));
     }
     if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
-        settings.insert(POLICY, policy_document(policy));
+        settings.insert(POLICY, plain(policy_document(policy)));
     }
     settings
 }
@@ -196,7 +230,7 @@ pub fn exported_settings(export: &Value) -> Settings {
     if types.as_array().is_some_and(|types| !types.is_empty()) {
         settings.insert(BINARY_MEDIA_TYPES, types);
     }
-    if let Some(size) = of("minimum-compression-size").as_i64() {
+    if let Some(size) = number(of("minimum-compression-size")) {
         settings.insert(MINIMUM_COMPRESSION_SIZE, json!(size));
     }
     if let Some(source) = of("api-key-source")
@@ -207,9 +241,30 @@ pub fn exported_settings(export: &Value) -> Settings {
     }
     let policy = of("policy");
     if policy.is_object() {
-        settings.insert(POLICY, policy.clone());
+        settings.insert(POLICY, plain(policy.clone()));
     }
     settings
+}
+
+/// A policy's document in one form: a list of one is what stands in it, and the order of names means nothing.
+fn plain(document: Value) -> Value {
+    match document {
+        Value::Array(items) => {
+            let mut items: Vec<_> = items.into_iter().map(plain).collect();
+            if items.iter().all(Value::is_string) {
+                items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+            match items.len() {
+                1 => items.remove(0),
+                _ => Value::Array(items),
+            }
+        }
+        Value::Object(members) => {
+            let members = members.into_iter();
+            Value::Object(members.map(|(name, value)| (name, plain(value))).collect())
+        }
+        other => other,
+    }
 }
 
 /// The description of an API gives its policy as JSON whose quotes are escaped once more.
@@ -254,6 +309,28 @@ mod tests {
     }
 
     #[test]
+    fn what_only_one_side_writes_makes_no_difference() {
+        let one = json!({
+            "type": "MOCK", "timeoutInMillis": "5000",
+            "requestParameters": {"integration.request.header.X-Id": "method.request.header.id", "integration.request.path.Id": "'1'"},
+            "requestTemplates": {"application/json": "{}", "text/plain": null},
+            "responses": {"default": {"statusCode": 200, "responseTemplates": {"application/json": ""}}},
+        });
+        let other = json!({
+            "type": "mock", "timeoutInMillis": 5000,
+            "requestParameters": {"integration.request.header.x-id": "method.request.header.id", "integration.request.path.Id": "'1'"},
+            "requestTemplates": {"application/json": "{}", "text/xml": "__passthrough__"},
+            "responses": {"default": {"statusCode": "200"}},
+        });
+        assert_eq!(exported(&one), exported(&other));
+        let lower =
+            json!({"type": "mock", "requestParameters": {"integration.request.path.id": "'1'"}});
+        let upper =
+            json!({"type": "mock", "requestParameters": {"integration.request.path.Id": "'1'"}});
+        assert_ne!(exported(&lower), exported(&upper));
+    }
+
+    #[test]
     fn every_field_that_differs_makes_two_integrations_differ() {
         let export = json!({
             "type": "aws", "httpMethod": "POST", "uri": "arn:x", "credentials": "arn:role", "connectionType": "VPC_LINK",
@@ -278,6 +355,19 @@ mod tests {
         assert_eq!(
             draft,
             exported_settings(&json!({"x-amazon-apigateway-policy": policy}))
+        );
+        let policy = |action: Value, vpcs: Value| {
+            let statement =
+                json!({"Action": action, "Condition": {"StringEquals": {"aws:SourceVpc": vpcs}}});
+            exported_settings(&json!({"x-amazon-apigateway-policy": {"Statement": [statement]}}))
+        };
+        assert_eq!(
+            policy(json!("execute-api:Invoke"), json!(["a", "b"])),
+            policy(json!(["execute-api:Invoke"]), json!(["b", "a"]))
+        );
+        assert_ne!(
+            policy(json!("execute-api:Invoke"), json!(["a", "b"])),
+            policy(json!("execute-api:Invoke"), json!("a"))
         );
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::definition::{self, Integration, Settings};
+use super::responses::Response;
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::api_authorizer::Asks;
 use crate::resource::{ApiTarget, Cx};
@@ -25,7 +26,7 @@ pub struct Export {
     /// How each Lambda authorizer asks, by the address that it is invoked at.
     pub authorizers: BTreeMap<String, Asking>,
     /// Customised gateway responses by type.
-    pub responses: BTreeMap<String, Value>,
+    pub responses: BTreeMap<String, Response>,
 }
 
 /// One method that a stage serves.
@@ -115,7 +116,8 @@ fn read(document: &Value) -> Export {
                     .collect(),
                 api_key: requirements
                     .iter()
-                    .any(|(scheme, _)| scheme["name"] == "x-api-key"),
+                    .filter_map(|(scheme, _)| scheme["name"].as_str())
+                    .any(|name| name.eq_ignore_ascii_case("x-api-key")),
                 guard: guard.map(str::to_owned),
                 integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
             };
@@ -133,7 +135,7 @@ fn read(document: &Value) -> Export {
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(kind, response)| (kind.clone(), response.clone()))
+            .map(|(kind, response)| (kind.clone(), Response::exported(response)))
             .collect(),
     }
 }
@@ -150,9 +152,13 @@ pub struct Asking {
 impl Asking {
     /// Whether it may be one that is to ask like this.
     pub fn fits(&self, wanted: &Asks) -> bool {
+        let sources = |text: &str| -> BTreeSet<String> {
+            let parts = text.split(',');
+            parts.map(|part| definition::header(part.trim())).collect()
+        };
         self.identity_source
             .as_ref()
-            .is_none_or(|source| *source == wanted.identity_source)
+            .is_none_or(|source| sources(source) == sources(&wanted.identity_source))
             && self.ttl.is_none_or(|ttl| ttl == wanted.ttl)
             && self.alias != Some(false)
     }
@@ -161,7 +167,7 @@ impl Asking {
 /// An exported Lambda authorizer: where it is invoked, and how it asks.
 fn asking(authorizer: &Value) -> Option<(String, Asking)> {
     let uri = authorizer["authorizerUri"].as_str()?;
-    let ttl = authorizer["authorizerResultTtlInSeconds"].as_i64();
+    let ttl = definition::number(&authorizer["authorizerResultTtlInSeconds"]);
     let asking = Asking {
         identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
         ttl: ttl.and_then(|ttl| i32::try_from(ttl).ok()),
@@ -218,6 +224,13 @@ mod tests {
         let fits = |source| export.authorizers["arn:ours"].fits(&Asks::ours(source));
         assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));
         assert!(Asking::default().fits(&Asks::ours("method.request.header.key")));
+        let asking = asking(&json!({
+            "authorizerUri": "arn:ours", "identitySource": "method.request.header.App-Key,method.request.header.app-id",
+            "authorizerResultTtlInSeconds": "0",
+        }));
+        let (_, asking) = asking.expect("an authorizer");
+        let both = "method.request.header.app-id, method.request.header.app-key";
+        assert!(asking.fits(&Asks::ours(both)) && asking.ttl == Some(0));
     }
 
     #[test]

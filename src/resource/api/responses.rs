@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use aws_sdk_apigateway::types::GatewayResponseType;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::definition;
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional};
 use crate::resource::Cx;
@@ -22,6 +24,77 @@ pub struct Response {
     /// Bodies by content type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
+}
+
+/// The status of each type. The two classes have none: each of their types keeps its own. Source: `GetGatewayResponses`.
+const STATUSES: &[(&str, &str)] = &[
+    ("ACCESS_DENIED", "403"),
+    ("API_CONFIGURATION_ERROR", "500"),
+    ("AUTHORIZER_CONFIGURATION_ERROR", "500"),
+    ("AUTHORIZER_FAILURE", "500"),
+    ("BAD_REQUEST_BODY", "400"),
+    ("BAD_REQUEST_PARAMETERS", "400"),
+    ("EXPIRED_TOKEN", "403"),
+    ("INTEGRATION_FAILURE", "504"),
+    ("INTEGRATION_TIMEOUT", "504"),
+    ("INVALID_API_KEY", "403"),
+    ("INVALID_SIGNATURE", "403"),
+    ("MISSING_AUTHENTICATION_TOKEN", "403"),
+    ("QUOTA_EXCEEDED", "429"),
+    ("REQUEST_TOO_LARGE", "413"),
+    ("RESOURCE_NOT_FOUND", "404"),
+    ("THROTTLED", "429"),
+    ("UNAUTHORIZED", "401"),
+    ("UNSUPPORTED_MEDIA_TYPE", "415"),
+    ("WAF_FILTERED", "403"),
+];
+
+/// The body of a type that nobody gave another one, by its content type.
+const TEMPLATE: (&str, &str) = (
+    "application/json",
+    r#"{"message":$context.error.messageString}"#,
+);
+
+impl Response {
+    /// A gateway response as an export gives it.
+    pub fn exported(given: &Value) -> Self {
+        let map = |name: &str| -> BTreeMap<String, String> {
+            let entries = given[name].as_object().into_iter().flatten();
+            entries
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect()
+        };
+        let status = definition::text(&given["statusCode"]);
+        Self {
+            status: status.as_str().map(str::to_owned),
+            parameters: map("responseParameters"),
+            templates: map("responseTemplates"),
+        }
+    }
+
+    /// The response as callers get it: an export leaves out what a listing fills in, and the case of a header's name means
+    /// nothing.
+    pub fn meaning(&self, kind: &str) -> Self {
+        let own = STATUSES.iter().find(|(name, _)| *name == kind);
+        let own = own.map(|(_, status)| (*status).to_owned());
+        let mut templates = self.templates.clone();
+        if templates.is_empty() {
+            templates.insert(TEMPLATE.0.to_owned(), TEMPLATE.1.to_owned());
+        }
+        let parameters = self.parameters.iter();
+        Self {
+            status: self.status.clone().or(own),
+            parameters: parameters
+                .map(|(name, value)| (definition::header(name), value.clone()))
+                .collect(),
+            templates,
+        }
+    }
+
+    /// Whether it means what API Gateway does without it. A type inherits from its class, so of a type it is not known.
+    pub fn is_default(&self, kind: &str) -> bool {
+        kind.starts_with("DEFAULT_") && self.meaning(kind) == Self::default().meaning(kind)
+    }
 }
 
 /// Every gateway response that is not API Gateway's own, by type; empty if there is no such API.
@@ -113,4 +186,64 @@ pub async fn set(
     cx.aws()
         .change("apigateway:PutGatewayResponse", || request.clone().send())
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn listed(status: Option<&str>, header: &str, template: &str) -> Response {
+        let header = format!("gatewayresponse.header.{header}");
+        Response {
+            status: status.map(str::to_owned),
+            parameters: BTreeMap::from([(header, "'*'".to_owned())]),
+            templates: BTreeMap::from([("application/json".to_owned(), template.to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_listing_and_an_export_of_one_response_mean_the_same() {
+        let headers = json!({"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"});
+        let template = r#"{"message":$context.error.messageString}"#;
+        let own = listed(None, "access-control-allow-origin", template);
+        let same = |kind: &str, listed: &Response, exported: Value| {
+            listed.meaning(kind) == Response::exported(&exported).meaning(kind)
+        };
+        // The console's "Enable CORS" sets headers alone: the listing fills the template in, the export does not.
+        assert!(same(
+            "DEFAULT_4XX",
+            &own,
+            json!({"responseParameters": headers})
+        ));
+        let with_status = listed(Some("403"), "Access-Control-Allow-Origin", template);
+        for exported in [
+            json!({"statusCode": 403, "responseParameters": headers, "responseTemplates": {"application/json": template}}),
+            json!({"statusCode": "403", "responseParameters": headers}),
+            json!({"responseParameters": headers}),
+        ] {
+            assert!(
+                same("ACCESS_DENIED", &with_status, exported.clone()),
+                "{exported}"
+            );
+        }
+        for exported in [
+            json!({"statusCode": 404, "responseParameters": headers}),
+            json!({"statusCode": 403}),
+            json!({"responseParameters": headers, "responseTemplates": {"application/json": "{}"}}),
+        ] {
+            assert!(
+                !same("ACCESS_DENIED", &with_status, exported.clone()),
+                "{exported}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_class_that_says_nothing_is_none() {
+        assert!(Response::exported(&json!({})).is_default("DEFAULT_5XX"));
+        assert!(!Response::exported(&json!({"statusCode": 599})).is_default("DEFAULT_5XX"));
+        assert!(!Response::default().is_default("UNAUTHORIZED"));
+    }
 }

@@ -182,7 +182,7 @@ fn different<K: Ord + AsRef<str>>(a: &BTreeMap<K, Value>, b: &BTreeMap<K, Value>
 
 fn gateway_responses(
     draft: &BTreeMap<String, Response>,
-    served: &BTreeMap<String, Value>,
+    served: &BTreeMap<String, Response>,
     ours: &Ours,
 ) -> Vec<String> {
     let kinds: BTreeSet<_> = draft.keys().chain(served.keys()).collect();
@@ -190,33 +190,19 @@ fn gateway_responses(
         .into_iter()
         .filter(|kind| !ours.responses.contains(*kind))
         .filter_map(|kind| {
-            let word = match (draft.get(kind), served.get(kind)) {
+            let of = |side: &BTreeMap<String, Response>| {
+                let found = side.get(kind).filter(|found| !found.is_default(kind));
+                found.map(|found| found.meaning(kind))
+            };
+            let word = match (of(draft), of(served)) {
                 (Some(_), None) => "is new",
                 (None, Some(_)) => "is removed",
-                (Some(now), Some(served)) if !is_same(now, served) => "changed",
+                (Some(now), Some(served)) if now != served => "changed",
                 _ => return None,
             };
             Some(format!("gateway response {kind} {word}"))
         })
         .collect()
-}
-
-/// Whether a gateway response is what an export shows of it. An export leaves empty parts out.
-fn is_same(now: &Response, served: &Value) -> bool {
-    let map = |name: &str| -> BTreeMap<String, String> {
-        let entries = served[name].as_object().into_iter().flatten();
-        entries
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect()
-    };
-    let status = match &served["statusCode"] {
-        Value::Number(number) => Some(number.to_string()),
-        other => other.as_str().map(str::to_owned),
-    };
-    // Without a status of its own a type has a fixed one, which an export may name.
-    (now.status.is_none() || status.is_none() || now.status == status)
-        && now.parameters == map("responseParameters")
-        && now.templates == map("responseTemplates")
 }
 
 /// What made the API, as its tags tell, if that is a tool whose next deployment may undo ours. The tags are those that the
@@ -341,12 +327,10 @@ mod tests {
         export
             .settings
             .insert("API key source", json!("AUTHORIZER"));
-        export
-            .responses
-            .insert("THROTTLED".to_owned(), json!({"statusCode": "429"}));
-        export
-            .responses
-            .insert("ACCESS_DENIED".to_owned(), json!({}));
+        for kind in ["THROTTLED", "ACCESS_DENIED", "DEFAULT_4XX"] {
+            let response = Response::default();
+            export.responses.insert(kind.to_owned(), response);
+        }
         let ours = Ours {
             responses: BTreeSet::from(["ACCESS_DENIED".to_owned()]),
             ..Ours::default()

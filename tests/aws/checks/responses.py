@@ -125,18 +125,20 @@ def gateway_responses_are_patched(aws: Aws) -> None:
 
 @check
 def gateway_responses_are_deployed(aws: Aws) -> None:
-    """Part of the snapshot, and of its export."""
+    """Part of the snapshot, and of its export, which leaves out what a class has by default."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
-    _put(aws, api, "UNAUTHORIZED", responseParameters={"gatewayresponse.header.x-a": "'1'"})
+    headers = {"gatewayresponse.header.x-a": "'1'"}
+    for kind in ("UNAUTHORIZED", "DEFAULT_4XX"):
+        _put(aws, api, kind, responseParameters=headers)
+    _put(aws, api, "DEFAULT_5XX", statusCode="599", responseTemplates={"application/json": "{}"})
+    assert _get(aws, api, "DEFAULT_4XX")["responseTemplates"] == TEMPLATES
     aws.apigateway.create_deployment(restApiId=api, stageName="prod")
     aws.apigateway.delete_gateway_response(restApiId=api, responseType="UNAUTHORIZED")
     found = aws.apigateway.get_export(
         restApiId=api, stageName="prod", exportType="oas30", parameters={"extensions": "apigateway"}
     )
     assert json.loads(found["body"].read())["x-amazon-apigateway-gateway-responses"] == {
-        "UNAUTHORIZED": {
-            "statusCode": "401",
-            "responseParameters": {"gatewayresponse.header.x-a": "'1'"},
-            "responseTemplates": TEMPLATES,
-        }
+        "UNAUTHORIZED": {"statusCode": 401, "responseParameters": headers, "responseTemplates": TEMPLATES},
+        "DEFAULT_4XX": {"responseParameters": headers},
+        "DEFAULT_5XX": {"statusCode": 599, "responseTemplates": {"application/json": "{}"}},
     }

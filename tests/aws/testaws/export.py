@@ -12,6 +12,7 @@ from moto.apigateway.models import RestAPI
 from .apigateway import api_of, bad_request
 from .errors import Unimplemented
 from .gateway import operation
+from .gateway_responses import exported
 from .stages import stage_of
 from .wire import Call, Response
 from .world import World
@@ -116,12 +117,7 @@ class _Export:
         found: dict[str, Any] = {}
         if self.snapshot["gateway_responses"]:
             found[f"{PREFIX}-gateway-responses"] = {
-                kind: {
-                    name: response[name]
-                    for name in ("statusCode", "responseParameters", "responseTemplates")
-                    if response.get(name)
-                }
-                for kind, response in self.snapshot["gateway_responses"].items()
+                kind: exported(kind, response) for kind, response in self.snapshot["gateway_responses"].items()
             }
         if self.snapshot["request_validators"]:
             found[f"{PREFIX}-request-validators"] = {

@@ -71,6 +71,16 @@ def effective(kind: str, customised: dict[str, Any]) -> dict[str, Any]:
     return _made(kind, fallback or {}, False)
 
 
+def exported(kind: str, response: dict[str, Any]) -> dict[str, Any]:
+    """A customised response as an export shows it: the status is a number, and a class without a template of its own
+    shows none, though the listing fills it in."""
+    found = {name: response[name] for name in ("responseParameters", "responseTemplates") if response.get(name)}
+    if kind in ("DEFAULT_4XX", "DEFAULT_5XX") and found.get("responseTemplates") == _TEMPLATES:
+        del found["responseTemplates"]
+    status = response.get("statusCode")
+    return {"statusCode": int(status), **found} if status else found
+
+
 # --- control plane
 
 
