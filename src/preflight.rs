@@ -251,6 +251,7 @@ mod tests {
             resource_id: "r".to_owned(),
             authorization: authorization.to_owned(),
             authorizer_id: None,
+            authorizer: None,
             scopes: Vec::new(),
             api_key_required: false,
         }

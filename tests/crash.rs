@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use support::kill::{killed_after, killed_after_one_of};
-use support::rest_api::{draft, served};
+use support::rest_api::{change, draft, publish, served};
 use support::{TestAws, Workplace, assert_same, counts};
 
 /// Servers that work side by side. Each run of the binary is short, so two cores are kept busy by two.
@@ -158,6 +158,38 @@ fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
     });
     // Each with three that come after it.
     assert!(calls >= 3 * 6, "{calls} runs");
+}
+
+/// The owners guard a method that was open and publish that; an `up` that takes it again is killed.
+#[test]
+fn a_method_that_was_guarded_since_is_not_opened_after_a_kill() {
+    let guarded = "GET /orders";
+    let calls = after_every_call(|aws, nth| {
+        let id = api_id(&aws.account());
+        let workplace = Workplace::new(aws);
+        workplace.edit("except: [\"GET /health\"]", "protect: [\"GET /orders\"]");
+        workplace.succeed(&["up", "--yes"]);
+        let iam = [("/authorizationType", "AWS_IAM"), ("/authorizerId", "")];
+        change(aws, &id, "GET", "/orders", &iam);
+        publish(aws, &id, "prod");
+        aws.check_log();
+        if killed_after(aws, &workplace, &["up", "--yes"], nth).is_none() {
+            return false;
+        }
+        if nth % 2 == 0 {
+            workplace.succeed(&["up", "--yes"]);
+        }
+        workplace.succeed(&["down", "--yes"]);
+        let after = aws.account();
+        assert_eq!(draft(&after, &id)[guarded], "AWS_IAM", "after call {nth}");
+        assert_eq!(
+            served(&after, &id, "prod")[guarded],
+            "AWS_IAM",
+            "after call {nth}"
+        );
+        true
+    });
+    assert!(calls >= 6, "{calls} changing calls");
 }
 
 /// The id of the API that is seeded.

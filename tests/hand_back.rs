@@ -4,8 +4,8 @@ mod support;
 
 use serde_json::json;
 use support::rest_api::{
-    OURS, add_stage, assert_mentions, authorizer, authorizers, draft, move_stage, rest_api, served,
-    stage_of, start_over, with, workplace,
+    OURS, add_stage, assert_mentions, authorizer, authorizers, change, draft, move_stage, publish,
+    rest_api, served, stage_of, start_over, with, workplace,
 };
 use support::{TestAws, Workplace, assert_same};
 
@@ -74,6 +74,89 @@ fn a_method_whose_own_authorizer_is_gone_is_closed_and_not_opened() {
         ],
     );
     assert!(draft(&aws.account(), &id)["GET /me"].starts_with("AWS_IAM"));
+}
+
+/// Somebody makes an authorizer again, as an import of the API does: it gets another id.
+fn make_again(aws: &TestAws, id: &str, name: &str) -> String {
+    let before = authorizer(&aws.account(), id, name);
+    let parameters = json!({"restApiId": id, "authorizerId": before});
+    let mut made = aws.call("apigateway", "GetAuthorizer", parameters.clone());
+    aws.call("apigateway", "DeleteAuthorizer", parameters);
+    made["restApiId"] = json!(id);
+    made.as_object_mut().expect("a map").remove("id");
+    let made = aws.call("apigateway", "CreateAuthorizer", made);
+    let now = made["id"].as_str().expect("an id").to_owned();
+    assert_ne!(now, before);
+    now
+}
+
+#[test]
+fn what_the_owners_guarded_since_stays_guarded() {
+    const GUARDED: [&str; 4] = ["GET /orders", "GET /orders/{id}", "GET /me", "GET /user"];
+    let aws = TestAws::start();
+    // Whether the owners published their edits, and whether they removed our deployments too.
+    for (published, cleaned_up) in [(true, false), (true, true), (false, false)] {
+        let id = start_over(&aws);
+        let here = workplace(
+            &aws,
+            &format!(
+                "api: {{name: orders-api, stage: prod, responses: [ACCESS_DENIED, UNAUTHORIZED], protect: {}}}",
+                json!(GUARDED)
+            ),
+        );
+        here.succeed(&["up", "--yes"]);
+        let ours = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        let own = make_again(&aws, &id, "own");
+        make_again(&aws, &id, "pool");
+        let iam = [("/authorizationType", "AWS_IAM"), ("/authorizerId", "")];
+        change(&aws, &id, "GET", "/orders", &iam);
+        let with_own = [("/authorizationType", "CUSTOM"), ("/authorizerId", &*own)];
+        change(&aws, &id, "GET", "/orders/{id}", &with_own);
+        aws.call(
+            "apigateway",
+            "PutGatewayResponse",
+            json!({"restApiId": id, "responseType": "ACCESS_DENIED", "statusCode": "418"}),
+        );
+        let theirs = aws.account();
+        if published {
+            publish(&aws, &id, "prod");
+        }
+        if cleaned_up {
+            let parameters = json!({"restApiId": id, "deploymentId": ours});
+            aws.call("apigateway", "DeleteDeployment", parameters);
+        }
+        here.succeed(&["up", "--yes"]);
+        let taken = aws.account();
+        assert_eq!(
+            served(&taken, &id, "prod")["GET /orders"],
+            support::rest_api::ours()
+        );
+        assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+
+        let down = here.succeed(&["down", "--yes"]);
+        assert!(!down.stderr.contains("is gone"), "{}", down.stderr);
+        let after = aws.account();
+        let expected = with(
+            &draft(&theirs, &id),
+            &[
+                ("GET /me", "CUSTOM own with a key"),
+                (
+                    "GET /user",
+                    "COGNITO_USER_POOLS pool for orders/read for orders/write",
+                ),
+            ],
+        );
+        assert_eq!(draft(&after, &id), expected);
+        assert_eq!(draft(&after, &id)["GET /orders"], "AWS_IAM");
+        if published {
+            assert_eq!(served(&after, &id, "prod"), expected, "{cleaned_up}");
+        }
+        let responses = rest_api(&after, &id)["gateway_responses"].as_array();
+        let [response] = &responses.expect("a list")[..] else {
+            panic!("{responses:?}");
+        };
+        assert_eq!(response["statusCode"], "418");
+    }
 }
 
 #[test]

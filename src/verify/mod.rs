@@ -420,6 +420,7 @@ mod tests {
             resource_id: String::new(),
             authorization: "NONE".to_owned(),
             authorizer_id: None,
+            authorizer: None,
             scopes: Vec::new(),
             api_key_required: false,
         }

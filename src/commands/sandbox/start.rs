@@ -282,6 +282,7 @@ fn is_wanted(config: &Config, verb: &str, path: &str) -> bool {
         resource_id: String::new(),
         authorization: "NONE".to_owned(),
         authorizer_id: None,
+        authorizer: None,
         scopes: Vec::new(),
         api_key_required: false,
     };

@@ -19,6 +19,13 @@ use super::{ApiTarget, Cx};
 use crate::aws::ec2::pages;
 use crate::aws::{Aws, AwsError, optional};
 
+/// What an authorizer keeps when somebody makes it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub name: String,
+    pub uri: String,
+}
+
 /// One method of the API's draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Method {
@@ -30,6 +37,9 @@ pub struct Method {
     pub authorization: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizer_id: Option<String>,
+    /// What it is found by where that id is gone; noted in records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer: Option<Mark>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     #[serde(default)]
@@ -67,6 +77,7 @@ pub type Served = BTreeMap<(String, String), String>;
 pub struct Authorizer {
     pub id: String,
     pub name: String,
+    /// Where it is invoked; of one that asks user pools their ARNs.
     pub uri: String,
     pub kind: String,
     pub identity_source: String,
@@ -131,6 +142,7 @@ pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
                         .authorization_type
                         .unwrap_or_else(|| "NONE".to_owned()),
                     authorizer_id: method.authorizer_id.filter(|id| !id.is_empty()),
+                    authorizer: None,
                     scopes: method.authorization_scopes.unwrap_or_default(),
                     api_key_required: method.api_key_required.unwrap_or_default(),
                 });
@@ -266,7 +278,11 @@ pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, 
                 Some(Authorizer {
                     id: found.id?,
                     name: found.name.unwrap_or_default(),
-                    uri: found.authorizer_uri.unwrap_or_default(),
+                    uri: found.authorizer_uri.unwrap_or_else(|| {
+                        let mut pools = found.provider_arns.unwrap_or_default();
+                        pools.sort_unstable();
+                        pools.join(",")
+                    }),
                     kind: found
                         .r#type
                         .map_or_else(String::new, |kind| kind.as_str().to_owned()),

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use super::deployments::{
     Holds, deploy, deployments, description, is_of_closing, is_ours, protects, remove,
 };
-use super::hand_back::give_back;
+use super::hand_back::{self, give_back};
 use super::record::{self, Head};
 use super::responses::{self, Taken};
-use super::{Actual, ApiAttachments, entrust, pending, select, shared};
+use super::{Actual, ApiAttachments, entrust, pending, restored, select, shared};
 use crate::aws::AwsError;
 use crate::config::{MethodPattern, Responses};
 use crate::resource::api::{self, Method};
@@ -101,7 +101,9 @@ impl ApiAttachment {
         };
         let released: Vec<_> = actual
             .all_before()
-            .filter(|before| !is_wanted(before) && before.authorization != "CUSTOM")
+            .filter(|before| !is_wanted(before))
+            .map(|before| actual.restored(before))
+            .filter(|before| before.authorization != "CUSTOM")
             .filter(|before| {
                 actual
                     .methods
@@ -165,8 +167,7 @@ impl ApiAttachment {
             .is_some_and(|head| head.resetting);
         let returned = held()
             .filter(|(held, now)| {
-                let is_before = now.authorization == held.before.authorization
-                    && now.authorizer_id == held.before.authorizer_id;
+                let is_before = restored::same_guard(now, &actual.restored(&held.before));
                 resetting && is_before && !now.asks(&held.authorizer_id)
             })
             .map(|(held, now)| (now, held.authorizer_id.as_str()))
@@ -191,18 +192,23 @@ impl ApiAttachment {
         }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || steps.take.iter().chain(&steps.borrow).copied();
-        let unrecorded: Vec<_> = taken()
-            .filter(|method| actual.before(method).is_none())
-            .chain(&actual.unrecorded)
-            .cloned()
+        let mut unrecorded: Vec<_> = taken()
+            .filter(|method| actual.is_to_be_recorded(method))
+            .map(|method| restored::marked(method, &actual.authorizers))
             .collect();
-        record::add(cx, &self.api, &actual.record, &unrecorded).await?;
+        for before in &actual.unrecorded {
+            if !unrecorded.iter().any(|now| now.label() == before.label()) {
+                unrecorded.push(before.clone());
+            }
+        }
+        record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         for method in taken() {
             entrust(cx, &self.api, method, &authorizer_id).await?;
         }
         for (before, now) in &steps.give_back {
-            give_back(cx, &self.api, before, now).await?;
+            let wanted = hand_back::wanted(cx, actual, before);
+            give_back(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
             let head = self.note_previous(cx, actual).await?;
@@ -211,7 +217,7 @@ impl ApiAttachment {
                 record::write_head(cx, &self.api, &Head { resetting, ..head }).await?;
             }
             for (before, now) in &steps.reset {
-                give_back(cx, &self.api, before, now).await?;
+                give_back(cx, &self.api, &actual.restored(before), now).await?;
             }
             let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
             let token = self.token.get_or_init(|| fresh);
@@ -319,13 +325,8 @@ impl ApiAttachment {
         let known = actual.taken_responses();
         for kind in &steps.write {
             let response = &steps.managed[kind];
-            let taken = known
-                .get(*kind)
-                .or_else(|| actual.shared_responses.get(*kind));
-            let taken = taken.cloned().unwrap_or_else(|| Taken {
-                before: actual.responses.get(*kind).cloned(),
-                ours: Vec::new(),
-            });
+            let records = [known.get(*kind), actual.shared_responses.get(*kind)];
+            let taken = Taken::of(actual.responses.get(*kind), records);
             let is_recorded = known.contains_key(*kind);
             record::write_response(cx, &self.api, kind, &taken.and(response), is_recorded).await?;
             if actual.responses.get(*kind) != Some(response) {
@@ -365,7 +366,9 @@ impl ApiAttachment {
                 .await?
                 .iter()
                 .any(|(_, description)| is_ours(cx, description));
-            noted.previous_deployment = first.then(|| stage.deployment_id.clone());
+            // One of others that asks our authorizer is none to go back to, though ours are deleted by now.
+            let goes_back = first && !actual.serves_ours(cx);
+            noted.previous_deployment = goes_back.then(|| stage.deployment_id.clone());
             noted.verified = None;
             noted.published = false;
         }

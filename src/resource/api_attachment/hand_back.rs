@@ -1,6 +1,5 @@
 //! The API is given back: methods, gateway responses and stage as they were, proved by reading them back.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_apigateway::types::Op;
@@ -8,6 +7,7 @@ use aws_sdk_apigateway::types::Op;
 use super::deployments::restore_stage;
 use super::record::{self, CLOSED, Head, Record};
 use super::responses::Taken;
+use super::restored::{self, same_guard};
 use super::{Actual, is_ours, lost, patch, responses, update_method};
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::api::{self, Method};
@@ -85,8 +85,7 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
     else {
         return;
     };
-    let as_before =
-        now.authorization == before.authorization && now.authorizer_id == before.authorizer_id;
+    let as_before = same_guard(now, &actual.restored(before));
     if !actual.is_taken(now) && !as_before && !actual.record.is_closed(now) {
         let text = format!(
             "{} was changed by others since and is left as it is",
@@ -97,27 +96,19 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
 }
 
 /// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
-fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
-    let closed = || Method {
-        authorization: CLOSED.to_owned(),
-        authorizer_id: None,
-        scopes: Vec::new(),
-        ..before.clone()
-    };
+pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
     if cx.keeps_protected() && before.authorization == "NONE" {
-        return closed();
+        return restored::closed(before);
     }
-    match &before.authorizer_id {
-        Some(id) if !actual.authorizers.contains(id) => {
-            let text = format!(
-                "the authorizer {id} that guarded {} is gone: the method is closed with {CLOSED} rather than opened",
-                before.label()
-            );
-            cx.notice(&actual.id, text);
-            closed()
-        }
-        _ => before.clone(),
-    }
+    restored::restored(before, &actual.authorizers).unwrap_or_else(|| {
+        let text = format!(
+            "the authorizer {} that guarded {} is gone: the method is closed with {CLOSED} rather than opened",
+            before.authorizer_id.as_deref().unwrap_or_default(),
+            before.label()
+        );
+        cx.notice(&actual.id, text);
+        restored::closed(before)
+    })
 }
 
 /// Gives a method the guard it is to have.
@@ -178,7 +169,6 @@ async fn prove<'a>(
 ) -> Result<(), AwsError> {
     let cx = cx.fresh();
     let methods = optional(api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
-    let scopes = |method: &Method| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
     for wanted in given {
         let Some(now) = methods
             .iter()
@@ -186,10 +176,7 @@ async fn prove<'a>(
         else {
             continue;
         };
-        let same = now.authorization == wanted.authorization
-            && now.authorizer_id == wanted.authorizer_id
-            && scopes(now) == scopes(wanted);
-        if !same {
+        if !same_guard(now, wanted) {
             let (now, label) = (&now.authorization, now.label());
             return Err(lags(format!(
                 "{label} reads as {now} after it was given back as {}",

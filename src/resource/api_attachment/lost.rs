@@ -32,6 +32,7 @@ pub async fn look(
             Some(authorization @ ("NONE" | "AWS_IAM")) => found.push(Method {
                 authorization: authorization.to_owned(),
                 authorizer_id: None,
+                authorizer: None,
                 scopes: Vec::new(),
                 ..method
             }),

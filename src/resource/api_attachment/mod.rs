@@ -10,11 +10,13 @@ pub mod lost;
 pub mod pending;
 pub mod record;
 pub mod responses;
+mod restored;
 pub mod rollback;
 pub mod select;
 pub mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 
@@ -23,7 +25,7 @@ pub use self::desired::ApiAttachment;
 use self::record::Record;
 use self::responses::Taken;
 use super::api::export::Asking;
-use super::api::{self, Method, Response, Stage};
+use super::api::{self, Authorizer, Method, Response, Stage};
 use super::api_authorizer::{self, Asks};
 use super::{
     ApiTarget, Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind, function_alias,
@@ -48,8 +50,8 @@ pub struct Actual {
     authorizer_id: Option<String>,
     /// What our deployments' descriptions begin with.
     mark: String,
-    /// The authorizers that the API has, by their ids.
-    authorizers: BTreeSet<String>,
+    /// The authorizers that the API has.
+    authorizers: Arc<Vec<Authorizer>>,
     /// Those of other stacks that guard other stages: their methods may be borrowed.
     elsewhere: BTreeSet<String>,
     /// The methods that those took.
@@ -222,10 +224,7 @@ impl Actual {
             asking,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
             mark: mark(cx),
-            authorizers: authorizers
-                .iter()
-                .map(|authorizer| authorizer.id.clone())
-                .collect(),
+            authorizers: Arc::clone(&authorizers),
             elsewhere: shared::elsewhere(cx, target).await?,
             held_elsewhere: shared::held_elsewhere(cx, target).await?,
             shared_responses: shared::others(cx, &target.id)
@@ -273,6 +272,21 @@ impl Actual {
         self.record
             .method(&now.path, &now.method)
             .or_else(unrecorded)
+    }
+
+    /// A method as it is to be without us.
+    fn restored(&self, before: &Method) -> Method {
+        restored::restored_or_closed(before, &self.authorizers)
+    }
+
+    /// Whether a method that is about to be taken is to be recorded as it is: nothing is known of it, or its owners changed
+    /// it since. One that is borrowed is returned to the stack that has it, and keeps its record.
+    fn is_to_be_recorded(&self, now: &Method) -> bool {
+        self.before(now).is_none_or(|before| {
+            !shared::is_lent(now, &self.elsewhere)
+                && !self.record.is_closed(now)
+                && restored::is_changed(now, before, &self.authorizers)
+        })
     }
 
     /// What is known of the gateway responses before us.

@@ -257,6 +257,7 @@ mod tests {
             resource_id: String::new(),
             authorization: authorization.to_owned(),
             authorizer_id: None,
+            authorizer: None,
             scopes: Vec::new(),
             api_key_required: false,
         }

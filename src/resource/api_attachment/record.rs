@@ -4,7 +4,7 @@
 //! list that fits a standard parameter of 4 KB, and a `response-<TYPE>` for each gateway response that we took. A method or
 //! a response is recorded before it is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -245,28 +245,87 @@ pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
     parameter::remove(cx, &path(target, "head")).await
 }
 
-/// Adds `methods` to the record, in as few parameters as they fit.
+/// Notes `methods` as they are, in as few parameters as they fit; what was known of one of them is replaced. A new
+/// parameter is written first: until it is complete the former one counts.
 ///
 /// # Errors
 /// What the service answers.
-pub async fn add(
+pub async fn note(
     cx: &Cx,
     target: &ApiTarget,
     record: &Record,
     methods: &[Method],
 ) -> Result<(), AwsError> {
-    let used = record
-        .chunks
+    for write in writes(&record.chunks, methods)? {
+        match write {
+            // The name is free, so it is made with its tags; a lost answer shows at the next look.
+            Write::Add(name, text) => {
+                parameter::put(cx, &id(), &path(target, &name), &text, false).await?;
+            }
+            Write::Replace(name, text) => {
+                parameter::put(cx, &id(), &path(target, &name), &text, true).await?;
+            }
+            Write::Remove(name) => parameter::remove(cx, &path(target, &name)).await?,
+        }
+    }
+    Ok(())
+}
+
+/// A change to the parameters that hold methods; names are below the target's path.
+#[derive(Debug, PartialEq, Eq)]
+enum Write {
+    Add(String, String),
+    Replace(String, String),
+    Remove(String),
+}
+
+/// What is to be written so that `methods` are recorded, in order.
+fn writes(
+    present: &BTreeMap<String, Vec<Method>>,
+    methods: &[Method],
+) -> Result<Vec<Write>, AwsError> {
+    let key = |method: &Method| (method.path.clone(), method.method.clone());
+    let mut left: BTreeMap<_, _> = methods.iter().map(|method| (key(method), method)).collect();
+    let is_named = |method: &Method| methods.iter().any(|named| key(named) == key(method));
+    let mut changed = Vec::new();
+    for (name, chunk) in present {
+        if !chunk.iter().any(is_named) {
+            continue;
+        }
+        let others: Vec<_> = chunk.iter().filter(|method| !is_named(method)).collect();
+        // In its own place, if it fits there.
+        let here: BTreeSet<_> = chunk.iter().map(key).collect();
+        let mut kept = others.clone();
+        kept.extend(here.iter().filter_map(|key| left.get(key).copied()));
+        let mut text = encode(&kept)?;
+        if text.len() > PARAMETER_MAX {
+            kept = others;
+            text = encode(&kept)?;
+        }
+        for method in &kept {
+            left.remove(&key(method));
+        }
+        changed.push(match kept.is_empty() {
+            true => Write::Remove(name.clone()),
+            false => Write::Replace(name.clone(), text),
+        });
+    }
+    let used = present
         .keys()
         .filter_map(|name| name.strip_prefix(METHODS)?.parse::<usize>().ok())
         .max();
     let first = used.map_or(0, |last| last + 1);
-    for (index, chunk) in chunks(methods)?.into_iter().enumerate() {
-        let name = path(target, &format!("{METHODS}{:03}", first + index));
-        // The name is free, so it is made with its tags; a lost answer shows at the next look.
-        parameter::put(cx, &id(), &name, &chunk, false).await?;
-    }
-    Ok(())
+    let new: Vec<_> = methods
+        .iter()
+        .filter(|method| left.contains_key(&key(method)))
+        .cloned()
+        .collect();
+    let added = chunks(&new)?.into_iter().enumerate();
+    let mut writes: Vec<_> = added
+        .map(|(index, text)| Write::Add(format!("{METHODS}{:03}", first + index), text))
+        .collect();
+    writes.extend(changed);
+    Ok(writes)
 }
 
 /// Deletes the records of methods and gateway responses. The head stays until the authorizer is gone.
@@ -353,6 +412,10 @@ mod tests {
             resource_id: "abc123".to_owned(),
             authorization: "COGNITO_USER_POOLS".to_owned(),
             authorizer_id: Some("xyz789".to_owned()),
+            authorizer: Some(api::Mark {
+                name: "own".to_owned(),
+                uri: "arn:aws:apigateway:us-east-1:lambda:path/own/invocations".to_owned(),
+            }),
             scopes: vec!["orders/read".to_owned()],
             api_key_required: n.is_multiple_of(2),
         }
@@ -368,6 +431,53 @@ mod tests {
             .flat_map(|chunk| serde_json::from_str::<Vec<Method>>(chunk).expect("decodes"))
             .collect();
         assert_eq!(read, methods);
+    }
+
+    #[test]
+    fn what_is_noted_again_takes_the_place_of_what_was_known() {
+        let chunk = |numbers: &[usize]| numbers.iter().map(|n| method(*n)).collect::<Vec<_>>();
+        let noted = |n: usize, authorization: &str| Method {
+            authorization: authorization.to_owned(),
+            ..method(n)
+        };
+        let read = |text: &str| serde_json::from_str::<Vec<Method>>(text).expect("decodes");
+        // Two records of one method, as a former version may have left them.
+        let present = BTreeMap::from([
+            ("methods-000".to_owned(), chunk(&[0, 1])),
+            ("methods-002".to_owned(), chunk(&[1])),
+            ("methods-003".to_owned(), chunk(&[2])),
+        ]);
+        let written = writes(&present, &[noted(1, "AWS_IAM"), method(9)]).expect("encodes");
+        let [
+            Write::Add(new, nine),
+            Write::Replace(first, kept),
+            Write::Remove(gone),
+        ] = &written[..]
+        else {
+            panic!("{written:?}");
+        };
+        assert_eq!(
+            [new.as_str(), first, gone],
+            ["methods-004", "methods-000", "methods-002"]
+        );
+        assert_eq!(read(nine), [method(9)]);
+        assert_eq!(read(kept), [method(0), noted(1, "AWS_IAM")]);
+
+        // What outgrows its parameter moves to one of its own, which is written first.
+        let full: Vec<_> = (0..300).map(method).collect();
+        let full: Vec<Method> = read(&chunks(&full).expect("encodes")[0]);
+        let long = Method {
+            scopes: vec!["s".repeat(1000)],
+            ..full[3].clone()
+        };
+        let present = BTreeMap::from([("methods-000".to_owned(), full.clone())]);
+        let written = writes(&present, std::slice::from_ref(&long)).expect("encodes");
+        let [Write::Add(_, moved), Write::Replace(_, rest)] = &written[..] else {
+            panic!("{written:?}");
+        };
+        assert_eq!(read(moved), [long]);
+        assert_eq!(read(rest).len(), full.len() - 1);
+        assert_eq!(writes(&present, &[]).expect("encodes"), []);
     }
 
     #[test]

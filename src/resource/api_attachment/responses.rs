@@ -43,6 +43,27 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// What is to be recorded of a type that is about to be written: what the owners have there now, unless that is what a
+    /// stack of this program wrote. `records`: this stack's, and another's on the same API.
+    pub fn of(now: Option<&Response>, records: [Option<&Self>; 2]) -> Self {
+        let mut taken = records.into_iter().flatten().next().cloned();
+        let is_ours = now.is_some_and(|now| {
+            let mut records = records.into_iter().flatten();
+            records.any(|taken| taken.wrote(now))
+        });
+        match &mut taken {
+            Some(taken) if is_ours => taken.clone(),
+            Some(taken) => Self {
+                before: now.cloned(),
+                ours: std::mem::take(&mut taken.ours),
+            },
+            None => Self {
+                before: now.cloned(),
+                ours: Vec::new(),
+            },
+        }
+    }
+
     /// Whether we wrote this one.
     pub fn wrote(&self, response: &Response) -> bool {
         self.ours.contains(&digest(response))
@@ -316,6 +337,38 @@ mod tests {
         assert_eq!(
             steps.managed["AUTHORIZER_FAILURE"].parameters[ALLOW_ORIGIN],
             "'*'"
+        );
+    }
+
+    #[test]
+    fn what_the_owners_have_now_is_recorded_and_ours_is_not() {
+        let ours = Response {
+            status: Some("403".to_owned()),
+            ..Response::default()
+        };
+        let known = Taken {
+            before: Some(theirs()),
+            ours: Vec::new(),
+        }
+        .and(&ours);
+        let before = |now: Option<&Response>, records| Taken::of(now, records).before;
+        assert_eq!(before(None, [None, None]), None);
+        assert_eq!(before(Some(&theirs()), [None, None]), Some(theirs()));
+        assert_eq!(before(Some(&ours), [Some(&known), None]), Some(theirs()));
+        assert_eq!(before(Some(&ours), [None, Some(&known)]), Some(theirs()));
+        let newer = Response {
+            status: Some("499".to_owned()),
+            ..Response::default()
+        };
+        let again = Taken::of(Some(&newer), [Some(&known), None]);
+        assert_eq!(again.before.as_ref(), Some(&newer));
+        assert!(again.wrote(&ours));
+        assert_eq!(before(None, [Some(&known), None]), None);
+        // Another stack wrote it since: what was there before any of us is what this one knows.
+        let other = Taken::default().and(&newer);
+        assert_eq!(
+            before(Some(&newer), [Some(&known), Some(&other)]),
+            Some(theirs())
         );
     }
 

@@ -1,0 +1,162 @@
+//! What a method is to be once we let it go, and when what is recorded of it is out of date. Pure.
+
+use std::collections::BTreeSet;
+
+use super::record::CLOSED;
+use super::shared;
+use crate::resource::api::{Authorizer, Mark, Method};
+
+/// A method as it stands, with what its authorizer is found by where its id is gone later.
+pub fn marked(now: &Method, authorizers: &[Authorizer]) -> Method {
+    let authorizer = authorizers
+        .iter()
+        .find(|authorizer| now.authorizer_id.as_ref() == Some(&authorizer.id));
+    Method {
+        authorizer: authorizer.map(|authorizer| Mark {
+            name: authorizer.name.clone(),
+            uri: authorizer.uri.clone(),
+        }),
+        ..now.clone()
+    }
+}
+
+/// A recorded method as it can be restored: who imports an API again gives its authorizers other ids. `None` if the
+/// authorizer that guarded it is gone.
+pub fn restored(before: &Method, authorizers: &[Authorizer]) -> Option<Method> {
+    let Some(id) = &before.authorizer_id else {
+        return Some(before.clone());
+    };
+    if authorizers.iter().any(|authorizer| authorizer.id == *id) {
+        return Some(before.clone());
+    }
+    let mark = before.authorizer.as_ref()?;
+    let is_pool = |kind: &str| kind == "COGNITO_USER_POOLS";
+    let successor = authorizers.iter().find(|authorizer| {
+        authorizer.name == mark.name
+            && authorizer.uri == mark.uri
+            && is_pool(&authorizer.kind) == is_pool(&before.authorization)
+    })?;
+    Some(Method {
+        authorizer_id: Some(successor.id.clone()),
+        ..before.clone()
+    })
+}
+
+/// The same, closed rather than opened where its authorizer is gone.
+pub fn restored_or_closed(before: &Method, authorizers: &[Authorizer]) -> Method {
+    restored(before, authorizers).unwrap_or_else(|| closed(before))
+}
+
+/// A method that nobody calls without AWS credentials.
+pub fn closed(before: &Method) -> Method {
+    Method {
+        authorization: CLOSED.to_owned(),
+        authorizer_id: None,
+        scopes: Vec::new(),
+        ..before.clone()
+    }
+}
+
+/// Whether the same guards two states of a method.
+pub fn same_guard(one: &Method, other: &Method) -> bool {
+    let scopes = |method: &Method| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
+    one.authorization == other.authorization
+        && one.authorizer_id == other.authorizer_id
+        && scopes(one) == scopes(other)
+}
+
+/// Whether the owners changed a method that is not ours since it was recorded. What a stack of this program did to it is no
+/// change of theirs, and of an authorizer that is not there any more nothing can be said.
+pub fn is_changed(now: &Method, before: &Method, authorizers: &[Authorizer]) -> bool {
+    let is_theirs = match &now.authorizer_id {
+        None => true,
+        Some(id) => authorizers
+            .iter()
+            .find(|authorizer| authorizer.id == *id)
+            .is_some_and(|authorizer| shared::stack_of(&authorizer.name).is_none()),
+    };
+    is_theirs && !same_guard(now, &restored_or_closed(before, authorizers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(authorization: &str, authorizer_id: Option<&str>) -> Method {
+        Method {
+            path: "/me".to_owned(),
+            method: "GET".to_owned(),
+            resource_id: "r".to_owned(),
+            authorization: authorization.to_owned(),
+            authorizer_id: authorizer_id.map(str::to_owned),
+            authorizer: None,
+            scopes: Vec::new(),
+            api_key_required: false,
+        }
+    }
+
+    fn authorizer(id: &str, name: &str, uri: &str, kind: &str) -> Authorizer {
+        Authorizer {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            uri: uri.to_owned(),
+            kind: kind.to_owned(),
+            identity_source: String::new(),
+            ttl: 300,
+        }
+    }
+
+    #[test]
+    fn an_authorizer_under_another_id_is_found_by_name_and_uri() {
+        let first = [authorizer("a1", "own", "arn:own", "REQUEST")];
+        let before = marked(&method("CUSTOM", Some("a1")), &first);
+        assert_eq!(restored(&before, &first), Some(before.clone()));
+        let again = [authorizer("b2", "own", "arn:own", "REQUEST")];
+        let now = restored(&before, &again).expect("it is there");
+        assert_eq!(now.authorizer_id.as_deref(), Some("b2"));
+        for other in [
+            authorizer("b2", "another", "arn:own", "REQUEST"),
+            authorizer("b2", "own", "arn:another", "REQUEST"),
+            authorizer("b2", "own", "arn:own", "COGNITO_USER_POOLS"),
+        ] {
+            let there = [other];
+            assert_eq!(restored(&before, &there), None, "{there:?}");
+            let closed = restored_or_closed(&before, &there);
+            assert_eq!(closed.authorization, CLOSED);
+        }
+        // A record of a version that did not note them.
+        assert_eq!(restored(&method("CUSTOM", Some("a1")), &again), None);
+    }
+
+    #[test]
+    fn only_what_the_owners_changed_is_a_change() {
+        let there = [
+            authorizer("a1", "own", "arn:own", "TOKEN"),
+            authorizer(
+                "p1",
+                "threescale-gw-partners-authorizer",
+                "arn:p",
+                "REQUEST",
+            ),
+        ];
+        let open = method("NONE", None);
+        let iam = method("AWS_IAM", None);
+        let own = method("CUSTOM", Some("a1"));
+        let changed = |now: &Method, before: &Method| is_changed(now, before, &there);
+        assert!(changed(&iam, &open) && changed(&own, &open) && changed(&open, &iam));
+        assert!(changed(&own, &iam));
+        for method in [&open, &iam, &own] {
+            assert!(!changed(method, method));
+        }
+        // Another stack's, an authorizer that is gone, and one that was closed since its own is gone.
+        assert!(!changed(&method("CUSTOM", Some("p1")), &open));
+        assert!(!changed(&method("CUSTOM", Some("x9")), &open));
+        assert!(!changed(&iam, &method("CUSTOM", Some("x9"))));
+        let scoped = |scopes: &[&str]| Method {
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            ..method("COGNITO_USER_POOLS", Some("a1"))
+        };
+        assert!(changed(&scoped(&["a"]), &scoped(&["a", "b"])));
+        assert!(!changed(&scoped(&["b", "a"]), &scoped(&["a", "b"])));
+    }
+}
