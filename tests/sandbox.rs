@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -671,6 +671,137 @@ paths:
     assert!(!text.expect("a file").contains("A_TOKEN_THAT_IS_NOT_SET"));
     assert_eq!(sandbox.interrupt(), Some(0));
     home.assert_nothing_left(&facts);
+}
+
+/// The keys of the template, `section.key` where they stand in one, whether they are commented out or not.
+fn keys_of_the_template() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut section = String::new();
+    for line in include_str!("../templates/threescale-gw.yaml").lines() {
+        let text = line.trim_start_matches([' ', '#']);
+        let Some((key, _)) = text.split_once(':') else {
+            continue;
+        };
+        let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if !is_key {
+            continue;
+        }
+        if line.starts_with("  ") || line.starts_with("#  ") {
+            keys.insert(format!("{section}.{key}"));
+        } else {
+            key.clone_into(&mut section);
+            keys.insert(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// Every key of the template that can be another one here, changed together and back again: `up` makes it so, and then
+/// nothing is left to do.
+#[test]
+fn every_key_of_the_template_can_be_changed_there() {
+    // What stands there and stays as it is: the stack's name, what the stand-in knows, and that its Redis has no TLS. What
+    // cannot be there: a program of another processor or of one's own, a network of one's own.
+    let fixed = [
+        "authorizer.architecture",
+        "authorizer.artifact",
+        "network.subnets",
+        "network.vpc",
+    ];
+    let home = Home::new();
+    let (sandbox, facts) = Foreground::start(&home, &[]);
+    let path = facts["config"].as_str().expect("a path");
+    let example = std::fs::read_to_string(path).expect("a configuration");
+    let url = facts["url"].as_str().expect("a URL");
+    let api = url.rsplit('/').nth(1).expect("an id");
+    let backend = facts["backend"].as_str().expect("an address");
+    let redis = &facts["redis_port"];
+    let (head, _) = example.split_once("api:").expect("an API");
+    let threescale = |more: &str| {
+        let (_, rest) = example.split_once("threescale:").expect("a service");
+        let (own, _) = rest.split_once("cache:").expect("a cache");
+        format!("threescale:{own}{more}")
+    };
+    let changed = format!(
+        r#"{head}
+tags: {{team: payments}}
+api: {{id: {api}, stage: prod, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: [UNAUTHORIZED]}}
+{}
+network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone}}
+cache: {{engine: valkey, node_type: cache.t4g.small, replicas: 1, tls: false}}
+authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
+deletion_protection: true
+"#,
+        threescale(
+            "  credentials: {kind: user_key, in: query, name: key}
+  mapping_rules: [{method: GET, pattern: /orders, metric: hits, delta: 2, last: true}]"
+        )
+        .replace(backend, &backend.replace("127.0.0.1", "localhost")),
+    );
+    let other_stage = format!(
+        "{head}api: {{name: orders-api, stage: other}}\n{}\ncache: {{url: \"redis://127.0.0.1:{redis}\"}}\n",
+        threescale("")
+    );
+    let document = |text: &str| -> Value { serde_yaml::from_str(text).expect("YAML") };
+    let mut left = keys_of_the_template();
+    assert!(left.len() > 30, "{left:?}");
+    for (section, value) in [&changed, &other_stage]
+        .iter()
+        .flat_map(|text| document(text).as_object().cloned().expect("a mapping"))
+    {
+        left.remove(&section);
+        for (key, _) in value.as_object().into_iter().flatten() {
+            left.remove(&format!("{section}.{key}"));
+        }
+    }
+    assert_eq!(left, fixed.map(str::to_owned).into());
+
+    let endpoint = facts["endpoint"].as_str().expect("an address");
+    let (_, stages) = request("GET", &format!("{endpoint}/restapis/{api}/stages"), &[]);
+    let stages: Value = serde_json::from_str(&stages).expect("JSON");
+    let made = ureq::post(format!("{endpoint}/restapis/{api}/stages")).send_json(
+        serde_json::json!({"stageName": "other", "deploymentId": stages["item"][0]["deploymentId"]}),
+    );
+    assert!(made.is_ok(), "{made:?}");
+    let file = home.dir.path().join("changed.yaml");
+    for (what, text, stage, query, header) in [
+        ("changed", &changed, "prod", "?key=sandbox-unlimited", ""),
+        (
+            "another stage",
+            &other_stage,
+            "other",
+            "",
+            "sandbox-unlimited",
+        ),
+        ("as before", &example, "prod", "", "sandbox-unlimited"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        let file = file.to_str().expect("text");
+        let run = |arguments: &[&str]| {
+            let run = home.run(&[arguments, &["--sandbox", "-f", file]].concat());
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+            (
+                run.status.code(),
+                format!("{what}: {arguments:?}: {said}\n{shown}"),
+            )
+        };
+        for (arguments, code) in [
+            (&["plan", "--exit-code"][..], 3),
+            (&["up", "--yes"], 0),
+            (&["plan", "--exit-code"], 0),
+        ] {
+            let (ended, said) = run(arguments);
+            assert_eq!(ended, Some(code), "{said}");
+        }
+        let orders = format!("{}/{stage}/orders{query}", url.trim_end_matches("/prod"));
+        assert_eq!(
+            request("GET", &orders, &[("apikey", header)]).0,
+            200,
+            "{what}"
+        );
+    }
+    assert_eq!(sandbox.interrupt(), Some(0));
 }
 
 /// Under load, and with a part stopped and started again meanwhile: every request is answered, and what was let through

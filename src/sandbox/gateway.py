@@ -1,8 +1,10 @@
-"""Runs ministack with gateway responses that can say what the authorizer said, as API Gateway's can.
+"""Runs ministack with gateway responses that can say what the authorizer said, and with changes that keep the types of
+what they change, as API Gateway's do.
 
 Usage: python -c SCRIPT
 
-ministack leaves `$context.authorizer.*` in a body as it stands, and leaves headers that come from it out.
+ministack leaves `$context.authorizer.*` in a body as it stands, and leaves headers that come from it out. A patch, whose
+values are texts, makes a text of a number, a switch or a list.
 """
 
 import contextvars
@@ -35,5 +37,22 @@ def render(error, request):
     return status, headers, text.encode("utf-8")
 
 
+def patch_typed(obj, patch_ops):
+    """Applies a patch; what is a number, a switch or a list stays one."""
+    for op in patch_ops:
+        path, value = op.get("path", ""), op.get("value")
+        present = obj.get(path.lstrip("/"), [] if path == "/authorizationScopes" else None)
+        if isinstance(present, bool):
+            op = {**op, "value": str(value).lower() == "true"}
+        elif isinstance(present, int):
+            op = {**op, "value": int(value)}
+        elif isinstance(present, list) and op.get("op") in ("add", "remove"):
+            others = [item for item in present if item != value]
+            op = {"op": "replace", "path": path, "value": others + [value] * (op["op"] == "add")}
+        patch(obj, [op])
+    return obj
+
+
+patch, gateway._apply_patch = gateway._apply_patch, patch_typed
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()
