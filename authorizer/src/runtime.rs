@@ -60,6 +60,8 @@ impl From<io::Error> for RuntimeError {
 #[derive(Debug)]
 pub struct Runtime {
     address: String,
+    /// What every path begins with.
+    prefix: String,
     stream: Option<TcpStream>,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -70,11 +72,14 @@ const MAX_EVENT: usize = 8 << 20;
 const MAX_HEAD: usize = 64 << 10;
 
 impl Runtime {
-    /// `address` is `AWS_LAMBDA_RUNTIME_API`, `host:port`.
+    /// `address` is `AWS_LAMBDA_RUNTIME_API`: `host:port`, and off AWS a path after it, below which the Runtime API lies.
     #[must_use]
     pub fn new(address: &str) -> Self {
+        let end = address.find('/').unwrap_or(address.len());
+        let (address, prefix) = address.split_at(end);
         Self {
             address: address.to_owned(),
+            prefix: prefix.trim_end_matches('/').to_owned(),
             stream: None,
             input: Vec::with_capacity(16 << 10),
             output: Vec::with_capacity(4 << 10),
@@ -151,6 +156,7 @@ impl Runtime {
         for part in [
             method,
             " ",
+            &self.prefix,
             path,
             " HTTP/1.1\r\nHost: ",
             &self.address,
@@ -366,6 +372,22 @@ mod tests {
         let mut input = Vec::new();
         let head = read_response(&mut Slow(text.as_bytes()), &mut input)?;
         Ok((head, String::from_utf8_lossy(&input).into_owned()))
+    }
+
+    #[test]
+    fn asks_below_the_path_that_comes_with_the_address() {
+        for (address, target) in [
+            (
+                "127.0.0.1:9001",
+                "GET /next HTTP/1.1\r\nHost: 127.0.0.1:9001\r\n",
+            ),
+            ("h:1/secret", "GET /secret/next HTTP/1.1\r\nHost: h:1\r\n"),
+            ("h:1/secret/", "GET /secret/next HTTP/1.1\r\nHost: h:1\r\n"),
+        ] {
+            let mut runtime = Runtime::new(address);
+            runtime.start_request("GET", "/next");
+            assert_eq!(String::from_utf8_lossy(&runtime.output), target);
+        }
     }
 
     #[test]

@@ -227,7 +227,7 @@ pub struct Settings {
     pub service: Service,
     /// Access to the Parameter Store.
     pub aws: Aws,
-    /// `AWS_LAMBDA_RUNTIME_API`, `host:port`.
+    /// `AWS_LAMBDA_RUNTIME_API`, `host:port`, off AWS with a path after it.
     pub runtime_api: String,
     /// `AWS_LAMBDA_FUNCTION_NAME`, for metrics.
     pub function: String,
