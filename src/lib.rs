@@ -16,6 +16,7 @@ pub mod names;
 pub mod package;
 pub mod preflight;
 pub mod prices;
+pub mod private;
 pub mod report;
 pub mod resource;
 

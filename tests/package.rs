@@ -232,6 +232,24 @@ async fn artifacts_are_taken_if_they_fit(dir: &Path, zip: &[u8], binary: &[u8]) 
     }
 }
 
+/// Whoever owns the folder could put any code there.
+#[tokio::test]
+async fn a_cache_of_another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give a folder away.
+        return;
+    }
+    let cache = tempfile::tempdir().expect("a folder");
+    let package = || bundled(cache.path(), &Lines::default()).with_environment(no_tools());
+    assert!(!text(package().check()).contains("another user"));
+    std::os::unix::fs::chown(cache.path(), Some(65534), None).expect("given away");
+    let wanted = "belongs to another user (uid 65534)";
+    let refused = text(package().check());
+    assert!(refused.contains(wanted), "{refused}");
+    let refused = text(package().zip().await);
+    assert!(refused.contains(wanted), "{refused}");
+}
+
 #[test]
 fn files_that_are_no_package_are_refused_with_their_name() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -29,6 +29,8 @@ use inspect::Architecture;
 use source::Tree;
 use tool::Toolchain;
 
+use crate::private;
+
 /// Takes lines of progress: lower-case fragments such as `compiling ring v0.17.14 (23/140)`.
 pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
 
@@ -140,11 +142,17 @@ impl Package {
     ///
     /// # Errors
     ///
-    /// They say what to install, or what is wrong with the file.
+    /// They say what to install, what is wrong with the file, or that the cache belongs to another user.
     pub fn check(&self) -> anyhow::Result<()> {
         match &self.origin {
-            Origin::Bundle(bundle) if bundle.cached(self.architecture).is_some() => Ok(()),
-            Origin::Bundle(bundle) => bundle.toolchain(self.architecture).map(|_| ()),
+            Origin::Bundle(bundle) => {
+                // Another user could have put any code there.
+                private::owned(&bundle.cache)?;
+                match bundle.cached(self.architecture) {
+                    Some(_) => Ok(()),
+                    None => bundle.toolchain(self.architecture).map(|_| ()),
+                }
+            }
             Origin::Artifact { path, bytes } => zipped(path, bytes, self.architecture).map(|_| ()),
         }
     }
@@ -223,12 +231,15 @@ impl Bundle {
     }
 
     async fn zip(&self, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
+        private::owned(&self.cache)?;
         let bundle = self.clone();
         if let Some(zip) = blocking(move || Ok(bundle.cached(architecture))).await? {
             return Ok(zip);
         }
         fs::create_dir_all(&self.cache)
             .with_context(|| format!("making the folder {}", self.cache.display()))?;
+        // It may have come from another user meanwhile.
+        private::owned(&self.cache)?;
         // Paths go into compiler flags, which are relative to other folders than ours.
         let cache = self
             .cache
