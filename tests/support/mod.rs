@@ -6,6 +6,7 @@ pub mod former;
 pub mod kill;
 pub mod python;
 pub mod rest_api;
+pub mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
