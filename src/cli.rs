@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::StackName;
-use crate::secret::Secret;
+use crate::secret::{AccessKey, Secret};
 
 /// Puts 3scale API management in front of an API on Amazon API Gateway, and takes it away again.
 #[derive(Debug, Parser)]
@@ -60,9 +60,9 @@ pub struct Global {
     /// Work with a running sandbox: its AWS, and its configuration unless one is given
     #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     pub sandbox: Option<u16>,
-    /// Set by `sandbox`, whose AWS takes any access key.
+    /// Set by `sandbox`, whose AWS has an access key of its own.
     #[arg(skip)]
-    pub access_key: Option<&'static str>,
+    pub access_key: Option<AccessKey>,
 }
 
 impl Global {
@@ -263,7 +263,7 @@ pub struct SandboxArgs {
     /// Leave it running in the background when it stands
     #[arg(long)]
     pub keep: bool,
-    /// Your configuration, to be tried here: only its API, addresses, service token, TLS, own networks and architecture are replaced
+    /// Your configuration, to be tried here: only its API, addresses, service token, cache, own networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What the stand-in for 3scale knows: applications, their keys and limits (see stand-in/limits.yaml)

@@ -15,6 +15,15 @@ impl Secret {
     }
 }
 
+/// An access key of AWS, given instead of what the credential chain finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Its secret, which signs every request.
+    pub secret: Secret,
+}
+
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)

@@ -5,15 +5,17 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::eventually;
 use support::sandbox::{Foreground, Home, PROGRAM, request};
+use threescale_stand_in::http::{Response, Server};
 
 /// The lines of README that are to be tried, each with what it says will come.
 fn readme_lines() -> Vec<(String, String)> {
@@ -265,18 +267,13 @@ fn requests_flow_through_all_of_it() {
     let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
     assert_eq!(plan.status.code(), Some(0));
     // Nor with the lines for other tools alone; a flag leads elsewhere all the same.
-    let lines = home.said(&["sandbox", "env", "--sandbox=2"]);
-    let led = lines.lines().map(|line| {
-        let line = line.strip_prefix("export ").expect("a line for a shell");
-        line.split_once('=').expect("a name and a value")
-    });
-    let led: Vec<_> = led.collect();
+    let led = home.environment(&two);
     for (arguments, facts) in [
         (&["plan", "--exit-code"][..], &two),
         (&["plan", "--exit-code", "--sandbox=1"], &one),
     ] {
         let command = &mut home.command(PROGRAM);
-        command.args(arguments).envs(led.iter().copied());
+        command.args(arguments).envs(&led);
         let plan = command
             .current_dir(home.dir.path())
             .output()
@@ -287,7 +284,7 @@ fn requests_flow_through_all_of_it() {
         let api = url.rsplit('/').nth(1).expect("an id");
         let verify = &mut home.command(PROGRAM);
         verify.args(["verify", "-o", "json"]).args(&arguments[2..]);
-        let verify = verify.envs(led.iter().copied()).output().expect("it runs");
+        let verify = verify.envs(&led).output().expect("it runs");
         let said = String::from_utf8_lossy(&verify.stdout);
         assert!(said.contains(api), "{said}");
     }
@@ -311,8 +308,7 @@ fn requests_flow_through_all_of_it() {
 }
 
 /// The API in words: what its methods ask, its authorizers and gateway responses.
-fn api_of(facts: &Value) -> Vec<String> {
-    let endpoint = facts["endpoint"].as_str().expect("an address");
+fn api_of(home: &Home, facts: &Value) -> Vec<String> {
     let url = facts["url"].as_str().expect("a URL");
     let id = url.rsplit('/').nth(1).expect("an id");
     [
@@ -323,8 +319,8 @@ fn api_of(facts: &Value) -> Vec<String> {
         "stages",
     ]
     .map(|part| {
-        let (status, body) = request("GET", &format!("{endpoint}/restapis/{id}/{part}"), &[]);
-        assert_eq!(status, 200, "{part}");
+        let (status, body) = home.call(facts, "apigateway", &format!("/restapis/{id}/{part}"), &[]);
+        assert_eq!(status, 200, "{part}: {body}");
         body
     })
     .into()
@@ -344,12 +340,14 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
     let home = Home::new();
     let (sandbox, facts) = Foreground::start(&home, &[]);
     home.said(&["down", "--sandbox", "--yes"]);
-    let before = api_of(&facts);
+    let before = api_of(&home, &facts);
     let config = facts["config"].as_str().expect("a path");
     let config = std::fs::read_to_string(config).expect("a configuration");
     let backend = facts["backend"].as_str().expect("an address");
     let redis = facts["redis_port"].as_u64().expect("a port");
     let ((_hangs, hangs), closed) = (silent(), "127.0.0.1:1");
+    // A web server, and no 3scale.
+    let elsewhere = Server::start(Arc::new(|_| Response::new(404, "")));
     let plain = backend.trim_start_matches("http://");
     let broken = home.dir.path().join("broken.yaml");
     let with_backend = |address: &str| config.replace(backend, address);
@@ -378,10 +376,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
             with_backend(&format!("https://{plain}")),
             "threescale (tls)",
         ),
-        (
-            with_backend(facts["endpoint"].as_str().expect("an address")),
-            "threescale (http_status)",
-        ),
+        (with_backend(&elsewhere.url()), "threescale (http_status)"),
         (with_cache(&format!("redis://{closed}")), "redis (refused)"),
         (
             with_cache(&format!("redis://127.0.0.1:{hangs}")),
@@ -413,7 +408,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
             !said.contains("another-token") && !said.contains("wrong@"),
             "{said}"
         );
-        assert_eq!(api_of(&facts), before, "{cause}");
+        assert_eq!(api_of(&home, &facts), before, "{cause}");
     }
     home.said(&["up", "--sandbox", "--yes"]);
     assert_eq!(sandbox.interrupt(), Some(0));

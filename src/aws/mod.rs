@@ -29,6 +29,7 @@ pub use self::error::{AwsError, Class};
 use crate::engine::control::Control;
 use crate::error::Error;
 use crate::event::{Event, Sink};
+use crate::secret::AccessKey;
 
 /// How long a call that may simply be sent again is tried.
 const RETRY_BUDGET: Duration = Duration::from_secs(120);
@@ -41,8 +42,8 @@ pub struct Target {
     pub endpoint_url: Option<String>,
     /// How many requests may be under way at once.
     pub parallelism: usize,
-    /// An access key instead of what the credential chain finds: for an emulator that takes any.
-    pub access_key: Option<&'static str>,
+    /// An access key instead of what the credential chain finds: the sandbox's own.
+    pub access_key: Option<AccessKey>,
 }
 
 /// Whether a call may be sent twice.
@@ -106,8 +107,9 @@ impl Aws {
         if let Some(url) = &target.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        if let Some(key) = target.access_key {
-            loader = loader.credentials_provider(Credentials::new(key, key, None, None, "fixed"));
+        if let Some(key) = &target.access_key {
+            let (id, secret) = (key.id.as_str(), key.secret.expose());
+            loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "fixed"));
         }
         let config = loader.load().await;
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {

@@ -57,7 +57,12 @@ pub(super) async fn load(global: &Global) -> Result<Config> {
     } else {
         name
     };
-    config::load(&name, &text, &|variable| std::env::var(variable).ok()).map_err(|problems| {
+    parse(&name, &text)
+}
+
+/// The configuration in a text that is called `name`.
+pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
+    config::load(name, text, &|variable| std::env::var(variable).ok()).map_err(|problems| {
         for problem in &problems.0 {
             report::note(&problem.to_string());
         }
@@ -76,7 +81,7 @@ pub(super) fn target(global: &Global, parallelism: u16) -> Target {
         profile: global.profile.clone(),
         endpoint_url: global.endpoint_url.clone(),
         parallelism: usize::from(parallelism),
-        access_key: global.access_key,
+        access_key: global.access_key.clone(),
     }
 }
 

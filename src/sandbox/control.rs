@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use sha2::{Digest as _, Sha256};
 use threescale_stand_in::http::{Request, Response, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::usage::Usage;
+use crate::secret::Secret;
 
+/// Carries the key. No web page can send it without asking first, and that question is refused.
+const KEY: &str = "threescale-gw-key";
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -22,26 +26,33 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers with what `usage` says, and waits for the order to stop.
+    /// Answers those who have the key with what `usage` says, and waits for the order to stop.
     ///
     /// # Errors
     /// There is no free port.
-    pub fn start(usage: impl Fn() -> Usage + Send + Sync + 'static) -> anyhow::Result<Self> {
+    pub fn start(
+        key: &Secret,
+        usage: impl Fn() -> Usage + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(Notify::new());
         let notify = Arc::clone(&stop);
-        let handler =
-            move |request: Request| match (request.method.as_str(), request.target.as_str()) {
+        let key = key.clone();
+        let handler = move |request: Request| {
+            if !is_allowed(&request, &key) {
+                return Response::new(403, "");
+            }
+            match (request.method.as_str(), request.target.as_str()) {
                 ("GET", "/usage") => match serde_json::to_vec(&usage()) {
                     Ok(text) => Response::new(200, text),
                     Err(_) => Response::new(500, ""),
                 },
-                // A page in a browser cannot send a header of its own without asking first.
-                ("POST", "/stop") if request.header("threescale-gw").is_some() => {
+                ("POST", "/stop") => {
                     notify.notify_one();
                     Response::new(202, "")
                 }
                 _ => Response::new(404, ""),
-            };
+            }
+        };
         let server = Server::on(0, Arc::new(handler)).context(super::NO_PORT)?;
         Ok(Self { server, stop })
     }
@@ -58,14 +69,28 @@ impl Control {
     }
 }
 
+/// Whether a request is of a program of this user: it has the key, names the loopback interface, and comes from no web page.
+fn is_allowed(request: &Request, key: &Secret) -> bool {
+    let host = request.header("host").unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    // Of hashes, so that the time a comparison takes says nothing about the key.
+    let hash = |text: &str| Sha256::digest(text.as_bytes());
+    request.header("origin").is_none()
+        && ["127.0.0.1", "localhost"].contains(&name)
+        && hash(request.header(KEY).unwrap_or_default()) == hash(key.expose())
+}
+
 /// Asks a running sandbox: `GET /usage`, `POST /stop`.
 ///
 /// # Errors
 /// It does not answer, or refuses.
-pub async fn ask(control: &str, question: &str) -> anyhow::Result<Vec<u8>> {
+pub async fn ask(control: &str, key: &Secret, question: &str) -> anyhow::Result<Vec<u8>> {
     let exchange = async {
         let mut stream = TcpStream::connect(control).await?;
-        let head = format!("{question} HTTP/1.1\r\nHost: {control}\r\nthreescale-gw: 1\r\n\r\n");
+        let head = format!(
+            "{question} HTTP/1.1\r\nHost: {control}\r\n{KEY}: {}\r\n\r\n",
+            key.expose()
+        );
         stream.write_all(head.as_bytes()).await?;
         // The end of what is asked: after its answer the other end closes, too.
         stream.shutdown().await?;
@@ -92,18 +117,48 @@ pub async fn ask(control: &str, question: &str) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_a_program_that_has_the_key_is_allowed() {
+        let key = Secret::from("key".to_owned());
+        let allowed = |headers: &[(&str, &str)]| {
+            let headers = headers.iter();
+            let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let request = Request {
+                method: "GET".to_owned(),
+                target: "/usage".to_owned(),
+                headers: headers.collect(),
+                body: Vec::new(),
+                connection: 0,
+            };
+            is_allowed(&request, &key)
+        };
+        let (host, right) = (("Host", "127.0.0.1:81"), (KEY, "key"));
+        assert!(allowed(&[host, right]));
+        assert!(allowed(&[("Host", "localhost"), right]));
+        assert!(!allowed(&[host]), "no key");
+        assert!(!allowed(&[host, (KEY, "")]) && !allowed(&[host, (KEY, "kex")]));
+        assert!(!allowed(&[right]), "no host");
+        assert!(!allowed(&[("Host", "evil.example:81"), right]), "rebound");
+        assert!(!allowed(&[host, right, ("Origin", "null")]), "a web page");
+    }
+
     #[tokio::test]
     async fn questions_and_orders() {
-        let control = Control::start(Usage::default).expect("a port");
-        let usage = ask(&control.address(), "GET /usage").await.expect("usage");
+        let key = Secret::from("key".to_owned());
+        let control = Control::start(&key, Usage::default).expect("a port");
+        let other = Secret::from("other".to_owned());
+        assert!(ask(&control.address(), &other, "GET /usage").await.is_err());
+        let usage = ask(&control.address(), &key, "GET /usage")
+            .await
+            .expect("usage");
         let usage: Usage = serde_json::from_slice(&usage).expect("a document");
         assert!(usage.applications.is_empty());
-        assert!(ask(&control.address(), "GET /stop").await.is_err());
-        let stopped = ask(&control.address(), "POST /stop").await;
+        assert!(ask(&control.address(), &key, "GET /stop").await.is_err());
+        let stopped = ask(&control.address(), &key, "POST /stop").await;
         assert!(stopped.expect("taken").is_empty());
         control.stopped().await;
         let address = control.address();
         drop(control);
-        assert!(ask(&address, "GET /usage").await.is_err());
+        assert!(ask(&address, &key, "GET /usage").await.is_err());
     }
 }

@@ -1,8 +1,12 @@
 //! An AWS on this machine in which functions run and requests flow: ministack and a real Redis server, on loopback only.
 //!
+//! Loopback is open to every user of the machine and to every web page in a browser, and whoever may call an AWS may run code.
+//! So all that listens wants a key of this sandbox ([`Keys`]), but for the stages of its APIs.
+//!
 //! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
 
 mod control;
+mod keys;
 pub mod load;
 pub mod openapi;
 mod place;
@@ -11,7 +15,9 @@ pub mod usage;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -19,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
@@ -27,17 +33,19 @@ use tokio::task::JoinHandle;
 use crate::package::Progress;
 use crate::package::environment::Environment;
 use crate::package::process::{self, Group};
+use crate::private;
+use crate::secret::Secret;
 pub use control::{Control, ask as ask_control};
-pub use place::{Facts, Place, running};
+pub use keys::Keys;
+pub use place::{Facts, Found, Place, running};
 use python::Python;
 
 /// The region that the sandbox knows.
 pub const REGION: &str = "us-east-1";
 /// The account that the sandbox knows.
 pub const ACCOUNT: &str = "123456789012";
-/// The access key that the sandbox expects; it checks neither the key nor any signature.
-pub const ACCESS_KEY: &str = "test";
 
+const GUARD: &str = include_str!("guard.py");
 const GATEWAY: &str = include_str!("gateway.py");
 const SUPERVISE: &str = include_str!("supervise.py");
 /// How long the servers may take to answer.
@@ -73,16 +81,24 @@ struct Servers {
     reading: JoinHandle<std::io::Result<()>>,
     port: u16,
     redis_port: u16,
+    redis_password: Secret,
 }
 
 impl Sandbox {
     /// Starts the servers on the loopback interface: its AWS on `port`, or like Redis on a free one. Their Python
-    /// environment is kept in `dir`, and made there at the first start, which takes the network and half a minute.
+    /// environment is kept in `dir`, and made there at the first start, which takes the network and half a minute. They
+    /// take `keys`, and nothing else.
     ///
     /// # Errors
     ///
-    /// One line: what is missing, or what a server said last before it ended.
-    pub async fn start(dir: &Path, port: Option<u16>, progress: Progress) -> anyhow::Result<Self> {
+    /// One line: what is missing, or what a server said last before it ended. [`crate::private::Foreign`] if `dir` belongs
+    /// to another user.
+    pub async fn start(
+        dir: &Path,
+        port: Option<u16>,
+        keys: &Keys,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
         let environment = Environment::admit(std::env::vars_os());
         let redis = find(&["redis-server", "valkey-server"]);
         let python = Python::prepare(dir, environment, redis.is_none(), &progress).await?;
@@ -90,7 +106,7 @@ impl Sandbox {
         progress("starting the local AWS and Redis".to_owned());
         let mut attempt = 1;
         loop {
-            match Self::launch(&python, &redis, port).await {
+            match Self::launch(&python, &redis, port, keys).await {
                 Err(error) if attempt < ATTEMPTS && error.to_string().contains("in use") => {
                     attempt += 1
                 }
@@ -109,7 +125,7 @@ impl Sandbox {
         self.dir.path()
     }
 
-    /// Where Redis listens, on 127.0.0.1, without TLS and without a password.
+    /// Where Redis listens, on 127.0.0.1, without TLS.
     pub fn redis_port(&self) -> u16 {
         self.servers.redis_port
     }
@@ -121,7 +137,8 @@ impl Sandbox {
     pub async fn stop_redis(&mut self) -> anyhow::Result<()> {
         // Without the pause a command could be carried out, and its answer lost with the process: nobody could then say
         // whether it was counted.
-        ask(self.servers.redis_port, b"CLIENT PAUSE 60000 ALL\r\n")
+        self.servers
+            .redis("CLIENT PAUSE 60000 ALL")
             .await
             .context("pausing Redis")?;
         tokio::time::sleep(PAUSE).await;
@@ -144,9 +161,7 @@ impl Sandbox {
     /// It does not.
     pub async fn start_redis(&mut self) -> anyhow::Result<()> {
         self.servers.order("start 0\n").await?;
-        let port = self.servers.redis_port;
-        let answers = until_answered(port, b"PING\r\n", |answer| answer == b"+PONG\r\n");
-        let answers = tokio::time::timeout(READY_WITHIN, answers).await;
+        let answers = tokio::time::timeout(READY_WITHIN, self.servers.redis_ready()).await;
         answers.context("Redis did not come back in time")
     }
 
@@ -176,18 +191,30 @@ impl Sandbox {
         Ok(())
     }
 
-    async fn launch(python: &Python, redis: &Path, port: Option<u16>) -> anyhow::Result<Self> {
+    async fn launch(
+        python: &Python,
+        redis: &Path,
+        port: Option<u16>,
+        keys: &Keys,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("threescale-gw-sandbox-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .context("making a temporary folder")?;
         let (port, redis_port) = ports(port)?;
-        let mut command = python.command(&environment(dir.path(), port, redis_port));
+        let environment = environment(dir.path(), port, redis_port, keys);
+        // Command lines are for everybody to see.
+        let redis_config = dir.path().join("redis.conf");
+        let password = format!("requirepass {}\n", keys.cache.expose());
+        private::write(&redis_config, 0o600, password.as_bytes())
+            .context("writing Redis' configuration")?;
+        let mut command = python.command(&environment);
         command
             .args(["-c", SUPERVISE])
             .arg(dir.path())
             .current_dir(dir.path());
-        command.arg("--").arg(redis);
+        command.arg("--").arg(redis).arg(redis_config);
         command
             .args([
                 "--bind",
@@ -208,24 +235,30 @@ impl Sandbox {
             "--loglevel",
             "warning",
         ]);
-        let ministack = python.command(&environment(dir.path(), port, redis_port));
+        let ministack = python.command(&environment);
         command
             .arg("--")
             .arg(ministack.get_program())
             .args(ministack.get_args())
-            .args(["-c", GATEWAY]);
+            .arg("-c")
+            .arg(format!("{GUARD}\n{GATEWAY}"));
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut servers = Servers::spawn(command, port, redis_port)?;
+        let mut servers = Servers::spawn(command, port, redis_port, keys.cache.clone())?;
         servers.ready().await?;
         Ok(Self { servers, dir })
     }
 }
 
 impl Servers {
-    fn spawn(command: std::process::Command, port: u16, redis_port: u16) -> anyhow::Result<Self> {
+    fn spawn(
+        command: std::process::Command,
+        port: u16,
+        redis_port: u16,
+        redis_password: Secret,
+    ) -> anyhow::Result<Self> {
         let mut supervisor = Group::spawn(command).context("starting Python")?;
         let stdin = supervisor.child().stdin.take();
         let said = Arc::<Mutex<VecDeque<String>>>::default();
@@ -246,18 +279,35 @@ impl Servers {
             reading,
             port,
             redis_port,
+            redis_password,
         })
+    }
+
+    /// What Redis says to one command.
+    async fn redis(&self, command: &str) -> std::io::Result<Vec<u8>> {
+        redis(self.redis_port, &self.redis_password, command).await
+    }
+
+    /// Waits until Redis answers.
+    async fn redis_ready(&self) {
+        until_answered(|| self.redis("PING"), |answer| answer == b"+PONG\r\n").await;
     }
 
     /// Waits until both servers answer.
     async fn ready(&mut self) -> anyhow::Result<()> {
         let (port, redis_port) = (self.port, self.redis_port);
-        let answers = async {
-            let health = b"GET /_ministack/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
-            until_answered(redis_port, b"PING\r\n", |answer| answer == b"+PONG\r\n").await;
-            until_answered(port, health, |answer| {
-                answer.starts_with(b"HTTP/1.") && answer.get(8..12) == Some(b" 200".as_slice())
-            })
+        let password = self.redis_password.clone();
+        let answers = async move {
+            let ping = || redis(redis_port, &password, "PING");
+            until_answered(ping, |answer| answer == b"+PONG\r\n").await;
+            // Its guard refuses what is not signed: it stands, and is not open.
+            let unsigned = b"GET /_ministack/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
+            until_answered(
+                || ask(port, unsigned),
+                |answer| {
+                    answer.starts_with(b"HTTP/1.") && answer.get(8..12) == Some(b" 403".as_slice())
+                },
+            )
             .await;
         };
         tokio::select! {
@@ -320,14 +370,14 @@ impl Drop for Servers {
 
 /// What the servers see of the environment: nothing of the user's, above all no credentials of a real account. The
 /// functions they run inherit it.
-fn environment(dir: &Path, port: u16, redis_port: u16) -> Environment {
+fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environment {
     let path = |name: &str| dir.join(name).into_os_string();
     let text = |text: &str| OsString::from(text);
     let own = ["PATH", "LANG", "LD_LIBRARY_PATH"].into_iter();
     let own = own.filter_map(|name| Some((name, std::env::var_os(name)?)));
     let settings = [
-        ("AWS_ACCESS_KEY_ID", text(ACCESS_KEY)),
-        ("AWS_SECRET_ACCESS_KEY", text(ACCESS_KEY)),
+        ("AWS_ACCESS_KEY_ID", text(&keys.access.id)),
+        ("AWS_SECRET_ACCESS_KEY", text(keys.access.secret.expose())),
         ("AWS_DEFAULT_REGION", text(REGION)),
         // Inherited by the functions, whose AWS calls thereby come back.
         (
@@ -374,10 +424,12 @@ fn ports(wanted: Option<u16>) -> anyhow::Result<(u16, u16)> {
 }
 
 /// Asks again and again until the answer is the right one.
-async fn until_answered(port: u16, question: &[u8], right: impl Fn(&[u8]) -> bool) {
+async fn until_answered<F: Future<Output = std::io::Result<Vec<u8>>>>(
+    ask: impl Fn() -> F,
+    right: impl Fn(&[u8]) -> bool,
+) {
     loop {
-        if let Ok(Ok(answer)) =
-            tokio::time::timeout(Duration::from_secs(5), ask(port, question)).await
+        if let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(5), ask()).await
             && right(&answer)
         {
             return;
@@ -393,6 +445,21 @@ async fn ask(port: u16, question: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut answer = vec![0; 1024];
     let length = stream.read(&mut answer).await?;
     answer.truncate(length);
+    Ok(answer)
+}
+
+/// What a Redis with this password says to one command: a line.
+async fn redis(port: u16, password: &Secret, command: &str) -> std::io::Result<Vec<u8>> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let mut stream = BufReader::new(stream);
+    let lines = format!("AUTH {}\r\n{command}\r\n", password.expose());
+    stream.write_all(lines.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_until(b'\n', &mut answer).await?;
+    if answer == b"+OK\r\n" {
+        answer.clear();
+        stream.read_until(b'\n', &mut answer).await?;
+    }
     Ok(answer)
 }
 

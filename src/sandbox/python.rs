@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::package::Progress;
 use crate::package::environment::Environment;
 use crate::package::{folder_lock, process};
+use crate::private;
 
 const REQUIREMENTS: &str = include_str!("../../templates/sandbox-requirements.txt");
 /// The package that carries a Redis server, and the only one that is not always installed.
@@ -30,15 +31,15 @@ impl Python {
     ///
     /// # Errors
     ///
-    /// Python, its `venv` module or the network is missing; one line, with what to do.
+    /// Python, its `venv` module or the network is missing; one line, with what to do. [`private::Foreign`]: another user
+    /// could have put any code there.
     pub(super) async fn prepare(
         cache: &Path,
         environment: Environment,
         with_redis: bool,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        fs::create_dir_all(cache)
-            .with_context(|| format!("making the folder {}", cache.display()))?;
+        private::folder(cache)?;
         let requirements = requirements(REQUIREMENTS, with_redis);
         let hash = format!("{:x}", Sha256::digest(&requirements));
         let name = format!("venv-{}", hash.get(..16).unwrap_or(&hash));

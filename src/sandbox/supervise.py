@@ -6,6 +6,8 @@ This process must lead its process group. When one command ends, or when the oth
 the kernel does however its owner came to die - all processes of the group are ended and FOLDER is removed.
 
 A line `stop N` on standard input ends the command with that number, counted from 0, and `start N` starts it again.
+
+What they write is for this user alone.
 """
 
 import os
@@ -22,6 +24,7 @@ for argument in sys.argv[2:]:
     else:
         commands[-1].append(argument)
 
+os.umask(0o077)
 over = threading.Event()
 children, dismissed = [], []
 

@@ -75,7 +75,8 @@ async fn connects(port: u16) -> bool {
 
 #[tokio::test]
 async fn it_starts_answers_and_leaves_nothing() {
-    let mut sandbox = Sandbox::start(&cache(), None, silent())
+    let keys = Keys::random().expect("keys");
+    let mut sandbox = Sandbox::start(&cache(), None, &keys, silent())
         .await
         .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
@@ -106,7 +107,8 @@ async fn it_starts_answers_and_leaves_nothing() {
 
 #[tokio::test]
 async fn dropping_it_is_enough() {
-    let mut sandbox = Sandbox::start(&cache(), None, silent())
+    let keys = Keys::random().expect("keys");
+    let mut sandbox = Sandbox::start(&cache(), None, &keys, silent())
         .await
         .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
@@ -134,6 +136,10 @@ fn supervised(dir: &Path, commands: &[&str]) -> Command {
     command
 }
 
+fn spawn(command: Command) -> Servers {
+    Servers::spawn(command, 0, 0, Secret::from(String::new())).expect("started")
+}
+
 #[tokio::test]
 async fn everything_ends_when_the_owner_is_gone() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -144,7 +150,7 @@ async fn everything_ends_when_the_owner_is_gone() {
         "trap '' TERM; echo deaf; sleep 1000",
         "sleep 1000 & echo parent; wait",
     ];
-    let mut servers = Servers::spawn(supervised(&work, &commands), 0, 0).expect("started");
+    let mut servers = spawn(supervised(&work, &commands));
     let group = servers.supervisor.child().id().expect("it runs");
     while servers.log().len() < 2 {
         tokio::time::sleep(AGAIN).await;
@@ -163,7 +169,7 @@ async fn one_that_fails_ends_all_and_its_error_is_told() {
         "sleep 1000",
         "echo starting; echo 'bind: Address already in use' >&2; echo bye; exit 1",
     ];
-    let mut servers = Servers::spawn(supervised(dir.path(), &commands), 0, 0).expect("started");
+    let mut servers = spawn(supervised(dir.path(), &commands));
     let group = servers.supervisor.child().id().expect("it runs");
     let error = servers.ready().await.expect_err("it ended").to_string();
     assert_eq!(
@@ -175,7 +181,8 @@ async fn one_that_fails_ends_all_and_its_error_is_told() {
 
 #[test]
 fn the_servers_see_nothing_of_the_user() {
-    let environment = environment(Path::new("/sandbox"), 1, 2);
+    let keys = Keys::random().expect("keys");
+    let environment = environment(Path::new("/sandbox"), 1, 2, &keys);
     let output = environment.command("env").output().expect("env");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut names: Vec<_> = text

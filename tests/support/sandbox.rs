@@ -1,6 +1,7 @@
 //! A sandbox in a test: a home for it, the program run there, and what is left of it.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -68,6 +69,25 @@ impl Home {
     pub fn usage(&self) -> Value {
         let text = self.said(&["sandbox", "usage", "-o", "json"]);
         serde_json::from_str(&text).expect("a document")
+    }
+
+    /// What `sandbox env` says about a sandbox, by name.
+    pub fn environment(&self, facts: &Value) -> BTreeMap<String, String> {
+        let lines = self.said(&["sandbox", "env", &format!("--sandbox={}", facts["number"])]);
+        let lines = lines.lines().map(|line| {
+            let line = line.strip_prefix("export ").expect("a line for a shell");
+            let (name, value) = line.split_once('=').expect("a name and a value");
+            (name.to_owned(), value.to_owned())
+        });
+        lines.collect()
+    }
+
+    /// A call of a sandbox's AWS, signed with its access key: status and body. `more` goes to curl.
+    pub fn call(&self, facts: &Value, service: &str, path: &str, more: &[&str]) -> (u16, String) {
+        let environment = self.environment(facts);
+        let key = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| &environment[name]);
+        let key = format!("{}:{}", key[0], key[1]);
+        signed(facts, &key, service, path, more)
     }
 
     pub fn temporary(&self) -> PathBuf {
@@ -183,4 +203,36 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Strin
         .expect("an answer");
     let body = answer.body_mut().read_to_string().unwrap_or_default();
     (answer.status().as_u16(), body)
+}
+
+/// A call of a sandbox's AWS, signed with a key (`id:secret`): status and body. `more` goes to curl.
+pub fn signed(facts: &Value, key: &str, service: &str, path: &str, more: &[&str]) -> (u16, String) {
+    let endpoint = facts["endpoint"].as_str().expect("an address");
+    let scope = format!("aws:amz:us-east-1:{service}");
+    let mut curl = Command::new("curl")
+        // The key stands in its standard input, as command lines are for everybody to see.
+        .args([
+            "-s",
+            "-m",
+            "30",
+            "-K",
+            "-",
+            "-w",
+            "\n%{http_code}",
+            "--aws-sigv4",
+            &scope,
+        ])
+        .args(more)
+        .arg(format!("{endpoint}{path}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl");
+    let mut stdin = curl.stdin.take().expect("its input");
+    writeln!(stdin, "user = \"{key}\"").expect("written");
+    drop(stdin);
+    let said = curl.wait_with_output().expect("curl").stdout;
+    let said = String::from_utf8_lossy(&said);
+    let (body, status) = said.rsplit_once('\n').expect("a status");
+    (status.parse().expect("a status"), body.to_owned())
 }

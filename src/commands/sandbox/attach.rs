@@ -9,23 +9,24 @@ use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCESS_KEY, Facts, REGION, ask_control, running};
+use crate::sandbox::{Found, REGION, ask_control, running};
 
 /// How long a sandbox may take to end.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked at again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Leads a command to the sandbox that `--sandbox` names: its AWS, and its configuration unless another is given.
+/// Leads a command to the sandbox that `--sandbox` names: its AWS with its access key, and its configuration unless another
+/// is given.
 pub(in crate::commands) fn lead(global: &mut Global) -> Result<()> {
     if global.sandbox.is_none() {
         return Ok(());
     }
-    let facts = chosen(global)?;
+    let Found { facts, keys } = chosen(global)?;
     global.endpoint_url = Some(facts.endpoint);
     global.region = Some(REGION.to_owned());
     global.profile = None;
-    global.access_key = Some(ACCESS_KEY);
+    global.access_key = Some(keys.access);
     // The environment may still lead to another sandbox.
     if !global.names_file() {
         global.file = facts.config;
@@ -45,11 +46,11 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
 }
 
 /// The sandbox that `--sandbox=N` names, or the first one that runs.
-fn chosen(global: &Global) -> Result<Facts> {
+fn chosen(global: &Global) -> Result<Found> {
     let wanted = global.sandbox.filter(|number| *number > 0);
     let mut all = running(&root()).into_iter();
     let found = match wanted {
-        Some(number) => all.find(|facts| facts.number == number),
+        Some(number) => all.find(|found| found.facts.number == number),
         None => all.next(),
     };
     found.ok_or_else(|| {
@@ -62,7 +63,10 @@ fn chosen(global: &Global) -> Result<Facts> {
 }
 
 fn status(global: &Global) {
-    let all = running(&root());
+    let all: Vec<_> = running(&root())
+        .into_iter()
+        .map(|found| found.facts)
+        .collect();
     if global.output == Format::Json {
         let document = serde_json::json!({ "sandboxes": all });
         report::result(&document.to_string());
@@ -84,13 +88,16 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
     if all.is_empty() {
         report::result("no sandbox is running");
     }
-    for facts in all {
-        ask_control(&facts.control, "POST /stop")
+    for Found { facts, keys } in all {
+        ask_control(&facts.control, &keys.control, "POST /stop")
             .await
             .map_err(Error::failed)?;
         let number = facts.number;
         let began = Instant::now();
-        while running(&root()).iter().any(|other| other.number == number) {
+        while running(&root())
+            .iter()
+            .any(|other| other.facts.number == number)
+        {
             if began.elapsed() > GONE_WITHIN {
                 let text = format!("sandbox {number} (process {}) does not end", facts.pid);
                 return Err(Error::failed(anyhow::anyhow!(text)));
@@ -103,9 +110,10 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
 }
 
 /// Once; on a terminal every second, in place, until Ctrl-C or the sandbox's end.
-async fn usage(global: &Global, facts: &Facts) -> Result<()> {
+async fn usage(global: &Global, found: &Found) -> Result<()> {
     let ask = || async {
-        let text = ask_control(&facts.control, "GET /usage").await;
+        let (control, key) = (&found.facts.control, &found.keys.control);
+        let text = ask_control(control, key, "GET /usage").await;
         let usage = text.and_then(|text| Ok(serde_json::from_slice::<Usage>(&text)?));
         usage.map_err(Error::failed)
     };

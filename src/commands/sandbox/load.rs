@@ -1,7 +1,5 @@
 //! `sandbox --load` and `--chaos`: many requests, what callers see of it, and whether the sums agree.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +19,11 @@ use crate::commands::session::cache_dir;
 use crate::config::CredentialLocation;
 use crate::error::{Error, ExitStatus, Result};
 use crate::package::{self, Package};
+use crate::private;
 use crate::report;
 use crate::sandbox::load::{Caller, Figures, Function, Latency, event, fire};
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCESS_KEY, ACCOUNT, REGION};
+use crate::sandbox::{ACCOUNT, REGION};
 
 /// Instances of the authorizer.
 const INSTANCES: usize = 8;
@@ -236,9 +235,7 @@ async fn binary(running: &Running) -> anyhow::Result<PathBuf> {
     };
     let path = running.sandbox.dir().join("bootstrap-under-load");
     let executable = package::executable(&package.zip().await?)?;
-    fs::write(&path, executable).context("writing the authorizer's binary")?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-        .context("writing the authorizer's binary")?;
+    private::write(&path, 0o700, &executable).context("writing the authorizer's binary")?;
     Ok(path)
 }
 
@@ -249,10 +246,11 @@ async fn environment(
 ) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
     let name = running.names.function(role);
     let mut environment = function_view::environment(&running.aws, &name).await?;
+    let access = &running.keys.access;
     for (variable, value) in [
         ("AWS_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", &access.id),
+        ("AWS_SECRET_ACCESS_KEY", access.secret.expose()),
         ("AWS_ENDPOINT_URL", &running.facts.endpoint),
         ("AWS_LAMBDA_FUNCTION_NAME", &name),
     ] {

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 
 pub(super) use attach::lead;
 
+use rustix::fs::Mode;
+use rustix::process::umask;
+
 use super::Ending;
 use super::session::cache_dir;
 use crate::cli::{Global, SandboxArgs};
@@ -25,7 +28,11 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     match args.action {
         Some(action) => attach::run(global, action).await.map(Ending::from),
         None if args.keep => keep::run(sink).await.map(Ending::from),
-        None => start::run(global, args, sink).await,
+        None => {
+            // Whatever it and its programs write is for this user alone, from the moment it is made.
+            umask(Mode::RWXG | Mode::RWXO);
+            start::run(global, args, sink).await
+        }
     }
 }
 

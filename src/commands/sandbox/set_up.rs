@@ -10,33 +10,49 @@ use threescale_stand_in::{AppEntry, Counting, File, Metric, Mode, State};
 use crate::aws::example_api;
 use crate::config::{ApiSelector, Config, CredentialKind};
 use crate::error::{Error, Result};
+use crate::private;
 use crate::sandbox::openapi;
+use crate::secret::Secret;
 
 const CONFIG: &str = include_str!("../../../templates/sandbox.yaml");
 const LIMITS: &str = include_str!("../../../stand-in/limits.yaml");
-/// The address that stands in the template in place of the stand-in's.
+/// What stands in the template in place of the stand-in's address, its token, and the URL of Redis.
 const SOME_BACKEND: &str = "http://127.0.0.1:3000";
+const SOME_TOKEN: &str = "sandbox-token";
+const SOME_CACHE: &str = "redis://127.0.0.1:6379";
 /// The API, where the configuration names it by an id.
 const API: &str = "sandbox-api";
-/// A secret of nobody's.
-pub(super) const TOKEN: &str = "sandbox-token";
 /// How long after a call it is counted, as at the real one on an idle day.
 const COUNTED_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// What differs from one sandbox to the next.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    /// The stand-in for 3scale.
+    pub backend: &'a str,
+    /// Its service token.
+    pub token: &'a Secret,
+    /// The URL of Redis, with its password.
+    pub cache: &'a Secret,
+}
+
 /// The text of the sandbox's configuration: the example, or the user's with what cannot be the same here replaced.
-pub(super) fn config_text(own: Option<&Path>, backend: &str) -> Result<String> {
+pub(super) fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
     let Some(path) = own else {
-        return Ok(CONFIG.replace(SOME_BACKEND, backend));
+        return Ok(CONFIG
+            .replace(SOME_BACKEND, parts.backend)
+            .replace(SOME_TOKEN, parts.token.expose())
+            .replace(SOME_CACHE, parts.cache.expose()));
     };
     let wrong = |error: anyhow::Error| Error::usage(format!("{}: {error:#}", path.display()));
     let text = fs::read_to_string(path)
         .context("reading it")
         .map_err(wrong)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    own_config(&text, base, backend).map_err(wrong)
+    own_config(&text, base, parts).map_err(wrong)
 }
 
-fn own_config(text: &str, base: &Path, backend: &str) -> anyhow::Result<String> {
+fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> {
     let mut config: Value = serde_yaml::from_str(text).context("it is no YAML")?;
     let map = config.as_mapping_mut().context("it is no mapping")?;
     let api = section(map, "api")?;
@@ -44,12 +60,12 @@ fn own_config(text: &str, base: &Path, backend: &str) -> anyhow::Result<String> 
         put(api, "name", API);
     }
     let threescale = section(map, "threescale")?;
-    put(threescale, "backend", backend);
+    put(threescale, "backend", parts.backend);
     // Never the real one: it would stand in a file, and is of no use here.
-    put(threescale, "service_token", TOKEN);
-    let cache = section(map, "cache")?;
-    cache.remove("url");
-    cache.insert("tls".into(), false.into());
+    put(threescale, "service_token", parts.token.expose());
+    let mut cache = Mapping::new();
+    put(&mut cache, "url", parts.cache.expose());
+    map.insert("cache".into(), cache.into());
     let network = section(map, "network")?;
     if network.remove("vpc").is_some() {
         network.remove("subnets");
@@ -67,7 +83,7 @@ fn own_config(text: &str, base: &Path, backend: &str) -> anyhow::Result<String> 
     map.insert("deletion_protection".into(), false.into());
     let text = serde_yaml::to_string(&config).context("writing it")?;
     Ok(format!(
-        "# Made from your configuration. Other than there: api, threescale.backend and service_token, cache.tls and url,\n\
+        "# Made from your configuration. Other than there: api, threescale.backend and service_token, cache,\n\
          # network.vpc and subnets, authorizer.architecture (unless there is an artifact), deletion_protection.\n{text}"
     ))
 }
@@ -97,13 +113,18 @@ fn put(map: &mut Mapping, name: &str, value: &str) {
     map.insert(name.into(), value.into());
 }
 
-/// Writes the configuration. One that was edited is kept beside it, and its name is returned.
+/// Writes the configuration, which holds secrets, for this user alone. One that was edited is kept beside it, and its name is
+/// returned.
 pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
     let failed = |error: std::io::Error| {
         Error::failed(anyhow::Error::new(error).context(format!("writing {}", path.display())))
     };
-    // Its port is another one every time.
-    let same = |line: &str| !line.trim_start().starts_with("backend:");
+    // Ports and secrets are others every time.
+    let same = |line: &str| {
+        let line = line.trim_start();
+        let others = ["backend:", "service_token:", "url:"];
+        !others.iter().any(|key| line.starts_with(key))
+    };
     let lines = |text: &str| -> Vec<String> {
         let kept = text.lines().filter(|line| same(line));
         kept.map(str::to_owned).collect()
@@ -116,7 +137,7 @@ pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
         fs::rename(path, &name).map_err(failed)?;
         kept = Some(name.display().to_string());
     }
-    fs::write(path, text).map_err(failed)?;
+    private::write(path, 0o600, text.as_bytes()).map_err(failed)?;
     Ok(kept)
 }
 
@@ -161,7 +182,7 @@ pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec
         ));
     }
     file.service_id.clone_from(&config.threescale.service_id);
-    TOKEN.clone_into(&mut file.service_token);
+    file.service_token = config.threescale.service_token.expose().to_owned();
     let mut state = file.state().map_err(|problems| {
         let problems = problems.join("\n  - ");
         Error::usage(format!(
@@ -203,10 +224,26 @@ mod tests {
         crate::config::load("test", text, &|_| None).expect("a sound configuration")
     }
 
+    /// The example, or a text made into one's own, with parts that can be told from all else.
+    fn made(text: Option<&str>) -> String {
+        let [token, cache] = ["the-token", "redis://:secret@127.0.0.1:7"].map(str::to_owned);
+        let parts = Parts {
+            backend: "http://127.0.0.1:1",
+            token: &token.into(),
+            cache: &cache.into(),
+        };
+        match text {
+            None => config_text(None, &parts).expect("a text"),
+            Some(text) => own_config(text, Path::new(""), &parts).expect("a text"),
+        }
+    }
+
     #[test]
     fn the_example_is_sound_and_its_3scale_fits() {
-        let text = config_text(None, "http://127.0.0.1:1").expect("a text");
-        let config = load(&text);
+        let config = load(&made(None));
+        assert_eq!(config.threescale.service_token.expose(), "the-token");
+        let cache = config.cache.url.as_ref().map(Secret::expose);
+        assert_eq!(cache, Some("redis://:secret@127.0.0.1:7"));
         assert_eq!(config.threescale.backend, "http://127.0.0.1:1");
         let (state, notes) = service(None, &config).expect("a service");
         assert!(notes.is_empty(), "{notes:?}");
@@ -227,13 +264,12 @@ threescale:
   mapping_rules: [{method: GET, pattern: /a, metric: a}]
 network: {vpc: vpc-0abc1234, subnets: [subnet-0abc1234, subnet-0abc1235]}
 authorizer: {architecture: OTHER, memory: 256}
+cache: {node_type: cache.r7g.large, replicas: 1}
 deletion_protection: true
 ";
         let other = if host() == "arm64" { "x86_64" } else { "arm64" };
         let text = text.replace("OTHER", other);
-        let made =
-            |text: &str| own_config(text, Path::new(""), "http://127.0.0.1:1").expect("a text");
-        let config = load(&made(&text));
+        let config = load(&made(Some(&text)));
         assert_eq!(
             (
                 config.authorizer.architecture.as_str(),
@@ -244,7 +280,7 @@ deletion_protection: true
         // What was built elsewhere is what it is.
         let artifact = tempfile::NamedTempFile::new().expect("a file");
         let given = format!("artifact: {}, memory", artifact.path().display());
-        let with_artifact = load(&made(&text.replace("memory", &given)));
+        let with_artifact = load(&made(Some(&text.replace("memory", &given))));
         assert_eq!(with_artifact.authorizer.architecture.as_str(), other);
         assert_eq!(
             (api_name(&config), config.api.stage.as_str()),
@@ -263,11 +299,15 @@ deletion_protection: true
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("threescale-gw.yaml");
         assert_eq!(
-            write_config(&path, "a: 1\nbackend: x\n").expect("written"),
+            write_config(&path, "a: 1\nbackend: x\n  url: x\n  service_token: x\n")
+                .expect("written"),
             None
         );
+        let metadata = fs::metadata(&path).expect("written");
+        assert!(private::is_private(&metadata), "{metadata:?}");
         assert_eq!(
-            write_config(&path, "a: 1\nbackend: y\n").expect("written"),
+            write_config(&path, "a: 1\nbackend: y\n  url: y\n  service_token: y\n")
+                .expect("written"),
             None
         );
         fs::write(&path, "a: 2\n").expect("edited");

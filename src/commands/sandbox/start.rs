@@ -12,17 +12,17 @@ use super::{cache, keep, load, root, set_up, words};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::logs::Tail;
-use crate::commands::session::{load, progress, target};
+use crate::commands::session::{parse, progress, target};
 use crate::commands::{Ending, up};
 use crate::config::Config;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
-use crate::report;
 use crate::resource::api::Method;
 use crate::resource::api_attachment::select;
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCESS_KEY, ACCOUNT, Control, Facts, NO_PORT, Place, REGION, Sandbox};
+use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox};
+use crate::{private, report};
 
 /// How often the authorizer's log is looked at for refusals.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ pub(super) struct Running {
     pub(super) aws: Aws,
     pub(super) names: Names,
     pub(super) facts: Facts,
+    pub(super) keys: Keys,
     control: Control,
     place: Place,
     /// Set as soon as it is on its own, though whoever started it goes.
@@ -54,26 +55,23 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         keep::watch(&stands);
     }
     let methods = set_up::methods(args.api.as_deref())?;
-    let place = Place::claim(&root()).map_err(Error::failed)?;
+    let keys = Keys::random().map_err(Error::failed)?;
+    let place = Place::claim(&root()).map_err(not_started)?;
     let threescale = Threescale::serve(State::default(), 0, now_ms)
         .map_err(|error| Error::failed(anyhow::Error::new(error).context(NO_PORT)))?;
     let threescale = Arc::new(threescale);
     let file = place.dir.join("threescale-gw.yaml");
-    let text = set_up::config_text(args.config.as_deref(), &threescale.url())?;
-    if let Some(kept) = set_up::write_config(&file, &text)? {
-        notice(
-            &sink,
-            format!("the configuration that was edited is kept as {kept}"),
-        );
-    }
-    let mut inner = Global {
-        file,
-        region: Some(REGION.to_owned()),
-        profile: None,
-        access_key: Some(ACCESS_KEY),
-        ..global.clone()
+    let config_text = |redis_port| {
+        let parts = set_up::Parts {
+            backend: &threescale.url(),
+            token: &keys.service_token,
+            cache: &keys.cache_url(redis_port),
+        };
+        set_up::config_text(args.config.as_deref(), &parts)
     };
-    let config = load(&inner).await?;
+    // What is wrong with it is said before anything starts; where Redis will be is not known yet.
+    let name = file.display().to_string();
+    let config = parse(&name, &config_text(1)?)?;
     let (state, notes) = set_up::service(args.limits.as_deref(), &config)?;
     *threescale.state() = state;
     for note in notes {
@@ -81,10 +79,25 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     }
     let cache = cache();
     let sandbox = tokio::select! {
-        started = Sandbox::start(&cache, args.port, progress(&sink)) => started.map_err(Error::failed)?,
+        started = Sandbox::start(&cache, args.port, &keys, progress(&sink)) => started.map_err(not_started)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
     };
-    inner.endpoint_url = Some(sandbox.endpoint_url());
+    let text = config_text(sandbox.redis_port())?;
+    if let Some(kept) = set_up::write_config(&file, &text)? {
+        notice(
+            &sink,
+            format!("the configuration that was edited is kept as {kept}"),
+        );
+    }
+    let config = parse(&name, &text)?;
+    let inner = Global {
+        file,
+        region: Some(REGION.to_owned()),
+        profile: None,
+        access_key: Some(keys.access.clone()),
+        endpoint_url: Some(sandbox.endpoint_url()),
+        ..global.clone()
+    };
     let made = make(&inner, &config, &methods, &sink, &mut end).await;
     let made = match made {
         Ok((Some(ending), ..)) => Err(Ok(ending)),
@@ -116,7 +129,9 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
             .unwrap_or_default(),
     };
     let counted = Arc::clone(&threescale);
-    let control = Control::start(move || Usage::of(&counted.state(), now_ms() / 1000));
+    let control = Control::start(&keys.control, move || {
+        Usage::of(&counted.state(), now_ms() / 1000)
+    });
     let control = control.map_err(Error::failed)?;
     let facts = Facts {
         control: control.address(),
@@ -129,6 +144,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         config,
         aws,
         facts,
+        keys,
         control,
         place,
         stands,
@@ -150,6 +166,15 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     let status = worked?;
     stopped?;
     Ok(status.into())
+}
+
+/// Why there is no sandbox.
+fn not_started(error: anyhow::Error) -> Error {
+    match error.is::<private::Foreign>() {
+        true => Error::new(ExitStatus::Refused, error)
+            .hint("give a folder of your own in THREESCALE_GW_CACHE"),
+        false => Error::failed(error),
+    }
 }
 
 /// The API, and `up`. With an ending, that was all.
@@ -188,7 +213,7 @@ async fn work(
 ) -> Result<ExitStatus> {
     running
         .place
-        .publish(&running.facts)
+        .publish(&running.facts, &running.keys)
         .map_err(|error| Error::failed(error.context("writing down where the sandbox is")))?;
     if args.once {
         return Ok(ExitStatus::Done);

@@ -4,7 +4,7 @@ use threescale_stand_in::{Application, State};
 
 use crate::cli::FILE;
 use crate::config::{Config, CredentialLocation};
-use crate::sandbox::{ACCESS_KEY, Facts, REGION};
+use crate::sandbox::{Facts, Found, REGION};
 
 /// The credentials of an application, as its callers send them: where, name and value.
 pub(super) fn credentials(
@@ -133,18 +133,20 @@ pub(super) fn facts(facts: &Facts) -> String {
     )
 }
 
-/// Lines for a shell.
-pub(super) fn environment(facts: &Facts) -> String {
+/// Lines for a shell: what leads to it, and what opens it.
+pub(super) fn environment(Found { facts, keys }: &Found) -> String {
+    let cache = keys.cache_url(facts.redis_port);
     let config = facts.config.display().to_string();
     [
         ("AWS_ENDPOINT_URL", facts.endpoint.as_str()),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", &keys.access.id),
+        ("AWS_SECRET_ACCESS_KEY", keys.access.secret.expose()),
         (FILE, &config),
         ("SANDBOX_URL", &facts.url),
         ("SANDBOX_BACKEND", &facts.backend),
+        ("SANDBOX_REDIS", cache.expose()),
     ]
     .map(|(name, value)| format!("export {name}={}", quoted(value)))
     .join("\n")
@@ -152,7 +154,7 @@ pub(super) fn environment(facts: &Facts) -> String {
 
 /// A value as a shell reads it, in quotes only where that is needed.
 fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     match value.chars().all(is_plain) {
         true => value.to_owned(),
         false => format!("'{}'", value.replace('\'', r"'\''")),

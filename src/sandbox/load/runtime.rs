@@ -1,4 +1,6 @@
 //! A Lambda Runtime API on the loopback interface, and the authorizer's real binary on it, as often as wanted.
+//!
+//! It lies below a path that only the instances know: others could take events, with the callers' keys in them, or answer.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -10,6 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use threescale_stand_in::http::{Request, Response, Server};
 
+use crate::sandbox::keys::random;
+
+const INVOCATIONS: &str = "/2018-06-01/runtime/invocation/";
 /// What Lambda would give an invocation.
 const INVOCATION: Duration = Duration::from_secs(10);
 
@@ -28,6 +33,8 @@ pub struct Function {
 struct Queue(Arc<Shared>);
 
 struct Shared {
+    /// What every path begins with.
+    prefix: String,
     state: Mutex<State>,
     news: Condvar,
     answered: Box<Answered>,
@@ -54,7 +61,9 @@ impl Function {
         instances: usize,
         answered: impl Fn(Instant, bool, &[u8]) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
+        let prefix = format!("/{}", random::<16>()?);
         let queue = Queue(Arc::new(Shared {
+            prefix: prefix.clone(),
             state: Mutex::default(),
             news: Condvar::new(),
             answered: Box::new(answered),
@@ -73,7 +82,7 @@ impl Function {
                 .envs(environment)
                 .env(
                     "AWS_LAMBDA_RUNTIME_API",
-                    function.server.address.to_string(),
+                    format!("{}{prefix}", function.server.address),
                 )
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -129,10 +138,10 @@ impl Queue {
     }
 
     fn serve(&self, request: &Request) -> Response {
-        let path = request
-            .target
-            .strip_prefix("/2018-06-01/runtime/invocation/");
-        match path {
+        let Some(path) = request.target.strip_prefix(&self.0.prefix) else {
+            return Response::new(403, "");
+        };
+        match path.strip_prefix(INVOCATIONS) {
             Some("next") => self.next(),
             Some(path) => self.take(path, &request.body),
             None => Response::new(202, "{}"),
@@ -179,5 +188,54 @@ impl Queue {
             (self.0.answered)(due, kind == "response", body);
         }
         Response::new(202, "{}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn events_are_for_its_instances_alone() {
+        // Writes down what its environment says, and waits.
+        let dir = tempfile::tempdir().expect("a folder");
+        let (binary, said) = (dir.path().join("binary"), dir.path().join("said"));
+        let script = format!(
+            "#!/bin/sh\necho \"$AWS_LAMBDA_RUNTIME_API\" > '{0}.new'\nmv '{0}.new' '{0}'\nexec sleep 1000\n",
+            said.display()
+        );
+        crate::private::write(&binary, 0o700, script.as_bytes()).expect("a script");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let environment = BTreeMap::from([("PATH".to_owned(), path)]);
+        let function = Function::start(&binary, &environment, 1, |_, _, _| {}).expect("started");
+        function.invoke([(Instant::now(), Arc::from("{\"key\": \"a caller's\"}"))]);
+        while !said.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let said = std::fs::read_to_string(&said).expect("an address");
+        let (address, prefix) = said.trim().split_once('/').expect("a path");
+        let ask = |path: &str| {
+            let mut stream = TcpStream::connect(address).expect("connected");
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+            stream.write_all(head.as_bytes()).expect("sent");
+            stream.shutdown(std::net::Shutdown::Write).expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            answer
+        };
+        for path in [
+            "/2018-06-01/runtime/invocation/next",
+            "/",
+            "/x/2018-06-01/runtime/invocation/next",
+        ] {
+            let answer = ask(path);
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{path}: {answer}");
+        }
+        assert_eq!(function.unanswered(), 1);
+        let answer = ask(&format!("/{prefix}{INVOCATIONS}next"));
+        assert!(answer.contains("a caller's"), "{answer}");
     }
 }
