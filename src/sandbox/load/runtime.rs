@@ -180,12 +180,14 @@ impl Queue {
 
     fn take(&self, path: &str, body: &[u8]) -> Response {
         let (id, kind) = path.split_once('/').unwrap_or((path, ""));
-        let due = id
-            .parse()
-            .ok()
-            .and_then(|id: u64| self.lock().open.remove(&id));
-        if let Some(due) = due {
+        let asked = id.parse().ok().and_then(|id: u64| {
+            let due = self.lock().open.get(&id).copied();
+            due.map(|due| (id, due))
+        });
+        if let Some((id, due)) = asked {
             (self.0.answered)(due, kind == "response", body);
+            // Only now: whoever waits for the last answer takes what was counted until then.
+            self.lock().open.remove(&id);
         }
         Response::new(202, "{}")
     }
