@@ -415,10 +415,8 @@ impl FunctionAlias {
 
     /// Whether this is the code and the settings as configured.
     fn is_configured(&self, cx: &Cx, actual: &Actual, content: &Content) -> bool {
-        let with_content = function::Actual {
-            content: content.clone(),
-            ..actual.function.clone()
-        };
+        let mut with_content = actual.function.clone();
+        with_content.content = content.clone();
         let diff = self.function.diff(cx, &with_content);
         // Tags are the function's, and no part of a version.
         let mut changes = diff.changes.iter();
