@@ -18,8 +18,9 @@ pub(super) fn is_unreadable<E>(error: &SdkError<E, Response>) -> bool {
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let cause = anyhow::Chain::new(error).last().map(ToString::to_string);
     let cause = cause.unwrap_or_default();
-    let told = cause.split(", found").next().unwrap_or_default();
-    told.to_owned()
+    let cut = [", found", " but found"];
+    let ends = cut.iter().filter_map(|word| cause.find(word));
+    cause[..ends.min().unwrap_or(cause.len())].to_owned()
 }
 
 #[cfg(test)]
@@ -59,6 +60,9 @@ mod tests {
             read.to_string(),
             "ssm:GetParametersByPath: the answer could not be parsed: expected a map"
         );
+        let number = "expected a number as text but found `the secret`";
+        let number = of("ssm:GetParametersByPath", 200, true, number);
+        assert!(number.message.ends_with(": expected a number as text"));
         assert_eq!(read.class, Class::Unreadable);
         assert!(!read.is_carried_out());
         assert!(
