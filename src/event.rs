@@ -11,6 +11,8 @@ use crate::resource::LogicalId;
 /// Something that happened while the work went on.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// What the change works on, before it begins.
+    Scope(Scope),
     /// Work on a resource began.
     Started { id: LogicalId, action: Action },
     /// A resource got (or was found to have) its physical id.
@@ -67,6 +69,25 @@ pub enum Event {
         outcome: String,
         took: Duration,
     },
+}
+
+/// What a changing command works on: told before it asks, so that nobody changes another account or stack than they think.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// The APIs that the stack is attached to, or will be.
+    pub apis: Vec<ScopeApi>,
+}
+
+/// An API with a stage, of a [`Scope`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScopeApi {
+    pub id: String,
+    /// Where it was looked up.
+    pub name: Option<String>,
+    pub stage: String,
 }
 
 /// Totals of a run, as they stand in the last line of every report.

@@ -467,6 +467,18 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
         "{}",
         no.stdout
     );
+    // Nobody is asked who was not told first what is to be changed.
+    for arguments in [
+        &["up"][..],
+        &["up", "-q"],
+        &["up", "-o", "json"],
+        &["down", "-q"],
+    ] {
+        let asked = on_a_terminal(&workplace, "n", arguments, true).stdout;
+        let before = asked.split("[y/N]").next().unwrap_or_default();
+        let scope = "Stack orders in us-east-1 (account 123456789012), ";
+        assert!(before.contains(scope), "{arguments:?}: {asked}");
+    }
     assert!(aws.changes().is_empty());
 
     let yes = on_a_terminal(&workplace, "y", &["up"], true);

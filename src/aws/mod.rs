@@ -8,6 +8,7 @@ pub mod function_view;
 pub mod http;
 mod nulls;
 pub mod pace;
+pub mod profile;
 pub mod tags;
 mod unreadable;
 
@@ -20,6 +21,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -71,6 +73,8 @@ pub struct Aws {
     pub region: String,
     /// The address given instead of AWS's own, if any.
     pub endpoint_url: Option<String>,
+    /// The profile that was named, and so the only source of credentials.
+    pub profile: Option<String>,
     slots: Arc<Semaphore>,
     pacer: Arc<pace::Pacer>,
     control: Option<Control>,
@@ -87,7 +91,14 @@ impl fmt::Debug for Aws {
 
 impl Aws {
     /// Builds the clients. Sends nothing but what the credential chain itself needs later.
+    ///
+    /// # Errors
+    /// Wrong usage: an unknown profile, no region, a proxy that is none.
     pub async fn connect(target: &Target, sink: Sink) -> Result<Self, Error> {
+        // A key that is given leaves nothing to a profile.
+        if target.access_key.is_none() {
+            profile::check(target.profile.as_deref()).await?;
+        }
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(60))
@@ -97,7 +108,7 @@ impl Aws {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts);
+            .timeout_config(timeouts.clone());
         if let Some(region) = &target.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -111,7 +122,12 @@ impl Aws {
             let (id, secret) = (key.id.as_str(), key.secret.expose());
             loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "fixed"));
         }
-        let config = loader.load().await;
+        let mut config = loader.load().await;
+        if let (Some(profile), None) = (&target.profile, target.access_key) {
+            let provider = profile::credentials(profile, config.region(), http, timeouts);
+            let provider = SharedCredentialsProvider::new(provider);
+            config = config.into_builder().credentials_provider(provider).build();
+        }
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
             return Err(
                 Error::usage("no AWS region is known").hint("give --region, or set AWS_REGION")
@@ -133,6 +149,7 @@ impl Aws {
             sts: aws_sdk_sts::Client::new(&config),
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),
+            profile: target.profile.clone(),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
             pacer: Arc::new(pace::Pacer::api_gateway()),
             control: None,

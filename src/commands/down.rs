@@ -4,14 +4,14 @@
 
 use std::time::Instant;
 
-use super::session::{account, load, look_failed, target};
-use super::{Ending, Signals, Summary, can_ask, carry_out, confirm};
+use super::session::{account, look_failed, named_stack, target};
+use super::{Ending, Signals, Summary, announce, can_ask, carry_out, confirm};
 use crate::aws::Aws;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Action, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink, Tally};
+use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::lock::{self, Lock};
 use crate::names::Names;
 use crate::report;
@@ -35,6 +35,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         cx.keep_protected();
     }
     let shown = look(&cx).await?;
+    announce(global, cx.sink(), scope(&cx).await?, !args.yes);
     if shown.is_empty() && lock::holder(&cx).await?.is_none() {
         if global.output == Format::Text && !global.quiet {
             report::note(&format!(
@@ -84,20 +85,10 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
 
 /// A context without an API: `down` gives back every one that the stack is attached to.
 pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Cx> {
-    let stack = match &global.stack {
-        Some(stack) => stack.as_str().to_owned(),
-        None => match load(global).await {
-            Ok(config) => config.stack.as_str().to_owned(),
-            Err(error) => {
-                return Err(
-                    error.hint("or name the stack with --stack: no configuration is needed then")
-                );
-            }
-        },
-    };
+    let stack = named_stack(global).await?;
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
     let account = account(&aws).await?;
-    let names = Names::new(&stack, &aws.region, &account);
+    let names = Names::new(stack.as_str(), &aws.region, &account);
     Ok(Cx::new(
         aws,
         names,
@@ -105,6 +96,25 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
         None,
         sink,
     ))
+}
+
+/// What the stack works on, as the account knows it.
+pub(super) async fn scope(cx: &Cx) -> Result<Scope> {
+    let apis = record::targets(cx)
+        .await?
+        .into_iter()
+        .map(|target| ScopeApi {
+            id: target.id,
+            name: None,
+            stage: target.stage,
+        });
+    let names = cx.names();
+    Ok(Scope {
+        stack: names.stack.clone(),
+        account: names.account.clone(),
+        region: names.region.clone(),
+        apis: apis.collect(),
+    })
 }
 
 async fn look(cx: &Cx) -> Result<Plan> {

@@ -2,6 +2,7 @@
 
 mod down;
 mod handover;
+mod input;
 mod logs;
 mod plan;
 mod rollback;
@@ -20,12 +21,12 @@ use std::time::Duration;
 use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Format};
+use crate::cli::{Cli, Command, Format, Global};
 use crate::engine::control::{Control, Stop};
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink};
+use crate::event::{Event, Scope, Sink};
 use crate::report;
 use crate::resource::{Cx, self_test};
 
@@ -114,6 +115,15 @@ impl From<ExitStatus> for Ending {
             summary: None,
         }
     }
+}
+
+/// Says what is about to be changed, before anything is asked. `asks`: a question follows, which nobody is to answer
+/// without knowing this. Written here and not by a reporter, which would run behind the question.
+fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
+    if asks || (global.output == Format::Text && !global.quiet) {
+        report::note(&report::scope(&scope));
+    }
+    sink.emit(Event::Scope(scope));
 }
 
 /// Asks on the terminal. Without one there is nobody to ask, and that is refused at once.

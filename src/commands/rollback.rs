@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use super::announce;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
@@ -17,6 +18,8 @@ use crate::{lock, report};
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
     let cx = super::down::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
+    let scope = super::down::scope(&cx).await?;
+    announce(global, cx.sink(), scope.clone(), false);
     let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
     if targets.is_empty() {
         return Err(Error::refused(format!(
@@ -87,7 +90,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 .iter()
                 .map(|moved| json!({"name": moved.name, "from": moved.from, "to": moved.to}))
                 .collect();
-            let document = json!({"stack": stack, "stages": stages, "functions": functions});
+            let document = json!({
+                "stack": stack, "account": scope.account, "region": scope.region, "stages": stages,
+                "functions": functions,
+            });
             report::result(&document.to_string());
         }
     }

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(super) use super::input::{load, named_stack};
 use crate::aws::{Aws, AwsError, Class, Target, optional};
 use crate::cli::{Format, Global};
-use crate::config::{self, ApiSelector, Config, NatMode};
+use crate::config::{ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::{Action, Plan};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink};
+use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::names::Names;
 use crate::package::Package;
 use crate::preflight;
+use crate::prices;
 use crate::report::plan::Extras;
 use crate::resource::api::RestApi;
 use crate::resource::api_attachment::{pending, record, responses, shared};
@@ -23,7 +25,6 @@ use crate::resource::{
     subnet::Subnets,
 };
 use crate::stack::{self, Facts};
-use crate::{prices, report};
 
 /// Everything a command works with.
 pub(super) struct Session {
@@ -35,43 +36,6 @@ pub(super) struct Session {
     pub package: Arc<Package>,
     pub proof: Arc<Proof>,
     pub nodes: Vec<Arc<dyn Node>>,
-}
-
-/// The configuration as it was read; nothing is sent before all of it is right.
-pub(super) async fn load(global: &Global) -> Result<Config> {
-    let name = global.file.display().to_string();
-    let text = if name == "-" {
-        std::io::read_to_string(std::io::stdin()).map_err(|error| {
-            Error::usage(format!(
-                "reading the configuration from standard input: {error}"
-            ))
-        })?
-    } else {
-        tokio::fs::read_to_string(&global.file).await.map_err(|error| {
-            Error::usage(format!("reading the configuration {name}: {error}"))
-                .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
-        })?
-    };
-    let name = if name == "-" {
-        "<stdin>".to_owned()
-    } else {
-        name
-    };
-    parse(&name, &text)
-}
-
-/// The configuration in a text that is called `name`.
-pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
-    config::load(name, text, &|variable| std::env::var(variable).ok()).map_err(|problems| {
-        for problem in &problems.0 {
-            report::note(&problem.to_string());
-        }
-        let count = problems.0.len();
-        Error::usage(format!(
-            "{name} has {count} problem{}",
-            if count == 1 { "" } else { "s" }
-        ))
-    })
 }
 
 /// Where to work, from the flags.
@@ -92,7 +56,20 @@ pub(super) async fn account(aws: &Aws) -> Result<String> {
             Class::Credentials => ExitStatus::Refused,
             _ => ExitStatus::Failed,
         };
-        Error::from(error).with_status(status)
+        let of_profile = aws
+            .profile
+            .as_ref()
+            .filter(|_| status == ExitStatus::Refused);
+        let hint = of_profile.map(|profile| {
+            format!(
+                "--profile names profile `{profile}`, so credentials are taken from nowhere else"
+            )
+        });
+        let error = Error::from(error).with_status(status);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     })
 }
 
@@ -369,6 +346,21 @@ impl Session {
                 Ok(preflight::foreign(&taken))
             }
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What a change works on.
+    pub(super) fn scope(&self) -> Scope {
+        let names = &self.facts.names;
+        Scope {
+            stack: names.stack.clone(),
+            account: names.account.clone(),
+            region: names.region.clone(),
+            apis: vec![ScopeApi {
+                id: self.api.id.clone(),
+                name: Some(self.api.name.clone()),
+                stage: self.facts.api.stage.clone(),
+            }],
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::announce;
 use crate::cli::{Format, Global};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
@@ -10,13 +11,17 @@ use crate::{lock, report};
 /// Runs `unlock`.
 pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
     let cx = super::down::connect(global, 1, sink).await?;
+    let scope = super::down::scope(&cx).await?;
+    announce(global, cx.sink(), scope.clone(), false);
     let holder = lock::holder(&cx).await?;
     if holder.is_some() {
         lock::break_lock(&cx).await?;
     }
     let broken = holder.map(|holder| holder.describe());
     report::result(&match (global.output, &broken) {
-        (Format::Json, _) => json!({"stack": cx.names().stack, "broken": broken}).to_string(),
+        (Format::Json, _) => {
+            json!({"stack": scope.stack, "account": scope.account, "region": scope.region, "broken": broken}).to_string()
+        }
         (Format::Text, Some(holder)) => format!("broke the lock of {holder}"),
         (Format::Text, None) => format!("stack {} is not locked", cx.names().stack),
     });

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::session::{Session, look_failed, outputs_text, refuse};
 use super::verify::prove;
-use super::{Ending, Signals, Summary, can_ask, carry_out, confirm, handover};
+use super::{Ending, Signals, Summary, announce, can_ask, carry_out, confirm, handover};
 use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::control::Stop;
 use crate::engine::observe::observe;
@@ -32,6 +32,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let session = Session::open(global, args.change.parallelism, sink).await?;
+    announce(global, session.cx.sink(), session.scope(), !args.change.yes);
     if args.no_verify {
         session.cx.skip_verification();
     }

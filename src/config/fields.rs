@@ -12,8 +12,8 @@ use super::read::{Field, Reader, Schema, Section, Show};
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Responses, Threescale,
-    identifiers, mapping_rule, validate,
+    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Responses, StackName,
+    Threescale, identifiers, mapping_rule, validate,
 };
 
 const ROOT: Schema = Schema {
@@ -106,6 +106,14 @@ pub(super) fn read(node: &Node, environment: Environment<'_>) -> Result<Config, 
         Some(config) if flaws.is_empty() => Ok(config),
         _ => Err(flaws),
     }
+}
+
+/// Reads the stack's name alone.
+pub(super) fn stack_of(node: &Node, environment: Environment<'_>) -> Option<StackName> {
+    let mut reader = Reader::new(environment, SCHEMAS);
+    let root = reader.root(node, &ROOT)?;
+    let field = reader.required(&root, "stack")?;
+    reader.text(field, Show::No, identifiers::stack_name)
 }
 
 fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {

@@ -30,6 +30,7 @@ use serde::Serialize;
 
 pub use self::layout::SubnetPlan;
 pub use self::pattern::MethodPattern;
+pub(crate) use self::problem::nearest;
 pub use self::problem::{Invalid, Problem, Problems};
 use crate::secret::Secret;
 
@@ -48,6 +49,11 @@ pub fn load(
     document::parse(text)
         .and_then(|root| fields::read(&root, env))
         .map_err(|flaws| Problems::new(file_name, flaws))
+}
+
+/// The stack that a configuration file names, whatever else is wrong with the file. `None` where that cannot be told.
+pub fn stack_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<StackName> {
+    fields::stack_of(&document::parse(text).ok()?, env)
 }
 
 /// A checked configuration, defaults filled in.

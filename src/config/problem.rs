@@ -133,7 +133,7 @@ impl fmt::Display for Invalid {
 impl Error for Invalid {}
 
 /// The candidate that a mistyped word was probably meant to be.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -758,6 +758,31 @@ fn a_stack_name_from_the_command_line_is_checked_alike() {
 }
 
 #[test]
+fn the_stack_of_a_file_is_told_whatever_else_is_wrong_with_it() {
+    let stack = |text| {
+        let named = super::stack_of(text, &|name| (name == "TEAM").then(|| "red".to_owned()));
+        named.map(|stack| stack.to_string())
+    };
+    assert_eq!(
+        stack("stack: orders\nnetwork: {zoness: 1}\nthreescale: {service_token: \"${NONE}\"}\n"),
+        Some("orders".to_owned())
+    );
+    assert_eq!(
+        stack("stack: orders-${TEAM}\n"),
+        Some("orders-red".to_owned())
+    );
+    for text in [
+        "",
+        "stack: ${NONE}\n",
+        "stack: Orders!\n",
+        "stack: [orders\n",
+        "- stack\n",
+    ] {
+        assert_eq!(stack(text), None, "{text}");
+    }
+}
+
+#[test]
 fn no_cut_off_file_makes_it_panic() {
     for text in [
         include_str!("../../templates/threescale-gw.yaml"),

@@ -23,6 +23,7 @@ fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
 /// The object for an event.
 pub fn object(event: &Event) -> Option<Value> {
     Some(match event {
+        Event::Scope(scope) => with(json!(scope), "event", "scope"),
         Event::Started { id, action } => resource("started", id, *action),
         Event::Identified {
             id,

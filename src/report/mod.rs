@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use self::style::Style;
 use crate::cli::{Format, Global};
 use crate::error::{Error, ExitStatus};
-use crate::event::{Event, Tally};
+use crate::event::{Event, Scope, Tally};
 
 /// One way to show events.
 pub trait Reporter: Send {
@@ -78,6 +78,29 @@ pub fn is_read(text: &str) -> bool {
 /// Writes a line that is no result.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// What a change works on, in one line.
+pub fn scope(scope: &Scope) -> String {
+    let Scope {
+        stack,
+        account,
+        region,
+        apis,
+    } = scope;
+    let apis: Vec<_> = apis
+        .iter()
+        .map(|api| {
+            let name = api.name.as_ref().map(|name| format!(" ({name})"));
+            let name = name.unwrap_or_default();
+            format!("API {}{name}, stage {}", api.id, api.stage)
+        })
+        .collect();
+    let apis = match apis.is_empty() {
+        true => "attached to no API".to_owned(),
+        false => apis.join("; "),
+    };
+    format!("Stack {stack} in {region} (account {account}), {apis}")
 }
 
 /// Writes an error with its hints.
@@ -152,5 +175,34 @@ pub fn elapsed(took: Duration) -> String {
         0..10 => format!("{:.1} s", took.as_secs_f64()),
         secs @ 10..60 => format!("{secs} s"),
         secs => format!("{} min {:02} s", secs / 60, secs % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ScopeApi;
+
+    #[test]
+    fn a_scope_names_stack_account_region_and_every_api() {
+        let api = |id: &str, name: Option<&str>| ScopeApi {
+            id: id.to_owned(),
+            name: name.map(str::to_owned),
+            stage: "prod".to_owned(),
+        };
+        let line = |apis| {
+            scope(&Scope {
+                stack: "orders".to_owned(),
+                account: "123456789012".to_owned(),
+                region: "us-east-1".to_owned(),
+                apis,
+            })
+        };
+        let begin = "Stack orders in us-east-1 (account 123456789012), ";
+        assert_eq!(
+            line(vec![api("a1", Some("shop")), api("b2", None)]),
+            format!("{begin}API a1 (shop), stage prod; API b2, stage prod")
+        );
+        assert_eq!(line(Vec::new()), format!("{begin}attached to no API"));
     }
 }

@@ -95,6 +95,29 @@ fn path(target: &ApiTarget, name: &str) -> String {
     format!("{PREFIX}{}/{}/{name}", target.id, target.stage)
 }
 
+/// What a parameter's name says: which API and stage it is of, and which part of their record it is.
+fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
+    let parts: Vec<_> = name.strip_prefix(PREFIX)?.split('/').collect();
+    let [api, stage, part] = parts[..] else {
+        return None;
+    };
+    let target = ApiTarget {
+        id: api.to_owned(),
+        stage: stage.to_owned(),
+    };
+    Some((target, part))
+}
+
+/// The APIs that the stack has a record of, which need not be readable.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, AwsError> {
+    let all = parameter::all(cx).await?;
+    let targets = all.keys().filter_map(|name| belongs(name));
+    Ok(targets.map(|(target, _)| target).collect())
+}
+
 /// Every record of the stack.
 ///
 /// # Errors
@@ -102,19 +125,10 @@ fn path(target: &ApiTarget, name: &str) -> String {
 pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, AwsError> {
     let mut records: BTreeMap<ApiTarget, Record> = BTreeMap::new();
     for (name, value) in parameter::all(cx).await?.iter() {
-        let Some(rest) = name.strip_prefix(PREFIX) else {
+        let Some((target, part)) = belongs(name) else {
             continue;
         };
-        let parts: Vec<_> = rest.split('/').collect();
-        let [api, stage, part] = parts[..] else {
-            continue;
-        };
-        let record = records
-            .entry(ApiTarget {
-                id: api.to_owned(),
-                stage: stage.to_owned(),
-            })
-            .or_default();
+        let record = records.entry(target).or_default();
         let unreadable = |error: serde_json::Error| {
             AwsError::unexpected(
                 "ssm:GetParametersByPath",

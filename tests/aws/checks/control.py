@@ -47,7 +47,7 @@ def configuration_is_strict(aws: Aws) -> None:
 
 @check
 def log_says_what_was_asked(aws: Aws) -> None:
-    """Service, operation, actions, parameters without secrets."""
+    """Service, operation, actions, parameters without secrets, whose credentials."""
     tags = [{"ResourceType": "vpc", "Tags": [{"Key": "a", "Value": "b"}]}]
     aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tags)
     aws.ssm.put_parameter(Name="/p", Type="SecureString", Value="hush-hush")
@@ -58,6 +58,7 @@ def log_says_what_was_asked(aws: Aws) -> None:
     log = aws.log()
     assert [entry["n"] for entry in log] == list(range(1, len(log) + 1))
     vpc, parameter, apis, _, function, missing = log
+    assert {entry["access_key"] for entry in log} == {"AKIAIOSFODNN7EXAMPLE"}
     assert (vpc["service"], vpc["operation"], vpc["mutating"], vpc["status"]) == ("ec2", "CreateVpc", True, 200)
     assert vpc["iam_action"] == "ec2:CreateVpc" and vpc["iam_actions"] == ["ec2:CreateVpc", "ec2:CreateTags"]
     assert vpc["parameters"]["CidrBlock"] == "10.0.0.0/16" and vpc["model_errors"] == []

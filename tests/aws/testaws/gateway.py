@@ -86,6 +86,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         iam_action=needed[0],
         iam_actions=needed,
         parameters=redacted(call),
+        access_key=wire.access_key(raw.headers),
     )
     without_tokens = {k: v for k, v in call.params.items() if k not in TOKENS}
     identity = f"{call.service}:{call.operation}:{_canonical(without_tokens)}"
@@ -132,6 +133,7 @@ def _unknown(world: World, raw: RawRequest, what: str) -> Response:
         iam_action=f"{signing}:{name}",
         iam_actions=[f"{signing}:{name}"],
         parameters={},
+        access_key=wire.access_key(raw.headers),
     )
     protocol = {"ec2": "ec2", "iam": "query", "sts": "query", "elasticache": "query"}.get(signing, "json")
     return wire.plain_error(signing, protocol, _unimplemented(what))

@@ -50,6 +50,7 @@ SERVICES = {
 warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
+_ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 
 
 @dataclass
@@ -149,6 +150,12 @@ def scope(headers: dict[str, str]) -> tuple[str, str] | None:
     """(region, signing name) of a SigV4-signed request."""
     found = _SCOPE.search(headers.get("authorization", ""))
     return (found.group(1), found.group(2)) if found else None
+
+
+def access_key(headers: dict[str, str]) -> str | None:
+    """Whose credentials a request was signed with."""
+    found = _ACCESS_KEY.search(headers.get("authorization", ""))
+    return found.group(1) if found else None
 
 
 class _Watched(dict):

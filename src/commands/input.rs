@@ -1,0 +1,81 @@
+//! What the user names: the configuration and the stack. Nothing is sent before both are right.
+
+use crate::cli::Global;
+use crate::config::{self, Config, StackName};
+use crate::error::{Error, Result};
+use crate::report;
+
+/// The configuration as it was read; nothing is sent before all of it is right.
+pub(super) async fn load(global: &Global) -> Result<Config> {
+    let (name, text) = read(global).await?;
+    let config = parse(&name, &text)?;
+    agree(global.stack.as_ref(), &name, &config.stack)?;
+    Ok(config)
+}
+
+/// The configuration in a text that is called `name`.
+pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
+    config::load(name, text, &environment).map_err(|problems| {
+        for problem in &problems.0 {
+            report::note(&problem.to_string());
+        }
+        let count = problems.0.len();
+        Error::usage(format!(
+            "{name} has {count} problem{}",
+            if count == 1 { "" } else { "s" }
+        ))
+    })
+}
+
+/// The text of the configuration, and its name in messages.
+async fn read(global: &Global) -> Result<(String, String)> {
+    if global.file.as_os_str() == "-" {
+        let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
+            Error::usage(format!(
+                "reading the configuration from standard input: {error}"
+            ))
+        })?;
+        return Ok(("<stdin>".to_owned(), text));
+    }
+    let name = global.file.display().to_string();
+    let text = tokio::fs::read_to_string(&global.file).await.map_err(|error| {
+        Error::usage(format!("reading the configuration {name}: {error}"))
+            .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
+    })?;
+    Ok((name, text))
+}
+
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// The stack of commands that need no configuration. Where `--stack` names it, the rest of a file may be wrong and the
+/// file may be absent, but it must not name another stack.
+pub(super) async fn named_stack(global: &Global) -> Result<StackName> {
+    let Some(stack) = &global.stack else {
+        let config = load(global).await.map_err(|error| {
+            error.hint("or name the stack with --stack: no configuration is needed then")
+        })?;
+        return Ok(config.stack);
+    };
+    if let Ok((name, text)) = read(global).await
+        && let Some(of_file) = config::stack_of(&text, &environment)
+    {
+        agree(Some(stack), &name, &of_file)?;
+    }
+    Ok(stack.clone())
+}
+
+/// Refuses a `--stack` that is not the one of the file: one of the two is a mistake.
+fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) -> Result<()> {
+    match named {
+        Some(named) if named != of_file => Err(Error::usage(format!(
+            "--stack {named} contradicts {file}, which is for stack {of_file}"
+        ))
+        .hint(format!(
+            "leave out --stack, or give the file of stack {named} with -f; `down`, `rollback`, `unlock` and `logs` need no file: \
+             run them in another folder"
+        ))),
+        _ => Ok(()),
+    }
+}
