@@ -139,7 +139,7 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     assert_eq!(first.starting("waiting for another process"), 1);
     assert_eq!(second.starting("compiling authorizer "), 1);
 
-    // Nothing stays but the zip and the empty lock.
+    // Nothing stays but the zip, what vouches for it, and the empty lock.
     let left = fs::read_dir(here.path())
         .expect("a folder")
         .flatten()
@@ -148,7 +148,7 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
         .filter_map(|path| Some(path.extension()?.to_owned()))
         .collect();
     left.sort();
-    assert_eq!(left, ["lock", "zip"]);
+    assert_eq!(left, ["lock", "sha256", "zip"]);
 
     // Limits of the function: Lambda's, and the one that the authorizer sets itself for the sake of cold starts.
     assert!(zip.len() < 3 * 1024 * 1024, "{} bytes", zip.len());
@@ -241,9 +241,9 @@ async fn a_cache_of_another_user_is_refused() {
     }
     let cache = tempfile::tempdir().expect("a folder");
     let package = || bundled(cache.path(), &Lines::default()).with_environment(no_tools());
-    assert!(!text(package().check()).contains("another user"));
+    assert!(!text(package().check()).contains("no safe place"));
     std::os::unix::fs::chown(cache.path(), Some(65534), None).expect("given away");
-    let wanted = "belongs to another user (uid 65534)";
+    let wanted = "is no safe place for builds";
     let refused = text(package().check());
     assert!(refused.contains(wanted), "{refused}");
     let refused = text(package().zip().await);

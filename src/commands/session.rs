@@ -13,7 +13,7 @@ use crate::engine::plan::{Action, Plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::names::Names;
-use crate::package::Package;
+use crate::package::{Package, folder};
 use crate::preflight;
 use crate::prices;
 use crate::report::plan::Extras;
@@ -74,16 +74,11 @@ pub(super) async fn account(aws: &Aws) -> Result<String> {
 }
 
 /// Where builds are kept: the user's cache folder.
-pub(super) fn cache_dir() -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("THREESCALE_GW_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("threescale-gw")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/threescale-gw")))
-        .unwrap_or_else(|| std::env::temp_dir().join("threescale-gw"))
+///
+/// # Errors
+/// None is known.
+pub(super) fn cache_dir() -> anyhow::Result<PathBuf> {
+    folder::place(|name| std::env::var_os(name), std::env::home_dir())
 }
 
 /// Lines of progress of a build, as events.
@@ -108,7 +103,7 @@ impl Session {
                 Package::artifact(&path, architecture)
                     .map_err(|error| Error::usage(format!("authorizer.artifact: {error:#}")))?
             }
-            None => Package::bundled(architecture, cache_dir(), progress(&sink))?,
+            None => Package::bundled(architecture, cache_dir().ok(), progress(&sink))?,
         };
         let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
         let (id, name) = match &config.api.selector {

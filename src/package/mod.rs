@@ -6,6 +6,7 @@
 mod archive;
 mod build;
 pub(crate) mod environment;
+pub(crate) mod folder;
 pub(crate) mod folder_lock;
 mod inspect;
 mod meter;
@@ -37,6 +38,9 @@ pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
 /// Decides, besides the tree, which bytes come out of a build; to be counted up when `build` changes them.
 const RECIPE: &str = "1";
 
+/// The extension of the file that vouches for a zip.
+const DIGEST: &str = "sha256";
+
 /// The code of both functions.
 pub struct Package {
     origin: Origin,
@@ -54,7 +58,8 @@ enum Origin {
 #[derive(Clone)]
 struct Bundle {
     tree: Tree,
-    cache: PathBuf,
+    /// Where builds are kept; nothing but a build needs it to be known.
+    cache: Option<PathBuf>,
     /// The name of everything in the cache that belongs to this source.
     name: String,
     progress: Progress,
@@ -63,14 +68,14 @@ struct Bundle {
 
 impl Package {
     /// The crate that this program carries, for Lambda's `architecture` (`x86_64` or `arm64`). It is built below `cache`,
-    /// where the zip stays as well; the folder is made when it is needed.
+    /// where the zip stays as well; the folder is made when it is needed, and must be one that nobody else can write to.
     ///
     /// # Errors
     ///
     /// Another architecture.
     pub fn bundled(
         architecture: &'static str,
-        cache: PathBuf,
+        cache: impl Into<Option<PathBuf>>,
         progress: Progress,
     ) -> anyhow::Result<Self> {
         let architecture = Architecture::parse(architecture)?;
@@ -80,7 +85,7 @@ impl Package {
         let environment = Environment::admit(std::env::vars_os());
         let bundle = Bundle {
             tree,
-            cache,
+            cache: cache.into(),
             name,
             progress,
             environment,
@@ -146,9 +151,8 @@ impl Package {
     pub fn check(&self) -> anyhow::Result<()> {
         match &self.origin {
             Origin::Bundle(bundle) => {
-                // Another user could have put any code there.
-                private::owned(&bundle.cache)?;
-                match bundle.cached(self.architecture) {
+                let folder = folder::find(bundle.folder()?)?;
+                match folder.and_then(|folder| bundle.cached(&folder, self.architecture)) {
                     Some(_) => Ok(()),
                     None => bundle.toolchain(self.architecture).map(|_| ()),
                 }
@@ -207,9 +211,19 @@ impl fmt::Debug for Package {
 }
 
 impl Bundle {
-    /// The zip of an earlier build, if it is there and whole.
-    fn cached(&self, architecture: Architecture) -> Option<Vec<u8>> {
-        let zip = fs::read(self.path("zip")).ok()?;
+    /// The folder of builds, which may not be there yet.
+    fn folder(&self) -> anyhow::Result<&Path> {
+        self.cache.as_deref().context(folder::UNKNOWN)
+    }
+
+    /// The zip of an earlier build in `folder`, if it is there and whole: its digest, written after it, vouches for every
+    /// byte. Nobody else can write either of them.
+    fn cached(&self, folder: &Path, architecture: Architecture) -> Option<Vec<u8>> {
+        let zip = folder::read_own(&self.path(folder, "zip"))?;
+        let vouched = folder::read_own(&self.path(folder, DIGEST))?;
+        if vouched != digest(&zip).as_bytes() {
+            return None;
+        }
         let binary = archive::unpack(&zip).ok()?;
         inspect::inspect(&binary, architecture)
             .is_ok()
@@ -217,60 +231,52 @@ impl Bundle {
     }
 
     fn toolchain(&self, architecture: Architecture) -> anyhow::Result<Toolchain> {
-        let dir = self
-            .cache
-            .ancestors()
-            .find(|dir| dir.is_dir())
-            .unwrap_or(Path::new("/"));
         Toolchain::find(
             architecture,
             self.tree.rust_version(),
             &self.environment,
-            dir,
+            &folder::nearest(self.folder()?),
         )
     }
 
     async fn zip(&self, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
-        private::owned(&self.cache)?;
         let bundle = self.clone();
-        if let Some(zip) = blocking(move || Ok(bundle.cached(architecture))).await? {
+        // By its real path: it goes into compiler flags, which are relative to other folders than ours.
+        let (folder, zip) = blocking(move || {
+            let folder = folder::make(bundle.folder()?)?;
+            let zip = bundle.cached(&folder, architecture);
+            Ok((folder, zip))
+        })
+        .await?;
+        if let Some(zip) = zip {
             return Ok(zip);
         }
-        fs::create_dir_all(&self.cache)
-            .with_context(|| format!("making the folder {}", self.cache.display()))?;
-        // It may have come from another user meanwhile.
-        private::owned(&self.cache)?;
-        // Paths go into compiler flags, which are relative to other folders than ours.
-        let cache = self
-            .cache
-            .canonicalize()
-            .with_context(|| format!("the folder {}", self.cache.display()))?;
         let bundle = Self {
-            cache,
+            cache: Some(folder.clone()),
             ..self.clone()
         };
         let wait = || {
             (bundle.progress)("waiting for another process that builds the authorizer".to_owned())
         };
-        let lock = folder_lock::hold(&bundle.path("lock"), wait)
+        let lock = folder_lock::hold(&bundle.path(&folder, "lock"), wait)
             .await
             .context("locking the cache")?;
 
         // The process that held the lock may have built it.
         // The lock goes along, because this work goes on when the caller is gone.
-        let (lock, bundle, ready) = blocking(move || {
-            let ready = match bundle.cached(architecture) {
+        let (lock, bundle, folder, ready) = blocking(move || {
+            let ready = match bundle.cached(&folder, architecture) {
                 Some(zip) => Err(zip),
                 None => {
                     let toolchain = bundle.toolchain(architecture)?;
                     bundle
                         .tree
-                        .write(&bundle.path("build"))
+                        .write(&bundle.path(&folder, "build"))
                         .context("writing the authorizer's source")?;
                     Ok(toolchain)
                 }
             };
-            Ok((lock, bundle, ready))
+            Ok((lock, bundle, folder, ready))
         })
         .await?;
         let toolchain = match ready {
@@ -279,7 +285,7 @@ impl Bundle {
         };
         let binary = build::build(
             &bundle.tree,
-            &bundle.path("build"),
+            &bundle.path(&folder, "build"),
             &toolchain,
             &bundle.environment,
             &bundle.progress,
@@ -288,42 +294,53 @@ impl Bundle {
         blocking(move || {
             inspect::inspect(&binary, architecture)?;
             let zip = archive::pack(&binary)?;
-            bundle.store(&zip).context("keeping the zip")?;
+            bundle.store(&folder, &zip).context("keeping the zip")?;
             drop(lock);
-            bundle.clean();
+            clean(&folder);
             Ok(zip)
         })
         .await
     }
 
-    /// Puts the zip in its place as a whole or not at all.
-    fn store(&self, zip: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.cache)?;
-        file.write_all(zip)?;
-        file.as_file().sync_all()?;
-        file.persist(self.path("zip"))?;
-        Ok(())
+    /// Puts the zip in its place as a whole or not at all, and then what vouches for it.
+    fn store(&self, folder: &Path, zip: &[u8]) -> io::Result<()> {
+        put(folder, &self.path(folder, "zip"), zip)?;
+        put(folder, &self.path(folder, DIGEST), digest(zip).as_bytes())
     }
 
-    /// Removes what builds leave, hundreds of megabytes, of this and of other sources, unless somebody works there. What
-    /// cannot be removed stays for the next time.
-    fn clean(&self) {
-        for entry in fs::read_dir(&self.cache).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "build")
-            {
-                let lock = folder_lock::try_hold(&path.with_extension("lock"));
-                if let Ok(Some(_held)) = lock {
-                    let _ = fs::remove_dir_all(&path);
-                }
+    fn path(&self, folder: &Path, extension: &str) -> PathBuf {
+        folder.join(format!("{}.{extension}", self.name))
+    }
+}
+
+/// Writes a file of `folder` as a whole or not at all, for this user alone.
+fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// SHA-256, hexadecimal.
+fn digest(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Removes what builds leave, hundreds of megabytes, of this and of other sources, unless somebody works there. What cannot
+/// be removed stays for the next time.
+fn clean(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "build")
+        {
+            let lock = folder_lock::try_hold(&path.with_extension("lock"));
+            if let Ok(Some(_held)) = lock {
+                let _ = fs::remove_dir_all(&path);
             }
         }
-    }
-
-    fn path(&self, extension: &str) -> PathBuf {
-        self.cache.join(format!("{}.{extension}", self.name))
     }
 }
 

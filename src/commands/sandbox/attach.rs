@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 
-use super::{root, words};
+use super::{all_running, words};
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{Found, REGION, ask_control, running};
+use crate::sandbox::{Found, REGION, ask_control};
 
 /// How long a sandbox may take to end.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub(in crate::commands) fn lead(global: &mut Global) -> Result<()> {
 /// `status`, `stop`, `usage`, `env`.
 pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitStatus> {
     match action {
-        SandboxAction::Status => status(global),
+        SandboxAction::Status => status(global)?,
         SandboxAction::Stop => return stop(global).await,
         SandboxAction::Usage => usage(global, &chosen(global)?).await?,
         SandboxAction::Env => report::result(&words::environment(&chosen(global)?)),
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
 /// The sandbox that `--sandbox=N` names, or the first one that runs.
 fn chosen(global: &Global) -> Result<Found> {
     let wanted = global.sandbox.filter(|number| *number > 0);
-    let mut all = running(&root()).into_iter();
+    let mut all = all_running()?.into_iter();
     let found = match wanted {
         Some(number) => all.find(|found| found.facts.number == number),
         None => all.next(),
@@ -62,15 +62,12 @@ fn chosen(global: &Global) -> Result<Found> {
     })
 }
 
-fn status(global: &Global) {
-    let all: Vec<_> = running(&root())
-        .into_iter()
-        .map(|found| found.facts)
-        .collect();
+fn status(global: &Global) -> Result<()> {
+    let all: Vec<_> = all_running()?.into_iter().map(|found| found.facts).collect();
     if global.output == Format::Json {
         let document = serde_json::json!({ "sandboxes": all });
         report::result(&document.to_string());
-        return;
+        return Ok(());
     }
     if all.is_empty() {
         report::result("no sandbox is running");
@@ -78,12 +75,13 @@ fn status(global: &Global) {
     for facts in &all {
         report::result(&words::facts(facts));
     }
+    Ok(())
 }
 
 async fn stop(global: &Global) -> Result<ExitStatus> {
     let all = match global.sandbox {
         Some(1..) => vec![chosen(global)?],
-        _ => running(&root()),
+        _ => all_running()?,
     };
     if all.is_empty() {
         report::result("no sandbox is running");
@@ -94,7 +92,7 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
             .map_err(Error::failed)?;
         let number = facts.number;
         let began = Instant::now();
-        while running(&root())
+        while all_running()?
             .iter()
             .any(|other| other.facts.number == number)
         {

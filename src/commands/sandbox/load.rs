@@ -231,7 +231,7 @@ async fn binary(running: &Running) -> anyhow::Result<PathBuf> {
     let architecture = authorizer.architecture.as_str();
     let package = match &authorizer.artifact {
         Some(artifact) => Package::artifact(artifact, architecture)?,
-        None => Package::bundled(architecture, cache_dir(), Arc::new(|_| {}))?,
+        None => Package::bundled(architecture, cache_dir()?, Arc::new(|_| {}))?,
     };
     let path = running.sandbox.dir().join("bootstrap-under-load");
     let executable = package::executable(&package.zip().await?)?;

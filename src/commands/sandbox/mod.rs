@@ -10,7 +10,7 @@ mod set_up;
 mod start;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) use attach::lead;
 
@@ -20,8 +20,13 @@ use rustix::process::umask;
 use super::Ending;
 use super::session::cache_dir;
 use crate::cli::{Global, SandboxArgs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Sink;
+use crate::package::folder;
+use crate::sandbox::{Found, running};
+
+/// Names another folder for sandboxes.
+const ELSEWHERE: &str = "THREESCALE_GW_SANDBOXES";
 
 /// Runs `sandbox`.
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
@@ -37,12 +42,29 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
 }
 
 /// What all sandboxes share: the Python environment.
-fn cache() -> PathBuf {
-    cache_dir().join("sandbox")
+fn cache() -> Result<PathBuf> {
+    let cache = cache_dir().map_err(Error::refused)?;
+    made(&cache.join("sandbox"))
 }
 
 /// Below which each sandbox has its folder: beside the Python environment, or elsewhere for a test that wants to be alone.
-fn root() -> PathBuf {
-    let elsewhere = std::env::var_os("THREESCALE_GW_SANDBOXES");
-    elsewhere.map_or_else(cache, PathBuf::from)
+fn root() -> Result<PathBuf> {
+    match std::env::var_os(ELSEWHERE) {
+        Some(elsewhere) => made(Path::new(&elsewhere)),
+        None => cache(),
+    }
+}
+
+fn made(dir: &Path) -> Result<PathBuf> {
+    folder::make(dir).map_err(|error| Error::refused(format!("{error:#}")))
+}
+
+/// All sandboxes that run. What their files say is followed, so they must not be another user's.
+fn all_running() -> Result<Vec<Found>> {
+    let root = match std::env::var_os(ELSEWHERE) {
+        Some(elsewhere) => PathBuf::from(elsewhere),
+        None => cache_dir().map_err(Error::refused)?.join("sandbox"),
+    };
+    let found = folder::find(&root).map_err(|error| Error::refused(format!("{error:#}")))?;
+    Ok(found.map(|root| running(&root)).unwrap_or_default())
 }

@@ -57,7 +57,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     }
     let methods = set_up::methods(args.api.as_deref())?;
     let keys = Keys::random().map_err(Error::failed)?;
-    let place = Place::claim(&root()).map_err(not_started)?;
+    let place = Place::claim(&root()?).map_err(not_started)?;
     let threescale = Threescale::serve(State::default(), 0, now_ms)
         .map_err(|error| Error::failed(anyhow::Error::new(error).context(NO_PORT)))?;
     let threescale = Arc::new(threescale);
@@ -78,7 +78,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     for note in notes {
         notice(&sink, note);
     }
-    let cache = cache();
+    let cache = cache()?;
     let sandbox = tokio::select! {
         started = Sandbox::start(&cache, args.port, &keys, progress(&sink)) => started.map_err(not_started)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
