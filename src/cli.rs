@@ -118,8 +118,11 @@ pub struct StatusArgs {
     /// Exit with 3 if something is not as it should be
     #[arg(long)]
     pub exit_code: bool,
-    /// Also ask the authorizer whether it reaches Redis and 3scale
+    /// Do not ask the authorizer whether it reaches Redis and 3scale
     #[arg(long)]
+    pub no_deep: bool,
+    /// What is done without being asked for.
+    #[arg(long, hide = true, overrides_with = "no_deep")]
     pub deep: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Nothing of the API is touched before the authorizer has proved that it can decide; and `status --deep` asks it too.
+//! Nothing of the API is touched before the authorizer has proved that it can decide; and `status` asks it too.
 
 mod support;
 
@@ -148,12 +148,14 @@ fn what_may_pass_by_itself_is_waited_for() {
 }
 
 #[test]
-fn a_later_up_and_a_deep_status_ask_again() {
+fn a_later_up_and_status_ask_again() {
     let aws = TestAws::start();
     start_over(&aws);
     let here = workplace(&aws, HERE);
     here.succeed(&["up", "--yes"]);
-    let status = here.succeed(&["status", "--deep", "--exit-code"]);
+    // As it was asked for when it was not done by itself.
+    here.succeed(&["status", "--deep", "--exit-code"]);
+    let status = here.succeed(&["status", "--exit-code"]);
     assert_mentions(
         &status,
         &[
@@ -177,23 +179,43 @@ fn a_later_up_and_a_deep_status_ask_again() {
     );
     support::assert_same(&before, &aws.account());
 
-    let status = here.run(&["status", "--deep", "--exit-code"]);
+    let status = here.run(&["status", "--exit-code"]);
     assert_eq!(status.code, Some(3));
     assert_mentions(
         &status,
         &[
             "threescale (token_invalid)",
             "check `threescale.service_token`",
+            "not as it should be: the authorizer cannot decide",
         ],
     );
-    let document = here.run(&["status", "--deep", "-o", "json"]).json();
+    let document = here.run(&["status", "-o", "json"]).json();
     assert_eq!(document["healthy"], false);
     assert_eq!(document["self_test"]["checks"][2]["cause"], "token_invalid");
-    // Who does not ask for it is not told.
-    assert_eq!(
-        here.succeed(&["status", "--exit-code", "-o", "json"])
-            .json()["self_test"],
-        Value::Null
+    // Who does not want to know is not told, nor told more than that.
+    let shallow = here.succeed(&["status", "--no-deep", "--exit-code"]);
+    assert_mentions(
+        &shallow,
+        &["healthy, by its configuration: the self-test was not run"],
+    );
+    let shallow = here.succeed(&["status", "--no-deep", "-o", "json"]).json();
+    assert_eq!(shallow["self_test"], Value::Null);
+    // Nor is it a failure of the stack that the caller may not ask.
+    let denied = json!([{"service": "lambda", "operation": "Invoke", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let status = here.succeed(&["status", "--exit-code"]);
+    assert_mentions(
+        &status,
+        &[
+            "the authorizer's self-test was not run, so whether callers get in is not known: lambda:Invoke",
+            "healthy, by its configuration",
+        ],
+    );
+    let status = here.succeed(&["status", "-o", "json"]).json();
+    assert_eq!(status["self_test"], Value::Null);
+    assert!(
+        status["notices"].to_string().contains("was not run"),
+        "{status}"
     );
 }
 

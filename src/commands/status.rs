@@ -8,7 +8,8 @@ use crate::event::Sink;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{select, shared};
-use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer, self_test};
+use crate::resource::self_test::{self, Asked};
+use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
@@ -20,9 +21,18 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
-    let self_test = match args.deep && cx.peek(&function).is_some() {
-        true => Some(self_test::report(cx).await),
-        false => None,
+    let mut notices = foreign;
+    let self_test = match (args.no_deep, cx.peek(&function)) {
+        (true, _) | (_, None) => None,
+        _ => match self_test::asked(cx).await {
+            Asked::Answered(report) => Some(report),
+            Asked::Denied(cause) => {
+                notices.push(format!(
+                    "the authorizer's self-test was not run, so whether callers get in is not known: {cause}"
+                ));
+                None
+            }
+        },
     };
     let status = Status {
         names: session.facts.names.clone(),
@@ -33,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
         )),
         methods: methods(&session, cx).await?,
         outputs: session.outputs(),
-        notices: foreign,
+        notices,
         self_test,
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
     };

@@ -284,7 +284,7 @@ pub(super) async fn verify(
         shortened(&worst),
         back.join("; ")
     );
-    let hint = "`threescale-gw status --deep` and the log group of the authorizer tell more; then run `threescale-gw up` again";
+    let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
     Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
 }
 

@@ -6,6 +6,7 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{record, responses, shared};
+use crate::resource::self_test::{self, Asked};
 use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
 use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
 use crate::{preflight, report};
@@ -14,7 +15,10 @@ use crate::{preflight, report};
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
     let session = Session::open(global, 10, sink).await?;
     session.observe(&session.cx).await?;
-    let report = prove(&session, &session.cx, &args.requests, args.url.as_deref()).await?;
+    let mut report = prove(&session, &session.cx, &args.requests, args.url.as_deref()).await?;
+    if report.skipped.is_none() && !report.tells_of_decisions() {
+        ask_itself(&session.cx, &mut report).await;
+    }
     report::result(&match global.output {
         Format::Text => report::verify::table(&report, &Style::stdout(global)),
         Format::Json => report.document().to_string(),
@@ -24,6 +28,32 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     } else {
         ExitStatus::Failed
     })
+}
+
+/// Asks the authorizer itself, where no answer of the API tells whether it can decide: refusals do not carry its reason, or
+/// no protected method is safe to call with a key.
+async fn ask_itself(cx: &Cx, report: &mut Report) {
+    let verdict = match self_test::asked(cx).await {
+        Asked::Answered(answer) if answer.ok => Ok(None),
+        Asked::Answered(answer) => {
+            let failed: Vec<_> = answer.failed().map(ToString::to_string).collect();
+            Err((Fault::NobodyGetsIn, failed.join("; ")))
+        }
+        Asked::Denied(cause) => {
+            report.notes.push(format!(
+                "no answer shows that the authorizer can decide, and its self-test could not be run ({cause}): give --key, or run \
+                 `threescale-gw status` where lambda:InvokeFunction is allowed"
+            ));
+            return;
+        }
+    };
+    report.rows.push(Row {
+        label: LogicalId::new(Kind::Function, "authorizer").to_string(),
+        check: Check::SelfTest,
+        verb: String::new(),
+        status: None,
+        verdict,
+    });
 }
 
 /// Asks the API itself, at `url` or at its own address.

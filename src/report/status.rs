@@ -65,11 +65,13 @@ fn check_line(check: &self_test::Check, style: &Style) -> String {
 }
 
 impl Status {
+    fn is_as_configured(&self) -> bool {
+        !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
+    }
+
     /// Whether everything is as it should be.
     pub fn is_healthy(&self) -> bool {
-        !self.items.is_empty()
-            && self.items.iter().all(|item| item.action == Action::None)
-            && self.self_test.as_ref().is_none_or(|report| report.ok)
+        self.is_as_configured() && self.self_test.as_ref().is_none_or(|report| report.ok)
     }
 
     /// The status as text.
@@ -154,12 +156,18 @@ impl Status {
         if let Some(lock) = &self.lock {
             lines.push(format!("{} locked by {lock}", style.warn("note")));
         }
-        lines.push(if self.is_healthy() {
+        lines.push(if self.is_healthy() && self.self_test.is_none() {
+            style.good("healthy, by its configuration: the self-test was not run")
+        } else if self.is_healthy() {
             style.good("healthy")
         } else if self.items.iter().all(|item| item.phase.is_none()) {
             style.warn("nothing is there: `threescale-gw up` creates it")
         } else {
-            style.bad("not as it should be: `threescale-gw up` repairs it")
+            style.bad(match self.is_as_configured() {
+                // What is wrong is behind it, and the hints above say what to do.
+                true => "not as it should be: the authorizer cannot decide, so callers are refused",
+                false => "not as it should be: `threescale-gw up` repairs it",
+            })
         });
         lines.join("\n")
     }
@@ -198,6 +206,7 @@ impl Status {
             "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "methods": methods})),
             "outputs": outputs,
             "self_test": self.self_test,
+            "notices": self.notices,
             "lock": self.lock,
             "healthy": self.is_healthy(),
         })

@@ -14,7 +14,9 @@ pub fn table(report: &Report, style: &Style) -> String {
 /// The same without the good ones, where they are many.
 pub fn brief(report: &Report, style: &Style) -> String {
     let all = report.rows.len() <= BRIEF;
-    lines(report, style, |row| all || row.verdict.is_err())
+    lines(report, style, |row| {
+        all || row.verdict.is_err() || row.is_unmapped()
+    })
 }
 
 fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String {
@@ -30,6 +32,10 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
                 .status
                 .map_or_else(|| "-".to_owned(), |status| status.to_string());
             let (word, text) = match &row.verdict {
+                Ok(Some(remark)) if row.is_unmapped() => (
+                    style.warn("warn  "),
+                    format!("{remark}: no mapping rule matches, so every caller is refused"),
+                ),
                 Ok(remark) => (style.good("ok    "), remark.clone().unwrap_or_default()),
                 Err((fault, seen)) => (style.bad("wrong "), format!("{}: {seen}", words(*fault))),
             };
@@ -41,6 +47,8 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
             line.trim_end().to_owned()
         })
         .collect();
+    let notes = report.notes.iter();
+    lines.extend(notes.map(|note| format!("{} {note}", style.warn("note"))));
     lines.push(total(report, style));
     lines.join("\n")
 }
@@ -78,6 +86,8 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::Misplaced => "the credential is not found where the configuration says",
         Fault::KeyRefused => "the test key is refused",
         Fault::Refuses => "the test key is refused, and not for what it is",
+        Fault::NobodyGetsIn => "the authorizer refuses every caller",
+        Fault::NotAsked => "3scale is not asked about unknown keys just now",
         Fault::Blocked => "it asks for a credential and is meant to be open",
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",

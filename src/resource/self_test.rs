@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::{Cx, Kind, LogicalId, function_alias};
-use crate::aws::{AwsError, Backoff};
+use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
 use crate::names::LIVE;
 
@@ -223,9 +223,9 @@ async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, AwsError> 
     })
 }
 
-/// Runs the self-test once; a function that cannot be asked is a failure like any other.
-pub async fn report(cx: &Cx) -> Report {
-    run(cx).await.unwrap_or_else(|error| Report {
+/// A function that cannot be asked is a failure like any other.
+fn unanswered(error: AwsError) -> Report {
+    Report {
         ok: false,
         checks: vec![Check {
             name: "authorizer".to_owned(),
@@ -234,7 +234,23 @@ pub async fn report(cx: &Cx) -> Report {
             error: Some(error.to_string()),
             cause: None,
         }],
-    })
+    }
+}
+
+/// What comes of asking the authorizer where a caller need not be allowed to.
+#[derive(Debug)]
+pub enum Asked {
+    Answered(Report),
+    /// The caller may not invoke it, for this reason: nothing is known.
+    Denied(String),
+}
+
+/// Runs the self-test once, if the caller may.
+pub async fn asked(cx: &Cx) -> Asked {
+    match run(cx).await {
+        Err(error) if error.class == Class::Denied => Asked::Denied(error.to_string()),
+        answered => Asked::Answered(answered.unwrap_or_else(unanswered)),
+    }
 }
 
 /// A function that died in place of an answer, in the words of its runtime.

@@ -2,9 +2,13 @@
 //! [`http`] sends, [`prove`](run::prove) asks again while a deployment spreads.
 
 pub mod http;
+mod judge;
+mod reason;
 pub mod run;
 
 use serde_json::{Value, json};
+
+pub use self::judge::{Answer, Fault, Verdict, judge};
 
 use crate::config::{CredentialLocation, Credentials};
 use crate::resource::api::Method;
@@ -12,15 +16,6 @@ use crate::secret::Secret;
 
 /// Stands for path parameters, and is a key that nobody has.
 const NOBODY: &str = "threescale-gw-verify";
-
-/// The authorizer's reasons that say nothing of the key: whoever calls is refused. Source: the authorizer's README, "reason".
-const FAILURES: [&str; 5] = [
-    "misconfigured",
-    "backend_unavailable",
-    "not_ready",
-    "internal",
-    "service_not_active",
-];
 
 /// The verbs that change nothing by definition. Source: RFC 9110, section 9.2.1.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
@@ -49,6 +44,8 @@ pub enum Check {
     Open,
     /// The stage serves a protected method with our authorizer: read, not called.
     Guard,
+    /// The authorizer itself says that it can decide: asked where no refusal tells.
+    SelfTest,
 }
 
 impl Check {
@@ -60,6 +57,7 @@ impl Check {
             Self::GoodKey => "good key",
             Self::Open => "open",
             Self::Guard => "guard",
+            Self::SelfTest => "self-test",
         }
     }
 }
@@ -208,154 +206,6 @@ fn probe(
     }
 }
 
-/// What a request was answered with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    /// API Gateway's word for an answer of its own, `UnauthorizedException`; an integration's answer has none.
-    pub error_type: Option<String>,
-    /// The JSON body, as far as it is read.
-    pub body: Value,
-}
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A protected method answers without a key, or with one that nobody has.
-    Open,
-    /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
-    AuthorizerFailed,
-    /// Another authorizer decides.
-    WrongAuthorizer,
-    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
-    Misplaced,
-    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
-    KeyRefused,
-    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
-    Refuses,
-    /// A method that is meant to be open asks for a credential.
-    Blocked,
-    /// The stage does not serve this method.
-    NotServed,
-    /// API Gateway has no capacity for the question just now.
-    Throttled,
-    /// Nobody answered.
-    Unreachable,
-}
-
-impl Fault {
-    /// The word for it in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::AuthorizerFailed => "authorizer_failed",
-            Self::WrongAuthorizer => "wrong_authorizer",
-            Self::Misplaced => "misplaced",
-            Self::KeyRefused => "key_refused",
-            Self::Refuses => "refuses",
-            Self::Blocked => "blocked",
-            Self::NotServed => "not_served",
-            Self::Throttled => "throttled",
-            Self::Unreachable => "unreachable",
-        }
-    }
-
-    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
-    /// does a key that is refused for what it is.
-    pub fn harms(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Unreachable | Self::KeyRefused)
-    }
-}
-
-/// What an answer means: all is well, with a remark perhaps, or a fault and what was seen.
-pub type Verdict = Result<Option<String>, (Fault, String)>;
-
-/// Judges an answer. `ours_speaks`: refusals carry the authorizer's reason, for the gateway responses are ours.
-pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
-    let kind = answer.error_type.as_deref().unwrap_or_default();
-    let seen = format!(
-        "{}{}",
-        answer.status,
-        if kind.is_empty() {
-            String::new()
-        } else {
-            format!(" {kind}")
-        }
-    );
-    if answer.status == 429 && kind.contains("TooManyRequests") || kind.contains("LimitExceeded") {
-        return Err((Fault::Throttled, seen));
-    }
-    if is_authorizer_failure(answer, kind) {
-        return Err((Fault::AuthorizerFailed, seen));
-    }
-    let reason = answer.body["error"].as_str();
-    if kind.contains("MissingAuthenticationToken") {
-        // What stands for a missing signature, and for a method that is not there.
-        let fault = match check {
-            Check::Open => Fault::Blocked,
-            _ => Fault::NotServed,
-        };
-        return Err((fault, seen));
-    }
-    let refused = is_refusal(answer, kind);
-    let remark = |reason: &str| (!reason.is_empty()).then(|| reason.to_owned());
-    match check {
-        // A resource policy, a firewall or a usage plan may refuse before the authorizer is asked.
-        Check::NoKey if refused => Ok(remark(kind).filter(|kind| kind != "UnauthorizedException")),
-        // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
-        // source with 401 by itself, and an authorizer's "Unauthorized" likewise.
-        Check::BadKey | Check::GoodKey
-            if refused
-                && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
-        {
-            Err((Fault::Misplaced, seen))
-        }
-        Check::BadKey if refused && ours_speaks && reason == Some("") => Err((
-            Fault::WrongAuthorizer,
-            format!("{seen}, without a reason of ours"),
-        )),
-        Check::BadKey if refused => Ok(reason.and_then(remark)),
-        Check::NoKey | Check::BadKey => Err((Fault::Open, seen)),
-        // A usage plan of API Gateway's own wants its own key.
-        Check::GoodKey if kind == "ForbiddenException" => Ok(Some(
-            "refused by API Gateway's own x-api-key or policy".to_owned(),
-        )),
-        Check::GoodKey if refused => {
-            let why = reason.filter(|reason| !reason.is_empty());
-            Err(match why {
-                Some(why) if FAILURES.contains(&why) => (Fault::Refuses, format!("{seen}, {why}")),
-                Some(why) => (Fault::KeyRefused, format!("{seen}, {why}")),
-                None => (Fault::Refuses, seen),
-            })
-        }
-        Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
-        Check::GoodKey | Check::Open | Check::Guard => Ok(None),
-    }
-}
-
-/// Whether API Gateway itself refused. Its status may be anything, for an operator may give its answers another one; an
-/// answer without its word for them, or a body of its shape, is a backend's.
-fn is_refusal(answer: &Answer, kind: &str) -> bool {
-    let named = ["Unauthorized", "AccessDenied", "Forbidden"]
-        .iter()
-        .any(|word| kind.contains(word));
-    let ours = answer.body["error"].is_string() && answer.body["detail"].is_string();
-    let plain = answer.body.as_object().is_some_and(|body| {
-        body.len() == 1 && body.keys().all(|key| key.eq_ignore_ascii_case("message"))
-    });
-    named || (matches!(answer.status, 401 | 403) && (ours || plain))
-}
-
-/// Whether API Gateway says that it got no decision. A failed authorizer is a bare 500, which our gateway response names.
-fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
-    let named = answer.body["error"] == "authorizer_failure" || kind.contains("Authorizer");
-    let bare = answer
-        .body
-        .as_object()
-        .is_some_and(|body| body.len() == 1 && body.get("message").is_some_and(Value::is_null));
-    named || (answer.status == 500 && bare)
-}
-
 /// One request's outcome.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -367,6 +217,47 @@ pub struct Row {
     pub verdict: Verdict,
 }
 
+impl Row {
+    /// Whether the request had a key, so that the authorizer's reason can be seen in its answer.
+    fn is_keyed(&self) -> bool {
+        matches!(self.check, Check::BadKey | Check::GoodKey)
+    }
+
+    /// Whether no mapping rule matches the request: every caller of just this is refused, which may be meant so.
+    pub fn is_unmapped(&self) -> bool {
+        let told = self.verdict.as_ref().ok().and_then(Option::as_deref);
+        self.is_keyed() && told == Some(reason::UNMAPPED)
+    }
+
+    /// Whether the answer shows that the authorizer can decide, or is wrong anyway.
+    fn tells_of_decisions(&self) -> bool {
+        self.is_keyed()
+            && match &self.verdict {
+                Ok(Some(told)) => reason::says(told) == Some(reason::Says::Key),
+                Ok(None) => self.check == Check::GoodKey,
+                Err(_) => true,
+            }
+    }
+}
+
+/// Whether all requests with a key, of which there are some, meet no mapping rule: then nobody gets in.
+fn all_unmapped<'a>(rows: impl Iterator<Item = &'a Row>) -> bool {
+    let mut keyed = rows.filter(|row| row.is_keyed()).peekable();
+    keyed.peek().is_some() && keyed.all(Row::is_unmapped)
+}
+
+/// Makes a fault of what is one only where no request is answered otherwise.
+fn conclude(rows: &mut [Row]) {
+    if !all_unmapped(rows.iter()) {
+        return;
+    }
+    for row in rows.iter_mut().filter(|row| row.is_keyed()) {
+        let status = row.status.map(|status| status.to_string());
+        let seen = format!("{}, {}", status.unwrap_or_default(), reason::UNMAPPED);
+        row.verdict = Err((Fault::NobodyGetsIn, seen));
+    }
+}
+
 /// Everything that was found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -374,12 +265,20 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What could not be asked, and why.
     pub skipped: Option<String>,
+    /// What the answers do not show.
+    pub notes: Vec<String>,
 }
 
 impl Report {
     /// Whether every answer was the right one.
     pub fn is_well(&self) -> bool {
         self.rows.iter().all(|row| row.verdict.is_ok())
+    }
+
+    /// Whether the answers show that the authorizer can decide. Where they do not, all callers may be refused and no answer
+    /// would be another one.
+    pub fn tells_of_decisions(&self) -> bool {
+        self.rows.iter().any(Row::tells_of_decisions)
     }
 
     /// The rows whose fault callers suffer from.
@@ -401,11 +300,13 @@ impl Report {
                 };
                 json!({
                     "method": row.label, "check": row.check.as_str(), "request": row.verb, "status": row.status,
-                    "ok": row.verdict.is_ok(), "fault": fault, "detail": text,
+                    "ok": row.verdict.is_ok(), "fault": fault, "detail": text, "unmapped": row.is_unmapped(),
                 })
             })
             .collect();
-        json!({"url": self.url, "ok": self.is_well(), "skipped": self.skipped, "requests": rows})
+        json!({
+            "url": self.url, "ok": self.is_well(), "skipped": self.skipped, "notes": self.notes, "requests": rows,
+        })
     }
 }
 
@@ -436,14 +337,6 @@ mod tests {
             location,
             name: "apikey".to_owned(),
             key_name: key_name.map(str::to_owned),
-        }
-    }
-
-    fn answer(status: u16, kind: &str, body: Value) -> Answer {
-        Answer {
-            status,
-            error_type: Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
-            body,
         }
     }
 
@@ -506,156 +399,68 @@ mod tests {
         assert_eq!(probes[2].path, "?apikey=id&app_key=k%26y");
     }
 
-    #[test]
-    fn each_fault_is_told_from_the_answer() {
-        let ours = |reason: &str| json!({"error": reason});
-        let fault =
-            |check, answer: Answer| judge(check, &answer, true).err().map(|(fault, _)| fault);
-        for (check, answer, expected) in [
-            (
-                Check::NoKey,
-                answer(401, "UnauthorizedException", Value::Null),
-                None,
-            ),
-            (
-                Check::NoKey,
-                answer(403, "ForbiddenException", Value::Null),
-                None,
-            ),
-            (
-                Check::NoKey,
-                answer(418, "UnauthorizedException", Value::Null),
-                None,
-            ),
-            (
-                Check::NoKey,
-                answer(401, "", json!({"message": "Unauthorized"})),
-                None,
-            ),
-            (
-                Check::NoKey,
-                answer(200, "", Value::Null),
-                Some(Fault::Open),
-            ),
-            // A backend that refuses by itself was reached.
-            (
-                Check::NoKey,
-                answer(401, "", json!({"code": 7})),
-                Some(Fault::Open),
-            ),
-            (
-                Check::Open,
-                answer(403, "MissingAuthenticationTokenException", Value::Null),
-                Some(Fault::Blocked),
-            ),
-            (
-                Check::NoKey,
-                answer(404, "", Value::Null),
-                Some(Fault::Open),
-            ),
-            (
-                Check::NoKey,
-                answer(502, "InternalServerErrorException", Value::Null),
-                Some(Fault::Open),
-            ),
-            (
-                Check::NoKey,
-                answer(500, "AuthorizerConfigurationException", Value::Null),
-                Some(Fault::AuthorizerFailed),
-            ),
-            (
-                Check::NoKey,
-                answer(500, "", json!({"message": null})),
-                Some(Fault::AuthorizerFailed),
-            ),
-            (
-                Check::NoKey,
-                answer(403, "MissingAuthenticationTokenException", Value::Null),
-                Some(Fault::NotServed),
-            ),
-            (
-                Check::BadKey,
-                answer(403, "AccessDeniedException", ours("user_key_invalid")),
-                None,
-            ),
-            (
-                Check::BadKey,
-                answer(403, "AccessDeniedException", ours("")),
-                Some(Fault::WrongAuthorizer),
-            ),
-            (
-                Check::BadKey,
-                answer(500, "", ours("authorizer_failure")),
-                Some(Fault::AuthorizerFailed),
-            ),
-            (
-                Check::BadKey,
-                answer(200, "", Value::Null),
-                Some(Fault::Open),
-            ),
-            // A stale authorizer that reads another header.
-            (
-                Check::BadKey,
-                answer(401, "UnauthorizedException", ours("credential_missing")),
-                Some(Fault::Misplaced),
-            ),
-            (
-                Check::BadKey,
-                answer(
-                    401,
-                    "UnauthorizedException",
-                    json!({"message": "Unauthorized"}),
-                ),
-                Some(Fault::Misplaced),
-            ),
-            (
-                Check::BadKey,
-                answer(
-                    401,
-                    "",
-                    json!({"error": "credential_missing", "detail": "Unauthorized"}),
-                ),
-                Some(Fault::Misplaced),
-            ),
-            (
-                Check::GoodKey,
-                answer(401, "UnauthorizedException", ours("credential_missing")),
-                Some(Fault::Misplaced),
-            ),
-            (Check::GoodKey, answer(200, "", Value::Null), None),
-            (Check::GoodKey, answer(403, "", Value::Null), None),
-            (
-                Check::GoodKey,
-                answer(403, "AccessDeniedException", ours("limits_exceeded")),
-                Some(Fault::KeyRefused),
-            ),
-            (
-                Check::GoodKey,
-                answer(403, "AccessDeniedException", ours("misconfigured")),
-                Some(Fault::Refuses),
-            ),
-            (
-                Check::GoodKey,
-                answer(403, "AccessDeniedException", json!({"message": "no"})),
-                Some(Fault::Refuses),
-            ),
-            (Check::Open, answer(401, "", Value::Null), None),
-            (
-                Check::Open,
-                answer(401, "UnauthorizedException", Value::Null),
-                Some(Fault::Blocked),
-            ),
-            (
-                Check::Open,
-                answer(429, "TooManyRequestsException", Value::Null),
-                Some(Fault::Throttled),
-            ),
-        ] {
-            assert_eq!(
-                fault(check, answer.clone()),
-                expected,
-                "{check:?} {answer:?}"
-            );
+    fn row(check: Check, verdict: Verdict) -> Row {
+        Row {
+            label: "GET /orders".to_owned(),
+            check,
+            verb: "GET".to_owned(),
+            status: Some(403),
+            verdict,
         }
+    }
+
+    #[test]
+    fn nobody_gets_in_where_no_request_meets_a_mapping_rule() {
+        let told = |reason: &str| Ok(Some(reason.to_owned()));
+        let open = || row(Check::Open, Ok(None));
+        let faults = |mut rows: Vec<Row>| {
+            conclude(&mut rows);
+            let fault = |row: &Row| row.verdict.as_ref().err().map(|(fault, _)| *fault);
+            rows.iter().filter_map(fault).collect::<Vec<_>>()
+        };
+        let unmapped = || row(Check::BadKey, told("no_mapping_rule"));
+        assert_eq!(faults(vec![open(), row(Check::NoKey, Ok(None))]), []);
+        assert_eq!(
+            faults(vec![
+                unmapped(),
+                row(Check::BadKey, told("user_key_invalid")),
+                open()
+            ]),
+            []
+        );
+        assert_eq!(
+            faults(vec![
+                unmapped(),
+                row(Check::GoodKey, told("no_mapping_rule")),
+                open()
+            ]),
+            [Fault::NobodyGetsIn; 2]
+        );
+    }
+
+    #[test]
+    fn only_some_answers_show_that_the_authorizer_decides() {
+        let shows = |check, verdict| {
+            let report = Report {
+                rows: vec![row(Check::NoKey, Ok(None)), row(check, verdict)],
+                ..Report::default()
+            };
+            report.tells_of_decisions()
+        };
+        let told = |reason: &str| Ok(Some(reason.to_owned()));
+        assert!(shows(Check::BadKey, told("user_key_invalid")));
+        assert!(shows(Check::GoodKey, Ok(None)));
+        assert!(shows(
+            Check::BadKey,
+            Err((Fault::NobodyGetsIn, String::new()))
+        ));
+        for silent in [
+            "the reason is not told",
+            "ForbiddenException",
+            "no_mapping_rule",
+        ] {
+            assert!(!shows(Check::BadKey, told(silent)), "{silent}");
+        }
+        assert!(!shows(Check::Open, Ok(None)));
     }
 }

@@ -11,6 +11,12 @@ from .harness import Aws, check
 
 OURS = "threescale-gw-orders-authorizer"
 KEY = {"apikey": "k"}
+SSM_POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}],
+    }
+)
 DENIED = "User is not authorized to access this resource with an explicit deny in an identity-based policy"
 
 
@@ -277,3 +283,26 @@ def deployed_api_authorizes(aws: Aws) -> None:
     assert aws.get(f"{address}/health") == 200
     aws.configure(outcomes={"authorizer": "error"})
     assert aws.get(f"{address}/orders/1", key) == 500
+
+
+@check
+def a_broken_authorizer_refuses_every_caller(aws: Aws) -> None:
+    """Also with a key that is let in otherwise, and with the reason; of one method where the configuration says so."""
+    template = '{"error":"$context.authorizer.reason"}'
+    told = {"ACCESS_DENIED": {"responseTemplates": {"application/json": template}}}
+    _, address = _protected(aws, gateway_responses=told)
+    aws.configure(valid_keys=["k"])
+    assert aws.get(f"{address}/a", KEY) == 200
+    environment = {"Variables": {"THREESCALE_GW_PARAMETERS": "/threescale-gw/s"}}
+    aws.lambda_.update_function_configuration(FunctionName="f", Environment=environment)
+    refused = lambda reason: (403, "AccessDeniedException", {"error": reason})  # noqa: E731
+    assert _answer(aws, f"{address}/a", KEY) == refused("not_ready")
+    for name, value in (("service-token", "token"), ("hash-key", "0" * 64)):
+        aws.ssm.put_parameter(Name=f"/threescale-gw/s/secrets/{name}", Type="SecureString", Value=value)
+    aws.iam.put_role_policy(RoleName="r", PolicyName="ssm", PolicyDocument=SSM_POLICY)
+    assert aws.get(f"{address}/a", KEY) == 200
+    aws.configure(valid_tokens=["another"])
+    assert _answer(aws, f"{address}/a", KEY) == refused("misconfigured")
+    assert aws.get(f"{address}/a") == 401
+    aws.configure(valid_tokens=["token"], outcomes={"reasons": {"GET /a": "no_mapping_rule"}})
+    assert _answer(aws, f"{address}/a", KEY) == refused("no_mapping_rule")

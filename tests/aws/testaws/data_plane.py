@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
+from . import lambda_invoke
 from .awslambda import resolve
 from .gateway_responses import render
-from .lambda_invoke import parameters_of, service_of, token_of
 from .stages import canary_of, serving, takes_canary
 from .wire import ACCOUNT, RawRequest, Response
 from .world import REGION, World
@@ -146,9 +146,7 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
     authorizer = request.snapshot["authorizers"].get(method.get("authorizerId"))
     credentials = _credentials(request, (authorizer or {}).get("identitySource"))
     entry["credential"] = "given" if credentials else "none"
-    labels = {
-        f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)
-    }
+    labels = _labels(request)
     if labels & set(world.outcome("closed") or []):
         raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
     if labels & set(world.outcome("throttled") or []):
@@ -162,6 +160,11 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
         _authorize(world, request, authorizer, credentials)
     if method.get("apiKeyRequired") and not _has_api_key(request):
         raise Refused("INVALID_API_KEY", "Forbidden")
+
+
+def _labels(request: Request) -> set[str]:
+    """The names of a request and of its method."""
+    return {f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)}
 
 
 def _method(request: Request) -> dict[str, Any] | None:
@@ -259,14 +262,21 @@ def _ours(
         raise Refused("AUTHORIZER_FAILURE", None)
     found = _looked_for(request, version)
     credentials = credentials if found is None else found
-    if outcome != "allow" and not credentials:
-        raise Refused("UNAUTHORIZED", "Unauthorized")
-    reason = _set_up(world, version)
-    if outcome == "allow" or (reason is None and any(value in world.config["valid_keys"] for value in credentials)):
+    broken = lambda_invoke.broken(world, version) or _told(world, request)
+    if broken is None and (outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials)):
         return
-    context = {"reason": reason or "user_key_invalid", "message": "Authentication failed"}
+    if not credentials:
+        raise Refused("UNAUTHORIZED", "Unauthorized")
+    context = {"reason": broken or "user_key_invalid", "message": "Authentication failed"}
     context |= world.config["authorizer_context"] or {}
     raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
+
+
+def _told(world: World, request: Request) -> str | None:
+    """The reason that the configuration gives for refusing every caller of this method, by its label."""
+    reasons = world.outcome("reasons") or {}
+    labels = _labels(request)
+    return next((reason for label, reason in reasons.items() if label in labels), None)
 
 
 def _looked_for(request: Request, version: Any) -> list[str] | None:
@@ -281,14 +291,6 @@ def _looked_for(request: Request, version: Any) -> list[str] | None:
         if found:
             return [found]
     return []
-
-
-def _set_up(world: World, version: Any) -> str | None:
-    """Why 3scale refuses whatever the version asks."""
-    tokens, services = world.config["valid_tokens"], world.config["valid_services"]
-    token_is_wrong = tokens is not None and token_of(version, parameters_of(version) or {}) not in tokens
-    service_is_wrong = services is not None and service_of(version) not in services
-    return "misconfigured" if token_is_wrong or service_is_wrong else None
 
 
 def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, authorizer_id: str) -> bool:

@@ -34,7 +34,7 @@ Finding = tuple[str, str] | None  # (cause, error)
 
 
 def _self_test(world: World, function: Function) -> dict[str, Any]:
-    parameters = parameters_of(function)
+    parameters = _parameters(function)
     checks = [
         _check("secrets", _secrets(function, parameters)),
         _check("redis", _redis(world, function, parameters or {})),
@@ -50,7 +50,27 @@ def _check(name: str, finding: Finding) -> dict[str, Any]:
     return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error}
 
 
-def parameters_of(function: Function) -> dict[str, str] | None:
+def broken(world: World, function: Function) -> str | None:
+    """The reason why the authorizer refuses every caller, where what it reads is of no use."""
+    if not function.environment.get("THREESCALE_GW_PARAMETERS"):
+        return None
+    parameters = _parameters(function)
+    if _secrets(function, parameters) is not None:
+        return "not_ready"
+    return "misconfigured" if _refused(world, function, parameters or {}) else None
+
+
+def _refused(world: World, function: Function, parameters: dict[str, str]) -> Finding:
+    """Why 3scale refuses whatever is asked."""
+    tokens, services = world.config["valid_tokens"], world.config["valid_services"]
+    if tokens is not None and parameters.get(_token_name(function)) not in tokens:
+        return "token_invalid", "3scale refused the set-up: service_token_invalid"
+    if services is not None and _service_of(function) not in services:
+        return "service_unknown", "3scale refused the set-up: service_id_invalid"
+    return None
+
+
+def _parameters(function: Function) -> dict[str, str] | None:
     """The function's parameters; None where its role may not read them."""
     from moto.ssm.models import ssm_backends
 
@@ -68,16 +88,11 @@ def parameters_of(function: Function) -> dict[str, str] | None:
     return found
 
 
-def token_of(function: Function, parameters: dict[str, str]) -> str | None:
-    """The service token that the function or version reads."""
-    return parameters.get(_token_name(function))
-
-
 def _token_name(function: Function) -> str:
     return function.environment.get("THREESCALE_GW_TOKEN_PARAMETER", "secrets/service-token")
 
 
-def service_of(function: Function) -> str | None:
+def _service_of(function: Function) -> str | None:
     """The product that the function or version asks for."""
     try:
         return json.loads(function.environment.get("THREESCALE_GW_SETTINGS", "")).get("service_id")
@@ -146,13 +161,7 @@ def _threescale(world: World, function: Function, parameters: dict[str, str]) ->
         routes = [route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0"] if table else []
         if not any(route.nat_gateway is not None and route.nat_gateway.state == "available" for route in routes):
             return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
-    tokens = world.config["valid_tokens"]
-    if tokens is not None and token_of(function, parameters) not in tokens:
-        return "token_invalid", "3scale refused the set-up: service_token_invalid"
-    services = world.config["valid_services"]
-    if services is not None and service_of(function) not in services:
-        return "service_unknown", "3scale refused the set-up: service_id_invalid"
-    return None
+    return _refused(world, function, parameters)
 
 
 def _route_table(ec2: Any, subnet_id: str, vpc_id: str) -> Any:

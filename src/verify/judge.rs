@@ -1,0 +1,450 @@
+//! What an answer means. Pure.
+
+use serde_json::Value;
+
+use super::Check;
+use super::reason::{self, Says};
+
+/// What a request was answered with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// API Gateway's word for an answer of its own, `UnauthorizedException`; an integration's answer has none.
+    pub error_type: Option<String>,
+    /// The JSON body, as far as it is read.
+    pub body: Value,
+}
+
+/// Stands for a reason that is not told.
+const UNTOLD: &str = "the reason is not told";
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A protected method answers without a key, or with one that nobody has.
+    Open,
+    /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
+    AuthorizerFailed,
+    /// Another authorizer decides.
+    WrongAuthorizer,
+    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
+    Misplaced,
+    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
+    KeyRefused,
+    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
+    Refuses,
+    /// The authorizer refuses whoever calls: it cannot decide.
+    NobodyGetsIn,
+    /// 3scale is not asked about unknown keys just now, so the refusal shows nothing.
+    NotAsked,
+    /// A method that is meant to be open asks for a credential.
+    Blocked,
+    /// The stage does not serve this method.
+    NotServed,
+    /// API Gateway has no capacity for the question just now.
+    Throttled,
+    /// Nobody answered.
+    Unreachable,
+}
+
+impl Fault {
+    /// The word for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::AuthorizerFailed => "authorizer_failed",
+            Self::WrongAuthorizer => "wrong_authorizer",
+            Self::Misplaced => "misplaced",
+            Self::KeyRefused => "key_refused",
+            Self::Refuses => "refuses",
+            Self::NobodyGetsIn => "nobody_gets_in",
+            Self::NotAsked => "not_asked",
+            Self::Blocked => "blocked",
+            Self::NotServed => "not_served",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
+    /// does a key that is refused for what it is.
+    pub fn harms(self) -> bool {
+        !matches!(
+            self,
+            Self::Throttled | Self::Unreachable | Self::KeyRefused | Self::NotAsked
+        )
+    }
+}
+
+/// What an answer means: all is well, with a remark perhaps, or a fault and what was seen.
+pub type Verdict = Result<Option<String>, (Fault, String)>;
+
+/// Judges an answer. `ours_speaks`: refusals carry the authorizer's reason, for the gateway responses are ours.
+pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
+    let kind = answer.error_type.as_deref().unwrap_or_default();
+    let seen = format!(
+        "{}{}",
+        answer.status,
+        if kind.is_empty() {
+            String::new()
+        } else {
+            format!(" {kind}")
+        }
+    );
+    if answer.status == 429 && kind.contains("TooManyRequests") || kind.contains("LimitExceeded") {
+        return Err((Fault::Throttled, seen));
+    }
+    if is_authorizer_failure(answer, kind) {
+        return Err((Fault::AuthorizerFailed, seen));
+    }
+    let reason = answer.body["error"].as_str();
+    if kind.contains("MissingAuthenticationToken") {
+        // What stands for a missing signature, and for a method that is not there.
+        let fault = match check {
+            Check::Open => Fault::Blocked,
+            _ => Fault::NotServed,
+        };
+        return Err((fault, seen));
+    }
+    let refused = is_refusal(answer, kind);
+    match check {
+        // A resource policy, a firewall or a usage plan may refuse before the authorizer is asked.
+        Check::NoKey if refused => Ok(Some(kind.to_owned())
+            .filter(|kind| !kind.is_empty() && kind != "UnauthorizedException")),
+        // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
+        // source with 401 by itself, and an authorizer's "Unauthorized" likewise.
+        Check::BadKey | Check::GoodKey
+            if refused
+                && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
+        {
+            Err((Fault::Misplaced, seen))
+        }
+        Check::BadKey if refused && (ours_speaks || has_our_shape(answer)) => {
+            bad_key(reason, kind, &seen)
+        }
+        // Whatever the texts of others say, it is not known to be the authorizer's reason.
+        Check::BadKey if refused => Ok(Some(match reason {
+            Some(text) if !text.is_empty() => text.to_owned(),
+            _ => UNTOLD.to_owned(),
+        })),
+        Check::NoKey | Check::BadKey => Err((Fault::Open, seen)),
+        // A usage plan of API Gateway's own wants its own key.
+        Check::GoodKey if kind == "ForbiddenException" => Ok(Some(
+            "refused by API Gateway's own x-api-key or policy".to_owned(),
+        )),
+        Check::GoodKey if refused => good_key(reason.filter(|why| !why.is_empty()), seen),
+        Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
+        Check::GoodKey | Check::Open | Check::Guard | Check::SelfTest => Ok(None),
+    }
+}
+
+/// What the refusal of a key that nobody has means, where refusals carry the authorizer's reason. Only 3scale's own refusal
+/// of the credential shows that others get in.
+fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
+    let Some(why) = reason else {
+        // A firewall, a policy or a usage plan, with or without the authorizer.
+        return Ok(Some(match kind {
+            "" => UNTOLD.to_owned(),
+            kind => kind.to_owned(),
+        }));
+    };
+    let fault = match reason::says(why) {
+        Some(Says::Key | Says::Unmapped) => return Ok(Some(why.to_owned())),
+        Some(Says::Everyone) => Fault::NobodyGetsIn,
+        Some(Says::NotAsked) => Fault::NotAsked,
+        Some(Says::Credential) => Fault::Misplaced,
+        // It let pass what something else then refused.
+        Some(Says::Passes) => Fault::Open,
+        None if why.is_empty() => {
+            return Err((
+                Fault::WrongAuthorizer,
+                format!("{seen}, without a reason of ours"),
+            ));
+        }
+        None => {
+            return Err((
+                Fault::WrongAuthorizer,
+                format!("{seen}, {why}, which is no reason of ours"),
+            ));
+        }
+    };
+    Err((fault, format!("{seen}, {why}")))
+}
+
+/// What the refusal of the operator's test key means.
+fn good_key(reason: Option<&str>, seen: String) -> Verdict {
+    let Some(why) = reason else {
+        return Err((Fault::Refuses, seen));
+    };
+    let fault = match reason::says(why) {
+        // It says nothing of the key.
+        Some(Says::Unmapped) => return Ok(Some(why.to_owned())),
+        Some(Says::Key | Says::Credential) => Fault::KeyRefused,
+        Some(Says::NotAsked) => Fault::NotAsked,
+        // Passed by the authorizer, refused by a policy.
+        Some(Says::Everyone | Says::Passes) | None => Fault::Refuses,
+    };
+    Err((fault, format!("{seen}, {why}")))
+}
+
+/// Whether API Gateway itself refused. Its status may be anything, for an operator may give its answers another one; an
+/// answer without its word for them, or a body of its shape, is a backend's.
+fn is_refusal(answer: &Answer, kind: &str) -> bool {
+    let named = ["Unauthorized", "AccessDenied", "Forbidden"]
+        .iter()
+        .any(|word| kind.contains(word));
+    let ours = has_our_shape(answer);
+    let plain = answer.body.as_object().is_some_and(|body| {
+        body.len() == 1 && body.keys().all(|key| key.eq_ignore_ascii_case("message"))
+    });
+    named || (matches!(answer.status, 401 | 403) && (ours || plain))
+}
+
+/// Whether the body is one that our gateway responses write.
+fn has_our_shape(answer: &Answer) -> bool {
+    answer.body["error"].is_string() && answer.body["detail"].is_string()
+}
+
+/// Whether API Gateway says that it got no decision. A failed authorizer is a bare 500, which our gateway response names.
+fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
+    let named = answer.body["error"] == "authorizer_failure" || kind.contains("Authorizer");
+    let bare = answer
+        .body
+        .as_object()
+        .is_some_and(|body| body.len() == 1 && body.get("message").is_some_and(Value::is_null));
+    named || (answer.status == 500 && bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(status: u16, kind: &str, body: Value) -> Answer {
+        Answer {
+            status,
+            error_type: Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
+            body,
+        }
+    }
+
+    #[test]
+    fn each_fault_is_told_from_the_answer() {
+        let ours = |reason: &str| json!({"error": reason});
+        let fault =
+            |check, answer: Answer| judge(check, &answer, true).err().map(|(fault, _)| fault);
+        for (check, answer, expected) in [
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("misconfigured")),
+                Some(Fault::NobodyGetsIn),
+            ),
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("too_many_unknown")),
+                Some(Fault::NotAsked),
+            ),
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("no_mapping_rule")),
+                None,
+            ),
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("a_word_of_others")),
+                Some(Fault::WrongAuthorizer),
+            ),
+            (
+                Check::BadKey,
+                answer(403, "ForbiddenException", json!({"message": "Forbidden"})),
+                None,
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("no_mapping_rule")),
+                None,
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("service_not_active")),
+                Some(Fault::Refuses),
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("application_not_active")),
+                Some(Fault::KeyRefused),
+            ),
+            (
+                Check::NoKey,
+                answer(401, "UnauthorizedException", Value::Null),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(403, "ForbiddenException", Value::Null),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(418, "UnauthorizedException", Value::Null),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(401, "", json!({"message": "Unauthorized"})),
+                None,
+            ),
+            (
+                Check::NoKey,
+                answer(200, "", Value::Null),
+                Some(Fault::Open),
+            ),
+            // A backend that refuses by itself was reached.
+            (
+                Check::NoKey,
+                answer(401, "", json!({"code": 7})),
+                Some(Fault::Open),
+            ),
+            (
+                Check::Open,
+                answer(403, "MissingAuthenticationTokenException", Value::Null),
+                Some(Fault::Blocked),
+            ),
+            (
+                Check::NoKey,
+                answer(404, "", Value::Null),
+                Some(Fault::Open),
+            ),
+            (
+                Check::NoKey,
+                answer(502, "InternalServerErrorException", Value::Null),
+                Some(Fault::Open),
+            ),
+            (
+                Check::NoKey,
+                answer(500, "AuthorizerConfigurationException", Value::Null),
+                Some(Fault::AuthorizerFailed),
+            ),
+            (
+                Check::NoKey,
+                answer(500, "", json!({"message": null})),
+                Some(Fault::AuthorizerFailed),
+            ),
+            (
+                Check::NoKey,
+                answer(403, "MissingAuthenticationTokenException", Value::Null),
+                Some(Fault::NotServed),
+            ),
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("user_key_invalid")),
+                None,
+            ),
+            (
+                Check::BadKey,
+                answer(403, "AccessDeniedException", ours("")),
+                Some(Fault::WrongAuthorizer),
+            ),
+            (
+                Check::BadKey,
+                answer(500, "", ours("authorizer_failure")),
+                Some(Fault::AuthorizerFailed),
+            ),
+            (
+                Check::BadKey,
+                answer(200, "", Value::Null),
+                Some(Fault::Open),
+            ),
+            // A stale authorizer that reads another header.
+            (
+                Check::BadKey,
+                answer(401, "UnauthorizedException", ours("credential_missing")),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::BadKey,
+                answer(
+                    401,
+                    "UnauthorizedException",
+                    json!({"message": "Unauthorized"}),
+                ),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::BadKey,
+                answer(
+                    401,
+                    "",
+                    json!({"error": "credential_missing", "detail": "Unauthorized"}),
+                ),
+                Some(Fault::Misplaced),
+            ),
+            (
+                Check::GoodKey,
+                answer(401, "UnauthorizedException", ours("credential_missing")),
+                Some(Fault::Misplaced),
+            ),
+            (Check::GoodKey, answer(200, "", Value::Null), None),
+            (Check::GoodKey, answer(403, "", Value::Null), None),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("limits_exceeded")),
+                Some(Fault::KeyRefused),
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", ours("misconfigured")),
+                Some(Fault::Refuses),
+            ),
+            (
+                Check::GoodKey,
+                answer(403, "AccessDeniedException", json!({"message": "no"})),
+                Some(Fault::Refuses),
+            ),
+            (Check::Open, answer(401, "", Value::Null), None),
+            (
+                Check::Open,
+                answer(401, "UnauthorizedException", Value::Null),
+                Some(Fault::Blocked),
+            ),
+            (
+                Check::Open,
+                answer(429, "TooManyRequestsException", Value::Null),
+                Some(Fault::Throttled),
+            ),
+        ] {
+            assert_eq!(
+                fault(check, answer.clone()),
+                expected,
+                "{check:?} {answer:?}"
+            );
+        }
+    }
+
+    /// With gateway responses of others a refusal does not tell why, and nothing is concluded from what their texts say.
+    #[test]
+    fn the_texts_of_others_are_no_reasons() {
+        let judged = |body: Value| {
+            judge(
+                Check::BadKey,
+                &answer(403, "AccessDeniedException", body),
+                false,
+            )
+        };
+        assert_eq!(
+            judged(json!({"Message": "no"})),
+            Ok(Some(UNTOLD.to_owned()))
+        );
+        assert_eq!(
+            judged(json!({"error": "internal"})),
+            Ok(Some("internal".to_owned()))
+        );
+        // Unless they are of our own shape: somebody else edited what we wrote.
+        let ours = json!({"error": "misconfigured", "detail": "..."});
+        assert_eq!(
+            judged(ours).map_err(|(fault, _)| fault),
+            Err(Fault::NobodyGetsIn)
+        );
+    }
+}
