@@ -118,7 +118,7 @@ pub struct StatusArgs {
     /// Exit with 3 if something is not as it should be
     #[arg(long)]
     pub exit_code: bool,
-    /// Do not ask the authorizer whether it reaches Redis and 3scale
+    /// Skip the authorizer's self-test: whether it reaches Redis and 3scale
     #[arg(long)]
     pub no_deep: bool,
     /// What is done without being asked for.

@@ -75,7 +75,7 @@ async fn a_zip_is_taken_only_with_a_digest_that_vouches_for_it() {
         // Only root can give a file away.
         if chown(&planted, Some(65534), None).is_ok() {
             assert!(refusal(cache).starts_with(NOT_TAKEN));
-            chown(&planted, Some(0), None).expect("given back");
+            chown(&planted, Some(0), None).expect("restored");
         }
     }
     package(cache).check().expect("a zip");
@@ -99,7 +99,7 @@ async fn a_folder_that_others_can_change_is_refused_with_everything_in_it() {
     for open in [&cache, &way] {
         set(open, 0o777);
         let text = refusal(&cache);
-        assert!(text.contains("is no safe place for builds"), "{text}");
+        assert!(text.contains("is not a safe folder for builds"), "{text}");
         assert!(
             text.contains(&format!(
                 "{} can be written by others (mode 777)",
@@ -116,7 +116,7 @@ async fn a_folder_that_others_can_change_is_refused_with_everything_in_it() {
                 text.contains("belongs to the user with the id 65534"),
                 "{text}"
             );
-            chown(open, Some(0), None).expect("given back");
+            chown(open, Some(0), None).expect("restored");
         }
     }
     package(&cache).check().expect("a zip");
@@ -138,7 +138,7 @@ fn nothing_is_uploaded_from_a_folder_that_all_users_share() {
         }
         Run::of(command.output().expect("the binary runs"))
     };
-    // Where builds were kept without a home folder, and where somebody else may have been first.
+    // Where builds were kept without a home folder, and where another user may have been first.
     let shared = here.path("threescale-gw");
     fs::create_dir(&shared).expect("a folder");
     fs::write(build(&shared, "zip"), artifact(7)).expect("a zip");
@@ -155,14 +155,14 @@ fn nothing_is_uploaded_from_a_folder_that_all_users_share() {
         let run = run(Some(&shared), command);
         assert_eq!(run.code, Some(4), "{command:?}: {}", run.stderr);
         let texts = [
-            "is no safe place for builds",
+            "is not a safe folder for builds",
             "can be written by others (mode 1777)",
             "THREESCALE_GW_CACHE",
         ];
         assert_mentions(&run, &texts);
     }
     assert!(aws.changes().is_empty());
-    // Nor is a sandbox followed that somebody else may have left there.
+    // Nor is a sandbox followed that another user may have left there.
     fs::create_dir(shared.join("sandbox")).expect("a folder");
     set(&shared.join("sandbox"), 0o777);
     for command in [&["sandbox", "status"][..], &["status", "--sandbox"]] {

@@ -55,7 +55,10 @@ fn a_revoked_token_is_told_by_verify_and_status() {
         "wrong: 3 of 9",
     ];
     ends(&here.run(&VERIFY), 1, &texts);
-    let texts = ["threescale (token_invalid)", "the authorizer cannot decide"];
+    let texts = [
+        "threescale (token_invalid)",
+        "the authorizer does not pass its self-test",
+    ];
     ends(&here.run(&["status", "--exit-code"]), 3, &texts);
     let document = here.run(&[&VERIFY[..], &["-o", "json"]].concat()).json();
     let row = &document["requests"][1];

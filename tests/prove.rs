@@ -186,7 +186,7 @@ fn a_later_up_and_status_ask_again() {
         &[
             "threescale (token_invalid)",
             "check `threescale.service_token`",
-            "not as it should be: the authorizer cannot decide",
+            "unhealthy: the authorizer does not pass its self-test",
         ],
     );
     let document = here.run(&["status", "-o", "json"]).json();
@@ -196,7 +196,7 @@ fn a_later_up_and_status_ask_again() {
     let shallow = here.succeed(&["status", "--no-deep", "--exit-code"]);
     assert_mentions(
         &shallow,
-        &["healthy, by its configuration: the self-test was not run"],
+        &["healthy (configuration only: the self-test was not run)"],
     );
     let shallow = here.succeed(&["status", "--no-deep", "-o", "json"]).json();
     assert_eq!(shallow["self_test"], Value::Null);
@@ -208,7 +208,7 @@ fn a_later_up_and_status_ask_again() {
         &status,
         &[
             "the authorizer's self-test was not run, so whether callers get in is not known: lambda:Invoke",
-            "healthy, by its configuration",
+            "healthy (configuration only",
         ],
     );
     let status = here.succeed(&["status", "-o", "json"]).json();

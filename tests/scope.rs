@@ -93,7 +93,10 @@ fn a_named_profile_is_the_only_source_of_credentials() {
     // One that has no credentials leaves none, whatever the environment has.
     let empty = here.run(&["plan", "--profile", "empty"]);
     assert_eq!(empty.code, Some(4), "{}", empty.stderr);
-    assert_mentions(&empty, &["--profile names profile `empty`"]);
+    assert_mentions(
+        &empty,
+        &["profile `empty` of --profile is the only source of credentials"],
+    );
     assert_eq!(aws.log(), [Value::Null; 0]);
 }
 
@@ -103,7 +106,7 @@ fn an_unknown_profile_is_wrong_usage_and_nothing_is_sent() {
     let here = Workplace::new(&aws);
     let none = here.run(&["plan", "--profile", "prod"]);
     assert_eq!(none.code, Some(2), "{}", none.stderr);
-    assert_mentions(&none, &["no profile `prod`", "there is no profile at all"]);
+    assert_mentions(&none, &["no profile `prod`", "there are no profiles"]);
     profiles(&here);
     let stack = ["--stack", "orders"];
     for command in [
@@ -236,5 +239,5 @@ fn every_change_says_first_what_it_works_on() {
     );
     // Also where there is nothing: it may be the wrong account.
     let nothing = here.succeed(&["down", "--yes"]);
-    assert_eq!(first(&nothing), format!("{begin}attached to no API"));
+    assert_eq!(first(&nothing), format!("{begin}no API attached"));
 }

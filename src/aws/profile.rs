@@ -20,7 +20,7 @@ const DEFAULT: &str = "default";
 /// Checks that the profile of `--profile`, or else of the environment, is there.
 ///
 /// # Errors
-/// It is not, or the files of profiles cannot be read; then nothing may be asked in the name of somebody else.
+/// It is not, or the files of profiles cannot be read; then no request may be sent with other credentials.
 pub(super) async fn check(named: Option<&str>) -> Result<(), Error> {
     let set = std::env::var(VARIABLE).ok();
     let (source, name) = match (named, set.as_deref()) {
@@ -58,7 +58,7 @@ fn choose<'a>(
         "{source}: the AWS configuration has no profile `{name}`{meant}"
     ));
     Err(error.hint(match profiles[..] {
-        [] => "there is no profile at all: see `aws configure`, or AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE".to_owned(),
+        [] => "there are no profiles: run `aws configure`, or check AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE".to_owned(),
         _ => format!("the profiles are {}", profiles.join(", ")),
     }))
 }
@@ -111,6 +111,6 @@ mod tests {
             assert!(texts.iter().all(|part| text.contains(part)), "{text}");
         }
         let text = chosen("default", &[]).expect_err("a refusal");
-        assert!(text.contains("there is no profile at all"), "{text}");
+        assert!(text.contains("there are no profiles"), "{text}");
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn account(aws: &Aws) -> Result<String> {
             .filter(|_| status == ExitStatus::Refused);
         let hint = of_profile.map(|profile| {
             format!(
-                "--profile names profile `{profile}`, so credentials are taken from nowhere else"
+                "profile `{profile}` of --profile is the only source of credentials: check what it says, or run `aws sso login`"
             )
         });
         let error = Error::from(error).with_status(status);

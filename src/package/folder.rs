@@ -89,18 +89,18 @@ pub(crate) fn find(path: &Path) -> anyhow::Result<Option<PathBuf>> {
         };
         if let Some(fault) = fault {
             bail!(
-                "{} is no safe place for builds, which are uploaded and run: {} {fault}; mend that, or set {VARIABLE} to a \
+                "{} is not a safe folder for builds, which are uploaded and run: {} {fault}; fix that, or set {VARIABLE} to a \
                  folder of your own",
                 real.display(),
                 dir.display()
             );
         }
         for settings in SETTINGS.map(|name| dir.join(name)) {
-            // Behind a link there may be a file of somebody else as well.
+            // A link may lead to a file of another user.
             let theirs = |met: Metadata| !Entry::of(&met).is_trusted(me);
             if fs::metadata(&settings).is_ok_and(theirs) {
                 bail!(
-                    "{} is no safe place for builds: Cargo would read {}, which another user can write; remove it, or set \
+                    "{} is not a safe folder for builds: Cargo would read {}, which another user can write; remove it, or set \
                      {VARIABLE} to a folder of your own",
                     real.display(),
                     settings.display()

@@ -326,7 +326,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// Removes what builds leave, hundreds of megabytes, of this and of other sources, unless somebody works there. What cannot
+/// Removes what builds leave, hundreds of megabytes, of this and of other sources, unless a build runs there. What cannot
 /// be removed stays for the next time.
 fn clean(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -97,7 +97,7 @@ pub fn scope(scope: &Scope) -> String {
         })
         .collect();
     let apis = match apis.is_empty() {
-        true => "attached to no API".to_owned(),
+        true => "no API attached".to_owned(),
         false => apis.join("; "),
     };
     format!("Stack {stack} in {region} (account {account}), {apis}")
@@ -203,6 +203,6 @@ mod tests {
             line(vec![api("a1", Some("shop")), api("b2", None)]),
             format!("{begin}API a1 (shop), stage prod; API b2, stage prod")
         );
-        assert_eq!(line(Vec::new()), format!("{begin}attached to no API"));
+        assert_eq!(line(Vec::new()), format!("{begin}no API attached"));
     }
 }

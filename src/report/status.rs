@@ -157,7 +157,7 @@ impl Status {
             lines.push(format!("{} locked by {lock}", style.warn("note")));
         }
         lines.push(if self.is_healthy() && self.self_test.is_none() {
-            style.good("healthy, by its configuration: the self-test was not run")
+            style.good("healthy (configuration only: the self-test was not run)")
         } else if self.is_healthy() {
             style.good("healthy")
         } else if self.items.iter().all(|item| item.phase.is_none()) {
@@ -165,7 +165,9 @@ impl Status {
         } else {
             style.bad(match self.is_as_configured() {
                 // What is wrong is behind it, and the hints above say what to do.
-                true => "not as it should be: the authorizer cannot decide, so callers are refused",
+                true => {
+                    "unhealthy: the authorizer does not pass its self-test, so callers are refused"
+                }
                 false => "not as it should be: `threescale-gw up` repairs it",
             })
         });

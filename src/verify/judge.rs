@@ -440,7 +440,7 @@ mod tests {
             judged(json!({"error": "internal"})),
             Ok(Some("internal".to_owned()))
         );
-        // Unless they are of our own shape: somebody else edited what we wrote.
+        // Unless they are of our own shape: another tool edited what we wrote.
         let ours = json!({"error": "misconfigured", "detail": "..."});
         assert_eq!(
             judged(ours).map_err(|(fault, _)| fault),
