@@ -491,12 +491,9 @@ fn the_cache_and_the_parameters_are_repaired() {
     const CACHE: &str = "threescale-gw-orders-cache";
     let drifts: &[Drift] = &[
         (
-            "parameters are changed",
-            |stack| {
-                put(stack, "cache-endpoint", "String");
-                put(stack, "secrets/service-token", "SecureString");
-            },
-            &["parameter/cache-endpoint", "secret/service-token"],
+            "a parameter is changed",
+            |stack| put(stack, "cache-endpoint", "String"),
+            &["parameter/cache-endpoint"],
         ),
         (
             "parameters are deleted",
@@ -575,6 +572,18 @@ fn the_cache_and_the_parameters_are_repaired() {
         "the key of the hashes is deleted",
         |stack| delete(stack, "secrets/hash-key"),
         &["secret/hash-key"],
+    ));
+    // A token that is not the configured one is never written over: a version may read it.
+    stack.repairs(&(
+        "the service token is changed",
+        |stack| put(stack, "secrets/service-token", "SecureString"),
+        &[
+            "lambda-alias/authorizer",
+            "lambda-alias/reporter",
+            "lambda/authorizer",
+            "lambda/reporter",
+            "secret/service-token",
+        ],
     ));
     stack.end();
 }

@@ -123,8 +123,8 @@ impl Aws {
             loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "fixed"));
         }
         let mut config = loader.load().await;
-        if let (Some(profile), None) = (&target.profile, target.access_key) {
-            let provider = profile::credentials(profile, config.region(), http, timeouts);
+        if let (Some(profile), None) = (&target.profile, &target.access_key) {
+            let provider = profile::credentials(profile, config.region(), http.clone(), timeouts);
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
         }

@@ -30,7 +30,6 @@ use inspect::Architecture;
 use source::Tree;
 use tool::Toolchain;
 
-
 /// Takes lines of progress: lower-case fragments such as `compiling ring v0.17.14 (23/140)`.
 pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
 

@@ -494,12 +494,28 @@ impl Resource for FunctionAlias {
         let alias = actual.versions.alias.as_ref();
         let live = alias.map_or("(none)", |alias| alias.version.as_str());
         let is_standing = matches!(self.goal, Goal::Standing);
+        if alias.is_some_and(|alias| alias.is_split) {
+            diff.field("traffic", "split between versions", "one version");
+        }
+        let old = |diff: &mut Diff, goals: &[&Content]| {
+            let surplus = match is_standing {
+                true => Vec::new(),
+                false => actual.versions.surplus(goals),
+            };
+            if !surplus.is_empty() {
+                diff.field("old versions", listed(&surplus), "(deleted)");
+            }
+        };
         if !is_standing && !self.is_configured(cx, actual, &actual.versions.latest) {
             // The function changes first. What it will be then may be published already.
             let mut published = actual.versions.published.iter().rev();
-            let found = published.find(|version| self.is_configured(cx, actual, &version.content));
-            let next = found.map_or_else(|| "(new)".to_owned(), |found| found.number.to_string());
-            diff.field("version", live, next);
+            match published.find(|version| self.is_configured(cx, actual, &version.content)) {
+                Some(found) => {
+                    diff.field("version", live, found.number);
+                    old(&mut diff, &[&found.content]);
+                }
+                None => diff.field("version", live, "(new)"),
+            }
             return diff;
         }
         let goals = self.goals(actual);
@@ -510,20 +526,12 @@ impl Resource for FunctionAlias {
         if let Some((last, _)) = goals.last() {
             diff.field("version", live, version(last));
         }
-        if goals.len() > 1
-            && goals
-                .iter()
-                .any(|(content, _)| actual.versions.find(content).is_none())
-        {
+        let is_missing = |(content, _): &(Content, _)| actual.versions.find(content).is_none();
+        if goals.len() > 1 && goals.iter().any(is_missing) {
             diff.field("transition", "(none)", "(new)");
         }
-        if alias.is_some_and(|alias| alias.is_split) {
-            diff.field("traffic", "split between versions", "one version");
-        }
-        let surplus = self.surplus(actual, &goals);
-        if !surplus.is_empty() {
-            diff.field("old versions", listed(&surplus), "(deleted)");
-        }
+        let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
+        old(&mut diff, &contents);
         let unread = self.unread(actual);
         if !unread.is_empty() {
             diff.field("old parameters", unread.join(", "), "(deleted)");

@@ -63,7 +63,10 @@ fn chosen(global: &Global) -> Result<Found> {
 }
 
 fn status(global: &Global) -> Result<()> {
-    let all: Vec<_> = all_running()?.into_iter().map(|found| found.facts).collect();
+    let all: Vec<_> = all_running()?
+        .into_iter()
+        .map(|found| found.facts)
+        .collect();
     if global.output == Format::Json {
         let document = serde_json::json!({ "sandboxes": all });
         report::result(&document.to_string());
