@@ -153,7 +153,7 @@ async fn misguarded(
             Some(export) => export
                 .methods
                 .get(&key)
-                .and_then(|served| exported(served, &ours)),
+                .and_then(|served| exported(served, ours)),
             None => {
                 let served = stage.as_ref()?.served.as_ref()?;
                 summed_up(served.get(&key)?)

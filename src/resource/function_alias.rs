@@ -7,19 +7,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
+use futures::future::try_join_all;
 
 use super::api_attachment::{self, Served};
 use super::api_authorizer::Asks;
 use super::function::{self, Content, Function, Functions};
+use super::function_publishing::{
+    aliases, create_alias, delete_alias, delete_version, is_pending, leads_to, move_alias, publish,
+    published,
+};
 use super::function_versions::{
     self as versions, Alias, CONFIGURED, SETTINGS, TRANSITION, Version, Versions, transition,
 };
 use super::parameter;
 use super::self_test::Proof;
 use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
-use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional};
+use crate::aws::AwsError;
 use crate::names::LIVE;
 
 /// What is published of a function, as the account has it.
@@ -88,12 +91,11 @@ impl FunctionAliases {
 
     async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
         let functions = Functions::list(cx).await?.owned;
-        let mut owned = Vec::new();
-        for function in functions {
-            owned.push(Self::load(cx, function).await?);
-        }
+        let loads = functions
+            .into_iter()
+            .map(|function| Self::load(cx, function));
         Ok(Listing {
-            owned,
+            owned: try_join_all(loads).await?,
             foreign: Vec::new(),
         })
     }
@@ -113,140 +115,10 @@ impl FunctionAliases {
     }
 }
 
-/// The versions that an alias leads to.
-fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
-    let weights = alias
-        .routing_config()
-        .and_then(|routing| routing.additional_version_weights());
-    let main = alias.function_version().map(str::to_owned);
-    let more = weights
-        .into_iter()
-        .flat_map(|weights| weights.keys().cloned());
-    main.into_iter()
-        .chain(more)
-        .filter_map(|version| version.parse().ok())
-        .collect()
-}
-
-async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, AwsError> {
-    let request = cx
-        .aws()
-        .lambda
-        .list_versions_by_function()
-        .function_name(function);
-    let found = pages(|marker| async {
-        let request = request.clone().set_marker(marker);
-        let page = optional(
-            cx.aws()
-                .repeatable("lambda:ListVersionsByFunction", || request.clone().send())
-                .await,
-        )?;
-        Ok(page.map_or((None, None), |page| (page.versions, page.next_marker)))
-    })
-    .await?;
-    let mut versions: Vec<_> = found
-        .iter()
-        .filter_map(|version| {
-            Some(Version {
-                // `$LATEST` is listed as well, and is none.
-                number: version.version()?.parse().ok()?,
-                content: Content::of(version),
-                is_transition: version.description() == Some(TRANSITION),
-            })
-        })
-        .collect();
-    versions.sort_by_key(|version| version.number);
-    versions.dedup_by_key(|version| version.number);
-    Ok(versions)
-}
-
-async fn aliases(cx: &Cx, function: &str) -> Result<Vec<AliasConfiguration>, AwsError> {
-    let request = cx.aws().lambda.list_aliases().function_name(function);
-    pages(|marker| async {
-        let request = request.clone().set_marker(marker);
-        let page = optional(
-            cx.aws()
-                .repeatable("lambda:ListAliases", || request.clone().send())
-                .await,
-        )?;
-        Ok(page.map_or((None, None), |page| (page.aliases, page.next_marker)))
-    })
-    .await
-}
-
-async fn is_pending(cx: &Cx, function: &str, version: u64) -> Result<bool, AwsError> {
-    let request = cx
-        .aws()
-        .lambda
-        .get_function_configuration()
-        .function_name(function)
-        .qualifier(version.to_string());
-    let answer = optional(
-        cx.aws()
-            .repeatable("lambda:GetFunctionConfiguration", || request.clone().send())
-            .await,
-    )?;
-    Ok(answer.is_some_and(|answer| answer.state == Some(State::Pending)))
-}
-
-/// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
-async fn publish(cx: &Cx, function: &str, description: &str) -> Result<(), AwsError> {
-    let request = cx
-        .aws()
-        .lambda
-        .publish_version()
-        .function_name(function)
-        .description(description);
-    cx.aws()
-        .repeatable("lambda:PublishVersion", || request.clone().send())
-        .await?;
-    Ok(())
-}
-
 /// Makes the alias lead to one version and to no other.
 async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), AwsError> {
     let previous = actual.versions.former_of(version);
     move_alias(cx, &actual.function.name, version, previous).await
-}
-
-async fn move_alias(
-    cx: &Cx,
-    function: &str,
-    version: u64,
-    previous: Option<u64>,
-) -> Result<(), AwsError> {
-    let request = cx
-        .aws()
-        .lambda
-        .update_alias()
-        .function_name(function)
-        .name(LIVE)
-        .function_version(version.to_string())
-        .description(versions::description(previous))
-        .routing_config(
-            AliasRoutingConfiguration::builder()
-                .set_additional_version_weights(Some(std::collections::HashMap::new()))
-                .build(),
-        );
-    cx.aws()
-        .repeatable("lambda:UpdateAlias", || request.clone().send())
-        .await?;
-    Ok(())
-}
-
-async fn delete_version(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
-    let request = cx
-        .aws()
-        .lambda
-        .delete_function()
-        .function_name(function)
-        .qualifier(version.to_string());
-    optional(
-        cx.aws()
-            .repeatable("lambda:DeleteFunction", || request.clone().send())
-            .await,
-    )?;
-    Ok(())
 }
 
 /// The version of the authorizer that the API invokes; `None` without an alias.
@@ -338,17 +210,7 @@ impl ResourceKind for FunctionAliases {
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let function = &actual.function.name;
         for alias in &actual.aliases {
-            let request = cx
-                .aws()
-                .lambda
-                .delete_alias()
-                .function_name(function)
-                .name(alias);
-            optional(
-                cx.aws()
-                    .repeatable("lambda:DeleteAlias", || request.clone().send())
-                    .await,
-            )?;
+            delete_alias(cx, function, alias).await?;
         }
         for version in &actual.versions.published {
             delete_version(cx, function, version.number).await?;
@@ -594,18 +456,7 @@ impl Resource for FunctionAlias {
             return Ok(());
         };
         let Some(alias) = &actual.versions.alias else {
-            let request = cx
-                .aws()
-                .lambda
-                .create_alias()
-                .function_name(function)
-                .name(LIVE)
-                .function_version(goal.to_string())
-                .description(versions::description(None));
-            cx.aws()
-                .once("lambda:CreateAlias", || request.clone().send())
-                .await?;
-            return Ok(());
+            return create_alias(cx, function, goal).await;
         };
         if alias.version != goal.to_string() || alias.is_split {
             return point_to(cx, actual, goal).await;

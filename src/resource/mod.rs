@@ -12,6 +12,7 @@ pub mod elastic_ip;
 pub mod function;
 pub mod function_alias;
 pub mod function_permission;
+mod function_publishing;
 pub mod function_versions;
 pub mod iam_role;
 pub mod internet_gateway;

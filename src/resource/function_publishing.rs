@@ -1,0 +1,179 @@
+//! The calls about what is published of a function: its versions and its aliases.
+
+use std::collections::HashMap;
+
+use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
+
+use super::Cx;
+use super::function::Content;
+use super::function_versions::{self as versions, TRANSITION, Version};
+use crate::aws::ec2::pages;
+use crate::aws::{AwsError, optional};
+use crate::names::LIVE;
+
+/// The versions that an alias leads to.
+pub(super) fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
+    let weights = alias
+        .routing_config()
+        .and_then(|routing| routing.additional_version_weights());
+    let main = alias.function_version().map(str::to_owned);
+    let more = weights
+        .into_iter()
+        .flat_map(|weights| weights.keys().cloned());
+    main.into_iter()
+        .chain(more)
+        .filter_map(|version| version.parse().ok())
+        .collect()
+}
+
+/// The published versions, ascending.
+pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .list_versions_by_function()
+        .function_name(function);
+    let found = pages(|marker| async {
+        let request = request.clone().set_marker(marker);
+        let page = optional(
+            cx.aws()
+                .repeatable("lambda:ListVersionsByFunction", || request.clone().send())
+                .await,
+        )?;
+        Ok(page.map_or((None, None), |page| (page.versions, page.next_marker)))
+    })
+    .await?;
+    let mut versions: Vec<_> = found
+        .iter()
+        .filter_map(|version| {
+            Some(Version {
+                // `$LATEST` is listed as well, and is none.
+                number: version.version()?.parse().ok()?,
+                content: Content::of(version),
+                is_transition: version.description() == Some(TRANSITION),
+            })
+        })
+        .collect();
+    versions.sort_by_key(|version| version.number);
+    versions.dedup_by_key(|version| version.number);
+    Ok(versions)
+}
+
+/// Every alias, ours and others'.
+pub(super) async fn aliases(cx: &Cx, function: &str) -> Result<Vec<AliasConfiguration>, AwsError> {
+    let request = cx.aws().lambda.list_aliases().function_name(function);
+    pages(|marker| async {
+        let request = request.clone().set_marker(marker);
+        let page = optional(
+            cx.aws()
+                .repeatable("lambda:ListAliases", || request.clone().send())
+                .await,
+        )?;
+        Ok(page.map_or((None, None), |page| (page.aliases, page.next_marker)))
+    })
+    .await
+}
+
+/// Whether a version cannot be invoked yet.
+pub(super) async fn is_pending(cx: &Cx, function: &str, version: u64) -> Result<bool, AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .get_function_configuration()
+        .function_name(function)
+        .qualifier(version.to_string());
+    let answer = optional(
+        cx.aws()
+            .repeatable("lambda:GetFunctionConfiguration", || request.clone().send())
+            .await,
+    )?;
+    Ok(answer.is_some_and(|answer| answer.state == Some(State::Pending)))
+}
+
+/// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
+pub(super) async fn publish(cx: &Cx, function: &str, description: &str) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .publish_version()
+        .function_name(function)
+        .description(description);
+    cx.aws()
+        .repeatable("lambda:PublishVersion", || request.clone().send())
+        .await?;
+    Ok(())
+}
+
+/// Makes the alias lead to `version` alone, and note the way back.
+pub(super) async fn move_alias(
+    cx: &Cx,
+    function: &str,
+    version: u64,
+    previous: Option<u64>,
+) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .update_alias()
+        .function_name(function)
+        .name(LIVE)
+        .function_version(version.to_string())
+        .description(versions::description(previous))
+        .routing_config(
+            AliasRoutingConfiguration::builder()
+                .set_additional_version_weights(Some(HashMap::new()))
+                .build(),
+        );
+    cx.aws()
+        .repeatable("lambda:UpdateAlias", || request.clone().send())
+        .await?;
+    Ok(())
+}
+
+/// Deletes a version; an absent one is fine.
+pub(super) async fn delete_version(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .delete_function()
+        .function_name(function)
+        .qualifier(version.to_string());
+    optional(
+        cx.aws()
+            .repeatable("lambda:DeleteFunction", || request.clone().send())
+            .await,
+    )?;
+    Ok(())
+}
+
+/// Makes the alias, which leads to `version`.
+pub(super) async fn create_alias(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .create_alias()
+        .function_name(function)
+        .name(LIVE)
+        .function_version(version.to_string())
+        .description(versions::description(None));
+    cx.aws()
+        .once("lambda:CreateAlias", || request.clone().send())
+        .await?;
+    Ok(())
+}
+
+/// Deletes an alias; an absent one is fine.
+pub(super) async fn delete_alias(cx: &Cx, function: &str, alias: &str) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .lambda
+        .delete_alias()
+        .function_name(function)
+        .name(alias);
+    optional(
+        cx.aws()
+            .repeatable("lambda:DeleteAlias", || request.clone().send())
+            .await,
+    )?;
+    Ok(())
+}
