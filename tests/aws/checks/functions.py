@@ -264,6 +264,11 @@ def self_test_is_derived(aws: Aws) -> None:
     policy("Deny")
     assert failing() == {"secrets": "ssm_denied"}
     policy("Allow")
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "ssm:*", "Resource": "*"}]}
+    attached = aws.iam.create_policy(PolicyName="no", PolicyDocument=json.dumps(deny))["Policy"]["Arn"]
+    aws.iam.attach_role_policy(RoleName="r", PolicyArn=attached)
+    assert failing() == {"secrets": "ssm_denied"}
+    aws.iam.detach_role_policy(RoleName="r", PolicyArn=attached)
     aws.cache(net, AuthToken="0123456789abcdef")
     assert failing() == {"redis": "endpoint_missing"}
     group = aws.elasticache.describe_replication_groups()["ReplicationGroups"][0]

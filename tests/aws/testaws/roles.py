@@ -95,7 +95,8 @@ def permits(arn: str, action: str) -> bool:
     role = _role(arn)
     if role is None:
         return False
-    documents = [*role.policies.values(), *(policy.document for policy in role.managed_policies.values())]
+    managed = [version for policy in role.managed_policies.values() for version in policy.versions]
+    documents = [*role.policies.values(), *(version.document for version in managed if version.is_default)]
     allowed = False
     for statement in (statement for document in documents for statement in _statements(document)):
         patterns = [str(pattern).lower() for pattern in _as_list(statement.get("Action", []))]
