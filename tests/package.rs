@@ -241,9 +241,9 @@ async fn a_cache_of_another_user_is_refused() {
     }
     let cache = tempfile::tempdir().expect("a folder");
     let package = || bundled(cache.path(), &Lines::default()).with_environment(no_tools());
-    assert!(!text(package().check()).contains("no safe place"));
+    assert!(!text(package().check()).contains("not a safe folder"));
     std::os::unix::fs::chown(cache.path(), Some(65534), None).expect("given away");
-    let wanted = "is no safe place for builds";
+    let wanted = "is not a safe folder for builds";
     let refused = text(package().check());
     assert!(refused.contains(wanted), "{refused}");
     let refused = text(package().zip().await);

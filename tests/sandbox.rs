@@ -522,11 +522,15 @@ fn keys_of_the_template() -> BTreeSet<String> {
 /// nothing is left to do.
 #[test]
 fn every_key_of_the_template_can_be_changed_there() {
-    // What stands there and stays as it is: the stack's name, what the stand-in knows, and that its Redis has no TLS. What
-    // cannot be there: a program of another processor or of one's own, a network of one's own.
+    // What stands there and stays as it is: the stack's name, what the stand-in knows, and its Redis. What cannot be there: a
+    // program of another processor or of one's own, a network of one's own, and a cache of the emulator's, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
+        "cache.engine",
+        "cache.node_type",
+        "cache.replicas",
+        "cache.tls",
         "network.subnets",
         "network.vpc",
     ];
@@ -537,8 +541,8 @@ fn every_key_of_the_template_can_be_changed_there() {
     let url = facts["url"].as_str().expect("a URL");
     let api = url.rsplit('/').nth(1).expect("an id");
     let backend = facts["backend"].as_str().expect("an address");
-    let redis = &facts["redis_port"];
     let (head, _) = example.split_once("api:").expect("an API");
+    let (_, cache) = example.split_once("cache:").expect("a cache");
     let threescale = |more: &str| {
         let (_, rest) = example.split_once("threescale:").expect("a service");
         let (own, _) = rest.split_once("cache:").expect("a cache");
@@ -550,7 +554,7 @@ tags: {{team: payments}}
 api: {{id: {api}, stage: prod, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: [UNAUTHORIZED]}}
 {}
 network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone}}
-cache: {{engine: valkey, node_type: cache.t4g.small, replicas: 1, tls: false}}
+cache:{}
 authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
 deletion_protection: true
 "#,
@@ -559,9 +563,10 @@ deletion_protection: true
   mapping_rules: [{method: GET, pattern: /orders, metric: hits, delta: 2, last: true}]"
         )
         .replace(backend, &backend.replace("127.0.0.1", "localhost")),
+        cache.replace("127.0.0.1", "localhost"),
     );
     let other_stage = format!(
-        "{head}api: {{name: orders-api, stage: other}}\n{}\ncache: {{url: \"redis://127.0.0.1:{redis}\"}}\n",
+        "{head}api: {{name: orders-api, stage: other}}\n{}\ncache:{cache}",
         threescale("")
     );
     let document = |text: &str| -> Value { serde_yaml::from_str(text).expect("YAML") };
@@ -578,13 +583,15 @@ deletion_protection: true
     }
     assert_eq!(left, fixed.map(str::to_owned).into());
 
-    let endpoint = facts["endpoint"].as_str().expect("an address");
-    let (_, stages) = request("GET", &format!("{endpoint}/restapis/{api}/stages"), &[]);
-    let stages: Value = serde_json::from_str(&stages).expect("JSON");
-    let made = ureq::post(format!("{endpoint}/restapis/{api}/stages")).send_json(
-        serde_json::json!({"stageName": "other", "deploymentId": stages["item"][0]["deploymentId"]}),
-    );
-    assert!(made.is_ok(), "{made:?}");
+    let stages = format!("/restapis/{api}/stages");
+    let (_, all) = home.call(&facts, "apigateway", &stages, &[]);
+    let all: Value = serde_json::from_str(&all).expect("JSON");
+    let other =
+        serde_json::json!({"stageName": "other", "deploymentId": all["item"][0]["deploymentId"]});
+    let body = other.to_string();
+    let json = "content-type: application/json";
+    let (made, said) = home.call(&facts, "apigateway", &stages, &["-H", json, "-d", &body]);
+    assert_eq!(made, 201, "{said}");
     let file = home.dir.path().join("changed.yaml");
     for (what, text, stage, query, header) in [
         ("changed", &changed, "prod", "?key=sandbox-unlimited", ""),
