@@ -219,20 +219,12 @@ impl ResourceKind for FunctionAliases {
     }
 }
 
-/// Values that versions name, so that a new one stands beside the former, which no version and not the configuration names
-/// any more.
+/// Paths of secrets that no version which stays reads, and the configuration does not name.
 async fn unread(cx: &Cx, all: &[Actual]) -> Result<Vec<String>, AwsError> {
-    let mut read = BTreeSet::new();
-    for actual in all {
-        let contents = actual
-            .versions
-            .published
-            .iter()
-            .map(|version| &version.content);
-        for content in contents.chain([&actual.versions.latest]) {
-            read.extend(parameter::read_by(&content.environment));
-        }
-    }
+    let stays = all.iter().flat_map(|actual| actual.versions.in_use());
+    let read: BTreeSet<_> = stays
+        .flat_map(|content| parameter::read_by(&content.environment))
+        .collect();
     parameter::superseded(cx, &read).await
 }
 
@@ -368,6 +360,12 @@ impl Resource for FunctionAlias {
                 diff.field("old versions", listed(&surplus), "(deleted)");
             }
         };
+        let unread = |diff: &mut Diff| {
+            let unread = self.unread(actual);
+            if !unread.is_empty() {
+                diff.field("old parameters", unread.join(", "), "(deleted)");
+            }
+        };
         if !is_standing && !self.is_configured(cx, actual, &actual.versions.latest) {
             // The function changes first. What it will be then may be published already.
             let mut published = actual.versions.published.iter().rev();
@@ -378,6 +376,7 @@ impl Resource for FunctionAlias {
                 }
                 None => diff.field("version", live, "(new)"),
             }
+            unread(&mut diff);
             return diff;
         }
         let goals = self.goals(actual);
@@ -394,10 +393,7 @@ impl Resource for FunctionAlias {
         }
         let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
         old(&mut diff, &contents);
-        let unread = self.unread(actual);
-        if !unread.is_empty() {
-            diff.field("old parameters", unread.join(", "), "(deleted)");
-        }
+        unread(&mut diff);
         diff
     }
 

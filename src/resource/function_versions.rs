@@ -94,6 +94,22 @@ impl Versions {
         }
     }
 
+    /// What is or may be invoked again, whatever is configured: the live version, the one before, and those of others'
+    /// aliases. Where no version is live, it is the function itself.
+    pub fn in_use(&self) -> Vec<&Content> {
+        let live = self.live().map(|version| version.number);
+        let latest = live.is_none().then_some(&self.latest);
+        let is_in_use = |version: &&Version| {
+            let number = Some(version.number);
+            number == live || number == self.former() || self.held.contains(&version.number)
+        };
+        let published = self.published.iter().filter(is_in_use);
+        published
+            .map(|version| &version.content)
+            .chain(latest)
+            .collect()
+    }
+
     /// The version to go back to, if it still exists.
     pub fn former(&self) -> Option<u64> {
         let number = self.alias.as_ref()?.previous?;
@@ -223,6 +239,22 @@ mod tests {
         let mut held = versions(&all, "4", Some(3));
         held.held.insert(1);
         assert_eq!(held.surplus(&[]), [2]);
+    }
+
+    #[test]
+    fn what_was_never_live_is_not_in_use() {
+        let all = [(1, "a"), (2, "b"), (3, "c")];
+        let of = |live, previous| {
+            let mut versions = versions(&all, live, previous);
+            versions.latest = content("latest");
+            let names = versions.in_use().into_iter();
+            names
+                .map(|content| content.code_sha256.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("2", Some(1)), ["a", "b"]);
+        assert_eq!(of("1", None), ["a"]);
+        assert_eq!(of("$LATEST", None), ["latest"]);
     }
 
     #[test]
