@@ -225,7 +225,13 @@ async fn unread(cx: &Cx, all: &[Actual]) -> Result<Vec<String>, AwsError> {
     let read: BTreeSet<_> = stays
         .flat_map(|content| parameter::read_by(&content.environment))
         .collect();
-    parameter::superseded(cx, &read).await
+    let mut ours = Vec::new();
+    for path in parameter::superseded(cx, &read).await? {
+        if parameter::is_ours(cx, &path).await? {
+            ours.push(path);
+        }
+    }
+    Ok(ours)
 }
 
 /// The alias as it should be, and the version it should lead to.

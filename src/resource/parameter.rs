@@ -351,34 +351,43 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
     }
 
     async fn foreign(cx: &Cx, actual: &Actual) -> Result<Option<Foreign>, AwsError> {
+        let is_ours = is_ours(cx, &actual.name).await?;
         let name = cx.names().parameter(&actual.name);
-        let request = cx
-            .aws()
-            .ssm
-            .list_tags_for_resource()
-            .resource_type(ResourceTypeForTagging::Parameter)
-            .resource_id(&name);
-        let answer = cx
-            .aws()
-            .repeatable("ssm:ListTagsForResource", || request.clone().send())
-            .await;
-        // Somebody may have deleted it meanwhile.
-        if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
-            return Ok(None);
-        }
-        let listed = answer?.tag_list.unwrap_or_default();
-        let tags = tags::collect(
-            listed
-                .iter()
-                .map(|tag| (Some(tag.key()), Some(tag.value()))),
-        );
-        let is_ours = tags::owner(&cx.names().stack, &tags).is_some();
         Ok((!is_ours).then(|| Foreign {
             id: actual.id.clone(),
             physical_id: name,
             why: "it lacks this stack's tags".to_owned(),
         }))
     }
+}
+
+/// Whether a parameter, by its name below the stack's path, carries the stack's tags. One that is gone counts as ours.
+///
+/// # Errors
+/// What the service answers.
+pub async fn is_ours(cx: &Cx, name: &str) -> Result<bool, AwsError> {
+    let name = cx.names().parameter(name);
+    let request = cx
+        .aws()
+        .ssm
+        .list_tags_for_resource()
+        .resource_type(ResourceTypeForTagging::Parameter)
+        .resource_id(&name);
+    let answer = cx
+        .aws()
+        .repeatable("ssm:ListTagsForResource", || request.clone().send())
+        .await;
+    // Somebody may have deleted it meanwhile.
+    if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
+        return Ok(true);
+    }
+    let listed = answer?.tag_list.unwrap_or_default();
+    let tags = tags::collect(
+        listed
+            .iter()
+            .map(|tag| (Some(tag.key()), Some(tag.value()))),
+    );
+    Ok(tags::owner(&cx.names().stack, &tags).is_some())
 }
 
 /// Where a parameter's value comes from.
