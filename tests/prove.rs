@@ -240,7 +240,7 @@ fn an_up_that_changes_something_else_proves_the_authorizer_too() {
         );
     };
     here.edit("the-service-token", "another-token");
-    fails(&["up", "--yes"], "updated  secret/service-token");
+    fails(&["up", "--yes"], "created  secret/service-token");
     here.write("bootstrap.zip", &support::artifact(1));
     fails(
         &["up", "--yes", "--only", "authorizer"],
