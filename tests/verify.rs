@@ -173,14 +173,18 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
 /// Somebody else takes API Gateway the right to invoke our authorizer.
 fn remove_permission(aws: &TestAws) {
     let function = "threescale-gw-orders-authorizer";
-    let policy = aws.call("lambda", "GetPolicy", json!({"FunctionName": function}));
+    let policy = aws.call(
+        "lambda",
+        "GetPolicy",
+        json!({"FunctionName": function, "Qualifier": "live"}),
+    );
     let policy: Value =
         serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
     let statement = &policy["Statement"][0]["Sid"];
     aws.call(
         "lambda",
         "RemovePermission",
-        json!({"FunctionName": function, "StatementId": statement}),
+        json!({"FunctionName": function, "Qualifier": "live", "StatementId": statement}),
     );
 }
 

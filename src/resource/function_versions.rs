@@ -101,7 +101,9 @@ impl Versions {
         let latest = live.is_none().then_some(&self.latest);
         let is_in_use = |version: &&Version| {
             let number = Some(version.number);
-            number == live || number == self.former() || self.held.contains(&version.number)
+            number == live
+                || number == self.former_in_place()
+                || self.held.contains(&version.number)
         };
         let published = self.published.iter().filter(is_in_use);
         published
@@ -118,6 +120,26 @@ impl Versions {
             .iter()
             .any(|version| version.number == number);
         exists.then_some(number)
+    }
+
+    /// The version before, as long as it is in the same network as the live one. In another it holds interfaces in subnets
+    /// that may be about to go.
+    fn former_in_place(&self) -> Option<u64> {
+        let network = |content: &Content| {
+            let Content {
+                subnets,
+                security_groups,
+                ..
+            } = content;
+            (subnets.clone(), security_groups.clone())
+        };
+        let live = network(self.live_content()?);
+        let number = self.former()?;
+        let former = self
+            .published
+            .iter()
+            .find(|version| version.number == number)?;
+        (network(&former.content) == live).then_some(number)
     }
 
     /// The way back to note when the alias moves on to `next`: the version that is live now. A transition is none: before
@@ -145,7 +167,7 @@ impl Versions {
             .map(|version| version.number)
             .filter(|number| {
                 Some(*number) != live
-                    && Some(*number) != self.former()
+                    && Some(*number) != self.former_in_place()
                     && !goals.contains(number)
                     && !self.held.contains(number)
             })
@@ -239,6 +261,16 @@ mod tests {
         let mut held = versions(&all, "4", Some(3));
         held.held.insert(1);
         assert_eq!(held.surplus(&[]), [2]);
+    }
+
+    #[test]
+    fn a_version_in_another_network_does_not_stay() {
+        let mut all = versions(&[(1, "a"), (2, "b")], "2", Some(1));
+        assert_eq!(all.surplus(&[]), [0; 0]);
+        all.published[0].content.subnets = vec!["subnet-1".to_owned()];
+        assert_eq!(all.surplus(&[]), [1]);
+        all.published[1].content.subnets = vec!["subnet-1".to_owned()];
+        assert_eq!(all.surplus(&[]), [0; 0]);
     }
 
     #[test]
