@@ -151,7 +151,7 @@ impl Aws {
             endpoint_url: config.endpoint_url().map(str::to_owned),
             profile: target.profile.clone(),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
-            pacer: Arc::new(pace::Pacer::api_gateway()),
+            pacer: Arc::default(),
             control: None,
             sink,
         })
@@ -177,6 +177,18 @@ impl Aws {
         }
     }
 
+    /// Waits until API Gateway's quota has room for a call, or the run must stop.
+    async fn admit(&self, operation: &'static str) {
+        let admitted = self.pacer.admit(operation);
+        match &self.control {
+            None => admitted.await,
+            Some(control) => tokio::select! {
+                () = admitted => {}
+                _ = control.stopped() => {}
+            },
+        }
+    }
+
     /// Makes one call of `operation` (`service:Operation`) and tries it again while that is right and the budget lasts.
     ///
     /// # Errors
@@ -197,7 +209,7 @@ impl Aws {
         loop {
             self.proceed(operation)?;
             if operation.starts_with("apigateway:") {
-                self.pacer.admit(operation).await;
+                self.admit(operation).await;
             }
             let slot = self.slots.acquire().await;
             // Both may have taken their time.
@@ -223,6 +235,9 @@ impl Aws {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
+            if error.class == Class::Throttled && operation.starts_with("apigateway:") {
+                self.pacer.throttled();
+            }
             let again = match error.class {
                 Class::Throttled => true,
                 Class::Ambiguous => repeat == Repeat::Safe,

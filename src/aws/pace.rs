@@ -1,60 +1,66 @@
-//! Keeps below API Gateway's control quota, which all callers of an account share: 10 calls a second, and one
-//! `CreateDeployment` in 5 seconds. Source: API Gateway quotas.
+//! Keeps below API Gateway's control quota, which all callers of an account share: 10 calls a second with a burst of 40,
+//! and one `CreateDeployment` in 5 seconds. Source: API Gateway quotas.
 
-use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Lets callers through one by one, in the order they came.
-#[derive(Debug)]
-pub struct Pacer(Mutex<Window>);
-
-/// The moments of the last calls, and of the last deployment.
+/// Admits calls in the order they come, by a token bucket.
 #[derive(Debug, Default)]
-struct Window {
-    sent: VecDeque<Instant>,
+pub struct Pacer(Mutex<Bucket>);
+
+/// A token bucket as the generic cell rate algorithm keeps it: the moment at which the bucket is full again stands for
+/// the number of tokens in it.
+#[derive(Debug, Default)]
+struct Bucket {
+    full_at: Option<Instant>,
     deployed: Option<Instant>,
 }
 
-/// As many calls as the quota allows for a second ...
-const CALLS: usize = 10;
-/// ... in any time as long as this: a little more, for on their way to AWS calls may catch up with one another.
-const SPAN: Duration = Duration::from_millis(1050);
+/// One token in a tenth of a second: the quota.
+const REFILL: Duration = Duration::from_millis(100);
+/// Two tokens below the quota's burst, because calls may catch up with one another on their way to AWS.
+const BURST: u32 = 38;
 const DEPLOYMENT_GAP: Duration = Duration::from_secs(5);
 
 impl Pacer {
-    /// A little below the quota: 9.5 calls a second over time, and in no second more than 10.
-    pub fn api_gateway() -> Self {
-        Self(Mutex::default())
-    }
-
     /// Returns when the call may be sent.
     pub async fn admit(&self, operation: &str) {
-        // The lock is kept while sleeping, or later callers would overtake.
-        let mut window = self.0.lock().await;
-        let at = window.take(Instant::now(), operation.ends_with(":CreateDeployment"));
+        let deployment = operation.ends_with(":CreateDeployment");
+        let at = self.bucket().take(Instant::now(), deployment);
         tokio::time::sleep_until(at).await;
+    }
+
+    /// Takes note that AWS throttled a call: others use the quota too, so there is no burst left.
+    pub fn throttled(&self) {
+        self.bucket().drain(Instant::now());
+    }
+
+    fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
+        // A bucket is whole after every statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Window {
+impl Bucket {
     /// The moment at which a call that comes `now` may be sent.
     fn take(&mut self, now: Instant, deployment: bool) -> Instant {
-        let mut at = self.sent.back().map_or(now, |last| now.max(*last));
-        if self.sent.len() == CALLS
-            && let Some(first) = self.sent.pop_front()
-        {
-            at = at.max(first + SPAN);
-        }
+        let full_at = self.full_at.map_or(now, |at| at.max(now));
+        self.full_at = Some(full_at + REFILL);
+        let mut at = full_at.checked_sub(REFILL * (BURST - 1)).map_or(now, |at| at.max(now));
         if deployment {
             let free = self.deployed.map(|last| last + DEPLOYMENT_GAP);
             at = free.map_or(at, |free| at.max(free));
             self.deployed = Some(at);
         }
-        self.sent.push_back(at);
         at
+    }
+
+    /// Empties the bucket.
+    fn drain(&mut self, now: Instant) {
+        let empty = now + REFILL * (BURST - 1);
+        self.full_at = Some(self.full_at.map_or(empty, |at| at.max(empty)));
     }
 }
 
@@ -62,38 +68,70 @@ impl Window {
 mod tests {
     use super::*;
 
-    #[test]
-    fn three_hundred_calls_take_what_the_quota_allows() {
-        let now = Instant::now();
-        let mut window = Window::default();
-        let last = (0..300)
-            .map(|_| window.take(now, false))
-            .last()
-            .expect("three hundred");
-        let took = last.duration_since(now).as_secs_f64();
-        assert!((30.0..=31.0).contains(&took), "{took}");
+    /// When each of `calls` that all come `now` may be sent.
+    fn times(bucket: &mut Bucket, now: Instant, calls: usize) -> Vec<Duration> {
+        let sent = (0..calls).map(|_| bucket.take(now, false).duration_since(now));
+        sent.collect()
     }
 
     #[test]
-    fn in_no_second_are_there_more_than_the_quota() {
-        let now = Instant::now();
-        let mut window = Window::default();
-        let times: Vec<_> = (0..100).map(|_| window.take(now, false)).collect();
-        for eleven in times.windows(11) {
-            assert!(eleven[10].duration_since(eleven[0]) > Duration::from_secs(1));
+    fn a_burst_goes_at_once_and_the_rest_at_the_quota() {
+        let times = times(&mut Bucket::default(), Instant::now(), 340);
+        assert!(times[..38].iter().all(Duration::is_zero));
+        for (n, time) in (1..).zip(&times[38..]) {
+            assert_eq!(*time, Duration::from_millis(100) * n);
         }
-        // What a converged run reads is not held up.
-        assert_eq!(times[9], now);
+    }
+
+    /// AWS's bucket, however the calls are distributed, has a token for each.
+    #[test]
+    fn no_call_exceeds_the_quota() {
+        let start = Instant::now();
+        let mut bucket = Bucket::default();
+        let (mut tokens, mut last) = (40.0_f64, start);
+        // Bursts with pauses in between, which are a little longer each time.
+        for round in 0..60u32 {
+            let now = start + Duration::from_millis(u64::from(round * round * 7));
+            for _ in 0..10 {
+                let at = bucket.take(now, false);
+                tokens = (tokens + at.duration_since(last).as_secs_f64() * 10.0).min(40.0) - 1.0;
+                last = at;
+                assert!(tokens >= 0.0, "round {round}");
+            }
+        }
     }
 
     #[test]
-    fn deployments_keep_their_distance() {
+    fn the_bucket_fills_again() {
         let now = Instant::now();
-        let mut window = Window::default();
-        let first = window.take(now, true);
-        assert_eq!(
-            window.take(now, true).duration_since(first),
-            Duration::from_secs(5)
-        );
+        let mut bucket = Bucket::default();
+        times(&mut bucket, now, 38);
+        let later = now + Duration::from_secs(2);
+        let times = times(&mut bucket, later, 21);
+        assert!(times[..20].iter().all(Duration::is_zero));
+        assert_eq!(times[20], Duration::from_millis(100));
+    }
+
+    #[test]
+    fn after_a_throttled_call_there_is_no_burst() {
+        let now = Instant::now();
+        let mut bucket = Bucket::default();
+        bucket.drain(now);
+        let steady: Vec<_> = (0..20).map(|n| Duration::from_millis(100) * n).collect();
+        assert_eq!(times(&mut bucket, now, 20), steady);
+        // What already waits is not admitted sooner.
+        bucket.drain(now);
+        let next = bucket.take(now, false).duration_since(now);
+        assert_eq!(next, Duration::from_millis(2000));
+    }
+
+    #[test]
+    fn deployments_keep_their_distance_and_hold_up_no_other_call() {
+        let now = Instant::now();
+        let mut bucket = Bucket::default();
+        let first = bucket.take(now, true);
+        let second = bucket.take(now, true);
+        assert_eq!(second.duration_since(first), Duration::from_secs(5));
+        assert_eq!(bucket.take(now, false), now);
     }
 }
