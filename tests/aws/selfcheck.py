@@ -14,6 +14,7 @@ from checks import (  # noqa: F401 - they register their checks
     cache,
     callers,
     control,
+    copies,
     exports,
     functions,
     network,

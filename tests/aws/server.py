@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from testaws import lean  # noqa: E402  (must come before moto's EC2 is imported
 
 lean.slim_moto()
 
-from testaws import control, data_plane, gateway, services, wire  # noqa: E402
+from testaws import control, data_plane, forking, gateway, services, wire  # noqa: E402
 from testaws.world import World  # noqa: E402
 
 
@@ -54,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
             return
         self._reply(response)
+        if split.path == "/_test/end":
+            os._exit(0)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _serve
 
@@ -120,14 +123,22 @@ def main() -> None:
     world = World()
     services.install(world)
     Handler.world = world
-    server = Server(("127.0.0.1", chosen.port), Handler)
     services.warm(world)
-    threading.Thread(target=services.warm_rest, args=(world,), daemon=True).start()
-    sys.stdout.write(json.dumps({"port": server.server_address[1]}) + "\n")
-    sys.stdout.flush()
-    if not chosen.detached:
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
-    server.serve_forever(poll_interval=0.5)
+    forking.reap()
+
+    def serve(tell: Callable[[int], None], port: int = 0) -> None:
+        server = Server(("127.0.0.1", port), Handler)
+        tell(server.server_address[1])
+        if not chosen.detached:
+            threading.Thread(target=_end_with_stdin, daemon=True).start()
+        server.serve_forever(poll_interval=0.5)
+
+    def hello(port: int) -> None:
+        sys.stdout.write(json.dumps({"port": port}) + "\n")
+        sys.stdout.flush()
+
+    world.serve = serve
+    serve(hello, chosen.port)
 
 
 def _end_with_stdin() -> None:

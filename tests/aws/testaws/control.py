@@ -7,7 +7,7 @@ import traceback
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import account, local, seed
+from . import account, forking, local, seed
 from .wire import RawRequest, Response
 from .world import REGION, World
 
@@ -110,7 +110,13 @@ def _stats(world: World, body: Any, query: dict[str, str]) -> Any:
     return world.log.stats()
 
 
+def _fork(world: World, body: Any, query: dict[str, str]) -> Any:
+    return {"port": forking.fork(world, world.serve)}
+
+
 _ENDPOINTS = {
+    ("POST", "fork"): _fork,
+    ("POST", "end"): lambda world, body, query: {},
     ("POST", "reset"): _reset,
     ("POST", "config"): _config,
     ("POST", "advance"): _advance,

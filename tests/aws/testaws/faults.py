@@ -66,7 +66,7 @@ class Hold:
 
 class Faults:
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self.changed = threading.Condition(threading.RLock())
         self._rules: list[Rule] = []
         self._holds: list[Hold] = []
 
@@ -80,56 +80,64 @@ class Faults:
             if rule.get("kind") not in KINDS:
                 raise ValueError(f"fault kind must be one of {KINDS}")
             parsed.append(Rule(**rule))
-        with self._changed:
+        with self.changed:
             self._rules = parsed
 
     def clear(self) -> None:
-        with self._changed:
+        with self.changed:
             self._rules = []
         self.release()
 
     def match(self, service: str, operation: str, mutating: bool, identity: str) -> Rule | None:
         """The first rule that fires for this call. Every rule counts the call."""
-        with self._changed:
+        with self.changed:
             fired = [rule for rule in self._rules if rule.fires(service, operation, mutating, identity)]
         return fired[0] if fired else None
 
-    def hold(self, hold: Hold, alive: Callable[[], bool]) -> None:
-        """Blocks until released, or until the caller has gone away."""
-        with self._changed:
+    def begin(self, hold: Hold) -> None:
+        """Holds a call from now on."""
+        with self.changed:
             self._holds.append(hold)
-            self._changed.notify_all()
+            self.changed.notify_all()
+
+    def wait(self, hold: Hold, alive: Callable[[], bool]) -> None:
+        """Blocks until released, or until the caller has gone away."""
         while not hold.released.wait(0.05):
             if not alive():
                 break
-        with self._changed:
+        with self.changed:
             if hold in self._holds:
                 self._holds.remove(hold)
-            self._changed.notify_all()
+            self.changed.notify_all()
 
-    def frozen(self, alive: Callable[[], bool]) -> None:
-        """Blocks while a hold that freezes the account is on."""
-        with self._changed:
-            while any(hold.freeze for hold in self._holds) and alive():
-                self._changed.wait(0.05)
+    def is_frozen(self) -> bool:
+        """Whether a hold is on that freezes the account."""
+        with self.changed:
+            return any(hold.freeze for hold in self._holds)
+
+    def thaw(self, alive: Callable[[], bool]) -> None:
+        """Blocks while a hold is on that freezes the account."""
+        with self.changed:
+            while self.is_frozen() and alive():
+                self.changed.wait(0.05)
 
     def held(self, timeout: float) -> Hold | None:
         """The oldest call held, waiting up to `timeout` seconds for one."""
         deadline = time.monotonic() + timeout
-        with self._changed:
+        with self.changed:
             while not self._holds:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return None
-                self._changed.wait(left)
+                self.changed.wait(left)
             return self._holds[0]
 
     def release(self) -> int:
-        with self._changed:
+        with self.changed:
             holds, self._holds = self._holds, []
             for hold in holds:
                 hold.released.set()
-            self._changed.notify_all()
+            self.changed.notify_all()
         return len(holds)
 
 

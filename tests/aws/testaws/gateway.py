@@ -99,21 +99,32 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         entry.update(status=response.status, error_code=error.code)
         return response
     if rule is not None and rule.kind == "hold-before":
-        world.faults.hold(Hold(entry["n"], call.service, call.operation, "before", rule.freeze), alive)
-    world.faults.frozen(alive)
-    if not alive():
-        entry["error_code"] = "ClientGone"
-        return None
-    response, code, missing = _answer(world, call, findings)
-    entry.update(status=response.status, error_code=code, unimplemented=missing)
-    if mutating and world.config["watch"]:
-        world.watched.append({"operation": call.operation, "statuses": watch(world)})
+        hold = Hold(entry["n"], call.service, call.operation, "before", rule.freeze)
+        world.faults.begin(hold)
+        world.faults.wait(hold, alive)
+    while True:
+        world.faults.thaw(alive)
+        if not alive():
+            entry["error_code"] = "ClientGone"
+            return None
+        # What is done and that it is held is one step: no call gets in between.
+        with world.lock:
+            if world.faults.is_frozen():
+                continue
+            response, code, missing = _answer(world, call, findings)
+            entry.update(status=response.status, error_code=code, unimplemented=missing)
+            if mutating and world.config["watch"]:
+                world.watched.append({"operation": call.operation, "statuses": watch(world)})
+            if rule is not None and rule.kind == "hold":
+                hold = Hold(entry["n"], call.service, call.operation, "after", rule.freeze)
+                world.faults.begin(hold)
+            break
     if rule is not None and rule.kind == "drop":
         return None
     if rule is not None and rule.kind == "unreadable" and response.status < 300 and response.body:
         return Response(response.status, response.headers, b'{"<')
     if rule is not None and rule.kind == "hold":
-        world.faults.hold(Hold(entry["n"], call.service, call.operation, "after", rule.freeze), alive)
+        world.faults.wait(hold, alive)
     return response
 
 

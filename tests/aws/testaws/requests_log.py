@@ -8,29 +8,29 @@ from typing import Any
 
 class RequestsLog:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
         self._entries: list[dict[str, Any]] = []
         self._n = 0
 
     def begin(self, **fields: Any) -> dict[str, Any]:
         """Adds an entry; its outcome (`status`, `error_code`) stays null until the call was answered."""
-        with self._lock:
+        with self.lock:
             self._n += 1
             entry = {"n": self._n, **fields}
             self._entries.append(entry)
             return entry
 
     def list(self) -> list[dict[str, Any]]:
-        with self._lock:
+        with self.lock:
             return [dict(entry) for entry in self._entries]
 
     def clear(self) -> None:
-        with self._lock:
+        with self.lock:
             self._entries = []
             self._n = 0
 
     def stats(self) -> dict[str, int]:
-        with self._lock:
+        with self.lock:
             return {
                 "requests": len(self._entries),
                 "mutating": sum(1 for entry in self._entries if entry["mutating"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from moto.core.utils import get_service_model
+
 from . import (  # noqa: F401 - importing a module registers its handlers
     apigateway,
     awslambda,
@@ -32,13 +34,8 @@ def install(world: World) -> None:
 
 
 def warm(world: World) -> None:
-    """The first EC2 call makes moto build the default VPC: done before anyone waits for it."""
+    """Makes once, before any copy, what moto makes at its first calls: the default VPC, the applications, the models."""
     call(world, "ec2", "DescribeVpcs", {})
-
-
-def warm_rest(world: World) -> None:
-    from moto.core.utils import get_service_model
-
     for service, backend in SERVICES.values():
         app_for(backend)
         get_service_model(service)

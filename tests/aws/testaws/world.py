@@ -40,6 +40,7 @@ class World:
         self.lock = threading.RLock()
         self.log = RequestsLog()
         self.faults = Faults()
+        self.serve: Callable[[Callable[[int], None]], None] = lambda tell: None  # set by what serves it
         self._reset_hooks: list[Callable[[World], None]] = []
         self._fresh()
 
@@ -66,6 +67,13 @@ class World:
             self.log.clear()
             for hook in self._reset_hooks:
                 hook(self)
+
+    def forked(self) -> None:
+        """Makes this the account of a copy: what was asked of the original, and how it was to fail, stays there."""
+        self.log = RequestsLog()
+        self.faults = Faults()
+        self.requests = []
+        self.watched = []
 
     def configure(self, changes: dict[str, Any]) -> None:
         unknown = set(changes) - set(DEFAULT_CONFIG)

@@ -1,0 +1,826 @@
+//! The sandbox: one command and the whole system stands on this machine, requests flow through all of it, and of what ran
+//! nothing is left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::support::eventually;
+use crate::support::sandbox::{Foreground, Home, PROGRAM, request};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use threescale_stand_in::http::{Response, Server};
+
+/// The lines of README that are to be tried, each with what it says will come.
+fn readme_lines() -> Vec<(String, String)> {
+    let readme = include_str!("../../../README.md");
+    let block = readme
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains("sandbox env"))
+        .expect("a block of lines to try");
+    let mut lines = Vec::new();
+    let mut promise = String::new();
+    for line in block.lines() {
+        match line.strip_prefix("# ") {
+            Some(text) => text.clone_into(&mut promise),
+            None if line.is_empty() => {}
+            None => lines.push((line.to_owned(), std::mem::take(&mut promise))),
+        }
+    }
+    lines
+}
+
+/// How README shows what a line said: of an HTTP head the status alone, of much the end, and of a welcome not the lines
+/// that README itself begins with.
+fn shown(said: &str) -> String {
+    const LAST: usize = 11;
+    let mut lines = Vec::new();
+    let mut head = false;
+    for line in said.trim_end().lines() {
+        let begins = line.starts_with("HTTP/1.1 ");
+        if begins || !head {
+            lines.push(line);
+        }
+        head = begins || (head && !line.is_empty());
+    }
+    let mut rest = "";
+    if let Some(welcome) = lines.iter().position(|line| line.starts_with("  # ")) {
+        lines.truncate(welcome);
+        rest = "...\n";
+    }
+    let left_out = lines.len().saturating_sub(LAST);
+    let first = if left_out > 0 { "...\n" } else { "" };
+    let lines: String = lines[left_out..]
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    format!("{first}{lines}{rest}")
+}
+
+/// A session without what differs from one to the next: ids, addresses, times and counts.
+fn masked(session: &str) -> String {
+    let of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
+    let word = |word: &str| {
+        let is_number = word.chars().all(|c| !c.is_alphabetic());
+        let is_id = word.len() > 5 && word.chars().all(|c| c.is_ascii_hexdigit());
+        // Three digits alone are a status.
+        let is_status = word.len() == 3 && word.chars().all(|c| c.is_ascii_digit());
+        match (is_number || is_id) && word.contains(|c: char| c.is_ascii_digit()) && !is_status {
+            true => "#".to_owned(),
+            false => word.to_owned(),
+        }
+    };
+    let mut text = String::new();
+    for piece in session.split_inclusive(|c| !of_a_word(c)) {
+        let end = piece.trim_end_matches(|c| !of_a_word(c)).len();
+        text.push_str(&word(&piece[..end]));
+        text.push_str(&piece[end..]);
+    }
+    text
+}
+
+/// README holds the session as the program has just had it; with `README_SESSION=write` it is made to.
+fn assert_in_readme(session: &str) {
+    let readme = include_str!("../../../README.md");
+    let begins = "```console\n";
+    let start = readme.find(begins).expect("a session") + begins.len();
+    let end = start + readme[start..].find("```\n").expect("its end");
+    if std::env::var_os("README_SESSION").is_some_and(|value| value == "write") {
+        let text = format!("{}{session}{}", &readme[..start], &readme[end..]);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        std::fs::write(path, text).expect("README is written");
+        return;
+    }
+    let (stands, is) = (masked(&readme[start..end]), masked(session));
+    let differs = stands
+        .lines()
+        .zip(is.lines())
+        .find(|(stands, is)| stands != is);
+    assert!(
+        stands == is,
+        "README_SESSION=write brings README up to date; {differs:?}; the session was\n{session}"
+    );
+}
+
+/// README's lines as they stand: a sandbox in the background, a request of every kind, plan and usage, and its end. They
+/// say what README says they do.
+#[test]
+fn the_readme_holds() {
+    let home = Home::new();
+    let lines = readme_lines();
+    assert!(lines.len() > 8, "{lines:?}");
+    let mut facts = Value::Null;
+    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut session = String::new();
+    for (line, promise) in lines {
+        if line.contains("sandbox stop") {
+            let status = home.said(&["sandbox", "status", "-o", "json"]);
+            let status: Value = serde_json::from_str(&status).expect("a document");
+            facts = status["sandboxes"][0].clone();
+        }
+        if line.contains("sandbox usage") {
+            reported(|| {
+                let totals = totals(&home.usage());
+                (totals == [1, 5, 0]).then_some(()).ok_or(totals)
+            });
+        }
+        if line.starts_with("for ") {
+            // All of them are to fall into one minute.
+            eventually("a minute that is not almost over", || {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                (now.expect("a time after 1970").as_secs() % 60 < 45).then_some(())
+            });
+        }
+        let setting = "export $(threescale-gw sandbox env 2>/dev/null | sed 's/^export //')";
+        let script = match line.contains("SANDBOX_URL") {
+            true => format!("{setting}; {line}"),
+            false => line.clone(),
+        };
+        // What the program says in passing stands where it was said; curl tells a pipe what it shows no terminal.
+        let script = match line.starts_with("threescale-gw") {
+            true => format!("exec 2>&1; {script}"),
+            false => script,
+        };
+        let mut command = home.command("bash");
+        let ran = command.args(["-c", &script]).output().expect("bash");
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(ran.status.success(), "{line}: {said}");
+        let codes = promise
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|word| word.len() == 3);
+        for code in codes {
+            assert!(said.contains(code), "{line}: {code} is not in\n{said}");
+            *seen.entry(code.parse().expect("a status")).or_default() += 1;
+        }
+        if promise.contains("the backend's answer") {
+            assert!(said.contains("of the backend"), "{line}:\n{said}");
+        }
+        if promise.contains("the sixth") {
+            assert!(said.contains("limits_exceeded"), "{line}:\n{said}");
+        }
+        session.push_str(&format!("$ {line}\n{}", shown(&said)));
+    }
+    assert!(
+        seen[&200] >= 2 && seen[&401] >= 1 && seen[&403] >= 3,
+        "{seen:?}"
+    );
+    home.assert_nothing_left(&facts);
+    assert!(
+        home.said(&["sandbox", "status"])
+            .contains("no sandbox is running")
+    );
+    let folder = home.dir.path().join("sandboxes").display().to_string();
+    assert_in_readme(&session.replace(&folder, "~/.cache/threescale-gw/sandbox"));
+}
+
+/// What the stand-in has counted of each application.
+fn totals(usage: &Value) -> Vec<u64> {
+    let all = usage["applications"].as_array().expect("a list").iter();
+    all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
+        .collect()
+}
+
+/// Waits for the reporter's schedule, which has one minute, and needs a little more for its first time.
+fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(found) => return found,
+            Err(instead) => assert!(began.elapsed() < Duration::from_secs(180), "{instead:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A port that is free, and that the system gives nobody who does not name it.
+fn free_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("a range");
+    let first = range.split_whitespace().next().expect("its beginning");
+    let first: u16 = first.parse().expect("a number");
+    (1024..first)
+        .rev()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
+/// A second sandbox beside the first shares nothing with it; requests that were let through appear at 3scale by the
+/// reporter's own schedule; the other commands work against it; Ctrl-C leaves nothing.
+#[test]
+fn requests_flow_through_all_of_it() {
+    let home = Home::new();
+    let port = free_port().to_string();
+    let (first, one) = Foreground::start(&home, &["--port", &port]);
+    let (second, two) = Foreground::start(&home, &[]);
+    assert_eq!((&one["number"], &two["number"]), (&1.into(), &2.into()));
+    assert_eq!(one["endpoint"], format!("http://127.0.0.1:{port}"));
+    for name in ["endpoint", "backend", "control", "redis_port", "config"] {
+        assert_ne!(one[name], two[name], "{name}");
+    }
+    let url = one["url"].as_str().expect("a URL");
+    let orders = format!("{url}/orders");
+    let key = |key: &'static str| [("apikey", key)];
+    assert_eq!(request("GET", &format!("{url}/health"), &[]).0, 200);
+    assert_eq!(request("OPTIONS", &orders, &[]).0, 200);
+    for (headers, status, reason) in [
+        (&[][..], 401, "credential_missing"),
+        (&key("no-such-key"), 403, "user_key_invalid"),
+        (&key("sandbox-suspended"), 403, "application_not_active"),
+    ] {
+        let (answered, body) = request("GET", &orders, headers);
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((answered, &body["error"]), (status, &Value::from(reason)));
+    }
+    for (method, path) in [("GET", "orders"), ("POST", "orders"), ("GET", "products")] {
+        let (status, body) = request(method, &format!("{url}/{path}"), &key("sandbox-unlimited"));
+        assert_eq!(
+            (status, body.as_str()),
+            (200, r#"{"answer": "of the backend"}"#)
+        );
+    }
+    let passed = (0..11).filter(|_| request("GET", &orders, &key("sandbox-five")).0 == 200);
+    let passed = passed.count();
+    // Eleven at once lie in one minute, or in two.
+    assert!(
+        (5..=10).contains(&passed),
+        "{passed} passed a limit of 5 a minute"
+    );
+    // The proof's calls with a key that is let in are usage like any other.
+    let verified = home.said(&["verify", "--sandbox=1", "--key", "sandbox-unlimited"]);
+    let proven = verified.matches("good key").count() as u64;
+    assert_eq!(proven, 2, "{verified}");
+    home.said(&["status", "--sandbox=1", "--deep", "--exit-code"]);
+
+    let logs = home.said(&["logs", "--sandbox=1"]);
+    for refusal in ["reason=user_key_invalid", "reason=application_not_active"] {
+        assert!(logs.contains(refusal), "{logs}");
+    }
+
+    // Nothing is to be done, by the other commands, with the flag alone.
+    let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
+    assert_eq!(plan.status.code(), Some(0));
+    // Nor with the lines for other tools alone; a flag leads elsewhere all the same.
+    let led = home.environment(&two);
+    for (arguments, facts) in [
+        (&["plan", "--exit-code"][..], &two),
+        (&["plan", "--exit-code", "--sandbox=1"], &one),
+    ] {
+        let command = &mut home.command(PROGRAM);
+        command.args(arguments).envs(&led);
+        let plan = command
+            .current_dir(home.dir.path())
+            .output()
+            .expect("it runs");
+        let said = format!("{plan:?}");
+        assert_eq!(plan.status.code(), Some(0), "{said}");
+        let url = facts["url"].as_str().expect("a URL");
+        let api = url.rsplit('/').nth(1).expect("an id");
+        let verify = &mut home.command(PROGRAM);
+        verify.args(["verify", "-o", "json"]).args(&arguments[2..]);
+        let verify = verify.envs(&led).output().expect("it runs");
+        let said = String::from_utf8_lossy(&verify.stdout);
+        assert!(said.contains(api), "{said}");
+    }
+    let status = home.said(&["status", "--sandbox", "-o", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("a document");
+    assert_eq!(status["healthy"], true);
+    assert!(url.contains(status["api"]["id"].as_str().expect("an id")));
+
+    let usage = reported(|| {
+        let usage = home.usage();
+        (totals(&usage) == [3 + proven, passed as u64, 0])
+            .then_some(usage.clone())
+            .ok_or(usage)
+    });
+    assert_eq!(usage["lost_batches"], serde_json::json!([]));
+    assert_eq!(second.interrupt(), Some(0));
+    home.assert_gone(&two);
+    assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
+    assert_eq!(first.interrupt(), Some(0));
+    home.assert_nothing_left(&one);
+}
+
+/// The API in words: what its methods ask, its authorizers and gateway responses.
+fn api_of(home: &Home, facts: &Value) -> Vec<String> {
+    let url = facts["url"].as_str().expect("a URL");
+    let id = url.rsplit('/').nth(1).expect("an id");
+    [
+        "resources?embed=methods",
+        "authorizers",
+        "gatewayresponses",
+        "deployments",
+        "stages",
+    ]
+    .map(|part| {
+        let (status, body) = home.call(facts, "apigateway", &format!("/restapis/{id}/{part}"), &[]);
+        assert_eq!(status, 200, "{part}: {body}");
+        body
+    })
+    .into()
+}
+
+/// Listens, and neither takes a connection's words nor answers.
+fn silent() -> (std::net::TcpListener, u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+/// The real authorizer, in a real Lambda runtime, with what it depends on stopped, silent, speaking something else or refusing:
+/// `up` says which it is, and the API is as it was.
+#[test]
+fn up_proves_the_authorizer_before_it_touches_the_api() {
+    let home = Home::new();
+    let (sandbox, facts) = Foreground::start(&home, &[]);
+    home.said(&["down", "--sandbox", "--yes"]);
+    let before = api_of(&home, &facts);
+    let config = facts["config"].as_str().expect("a path");
+    let config = std::fs::read_to_string(config).expect("a configuration");
+    let backend = facts["backend"].as_str().expect("an address");
+    let redis = facts["redis_port"].as_u64().expect("a port");
+    let ((_hangs, hangs), closed) = (silent(), "127.0.0.1:1");
+    // A web server, and no 3scale.
+    let elsewhere = Server::start(Arc::new(|_| Response::new(404, "")));
+    let plain = backend.trim_start_matches("http://");
+    let broken = home.dir.path().join("broken.yaml");
+    let with_backend = |address: &str| config.replace(backend, address);
+    let with_cache = |url: &str| {
+        let (head, _) = config.split_once("cache:").expect("a cache");
+        format!("{head}cache: {{url: \"{url}\"}}\n")
+    };
+    for (text, cause) in [
+        (
+            config.replace("sandbox-token", "another-token"),
+            "threescale (token_invalid)",
+        ),
+        (
+            with_backend(&format!("http://{closed}")),
+            "threescale (refused)",
+        ),
+        (
+            with_backend(&format!("http://127.0.0.1:{hangs}")),
+            "threescale (timeout)",
+        ),
+        (
+            with_backend("https://threescale.invalid"),
+            "threescale (dns)",
+        ),
+        (
+            with_backend(&format!("https://{plain}")),
+            "threescale (tls)",
+        ),
+        (with_backend(&elsewhere.url()), "threescale (http_status)"),
+        (with_cache(&format!("redis://{closed}")), "redis (refused)"),
+        (
+            with_cache(&format!("redis://127.0.0.1:{hangs}")),
+            "redis (timeout)",
+        ),
+        (with_cache(&format!("redis://{plain}")), "redis (protocol)"),
+        (with_cache("redis://redis.invalid"), "redis (dns)"),
+        (
+            with_cache(&format!("rediss://127.0.0.1:{redis}")),
+            "redis (tls)",
+        ),
+        (
+            with_cache(&format!("redis://:wrong@127.0.0.1:{redis}")),
+            "redis (auth)",
+        ),
+    ] {
+        assert_ne!(text, config, "{cause}");
+        std::fs::write(&broken, text).expect("a file");
+        let file = broken.to_str().expect("text");
+        let up = home.run(&["up", "--sandbox", "--yes", "-f", file]);
+        let said = String::from_utf8_lossy(&up.stderr);
+        assert_eq!(up.status.code(), Some(1), "{cause}: {said}");
+        assert!(said.contains(cause), "{cause}: {said}");
+        assert!(
+            said.contains("nothing of the API was touched"),
+            "{cause}: {said}"
+        );
+        assert!(
+            !said.contains("another-token") && !said.contains("wrong@"),
+            "{said}"
+        );
+        assert_eq!(api_of(&home, &facts), before, "{cause}");
+    }
+    home.said(&["up", "--sandbox", "--yes"]);
+    assert_eq!(sandbox.interrupt(), Some(0));
+}
+
+/// One's own configuration, limits and API, with credentials of another kind in another place.
+#[test]
+fn ones_own_configuration_limits_and_api() {
+    let home = Home::new();
+    let file = |name: &str, text: &str| {
+        let path = home.dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    // That of another machine than this one.
+    let other = match std::env::consts::ARCH {
+        "x86_64" => "arm64",
+        _ => "x86_64",
+    };
+    let config = file(
+        "mine.yaml",
+        &r#"
+stack: mine
+api: {id: a1b2c3d4e5, stage: live, protect: ["ANY /v1/*"], except: ["GET /v1/free/*"]}
+threescale:
+  service_id: "42"
+  service_token: ${A_TOKEN_THAT_IS_NOT_SET}
+  credentials: {kind: app_id, in: query, name: id, key_name: secret}
+  mapping_rules:
+    - {method: GET, pattern: "/v1/items/{id}", metric: reads, delta: 2}
+    - {method: POST, pattern: "/v1/items", metric: writes}
+network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
+authorizer: {architecture: OTHER}
+deletion_protection: true
+"#
+        .replace("OTHER", other),
+    );
+    let limits = file(
+        "limits.yaml",
+        r"
+mode: app_id
+metrics: [{name: reads, parent: hits}, {name: writes, parent: hits}]
+applications:
+  - {id: shop, app_keys: [one, two], limits: [{metric: reads, period: year, max: 6}]}
+  - {id: free}
+",
+    );
+    let api = file(
+        "api.yaml",
+        r"
+openapi: 3.0.1
+paths:
+  /open: {get: {}}
+  /v1/free/of/charge: {get: {}}
+  /v1/items: {get: {}, post: {}}
+  /v1/items/{id}: {get: {}}
+  /v1/nothing: {get: {}}
+",
+    );
+    let given = ["--config", &config, "--limits", &limits, "--api", &api];
+    let (sandbox, facts) = Foreground::start(&home, &given);
+    let url = facts["url"].as_str().expect("a URL");
+    assert!(url.ends_with("/live"), "{url}");
+    let status = |method: &str, path: &str| request(method, &format!("{url}{path}"), &[]).0;
+    assert_eq!(status("GET", "/open"), 200);
+    assert_eq!(status("GET", "/v1/free/of/charge"), 200);
+    assert_eq!(status("GET", "/v1/items/7"), 401);
+    assert_eq!(status("GET", "/v1/items/7?id=shop&secret=three"), 403);
+    assert_eq!(status("GET", "/v1/items/7?id=nobody"), 403);
+    // 2 a read, and 6 in a year.
+    let reads = ["one", "two", "one", "two"]
+        .map(|key| status("GET", &format!("/v1/items/7?id=shop&secret={key}")));
+    assert_eq!(reads, [200, 200, 200, 403]);
+    assert_eq!(status("POST", "/v1/items?id=shop&secret=one"), 200);
+    assert_eq!(status("POST", "/v1/items?id=free"), 200);
+    // No mapping rule says what it would count as.
+    assert_eq!(status("GET", "/v1/nothing?id=free"), 403);
+    let usage = home.usage();
+    assert_eq!(usage["service"], "42");
+    assert_eq!(usage["applications"][0]["limits"][0]["max"], 6);
+    let text = std::fs::read_to_string(facts["config"].as_str().expect("a path"));
+    assert!(!text.expect("a file").contains("A_TOKEN_THAT_IS_NOT_SET"));
+    assert_eq!(sandbox.interrupt(), Some(0));
+    home.assert_nothing_left(&facts);
+}
+
+/// The keys of the template, `section.key` where they stand in one, whether they are commented out or not.
+fn keys_of_the_template() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut section = String::new();
+    for line in include_str!("../../../templates/threescale-gw.yaml").lines() {
+        let text = line.trim_start_matches([' ', '#']);
+        let Some((key, _)) = text.split_once(':') else {
+            continue;
+        };
+        let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if !is_key {
+            continue;
+        }
+        if line.starts_with("  ") || line.starts_with("#  ") {
+            keys.insert(format!("{section}.{key}"));
+        } else {
+            key.clone_into(&mut section);
+            keys.insert(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// Every key of the template that can be another one here, changed together and back again: `up` makes it so, and then
+/// nothing is left to do.
+#[test]
+fn every_key_of_the_template_can_be_changed_there() {
+    // What stands there and stays as it is: the stack's name, what the stand-in knows, and its Redis. What cannot be there: a
+    // program of another processor or of one's own, a network of one's own, and a cache of the emulator's, which has no password.
+    let fixed = [
+        "authorizer.architecture",
+        "authorizer.artifact",
+        "cache.engine",
+        "cache.node_type",
+        "cache.replicas",
+        "cache.tls",
+        "network.subnets",
+        "network.vpc",
+    ];
+    let home = Home::new();
+    let (sandbox, facts) = Foreground::start(&home, &[]);
+    let path = facts["config"].as_str().expect("a path");
+    let example = std::fs::read_to_string(path).expect("a configuration");
+    let url = facts["url"].as_str().expect("a URL");
+    let api = url.rsplit('/').nth(1).expect("an id");
+    let backend = facts["backend"].as_str().expect("an address");
+    let (head, _) = example.split_once("api:").expect("an API");
+    let (_, cache) = example.split_once("cache:").expect("a cache");
+    let threescale = |more: &str| {
+        let (_, rest) = example.split_once("threescale:").expect("a service");
+        let (own, _) = rest.split_once("cache:").expect("a cache");
+        format!("threescale:{own}{more}")
+    };
+    let changed = format!(
+        r#"{head}
+tags: {{team: payments}}
+api: {{id: {api}, stage: prod, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: [UNAUTHORIZED]}}
+{}
+network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone}}
+cache:{}
+authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
+deletion_protection: true
+"#,
+        threescale(
+            "  credentials: {kind: user_key, in: query, name: key}
+  mapping_rules: [{method: GET, pattern: /orders, metric: hits, delta: 2, last: true}]"
+        )
+        .replace(backend, &backend.replace("127.0.0.1", "localhost")),
+        cache.replace("127.0.0.1", "localhost"),
+    );
+    let other_stage = format!(
+        "{head}api: {{name: orders-api, stage: other}}\n{}\ncache:{cache}",
+        threescale("")
+    );
+    let document = |text: &str| -> Value { serde_yaml::from_str(text).expect("YAML") };
+    let mut left = keys_of_the_template();
+    assert!(left.len() > 30, "{left:?}");
+    for (section, value) in [&changed, &other_stage]
+        .iter()
+        .flat_map(|text| document(text).as_object().cloned().expect("a mapping"))
+    {
+        left.remove(&section);
+        for (key, _) in value.as_object().into_iter().flatten() {
+            left.remove(&format!("{section}.{key}"));
+        }
+    }
+    assert_eq!(left, fixed.map(str::to_owned).into());
+
+    let stages = format!("/restapis/{api}/stages");
+    let (_, all) = home.call(&facts, "apigateway", &stages, &[]);
+    let all: Value = serde_json::from_str(&all).expect("JSON");
+    let other =
+        serde_json::json!({"stageName": "other", "deploymentId": all["item"][0]["deploymentId"]});
+    let body = other.to_string();
+    let json = "content-type: application/json";
+    let (made, said) = home.call(&facts, "apigateway", &stages, &["-H", json, "-d", &body]);
+    assert_eq!(made, 201, "{said}");
+    let file = home.dir.path().join("changed.yaml");
+    for (what, text, stage, query, header) in [
+        ("changed", &changed, "prod", "?key=sandbox-unlimited", ""),
+        (
+            "another stage",
+            &other_stage,
+            "other",
+            "",
+            "sandbox-unlimited",
+        ),
+        ("as before", &example, "prod", "", "sandbox-unlimited"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        let file = file.to_str().expect("text");
+        let run = |arguments: &[&str]| {
+            let run = home.run(&[arguments, &["--sandbox", "-f", file]].concat());
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+            (
+                run.status.code(),
+                format!("{what}: {arguments:?}: {said}\n{shown}"),
+            )
+        };
+        for (arguments, code) in [
+            (&["plan", "--exit-code"][..], 3),
+            (&["up", "--yes"], 0),
+            (&["plan", "--exit-code"], 0),
+        ] {
+            let (ended, said) = run(arguments);
+            assert_eq!(ended, Some(code), "{said}");
+        }
+        let orders = format!("{}/{stage}/orders{query}", url.trim_end_matches("/prod"));
+        assert_eq!(
+            request("GET", &orders, &[("apikey", header)]).0,
+            200,
+            "{what}"
+        );
+    }
+    assert_eq!(sandbox.interrupt(), Some(0));
+}
+
+/// Under load, and with a part stopped and started again meanwhile: every request is answered, and what was let through
+/// is what 3scale has counted.
+fn under_load(more: &[&str]) -> Value {
+    let home = Home::new();
+    let mut arguments = vec!["sandbox", "-o", "json", "--load", "200", "--for", "9s"];
+    arguments.extend(more);
+    let output = home.run(&arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let document = text.lines().last().expect(&errors);
+    let document: Value = serde_json::from_str(document).expect("a document");
+    assert_eq!(output.status.code(), Some(0), "{document}\n{errors}");
+    assert_eq!(document["agrees"], true, "{document}");
+    assert_eq!(document["usage_allowed"], document["usage_reported"]);
+    assert_eq!(document["allowed"], document["usage_allowed"]);
+    assert_eq!(
+        (&document["decisions"], &document["unanswered"]),
+        (&1800.into(), &0.into())
+    );
+    // Nine of ten are of an application without limits.
+    assert!(document["allowed"].as_u64() >= Some(1600), "{document}");
+    home.assert_no_folder_left();
+    document
+}
+
+/// A signal under load ends everything: also the instances that the load goes to.
+#[test]
+fn a_signal_under_load_leaves_nothing() {
+    let home = Home::new();
+    let child = home
+        .command(PROGRAM)
+        .args(["sandbox", "-q", "--load", "50", "--for", "10m"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the sandbox starts");
+    let mut sandbox = Foreground(child);
+    // The authorizer may have to be built first, which takes minutes.
+    let facts = loop {
+        let status = home.said(&["sandbox", "status", "-o", "json"]);
+        let status: Value = serde_json::from_str(&status).expect("a document");
+        if let Some(facts) = status["sandboxes"].get(0) {
+            break facts.clone();
+        }
+        assert!(
+            sandbox.0.try_wait().expect("a status").is_none(),
+            "it ended"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    eventually("a request that reaches 3scale", || {
+        home.usage()["calls"]["authorize"].as_u64()
+    });
+    assert_eq!(sandbox.interrupt(), Some(130));
+    home.assert_nothing_left(&facts);
+}
+
+/// While it starts, `sandbox --keep` goes as a whole: with a signal, and when the one in the foreground is killed.
+#[test]
+fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
+    let home = Home::new();
+    // Its first line, whatever it prepares, and one of the time when its servers run.
+    let (early, late) = ("", "made the API");
+    for (moment, signal, code) in [
+        (early, Signal::INT, Some(130)),
+        (early, Signal::KILL, None),
+        (late, Signal::TERM, Some(130)),
+        (late, Signal::KILL, None),
+    ] {
+        let child = home
+            .command(PROGRAM)
+            .args(["sandbox", "--keep"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the sandbox starts");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let mut sandbox = Foreground(child);
+        let errors = BufReader::new(sandbox.0.stderr.take().expect("its errors"));
+        let mut lines = errors.lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        let begins = lines.any(|line| {
+            said.push(line);
+            said.last().is_some_and(|line| line.contains(moment))
+        });
+        assert!(begins, "it ended: {said:?}");
+        eventually("its folder", || {
+            let mut found = std::fs::read_dir(home.temporary()).ok()?;
+            found.next().map(|_| ())
+        });
+        kill_process(pid.expect("a process id"), signal).expect("a signal");
+        assert_eq!(sandbox.0.wait().expect("a status").code(), code);
+        home.assert_no_process_left();
+        home.assert_no_folder_left();
+        let status = home.said(&["sandbox", "status"]);
+        assert!(status.contains("no sandbox is running"), "{status}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_under_load() {
+    let document = under_load(&[]);
+    assert!(document["hit_rate"].as_f64() > Some(0.95), "{document}");
+    assert!(document["calls_saved"].as_u64() > Some(1700), "{document}");
+}
+
+#[test]
+fn nothing_is_lost_when_redis_is_restarted() {
+    let document = under_load(&["--chaos", "redis"]);
+    let without = &document["chaos"]["without"];
+    // 3scale is asked directly.
+    assert!(without["allowed"].as_u64() > Some(0), "{document}");
+    assert!(
+        document["calls"]["authrep"].as_u64() > Some(0),
+        "{document}"
+    );
+}
+
+#[test]
+fn nothing_is_lost_when_3scale_is_restarted() {
+    let document = under_load(&["--chaos", "threescale"]);
+    let without = &document["chaos"]["without"];
+    // What Redis knows goes on.
+    assert!(without["allowed"].as_u64() > Some(0), "{document}");
+    assert!(document["calls"].get("authrep").is_none(), "{document}");
+}
+
+/// What is missing is said in one line, with what to do; nothing of it starts.
+#[test]
+fn what_is_missing_is_said_in_one_line() {
+    let home = Home::new();
+    let fail = |arguments: &[&str], path: &str, cache: &Path| {
+        let mut command = home.command(PROGRAM);
+        command
+            .args(arguments)
+            .env("PATH", path)
+            .env("THREESCALE_GW_CACHE", cache)
+            // A package index that nobody runs.
+            .envs([
+                ("PIP_INDEX_URL", "http://127.0.0.1:1/simple"),
+                ("PIP_CONFIG_FILE", "/dev/null"),
+                ("PIP_RETRIES", "0"),
+            ]);
+        let output = command.output().expect("the program runs");
+        let text = String::from_utf8(output.stderr).expect("text");
+        let errors: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .collect();
+        assert_eq!(errors.len(), 1, "{text}");
+        (output.status.code(), errors[0].to_owned())
+    };
+    let cache = home.dir.path().join("cache");
+    let empty = home.temporary().display().to_string();
+    for arguments in [["sandbox"].as_slice(), &["sandbox", "--keep"]] {
+        let (code, error) = fail(arguments, &empty, &cache);
+        assert_eq!(code, Some(1));
+        assert!(
+            error.contains("there is no `python3`: the sandbox needs Python 3.10"),
+            "{error}"
+        );
+    }
+    let usual = std::env::var("PATH").unwrap_or_default();
+    let (code, error) = fail(&["sandbox", "-q"], &usual, &cache);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("the network and a package index are needed once"),
+        "{error}"
+    );
+    for (arguments, wanted) in [
+        (
+            ["sandbox", "--config", "/none.yaml"],
+            "/none.yaml: reading it",
+        ),
+        (["sandbox", "--limits", "/none.yaml"], "reading /none.yaml"),
+        (["sandbox", "--api", "/none.yaml"], "/none.yaml: reading it"),
+        (["sandbox", "usage", "-q"], "no sandbox is running"),
+        (["status", "--sandbox=3", "-q"], "no sandbox 3 is running"),
+    ] {
+        let (code, error) = fail(&arguments, &usual, &cache);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(wanted), "{error}");
+    }
+
+    // A port that somebody has. The packages are there already.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let shared = home.shared();
+    let (code, error) = fail(&["sandbox", "--port", &port, "-q"], &usual, &shared);
+    assert_eq!(code, Some(1), "{error}");
+    let wanted = format!("port {port} of 127.0.0.1 cannot be had: end what listens there");
+    assert!(error.contains(&wanted), "{error}");
+    home.assert_no_folder_left();
+}

@@ -1,0 +1,490 @@
+//! What the command line shows: help, plans, status, errors, and how it behaves in a pipe and on a terminal.
+//!
+//! `cargo insta review`, or `INSTA_UPDATE=always cargo test --test it cli`, takes over what changed on purpose.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::{CONFIG, Run, TestAws, Workplace, artifact, python};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+/// Text with what differs from run to run replaced.
+fn tidy(aws: &TestAws, text: &str) -> String {
+    let account = aws.account();
+    let mut text = text.replace(&aws.url(), "http://aws.test");
+    let of = |value: &Value| value.as_str().map(str::to_owned);
+    for api in account["rest_apis"].as_array().expect("a list") {
+        let stages = api["stages"].as_array().expect("a list").iter();
+        let mut names: Vec<_> = stages
+            .map(|stage| (of(&stage["deploymentId"]), "d3p10y"))
+            .collect();
+        let authorizers = api["authorizers"].as_array().expect("a list").iter();
+        names.extend(authorizers.map(|found| (of(&found["id"]), "a4th0r")));
+        if api["name"] == "orders-api" {
+            names.push((of(&api["id"]), "a1b2c3d4e5"));
+        }
+        for (id, name) in names {
+            text = text.replace(&id.expect("an id"), name);
+        }
+    }
+    for address in account["addresses"].as_array().expect("a list") {
+        text = text.replace(
+            address["public_ip"].as_str().expect("an address"),
+            "203.0.113.7",
+        );
+    }
+    for prefix in [
+        "vpc-",
+        "subnet-",
+        "igw-",
+        "eipalloc-",
+        "nat-",
+        "rtb-",
+        "sg-",
+    ] {
+        text = without_hex(&text, prefix);
+    }
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Shortens every EC2 id with this prefix.
+fn without_hex(text: &str, prefix: &str) -> String {
+    let mut tidy = String::new();
+    let mut rest = text;
+    while let Some(place) = rest.find(prefix) {
+        let (head, tail) = rest.split_at(place + prefix.len());
+        let digits = tail.chars().take_while(char::is_ascii_hexdigit).count();
+        tidy.push_str(head);
+        if digits == 17 {
+            tidy.push('0');
+            rest = &tail[digits..];
+        } else {
+            rest = tail;
+        }
+    }
+    tidy + rest
+}
+
+/// A JSON document on several lines, tidied.
+fn pretty(aws: &TestAws, run: &Run) -> String {
+    tidy(
+        aws,
+        &serde_json::to_string_pretty(&run.json()).expect("JSON"),
+    )
+}
+
+/// Both streams and the exit code.
+fn whole(run: &Run) -> String {
+    let code = run
+        .code
+        .map_or_else(|| "none".to_owned(), |code| code.to_string());
+    format!(
+        "exit code: {code}\n--- stdout\n{}--- stderr\n{}",
+        run.stdout, run.stderr
+    )
+}
+
+/// Runs the binary without any AWS.
+fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_threescale-gw"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .output();
+    Run::of(output.expect("the binary runs"))
+}
+
+#[test]
+fn help_of_every_command() {
+    let root = alone(&["--help"], &[]);
+    assert_eq!((root.code, root.stderr.as_str()), (Some(0), ""));
+    assert_snapshot!("help", root.stdout);
+    let commands = root
+        .stdout
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1);
+    // A description that is too long for its line goes on below it, further to the right.
+    let commands = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    for line in commands {
+        let command = line.split_whitespace().next().expect("a command");
+        if command != "help" {
+            let run = alone(&[command, "--help"], &[]);
+            assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{command}");
+            assert_snapshot!(format!("help_{command}"), run.stdout);
+            assert_eq!(alone(&["help", command], &[]).stdout, run.stdout);
+        }
+    }
+    let version = alone(&["--version"], &[]);
+    assert_eq!(
+        version.stdout,
+        format!("threescale-gw {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage() {
+    for (name, arguments) in [
+        ("no_command", &[][..]),
+        ("unknown_command", &["pla"]),
+        ("unknown_flag", &["plan", "--exit"]),
+        ("bad_stack", &["down", "--stack", "Orders!"]),
+        ("bad_duration", &["up", "--timeout", "soon"]),
+        ("bad_parallelism", &["up", "--parallelism", "0"]),
+        ("quiet_and_verbose", &["plan", "-q", "-v"]),
+        ("bad_output", &["plan", "-o", "yaml"]),
+    ] {
+        let run = alone(arguments, &[]);
+        assert_eq!(run.code, Some(2), "{name}: {}", run.stderr);
+        assert_eq!(run.stdout, "", "{name}");
+        assert_snapshot!(format!("usage_{name}"), run.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_all_its_problems() {
+    let wrong = r#"stack: Orders
+api: {nme: orders-api, stage: prod, protect: ["FETCH /orders"]}
+threescale: {service_id: 5, service_token: "${NO_SUCH_VARIABLE}"}
+network: {cidr: 10.42.0.0/30, zones: 2}
+cache: {replicas: many}
+"#;
+    let files = [("threescale-gw.yaml", wrong)];
+    for command in [
+        &["plan"][..],
+        &["up", "--yes"],
+        &["status"],
+        &["down", "--yes"],
+    ] {
+        let run = alone(command, &files);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(2), ""),
+            "{command:?}"
+        );
+    }
+    assert_snapshot!("configuration_wrong", whole(&alone(&["plan"], &files)));
+    assert_snapshot!(
+        "configuration_wrong_json",
+        whole(&alone(&["up", "--yes", "-o", "json"], &files))
+    );
+    assert_snapshot!("configuration_missing", whole(&alone(&["plan"], &[])));
+    assert_snapshot!(
+        "configuration_missing_down",
+        whole(&alone(&["down", "--yes"], &[]))
+    );
+}
+
+#[test]
+fn an_empty_account() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let plan = workplace.succeed(&["plan"]);
+    assert_eq!(plan.stderr, "");
+    assert_snapshot!("plan_empty", tidy(&aws, &plan.stdout));
+    assert_snapshot!(
+        "plan_empty_json",
+        pretty(&aws, &workplace.succeed(&["plan", "-o", "json"]))
+    );
+    assert_snapshot!(
+        "status_empty",
+        tidy(&aws, &workplace.succeed(&["status"]).stdout)
+    );
+    assert_snapshot!(
+        "down_empty",
+        whole(&workplace.succeed(&["down", "--yes", "-q"]))
+    );
+    workplace.edit("stage: prod", "stage: staging");
+    assert_snapshot!(
+        "refused",
+        tidy(&aws, &workplace.run(&["up", "--yes"]).stderr)
+    );
+    assert_snapshot!(
+        "refused_json",
+        tidy(&aws, &workplace.run(&["up", "--yes", "-o", "json"]).stdout)
+    );
+    // Nothing was made for all that.
+    assert!(aws.changes().is_empty());
+}
+
+#[test]
+fn a_stack_that_stands_and_one_that_drifted() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let up = workplace.succeed(&["up", "--yes"]);
+    assert_snapshot!("up_outputs", tidy(&aws, &up.stdout));
+    assert_snapshot!(
+        "status_healthy",
+        tidy(&aws, &workplace.succeed(&["status"]).stdout)
+    );
+    assert_snapshot!(
+        "status_healthy_json",
+        pretty(&aws, &workplace.succeed(&["status", "-o", "json"]))
+    );
+    assert_snapshot!(
+        "plan_nothing",
+        tidy(&aws, &workplace.succeed(&["plan"]).stdout)
+    );
+
+    let function = json!({"FunctionName": "threescale-gw-orders-authorizer", "Timeout": 29});
+    aws.call("lambda", "UpdateFunctionConfiguration", function);
+    let rule = json!({"Name": "threescale-gw-orders-reporter"});
+    aws.call("events", "DisableRule", rule);
+    let group = json!({"logGroupName": "/aws/lambda/threescale-gw-orders-reporter"});
+    aws.call("logs", "DeleteLogGroup", group);
+    workplace.edit(
+        "stage: prod",
+        r#"stage: prod, protect: ["GET /orders", "GET /internal"]"#,
+    );
+    workplace.edit("authorizer:", "cache: {engine: valkey}\nauthorizer:");
+    workplace.edit(r#", except: ["GET /health"]"#, "");
+    assert_snapshot!(
+        "plan_drifted",
+        tidy(&aws, &workplace.succeed(&["plan"]).stdout)
+    );
+    assert_snapshot!(
+        "status_drifted",
+        tidy(&aws, &workplace.succeed(&["status"]).stdout)
+    );
+    let codes = ["plan", "status"].map(|command| workplace.run(&[command, "--exit-code"]).code);
+    assert_eq!(codes, [Some(3), Some(3)]);
+}
+
+#[test]
+fn quiet_verbose_and_pipes() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let shown = |run: &Run| format!("{}{}", run.stdout, run.stderr);
+    let plain = |run: &Run| {
+        let text = shown(run);
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+    };
+    // Even when something around it asks for colours, a pipe gets none.
+    let up = workplace
+        .command(&["up", "--yes", "-v"])
+        .env("CLICOLOR_FORCE", "1")
+        .output();
+    let up = Run::of(up.expect("the binary runs"));
+    plain(&up);
+    for line in [
+        "sts:GetCallerIdentity ok",
+        "ec2:CreateVpc ok",
+        "apigateway:CreateDeployment ok",
+    ] {
+        assert!(up.stderr.contains(line), "{line}: {}", up.stderr);
+    }
+    for arguments in [
+        &["plan"][..],
+        &["status"],
+        &["plan", "-o", "json"],
+        &["up", "--yes", "-o", "json"],
+    ] {
+        plain(&workplace.succeed(arguments));
+    }
+    let again = workplace.succeed(&["up", "--yes", "-q"]);
+    assert_eq!(again.stderr, "");
+    assert!(
+        again.stdout.starts_with("redis_endpoint  "),
+        "{}",
+        again.stdout
+    );
+
+    aws.post(
+        "faults",
+        &json!([{"operation": "DeleteRule", "kind": "deny"}]),
+    );
+    let failing = workplace.run(&["down", "--yes", "-q"]);
+    assert_eq!((failing.code, failing.stdout.as_str()), (Some(5), ""));
+    let lines: Vec<_> = failing.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("failed delete schedule/reporter: events:DeleteRule: AccessDenied"),
+        "{lines:?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("partial")),
+        "{lines:?}"
+    );
+    aws.post("faults", &json!([]));
+    plain(&workplace.succeed(&["down", "--yes"]));
+
+    // A reader that goes away is no failure.
+    let mut child = workplace.start(&["plan"]);
+    drop(child.stdout.take());
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_configuration_may_come_from_anywhere() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    // From standard input, an artifact is found from where we are.
+    let mut child = workplace
+        .command(&["plan", "-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin.write_all(CONFIG.as_bytes()).expect("a reader");
+    drop(stdin);
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("Plan: 30 to create."), "{}", run.stdout);
+
+    let mut child = workplace
+        .command(&["plan", "-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin.write_all(b"stack: [").expect("a reader");
+    drop(stdin);
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("<stdin>:"), "{}", run.stderr);
+
+    // From a file elsewhere, it is found beside that file.
+    std::fs::create_dir(workplace.path("elsewhere")).expect("a folder");
+    workplace.write(
+        "elsewhere/orders.yaml",
+        CONFIG.replace("bootstrap.zip", "ours.zip").as_bytes(),
+    );
+    workplace.write("elsewhere/ours.zip", &artifact(1));
+    workplace.succeed(&["plan", "-f", "elsewhere/orders.yaml"]);
+    // A flag names the address that the environment named so far.
+    let output = workplace
+        .command(&[
+            "plan",
+            "--endpoint-url",
+            &aws.url(),
+            "--region",
+            "us-east-1",
+        ])
+        .env_remove("AWS_ENDPOINT_URL")
+        .env_remove("AWS_REGION")
+        .output();
+    assert_eq!(Run::of(output.expect("the binary runs")).code, Some(0));
+}
+
+/// Runs a command on a terminal of its own, answers the question it asks, and writes what the terminal showed.
+const TERMINAL: &str = r#"
+import os, pty, sys
+answer, command = sys.argv[1], sys.argv[2:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+shown, asked = b"", False
+while True:
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    shown += part
+    if not asked and b"[y/N] " in shown:
+        asked = True
+        os.write(terminal, answer.encode() + b"\n")
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+fn on_a_terminal(workplace: &Workplace, answer: &str, arguments: &[&str], no_color: bool) -> Run {
+    let binary = workplace.command(&[]);
+    let requirements =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/requirements.txt");
+    let mut command = Command::new(python::venv(&requirements));
+    command
+        .args(["-c", TERMINAL, answer])
+        .arg(binary.get_program())
+        .args(arguments);
+    command
+        .env_clear()
+        .current_dir(workplace.folder.path())
+        .stdin(Stdio::null());
+    command.envs(
+        binary
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    command.env("TERM", "xterm-256color");
+    if no_color {
+        command.env("NO_COLOR", "1");
+    }
+    Run::of(command.output().expect("a terminal"))
+}
+
+/// Whether there is a sequence that sets a colour; those that move the cursor are none.
+fn has_colour(text: &str) -> bool {
+    let sequences = text.split("\u{1b}[").skip(1);
+    sequences
+        .filter_map(|rest| {
+            rest.find(|c: char| !c.is_ascii_digit() && c != ';')
+                .map(|end| &rest[end..])
+        })
+        .any(|rest| rest.starts_with('m'))
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    const GREEN: &str = "\u{1b}[32m";
+    assert!(
+        on_a_terminal(&workplace, "", &["plan"], false)
+            .stdout
+            .contains(GREEN)
+    );
+    for (arguments, no_color) in [(&["plan"][..], true), (&["plan", "--no-color"], false)] {
+        let run = on_a_terminal(&workplace, "", arguments, no_color);
+        assert!(
+            run.code == Some(0) && !run.stdout.contains('\u{1b}'),
+            "{:?}",
+            run.stdout
+        );
+    }
+    let no = on_a_terminal(&workplace, "n", &["up"], false);
+    assert_eq!(no.code, Some(4), "{}", no.stdout);
+    assert!(no.stdout.contains("Change this? [y/N] "), "{}", no.stdout);
+    assert!(
+        no.stdout.contains("not confirmed; nothing was changed"),
+        "{}",
+        no.stdout
+    );
+    // Nobody is asked who was not told first what is to be changed.
+    for arguments in [
+        &["up"][..],
+        &["up", "-q"],
+        &["up", "-o", "json"],
+        &["down", "-q"],
+    ] {
+        let asked = on_a_terminal(&workplace, "n", arguments, true).stdout;
+        let before = asked.split("[y/N]").next().unwrap_or_default();
+        let scope = "Stack orders in us-east-1 (account 123456789012), ";
+        assert!(before.contains(scope), "{arguments:?}: {asked}");
+    }
+    assert!(aws.changes().is_empty());
+
+    let yes = on_a_terminal(&workplace, "y", &["up"], true);
+    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    assert!(yes.stdout.contains("30 created"), "{}", yes.stdout);
+    assert!(!has_colour(&yes.stdout), "{:?}", yes.stdout);
+    let yes = on_a_terminal(&workplace, "yes", &["down"], false);
+    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    assert!(yes.stdout.contains("Remove this? [y/N] "), "{}", yes.stdout);
+    assert!(yes.stdout.contains("it will be open"), "{}", yes.stdout);
+}

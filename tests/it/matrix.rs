@@ -1,0 +1,267 @@
+//! APIs of every shape: `plan` tells the truth, `up` protects what it told, `down` restores attribute by attribute.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::support::rest_api::{assert_mentions, draft, ours, seed, served, stage_of, workplace};
+use crate::support::{TestAws, assert_same};
+use serde_json::{Value, json};
+
+/// One API: how it is seeded, what the configuration says of it, and which methods are to be ours.
+struct Shape {
+    name: &'static str,
+    api: Value,
+    /// More of the configuration's `api`.
+    config: &'static str,
+    protected: &'static [&'static str],
+    /// Words that `plan` has to say.
+    told: &'static [&'static str],
+}
+
+fn api(methods: Value) -> Value {
+    json!({"name": "orders-api", "stage": "prod", "methods": methods})
+}
+
+fn with(mut api: Value, more: Value) -> Value {
+    if let (Some(api), Some(more)) = (api.as_object_mut(), more.as_object()) {
+        api.extend(more.clone());
+    }
+    api
+}
+
+fn shapes() -> Vec<Shape> {
+    let orders =
+        || json!([{"method": "GET", "path": "/orders"}, {"method": "POST", "path": "/orders"}]);
+    let both: &[&str] = &["GET /orders", "POST /orders"];
+    let shape = |name, api, protected| Shape {
+        name,
+        api,
+        config: "",
+        protected,
+        told: &[],
+    };
+    vec![
+        shape(
+            "the root alone",
+            api(json!([{"method": "ANY", "path": "/"}])),
+            &["ANY /"],
+        ),
+        shape(
+            "nested and greedy paths",
+            api(json!([
+                {"method": "GET", "path": "/a/{b}/c/{d}"},
+                {"method": "ANY", "path": "/a/{b}/{rest+}"},
+                {"method": "ANY", "path": "/{proxy+}"},
+            ])),
+            &["ANY /a/{b}/{rest+}", "ANY /{proxy+}", "GET /a/{b}/c/{d}"],
+        ),
+        Shape {
+            config: r#", except: ["GET /orders"]"#,
+            ..shape(
+                "API keys and usage plans",
+                with(
+                    api(json!([
+                        {"method": "GET", "path": "/orders", "api_key_required": true},
+                        {"method": "POST", "path": "/orders", "api_key_required": true},
+                    ])),
+                    json!({"usage_plans": [{"name": "gold", "keys": [{"name": "k", "value": "a-key-of-more-than-20-characters"}]}]}),
+                ),
+                &["POST /orders"],
+            )
+        },
+        Shape {
+            told: &["GET /iam has AWS_IAM and is left as it is"],
+            ..shape(
+                "AWS_IAM left alone",
+                api(
+                    json!([{"method": "GET", "path": "/iam", "authorization_type": "AWS_IAM"}, {"method": "GET", "path": "/orders"}]),
+                ),
+                &["GET /orders"],
+            )
+        },
+        Shape {
+            config: r#", protect: ["GET /iam"]"#,
+            told: &[
+                "GET /iam has AWS_IAM and is taken",
+                "GET /iam: AWS_IAM -> protected",
+            ],
+            ..shape(
+                "AWS_IAM named",
+                api(
+                    json!([{"method": "GET", "path": "/iam", "authorization_type": "AWS_IAM"}, {"method": "GET", "path": "/orders"}]),
+                ),
+                &["GET /iam"],
+            )
+        },
+        Shape {
+            config: r#", protect: ["GET /user", "GET /me"]"#,
+            told: &[
+                "GET /user: COGNITO_USER_POOLS -> protected",
+                "GET /me: CUSTOM -> protected",
+            ],
+            ..shape(
+                "Cognito with scopes, and another Lambda authorizer, named",
+                api(json!([
+                    {"method": "GET", "path": "/user", "authorizer": "pool", "authorization_type": "COGNITO_USER_POOLS",
+                     "scopes": ["orders/read", "orders/write"]},
+                    {"method": "GET", "path": "/me", "authorizer": "own"},
+                    {"method": "GET", "path": "/open"},
+                ])),
+                &["GET /me", "GET /user"],
+            )
+        },
+        shape(
+            "models, validators and OPTIONS mocks",
+            with(
+                api(json!([
+                    {"method": "GET", "path": "/orders", "request_validator": "all", "request_models": {"application/json": "Order"},
+                     "response_models": {"application/json": "Order"}, "request_parameters": {"method.request.querystring.page": false}},
+                    {"method": "POST", "path": "/orders"},
+                    {"method": "OPTIONS", "path": "/orders"},
+                ])),
+                json!({"models": [{"name": "Order", "schema": {"type": "object"}}],
+                       "request_validators": [{"name": "all", "body": true, "parameters": true}]}),
+            ),
+            both,
+        ),
+        shape(
+            "a stage with a cache, variables and settings",
+            with(
+                api(orders()),
+                json!({"stage_settings": {"description": "live", "variables": {"a": "b"}, "tags": {"t": "u"}, "cache_cluster_size": "0.5",
+                       "patches": {"/*/*/throttling/rateLimit": "50", "/*/*/metrics/enabled": "true"}}}),
+            ),
+            both,
+        ),
+        shape(
+            "a canary release that answers nothing",
+            with(
+                api(orders()),
+                json!({"stage_settings": {"canary": {"percent_traffic": 0, "variables": {"c": "d"}}}}),
+            ),
+            both,
+        ),
+        Shape {
+            told: &["belongs to CloudFormation (stack shop)"],
+            ..shape(
+                "an API of another tool, with settings of its own",
+                with(
+                    api(orders()),
+                    json!({"tags": {"aws:cloudformation:stack-name": "shop"}, "binary_media_types": ["image/png"],
+                           "minimum_compression_size": 1024, "api_key_source": "HEADER", "endpoint_type": "REGIONAL"}),
+                ),
+                both,
+            )
+        },
+    ]
+}
+
+/// The methods that a plan says it will protect.
+fn planned(plan: &str) -> BTreeSet<String> {
+    let lines = plan
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(" -> protected"));
+    lines
+        .filter_map(|line| Some(line.rsplit_once(": ")?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_shape_is_told_protected_and_restored() {
+    let aws = TestAws::start();
+    for shape in shapes() {
+        let name = shape.name;
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        let id = seed(&aws, &[shape.api]).remove(0);
+        let before = aws.account();
+        let here = workplace(
+            &aws,
+            &format!("api: {{name: orders-api, stage: prod{}}}", shape.config),
+        );
+        let expected: BTreeSet<_> = shape
+            .protected
+            .iter()
+            .map(|label| (*label).to_owned())
+            .collect();
+
+        let plan = here.succeed(&["plan"]);
+        assert_eq!(planned(&plan.stdout), expected, "{name}");
+        assert_mentions(&plan, shape.told);
+        assert!(
+            !plan.stdout.contains("also publishes"),
+            "{name}: {}",
+            plan.stdout
+        );
+
+        let up = here.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(0), "{name}: {}", up.stderr);
+        let after = aws.account();
+        let was = draft(&before, &id);
+        for (label, words) in served(&after, &id, "prod") {
+            if expected.contains(&label) {
+                assert!(words.starts_with(&ours()), "{name}: {label} is {words}");
+            } else {
+                assert_eq!(words, was[&label], "{name}: {label}");
+            }
+        }
+        // The stage keeps all of its settings, and every method what is not its authorization.
+        let settings = |account: &Value| {
+            let mut stage = stage_of(account, &id, "prod").clone();
+            stage["deploymentId"] = Value::Null;
+            stage
+        };
+        assert_eq!(settings(&after), settings(&before), "{name}");
+        assert_eq!(bare(&after, &id), bare(&before, &id), "{name}");
+        assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0), "{name}");
+
+        here.succeed(&["down", "--yes"]);
+        assert_same(&before, &aws.account());
+    }
+}
+
+/// The draft's methods with all their attributes but those of authorization.
+fn bare(account: &Value, id: &str) -> BTreeMap<String, Value> {
+    let resources = crate::support::rest_api::rest_api(account, id)["resources"]
+        .as_array()
+        .expect("a list");
+    let mut methods = BTreeMap::new();
+    for resource in resources {
+        let path = resource["path"].as_str().expect("a path");
+        for (verb, method) in resource["methods"].as_object().into_iter().flatten() {
+            let mut method = method.clone();
+            for name in ["authorizationType", "authorizerId", "authorizationScopes"] {
+                method.as_object_mut().map(|method| method.remove(name));
+            }
+            methods.insert(format!("{verb} {path}"), method);
+        }
+    }
+    methods
+}
+
+#[test]
+fn what_cannot_be_protected_is_refused_before_anything_is_made() {
+    let aws = TestAws::start();
+    let canary = json!({"stage_settings": {"canary": {"percent_traffic": 10, "variables": {}}}});
+    for (api, words) in [
+        (
+            api(json!([{"method": "OPTIONS", "path": "/orders"}])),
+            "no method of API",
+        ),
+        (
+            with(api(json!([{"method": "GET", "path": "/orders"}])), canary),
+            "has a canary release, whose 10 % of the requests would pass by the authorizer",
+        ),
+    ] {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        seed(&aws, &[api]);
+        let before = aws.account();
+        let here = workplace(&aws, "api: {name: orders-api, stage: prod}");
+        let plan = here.run(&["plan"]);
+        assert_eq!(plan.code, Some(4), "{}", plan.stdout);
+        let up = here.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(4), "{}", up.stderr);
+        assert_mentions(&up, &[words]);
+        assert_same(&before, &aws.account());
+    }
+}

@@ -1,0 +1,254 @@
+//! A network and a cache of the operator's own: used, never changed, never deleted.
+
+use crate::support::{TestAws, Workplace, assert_same};
+use serde_json::{Value, json};
+
+/// An address with a secret in it.
+const CACHE: &str = "cache: {url: \"rediss://user:own-cache-secret@cache.example.com:6379\"}";
+
+/// A network that somebody made, and how it is written in the configuration.
+struct Network {
+    text: String,
+    vpc: String,
+}
+
+/// A VPC with two private subnets.
+fn own_network(aws: &TestAws) -> Network {
+    let vpc = aws.call("ec2", "CreateVpc", json!({"CidrBlock": "10.9.0.0/16"}));
+    let vpc = id(&vpc["Vpc"]["VpcId"]);
+    let subnets = ["a", "b", "a"].into_iter().enumerate();
+    let subnets = subnets.map(|(index, zone)| {
+        let subnet = json!({
+            "VpcId": vpc, "CidrBlock": format!("10.9.{index}.0/24"), "AvailabilityZone": format!("us-east-1{zone}"),
+        });
+        id(&aws.call("ec2", "CreateSubnet", subnet)["Subnet"]["SubnetId"])
+    });
+    let subnets: Vec<_> = subnets.collect();
+    with_a_way_out(aws, &vpc, &vpc, &subnets)
+}
+
+/// The region's default VPC.
+fn default_network(aws: &TestAws) -> Network {
+    let account = aws.account();
+    let list = |name: &str| account[name].as_array().cloned().expect("a list");
+    let vpc = list("vpcs")
+        .iter()
+        .find(|vpc| vpc["default"] == true)
+        .map(|vpc| id(&vpc["id"]))
+        .expect("a default VPC");
+    let subnets: Vec<_> = list("subnets")
+        .iter()
+        .filter(|subnet| subnet["vpc"] == vpc.as_str())
+        .map(|subnet| id(&subnet["id"]))
+        .collect();
+    with_a_way_out(aws, "default", &vpc, &subnets)
+}
+
+/// Leads the first two subnets to a NAT gateway in the third one.
+fn with_a_way_out(aws: &TestAws, name: &str, vpc: &str, subnets: &[String]) -> Network {
+    let call = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
+    let gateway = call("CreateInternetGateway", json!({}));
+    let gateway = &gateway["InternetGateway"]["InternetGatewayId"];
+    call(
+        "AttachInternetGateway",
+        json!({"InternetGatewayId": gateway, "VpcId": vpc}),
+    );
+    let address = call("AllocateAddress", json!({"Domain": "vpc"}));
+    let nat = json!({"SubnetId": subnets[2], "AllocationId": address["AllocationId"]});
+    let nat = call("CreateNatGateway", nat);
+    let nat = &nat["NatGateway"]["NatGatewayId"];
+    let table = call("CreateRouteTable", json!({"VpcId": vpc}));
+    let table = &table["RouteTable"]["RouteTableId"];
+    let route =
+        json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat});
+    call("CreateRoute", route);
+    for subnet in &subnets[..2] {
+        call(
+            "AssociateRouteTable",
+            json!({"RouteTableId": table, "SubnetId": subnet}),
+        );
+    }
+    Network {
+        text: format!(
+            "network: {{vpc: {name}, subnets: [{}]}}",
+            subnets[..2].join(", ")
+        ),
+        vpc: vpc.to_owned(),
+    }
+}
+
+fn id(value: &Value) -> String {
+    value.as_str().expect("an id").to_owned()
+}
+
+/// Puts lines into the configuration.
+fn add(workplace: &Workplace, lines: &str) {
+    workplace.edit(
+        "tags: {team: payments}",
+        &format!("tags: {{team: payments}}\n{lines}"),
+    );
+}
+
+/// How many of each kind the stack owns.
+fn owned(aws: &TestAws, kind: &str) -> usize {
+    let account = aws.account();
+    let list = account[kind].as_array().expect("a list");
+    list.iter()
+        .filter(|item| item["tags"]["threescale-gw:stack"] == "orders")
+        .count()
+}
+
+const NETWORK: [&str; 6] = [
+    "vpcs",
+    "subnets",
+    "internet_gateways",
+    "addresses",
+    "nat_gateways",
+    "route_tables",
+];
+
+/// Up, nothing more to do, healthy, down without a trace; in between, `look` sees the stack stand.
+fn lives(aws: &TestAws, lines: &str, look: impl Fn(&Workplace)) {
+    let before = aws.account();
+    let workplace = Workplace::new(aws);
+    add(&workplace, lines);
+    workplace.succeed(&["up", "--yes"]);
+    aws.check_log();
+    let again = workplace.succeed(&["up", "--yes"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
+    assert_eq!(aws.get("stats")["mutating"], 0);
+    let status = workplace.succeed(&["status", "--exit-code", "-o", "json"]);
+    assert_eq!(status.json()["healthy"], true, "{}", status.stdout);
+    look(&workplace);
+    workplace.succeed(&["down", "--yes", "--stack", "orders"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn a_network_of_ones_own_is_used_and_left_as_it_is() {
+    for network in [own_network, default_network] {
+        let aws = TestAws::seeded();
+        aws.post("config", &json!({"eni_linger": 0.2}));
+        let Network { text, vpc } = network(&aws);
+        lives(&aws, &text, |_| {
+            for kind in NETWORK {
+                assert_eq!(owned(&aws, kind), 0, "{kind}");
+            }
+            let account = aws.account();
+            let groups = account["security_groups"].as_array().expect("a list");
+            let ours: Vec<_> = groups
+                .iter()
+                .filter(|group| group["tags"]["threescale-gw:stack"] == "orders")
+                .collect();
+            assert_eq!(ours.len(), 2);
+            assert!(
+                ours.iter().all(|group| group["vpc"] == vpc.as_str()),
+                "{ours:?}"
+            );
+            assert_eq!(owned(&aws, "replication_groups"), 1);
+        });
+    }
+}
+
+#[test]
+fn a_cache_of_ones_own_is_used_and_its_address_is_secret() {
+    let aws = TestAws::seeded();
+    lives(&aws, CACHE, |workplace| {
+        for kind in ["replication_groups", "cache_subnet_groups"] {
+            assert_eq!(owned(&aws, kind), 0, "{kind}");
+        }
+        let account = aws.account();
+        let parameters = account["parameters"].as_array().expect("a list");
+        let url = parameters
+            .iter()
+            .find(|parameter| parameter["name"] == "/threescale-gw/orders/secrets/cache-url");
+        assert_eq!(url.expect("the address")["type"], "SecureString");
+        assert!(!account.to_string().contains("own-cache-secret"));
+        // Another address is one change, and is not shown either.
+        workplace.edit("own-cache-secret", "own-cache-secret-2");
+        let plan = workplace.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(3), "{}", plan.stderr);
+        assert!(plan.stdout.contains("secret/cache-url"), "{}", plan.stdout);
+        let up = workplace.succeed(&["up", "--yes", "-v"]);
+        for shown in [&plan, &up] {
+            let text = format!("{}{}", shown.stdout, shown.stderr);
+            assert!(!text.contains("own-cache-secret"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_stack_moves_to_what_is_the_operators_own_and_back() {
+    let aws = TestAws::seeded();
+    aws.post(
+        "config",
+        &json!({"eni_linger": 0.2, "quotas": {"vpcs": 10}}),
+    );
+    let network = own_network(&aws).text;
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let whole = format!("{network}\n{CACHE}");
+    add(&workplace, "# here");
+    workplace.succeed(&["up", "--yes"]);
+    let mut now = "# here".to_owned();
+    for next in [&*network, &*whole, "# here", CACHE, &*whole, "# here"] {
+        workplace.edit(&now, next);
+        next.clone_into(&mut now);
+        workplace.succeed(&["up", "--yes"]);
+        let plan = workplace.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{next}: {}", plan.stdout);
+        let makes = usize::from(!next.contains("vpc:"));
+        assert_eq!(owned(&aws, "vpcs"), makes, "{next}");
+        let makes = usize::from(!next.contains("url:"));
+        assert_eq!(owned(&aws, "replication_groups"), makes, "{next}");
+    }
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn a_group_of_others_with_our_name_is_refused() {
+    let aws = TestAws::seeded();
+    let Network { text, vpc } = own_network(&aws);
+    for name in ["authorizer", "cache"] {
+        let group = json!({"GroupName": format!("threescale-gw-orders-{name}"), "Description": "theirs", "VpcId": vpc});
+        aws.call("ec2", "CreateSecurityGroup", group);
+    }
+    let before = aws.account();
+    let told = ["authorizer", "cache"].map(|name| {
+        format!("security-group/{name} is to be threescale-gw-orders-{name}, but that exists")
+    });
+    // With a cache of one's own there is no group for one, so that name is free.
+    for (lines, count) in [(text.clone(), 2), (format!("{text}\n{CACHE}"), 1)] {
+        let workplace = Workplace::new(&aws);
+        add(&workplace, &lines);
+        for command in [&["plan"][..], &["up", "--yes"]] {
+            let run = workplace.run(command);
+            assert_eq!(run.code, Some(4), "{}", run.stderr);
+            let told = told.iter().filter(|text| run.stderr.contains(*text));
+            assert_eq!(told.count(), count, "{}", run.stderr);
+        }
+    }
+    assert!(aws.changes().is_empty());
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn subnets_of_another_network_are_refused() {
+    let aws = TestAws::seeded();
+    let (own, default) = (own_network(&aws), default_network(&aws));
+    let (vpc, subnets) = (
+        own.vpc,
+        default.text.split_once(" subnets:").expect("subnets").1,
+    );
+    let workplace = Workplace::new(&aws);
+    add(
+        &workplace,
+        &format!("network: {{vpc: {vpc}, subnets:{subnets}"),
+    );
+    let run = workplace.run(&["up", "--yes"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    let told = run.stderr.matches(&format!("is not in {vpc}")).count();
+    assert_eq!(told, 2, "{}", run.stderr);
+    assert!(aws.changes().is_empty());
+}

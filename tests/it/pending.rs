@@ -1,0 +1,210 @@
+//! A deployment publishes the API's whole draft: what others left in it is told, and published only by who says so.
+
+use crate::support::rest_api::{assert_mentions, draft, seed, served, workplace};
+use crate::support::{TestAws, assert_same};
+use serde_json::{Value, json};
+
+const HERE: &str = "api: {name: orders-api, stage: prod}";
+
+fn api(pending: &Value, tags: &Value) -> Value {
+    json!({
+        "name": "orders-api", "stage": "prod", "tags": tags, "minimum_compression_size": 1024,
+        "methods": [
+            {"method": "GET", "path": "/orders"},
+            {"method": "POST", "path": "/orders"},
+            {"method": "OPTIONS", "path": "/orders", "integration": crate::support::cors()},
+            {"method": "GET", "path": "/me", "authorization_type": "AWS_IAM"},
+            {"method": "GET", "path": "/key", "authorization_type": "AWS_IAM", "api_key_required": true},
+            {"method": "GET", "path": "/own", "authorizer": "own"},
+        ],
+        // What the console's "Enable CORS" and frameworks make of errors: headers and nothing else.
+        "gateway_responses": {
+            "DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+            "DEFAULT_5XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+            "INVALID_API_KEY": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
+        },
+        "pending": pending,
+    })
+}
+
+/// Edits, as the seed takes them, and the words they are told in.
+fn edits() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({"method": "GET", "path": "/new"}), "GET /new is new"),
+        (json!({"remove": "POST /orders"}), "POST /orders is removed"),
+        (
+            json!({"change": "GET /me", "authorization_type": "NONE"}),
+            "GET /me: authorization AWS_IAM -> NONE",
+        ),
+        (
+            json!({"change": "GET /key", "api_key_required": false}),
+            "GET /key: no API key is required any more",
+        ),
+        (
+            json!({"change": "GET /orders", "api_key_required": true}),
+            "GET /orders: an API key is required",
+        ),
+        (
+            json!({"change": "GET /own", "authorizer": "another"}),
+            "GET /own: another authorizer",
+        ),
+        (
+            json!({"change": "GET /orders", "integration": {"type": "HTTP_PROXY", "uri": "https://example.com/", "integrationHttpMethod": "GET"}}),
+            "GET /orders: integration changed",
+        ),
+        (
+            json!({"settings": {"/minimumCompressionSize": "10"}}),
+            "the API's minimum compression size changed",
+        ),
+        (
+            json!({"gateway_responses": {"THROTTLED": {"statusCode": "503"}}}),
+            "gateway response THROTTLED is new",
+        ),
+    ]
+}
+
+#[test]
+fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
+    let aws = TestAws::start();
+    for (edit, words) in edits() {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        // `/me` stays excepted, or opened it would be ours to take.
+        let id = seed(&aws, &[api(&json!([edit]), &json!({}))]).remove(0);
+        let here = workplace(
+            &aws,
+            r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+        );
+        let before = aws.account();
+
+        let plan = here.run(&["plan", "-o", "json"]).json();
+        let told = plan["pending"].as_array().expect("a list").clone();
+        assert_eq!(told.len(), 1, "{words}: {told:?}");
+        assert!(
+            told[0].as_str().expect("text").starts_with(words),
+            "{words}: {told:?}"
+        );
+        assert_mentions(
+            &here.run(&["plan"]),
+            &["also publishes what others left", words],
+        );
+
+        let up = here.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(4), "{words}: {}", up.stderr);
+        assert_mentions(&up, &["1 edit of others", words, "--publish-pending"]);
+        assert_same(&before, &aws.account());
+
+        here.succeed(&["up", "--yes", "--publish-pending"]);
+        let after = aws.account();
+        assert_eq!(served(&after, &id, "prod"), draft(&after, &id), "{words}");
+        // What waits now is nobody's: a second plan has nothing to do and nothing to tell.
+        let plan = here.run(&["plan", "--exit-code", "-o", "json"]);
+        assert_eq!(
+            (plan.code, plan.json()["pending"].clone()),
+            (Some(0), json!([])),
+            "{words}"
+        );
+        // The deployment before ours lacks the edit: to go back to it would take the edit away.
+        let down = here.succeed(&["down", "--yes"]);
+        assert_mentions(&down, &["edits of others were published with ours"]);
+        let restored = aws.account();
+        assert_eq!(draft(&restored, &id), draft(&before, &id), "{words}");
+        assert_eq!(
+            served(&restored, &id, "prod"),
+            draft(&before, &id),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn without_edits_there_is_nothing_to_say_and_ours_are_none() {
+    let aws = TestAws::start();
+    seed(&aws, &[api(&json!([]), &json!({}))]);
+    let here = workplace(&aws, HERE);
+    assert_eq!(
+        here.run(&["plan", "-o", "json"]).json()["pending"],
+        json!([])
+    );
+    here.succeed(&["up", "--yes"]);
+    // A change of ours on top of ours.
+    here.edit("stage: prod}", "stage: prod, except: [\"POST /orders\"]}");
+    let plan = here.run(&["plan", "-o", "json"]).json();
+    assert_eq!(plan["pending"], json!([]));
+    here.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
+    let aws = TestAws::start();
+    let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+    );
+    // The lock is taken behind the plan: held there, somebody else edits.
+    aws.post(
+        "faults",
+        &json!([{"service": "ssm", "operation": "PutParameter", "nth": 1, "kind": "hold"}]),
+    );
+    let child = here.start(&["up", "--yes"]);
+    aws.get("held?timeout=60");
+    crate::support::rest_api::change(&aws, &id, "GET", "/me", &[("/authorizationType", "NONE")]);
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    let up = crate::support::Run::of(child.wait_with_output().expect("it ends"));
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert_mentions(&up, &["changed while the plan was read"]);
+}
+
+#[test]
+fn an_edit_that_comes_while_the_stack_is_made_is_not_published() {
+    let aws = TestAws::start();
+    let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
+    let before = aws.account();
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+    );
+    let open = || {
+        crate::support::rest_api::change(&aws, &id, "GET", "/me", &[("/authorizationType", "NONE")])
+    };
+    let rule = json!({"operation": "CreateReplicationGroup", "kind": "hold"});
+    let up = here.run_with(&aws, &["up", "--yes"], &rule, open);
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    let words = "GET /me: authorization AWS_IAM -> NONE";
+    assert_mentions(&up, &["others edited the API meanwhile", words]);
+    let after = aws.account();
+    assert_eq!(served(&after, &id, "prod"), draft(&before, &id));
+    let next = here.run(&["up", "--yes"]);
+    assert_eq!(next.code, Some(4), "{}", next.stderr);
+    assert_mentions(&next, &[words, "--publish-pending"]);
+    here.succeed(&["up", "--yes", "--publish-pending"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /me"], "NONE");
+}
+
+#[test]
+fn an_api_of_another_tool_is_told_of() {
+    let aws = TestAws::start();
+    for (tags, maker) in [
+        (
+            json!({"aws:cloudformation:stack-name": "shop"}),
+            "CloudFormation (stack shop)",
+        ),
+        (
+            json!({"aws:cloudformation:stack-name": "shop", "lambda:createdBy": "SAM"}),
+            "SAM (stack shop)",
+        ),
+        (
+            json!({"aws:cloudformation:stack-name": "shop", "STAGE": "dev"}),
+            "the Serverless Framework (stack shop)",
+        ),
+        (json!({"ManagedBy": "Terraform"}), "Terraform"),
+    ] {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        seed(&aws, &[api(&json!([]), &tags)]);
+        let plan = workplace(&aws, HERE).succeed(&["plan"]);
+        assert_mentions(&plan, &[maker, "may undo ours", "`up` repairs it"]);
+    }
+}

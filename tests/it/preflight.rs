@@ -1,0 +1,755 @@
+//! What is refused before anything is changed, and what happens where a permission lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+/// Servers that work side by side.
+const WORKERS: usize = 2;
+
+/// How somebody else takes a name.
+type Take = fn(&TestAws);
+
+#[track_caller]
+fn assert_mentions(run: &Run, code: i32, texts: &[&str]) {
+    let shown = format!("{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.code, Some(code), "{shown}");
+    for text in texts {
+        assert!(shown.contains(text), "{text:?} is not in\n{shown}");
+    }
+}
+
+/// Every changing request that was carried out.
+fn carried_out(aws: &TestAws) -> Vec<Value> {
+    let log = aws.log().into_iter();
+    log.filter(|entry| entry["mutating"] == true && entry["status"] == 200)
+        .collect()
+}
+
+/// The API of the tests.
+fn api_id(aws: &TestAws) -> String {
+    let account = aws.account();
+    let apis = account["rest_apis"].as_array().expect("a list");
+    let api = apis.iter().find(|api| api["name"] == "orders-api");
+    api.and_then(|api| api["id"].as_str())
+        .expect("the API")
+        .to_owned()
+}
+
+/// A function of the look-alike stack.
+const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:threescale-gw-other-authorizer";
+
+/// Every name that must be exact, who would take it, and how that is told.
+const NAMES: &[(&str, Take)] = &[
+    (
+        "iam-role/authorizer is to be threescale-gw-orders-us-east-1, but that exists",
+        |aws| {
+            let trust = json!({"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+            ]});
+            let role = json!({"RoleName": "threescale-gw-orders-us-east-1", "AssumeRolePolicyDocument": trust.to_string()});
+            aws.call("iam", "CreateRole", role);
+        },
+    ),
+    (
+        "lambda/reporter is to be threescale-gw-orders-reporter, but that exists",
+        |aws| {
+            let zip = STANDARD.encode(artifact(9));
+            let role =
+                "arn:aws:iam::123456789012:role/threescale-gw/threescale-gw-other-authorizer";
+            let function = json!({
+                "FunctionName": "threescale-gw-orders-reporter", "Runtime": "provided.al2023", "Handler": "bootstrap",
+                "Role": role, "Code": {"ZipFile": {"$base64": zip}},
+            });
+            aws.call("lambda", "CreateFunction", function);
+        },
+    ),
+    (
+        "log-group/authorizer is to be /aws/lambda/threescale-gw-orders-authorizer, but that exists",
+        |aws| {
+            let group = json!({"logGroupName": "/aws/lambda/threescale-gw-orders-authorizer"});
+            aws.call("logs", "CreateLogGroup", group);
+        },
+    ),
+    (
+        "cache-subnet-group/main is to be threescale-gw-orders-cache, but that exists",
+        |aws| {
+            let account = aws.account();
+            let groups = account["cache_subnet_groups"].as_array().expect("a list");
+            let subnet = &groups[0]["Subnets"][0]["SubnetIdentifier"];
+            let group = json!({
+                "CacheSubnetGroupName": "threescale-gw-orders-cache", "CacheSubnetGroupDescription": "theirs",
+                "SubnetIds": [subnet],
+            });
+            aws.call("elasticache", "CreateCacheSubnetGroup", group);
+        },
+    ),
+    (
+        "cache/main is to be threescale-gw-orders-cache, but that exists",
+        |aws| {
+            let account = aws.account();
+            let groups = account["cache_subnet_groups"].as_array().expect("a list");
+            let theirs = groups
+                .iter()
+                .find(|group| group["tags"]["threescale-gw:stack"] == "other");
+            let group = json!({
+                "ReplicationGroupId": "threescale-gw-orders-cache", "ReplicationGroupDescription": "theirs",
+                "Engine": "redis", "CacheNodeType": "cache.t4g.micro", "NumCacheClusters": 1,
+                "CacheSubnetGroupName": theirs.expect("their group")["CacheSubnetGroupName"],
+            });
+            aws.call("elasticache", "CreateReplicationGroup", group);
+        },
+    ),
+    (
+        "schedule/reporter is to be threescale-gw-orders-reporter, but that exists",
+        |aws| {
+            let rule = json!({"Name": "threescale-gw-orders-reporter", "ScheduleExpression": "rate(1 day)"});
+            aws.call("events", "PutRule", rule);
+        },
+    ),
+    ("but that exists and it invokes another function", |aws| {
+        let authorizer = json!({
+            "restApiId": api_id(aws), "name": "threescale-gw-orders-authorizer", "type": "REQUEST",
+            "authorizerUri": format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{OTHER}/invocations"),
+            "identitySource": "method.request.header.apikey",
+        });
+        aws.call("apigateway", "CreateAuthorizer", authorizer);
+    }),
+];
+
+#[test]
+fn a_name_that_somebody_else_took_is_refused() {
+    let aws = TestAws::start();
+    for (text, take) in NAMES {
+        aws.post("reset", &json!({}));
+        aws.seed();
+        take(&aws);
+        let workplace = Workplace::new(&aws);
+        assert_mentions(&workplace.run(&["plan"]), 4, &[text]);
+        assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
+        assert!(aws.changes().is_empty(), "{text}");
+        aws.check_log();
+    }
+}
+
+#[test]
+fn a_parameter_that_somebody_else_put_among_ours_is_left_alone() {
+    let aws = TestAws::seeded();
+    let put = |name: &str| {
+        let parameter = json!({"Name": format!("/threescale-gw/orders/secrets/{name}"), "Value": "theirs", "Type": "String"});
+        aws.call("ssm", "PutParameter", parameter);
+    };
+    put("service-token");
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let name = "/threescale-gw/orders/secrets/service-token";
+    let theirs = || {
+        let account = aws.account();
+        let all = account["parameters"].as_array().expect("a list").clone();
+        all.into_iter().find(|parameter| parameter["name"] == name)
+    };
+    let was = theirs();
+    // Ours stands beside it.
+    workplace.succeed(&["up", "--yes"]);
+    assert_mentions(&workplace.run(&["up", "--yes"]), 0, &["Nothing to do"]);
+    assert_eq!(theirs(), was);
+    let down = workplace.run(&["down", "--yes"]);
+    assert_mentions(&down, 0, &[&format!("{name} is left alone")]);
+    assert_same(&before, &aws.account());
+    aws.call("ssm", "DeleteParameter", json!({"Name": name}));
+
+    // One that nothing of ours is to be is not deleted either; our own are.
+    workplace.succeed(&["up", "--yes"]);
+    put("another");
+    let text = "/threescale-gw/orders/secrets/another";
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
+    workplace.succeed(&["down", "--yes"]);
+    aws.call("ssm", "DeleteParameter", json!({"Name": text}));
+    put("service-token");
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn all_findings_come_at_once_and_nothing_is_changed() {
+    let aws = TestAws::seeded();
+    NAMES.iter().for_each(|(_, take)| take(&aws));
+    let quotas = json!({"vpcs": 2, "elastic_ips": 2, "nat_gateways": 1});
+    aws.post("config", &json!({"quotas": quotas}));
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    workplace.edit("stage: prod", "stage: staging");
+
+    let mut texts: Vec<_> = NAMES.iter().map(|(text, _)| *text).collect();
+    texts.extend([
+        r#"has no stage "staging""#,
+        "1 more needed, but the quota for VPCs is 2 and 2 are used",
+        "1 more needed, but the quota for Elastic IPs is 2 and 2 are used",
+        "1 more needed, but the quota for NAT gateways in us-east-1a is 1 and 1 are used",
+        "nothing was changed, because",
+    ]);
+    for command in [&["plan"][..], &["up", "--yes"]] {
+        assert_mentions(&workplace.run(command), 4, &texts);
+    }
+    let down = workplace.run(&["down", "--yes", "--stack", "orders"]);
+    assert_mentions(
+        &down,
+        0,
+        &[
+            "threescale-gw-orders-us-east-1 is left alone",
+            "Nothing to do",
+        ],
+    );
+    assert!(aws.changes().is_empty());
+    assert_same(&before, &aws.account());
+}
+
+#[test]
+fn each_finding_comes_alone_too() {
+    let aws = TestAws::seeded();
+    let ample = json!({"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5});
+    // What is edited, which quota is full, what is told.
+    let cases = [
+        (
+            "name: orders-api",
+            "name: order-api",
+            json!({}),
+            "no REST API has the name order-api",
+        ),
+        (
+            "name: orders-api",
+            "id: zzzzzzzzzz",
+            json!({}),
+            "no REST API has the id zzzzzzzzzz",
+        ),
+        (
+            "stage: prod",
+            "stage: staging",
+            json!({}),
+            r#"has no stage "staging""#,
+        ),
+        (
+            "stage: prod",
+            "stage: prod",
+            json!({"vpcs": 2}),
+            "the quota for VPCs is 2",
+        ),
+        (
+            "stage: prod",
+            "stage: prod",
+            json!({"elastic_ips": 2}),
+            "the quota for Elastic IPs is 2",
+        ),
+        (
+            "stage: prod",
+            "stage: prod",
+            json!({"nat_gateways": 1}),
+            "the quota for NAT gateways in us-east-1a is 1",
+        ),
+        (
+            "tags: {team: payments}",
+            "network: {nat: per-zone}",
+            json!({"nat_gateways": 1}),
+            "1 more needed, but the quota for NAT gateways in us-east-1a is 1",
+        ),
+        (
+            r#"except: ["GET /health"]"#,
+            r#"protect: ["GET /nothing"]"#,
+            json!({}),
+            "no method of API",
+        ),
+        (
+            "tags: {team: payments}",
+            "network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0]}",
+            json!({}),
+            "there is no VPC vpc-0123456789abcdef0",
+        ),
+    ];
+    for (from, to, full, text) in cases {
+        aws.post("config", &json!({"quotas": ample}));
+        aws.post("config", &json!({"quotas": full}));
+        let workplace = Workplace::new(&aws);
+        workplace.edit(from, to);
+        assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
+        assert!(aws.changes().is_empty(), "{text}");
+    }
+    // Quotas are no obstacle to a stack that stands, nor is a caller who may not read them.
+    aws.post("config", &json!({"quotas": ample}));
+    aws.post(
+        "faults",
+        &json!([{"operation": "GetServiceQuota", "kind": "deny"}]),
+    );
+    let workplace = Workplace::new(&aws);
+    let up = workplace.succeed(&["up", "--yes"]);
+    let said = up.stderr.matches("some quotas could not be read").count();
+    assert_eq!(said, 1, "{}", up.stderr);
+    aws.post(
+        "config",
+        &json!({"quotas": {"vpcs": 3, "elastic_ips": 3, "nat_gateways": 2}}),
+    );
+    aws.post("faults", &json!([]));
+    workplace.edit("stage: prod", "stage: prod, protect: [\"GET /orders\"]");
+    workplace.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn without_the_api_all_else_is_found_at_once_too() {
+    let aws = TestAws::seeded();
+    let quotas = json!({"vpcs": 2, "elastic_ips": 2, "nat_gateways": 1});
+    aws.post("config", &json!({"quotas": quotas}));
+    let workplace = Workplace::new(&aws);
+    workplace.edit("name: orders-api", "name: another-api");
+    let texts = [
+        "no REST API has the name another-api",
+        "the quota for VPCs is 2",
+        "the quota for Elastic IPs is 2",
+        "the quota for NAT gateways in us-east-1a is 1",
+    ];
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &texts);
+    assert!(aws.changes().is_empty());
+}
+
+#[test]
+fn zones_that_lack_something_are_the_last_choice() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    // The fifth zone of us-east-1 is the old one here: use1-az3.
+    workplace.edit("tags: {team: payments}", "network: {zones: 5}");
+    workplace.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let subnets = account["subnets"].as_array().expect("a list");
+    let zones: BTreeSet<_> = subnets
+        .iter()
+        .filter(|subnet| subnet["tags"]["threescale-gw:stack"] == "orders")
+        .filter_map(|subnet| subnet["zone"].as_str())
+        .collect();
+    let others = ["a", "b", "c", "d", "f"].map(|letter| format!("us-east-1{letter}"));
+    assert_eq!(zones, others.iter().map(String::as_str).collect());
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+
+    let fault = json!({"operation": "CreateNatGateway", "kind": "error", "code": "NotAvailableInZone",
+                       "message": "Nat Gateway is not available in this availability zone", "status": 400});
+    workplace.succeed(&["down", "--yes"]);
+    aws.post("faults", &json!([fault]));
+    let up = workplace.run(&["up", "--yes"]);
+    assert_mentions(&up, 5, &["NotAvailableInZone", "`network.vpc`"]);
+    aws.post("faults", &json!([]));
+    workplace.succeed(&["down", "--yes"]);
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    let aws = TestAws::seeded();
+    aws.post(
+        "faults",
+        &json!([{"operation": "CreateSubnet", "kind": "deny"}]),
+    );
+    let up = Workplace::new(&aws).run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    let count = |text: &str| up.stderr.matches(text).count();
+    assert_eq!(
+        count("allow the IAM action ec2:CreateSubnet"),
+        1,
+        "{}",
+        up.stderr
+    );
+    assert_eq!(
+        count("ec2:CreateSubnet, as with subnet/"),
+        3,
+        "{}",
+        up.stderr
+    );
+}
+
+/// The operations in the log, each with the service and the IAM action that allows it.
+fn operations(aws: &TestAws, mutating: bool) -> BTreeMap<(String, String), String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let log = aws
+        .log()
+        .into_iter()
+        .filter(|entry| entry["mutating"] == mutating);
+    log.map(|entry| {
+        let operation = (text(&entry["service"]), text(&entry["operation"]));
+        (operation, text(&entry["iam_action"]))
+    })
+    .collect()
+}
+
+#[test]
+fn a_plan_that_may_not_look_names_the_permission() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let denied_each = |times: usize| {
+        aws.post("log/clear", &json!({}));
+        workplace.succeed(&["plan"]);
+        let reads = operations(&aws, false);
+        assert!(reads.len() >= times, "{reads:?}");
+        for ((service, operation), action) in reads {
+            aws.post(
+                "faults",
+                &json!([{"service": service, "operation": operation, "kind": "deny"}]),
+            );
+            let plan = workplace.run(&["plan"]);
+            // Without a word about quotas a plan is still a plan.
+            let code = if operation == "GetServiceQuota" { 0 } else { 1 };
+            let hint = format!("allow the IAM action {action} to the caller");
+            let texts: &[&str] = if code == 0 { &[] } else { &[&hint, &operation] };
+            assert_mentions(&plan, code, texts);
+        }
+        aws.post("faults", &json!([]));
+        assert!(aws.changes().is_empty());
+    };
+    denied_each(20);
+    workplace.succeed(&["up", "--yes"]);
+    aws.check_log();
+    denied_each(25);
+}
+
+#[test]
+fn an_up_that_lacks_a_permission_does_the_rest_and_the_next_one_completes() {
+    let aws = TestAws::seeded();
+    Workplace::new(&aws).succeed(&["up", "--yes"]);
+    let operations = operations(&aws, true);
+    assert!(operations.len() >= 25, "{operations:?}");
+    let left = Mutex::new(operations.into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let aws = TestAws::start();
+                loop {
+                    let next = left.lock().expect("the rest").next();
+                    let Some(((service, operation), action)) = next else {
+                        return;
+                    };
+                    aws.post("reset", &json!({}));
+                    aws.seed();
+                    denied(&aws, &service, &operation, &action);
+                    aws.check_log();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_permission_that_lacks_is_named_where_it_is_not_the_call_s_own() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    for (operation, action) in [
+        ("CreateVpc", "ec2:CreateTags"),
+        ("CreateFunction", "iam:PassRole"),
+    ] {
+        aws.post(
+            "faults",
+            &json!([{"operation": operation, "kind": "deny", "iam_action": action}]),
+        );
+        let run = workplace.run(&["up", "--yes"]);
+        let hint = format!("allow the IAM action {action} to the caller");
+        assert_mentions(&run, 5, &[operation, &hint]);
+    }
+}
+
+/// One `up` without the permission for `operation`, and one with it.
+fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
+    let workplace = Workplace::new(aws);
+    aws.post(
+        "faults",
+        &json!([{"service": service, "operation": operation, "kind": "deny"}]),
+    );
+    let run = workplace.run(&["up", "--yes", "-o", "json"]);
+    let lines = run.lines();
+    let summary = lines.last().expect("a summary").clone();
+    let hint = format!("allow the IAM action {action} to the caller");
+    let of = |event: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["event"] == event).collect()
+    };
+    match operation {
+        // Without a lock nothing is done.
+        "PutParameter" => {
+            assert_eq!(
+                (run.code, carried_out(aws).len()),
+                (Some(1), 0),
+                "{}",
+                run.stdout
+            );
+            assert!(run.stdout.contains(&hint), "{}", run.stdout);
+        }
+        // The lock stays and is dead with its owner.
+        "DeleteParameter" => {
+            assert_eq!(run.code, Some(0), "{}", run.stdout);
+            assert!(
+                run.stdout.contains("the lock could not be given back"),
+                "{}",
+                run.stdout
+            );
+        }
+        _ => {
+            let (failed, skipped, finished) = (of("failed"), of("skipped"), of("finished"));
+            assert_eq!(
+                (run.code, &summary["outcome"]),
+                (Some(5), &json!("partial")),
+                "{operation}: {}",
+                run.stdout
+            );
+            assert!(!failed.is_empty(), "{operation}");
+            for (index, failure) in failed.iter().enumerate() {
+                // The first tells the cause, the others whose that was.
+                let (hint, again) = match index {
+                    0 => (json!(hint), false),
+                    _ => (Value::Null, true),
+                };
+                assert_eq!(failure["hint"], hint, "{operation}");
+                let text = failure["error"].as_str().unwrap_or_default();
+                assert_eq!(text.contains(", as with "), again, "{failure}");
+                assert!(
+                    failure["error"]
+                        .as_str()
+                        .is_some_and(|error| error.contains(operation)),
+                    "{failure}"
+                );
+                assert!(
+                    failure["resource"]
+                        .as_str()
+                        .is_some_and(|id| id.contains('/')),
+                    "{failure}"
+                );
+            }
+            // Everything has one end, and what is skipped is skipped because of a failure.
+            assert_eq!(
+                failed.len() + skipped.len() + finished.len(),
+                30,
+                "{operation}: {}",
+                run.stdout
+            );
+            let causes: BTreeSet<_> = failed
+                .iter()
+                .filter_map(|line| line["resource"].as_str())
+                .collect();
+            for line in &skipped {
+                assert!(
+                    line["because"]
+                        .as_str()
+                        .is_some_and(|id| causes.contains(id)),
+                    "{line}"
+                );
+            }
+            assert_eq!(summary["created"], json!(finished.len()), "{operation}");
+        }
+    }
+    aws.post("faults", &json!([]));
+    let run = workplace.run(&["up", "--yes"]);
+    assert_eq!(
+        run.code,
+        Some(0),
+        "after {operation} was denied: {}",
+        run.stderr
+    );
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(
+        plan.code,
+        Some(0),
+        "after {operation} was denied: {}",
+        plan.stdout
+    );
+}
+
+#[test]
+fn without_a_terminal_region_or_credentials_nothing_begins() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    for command in ["up", "down"] {
+        let run = workplace.run(&[command]);
+        assert_mentions(&run, 4, &["there is no terminal to ask on", "--yes"]);
+    }
+    let no_region = workplace
+        .command(&["plan"])
+        .env_remove("AWS_REGION")
+        .output();
+    let no_region = Run::of(no_region.expect("the binary runs"));
+    assert_mentions(&no_region, 2, &["no AWS region is known", "--region"]);
+    let nobody = workplace
+        .command(&["up", "--yes"])
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .output();
+    let nobody = Run::of(nobody.expect("the binary runs"));
+    assert_mentions(&nobody, 4, &["check the credentials"]);
+    // The causes in words, and not the error as the SDK holds it.
+    assert!(!nobody.stderr.contains("{ "), "{}", nobody.stderr);
+    assert_eq!(aws.get("stats")["requests"], 0);
+
+    let codes = [
+        ("InvalidClientTokenId", 403),
+        ("ExpiredTokenException", 400),
+        ("SignatureDoesNotMatch", 403),
+    ];
+    for (code, status) in codes {
+        let fault =
+            json!({"kind": "error", "code": code, "message": "not accepted", "status": status});
+        aws.post("faults", &json!([fault]));
+        for command in [
+            &["plan"][..],
+            &["up", "--yes"],
+            &["status"],
+            &["down", "--yes"],
+        ] {
+            assert_mentions(&workplace.run(command), 4, &[code, "check the credentials"]);
+        }
+    }
+    assert!(aws.changes().is_empty());
+}
+
+/// A lock as a run leaves it.
+fn lock(host: &str, boot: &str, pid: u32, expires: &str) -> Value {
+    json!({
+        "token": "0123456789abcdef", "owner": "ann", "host": host, "pid": pid, "boot": boot,
+        "since": "2026-01-02T03:04:05Z", "expires": expires,
+    })
+}
+
+fn put_lock(aws: &TestAws, value: &str) {
+    let parameters = json!({"Name": "/threescale-gw/orders/lock", "Value": value, "Type": "String", "Overwrite": true});
+    aws.call("ssm", "PutParameter", parameters);
+}
+
+const FAR: &str = "2999-01-01T00:00:00Z";
+const PAST: &str = "2026-01-02T03:07:05Z";
+
+#[test]
+fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let holder = "ann@build-7 (process 4711) since 2026-01-02 03:04:05 UTC";
+    put_lock(&aws, &lock("build-7", "0", 4711, FAR).to_string());
+    let up = workplace.run(&["up", "--yes"]);
+    assert_mentions(
+        &up,
+        4,
+        &[
+            &format!("stack orders is locked by {holder}"),
+            "threescale-gw unlock --stack orders",
+        ],
+    );
+    assert!(carried_out(&aws).is_empty());
+    assert_mentions(&workplace.run(&["plan"]), 0, &["Plan: 30 to create"]);
+    assert_mentions(
+        &workplace.run(&["status"]),
+        0,
+        &[&format!("locked by {holder}")],
+    );
+
+    let unlock = workplace.run(&["unlock", "--stack", "orders"]);
+    assert_mentions(&unlock, 0, &[&format!("broke the lock of {holder}")]);
+    assert_mentions(
+        &workplace.run(&["unlock"]),
+        0,
+        &["stack orders is not locked"],
+    );
+    workplace.succeed(&["up", "--yes"]);
+
+    put_lock(&aws, &lock("build-7", "0", 4711, FAR).to_string());
+    aws.check_log();
+    let down = workplace.run(&["down", "--yes", "--stack", "orders"]);
+    assert_mentions(&down, 4, &[&format!("stack orders is locked by {holder}")]);
+    assert!(carried_out(&aws).is_empty());
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let unknown = "somebody unknown (what the lock says cannot be read)";
+    put_lock(&aws, "by hand");
+    for command in [&["up", "--yes"][..], &["down", "--yes"]] {
+        let texts = [
+            &*format!("stack orders is locked by {unknown}"),
+            "threescale-gw unlock --stack orders",
+        ];
+        assert_mentions(&workplace.run(command), 4, &texts);
+    }
+    assert!(carried_out(&aws).is_empty());
+    let status = workplace.run(&["status"]);
+    assert_mentions(&status, 0, &[&format!("locked by {unknown}")]);
+    let unlock = workplace.run(&["unlock"]);
+    assert_mentions(&unlock, 0, &[&format!("broke the lock of {unknown}")]);
+    workplace.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn a_dead_lock_is_taken_over_and_that_is_said() {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let read = |path: &str| {
+        std::fs::read_to_string(path)
+            .expect("this machine")
+            .trim()
+            .to_owned()
+    };
+    let (host, boot) = (
+        read("/proc/sys/kernel/hostname"),
+        read("/proc/sys/kernel/random/boot_id"),
+    );
+    // No process has an id beyond this.
+    let nobody = read("/proc/sys/kernel/pid_max")
+        .parse::<u32>()
+        .expect("a number")
+        + 1;
+    let dead = [
+        (
+            lock("build-7", "0", 4711, PAST),
+            "took over the dead lock of ann@build-7 (process 4711)".to_owned(),
+        ),
+        (
+            lock(&host, &boot, nobody, FAR),
+            format!("took over the dead lock of ann@{host} (process {nobody})"),
+        ),
+    ];
+    for (lock, text) in &dead {
+        for command in [["up", "--yes"], ["down", "--yes"]] {
+            put_lock(&aws, &lock.to_string());
+            assert_mentions(&workplace.run(&command), 0, &[text]);
+        }
+        assert_same(&before, &aws.account());
+    }
+    // The same process id after a reboot, or in another container, is not the same process.
+    put_lock(&aws, &lock(&host, "another", nobody, FAR).to_string());
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &["is locked by ann"]);
+}
+
+#[test]
+fn a_protected_stack_is_not_taken_down() {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    workplace.edit("stack: orders", "stack: orders\ndeletion_protection: true");
+    workplace.succeed(&["up", "--yes"]);
+    let whole = aws.account();
+    aws.check_log();
+    for arguments in [
+        &["down", "--yes"][..],
+        &["down", "--yes", "--stack", "orders", "-f", "none.yaml"],
+    ] {
+        let down = workplace.run(arguments);
+        assert_mentions(
+            &down,
+            4,
+            &[
+                "stack orders is protected against deletion",
+                "deletion_protection: false",
+            ],
+        );
+    }
+    assert!(aws.changes().is_empty());
+    workplace.edit("deletion_protection: true", "deletion_protection: false");
+    let still = workplace.run(&["down", "--yes"]);
+    assert_mentions(&still, 4, &["is protected against deletion"]);
+    assert_same(&whole, &aws.account());
+    workplace.succeed(&["up", "--yes"]);
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}

@@ -1,0 +1,241 @@
+//! In whose name and on which stack a command works: what the user names decides, a contradiction is refused, and every
+//! change says first what it works on.
+
+use std::collections::BTreeSet;
+
+use crate::support::rest_api::assert_mentions;
+use crate::support::{Run, TestAws, Workplace};
+use serde_json::{Value, json};
+
+/// The key in the environment of every [`Workplace`].
+const OF_ENVIRONMENT: &str = "AKIAIOSFODNN7EXAMPLE";
+const OF_PROD: &str = "AKIAPROD000000000000";
+const OF_PROCESS: &str = "AKIAPROCESS000000000";
+
+/// Profiles of every kind that works without a network.
+fn profiles(here: &Workplace) {
+    std::fs::create_dir(here.path(".aws")).expect("a folder");
+    let credentials =
+        format!("[prod]\naws_access_key_id = {OF_PROD}\naws_secret_access_key = none\n");
+    here.write(".aws/credentials", credentials.as_bytes());
+    let process =
+        format!(r#"{{"Version": 1, "AccessKeyId": "{OF_PROCESS}", "SecretAccessKey": "none"}}"#);
+    here.write("credentials.json", process.as_bytes());
+    let config = "[profile prod]\nregion = eu-west-1\n[profile process]\ncredential_process = cat credentials.json\n\
+                  [profile empty]\nregion = us-east-1\n";
+    here.write(".aws/config", config.as_bytes());
+}
+
+/// Runs the binary with changes to its environment; a variable without a value is taken out.
+fn run_in(here: &Workplace, arguments: &[&str], variables: &[(&str, Option<&str>)]) -> Run {
+    let mut command = here.command(arguments);
+    for (name, value) in variables {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Run::of(command.output().expect("the binary runs"))
+}
+
+/// Whose credentials the requests since the last question were signed with.
+fn keys(aws: &TestAws) -> BTreeSet<String> {
+    let log = aws.log();
+    aws.check_log();
+    let key = |entry: &Value| entry["access_key"].as_str().map(str::to_owned);
+    log.iter().filter_map(key).collect()
+}
+
+fn only(key: &str) -> BTreeSet<String> {
+    [key.to_owned()].into()
+}
+
+#[test]
+fn a_named_profile_is_the_only_source_of_credentials() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    profiles(&here);
+
+    here.succeed(&["plan"]);
+    assert_eq!(keys(&aws), only(OF_ENVIRONMENT));
+    for (profile, key) in [("prod", OF_PROD), ("process", OF_PROCESS)] {
+        here.succeed(&["plan", "--profile", profile]);
+        assert_eq!(keys(&aws), only(key), "{profile}");
+    }
+    // In the environment a key goes before a profile, as in every AWS tool.
+    let profile = ("AWS_PROFILE", Some("prod"));
+    run_in(&here, &["plan"], &[profile]);
+    assert_eq!(keys(&aws), only(OF_ENVIRONMENT));
+    let no_key = [
+        profile,
+        ("AWS_ACCESS_KEY_ID", None),
+        ("AWS_SECRET_ACCESS_KEY", None),
+    ];
+    let plan = run_in(&here, &["plan"], &no_key);
+    assert_eq!(
+        (plan.code, keys(&aws)),
+        (Some(0), only(OF_PROD)),
+        "{}",
+        plan.stderr
+    );
+    // The region is the profile's own where nothing else names one, and nothing else is asked for it.
+    let status = ["down", "--yes", "--stack", "orders", "--profile", "prod"];
+    assert_mentions(&here.succeed(&status), &["in us-east-1"]);
+    let status = run_in(&here, &status, &[("AWS_REGION", None)]);
+    assert_mentions(
+        &status,
+        &["Stack orders in eu-west-1 (account 123456789012)"],
+    );
+    aws.check_log();
+
+    // One that has no credentials leaves none, whatever the environment has.
+    let empty = here.run(&["plan", "--profile", "empty"]);
+    assert_eq!(empty.code, Some(4), "{}", empty.stderr);
+    assert_mentions(
+        &empty,
+        &["profile `empty` of --profile is the only source of credentials"],
+    );
+    assert_eq!(aws.log(), [Value::Null; 0]);
+}
+
+#[test]
+fn an_unknown_profile_is_wrong_usage_and_nothing_is_sent() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let none = here.run(&["plan", "--profile", "prod"]);
+    assert_eq!(none.code, Some(2), "{}", none.stderr);
+    assert_mentions(&none, &["no profile `prod`", "there are no profiles"]);
+    profiles(&here);
+    let stack = ["--stack", "orders"];
+    for command in [
+        &["plan"][..],
+        &["up", "--yes"],
+        &["status"],
+        &["verify"],
+        &["down", "--yes"],
+        &["rollback"],
+        &["unlock"],
+        &["logs"],
+    ] {
+        let arguments = [command, &stack, &["--profile", "prdo"]].concat();
+        let run = here.run(&arguments);
+        assert_eq!(run.code, Some(2), "{command:?}: {}", run.stderr);
+        let texts = [
+            "--profile: the AWS configuration has no profile `prdo`; did you mean `prod`?",
+            "empty, process, prod",
+        ];
+        assert_mentions(&run, &texts);
+    }
+    let misspelt = run_in(&here, &["plan"], &[("AWS_PROFILE", Some("prdo"))]);
+    assert_eq!(misspelt.code, Some(2), "{}", misspelt.stderr);
+    assert_mentions(&misspelt, &["AWS_PROFILE: ", "did you mean `prod`?"]);
+    let elsewhere = ("AWS_CONFIG_FILE", Some("other"));
+    here.write(
+        "other",
+        b"[profile staging]\nregion = us-east-1\naws_access_key_id = AKIA\n[s3cret",
+    );
+    let broken = run_in(&here, &["plan", "--profile", "staging"], &[elsewhere]);
+    assert_eq!(broken.code, Some(2), "{}", broken.stderr);
+    assert_mentions(
+        &broken,
+        &["reading the profiles of the AWS configuration", "on line 4"],
+    );
+    assert!(!broken.stderr.contains("s3cret"), "{}", broken.stderr);
+    assert_eq!(aws.log(), [Value::Null; 0]);
+    // What stands for the default need not be there.
+    assert_eq!(
+        run_in(&here, &["plan"], &[("AWS_PROFILE", Some("default"))]).code,
+        Some(0)
+    );
+}
+
+#[test]
+fn a_stack_that_contradicts_the_file_is_refused_by_every_command() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let commands = [
+        &["plan"][..],
+        &["up", "--yes"],
+        &["status"],
+        &["verify"],
+        &["down", "--yes"],
+        &["rollback"],
+        &["unlock"],
+        &["logs"],
+    ];
+    for command in commands {
+        let run = here.run(&[command, &["--stack", "payments"]].concat());
+        assert_eq!(run.code, Some(2), "{command:?}: {}", run.stderr);
+        let text = "--stack payments contradicts threescale-gw.yaml, which is for stack orders";
+        assert_mentions(&run, &[text]);
+    }
+    // Also a file in which more is missing than such a command needs.
+    here.edit("the-service-token", "\"${NOT_SET}\"");
+    assert_eq!(
+        here.run(&["down", "--yes", "--stack", "payments"]).code,
+        Some(2)
+    );
+    assert_eq!(aws.log(), [Value::Null; 0]);
+    here.succeed(&["down", "--yes", "--stack", "orders"]);
+    // Without a file, or with one that cannot be read, there is nothing to contradict.
+    here.succeed(&["down", "--yes", "--stack", "payments", "-f", "none.yaml"]);
+    here.write("threescale-gw.yaml", b"stack: [");
+    here.succeed(&["down", "--yes", "--stack", "payments"]);
+}
+
+#[test]
+fn every_change_says_first_what_it_works_on() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let up = here.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let apis = account["rest_apis"].as_array().expect("a list");
+    let api = apis
+        .iter()
+        .find(|api| api["name"] == "orders-api")
+        .expect("the API");
+    let id = api["id"].as_str().expect("an id");
+    let begin = "Stack orders in us-east-1 (account 123456789012), ";
+    let first = |run: &Run| run.stderr.lines().next().unwrap_or_default().to_owned();
+    let named = format!("{begin}API {id} (orders-api), stage prod");
+    assert_eq!(first(&up), named);
+    assert_eq!(first(&here.succeed(&["up", "--yes"])), named);
+    assert_eq!(here.succeed(&["up", "--yes", "-q"]).stderr, "");
+    let recorded = format!("{begin}API {id}, stage prod");
+    let event = |name: Value| {
+        json!({"event": "scope", "stack": "orders", "account": "123456789012", "region": "us-east-1",
+            "apis": [{"id": id, "name": name, "stage": "prod"}]})
+    };
+    let up = here.succeed(&["up", "--yes", "-o", "json"]);
+    assert_eq!(up.lines()[0], event("orders-api".into()));
+    assert_eq!(first(&here.succeed(&["unlock"])), recorded);
+    assert_eq!(
+        first(&here.succeed(&["rollback", "--stack", "orders"])),
+        recorded
+    );
+    for command in ["unlock", "rollback"] {
+        let document = here.succeed(&[command, "-o", "json"]).json();
+        assert_eq!(
+            (&document["account"], &document["region"]),
+            (&"123456789012".into(), &"us-east-1".into())
+        );
+    }
+    let down = here.succeed(&[
+        "down",
+        "--yes",
+        "--stack",
+        "orders",
+        "-f",
+        "none.yaml",
+        "-o",
+        "json",
+    ]);
+    assert!(
+        down.lines().contains(&event(Value::Null)),
+        "{}",
+        down.stdout
+    );
+    // Also where there is nothing: it may be the wrong account.
+    let nothing = here.succeed(&["down", "--yes"]);
+    assert_eq!(first(&nothing), format!("{begin}no API attached"));
+}

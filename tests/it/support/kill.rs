@@ -1,0 +1,104 @@
+//! Runs of the binary that are cut off: killed at a chosen moment, or copied at every moment at which they could be.
+
+use std::collections::VecDeque;
+use std::process::Child;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Run, TestAws, Workplace, eventually};
+
+/// Runs the binary, kills it when the account is as it is right after changing call `nth`, and says which that was; `None`
+/// if there is no such call.
+pub fn killed_after(
+    aws: &TestAws,
+    workplace: &Workplace,
+    arguments: &[&str],
+    nth: usize,
+) -> Option<String> {
+    hold(aws, &json!({"mutating": true, "nth": nth}));
+    let mut child = workplace.start(arguments);
+    let held = held_or_ended(aws, &mut child);
+    child.kill().expect("a signal");
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    aws.post("release", &json!({}));
+    aws.post("faults", &json!([]));
+    assert!(
+        held.is_some() || run.code == Some(0),
+        "{}\n{}",
+        run.stdout,
+        run.stderr
+    );
+    held
+}
+
+/// What a kill leaves: the account right after a changing call.
+pub struct Killed {
+    /// The call's operation.
+    pub after: String,
+    pub aws: TestAws,
+}
+
+/// Runs the binary to its good end, and copies the account right after each changing call to `service`. By then the run is
+/// over, as a killed one is.
+pub fn killed_after_each(
+    aws: &TestAws,
+    workplace: &Workplace,
+    arguments: &[&str],
+    service: &str,
+) -> Vec<Killed> {
+    hold(aws, &json!({"mutating": true, "service": service}));
+    let mut child = workplace.start(arguments);
+    let mut states = Vec::new();
+    while let Some(after) = held_or_ended(aws, &mut child) {
+        let aws_then = aws.fork();
+        aws.post("release", &json!({}));
+        states.push(Killed {
+            after,
+            aws: aws_then,
+        });
+    }
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    aws.post("faults", &json!([]));
+    assert_eq!(run.code, Some(0), "{}\n{}", run.stdout, run.stderr);
+    states
+}
+
+/// Holds the calls that fit, and everything else while one is held.
+fn hold(aws: &TestAws, rule: &Value) {
+    let mut rule = rule.clone();
+    rule["kind"] = json!("hold");
+    rule["freeze"] = json!(true);
+    aws.post("faults", &json!([rule]));
+}
+
+/// The operation that is held, or `None` if the run ended.
+fn held_or_ended(aws: &TestAws, child: &mut Child) -> Option<String> {
+    eventually("the held call or the end", || {
+        let held = aws.get("held?timeout=0.2");
+        if let Some(operation) = held["held"]["operation"].as_str() {
+            return Some(Some(operation.to_owned()));
+        }
+        child.try_wait().expect("a status").map(|_| None)
+    })
+}
+
+/// Does `scenario` with each item and its number, beginning with 1. A scenario waits half of its time, so there are more
+/// workers than cores.
+pub fn each<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let left: Mutex<VecDeque<_>> = Mutex::new((1..).zip(items).collect());
+    let next = || {
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.pop_front()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..=cores {
+            scope.spawn(|| {
+                while let Some((number, item)) = next() {
+                    scenario(number, item);
+                }
+            });
+        }
+    });
+}

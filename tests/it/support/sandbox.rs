@@ -1,0 +1,241 @@
+//! A sandbox in a test: a home for it, the program run there, and what is left of it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{built, eventually, times};
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_threescale-gw");
+
+/// A test's own home for sandboxes. What they install and build is shared by all tests and kept below the build folder, as
+/// it takes minutes.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        times::measure();
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(dir.path().join("tmp")).expect("a folder");
+        std::fs::create_dir(dir.path().join("bin")).expect("a folder");
+        std::os::unix::fs::symlink(PROGRAM, dir.path().join("bin/threescale-gw")).expect("a link");
+        let home = Self { dir };
+        built::provide(&home.shared());
+        home
+    }
+
+    /// Where what all sandboxes install and build is kept.
+    pub fn shared(&self) -> PathBuf {
+        let target = Path::new(PROGRAM).ancestors().nth(2).expect("a folder");
+        target.join("threescale-gw")
+    }
+
+    /// The program, or a shell that finds it on its path.
+    pub fn command(&self, program: &str) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(program);
+        command
+            .env("THREESCALE_GW_CACHE", self.shared())
+            .env("THREESCALE_GW_SANDBOXES", self.dir.path().join("sandboxes"))
+            .env("TMPDIR", self.temporary())
+            .env(
+                "PATH",
+                format!("{}:{path}", self.dir.path().join("bin").display()),
+            )
+            .env_remove("AWS_ENDPOINT_URL")
+            .env_remove("THREESCALE_GW_FILE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let command = &mut self.command(PROGRAM);
+        command.args(arguments).output().expect("the program runs")
+    }
+
+    /// What it writes to standard output; it must end well.
+    pub fn said(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    pub fn usage(&self) -> Value {
+        let text = self.said(&["sandbox", "usage", "-o", "json"]);
+        serde_json::from_str(&text).expect("a document")
+    }
+
+    /// What `sandbox env` says about a sandbox, by name.
+    pub fn environment(&self, facts: &Value) -> BTreeMap<String, String> {
+        let lines = self.said(&["sandbox", "env", &format!("--sandbox={}", facts["number"])]);
+        let lines = lines.lines().map(|line| {
+            let line = line.strip_prefix("export ").expect("a line for a shell");
+            let (name, value) = line.split_once('=').expect("a name and a value");
+            (name.to_owned(), value.to_owned())
+        });
+        lines.collect()
+    }
+
+    /// A call of a sandbox's AWS, signed with its access key: status and body. `more` goes to curl.
+    pub fn call(&self, facts: &Value, service: &str, path: &str, more: &[&str]) -> (u16, String) {
+        let environment = self.environment(facts);
+        let key = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| &environment[name]);
+        let key = format!("{}:{}", key[0], key[1]);
+        signed(facts, &key, service, path, more)
+    }
+
+    pub fn temporary(&self) -> PathBuf {
+        self.dir.path().join("tmp")
+    }
+
+    /// Nobody listens any more at the addresses of a sandbox.
+    pub fn assert_gone(&self, facts: &Value) {
+        for name in ["endpoint", "backend", "control"] {
+            let address = facts[name].as_str().expect("an address");
+            let address = address.trim_start_matches("http://");
+            assert!(TcpStream::connect(address).is_err(), "{name} is left");
+        }
+        let port = u16::try_from(facts["redis_port"].as_u64().expect("a port")).expect("a port");
+        assert!(
+            TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "Redis is left"
+        );
+    }
+
+    /// The same, and no process and no temporary folder is left of any sandbox here.
+    pub fn assert_nothing_left(&self, facts: &Value) {
+        self.assert_gone(facts);
+        self.assert_no_process_left();
+        self.assert_no_folder_left();
+    }
+
+    #[track_caller]
+    pub fn assert_no_process_left(&self) {
+        // Every process of a sandbox has this folder in its environment.
+        let folder = self.temporary().display().to_string();
+        eventually("the end of all its processes", || {
+            let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+            let left = processes.filter(|process| {
+                let environment = std::fs::read(process.path().join("environ"));
+                let text = environment.unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(&folder)
+            });
+            (left.count() == 0).then_some(())
+        });
+    }
+
+    #[track_caller]
+    pub fn assert_no_folder_left(&self) {
+        let left: Vec<_> = std::fs::read_dir(self.temporary())
+            .expect("a folder")
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Of a test that failed.
+        let _ = self.run(&["sandbox", "stop"]);
+    }
+}
+
+/// A sandbox in the foreground, killed with a test that fails.
+pub struct Foreground(pub Child);
+
+impl Foreground {
+    /// Started, with its facts, when it stands.
+    pub fn start(home: &Home, arguments: &[&str]) -> (Self, Value) {
+        let child = home
+            .command(PROGRAM)
+            .args(["sandbox", "-o", "json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the sandbox starts");
+        let mut sandbox = Self(child);
+        let output = BufReader::new(sandbox.0.stdout.take().expect("its output"));
+        let facts = output
+            .lines()
+            .map(|line| line.expect("text"))
+            .find_map(|line| {
+                let facts: Value = serde_json::from_str(&line).ok()?;
+                facts.get("control").is_some().then_some(facts)
+            });
+        (sandbox, facts.expect("where it is"))
+    }
+
+    pub fn interrupt(mut self) -> Option<i32> {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), Signal::INT).expect("a signal");
+        let ended = eventually("its end", || self.0.try_wait().expect("a status"));
+        ended.code()
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A request with these headers: status and body.
+pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut builder = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    let mut answer = agent
+        .run(builder.body(()).expect("a request"))
+        .expect("an answer");
+    let body = answer.body_mut().read_to_string().unwrap_or_default();
+    (answer.status().as_u16(), body)
+}
+
+/// A call of a sandbox's AWS, signed with a key (`id:secret`): status and body. `more` goes to curl.
+pub fn signed(facts: &Value, key: &str, service: &str, path: &str, more: &[&str]) -> (u16, String) {
+    let endpoint = facts["endpoint"].as_str().expect("an address");
+    let scope = format!("aws:amz:us-east-1:{service}");
+    let mut curl = Command::new("curl")
+        // The key stands in its standard input, as command lines are for everybody to see.
+        .args([
+            "-s",
+            "-m",
+            "30",
+            "-K",
+            "-",
+            "-w",
+            "\n%{http_code}",
+            "--aws-sigv4",
+            &scope,
+        ])
+        .args(more)
+        .arg(format!("{endpoint}{path}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl");
+    let mut stdin = curl.stdin.take().expect("its input");
+    writeln!(stdin, "user = \"{key}\"").expect("written");
+    drop(stdin);
+    let said = curl.wait_with_output().expect("curl").stdout;
+    let said = String::from_utf8_lossy(&said);
+    let (body, status) = said.rsplit_once('\n').expect("a status");
+    (status.parse().expect("a status"), body.to_owned())
+}

@@ -1,0 +1,482 @@
+//! Real requests after a deployment: what is answered wrongly is found, and the stage goes back.
+
+use crate::support::rest_api::{
+    OURS, account, assert_mentions, authorizer, change, ours, publish, served, stack, stage_of,
+    workplace,
+};
+use crate::support::{Run, TestAws};
+use serde_json::{Value, json};
+
+const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
+/// With a method named, so that it is taken from others too.
+const NAMED: &str = r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /orders"], except: ["GET /health"]}"#;
+
+fn requests(aws: &TestAws) -> Vec<String> {
+    let list = aws.get("requests");
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    list.as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| {
+            format!(
+                "{} {} {}",
+                text(entry, "method"),
+                text(entry, "path"),
+                text(entry, "credential")
+            )
+        })
+        .collect()
+}
+
+/// An `up` that does not wait for a deployment to spread.
+const UP: [&str; 4] = ["up", "--yes", "--settle", "1ms"];
+
+/// An `up` deployed, found this, moved the stage back, and ended with 1.
+#[track_caller]
+fn went_back(aws: &TestAws, up: &Run, id: &str, former: &Value, texts: &[&str]) {
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(up, texts);
+    assert_mentions(
+        up,
+        &[&format!(
+            "serves deployment {} again",
+            former.as_str().expect("an id")
+        )],
+    );
+    assert_eq!(
+        stage_of(&aws.account(), id, "prod")["deploymentId"],
+        *former
+    );
+}
+
+#[test]
+fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
+    let (aws, _) = account();
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes"]);
+    assert_mentions(
+        &up,
+        &["verified:", "ok     GET /orders", "ok     POST /orders"],
+    );
+    let mut asked = requests(&aws);
+    asked.sort();
+    assert_eq!(
+        asked,
+        [
+            // An `ANY` method by a verb that is safe.
+            "GET /files/threescale-gw-verify given",
+            "GET /files/threescale-gw-verify none",
+            "GET /health none",
+            "GET /orders given",
+            "GET /orders none",
+            "GET /orders/threescale-gw-verify given",
+            "GET /orders/threescale-gw-verify none",
+            "OPTIONS /orders none",
+            "POST /orders none",
+        ]
+    );
+    // A second `up` deploys nothing, so it asks nothing.
+    aws.check_log();
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(requests(&aws), [""; 0]);
+}
+
+#[test]
+fn a_deployment_that_takes_its_time_is_waited_for() {
+    let (aws, id) = account();
+    aws.post("config", &json!({"deployment_lag": 20}));
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes"]);
+    assert_mentions(&up, &["not answered as they should be yet", "verified:"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+}
+
+#[test]
+fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
+    for (config, texts) in [
+        (
+            json!({"outcomes": {"open": ["POST /orders"]}}),
+            &["POST /orders: it answers without a right to it (200)"][..],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "error"}}),
+            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "timeout"}}),
+            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+        ),
+        (
+            json!({"outcomes": {"authorizer": "allow"}}),
+            &["GET /orders: it answers without a right to it (200)"],
+        ),
+        (
+            json!({"outcomes": {"closed": ["OPTIONS /orders"]}}),
+            &["OPTIONS /orders: it asks for a credential and is meant to be open (403"],
+        ),
+    ] {
+        let (aws, id) = account();
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &config);
+        went_back(&aws, &here.run(&UP), &id, &former, texts);
+        // Everything but the stage is there, so with the cause gone one deployment is all there is to do.
+        aws.post(
+            "config",
+            &json!({"outcomes": {"open": null, "closed": null, "authorizer": null}}),
+        );
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        let verify = here.succeed(&["verify"]);
+        assert_mentions(&verify, &["verified:"]);
+    }
+}
+
+/// Holds the deployment back.
+fn held() -> Value {
+    json!({"operation": "CreateDeployment", "kind": "hold-before"})
+}
+
+/// It goes back to what it had, and not to where nothing is protected.
+#[test]
+fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
+    let (aws, id, here) = stack(HERE);
+    let ours_before = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    here.edit(r#"except: ["GET /health"]"#, r#"except: ["GET /files"]"#);
+    aws.post("config", &json!({"outcomes": {"open": ["GET /health"]}}));
+    let text = "GET /health: it answers without a right to it (200)";
+    went_back(&aws, &here.run(&UP), &id, &ours_before, &[text]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+
+    // The same where others published on top of ours.
+    let theirs = publish(&aws, &id, "prod");
+    here.edit(r#"except: ["GET /files"]"#, r#"except: ["GET /health"]"#);
+    aws.post(
+        "config",
+        &json!({"outcomes": {"open": null, "closed": ["GET /health"]}}),
+    );
+    let text = "GET /health: it asks for a credential and is meant to be open (403";
+    went_back(&aws, &here.run(&UP), &id, &json!(theirs), &[text]);
+    aws.post("config", &json!({"outcomes": {"closed": null}}));
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /health"], "NONE");
+}
+
+/// Somebody else takes API Gateway the right to invoke our authorizer.
+fn remove_permission(aws: &TestAws) {
+    let function = "threescale-gw-orders-authorizer";
+    let policy = aws.call(
+        "lambda",
+        "GetPolicy",
+        json!({"FunctionName": function, "Qualifier": "live"}),
+    );
+    let policy: Value =
+        serde_json::from_str(policy["Policy"].as_str().expect("text")).expect("JSON");
+    let statement = &policy["Statement"][0]["Sid"];
+    aws.call(
+        "lambda",
+        "RemovePermission",
+        json!({"FunctionName": function, "Qualifier": "live", "StatementId": statement}),
+    );
+}
+
+/// Somebody else gives `GET /orders` to an authorizer of their own.
+fn take_away(aws: &TestAws, id: &str) {
+    let own = authorizer(&aws.account(), id, "own");
+    change(aws, id, "GET", "/orders", &[("/authorizerId", &own)]);
+}
+
+/// Somebody else leads our authorizer to a function.
+fn lead(aws: &TestAws, id: &str, function: &str) {
+    let function = format!("arn:aws:lambda:us-east-1:123456789012:function:{function}");
+    let uri = format!(
+        "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations"
+    );
+    let authorizer = authorizer(&aws.account(), id, OURS);
+    let patches = json!([{"op": "replace", "path": "/authorizerUri", "value": uri}]);
+    aws.call(
+        "apigateway",
+        "UpdateAuthorizer",
+        json!({"restApiId": id, "authorizerId": authorizer, "patchOperations": patches}),
+    );
+}
+
+#[test]
+fn what_others_break_before_the_deployment_moves_the_stage_back() {
+    let aws = TestAws::start();
+    let no_permission: &dyn Fn(&str) = &|_| remove_permission(&aws);
+    let elsewhere: &dyn Fn(&str) = &|id| lead(&aws, id, "theirs");
+    for (meanwhile, text) in [
+        (
+            no_permission,
+            "GET /orders: API Gateway got no decision of the authorizer (500",
+        ),
+        (elsewhere, "GET /orders: another authorizer decides (403"),
+    ] {
+        let (aws, id) = account();
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        aws.post(
+            "config",
+            &json!({"outcomes": {"functions": {"theirs": "deny"}}}),
+        );
+        let here = workplace(&aws, HERE);
+        let up = here.run_with(&aws, &UP, &held(), || meanwhile(&id));
+        went_back(&aws, &up, &id, &former, &[text]);
+        // What `up` makes anew, and what it leaves to who has done it.
+        lead(&aws, &id, OURS);
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        here.succeed(&["verify"]);
+    }
+}
+
+#[test]
+fn a_method_that_others_take_before_the_deployment_is_put_right_in_the_same_run() {
+    let (aws, id) = account();
+    let here = workplace(&aws, NAMED);
+    let up = here.run_with(&aws, &UP, &held(), || take_away(&aws, &id));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert_mentions(&up, &["verified:"]);
+    assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+}
+
+#[test]
+fn the_permission_and_another_authorizer_are_found_by_verify() {
+    let (aws, id, here) = stack(HERE);
+
+    remove_permission(&aws);
+    let verify = here.run(&["verify", "--settle", "1ms"]);
+    assert_eq!(verify.code, Some(1), "{}", verify.stdout);
+    assert_mentions(
+        &verify,
+        &[
+            "wrong  GET /orders",
+            "bad key",
+            "got no decision of the authorizer",
+        ],
+    );
+    here.succeed(&["up", "--yes"]);
+    here.succeed(&["verify"]);
+
+    // Somebody gives a method to another authorizer and publishes that. It refuses as well, but it is not ours.
+    take_away(&aws, &id);
+    publish(&aws, &id, "prod");
+    here.edit("except:", "protect: [\"ANY /*\", \"GET /orders\"], except:");
+    let verify = here.run(&["verify", "--settle", "1ms", "-o", "json"]);
+    assert_eq!(verify.code, Some(1));
+    let document = verify.json();
+    let wrong: Vec<_> = document["requests"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|row| row["fault"] == "wrong_authorizer")
+        .map(|row| row["method"].as_str().expect("text"))
+        .collect();
+    assert!(wrong.contains(&"GET /orders"), "{document}");
+    assert_eq!(document["ok"], false);
+}
+
+#[test]
+fn the_credential_is_looked_for_where_the_configuration_says_in_the_stage_too() {
+    let (aws, _) = account();
+    aws.post("config", &json!({"valid_keys": ["the-test-key"]}));
+    let here = workplace(&aws, HERE);
+    here.edit(
+        "service_token: the-service-token",
+        "service_token: the-service-token, credentials: {in: header, name: apikey}",
+    );
+    let key = ["--key", "the-test-key"];
+    here.succeed(&[&["up", "--yes"][..], &key].concat());
+    here.edit("in: header", "in: query");
+    let up = here.succeed(&[&["up", "--yes"][..], &key].concat());
+    assert_mentions(&up, &["ok     GET /orders", "good key  200"]);
+}
+
+#[test]
+fn a_method_that_others_open_is_found_though_something_else_refuses_the_call() {
+    let (aws, id, here) = stack(HERE);
+    // With an export, and where the service gives none.
+    let refused = json!([{"operation": "GetExport", "kind": "error", "code": "BadRequestException",
+        "message": "unable to export", "status": 400}]);
+    for faults in [json!([]), refused] {
+        // It still wants an API key, so who has none is refused.
+        change(
+            &aws,
+            &id,
+            "POST",
+            "/orders",
+            &[("/authorizationType", "NONE")],
+        );
+        publish(&aws, &id, "prod");
+        aws.post("faults", &faults);
+        let verify = here.run(&["verify", "--settle", "1ms"]);
+        assert_eq!(verify.code, Some(1), "{}", verify.stdout);
+        assert_mentions(
+            &verify,
+            &[
+                "ok     POST /orders         no key    403",
+                "wrong  POST /orders         guard",
+                "it answers without a right to it: the stage serves it without an authorizer",
+                "wrong: 1 of 10",
+            ],
+        );
+        here.succeed(&["up", "--yes"]);
+        here.succeed(&["verify"]);
+        aws.post("faults", &json!([]));
+    }
+}
+
+#[test]
+fn a_test_key_is_let_in_where_that_is_safe_and_never_shown() {
+    let (aws, _) = account();
+    aws.post("config", &json!({"valid_keys": ["the-test-key"]}));
+    let here = workplace(&aws, HERE);
+    let mut command = here.command(&["up", "--yes", "-v"]);
+    command.env("THREESCALE_TEST_KEY", "the-test-key");
+    let up = crate::support::Run::of(command.output().expect("it runs"));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert_mentions(&up, &["ok     GET /orders", "good key  200"]);
+    let verify = here.succeed(&["verify", "--key", "the-test-key"]);
+    let posted = aws.get("requests");
+    let posted: Vec<_> = posted
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|request| request["method"] == "POST")
+        .map(|request| request["credential"].clone())
+        .collect();
+    assert!(
+        !posted.is_empty() && posted.iter().all(|credential| credential == "none"),
+        "{posted:?}"
+    );
+
+    let refused = here.run(&["verify", "--key", "another-key", "--settle", "1ms"]);
+    assert_eq!(refused.code, Some(1));
+    assert_mentions(
+        &refused,
+        &["the test key is refused: 403", "user_key_invalid"],
+    );
+    for run in [&up, &verify, &refused] {
+        let shown = format!("{}{}", run.stdout, run.stderr);
+        assert!(
+            !shown.contains("the-test-key") && !shown.contains("another-key"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_test_key_that_is_refused_for_what_it_is_leaves_the_stage_where_it_is() {
+    for (reason, stays) in [
+        ("limits_exceeded", true),
+        ("application_not_active", true),
+        ("misconfigured", false),
+        ("backend_unavailable", false),
+    ] {
+        let (aws, id) = account();
+        let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &json!({"authorizer_context": {"reason": reason}}));
+        let arguments = ["up", "--yes", "--settle", "1ms", "--key", "the-key"];
+        let up = here.run(&arguments);
+        if !stays {
+            went_back(&aws, &up, &id, &former, &["not for what it is", reason]);
+            continue;
+        }
+        assert_eq!(up.code, Some(1), "{}", up.stderr);
+        assert_mentions(
+            &up,
+            &["the test key is refused (403", reason, "stage prod stays"],
+        );
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        // Nobody noted that all is well, so the next run asks again.
+        let again = here.run(&arguments);
+        assert_eq!(again.code, Some(1), "{}", again.stderr);
+        aws.post("config", &json!({"valid_keys": ["the-key"]}));
+        assert_mentions(&here.succeed(&arguments), &["verified:"]);
+        assert!(!here.succeed(&arguments).stderr.contains("verified"));
+        aws.post("config", &json!({"valid_keys": []}));
+    }
+}
+
+#[test]
+fn what_could_not_be_asked_is_asked_by_the_next_up() {
+    let (aws, _) = account();
+    let here = workplace(&aws, HERE);
+    aws.post(
+        "config",
+        &json!({"outcomes": {"throttled": ["GET /health"]}}),
+    );
+    for _ in 0..2 {
+        let up = here.succeed(&UP);
+        assert_mentions(
+            &up,
+            &[
+                "API Gateway is throttling",
+                "not everything could be asked from here",
+            ],
+        );
+    }
+    aws.post("config", &json!({"outcomes": {"throttled": null}}));
+    assert_mentions(&here.succeed(&UP), &["verified:"]);
+    assert!(!here.succeed(&UP).stderr.contains("verified"));
+}
+
+#[test]
+fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
+    let aws = TestAws::start();
+    for (attribute, value, words) in [
+        ("endpoint_type", json!("PRIVATE"), "is private"),
+        (
+            "disable_execute_api_endpoint",
+            json!(true),
+            "is switched off",
+        ),
+    ] {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        let mut api = crate::support::rest_api::rich("orders-api");
+        api[attribute] = value;
+        crate::support::rest_api::seed(&aws, &[api]);
+        let here = workplace(&aws, HERE);
+        let up = here.succeed(&["up", "--yes"]);
+        assert_mentions(&up, &["not verified:", words, "--url"]);
+        assert_eq!(requests(&aws), [""; 0]);
+        let verify = here.succeed(&["verify", "-o", "json"]).json();
+        assert!(
+            verify["skipped"].as_str().expect("text").contains(words),
+            "{verify}"
+        );
+    }
+
+    // Another address is asked in place of the API's own; nobody listens at this one.
+    let (aws, _) = account();
+    let here = workplace(&aws, HERE);
+    let up = here.succeed(&["up", "--yes", "--no-verify"]);
+    assert!(!up.stderr.contains("verified"), "{}", up.stderr);
+    let verify = here.run(&[
+        "verify",
+        "--settle",
+        "1ms",
+        "--url",
+        "http://127.0.0.1:1/base",
+    ]);
+    assert_eq!(verify.code, Some(1));
+    assert_mentions(&verify, &["no answer", "http://127.0.0.1:1/base"]);
+    // What `--no-verify` left out, the next `up` makes up for, and ends as if it had deployed.
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let found = here.run(&["up", "--yes", "--settle", "1ms", "-o", "json"]);
+    assert_eq!(found.code, Some(1), "{}", found.stderr);
+    let lines = found.lines();
+    let summary = lines.last().expect("a summary");
+    assert_eq!(
+        (&summary["outcome"], &summary["failed"]),
+        (&"failed".into(), &1.into())
+    );
+    assert!(lines.iter().all(|line| line["event"] != "outputs"));
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    here.succeed(&["up", "--yes", "--no-verify"]);
+    let wrong = here.run(&["verify", "--url", "orders.example.com"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert_mentions(&here.succeed(&["up", "--yes"]), &["verified:"]);
+}
