@@ -3,7 +3,7 @@
 //! `cargo bench --profile dev --bench lifecycle` prints a table. No emulator shows AWS's own durations; what is measured
 //! is this program, and how little it adds to what must be waited for.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};

@@ -48,7 +48,9 @@ impl Bucket {
     fn take(&mut self, now: Instant, deployment: bool) -> Instant {
         let full_at = self.full_at.map_or(now, |at| at.max(now));
         self.full_at = Some(full_at + REFILL);
-        let mut at = full_at.checked_sub(REFILL * (BURST - 1)).map_or(now, |at| at.max(now));
+        let mut at = full_at
+            .checked_sub(REFILL * (BURST - 1))
+            .map_or(now, |at| at.max(now));
         if deployment {
             let free = self.deployed.map(|last| last + DEPLOYMENT_GAP);
             at = free.map_or(at, |free| at.max(free));

@@ -253,9 +253,7 @@ impl Bundle {
             cache: Some(folder.clone()),
             ..self.clone()
         };
-        let wait = || {
-            (bundle.progress)("waiting for another process that builds the authorizer".to_owned())
-        };
+        let wait = || (bundle.progress)("waiting for another build of the authorizer".to_owned());
         let lock = folder_lock::hold(&bundle.path(&folder, "lock"), wait)
             .await
             .context("locking the cache")?;

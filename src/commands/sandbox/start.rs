@@ -13,12 +13,13 @@ use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::input::parse;
 use crate::commands::logs::Tail;
-use crate::commands::session::{progress, target};
+use crate::commands::session::{cache_dir, progress, target};
 use crate::commands::{Ending, up};
 use crate::config::Config;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
+use crate::package::Package;
 use crate::resource::api::Method;
 use crate::resource::api_attachment::select;
 use crate::sandbox::usage::Usage;
@@ -79,6 +80,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         notice(&sink, note);
     }
     let cache = cache()?;
+    let build = Build::begin(&config, &sink)?;
     let sandbox = tokio::select! {
         started = Sandbox::start(&cache, args.port, &keys, progress(&sink)) => started.map_err(not_started)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
@@ -105,6 +107,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         Ok((None, aws, api)) => Ok((aws, api)),
         Err(error) => Err(Err(error)),
     };
+    drop(build);
     let (aws, api) = match made {
         Ok(made) => made,
         Err(ended) => {
@@ -167,6 +170,31 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     let status = worked?;
     stopped?;
     Ok(status.into())
+}
+
+/// A build of the authorizer, which `up` finds or waits for. It ends with this value.
+struct Build(Option<tokio::task::JoinHandle<()>>);
+
+impl Build {
+    /// Begins before the servers are there, because on a new machine they take as long as a part of the build.
+    fn begin(config: &Config, sink: &Sink) -> Result<Self> {
+        if config.authorizer.artifact.is_some() {
+            return Ok(Self(None));
+        }
+        let architecture = config.authorizer.architecture.as_str();
+        let package = Package::bundled(architecture, cache_dir().ok(), progress(sink))?;
+        // What fails here fails in `up`, which tells why.
+        let build = async move { drop(package.zip().await) };
+        Ok(Self(Some(tokio::spawn(build))))
+    }
+}
+
+impl Drop for Build {
+    fn drop(&mut self) {
+        if let Some(build) = &self.0 {
+            build.abort();
+        }
+    }
 }
 
 /// Why there is no sandbox.

@@ -1,0 +1,32 @@
+//! The program against the test AWS and real servers. One binary: what it links takes longer than most of its tests.
+//!
+//! The harness starts tests in the order of their names, so what takes longest is in the folders that come first.
+
+mod all_states;
+mod attachment;
+mod builds;
+mod cache;
+mod cli;
+mod config;
+mod dead;
+mod drift;
+mod drift_api;
+mod files;
+mod hand_back;
+mod interrupt;
+mod lifecycle;
+mod logs;
+mod matrix;
+mod own;
+mod pending;
+mod preflight;
+mod prove;
+mod replace;
+mod reshape;
+mod responses;
+mod rollback;
+mod scope;
+mod support;
+mod the_test_aws;
+mod verify;
+mod versions;
