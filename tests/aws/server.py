@@ -13,8 +13,12 @@ import select
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from email.utils import formatdate
+from functools import cache
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,15 +37,37 @@ from testaws import control, data_plane, forking, gateway, services, wire  # noq
 from testaws.world import World  # noqa: E402
 
 
+@cache
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    wbufsize = -1  # buffered: a reply is one write
     world: World
 
-    def _serve(self) -> None:
-        body = self._read_body()
-        split = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
+    def handle_one_request(self) -> None:
+        """Reads a request without the mail parser of the base class, which takes longer than many an answer."""
+        words = self.rfile.readline().decode("latin-1").split()
+        if len(words) != 3:
+            self.close_connection = True
+            return
+        self.command, target, version = words
+        headers: dict[str, str] = {}
+        while line := self.rfile.readline().strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        self.close_connection = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
+        if headers.get("expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        self._serve(target, headers)
+
+    def _serve(self, target: str, headers: dict[str, str]) -> None:
+        body = self._read_body(headers)
+        split = urlsplit(target)
         raw = wire.RawRequest(self.command, split.path, split.query, headers, body)
         if split.path.startswith("/_test/"):
             response = control.handle(self.world, raw)
@@ -58,10 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         if split.path == "/_test/end":
             os._exit(0)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _serve
-
-    def _read_body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+    def _read_body(self, headers: dict[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "").lower() == "chunked":
             parts = []
             while True:
                 size = int(self.rfile.readline().split(b";", 1)[0], 16)
@@ -69,24 +93,24 @@ class Handler(BaseHTTPRequestHandler):
                 self.rfile.readline()
                 if size == 0:
                     return b"".join(parts)
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return self.rfile.read(int(headers.get("content-length") or 0))
 
     def _reply(self, response: wire.Response) -> None:
-        self.send_response(response.status)
-        names = set()
-        for name, value in response.headers.items():
-            if name.lower() in ("status", "server", "date", "content-length"):
-                continue
-            names.add(name.lower())
-            self.send_header(name, str(value))
-        if "content-type" not in names:
-            self.send_header("Content-Type", "application/json")
-        if "x-amzn-requestid" not in names:
-            self.send_header("x-amzn-RequestId", "00000000-0000-4000-8000-000000000000")
+        given = {name.lower(): value for name, value in response.headers.items()}
+        headers = {
+            "content-type": "application/json",
+            "x-amzn-requestid": "00000000-0000-4000-8000-000000000000",
+            **given,
+            "date": _date(int(time.time())),
+        }
+        for name in ("status", "server", "content-length"):
+            headers.pop(name, None)
         bodiless = response.status == 204  # such a reply must not have one, nor a length
         if not bodiless:
-            self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
+            headers["content-length"] = str(len(response.body))
+        lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         if not bodiless and self.command != "HEAD":
             self.wfile.write(response.body)
         self.wfile.flush()

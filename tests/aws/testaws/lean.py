@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 
 def slim_moto() -> None:
     _skip_instance_types()
     _ask_for_regions_once()
     _look_methods_up_once()
+    _look_names_up_once()
+    _write_xml_plainly()
 
 
 def _skip_instance_types() -> None:
@@ -38,3 +42,76 @@ def _look_methods_up_once() -> None:
     from moto.core import responses
 
     responses.method_names_from_class = cache(responses.method_names_from_class)
+
+
+def _look_names_up_once() -> None:
+    """Moto tries several names for each member of each object. Which ones depends on the object's class and the member."""
+    from moto.core import serialize
+
+    picker = serialize.XFormedAttributePicker
+    slow = serialize.ResponseSerializer.get_value
+    missing = object()
+    names: dict[Any, tuple[str, ...]] = {}
+
+    def get_value(self: Any, value: Any, key: str, shape: Any) -> Any:
+        pick = self._value_picker
+        if type(pick) is not picker:
+            return slow(self, value, key, shape)
+        kind = type(value)
+        found = names.get((kind, shape, key))
+        if found is None:
+            context = serialize.AttributePickerContext(obj=value, key=key, shape=shape)
+            found = names[kind, shape, key] = tuple(dict.fromkeys(pick.get_possible_keys(context)))
+        for name in found:
+            item = value.get(name, missing) if kind is dict else serialize.get_value(value, name, missing)
+            if item is not missing:
+                break
+        else:
+            item = None
+        for path, transform in pick.response_transformers.items():
+            if path.endswith(key) and f"{'.'.join(self.path)}.{key}".endswith(path):
+                return transform(item)
+        return item
+
+    serialize.ResponseSerializer.get_value = get_value
+
+
+def _write_xml_plainly() -> None:
+    """What moto writes as XML needs none of what `xmltodict` checks for."""
+    from moto.core import serialize
+
+    class Xml:
+        @staticmethod
+        def unparse(
+            document: dict[str, Any], full_document: bool = True, short_empty_elements: bool = False, pretty: bool = False
+        ) -> str:
+            assert not pretty
+            parts = ['<?xml version="1.0" encoding="utf-8"?>\n'] if full_document else []
+            for name, value in document.items():
+                _element(parts, name, value, short_empty_elements)
+            return "".join(parts)
+
+    serialize.xmltodict = Xml
+
+
+def _element(parts: list[str], name: str, value: Any, short: bool) -> None:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _element(parts, name, item, short)
+        return
+    if isinstance(value, dict):
+        attributes = "".join(f" {key[1:]}={quoteattr(str(text))}" for key, text in value.items() if key[0] == "@")
+        start = len(parts)
+        parts.append(f"<{name}{attributes}>")
+        for key, item in value.items():
+            if key[0] != "@":
+                _element(parts, key, item, short)
+        if short and len(parts) == start + 1:
+            parts[start] = f"<{name}{attributes}/>"
+        else:
+            parts.append(f"</{name}>")
+        return
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    text = "" if value is None else escape(str(value))
+    parts.append(f"<{name}/>" if short and not text else f"<{name}>{text}</{name}>")

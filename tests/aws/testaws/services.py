@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from moto.core.utils import get_service_model
-
 from . import (  # noqa: F401 - importing a module registers its handlers
     apigateway,
     awslambda,
@@ -22,9 +20,9 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     roles,
     small,
     stages,
+    wire,
 )
 from .local import call
-from .wire import SERVICES, app_for
 from .world import World
 
 
@@ -34,8 +32,6 @@ def install(world: World) -> None:
 
 
 def warm(world: World) -> None:
-    """Makes once, before any copy, what moto makes at its first calls: the default VPC, the applications, the models."""
+    """Makes once, before any copy, what moto makes at its first calls: the default VPC, models, routes, modules."""
     call(world, "ec2", "DescribeVpcs", {})
-    for service, backend in SERVICES.values():
-        app_for(backend)
-        get_service_model(service)
+    wire.warm()

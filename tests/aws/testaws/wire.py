@@ -8,10 +8,10 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
@@ -23,10 +23,11 @@ from moto.core.routing import NotFound, get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import (
-    BackendRequest,
     DomainDispatcherApplication,
     create_backend_app,
 )
+
+from werkzeug.exceptions import HTTPException
 
 from .errors import AwsError, MotoReply, Unimplemented
 
@@ -114,6 +115,7 @@ class Call:
     backend: str = ""
     unread: set[str] = field(default_factory=set)  # wire names no parameter took
     parse_error: str | None = None
+    request: MotoRequest | None = None  # as moto reads it
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.params.get(name)
@@ -185,14 +187,14 @@ def parse(raw: RawRequest) -> Call:
     if service is None:
         return _foreign(raw, region, signing)
     service_model = get_service_model(service)
-    request = MotoRequest(raw.environ())
+    request = DirectRequest(raw.environ())
     try:
         model, uri_params = get_service_router(service).match(request)
         protocol = determine_request_protocol(service_model, request.content_type)
     except (NotFound, NotImplementedError):
         name = _name_of(raw)
         raise Unimplemented(f"{service}:{name}") from None
-    call = Call(service, model.name, region, {}, raw, model, protocol, backend)
+    call = Call(service, model.name, region, {}, raw, model, protocol, backend, request=request)
     if protocol in ("ec2", "query"):
         values = _Watched(list(parse_qsl(raw.query, keep_blank_values=True)) + list(request.form.items()))
     else:
@@ -233,36 +235,63 @@ def _foreign(raw: RawRequest, region: str, signing: str) -> Call:
     return call
 
 
-_apps: dict[str, Any] = {}
-_apps_lock = threading.Lock()
+@cache
+def _application() -> Any:
+    """Every service that moto has."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
-def app_for(backend: str) -> Any:
-    with _apps_lock:
-        if backend not in _apps:
-            if backend == "*":
-                _apps[backend] = DomainDispatcherApplication(create_backend_app)
-            else:
-                _apps[backend] = create_backend_app(backend)
-        return _apps[backend]
+class DirectRequest(MotoRequest):
+    """A request that moto answers without an application around it."""
+
+    from_wsgi_server = True
 
 
-def call_moto(call: Call, body: bytes | None = None) -> Response:
+@cache
+def _dispatch(backend: str) -> Any:
+    """What answers all requests to a service: all its paths lead there."""
+    paths = import_module(f"moto.{backend}.urls").url_paths
+    return next(iter(paths.values()))
+
+
+def warm() -> None:
+    """Loads and makes what the first call to each service would."""
+    for service, backend in SERVICES.values():
+        _dispatch(backend)
+        get_service_router(service)._get_router(str(get_service_model(service).protocol))
+
+
+def _call_directly(call: Call, body: bytes | None) -> tuple[int, dict[str, Any], bytes]:
+    request = call.request if body is None and call.request else DirectRequest(call.raw.environ(body))
+    try:
+        result = _dispatch(call.backend)(request, request.raw_url, dict(request.headers))
+    except HTTPException as refused:
+        result = refused.code, dict(refused.get_headers()), refused.get_body()
+    status, headers, content = result if len(result) == 3 else (200, {}, result)
+    return status, headers, content.encode() if isinstance(content, str) else content or b""
+
+
+def _call_application(call: Call, body: bytes | None) -> tuple[int, dict[str, Any], bytes]:
     seen: list[Any] = []
 
     def start_response(status, headers, exc_info=None):
         seen[:] = [int(status.split(" ", 1)[0]), headers]
 
+    parts = _application()(call.raw.environ(body), start_response)
+    data = b"".join(parts)
+    return seen[0], dict(seen[1]), data
+
+
+def call_moto(call: Call, body: bytes | None = None) -> Response:
+    answer = _call_application if call.backend == "*" else _call_directly
     try:
-        parts = app_for(call.backend)(call.raw.environ(body), start_response)
-        data = b"".join(parts)
+        status, headers, data = answer(call, body)
     except NotImplementedError as missing:
         raise Unimplemented(f"{call.service}:{call.operation}: {missing}") from None
-    status, headers = seen
     # No route, or no operation: moto's own refusals are never HTML.
     if status == 404 and (not data or data.startswith(b"<!doctype html")):
         raise Unimplemented(f"{call.service}:{call.operation}")
-    kept = {k: v for k, v in headers if k.lower() not in ("content-length", "connection", "date", "server", "status")}
+    kept = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "connection", "date", "server", "status")}
     return Response(status, kept, data)
 
 
@@ -302,4 +331,4 @@ def plain_error(service: str, protocol: str, error: AwsError) -> Response:
     return Response(status, headers, body.encode())
 
 
-__all__ = ["ACCOUNT", "BackendRequest", "Call", "RawRequest", "Response", "parse", "scope", "serialize"]
+__all__ = ["ACCOUNT", "Call", "RawRequest", "Response", "parse", "scope", "serialize"]
