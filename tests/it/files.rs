@@ -1,7 +1,9 @@
-//! No file of tests is forgotten.
+//! How the tests themselves are put together.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// What `folder` holds and the module file there does not declare.
 fn forgotten(folder: &Path, module: &str) -> Vec<String> {
@@ -42,4 +44,38 @@ fn every_file_is_part_of_the_binary() {
     let beside = fs::read_dir(tests).expect("a folder").flatten();
     let beside: Vec<_> = beside.filter(|entry| entry.path().is_file()).collect();
     assert!(beside.is_empty(), "{beside:?}");
+}
+
+/// Every package of a build with its features.
+fn packages(selection: &[&str]) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} {f}",
+        ])
+        .args(selection);
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)").trim());
+    lines.map(str::to_owned).collect()
+}
+
+/// A package with other features is compiled again: the README's second command would not go on from the first one.
+#[test]
+fn the_tests_are_built_on_what_the_program_is_built_on() {
+    let run = packages(&["--package", "threescale-gw", "--edges", "normal,build"]);
+    let test = packages(&["--workspace", "--edges", "normal,build,dev"]);
+    let again: Vec<_> = run.difference(&test).collect();
+    assert!(again.is_empty(), "{again:?}");
 }
