@@ -1,10 +1,21 @@
 //! The HTTP client of all AWS calls.
 
+use std::sync::{Arc, OnceLock};
+
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::{
+    RuntimeComponents, RuntimeComponentsBuilder,
+};
+use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::error::Error;
 
@@ -15,17 +26,83 @@ use crate::error::Error;
 /// When what the environment names is not the address of a proxy.
 pub fn client() -> Result<SharedHttpClient, Error> {
     let proxy = proxy(|name| std::env::var(name).ok())?;
-    let client = Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = ConnectorBuilder::default()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(proxy.clone());
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector.build()
+    let plain = Builder::new().build_with_connector_fn(|settings, components| {
+        connector(settings, components).build_http()
     });
-    Ok(client)
+    let tls = Builder::new().build_with_connector_fn(move |settings, components| {
+        connector(settings, components)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .proxy_config(proxy.clone())
+            .build()
+    });
+    Ok(SharedHttpClient::new(ByScheme {
+        plain,
+        tls: Arc::new(tls),
+    }))
+}
+
+fn connector(
+    settings: Option<&HttpConnectorSettings>,
+    components: Option<&RuntimeComponents>,
+) -> ConnectorBuilder {
+    let mut connector = ConnectorBuilder::default();
+    connector.set_connector_settings(settings.cloned());
+    if let Some(components) = components {
+        connector.set_sleep_impl(components.sleep_impl());
+    }
+    connector
+}
+
+/// Reads the root certificates at the first HTTPS request. The client of the SDK reads them for every service, also where
+/// all of them are emulators.
+#[derive(Debug)]
+struct ByScheme {
+    plain: SharedHttpClient,
+    tls: Arc<SharedHttpClient>,
+}
+
+impl HttpClient for ByScheme {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(SchemeConnector {
+            plain: self.plain.http_connector(settings, components),
+            tls: OnceLock::new(),
+            client: Arc::clone(&self.tls),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+
+    fn validate_base_client_config(
+        &self,
+        _components: &RuntimeComponentsBuilder,
+        _cfg: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        // Where the SDK's own client reads the certificates.
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SchemeConnector {
+    plain: SharedHttpConnector,
+    tls: OnceLock<SharedHttpConnector>,
+    client: Arc<SharedHttpClient>,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for SchemeConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if !request.uri().starts_with("https:") {
+            return self.plain.call(request);
+        }
+        let connector = || self.client.http_connector(&self.settings, &self.components);
+        self.tls.get_or_init(connector).call(request)
+    }
 }
 
 /// The proxy for HTTPS. The names are curl's. The address may hold a password, so no error shows it.
