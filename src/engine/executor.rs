@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 
 use super::control::{Control, Stop};
 use super::plan::{Action, Plan, Work};
+use super::polls::Polls;
 use super::step::{End, Round};
 use crate::aws::AwsError;
 use crate::event::{Event, Tally};
@@ -35,6 +36,7 @@ impl Outcome {
 /// Walks `plan`. Once `control` says so, no step and no call of a step begins any more.
 pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
     let cx = &cx.until(control);
+    let polls = &Polls::default();
     let mut outcome = Outcome::default();
     outcome.tally.unchanged = plan.count(Action::None);
     let mut left: BTreeMap<usize, BTreeSet<usize>> = plan
@@ -70,7 +72,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
                 });
                 running.push(async move {
                     let began = Instant::now();
-                    (index, began, Round::run(step, cx, control).await)
+                    (index, began, Round::run(step, cx, control, polls).await)
                 });
             }
         }

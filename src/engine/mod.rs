@@ -5,4 +5,8 @@ pub mod executor;
 pub mod graph;
 pub mod observe;
 pub mod plan;
+mod polls;
 mod step;
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::control::{Control, Stop};
 use super::plan::{Action, Step, Work};
+use super::polls::{Polls, poll};
 use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
 use crate::resource::{AnyKind, Cx, Found, LogicalId, Look, Node, Phase};
@@ -40,6 +41,7 @@ pub(super) struct Round<'a> {
     pub step: &'a Step,
     pub cx: &'a Cx,
     pub control: &'a Control,
+    polls: &'a Polls<Cx>,
     waiting: Option<(String, Instant)>,
     trouble: Option<(Instant, Backoff)>,
     changes: usize,
@@ -88,11 +90,13 @@ impl<'a> Round<'a> {
         step: &'a Step,
         cx: &'a Cx,
         control: &'a Control,
+        polls: &'a Polls<Cx>,
     ) -> Result<Option<String>, End> {
         let mut round = Self {
             step,
             cx,
             control,
+            polls,
             waiting: None,
             trouble: None,
             changes: 0,
@@ -166,7 +170,9 @@ impl<'a> Round<'a> {
                 });
             }
             match &identity.phase {
-                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                Phase::Pending(_) | Phase::Deleting(_) => {
+                    self.settle(node.kind(), &look.found).await?;
+                }
                 Phase::Failed(why) => {
                     // It never recovers. Once it is deleted and made anew; a second failure is the operator's to see.
                     if self.changes > 1 {
@@ -222,7 +228,9 @@ impl<'a> Round<'a> {
                 return Ok(());
             };
             match &look.found.identity.phase {
-                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                Phase::Pending(_) | Phase::Deleting(_) => {
+                    self.settle(node.kind(), &look.found).await?;
+                }
                 _ => match node.release(&cx, &look).await {
                     Ok(false) => return Ok(()),
                     other => self.after(other.map(|_| ()), "still holds on").await?,
@@ -261,7 +269,11 @@ impl<'a> Round<'a> {
                 }
             };
             match &now.identity.phase {
-                Phase::Pending(what) | Phase::Deleting(what) => self.wait(what).await?,
+                Phase::Pending(_) | Phase::Deleting(_) => {
+                    if !self.settle(kind, now).await? {
+                        return Ok(());
+                    }
+                }
                 _ => {
                     let result = kind.delete(&cx, now).await;
                     self.after(result, "still there").await?;
@@ -271,9 +283,9 @@ impl<'a> Round<'a> {
     }
 
     async fn drain(&mut self, kind: &dyn AnyKind) -> Result<(), End> {
+        let mut cx = self.cx.fresh();
         loop {
             self.proceed()?;
-            let cx = self.cx.fresh();
             let (found, _) = kind.list(&cx).await.map_err(End::Failed)?;
             let busy = found
                 .iter()
@@ -290,17 +302,29 @@ impl<'a> Round<'a> {
                 self.changes = 0;
                 self.after(result, "still there").await?;
             }
-            if busy > 0 {
-                self.wait(&format!(
-                    "{busy} network interfaces to be given up by Lambda"
-                ))
-                .await?;
-            }
+            cx = match busy {
+                0 => self.cx.fresh(),
+                _ => {
+                    let what = format!("{busy} network interfaces to be given up by Lambda");
+                    self.wait(&what).await?
+                }
+            };
         }
     }
 
-    /// Waits a little while the state is `what`, with an end.
-    async fn wait(&mut self, what: &str) -> Result<(), End> {
+    /// Waits until `found` is neither pending nor on its way out, with an end. Returns whether it is there.
+    async fn settle(&mut self, kind: &dyn AnyKind, found: &Found) -> Result<bool, End> {
+        let mut phase = Some(found.identity.phase.clone());
+        while let Some(Phase::Pending(what) | Phase::Deleting(what)) = phase {
+            let cx = self.wait(&what).await?;
+            self.proceed()?;
+            phase = kind.phase(&cx, found).await.map_err(End::Failed)?;
+        }
+        Ok(phase.is_some())
+    }
+
+    /// Waits a little while the state is `what`, with an end, and returns the view to look with.
+    async fn wait(&mut self, what: &str) -> Result<Cx, End> {
         self.trouble = None;
         let since = match &self.waiting {
             Some((text, since)) if text == what => *since,
@@ -330,8 +354,11 @@ impl<'a> Round<'a> {
                 ..AwsError::unexpected("wait", text)
             }));
         }
-        self.control.sleep(poll(since.elapsed())).await;
-        Ok(())
+        let (kind, now) = (self.id().kind, Instant::now());
+        let begin = || self.cx.fresh();
+        let (at, cx) = self.polls.join(kind, now, poll(since.elapsed()), begin);
+        self.control.sleep(at - now).await;
+        Ok(cx)
     }
 
     /// Takes "it is there already" for a listing that lags, where it may be this run's own work that is there.
@@ -404,9 +431,4 @@ impl<'a> Round<'a> {
         self.control.sleep(wait).await;
         Ok(())
     }
-}
-
-/// How long to wait before looking again: a share of what was waited already, so that little is lost at any length.
-fn poll(waited: Duration) -> Duration {
-    (waited / 24).clamp(Duration::from_millis(100), Duration::from_secs(5))
 }

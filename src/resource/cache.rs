@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, Tag};
+use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup, Tag};
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
@@ -40,13 +40,12 @@ pub struct Actual {
 pub struct Caches;
 
 impl Caches {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
-        let name = cx.names().cache();
+    async fn describe(cx: &Cx, name: &str) -> Result<Option<ReplicationGroup>, AwsError> {
         let request = cx
             .aws()
             .elasticache
             .describe_replication_groups()
-            .replication_group_id(&name);
+            .replication_group_id(name);
         let answer = optional(
             cx.aws()
                 .repeatable("elasticache:DescribeReplicationGroups", || {
@@ -54,9 +53,13 @@ impl Caches {
                 })
                 .await,
         )?;
+        Ok(answer.and_then(|answer| answer.replication_groups?.into_iter().next()))
+    }
+
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let name = cx.names().cache();
         let mut listing = Listing::default();
-        let Some(group) = answer.and_then(|answer| answer.replication_groups?.into_iter().next())
-        else {
+        let Some(group) = Self::describe(cx, &name).await? else {
             return Ok(listing);
         };
         let status = group.status.unwrap_or_default();
@@ -90,12 +93,7 @@ impl Caches {
                     endpoint.port.unwrap_or(i32::from(PORT))
                 ))
             });
-        let phase = match status.as_str() {
-            "available" => Phase::Ready,
-            "deleting" => Phase::Deleting(status),
-            "create-failed" => Phase::Failed(status),
-            _ => Phase::Pending(status),
-        };
+        let phase = phase_of(status);
         listing.owned.push(Actual {
             id,
             group_id: group.replication_group_id.unwrap_or(name),
@@ -142,6 +140,11 @@ impl ResourceKind for Caches {
         }
     }
 
+    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, AwsError> {
+        let group = Self::describe(cx, &actual.group_id).await?;
+        Ok(group.map(|group| phase_of(group.status.unwrap_or_default())))
+    }
+
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let request = cx
             .aws()
@@ -156,6 +159,15 @@ impl ResourceKind for Caches {
                 .await,
         )?;
         Ok(())
+    }
+}
+
+fn phase_of(status: String) -> Phase {
+    match status.as_str() {
+        "available" => Phase::Ready,
+        "deleting" => Phase::Deleting(status),
+        "create-failed" => Phase::Failed(status),
+        _ => Phase::Pending(status),
     }
 }
 

@@ -207,6 +207,20 @@ impl ResourceKind for FunctionAliases {
         }
     }
 
+    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, AwsError> {
+        if let Phase::Pending(_) = actual.function.phase {
+            return Functions::phase(cx, &actual.function).await;
+        }
+        let pending = match actual.pending {
+            Some(version) => is_pending(cx, &actual.function.name, version).await?,
+            None => false,
+        };
+        Ok(Some(match pending {
+            true => Self::identify(actual).phase,
+            false => Phase::Ready,
+        }))
+    }
+
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
         let function = &actual.function.name;
         for alias in &actual.aliases {

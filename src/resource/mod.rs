@@ -233,6 +233,23 @@ pub trait ResourceKind: Send + Sync + 'static {
     /// Which resource `actual` is, and its phase.
     fn identify(actual: &Self::Actual) -> Identity;
 
+    /// How `actual` stands by now; `None` where it is gone. Asked again and again while it is pending, so a kind whose listing
+    /// takes many calls asks for less.
+    fn phase(
+        cx: &Cx,
+        actual: &Self::Actual,
+    ) -> impl Future<Output = Result<Option<Phase>, AwsError>> + Send {
+        async move {
+            let wanted = Self::identify(actual);
+            let listing = Self::list(cx).await?;
+            let mut all = listing.owned.iter().map(Self::identify);
+            let is_it = |found: &Identity| {
+                found.id == wanted.id && found.output.physical_id == wanted.output.physical_id
+            };
+            Ok(all.find(is_it).map(|found| found.phase))
+        }
+    }
+
     /// Makes the next step towards its absence; called again until the listing does not show it any more.
     fn delete(cx: &Cx, actual: &Self::Actual) -> impl Future<Output = Result<(), AwsError>> + Send;
 

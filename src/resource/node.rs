@@ -69,6 +69,12 @@ pub type AnyListing = (Vec<Found>, Vec<Foreign>);
 pub trait AnyKind: Send + Sync {
     fn kind(&self) -> Kind;
     fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>>;
+    /// How what was found stands by now; `None` where it is gone.
+    fn phase<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>>;
     fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>>;
     fn foreign<'a>(
         &'a self,
@@ -104,6 +110,14 @@ impl<K: ResourceKind> AnyKind for Of<K> {
                 .collect();
             Ok((owned, listing.foreign))
         })
+    }
+
+    fn phase<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>> {
+        Box::pin(async move { K::phase(cx, typed(&*found.actual)?).await })
     }
 
     fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {

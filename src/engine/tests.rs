@@ -1,0 +1,308 @@
+//! The walk with resources that no service has: in milliseconds, but for the waits themselves.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+
+use super::control::Control;
+use super::executor::{Outcome, execute};
+use super::plan::{Action, Plan, Step, Work};
+use crate::aws::{Aws, AwsError, Target};
+use crate::event::Sink;
+use crate::names::Names;
+use crate::resource::node::AnyListing;
+use crate::resource::{
+    AnyKind, Cx, Diff, Foreign, Found, Identity, Kind, LogicalId, Look, Node, Output, Phase,
+};
+use crate::secret::AccessKey;
+
+/// How the account answers for one resource.
+#[derive(Default)]
+struct Course {
+    made: bool,
+    /// The phases it shows from then on, one a look; the last one stays.
+    phases: VecDeque<Phase>,
+    /// How many looks do not show it although it is made.
+    hidden: usize,
+    refuses: bool,
+}
+
+/// An account with resources of one kind.
+struct Account {
+    courses: Mutex<BTreeMap<String, Course>>,
+    /// What was asked of it.
+    calls: Mutex<Vec<String>>,
+}
+
+impl Account {
+    fn with(courses: impl IntoIterator<Item = (&'static str, Course)>) -> &'static Self {
+        let courses = courses
+            .into_iter()
+            .map(|(name, course)| (name.to_owned(), course));
+        Box::leak(Box::new(Self {
+            courses: Mutex::new(courses.collect()),
+            calls: Mutex::default(),
+        }))
+    }
+
+    fn call(&self, text: impl Into<String>) {
+        self.calls.lock().expect("calls").push(text.into());
+    }
+
+    fn calls(&self, starting: &str) -> usize {
+        let calls = self.calls.lock().expect("calls");
+        calls
+            .iter()
+            .filter(|call| call.starts_with(starting))
+            .count()
+    }
+
+    fn course<T>(&self, name: &str, with: impl FnOnce(&mut Course) -> T) -> T {
+        let mut courses = self.courses.lock().expect("courses");
+        with(courses.get_mut(name).expect("a course"))
+    }
+
+    /// The phase that a look shows.
+    fn seen(&self, name: &str) -> Option<Phase> {
+        self.course(name, |course| {
+            if !course.made {
+                return None;
+            }
+            if course.hidden > 0 {
+                course.hidden -= 1;
+                return None;
+            }
+            match course.phases.len() {
+                0 => Some(Phase::Ready),
+                1 => course.phases.front().cloned(),
+                _ => course.phases.pop_front(),
+            }
+        })
+    }
+}
+
+impl AnyKind for Account {
+    fn kind(&self) -> Kind {
+        Kind::Subnet
+    }
+
+    fn list<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>> {
+        Box::pin(async { Ok((Vec::new(), Vec::new())) })
+    }
+
+    fn phase<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>> {
+        Box::pin(async move {
+            let ask = async {
+                self.call("poll");
+                Ok(())
+            };
+            cx.view().once("all", ask).await?;
+            Ok(self.seen(&found.identity.id.name))
+        })
+    }
+
+    fn delete<'a>(&'a self, _: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            let name = &found.identity.id.name;
+            self.call(format!("delete {name}"));
+            self.course(name, |course| course.made = false);
+            Ok(())
+        })
+    }
+
+    fn foreign<'a>(
+        &'a self,
+        _: &'a Cx,
+        _: &'a Found,
+    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// A desired resource.
+struct Desired(&'static str, &'static Account);
+
+impl Node for Desired {
+    fn id(&self) -> LogicalId {
+        id(self.0)
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        Vec::new()
+    }
+
+    fn kind(&self) -> &'static dyn AnyKind {
+        self.1
+    }
+
+    fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+        Box::pin(async move {
+            self.1.call(format!("look {}", self.0));
+            let look = self.1.seen(self.0).map(|phase| Look {
+                found: Found::of(Identity {
+                    id: self.id(),
+                    phase,
+                    output: Output::default(),
+                }),
+                diff: Diff::default(),
+            });
+            Ok(look)
+        })
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Cx,
+        _: Option<&'a Look>,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            self.1.call(format!("create {}", self.0));
+            self.1.course(self.0, |course| {
+                course.made = !course.refuses;
+                match course.refuses {
+                    true => Err(AwsError::unexpected("create", "no")),
+                    false => Ok(()),
+                }
+            })
+        })
+    }
+
+    fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+fn id(name: &str) -> LogicalId {
+    LogicalId::new(Kind::Subnet, name)
+}
+
+/// Creates these, each after those whose positions it names.
+async fn create(
+    account: &'static Account,
+    steps: &[(&'static str, &[usize])],
+    control: &Control,
+) -> Outcome {
+    let steps = steps.iter().map(|(name, needs)| Step {
+        id: id(name),
+        action: Action::Create,
+        work: Work::Converge(Arc::new(Desired(name, account))),
+        needs: needs.iter().copied().collect::<BTreeSet<_>>(),
+    });
+    let plan = Plan {
+        items: Vec::new(),
+        steps: steps.collect(),
+    };
+    let (sink, _events) = Sink::channel();
+    let target = Target {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some("http://127.0.0.1:1".to_owned()),
+        parallelism: 1,
+        access_key: Some(AccessKey {
+            id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret: "none".to_owned().into(),
+        }),
+        ..Target::default()
+    };
+    let aws = Aws::connect(&target, sink.clone()).await.expect("clients");
+    let names = Names::new("orders", "us-east-1", "123456789012");
+    let cx = Cx::new(aws, names, BTreeMap::new(), None, sink);
+    execute(&plan, &cx, control).await
+}
+
+fn pending() -> Phase {
+    Phase::Pending("pending".to_owned())
+}
+
+#[tokio::test]
+async fn a_failed_step_skips_what_needs_it_and_nothing_else() {
+    let refuses = Course {
+        refuses: true,
+        ..Course::default()
+    };
+    let account = Account::with([
+        ("a", refuses),
+        ("b", Course::default()),
+        ("c", Course::default()),
+        ("d", Course::default()),
+    ]);
+    let steps: [(_, &[usize]); 4] = [("a", &[]), ("b", &[0]), ("c", &[1]), ("d", &[])];
+    let outcome = create(account, &steps, &Control::new(None)).await;
+    assert_eq!(outcome.skipped, [id("b"), id("c")]);
+    assert_eq!((outcome.tally.failed, outcome.tally.created), (1, 1));
+    assert_eq!(account.calls("create"), 2);
+}
+
+#[tokio::test]
+async fn after_a_stop_nothing_begins() {
+    let account = Account::with([("a", Course::default()), ("b", Course::default())]);
+    let control = Control::new(None);
+    control.interrupt();
+    let outcome = create(account, &[("a", &[]), ("b", &[0])], &control).await;
+    assert!(outcome.stopped.is_some() && !outcome.is_done());
+    assert_eq!(account.calls(""), 0);
+}
+
+#[tokio::test]
+async fn resources_of_a_kind_that_are_waited_for_share_their_polls() {
+    let waits = || Course {
+        phases: [pending(), pending(), pending(), Phase::Ready].into(),
+        ..Course::default()
+    };
+    let account = Account::with(["a", "b", "c"].map(|name| (name, waits())));
+    let steps: [(_, &[usize]); 3] = [("a", &[]), ("b", &[]), ("c", &[])];
+    let outcome = create(account, &steps, &Control::new(None)).await;
+    assert!(outcome.is_done());
+    // Each sees three phases by polls. One that begins to wait within another's pause looks with that one.
+    assert!(
+        (3..9).contains(&account.calls("poll")),
+        "{}",
+        account.calls("poll")
+    );
+    // And once more when it is ready, before it counts as done.
+    assert_eq!(account.calls("look"), 6);
+}
+
+#[tokio::test]
+async fn what_is_made_and_not_shown_yet_is_not_made_twice() {
+    let hidden = Course {
+        hidden: 2,
+        ..Course::default()
+    };
+    let account = Account::with([("a", hidden)]);
+    let outcome = create(account, &[("a", &[])], &Control::new(None)).await;
+    assert!(outcome.is_done());
+    assert_eq!((account.calls("create"), account.calls("look")), (1, 3));
+}
+
+#[tokio::test]
+async fn what_failed_is_deleted_and_recreated_once() {
+    let failed = || Phase::Failed("broken".to_owned());
+    let once = Course {
+        phases: [failed(), Phase::Ready].into(),
+        ..Course::default()
+    };
+    let always = Course {
+        phases: [failed()].into(),
+        ..Course::default()
+    };
+    let account = Account::with([("a", once), ("b", always)]);
+    let outcome = create(account, &[("a", &[]), ("b", &[])], &Control::new(None)).await;
+    assert_eq!(account.calls("create a"), 2);
+    assert_eq!((outcome.tally.created, outcome.tally.failed), (1, 1));
+    let (which, error) = &outcome.failures[0];
+    assert_eq!(*which, id("b"));
+    assert!(error.message.contains("broken"), "{error}");
+}
