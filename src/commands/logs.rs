@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::aws::AwsError;
 use crate::aws::function_view::{self, Line};
@@ -34,8 +35,15 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         .collect();
     let style = Style::stdout(global);
     let mut shown = 0;
+    // One listener for all rounds: a signal that comes while none listens is lost.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| {
+        Error::failed(anyhow::Error::new(error).context("listening to signals"))
+    })?;
     loop {
-        let lines = look(&cx, &mut tails, args.filter.as_deref()).await?;
+        let lines = tokio::select! {
+            lines = look(&cx, &mut tails, args.filter.as_deref()) => lines?,
+            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+        };
         for (function, line) in &lines {
             let text = match global.output {
                 Format::Json => Some(json(function, line)),
@@ -54,7 +62,7 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitStatus::Interrupted),
+            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
         }
     }
     if shown == 0 {

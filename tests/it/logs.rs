@@ -139,6 +139,26 @@ fn what_is_written_later_follows_until_it_is_interrupted() {
 }
 
 #[test]
+fn an_interrupt_while_it_asks_ends_it() {
+    let aws = TestAws::seeded();
+    let here = stack(&aws);
+    write(&aws, "authorizer", &[(5, REFUSED)]);
+    let mut child = here.start(&["logs", "--follow"]);
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    lines.next().expect("a line").expect("text");
+    aws.post(
+        "faults",
+        &json!([{"operation": "FilterLogEvents", "kind": "hold-before"}]),
+    );
+    assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process id"), Signal::INT).expect("a signal");
+    // It ends although no answer comes.
+    assert_eq!(child.wait().expect("its end").code(), Some(130));
+    aws.post("release", &json!({}));
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let aws = TestAws::seeded();
     let here = Workplace::new(&aws);

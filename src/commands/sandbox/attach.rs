@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 
+use super::start::End;
 use super::{all_running, words};
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
@@ -129,6 +130,7 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         return Ok(());
     }
     let mut lines = 0;
+    let mut end = End::listen()?;
     loop {
         let table = ask().await?.table();
         let _ = screen.clear_last_lines(lines);
@@ -136,7 +138,7 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         report::result(&table);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = end.come() => return Ok(()),
         }
     }
 }
