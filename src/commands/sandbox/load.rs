@@ -135,7 +135,8 @@ async fn carry_out(
     if let (Some(part), 1) = (args.chaos, phase) {
         start_part(running, part).await?;
     }
-    let _ = tokio::task::spawn_blocking(move || drop(gun)).await;
+    // It began a moment after this clock, so its last events may be due now.
+    let _ = tokio::task::spawn_blocking(move || gun.wait()).await;
     let deadline = Instant::now() + SETTLED_WITHIN;
     while function.unanswered() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -176,6 +177,13 @@ impl Gun {
         Self {
             stop,
             thread: Some(thread),
+        }
+    }
+
+    /// Waits until every event is handed over.
+    fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
