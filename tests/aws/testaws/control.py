@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import traceback
 from typing import Any
@@ -28,6 +29,9 @@ def handle(world: World, raw: RawRequest) -> Response:
     except (KeyError, TypeError) as problem:
         traceback.print_exc()
         return _reply(400, {"error": f"{type(problem).__name__}: {problem}"})
+    except Exception as problem:  # noqa: BLE001 - a defect here is answered, or the caller sees a closed connection
+        traceback.print_exc()
+        return _reply(500, {"error": f"{type(problem).__name__}: {problem}"})
 
 
 def _reply(status: int, value: Any) -> Response:
@@ -40,8 +44,9 @@ def _reset(world: World, body: Any, query: dict[str, str]) -> Any:
 
 
 def _config(world: World, body: Any, query: dict[str, str]) -> Any:
-    world.configure(body or {})
-    return world.config
+    with world.lock:
+        world.configure(body or {})
+        return copy.deepcopy(world.config)
 
 
 def _advance(world: World, body: Any, query: dict[str, str]) -> Any:
