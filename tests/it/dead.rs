@@ -96,11 +96,10 @@ fn only_3scales_own_refusal_of_a_bad_key_is_right() {
 
 #[test]
 fn up_goes_back_where_nobody_gets_in() {
-    let aws = TestAws::start();
     let up = ["up", "--yes", "--settle", "1ms"];
     let every = ["GET /orders", "GET /orders/{id}", "ANY /files/{proxy+}"];
-    let misconfigured: &dyn Fn() = &|| reason(&aws, "misconfigured");
-    let no_rule: &dyn Fn() = &|| unmapped(&aws, &every);
+    let misconfigured: &dyn Fn(&TestAws) = &|aws| reason(aws, "misconfigured");
+    let no_rule: &dyn Fn(&TestAws) = &|aws| unmapped(aws, &every);
     for (breaks, text) in [
         (misconfigured, "misconfigured"),
         (no_rule, "no_mapping_rule"),
@@ -108,7 +107,7 @@ fn up_goes_back_where_nobody_gets_in() {
         let (aws, id) = account();
         let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
         let here = workplace(&aws, HERE);
-        breaks();
+        breaks(&aws);
         let back = format!(
             "serves deployment {} again",
             former.as_str().expect("an id")

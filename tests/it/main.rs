@@ -1,10 +1,12 @@
 //! The program against the test AWS and real servers. One binary: what it links takes longer than most of its tests.
 //!
-//! The harness starts tests in the order of their names, so what takes longest is in the folders that come first.
+//! The harness starts tests in the order of their names, so what takes longest is in the folders that come first: what
+//! mostly waits, then what keeps the cores busy.
 
+mod all_of_it;
 mod all_states;
 mod attachment;
-mod builds;
+
 mod cache;
 mod cli;
 mod config;

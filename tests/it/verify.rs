@@ -203,9 +203,8 @@ fn lead(aws: &TestAws, id: &str, function: &str) {
 
 #[test]
 fn what_others_break_before_the_deployment_moves_the_stage_back() {
-    let aws = TestAws::start();
-    let no_permission: &dyn Fn(&str) = &|_| remove_permission(&aws);
-    let elsewhere: &dyn Fn(&str) = &|id| lead(&aws, id, "theirs");
+    let no_permission: &dyn Fn(&TestAws, &str) = &|aws, _| remove_permission(aws);
+    let elsewhere: &dyn Fn(&TestAws, &str) = &|aws, id| lead(aws, id, "theirs");
     for (meanwhile, text) in [
         (
             no_permission,
@@ -220,7 +219,7 @@ fn what_others_break_before_the_deployment_moves_the_stage_back() {
             &json!({"outcomes": {"functions": {"theirs": "deny"}}}),
         );
         let here = workplace(&aws, HERE);
-        let up = here.run_with(&aws, &UP, &held(), || meanwhile(&id));
+        let up = here.run_with(&aws, &UP, &held(), || meanwhile(&aws, &id));
         went_back(&aws, &up, &id, &former, &[text]);
         // What `up` makes anew, and what it leaves to who has done it.
         lead(&aws, &id, OURS);

@@ -83,8 +83,7 @@ fn held_or_ended(aws: &TestAws, child: &mut Child) -> Option<String> {
     })
 }
 
-/// Does `scenario` with each item and its number, beginning with 1. A scenario waits half of its time, so there are more
-/// workers than cores.
+/// Does `scenario` with each item and its number, beginning with 1, by as many workers as there are cores.
 pub fn each<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let left: Mutex<VecDeque<_>> = Mutex::new((1..).zip(items).collect());
@@ -93,7 +92,7 @@ pub fn each<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
         left.pop_front()
     };
     std::thread::scope(|scope| {
-        for _ in 0..=cores {
+        for _ in 0..cores {
             scope.spawn(|| {
                 while let Some((number, item)) = next() {
                     scenario(number, item);

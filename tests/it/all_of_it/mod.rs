@@ -1,0 +1,5 @@
+//! The whole system on this machine: the package as it is built, and the sandbox in which it runs.
+
+mod package;
+mod sandbox;
+mod sandbox_access;
