@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+
+from botocore.utils import parse_timestamp
 
 
 def slim_moto() -> None:
@@ -13,6 +16,7 @@ def slim_moto() -> None:
     _look_methods_up_once()
     _look_names_up_once()
     _write_xml_plainly()
+    _answer_without_a_wire()
 
 
 def _skip_instance_types() -> None:
@@ -48,16 +52,18 @@ def _look_names_up_once() -> None:
     """Moto tries several names for each member of each object. Which ones depends on the object's class and the member."""
     from moto.core import serialize
 
-    picker = serialize.XFormedAttributePicker
+    picker, plain = serialize.XFormedAttributePicker, serialize.DefaultAttributePicker
     slow = serialize.ResponseSerializer.get_value
     missing = object()
     names: dict[Any, tuple[str, ...]] = {}
 
     def get_value(self: Any, value: Any, key: str, shape: Any) -> Any:
         pick = self._value_picker
+        kind = type(value)
+        if type(pick) is plain:
+            return value.get(key) if kind is dict else serialize.get_value(value, key, None)
         if type(pick) is not picker:
             return slow(self, value, key, shape)
-        kind = type(value)
         found = names.get((kind, shape, key))
         if found is None:
             context = serialize.AttributePickerContext(obj=value, key=key, shape=shape)
@@ -115,3 +121,64 @@ def _element(parts: list[str], name: str, value: Any, short: bool) -> None:
         value = "true" if value else "false"
     text = "" if value is None else escape(str(value))
     parts.append(f"<{name}/>" if short and not text else f"<{name}>{text}</{name}>")
+
+
+# Set while a result is wanted as boto3 shows it, and not as it goes over the wire.
+AS_BOTO3_SHOWS: ContextVar[list[Any] | None] = ContextVar("as boto3 shows", default=None)
+
+
+def _answer_without_a_wire() -> None:
+    """Lets a result be taken before moto writes what we would read at once."""
+    from moto.core import responses, serialize
+
+    execute = responses.ActionResult.execute_result
+
+    class Shown(serialize.ResponseSerializer):
+        """Writes a result with the names and types that boto3 shows."""
+
+        DEFAULT_TIMESTAMP_FORMAT = serialize.TimestampSerializer.TIMESTAMP_FORMAT_ISO8601_ZEROED
+
+        def _default_serialize(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            serialized[key] = value
+
+        def _serialize_type_list(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            shown = []
+            for item in value:
+                one: dict[str, Any] = {}
+                self._serialize(one, item, shape.member, "item")
+                if one.get("item") not in (None, {}):
+                    shown.append(one["item"])
+            serialized[key] = shown
+
+        def _serialize_type_map(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            shown: dict[str, Any] = {}
+            for name, item in value.items():
+                self._serialize(shown, item, shape.value, str(name))
+            serialized[key] = shown
+
+        def _serialize_type_boolean(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            serialized[key] = str(value).lower() == "true"
+
+        def _serialize_type_string(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            serialized[key] = str(value)
+
+        def _serialize_type_timestamp(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            super()._serialize_type_timestamp(serialized, value, shape, key)
+            serialized[key] = parse_timestamp(serialized[key])
+
+        def _serialize_type_blob(self, serialized: Any, value: Any, shape: Any, key: str) -> None:
+            serialized[key] = value.encode() if isinstance(value, str) else value
+
+    def execute_result(self: Any, context: Any) -> Any:
+        shown = AS_BOTO3_SHOWS.get()
+        shape = context.operation_model.output_shape
+        if shown is None or shape is None or isinstance(self.result, Exception):
+            return execute(self, context)
+        transformers = getattr(context.response, "RESPONSE_KEY_PATH_TO_TRANSFORMER", None)
+        picker = serialize.XFormedAttributePicker(response_transformers=transformers)
+        result: dict[str, Any] = {}
+        Shown(context.operation_model, value_picker=picker)._serialize(result, self.result, shape, "")
+        shown.append(result)
+        return 200, {}, ""
+
+    responses.ActionResult.execute_result = execute_result
