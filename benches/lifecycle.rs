@@ -4,6 +4,7 @@
 //! is this program, and how little it adds to what must be waited for.
 
 #[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest of it")]
 mod support;
 
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub struct TestAws {
 
 /// The server of this process. It and all its forks end with the process, because its standard input is then closed.
 struct Root {
-    _stdin: ChildStdin,
+    _server: Child,
     empty: TestAws,
 }
 
@@ -45,7 +45,7 @@ impl Root {
             .expect("its port");
         let hello: Value = serde_json::from_str(&line).expect("a line of JSON");
         Self {
-            _stdin: child.stdin.take().expect("its input"),
+            _server: child,
             empty: TestAws::at(&hello),
         }
     }
