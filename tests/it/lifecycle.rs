@@ -150,6 +150,26 @@ fn transitions_are_waited_for_and_interfaces_reaped() {
     assert_same(&before, &aws.account());
 }
 
+/// Source: API Gateway quotas: 10 calls a second with a burst of 40, for all control calls of an account.
+#[test]
+fn no_call_exceeds_the_quota_of_api_gateway() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let quota = json!({"per_second": 10, "burst": 40});
+    aws.post("config", &json!({"apigateway_rate": quota}));
+    for arguments in [["up", "--yes"], ["down", "--yes"]] {
+        workplace.succeed(&arguments);
+        let log = aws.log();
+        let calls = log.iter().filter(|entry| entry["service"] == "apigateway");
+        assert!(calls.count() > 20, "{arguments:?}");
+        let throttled = log.iter().filter(|entry| entry["status"] == 429);
+        assert_eq!(throttled.count(), 0, "{arguments:?}");
+        // The bucket is full again when the next run begins.
+        aws.post("advance", &json!({"seconds": 10}));
+        aws.check_log();
+    }
+}
+
 #[test]
 fn no_secret_is_ever_shown() {
     let aws = TestAws::seeded();
