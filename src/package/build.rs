@@ -18,6 +18,8 @@ const GLIBC: &str = "2.34";
 /// The binary's name in the crate.
 const BINARY: &str = "bootstrap";
 
+/// Where compilers and linkers keep temporary files, below the target folder: one that is killed leaves them.
+const TEMPORARY_DIR: &str = "tmp";
 /// Where cargo-lambda leaves binaries, below the target folder.
 const LAMBDA_DIR: &str = "lambda";
 
@@ -30,6 +32,8 @@ pub(super) async fn build(
     environment: &Environment,
     progress: &Progress,
 ) -> anyhow::Result<Vec<u8>> {
+    let temporary = dir.join(TARGET_DIR).join(TEMPORARY_DIR);
+    fs::create_dir_all(&temporary).with_context(|| format!("creating {}", temporary.display()))?;
     let mut fetch = environment.command("cargo");
     fetch.args(["fetch", "--target", &toolchain.target]);
     settle(&mut fetch, dir, toolchain, "");
@@ -83,7 +87,8 @@ fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str)
         .env("CARGO_TERM_PROGRESS_WIDTH", "120")
         .env("RUSTC_WORKSPACE_WRAPPER", "")
         .env("RUSTC_WRAPPER", "")
-        .env("SOURCE_DATE_EPOCH", "315532800");
+        .env("SOURCE_DATE_EPOCH", "315532800")
+        .env("TMPDIR", target_dir.join(TEMPORARY_DIR));
     if toolchain.tool == Tool::Cargo {
         let target = toolchain.target.replace('-', "_").to_uppercase();
         command.env(format!("CARGO_TARGET_{target}_LINKER"), "cc");
@@ -137,4 +142,24 @@ async fn run(command: Command, what: &str, progress: &Progress) -> anyhow::Resul
         bail!("{what}: {status}\n{}", meter.said());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_of_a_killed_compiler_stay_in_the_build_folder() {
+        let toolchain = Toolchain {
+            tool: Tool::Cargo,
+            target: "x86_64-unknown-linux-gnu".to_owned(),
+            sysroot: PathBuf::new(),
+            commit: String::new(),
+        };
+        let mut command = Command::new("cargo");
+        settle(&mut command, Path::new("/build"), &toolchain, "");
+        let temporary = command.get_envs().find(|(name, _)| *name == "TMPDIR");
+        let temporary = temporary.and_then(|(_, value)| value).expect("a folder");
+        assert!(Path::new(temporary).starts_with(Path::new("/build").join(TARGET_DIR)));
+    }
 }
