@@ -116,16 +116,5 @@ impl From<anyhow::Error> for Error {
     }
 }
 
-impl From<crate::aws::AwsError> for Error {
-    fn from(source: crate::aws::AwsError) -> Self {
-        let hint = source.hint();
-        let error = Self::failed(source);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    }
-}
-
 /// The result of everything a command does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

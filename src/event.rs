@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::engine::plan::Action;
-use crate::resource::LogicalId;
+use crate::action::Action;
+use crate::id::LogicalId;
 
 /// Something that happened while the work went on.
 #[derive(Debug, Clone)]

@@ -11,10 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::aws::{AwsError, Backoff, Class};
-use crate::engine::control::{Control, Stop};
+use crate::cancel::{CancelToken, StopReason};
 use crate::error::{Error, ExitStatus};
 use crate::event::Event;
-use crate::resource::{Cx, Kind, LogicalId, parameter};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::{Cx, parameter};
 
 const NAME: &str = "lock";
 /// A lock that was not renewed for this long is dead.
@@ -140,11 +142,11 @@ pub async fn holder(cx: &Cx) -> Result<Option<Held>, AwsError> {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn sweep(cx: &Cx, control: &Control) -> Result<(), Error> {
+pub async fn sweep(cx: &Cx, cancel: &CancelToken) -> Result<(), Error> {
     if !parameter::all(cx).await?.contains_key(NAME) {
         return Ok(());
     }
-    match Lock::take(cx, control).await {
+    match Lock::take(cx, cancel).await {
         Ok(lock) => Ok(lock.release().await?),
         Err(error) if error.status() == ExitStatus::Refused => Ok(()),
         Err(error) => Err(error),
@@ -181,13 +183,13 @@ fn refused(stack: &str, held: &Held) -> Error {
 }
 
 /// How a run ends that was stopped before it had the lock.
-fn stopped(stop: Stop) -> Error {
+fn stopped(stop: StopReason) -> Error {
     match stop {
-        Stop::Interrupted => Error::new(
+        StopReason::Interrupted => Error::new(
             ExitStatus::Interrupted,
             anyhow::anyhow!("interrupted while the lock was taken; nothing was changed"),
         ),
-        Stop::TimedOut => Error::new(
+        StopReason::TimedOut => Error::new(
             ExitStatus::Partial,
             anyhow::anyhow!(
                 "the time given with --timeout was over before the lock was taken; nothing was changed"
@@ -198,28 +200,28 @@ fn stopped(stop: Stop) -> Error {
 
 impl Lock {
     /// Takes the lock; a dead one is taken over, and that is said. A run that loses its lock to another is stopped by
-    /// `control`.
+    /// `cancel`.
     ///
     /// # Errors
     /// `refused` with the holder while another run holds it, and when the run is stopped meanwhile.
-    pub async fn take(cx: &Cx, control: &Control) -> Result<Self, Error> {
+    pub async fn take(cx: &Cx, cancel: &CancelToken) -> Result<Self, Error> {
         let mut me = Holder::me()?;
-        let taken = Self::acquire(&cx.until(control), control, &mut me).await;
-        if let Some(stop) = control.stop() {
+        let taken = Self::acquire(&cx.until(cancel), cancel, &mut me).await;
+        if let Some(stop) = cancel.stop() {
             // It may be ours though its answer was lost.
             give_back(cx, &me.token).await?;
             return Err(stopped(stop));
         }
         taken?;
         let token = me.token.clone();
-        let (renewing, control) = (cx.clone(), control.clone());
+        let (renewing, cancel) = (cx.clone(), cancel.clone());
         let renewal = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEW).await;
                 let text = match Self::renew(&renewing, &mut me).await {
                     Ok(None) => continue,
                     Ok(Some(text)) => {
-                        control.interrupt();
+                        cancel.interrupt();
                         text
                     }
                     Err(error) => format!("the lock could not be renewed: {error}"),
@@ -234,7 +236,7 @@ impl Lock {
         })
     }
 
-    async fn acquire(cx: &Cx, control: &Control, me: &mut Holder) -> Result<(), Error> {
+    async fn acquire(cx: &Cx, cancel: &CancelToken, me: &mut Holder) -> Result<(), Error> {
         let began = Instant::now();
         let mut backoff = Backoff::new();
         loop {
@@ -261,7 +263,7 @@ impl Lock {
                         cause: failed.to_string(),
                         wait,
                     });
-                    control.sleep(wait).await;
+                    cancel.sleep(wait).await;
                     continue;
                 }
                 Some(held) if held.is_of(&me.token) => return Ok(()),

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::aws::account::Quota;
 use crate::config::Config;
-use crate::resource::api::{Authorizer, Method, RestApi, Stage};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::Foreign;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{pending, responses, select, shared};
-use crate::resource::{ApiTarget, Foreign, Kind, LogicalId};
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{Authorizer, Method, RestApi, Stage};
 
 /// Which API is meant, or why none is.
 ///

@@ -3,9 +3,10 @@
 //! US dollars, us-east-1, 730 hours. Source: infracost's test data (`nat_gateway_test.golden`, `eip_test.golden`); for
 //! the cache, price tables that public repositories agree on. Prices move, so the date is shown with them.
 
+use crate::action::Action;
 use crate::config::{CacheEngine, Config};
-use crate::engine::plan::{Action, Plan};
-use crate::resource::Kind;
+use crate::engine::plan::Plan;
+use crate::kind::Kind;
 
 /// When the table was written.
 pub const AS_OF: &str = "prices of August 2026";

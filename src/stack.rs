@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, CredentialLocation, NatMode};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::Package;
 use crate::resource::api_attachment::{ApiAttachment, Standing};
-use crate::resource::api_authorizer::{ApiAuthorizer, Asks};
+use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, PORT};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
 use crate::resource::elastic_ip::ElasticIp;
@@ -15,6 +17,7 @@ use crate::resource::function::{self, Function};
 use crate::resource::function_alias::{FunctionAlias, Goal};
 use crate::resource::function_permission::{FunctionPermission, Invoker};
 use crate::resource::function_versions::SETTINGS;
+use crate::resource::health_check::Proof;
 use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
@@ -23,10 +26,11 @@ use crate::resource::parameter::{self, Parameter, Source};
 use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
-use crate::resource::self_test::Proof;
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc::Vpc;
-use crate::resource::{ApiTarget, Kind, LogicalId, Node, Reference};
+use crate::resource::{Node, Reference};
+use crate::rest_api::ApiTarget;
+use crate::rest_api::Asks;
 use crate::secret::Secret;
 
 /// The answer of the authorizer must come long before API Gateway's own 29 s; the reporter works in batches.

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::unreadable;
+use crate::error::Error;
 
 /// What a failure means for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +199,17 @@ impl fmt::Display for AwsError {
 }
 
 impl std::error::Error for AwsError {}
+
+impl From<AwsError> for Error {
+    fn from(source: AwsError) -> Self {
+        let hint = source.hint();
+        let error = Self::failed(source);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -28,7 +28,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::Semaphore;
 
 pub use self::error::{AwsError, Class};
-use crate::engine::control::Control;
+use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::event::{Event, Sink};
 use crate::secret::AccessKey;
@@ -77,7 +77,7 @@ pub struct Aws {
     pub profile: Option<String>,
     slots: Arc<Semaphore>,
     pacer: Arc<pace::Pacer>,
-    control: Option<Control>,
+    cancel: Option<CancelToken>,
     sink: Sink,
 }
 
@@ -152,23 +152,23 @@ impl Aws {
             profile: target.profile.clone(),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
             pacer: Arc::default(),
-            control: None,
+            cancel: None,
             sink,
         })
     }
 
     /// The same clients, which begin no call any more once the run must stop. Calls under way return.
     #[must_use]
-    pub fn until(&self, control: &Control) -> Self {
+    pub fn until(&self, cancel: &CancelToken) -> Self {
         Self {
-            control: Some(control.clone()),
+            cancel: Some(cancel.clone()),
             ..self.clone()
         }
     }
 
     /// Whether another call of `operation` may begin.
     fn proceed(&self, operation: &'static str) -> Result<(), AwsError> {
-        match self.control.as_ref().and_then(Control::stop) {
+        match self.cancel.as_ref().and_then(CancelToken::stop) {
             None => Ok(()),
             Some(_) => Err(AwsError {
                 class: Class::Stopped,
@@ -180,11 +180,11 @@ impl Aws {
     /// Waits until API Gateway's quota has room for a call, or the run must stop.
     async fn admit(&self, operation: &'static str) {
         let admitted = self.pacer.admit(operation);
-        match &self.control {
+        match &self.cancel {
             None => admitted.await,
-            Some(control) => tokio::select! {
+            Some(cancel) => tokio::select! {
                 () = admitted => {}
-                _ = control.stopped() => {}
+                _ = cancel.stopped() => {}
             },
         }
     }
@@ -252,8 +252,8 @@ impl Aws {
                 cause: error.to_string(),
                 wait,
             });
-            match &self.control {
-                Some(control) => control.sleep(wait).await,
+            match &self.cancel {
+                Some(cancel) => cancel.sleep(wait).await,
                 None => tokio::time::sleep(wait).await,
             }
         }

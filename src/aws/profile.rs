@@ -9,8 +9,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, profile};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use crate::config::nearest;
 use crate::error::Error;
+use crate::nearest::nearest;
 
 /// The variable that names a profile. Keys in the environment go before it, as in every AWS tool.
 const VARIABLE: &str = "AWS_PROFILE";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::resource::LogicalId;
+use crate::id::LogicalId;
 
 /// Names the stack a resource belongs to.
 pub const STACK: &str = "threescale-gw:stack";

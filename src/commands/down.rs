@@ -4,22 +4,27 @@
 
 use std::time::Instant;
 
+use super::confirm::{announce, can_ask, confirm};
+use super::ending::{Ending, Summary};
 use super::session::{account, look_failed, named_stack, target};
-use super::{Ending, Signals, Summary, announce, can_ask, carry_out, confirm};
+use super::signals::Signals;
+use super::walk::carry_out;
+use crate::action::Action;
 use crate::aws::Aws;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
-use crate::engine::plan::{Action, Plan, plan};
+use crate::engine::plan::{Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
+use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::names::Names;
 use crate::report;
 use crate::report::plan::Extras;
 use crate::report::style::Style;
+use crate::resource::Cx;
 use crate::resource::api_attachment::record;
 use crate::resource::parameter::{self, DELETION_PROTECTION};
-use crate::resource::{Cx, Kind};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<Ending> {
@@ -63,7 +68,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     confirm(args.yes, "Remove this?").await?;
 
     signals.working();
-    let lock = Lock::take(&cx.fresh(), &signals.control).await?;
+    let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
     let worked = work(&cx, &shown, args.yes, &signals).await;
     let released = lock.release().await;
     let (tally, status) = worked?;

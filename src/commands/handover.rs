@@ -5,16 +5,19 @@
 use std::time::Duration;
 
 use super::session::{Session, look_failed};
-use super::up::verify;
+use super::signals::Signals;
+use super::verification::verify;
 use super::verify::prove;
-use super::{Signals, carry_out};
+use super::walk::carry_out;
 use crate::cli::{RequestArgs, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::plan;
 use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Tally};
-use crate::resource::api_attachment::{self, record};
-use crate::resource::{Cx, Kind, LogicalId};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::Cx;
+use crate::resource::api_attachment::served;
 use crate::stack;
 
 /// Whether the API invokes the functions themselves.
@@ -23,7 +26,7 @@ pub(super) async fn is_needed(cx: &Cx, session: &Session) -> Result<bool> {
     if cx.peek(&function).is_none() {
         return Ok(false);
     }
-    let standing = api_attachment::standing(cx, &session.facts.api).await?;
+    let standing = served::standing(cx, &session.facts.api).await?;
     Ok(standing.is_some())
 }
 
@@ -34,7 +37,7 @@ pub(super) async fn run(
     args: &UpArgs,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
-    let Some(standing) = api_attachment::standing(cx, &session.facts.api).await? else {
+    let Some(standing) = served::standing(cx, &session.facts.api).await? else {
         return Ok((Tally::default(), ExitStatus::Done));
     };
     cx.sink().emit(Event::Notice {
@@ -67,7 +70,7 @@ pub(super) async fn run(
     let mut tally = outcome.tally;
     if status == ExitStatus::Done && is_well {
         let cx = session.cx.fresh();
-        if let Some(found) = record::unverified(&cx, &session.facts.api).await? {
+        if let Some(found) = served::unverified(&cx, &session.facts.api).await? {
             status = verify(session, &cx, args, signals, found).await?;
             tally.failed += usize::from(status == ExitStatus::Failed);
         }

@@ -5,13 +5,13 @@
 
 use serde_json::json;
 
-use super::announce;
+use super::confirm::announce;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
-use crate::resource::function_alias;
+use crate::resource::function_publication;
 use crate::{lock, report};
 
 /// Runs `rollback`.
@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     // Where a deployment is named, the version is not what is wrong.
     let functions = match way {
         Way::To(_) => Vec::new(),
-        _ => function_alias::move_back(&cx).await?,
+        _ => function_publication::move_back(&cx).await?,
     };
     match global.output {
         Format::Text => {

@@ -5,25 +5,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use super::input::{load, named_stack};
+use crate::action::Action;
 use crate::aws::{Aws, AwsError, Class, Target, optional};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
-use crate::engine::plan::{Action, Plan};
+use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
 use crate::preflight;
 use crate::prices;
 use crate::report::plan::Extras;
-use crate::resource::api::RestApi;
 use crate::resource::api_attachment::{pending, record, responses, shared};
-use crate::resource::self_test::Proof;
-use crate::resource::{
-    ApiTarget, Cx, Kind, LogicalId, Node, api, parameter, security_group::SecurityGroups,
-    subnet::Subnets,
-};
+use crate::resource::health_check::Proof;
+use crate::resource::security_group::SecurityGroups;
+use crate::resource::subnet::Subnets;
+use crate::resource::{Cx, Node, parameter};
+use crate::rest_api;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::RestApi;
 use crate::stack::{self, Facts};
 
 /// Everything a command works with.
@@ -110,7 +114,7 @@ impl Session {
             ApiSelector::Id(id) => (Some(id.as_str()), None),
             ApiSelector::Name(name) => (None, Some(name.as_str())),
         };
-        let (account, apis) = tokio::join!(account(&aws), api::find(&aws, id, name));
+        let (account, apis) = tokio::join!(account(&aws), rest_api::find(&aws, id, name));
         let account = account?;
         let names = Names::new(config.stack.as_str(), &aws.region, &account);
         let api = match preflight::choose_api(&config, &apis?) {
@@ -176,7 +180,7 @@ impl Session {
     ) -> Result<(Vec<String>, Extras)> {
         let api = &self.facts.api;
         let mut findings = foreign;
-        let stage = api::stage(cx, api).await?;
+        let stage = rest_api::stage(cx, api).await?;
         if stage.is_none() {
             findings.push(format!(
                 "API {} has no stage {:?} with a deployment",
@@ -214,7 +218,7 @@ impl Session {
             findings.extend(preflight::quotas(&new, &quotas));
             unread_quotas = unread;
         }
-        let all = optional(api::methods(cx, &api.id).await)?.unwrap_or_default();
+        let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
         let authorizer = cx
             .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
             .map(|output| output.physical_id);
@@ -234,7 +238,7 @@ impl Session {
             ));
         }
         findings.extend(preflight::authorizers(
-            &api::authorizers(cx, &api.id).await?,
+            &rest_api::authorizers(cx, &api.id).await?,
             &self.facts.names.api_authorizer(),
         ));
         let mut attaches: Vec<_> = methods
@@ -300,7 +304,11 @@ impl Session {
     }
 
     /// The methods whose authorization we change, or changed: what differs there is no edit of others.
-    async fn touched(&self, cx: &Cx, wanted: &[api::Method]) -> Result<BTreeSet<(String, String)>> {
+    async fn touched(
+        &self,
+        cx: &Cx,
+        wanted: &[rest_api::Method],
+    ) -> Result<BTreeSet<(String, String)>> {
         let records = record::all(cx).await?;
         let recorded = records
             .iter()

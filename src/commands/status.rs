@@ -5,11 +5,14 @@ use crate::cli::{Format, Global, StatusArgs};
 use crate::engine::plan::plan;
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{select, shared};
-use crate::resource::self_test::{self, Asked};
-use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
+use crate::resource::health_check::{self, Asked};
+use crate::resource::{Cx, api_authorizer};
+use crate::rest_api;
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
@@ -24,7 +27,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let mut notices = foreign;
     let self_test = match (args.no_deep, cx.peek(&function)) {
         (true, _) | (_, None) => None,
-        _ => match self_test::asked(cx).await {
+        _ => match health_check::asked(cx).await {
             Asked::Answered(report) => Some(report),
             Asked::Denied(cause) => {
                 notices.push(format!(
@@ -61,15 +64,15 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
 /// The methods as callers meet them: by the stage's active deployment, not by the draft.
 async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
     let target = &session.facts.api;
-    let draft = api::methods(cx, &target.id).await?;
-    let stage = api::stage(cx, target).await?;
+    let draft = rest_api::methods(cx, &target.id).await?;
+    let stage = rest_api::stage(cx, target).await?;
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let elsewhere = shared::elsewhere(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment tells that an authorizer guards a method, and its export which one that is.
-    let export = api::export::export(cx, target).await?;
+    let export = rest_api::export::export(cx, target).await?;
     let is_custom = |key: &(String, String)| {
         let exported = (*export)
             .as_ref()

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::announce;
+use super::confirm::announce;
 use crate::cli::{Format, Global};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;

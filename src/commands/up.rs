@@ -6,22 +6,26 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::confirm::{announce, can_ask, confirm};
+use super::ending::{Ending, Summary};
+use super::handover;
 use super::session::{Session, look_failed, outputs_text, refuse};
-use super::verify::prove;
-use super::{Ending, Signals, Summary, announce, can_ask, carry_out, confirm, handover};
+use super::signals::Signals;
+use super::verification::{failed, verify};
+use super::walk::carry_out;
+use crate::action::Action;
 use crate::cli::{Format, Global, Only, UpArgs};
-use crate::engine::control::Stop;
 use crate::engine::observe::observe;
-use crate::engine::plan::{Action, Item, Plan, plan};
+use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink, Tally};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
-use crate::resource::api_attachment::record::{self, Unverified};
-use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
-use crate::resource::function_alias::{self, MovedBack};
-use crate::resource::{Cx, Kind, LogicalId, iam_role};
-use crate::verify::{Fault, Report, Row};
+use crate::resource::api_attachment::served;
+use crate::resource::function_publication;
+use crate::resource::{Cx, iam_role};
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -39,15 +43,15 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
-        lock::sweep(&session.cx, &signals.control).await?;
+        lock::sweep(&session.cx, &signals.cancel).await?;
         session.proof.give(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
         // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
-        if !args.no_verify && record::unverified(&session.cx, target).await?.is_some() {
+        if !args.no_verify && served::unverified(&session.cx, target).await?.is_some() {
             signals.working();
             let cx = session.cx.fresh();
-            let lock = Lock::take(&cx, &signals.control).await?;
+            let lock = Lock::take(&cx, &signals.cancel).await?;
             let verified = finish(&session, &cx, args, &signals).await;
             lock.release().await?;
             ending.status = verified?;
@@ -81,7 +85,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
 
     let lock_cx = session.cx.fresh();
     signals.working();
-    let lock = Lock::take(&lock_cx, &signals.control).await?;
+    let lock = Lock::take(&lock_cx, &signals.cancel).await?;
     let worked = work(&session, args, &first, &signals).await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
@@ -225,14 +229,14 @@ async fn finish(
     signals: &Signals,
 ) -> Result<ExitStatus> {
     let target = &session.facts.api;
-    let unverified = record::unverified(cx, target).await?;
+    let unverified = served::unverified(cx, target).await?;
     if let Some(found) = unverified.filter(|_| !args.no_verify) {
         let status = verify(session, cx, args, signals, found).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
     }
-    if args.only.is_some() || !function_alias::is_in_transition(cx).await? {
+    if args.only.is_some() || !function_publication::is_in_transition(cx).await? {
         return Ok(ExitStatus::Done);
     }
     // Callers are asked for the new credential alone by now, and the version for both has done its service.
@@ -249,139 +253,11 @@ async fn finish(
     observation.found.clear();
     let (_, status) = carry_out(&plan(observation), &cx, signals).await;
     let cx = session.cx.fresh();
-    let unverified = record::unverified(&cx, target).await?;
+    let unverified = served::unverified(&cx, target).await?;
     if let Some(found) = unverified.filter(|found| !found.is_new_deployment && !args.no_verify) {
-        record::note_verified(&cx, target, found).await?;
+        served::note_verified(&cx, target, found).await?;
     }
     Ok(status)
-}
-
-/// Asks the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
-pub(super) async fn verify(
-    session: &Session,
-    cx: &Cx,
-    args: &UpArgs,
-    signals: &Signals,
-    found: Unverified,
-) -> Result<ExitStatus> {
-    let report = tokio::select! {
-        report = prove(session, cx, &args.requests, None) => report?,
-        // The next run sees that nobody noted how this one ended.
-        stop = signals.control.stopped() => return Ok(match stop {
-            Stop::Interrupted => ExitStatus::Interrupted,
-            Stop::TimedOut => ExitStatus::Partial,
-        }),
-    };
-    let sink = cx.sink();
-    sink.emit(Event::Verified(report.clone()));
-    let worst = told(report.harms());
-    if worst.is_empty() {
-        return unharmed(session, cx, &report, found).await;
-    }
-    let back = go_back(session, cx, &found).await;
-    let text = format!(
-        "the API does not answer as it should after the change: {}; {}",
-        shortened(&worst),
-        back.join("; ")
-    );
-    let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
-    Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
-}
-
-/// Undoes what real requests did not pass: a new deployment, a new version, or both. Returns what came of it, in words.
-async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> {
-    let stage = &session.facts.api.stage;
-    let mut told = Vec::new();
-    if found.is_new_deployment {
-        // The stage first: a version that bridges two deployments serves both.
-        told.push(match roll_back(cx, &session.facts.api, &Way::Last).await {
-            Ok(RolledBack::Moved { to, .. }) => {
-                format!("stage {stage} serves deployment {to} again, as before")
-            }
-            Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
-            Err(error) => format!("stage {stage} could not be moved back: {error}"),
-        });
-    }
-    if found.is_new_version {
-        match function_alias::move_back(cx).await {
-            Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
-            Err(error) => told.push(format!("the alias could not be moved back: {error}")),
-        }
-    }
-    told
-}
-
-/// Rows that are wrong, in words.
-fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
-    let text = |row: &Row| {
-        let (fault, seen) = row.verdict.as_ref().err()?;
-        let words = report::verify::words(*fault);
-        Some(format!("{}: {words} ({seen})", row.label))
-    };
-    rows.filter_map(text).collect()
-}
-
-/// Ends a verification that found nothing callers suffer from. That the API does well is noted only if every request was
-/// answered, so that a later run asks again what this one could not.
-async fn unharmed(
-    session: &Session,
-    cx: &Cx,
-    report: &Report,
-    found: Unverified,
-) -> Result<ExitStatus> {
-    let (sink, target) = (cx.sink(), &session.facts.api);
-    let refused = told(
-        report
-            .rows
-            .iter()
-            .filter(|row| matches!(&row.verdict, Err((fault, _)) if *fault == Fault::KeyRefused)),
-    );
-    if !refused.is_empty() {
-        let text = format!(
-            "{}; stage {} stays as it is",
-            shortened(&refused),
-            target.stage
-        );
-        let hint = "give a key that 3scale lets in, then run `threescale-gw up` again";
-        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
-    }
-    if !report.is_well() {
-        let text = "not everything could be asked from here, so a later `up` asks again; or run `threescale-gw verify` from \
-                    where the API is reached";
-        sink.emit(Event::Notice {
-            id: None,
-            text: text.to_owned(),
-        });
-        return Ok(ExitStatus::Done);
-    }
-    record::note_verified(cx, target, found).await?;
-    Ok(ExitStatus::Done)
-}
-
-fn attachment() -> LogicalId {
-    LogicalId::new(Kind::ApiAttachment, "main")
-}
-
-/// Tells what failed behind the last change.
-fn failed(sink: &Sink, id: LogicalId, error: String, hint: Option<String>) -> ExitStatus {
-    sink.emit(Event::Failed {
-        id,
-        action: Action::Update,
-        error,
-        hint,
-    });
-    ExitStatus::Failed
-}
-
-/// The first few, and how many more.
-fn shortened(lines: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let more = lines.len().saturating_sub(SHOWN);
-    let mut text = lines[..lines.len() - more].join("; ");
-    if more > 0 {
-        text.push_str(&format!("; and {more} more"));
-    }
-    text
 }
 
 fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> Ending {

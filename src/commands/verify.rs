@@ -3,11 +3,14 @@
 use super::session::Session;
 use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
 use crate::error::{ExitStatus, Result};
-use crate::event::Sink;
+use crate::event::{Event, Sink};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{record, responses, shared};
-use crate::resource::self_test::{self, Asked};
-use crate::resource::{Cx, Kind, LogicalId, api, api_authorizer};
+use crate::resource::health_check::{self, Asked};
+use crate::resource::{Cx, api_authorizer};
+use crate::rest_api;
 use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
 use crate::{preflight, report};
 
@@ -33,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
 /// Asks the authorizer itself, where no answer of the API tells whether it can decide: refusals do not carry its reason, or
 /// no protected method is safe to call with a key.
 async fn ask_itself(cx: &Cx, report: &mut Report) {
-    let verdict = match self_test::asked(cx).await {
+    let verdict = match health_check::asked(cx).await {
         Asked::Answered(answer) if answer.ok => Ok(None),
         Asked::Answered(answer) => {
             let failed: Vec<_> = answer.failed().map(ToString::to_string).collect();
@@ -81,7 +84,14 @@ pub(super) async fn prove(
     let probes = verify::probes(&methods, credentials, key.as_ref());
     let answers = responses::look(cx, &session.facts.api, &session.config.api.responses).await?;
     let ours_speaks = answers.managed.contains_key("ACCESS_DENIED") && answers.write.is_empty();
-    let mut report = verify::run::prove(url, probes, ours_speaks, args.settle, cx.sink()).await;
+    let mut report = verify::run::prove(url, probes, ours_speaks, args.settle, |cause, wait| {
+        cx.sink().emit(Event::Retrying {
+            id: None,
+            cause,
+            wait,
+        });
+    })
+    .await;
     report.rows.extend(misguarded(session, cx, &methods).await?);
     Ok(report)
 }
@@ -107,9 +117,9 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
 }
 
 /// How each method of the API is meant to answer.
-async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> {
+async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(rest_api::Method, Meant)>> {
     let target = &session.facts.api;
-    let all = api::methods(cx, &target.id).await?;
+    let all = rest_api::methods(cx, &target.id).await?;
     let elsewhere = shared::elsewhere(cx, target).await?;
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
@@ -117,7 +127,7 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> 
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let ours = authorizer.as_deref();
     let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
-    let meant = |method: &api::Method| {
+    let meant = |method: &rest_api::Method| {
         if sorted.wanted.contains(method) {
             Meant::Protected
         } else if method.authorization == "NONE" {
@@ -137,17 +147,17 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(api::Method, Meant)>> 
 async fn misguarded(
     session: &Session,
     cx: &Cx,
-    methods: &[(api::Method, Meant)],
+    methods: &[(rest_api::Method, Meant)],
 ) -> Result<Vec<Row>> {
     let (cx, target) = (cx.fresh(), &session.facts.api);
-    let export = api::export::export(&cx, target).await?;
+    let export = rest_api::export::export(&cx, target).await?;
     let stage = match &*export {
         Some(_) => None,
-        None => (*api::stage(&cx, target).await?).clone(),
+        None => (*rest_api::stage(&cx, target).await?).clone(),
     };
     let ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
     // What the service does not tell of is no fault.
-    let fault = |method: &api::Method| {
+    let fault = |method: &rest_api::Method| {
         let key = (method.path.clone(), method.method.clone());
         match &*export {
             Some(export) => export
@@ -160,7 +170,7 @@ async fn misguarded(
             }
         }
     };
-    let row = |method: &api::Method| {
+    let row = |method: &rest_api::Method| {
         Some(Row {
             label: method.label(),
             check: Check::Guard,
@@ -177,7 +187,10 @@ async fn misguarded(
 }
 
 /// What is wrong with a protected method, as the export of the stage has it.
-fn exported(served: &api::export::Method, ours: impl Fn(&str) -> bool) -> Option<(Fault, String)> {
+fn exported(
+    served: &rest_api::export::Method,
+    ours: impl Fn(&str) -> bool,
+) -> Option<(Fault, String)> {
     match (&served.authorizer_uri, &served.guard) {
         (Some(uri), _) if ours(uri) => None,
         (Some(by), _) => Some(decided_by(by)),
@@ -216,10 +229,10 @@ mod tests {
     #[test]
     fn what_the_stage_serves_without_our_authorizer_is_a_fault() {
         let served = |uri: Option<&str>, guard: Option<&str>| {
-            let served = api::export::Method {
+            let served = rest_api::export::Method {
                 authorizer_uri: uri.map(str::to_owned),
                 guard: guard.map(str::to_owned),
-                ..api::export::Method::default()
+                ..rest_api::export::Method::default()
             };
             exported(&served, |uri| uri == "arn:ours").map(|(fault, _)| fault)
         };

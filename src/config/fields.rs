@@ -7,14 +7,17 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::document::Node;
-use super::problem::{Flaw, Invalid, nearest};
+use super::problem::{Flaw, Invalid};
 use super::read::{Field, Reader, Schema, Section, Show};
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, MethodPattern, Network, Responses, StackName,
-    Threescale, identifiers, mapping_rule, validate,
+    Credentials, ExistingVpc, MappingRule, Network, StackName, Threescale, identifiers,
+    mapping_rule, validate,
 };
+use crate::nearest::nearest;
+use crate::pattern::MethodPattern;
+use crate::responses::Responses;
 
 const ROOT: Schema = Schema {
     path: "",

@@ -29,9 +29,9 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 pub use self::layout::SubnetPlan;
-pub use self::pattern::MethodPattern;
-pub(crate) use self::problem::nearest;
 pub use self::problem::{Invalid, Problem, Problems};
+use crate::pattern::MethodPattern;
+use crate::responses::Responses;
 use crate::secret::Secret;
 
 /// Reads a configuration file.
@@ -119,22 +119,6 @@ pub struct Api {
     pub except: Vec<MethodPattern>,
     /// Which of API Gateway's answers to refused callers get 3scale's texts.
     pub responses: Responses,
-}
-
-/// Which gateway responses are ours to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Responses {
-    /// All we know, but for those that others made.
-    All,
-    /// None.
-    Off,
-    /// These, though others made them.
-    Named(Vec<String>),
-}
-
-impl Responses {
-    /// The types of gateway responses that can be named.
-    pub const TYPES: [&str; 3] = ["UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"];
 }
 
 /// How the API is found.

@@ -6,8 +6,9 @@
 use std::fmt;
 
 use super::document::{Node, Value};
-use super::problem::{Flaw, Invalid, Position, nearest};
+use super::problem::{Flaw, Invalid, Position};
 use super::substitute::{Environment, substitute};
+use crate::nearest::nearest;
 
 /// Most characters of the file that are repeated in a message.
 const MAX_SHOWN: usize = 60;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::responses::Responses;
 
 /// A file that is accepted, for others to differ from.
 const GOOD: &str = "\

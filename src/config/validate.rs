@@ -4,9 +4,9 @@ use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
 use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
-    Authorizer, Caching, Config, CredentialKind, CredentialLocation, Credentials, MethodPattern,
-    Network,
+    Authorizer, Caching, Config, CredentialKind, CredentialLocation, Credentials, Network,
 };
+use crate::pattern::MethodPattern;
 
 /// Tags AWS allows are 50; some are ours, and some are left for whoever tags things later.
 const MAX_TAGS: usize = 40;

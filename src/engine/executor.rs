@@ -8,13 +8,15 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use super::control::{Control, Stop};
-use super::plan::{Action, Plan, Work};
+use super::plan::{Plan, Work};
 use super::polls::Polls;
 use super::step::{End, Round};
+use crate::action::Action;
 use crate::aws::AwsError;
+use crate::cancel::{CancelToken, StopReason};
 use crate::event::{Event, Tally};
-use crate::resource::{Cx, LogicalId};
+use crate::id::LogicalId;
+use crate::resource::Cx;
 
 /// How a walk ended.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ pub struct Outcome {
     /// Each cause once.
     pub failures: Vec<(LogicalId, AwsError)>,
     pub skipped: Vec<LogicalId>,
-    pub stopped: Option<Stop>,
+    pub stopped: Option<StopReason>,
 }
 
 impl Outcome {
@@ -33,9 +35,9 @@ impl Outcome {
     }
 }
 
-/// Walks `plan`. Once `control` says so, no step and no call of a step begins any more.
-pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
-    let cx = &cx.until(control);
+/// Walks `plan`. Once `cancel` says so, no step and no call of a step begins any more.
+pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
+    let cx = &cx.until(cancel);
     let polls = &Polls::default();
     let mut outcome = Outcome::default();
     outcome.tally.unchanged = plan.count(Action::None);
@@ -57,7 +59,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
         Work::Release(_) => false,
     };
     loop {
-        if control.stop().is_none() {
+        if cancel.stop().is_none() {
             let ready: Vec<_> = left
                 .iter()
                 .filter(|(_, needs)| needs.is_empty())
@@ -72,7 +74,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
                 });
                 running.push(async move {
                     let began = Instant::now();
-                    (index, began, Round::run(step, cx, control, polls).await)
+                    (index, began, Round::run(step, cx, cancel, polls).await)
                 });
             }
         }
@@ -122,7 +124,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
             }
         }
     }
-    if outcome.failures.is_empty() && outcome.stopped.is_none() && control.stop().is_none() {
+    if outcome.failures.is_empty() && outcome.stopped.is_none() && cancel.stop().is_none() {
         // Steps that never came to their turn must not pass for done.
         for index in left.keys() {
             let id = plan.steps[*index].id.clone();
@@ -135,7 +137,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, control: &Control) -> Outcome {
     }
     outcome.stopped = outcome
         .stopped
-        .or(control.stop().filter(|_| !left.is_empty()));
+        .or(cancel.stop().filter(|_| !left.is_empty()));
     outcome
 }
 

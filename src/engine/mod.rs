@@ -1,6 +1,5 @@
 //! Decides what to do and does it: [`plan`] is pure, [`executor`] walks. Neither knows what AWS is.
 
-pub mod control;
 pub mod executor;
 pub mod graph;
 pub mod observe;

@@ -6,9 +6,18 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use super::graph;
-use super::plan::Seen;
 use crate::aws::AwsError;
-use crate::resource::{AnyKind, Cx, Foreign, Found, Kind, LogicalId, Node, Phase, any_kinds};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::{AnyKind, Cx, Diff, Foreign, Found, Node, Output, Phase, any_kinds};
+
+/// A desired resource as it was seen in the account.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub phase: Phase,
+    pub output: Output,
+    pub diff: Diff,
+}
 
 /// What one look at the account showed.
 #[derive(Default)]

@@ -4,49 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::graph;
-use super::observe::Observation;
-use crate::resource::{
-    AnyKind, Change, Diff, Found, Kind, LogicalId, Node, Output, Phase, any_kinds,
-};
-
-/// What is done with a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    Create,
-    Update,
-    /// Deleted and made anew, since a change cannot be made in place.
-    Replace,
-    Delete,
-    /// It is on its way already: only waited for.
-    Wait,
-    None,
-}
-
-impl Action {
-    /// The word in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Replace => "replace",
-            Self::Delete => "delete",
-            Self::Wait => "wait",
-            Self::None => "none",
-        }
-    }
-}
-
-/// A desired resource as it was seen in the account.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    pub phase: Phase,
-    pub output: Output,
-    pub diff: Diff,
-}
+use super::observe::{Observation, Seen};
+use crate::action::Action;
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::{AnyKind, Change, Found, Node, Output, Phase, any_kinds};
 
 /// What is done with one resource, and why.
 #[derive(Debug, Clone)]
@@ -379,7 +342,7 @@ mod tests {
 
     use super::*;
     use crate::aws::AwsError;
-    use crate::resource::{Cx, Identity, Look};
+    use crate::resource::{Cx, Diff, Identity, Look};
 
     fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
         let mut diff = Diff {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::resource::Kind;
+use crate::kind::Kind;
 
 /// The next look of each kind: its moment, and the view `T` of the account that is begun then.
 #[derive(Debug)]

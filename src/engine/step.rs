@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::control::{Control, Stop};
-use super::plan::{Action, Step, Work};
+use super::plan::{Step, Work};
 use super::polls::{Polls, poll};
+use crate::action::Action;
 use crate::aws::{AwsError, Backoff, Class};
+use crate::cancel::{CancelToken, StopReason};
 use crate::event::Event;
-use crate::resource::{AnyKind, Cx, Found, LogicalId, Look, Node, Phase};
+use crate::id::LogicalId;
+use crate::resource::{AnyKind, Cx, Found, Look, Node, Phase};
 
 /// Rounds of change after which a resource counts as one that does not settle.
 const MAX_CHANGES: usize = 12;
@@ -26,12 +28,12 @@ const DOUBT: Duration = Duration::from_secs(3);
 /// How a step ended, if not well.
 #[derive(Debug)]
 pub(super) enum End {
-    Stopped(Stop),
+    Stopped(StopReason),
     Failed(AwsError),
 }
 
-impl From<Stop> for End {
-    fn from(stop: Stop) -> Self {
+impl From<StopReason> for End {
+    fn from(stop: StopReason) -> Self {
         Self::Stopped(stop)
     }
 }
@@ -40,7 +42,7 @@ impl From<Stop> for End {
 pub(super) struct Round<'a> {
     pub step: &'a Step,
     pub cx: &'a Cx,
-    pub control: &'a Control,
+    pub cancel: &'a CancelToken,
     polls: &'a Polls<Cx>,
     waiting: Option<(String, Instant)>,
     trouble: Option<(Instant, Backoff)>,
@@ -89,13 +91,13 @@ impl<'a> Round<'a> {
     pub async fn run(
         step: &'a Step,
         cx: &'a Cx,
-        control: &'a Control,
+        cancel: &'a CancelToken,
         polls: &'a Polls<Cx>,
     ) -> Result<Option<String>, End> {
         let mut round = Self {
             step,
             cx,
-            control,
+            cancel,
             polls,
             waiting: None,
             trouble: None,
@@ -109,7 +111,7 @@ impl<'a> Round<'a> {
             Work::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
             Work::Drain(kind) => round.drain(*kind).await.map(|()| None),
         };
-        match (ended, control.stop()) {
+        match (ended, cancel.stop()) {
             // A call that was not begun is no failure of the step.
             (Err(End::Failed(error)), Some(stop)) if error.class == Class::Stopped => {
                 Err(stop.into())
@@ -123,7 +125,7 @@ impl<'a> Round<'a> {
     }
 
     fn proceed(&self) -> Result<(), End> {
-        self.control.stop().map_or(Ok(()), |stop| Err(stop.into()))
+        self.cancel.stop().map_or(Ok(()), |stop| Err(stop.into()))
     }
 
     async fn converge(&mut self, node: &dyn Node) -> Result<Option<String>, End> {
@@ -147,7 +149,7 @@ impl<'a> Round<'a> {
                         cause: "made, and not shown yet".to_owned(),
                         wait,
                     });
-                    self.control.sleep(wait).await;
+                    self.cancel.sleep(wait).await;
                     continue;
                 }
                 self.prepare(node, &cx, None).await?;
@@ -216,7 +218,7 @@ impl<'a> Round<'a> {
     async fn prepare(&self, node: &dyn Node, cx: &Cx, look: Option<&Look>) -> Result<(), End> {
         tokio::select! {
             prepared = node.prepare(cx, look) => prepared.map_err(End::Failed),
-            stop = self.control.stopped() => Err(stop.into()),
+            stop = self.cancel.stopped() => Err(stop.into()),
         }
     }
 
@@ -357,7 +359,7 @@ impl<'a> Round<'a> {
         let (kind, now) = (self.id().kind, Instant::now());
         let begin = || self.cx.fresh();
         let (at, cx) = self.polls.join(kind, now, poll(since.elapsed()), begin);
-        self.control.sleep(at - now).await;
+        self.cancel.sleep(at - now).await;
         Ok(cx)
     }
 
@@ -389,7 +391,7 @@ impl<'a> Round<'a> {
             }
             if self.changes > 2 {
                 // It may take the service a moment to show what was changed.
-                self.control.sleep(Duration::from_millis(250)).await;
+                self.cancel.sleep(Duration::from_millis(250)).await;
             }
             return Ok(());
         };
@@ -405,7 +407,7 @@ impl<'a> Round<'a> {
                 cause: error.to_string(),
                 wait,
             });
-            self.control.sleep(wait).await;
+            self.cancel.sleep(wait).await;
             return Ok(());
         }
         let budget = match error.class {
@@ -428,7 +430,7 @@ impl<'a> Round<'a> {
             cause: error.to_string(),
             wait,
         });
-        self.control.sleep(wait).await;
+        self.cancel.sleep(wait).await;
         Ok(())
     }
 }

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 
-use super::control::Control;
 use super::executor::{Outcome, execute};
-use super::plan::{Action, Plan, Step, Work};
+use super::plan::{Plan, Step, Work};
+use crate::action::Action;
 use crate::aws::{Aws, AwsError, Target};
+use crate::cancel::CancelToken;
 use crate::event::Sink;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::Names;
-use crate::resource::node::AnyListing;
-use crate::resource::{
-    AnyKind, Cx, Diff, Foreign, Found, Identity, Kind, LogicalId, Look, Node, Output, Phase,
-};
+use crate::resource::AnyListing;
+use crate::resource::{AnyKind, Cx, Diff, Foreign, Found, Identity, Look, Node, Output, Phase};
 use crate::secret::AccessKey;
 
 /// How the account answers for one resource.
@@ -193,7 +194,7 @@ fn id(name: &str) -> LogicalId {
 async fn create(
     account: &'static Account,
     steps: &[(&'static str, &[usize])],
-    control: &Control,
+    cancel: &CancelToken,
 ) -> Outcome {
     let steps = steps.iter().map(|(name, needs)| Step {
         id: id(name),
@@ -219,7 +220,7 @@ async fn create(
     let aws = Aws::connect(&target, sink.clone()).await.expect("clients");
     let names = Names::new("orders", "us-east-1", "123456789012");
     let cx = Cx::new(aws, names, BTreeMap::new(), None, sink);
-    execute(&plan, &cx, control).await
+    execute(&plan, &cx, cancel).await
 }
 
 fn pending() -> Phase {
@@ -239,7 +240,7 @@ async fn a_failed_step_skips_what_needs_it_and_nothing_else() {
         ("d", Course::default()),
     ]);
     let steps: [(_, &[usize]); 4] = [("a", &[]), ("b", &[0]), ("c", &[1]), ("d", &[])];
-    let outcome = create(account, &steps, &Control::new(None)).await;
+    let outcome = create(account, &steps, &CancelToken::new(None)).await;
     assert_eq!(outcome.skipped, [id("b"), id("c")]);
     assert_eq!((outcome.tally.failed, outcome.tally.created), (1, 1));
     assert_eq!(account.calls("create"), 2);
@@ -248,9 +249,9 @@ async fn a_failed_step_skips_what_needs_it_and_nothing_else() {
 #[tokio::test]
 async fn after_a_stop_nothing_begins() {
     let account = Account::with([("a", Course::default()), ("b", Course::default())]);
-    let control = Control::new(None);
-    control.interrupt();
-    let outcome = create(account, &[("a", &[]), ("b", &[0])], &control).await;
+    let cancel = CancelToken::new(None);
+    cancel.interrupt();
+    let outcome = create(account, &[("a", &[]), ("b", &[0])], &cancel).await;
     assert!(outcome.stopped.is_some() && !outcome.is_done());
     assert_eq!(account.calls(""), 0);
 }
@@ -263,7 +264,7 @@ async fn resources_of_a_kind_that_are_waited_for_share_their_polls() {
     };
     let account = Account::with(["a", "b", "c"].map(|name| (name, waits())));
     let steps: [(_, &[usize]); 3] = [("a", &[]), ("b", &[]), ("c", &[])];
-    let outcome = create(account, &steps, &Control::new(None)).await;
+    let outcome = create(account, &steps, &CancelToken::new(None)).await;
     assert!(outcome.is_done());
     // Each sees three phases by polls. One that begins to wait within another's pause looks with that one.
     assert!(
@@ -282,7 +283,7 @@ async fn what_is_made_and_not_shown_yet_is_not_made_twice() {
         ..Course::default()
     };
     let account = Account::with([("a", hidden)]);
-    let outcome = create(account, &[("a", &[])], &Control::new(None)).await;
+    let outcome = create(account, &[("a", &[])], &CancelToken::new(None)).await;
     assert!(outcome.is_done());
     assert_eq!((account.calls("create"), account.calls("look")), (1, 3));
 }
@@ -299,7 +300,7 @@ async fn what_failed_is_deleted_and_recreated_once() {
         ..Course::default()
     };
     let account = Account::with([("a", once), ("b", always)]);
-    let outcome = create(account, &[("a", &[]), ("b", &[])], &Control::new(None)).await;
+    let outcome = create(account, &[("a", &[]), ("b", &[])], &CancelToken::new(None)).await;
     assert_eq!(account.calls("create a"), 2);
     assert_eq!((outcome.tally.created, outcome.tally.failed), (1, 1));
     let (which, error) = &outcome.failures[0];

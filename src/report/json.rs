@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Reporter, result, seconds};
-use crate::engine::plan::Action;
+use crate::action::Action;
 use crate::event::Event;
-use crate::resource::LogicalId;
+use crate::id::LogicalId;
 
 /// Writes each event as one JSON object on standard output.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::style::Style;
 use super::{Reporter, elapsed, note};
 use crate::event::Event;
-use crate::resource::LogicalId;
+use crate::id::LogicalId;
 
 /// After this long without a line, one says what is still waited for.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -97,8 +97,8 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
 }
 
 /// The word for what was done.
-pub fn past(action: crate::engine::plan::Action) -> &'static str {
-    use crate::engine::plan::Action;
+pub fn past(action: crate::action::Action) -> &'static str {
+    use crate::action::Action;
     match action {
         Action::Create => "created",
         Action::Update => "updated",

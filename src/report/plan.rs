@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::style::Style;
-use crate::engine::plan::{Action, Item, Plan};
+use crate::action::Action;
+use crate::engine::plan::{Item, Plan};
 use crate::names::Names;
 
 /// Changes of one resource that the table shows; the rest is counted.
@@ -115,7 +116,7 @@ fn row(item: &Item, style: &Style) -> String {
 
 fn reasons(item: &Item, extras: &Extras, style: &Style) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
-    if item.action == Action::Create && item.id.kind == crate::resource::Kind::ApiAttachment {
+    if item.action == Action::Create && item.id.kind == crate::kind::Kind::ApiAttachment {
         reasons.extend(extras.attaches.iter().cloned());
     }
     if item.action == Action::Replace {

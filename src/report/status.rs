@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::style::Style;
-use crate::engine::plan::{Action, Item};
+use crate::action::Action;
+use crate::engine::plan::Item;
 use crate::names::Names;
-use crate::resource::self_test;
+use crate::resource::health_check;
 
 /// One method of the API as callers meet it.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct Status {
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
     /// What the authorizer reaches, where that was asked.
-    pub self_test: Option<self_test::Report>,
+    pub self_test: Option<health_check::Report>,
     pub lock: Option<String>,
 }
 
@@ -48,7 +49,7 @@ pub fn health(item: &Item) -> &'static str {
     }
 }
 
-fn check_line(check: &self_test::Check, style: &Style) -> String {
+fn check_line(check: &health_check::Check, style: &Style) -> String {
     if check.ok {
         return format!(
             "{} {:<10} {} ms",

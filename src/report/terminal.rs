@@ -8,9 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::plain::line;
 use super::style::Style;
 use super::{Reporter, elapsed};
-use crate::engine::plan::Action;
+use crate::action::Action;
 use crate::event::Event;
-use crate::resource::LogicalId;
+use crate::id::LogicalId;
 
 /// Draws live lines on standard error.
 #[derive(Debug)]

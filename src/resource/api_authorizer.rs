@@ -6,17 +6,15 @@
 use std::sync::Arc;
 
 use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
-use serde::Serialize;
 
-use super::api::{Authorizer, authorizers};
 use super::api_attachment::record;
-use super::self_test::Proof;
-use super::{
-    ApiTarget, Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource,
-    ResourceKind,
-};
+use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, optional};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::resource::health_check::Proof;
+use crate::rest_api::{ApiTarget, Asks, Authorizer, authorizers};
 
 /// An authorizer as the API has it, or at least the head of its record.
 #[derive(Debug, Clone)]
@@ -162,31 +160,6 @@ pub struct ApiAuthorizer {
     pub after: Vec<LogicalId>,
     pub proof: Arc<Proof>,
 }
-
-/// How an authorizer is to ask, in the words of API Gateway: a deployment serves it as it was then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Asks {
-    /// Where the credential stands, for example `method.request.header.apikey`.
-    pub identity_source: String,
-    /// For how many seconds API Gateway remembers a policy.
-    pub ttl: i32,
-    /// The alias of the function that it invokes.
-    pub alias: &'static str,
-}
-
-impl Asks {
-    /// As ours is to ask.
-    pub fn ours(identity_source: &str) -> Self {
-        Self {
-            identity_source: identity_source.to_owned(),
-            ttl: TTL,
-            alias: LIVE,
-        }
-    }
-}
-
-/// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
-const TTL: i32 = 0;
 
 impl Resource for ApiAuthorizer {
     type Kind = ApiAuthorizers;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup, Tag};
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
-use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
-};
+use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, Class, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// The port of the cache.
 pub const PORT: u16 = 6379;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
-    ResourceKind,
+    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
 };
 use super::{joined, sorted};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// A cache subnet group as the account has it.
 #[derive(Debug, Clone)]

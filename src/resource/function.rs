@@ -13,11 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
-    ResourceKind,
+    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
 };
 use super::{joined, sorted};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::package::Package;
 
 /// The names of both functions.

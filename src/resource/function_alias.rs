@@ -7,34 +7,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
-
-use super::api_attachment::{self, Served};
-use super::api_authorizer::Asks;
+use super::api_attachment::served::{Served, served};
 use super::function::{self, Content, Function, Functions};
+use super::function_publication::Publication;
 use super::function_publishing::{
-    aliases, create_alias, delete_alias, delete_version, is_pending, leads_to, move_alias, publish,
-    published,
+    create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
-use super::function_versions::{
-    self as versions, Alias, CONFIGURED, SETTINGS, TRANSITION, Version, Versions, transition,
-};
+use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
 use super::parameter;
-use super::self_test::Proof;
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::AwsError;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::resource::health_check::Proof;
+use crate::rest_api::Asks;
 
 /// What is published of a function, as the account has it.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    function: function::Actual,
-    versions: Versions,
-    /// Every alias, ours and others'.
-    aliases: Vec<String>,
-    /// A version that is not live yet and not ready to be invoked.
-    pending: Option<u64>,
+    publication: Publication,
     /// How the stage asks for the authorizer, if it does.
     served: Option<Served>,
     /// Parameters that only versions which are gone have read.
@@ -45,127 +37,10 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct FunctionAliases;
 
-impl FunctionAliases {
-    async fn load(cx: &Cx, function: function::Actual) -> Result<Actual, AwsError> {
-        let (published, aliases) =
-            tokio::try_join!(published(cx, &function.name), aliases(cx, &function.name))?;
-        let live = aliases.iter().find(|alias| alias.name() == Some(LIVE));
-        let held = aliases
-            .iter()
-            .filter(|alias| alias.name() != Some(LIVE))
-            .flat_map(leads_to)
-            .collect();
-        let versions = Versions {
-            latest: function.content.clone(),
-            published,
-            alias: live.map(|alias| Alias {
-                version: alias.function_version().unwrap_or_default().to_owned(),
-                previous: versions::previous(alias.description().unwrap_or_default()),
-                is_split: leads_to(alias).len() > 1,
-            }),
-            held,
-        };
-        let mut actual = Actual {
-            id: LogicalId::new(Kind::FunctionAlias, function.id.name.clone()),
-            function,
-            versions,
-            aliases: aliases
-                .iter()
-                .filter_map(|alias| alias.name().map(str::to_owned))
-                .collect(),
-            pending: None,
-            served: None,
-            unread: Vec::new(),
-        };
-        // The listing leaves out whether a version is ready; the live one is.
-        let live = actual.versions.live().map_or(0, |live| live.number);
-        let newest = actual.versions.published.last();
-        if let Some(newest) = newest.filter(|newest| newest.number > live) {
-            let number = newest.number;
-            actual.pending = is_pending(cx, &actual.function.name, number)
-                .await?
-                .then_some(number);
-        }
-        Ok(actual)
-    }
-
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
-        let functions = Functions::list(cx).await?.owned;
-        let loads = functions
-            .into_iter()
-            .map(|function| Self::load(cx, function));
-        Ok(Listing {
-            owned: try_join_all(loads).await?,
-            foreign: Vec::new(),
-        })
-    }
-
-    /// What is published of every function of the stack.
-    async fn all(cx: &Cx) -> Result<Arc<Listing<Actual>>, AwsError> {
-        cx.view().once("function aliases", Self::ask(cx)).await
-    }
-
-    async fn of(cx: &Cx, name: &str) -> Result<Option<Actual>, AwsError> {
-        let all = Self::all(cx).await?;
-        Ok(all
-            .owned
-            .iter()
-            .find(|actual| actual.id.name == name)
-            .cloned())
-    }
-}
-
 /// Makes the alias lead to one version and to no other.
 async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), AwsError> {
-    let previous = actual.versions.former_of(version);
-    move_alias(cx, &actual.function.name, version, previous).await
-}
-
-/// The version of the authorizer that the API invokes; `None` without an alias.
-///
-/// # Errors
-/// What the services answer.
-pub async fn live_version(cx: &Cx) -> Result<Option<String>, AwsError> {
-    let actual = FunctionAliases::of(cx, function::NAMES[0]).await?;
-    Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
-}
-
-/// A function whose alias went back to the version before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MovedBack {
-    /// `authorizer` or `reporter`.
-    pub name: String,
-    pub from: String,
-    pub to: String,
-}
-
-impl MovedBack {
-    /// In words.
-    pub fn describe(&self) -> String {
-        let Self { name, from, to } = self;
-        format!("version {to} of the {name} is live again, in place of version {from}")
-    }
-}
-
-/// Moves the aliases back to the versions that were live before, one call for each. Where that is not known, it stays.
-///
-/// # Errors
-/// What the services answer.
-pub async fn move_back(cx: &Cx) -> Result<Vec<MovedBack>, AwsError> {
-    let cx = cx.fresh();
-    let mut moved = Vec::new();
-    for actual in &FunctionAliases::all(&cx).await?.owned {
-        let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
-            continue;
-        };
-        move_alias(&cx, &actual.function.name, to, None).await?;
-        moved.push(MovedBack {
-            name: actual.id.name.clone(),
-            from: alias.version.clone(),
-            to: to.to_string(),
-        });
-    }
-    Ok(moved)
+    let previous = actual.publication.versions.former_of(version);
+    move_alias(cx, &actual.publication.function.name, version, previous).await
 }
 
 impl ResourceKind for FunctionAliases {
@@ -173,16 +48,24 @@ impl ResourceKind for FunctionAliases {
     const KIND: Kind = Kind::FunctionAlias;
 
     async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
-        let all = Self::all(cx).await?;
+        let all = Publication::all(cx).await?;
         let is_there =
-            |actual: &&Actual| !actual.aliases.is_empty() || !actual.versions.published.is_empty();
-        let mut owned: Vec<_> = all.owned.iter().filter(is_there).cloned().collect();
+            |one: &&Publication| !one.aliases.is_empty() || !one.versions.published.is_empty();
         let unread = unread(cx, &all.owned).await?;
-        for actual in &mut owned {
-            actual.unread.clone_from(&unread);
-            if let Some(target) = cx.api().filter(|_| actual.id.name == function::NAMES[0]) {
-                actual.served = api_attachment::served(cx, target).await?;
-            }
+        let mut owned = Vec::new();
+        for publication in all.owned.iter().filter(is_there).cloned() {
+            let asked = cx
+                .api()
+                .filter(|_| publication.id.name == function::NAMES[0]);
+            let served = match asked {
+                Some(target) => served(cx, target).await?,
+                None => None,
+            };
+            owned.push(Actual {
+                publication,
+                served,
+                unread: unread.clone(),
+            });
         }
         Ok(Listing {
             owned,
@@ -191,28 +74,31 @@ impl ResourceKind for FunctionAliases {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let phase = match (&actual.function.phase, actual.pending) {
+        let phase = match (
+            &actual.publication.function.phase,
+            actual.publication.pending,
+        ) {
             (Phase::Pending(what), _) => Phase::Pending(what.clone()),
             (_, Some(version)) => Phase::Pending(format!("version {version} pending")),
             _ => Phase::Ready,
         };
         let output = Output {
-            physical_id: format!("{}:{LIVE}", actual.function.name),
+            physical_id: format!("{}:{LIVE}", actual.publication.function.name),
             ..Output::default()
         };
         Identity {
-            id: actual.id.clone(),
+            id: actual.publication.id.clone(),
             phase,
             output,
         }
     }
 
     async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, AwsError> {
-        if let Phase::Pending(_) = actual.function.phase {
-            return Functions::phase(cx, &actual.function).await;
+        if let Phase::Pending(_) = actual.publication.function.phase {
+            return Functions::phase(cx, &actual.publication.function).await;
         }
-        let pending = match actual.pending {
-            Some(version) => is_pending(cx, &actual.function.name, version).await?,
+        let pending = match actual.publication.pending {
+            Some(version) => is_pending(cx, &actual.publication.function.name, version).await?,
             None => false,
         };
         Ok(Some(match pending {
@@ -222,11 +108,11 @@ impl ResourceKind for FunctionAliases {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        let function = &actual.function.name;
-        for alias in &actual.aliases {
+        let function = &actual.publication.function.name;
+        for alias in &actual.publication.aliases {
             delete_alias(cx, function, alias).await?;
         }
-        for version in &actual.versions.published {
+        for version in &actual.publication.versions.published {
             delete_version(cx, function, version.number).await?;
         }
         Ok(())
@@ -234,8 +120,8 @@ impl ResourceKind for FunctionAliases {
 }
 
 /// Paths of secrets that no version which stays reads, and the configuration does not name.
-async fn unread(cx: &Cx, all: &[Actual]) -> Result<Vec<String>, AwsError> {
-    let stays = all.iter().flat_map(|actual| actual.versions.in_use());
+async fn unread(cx: &Cx, all: &[Publication]) -> Result<Vec<String>, AwsError> {
+    let stays = all.iter().flat_map(|one| one.versions.in_use());
     let read: BTreeSet<_> = stays
         .flat_map(|content| parameter::read_by(&content.environment))
         .collect();
@@ -283,13 +169,13 @@ impl FunctionAlias {
     fn configured(&self, actual: &Actual) -> Content {
         Content {
             environment: self.function.environment.clone(),
-            ..actual.versions.latest.clone()
+            ..actual.publication.versions.latest.clone()
         }
     }
 
     /// Whether this is the code and the settings as configured.
     fn is_configured(&self, cx: &Cx, actual: &Actual, content: &Content) -> bool {
-        let mut with_content = actual.function.clone();
+        let mut with_content = actual.publication.function.clone();
         with_content.content = content.clone();
         let diff = self.function.diff(cx, &with_content);
         // Tags are the function's, and no part of a version.
@@ -305,7 +191,12 @@ impl FunctionAlias {
         if actual.served.as_ref()?.is_settled(asks) {
             return None;
         }
-        let live = actual.versions.live_content()?.environment.get(SETTINGS)?;
+        let live = actual
+            .publication
+            .versions
+            .live_content()?
+            .environment
+            .get(SETTINGS)?;
         let united = transition(live, self.function.environment.get(SETTINGS)?)?;
         let mut content = self.configured(actual);
         content.environment.insert(SETTINGS.to_owned(), united);
@@ -315,8 +206,11 @@ impl FunctionAlias {
     /// What must be published, with its description; the last one is what the alias leads to.
     fn goals(&self, actual: &Actual) -> Vec<(Content, &'static str)> {
         if matches!(self.goal, Goal::Standing) {
-            let live = actual.versions.live_content();
-            return vec![(live.unwrap_or(&actual.versions.latest).clone(), CONFIGURED)];
+            let live = actual.publication.versions.live_content();
+            return vec![(
+                live.unwrap_or(&actual.publication.versions.latest).clone(),
+                CONFIGURED,
+            )];
         }
         let mut goals = vec![(self.configured(actual), CONFIGURED)];
         goals.extend(self.transition(actual).map(|content| (content, TRANSITION)));
@@ -329,7 +223,7 @@ impl FunctionAlias {
             return Vec::new();
         }
         let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
-        actual.versions.surplus(&contents)
+        actual.publication.versions.surplus(&contents)
     }
 
     fn unread<'a>(&self, actual: &'a Actual) -> &'a [String] {
@@ -365,7 +259,7 @@ impl Resource for FunctionAlias {
             diff.field("function", "(replaced)", "(new)");
             return diff;
         }
-        let alias = actual.versions.alias.as_ref();
+        let alias = actual.publication.versions.alias.as_ref();
         let live = alias.map_or("(none)", |alias| alias.version.as_str());
         let is_standing = matches!(self.goal, Goal::Standing);
         if alias.is_some_and(|alias| alias.is_split) {
@@ -374,7 +268,7 @@ impl Resource for FunctionAlias {
         let old = |diff: &mut Diff, goals: &[&Content]| {
             let surplus = match is_standing {
                 true => Vec::new(),
-                false => actual.versions.surplus(goals),
+                false => actual.publication.versions.surplus(goals),
             };
             if !surplus.is_empty() {
                 diff.field("old versions", listed(&surplus), "(deleted)");
@@ -386,9 +280,9 @@ impl Resource for FunctionAlias {
                 diff.field("old parameters", unread.join(", "), "(deleted)");
             }
         };
-        if !is_standing && !self.is_configured(cx, actual, &actual.versions.latest) {
+        if !is_standing && !self.is_configured(cx, actual, &actual.publication.versions.latest) {
             // The function changes first. What it will be then may be published already.
-            let mut published = actual.versions.published.iter().rev();
+            let mut published = actual.publication.versions.published.iter().rev();
             match published.find(|version| self.is_configured(cx, actual, &version.content)) {
                 Some(found) => {
                     diff.field("version", live, found.number);
@@ -400,14 +294,15 @@ impl Resource for FunctionAlias {
             return diff;
         }
         let goals = self.goals(actual);
-        let version = |content: &Content| match actual.versions.find(content) {
+        let version = |content: &Content| match actual.publication.versions.find(content) {
             Some(version) => version.number.to_string(),
             None => "(new)".to_owned(),
         };
         if let Some((last, _)) = goals.last() {
             diff.field("version", live, version(last));
         }
-        let is_missing = |(content, _): &(Content, _)| actual.versions.find(content).is_none();
+        let is_missing =
+            |(content, _): &(Content, _)| actual.publication.versions.find(content).is_none();
         if goals.len() > 1 && goals.iter().any(is_missing) {
             diff.field("transition", "(none)", "(new)");
         }
@@ -425,16 +320,18 @@ impl Resource for FunctionAlias {
             .await?
             .owned
             .into_iter()
-            .find(|actual| actual.id.name == self.function.name)
+            .find(|actual| actual.publication.id.name == self.function.name)
         else {
             return Ok(());
         };
         let goals = self.goals(&actual);
         let found: Vec<_> = goals
             .iter()
-            .filter_map(|(content, _)| actual.versions.find(content))
+            .filter_map(|(content, _)| actual.publication.versions.find(content))
             .collect();
-        if found.len() == goals.len() && actual.versions.latest == self.configured(&actual) {
+        if found.len() == goals.len()
+            && actual.publication.versions.latest == self.configured(&actual)
+        {
             for version in found {
                 proof.of_version(cx, version.number).await?;
             }
@@ -448,30 +345,30 @@ impl Resource for FunctionAlias {
 
     /// Makes the next step; called again until nothing differs.
     async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
-        let function = &actual.function.name;
+        let function = &actual.publication.function.name;
         let goals = self.goals(actual);
         let missing = goals
             .iter()
-            .find(|(content, _)| actual.versions.find(content).is_none());
+            .find(|(content, _)| actual.publication.versions.find(content).is_none());
         if let Some((content, description)) = missing {
-            if actual.versions.latest == *content {
+            if actual.publication.versions.latest == *content {
                 return publish(cx, function, description).await;
             }
             return self.function.configure(cx, &content.environment).await;
         }
         if !matches!(self.goal, Goal::Standing) {
             let configured = self.configured(actual);
-            if actual.versions.latest != configured {
+            if actual.publication.versions.latest != configured {
                 return self.function.configure(cx, &configured.environment).await;
             }
         }
         let goal = goals
             .last()
-            .and_then(|(content, _)| actual.versions.find(content));
+            .and_then(|(content, _)| actual.publication.versions.find(content));
         let Some(goal) = goal.map(|version| version.number) else {
             return Ok(());
         };
-        let Some(alias) = &actual.versions.alias else {
+        let Some(alias) = &actual.publication.versions.alias else {
             return create_alias(cx, function, goal).await;
         };
         if alias.version != goal.to_string() || alias.is_split {
@@ -488,8 +385,11 @@ impl Resource for FunctionAlias {
 
     /// Leaves the VPC that is about to be replaced: the function, the live version, and all others with it.
     async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
-        let function = &actual.function.name;
-        let (versions, latest) = (&actual.versions, &actual.versions.latest);
+        let function = &actual.publication.function.name;
+        let (versions, latest) = (
+            &actual.publication.versions,
+            &actual.publication.versions.latest,
+        );
         let is_inside = |version: &&Version| !version.content.subnets.is_empty();
         if versions
             .published
@@ -516,16 +416,4 @@ impl Resource for FunctionAlias {
         }
         Ok(true)
     }
-}
-
-/// Whether the authorizer's alias leads to a version that only bridges a change of where credentials are read from.
-///
-/// # Errors
-/// What the services answer.
-pub async fn is_in_transition(cx: &Cx) -> Result<bool, AwsError> {
-    let actual = FunctionAliases::of(cx, function::NAMES[0]).await?;
-    Ok(actual.is_some_and(|actual| {
-        let live = actual.versions.live();
-        live.is_some_and(|live| live.is_transition)
-    }))
 }

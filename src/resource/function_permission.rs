@@ -4,8 +4,10 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::function::NAMES;
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, optional};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::LIVE;
 
 const STATEMENT: &str = "threescale-gw-";

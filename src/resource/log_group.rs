@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
-};
+use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::resource::function::NAMES;
 
 /// A log group as the account has it.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{NatGateway as Found, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// A NAT gateway as the account has it; one that is `deleted` counts as absent, though it is listed for about an hour.
 #[derive(Debug, Clone)]

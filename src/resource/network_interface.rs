@@ -7,9 +7,11 @@
 use aws_sdk_ec2::types::Filter;
 
 use super::security_group::SecurityGroups;
-use super::{Cx, Identity, Kind, Listing, LogicalId, Output, Phase, ResourceKind};
+use super::{Cx, Identity, Listing, Output, Phase, ResourceKind};
 use crate::aws::ec2::{filter, pages};
 use crate::aws::{AwsError, optional};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// One interface as the account has it.
 #[derive(Debug, Clone)]

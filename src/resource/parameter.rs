@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
-};
+use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, carried_out, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::secret::Secret;
 
 /// The service token; the functions read it at start.

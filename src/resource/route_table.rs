@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Found};
 
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 

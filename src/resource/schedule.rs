@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
 
-use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind,
-};
+use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, Class, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 const TARGET: &str = "reporter";
 

@@ -8,11 +8,12 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{
-    Cx, Diff, Foreign, Identity, Kind, Listing, LogicalId, Output, Phase, Reference, Resource,
-    ResourceKind,
+    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// One thing that is let in: protocol, ports and where from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

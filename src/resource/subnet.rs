@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
 
 use super::network_interface::NetworkInterfaces;
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// A subnet as the account has it.
 #[derive(Debug, Clone)]

@@ -6,9 +6,11 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, ResourceType, Vpc as Found, VpcAttributeName, VpcState,
 };
 
-use super::{Cx, Diff, Identity, Kind, Listing, LogicalId, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// A VPC as the account has it.
 #[derive(Debug, Clone)]

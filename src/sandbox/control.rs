@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 use super::usage::Usage;
 use crate::secret::Secret;
 
+/// What is said where the system has no port to give.
+pub const NO_PORT: &str = "127.0.0.1 has no free port: end programs that hold many connections, or widen net.ipv4.ip_local_port_range";
 /// Carries the key. No web page can send it without asking first, and that question is refused.
 const KEY: &str = "threescale-gw-key";
 /// How long an answer may take.
@@ -53,7 +55,7 @@ impl Control {
                 _ => Response::new(404, ""),
             }
         };
-        let server = Server::on(0, Arc::new(handler)).context(super::NO_PORT)?;
+        let server = Server::on(0, Arc::new(handler)).context(NO_PORT)?;
         Ok(Self { server, stop })
     }
 

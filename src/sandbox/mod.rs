@@ -35,7 +35,7 @@ use crate::package::environment::Environment;
 use crate::package::process::{self, Group};
 use crate::private;
 use crate::secret::Secret;
-pub use control::{Control, ask as ask_control};
+pub use control::{Control, NO_PORT, ask as ask_control};
 pub use keys::Keys;
 pub use place::{Facts, Found, Place, running};
 use python::Python;
@@ -58,8 +58,6 @@ const AGAIN: Duration = Duration::from_millis(25);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many of the last lines of the servers are kept.
 const KEPT: usize = 200;
-/// What is said where the system has no port to give.
-pub const NO_PORT: &str = "127.0.0.1 has no free port: end programs that hold many connections, or widen net.ipv4.ip_local_port_range";
 /// How often a port that somebody else took in the meantime is replaced by another one.
 const ATTEMPTS: usize = 3;
 

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Check;
 use super::reason::{self, Says};
+use super::report::{Check, Fault, Verdict};
 
 /// What a request was answered with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,67 +17,6 @@ pub struct Answer {
 
 /// Stands for a reason that is not told.
 const UNTOLD: &str = "the reason is not told";
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A protected method answers without a key, or with one that nobody has.
-    Open,
-    /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
-    AuthorizerFailed,
-    /// Another authorizer decides.
-    WrongAuthorizer,
-    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
-    Misplaced,
-    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
-    KeyRefused,
-    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
-    Refuses,
-    /// The authorizer refuses whoever calls: it cannot decide.
-    NobodyGetsIn,
-    /// 3scale is not asked about unknown keys just now, so the refusal shows nothing.
-    NotAsked,
-    /// A method that is meant to be open asks for a credential.
-    Blocked,
-    /// The stage does not serve this method.
-    NotServed,
-    /// API Gateway has no capacity for the question just now.
-    Throttled,
-    /// Nobody answered.
-    Unreachable,
-}
-
-impl Fault {
-    /// The word for it in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::AuthorizerFailed => "authorizer_failed",
-            Self::WrongAuthorizer => "wrong_authorizer",
-            Self::Misplaced => "misplaced",
-            Self::KeyRefused => "key_refused",
-            Self::Refuses => "refuses",
-            Self::NobodyGetsIn => "nobody_gets_in",
-            Self::NotAsked => "not_asked",
-            Self::Blocked => "blocked",
-            Self::NotServed => "not_served",
-            Self::Throttled => "throttled",
-            Self::Unreachable => "unreachable",
-        }
-    }
-
-    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
-    /// does a key that is refused for what it is.
-    pub fn harms(self) -> bool {
-        !matches!(
-            self,
-            Self::Throttled | Self::Unreachable | Self::KeyRefused | Self::NotAsked
-        )
-    }
-}
-
-/// What an answer means: all is well, with a remark perhaps, or a fault and what was seen.
-pub type Verdict = Result<Option<String>, (Fault, String)>;
 
 /// Judges an answer. `ours_speaks`: refusals carry the authorizer's reason, for the gateway responses are ours.
 pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {

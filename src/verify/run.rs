@@ -8,8 +8,9 @@ use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::http::Client;
-use super::{Check, Fault, Probe, Report, Row, all_unmapped, conclude, judge};
-use crate::event::{Event, Sink};
+use super::judge::judge;
+use super::probes::Probe;
+use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
@@ -17,13 +18,14 @@ const AT_ONCE: usize = 8;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// Sends the requests. What is answered wrongly is asked again for as long as `settle`, and must then be right twice in a
-/// row: a deployment need not reach all of API Gateway's servers at once.
+/// row: a deployment need not reach all of API Gateway's servers at once. `on_retry` learns why it asks again, and after how
+/// long.
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
     ours_speaks: bool,
     settle: Duration,
-    sink: &Sink,
+    on_retry: impl Fn(String, Duration),
 ) -> Report {
     let client = Client::new(url);
     let probes: Arc<[Probe]> = probes.into();
@@ -65,15 +67,12 @@ pub async fn prove(
             break;
         }
         let pause = wait.min(until - now);
-        sink.emit(Event::Retrying {
-            id: None,
-            cause: format!(
-                "{} of {} requests are not answered as they should be yet",
-                open.len(),
-                probes.len()
-            ),
-            wait: pause,
-        });
+        let text = format!(
+            "{} of {} requests are not answered as they should be yet",
+            open.len(),
+            probes.len()
+        );
+        on_retry(text, pause);
         tokio::time::sleep(pause).await;
         wait = (wait * 2).min(AGAIN.1);
     }

@@ -1,64 +1,11 @@
 //! What a listener process or the worker knows of the configuration: each keeps what it has looked up for 60 s, also
 //! that something is not there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Application, Limit, Mode, State};
-
-/// How long something looked up is kept, in milliseconds.
-const KEPT_MS: i64 = 60_000;
-
-/// One kind of thing, by name.
-#[derive(Debug)]
-struct Memo<V>(HashMap<String, (i64, V)>);
-
-impl<V> Default for Memo<V> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<V: Clone> Memo<V> {
-    fn get(&mut self, name: &str, now_ms: i64, load: impl FnOnce() -> V) -> V {
-        match self.0.get(name) {
-            Some((until, value)) if now_ms < *until => value.clone(),
-            _ => {
-                let value = load();
-                let entry = (now_ms.saturating_add(KEPT_MS), value.clone());
-                self.0.insert(name.to_owned(), entry);
-                value
-            }
-        }
-    }
-}
-
-/// The caches of one process.
-#[derive(Debug, Default)]
-pub(crate) struct Process {
-    tokens: Memo<bool>,
-    service: Memo<Service>,
-    user_keys: Memo<Option<String>>,
-    applications: Memo<Option<Arc<Application>>>,
-    keys: Memo<Vec<String>>,
-    limits: Memo<Vec<Limit>>,
-    metrics: Memo<Arc<Metrics>>,
-}
-
-/// What there is to know about the service itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Service {
-    pub(crate) mode: Mode,
-    pub(crate) active: bool,
-    pub(crate) referrer_filters_required: bool,
-}
-
-/// Its metrics.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    pub(crate) names: BTreeSet<String>,
-    pub(crate) parents: BTreeMap<String, String>,
-}
+use crate::memo::{Metrics, Process, Service};
+use crate::model::{Application, Limit};
+use crate::state::State;
 
 /// One process' view of the configuration at one moment.
 pub(crate) struct View<'a> {

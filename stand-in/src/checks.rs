@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::amount::amount;
 use crate::answers::{Failure, HEAD, escape, xml};
-use crate::cached::{Metrics, View};
+use crate::cached::View;
 use crate::http::Response;
 use crate::limits::Standing;
-use crate::model::{Amount, Application, IntegrationError, Job, Mode, State, Transaction, Who};
+use crate::memo::Metrics;
+use crate::model::{Amount, Application, IntegrationError, Job, Mode, Transaction, Who};
 use crate::model::{Limit, line};
 use crate::params::{Map, Param};
 use crate::reports;
+use crate::state::State;
 
 /// The options of a request.
 #[derive(Debug, Clone, Copy)]
@@ -427,32 +430,6 @@ impl<'a> Standing<'a> {
             now,
         )
     }
-}
-
-/// A value: spaces, `#`, digits.
-pub(crate) fn amount(metric: &str, value: Option<&str>) -> Result<Amount, Failure> {
-    let invalid = |text: String| Failure::new(403, "usage_value_invalid", text);
-    let value = value.unwrap_or_default();
-    let text = value.trim();
-    if text.is_empty() {
-        let text = format!("usage value for metric \"{metric}\" can not be empty");
-        return Err(invalid(text));
-    }
-    let (set, digits) = match text.strip_prefix('#') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let text = format!("usage value \"{value}\" for metric \"{metric}\" is invalid");
-        return Err(invalid(text));
-    }
-    // Digits beyond 64 bits are a number all the same, which then fails in the queue.
-    let number = digits.parse().unwrap_or(u64::MAX);
-    Ok(if set {
-        Amount::Set(number)
-    } else {
-        Amount::Add(number)
-    })
 }
 
 /// Whether the whole text fits the filter, in which `*` is any text.

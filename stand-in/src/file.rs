@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Application, Limit, Mode, State, line};
+use crate::model::{Application, Limit, Mode, line};
+use crate::state::State;
 
 /// A whole service. Every key has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

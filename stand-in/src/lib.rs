@@ -7,17 +7,20 @@
 //!
 //! Not here: more than one service, multipart bodies, response codes (`log[code]`), the Admin Portal.
 
+mod amount;
 mod answers;
 mod cached;
 mod checks;
 mod file;
 pub mod http;
 mod limits;
+mod memo;
 mod model;
 mod params;
 mod periods;
 mod reports;
 mod routes;
+mod state;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,10 +30,9 @@ use std::time::Instant;
 
 pub use file::{Activity, AppEntry, File, Metric};
 pub use http::Server;
-pub use model::{
-    Application, Counting, Fault, IntegrationError, Limit, Mode, SERVICE, State, TOKEN,
-};
+pub use model::{Application, Counting, Fault, IntegrationError, Limit, Mode, SERVICE, TOKEN};
 pub use periods::Period;
+pub use state::State;
 
 /// Tells the time, in Unix milliseconds.
 type Clock = dyn Fn() -> i64 + Send + Sync;

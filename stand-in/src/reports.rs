@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use crate::amount::amount;
 use crate::answers::{Failure, broken, xml};
 use crate::cached::View;
-use crate::checks::amount;
 use crate::http::Response;
-use crate::model::{Amount, Counting, IntegrationError, Job, State, Transaction, Who, line};
+use crate::model::{Amount, Counting, IntegrationError, Job, Transaction, Who, line};
 use crate::params::{Map, Param};
 use crate::periods::timestamp;
+use crate::state::State;
 
 /// The worker's caches are its own.
 const WORKER: u64 = u64::MAX;

@@ -3,8 +3,9 @@
 use crate::answers::{Failure, broken, without_body, xml};
 use crate::checks::{Call, Options};
 use crate::http::{REFUSED, Request, Response};
-use crate::model::{Fault, State};
+use crate::model::Fault;
 use crate::params::{Map, Param, Refusal, read};
+use crate::state::State;
 
 /// Bytes of a query string that the web server lets through.
 const LONGEST_QUERY: usize = 10_240;

@@ -5,6 +5,7 @@
 
 mod all_of_it;
 mod all_states;
+mod architecture;
 mod attachment;
 
 mod cache;

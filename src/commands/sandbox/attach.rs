@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 
-use super::start::End;
-use super::{all_running, words};
+use super::folders::all_running;
+use super::signals::End;
+use super::words;
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use super::start::End;
+use super::signals::End;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;

@@ -11,7 +11,7 @@ use console::Term;
 use serde_json::{Value, json};
 use threescale_stand_in::Application;
 
-use super::start::{Running, now_ms};
+use super::running::{Running, now_ms};
 use super::words;
 use crate::aws::function_view;
 use crate::cli::{Chaos, Format, Global, SandboxArgs};

@@ -6,43 +6,32 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use threescale_stand_in::{State, Threescale};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{cache, keep, load, root, set_up, words};
+use super::folders::{cache, root};
+use super::running::{Running, now_ms};
+use super::signals::End;
+use super::{keep, load, set_up, words};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
+use crate::commands::ending::Ending;
 use crate::commands::input::parse;
 use crate::commands::logs::Tail;
 use crate::commands::session::{cache_dir, progress, target};
-use crate::commands::{Ending, up};
+use crate::commands::up;
 use crate::config::Config;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api::Method;
 use crate::resource::api_attachment::select;
+use crate::rest_api::Method;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox};
 use crate::{private, report};
 
 /// How often the authorizer's log is looked at for refusals.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Everything that runs, and ends with this value.
-pub(super) struct Running {
-    pub(super) sandbox: Sandbox,
-    pub(super) threescale: Arc<Threescale>,
-    pub(super) config: Config,
-    pub(super) aws: Aws,
-    pub(super) names: Names,
-    pub(super) facts: Facts,
-    pub(super) keys: Keys,
-    control: Control,
-    place: Place,
-    /// Set as soon as it is on its own, though whoever started it goes.
-    stands: Arc<AtomicBool>,
-}
 
 /// Runs `sandbox` until it is interrupted, told to stop, or has done what it was asked.
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
@@ -290,29 +279,6 @@ async fn work(
     }
 }
 
-/// The signals that end a sandbox. One that comes while nobody looks is seen at the next look.
-pub(super) struct End {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl End {
-    pub(super) fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    pub(super) async fn come(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// A protected GET and one that is not, as `up` sorts the methods.
 fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Option<&'a str>) {
     let (protected, open): (Vec<_>, Vec<_>) = methods
@@ -380,11 +346,6 @@ impl Refusals {
 
 fn notice(sink: &Sink, text: String) {
     sink.emit(Event::Notice { id: None, text });
-}
-
-/// Unix milliseconds.
-pub(super) fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]

@@ -1,28 +1,15 @@
 //! The API's deployments: which are ours, how one is published, and how the stage gets back what it had.
 
-use super::{Actual, rollback};
+use aws_sdk_apigateway::types::Op;
+
+use super::actual::Actual;
+use super::marker::{is_ours, restores};
+use super::method_updates::patch;
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional};
-use crate::resource::api::Stage;
-use crate::resource::{ApiTarget, Cx};
-
-/// Marks a deployment as made by this stack.
-pub(super) fn mark(cx: &Cx) -> String {
-    format!("threescale-gw-{}", cx.names().stack)
-}
-
-/// Whether a deployment's description says that this stack made it to protect the API.
-pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
-    protects(description, &mark(cx)).is_some()
-}
-
-/// The description of a deployment that gives the API back, and of one that leaves it closed.
-fn restores(mark: &str, closed: bool) -> String {
-    match closed {
-        true => format!("{mark} keeps closed"),
-        false => format!("{mark} restored"),
-    }
-}
+use crate::resource::Cx;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::Stage;
 
 /// Whether a deployment is of a `down --keep-protected` that did not come to its end. One that did leaves such a deployment
 /// as well, which is then what the stage had before us.
@@ -30,44 +17,6 @@ pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> boo
     let head = actual.record.head.as_ref().filter(|head| head.closing);
     head.is_some_and(|head| head.previous_deployment.as_deref() != Some(id))
         && description == restores(&actual.mark, true)
-}
-
-/// What a deployment of ours holds beside the methods, as digests; of one made by another version not all may be known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Holds<'a> {
-    /// How the authorizer asks: a deployment keeps that as it was.
-    pub authorizer: Option<&'a str>,
-    /// Our gateway responses, if there are any.
-    pub responses: Option<&'a str>,
-}
-
-/// The description of a deployment that protects the API.
-pub(super) fn description(mark: &str, token: &str, holds: Holds<'_>) -> String {
-    let mut text = format!("{mark} protects {token}");
-    let parts = [
-        ("authorizer", holds.authorizer),
-        ("responses", holds.responses),
-    ];
-    for (name, digest) in parts {
-        if let Some(digest) = digest {
-            text.push_str(&format!(" {name} {digest}"));
-        }
-    }
-    text
-}
-
-/// What a deployment that the stack marked by `mark` made holds; `None` if it is not one of its.
-pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Holds<'a>> {
-    let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
-    let words: Vec<_> = rest.split(' ').collect();
-    let behind = |name: &str| {
-        let at = words.iter().position(|word| *word == name)?;
-        words.get(at + 1).copied()
-    };
-    Some(Holds {
-        authorizer: behind("authorizer"),
-        responses: behind("responses"),
-    })
 }
 
 /// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
@@ -93,9 +42,26 @@ pub(super) async fn deploy(
         .once("apigateway:CreateDeployment", || request.clone().send())
         .await?;
     if let Some(id) = made.id.as_ref().filter(|_| has_canary) {
-        rollback::move_stage(cx, target, id).await?;
+        move_stage(cx, target, id).await?;
     }
     Ok(made.id)
+}
+
+/// Makes the stage serve `deployment`. It keeps its settings.
+///
+/// # Errors
+/// What the service answers.
+pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .update_stage()
+        .rest_api_id(&target.id)
+        .stage_name(&target.stage)
+        .patch_operations(patch(Op::Replace, "/deploymentId", deployment));
+    cx.aws()
+        .change("apigateway:UpdateStage", || request.clone().send())
+        .await
 }
 
 /// Every deployment of the API, with its description.
@@ -158,7 +124,7 @@ pub(super) async fn restore_stage(
             .filter(|previous| all.iter().any(|(id, _)| id == previous));
         moved_to = match previous {
             Some(previous) => {
-                rollback::move_stage(cx, target, &previous).await?;
+                move_stage(cx, target, &previous).await?;
                 Some(previous)
             }
             None => deploy(cx, target, stage, &restored).await?,
@@ -198,32 +164,5 @@ pub(super) async fn remove(cx: &Cx, actual: &Actual, deployment: &str) -> Result
             Ok(())
         }
         other => optional(other).map(|_| ()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_description_tells_whose_it_is_and_what_it_holds() {
-        const MARK: &str = "threescale-gw-orders";
-        for authorizer in [None, Some("11223344")] {
-            for responses in [None, Some("0a1b2c3d")] {
-                let holds = Holds {
-                    authorizer,
-                    responses,
-                };
-                let text = description(MARK, "abc", holds);
-                assert_eq!(protects(&text, MARK), Some(holds), "{text}");
-            }
-        }
-        for others in [
-            "threescale-gw-orders restored",
-            "threescale-gw-orders-2 protects abc",
-            "first release",
-        ] {
-            assert_eq!(protects(others, MARK), None);
-        }
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use super::deployments::{
-    Holds, deploy, deployments, description, is_of_closing, is_ours, protects, remove,
-};
-use super::hand_back::{self, give_back};
-use super::record::{self, Head};
-use super::responses::{self, Taken};
-use super::{Actual, ApiAttachments, entrust, pending, restored, select, shared};
+use super::actual::Actual;
+use super::deployments::{deploy, deployments, is_of_closing, remove};
+use super::hand_back;
+use super::kind::ApiAttachments;
+use super::marker::{Holds, description, is_ours, protects};
+use super::method_updates::{entrust, give_back};
+use super::record::{self, Head, Taken, digest};
+use super::{pending, responses, restored, select, shared};
 use crate::aws::AwsError;
-use crate::config::{MethodPattern, Responses};
-use crate::resource::api::{self, Method};
-use crate::resource::api_authorizer::Asks;
-use crate::resource::self_test::Proof;
-use crate::resource::{ApiTarget, Cx, Diff, LogicalId, Resource};
+use crate::id::LogicalId;
+use crate::pattern::MethodPattern;
+use crate::resource::health_check::Proof;
+use crate::resource::{Cx, Diff, Resource};
+use crate::responses::Responses;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::Asks;
+use crate::rest_api::{self, Method};
 
 /// The attachment as it should be.
 #[derive(Debug)]
@@ -137,7 +141,7 @@ impl ApiAttachment {
                 None => responses.write.is_empty(),
             };
         let asks = match ours {
-            Some(holds) => holds.authorizer == Some(&*responses::digest(&self.asks)),
+            Some(holds) => holds.authorizer == Some(&*digest(&self.asks)),
             None => actual
                 .asking
                 .as_ref()
@@ -221,7 +225,7 @@ impl ApiAttachment {
             }
             let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
             let token = self.token.get_or_init(|| fresh);
-            let (asks, answers) = (responses::digest(&self.asks), steps.responses.digest());
+            let (asks, answers) = (digest(&self.asks), steps.responses.digest());
             let holds = Holds {
                 authorizer: Some(&asks),
                 responses: answers.as_deref(),
@@ -250,7 +254,10 @@ impl ApiAttachment {
 
     /// Looks once more for edits of others before the API is touched: what nobody was shown is not published.
     async fn refuse_new_edits(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
-        let Some(api) = api::find(cx.aws(), Some(&self.api.id), None).await?.pop() else {
+        let Some(api) = rest_api::find(cx.aws(), Some(&self.api.id), None)
+            .await?
+            .pop()
+        else {
             return Ok(());
         };
         let served = actual
@@ -330,14 +337,14 @@ impl ApiAttachment {
             let is_recorded = known.contains_key(*kind);
             record::write_response(cx, &self.api, kind, &taken.and(response), is_recorded).await?;
             if actual.responses.get(*kind) != Some(response) {
-                api::set_response(cx, &self.api.id, kind, Some(response)).await?;
+                rest_api::set_response(cx, &self.api.id, kind, Some(response)).await?;
             }
         }
         for kind in &steps.give_back {
             let taken = known.get(kind).cloned().unwrap_or_default();
             let is_shared = actual.shared_responses.contains_key(kind);
             if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
-                api::set_response(cx, &self.api.id, kind, taken.before.as_ref()).await?;
+                rest_api::set_response(cx, &self.api.id, kind, taken.before.as_ref()).await?;
             }
             if record.contains_key(kind) {
                 record::remove_response(cx, &self.api, kind).await?;

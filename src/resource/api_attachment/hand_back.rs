@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use aws_sdk_apigateway::types::Op;
-
+use super::actual::Actual;
 use super::deployments::restore_stage;
-use super::record::{self, CLOSED, Head, Record};
-use super::responses::Taken;
+use super::marker::is_ours;
+use super::method_updates::give_back;
+use super::record::{self, CLOSED, Head, Record, Taken};
 use super::restored::{self, same_guard};
-use super::{Actual, is_ours, lost, patch, responses, update_method};
+use super::{lost, responses};
 use crate::aws::{AwsError, Class, optional};
-use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx, api_authorizer};
+use crate::resource::{Cx, api_authorizer};
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, Method};
 
 /// For how long a listing may lag behind what was written.
 const LAG: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> 
     let (kept, kept_stage) = match stays {
         Some(api) => (
             record::all(cx).await?.remove(api).unwrap_or_default(),
-            (*api::stage(cx, api).await?).clone(),
+            (*rest_api::stage(cx, api).await?).clone(),
         ),
         None => (Record::default(), None),
     };
@@ -111,30 +112,6 @@ pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
     })
 }
 
-/// Gives a method the guard it is to have.
-pub(super) async fn give_back(
-    cx: &Cx,
-    target: &ApiTarget,
-    wanted: &Method,
-    now: &Method,
-) -> Result<(), AwsError> {
-    let mut operations = vec![
-        patch(Op::Replace, "/authorizationType", &wanted.authorization),
-        patch(
-            Op::Replace,
-            "/authorizerId",
-            wanted.authorizer_id.as_deref().unwrap_or_default(),
-        ),
-    ];
-    operations.extend(
-        wanted
-            .scopes
-            .iter()
-            .map(|scope| patch(Op::Add, "/authorizationScopes", scope)),
-    );
-    update_method(cx, target, now, operations).await
-}
-
 /// The gateway responses we took, but for those that another stack needs: the last one to go gives them back.
 fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &Taken)> {
     let taken = actual.record.responses.iter();
@@ -148,7 +125,7 @@ async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
             continue;
         }
         if responses::is_untouched(taken, now) {
-            api::set_response(cx, &actual.target.id, kind, taken.before.as_ref()).await?;
+            rest_api::set_response(cx, &actual.target.id, kind, taken.before.as_ref()).await?;
         } else {
             let text = format!(
                 "the gateway response {kind} was changed by others since and is left as it is"
@@ -168,7 +145,7 @@ async fn prove<'a>(
     moved_to: Option<&str>,
 ) -> Result<(), AwsError> {
     let cx = cx.fresh();
-    let methods = optional(api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
+    let methods = optional(rest_api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
     for wanted in given {
         let Some(now) = methods
             .iter()
@@ -185,7 +162,7 @@ async fn prove<'a>(
         }
     }
     if with_responses && !actual.record.responses.is_empty() {
-        let responses = api::responses(&cx, &actual.target.id).await?;
+        let responses = rest_api::responses(&cx, &actual.target.id).await?;
         for (kind, taken) in given_back(actual) {
             let now = responses.get(kind);
             if now != taken.before.as_ref() && responses::is_untouched(taken, now) {
@@ -196,7 +173,7 @@ async fn prove<'a>(
         }
     }
     if let (Some(to), Some(from)) = (moved_to, &actual.stage) {
-        let now = api::stage(&cx, &actual.target).await?;
+        let now = rest_api::stage(&cx, &actual.target).await?;
         // Somebody who published meanwhile is not overruled; what asks an authorizer that is about to go is.
         if let Some(now) = now
             .as_ref()
@@ -217,7 +194,7 @@ async fn prove<'a>(
 async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
-    for (stage, deployment) in api::stages(cx, &target.id).await? {
+    for (stage, deployment) in rest_api::stages(cx, &target.id).await? {
         let other = ApiTarget {
             id: target.id.clone(),
             stage,
@@ -226,14 +203,17 @@ async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError
         if other == *target || attached.contains_key(&other) {
             continue;
         }
-        let export = api::export::export(cx, &other).await?;
+        let export = rest_api::export::export(cx, &other).await?;
         let asks = match &*export {
             Some(export) => export
                 .methods
                 .values()
                 .filter_map(|method| method.authorizer_uri.as_deref())
                 .any(|uri| api_authorizer::is_ours(cx, uri)),
-            None => is_ours(cx, &api::deployment(cx, &target.id, &deployment).await?.0),
+            None => is_ours(
+                cx,
+                &rest_api::deployment(cx, &target.id, &deployment).await?.0,
+            ),
         };
         if asks {
             asked.push(other.stage);

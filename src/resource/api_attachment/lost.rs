@@ -6,8 +6,9 @@
 
 use super::record::Head;
 use crate::aws::AwsError;
-use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, Method};
 
 /// Sorts `methods`, given as they are, into those whose former state can be told, as they were, and the rest, as they are.
 ///
@@ -22,7 +23,7 @@ pub async fn look(
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let previous = head.and_then(|head| head.previous_deployment.as_ref());
     let served = match previous.filter(|_| !methods.is_empty()) {
-        Some(previous) => api::deployment(cx, &target.id, previous).await?.1,
+        Some(previous) => rest_api::deployment(cx, &target.id, previous).await?.1,
         None => None,
     };
     let served = served.unwrap_or_default();

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::responses;
 use crate::aws::{AwsError, optional};
-use crate::config::Responses;
-use crate::resource::api::definition::Integration;
-use crate::resource::api::export::{self, Export};
-use crate::resource::api::{self, Authorizer, Draft, Method, Response, RestApi, Served};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
+use crate::responses::Responses;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::definition::Integration;
+use crate::rest_api::export::{self, Export};
+use crate::rest_api::{self, Authorizer, Draft, Method, Response, RestApi, Served};
 
 /// What is compared: the draft, and what the stage serves of it.
 #[derive(Debug, Clone, Copy)]
@@ -46,15 +47,15 @@ pub async fn look(
     methods: BTreeSet<(String, String)>,
     wanted: &Responses,
 ) -> Result<Vec<String>, AwsError> {
-    let stage = api::stage(cx, target).await?;
+    let stage = rest_api::stage(cx, target).await?;
     // Where the service does not tell what it serves, nothing can be compared.
     let Some(served) = (*stage).as_ref().and_then(|stage| stage.served.as_ref()) else {
         return Ok(Vec::new());
     };
-    let Some(draft) = optional(api::draft(cx, &target.id).await)? else {
+    let Some(draft) = optional(rest_api::draft(cx, &target.id).await)? else {
         return Ok(Vec::new());
     };
-    let now = api::responses(cx, &target.id).await?;
+    let now = rest_api::responses(cx, &target.id).await?;
     let steps = responses::look(cx, target, wanted).await?;
     let ours = Ours {
         methods,
@@ -66,7 +67,7 @@ pub async fn look(
             .collect(),
     };
     let export = export::export(cx, target).await?;
-    let authorizers = api::authorizers(cx, &target.id).await?;
+    let authorizers = rest_api::authorizers(cx, &target.id).await?;
     let sides = Sides {
         api,
         draft: &draft,
@@ -247,8 +248,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::api::Method;
-    use crate::resource::api::definition;
+    use crate::rest_api::Method;
+    use crate::rest_api::definition;
 
     fn method(verb: &str, path: &str, authorization: &str) -> Method {
         Method {

@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::responses::Taken;
 use crate::aws::AwsError;
-use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx, Kind, LogicalId, function_alias, parameter};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::{Cx, parameter};
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, Method, Response};
 
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -89,6 +92,67 @@ impl Record {
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
         self.chunks.values().flatten()
     }
+}
+
+/// How many of the responses we wrote are remembered, so that one is known as ours whenever a run was killed.
+const REMEMBERED: usize = 3;
+
+/// What is recorded of a type before ours is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What it was before us; `None` is API Gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Response>,
+    /// The digests of what we wrote, or were about to write, newest last.
+    pub ours: Vec<String>,
+}
+
+impl Taken {
+    /// What is to be recorded of a type that is about to be written: what the owners have there now, unless that is what a
+    /// stack of this program wrote. `records`: this stack's, and another's on the same API.
+    pub fn of(now: Option<&Response>, records: [Option<&Self>; 2]) -> Self {
+        let mut taken = records.into_iter().flatten().next().cloned();
+        let is_ours = now.is_some_and(|now| {
+            let mut records = records.into_iter().flatten();
+            records.any(|taken| taken.wrote(now))
+        });
+        match &mut taken {
+            Some(taken) if is_ours => taken.clone(),
+            Some(taken) => Self {
+                before: now.cloned(),
+                ours: std::mem::take(&mut taken.ours),
+            },
+            None => Self {
+                before: now.cloned(),
+                ours: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether we wrote this one.
+    pub fn wrote(&self, response: &Response) -> bool {
+        self.ours.contains(&digest(response))
+    }
+
+    /// The record with one more response of ours.
+    #[must_use]
+    pub fn and(mut self, response: &Response) -> Self {
+        let digest = digest(response);
+        self.ours.retain(|known| *known != digest);
+        self.ours.push(digest);
+        let excess = self.ours.len().saturating_sub(REMEMBERED);
+        self.ours.drain(..excess);
+        self
+    }
+}
+
+/// The head of a hash that tells two responses apart.
+pub fn digest<T: Serialize>(response: &T) -> String {
+    let text = serde_json::to_vec(response).unwrap_or_default();
+    Sha256::digest(text)[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn path(target: &ApiTarget, name: &str) -> String {
@@ -174,12 +238,12 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
     {
         return Ok(());
     }
-    let Some(stage) = (*api::stage(cx, target).await?).clone() else {
+    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         let text = format!("API {} has no stage {}", target.id, target.stage);
         return Err(AwsError::unexpected("apigateway:GetStage", text));
     };
     // Our own, from a head that was lost, is none to go back to.
-    let ours = super::is_ours(cx, &stage.description);
+    let ours = super::marker::is_ours(cx, &stage.description);
     let head = Head {
         previous_deployment: (!ours).then_some(stage.deployment_id),
         ..Head::default()
@@ -193,62 +257,6 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
 /// What the service answers.
 pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), AwsError> {
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
-}
-
-/// What the API serves callers with, where real requests have not shown yet that it answers as it should.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unverified {
-    /// The deployment of ours that the stage serves.
-    pub deployment: Option<String>,
-    /// The version of the authorizer that it invokes.
-    pub version: Option<String>,
-    /// Whether the deployment is a new one.
-    pub is_new_deployment: bool,
-    /// Whether the version is a new one.
-    pub is_new_version: bool,
-}
-
-/// What the stage serves, if nobody has noted yet that the API answers with it as it should.
-///
-/// # Errors
-/// What the services answer.
-pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, AwsError> {
-    let Some(stage) = (*api::stage(cx, target).await?).clone() else {
-        return Ok(None);
-    };
-    let record = all(cx).await?.remove(target).unwrap_or_default();
-    let is_ours = super::is_ours(cx, &stage.description);
-    if !is_ours && !super::rollback::asks_us(&stage, &record) {
-        return Ok(None);
-    }
-    let head = record.head.unwrap_or_default();
-    let version = function_alias::live_version(cx).await?;
-    let found = Unverified {
-        is_new_deployment: is_ours && head.verified.as_ref() != Some(&stage.deployment_id),
-        is_new_version: version != head.verified_version,
-        deployment: is_ours.then_some(stage.deployment_id),
-        version,
-    };
-    Ok((found.is_new_deployment || found.is_new_version).then_some(found))
-}
-
-/// Notes that the API answers as it should with what was [`unverified`].
-///
-/// # Errors
-/// What the services answer.
-pub async fn note_verified(cx: &Cx, target: &ApiTarget, found: Unverified) -> Result<(), AwsError> {
-    let Some(head) = all(cx).await?.remove(target).and_then(|record| record.head) else {
-        return Ok(());
-    };
-    let noted = Head {
-        verified: found.deployment.or(head.verified.clone()),
-        verified_version: found.version,
-        ..head.clone()
-    };
-    if noted == head {
-        return Ok(());
-    }
-    write_head(cx, target, &noted).await
 }
 
 /// Deletes the head, which is the last trace of an attachment.
@@ -426,7 +434,7 @@ mod tests {
             resource_id: "abc123".to_owned(),
             authorization: "COGNITO_USER_POOLS".to_owned(),
             authorizer_id: Some("xyz789".to_owned()),
-            authorizer: Some(api::Mark {
+            authorizer: Some(rest_api::Mark {
                 name: "own".to_owned(),
                 uri: "arn:aws:apigateway:us-east-1:lambda:path/own/invocations".to_owned(),
             }),

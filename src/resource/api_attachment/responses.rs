@@ -7,14 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-
+use super::record::{self, Taken, digest};
 use super::shared;
 use crate::aws::{AwsError, optional};
-use crate::config::Responses;
-use crate::resource::api::{self, Response};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
+use crate::responses::Responses;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, Response};
 
 /// The types we give our own, with their status and the type they inherit from where nobody made one.
 const TYPES: [(&str, &str, &str); 3] = {
@@ -28,67 +27,6 @@ const TYPES: [(&str, &str, &str); 3] = {
 
 const HEADER: &str = "gatewayresponse.header.";
 const ALLOW_ORIGIN: &str = "gatewayresponse.header.Access-Control-Allow-Origin";
-
-/// How many of the responses we wrote are remembered, so that one is known as ours whenever a run was killed.
-const REMEMBERED: usize = 3;
-
-/// What is recorded of a type before ours is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
-    /// What it was before us; `None` is API Gateway's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Response>,
-    /// The digests of what we wrote, or were about to write, newest last.
-    pub ours: Vec<String>,
-}
-
-impl Taken {
-    /// What is to be recorded of a type that is about to be written: what the owners have there now, unless that is what a
-    /// stack of this program wrote. `records`: this stack's, and another's on the same API.
-    pub fn of(now: Option<&Response>, records: [Option<&Self>; 2]) -> Self {
-        let mut taken = records.into_iter().flatten().next().cloned();
-        let is_ours = now.is_some_and(|now| {
-            let mut records = records.into_iter().flatten();
-            records.any(|taken| taken.wrote(now))
-        });
-        match &mut taken {
-            Some(taken) if is_ours => taken.clone(),
-            Some(taken) => Self {
-                before: now.cloned(),
-                ours: std::mem::take(&mut taken.ours),
-            },
-            None => Self {
-                before: now.cloned(),
-                ours: Vec::new(),
-            },
-        }
-    }
-
-    /// Whether we wrote this one.
-    pub fn wrote(&self, response: &Response) -> bool {
-        self.ours.contains(&digest(response))
-    }
-
-    /// The record with one more response of ours.
-    #[must_use]
-    pub fn and(mut self, response: &Response) -> Self {
-        let digest = digest(response);
-        self.ours.retain(|known| *known != digest);
-        self.ours.push(digest);
-        let excess = self.ours.len().saturating_sub(REMEMBERED);
-        self.ours.drain(..excess);
-        self
-    }
-}
-
-/// The head of a hash that tells two responses apart.
-pub fn digest<T: Serialize>(response: &T) -> String {
-    let text = serde_json::to_vec(response).unwrap_or_default();
-    Sha256::digest(text)[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
 
 /// What is to become of the gateway responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,10 +97,10 @@ pub fn steps(
 /// # Errors
 /// What the services answer.
 pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Steps, AwsError> {
-    let methods = optional(api::methods(cx, &target.id).await)?.unwrap_or_default();
-    let now = api::responses(cx, &target.id).await?;
+    let methods = optional(rest_api::methods(cx, &target.id).await)?.unwrap_or_default();
+    let now = rest_api::responses(cx, &target.id).await?;
     let mut known = BTreeMap::new();
-    for (other, record) in super::record::all(cx).await? {
+    for (other, record) in record::all(cx).await? {
         if other.id == target.id {
             known.extend(record.responses);
         }

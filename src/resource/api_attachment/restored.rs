@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::record::CLOSED;
 use super::shared;
-use crate::resource::api::{Authorizer, Mark, Method};
+use crate::rest_api::{Authorizer, Mark, Method};
 
 /// A method as it stands, with what its authorizer is found by where its id is gone later.
 pub fn marked(now: &Method, authorizers: &[Authorizer]) -> Method {

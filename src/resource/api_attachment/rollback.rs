@@ -1,13 +1,14 @@
 //! The way back: the stage returns to the deployment it had before ours, and nothing else changes.
 
-use aws_sdk_apigateway::types::Op;
-
-use super::record::{self, Record};
-use super::{is_ours, patch};
+use super::deployments::move_stage;
+use super::marker::is_ours;
+use super::record;
+use super::served::asks_us;
 use crate::aws::AwsError;
 use crate::event::Event;
-use crate::resource::api::{self, Stage};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
+use crate::rest_api;
+use crate::rest_api::ApiTarget;
 
 /// Where the stage is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,23 +36,6 @@ pub enum RolledBack {
     NoStage,
 }
 
-/// Makes the stage serve `deployment`. It keeps its settings.
-///
-/// # Errors
-/// What the service answers.
-pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result<(), AwsError> {
-    let request = cx
-        .aws()
-        .apigateway
-        .update_stage()
-        .rest_api_id(&target.id)
-        .stage_name(&target.stage)
-        .patch_operations(patch(Op::Replace, "/deploymentId", deployment));
-    cx.aws()
-        .change("apigateway:UpdateStage", || request.clone().send())
-        .await
-}
-
 /// Puts the stage back with one changing call. Methods, authorizer and record stay: the next `up` sees that the stage does not
 /// serve ours and deploys it again.
 ///
@@ -59,7 +43,7 @@ pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result
 /// What the services answer.
 pub async fn roll_back(cx: &Cx, target: &ApiTarget, way: &Way) -> Result<RolledBack, AwsError> {
     let cx = cx.fresh();
-    let Some(stage) = (*api::stage(&cx, target).await?).clone() else {
+    let Some(stage) = (*rest_api::stage(&cx, target).await?).clone() else {
         return Ok(RolledBack::NoStage);
     };
     let record = record::all(&cx).await?.remove(target).unwrap_or_default();
@@ -90,22 +74,4 @@ pub async fn roll_back(cx: &Cx, target: &ApiTarget, way: &Way) -> Result<RolledB
     };
     move_stage(&cx, target, &to).await?;
     Ok(RolledBack::Moved { from, to })
-}
-
-/// Whether a deployment of others lets our authorizer decide: a method has a Lambda authorizer that had none before us.
-pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
-    let is_before = record
-        .head
-        .as_ref()
-        .is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id));
-    let served = stage.served.as_ref().filter(|_| !is_before);
-    served.is_some_and(|served| {
-        record
-            .methods()
-            .filter(|before| before.authorization != "CUSTOM")
-            .any(|before| {
-                let now = served.get(&(before.path.clone(), before.method.clone()));
-                now.is_some_and(|now| now == "CUSTOM")
-            })
-    })
 }

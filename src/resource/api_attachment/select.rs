@@ -1,7 +1,7 @@
 //! Which methods of an API are ours to protect. Pure.
 
-use crate::config::MethodPattern;
-use crate::resource::api::Method;
+use crate::pattern::MethodPattern;
+use crate::rest_api::Method;
 
 /// Whether the configuration wants this method protected. `OPTIONS` stays open unless it is named: browsers send it
 /// without a credential.

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::record;
-use super::responses::Taken;
+use super::record::{self, Taken};
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, Class};
 use crate::names::Names;
-use crate::resource::api::{self, Method};
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, Method};
 
 /// Another stack on the same API.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Held {
 pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, AwsError> {
     let ask = async {
         let mut others = Vec::new();
-        for authorizer in api::authorizers(cx, api_id).await?.iter() {
+        for authorizer in rest_api::authorizers(cx, api_id).await?.iter() {
             let Some(stack) = stack_of(&authorizer.name).filter(|stack| *stack != cx.names().stack)
             else {
                 continue;

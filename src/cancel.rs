@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Why a run stops before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     Interrupted,
     TimedOut,
 }
@@ -22,12 +22,12 @@ struct Inner {
 
 /// Shared by all steps of a run.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub struct CancelToken {
     inner: Arc<Inner>,
     deadline: Option<Instant>,
 }
 
-impl Control {
+impl CancelToken {
     /// A run that may last `timeout`.
     pub fn new(timeout: Option<Duration>) -> Self {
         Self {
@@ -43,17 +43,17 @@ impl Control {
     }
 
     /// Whether the run must stop, and why.
-    pub fn stop(&self) -> Option<Stop> {
+    pub fn stop(&self) -> Option<StopReason> {
         if self.inner.interrupted.load(Ordering::SeqCst) {
-            return Some(Stop::Interrupted);
+            return Some(StopReason::Interrupted);
         }
         self.deadline
             .filter(|deadline| *deadline <= Instant::now())
-            .map(|_| Stop::TimedOut)
+            .map(|_| StopReason::TimedOut)
     }
 
     /// Comes back when the run must stop, and with why.
-    pub async fn stopped(&self) -> Stop {
+    pub async fn stopped(&self) -> StopReason {
         loop {
             if let Some(stop) = self.stop() {
                 return stop;

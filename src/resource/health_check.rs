@@ -12,9 +12,11 @@ use aws_sdk_lambda::primitives::Blob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Cx, Kind, LogicalId, function_alias};
+use super::{Cx, function_publication};
 use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::LIVE;
 
 /// What failures of the self-test bear in place of an AWS operation.
@@ -188,7 +190,7 @@ impl Report {
 /// When the function cannot be invoked, fails, or answers something else.
 pub async fn run(cx: &Cx) -> Result<Report, AwsError> {
     // A stack of a release without aliases has none.
-    let alias = function_alias::live_version(cx)
+    let alias = function_publication::live_version(cx)
         .await?
         .map(|_| LIVE.to_owned());
     run_on(cx, alias).await
@@ -298,7 +300,7 @@ impl Proof {
     /// What failed, why, and what to do.
     pub async fn give(&self, cx: &Cx) -> Result<(), AwsError> {
         let prove = || async {
-            let alias = function_alias::live_version(cx)
+            let alias = function_publication::live_version(cx)
                 .await?
                 .map(|_| LIVE.to_owned());
             prove(cx, alias).await

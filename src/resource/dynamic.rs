@@ -7,13 +7,10 @@ use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
 
-use super::{Cx, Diff, Foreign, Identity, Kind, LogicalId, Phase, Resource, ResourceKind};
-use super::{
-    api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
-    function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
-    network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
-};
+use super::{Cx, Diff, Foreign, Identity, Phase, Resource, ResourceKind};
 use crate::aws::AwsError;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// Something of a kind that the account holds.
 pub struct Found {
@@ -86,6 +83,11 @@ pub trait AnyKind: Send + Sync {
 /// Stands for the kind `K` as a value.
 struct Of<K>(PhantomData<fn() -> K>);
 
+/// The kind `K` without its type.
+pub(super) const fn any<K: ResourceKind>() -> &'static dyn AnyKind {
+    const { &Of::<K>(PhantomData) }
+}
+
 fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, AwsError> {
     actual
         .downcast_ref()
@@ -143,7 +145,7 @@ impl<R: Resource> Node for R {
     }
 
     fn kind(&self) -> &'static dyn AnyKind {
-        const { &Of::<R::Kind>(PhantomData) }
+        any::<R::Kind>()
     }
 
     fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
@@ -223,33 +225,5 @@ impl<R: Resource> Node for R {
 
     fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
         Box::pin(async move { Resource::release(self, cx, typed(&*look.found.actual)?).await })
-    }
-}
-
-/// Every kind, in the order of reports.
-pub fn any_kinds() -> [&'static dyn AnyKind; 20] {
-    const {
-        [
-            &Of::<vpc::Vpcs>(PhantomData),
-            &Of::<subnet::Subnets>(PhantomData),
-            &Of::<internet_gateway::InternetGateways>(PhantomData),
-            &Of::<elastic_ip::ElasticIps>(PhantomData),
-            &Of::<nat_gateway::NatGateways>(PhantomData),
-            &Of::<route_table::RouteTables>(PhantomData),
-            &Of::<security_group::SecurityGroups>(PhantomData),
-            &Of::<cache_subnet_group::CacheSubnetGroups>(PhantomData),
-            &Of::<cache::Caches>(PhantomData),
-            &Of::<parameter::Secrets>(PhantomData),
-            &Of::<parameter::Parameters>(PhantomData),
-            &Of::<iam_role::IamRoles>(PhantomData),
-            &Of::<log_group::LogGroups>(PhantomData),
-            &Of::<function::Functions>(PhantomData),
-            &Of::<function_alias::FunctionAliases>(PhantomData),
-            &Of::<function_permission::FunctionPermissions>(PhantomData),
-            &Of::<schedule::Schedules>(PhantomData),
-            &Of::<network_interface::NetworkInterfaces>(PhantomData),
-            &Of::<api_authorizer::ApiAuthorizers>(PhantomData),
-            &Of::<api_attachment::ApiAttachments>(PhantomData),
-        ]
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::authorizers::Asks;
 use super::definition::{self, Integration, Settings};
 use super::responses::Response;
+use super::target::ApiTarget;
 use crate::aws::{AwsError, Class, optional};
-use crate::resource::api_authorizer::Asks;
-use crate::resource::{ApiTarget, Cx};
+use crate::resource::Cx;
 
 /// The verb of a method for all verbs.
 const ANY: &str = "x-amazon-apigateway-any-method";

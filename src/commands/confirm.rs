@@ -1,0 +1,48 @@
+//! Tells what is about to change, and asks for confirmation on the terminal.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use crate::cli::{Format, Global};
+use crate::error::{Error, Result};
+use crate::event::{Event, Scope, Sink};
+use crate::report;
+
+/// Says what is about to be changed, before anything is asked. `asks`: a question follows, which nobody is to answer
+/// without knowing this. Written here and not by a reporter, which would run behind the question.
+pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
+    if asks || (global.output == Format::Text && !global.quiet) {
+        report::note(&report::scope(&scope));
+    }
+    sink.emit(Event::Scope(scope));
+}
+
+/// Asks on the terminal. Without one there is nobody to ask, and that is refused at once.
+pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !can_ask() {
+        return Err(Error::refused("there is no terminal to ask on")
+            .hint("give --yes to go on without being asked"));
+    }
+    let question = format!("{question} [y/N] ");
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question}");
+        let _ = stderr.flush();
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
+    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Error::refused("not confirmed; nothing was changed"))
+    }
+}
+
+pub(super) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}

@@ -1,0 +1,31 @@
+//! How a command ended.
+
+use std::time::Duration;
+
+use crate::error::ExitStatus;
+use crate::event::Tally;
+
+/// The totals that end the report of a change.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) tally: Tally,
+    pub(super) took: Duration,
+}
+
+/// How a command ended, and what it has to say when all events are shown.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) status: ExitStatus,
+    pub(super) text: Option<String>,
+    pub(super) summary: Option<Summary>,
+}
+
+impl From<ExitStatus> for Ending {
+    fn from(status: ExitStatus) -> Self {
+        Self {
+            status,
+            text: None,
+            summary: None,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! A sandbox that runs in this process.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use jiff::Timestamp;
+use threescale_stand_in::Threescale;
+
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::names::Names;
+use crate::sandbox::{Control, Facts, Keys, Place, Sandbox};
+
+/// Everything that runs, and ends with this value.
+pub(super) struct Running {
+    pub(super) sandbox: Sandbox,
+    pub(super) threescale: Arc<Threescale>,
+    pub(super) config: Config,
+    pub(super) aws: Aws,
+    pub(super) names: Names,
+    pub(super) facts: Facts,
+    pub(super) keys: Keys,
+    pub(super) control: Control,
+    pub(super) place: Place,
+    /// Set as soon as it is on its own, though whoever started it goes.
+    pub(super) stands: Arc<AtomicBool>,
+}
+
+/// Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,64 @@
+//! What a signal to stop does to a run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::{Event, Sink};
+
+/// Turns signals into an orderly end. Until work begins there is nothing to bring to an end, so a signal leaves at once.
+#[derive(Debug)]
+pub(super) struct Signals {
+    pub(super) cancel: CancelToken,
+    working: Arc<AtomicBool>,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Signals {
+    pub(super) fn listen(timeout: Option<Duration>, sink: Sink) -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::failed(anyhow::anyhow!(error)));
+        let (mut interrupt, mut terminate) = (
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        );
+        let cancel = CancelToken::new(timeout);
+        let working = Arc::new(AtomicBool::new(false));
+        let (heard, at_work) = (cancel.clone(), Arc::clone(&working));
+        let listener = tokio::spawn(async move {
+            let mut before = false;
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if before || !at_work.load(Ordering::SeqCst) {
+                    std::process::exit(ExitStatus::Interrupted as i32);
+                }
+                before = true;
+                heard.interrupt();
+                sink.emit(Event::Interrupted);
+            }
+        });
+        Ok(Self {
+            cancel,
+            working,
+            listener,
+        })
+    }
+
+    /// From here on a signal lets calls in flight return first.
+    pub(super) fn working(&self) {
+        self.working.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // The listener holds a sink, and the reporter ends when the last one is gone.
+        self.listener.abort();
+    }
+}

@@ -1,0 +1,151 @@
+//! Real requests after a change, and the way back where callers would suffer from it.
+
+use super::session::Session;
+use super::signals::Signals;
+use super::verify::prove;
+use crate::action::Action;
+use crate::cancel::StopReason;
+use crate::cli::UpArgs;
+use crate::error::{ExitStatus, Result};
+use crate::event::{Event, Sink};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::report;
+use crate::resource::Cx;
+use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
+use crate::resource::api_attachment::served::{self, Unverified};
+use crate::resource::function_publication::{self, MovedBack};
+use crate::verify::{Fault, Report, Row};
+
+/// Asks the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
+pub(super) async fn verify(
+    session: &Session,
+    cx: &Cx,
+    args: &UpArgs,
+    signals: &Signals,
+    found: Unverified,
+) -> Result<ExitStatus> {
+    let report = tokio::select! {
+        report = prove(session, cx, &args.requests, None) => report?,
+        // The next run sees that nobody noted how this one ended.
+        stop = signals.cancel.stopped() => return Ok(match stop {
+            StopReason::Interrupted => ExitStatus::Interrupted,
+            StopReason::TimedOut => ExitStatus::Partial,
+        }),
+    };
+    let sink = cx.sink();
+    sink.emit(Event::Verified(report.clone()));
+    let worst = told(report.harms());
+    if worst.is_empty() {
+        return unharmed(session, cx, &report, found).await;
+    }
+    let back = go_back(session, cx, &found).await;
+    let text = format!(
+        "the API does not answer as it should after the change: {}; {}",
+        shortened(&worst),
+        back.join("; ")
+    );
+    let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
+    Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
+}
+
+/// Undoes what real requests did not pass: a new deployment, a new version, or both. Returns what came of it, in words.
+async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> {
+    let stage = &session.facts.api.stage;
+    let mut told = Vec::new();
+    if found.is_new_deployment {
+        // The stage first: a version that bridges two deployments serves both.
+        told.push(match roll_back(cx, &session.facts.api, &Way::Last).await {
+            Ok(RolledBack::Moved { to, .. }) => {
+                format!("stage {stage} serves deployment {to} again, as before")
+            }
+            Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
+            Err(error) => format!("stage {stage} could not be moved back: {error}"),
+        });
+    }
+    if found.is_new_version {
+        match function_publication::move_back(cx).await {
+            Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
+            Err(error) => told.push(format!("the alias could not be moved back: {error}")),
+        }
+    }
+    told
+}
+
+/// Rows that are wrong, in words.
+fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
+    let text = |row: &Row| {
+        let (fault, seen) = row.verdict.as_ref().err()?;
+        let words = report::verify::words(*fault);
+        Some(format!("{}: {words} ({seen})", row.label))
+    };
+    rows.filter_map(text).collect()
+}
+
+/// Ends a verification that found nothing callers suffer from. That the API does well is noted only if every request was
+/// answered, so that a later run asks again what this one could not.
+async fn unharmed(
+    session: &Session,
+    cx: &Cx,
+    report: &Report,
+    found: Unverified,
+) -> Result<ExitStatus> {
+    let (sink, target) = (cx.sink(), &session.facts.api);
+    let refused = told(
+        report
+            .rows
+            .iter()
+            .filter(|row| matches!(&row.verdict, Err((fault, _)) if *fault == Fault::KeyRefused)),
+    );
+    if !refused.is_empty() {
+        let text = format!(
+            "{}; stage {} stays as it is",
+            shortened(&refused),
+            target.stage
+        );
+        let hint = "give a key that 3scale lets in, then run `threescale-gw up` again";
+        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
+    }
+    if !report.is_well() {
+        let text = "not everything could be asked from here, so a later `up` asks again; or run `threescale-gw verify` from \
+                    where the API is reached";
+        sink.emit(Event::Notice {
+            id: None,
+            text: text.to_owned(),
+        });
+        return Ok(ExitStatus::Done);
+    }
+    served::note_verified(cx, target, found).await?;
+    Ok(ExitStatus::Done)
+}
+
+pub(super) fn attachment() -> LogicalId {
+    LogicalId::new(Kind::ApiAttachment, "main")
+}
+
+/// Tells what failed behind the last change.
+pub(super) fn failed(
+    sink: &Sink,
+    id: LogicalId,
+    error: String,
+    hint: Option<String>,
+) -> ExitStatus {
+    sink.emit(Event::Failed {
+        id,
+        action: Action::Update,
+        error,
+        hint,
+    });
+    ExitStatus::Failed
+}
+
+/// The first few, and how many more.
+fn shortened(lines: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = lines.len().saturating_sub(SHOWN);
+    let mut text = lines[..lines.len() - more].join("; ");
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
+}

@@ -1,0 +1,44 @@
+//! Carries out a plan and turns its outcome into an exit status.
+
+use super::signals::Signals;
+use crate::cancel::StopReason;
+use crate::engine::executor::{Outcome, execute};
+use crate::engine::plan::Plan;
+use crate::error::ExitStatus;
+use crate::event::Event;
+use crate::resource::{Cx, health_check};
+
+/// Walks a plan and turns its outcome into an exit status.
+pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outcome, ExitStatus) {
+    let outcome = execute(plan, cx, &signals.cancel).await;
+    let status = match outcome.stopped {
+        Some(StopReason::Interrupted) => ExitStatus::Interrupted,
+        Some(StopReason::TimedOut) => {
+            cx.sink().emit(Event::Notice {
+                id: None,
+                text: "the time given with --timeout is over".to_owned(),
+            });
+            ExitStatus::Partial
+        }
+        None if outcome.failures.is_empty() => ExitStatus::Done,
+        // All else is done, and to run it again changes nothing: what the authorizer depends on must be mended.
+        None if outcome
+            .failures
+            .iter()
+            .all(|(_, error)| error.operation == health_check::OPERATION) =>
+        {
+            ExitStatus::Failed
+        }
+        None => ExitStatus::Partial,
+    };
+    if status != ExitStatus::Done {
+        let text = if status == ExitStatus::Failed {
+            "the authorizer did not pass its self-test, so nothing of the API was touched"
+        } else {
+            "not everything is done: run the same command again, it goes on from here"
+        }
+        .to_owned();
+        cx.sink().emit(Event::Notice { id: None, text });
+    }
+    (outcome, status)
+}

@@ -1,0 +1,50 @@
+//! The name of a resource of a stack.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::kind::Kind;
+
+/// The name of one resource of a stack: `kind/name`, for example `nat-gateway/a`. Also the value of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogicalId {
+    pub kind: Kind,
+    pub name: String,
+}
+
+impl LogicalId {
+    /// The id of the resource called `name` among those of `kind`.
+    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for LogicalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+impl FromStr for LogicalId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, name) = text
+            .split_once('/')
+            .ok_or_else(|| format!("{text:?} is not kind/name"))?;
+        let kind =
+            Kind::parse(kind).ok_or_else(|| format!("{kind:?} is not a kind of resource"))?;
+        Ok(Self::new(kind, name))
+    }
+}
+
+impl Serialize for LogicalId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

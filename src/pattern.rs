@@ -1,0 +1,144 @@
+//! Which methods of an API are meant: `GET /orders/*`.
+
+use std::fmt;
+
+/// A selection of an API's methods, written `METHOD PATH`.
+///
+/// `ANY` stands for every method. The path is a resource's path as the API has it, parameters
+/// included (`/orders/{id}`); one that ends in `/*` stands for everything below, and `/*` alone for
+/// the whole API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodPattern {
+    /// `ANY` or an HTTP method in upper case.
+    pub method: String,
+    /// The resource's path; may end in `/*`.
+    pub path: String,
+}
+
+impl MethodPattern {
+    /// Whether the API's method `method` (which may itself be `ANY`) at `path` is among those meant.
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        self.takes_method(method) && self.takes_path(path)
+    }
+
+    /// Whether the pattern names this one method: no wildcard, same path, and literally the same
+    /// method, so that `ANY` names only a method that is `ANY` in the API.
+    pub fn is_exact(&self, method: &str, path: &str) -> bool {
+        self.below().is_none() && self.method == method && self.path == path
+    }
+
+    /// Whether everything that `other` can mean is meant by this pattern too.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.takes_method(&other.method)
+            && match (self.below(), other.below()) {
+                (Some(below), Some(other)) => other.starts_with(below),
+                (None, Some(_)) => false,
+                (_, None) => self.takes_path(&other.path),
+            }
+    }
+
+    fn takes_method(&self, method: &str) -> bool {
+        self.method == "ANY" || self.method == method
+    }
+
+    fn takes_path(&self, path: &str) -> bool {
+        match self.below() {
+            Some("/") => true,
+            Some(below) => path.len() > below.len() && path.starts_with(below),
+            None => self.path == path,
+        }
+    }
+
+    /// What the paths meant begin with, if the pattern has a wildcard: `/orders/` for `/orders/*`.
+    fn below(&self) -> Option<&str> {
+        self.path.strip_suffix('*')
+    }
+}
+
+impl fmt::Display for MethodPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> MethodPattern {
+        let (method, path) = text.split_once(' ').expect("a method and a path");
+        MethodPattern {
+            method: method.to_owned(),
+            path: path.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_wildcard_takes_what_is_below() {
+        let all = pattern("ANY /*");
+        for path in ["/", "/orders", "/orders/{id}", "/{proxy+}"] {
+            assert!(
+                all.matches("GET", path) && all.matches("ANY", path),
+                "{path}"
+            );
+        }
+        let orders = pattern("GET /orders/*");
+        assert!(orders.matches("GET", "/orders/{id}"));
+        assert!(orders.matches("GET", "/orders/{id}/lines"));
+        for (method, path) in [
+            ("GET", "/orders"),
+            ("GET", "/"),
+            ("GET", "/ordersx/y"),
+            ("POST", "/orders/{id}"),
+            ("ANY", "/orders/{id}"),
+        ] {
+            assert!(!orders.matches(method, path), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn without_a_wildcard_the_path_is_the_same() {
+        let root = pattern("GET /");
+        assert!(root.matches("GET", "/") && !root.matches("GET", "/orders"));
+        let order = pattern("ANY /orders/{id}");
+        assert!(order.matches("GET", "/orders/{id}") && !order.matches("GET", "/orders/{order}"));
+        assert!(order.matches("ANY", "/orders/{id}"));
+    }
+
+    #[test]
+    fn exact_is_one_method_named_literally() {
+        assert!(pattern("GET /orders").is_exact("GET", "/orders"));
+        assert!(pattern("ANY /orders").is_exact("ANY", "/orders"));
+        assert!(!pattern("ANY /orders").is_exact("GET", "/orders"));
+        assert!(!pattern("GET /*").is_exact("GET", "/orders"));
+        assert!(!pattern("GET /orders/*").is_exact("GET", "/orders/*"));
+    }
+
+    #[test]
+    fn covers_is_matching_of_patterns() {
+        for (wide, narrow) in [
+            ("ANY /*", "ANY /*"),
+            ("ANY /*", "GET /"),
+            ("GET /a/*", "GET /a/b/*"),
+            ("GET /a/*", "GET /a/b"),
+            ("GET /a", "GET /a"),
+        ] {
+            assert!(
+                pattern(wide).covers(&pattern(narrow)),
+                "{wide} covers {narrow}"
+            );
+        }
+        for (wide, narrow) in [
+            ("GET /*", "ANY /*"),
+            ("GET /a/*", "GET /a"),
+            ("GET /a", "GET /a/*"),
+            ("GET /a/b/*", "GET /a/*"),
+            ("GET /a/*", "GET /ab/*"),
+        ] {
+            assert!(
+                !pattern(wide).covers(&pattern(narrow)),
+                "{wide} does not cover {narrow}"
+            );
+        }
+    }
+}

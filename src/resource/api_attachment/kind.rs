@@ -1,0 +1,54 @@
+//! What the account holds of attachments, one for each API and stage that the stack has a record of.
+
+use super::actual::Actual;
+use super::{hand_back, record};
+use crate::aws::AwsError;
+use crate::kind::Kind;
+use crate::resource::{Cx, Identity, Listing, Output, Phase, ResourceKind};
+
+/// The kind.
+#[derive(Debug)]
+pub struct ApiAttachments;
+
+impl ResourceKind for ApiAttachments {
+    type Actual = Actual;
+    const KIND: Kind = Kind::ApiAttachment;
+
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+        let ask = async {
+            let mut listing = Listing::default();
+            let mut records = record::all(cx).await?;
+            if let Some(api) = cx.api() {
+                records.entry(api.clone()).or_default();
+            }
+            for (target, record) in records {
+                let actual = Actual::load(cx, &target, record).await?;
+                let concerns = !actual.record.chunks.is_empty()
+                    || !actual.record.responses.is_empty()
+                    || !actual.unrecorded.is_empty()
+                    || !actual.unknown.is_empty();
+                if concerns {
+                    listing.owned.push(actual);
+                }
+            }
+            Ok(listing)
+        };
+        Ok((*cx.view().once("api attachments", ask).await?).clone())
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let physical_id = format!("{}/{}", actual.target.id, actual.target.stage);
+        Identity {
+            id: actual.id.clone(),
+            phase: Phase::Ready,
+            output: Output {
+                physical_id,
+                ..Output::default()
+            },
+        }
+    }
+
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+        hand_back::hand_back(cx, actual).await
+    }
+}

@@ -1,0 +1,86 @@
+//! The descriptions of our deployments: which stack made one, and what it holds. Pure.
+
+use crate::resource::Cx;
+
+/// Marks a deployment as made by this stack.
+pub(super) fn mark(cx: &Cx) -> String {
+    format!("threescale-gw-{}", cx.names().stack)
+}
+
+/// Whether a deployment's description says that this stack made it to protect the API.
+pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
+    protects(description, &mark(cx)).is_some()
+}
+
+/// The description of a deployment that gives the API back, and of one that leaves it closed.
+pub(super) fn restores(mark: &str, closed: bool) -> String {
+    match closed {
+        true => format!("{mark} keeps closed"),
+        false => format!("{mark} restored"),
+    }
+}
+
+/// What a deployment of ours holds beside the methods, as digests; of one made by another version not all may be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Holds<'a> {
+    /// How the authorizer asks: a deployment keeps that as it was.
+    pub authorizer: Option<&'a str>,
+    /// Our gateway responses, if there are any.
+    pub responses: Option<&'a str>,
+}
+
+/// The description of a deployment that protects the API.
+pub(super) fn description(mark: &str, token: &str, holds: Holds<'_>) -> String {
+    let mut text = format!("{mark} protects {token}");
+    let parts = [
+        ("authorizer", holds.authorizer),
+        ("responses", holds.responses),
+    ];
+    for (name, digest) in parts {
+        if let Some(digest) = digest {
+            text.push_str(&format!(" {name} {digest}"));
+        }
+    }
+    text
+}
+
+/// What a deployment that the stack marked by `mark` made holds; `None` if it is not one of its.
+pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Holds<'a>> {
+    let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
+    let words: Vec<_> = rest.split(' ').collect();
+    let behind = |name: &str| {
+        let at = words.iter().position(|word| *word == name)?;
+        words.get(at + 1).copied()
+    };
+    Some(Holds {
+        authorizer: behind("authorizer"),
+        responses: behind("responses"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_tells_whose_it_is_and_what_it_holds() {
+        const MARK: &str = "threescale-gw-orders";
+        for authorizer in [None, Some("11223344")] {
+            for responses in [None, Some("0a1b2c3d")] {
+                let holds = Holds {
+                    authorizer,
+                    responses,
+                };
+                let text = description(MARK, "abc", holds);
+                assert_eq!(protects(&text, MARK), Some(holds), "{text}");
+            }
+        }
+        for others in [
+            "threescale-gw-orders restored",
+            "threescale-gw-orders-2 protects abc",
+            "first release",
+        ] {
+            assert_eq!(protects(others, MARK), None);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The calls that change the authorization of one method.
+
+use aws_sdk_apigateway::types::{Op, PatchOperation};
+
+use crate::aws::AwsError;
+use crate::resource::Cx;
+use crate::rest_api::ApiTarget;
+use crate::rest_api::Method;
+
+pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
+    PatchOperation::builder()
+        .op(op)
+        .path(path)
+        .value(value)
+        .build()
+}
+
+/// Lets an authorizer decide about a method.
+pub(super) async fn entrust(
+    cx: &Cx,
+    target: &ApiTarget,
+    now: &Method,
+    authorizer_id: &str,
+) -> Result<(), AwsError> {
+    let mut operations = vec![
+        patch(Op::Replace, "/authorizationType", "CUSTOM"),
+        patch(Op::Replace, "/authorizerId", authorizer_id),
+    ];
+    // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
+    operations.extend(
+        now.scopes
+            .iter()
+            .map(|scope| patch(Op::Remove, "/authorizationScopes", scope)),
+    );
+    update_method(cx, target, now, operations).await
+}
+
+async fn update_method(
+    cx: &Cx,
+    target: &ApiTarget,
+    method: &Method,
+    operations: Vec<PatchOperation>,
+) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .update_method()
+        .rest_api_id(&target.id)
+        .resource_id(&method.resource_id)
+        .http_method(&method.method)
+        .set_patch_operations(Some(operations));
+    cx.aws()
+        .change("apigateway:UpdateMethod", || request.clone().send())
+        .await
+}
+
+/// Gives a method the guard it is to have.
+pub(super) async fn give_back(
+    cx: &Cx,
+    target: &ApiTarget,
+    wanted: &Method,
+    now: &Method,
+) -> Result<(), AwsError> {
+    let mut operations = vec![
+        patch(Op::Replace, "/authorizationType", &wanted.authorization),
+        patch(
+            Op::Replace,
+            "/authorizerId",
+            wanted.authorizer_id.as_deref().unwrap_or_default(),
+        ),
+    ];
+    operations.extend(
+        wanted
+            .scopes
+            .iter()
+            .map(|scope| patch(Op::Add, "/authorizationScopes", scope)),
+    );
+    update_method(cx, target, now, operations).await
+}

@@ -1,0 +1,193 @@
+//! What the stage serves callers with: our authorizer, and whether real requests have shown that it answers.
+
+use std::collections::BTreeSet;
+
+use super::record::{self, Head, Record, digest};
+use super::{marker, shared};
+use crate::aws::AwsError;
+use crate::resource::api_authorizer;
+use crate::resource::{Cx, function_publication};
+use crate::rest_api::ApiTarget;
+use crate::rest_api::Asks;
+use crate::rest_api::{self, Method, Stage};
+
+/// How the API asks the authorizer of a stack as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub asks: Asks,
+    /// The labels of the methods that the stage serves protected.
+    pub methods: BTreeSet<String>,
+}
+
+/// How a stage asks for our authorizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The digest of how our deployment asks; of a deployment that others published it is not known.
+    asks: Option<String>,
+    /// Real requests were answered with it as they should be, or nobody wants to know.
+    is_verified: bool,
+}
+
+impl Served {
+    /// Whether callers are asked for their credential as `asks` says, and for no other any more.
+    pub fn is_settled(&self, asks: &Asks) -> bool {
+        self.is_verified && self.asks.as_deref() == Some(&digest(asks))
+    }
+}
+
+/// How the stage of `target` asks for our authorizer; `None` where it does not.
+///
+/// # Errors
+/// What the services answer.
+pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, AwsError> {
+    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
+        return Ok(None);
+    };
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let mark = marker::mark(cx);
+    let Some(holds) = marker::protects(&stage.description, &mark) else {
+        let asks_us = asks_us(&stage, &record);
+        return Ok(asks_us.then_some(Served {
+            asks: None,
+            is_verified: false,
+        }));
+    };
+    let head = record.head.as_ref();
+    let verified = head.and_then(|head| head.verified.as_ref());
+    Ok(Some(Served {
+        asks: holds.authorizer.map(str::to_owned),
+        is_verified: cx.skips_verification() || verified == Some(&stage.deployment_id),
+    }))
+}
+
+/// How the stage asks for our authorizer where it invokes the function itself and not its alias, as releases without
+/// aliases had it; `None` where it does not.
+///
+/// # Errors
+/// What the services answer.
+pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, AwsError> {
+    if served(cx, target).await?.is_none() {
+        return Ok(None);
+    }
+    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let mut ours = authorizers
+        .iter()
+        .filter(|authorizer| authorizer.name == cx.names().api_authorizer());
+    let Some(ours) = ours.next() else {
+        return Ok(None);
+    };
+    let former = api_authorizer::former_uri(cx);
+    let export = rest_api::export::export(cx, target).await?;
+    let mut asks = Asks::ours(&ours.identity_source);
+    asks.ttl = ours.ttl;
+    let is_former = match &*export {
+        Some(export) => {
+            if let Some(exported) = export.authorizers.get(&former) {
+                // The draft may have been edited since.
+                asks.identity_source =
+                    (exported.identity_source.clone()).unwrap_or(asks.identity_source);
+                asks.ttl = exported.ttl.unwrap_or(asks.ttl);
+            }
+            let uris = export.methods.values();
+            uris.filter_map(|method| method.authorizer_uri.as_ref())
+                .any(|uri| *uri == former)
+        }
+        None => ours.uri == former || function_publication::live_version(cx).await?.is_none(),
+    };
+    if !is_former {
+        return Ok(None);
+    }
+    let elsewhere = shared::elsewhere(cx, target).await?;
+    let stage = rest_api::stage(cx, target).await?;
+    let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+    let is_served = |method: &&Method| {
+        let key = (method.path.clone(), method.method.clone());
+        served.is_none_or(|served| served.get(&key).is_some_and(|now| now == "CUSTOM"))
+    };
+    let methods = rest_api::methods(cx, &target.id).await?;
+    let methods = methods
+        .iter()
+        .filter(|method| method.asks(&ours.id) || shared::is_lent(method, &elsewhere))
+        .filter(is_served)
+        .map(Method::label)
+        .collect();
+    Ok(Some(Standing { asks, methods }))
+}
+
+/// What the API serves callers with, where real requests have not shown yet that it answers as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// The deployment of ours that the stage serves.
+    pub deployment: Option<String>,
+    /// The version of the authorizer that it invokes.
+    pub version: Option<String>,
+    /// Whether the deployment is a new one.
+    pub is_new_deployment: bool,
+    /// Whether the version is a new one.
+    pub is_new_version: bool,
+}
+
+/// What the stage serves, if nobody has noted yet that the API answers with it as it should.
+///
+/// # Errors
+/// What the services answer.
+pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, AwsError> {
+    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
+        return Ok(None);
+    };
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let is_ours = marker::is_ours(cx, &stage.description);
+    if !is_ours && !asks_us(&stage, &record) {
+        return Ok(None);
+    }
+    let head = record.head.unwrap_or_default();
+    let version = function_publication::live_version(cx).await?;
+    let found = Unverified {
+        is_new_deployment: is_ours && head.verified.as_ref() != Some(&stage.deployment_id),
+        is_new_version: version != head.verified_version,
+        deployment: is_ours.then_some(stage.deployment_id),
+        version,
+    };
+    Ok((found.is_new_deployment || found.is_new_version).then_some(found))
+}
+
+/// Notes that the API answers as it should with what was [`unverified`].
+///
+/// # Errors
+/// What the services answer.
+pub async fn note_verified(cx: &Cx, target: &ApiTarget, found: Unverified) -> Result<(), AwsError> {
+    let Some(head) = record::all(cx)
+        .await?
+        .remove(target)
+        .and_then(|record| record.head)
+    else {
+        return Ok(());
+    };
+    let noted = Head {
+        verified: found.deployment.or(head.verified.clone()),
+        verified_version: found.version,
+        ..head.clone()
+    };
+    if noted == head {
+        return Ok(());
+    }
+    record::write_head(cx, target, &noted).await
+}
+
+/// Whether a deployment of others lets our authorizer decide: a method has a Lambda authorizer that had none before us.
+pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
+    let is_before = record
+        .head
+        .as_ref()
+        .is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id));
+    let served = stage.served.as_ref().filter(|_| !is_before);
+    served.is_some_and(|served| {
+        record
+            .methods()
+            .filter(|before| before.authorization != "CUSTOM")
+            .any(|before| {
+                let now = served.get(&(before.path.clone(), before.method.clone()));
+                now.is_some_and(|now| now == "CUSTOM")
+            })
+    })
+}

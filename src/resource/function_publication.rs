@@ -1,0 +1,153 @@
+//! What is published of a function, as the account has it: its versions, its aliases, and which version is live.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::function::{self, Functions};
+use super::function_publishing::{aliases, is_pending, leads_to, move_alias, published};
+use super::function_versions::{self as versions, Alias, Versions};
+use super::{Cx, Listing, ResourceKind};
+use crate::aws::AwsError;
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::names::LIVE;
+
+/// What is published of a function.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    pub(super) id: LogicalId,
+    pub(super) function: function::Actual,
+    pub(super) versions: Versions,
+    /// Every alias, ours and others'.
+    pub(super) aliases: Vec<String>,
+    /// A version that is not live yet and not ready to be invoked.
+    pub(super) pending: Option<u64>,
+}
+
+impl Publication {
+    async fn load(cx: &Cx, function: function::Actual) -> Result<Self, AwsError> {
+        let (published, aliases) =
+            tokio::try_join!(published(cx, &function.name), aliases(cx, &function.name))?;
+        let live = aliases.iter().find(|alias| alias.name() == Some(LIVE));
+        let held = aliases
+            .iter()
+            .filter(|alias| alias.name() != Some(LIVE))
+            .flat_map(leads_to)
+            .collect();
+        let versions = Versions {
+            latest: function.content.clone(),
+            published,
+            alias: live.map(|alias| Alias {
+                version: alias.function_version().unwrap_or_default().to_owned(),
+                previous: versions::previous(alias.description().unwrap_or_default()),
+                is_split: leads_to(alias).len() > 1,
+            }),
+            held,
+        };
+        let mut actual = Self {
+            id: LogicalId::new(Kind::FunctionAlias, function.id.name.clone()),
+            function,
+            versions,
+            aliases: aliases
+                .iter()
+                .filter_map(|alias| alias.name().map(str::to_owned))
+                .collect(),
+            pending: None,
+        };
+        // The listing leaves out whether a version is ready; the live one is.
+        let live = actual.versions.live().map_or(0, |live| live.number);
+        let newest = actual.versions.published.last();
+        if let Some(newest) = newest.filter(|newest| newest.number > live) {
+            let number = newest.number;
+            actual.pending = is_pending(cx, &actual.function.name, number)
+                .await?
+                .then_some(number);
+        }
+        Ok(actual)
+    }
+
+    async fn ask(cx: &Cx) -> Result<Listing<Publication>, AwsError> {
+        let functions = Functions::list(cx).await?.owned;
+        let loads = functions
+            .into_iter()
+            .map(|function| Self::load(cx, function));
+        Ok(Listing {
+            owned: try_join_all(loads).await?,
+            foreign: Vec::new(),
+        })
+    }
+
+    /// What is published of every function of the stack.
+    pub(super) async fn all(cx: &Cx) -> Result<Arc<Listing<Publication>>, AwsError> {
+        cx.view().once("function aliases", Self::ask(cx)).await
+    }
+
+    pub(super) async fn of(cx: &Cx, name: &str) -> Result<Option<Self>, AwsError> {
+        let all = Self::all(cx).await?;
+        Ok(all
+            .owned
+            .iter()
+            .find(|actual| actual.id.name == name)
+            .cloned())
+    }
+}
+
+/// The version of the authorizer that the API invokes; `None` without an alias.
+///
+/// # Errors
+/// What the services answer.
+pub async fn live_version(cx: &Cx) -> Result<Option<String>, AwsError> {
+    let actual = Publication::of(cx, function::NAMES[0]).await?;
+    Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
+}
+
+/// A function whose alias went back to the version before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedBack {
+    /// `authorizer` or `reporter`.
+    pub name: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl MovedBack {
+    /// In words.
+    pub fn describe(&self) -> String {
+        let Self { name, from, to } = self;
+        format!("version {to} of the {name} is live again, in place of version {from}")
+    }
+}
+
+/// Moves the aliases back to the versions that were live before, one call for each. Where that is not known, it stays.
+///
+/// # Errors
+/// What the services answer.
+pub async fn move_back(cx: &Cx) -> Result<Vec<MovedBack>, AwsError> {
+    let cx = cx.fresh();
+    let mut moved = Vec::new();
+    for actual in &Publication::all(&cx).await?.owned {
+        let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
+            continue;
+        };
+        move_alias(&cx, &actual.function.name, to, None).await?;
+        moved.push(MovedBack {
+            name: actual.id.name.clone(),
+            from: alias.version.clone(),
+            to: to.to_string(),
+        });
+    }
+    Ok(moved)
+}
+
+/// Whether the authorizer's alias leads to a version that only bridges a change of where credentials are read from.
+///
+/// # Errors
+/// What the services answer.
+pub async fn is_in_transition(cx: &Cx) -> Result<bool, AwsError> {
+    let actual = Publication::of(cx, function::NAMES[0]).await?;
+    Ok(actual.is_some_and(|actual| {
+        let live = actual.versions.live();
+        live.is_some_and(|live| live.is_transition)
+    }))
+}

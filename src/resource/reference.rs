@@ -1,0 +1,51 @@
+//! References to resources of the stack, or of the operator.
+
+use super::context::Cx;
+use super::diff::sorted;
+use crate::aws::AwsError;
+use crate::id::LogicalId;
+
+/// A resource that the user brought, or one that we make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    Managed(LogicalId),
+    Given(String),
+}
+
+impl Reference {
+    /// The id to wait for, if it is one of ours.
+    pub fn need(&self) -> Option<LogicalId> {
+        match self {
+            Self::Managed(id) => Some(id.clone()),
+            Self::Given(_) => None,
+        }
+    }
+
+    /// The physical id, if it is known by now.
+    pub fn peek(&self, cx: &Cx) -> Option<String> {
+        match self {
+            Self::Managed(id) => cx.peek(id).map(|output| output.physical_id),
+            Self::Given(physical_id) => Some(physical_id.clone()),
+        }
+    }
+
+    /// The physical id.
+    ///
+    /// # Errors
+    /// As [`Cx::output`].
+    pub fn resolve(&self, cx: &Cx) -> Result<String, AwsError> {
+        match self {
+            Self::Managed(id) => cx.physical_id(id),
+            Self::Given(physical_id) => Ok(physical_id.clone()),
+        }
+    }
+}
+
+/// The physical ids of `references` as one sorted text, `(new)` for those to be made: what diffs of sets compare.
+pub fn joined(references: &[Reference], cx: &Cx) -> String {
+    sorted(
+        references
+            .iter()
+            .map(|reference| reference.peek(cx).unwrap_or_else(|| "(new)".to_owned())),
+    )
+}

@@ -1,0 +1,36 @@
+//! The table of all kinds.
+
+use super::dynamic::{AnyKind, any};
+use super::{
+    api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
+    function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
+    network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
+};
+
+/// Every kind, in the order of reports.
+pub fn any_kinds() -> [&'static dyn AnyKind; 20] {
+    const {
+        [
+            any::<vpc::Vpcs>(),
+            any::<subnet::Subnets>(),
+            any::<internet_gateway::InternetGateways>(),
+            any::<elastic_ip::ElasticIps>(),
+            any::<nat_gateway::NatGateways>(),
+            any::<route_table::RouteTables>(),
+            any::<security_group::SecurityGroups>(),
+            any::<cache_subnet_group::CacheSubnetGroups>(),
+            any::<cache::Caches>(),
+            any::<parameter::Secrets>(),
+            any::<parameter::Parameters>(),
+            any::<iam_role::IamRoles>(),
+            any::<log_group::LogGroups>(),
+            any::<function::Functions>(),
+            any::<function_alias::FunctionAliases>(),
+            any::<function_permission::FunctionPermissions>(),
+            any::<schedule::Schedules>(),
+            any::<network_interface::NetworkInterfaces>(),
+            any::<api_authorizer::ApiAuthorizers>(),
+            any::<api_attachment::ApiAttachments>(),
+        ]
+    }
+}

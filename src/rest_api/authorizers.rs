@@ -1,0 +1,92 @@
+//! The authorizers of the API.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::aws::ec2::pages;
+use crate::aws::{AwsError, optional};
+use crate::names::LIVE;
+use crate::resource::Cx;
+
+/// An authorizer of the API.
+#[derive(Debug, Clone)]
+pub struct Authorizer {
+    pub id: String,
+    pub name: String,
+    /// Where it is invoked; of one that asks user pools their ARNs.
+    pub uri: String,
+    pub kind: String,
+    pub identity_source: String,
+    pub ttl: i32,
+}
+
+/// How an authorizer is to ask, in the words of API Gateway: a deployment serves it as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asks {
+    /// Where the credential stands, for example `method.request.header.apikey`.
+    pub identity_source: String,
+    /// For how many seconds API Gateway remembers a policy.
+    pub ttl: i32,
+    /// The alias of the function that it invokes.
+    pub alias: &'static str,
+}
+
+impl Asks {
+    /// As ours is to ask.
+    pub fn ours(identity_source: &str) -> Self {
+        Self {
+            identity_source: identity_source.to_owned(),
+            ttl: TTL,
+            alias: LIVE,
+        }
+    }
+}
+
+/// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
+const TTL: i32 = 0;
+
+/// The API's authorizers; empty if there is no such API.
+///
+/// # Errors
+/// When the listing fails otherwise.
+pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_authorizers()
+            .rest_api_id(api_id)
+            .limit(500);
+        let listed = pages(|position| async {
+            let request = request.clone().set_position(position);
+            let answer = optional(
+                cx.aws()
+                    .repeatable("apigateway:GetAuthorizers", || request.clone().send())
+                    .await,
+            )?;
+            Ok(answer.map_or((None, None), |page| (page.items, page.position)))
+        })
+        .await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|found| {
+                Some(Authorizer {
+                    id: found.id?,
+                    name: found.name.unwrap_or_default(),
+                    uri: found.authorizer_uri.unwrap_or_else(|| {
+                        let mut pools = found.provider_arns.unwrap_or_default();
+                        pools.sort_unstable();
+                        pools.join(",")
+                    }),
+                    kind: found
+                        .r#type
+                        .map_or_else(String::new, |kind| kind.as_str().to_owned()),
+                    identity_source: found.identity_source.unwrap_or_default(),
+                    ttl: found.authorizer_result_ttl_in_seconds.unwrap_or_default(),
+                })
+            })
+            .collect())
+    };
+    cx.view().once(format!("authorizers {api_id}"), ask).await
+}

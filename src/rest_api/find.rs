@@ -1,0 +1,83 @@
+//! Finds the API by its id or its name.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_apigateway::types::{EndpointConfiguration, EndpointType};
+
+use super::definition::{self, Settings};
+use crate::aws::ec2::pages;
+use crate::aws::{Aws, AwsError, optional};
+
+/// Which API a name or an id means, and how it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestApi {
+    pub id: String,
+    pub name: String,
+    pub tags: BTreeMap<String, String>,
+    /// It is reached from within VPCs alone.
+    pub private: bool,
+    /// Its own address is switched off: callers use a domain name of the operator's.
+    pub default_endpoint_disabled: bool,
+    /// What a deployment publishes beside the methods.
+    pub settings: Settings,
+}
+
+/// The description of one API and one of a list are two types with the same fields.
+macro_rules! described {
+    ($id:expr, $api:ident) => {
+        RestApi {
+            id: $id,
+            name: $api.name.unwrap_or_default(),
+            tags: $api.tags.unwrap_or_default().into_iter().collect(),
+            private: is_private($api.endpoint_configuration.as_ref()),
+            default_endpoint_disabled: $api.disable_execute_api_endpoint,
+            settings: definition::settings(
+                $api.binary_media_types,
+                $api.minimum_compression_size,
+                $api.api_key_source.map(|source| source.as_str().to_owned()),
+                $api.policy.as_deref(),
+            ),
+        }
+    };
+}
+
+fn is_private(configuration: Option<&EndpointConfiguration>) -> bool {
+    configuration
+        .is_some_and(|configuration| configuration.types().contains(&EndpointType::Private))
+}
+
+/// The APIs with this id, or all with this name.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn find(
+    aws: &Aws,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Vec<RestApi>, AwsError> {
+    if let Some(id) = id {
+        let request = aws.apigateway.get_rest_api().rest_api_id(id);
+        let answer = optional(
+            aws.repeatable("apigateway:GetRestApi", || request.clone().send())
+                .await,
+        )?;
+        return Ok(answer
+            .map(|api| described!(id.to_owned(), api))
+            .into_iter()
+            .collect());
+    }
+    let request = aws.apigateway.get_rest_apis().limit(500);
+    let apis = pages(|position| async {
+        let request = request.clone().set_position(position);
+        let page = aws
+            .repeatable("apigateway:GetRestApis", || request.clone().send())
+            .await?;
+        Ok((page.items, page.position))
+    })
+    .await?;
+    Ok(apis
+        .into_iter()
+        .filter(|api| api.name.as_deref() == name)
+        .filter_map(|api| Some(described!(api.id?, api)))
+        .collect())
+}

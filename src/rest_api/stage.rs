@@ -1,0 +1,115 @@
+//! The stages of the API, and the deployments they serve.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::target::ApiTarget;
+use crate::aws::{AwsError, optional};
+use crate::resource::Cx;
+
+/// The stage and the deployment it serves.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    pub deployment_id: String,
+    pub description: String,
+    /// `None` where the service does not tell.
+    pub served: Option<Served>,
+    /// Per cent of the requests that a canary release answers; `None` without one.
+    pub canary: Option<f64>,
+}
+
+/// Authorization type by `(path, method)` in a deployment.
+pub type Served = BTreeMap<(String, String), String>;
+
+/// The stage, and what it serves; `None` if there is no such stage or API.
+///
+/// # Errors
+/// When a call fails otherwise.
+pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, AwsError> {
+    let ask = async {
+        let request = cx
+            .aws()
+            .apigateway
+            .get_stage()
+            .rest_api_id(&target.id)
+            .stage_name(&target.stage);
+        let answer = optional(
+            cx.aws()
+                .repeatable("apigateway:GetStage", || request.clone().send())
+                .await,
+        )?;
+        let Some(answer) = answer else {
+            return Ok(None);
+        };
+        let canary = answer.canary_settings.map(|canary| canary.percent_traffic);
+        let Some(deployment_id) = answer.deployment_id else {
+            return Ok(None);
+        };
+        let (description, served) = deployment(cx, &target.id, &deployment_id).await?;
+        Ok(Some(Stage {
+            deployment_id,
+            description,
+            served,
+            canary,
+        }))
+    };
+    cx.view()
+        .once(format!("stage {} {}", target.id, target.stage), ask)
+        .await
+}
+
+/// The stages of an API, each with its deployment.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn stages(cx: &Cx, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
+    let request = cx.aws().apigateway.get_stages().rest_api_id(api_id);
+    let answer = optional(
+        cx.aws()
+            .repeatable("apigateway:GetStages", || request.clone().send())
+            .await,
+    )?;
+    let stages = answer.and_then(|answer| answer.item).unwrap_or_default();
+    Ok(stages
+        .into_iter()
+        .filter_map(|stage| Some((stage.stage_name?, stage.deployment_id?)))
+        .collect())
+}
+
+/// A deployment's description, and what it serves where the service tells; a deployment that is gone has neither.
+///
+/// # Errors
+/// When the call fails otherwise.
+pub async fn deployment(
+    cx: &Cx,
+    api_id: &str,
+    deployment_id: &str,
+) -> Result<(String, Option<Served>), AwsError> {
+    let request = cx
+        .aws()
+        .apigateway
+        .get_deployment()
+        .rest_api_id(api_id)
+        .deployment_id(deployment_id)
+        .embed("apisummary");
+    let answer = optional(
+        cx.aws()
+            .repeatable("apigateway:GetDeployment", || request.clone().send())
+            .await,
+    )?;
+    let Some(deployment) = answer else {
+        return Ok((String::new(), None));
+    };
+    // An emulator may leave the authorization out; then nothing is known of any method.
+    let served = deployment.api_summary.and_then(|summary| {
+        summary
+            .into_iter()
+            .flat_map(|(path, methods)| {
+                methods.into_iter().map(move |(method, snapshot)| {
+                    Some(((path.clone(), method), snapshot.authorization_type?))
+                })
+            })
+            .collect()
+    });
+    Ok((deployment.description.unwrap_or_default(), served))
+}

@@ -1,0 +1,257 @@
+//! The requests that show whether an API is protected. Pure.
+
+use super::report::Check;
+use crate::config::{CredentialLocation, Credentials};
+use crate::rest_api::Method;
+use crate::secret::Secret;
+
+/// Stands for path parameters, and is a key that nobody has.
+const NOBODY: &str = "threescale-gw-verify";
+
+/// The verbs that change nothing by definition. Source: RFC 9110, section 9.2.1.
+const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
+/// How the API's methods are meant to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// By our authorizer.
+    Protected,
+    /// Without a credential.
+    Open,
+    /// By something that is not ours: not called.
+    Guarded,
+}
+
+/// A credential to call with.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The user key, or the application id.
+    pub id: Secret,
+    /// The application key, next to an application id.
+    pub key: Option<Secret>,
+}
+
+impl Key {
+    /// One that no application has.
+    fn nobody() -> Self {
+        Self {
+            id: Secret::from(NOBODY.to_owned()),
+            key: Some(Secret::from(NOBODY.to_owned())),
+        }
+    }
+
+    /// Reads `--key`: a user key, or `<app_id>:<app_key>`.
+    pub fn parse(text: &str, credentials: &Credentials) -> Self {
+        let pair = credentials.key_name.as_ref().and(text.split_once(':'));
+        match pair {
+            Some((id, key)) => Self {
+                id: Secret::from(id.to_owned()),
+                key: Some(Secret::from(key.to_owned())),
+            },
+            None => Self {
+                id: Secret::from(text.to_owned()),
+                key: None,
+            },
+        }
+    }
+}
+
+/// One request and what it is to show.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// `GET /orders/{id}`, as the API has it.
+    pub label: String,
+    pub check: Check,
+    pub verb: String,
+    /// Below the stage, with query, without a slash at its beginning.
+    pub path: String,
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// The requests that show whether `methods` answer as they are meant to. `key`: the operator's, for calls that are safe.
+pub fn probes(
+    methods: &[(Method, Meant)],
+    credentials: &Credentials,
+    key: Option<&Key>,
+) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for (method, meant) in methods {
+        let Some(verb) = verb(method, methods) else {
+            continue;
+        };
+        let is_safe = SAFE.contains(&verb);
+        let mut add = |check, key: Option<&Key>| {
+            probes.push(probe(method, check, verb, credentials, key));
+        };
+        match meant {
+            Meant::Protected => {
+                add(Check::NoKey, None);
+                if is_safe {
+                    add(Check::BadKey, Some(&Key::nobody()));
+                    if key.is_some() {
+                        add(Check::GoodKey, key);
+                    }
+                }
+            }
+            // What is open reaches the backend, so only what changes nothing is called.
+            Meant::Open if is_safe => add(Check::Open, None),
+            Meant::Open | Meant::Guarded => {}
+        }
+    }
+    probes
+}
+
+/// The verb to call a method with: its own; for `ANY` the first that has no method of its own there.
+fn verb<'a>(method: &'a Method, all: &[(Method, Meant)]) -> Option<&'a str> {
+    if method.method != "ANY" {
+        return Some(&method.method);
+    }
+    let is_taken = |verb: &str| {
+        all.iter()
+            .any(|(other, _)| other.path == method.path && other.method == verb)
+    };
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+        .into_iter()
+        .find(|verb| !is_taken(verb))
+}
+
+fn probe(
+    method: &Method,
+    check: Check,
+    verb: &str,
+    credentials: &Credentials,
+    key: Option<&Key>,
+) -> Probe {
+    let parts: Vec<_> = method
+        .path
+        .trim_start_matches('/')
+        .split('/')
+        .map(|part| if part.starts_with('{') { NOBODY } else { part })
+        .collect();
+    let mut path = parts.join("/");
+    let mut headers = Vec::new();
+    if let Some(key) = key {
+        let named = [
+            (Some(&credentials.name), Some(&key.id)),
+            (credentials.key_name.as_ref(), key.key.as_ref()),
+        ];
+        let named: Vec<_> = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name?, value?)))
+            .collect();
+        match credentials.location {
+            CredentialLocation::Header => {
+                headers = named
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+            }
+            CredentialLocation::Query => {
+                let pairs = named
+                    .into_iter()
+                    .map(|(name, value)| (name, value.expose()));
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(pairs)
+                    .finish();
+                path = format!("{path}?{query}");
+            }
+        }
+    }
+    Probe {
+        label: method.label(),
+        check,
+        verb: verb.to_owned(),
+        path,
+        headers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(verb: &str, path: &str) -> Method {
+        Method {
+            path: path.to_owned(),
+            method: verb.to_owned(),
+            resource_id: String::new(),
+            authorization: "NONE".to_owned(),
+            authorizer_id: None,
+            authorizer: None,
+            scopes: Vec::new(),
+            api_key_required: false,
+        }
+    }
+
+    fn credentials(location: CredentialLocation, key_name: Option<&str>) -> Credentials {
+        let kind = match key_name {
+            Some(_) => crate::config::CredentialKind::AppId,
+            None => crate::config::CredentialKind::UserKey,
+        };
+        Credentials {
+            kind,
+            location,
+            name: "apikey".to_owned(),
+            key_name: key_name.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn unsafe_methods_are_called_without_a_key_and_only_where_that_is_refused() {
+        let methods = [
+            (method("GET", "/orders/{id}"), Meant::Protected),
+            (method("POST", "/orders"), Meant::Protected),
+            (method("GET", "/health"), Meant::Open),
+            (method("POST", "/hook"), Meant::Open),
+            (method("OPTIONS", "/orders"), Meant::Open),
+        ];
+        let header = credentials(CredentialLocation::Header, None);
+        let key = Key::parse("good", &header);
+        let probes = probes(&methods, &header, Some(&key));
+        let told: Vec<_> = probes
+            .iter()
+            .map(|probe| {
+                (
+                    probe.verb.as_str(),
+                    probe.path.as_str(),
+                    probe.check,
+                    probe.headers.len(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("GET", "orders/threescale-gw-verify", Check::NoKey, 0),
+                ("GET", "orders/threescale-gw-verify", Check::BadKey, 1),
+                ("GET", "orders/threescale-gw-verify", Check::GoodKey, 1),
+                ("POST", "orders", Check::NoKey, 0),
+                ("GET", "health", Check::Open, 0),
+                ("OPTIONS", "orders", Check::Open, 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn any_is_called_by_a_verb_without_a_method_of_its_own() {
+        let methods = [
+            (method("ANY", "/x/{proxy+}"), Meant::Protected),
+            (method("GET", "/x/{proxy+}"), Meant::Open),
+        ];
+        let header = credentials(CredentialLocation::Header, None);
+        let probes = probes(&methods, &header, None);
+        assert_eq!(
+            (probes[0].verb.as_str(), probes[0].path.as_str()),
+            ("HEAD", "x/threescale-gw-verify")
+        );
+    }
+
+    #[test]
+    fn an_application_id_and_key_go_where_the_configuration_says() {
+        let query = credentials(CredentialLocation::Query, Some("app_key"));
+        let key = Key::parse("id:k&y", &query);
+        let methods = [(method("GET", "/"), Meant::Protected)];
+        let probes = probes(&methods, &query, Some(&key));
+        assert_eq!(probes[2].path, "?apikey=id&app_key=k%26y");
+    }
+}

@@ -1,0 +1,271 @@
+//! What real requests to the API have shown.
+
+use serde_json::{Value, json};
+
+use super::reason;
+
+/// What a request is to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// A protected method refuses a caller without a key.
+    NoKey,
+    /// A protected method refuses a key that nobody has, and it is our authorizer that does.
+    BadKey,
+    /// A protected method lets the operator's test key in.
+    GoodKey,
+    /// An open method asks for nothing.
+    Open,
+    /// The stage serves a protected method with our authorizer: read, not called.
+    Guard,
+    /// The authorizer itself says that it can decide: asked where no refusal tells.
+    SelfTest,
+}
+
+impl Check {
+    /// The words for it in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoKey => "no key",
+            Self::BadKey => "bad key",
+            Self::GoodKey => "good key",
+            Self::Open => "open",
+            Self::Guard => "guard",
+            Self::SelfTest => "self-test",
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A protected method answers without a key, or with one that nobody has.
+    Open,
+    /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
+    AuthorizerFailed,
+    /// Another authorizer decides.
+    WrongAuthorizer,
+    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
+    Misplaced,
+    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
+    KeyRefused,
+    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
+    Refuses,
+    /// The authorizer refuses whoever calls: it cannot decide.
+    NobodyGetsIn,
+    /// 3scale is not asked about unknown keys just now, so the refusal shows nothing.
+    NotAsked,
+    /// A method that is meant to be open asks for a credential.
+    Blocked,
+    /// The stage does not serve this method.
+    NotServed,
+    /// API Gateway has no capacity for the question just now.
+    Throttled,
+    /// Nobody answered.
+    Unreachable,
+}
+
+impl Fault {
+    /// The word for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::AuthorizerFailed => "authorizer_failed",
+            Self::WrongAuthorizer => "wrong_authorizer",
+            Self::Misplaced => "misplaced",
+            Self::KeyRefused => "key_refused",
+            Self::Refuses => "refuses",
+            Self::NobodyGetsIn => "nobody_gets_in",
+            Self::NotAsked => "not_asked",
+            Self::Blocked => "blocked",
+            Self::NotServed => "not_served",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
+    /// does a key that is refused for what it is.
+    pub fn harms(self) -> bool {
+        !matches!(
+            self,
+            Self::Throttled | Self::Unreachable | Self::KeyRefused | Self::NotAsked
+        )
+    }
+}
+
+/// What an answer means: all is well, with a remark perhaps, or a fault and what was seen.
+pub type Verdict = Result<Option<String>, (Fault, String)>;
+
+/// One request's outcome.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub label: String,
+    pub check: Check,
+    pub verb: String,
+    /// The status of the last answer.
+    pub status: Option<u16>,
+    pub verdict: Verdict,
+}
+
+impl Row {
+    /// Whether the request had a key, so that the authorizer's reason can be seen in its answer.
+    fn is_keyed(&self) -> bool {
+        matches!(self.check, Check::BadKey | Check::GoodKey)
+    }
+
+    /// Whether no mapping rule matches the request: every caller of just this is refused, which may be meant so.
+    pub fn is_unmapped(&self) -> bool {
+        let told = self.verdict.as_ref().ok().and_then(Option::as_deref);
+        self.is_keyed() && told == Some(reason::UNMAPPED)
+    }
+
+    /// Whether the answer shows that the authorizer can decide, or is wrong anyway.
+    fn tells_of_decisions(&self) -> bool {
+        self.is_keyed()
+            && match &self.verdict {
+                Ok(Some(told)) => reason::says(told) == Some(reason::Says::Key),
+                Ok(None) => self.check == Check::GoodKey,
+                Err(_) => true,
+            }
+    }
+}
+
+/// Whether all requests with a key, of which there are some, meet no mapping rule: then nobody gets in.
+pub(super) fn all_unmapped<'a>(rows: impl Iterator<Item = &'a Row>) -> bool {
+    let mut keyed = rows.filter(|row| row.is_keyed()).peekable();
+    keyed.peek().is_some() && keyed.all(Row::is_unmapped)
+}
+
+/// Makes a fault of what is one only where no request is answered otherwise.
+pub(super) fn conclude(rows: &mut [Row]) {
+    if !all_unmapped(rows.iter()) {
+        return;
+    }
+    for row in rows.iter_mut().filter(|row| row.is_keyed()) {
+        let status = row.status.map(|status| status.to_string());
+        let seen = format!("{}, {}", status.unwrap_or_default(), reason::UNMAPPED);
+        row.verdict = Err((Fault::NobodyGetsIn, seen));
+    }
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub url: String,
+    pub rows: Vec<Row>,
+    /// What could not be asked, and why.
+    pub skipped: Option<String>,
+    /// What the answers do not show.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Whether every answer was the right one.
+    pub fn is_well(&self) -> bool {
+        self.rows.iter().all(|row| row.verdict.is_ok())
+    }
+
+    /// Whether the answers show that the authorizer can decide. Where they do not, all callers may be refused and no answer
+    /// would be another one.
+    pub fn tells_of_decisions(&self) -> bool {
+        self.rows.iter().any(Row::tells_of_decisions)
+    }
+
+    /// The rows whose fault callers suffer from.
+    pub fn harms(&self) -> impl Iterator<Item = &Row> {
+        self.rows
+            .iter()
+            .filter(|row| matches!(&row.verdict, Err((fault, _)) if fault.harms()))
+    }
+
+    /// As one JSON object.
+    pub fn document(&self) -> Value {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let (fault, text) = match &row.verdict {
+                    Ok(remark) => (None, remark.clone()),
+                    Err((fault, seen)) => (Some(fault.as_str()), Some(seen.clone())),
+                };
+                json!({
+                    "method": row.label, "check": row.check.as_str(), "request": row.verb, "status": row.status,
+                    "ok": row.verdict.is_ok(), "fault": fault, "detail": text, "unmapped": row.is_unmapped(),
+                })
+            })
+            .collect();
+        json!({
+            "url": self.url, "ok": self.is_well(), "skipped": self.skipped, "notes": self.notes, "requests": rows,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(check: Check, verdict: Verdict) -> Row {
+        Row {
+            label: "GET /orders".to_owned(),
+            check,
+            verb: "GET".to_owned(),
+            status: Some(403),
+            verdict,
+        }
+    }
+
+    #[test]
+    fn nobody_gets_in_where_no_request_meets_a_mapping_rule() {
+        let told = |reason: &str| Ok(Some(reason.to_owned()));
+        let open = || row(Check::Open, Ok(None));
+        let faults = |mut rows: Vec<Row>| {
+            conclude(&mut rows);
+            let fault = |row: &Row| row.verdict.as_ref().err().map(|(fault, _)| *fault);
+            rows.iter().filter_map(fault).collect::<Vec<_>>()
+        };
+        let unmapped = || row(Check::BadKey, told("no_mapping_rule"));
+        assert_eq!(faults(vec![open(), row(Check::NoKey, Ok(None))]), []);
+        assert_eq!(
+            faults(vec![
+                unmapped(),
+                row(Check::BadKey, told("user_key_invalid")),
+                open()
+            ]),
+            []
+        );
+        assert_eq!(
+            faults(vec![
+                unmapped(),
+                row(Check::GoodKey, told("no_mapping_rule")),
+                open()
+            ]),
+            [Fault::NobodyGetsIn; 2]
+        );
+    }
+
+    #[test]
+    fn only_some_answers_show_that_the_authorizer_decides() {
+        let shows = |check, verdict| {
+            let report = Report {
+                rows: vec![row(Check::NoKey, Ok(None)), row(check, verdict)],
+                ..Report::default()
+            };
+            report.tells_of_decisions()
+        };
+        let told = |reason: &str| Ok(Some(reason.to_owned()));
+        assert!(shows(Check::BadKey, told("user_key_invalid")));
+        assert!(shows(Check::GoodKey, Ok(None)));
+        assert!(shows(
+            Check::BadKey,
+            Err((Fault::NobodyGetsIn, String::new()))
+        ));
+        for silent in [
+            "the reason is not told",
+            "ForbiddenException",
+            "no_mapping_rule",
+        ] {
+            assert!(!shows(Check::BadKey, told(silent)), "{silent}");
+        }
+        assert!(!shows(Check::Open, Ok(None)));
+    }
+}
