@@ -6,7 +6,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// How a run ended. The numbers are documented in the README and never change.
+/// How a run ended. The numbers are documented in docs/commands.md and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done, or there was nothing to do.

@@ -17,7 +17,7 @@ use threescale_stand_in::http::{Response, Server};
 
 /// The lines of README that are to be tried, each with what it says will come.
 fn readme_lines() -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../docs/sandbox.md");
     let block = readme
         .split("```sh\n")
         .skip(1)
@@ -87,13 +87,13 @@ fn masked(session: &str) -> String {
 
 /// README holds the session as the program has just had it; with `README_SESSION=write` it is made to.
 fn assert_in_readme(session: &str) {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../docs/sandbox.md");
     let begins = "```console\n";
     let start = readme.find(begins).expect("a session") + begins.len();
     let end = start + readme[start..].find("```\n").expect("its end");
     if std::env::var_os("README_SESSION").is_some_and(|value| value == "write") {
         let text = format!("{}{session}{}", &readme[..start], &readme[end..]);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sandbox.md");
         std::fs::write(path, text).expect("README is written");
         return;
     }
