@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::aws::account::Quota;
+use crate::aws::account::{Quota, QuotaKind};
 use crate::config::Config;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Foreign;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{pending, responses, select, shared};
-use crate::rest_api::ApiTarget;
+use crate::rest_api::{ApiTarget, AuthorizationType};
 use crate::rest_api::{Authorizer, Method, RestApi, Stage};
 
 /// Which API is meant, or why none is.
@@ -66,16 +66,16 @@ pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
     quotas
         .iter()
         .filter_map(|quota| {
-            let need = match quota.what.as_str() {
-                "VPCs" => count(Kind::Vpc),
-                "Elastic IPs" => count(Kind::ElasticIp),
+            let need = match quota.kind {
+                QuotaKind::Vpcs => count(Kind::Vpc),
+                QuotaKind::ElasticIps => count(Kind::ElasticIp),
                 // One in each zone.
-                _ => count(Kind::NatGateway).min(1),
+                QuotaKind::NatGateways(_) => count(Kind::NatGateway).min(1),
             };
             (need > 0 && quota.used + need > quota.limit).then(|| {
                 format!(
                     "{need} more needed, but the quota for {} is {} and {} are used",
-                    quota.what, quota.limit, quota.used
+                    quota.kind, quota.limit, quota.used
                 )
             })
         })
@@ -120,7 +120,7 @@ pub fn methods(
             sorted.notices.push(text);
         }
         if taken || lent || select::is_free(method, &config.api.protect) {
-            if !taken && !lent && method.authorization != "NONE" {
+            if !taken && !lent && method.authorization != AuthorizationType::None {
                 let text = format!(
                     "{} has {} and is taken, as it is named exactly",
                     method.label(),
@@ -252,7 +252,7 @@ mod tests {
             path: path.to_owned(),
             method: "GET".to_owned(),
             resource_id: "r".to_owned(),
-            authorization: authorization.to_owned(),
+            authorization: authorization.into(),
             authorizer_id: None,
             authorizer: None,
             scopes: Vec::new(),
@@ -281,12 +281,12 @@ mod tests {
     fn a_quota_counts_only_against_what_is_made() {
         let full = [
             Quota {
-                what: "VPCs".to_owned(),
+                kind: QuotaKind::Vpcs,
                 limit: 5,
                 used: 5,
             },
             Quota {
-                what: "Elastic IPs".to_owned(),
+                kind: QuotaKind::ElasticIps,
                 limit: 5,
                 used: 4,
             },

@@ -1,6 +1,7 @@
 //! What is asked of the account itself: who we are, which zones there are, how full the quotas are.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use aws_sdk_ec2::types::AvailabilityZoneState;
 
@@ -11,10 +12,29 @@ use super::{Aws, AwsError, Class, Repeat};
 /// Source: aws/aws-cdk issue 5847 (apne1-az3); eksctl, `pkg/az/az.go` (the others).
 const CONSTRAINED: [&str; 4] = ["apne1-az3", "cac1-az3", "use1-az3", "usw1-az2"];
 
+/// What a quota limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaKind {
+    Vpcs,
+    ElasticIps,
+    /// In this Availability Zone.
+    NatGateways(String),
+}
+
+impl fmt::Display for QuotaKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vpcs => f.write_str("VPCs"),
+            Self::ElasticIps => f.write_str("Elastic IPs"),
+            Self::NatGateways(zone) => write!(f, "NAT gateways in {zone}"),
+        }
+    }
+}
+
 /// A quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
-    pub what: String,
+    pub kind: QuotaKind,
     pub limit: usize,
     pub used: usize,
 }
@@ -209,14 +229,14 @@ impl Aws {
         )?;
         let mut quotas = Vec::new();
         let mut unread = None;
-        let mut add = |what: String, limit: &Result<Option<usize>, AwsError>, used| match limit {
-            Ok(limit) => quotas.extend(limit.map(|limit| Quota { what, limit, used })),
+        let mut add = |kind, limit: &Result<Option<usize>, AwsError>, used| match limit {
+            Ok(limit) => quotas.extend(limit.map(|limit| Quota { kind, limit, used })),
             Err(error) => unread = Some(error.clone()),
         };
-        add("VPCs".to_owned(), &vpc_limit, vpcs);
-        add("Elastic IPs".to_owned(), &address_limit, addresses);
+        add(QuotaKind::Vpcs, &vpc_limit, vpcs);
+        add(QuotaKind::ElasticIps, &address_limit, addresses);
         for (zone, used) in zones.iter().zip(gateways) {
-            add(format!("NAT gateways in {zone}"), &gateway_limit, used);
+            add(QuotaKind::NatGateways(zone.clone()), &gateway_limit, used);
         }
         Ok((quotas, unread))
     }

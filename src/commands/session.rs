@@ -20,14 +20,15 @@ use crate::package::{Package, folder};
 use crate::preflight;
 use crate::prices;
 use crate::report::plan::Extras;
-use crate::resource::api_attachment::{pending, record, responses, shared};
+use crate::resource::api_attachment::{DEPLOYMENT, pending, record, responses, shared};
+use crate::resource::function;
 use crate::resource::health_check::Proof;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
 use crate::resource::{Cx, Node, parameter};
 use crate::rest_api;
-use crate::rest_api::ApiTarget;
 use crate::rest_api::RestApi;
+use crate::rest_api::{ApiTarget, Method, MethodKey};
 use crate::stack::{self, Facts};
 
 /// Everything a command works with.
@@ -275,20 +276,19 @@ impl Session {
             let mut ours = self.touched(cx, &methods.wanted).await?;
             // What another stack does for other stages is no edit: our deployment has these as they were before.
             let unchanged = held.iter().map(|held| &held.before).filter(|before| {
-                let key = (before.path.clone(), before.method.clone());
+                let key = before.key();
                 served.and_then(|served| served.get(&key)) == Some(&before.authorization)
             });
-            ours.extend(unchanged.map(|before| (before.path.clone(), before.method.clone())));
+            ours.extend(unchanged.map(|before| before.key()));
             notices.extend(preflight::held(&held, &api.stage));
             pending = pending::look(cx, &self.api, api, ours, &self.config.api.responses).await?;
         }
         let builds = |item: &crate::engine::plan::Item| {
             item.id.kind == Kind::Function
                 && (item.action == Action::Create
-                    || item
-                        .changes
-                        .iter()
-                        .any(|change| change.field == "code" || change.field == "architecture"))
+                    || item.changes.iter().any(|change| {
+                        [function::CODE, function::ARCHITECTURE].contains(&change.field)
+                    }))
         };
         if plan.items.iter().any(builds) {
             findings.extend(self.package.check().err().map(|error| format!("{error:#}")));
@@ -304,20 +304,13 @@ impl Session {
     }
 
     /// The methods whose authorization we change, or changed: what differs there is no edit of others.
-    async fn touched(
-        &self,
-        cx: &Cx,
-        wanted: &[rest_api::Method],
-    ) -> Result<BTreeSet<(String, String)>> {
+    async fn touched(&self, cx: &Cx, wanted: &[Method]) -> Result<BTreeSet<MethodKey>> {
         let records = record::all(cx).await?;
         let recorded = records
             .iter()
             .filter(|(target, _)| target.id == self.facts.api.id)
             .flat_map(|(_, record)| record.methods());
-        Ok(recorded
-            .chain(wanted)
-            .map(|method| (method.path.clone(), method.method.clone()))
-            .collect())
+        Ok(recorded.chain(wanted).map(Method::key).collect())
     }
 
     async fn own_subnets(&self) -> Result<Vec<String>> {
@@ -411,10 +404,7 @@ fn deploys(plan: &Plan) -> bool {
     plan.items.iter().any(|item| {
         item.id == LogicalId::new(Kind::ApiAttachment, "main")
             && (item.action == Action::Create
-                || item
-                    .changes
-                    .iter()
-                    .any(|change| change.field == "deployment"))
+                || item.changes.iter().any(|change| change.field == DEPLOYMENT))
     })
 }
 

@@ -1,5 +1,7 @@
 //! `status`: every resource, its health and drift, the endpoints, and which methods are protected. Never writes.
 
+use std::collections::BTreeSet;
+
 use super::session::Session;
 use crate::cli::{Format, Global, StatusArgs};
 use crate::engine::plan::plan;
@@ -13,6 +15,7 @@ use crate::resource::api_attachment::{select, shared};
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Cx, api_authorizer};
 use crate::rest_api;
+use crate::rest_api::{AuthorizationType, MethodKey};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
@@ -73,13 +76,17 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment tells that an authorizer guards a method, and its export which one that is.
     let export = rest_api::export::export(cx, target).await?;
-    let is_custom = |key: &(String, String)| {
+    let is_custom = |key: &MethodKey| {
         let exported = (*export)
             .as_ref()
             .and_then(|export| export.methods.get(key));
         match exported.and_then(|method| method.authorizer_uri.as_ref()) {
             Some(uri) => Some(api_authorizer::is_ours(cx, uri)),
-            None => served.map(|served| served.get(key).is_some_and(|now| now == "CUSTOM")),
+            None => served.map(|served| {
+                served
+                    .get(key)
+                    .is_some_and(|now| *now == AuthorizationType::Custom)
+            }),
         }
     };
     let mut rows = Vec::new();
@@ -87,7 +94,7 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
         let asks = authorizer
             .as_deref()
             .is_some_and(|authorizer| method.asks(authorizer));
-        let key = (method.path.clone(), method.method.clone());
+        let key = method.key();
         let custom = is_custom(&key).unwrap_or(asks);
         let wanted = select::is_wanted(
             method,
@@ -113,17 +120,13 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
             remark: remark.map(str::to_owned),
         });
     }
-    let is_drafted = |path: &str, method: &str| {
-        draft
-            .iter()
-            .any(|drafted| drafted.path == path && drafted.method == method)
-    };
-    for ((path, method), authorization) in served.into_iter().flatten() {
-        if !is_drafted(path, method) {
+    let drafted: BTreeSet<_> = draft.iter().map(rest_api::Method::key).collect();
+    for (key, authorization) in served.into_iter().flatten() {
+        if !drafted.contains(key) {
             rows.push(Method {
-                method: method.clone(),
-                path: path.clone(),
-                protected: is_custom(&(path.clone(), method.clone())).unwrap_or_default(),
+                method: key.verb.clone(),
+                path: key.path.clone(),
+                protected: is_custom(key).unwrap_or_default(),
                 authorization: authorization.clone(),
                 remark: Some("removed from the draft: the next deployment removes it".to_owned()),
             });

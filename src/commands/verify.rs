@@ -11,6 +11,7 @@ use crate::resource::api_attachment::{record, responses, shared};
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Cx, api_authorizer};
 use crate::rest_api;
+use crate::rest_api::AuthorizationType;
 use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
 use crate::{preflight, report};
 
@@ -130,7 +131,7 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(rest_api::Method, Mean
     let meant = |method: &rest_api::Method| {
         if sorted.wanted.contains(method) {
             Meant::Protected
-        } else if method.authorization == "NONE" {
+        } else if method.authorization == AuthorizationType::None {
             Meant::Open
         } else {
             Meant::Guarded
@@ -158,7 +159,7 @@ async fn misguarded(
     let ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
     // What the service does not tell of is no fault.
     let fault = |method: &rest_api::Method| {
-        let key = (method.path.clone(), method.method.clone());
+        let key = method.key();
         match &*export {
             Some(export) => export
                 .methods
@@ -202,11 +203,11 @@ fn exported(
 }
 
 /// What is wrong with a protected method that the summary of the deployment shows with this authorization type.
-fn summed_up(authorization: &str) -> Option<(Fault, String)> {
+fn summed_up(authorization: &AuthorizationType) -> Option<(Fault, String)> {
     match authorization {
-        "CUSTOM" => None,
-        "NONE" => Some(unguarded()),
-        other => Some(decided_by(other)),
+        AuthorizationType::Custom => None,
+        AuthorizationType::None => Some(unguarded()),
+        other => Some(decided_by(other.as_str())),
     }
 }
 
@@ -245,9 +246,14 @@ mod tests {
         assert_eq!(served(None, custom), None);
         assert_eq!(served(None, Some("awsSigv4")), Some(Fault::WrongAuthorizer));
         assert_eq!(served(None, None), Some(Fault::Open));
-        let fault = |authorization| summed_up(authorization).map(|(fault, _)| fault);
+        let fault = |authorization| summed_up(&authorization).map(|(fault, _)| fault);
         assert_eq!(
-            ["CUSTOM", "NONE", "AWS_IAM"].map(fault),
+            [
+                AuthorizationType::Custom,
+                AuthorizationType::None,
+                AuthorizationType::AwsIam
+            ]
+            .map(fault),
             [None, Some(Fault::Open), Some(Fault::WrongAuthorizer)]
         );
     }

@@ -9,7 +9,10 @@ use super::observe::{Observation, Seen};
 use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{AnyKind, Change, Found, Node, Output, Phase, any_kinds};
+use crate::resource::{AnyKind, Change, Field, Found, Node, Output, Phase, any_kinds};
+
+/// That a resource failed for good.
+const STATE: Field = Field::Property("state");
 
 /// What is done with one resource, and why.
 #[derive(Debug, Clone)]
@@ -319,7 +322,7 @@ fn item(id: LogicalId, action: Action, seen: Option<&Seen>) -> Item {
         changes.insert(
             0,
             Change {
-                field: "state".to_owned(),
+                field: STATE,
                 from: format!("failed ({why})"),
                 to: "available".to_owned(),
             },
@@ -350,7 +353,7 @@ mod tests {
             ..Diff::default()
         };
         if changed {
-            diff.field("a", 1, 2);
+            diff.field(Field::Property("a"), 1, 2);
         }
         Seen {
             phase,

@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::engine::plan::Item;
 use crate::names::Names;
 use crate::resource::health_check;
+use crate::rest_api::AuthorizationType;
 
 /// One method of the API as callers meet it.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct Method {
     /// What the stage's active deployment does, not what the draft says.
     pub protected: bool,
     /// The authorization type in that deployment, ours or not.
-    pub authorization: String,
+    pub authorization: AuthorizationType,
     /// What differs from what is wanted, in words.
     pub remark: Option<String>,
 }
@@ -112,12 +113,12 @@ impl Status {
             ]);
             for method in &self.methods {
                 // Guarded by something else is not open, and not ours either.
-                let word = match (method.protected, method.authorization.as_str()) {
+                let word = match (method.protected, &method.authorization) {
                     (true, _) => style.good("protected"),
-                    (false, "NONE") => style.warn("open     "),
+                    (false, AuthorizationType::None) => style.warn("open     "),
                     (false, _) => style.dim("guarded  "),
                 };
-                let guard = (!method.protected && method.authorization != "NONE")
+                let guard = (!method.protected && method.authorization != AuthorizationType::None)
                     .then(|| format!("by {}", method.authorization));
                 let remark = method
                     .remark

@@ -8,13 +8,22 @@ use std::sync::Arc;
 use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 
 use super::api_attachment::record;
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind,
+};
 use crate::aws::{AwsError, optional};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 use crate::resource::health_check::Proof;
 use crate::rest_api::{ApiTarget, Asks, Authorizer, authorizers};
+
+const AUTHORIZER: Field = Field::Property("authorizer");
+const IDENTITY_SOURCE: Field = Field::Property("identity source");
+const INVOKES: Field = Field::Property("invokes");
+const RECORD: Field = Field::Property("record");
+const RESULT_TTL: Field = Field::Property("result TTL");
+const TYPE: Field = Field::Property("type");
 
 /// An authorizer as the API has it, or at least the head of its record.
 #[derive(Debug, Clone)]
@@ -175,22 +184,22 @@ impl Resource for ApiAuthorizer {
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if !actual.has_head {
-            diff.field("record", "(none)", "(new)");
+            diff.field(RECORD, "(none)", NEW);
         }
         let Some(authorizer) = &actual.authorizer else {
-            diff.field("authorizer", "(none)", "(new)");
+            diff.field(AUTHORIZER, "(none)", NEW);
             return diff;
         };
         if authorizer.uri != uri(cx) {
-            diff.field("invokes", "the function", format!("its alias {LIVE}"));
+            diff.field(INVOKES, "the function", format!("its alias {LIVE}"));
         }
-        diff.field("type", &authorizer.kind, AuthorizerType::Request.as_str());
+        diff.field(TYPE, &authorizer.kind, AuthorizerType::Request.as_str());
         diff.field(
-            "identity source",
+            IDENTITY_SOURCE,
             &authorizer.identity_source,
             &self.asks.identity_source,
         );
-        diff.field("result TTL", authorizer.ttl, self.asks.ttl);
+        diff.field(RESULT_TTL, authorizer.ttl, self.asks.ttl);
         diff
     }
 

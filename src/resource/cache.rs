@@ -5,10 +5,22 @@ use std::collections::BTreeMap;
 use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup, Tag};
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind,
+};
 use crate::aws::{AwsError, Class, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const AUTH_TOKEN: Field = Field::Property("auth token");
+const AUTH_TOKEN_IN_USE: Field = Field::Property("auth token in use");
+const AUTOMATIC_FAILOVER: Field = Field::Property("automatic failover");
+const ENGINE: Field = Field::Property("engine");
+const MULTI_AZ: Field = Field::Property("multi-AZ");
+const NODE_TYPE: Field = Field::Property("node type");
+const REPLICAS: Field = Field::Property("replicas");
+const SUBNET_GROUP: Field = Field::Property("subnet group");
+const TLS: Field = Field::Property("tls");
 
 /// The port of the cache.
 pub const PORT: u16 = 6379;
@@ -229,9 +241,9 @@ impl Resource for Cache {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.immutable("engine", &actual.engine, self.engine);
-        diff.immutable("tls", actual.tls, self.tls);
-        diff.immutable("auth token", actual.auth, self.tls);
+        diff.immutable(ENGINE, &actual.engine, self.engine);
+        diff.immutable(TLS, actual.tls, self.tls);
+        diff.immutable(AUTH_TOKEN, actual.auth, self.tls);
         if let (Some(token), Some(made_with), true) =
             (&self.auth_token, &actual.token, actual.auth && self.tls)
         {
@@ -239,22 +251,22 @@ impl Resource for Cache {
             let token = cx
                 .peek(token)
                 .and_then(|token| token.attributes.get(FINGERPRINT).cloned());
-            let token = token.unwrap_or_else(|| "(new)".to_owned());
-            diff.immutable("auth token in use", made_with, token);
+            let token = token.unwrap_or_else(|| NEW.to_owned());
+            diff.immutable(AUTH_TOKEN_IN_USE, made_with, token);
         }
         diff.reference(
-            "subnet group",
+            SUBNET_GROUP,
             &cx.names().cache_subnet_group(),
             cx.peek(&self.subnet_group),
         );
-        diff.field("node type", &actual.node_type, &self.node_type);
+        diff.field(NODE_TYPE, &actual.node_type, &self.node_type);
         // While a group is young its members are not all listed.
         if actual.nodes > 0 {
-            diff.field("replicas", actual.nodes - 1, usize::from(self.replicas));
+            diff.field(REPLICAS, actual.nodes - 1, usize::from(self.replicas));
             let on = |on| if on { "on" } else { "off" };
             let (failover, multi_az) = self.failover();
-            diff.field("automatic failover", on(actual.failover), on(failover));
-            diff.field("multi-AZ", on(actual.multi_az), on(multi_az));
+            diff.field(AUTOMATIC_FAILOVER, on(actual.failover), on(failover));
+            diff.field(MULTI_AZ, on(actual.multi_az), on(multi_az));
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -301,7 +313,7 @@ impl Resource for Cache {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("node type") {
+        if diff.has(&NODE_TYPE) {
             let request = cx
                 .aws()
                 .elasticache
@@ -317,12 +329,12 @@ impl Resource for Cache {
             // The group is now modifying; what else differs comes when it is available again.
             return Ok(());
         }
-        let fails_over_anew = diff.has("automatic failover") || diff.has("multi-AZ");
+        let fails_over_anew = diff.has(&AUTOMATIC_FAILOVER) || diff.has(&MULTI_AZ);
         // The last replica can go only when nothing fails over to it, and only a replica can be failed over to.
         if fails_over_anew && self.replicas == 0 {
             return self.write_failover(cx, actual).await;
         }
-        if diff.has("replicas") {
+        if diff.has(&REPLICAS) {
             let replicas = i32::from(self.replicas);
             if usize::from(self.replicas) + 1 > actual.nodes {
                 let request = cx

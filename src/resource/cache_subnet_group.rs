@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
 };
 use super::{joined, sorted};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const SUBNETS: Field = Field::Property("subnets");
 
 /// A cache subnet group as the account has it.
 #[derive(Debug, Clone)]
@@ -144,13 +146,13 @@ impl Resource for CacheSubnetGroup {
         });
         if moved {
             diff.immutable(
-                "subnets",
+                SUBNETS,
                 sorted(actual.subnets.clone()),
                 joined(&self.subnets, cx),
             );
         } else {
             diff.field(
-                "subnets",
+                SUBNETS,
                 sorted(actual.subnets.clone()),
                 joined(&self.subnets, cx),
             );
@@ -178,7 +180,7 @@ impl Resource for CacheSubnetGroup {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("subnets") {
+        if diff.has(&SUBNETS) {
             let request = cx
                 .aws()
                 .elasticache

@@ -13,13 +13,23 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
 };
 use super::{joined, sorted};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
+
+pub const ARCHITECTURE: Field = Field::Property("architecture");
+pub const CODE: Field = Field::Property("code");
+pub const LAST_UPDATE: Field = Field::Property("last update");
+const MEMORY: Field = Field::Property("memory");
+const ROLE: Field = Field::Property("role");
+const RUNTIME: Field = Field::Property("runtime");
+const SECURITY_GROUPS: Field = Field::Property("security groups");
+const SUBNETS: Field = Field::Property("subnets");
+const TIMEOUT: Field = Field::Property("timeout");
 
 /// The names of both functions.
 pub const NAMES: [&str; 2] = ["authorizer", "reporter"];
@@ -332,36 +342,36 @@ impl Resource for Function {
         let mut diff = Diff::default();
         let none = "(none)".to_owned();
         let source = actual.tags.get(SOURCE_TAG).unwrap_or(&none);
-        diff.field("code", short(source), short(self.package.source()));
+        diff.field(CODE, short(source), short(self.package.source()));
         if source == self.package.source()
             && actual.tags.get(CODE_TAG) != Some(&actual.content.code_sha256)
         {
-            diff.field("code", "uploaded by someone else", short(source));
+            diff.field(CODE, "uploaded by someone else", short(source));
         }
         diff.field(
-            "architecture",
+            ARCHITECTURE,
             &actual.content.architecture,
             self.architecture,
         );
         diff.field(
-            "runtime",
+            RUNTIME,
             &actual.content.runtime,
             Runtime::Providedal2023.as_str(),
         );
-        diff.field("role", &actual.content.role, cx.names().role_arn());
+        diff.field(ROLE, &actual.content.role, cx.names().role_arn());
         diff.field(
-            "memory",
+            MEMORY,
             format!("{} MB", actual.content.memory),
             format!("{} MB", self.memory),
         );
         diff.field(
-            "timeout",
+            TIMEOUT,
             format!("{} s", actual.content.timeout),
             format!("{} s", self.timeout),
         );
         for (key, value) in &self.environment {
             diff.field(
-                format!("environment {key}"),
+                Field::Item("environment", key.clone()),
                 actual.content.environment.get(key).unwrap_or(&none),
                 value,
             );
@@ -373,21 +383,21 @@ impl Resource for Function {
             .filter(|key| !self.environment.contains_key(*key))
         {
             // Whatever somebody put there may be a secret.
-            diff.field(format!("environment {key}"), "(set)", &none);
+            diff.field(Field::Item("environment", key.clone()), "(set)", &none);
         }
         diff.field(
-            "subnets",
+            SUBNETS,
             sorted(actual.content.subnets.clone()),
             joined(&self.subnets, cx),
         );
         let group = Reference::Managed(self.security_group.clone());
         diff.field(
-            "security groups",
+            SECURITY_GROUPS,
             sorted(actual.content.security_groups.clone()),
             joined(&[group], cx),
         );
         if let Some(reason) = &actual.update_failure {
-            diff.field("last update", format!("failed: {reason}"), "successful");
+            diff.field(LAST_UPDATE, format!("failed: {reason}"), "successful");
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -443,7 +453,7 @@ impl Resource for Function {
         let of_tags_alone = diff
             .changes
             .iter()
-            .all(|change| change.field.starts_with("tag "));
+            .all(|change| matches!(change.field, Field::Tag(_)));
         if !of_tags_alone {
             self.configure(cx, &self.environment).await?;
         }
@@ -472,7 +482,7 @@ fn variables(environment: &BTreeMap<String, String>) -> Environment {
 
 /// Whether a change needs the code.
 fn uploads(diff: &Diff) -> bool {
-    diff.has("code") || diff.has("architecture")
+    diff.has(&CODE) || diff.has(&ARCHITECTURE)
 }
 
 /// The hash that Lambda gives to a zip.

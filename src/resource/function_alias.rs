@@ -15,13 +15,20 @@ use super::function_publishing::{
 };
 use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
 use super::parameter;
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
 use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 use crate::resource::health_check::Proof;
 use crate::rest_api::Asks;
+
+const FUNCTION: Field = Field::Property("function");
+const OLD_PARAMETERS: Field = Field::Property("old parameters");
+const OLD_VERSIONS: Field = Field::Property("old versions");
+const TRAFFIC: Field = Field::Property("traffic");
+const TRANSITION_VERSION: Field = Field::Property("transition");
+const VERSION: Field = Field::Property("version");
 
 /// What is published of a function, as the account has it.
 #[derive(Debug, Clone)]
@@ -180,7 +187,9 @@ impl FunctionAlias {
         let diff = self.function.diff(cx, &with_content);
         // Tags are the function's, and no part of a version.
         let mut changes = diff.changes.iter();
-        changes.all(|change| change.field.starts_with("tag ") || change.field == "last update")
+        changes.all(|change| {
+            matches!(change.field, Field::Tag(_)) || change.field == function::LAST_UPDATE
+        })
     }
 
     /// The settings that let callers in while the stage still asks for the former credential, where these are needed.
@@ -256,14 +265,14 @@ impl Resource for FunctionAlias {
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if cx.peek(&self.function_id()).is_none() {
-            diff.field("function", "(replaced)", "(new)");
+            diff.field(FUNCTION, "(replaced)", NEW);
             return diff;
         }
         let alias = actual.publication.versions.alias.as_ref();
         let live = alias.map_or("(none)", |alias| alias.version.as_str());
         let is_standing = matches!(self.goal, Goal::Standing);
         if alias.is_some_and(|alias| alias.is_split) {
-            diff.field("traffic", "split between versions", "one version");
+            diff.field(TRAFFIC, "split between versions", "one version");
         }
         let old = |diff: &mut Diff, goals: &[&Content]| {
             let surplus = match is_standing {
@@ -271,13 +280,13 @@ impl Resource for FunctionAlias {
                 false => actual.publication.versions.surplus(goals),
             };
             if !surplus.is_empty() {
-                diff.field("old versions", listed(&surplus), "(deleted)");
+                diff.field(OLD_VERSIONS, listed(&surplus), "(deleted)");
             }
         };
         let unread = |diff: &mut Diff| {
             let unread = self.unread(actual);
             if !unread.is_empty() {
-                diff.field("old parameters", unread.join(", "), "(deleted)");
+                diff.field(OLD_PARAMETERS, unread.join(", "), "(deleted)");
             }
         };
         if !is_standing && !self.is_configured(cx, actual, &actual.publication.versions.latest) {
@@ -285,10 +294,10 @@ impl Resource for FunctionAlias {
             let mut published = actual.publication.versions.published.iter().rev();
             match published.find(|version| self.is_configured(cx, actual, &version.content)) {
                 Some(found) => {
-                    diff.field("version", live, found.number);
+                    diff.field(VERSION, live, found.number);
                     old(&mut diff, &[&found.content]);
                 }
-                None => diff.field("version", live, "(new)"),
+                None => diff.field(VERSION, live, NEW),
             }
             unread(&mut diff);
             return diff;
@@ -296,15 +305,15 @@ impl Resource for FunctionAlias {
         let goals = self.goals(actual);
         let version = |content: &Content| match actual.publication.versions.find(content) {
             Some(version) => version.number.to_string(),
-            None => "(new)".to_owned(),
+            None => NEW.to_owned(),
         };
         if let Some((last, _)) = goals.last() {
-            diff.field("version", live, version(last));
+            diff.field(VERSION, live, version(last));
         }
         let is_missing =
             |(content, _): &(Content, _)| actual.publication.versions.find(content).is_none();
         if goals.len() > 1 && goals.iter().any(is_missing) {
-            diff.field("transition", "(none)", "(new)");
+            diff.field(TRANSITION_VERSION, "(none)", NEW);
         }
         let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
         old(&mut diff, &contents);

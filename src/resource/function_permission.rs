@@ -4,11 +4,15 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::function::NAMES;
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, optional};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+
+const FUNCTION: Field = Field::Property("function");
+const PRINCIPAL: Field = Field::Property("principal");
+const SOURCE: Field = Field::Property("source");
 
 const STATEMENT: &str = "threescale-gw-";
 /// Ends the name of a permission on the function itself, which releases without aliases gave.
@@ -225,13 +229,13 @@ impl Resource for FunctionPermission {
         let mut diff = Diff::default();
         // A function that is about to be made anew takes its permissions with it.
         if cx.peek(&self.function).is_none() || cx.peek(&self.alias).is_none() {
-            diff.field("function", "(replaced)", "(new)");
+            diff.field(FUNCTION, "(replaced)", NEW);
         }
-        diff.field("principal", &actual.principal, self.principal());
+        diff.field(PRINCIPAL, &actual.principal, self.principal());
         diff.field(
-            "source",
+            SOURCE,
             &actual.source_arn,
-            self.source_arn(cx).as_deref().unwrap_or("(new)"),
+            self.source_arn(cx).as_deref().unwrap_or(NEW),
         );
         diff
     }

@@ -8,11 +8,17 @@ use std::collections::BTreeMap;
 use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind, sorted};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind, sorted,
+};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
+
+const FURTHER_POLICIES: Field = Field::Property("further policies");
+const INLINE_POLICY: Field = Field::Property("inline policy");
+const TRUST_POLICY: Field = Field::Property("trust policy");
 
 const POLICY: &str = "threescale-gw";
 const PATH: &str = "/threescale-gw/";
@@ -227,7 +233,7 @@ impl Resource for IamRole {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let differs = |diff: &mut Diff, field: &str, actual: &Value, wanted: &str| {
+        let differs = |diff: &mut Diff, field: Field, actual: &Value, wanted: &str| {
             if *actual != document(wanted) {
                 let from = if actual.is_null() {
                     "(none)"
@@ -237,17 +243,17 @@ impl Resource for IamRole {
                 diff.field(field, from, "(least privilege)");
             }
         };
-        differs(&mut diff, "trust policy", &actual.trust, TRUST);
+        differs(&mut diff, TRUST_POLICY, &actual.trust, TRUST);
         differs(
             &mut diff,
-            "inline policy",
+            INLINE_POLICY,
             &actual.policy,
             &policy(cx.names()),
         );
         let further = actual.further.iter().map(|policy| policy.name().to_owned());
         let further = sorted(further);
         if !further.is_empty() {
-            diff.field("further policies", further, "(none)");
+            diff.field(FURTHER_POLICIES, further, "(none)");
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -274,7 +280,7 @@ impl Resource for IamRole {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("trust policy") {
+        if diff.has(&TRUST_POLICY) {
             let request = cx
                 .aws()
                 .iam
@@ -285,7 +291,7 @@ impl Resource for IamRole {
                 .repeatable("iam:UpdateAssumeRolePolicy", || request.clone().send())
                 .await?;
         }
-        if diff.has("inline policy") {
+        if diff.has(&INLINE_POLICY) {
             let request = cx
                 .aws()
                 .iam

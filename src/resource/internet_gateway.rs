@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{InternetGateway as Found, ResourceType};
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const VPC: Field = Field::Property("vpc");
 
 /// An Internet gateway as the account has it.
 #[derive(Debug, Clone)]
@@ -161,9 +163,9 @@ impl Resource for InternetGateway {
         let vpc = cx.peek(&self.vpc).map(|output| output.physical_id);
         if actual.attachment.is_some() && vpc.is_none() {
             // Attached to a VPC that goes: it goes with it.
-            diff.immutable("vpc", actual.vpc_id(), "(new)");
+            diff.immutable(VPC, actual.vpc_id(), NEW);
         } else {
-            diff.field("vpc", actual.vpc_id(), vpc.as_deref().unwrap_or("(new)"));
+            diff.field(VPC, actual.vpc_id(), vpc.as_deref().unwrap_or(NEW));
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -183,7 +185,7 @@ impl Resource for InternetGateway {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("vpc") {
+        if diff.has(&VPC) {
             if let Some((vpc_id, _)) = &actual.attachment {
                 InternetGateways::detach(cx, &actual.gateway_id, vpc_id).await?;
             }

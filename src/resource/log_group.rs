@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::function::NAMES;
+
+const RETENTION: Field = Field::Property("retention");
 
 /// A log group as the account has it.
 #[derive(Debug, Clone)]
@@ -146,7 +148,7 @@ impl Resource for LogGroup {
             days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"))
         };
         diff.field(
-            "retention",
+            RETENTION,
             days(actual.retention_days),
             days(Some(self.retention_days)),
         );
@@ -169,7 +171,7 @@ impl Resource for LogGroup {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("retention") {
+        if diff.has(&RETENTION) {
             let request = cx
                 .aws()
                 .logs

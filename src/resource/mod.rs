@@ -36,7 +36,7 @@ mod view;
 pub mod vpc;
 
 pub use self::context::Cx;
-pub use self::diff::{Change, Diff, sorted};
+pub use self::diff::{Change, Diff, Field, NEW, sorted};
 pub use self::dynamic::{AnyKind, AnyListing, Found, Look, Node};
 pub use self::reference::{Reference, joined};
 pub use self::registry::any_kinds;

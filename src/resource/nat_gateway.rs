@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{NatGateway as Found, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const ADDRESS: Field = Field::Property("address");
+const SUBNET: Field = Field::Property("subnet");
 
 /// A NAT gateway as the account has it; one that is `deleted` counts as absent, though it is listed for about an hour.
 #[derive(Debug, Clone)]
@@ -164,10 +167,10 @@ impl Resource for NatGateway {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference("subnet", &actual.subnet_id, cx.peek(&self.subnet));
+        diff.reference(SUBNET, &actual.subnet_id, cx.peek(&self.subnet));
         // An emulator may not tell the address; then there is nothing to compare.
         if !actual.allocation_id.is_empty() {
-            diff.reference("address", &actual.allocation_id, cx.peek(&self.address));
+            diff.reference(ADDRESS, &actual.allocation_id, cx.peek(&self.address));
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

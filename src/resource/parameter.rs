@@ -8,12 +8,14 @@ use std::sync::{Arc, OnceLock};
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, carried_out, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::secret::Secret;
+
+const VALUE: Field = Field::Property("value");
 
 /// The service token; the functions read it at start.
 pub const SERVICE_TOKEN: &str = "service-token";
@@ -466,7 +468,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         };
         if !same {
             // Neither value is shown: one of them may be a secret.
-            diff.field("value", "(another)", "(as configured)");
+            diff.field(VALUE, "(another)", "(as configured)");
         }
         diff
     }

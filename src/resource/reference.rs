@@ -1,7 +1,7 @@
 //! References to resources of the stack, or of the operator.
 
 use super::context::Cx;
-use super::diff::sorted;
+use super::diff::{NEW, sorted};
 use crate::aws::AwsError;
 use crate::id::LogicalId;
 
@@ -46,6 +46,6 @@ pub fn joined(references: &[Reference], cx: &Cx) -> String {
     sorted(
         references
             .iter()
-            .map(|reference| reference.peek(cx).unwrap_or_else(|| "(new)".to_owned())),
+            .map(|reference| reference.peek(cx).unwrap_or_else(|| NEW.to_owned())),
     )
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Found};
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const VPC: Field = Field::Property("vpc");
 
 const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 
@@ -241,6 +243,10 @@ impl RouteTable {
     }
 }
 
+fn default_route() -> Field {
+    Field::Item("route", DEFAULT_ROUTE.to_owned())
+}
+
 impl Resource for RouteTable {
     type Kind = RouteTables;
 
@@ -256,10 +262,10 @@ impl Resource for RouteTable {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference("vpc", &actual.vpc_id, cx.peek(&self.vpc));
+        diff.reference(VPC, &actual.vpc_id, cx.peek(&self.vpc));
         let wanted = cx
             .peek(&self.gateway)
-            .map_or_else(|| "(new)".to_owned(), |output| output.physical_id);
+            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
         let (target, state) = actual
             .default_route
             .clone()
@@ -269,7 +275,7 @@ impl Resource for RouteTable {
         } else {
             target
         };
-        diff.field(format!("route {DEFAULT_ROUTE}"), target, wanted);
+        diff.field(default_route(), target, wanted);
         for subnet in &self.subnets {
             let subnet_id = cx.peek(subnet).map(|output| output.physical_id);
             if !subnet_id
@@ -277,9 +283,9 @@ impl Resource for RouteTable {
                 .is_some_and(|subnet_id| actual.associations.contains_key(subnet_id))
             {
                 diff.field(
-                    format!("association {}", subnet.name),
+                    Field::Item("association", subnet.name.clone()),
                     "(none)",
-                    subnet_id.as_deref().unwrap_or("(new)"),
+                    subnet_id.as_deref().unwrap_or(NEW),
                 );
             }
         }
@@ -302,7 +308,7 @@ impl Resource for RouteTable {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has(&format!("route {DEFAULT_ROUTE}")) {
+        if diff.has(&default_route()) {
             self.write_route(cx, actual).await?;
         }
         for subnet in &self.subnets {

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
 
-use super::{Cx, Diff, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::{AwsError, Class, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const ENABLED: Field = Field::Property("enabled");
+const EXPRESSION: Field = Field::Property("expression");
+const RULE_TARGET: Field = Field::Property("target");
 
 const TARGET: &str = "reporter";
 
@@ -180,10 +184,10 @@ impl Resource for Schedule {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.field("expression", &actual.expression, self.expression());
-        diff.field("enabled", actual.enabled, true);
+        diff.field(EXPRESSION, &actual.expression, self.expression());
+        diff.field(ENABLED, actual.enabled, true);
         let target = actual.targets.get(TARGET).map_or("(none)", String::as_str);
-        diff.field("target", target, cx.names().live_arn("reporter"));
+        diff.field(RULE_TARGET, target, cx.names().live_arn("reporter"));
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -197,11 +201,11 @@ impl Resource for Schedule {
     }
 
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
-        if diff.has("expression") || diff.has("enabled") {
+        if diff.has(&EXPRESSION) || diff.has(&ENABLED) {
             // The service ignores tags on a rule that exists.
             self.put(cx, None).await?;
         }
-        if diff.has("target") {
+        if diff.has(&RULE_TARGET) {
             let target = Target::builder()
                 .id(TARGET)
                 .arn(cx.names().live_arn("reporter"))

@@ -8,12 +8,17 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{
-    Cx, Diff, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceKind,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const RULE: Field = Field::Property("rule");
+const RULE_OUT: Field = Field::Property("rule out");
+const VPC: Field = Field::Property("vpc");
 
 /// One thing that is let in: protocol, ports and where from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -297,7 +302,7 @@ impl SecurityGroup {
         let (port, group) = self.admits.as_ref()?;
         let source = cx
             .peek(group)
-            .map_or_else(|| "(new)".to_owned(), |output| output.physical_id);
+            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
         let port = i32::from(*port);
         Some(Rule {
             protocol: "tcp".to_owned(),
@@ -325,19 +330,19 @@ impl Resource for SecurityGroup {
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.immutable(
-            "vpc",
+            VPC,
             &actual.vpc_id,
-            self.vpc.peek(cx).as_deref().unwrap_or("(new)"),
+            self.vpc.peek(cx).as_deref().unwrap_or(NEW),
         );
         let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
         for rule in wanted.difference(&actual.ingress) {
-            diff.field("rule", "(none)", rule.text());
+            diff.field(RULE, "(none)", rule.text());
         }
         for rule in actual.ingress.difference(&wanted) {
-            diff.field("rule", rule.text(), "(none)");
+            diff.field(RULE, rule.text(), "(none)");
         }
         if !actual.lets_out {
-            diff.field("rule out", "(none)", "everything to anywhere");
+            diff.field(RULE_OUT, "(none)", "everything to anywhere");
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
 
 use super::network_interface::NetworkInterfaces;
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const CIDR: Field = Field::Property("cidr");
+const VPC: Field = Field::Property("vpc");
+const ZONE: Field = Field::Property("zone");
 
 /// A subnet as the account has it.
 #[derive(Debug, Clone)]
@@ -145,9 +149,9 @@ impl Resource for Subnet {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference("vpc", &actual.vpc_id, cx.peek(&self.vpc));
-        diff.immutable("cidr", &actual.cidr, &self.cidr);
-        diff.immutable("zone", &actual.zone, &self.zone);
+        diff.reference(VPC, &actual.vpc_id, cx.peek(&self.vpc));
+        diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        diff.immutable(ZONE, &actual.zone, &self.zone);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }

@@ -6,11 +6,15 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, ResourceType, Vpc as Found, VpcAttributeName, VpcState,
 };
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+const CIDR: Field = Field::Property("cidr");
+const DNS_HOSTNAMES: Field = Field::Property("dns hostnames");
+const DNS_SUPPORT: Field = Field::Property("dns support");
 
 /// A VPC as the account has it.
 #[derive(Debug, Clone)]
@@ -143,9 +147,9 @@ impl Resource for Vpc {
 
     fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.immutable("cidr", &actual.cidr, &self.cidr);
-        diff.field("dns support", actual.dns_support, true);
-        diff.field("dns hostnames", actual.dns_hostnames, true);
+        diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        diff.field(DNS_SUPPORT, actual.dns_support, true);
+        diff.field(DNS_HOSTNAMES, actual.dns_hostnames, true);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -167,7 +171,7 @@ impl Resource for Vpc {
     async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
         let on = || AttributeBooleanValue::builder().value(true).build();
         // One attribute a call is all EC2 takes.
-        if diff.has("dns support") {
+        if diff.has(&DNS_SUPPORT) {
             let request = cx
                 .aws()
                 .ec2
@@ -178,7 +182,7 @@ impl Resource for Vpc {
                 .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
                 .await?;
         }
-        if diff.has("dns hostnames") {
+        if diff.has(&DNS_HOSTNAMES) {
             let request = cx
                 .aws()
                 .ec2

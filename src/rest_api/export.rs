@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::authorizers::Asks;
 use super::definition::{self, Integration, Settings};
+use super::methods::MethodKey;
 use super::responses::Response;
 use super::target::ApiTarget;
 use crate::aws::{AwsError, Class, optional};
@@ -21,8 +22,7 @@ const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 /// The definition that a stage serves.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Export {
-    /// By `(path, method)`.
-    pub methods: BTreeMap<(String, String), Method>,
+    pub methods: BTreeMap<MethodKey, Method>,
     pub settings: Settings,
     /// How each Lambda authorizer asks, by the address that it is invoked at.
     pub authorizers: BTreeMap<String, Asking>,
@@ -122,7 +122,7 @@ fn read(document: &Value) -> Export {
                 guard: guard.map(str::to_owned),
                 integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
             };
-            methods.insert((path.clone(), verb), method);
+            methods.insert(MethodKey::new(path, verb), method);
         }
     }
     let authorizers = schemes.as_object().into_iter().flatten();
@@ -203,11 +203,11 @@ mod tests {
             "x-amazon-apigateway-gateway-responses": {"ACCESS_DENIED": {"statusCode": "403"}},
         }));
         let uri = |verb: &str| {
-            let method = &export.methods[&("/orders".to_owned(), verb.to_owned())];
+            let method = &export.methods[&MethodKey::new("/orders", verb)];
             method.authorizer_uri.as_deref()
         };
         let guard = |verb: &str| {
-            let method = &export.methods[&("/orders".to_owned(), verb.to_owned())];
+            let method = &export.methods[&MethodKey::new("/orders", verb)];
             method.guard.as_deref()
         };
         assert_eq!(export.methods.len(), 4);
@@ -215,7 +215,7 @@ mod tests {
             [uri("GET"), uri("OPTIONS"), uri("ANY")],
             [Some("arn:ours"), None, None]
         );
-        let get = &export.methods[&("/orders".to_owned(), "GET".to_owned())];
+        let get = &export.methods[&MethodKey::new("/orders", "GET")];
         assert!(get.api_key && get.scopes.contains("orders/read"));
         assert_eq!(
             ["GET", "OPTIONS", "POST", "ANY"].map(guard),

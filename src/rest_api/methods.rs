@@ -1,6 +1,7 @@
 //! The methods of the API's draft.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,15 +18,97 @@ pub struct Mark {
     pub uri: String,
 }
 
+/// How a method authorizes its callers. Source: `authorizationType` of API Gateway's `Method`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum AuthorizationType {
+    #[default]
+    None,
+    AwsIam,
+    /// A Lambda authorizer.
+    Custom,
+    CognitoUserPools,
+    /// One that this program does not know.
+    Other(String),
+}
+
+impl AuthorizationType {
+    /// The word of API Gateway.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::None => "NONE",
+            Self::AwsIam => "AWS_IAM",
+            Self::Custom => "CUSTOM",
+            Self::CognitoUserPools => "COGNITO_USER_POOLS",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<&str> for AuthorizationType {
+    fn from(word: &str) -> Self {
+        let known = [
+            Self::None,
+            Self::AwsIam,
+            Self::Custom,
+            Self::CognitoUserPools,
+        ];
+        let mut known = known.into_iter();
+        known
+            .find(|one| one.as_str() == word)
+            .unwrap_or_else(|| Self::Other(word.to_owned()))
+    }
+}
+
+impl From<String> for AuthorizationType {
+    fn from(word: String) -> Self {
+        Self::from(word.as_str())
+    }
+}
+
+impl From<AuthorizationType> for String {
+    fn from(authorization: AuthorizationType) -> Self {
+        authorization.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for AuthorizationType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which method of an API: its path and its verb, in this order. The verb is `ANY` for all verbs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MethodKey {
+    pub path: String,
+    pub verb: String,
+}
+
+impl MethodKey {
+    /// The key of the method `verb` at `path`.
+    pub fn new(path: impl Into<String>, verb: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            verb: verb.into(),
+        }
+    }
+}
+
+impl fmt::Display for MethodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.path)
+    }
+}
+
 /// One method of the API's draft.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Method {
     pub path: String,
     /// `GET`, …, or `ANY`.
     pub method: String,
     pub resource_id: String,
-    /// `NONE`, `AWS_IAM`, `CUSTOM` or `COGNITO_USER_POOLS`.
-    pub authorization: String,
+    pub authorization: AuthorizationType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizer_id: Option<String>,
     /// What it is found by where that id is gone; noted in records.
@@ -38,14 +121,29 @@ pub struct Method {
 }
 
 impl Method {
+    /// A method without authorization.
+    pub fn new(verb: &str, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            method: verb.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Its path and verb.
+    pub fn key(&self) -> MethodKey {
+        MethodKey::new(&*self.path, &*self.method)
+    }
+
     /// `GET /orders`.
     pub fn label(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        self.key().to_string()
     }
 
     /// Whether it asks the authorizer `authorizer_id`.
     pub fn asks(&self, authorizer_id: &str) -> bool {
-        self.authorization == "CUSTOM" && self.authorizer_id.as_deref() == Some(authorizer_id)
+        self.authorization == AuthorizationType::Custom
+            && self.authorizer_id.as_deref() == Some(authorizer_id)
     }
 }
 
@@ -54,8 +152,8 @@ impl Method {
 pub struct Draft {
     /// In the order of path and verb.
     pub methods: Arc<Vec<Method>>,
-    /// What each method does with a request, by `(path, method)`.
-    pub integrations: BTreeMap<(String, String), Integration>,
+    /// What each method does with a request, by path and verb.
+    pub integrations: BTreeMap<MethodKey, Integration>,
 }
 
 /// Every method of the API's draft, in the order of path and verb.
@@ -97,7 +195,7 @@ pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             for (verb, method) in resource.resource_methods.unwrap_or_default() {
                 if let Some(integration) = &method.method_integration {
                     let integration = definition::integration(integration);
-                    integrations.insert((path.clone(), verb.clone()), integration);
+                    integrations.insert(MethodKey::new(&*path, &*verb), integration);
                 }
                 methods.push(Method {
                     path: path.clone(),
@@ -105,7 +203,8 @@ pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
                     resource_id: resource_id.clone(),
                     authorization: method
                         .authorization_type
-                        .unwrap_or_else(|| "NONE".to_owned()),
+                        .map(AuthorizationType::from)
+                        .unwrap_or_default(),
                     authorizer_id: method.authorizer_id.filter(|id| !id.is_empty()),
                     authorizer: None,
                     scopes: method.authorization_scopes.unwrap_or_default(),

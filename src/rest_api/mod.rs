@@ -15,7 +15,7 @@ mod target;
 pub use self::authorizers::{Asks, Authorizer, authorizers};
 pub use self::definition::{Integration, Settings};
 pub use self::find::{RestApi, find};
-pub use self::methods::{Draft, Mark, Method, draft, methods};
+pub use self::methods::{AuthorizationType, Draft, Mark, Method, MethodKey, draft, methods};
 pub use self::responses::{Response, responses, set as set_response};
 pub use self::stage::{Served, Stage, deployment, stage, stages};
 pub use self::target::ApiTarget;

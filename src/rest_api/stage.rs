@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::methods::{AuthorizationType, MethodKey};
 use super::target::ApiTarget;
 use crate::aws::{AwsError, optional};
 use crate::resource::Cx;
@@ -18,8 +19,8 @@ pub struct Stage {
     pub canary: Option<f64>,
 }
 
-/// Authorization type by `(path, method)` in a deployment.
-pub type Served = BTreeMap<(String, String), String>;
+/// The authorization type of each method in a deployment.
+pub type Served = BTreeMap<MethodKey, AuthorizationType>;
 
 /// The stage, and what it serves; `None` if there is no such stage or API.
 ///
@@ -106,7 +107,8 @@ pub async fn deployment(
             .into_iter()
             .flat_map(|(path, methods)| {
                 methods.into_iter().map(move |(method, snapshot)| {
-                    Some(((path.clone(), method), snapshot.authorization_type?))
+                    let authorization = snapshot.authorization_type?;
+                    Some((MethodKey::new(&*path, method), authorization.into()))
                 })
             })
             .collect()

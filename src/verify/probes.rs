@@ -171,16 +171,7 @@ mod tests {
     use super::*;
 
     fn method(verb: &str, path: &str) -> Method {
-        Method {
-            path: path.to_owned(),
-            method: verb.to_owned(),
-            resource_id: String::new(),
-            authorization: "NONE".to_owned(),
-            authorizer_id: None,
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
-        }
+        Method::new(verb, path)
     }
 
     fn credentials(location: CredentialLocation, key_name: Option<&str>) -> Credentials {

@@ -296,16 +296,7 @@ fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Opti
 }
 
 fn is_wanted(config: &Config, verb: &str, path: &str) -> bool {
-    let method = Method {
-        path: path.to_owned(),
-        method: verb.to_owned(),
-        resource_id: String::new(),
-        authorization: "NONE".to_owned(),
-        authorizer_id: None,
-        authorizer: None,
-        scopes: Vec::new(),
-        api_key_required: false,
-    };
+    let method = Method::new(verb, path);
     select::is_wanted(&method, &config.api.protect, &config.api.except)
 }
 

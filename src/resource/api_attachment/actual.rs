@@ -9,9 +9,9 @@ use crate::aws::{AwsError, optional};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Cx, api_authorizer};
-use crate::rest_api::ApiTarget;
 use crate::rest_api::export::Asking;
 use crate::rest_api::{self, Authorizer, Method, Response, Stage};
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 /// An attachment as the account has it: the record, the API's draft, and what the stage serves.
 #[derive(Debug, Clone)]
@@ -208,8 +208,8 @@ impl Actual {
         match &stage.served {
             Some(served) => self.all_before().any(|before| {
                 served
-                    .get(&(before.path.clone(), before.method.clone()))
-                    .is_some_and(|now| now == "CUSTOM")
+                    .get(&before.key())
+                    .is_some_and(|now| *now == AuthorizationType::Custom)
             }),
             None => marker::is_ours(cx, &stage.description),
         }

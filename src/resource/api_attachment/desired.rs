@@ -15,11 +15,15 @@ use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::pattern::MethodPattern;
 use crate::resource::health_check::Proof;
-use crate::resource::{Cx, Diff, Resource};
+use crate::resource::{Cx, Diff, Field, NEW, Resource};
 use crate::responses::Responses;
-use crate::rest_api::ApiTarget;
 use crate::rest_api::Asks;
 use crate::rest_api::{self, Method};
+use crate::rest_api::{ApiTarget, AuthorizationType};
+
+const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
+pub const DEPLOYMENT: Field = Field::Property("deployment");
+const RECORD: Field = Field::Property("record");
 
 /// The attachment as it should be.
 #[derive(Debug)]
@@ -94,8 +98,8 @@ impl ApiAttachment {
             .collect();
         let stage = actual.stage.as_ref();
         let ours = stage.and_then(|stage| protects(&stage.description, &actual.mark));
-        let served_as = |method: &Method, wanted: &str| {
-            let key = (method.path.clone(), method.method.clone());
+        let served_as = |method: &Method, wanted: &AuthorizationType| {
+            let key = method.key();
             let served = stage.and_then(|stage| stage.served.as_ref());
             served.is_none_or(|served| served.get(&key).is_some_and(|now| now == wanted))
         };
@@ -107,7 +111,7 @@ impl ApiAttachment {
             .all_before()
             .filter(|before| !is_wanted(before))
             .map(|before| actual.restored(before))
-            .filter(|before| before.authorization != "CUSTOM")
+            .filter(|before| before.authorization != AuthorizationType::Custom)
             .filter(|before| {
                 actual
                     .methods
@@ -118,7 +122,8 @@ impl ApiAttachment {
         // The deployment from before the first change cannot hold ours, whatever its summary looks like.
         let current = !actual.is_before_us()
             && wanted.iter().all(|method| {
-                served_as(method, "CUSTOM") && (ours.is_some() || !is_borrowed(method))
+                served_as(method, &AuthorizationType::Custom)
+                    && (ours.is_some() || !is_borrowed(method))
             })
             && released
                 .iter()
@@ -265,7 +270,7 @@ impl ApiAttachment {
             .as_ref()
             .and_then(|stage| stage.served.as_ref());
         let is_as_before = |before: &Method| {
-            let key = (before.path.clone(), before.method.clone());
+            let key = before.key();
             served.and_then(|served| served.get(&key)) == Some(&before.authorization)
         };
         let held = actual.held_elsewhere.iter().map(|held| &held.before);
@@ -278,7 +283,7 @@ impl ApiAttachment {
             .all_before()
             .chain(held.filter(|before| is_as_before(before)))
             .chain(wanted)
-            .map(|method| (method.path.clone(), method.method.clone()))
+            .map(|method| method.key())
             .collect();
         let found = pending::look(cx, &api, &self.api, ours, &self.responses).await?;
         let new = cx.publish_edits(found);
@@ -402,27 +407,43 @@ impl Resource for ApiAttachment {
         let mut diff = Diff::default();
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
-            diff.field("record", format!("lacks {methods} methods"), "whole");
+            diff.field(RECORD, format!("lacks {methods} methods"), "whole");
         }
         if actual.record.is_in_between() {
-            diff.field("record", "of a run that was ended", "whole");
+            diff.field(RECORD, "of a run that was ended", "whole");
         }
         let steps = self.steps(actual);
         for method in &steps.take {
-            diff.field(method.label(), &method.authorization, "protected");
+            diff.field(
+                Field::Method(method.label()),
+                &method.authorization,
+                "protected",
+            );
         }
         for method in &steps.borrow {
-            diff.field(method.label(), "another stack's", "protected in this stage");
+            diff.field(
+                Field::Method(method.label()),
+                "another stack's",
+                "protected in this stage",
+            );
         }
         for (before, now) in &steps.give_back {
-            diff.field(now.label(), "protected", &before.authorization);
+            diff.field(
+                Field::Method(now.label()),
+                "protected",
+                &before.authorization,
+            );
         }
         for (_, now) in &steps.owed {
-            diff.field(now.label(), "protected", "another stack's in the draft");
+            diff.field(
+                Field::Method(now.label()),
+                "protected",
+                "another stack's in the draft",
+            );
         }
         for (now, _) in &steps.returned {
             diff.field(
-                now.label(),
+                Field::Method(now.label()),
                 &now.authorization,
                 "another stack's in the draft",
             );
@@ -434,20 +455,28 @@ impl Resource for ApiAttachment {
                 Some(_) if actual.taken_responses().contains_key(*kind) => "another",
                 Some(_) => "somebody's",
             };
-            diff.field(format!("response {kind}"), from, "3scale's texts");
+            diff.field(
+                Field::Item("response", (*kind).to_owned()),
+                from,
+                "3scale's texts",
+            );
         }
         for kind in &steps.responses.give_back {
-            diff.field(format!("response {kind}"), "3scale's texts", "as before");
+            diff.field(
+                Field::Item("response", kind.clone()),
+                "3scale's texts",
+                "as before",
+            );
         }
         if steps.deploy && !steps.asks && !actual.is_before_us() {
-            diff.field("authorizer in the stage", "another", "as configured");
+            diff.field(AUTHORIZER_IN_THE_STAGE, "another", "as configured");
         }
         if steps.deploy {
             let deployment = actual
                 .stage
                 .as_ref()
                 .map_or("(none)", |stage| stage.deployment_id.as_str());
-            diff.field("deployment", deployment, "(new)");
+            diff.field(DEPLOYMENT, deployment, NEW);
         }
         diff
     }

@@ -11,8 +11,8 @@ use super::restored::{self, same_guard};
 use super::{lost, responses};
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::{Cx, api_authorizer};
-use crate::rest_api::ApiTarget;
 use crate::rest_api::{self, Method};
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 /// For how long a listing may lag behind what was written.
 const LAG: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
 
 /// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
 pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
-    if cx.keeps_protected() && before.authorization == "NONE" {
+    if cx.keeps_protected() && before.authorization == AuthorizationType::None {
         return restored::closed(before);
     }
     restored::restored(before, &actual.authorizers).unwrap_or_else(|| {

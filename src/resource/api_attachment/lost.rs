@@ -7,8 +7,8 @@
 use super::record::Head;
 use crate::aws::AwsError;
 use crate::resource::Cx;
-use crate::rest_api::ApiTarget;
 use crate::rest_api::{self, Method};
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 /// Sorts `methods`, given as they are, into those whose former state can be told, as they were, and the rest, as they are.
 ///
@@ -28,15 +28,16 @@ pub async fn look(
     };
     let served = served.unwrap_or_default();
     for method in methods {
-        let key = (method.path.clone(), method.method.clone());
-        match served.get(&key).map(String::as_str) {
-            Some(authorization @ ("NONE" | "AWS_IAM")) => found.push(Method {
-                authorization: authorization.to_owned(),
-                authorizer_id: None,
-                authorizer: None,
-                scopes: Vec::new(),
-                ..method
-            }),
+        let key = method.key();
+        match served.get(&key) {
+            Some(authorization @ (AuthorizationType::None | AuthorizationType::AwsIam)) => found
+                .push(Method {
+                    authorization: authorization.clone(),
+                    authorizer_id: None,
+                    authorizer: None,
+                    scopes: Vec::new(),
+                    ..method
+                }),
             _ => unknown.push(method),
         }
     }

@@ -4,8 +4,8 @@ use aws_sdk_apigateway::types::{Op, PatchOperation};
 
 use crate::aws::AwsError;
 use crate::resource::Cx;
-use crate::rest_api::ApiTarget;
 use crate::rest_api::Method;
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
     PatchOperation::builder()
@@ -23,7 +23,11 @@ pub(super) async fn entrust(
     authorizer_id: &str,
 ) -> Result<(), AwsError> {
     let mut operations = vec![
-        patch(Op::Replace, "/authorizationType", "CUSTOM"),
+        patch(
+            Op::Replace,
+            "/authorizationType",
+            AuthorizationType::Custom.as_str(),
+        ),
         patch(Op::Replace, "/authorizerId", authorizer_id),
     ];
     // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
@@ -62,7 +66,11 @@ pub(super) async fn give_back(
     now: &Method,
 ) -> Result<(), AwsError> {
     let mut operations = vec![
-        patch(Op::Replace, "/authorizationType", &wanted.authorization),
+        patch(
+            Op::Replace,
+            "/authorizationType",
+            wanted.authorization.as_str(),
+        ),
         patch(
             Op::Replace,
             "/authorizerId",

@@ -20,6 +20,6 @@ pub mod select;
 pub mod served;
 pub mod shared;
 
-pub use self::desired::ApiAttachment;
+pub use self::desired::{ApiAttachment, DEPLOYMENT};
 pub use self::kind::ApiAttachments;
 pub use self::served::{Served, Standing};

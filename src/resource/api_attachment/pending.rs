@@ -9,10 +9,10 @@ use super::responses;
 use crate::aws::{AwsError, optional};
 use crate::resource::Cx;
 use crate::responses::Responses;
-use crate::rest_api::ApiTarget;
 use crate::rest_api::definition::Integration;
 use crate::rest_api::export::{self, Export};
 use crate::rest_api::{self, Authorizer, Draft, Method, Response, RestApi, Served};
+use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
 
 /// What is compared: the draft, and what the stage serves of it.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ pub struct Sides<'a> {
 /// What is ours of the draft, and so no news.
 #[derive(Debug, Clone, Default)]
 pub struct Ours {
-    /// `(path, method)` of the methods whose authorization we change.
-    pub methods: BTreeSet<(String, String)>,
+    /// The methods whose authorization we change.
+    pub methods: BTreeSet<MethodKey>,
     /// The types of gateway responses that we write.
     pub responses: BTreeSet<String>,
 }
@@ -44,7 +44,7 @@ pub async fn look(
     cx: &Cx,
     api: &RestApi,
     target: &ApiTarget,
-    methods: BTreeSet<(String, String)>,
+    methods: BTreeSet<MethodKey>,
     wanted: &Responses,
 ) -> Result<Vec<String>, AwsError> {
     let stage = rest_api::stage(cx, target).await?;
@@ -83,7 +83,7 @@ pub async fn look(
 pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
     let mut edits = Vec::new();
     for method in sides.draft.methods.iter() {
-        let key = (method.path.clone(), method.method.clone());
+        let key = method.key();
         let Some(served) = sides.served.get(&key) else {
             edits.push(format!("{} is new", method.label()));
             continue;
@@ -111,15 +111,10 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
             }
         }
     }
-    let drafted: BTreeSet<_> = sides
-        .draft
-        .methods
-        .iter()
-        .map(|method| (method.path.clone(), method.method.clone()))
-        .collect();
-    for (path, method) in sides.served.keys() {
-        if !drafted.contains(&(path.clone(), method.clone())) {
-            edits.push(format!("{method} {path} is removed"));
+    let drafted: BTreeSet<_> = sides.draft.methods.iter().map(Method::key).collect();
+    for key in sides.served.keys() {
+        if !drafted.contains(key) {
+            edits.push(format!("{key} is removed"));
         }
     }
     if let Some(export) = sides.export {
@@ -150,8 +145,9 @@ fn guard(
             .zip(served.authorizer_uri.as_ref())
             .is_some_and(|(now, served)| now != served);
     let scopes: BTreeSet<_> = draft.scopes.iter().cloned().collect();
-    let other_scopes =
-        !is_ours && draft.authorization == "COGNITO_USER_POOLS" && scopes != served.scopes;
+    let other_scopes = !is_ours
+        && draft.authorization == AuthorizationType::CognitoUserPools
+        && scopes != served.scopes;
     let changed = [
         (other_authorizer, "another authorizer"),
         (other_scopes, "scopes changed"),
@@ -253,19 +249,13 @@ mod tests {
 
     fn method(verb: &str, path: &str, authorization: &str) -> Method {
         Method {
-            path: path.to_owned(),
-            method: verb.to_owned(),
-            resource_id: String::new(),
-            authorization: authorization.to_owned(),
-            authorizer_id: None,
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
+            authorization: authorization.into(),
+            ..Method::new(verb, path)
         }
     }
 
-    fn key(verb: &str, path: &str) -> (String, String) {
-        (path.to_owned(), verb.to_owned())
+    fn key(verb: &str, path: &str) -> MethodKey {
+        MethodKey::new(path, verb)
     }
 
     fn found(draft: &Draft, served: &Served, export: Option<&Export>, ours: &Ours) -> Vec<String> {
@@ -294,9 +284,9 @@ mod tests {
             integrations: BTreeMap::new(),
         };
         let served = Served::from([
-            (key("GET", "/orders"), "NONE".to_owned()),
-            (key("GET", "/user"), "NONE".to_owned()),
-            (key("GET", "/old"), "NONE".to_owned()),
+            (key("GET", "/orders"), "NONE".into()),
+            (key("GET", "/user"), "NONE".into()),
+            (key("GET", "/old"), "NONE".into()),
         ]);
         let ours = Ours {
             methods: BTreeSet::from([key("GET", "/orders")]),
@@ -322,7 +312,7 @@ mod tests {
             integrations: BTreeMap::from([(at.clone(), integration("https://new"))]),
         };
         let mut export = Export::default();
-        let served = Served::from([(at.clone(), "NONE".to_owned())]);
+        let served = Served::from([(at.clone(), "NONE".into())]);
         export.methods.entry(at.clone()).or_default().integration = integration("https://new");
         assert!(found(&draft, &served, Some(&export), &Ours::default()).is_empty());
         export.methods.entry(at).or_default().integration = integration("https://old");

@@ -13,8 +13,8 @@ use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Cx, parameter};
-use crate::rest_api::ApiTarget;
 use crate::rest_api::{self, Method, Response};
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -50,7 +50,7 @@ pub struct Head {
 }
 
 /// The guard of a method that is to stay closed, and of one whose own guard is gone.
-pub(super) const CLOSED: &str = "AWS_IAM";
+pub(super) const CLOSED: AuthorizationType = AuthorizationType::AwsIam;
 
 /// What a record knows of one API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Record {
         let before = self.method(&now.path, &now.method);
         self.is_closing()
             && now.authorization == CLOSED
-            && before.is_some_and(|before| before.authorization == "NONE")
+            && before.is_some_and(|before| before.authorization == AuthorizationType::None)
     }
 
     /// Every recorded method; of two records of one method the first counts.
@@ -306,7 +306,7 @@ fn writes(
     present: &BTreeMap<String, Vec<Method>>,
     methods: &[Method],
 ) -> Result<Vec<Write>, AwsError> {
-    let key = |method: &Method| (method.path.clone(), method.method.clone());
+    let key = |method: &Method| method.key();
     let mut left: BTreeMap<_, _> = methods.iter().map(|method| (key(method), method)).collect();
     let is_named = |method: &Method| methods.iter().any(|named| key(named) == key(method));
     let mut changed = Vec::new();
@@ -432,7 +432,7 @@ mod tests {
             path: format!("/orders/{{id}}/lines/{n}"),
             method: "GET".to_owned(),
             resource_id: "abc123".to_owned(),
-            authorization: "COGNITO_USER_POOLS".to_owned(),
+            authorization: AuthorizationType::CognitoUserPools,
             authorizer_id: Some("xyz789".to_owned()),
             authorizer: Some(rest_api::Mark {
                 name: "own".to_owned(),
@@ -459,7 +459,7 @@ mod tests {
     fn what_is_noted_again_takes_the_place_of_what_was_known() {
         let chunk = |numbers: &[usize]| numbers.iter().map(|n| method(*n)).collect::<Vec<_>>();
         let noted = |n: usize, authorization: &str| Method {
-            authorization: authorization.to_owned(),
+            authorization: authorization.into(),
             ..method(n)
         };
         let read = |text: &str| serde_json::from_str::<Vec<Method>>(text).expect("decodes");

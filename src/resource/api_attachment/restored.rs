@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::record::CLOSED;
 use super::shared;
-use crate::rest_api::{Authorizer, Mark, Method};
+use crate::rest_api::{AuthorizationType, Authorizer, Mark, Method};
 
 /// A method as it stands, with what its authorizer is found by where its id is gone later.
 pub fn marked(now: &Method, authorizers: &[Authorizer]) -> Method {
@@ -34,7 +34,8 @@ pub fn restored(before: &Method, authorizers: &[Authorizer]) -> Option<Method> {
     let successor = authorizers.iter().find(|authorizer| {
         authorizer.name == mark.name
             && authorizer.uri == mark.uri
-            && is_pool(&authorizer.kind) == is_pool(&before.authorization)
+            && is_pool(&authorizer.kind)
+                == (before.authorization == AuthorizationType::CognitoUserPools)
     })?;
     Some(Method {
         authorizer_id: Some(successor.id.clone()),
@@ -50,7 +51,7 @@ pub fn restored_or_closed(before: &Method, authorizers: &[Authorizer]) -> Method
 /// A method that nobody calls without AWS credentials.
 pub fn closed(before: &Method) -> Method {
     Method {
-        authorization: CLOSED.to_owned(),
+        authorization: CLOSED,
         authorizer_id: None,
         scopes: Vec::new(),
         ..before.clone()
@@ -87,7 +88,7 @@ mod tests {
             path: "/me".to_owned(),
             method: "GET".to_owned(),
             resource_id: "r".to_owned(),
-            authorization: authorization.to_owned(),
+            authorization: authorization.into(),
             authorizer_id: authorizer_id.map(str::to_owned),
             authorizer: None,
             scopes: Vec::new(),

@@ -1,7 +1,7 @@
 //! Which methods of an API are ours to protect. Pure.
 
 use crate::pattern::MethodPattern;
-use crate::rest_api::Method;
+use crate::rest_api::{AuthorizationType, Method};
 
 /// Whether the configuration wants this method protected. `OPTIONS` stays open unless it is named: browsers send it
 /// without a credential.
@@ -20,7 +20,7 @@ pub fn is_wanted(method: &Method, protect: &[MethodPattern], except: &[MethodPat
 
 /// Whether the method may be taken: it is open, or it is named exactly though something guards it already.
 pub fn is_free(method: &Method, protect: &[MethodPattern]) -> bool {
-    method.authorization == "NONE"
+    method.authorization == AuthorizationType::None
         || protect
             .iter()
             .any(|pattern| pattern.is_exact(&method.method, &method.path))
@@ -32,14 +32,8 @@ mod tests {
 
     fn method(verb: &str, path: &str, authorization: &str) -> Method {
         Method {
-            path: path.to_owned(),
-            method: verb.to_owned(),
-            resource_id: String::new(),
-            authorization: authorization.to_owned(),
-            authorizer_id: None,
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
+            authorization: authorization.into(),
+            ..Method::new(verb, path)
         }
     }
 

@@ -7,9 +7,9 @@ use super::{marker, shared};
 use crate::aws::AwsError;
 use crate::resource::api_authorizer;
 use crate::resource::{Cx, function_publication};
-use crate::rest_api::ApiTarget;
 use crate::rest_api::Asks;
 use crate::rest_api::{self, Method, Stage};
+use crate::rest_api::{ApiTarget, AuthorizationType};
 
 /// How the API asks the authorizer of a stack as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +101,12 @@ pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, A
     let stage = rest_api::stage(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     let is_served = |method: &&Method| {
-        let key = (method.path.clone(), method.method.clone());
-        served.is_none_or(|served| served.get(&key).is_some_and(|now| now == "CUSTOM"))
+        let key = method.key();
+        served.is_none_or(|served| {
+            served
+                .get(&key)
+                .is_some_and(|now| *now == AuthorizationType::Custom)
+        })
     };
     let methods = rest_api::methods(cx, &target.id).await?;
     let methods = methods
@@ -184,10 +188,10 @@ pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
     served.is_some_and(|served| {
         record
             .methods()
-            .filter(|before| before.authorization != "CUSTOM")
+            .filter(|before| before.authorization != AuthorizationType::Custom)
             .any(|before| {
-                let now = served.get(&(before.path.clone(), before.method.clone()));
-                now.is_some_and(|now| now == "CUSTOM")
+                let now = served.get(&before.key());
+                now.is_some_and(|now| *now == AuthorizationType::Custom)
             })
     })
 }
