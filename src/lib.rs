@@ -21,6 +21,7 @@ pub mod pattern;
 pub mod preflight;
 pub mod prices;
 pub mod private;
+pub mod random;
 pub mod report;
 pub mod resource;
 pub mod responses;

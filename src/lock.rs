@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::aws::{AwsError, Backoff, Class};
+use crate::aws::Backoff;
 use crate::cancel::{CancelToken, StopReason};
 use crate::error::{Error, ExitStatus};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Cx, parameter};
+use crate::random;
+use crate::resource::{Cx, ResourceError, parameter};
 
 const NAME: &str = "lock";
 /// A lock that was not renewed for this long is dead.
@@ -41,7 +42,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn me() -> Result<Self, AwsError> {
+    fn me() -> Result<Self, ResourceError> {
         let read = |path: &str| {
             std::fs::read_to_string(path)
                 .unwrap_or_default()
@@ -51,7 +52,7 @@ impl Holder {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let now = Timestamp::now();
         Ok(Self {
-            token: crate::aws::random_hex::<8>("lock")?,
+            token: random::hex::<8>()?,
             owner: variable("USER")
                 .or_else(|| variable("GITHUB_ACTOR"))
                 .unwrap_or_else(|| "unknown".to_owned()),
@@ -98,8 +99,8 @@ fn id() -> LogicalId {
     LogicalId::new(Kind::Parameter, NAME)
 }
 
-fn encode(holder: &Holder) -> Result<String, AwsError> {
-    serde_json::to_string(holder).map_err(|error| AwsError::unexpected("lock", error.to_string()))
+fn encode(holder: &Holder) -> Result<String, ResourceError> {
+    serde_json::to_string(holder).map_err(|error| ResourceError::Bug(error.to_string()))
 }
 
 /// What the lock says of who holds it.
@@ -133,7 +134,7 @@ impl Held {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn holder(cx: &Cx) -> Result<Option<Held>, AwsError> {
+pub async fn holder(cx: &Cx) -> Result<Option<Held>, ResourceError> {
     let all = parameter::all(&cx.fresh()).await?;
     Ok(all.get(NAME).map(|value| Held::read(value.expose())))
 }
@@ -157,12 +158,12 @@ pub async fn sweep(cx: &Cx, cancel: &CancelToken) -> Result<(), Error> {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn break_lock(cx: &Cx) -> Result<(), AwsError> {
+pub async fn break_lock(cx: &Cx) -> Result<(), ResourceError> {
     parameter::remove(cx, NAME).await
 }
 
 /// Removes the lock if the run with this token holds it. Another's stays.
-async fn give_back(cx: &Cx, token: &str) -> Result<(), AwsError> {
+async fn give_back(cx: &Cx, token: &str) -> Result<(), ResourceError> {
     match holder(cx).await? {
         Some(held) if held.is_of(token) => parameter::remove(cx, NAME).await,
         _ => Ok(()),
@@ -243,12 +244,7 @@ impl Lock {
             let failed = match parameter::put(cx, &id(), NAME, &encode(me)?, false).await {
                 Ok(()) => return Ok(()),
                 // A lost answer: whose lock it is, is looked up below.
-                Err(error)
-                    if error.code == "ParameterAlreadyExists"
-                        || error.class == Class::Ambiguous =>
-                {
-                    error
-                }
+                Err(error) if error.is_already_there() || error.is_ambiguous() => error,
                 Err(error) => return Err(error.into()),
             };
             let other = match holder(cx).await? {
@@ -289,7 +285,7 @@ impl Lock {
     }
 
     /// Puts the end of the lease off. Returns what happened to the lock if it is ours no more: then nothing is written.
-    async fn renew(cx: &Cx, me: &mut Holder) -> Result<Option<String>, AwsError> {
+    async fn renew(cx: &Cx, me: &mut Holder) -> Result<Option<String>, ResourceError> {
         if let Some(text) = lost(holder(cx).await?.as_ref(), &me.token) {
             return Ok(Some(text));
         }
@@ -302,7 +298,7 @@ impl Lock {
     ///
     /// # Errors
     /// What the service answers; the lock then dies by itself.
-    pub async fn release(self) -> Result<(), AwsError> {
+    pub async fn release(self) -> Result<(), ResourceError> {
         self.renewal.abort();
         give_back(&self.cx, &self.token).await
     }

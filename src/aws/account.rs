@@ -51,7 +51,7 @@ impl Aws {
             })
             .await?;
         answer.account.ok_or_else(|| {
-            AwsError::unexpected("sts:GetCallerIdentity", "the answer names no account")
+            AwsError::incomplete("sts:GetCallerIdentity", "the answer names no account")
         })
     }
 

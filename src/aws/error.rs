@@ -38,7 +38,7 @@ pub enum Class {
 }
 
 /// One failed AWS call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsError {
     /// `service:Operation`, for example `ec2:CreateVpc`.
     pub operation: &'static str,
@@ -68,7 +68,7 @@ impl AwsError {
             return Self {
                 status,
                 class: Class::Unreadable,
-                ..Self::unexpected(
+                ..Self::incomplete(
                     operation,
                     format!(
                         "the answer could not be parsed: {}",
@@ -98,8 +98,8 @@ impl AwsError {
         }
     }
 
-    /// A failure that this program found itself while it looked at an answer.
-    pub fn unexpected(operation: &'static str, message: impl Into<String>) -> Self {
+    /// An answer that lacks what it has to have.
+    pub fn incomplete(operation: &'static str, message: impl Into<String>) -> Self {
         Self {
             operation,
             code: String::new(),
@@ -553,7 +553,7 @@ mod tests {
         let is_there = |operation: &'static str, code: &str| {
             AwsError {
                 code: code.to_owned(),
-                ..AwsError::unexpected(operation, "")
+                ..AwsError::incomplete(operation, "")
             }
             .is_already_there()
         };
@@ -596,7 +596,7 @@ mod tests {
             let error = AwsError {
                 code: "AccessDeniedException".to_owned(),
                 class: Class::Denied,
-                ..AwsError::unexpected("lambda:CreateFunction", message)
+                ..AwsError::incomplete("lambda:CreateFunction", message)
             };
             error.hint().unwrap_or_default()
         };

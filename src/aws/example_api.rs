@@ -26,7 +26,7 @@ pub async fn create(
     methods: &[(String, String)],
 ) -> Result<String, AwsError> {
     let missing = |what: &str| {
-        AwsError::unexpected(
+        AwsError::incomplete(
             "apigateway:CreateRestApi",
             format!("the answer has no {what}"),
         )

@@ -172,7 +172,7 @@ impl Aws {
             None => Ok(()),
             Some(_) => Err(AwsError {
                 class: Class::Stopped,
-                ..AwsError::unexpected(operation, "not begun, for the run is to stop")
+                ..AwsError::incomplete(operation, "not begun, for the run is to stop")
             }),
         }
     }
@@ -353,15 +353,4 @@ pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
         Err(error) if !error.is_carried_out() => Err(error),
         _ => Ok(()),
     }
-}
-
-/// `N` random bytes as hexadecimal digits.
-///
-/// # Errors
-/// When the system has no randomness to give, in the name of `operation`.
-pub fn random_hex<const N: usize>(operation: &'static str) -> Result<String, AwsError> {
-    let mut random = [0; N];
-    getrandom::fill(&mut random)
-        .map_err(|error| AwsError::unexpected(operation, error.to_string()))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

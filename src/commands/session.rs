@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 pub(super) use super::input::{load, named_stack};
 use crate::action::Action;
-use crate::aws::{Aws, AwsError, Class, Target, optional};
+use crate::aws::{Aws, Class, Target, optional};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
@@ -17,19 +17,15 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
-use crate::preflight;
-use crate::prices;
 use crate::report::plan::Extras;
 use crate::resource::api_attachment::{DEPLOYMENT, pending, record, responses, shared};
-use crate::resource::function;
 use crate::resource::health_check::Proof;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Cx, Node, parameter};
-use crate::rest_api;
-use crate::rest_api::RestApi;
-use crate::rest_api::{ApiTarget, Method, MethodKey};
+use crate::resource::{Cx, Node, ResourceError, function, parameter};
+use crate::rest_api::{ApiTarget, Method, MethodKey, RestApi};
 use crate::stack::{self, Facts};
+use crate::{preflight, prices, rest_api};
 
 /// Everything a command works with.
 pub(super) struct Session {
@@ -409,7 +405,7 @@ fn deploys(plan: &Plan) -> bool {
 }
 
 /// A failed look as an error with its resource.
-pub(super) fn look_failed(id: &LogicalId, error: AwsError) -> Error {
+pub(super) fn look_failed(id: &LogicalId, error: ResourceError) -> Error {
     let hint = error.hint();
     let error = Error::failed(anyhow::Error::new(error).context(format!("looking for {id}")));
     match hint {

@@ -6,7 +6,7 @@ use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
 use crate::event::Event;
-use crate::resource::{Cx, health_check};
+use crate::resource::{Cx, ResourceError};
 
 /// Walks a plan and turns its outcome into an exit status.
 pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outcome, ExitStatus) {
@@ -25,7 +25,7 @@ pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outco
         None if outcome
             .failures
             .iter()
-            .all(|(_, error)| error.operation == health_check::OPERATION) =>
+            .all(|(_, error)| matches!(error, ResourceError::SelfTest { .. })) =>
         {
             ExitStatus::Failed
         }

@@ -12,18 +12,17 @@ use super::plan::{Plan, Work};
 use super::polls::Polls;
 use super::step::{End, Round};
 use crate::action::Action;
-use crate::aws::AwsError;
 use crate::cancel::{CancelToken, StopReason};
 use crate::event::{Event, Tally};
 use crate::id::LogicalId;
-use crate::resource::Cx;
+use crate::resource::{Cx, ResourceError};
 
 /// How a walk ended.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub tally: Tally,
     /// Each cause once.
-    pub failures: Vec<(LogicalId, AwsError)>,
+    pub failures: Vec<(LogicalId, ResourceError)>,
     pub skipped: Vec<LogicalId>,
     pub stopped: Option<StopReason>,
 }
@@ -106,11 +105,10 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
             Err(End::Failed(error)) => {
                 outcome.tally.failed += 1;
                 // One cause may stop several, a build that fails both functions: it is told once.
-                let told = outcome.failures.iter().find(|(_, other)| {
-                    (other.operation, &other.message) == (error.operation, &error.message)
-                });
+                let mut told = outcome.failures.iter();
+                let told = told.find(|(_, other)| other.is_same_cause(&error));
                 let (text, hint) = match told {
-                    Some((first, _)) => (format!("{}, as with {first}", error.operation), None),
+                    Some((first, _)) => (format!("{}, as with {first}", error.subject()), None),
                     None => (error.to_string(), error.hint()),
                 };
                 cx.sink().emit(Event::Failed {
@@ -131,7 +129,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
             outcome.tally.failed += 1;
             outcome.failures.push((
                 id,
-                AwsError::unexpected("plan", "the step never came to its turn"),
+                ResourceError::Bug("the step was never scheduled".to_owned()),
             ));
         }
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use super::graph;
-use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{AnyKind, Cx, Diff, Foreign, Found, Node, Output, Phase, any_kinds};
+use crate::resource::{
+    AnyKind, Cx, Diff, Foreign, Found, Node, Output, Phase, ResourceError, any_kinds,
+};
 
 /// A desired resource as it was seen in the account.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ impl std::fmt::Debug for Observation {
 pub async fn observe(
     nodes: &[Arc<dyn Node>],
     cx: &Cx,
-) -> Result<Observation, (LogicalId, AwsError)> {
+) -> Result<Observation, (LogicalId, ResourceError)> {
     let listings = any_kinds()
         .into_iter()
         .filter(|kind| kind.kind() != Kind::NetworkInterface)
@@ -66,7 +67,7 @@ pub async fn observe(
     let order = graph::order(&needs).map_err(|cycle| {
         (
             LogicalId::new(Kind::Vpc, "*"),
-            AwsError::unexpected("plan", format!("the stack is not acyclic: {cycle}")),
+            ResourceError::Bug(format!("the resources need each other: {cycle}")),
         )
     })?;
     for id in order {
@@ -102,7 +103,7 @@ pub async fn observe(
 }
 
 /// Takes out what is to be changed or deleted and turns out to be somebody else's.
-async fn disown(observation: &mut Observation, cx: &Cx) -> Result<(), (LogicalId, AwsError)> {
+async fn disown(observation: &mut Observation, cx: &Cx) -> Result<(), (LogicalId, ResourceError)> {
     let stays = |id: &LogicalId| {
         observation.nodes.iter().any(|(node, seen)| {
             node.id() == *id && seen.as_ref().is_some_and(|seen| seen.diff.is_same())

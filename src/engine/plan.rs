@@ -344,7 +344,7 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::aws::AwsError;
+    use crate::resource::ResourceError;
     use crate::resource::{Cx, Diff, Identity, Look};
 
     fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
@@ -375,24 +375,32 @@ mod tests {
         fn kind(&self) -> &'static dyn AnyKind {
             kind(self.0.kind)
         }
-        fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+        fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
             Box::pin(async { Ok(None) })
         }
         fn prepare<'a>(
             &'a self,
             _: &'a Cx,
             _: Option<&'a Look>,
-        ) -> BoxFuture<'a, Result<(), AwsError>> {
+        ) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
 
-        fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+        fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
-        fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+        fn update<'a>(
+            &'a self,
+            _: &'a Cx,
+            _: &'a Look,
+        ) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
-        fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+        fn release<'a>(
+            &'a self,
+            _: &'a Cx,
+            _: &'a Look,
+        ) -> BoxFuture<'a, Result<bool, ResourceError>> {
             Box::pin(async { Ok(false) })
         }
     }

@@ -14,12 +14,10 @@ use crate::aws::{AwsError, Backoff, Class};
 use crate::cancel::{CancelToken, StopReason};
 use crate::event::Event;
 use crate::id::LogicalId;
-use crate::resource::{AnyKind, Cx, Found, Look, Node, Phase};
+use crate::resource::{AnyKind, Cx, Found, Look, Node, Phase, ResourceError};
 
 /// Rounds of change after which a resource counts as one that does not settle.
 const MAX_CHANGES: usize = 12;
-/// How long an ambiguous or throttled call is followed up.
-const TROUBLE_BUDGET: Duration = Duration::from_secs(180);
 /// For how long what was made may not be shown: the services' listings are eventually consistent.
 const LAG: Duration = Duration::from_secs(60);
 /// The same for what may have been made, for all we know.
@@ -29,7 +27,7 @@ const DOUBT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) enum End {
     Stopped(StopReason),
-    Failed(AwsError),
+    Failed(ResourceError),
 }
 
 impl From<StopReason> for End {
@@ -62,12 +60,16 @@ struct Made {
 
 impl Made {
     /// What the result of a creation leaves to wait for, if anything.
-    fn by(result: &Result<(), AwsError>) -> Option<Self> {
+    fn by(result: &Result<(), ResourceError>) -> Option<Self> {
         let lag = match result {
             Ok(()) => LAG,
             Err(error) if error.is_already_there() || error.is_carried_out() => LAG,
             // No answer came, so it may have been carried out. One that says "failed" is not waited for.
-            Err(error) if error.class == Class::Ambiguous && error.status.is_none() => DOUBT,
+            Err(ResourceError::Aws(error))
+                if error.class == Class::Ambiguous && error.status.is_none() =>
+            {
+                DOUBT
+            }
             Err(_) => return None,
         };
         Some(Self {
@@ -113,7 +115,9 @@ impl<'a> Round<'a> {
         };
         match (ended, cancel.stop()) {
             // A call that was not begun is no failure of the step.
-            (Err(End::Failed(error)), Some(stop)) if error.class == Class::Stopped => {
+            (Err(End::Failed(ResourceError::Aws(error))), Some(stop))
+                if error.class == Class::Stopped =>
+            {
                 Err(stop.into())
             }
             (ended, _) => ended,
@@ -178,10 +182,7 @@ impl<'a> Round<'a> {
                 Phase::Failed(why) => {
                     // It never recovers. Once it is deleted and made anew; a second failure is the operator's to see.
                     if self.changes > 1 {
-                        return Err(End::Failed(AwsError::unexpected(
-                            "wait",
-                            format!("ended as failed: {why}"),
-                        )));
+                        return Err(End::Failed(ResourceError::Failed(why.clone())));
                     }
                     let result = node.kind().delete(&cx, &look.found).await;
                     self.after(result, why).await?;
@@ -203,7 +204,10 @@ impl<'a> Round<'a> {
                         let text = format!(
                             "it changed while the work went on ({text}): run the same command again"
                         );
-                        return Err(End::Failed(AwsError::unexpected("compare", text)));
+                        return Err(End::Failed(ResourceError::ConcurrentChange {
+                            what: text,
+                            hint: None,
+                        }));
                     }
                     self.prepare(node, &cx, Some(&look)).await?;
                     let result = node.update(&cx, &look).await;
@@ -347,13 +351,9 @@ impl<'a> Round<'a> {
         };
         let budget = self.id().kind.budget();
         if since.elapsed() > budget {
-            let text = format!(
-                "still {what:?} after {}",
-                humantime::format_duration(budget)
-            );
-            return Err(End::Failed(AwsError {
-                class: Class::Ambiguous,
-                ..AwsError::unexpected("wait", text)
+            return Err(End::Failed(ResourceError::TimedOut {
+                state: what.to_owned(),
+                after: budget,
             }));
         }
         let (kind, now) = (self.id().kind, Instant::now());
@@ -364,16 +364,16 @@ impl<'a> Round<'a> {
     }
 
     /// Takes "it is there already" for a listing that lags, where it may be this run's own work that is there.
-    fn own(&mut self, result: Result<(), AwsError>) -> Result<(), AwsError> {
+    fn own(&mut self, result: Result<(), ResourceError>) -> Result<(), ResourceError> {
         match result {
-            Err(error) if self.acted && error.is_already_there() => Err(AwsError {
-                class: Class::NotYet(LAG),
-                ..error
-            }),
+            Err(ResourceError::Aws(error)) if self.acted && error.is_already_there() => {
+                let class = Class::NotYet(LAG);
+                Err(AwsError { class, ..error }.into())
+            }
             other => {
                 self.acted |= match &other {
                     Ok(()) => true,
-                    Err(error) => error.class == Class::Ambiguous || error.is_carried_out(),
+                    Err(error) => error.is_ambiguous() || error.is_carried_out(),
                 };
                 other
             }
@@ -381,13 +381,15 @@ impl<'a> Round<'a> {
     }
 
     /// Takes the result of a change: notes it, waits out what passes by itself, gives up on the rest.
-    async fn after(&mut self, result: Result<(), AwsError>, what: &str) -> Result<(), End> {
+    async fn after(&mut self, result: Result<(), ResourceError>, what: &str) -> Result<(), End> {
         let Err(error) = result else {
             self.trouble = None;
             self.changes += 1;
             if self.changes > MAX_CHANGES {
-                let text = format!("does not settle after {MAX_CHANGES} changes: {what}");
-                return Err(End::Failed(AwsError::unexpected("compare", text)));
+                return Err(End::Failed(ResourceError::NotConverging {
+                    updates: MAX_CHANGES,
+                    what: what.to_owned(),
+                }));
             }
             if self.changes > 2 {
                 // It may take the service a moment to show what was changed.
@@ -410,19 +412,15 @@ impl<'a> Round<'a> {
             self.cancel.sleep(wait).await;
             return Ok(());
         }
-        let budget = match error.class {
-            Class::Throttled | Class::Ambiguous => TROUBLE_BUDGET,
-            Class::NotYet(budget) => budget,
-            _ => return Err(End::Failed(error)),
+        let Some(budget) = error.retried_for() else {
+            return Err(End::Failed(error));
         };
         let (since, backoff) = self
             .trouble
             .get_or_insert_with(|| (Instant::now(), Backoff::new()));
         let spent = since.elapsed();
         if spent > budget {
-            let spent = humantime::format_duration(Duration::from_secs(spent.as_secs()));
-            let message = format!("{} (tried for {spent})", error.message);
-            return Err(End::Failed(AwsError { message, ..error }));
+            return Err(End::Failed(error.after(spent)));
         }
         let wait = backoff.wait();
         self.cx.sink().emit(Event::Retrying {

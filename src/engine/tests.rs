@@ -8,14 +8,16 @@ use futures::future::BoxFuture;
 use super::executor::{Outcome, execute};
 use super::plan::{Plan, Step, Work};
 use crate::action::Action;
-use crate::aws::{Aws, AwsError, Target};
+use crate::aws::{Aws, Target};
 use crate::cancel::CancelToken;
 use crate::event::Sink;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
-use crate::resource::AnyListing;
-use crate::resource::{AnyKind, Cx, Diff, Foreign, Found, Identity, Look, Node, Output, Phase};
+use crate::resource::{
+    AnyKind, AnyListing, Cx, Diff, Foreign, Found, Identity, Look, Node, Output, Phase,
+    ResourceError,
+};
 use crate::secret::AccessKey;
 
 /// How the account answers for one resource.
@@ -88,7 +90,7 @@ impl AnyKind for Account {
         Kind::Subnet
     }
 
-    fn list<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>> {
+    fn list<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>> {
         Box::pin(async { Ok((Vec::new(), Vec::new())) })
     }
 
@@ -96,18 +98,22 @@ impl AnyKind for Account {
         &'a self,
         cx: &'a Cx,
         found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>> {
+    ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>> {
         Box::pin(async move {
             let ask = async {
                 self.call("poll");
-                Ok(())
+                Ok::<_, ResourceError>(())
             };
             cx.view().once("all", ask).await?;
             Ok(self.seen(&found.identity.id.name))
         })
     }
 
-    fn delete<'a>(&'a self, _: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn delete<'a>(
+        &'a self,
+        _: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             let name = &found.identity.id.name;
             self.call(format!("delete {name}"));
@@ -120,7 +126,7 @@ impl AnyKind for Account {
         &'a self,
         _: &'a Cx,
         _: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>> {
+    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>> {
         Box::pin(async { Ok(None) })
     }
 }
@@ -141,7 +147,7 @@ impl Node for Desired {
         self.1
     }
 
-    fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+    fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
         Box::pin(async move {
             self.1.call(format!("look {}", self.0));
             let look = self.1.seen(self.0).map(|phase| Look {
@@ -160,28 +166,31 @@ impl Node for Desired {
         &'a self,
         _: &'a Cx,
         _: Option<&'a Look>,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             self.1.call(format!("create {}", self.0));
             self.1.course(self.0, |course| {
                 course.made = !course.refuses;
                 match course.refuses {
-                    true => Err(AwsError::unexpected("create", "no")),
+                    true => Err(ResourceError::Blocked {
+                        what: "no".to_owned(),
+                        hint: None,
+                    }),
                     false => Ok(()),
                 }
             })
         })
     }
 
-    fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+    fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, ResourceError>> {
         Box::pin(async { Ok(false) })
     }
 }
@@ -305,5 +314,8 @@ async fn what_failed_is_deleted_and_recreated_once() {
     assert_eq!((outcome.tally.created, outcome.tally.failed), (1, 1));
     let (which, error) = &outcome.failures[0];
     assert_eq!(*which, id("b"));
-    assert!(error.message.contains("broken"), "{error}");
+    assert!(
+        *error == ResourceError::Failed("broken".to_owned()),
+        "{error}"
+    );
 }

@@ -9,9 +9,10 @@ use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 
 use super::api_attachment::record;
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind,
 };
-use crate::aws::{AwsError, optional};
+use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
@@ -73,7 +74,7 @@ pub fn identify(kind: Kind, cx: &Cx, target: &ApiTarget) -> LogicalId {
 }
 
 impl ApiAuthorizers {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let mut listing = Listing::default();
         let records = record::all(cx).await?;
         let mut targets: Vec<_> = records.keys().cloned().collect();
@@ -118,7 +119,7 @@ impl ResourceKind for ApiAuthorizers {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAuthorizer;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("api authorizers", Self::ask(cx)).await?).clone())
     }
 
@@ -138,7 +139,7 @@ impl ResourceKind for ApiAuthorizers {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         // The stages of one API share the authorizer: where only the stage changed, it stays.
         let stays = cx
             .api()
@@ -203,11 +204,11 @@ impl Resource for ApiAuthorizer {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
         self.proof.give(cx).await
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         record::write_first_head(cx, &self.api).await?;
         let request = cx
             .aws()
@@ -225,7 +226,7 @@ impl Resource for ApiAuthorizer {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         let Some(authorizer) = &actual.authorizer else {
             return self.create(cx).await;
         };
@@ -252,8 +253,9 @@ impl Resource for ApiAuthorizer {
                 "/authorizerResultTtlInSeconds",
                 &self.asks.ttl.to_string(),
             ));
-        cx.aws()
+        Ok(cx
+            .aws()
             .change("apigateway:UpdateAuthorizer", || request.clone().send())
-            .await
+            .await?)
     }
 }

@@ -6,9 +6,10 @@ use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, Replica
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind,
 };
-use crate::aws::{AwsError, Class, optional, tags};
+use crate::aws::{Class, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -52,7 +53,7 @@ pub struct Actual {
 pub struct Caches;
 
 impl Caches {
-    async fn describe(cx: &Cx, name: &str) -> Result<Option<ReplicationGroup>, AwsError> {
+    async fn describe(cx: &Cx, name: &str) -> Result<Option<ReplicationGroup>, ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -68,7 +69,7 @@ impl Caches {
         Ok(answer.and_then(|answer| answer.replication_groups?.into_iter().next()))
     }
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache();
         let mut listing = Listing::default();
         let Some(group) = Self::describe(cx, &name).await? else {
@@ -132,7 +133,7 @@ impl ResourceKind for Caches {
     type Actual = Actual;
     const KIND: Kind = Kind::Cache;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("replication groups", Self::ask(cx)).await?).clone())
     }
 
@@ -152,12 +153,12 @@ impl ResourceKind for Caches {
         }
     }
 
-    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, AwsError> {
+    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         let group = Self::describe(cx, &actual.group_id).await?;
         Ok(group.map(|group| phase_of(group.status.unwrap_or_default())))
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -207,7 +208,7 @@ impl Cache {
         (several, several && self.multi_az)
     }
 
-    async fn write_failover(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn write_failover(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let (failover, multi_az) = self.failover();
         let request = cx
             .aws()
@@ -272,7 +273,7 @@ impl Resource for Cache {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let mut tags = cx.tags(&LogicalId::new(Kind::Cache, self.name()));
         let token = match self.auth_token {
             Some(_) => Some(Secrets::value(cx, CACHE_AUTH_TOKEN).await?),
@@ -312,7 +313,7 @@ impl Resource for Cache {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&NODE_TYPE) {
             let request = cx
                 .aws()
@@ -398,7 +399,7 @@ pub async fn tags_of(
     cx: &Cx,
     kind: &str,
     name: &str,
-) -> Result<Option<BTreeMap<String, String>>, AwsError> {
+) -> Result<Option<BTreeMap<String, String>>, ResourceError> {
     let request = cx
         .aws()
         .elasticache
@@ -413,7 +414,7 @@ pub async fn tags_of(
             answer.tag_list().iter().map(|tag| (tag.key(), tag.value())),
         ))),
         Err(error) if error.is_not_found() || matches!(error.class, Class::NotYet(_)) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -427,7 +428,7 @@ pub async fn write_tags(
     name: &str,
     id: &LogicalId,
     actual: &BTreeMap<String, String>,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let missing = tags::missing(&cx.tags(id), actual);
     if missing.is_empty() {
         return Ok(());

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
+    ResourceKind, joined, sorted,
 };
-use super::{joined, sorted};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -26,7 +26,7 @@ pub struct Actual {
 pub struct CacheSubnetGroups;
 
 impl CacheSubnetGroups {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache_subnet_group();
         let request = cx
             .aws()
@@ -77,7 +77,7 @@ impl ResourceKind for CacheSubnetGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::CacheSubnetGroup;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("cache subnet groups", Self::ask(cx)).await?).clone())
     }
 
@@ -93,7 +93,7 @@ impl ResourceKind for CacheSubnetGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -117,7 +117,7 @@ pub struct CacheSubnetGroup {
 }
 
 impl CacheSubnetGroup {
-    fn subnet_ids(&self, cx: &Cx) -> Result<Vec<String>, AwsError> {
+    fn subnet_ids(&self, cx: &Cx) -> Result<Vec<String>, ResourceError> {
         self.subnets
             .iter()
             .map(|subnet| subnet.resolve(cx))
@@ -161,7 +161,7 @@ impl Resource for CacheSubnetGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::CacheSubnetGroup, self.name()));
         let request = cx
             .aws()
@@ -179,7 +179,7 @@ impl Resource for CacheSubnetGroup {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&SUBNETS) {
             let request = cx
                 .aws()

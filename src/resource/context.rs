@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::error::ResourceError;
 use super::state::Output;
 use super::view::View;
-use crate::aws::{Aws, AwsError, tags};
+use crate::aws::{Aws, tags};
 use crate::cancel::CancelToken;
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
@@ -247,16 +248,16 @@ impl Cx {
     ///
     /// # Errors
     /// When it is not there, which the order of work rules out.
-    pub fn output(&self, id: &LogicalId) -> Result<Output, AwsError> {
+    pub fn output(&self, id: &LogicalId) -> Result<Output, ResourceError> {
         self.peek(id)
-            .ok_or_else(|| AwsError::unexpected("plan", format!("{id} is needed and not there")))
+            .ok_or_else(|| ResourceError::Bug(format!("{id} is needed and does not exist")))
     }
 
     /// The physical id of a needed resource.
     ///
     /// # Errors
     /// As [`Self::output`].
-    pub fn physical_id(&self, id: &LogicalId) -> Result<String, AwsError> {
+    pub fn physical_id(&self, id: &LogicalId) -> Result<String, ResourceError> {
         Ok(self.output(id)?.physical_id)
     }
 }

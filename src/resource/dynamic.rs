@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
 
+use super::error::ResourceError;
 use super::{Cx, Diff, Foreign, Identity, Phase, Resource, ResourceKind};
-use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -48,15 +48,20 @@ pub trait Node: Send + Sync {
     fn needs(&self) -> Vec<LogicalId>;
     fn kind(&self) -> &'static dyn AnyKind;
     /// Finds it and compares. Two live matches are a failure that names both.
-    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>>;
+    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>>;
     fn prepare<'a>(
         &'a self,
         cx: &'a Cx,
         look: Option<&'a Look>,
-    ) -> BoxFuture<'a, Result<(), AwsError>>;
-    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>>;
-    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<(), AwsError>>;
-    fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>>;
+    ) -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look)
+    -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn release<'a>(
+        &'a self,
+        cx: &'a Cx,
+        look: &'a Look,
+    ) -> BoxFuture<'a, Result<bool, ResourceError>>;
 }
 
 /// What the account holds of a kind: the stack's, and what stands in its way.
@@ -65,19 +70,23 @@ pub type AnyListing = (Vec<Found>, Vec<Foreign>);
 /// A kind without its type.
 pub trait AnyKind: Send + Sync {
     fn kind(&self) -> Kind;
-    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>>;
+    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>>;
     /// How what was found stands by now; `None` where it is gone.
     fn phase<'a>(
         &'a self,
         cx: &'a Cx,
         found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>>;
-    fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>>;
+    ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>>;
+    fn delete<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<(), ResourceError>>;
     fn foreign<'a>(
         &'a self,
         cx: &'a Cx,
         found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>>;
+    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>>;
 }
 
 /// Stands for the kind `K` as a value.
@@ -88,10 +97,10 @@ pub(super) const fn any<K: ResourceKind>() -> &'static dyn AnyKind {
     const { &Of::<K>(PhantomData) }
 }
 
-fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, AwsError> {
+fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, ResourceError> {
     actual
         .downcast_ref()
-        .ok_or_else(|| AwsError::unexpected("engine", "a resource was given to another kind"))
+        .ok_or_else(|| ResourceError::Bug("a resource was given to another kind".to_owned()))
 }
 
 impl<K: ResourceKind> AnyKind for Of<K> {
@@ -99,7 +108,7 @@ impl<K: ResourceKind> AnyKind for Of<K> {
         K::KIND
     }
 
-    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, AwsError>> {
+    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>> {
         Box::pin(async move {
             let listing = K::list(cx).await?;
             let owned = listing
@@ -118,11 +127,15 @@ impl<K: ResourceKind> AnyKind for Of<K> {
         &'a self,
         cx: &'a Cx,
         found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Phase>, AwsError>> {
+    ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>> {
         Box::pin(async move { K::phase(cx, typed(&*found.actual)?).await })
     }
 
-    fn delete<'a>(&'a self, cx: &'a Cx, found: &'a Found) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn delete<'a>(
+        &'a self,
+        cx: &'a Cx,
+        found: &'a Found,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
     }
 
@@ -130,7 +143,7 @@ impl<K: ResourceKind> AnyKind for Of<K> {
         &'a self,
         cx: &'a Cx,
         found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, AwsError>> {
+    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>> {
         Box::pin(async move { K::foreign(cx, typed(&*found.actual)?).await })
     }
 }
@@ -148,7 +161,7 @@ impl<R: Resource> Node for R {
         any::<R::Kind>()
     }
 
-    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, AwsError>> {
+    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
         Box::pin(async move {
             let id = Node::id(self);
             let scoped = cx.scoped(&id, Resource::needs(self));
@@ -158,7 +171,7 @@ impl<R: Resource> Node for R {
                     "{} exists and is not ours: {}",
                     foreign.physical_id, foreign.why
                 );
-                return Err(AwsError::unexpected("find", text));
+                return Err(ResourceError::NotManaged(text));
             }
             let mut matches: Vec<_> = listing
                 .owned
@@ -182,7 +195,7 @@ impl<R: Resource> Node for R {
                     "{} carry the tags of {id}: delete all but one by hand",
                     ids.join(" and ")
                 );
-                return Err(AwsError::unexpected("find", text));
+                return Err(ResourceError::NotManaged(text));
             }
             let Some((identity, actual)) = matches.pop() else {
                 return Ok(None);
@@ -202,28 +215,36 @@ impl<R: Resource> Node for R {
         &'a self,
         cx: &'a Cx,
         look: Option<&'a Look>,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
             Resource::prepare(self, &scoped, look.map(|look| &look.diff)).await
         })
     }
 
-    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
             Resource::create(self, &scoped).await
         })
     }
 
-    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn update<'a>(
+        &'a self,
+        cx: &'a Cx,
+        look: &'a Look,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
             Resource::update(self, &scoped, typed(&*look.found.actual)?, &look.diff).await
         })
     }
 
-    fn release<'a>(&'a self, cx: &'a Cx, look: &'a Look) -> BoxFuture<'a, Result<bool, AwsError>> {
+    fn release<'a>(
+        &'a self,
+        cx: &'a Cx,
+        look: &'a Look,
+    ) -> BoxFuture<'a, Result<bool, ResourceError>> {
         Box::pin(async move { Resource::release(self, cx, typed(&*look.found.actual)?).await })
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{DomainType, ResourceType};
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind};
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -24,7 +24,7 @@ pub struct Actual {
 pub struct ElasticIps;
 
 impl ElasticIps {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -57,7 +57,7 @@ impl ResourceKind for ElasticIps {
     type Actual = Actual;
     const KIND: Kind = Kind::ElasticIp;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("addresses", Self::ask(cx)).await?).clone())
     }
 
@@ -74,7 +74,7 @@ impl ResourceKind for ElasticIps {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -112,7 +112,7 @@ impl Resource for ElasticIp {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::ElasticIp, self.name()));
         let request = cx
             .aws()
@@ -126,13 +126,13 @@ impl Resource for ElasticIp {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
-        write_tags(
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+        Ok(write_tags(
             cx.aws(),
             &actual.allocation_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

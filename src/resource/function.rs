@@ -13,10 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceKind,
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
+    ResourceKind, joined, sorted,
 };
-use super::{joined, sorted};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
@@ -105,7 +105,10 @@ pub struct Actual {
 pub struct Functions;
 
 impl Functions {
-    async fn get(cx: &Cx, name: &'static str) -> Result<Option<Result<Actual, Foreign>>, AwsError> {
+    async fn get(
+        cx: &Cx,
+        name: &'static str,
+    ) -> Result<Option<Result<Actual, Foreign>>, ResourceError> {
         let function = cx.names().function(name);
         let request = cx.aws().lambda.get_function().function_name(&function);
         let answer = optional(
@@ -150,7 +153,7 @@ impl Functions {
     }
 
     /// Takes the function out of its VPC, so that Lambda begins to give the network interfaces back.
-    pub(super) async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), AwsError> {
+    pub(super) async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), ResourceError> {
         let nowhere = VpcConfig::builder()
             .set_subnet_ids(Some(Vec::new()))
             .set_security_group_ids(Some(Vec::new()));
@@ -175,7 +178,7 @@ impl ResourceKind for Functions {
     type Actual = Actual;
     const KIND: Kind = Kind::Function;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let ask = async {
             let (authorizer, reporter) =
                 tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
@@ -186,7 +189,7 @@ impl ResourceKind for Functions {
                     Err(foreign) => listing.foreign.push(foreign),
                 }
             }
-            Ok(listing)
+            Ok::<_, ResourceError>(listing)
         };
         Ok((*cx.view().once("functions", ask).await?).clone())
     }
@@ -203,7 +206,7 @@ impl ResourceKind for Functions {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         // Deleting while the interfaces are attached strands them, so the function leaves its VPC first; the walk
         // comes back here when that update is through. A function that never came up has nothing to leave.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
@@ -241,7 +244,7 @@ pub struct Function {
 }
 
 impl Function {
-    fn vpc_config(&self, cx: &Cx) -> Result<VpcConfig, AwsError> {
+    fn vpc_config(&self, cx: &Cx) -> Result<VpcConfig, ResourceError> {
         let subnets: Result<Vec<_>, _> = self
             .subnets
             .iter()
@@ -258,7 +261,7 @@ impl Function {
         &self,
         cx: &Cx,
         environment: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError> {
+    ) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .lambda
@@ -278,14 +281,14 @@ impl Function {
         Ok(())
     }
 
-    async fn zip(&self) -> Result<Arc<[u8]>, AwsError> {
+    async fn zip(&self) -> Result<Arc<[u8]>, ResourceError> {
         self.package
             .zip()
             .await
-            .map_err(|error| AwsError::unexpected("package", format!("{error:#}")))
+            .map_err(|error| ResourceError::Build(format!("{error:#}")))
     }
 
-    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let zip = self.zip().await?;
         let request = cx
             .aws()
@@ -307,7 +310,7 @@ impl Function {
         .await
     }
 
-    async fn tag(&self, cx: &Cx, tags: BTreeMap<String, String>) -> Result<(), AwsError> {
+    async fn tag(&self, cx: &Cx, tags: BTreeMap<String, String>) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .lambda
@@ -403,14 +406,14 @@ impl Resource for Function {
         diff
     }
 
-    async fn prepare(&self, _cx: &Cx, diff: Option<&Diff>) -> Result<(), AwsError> {
+    async fn prepare(&self, _cx: &Cx, diff: Option<&Diff>) -> Result<(), ResourceError> {
         if diff.is_none_or(uploads) {
             self.zip().await?;
         }
         Ok(())
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let zip = self.zip().await?;
         let mut tags = cx.tags(&LogicalId::new(Kind::Function, self.name));
         tags.insert(SOURCE_TAG.to_owned(), self.package.source().to_owned());
@@ -445,7 +448,7 @@ impl Resource for Function {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if uploads(diff) {
             // Lambda takes no second update while this one is in progress: the rest follows when it is through.
             return self.upload(cx, actual).await;
@@ -465,7 +468,7 @@ impl Resource for Function {
         }
     }
 
-    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
+    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
         if actual.content.subnets.is_empty() {
             return Ok(false);
         }

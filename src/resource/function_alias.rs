@@ -14,9 +14,10 @@ use super::function_publishing::{
     create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
 use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
-use super::parameter;
-use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
-use crate::aws::AwsError;
+use super::{
+    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+    parameter,
+};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
@@ -45,7 +46,7 @@ pub struct Actual {
 pub struct FunctionAliases;
 
 /// Makes the alias lead to one version and to no other.
-async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), AwsError> {
+async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), ResourceError> {
     let previous = actual.publication.versions.former_of(version);
     move_alias(cx, &actual.publication.function.name, version, previous).await
 }
@@ -54,7 +55,7 @@ impl ResourceKind for FunctionAliases {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionAlias;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let all = Publication::all(cx).await?;
         let is_there =
             |one: &&Publication| !one.aliases.is_empty() || !one.versions.published.is_empty();
@@ -100,7 +101,7 @@ impl ResourceKind for FunctionAliases {
         }
     }
 
-    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, AwsError> {
+    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         if let Phase::Pending(_) = actual.publication.function.phase {
             return Functions::phase(cx, &actual.publication.function).await;
         }
@@ -114,7 +115,7 @@ impl ResourceKind for FunctionAliases {
         }))
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let function = &actual.publication.function.name;
         for alias in &actual.publication.aliases {
             delete_alias(cx, function, alias).await?;
@@ -127,7 +128,7 @@ impl ResourceKind for FunctionAliases {
 }
 
 /// Paths of secrets that no version which stays reads, and the configuration does not name.
-async fn unread(cx: &Cx, all: &[Publication]) -> Result<Vec<String>, AwsError> {
+async fn unread(cx: &Cx, all: &[Publication]) -> Result<Vec<String>, ResourceError> {
     let stays = all.iter().flat_map(|one| one.versions.in_use());
     let read: BTreeSet<_> = stays
         .flat_map(|content| parameter::read_by(&content.environment))
@@ -321,7 +322,7 @@ impl Resource for FunctionAlias {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
         let Goal::Proved { proof, .. } = &self.goal else {
             return Ok(());
         };
@@ -348,12 +349,12 @@ impl Resource for FunctionAlias {
         Ok(())
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         publish(cx, &cx.names().function(self.function.name), CONFIGURED).await
     }
 
     /// Makes the next step; called again until nothing differs.
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         let function = &actual.publication.function.name;
         let goals = self.goals(actual);
         let missing = goals
@@ -393,7 +394,7 @@ impl Resource for FunctionAlias {
     }
 
     /// Leaves the VPC that is about to be replaced: the function, the live version, and all others with it.
-    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, AwsError> {
+    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
         let function = &actual.publication.function.name;
         let (versions, latest) = (
             &actual.publication.versions,

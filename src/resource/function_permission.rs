@@ -4,8 +4,10 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::function::NAMES;
-use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
-use crate::aws::{AwsError, optional};
+use super::{
+    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+};
+use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
@@ -39,7 +41,7 @@ impl FunctionPermissions {
         cx: &Cx,
         name: &str,
         alias: Option<&'static str>,
-    ) -> Result<Vec<Actual>, AwsError> {
+    ) -> Result<Vec<Actual>, ResourceError> {
         let function = cx.names().function(name);
         let resource = match alias {
             Some(_) => cx.names().live_arn(name),
@@ -102,7 +104,7 @@ impl FunctionPermissions {
             .collect())
     }
 
-    async fn remove(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn remove(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .lambda
@@ -123,12 +125,12 @@ impl ResourceKind for FunctionPermissions {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionPermission;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let ask = async {
             let of = NAMES.map(|name| [(name, Some(LIVE)), (name, None)]);
             let all = of.into_iter().flatten();
             let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
-            Ok(Listing {
+            Ok::<_, ResourceError>(Listing {
                 owned: try_join_all(lists).await?.into_iter().flatten().collect(),
                 foreign: Vec::new(),
             })
@@ -148,7 +150,7 @@ impl ResourceKind for FunctionPermissions {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         Self::remove(cx, actual).await
     }
 }
@@ -240,7 +242,7 @@ impl Resource for FunctionPermission {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let source = self.source_arn(cx);
         let request = cx
             .aws()
@@ -258,7 +260,7 @@ impl Resource for FunctionPermission {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         // A statement cannot be changed, so it is taken away and, as it is absent then, made again.
         FunctionPermissions::remove(cx, actual).await?;
         self.create(cx).await

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
 
-use super::Cx;
 use super::function::Content;
 use super::function_versions::{self as versions, TRANSITION, Version};
+use super::{Cx, ResourceError};
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional};
+use crate::aws::optional;
 use crate::names::LIVE;
 
 /// The versions that an alias leads to.
@@ -27,7 +27,7 @@ pub(super) fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
 }
 
 /// The published versions, ascending.
-pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, AwsError> {
+pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -60,9 +60,12 @@ pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, A
 }
 
 /// Every alias, ours and others'.
-pub(super) async fn aliases(cx: &Cx, function: &str) -> Result<Vec<AliasConfiguration>, AwsError> {
+pub(super) async fn aliases(
+    cx: &Cx,
+    function: &str,
+) -> Result<Vec<AliasConfiguration>, ResourceError> {
     let request = cx.aws().lambda.list_aliases().function_name(function);
-    pages(|marker| async {
+    let found = pages(|marker| async {
         let request = request.clone().set_marker(marker);
         let page = optional(
             cx.aws()
@@ -71,11 +74,16 @@ pub(super) async fn aliases(cx: &Cx, function: &str) -> Result<Vec<AliasConfigur
         )?;
         Ok(page.map_or((None, None), |page| (page.aliases, page.next_marker)))
     })
-    .await
+    .await?;
+    Ok(found)
 }
 
 /// Whether a version cannot be invoked yet.
-pub(super) async fn is_pending(cx: &Cx, function: &str, version: u64) -> Result<bool, AwsError> {
+pub(super) async fn is_pending(
+    cx: &Cx,
+    function: &str,
+    version: u64,
+) -> Result<bool, ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -91,7 +99,11 @@ pub(super) async fn is_pending(cx: &Cx, function: &str, version: u64) -> Result<
 }
 
 /// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
-pub(super) async fn publish(cx: &Cx, function: &str, description: &str) -> Result<(), AwsError> {
+pub(super) async fn publish(
+    cx: &Cx,
+    function: &str,
+    description: &str,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -110,7 +122,7 @@ pub(super) async fn move_alias(
     function: &str,
     version: u64,
     previous: Option<u64>,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -131,7 +143,11 @@ pub(super) async fn move_alias(
 }
 
 /// Deletes a version; an absent one is fine.
-pub(super) async fn delete_version(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
+pub(super) async fn delete_version(
+    cx: &Cx,
+    function: &str,
+    version: u64,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -147,7 +163,11 @@ pub(super) async fn delete_version(cx: &Cx, function: &str, version: u64) -> Res
 }
 
 /// Makes the alias, which leads to `version`.
-pub(super) async fn create_alias(cx: &Cx, function: &str, version: u64) -> Result<(), AwsError> {
+pub(super) async fn create_alias(
+    cx: &Cx,
+    function: &str,
+    version: u64,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -163,7 +183,11 @@ pub(super) async fn create_alias(cx: &Cx, function: &str, version: u64) -> Resul
 }
 
 /// Deletes an alias; an absent one is fine.
-pub(super) async fn delete_alias(cx: &Cx, function: &str, alias: &str) -> Result<(), AwsError> {
+pub(super) async fn delete_alias(
+    cx: &Cx,
+    function: &str,
+    alias: &str,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .lambda

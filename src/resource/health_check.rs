@@ -12,15 +12,12 @@ use aws_sdk_lambda::primitives::Blob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Cx, function_publication};
-use crate::aws::{AwsError, Backoff, Class};
+use super::{Cx, ResourceError, function_publication};
+use crate::aws::{Backoff, Class};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
-
-/// What failures of the self-test bear in place of an AWS operation.
-pub const OPERATION: &str = "self-test";
 
 /// For how long a failure that may pass by itself is tried again: names and routes of new resources take a moment.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -164,7 +161,7 @@ impl Report {
     }
 
     /// The failure in words, `None` if all is well.
-    pub fn failure(&self) -> Option<AwsError> {
+    pub fn failure(&self) -> Option<ResourceError> {
         if self.ok {
             return None;
         }
@@ -177,9 +174,9 @@ impl Report {
         let mut remedies: Vec<_> = failed.iter().map(|check| check.remedy()).collect();
         remedies.dedup();
         let text = format!("the authorizer cannot decide: {what}");
-        Some(AwsError {
-            advice: Some(remedies.join("; ")),
-            ..AwsError::unexpected(OPERATION, text)
+        Some(ResourceError::SelfTest {
+            what: text,
+            hint: Some(remedies.join("; ")),
         })
     }
 }
@@ -188,7 +185,7 @@ impl Report {
 ///
 /// # Errors
 /// When the function cannot be invoked, fails, or answers something else.
-pub async fn run(cx: &Cx) -> Result<Report, AwsError> {
+pub async fn run(cx: &Cx) -> Result<Report, ResourceError> {
     // A stack of a release without aliases has none.
     let alias = function_publication::live_version(cx)
         .await?
@@ -197,7 +194,7 @@ pub async fn run(cx: &Cx) -> Result<Report, AwsError> {
 }
 
 /// Runs the self-test once, on an alias or a version, or on the function itself.
-async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, AwsError> {
+async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -215,18 +212,18 @@ async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, AwsError> 
     }
     serde_json::from_slice(&payload).map_err(|error| {
         let text = format!("the authorizer answered something else than a self-test: {error}");
-        AwsError {
-            advice: Some(
+        ResourceError::SelfTest {
+            what: text,
+            hint: Some(
                 "its code may be older than this program: `threescale-gw up --only authorizer`"
                     .to_owned(),
             ),
-            ..AwsError::unexpected(OPERATION, text)
         }
     })
 }
 
 /// A function that cannot be asked is a failure like any other.
-fn unanswered(error: AwsError) -> Report {
+fn unanswered(error: ResourceError) -> Report {
     Report {
         ok: false,
         checks: vec![Check {
@@ -250,13 +247,15 @@ pub enum Asked {
 /// Runs the self-test once, if the caller may.
 pub async fn asked(cx: &Cx) -> Asked {
     match run(cx).await {
-        Err(error) if error.class == Class::Denied => Asked::Denied(error.to_string()),
+        Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
+            Asked::Denied(error.to_string())
+        }
         answered => Asked::Answered(answered.unwrap_or_else(unanswered)),
     }
 }
 
 /// A function that died in place of an answer, in the words of its runtime.
-fn crashed(payload: &[u8]) -> AwsError {
+fn crashed(payload: &[u8]) -> ResourceError {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Crash {
@@ -272,9 +271,9 @@ fn crashed(payload: &[u8]) -> AwsError {
         }) => format!("{error_type} {error_message}"),
         Err(_) => "no reason given".to_owned(),
     };
-    AwsError {
-        advice: Some("look at the authorizer's log group".to_owned()),
-        ..AwsError::unexpected(OPERATION, format!("the authorizer failed: {}", text.trim()))
+    ResourceError::SelfTest {
+        what: format!("the authorizer failed: {}", text.trim()),
+        hint: Some("look at the authorizer's log group".to_owned()),
     }
 }
 
@@ -298,7 +297,7 @@ impl Proof {
     ///
     /// # Errors
     /// What failed, why, and what to do.
-    pub async fn give(&self, cx: &Cx) -> Result<(), AwsError> {
+    pub async fn give(&self, cx: &Cx) -> Result<(), ResourceError> {
         let prove = || async {
             let alias = function_publication::live_version(cx)
                 .await?
@@ -312,7 +311,7 @@ impl Proof {
     ///
     /// # Errors
     /// What failed, why, and what to do.
-    pub async fn of_version(&self, cx: &Cx, version: u64) -> Result<(), AwsError> {
+    pub async fn of_version(&self, cx: &Cx, version: u64) -> Result<(), ResourceError> {
         if self.proved().contains(&version) {
             return Ok(());
         }
@@ -328,7 +327,7 @@ impl Proof {
     }
 }
 
-async fn prove(cx: &Cx, qualifier: Option<String>) -> Result<(), AwsError> {
+async fn prove(cx: &Cx, qualifier: Option<String>) -> Result<(), ResourceError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {

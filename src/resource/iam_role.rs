@@ -9,9 +9,10 @@ use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind, sorted,
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
+    ResourceKind, sorted,
 };
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
@@ -57,7 +58,7 @@ impl Policy {
 pub struct IamRoles;
 
 impl IamRoles {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let role = cx.names().role();
         let request = cx.aws().iam.get_role().role_name(&role);
         let answer = optional(
@@ -117,14 +118,14 @@ impl IamRoles {
     }
 
     /// The policies of the role besides ours: none, unless somebody else gave it some.
-    async fn further(cx: &Cx) -> Result<Vec<Policy>, AwsError> {
+    async fn further(cx: &Cx) -> Result<Vec<Policy>, ResourceError> {
         let mut policies = Self::policies(cx, &cx.names().role()).await?;
         policies.retain(|policy| *policy != Policy::Inline(POLICY.to_owned()));
         Ok(policies)
     }
 
     /// Every policy of the role.
-    async fn policies(cx: &Cx, role: &str) -> Result<Vec<Policy>, AwsError> {
+    async fn policies(cx: &Cx, role: &str) -> Result<Vec<Policy>, ResourceError> {
         let request = cx.aws().iam.list_attached_role_policies().role_name(role);
         let attached = optional(
             cx.aws()
@@ -147,7 +148,7 @@ impl IamRoles {
     }
 
     /// Takes policies off the role.
-    async fn take_off(cx: &Cx, role: &str, policies: &[Policy]) -> Result<(), AwsError> {
+    async fn take_off(cx: &Cx, role: &str, policies: &[Policy]) -> Result<(), ResourceError> {
         for policy in policies {
             match policy {
                 Policy::Attached(arn) => {
@@ -178,7 +179,7 @@ impl IamRoles {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn may_more(cx: &Cx) -> Result<bool, AwsError> {
+pub async fn may_more(cx: &Cx) -> Result<bool, ResourceError> {
     Ok(!IamRoles::further(cx).await?.is_empty())
 }
 
@@ -186,7 +187,7 @@ impl ResourceKind for IamRoles {
     type Actual = Actual;
     const KIND: Kind = Kind::IamRole;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("iam roles", Self::ask(cx)).await?).clone())
     }
 
@@ -202,7 +203,7 @@ impl ResourceKind for IamRoles {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         // With a policy it cannot be deleted.
         let policies = Self::policies(cx, &actual.role).await?;
         Self::take_off(cx, &actual.role, &policies).await?;
@@ -259,7 +260,7 @@ impl Resource for IamRole {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::IamRole, self.name()));
         let request = cx
             .aws()
@@ -279,7 +280,7 @@ impl Resource for IamRole {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&TRUST_POLICY) {
             let request = cx
                 .aws()
@@ -348,11 +349,11 @@ fn document(text: &str) -> Value {
     serde_json::from_str(&decoded).unwrap_or(Value::Null)
 }
 
-fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
-    tags.into_iter()
+fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, ResourceError> {
+    Ok(tags
+        .into_iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect::<Result<_, _>>()
-        .map_err(|error| AwsError::unexpected("iam:TagRole", error.to_string()))
+        .collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

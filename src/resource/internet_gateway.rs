@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{InternetGateway as Found, ResourceType};
 
-use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -35,7 +37,7 @@ impl Actual {
 pub struct InternetGateways;
 
 impl InternetGateways {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -81,7 +83,7 @@ impl InternetGateways {
         Ok(listing)
     }
 
-    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), AwsError> {
+    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -101,7 +103,7 @@ impl ResourceKind for InternetGateways {
     type Actual = Actual;
     const KIND: Kind = Kind::InternetGateway;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("internet gateways", Self::ask(cx)).await?).clone())
     }
 
@@ -123,7 +125,7 @@ impl ResourceKind for InternetGateways {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         if let Some((vpc_id, _)) = &actual.attachment {
             Self::detach(cx, &actual.gateway_id, vpc_id).await?;
         }
@@ -171,7 +173,7 @@ impl Resource for InternetGateway {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::InternetGateway, self.name()));
         let request = cx
             .aws()
@@ -184,7 +186,7 @@ impl Resource for InternetGateway {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&VPC) {
             if let Some((vpc_id, _)) = &actual.attachment {
                 InternetGateways::detach(cx, &actual.gateway_id, vpc_id).await?;
@@ -201,12 +203,12 @@ impl Resource for InternetGateway {
                 .once("ec2:AttachInternetGateway", || request.clone().send())
                 .await?;
         }
-        write_tags(
+        Ok(write_tags(
             cx.aws(),
             &actual.gateway_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

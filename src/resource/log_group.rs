@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
+    ResourceKind,
+};
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::function::NAMES;
@@ -25,7 +28,7 @@ pub struct Actual {
 pub struct LogGroups;
 
 impl LogGroups {
-    async fn tags(cx: &Cx, name: &str) -> Result<BTreeMap<String, String>, AwsError> {
+    async fn tags(cx: &Cx, name: &str) -> Result<BTreeMap<String, String>, ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -43,7 +46,7 @@ impl LogGroups {
             .collect())
     }
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -92,7 +95,7 @@ impl ResourceKind for LogGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::LogGroup;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("log groups", Self::ask(cx)).await?).clone())
     }
 
@@ -108,7 +111,7 @@ impl ResourceKind for LogGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -156,7 +159,7 @@ impl Resource for LogGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::LogGroup, self.name));
         let request = cx
             .aws()
@@ -170,7 +173,7 @@ impl Resource for LogGroup {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&RETENTION) {
             let request = cx
                 .aws()

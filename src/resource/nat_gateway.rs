@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{NatGateway as Found, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -38,7 +40,7 @@ struct Census {
 pub struct NatGateways;
 
 impl NatGateways {
-    async fn ask(cx: &Cx) -> Result<Census, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Census, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -104,7 +106,7 @@ impl ResourceKind for NatGateways {
     type Actual = Actual;
     const KIND: Kind = Kind::NatGateway;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let census = cx.view().once("nat gateways", Self::ask(cx)).await?;
         Ok(Listing {
             owned: census.living.clone(),
@@ -125,7 +127,7 @@ impl ResourceKind for NatGateways {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -176,7 +178,7 @@ impl Resource for NatGateway {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let id = LogicalId::new(Kind::NatGateway, self.name());
         let allocation_id = cx.physical_id(&self.address)?;
         let census = cx.view().once("nat gateways", NatGateways::ask(cx)).await?;
@@ -211,13 +213,13 @@ impl Resource for NatGateway {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
-        write_tags(
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+        Ok(write_tags(
             cx.aws(),
             &actual.gateway_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

@@ -7,9 +7,9 @@
 use aws_sdk_ec2::types::Filter;
 
 use super::security_group::SecurityGroups;
-use super::{Cx, Identity, Listing, Output, Phase, ResourceKind};
+use super::{Cx, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
 use crate::aws::ec2::{filter, pages};
-use crate::aws::{AwsError, optional};
+use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -34,7 +34,7 @@ impl NetworkInterfaces {
     ///
     /// # Errors
     /// What the service answers.
-    pub async fn reap(cx: &Cx, subnet_id: &str) -> Result<(), AwsError> {
+    pub async fn reap(cx: &Cx, subnet_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -56,7 +56,7 @@ impl NetworkInterfaces {
         Ok(())
     }
 
-    async fn delete_one(cx: &Cx, interface_id: &str) -> Result<(), AwsError> {
+    async fn delete_one(cx: &Cx, interface_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -70,7 +70,7 @@ impl NetworkInterfaces {
         Ok(())
     }
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let groups: Vec<_> = SecurityGroups::list(cx)
             .await?
             .owned
@@ -116,7 +116,7 @@ impl ResourceKind for NetworkInterfaces {
     type Actual = Actual;
     const KIND: Kind = Kind::NetworkInterface;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("network interfaces", Self::ask(cx)).await?).clone())
     }
 
@@ -137,7 +137,7 @@ impl ResourceKind for NetworkInterfaces {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         Self::delete_one(cx, &actual.interface_id).await
     }
 }

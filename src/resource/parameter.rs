@@ -8,9 +8,12 @@ use std::sync::{Arc, OnceLock};
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
+    ResourceKind,
+};
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, carried_out, optional, tags};
+use crate::aws::{carried_out, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::secret::Secret;
@@ -105,7 +108,7 @@ fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String
 pub async fn names(
     cx: &Cx,
     wanted: &[(&'static str, &Secret)],
-) -> Result<BTreeMap<&'static str, String>, AwsError> {
+) -> Result<BTreeMap<&'static str, String>, ResourceError> {
     let all = all(cx).await?;
     Ok(wanted
         .iter()
@@ -136,7 +139,7 @@ pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>, AwsError> {
+pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>, ResourceError> {
     let Some(configured) = cx.secret_names() else {
         return Ok(Vec::new());
     };
@@ -157,7 +160,7 @@ pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>,
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, AwsError> {
+pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError> {
     let ask = async {
         let prefix = cx.names().parameters();
         let request = cx
@@ -200,7 +203,7 @@ pub async fn put(
     name: &str,
     value: &str,
     overwrite: bool,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     write(
         cx,
         id,
@@ -216,7 +219,7 @@ pub async fn put(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove(cx: &Cx, name: &str) -> Result<(), AwsError> {
+pub async fn remove(cx: &Cx, name: &str) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .ssm
@@ -237,7 +240,7 @@ async fn write(
     kind: ParameterType,
     value: &Secret,
     overwrite: bool,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let mut request = cx
         .aws()
         .ssm
@@ -254,9 +257,7 @@ async fn write(
             .into_iter()
             .map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags: Result<Vec<_>, _> = tags.collect();
-        request = request.set_tags(Some(
-            tags.map_err(|e| AwsError::unexpected("ssm:PutParameter", e.to_string()))?,
-        ));
+        request = request.set_tags(Some(tags?));
     }
     let repeat = if overwrite {
         crate::aws::Repeat::Safe
@@ -267,7 +268,7 @@ async fn write(
         .aws()
         .call("ssm:PutParameter", repeat, || request.clone().send())
         .await;
-    carried_out(written)
+    Ok(carried_out(written)?)
 }
 
 impl<const SECRET: bool> Kinds<SECRET> {
@@ -285,12 +286,15 @@ impl Secrets {
     ///
     /// # Errors
     /// When it is not, or the listing fails.
-    pub async fn value(cx: &Cx, name: &str) -> Result<Secret, AwsError> {
+    pub async fn value(cx: &Cx, name: &str) -> Result<Secret, ResourceError> {
         let path = Self::path(name);
         let all = all(&cx.fresh()).await?;
-        all.get(&path).cloned().ok_or_else(|| {
-            AwsError::unexpected("ssm:GetParametersByPath", format!("{path} is missing"))
-        })
+        all.get(&path)
+            .cloned()
+            .ok_or_else(|| ResourceError::Blocked {
+                what: format!("parameter {path} does not exist"),
+                hint: None,
+            })
     }
 }
 
@@ -302,7 +306,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         Kind::Parameter
     };
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let all = all(cx).await?;
         let names = all.iter().filter_map(|(path, value)| {
             let name = if SECRET {
@@ -348,11 +352,11 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         remove(cx, &actual.name).await
     }
 
-    async fn foreign(cx: &Cx, actual: &Actual) -> Result<Option<Foreign>, AwsError> {
+    async fn foreign(cx: &Cx, actual: &Actual) -> Result<Option<Foreign>, ResourceError> {
         let is_ours = is_ours(cx, &actual.name).await?;
         let name = cx.names().parameter(&actual.name);
         Ok((!is_ours).then(|| Foreign {
@@ -367,7 +371,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn is_ours(cx: &Cx, name: &str) -> Result<bool, AwsError> {
+pub async fn is_ours(cx: &Cx, name: &str) -> Result<bool, ResourceError> {
     let name = cx.names().parameter(name);
     let request = cx
         .aws()
@@ -424,17 +428,13 @@ impl<const SECRET: bool> Parameter<SECRET> {
         }
     }
 
-    fn value(&self, cx: &Cx) -> Result<Secret, AwsError> {
+    fn value(&self, cx: &Cx) -> Result<Secret, ResourceError> {
         if let Source::Random(made) = &self.source {
-            let fresh = crate::aws::random_hex::<32>("ssm:PutParameter")?;
+            let fresh = crate::random::hex::<32>()?;
             return Ok(made.get_or_init(|| Secret::from(fresh)).clone());
         }
-        self.wanted(cx).ok_or_else(|| {
-            AwsError::unexpected(
-                "ssm:PutParameter",
-                format!("{} has no value yet", self.name),
-            )
-        })
+        self.wanted(cx)
+            .ok_or_else(|| ResourceError::Bug(format!("parameter {} has no value yet", self.name)))
     }
 
     fn kind() -> ParameterType {
@@ -473,7 +473,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let id = LogicalId::new(Self::Kind::KIND, self.name);
         let name = cx.secret_names().and_then(|names| names.get(self.name));
         let name = name.map_or(self.name, String::as_str);
@@ -488,7 +488,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         .await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         write(
             cx,
             &actual.id,

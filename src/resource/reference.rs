@@ -2,7 +2,7 @@
 
 use super::context::Cx;
 use super::diff::{NEW, sorted};
-use crate::aws::AwsError;
+use super::error::ResourceError;
 use crate::id::LogicalId;
 
 /// A resource that the user brought, or one that we make.
@@ -33,7 +33,7 @@ impl Reference {
     ///
     /// # Errors
     /// As [`Cx::output`].
-    pub fn resolve(&self, cx: &Cx) -> Result<String, AwsError> {
+    pub fn resolve(&self, cx: &Cx) -> Result<String, ResourceError> {
         match self {
             Self::Managed(id) => cx.physical_id(id),
             Self::Given(physical_id) => Ok(physical_id.clone()),

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Found};
 
-use super::{Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -32,7 +34,7 @@ pub struct Actual {
 pub struct RouteTables;
 
 impl RouteTables {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -101,7 +103,7 @@ impl ResourceKind for RouteTables {
     type Actual = Actual;
     const KIND: Kind = Kind::RouteTable;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("route tables", Self::ask(cx)).await?).clone())
     }
 
@@ -117,7 +119,7 @@ impl ResourceKind for RouteTables {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         for association in actual.associations.values() {
             let request = cx
                 .aws()
@@ -156,7 +158,7 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    async fn write_route(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn write_route(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let target = cx.physical_id(&self.gateway)?;
         let nat = self.gateway.kind == Kind::NatGateway;
         if actual.default_route.is_some() {
@@ -193,7 +195,12 @@ impl RouteTable {
         Ok(())
     }
 
-    async fn associate(&self, cx: &Cx, actual: &Actual, subnet_id: &str) -> Result<(), AwsError> {
+    async fn associate(
+        &self,
+        cx: &Cx,
+        actual: &Actual,
+        subnet_id: &str,
+    ) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -206,7 +213,7 @@ impl RouteTable {
             .await
         {
             Err(error) if error.code == "Resource.AlreadyAssociated" => {}
-            other => return other.map(|_| ()),
+            other => return Ok(other.map(|_| ())?),
         }
         // It hangs on another table, which happens when the number of NAT gateways changes: move it in one call.
         let request = cx
@@ -293,7 +300,7 @@ impl Resource for RouteTable {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::RouteTable, self.name()));
         let request = cx
             .aws()
@@ -307,7 +314,7 @@ impl Resource for RouteTable {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&default_route()) {
             self.write_route(cx, actual).await?;
         }
@@ -317,12 +324,12 @@ impl Resource for RouteTable {
                 self.associate(cx, actual, &subnet_id).await?;
             }
         }
-        write_tags(
+        Ok(write_tags(
             cx.aws(),
             &actual.table_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
 
-use super::{Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
+    ResourceKind,
+};
 use crate::aws::{AwsError, Class, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -33,7 +36,7 @@ pub struct Actual {
 pub struct Schedules;
 
 impl Schedules {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let rule = cx.names().rule();
         let request = cx.aws().events.describe_rule().name(&rule);
         let answer = optional(
@@ -91,7 +94,7 @@ impl ResourceKind for Schedules {
     type Actual = Actual;
     const KIND: Kind = Kind::Schedule;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("rules", Self::ask(cx)).await?).clone())
     }
 
@@ -107,7 +110,7 @@ impl ResourceKind for Schedules {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         if !actual.targets.is_empty() {
             let ids: Vec<_> = actual.targets.keys().cloned().collect();
             let request = cx
@@ -151,7 +154,11 @@ impl Schedule {
         }
     }
 
-    async fn put(&self, cx: &Cx, tags: Option<BTreeMap<String, String>>) -> Result<(), AwsError> {
+    async fn put(
+        &self,
+        cx: &Cx,
+        tags: Option<BTreeMap<String, String>>,
+    ) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .events
@@ -192,7 +199,7 @@ impl Resource for Schedule {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         self.put(
             cx,
             Some(cx.tags(&LogicalId::new(Kind::Schedule, self.name()))),
@@ -200,7 +207,7 @@ impl Resource for Schedule {
         .await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         if diff.has(&EXPRESSION) || diff.has(&ENABLED) {
             // The service ignores tags on a rule that exists.
             self.put(cx, None).await?;
@@ -210,8 +217,7 @@ impl Resource for Schedule {
                 .id(TARGET)
                 .arn(cx.names().live_arn("reporter"))
                 .build();
-            let target = target
-                .map_err(|error| AwsError::unexpected("events:PutTargets", error.to_string()))?;
+            let target = target?;
             let request = cx
                 .aws()
                 .events
@@ -234,7 +240,8 @@ impl Resource for Schedule {
                     status: None,
                     class: Class::Fatal,
                     advice: None,
-                });
+                }
+                .into());
             }
         }
         let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
@@ -253,9 +260,9 @@ impl Resource for Schedule {
     }
 }
 
-fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, AwsError> {
-    tags.into_iter()
+fn to_tags(tags: BTreeMap<String, String>) -> Result<Vec<Tag>, ResourceError> {
+    Ok(tags
+        .into_iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect::<Result<_, _>>()
-        .map_err(|error| AwsError::unexpected("events:TagResource", error.to_string()))
+        .collect::<Result<_, _>>()?)
 }

@@ -9,10 +9,10 @@ use aws_sdk_ec2::types::{
 
 use super::{
     Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Reference, Resource,
-    ResourceKind,
+    ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -130,7 +130,7 @@ pub struct Actual {
 pub struct SecurityGroups;
 
 impl SecurityGroups {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -181,7 +181,11 @@ impl SecurityGroups {
     ///
     /// # Errors
     /// When the listing fails.
-    pub async fn taken(cx: &Cx, vpc_id: &str, ids: &[LogicalId]) -> Result<Vec<Foreign>, AwsError> {
+    pub async fn taken(
+        cx: &Cx,
+        vpc_id: &str,
+        ids: &[LogicalId],
+    ) -> Result<Vec<Foreign>, ResourceError> {
         let names = ids.iter().map(|id| cx.names().exact(&id.name));
         let request = cx
             .aws()
@@ -218,7 +222,7 @@ impl SecurityGroups {
         cx: &Cx,
         group_id: &str,
         rules: impl Iterator<Item = &Rule>,
-    ) -> Result<(), AwsError> {
+    ) -> Result<(), ResourceError> {
         let permissions: Vec<_> = rules.map(|rule| rule.permission(None)).collect();
         if permissions.is_empty() {
             return Ok(());
@@ -242,7 +246,7 @@ impl ResourceKind for SecurityGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::SecurityGroup;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("security groups", Self::ask(cx)).await?).clone())
     }
 
@@ -258,7 +262,7 @@ impl ResourceKind for SecurityGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         // A group that another one's rule names cannot go, so what this one names is freed first.
         let naming = actual
             .ingress
@@ -348,7 +352,7 @@ impl Resource for SecurityGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::SecurityGroup, self.name()));
         let request = cx
             .aws()
@@ -364,7 +368,7 @@ impl Resource for SecurityGroup {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
         for rule in wanted.difference(&actual.ingress) {
             let permission = rule.permission(Some("the authorizer and the reporter"));
@@ -394,12 +398,12 @@ impl Resource for SecurityGroup {
                 })
                 .await?;
         }
-        write_tags(
+        Ok(write_tags(
             cx.aws(),
             &actual.group_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
 
 use super::network_interface::NetworkInterfaces;
-use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -32,7 +34,7 @@ pub struct Actual {
 pub struct Subnets;
 
 impl Subnets {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -72,7 +74,7 @@ impl Subnets {
     ///
     /// # Errors
     /// When the listing fails.
-    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, AwsError> {
+    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, ResourceError> {
         let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
         Ok(Self::list(cx)
             .await?
@@ -87,7 +89,7 @@ impl ResourceKind for Subnets {
     type Actual = Actual;
     const KIND: Kind = Kind::Subnet;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("subnets", Self::ask(cx)).await?).clone())
     }
 
@@ -108,7 +110,7 @@ impl ResourceKind for Subnets {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx.aws().ec2.delete_subnet().subnet_id(&actual.subnet_id);
         let result = cx
             .aws()
@@ -121,7 +123,7 @@ impl ResourceKind for Subnets {
             // A function that moved elsewhere leaves its interface behind; the subnet can go once that is reaped.
             NetworkInterfaces::reap(cx, &actual.subnet_id).await?;
         }
-        optional(result).map(|_| ())
+        Ok(optional(result).map(|_| ())?)
     }
 }
 
@@ -156,7 +158,7 @@ impl Resource for Subnet {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::Subnet, self.name()));
         let request = cx
             .aws()
@@ -172,13 +174,13 @@ impl Resource for Subnet {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
-        write_tags(
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+        Ok(write_tags(
             cx.aws(),
             &actual.subnet_id,
             &cx.tags(&actual.id),
             &actual.tags,
         )
-        .await
+        .await?)
     }
 }

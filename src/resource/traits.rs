@@ -4,8 +4,8 @@ use std::future::Future;
 
 use super::context::Cx;
 use super::diff::Diff;
+use super::error::ResourceError;
 use super::state::{Foreign, Identity, Listing, Phase};
-use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -17,7 +17,7 @@ pub trait ResourceKind: Send + Sync + 'static {
     const KIND: Kind;
 
     /// Everything of this kind that is the stack's, and what stands in its way. One listing, whatever the number.
-    fn list(cx: &Cx) -> impl Future<Output = Result<Listing<Self::Actual>, AwsError>> + Send;
+    fn list(cx: &Cx) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send;
 
     /// Which resource `actual` is, and its phase.
     fn identify(actual: &Self::Actual) -> Identity;
@@ -27,7 +27,7 @@ pub trait ResourceKind: Send + Sync + 'static {
     fn phase(
         cx: &Cx,
         actual: &Self::Actual,
-    ) -> impl Future<Output = Result<Option<Phase>, AwsError>> + Send {
+    ) -> impl Future<Output = Result<Option<Phase>, ResourceError>> + Send {
         async move {
             let wanted = Self::identify(actual);
             let listing = Self::list(cx).await?;
@@ -40,13 +40,16 @@ pub trait ResourceKind: Send + Sync + 'static {
     }
 
     /// Makes the next step towards its absence; called again until the listing does not show it any more.
-    fn delete(cx: &Cx, actual: &Self::Actual) -> impl Future<Output = Result<(), AwsError>> + Send;
+    fn delete(
+        cx: &Cx,
+        actual: &Self::Actual,
+    ) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
     /// Tells somebody else's from the stack's where the listing cannot. Asked before it is changed or deleted.
     fn foreign(
         _cx: &Cx,
         _actual: &Self::Actual,
-    ) -> impl Future<Output = Result<Option<Foreign>, AwsError>> + Send {
+    ) -> impl Future<Output = Result<Option<Foreign>, ResourceError>> + Send {
         async { Ok(None) }
     }
 }
@@ -71,12 +74,12 @@ pub trait Resource: Send + Sync + 'static {
         &self,
         _cx: &Cx,
         _diff: Option<&Diff>,
-    ) -> impl Future<Output = Result<(), AwsError>> + Send {
+    ) -> impl Future<Output = Result<(), ResourceError>> + Send {
         async { Ok(()) }
     }
 
     /// Makes it with its tags, in one call, and returns without waiting. What more it needs, `diff` then shows.
-    fn create(&self, cx: &Cx) -> impl Future<Output = Result<(), AwsError>> + Send;
+    fn create(&self, cx: &Cx) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
     /// Changes what `diff` names.
     fn update(
@@ -84,14 +87,14 @@ pub trait Resource: Send + Sync + 'static {
         cx: &Cx,
         actual: &<Self::Kind as ResourceKind>::Actual,
         diff: &Diff,
-    ) -> impl Future<Output = Result<(), AwsError>> + Send;
+    ) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
     /// Lets go of what is about to be replaced without being replaced itself. Returns whether there was anything to do.
     fn release(
         &self,
         _cx: &Cx,
         _actual: &<Self::Kind as ResourceKind>::Actual,
-    ) -> impl Future<Output = Result<bool, AwsError>> + Send {
+    ) -> impl Future<Output = Result<bool, ResourceError>> + Send {
         async { Ok(false) }
     }
 }

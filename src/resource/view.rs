@@ -1,47 +1,44 @@
 //! One look at the account: every listing is asked for once, however many resources read it.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::aws::AwsError;
-
 type Cell = Arc<OnceCell<Arc<dyn Any + Send + Sync>>>;
 
 /// Remembers listings by name for as long as one look lasts.
 #[derive(Debug, Default)]
-pub struct View(Mutex<HashMap<String, Cell>>);
+pub struct View(Mutex<HashMap<(TypeId, String), Cell>>);
 
 impl View {
     /// The listing called `name`: asked for by the first reader, remembered for the others. A failure is not remembered.
     ///
     /// # Errors
     /// What `ask` fails with.
-    pub async fn once<T, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, AwsError>
+    pub async fn once<T, E, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, E>
     where
         T: Send + Sync + 'static,
-        F: Future<Output = Result<T, AwsError>> + Send,
+        F: Future<Output = Result<T, E>> + Send,
     {
-        let name = name.into();
+        let key = (TypeId::of::<T>(), name.into());
         let cell = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(name.clone())
+            .entry(key)
             .or_default()
             .clone();
         // Listings ask for one another: in one piece, what they keep while they wait would not fit on a stack.
         let ask = Box::pin(ask);
         let value = cell
             .get_or_try_init(|| async {
-                Ok::<_, AwsError>(Arc::new(ask.await?) as Arc<dyn Any + Send + Sync>)
+                Ok::<_, E>(Arc::new(ask.await?) as Arc<dyn Any + Send + Sync>)
             })
             .await?;
-        Arc::clone(value).downcast().map_err(|_| {
-            AwsError::unexpected("view", format!("{name} is remembered as another type"))
-        })
+        let value = Arc::clone(value).downcast();
+        Ok(value.expect("a listing is remembered by its type"))
     }
 }

@@ -6,9 +6,11 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, ResourceType, Vpc as Found, VpcAttributeName, VpcState,
 };
 
-use super::{Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceKind};
+use super::{
+    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
-use crate::aws::{AwsError, optional, tags};
+use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -33,7 +35,11 @@ pub struct Actual {
 pub struct Vpcs;
 
 impl Vpcs {
-    async fn attribute(cx: &Cx, vpc_id: &str, name: VpcAttributeName) -> Result<bool, AwsError> {
+    async fn attribute(
+        cx: &Cx,
+        vpc_id: &str,
+        name: VpcAttributeName,
+    ) -> Result<bool, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -52,7 +58,7 @@ impl Vpcs {
         Ok(value.and_then(|value| value.value).unwrap_or_default())
     }
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -96,7 +102,7 @@ impl ResourceKind for Vpcs {
     type Actual = Actual;
     const KIND: Kind = Kind::Vpc;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         Ok((*cx.view().once("vpcs", Self::ask(cx)).await?).clone())
     }
 
@@ -117,7 +123,7 @@ impl ResourceKind for Vpcs {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx.aws().ec2.delete_vpc().vpc_id(&actual.vpc_id);
         optional(
             cx.aws()
@@ -154,7 +160,7 @@ impl Resource for Vpc {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::Vpc, self.name()));
         let request = cx
             .aws()
@@ -168,7 +174,7 @@ impl Resource for Vpc {
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
         let on = || AttributeBooleanValue::builder().value(true).build();
         // One attribute a call is all EC2 takes.
         if diff.has(&DNS_SUPPORT) {
@@ -193,6 +199,6 @@ impl Resource for Vpc {
                 .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
                 .await?;
         }
-        write_tags(cx.aws(), &actual.vpc_id, &cx.tags(&actual.id), &actual.tags).await
+        Ok(write_tags(cx.aws(), &actual.vpc_id, &cx.tags(&actual.id), &actual.tags).await?)
     }
 }

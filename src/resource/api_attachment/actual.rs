@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::record::{self, Record, Taken};
 use super::{lost, marker, restored, shared};
-use crate::aws::{AwsError, optional};
+use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Cx, api_authorizer};
+use crate::resource::{Cx, ResourceError, api_authorizer};
 use crate::rest_api::export::Asking;
-use crate::rest_api::{self, Authorizer, Method, Response, Stage};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Authorizer, Method, Response, Stage};
 
 /// An attachment as the account has it: the record, the API's draft, and what the stage serves.
 #[derive(Debug, Clone)]
@@ -51,7 +50,7 @@ impl Actual {
         cx: &Cx,
         target: &ApiTarget,
         record: Record,
-    ) -> Result<Self, AwsError> {
+    ) -> Result<Self, ResourceError> {
         let authorizers = rest_api::authorizers(cx, &target.id).await?;
         let authorizer = authorizers
             .iter()

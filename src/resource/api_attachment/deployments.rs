@@ -6,10 +6,9 @@ use super::actual::Actual;
 use super::marker::{is_ours, restores};
 use super::method_updates::patch;
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, optional};
-use crate::resource::Cx;
-use crate::rest_api::ApiTarget;
-use crate::rest_api::Stage;
+use crate::aws::optional;
+use crate::resource::{Cx, ResourceError};
+use crate::rest_api::{ApiTarget, Stage};
 
 /// Whether a deployment is of a `down --keep-protected` that did not come to its end. One that did leaves such a deployment
 /// as well, which is then what the stage had before us.
@@ -26,7 +25,7 @@ pub(super) async fn deploy(
     target: &ApiTarget,
     stage: Option<&Stage>,
     description: &str,
-) -> Result<Option<String>, AwsError> {
+) -> Result<Option<String>, ResourceError> {
     // To a stage with a canary a deployment goes as the canary's, or is refused; moved there, it is the stage's own.
     // Source: API Gateway Developer Guide, "Create a canary release".
     let has_canary = stage.is_some_and(|stage| stage.canary.is_some());
@@ -51,7 +50,11 @@ pub(super) async fn deploy(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result<(), AwsError> {
+pub async fn move_stage(
+    cx: &Cx,
+    target: &ApiTarget,
+    deployment: &str,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .apigateway
@@ -59,16 +62,17 @@ pub async fn move_stage(cx: &Cx, target: &ApiTarget, deployment: &str) -> Result
         .rest_api_id(&target.id)
         .stage_name(&target.stage)
         .patch_operations(patch(Op::Replace, "/deploymentId", deployment));
-    cx.aws()
+    Ok(cx
+        .aws()
         .change("apigateway:UpdateStage", || request.clone().send())
-        .await
+        .await?)
 }
 
 /// Every deployment of the API, with its description.
 pub(super) async fn deployments(
     cx: &Cx,
     target: &ApiTarget,
-) -> Result<Vec<(String, String)>, AwsError> {
+) -> Result<Vec<(String, String)>, ResourceError> {
     let request = cx
         .aws()
         .apigateway
@@ -98,7 +102,7 @@ pub(super) async fn restore_stage(
     cx: &Cx,
     actual: &Actual,
     kept: Option<&str>,
-) -> Result<Option<String>, AwsError> {
+) -> Result<Option<String>, ResourceError> {
     let target = &actual.target;
     let all = deployments(cx, target).await?;
     // The former deployment would open what is to stay closed.
@@ -146,7 +150,11 @@ pub(super) async fn restore_stage(
 }
 
 /// Deletes a deployment, unless a stage serves it.
-pub(super) async fn remove(cx: &Cx, actual: &Actual, deployment: &str) -> Result<(), AwsError> {
+pub(super) async fn remove(
+    cx: &Cx,
+    actual: &Actual,
+    deployment: &str,
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .apigateway
@@ -163,6 +171,6 @@ pub(super) async fn remove(cx: &Cx, actual: &Actual, deployment: &str) -> Result
             cx.notice(&actual.id, text);
             Ok(())
         }
-        other => optional(other).map(|_| ()),
+        other => Ok(optional(other).map(|_| ())?),
     }
 }

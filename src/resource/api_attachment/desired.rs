@@ -5,21 +5,17 @@ use std::sync::{Arc, OnceLock};
 
 use super::actual::Actual;
 use super::deployments::{deploy, deployments, is_of_closing, remove};
-use super::hand_back;
 use super::kind::ApiAttachments;
 use super::marker::{Holds, description, is_ours, protects};
 use super::method_updates::{entrust, give_back};
 use super::record::{self, Head, Taken, digest};
-use super::{pending, responses, restored, select, shared};
-use crate::aws::AwsError;
+use super::{hand_back, pending, responses, restored, select, shared};
 use crate::id::LogicalId;
 use crate::pattern::MethodPattern;
 use crate::resource::health_check::Proof;
-use crate::resource::{Cx, Diff, Field, NEW, Resource};
+use crate::resource::{Cx, Diff, Field, NEW, Resource, ResourceError};
 use crate::responses::Responses;
-use crate::rest_api::Asks;
-use crate::rest_api::{self, Method};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 pub const DEPLOYMENT: Field = Field::Property("deployment");
@@ -194,7 +190,7 @@ impl ApiAttachment {
         }
     }
 
-    async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let steps = self.steps(actual);
         if steps.deploy {
             self.refuse_new_edits(cx, actual).await?;
@@ -228,7 +224,7 @@ impl ApiAttachment {
             for (before, now) in &steps.reset {
                 give_back(cx, &self.api, &actual.restored(before), now).await?;
             }
-            let fresh = crate::aws::random_hex::<6>("apigateway:CreateDeployment")?;
+            let fresh = crate::random::hex::<6>()?;
             let token = self.token.get_or_init(|| fresh);
             let (asks, answers) = (digest(&self.asks), steps.responses.digest());
             let holds = Holds {
@@ -258,7 +254,7 @@ impl ApiAttachment {
     }
 
     /// Looks once more for edits of others before the API is touched: what nobody was shown is not published.
-    async fn refuse_new_edits(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn refuse_new_edits(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let Some(api) = rest_api::find(cx.aws(), Some(&self.api.id), None)
             .await?
             .pop()
@@ -290,18 +286,15 @@ impl ApiAttachment {
         if new.is_empty() {
             return Ok(());
         }
-        Err(AwsError {
-            advice: Some("`threescale-gw plan` shows them; take them back, or run `threescale-gw up` again and agree to them".to_owned()),
-            ..AwsError::unexpected(
-                "compare",
-                format!("others edited the API meanwhile: {}", new.join("; ")),
-            )
+        Err(ResourceError::ConcurrentChange {
+            what: format!("others edited the API meanwhile: {}", new.join("; ")),
+            hint: Some("`threescale-gw plan` shows them; take them back, or run `threescale-gw up` again and agree to them".to_owned()),
         })
     }
 
     /// Nothing is in between any more: methods that a `down --keep-protected` had closed are ours again, and the methods of
     /// other stacks theirs.
-    async fn settle(&self, cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn settle(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         // It may have been written again since.
         let cx = cx.fresh();
         let record = record::all(&cx).await?.remove(&self.api);
@@ -329,7 +322,7 @@ impl ApiAttachment {
         cx: &Cx,
         actual: &Actual,
         steps: &responses::Steps,
-    ) -> Result<(), AwsError> {
+    ) -> Result<(), ResourceError> {
         let record = &actual.record.responses;
         for (kind, taken) in &actual.unrecorded_responses {
             record::write_response(cx, &self.api, kind, taken, false).await?;
@@ -361,7 +354,7 @@ impl ApiAttachment {
     /// Notes the deployments to go back to. From a failure that is the one served now. To be rid of us it is the one before
     /// ours, unless somebody published on top of ours: to go back would take their work away.
     /// Returns the head as it is then.
-    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<Option<Head>, AwsError> {
+    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<Option<Head>, ResourceError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
             return Ok(None);
         };
@@ -481,11 +474,11 @@ impl Resource for ApiAttachment {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), AwsError> {
+    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
         self.proof.give(cx).await
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), AwsError> {
+    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let cx = cx.fresh();
         let record = record::all(&cx)
             .await?
@@ -495,7 +488,7 @@ impl Resource for ApiAttachment {
         self.apply(&cx, &actual).await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), AwsError> {
+    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
         self.apply(cx, actual).await
     }
 }

@@ -9,10 +9,9 @@ use super::method_updates::give_back;
 use super::record::{self, CLOSED, Head, Record, Taken};
 use super::restored::{self, same_guard};
 use super::{lost, responses};
-use crate::aws::{AwsError, Class, optional};
-use crate::resource::{Cx, api_authorizer};
-use crate::rest_api::{self, Method};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::aws::optional;
+use crate::resource::{Cx, ResourceError, api_authorizer};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// For how long a listing may lag behind what was written.
 const LAG: Duration = Duration::from_secs(60);
@@ -21,7 +20,7 @@ const LAG: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// What the services answer, or what still differs.
-pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
     lost::refuse(&actual.unknown)?;
     // Where only the stage changed, the attachment to the new one has taken these over.
     let stays = cx
@@ -118,7 +117,7 @@ fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &Taken)> {
     taken.filter(|(kind, _)| !actual.shared_responses.contains_key(*kind))
 }
 
-async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
     for (kind, taken) in given_back(actual) {
         let now = actual.responses.get(kind);
         if now == taken.before.as_ref() {
@@ -143,7 +142,7 @@ async fn prove<'a>(
     given: impl Iterator<Item = &'a Method>,
     with_responses: bool,
     moved_to: Option<&str>,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let cx = cx.fresh();
     let methods = optional(rest_api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
     for wanted in given {
@@ -191,7 +190,7 @@ async fn prove<'a>(
 
 /// The draft is the whole API's: whoever deployed another stage since published our authorizer there. Without it that stage
 /// would answer nothing, so it stays until nobody asks it.
-async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
     for (stage, deployment) in rest_api::stages(cx, &target.id).await? {
@@ -227,18 +226,13 @@ async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError
         asked.join(", "),
         target.id
     );
-    Err(AwsError {
-        advice: Some(
-            "its methods are given back in the draft: deploy the API to that stage again, or move it to another deployment; then run `threescale-gw down` again"
-                .to_owned(),
-        ),
-        ..AwsError::unexpected("compare", text)
+    Err(ResourceError::Blocked {
+        what: text,
+        hint: Some("its methods are given back in the draft: deploy the API to that stage again, or move it to another deployment; then run `threescale-gw down` again"
+                .to_owned()),
     })
 }
 
-fn lags(text: String) -> AwsError {
-    AwsError {
-        class: Class::NotYet(LAG),
-        ..AwsError::unexpected("compare", text)
-    }
+fn lags(what: String) -> ResourceError {
+    ResourceError::NotVisible { what, within: LAG }
 }

@@ -2,9 +2,8 @@
 
 use super::actual::Actual;
 use super::{hand_back, record};
-use crate::aws::AwsError;
 use crate::kind::Kind;
-use crate::resource::{Cx, Identity, Listing, Output, Phase, ResourceKind};
+use crate::resource::{Cx, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
 
 /// The kind.
 #[derive(Debug)]
@@ -14,7 +13,7 @@ impl ResourceKind for ApiAttachments {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAttachment;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, AwsError> {
+    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let ask = async {
             let mut listing = Listing::default();
             let mut records = record::all(cx).await?;
@@ -31,7 +30,7 @@ impl ResourceKind for ApiAttachments {
                     listing.owned.push(actual);
                 }
             }
-            Ok(listing)
+            Ok::<_, ResourceError>(listing)
         };
         Ok((*cx.view().once("api attachments", ask).await?).clone())
     }
@@ -48,7 +47,7 @@ impl ResourceKind for ApiAttachments {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), AwsError> {
+    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         hand_back::hand_back(cx, actual).await
     }
 }

@@ -5,10 +5,8 @@
 //! open one and of one with AWS_IAM; what another authorizer it was, nobody can tell any more.
 
 use super::record::Head;
-use crate::aws::AwsError;
-use crate::resource::Cx;
-use crate::rest_api::{self, Method};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::resource::{Cx, ResourceError};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// Sorts `methods`, given as they are, into those whose former state can be told, as they were, and the rest, as they are.
 ///
@@ -19,7 +17,7 @@ pub async fn look(
     target: &ApiTarget,
     head: Option<&Head>,
     methods: Vec<Method>,
-) -> Result<(Vec<Method>, Vec<Method>), AwsError> {
+) -> Result<(Vec<Method>, Vec<Method>), ResourceError> {
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let previous = head.and_then(|head| head.previous_deployment.as_ref());
     let served = match previous.filter(|_| !methods.is_empty()) {
@@ -48,7 +46,7 @@ pub async fn look(
 ///
 /// # Errors
 /// Names them.
-pub fn refuse(unknown: &[Method]) -> Result<(), AwsError> {
+pub fn refuse(unknown: &[Method]) -> Result<(), ResourceError> {
     if unknown.is_empty() {
         return Ok(());
     }
@@ -57,5 +55,8 @@ pub fn refuse(unknown: &[Method]) -> Result<(), AwsError> {
         "what {} was before us is not recorded: give it another authorization by hand, then run the same command again",
         labels.join(", ")
     );
-    Err(AwsError::unexpected("compare", text))
+    Err(ResourceError::Blocked {
+        what: text,
+        hint: None,
+    })
 }

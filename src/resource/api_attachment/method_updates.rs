@@ -2,10 +2,8 @@
 
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 
-use crate::aws::AwsError;
-use crate::resource::Cx;
-use crate::rest_api::Method;
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::resource::{Cx, ResourceError};
+use crate::rest_api::{ApiTarget, AuthorizationType, Method};
 
 pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
     PatchOperation::builder()
@@ -21,7 +19,7 @@ pub(super) async fn entrust(
     target: &ApiTarget,
     now: &Method,
     authorizer_id: &str,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let mut operations = vec![
         patch(
             Op::Replace,
@@ -44,7 +42,7 @@ async fn update_method(
     target: &ApiTarget,
     method: &Method,
     operations: Vec<PatchOperation>,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .apigateway
@@ -53,9 +51,10 @@ async fn update_method(
         .resource_id(&method.resource_id)
         .http_method(&method.method)
         .set_patch_operations(Some(operations));
-    cx.aws()
+    Ok(cx
+        .aws()
         .change("apigateway:UpdateMethod", || request.clone().send())
-        .await
+        .await?)
 }
 
 /// Gives a method the guard it is to have.
@@ -64,7 +63,7 @@ pub(super) async fn give_back(
     target: &ApiTarget,
     wanted: &Method,
     now: &Method,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let mut operations = vec![
         patch(
             Op::Replace,

@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::responses;
-use crate::aws::{AwsError, optional};
-use crate::resource::Cx;
+use crate::aws::optional;
+use crate::resource::{Cx, ResourceError};
 use crate::responses::Responses;
 use crate::rest_api::definition::Integration;
 use crate::rest_api::export::{self, Export};
-use crate::rest_api::{self, Authorizer, Draft, Method, Response, RestApi, Served};
-use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
+use crate::rest_api::{
+    self, ApiTarget, AuthorizationType, Authorizer, Draft, Method, MethodKey, Response, RestApi,
+    Served,
+};
 
 /// What is compared: the draft, and what the stage serves of it.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +48,7 @@ pub async fn look(
     target: &ApiTarget,
     methods: BTreeSet<MethodKey>,
     wanted: &Responses,
-) -> Result<Vec<String>, AwsError> {
+) -> Result<Vec<String>, ResourceError> {
     let stage = rest_api::stage(cx, target).await?;
     // Where the service does not tell what it serves, nothing can be compared.
     let Some(served) = (*stage).as_ref().and_then(|stage| stage.served.as_ref()) else {

@@ -9,12 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::aws::AwsError;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Cx, parameter};
-use crate::rest_api::{self, Method, Response};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::resource::{Cx, ResourceError, parameter};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response};
 
 /// The largest standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -176,7 +174,7 @@ fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, AwsError> {
+pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, ResourceError> {
     let all = parameter::all(cx).await?;
     let targets = all.keys().filter_map(|name| belongs(name));
     Ok(targets.map(|(target, _)| target).collect())
@@ -186,18 +184,16 @@ pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, AwsError> {
 ///
 /// # Errors
 /// When the listing fails, or a record cannot be read: then nothing may be changed on its ground.
-pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, AwsError> {
+pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, ResourceError> {
     let mut records: BTreeMap<ApiTarget, Record> = BTreeMap::new();
     for (name, value) in parameter::all(cx).await?.iter() {
         let Some((target, part)) = belongs(name) else {
             continue;
         };
         let record = records.entry(target).or_default();
-        let unreadable = |error: serde_json::Error| {
-            AwsError::unexpected(
-                "ssm:GetParametersByPath",
-                format!("{} cannot be read: {error}", cx.names().parameter(name)),
-            )
+        let unreadable = |error: serde_json::Error| ResourceError::Blocked {
+            what: format!("{} cannot be read: {error}", cx.names().parameter(name)),
+            hint: None,
         };
         if part == "head" {
             record.head = Some(serde_json::from_str(value.expose()).map_err(unreadable)?);
@@ -220,9 +216,9 @@ fn id() -> LogicalId {
 
 /// JSON without `{{`, which SSM refuses since it would refer to a parameter. In JSON it can only stand within a string, so
 /// an escape does. Source: Systems Manager User Guide, "Creating Parameter Store parameters".
-fn encode<T: Serialize>(value: &T) -> Result<String, AwsError> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| AwsError::unexpected("ssm:PutParameter", error.to_string()))?;
+fn encode<T: Serialize>(value: &T) -> Result<String, ResourceError> {
+    let text =
+        serde_json::to_string(value).map_err(|error| ResourceError::Bug(error.to_string()))?;
     Ok(text.replace("{{", "{\\u007b"))
 }
 
@@ -230,7 +226,7 @@ fn encode<T: Serialize>(value: &T) -> Result<String, AwsError> {
 ///
 /// # Errors
 /// What the services answer, or that there is no such stage.
-pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
     if all(cx)
         .await?
         .get(target)
@@ -240,7 +236,10 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
     }
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         let text = format!("API {} has no stage {}", target.id, target.stage);
-        return Err(AwsError::unexpected("apigateway:GetStage", text));
+        return Err(ResourceError::Blocked {
+            what: text,
+            hint: None,
+        });
     };
     // Our own, from a head that was lost, is none to go back to.
     let ours = super::marker::is_ours(cx, &stage.description);
@@ -255,7 +254,7 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsErro
 ///
 /// # Errors
 /// What the service answers.
-pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), AwsError> {
+pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), ResourceError> {
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
 }
 
@@ -263,7 +262,7 @@ pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), 
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), AwsError> {
+pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
     parameter::remove(cx, &path(target, "head")).await
 }
 
@@ -277,7 +276,7 @@ pub async fn note(
     target: &ApiTarget,
     record: &Record,
     methods: &[Method],
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     for write in writes(&record.chunks, methods)? {
         match write {
             // The name is free, so it is made with its tags; a lost answer shows at the next look.
@@ -305,7 +304,7 @@ enum Write {
 fn writes(
     present: &BTreeMap<String, Vec<Method>>,
     methods: &[Method],
-) -> Result<Vec<Write>, AwsError> {
+) -> Result<Vec<Write>, ResourceError> {
     let key = |method: &Method| method.key();
     let mut left: BTreeMap<_, _> = methods.iter().map(|method| (key(method), method)).collect();
     let is_named = |method: &Method| methods.iter().any(|named| key(named) == key(method));
@@ -354,7 +353,11 @@ fn writes(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_items(cx: &Cx, target: &ApiTarget, record: &Record) -> Result<(), AwsError> {
+pub async fn remove_items(
+    cx: &Cx,
+    target: &ApiTarget,
+    record: &Record,
+) -> Result<(), ResourceError> {
     for name in record.chunks.keys() {
         parameter::remove(cx, &path(target, name)).await?;
     }
@@ -374,16 +377,16 @@ pub async fn write_response(
     kind: &str,
     taken: &Taken,
     known: bool,
-) -> Result<(), AwsError> {
+) -> Result<(), ResourceError> {
     let text = encode(taken)?;
     if text.len() > PARAMETER_MAX {
         let text = format!(
             "the gateway response {kind} of API {} is too large to be recorded",
             target.id
         );
-        return Err(AwsError {
-            advice: Some(format!("take {kind} out of `api.responses`")),
-            ..AwsError::unexpected("ssm:PutParameter", text)
+        return Err(ResourceError::Blocked {
+            what: text,
+            hint: Some(format!("take {kind} out of `api.responses`")),
         });
     }
     parameter::put(
@@ -400,12 +403,12 @@ pub async fn write_response(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_response(cx: &Cx, target: &ApiTarget, kind: &str) -> Result<(), AwsError> {
+pub async fn remove_response(cx: &Cx, target: &ApiTarget, kind: &str) -> Result<(), ResourceError> {
     parameter::remove(cx, &path(target, &format!("{RESPONSE}{kind}"))).await
 }
 
 /// `methods` as JSON lists that each fit a parameter.
-fn chunks(methods: &[Method]) -> Result<Vec<String>, AwsError> {
+fn chunks(methods: &[Method]) -> Result<Vec<String>, ResourceError> {
     let mut chunks = Vec::new();
     let mut current = String::new();
     for method in methods {

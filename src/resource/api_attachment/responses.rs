@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 
 use super::record::{self, Taken, digest};
 use super::shared;
-use crate::aws::{AwsError, optional};
-use crate::resource::Cx;
+use crate::aws::optional;
+use crate::resource::{Cx, ResourceError};
 use crate::responses::Responses;
-use crate::rest_api::ApiTarget;
-use crate::rest_api::{self, Response};
+use crate::rest_api::{self, ApiTarget, Response};
 
 /// The types we give our own, with their status and the type they inherit from where nobody made one.
 const TYPES: [(&str, &str, &str); 3] = {
@@ -96,7 +95,7 @@ pub fn steps(
 ///
 /// # Errors
 /// What the services answer.
-pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Steps, AwsError> {
+pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Steps, ResourceError> {
     let methods = optional(rest_api::methods(cx, &target.id).await)?.unwrap_or_default();
     let now = rest_api::responses(cx, &target.id).await?;
     let mut known = BTreeMap::new();

@@ -4,11 +4,9 @@ use super::deployments::move_stage;
 use super::marker::is_ours;
 use super::record;
 use super::served::asks_us;
-use crate::aws::AwsError;
 use crate::event::Event;
-use crate::resource::Cx;
-use crate::rest_api;
-use crate::rest_api::ApiTarget;
+use crate::resource::{Cx, ResourceError};
+use crate::rest_api::{self, ApiTarget};
 
 /// Where the stage is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +39,11 @@ pub enum RolledBack {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn roll_back(cx: &Cx, target: &ApiTarget, way: &Way) -> Result<RolledBack, AwsError> {
+pub async fn roll_back(
+    cx: &Cx,
+    target: &ApiTarget,
+    way: &Way,
+) -> Result<RolledBack, ResourceError> {
     let cx = cx.fresh();
     let Some(stage) = (*rest_api::stage(&cx, target).await?).clone() else {
         return Ok(RolledBack::NoStage);

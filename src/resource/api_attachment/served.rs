@@ -4,12 +4,8 @@ use std::collections::BTreeSet;
 
 use super::record::{self, Head, Record, digest};
 use super::{marker, shared};
-use crate::aws::AwsError;
-use crate::resource::api_authorizer;
-use crate::resource::{Cx, function_publication};
-use crate::rest_api::Asks;
-use crate::rest_api::{self, Method, Stage};
-use crate::rest_api::{ApiTarget, AuthorizationType};
+use crate::resource::{Cx, ResourceError, api_authorizer, function_publication};
+use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method, Stage};
 
 /// How the API asks the authorizer of a stack as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +35,7 @@ impl Served {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, AwsError> {
+pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, ResourceError> {
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
@@ -65,7 +61,7 @@ pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, AwsEr
 ///
 /// # Errors
 /// What the services answer.
-pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, AwsError> {
+pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, ResourceError> {
     if served(cx, target).await?.is_none() {
         return Ok(None);
     }
@@ -135,7 +131,7 @@ pub struct Unverified {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, AwsError> {
+pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, ResourceError> {
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
@@ -159,7 +155,11 @@ pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified
 ///
 /// # Errors
 /// What the services answer.
-pub async fn note_verified(cx: &Cx, target: &ApiTarget, found: Unverified) -> Result<(), AwsError> {
+pub async fn note_verified(
+    cx: &Cx,
+    target: &ApiTarget,
+    found: Unverified,
+) -> Result<(), ResourceError> {
     let Some(head) = record::all(cx)
         .await?
         .remove(target)

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::record::{self, Taken};
+use crate::aws::Class;
 use crate::aws::ec2::pages;
-use crate::aws::{AwsError, Class};
 use crate::names::Names;
-use crate::resource::Cx;
-use crate::rest_api::ApiTarget;
-use crate::rest_api::{self, Method};
+use crate::resource::{Cx, ResourceError};
+use crate::rest_api::{self, ApiTarget, Method};
 
 /// Another stack on the same API.
 #[derive(Debug, Clone)]
@@ -40,7 +39,7 @@ pub struct Held {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, AwsError> {
+pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceError> {
     let ask = async {
         let mut others = Vec::new();
         for authorizer in rest_api::authorizers(cx, api_id).await?.iter() {
@@ -59,7 +58,7 @@ pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, AwsError> 
 ///
 /// # Errors
 /// What the services answer.
-pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, AwsError> {
+pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, ResourceError> {
     let others = others(cx, &target.id).await?;
     Ok(others
         .iter()
@@ -72,7 +71,7 @@ pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, 
 ///
 /// # Errors
 /// What the services answer.
-pub async fn held_elsewhere(cx: &Cx, target: &ApiTarget) -> Result<Vec<Held>, AwsError> {
+pub async fn held_elsewhere(cx: &Cx, target: &ApiTarget) -> Result<Vec<Held>, ResourceError> {
     let elsewhere = elsewhere(cx, target).await?;
     let others = others(cx, &target.id).await?;
     let others = others
@@ -104,7 +103,12 @@ pub fn stack_of(authorizer: &str) -> Option<&str> {
 }
 
 /// What a stack recorded of the API.
-async fn look(cx: &Cx, stack: &str, api_id: &str, authorizer_id: &str) -> Result<Other, AwsError> {
+async fn look(
+    cx: &Cx,
+    stack: &str,
+    api_id: &str,
+    authorizer_id: &str,
+) -> Result<Other, ResourceError> {
     let names = Names::new(stack, &cx.names().region, &cx.names().account);
     let path = format!("{}/attachment/{api_id}", names.parameters());
     let request = cx

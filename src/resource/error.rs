@@ -1,0 +1,236 @@
+//! Why work on a resource failed.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_smithy_types::error::operation::BuildError;
+
+use crate::aws::{AwsError, Class};
+use crate::error::Error;
+
+/// For how long a call that was throttled, or whose outcome is unknown, is followed up.
+const TROUBLE: Duration = Duration::from_secs(180);
+
+/// A failure of work on one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ResourceError {
+    /// A call of AWS failed.
+    Aws(AwsError),
+    /// Something that this stack does not manage has the resource's name, or two resources have its tags.
+    NotManaged(String),
+    /// Something else changes the resource during the run.
+    ConcurrentChange { what: String, hint: Option<String> },
+    /// AWS does not show yet what was written. It is read again for at most `within`.
+    NotVisible { what: String, within: Duration },
+    /// The resource still differs after this many updates.
+    NotConverging { updates: usize, what: String },
+    /// The resource did not reach a final state in time.
+    TimedOut { state: String, after: Duration },
+    /// The service reports that the resource failed for good.
+    Failed(String),
+    /// The operator has to change something first.
+    Blocked { what: String, hint: Option<String> },
+    /// The authorizer did not pass its self-test.
+    SelfTest { what: String, hint: Option<String> },
+    /// The authorizer was not built.
+    Build(String),
+    /// An error of this program.
+    Bug(String),
+}
+
+impl ResourceError {
+    /// For how long the same work is tried again; `None` if that would not help.
+    pub fn retried_for(&self) -> Option<Duration> {
+        match self {
+            Self::Aws(error) => match error.class {
+                Class::Throttled | Class::Ambiguous => Some(TROUBLE),
+                Class::NotYet(budget) => Some(budget),
+                _ => None,
+            },
+            Self::NotVisible { within, .. } => Some(*within),
+            _ => None,
+        }
+    }
+
+    /// The failed call, if it is one.
+    pub fn aws(&self) -> Option<&AwsError> {
+        match self {
+            Self::Aws(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether what the call was to create exists already.
+    pub fn is_already_there(&self) -> bool {
+        self.aws().is_some_and(AwsError::is_already_there)
+    }
+
+    /// Whether the call was carried out, and only its answer is lost.
+    pub fn is_carried_out(&self) -> bool {
+        self.aws().is_some_and(AwsError::is_carried_out)
+    }
+
+    /// Whether it is unknown if the call was carried out.
+    pub fn is_ambiguous(&self) -> bool {
+        self.aws()
+            .is_some_and(|error| error.class == Class::Ambiguous)
+    }
+
+    /// What failed, in a word: the operation of AWS, where it is a call.
+    pub fn subject(&self) -> &'static str {
+        match self {
+            Self::Aws(error) => error.operation,
+            Self::Build(_) => "package",
+            Self::SelfTest { .. } => "self-test",
+            _ => "the same failure",
+        }
+    }
+
+    /// Whether two resources failed for one reason.
+    pub fn is_same_cause(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Aws(one), Self::Aws(two)) => {
+                (one.operation, &one.message) == (two.operation, &two.message)
+            }
+            (one, two) => one == two,
+        }
+    }
+
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Aws(error) => error.hint(),
+            Self::ConcurrentChange { hint, .. }
+            | Self::Blocked { hint, .. }
+            | Self::SelfTest { hint, .. } => hint.clone(),
+            Self::NotVisible { .. } | Self::TimedOut { .. } => {
+                Some("run the same command again; it goes on from here".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The failure, which `trying` for some time did not end.
+    #[must_use]
+    pub fn after(self, trying: Duration) -> Self {
+        let spent = humantime::format_duration(Duration::from_secs(trying.as_secs()));
+        match self {
+            Self::Aws(error) => Self::Aws(AwsError {
+                message: format!("{} (tried for {spent})", error.message),
+                ..error
+            }),
+            Self::NotVisible { what, within } => Self::NotVisible {
+                what: format!("{what} (tried for {spent})"),
+                within,
+            },
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for ResourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aws(error) => error.fmt(f),
+            Self::NotManaged(what)
+            | Self::ConcurrentChange { what, .. }
+            | Self::NotVisible { what, .. }
+            | Self::Blocked { what, .. } => f.write_str(what),
+            Self::NotConverging { updates, what } => write!(
+                f,
+                "did not converge after {updates} updates; something else may be changing it: {what}"
+            ),
+            Self::TimedOut { state, after } => write!(
+                f,
+                "timed out after {} waiting; last state: {state}",
+                humantime::format_duration(*after)
+            ),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+            Self::SelfTest { what, .. } => write!(f, "self-test: {what}"),
+            Self::Build(why) => write!(f, "package: {why}"),
+            Self::Bug(what) => write!(f, "internal error: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ResourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.aws().and_then(std::error::Error::source)
+    }
+}
+
+impl From<AwsError> for ResourceError {
+    fn from(error: AwsError) -> Self {
+        Self::Aws(error)
+    }
+}
+
+impl From<BuildError> for ResourceError {
+    fn from(error: BuildError) -> Self {
+        Self::Bug(error.to_string())
+    }
+}
+
+impl From<getrandom::Error> for ResourceError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Blocked {
+            what: format!("the operating system provides no random bytes: {error}"),
+            hint: None,
+        }
+    }
+}
+
+impl From<ResourceError> for Error {
+    fn from(source: ResourceError) -> Self {
+        let hint = source.hint();
+        let error = Self::failed(source);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aws(class: Class) -> ResourceError {
+        let error = AwsError::incomplete("ec2:CreateVpc", "no");
+        ResourceError::Aws(AwsError { class, ..error })
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again() {
+        let second = Duration::from_secs(1);
+        assert_eq!(aws(Class::Throttled).retried_for(), Some(TROUBLE));
+        assert_eq!(aws(Class::Ambiguous).retried_for(), Some(TROUBLE));
+        assert_eq!(aws(Class::NotYet(second)).retried_for(), Some(second));
+        let what = "a method".to_owned();
+        let within = second;
+        assert_eq!(
+            ResourceError::NotVisible { what, within }.retried_for(),
+            Some(second)
+        );
+        for last in [
+            aws(Class::Fatal),
+            aws(Class::Denied),
+            ResourceError::Build("no compiler".to_owned()),
+            ResourceError::Failed("no capacity".to_owned()),
+        ] {
+            assert_eq!(last.retried_for(), None, "{last}");
+        }
+    }
+
+    #[test]
+    fn a_failed_retry_says_for_how_long_it_was_tried() {
+        let minute = Duration::from_millis(60_500);
+        let error = aws(Class::Throttled).after(minute);
+        assert_eq!(error.to_string(), "ec2:CreateVpc: no (tried for 1m)");
+        let timed_out = ResourceError::TimedOut {
+            state: "pending".to_owned(),
+            after: minute,
+        };
+        assert_eq!(timed_out.clone().after(minute), timed_out);
+    }
+}
