@@ -1,4 +1,4 @@
-//! The kinds of resources: names, the order in which they go, how long each usually takes, what it costs.
+//! The kinds of resources: their names, the order of deletion, and how long each usually takes. Data only.
 
 use std::time::Duration;
 
@@ -127,6 +127,31 @@ impl Kind {
             // Lambda deletes the interfaces in the role's name: without it they stay for ever.
             Self::IamRole => &[Self::Function, Self::NetworkInterface],
             Self::Secret | Self::Parameter | Self::LogGroup => &[Self::Function],
+        }
+    }
+
+    /// The kind of what AWS leaves behind when one of this kind is deleted, and deletes later. Source: Lambda Developer
+    /// Guide, foundation-networking, on Hyperplane network interfaces.
+    pub fn leaves_behind(self) -> Option<Self> {
+        match self {
+            Self::Function => Some(Self::NetworkInterface),
+            _ => None,
+        }
+    }
+
+    /// Whether AWS creates and deletes it on its own: it is no resource of the stack.
+    pub fn is_left_behind(self) -> bool {
+        Self::ALL
+            .into_iter()
+            .any(|kind| kind.leaves_behind() == Some(self))
+    }
+
+    /// The kinds that are changed only after an undesired resource of this kind is deleted. The functions read every
+    /// parameter of the stack: with the address of a former cache, the authorizer would not pass its self-test.
+    pub fn deleted_before(self) -> &'static [Self] {
+        match self {
+            Self::Secret | Self::Parameter => &[Self::ApiAuthorizer, Self::ApiAttachment],
+            _ => &[],
         }
     }
 

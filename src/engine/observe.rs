@@ -29,6 +29,8 @@ pub struct Observation {
     pub found: Vec<(&'static dyn AnyKind, Found)>,
     /// What bears our names and is not ours.
     pub foreign: Vec<Foreign>,
+    /// The kind that AWS leaves behind when others are deleted.
+    pub left_behind: Option<&'static dyn AnyKind>,
 }
 
 impl std::fmt::Debug for Observation {
@@ -49,14 +51,19 @@ pub async fn observe(
 ) -> Result<Observation, (LogicalId, ResourceError)> {
     let listings = any_kinds()
         .into_iter()
-        .filter(|kind| kind.kind() != Kind::NetworkInterface)
+        .filter(|kind| !kind.kind().is_left_behind())
         .map(|kind| async move {
             match kind.list(cx).await {
                 Ok((found, foreign)) => Ok((kind, found, foreign)),
                 Err(error) => Err((LogicalId::new(kind.kind(), "*"), error)),
             }
         });
-    let mut observation = Observation::default();
+    let mut observation = Observation {
+        left_behind: any_kinds()
+            .into_iter()
+            .find(|kind| kind.kind().is_left_behind()),
+        ..Observation::default()
+    };
     for (kind, found, foreign) in try_join_all(listings).await? {
         observation
             .found
@@ -66,7 +73,9 @@ pub async fn observe(
     let needs: BTreeMap<_, _> = nodes.iter().map(|node| (node.id(), node.needs())).collect();
     let order = graph::order(&needs).map_err(|cycle| {
         (
-            LogicalId::new(Kind::Vpc, "*"),
+            nodes
+                .first()
+                .map_or_else(|| LogicalId::new(Kind::ALL[0], "*"), |node| node.id()),
             ResourceError::Bug(format!("the resources need each other: {cycle}")),
         )
     })?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::graph;
@@ -9,7 +10,7 @@ use super::observe::{Observation, Seen};
 use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{AnyKind, Change, Field, Found, Node, Output, Phase, any_kinds};
+use crate::resource::{AnyKind, Change, Field, Found, Node, Output, Phase};
 
 /// That a resource failed for good.
 const STATE: Field = Field::Property("state");
@@ -154,62 +155,98 @@ pub fn decide(seen: Option<&Seen>) -> Action {
     }
 }
 
-/// Decides everything. What is the stack's and not desired is deleted, after the rest is as it should be; `down` is the
-/// plan of an empty stack.
+/// Decides everything. What the stack owns and the configuration does not name is deleted after the rest is as desired;
+/// `down` is the plan of an empty stack.
 pub fn plan(observation: Observation) -> Plan {
-    let mut plan = Plan::default();
-    let mut steps: Vec<Step> = Vec::new();
-    let desired: BTreeSet<_> = observation
-        .nodes
-        .iter()
-        .map(|(node, _)| node.id())
-        .collect();
-    let actions: Vec<_> = observation
-        .nodes
+    let Observation {
+        nodes,
+        found,
+        left_behind,
+        ..
+    } = observation;
+    let actions: Vec<_> = nodes
         .iter()
         .map(|(_, seen)| decide(seen.as_ref()))
         .collect();
-    let replaced: BTreeSet<_> = observation
-        .nodes
-        .iter()
-        .zip(&actions)
-        .filter(|(_, action)| **action == Action::Replace)
-        .map(|((node, _), _)| node.id())
-        .collect();
+    let ids_of = |is_meant: fn(Action) -> bool| -> BTreeSet<LogicalId> {
+        let meant = nodes.iter().zip(&actions);
+        meant
+            .filter(|(_, action)| is_meant(**action))
+            .map(|((node, _), _)| node.id())
+            .collect()
+    };
+    let (desired, replaced) = (ids_of(|_| true), ids_of(|action| action == Action::Replace));
 
-    for ((node, seen), action) in observation.nodes.iter().zip(&actions) {
+    let mut plan = Plan::default();
+    for ((node, seen), action) in nodes.iter().zip(&actions) {
         plan.items.push(item(node.id(), *action, seen.as_ref()));
-        if *action != Action::None {
-            steps.push(Step {
-                id: node.id(),
-                action: *action,
-                work: Work::Converge(Arc::clone(node)),
-                needs: BTreeSet::new(),
-            });
+    }
+    let mut steps = desired_steps(&nodes, &actions);
+    let converging = steps.len();
+    detach_steps(&mut steps, &replaced);
+    let first_deletion = steps.len();
+    for (kind, found) in found {
+        let is_orphan = !desired.contains(&found.identity.id);
+        if is_orphan {
+            plan.items.push(deleted_item(&found));
+        }
+        if is_orphan || replaced.contains(&found.identity.id) {
+            let deletion = Work::Delete(kind, Arc::new(found));
+            delete_step(
+                &mut steps,
+                deletion,
+                converging..first_deletion,
+                !replaced.is_empty(),
+            );
         }
     }
-    let converging = steps.len();
-    for index in 0..converging {
-        let Work::Converge(node) = &steps[index].work else {
-            continue;
-        };
-        let needs = node.needs();
-        let needs = (0..converging)
-            .filter(|other| needs.contains(&steps[*other].id))
-            .collect();
-        steps[index].needs = needs;
+    if let Some(kind) = left_behind {
+        drain_step(&mut steps, kind, first_deletion, nodes.is_empty());
     }
+    order_deletions(&mut steps[first_deletion..], first_deletion);
+    plan.items
+        .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
+    plan.steps = steps;
+    plan
+}
 
-    // What stays but hangs on something that is replaced lets go of it first.
-    for index in 0..converging {
+/// One step for each desired resource that something is done with, after the steps of what it needs.
+fn desired_steps(nodes: &[(Arc<dyn Node>, Option<Seen>)], actions: &[Action]) -> Vec<Step> {
+    let changed = nodes.iter().zip(actions);
+    let changed: Vec<_> = changed
+        .filter(|(_, action)| **action != Action::None)
+        .map(|((node, _), action)| (node, *action))
+        .collect();
+    changed
+        .iter()
+        .map(|(node, action)| {
+            let needs = node.needs();
+            let before = changed
+                .iter()
+                .enumerate()
+                .filter(|(_, (other, _))| needs.contains(&other.id()))
+                .map(|(index, _)| index);
+            Step {
+                id: node.id(),
+                action: *action,
+                needs: before.collect(),
+                work: Work::Converge(Arc::clone(node)),
+            }
+        })
+        .collect()
+}
+
+/// What is updated and needs something that is replaced detaches from it first.
+fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
+    for index in 0..steps.len() {
         let Work::Converge(node) = steps[index].work.clone() else {
             continue;
         };
         if steps[index].action == Action::Update
             && node.needs().iter().any(|need| replaced.contains(need))
         {
-            let release = steps.len();
-            steps[index].needs.insert(release);
+            let detach = steps.len();
+            steps[index].needs.insert(detach);
             steps.push(Step {
                 id: node.id(),
                 action: Action::Update,
@@ -218,100 +255,119 @@ pub fn plan(observation: Observation) -> Plan {
             });
         }
     }
+}
 
-    let first_deletion = steps.len();
-    for (kind, found) in observation.found {
-        let id = found.identity.id.clone();
-        let orphan = !desired.contains(&id);
-        if !orphan && !replaced.contains(&id) {
-            continue;
+/// Deletes one thing. `detaching`: the steps that detach; all steps before them converge.
+///
+/// What is no longer desired is deleted last, so that nothing is missed meanwhile. If something is replaced, the deletion
+/// comes first: the replacement may depend on it, or take its place.
+fn delete_step(steps: &mut Vec<Step>, work: Work, detaching: Range<usize>, is_replacing: bool) {
+    let Work::Delete(_, found) = &work else {
+        return;
+    };
+    let id = found.identity.id.clone();
+    let (converging, deletion) = (detaching.start, steps.len());
+    let mut needs = BTreeSet::new();
+    if is_replacing {
+        let is_made = |step: &Step| matches!(step.action, Action::Create | Action::Replace);
+        for step in steps[..converging]
+            .iter_mut()
+            .filter(|step| step.id.kind == id.kind && is_made(step))
+        {
+            step.needs.insert(deletion);
         }
-        // What is no longer desired goes last, so that nothing is missed meanwhile. Not so when something is replaced: then
-        // it may hang on that, or stand where the new is to be, so both go before the new is made.
-        let early = !replaced.is_empty();
-        let mut needs = BTreeSet::new();
-        if early {
-            let deletion = steps.len();
-            let made = |step: &Step| matches!(step.action, Action::Create | Action::Replace);
-            for step in steps[..converging]
-                .iter_mut()
-                .filter(|step| step.id.kind == id.kind && made(step))
-            {
+        needs.extend(detaching);
+    } else {
+        let is_gated = |step: &Step| id.kind.deleted_before().contains(&step.id.kind);
+        let after = with_dependents(&steps[..converging], is_gated);
+        for (index, step) in steps[..converging].iter_mut().enumerate() {
+            if is_gated(step) {
                 step.needs.insert(deletion);
+            } else if !after.contains(&index) {
+                needs.insert(index);
             }
-            needs.extend(converging..first_deletion);
-        } else if [Kind::Secret, Kind::Parameter].contains(&id.kind) {
-            // The functions read whatever is there: a cache's former address misleads the authorizer, which has to prove
-            // itself before the API is touched.
-            let deletion = steps.len();
-            for (index, step) in steps[..converging].iter_mut().enumerate() {
-                match step.id.kind {
-                    Kind::ApiAuthorizer | Kind::ApiAttachment => {
-                        step.needs.insert(deletion);
-                    }
-                    Kind::FunctionPermission | Kind::Schedule => {}
-                    _ => {
-                        needs.insert(index);
-                    }
-                }
-            }
-        } else {
-            needs.extend(0..converging);
         }
-        if orphan {
-            let output = found.identity.output.clone();
-            plan.items.push(Item {
-                id: id.clone(),
-                action: Action::Delete,
-                physical_id: Some(output.physical_id.clone()),
-                phase: Some(found.identity.phase.clone()),
-                changes: Vec::new(),
-                output,
-            });
-        }
-        steps.push(Step {
-            id,
-            action: Action::Delete,
-            work: Work::Delete(kind, Arc::new(found)),
-            needs,
-        });
     }
+    steps.push(Step {
+        id,
+        action: Action::Delete,
+        work,
+        needs,
+    });
+}
 
-    // Functions leave interfaces behind, and what these hang on cannot go before them.
+/// The steps that `is_meant` and all that need them, directly or through others.
+fn with_dependents(steps: &[Step], is_meant: impl Fn(&Step) -> bool) -> BTreeSet<usize> {
+    let indices = 0..steps.len();
+    let mut found: BTreeSet<_> = indices
+        .clone()
+        .filter(|index| is_meant(&steps[*index]))
+        .collect();
+    loop {
+        let more: Vec<_> = indices
+            .clone()
+            .filter(|index| !found.contains(index) && !steps[*index].needs.is_disjoint(&found))
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+/// Deletes what the service leaves behind of a kind, `kind`, where something that cannot be deleted before it is deleted.
+fn drain_step(
+    steps: &mut Vec<Step>,
+    kind: &'static dyn AnyKind,
+    first_deletion: usize,
+    is_empty_stack: bool,
+) {
+    let left = kind.kind();
     let leaves = |step: &Step| {
         matches!(step.work, Work::Release(_))
-            || step.id.kind == Kind::Function && step.action == Action::Delete
+            || (step.id.kind.leaves_behind() == Some(left) && step.action == Action::Delete)
     };
-    let held = [Kind::SecurityGroup, Kind::Subnet, Kind::IamRole];
     let blocks = steps[first_deletion..]
         .iter()
-        .any(|step| held.contains(&step.id.kind));
-    let drain = blocks && (steps.iter().any(leaves) || observation.nodes.is_empty());
-    let interfaces = any_kinds()
+        .any(|step| step.id.kind.goes_after().contains(&left));
+    if !blocks || !(is_empty_stack || steps.iter().any(leaves)) {
+        return;
+    }
+    let needs = (0..steps.len())
+        .filter(|index| leaves(&steps[*index]))
+        .collect();
+    let by = Kind::ALL
         .into_iter()
-        .find(|kind| kind.kind() == Kind::NetworkInterface);
-    if let Some(kind) = interfaces.filter(|_| drain) {
-        let needs = (0..steps.len())
-            .filter(|index| leaves(&steps[*index]))
-            .collect();
-        steps.push(Step {
-            id: LogicalId::new(Kind::NetworkInterface, "lambda"),
-            action: Action::Delete,
-            work: Work::Drain(kind),
-            needs,
-        });
+        .find(|kind| kind.leaves_behind() == Some(left));
+    steps.push(Step {
+        id: LogicalId::new(left, by.map_or("all", Kind::as_str)),
+        action: Action::Delete,
+        work: Work::Drain(kind),
+        needs,
+    });
+}
+
+/// Orders deletions by kind. `first` is the index of the first of them among all steps.
+fn order_deletions(deletions: &mut [Step], first: usize) {
+    let kinds: Vec<_> = deletions.iter().map(|step| step.id.kind).collect();
+    for step in deletions {
+        let before = step.id.kind.goes_after();
+        let needs = kinds.iter().enumerate();
+        let needs = needs.filter(|(_, kind)| before.contains(kind));
+        step.needs.extend(needs.map(|(index, _)| first + index));
     }
-    for index in first_deletion..steps.len() {
-        let before = steps[index].id.kind.goes_after();
-        let needs: Vec<_> = (first_deletion..steps.len())
-            .filter(|other| before.contains(&steps[*other].id.kind))
-            .collect();
-        steps[index].needs.extend(needs);
+}
+
+fn deleted_item(found: &Found) -> Item {
+    let output = found.identity.output.clone();
+    Item {
+        id: found.identity.id.clone(),
+        action: Action::Delete,
+        physical_id: Some(output.physical_id.clone()),
+        phase: Some(found.identity.phase.clone()),
+        changes: Vec::new(),
+        output,
     }
-    plan.items
-        .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
-    plan.steps = steps;
-    plan
 }
 
 fn item(id: LogicalId, action: Action, seen: Option<&Seen>) -> Item {
@@ -344,8 +400,7 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::resource::ResourceError;
-    use crate::resource::{Cx, Diff, Identity, Look};
+    use crate::resource::{Cx, Diff, Identity, Look, ResourceError, any_kinds};
 
     fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
         let mut diff = Diff {
@@ -415,7 +470,10 @@ mod tests {
     /// A small stack: `old` is what the account has, `new` what is desired of it and what of that is replaced.
     fn planned(old: &[&str], new: &[(&str, &[&str], bool)]) -> Plan {
         let id = |text: &str| text.parse::<LogicalId>().expect("a logical id");
-        let mut observation = Observation::default();
+        let mut observation = Observation {
+            left_behind: Some(kind(Kind::NetworkInterface)),
+            ..Observation::default()
+        };
         for text in old {
             let identity = Identity {
                 id: id(text),
@@ -481,6 +539,43 @@ mod tests {
         assert!(plan.steps[secret].needs.contains(&endpoint));
         let authorizer = position(&plan, "api-authorizer/main", false);
         assert!(plan.steps[authorizer].needs.contains(&secret));
+    }
+
+    #[test]
+    fn what_aws_leaves_behind_is_drained_where_it_blocks_a_deletion() {
+        let drain = |plan: &Plan| {
+            let mut steps = plan.steps.iter();
+            steps.position(|step| matches!(step.work, Work::Drain(_)))
+        };
+        let blocked = planned(&["lambda/authorizer", "subnet/private-a"], &[]);
+        let at = drain(&blocked).expect("a drain");
+        let function = position(&blocked, "lambda/authorizer", true);
+        assert!(blocked.steps[at].needs.contains(&function));
+        let subnet = &blocked.steps[position(&blocked, "subnet/private-a", true)];
+        assert!(subnet.needs.contains(&at));
+        assert_eq!(
+            drain(&planned(&["lambda/authorizer", "log-group/x"], &[])),
+            None
+        );
+        let kept: &[(&str, &[&str], bool)] = &[("subnet/private-a", &[], false)];
+        let orphan = planned(&["nat-gateway/a", "subnet/private-a"], kept);
+        assert_eq!(drain(&orphan), None);
+    }
+
+    #[test]
+    fn only_what_a_gated_step_does_not_wait_for_is_gated() {
+        let plan = planned(
+            &["parameter/old"],
+            &[
+                ("api-authorizer/main", &[], false),
+                ("lambda-permission/api", &["api-authorizer/main"], false),
+                ("schedule/reporter", &[], false),
+            ],
+        );
+        plan.check().expect("no cycle");
+        let deletion = &plan.steps[position(&plan, "parameter/old", true)].needs;
+        assert!(deletion.contains(&position(&plan, "schedule/reporter", false)));
+        assert!(!deletion.contains(&position(&plan, "lambda-permission/api", false)));
     }
 
     #[test]
