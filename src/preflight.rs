@@ -8,7 +8,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Foreign;
 use crate::resource::api_attachment::record::Record;
-use crate::resource::api_attachment::{pending, responses, select, shared};
+use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::rest_api::{ApiTarget, AuthorizationType};
 use crate::rest_api::{Authorizer, Method, RestApi, Stage};
 
@@ -105,11 +105,11 @@ pub fn methods(
     let mut sorted = Methods::default();
     for method in all
         .iter()
-        .filter(|method| select::is_wanted(method, &config.api.protect, &config.api.except))
+        .filter(|method| selection::is_wanted(method, &config.api.protect, &config.api.except))
     {
         let taken =
             ours.is_some_and(|authorizer| method.asks(authorizer)) || record.is_closed(method);
-        let lent = shared::is_lent(method, elsewhere);
+        let lent = other_stacks::is_lent(method, elsewhere);
         if lent {
             let text = format!(
                 "{} asks the authorizer of another stack, which guards other stages: it keeps that in the draft, and is ours \
@@ -119,7 +119,7 @@ pub fn methods(
             );
             sorted.notices.push(text);
         }
-        if taken || lent || select::is_free(method, &config.api.protect) {
+        if taken || lent || selection::is_free(method, &config.api.protect) {
             if !taken && !lent && method.authorization != AuthorizationType::None {
                 let text = format!(
                     "{} has {} and is taken, as it is named exactly",
@@ -143,7 +143,7 @@ pub fn methods(
 }
 
 /// Says what becomes of the methods that other stacks guard in other stages.
-pub fn held(held: &[shared::Held], stage: &str) -> Option<String> {
+pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
     let labels: Vec<_> = held.iter().map(|held| held.before.label()).collect();
     (!labels.is_empty()).then(|| {
         format!(
@@ -204,7 +204,7 @@ pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
 
 /// Says that another tool made the API, and may undo what we do.
 pub fn maker(api: &RestApi) -> Option<String> {
-    let maker = pending::maker(&api.tags)?;
+    let maker = undeployed_changes::maker(&api.tags)?;
     Some(format!(
         "API {} belongs to {maker}: its next deployment may undo ours; `threescale-gw status` shows that, `up` repairs it",
         api.id

@@ -18,7 +18,9 @@ use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
 use crate::report::plan::Extras;
-use crate::resource::api_attachment::{DEPLOYMENT, pending, record, responses, shared};
+use crate::resource::api_attachment::{
+    DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
+};
 use crate::resource::health_check::Proof;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
@@ -219,7 +221,7 @@ impl Session {
         let authorizer = cx
             .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
             .map(|output| output.physical_id);
-        let elsewhere = shared::elsewhere(cx, api).await?;
+        let elsewhere = other_stacks::elsewhere(cx, api).await?;
         let record = record::all(cx).await?.remove(api).unwrap_or_default();
         let ours = authorizer.as_deref();
         let methods = preflight::methods(&self.config, &all, ours, &elsewhere, &record);
@@ -249,7 +251,7 @@ impl Session {
                 format!("some quotas could not be read and are not checked: {error}")
             }));
         let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
-        let held: Vec<_> = shared::held_elsewhere(cx, api)
+        let held: Vec<_> = other_stacks::held_elsewhere(cx, api)
             .await?
             .into_iter()
             .filter(|held| {
@@ -277,7 +279,9 @@ impl Session {
             });
             ours.extend(unchanged.map(|before| before.key()));
             notices.extend(preflight::held(&held, &api.stage));
-            pending = pending::look(cx, &self.api, api, ours, &self.config.api.responses).await?;
+            pending =
+                undeployed_changes::look(cx, &self.api, api, ours, &self.config.api.responses)
+                    .await?;
         }
         let builds = |item: &crate::engine::plan::Item| {
             item.id.kind == Kind::Function

@@ -11,7 +11,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
-use crate::resource::api_attachment::{select, shared};
+use crate::resource::api_attachment::{other_stacks, selection};
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Cx, api_authorizer};
 use crate::rest_api;
@@ -72,7 +72,7 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
-    let elsewhere = shared::elsewhere(cx, target).await?;
+    let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment tells that an authorizer guards a method, and its export which one that is.
     let export = rest_api::export::export(cx, target).await?;
@@ -96,13 +96,13 @@ async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
             .is_some_and(|authorizer| method.asks(authorizer));
         let key = method.key();
         let custom = is_custom(&key).unwrap_or(asks);
-        let wanted = select::is_wanted(
+        let wanted = selection::is_wanted(
             method,
             &session.config.api.protect,
             &session.config.api.except,
         ) && (asks
-            || shared::is_lent(method, &elsewhere)
-            || select::is_free(method, &session.config.api.protect));
+            || other_stacks::is_lent(method, &elsewhere)
+            || selection::is_free(method, &session.config.api.protect));
         let remark = match (asks, custom, wanted) {
             (true, false, _) => Some("protected in the draft only: it is not deployed"),
             (false, true, true) => Some("opened in the draft: the next deployment opens it"),

@@ -7,7 +7,7 @@ use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report::style::Style;
-use crate::resource::api_attachment::{record, responses, shared};
+use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Cx, api_authorizer};
 use crate::rest_api;
@@ -121,7 +121,7 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
 async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(rest_api::Method, Meant)>> {
     let target = &session.facts.api;
     let all = rest_api::methods(cx, &target.id).await?;
-    let elsewhere = shared::elsewhere(cx, target).await?;
+    let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let authorizer = cx
         .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);

@@ -297,7 +297,7 @@ fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Opti
 
 fn is_wanted(config: &Config, verb: &str, path: &str) -> bool {
     let method = Method::new(verb, path);
-    select::is_wanted(&method, &config.api.protect, &config.api.except)
+    selection::is_wanted(&method, &config.api.protect, &config.api.except)
 }
 
 /// The refusals that the authorizer writes to its log, told as they come.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::record::{self, Record, Taken};
-use super::{lost, marker, restored, shared};
+use super::{marker, missing_record, other_stacks, restored};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -35,7 +35,7 @@ pub struct Actual {
     /// Those of other stacks that guard other stages: their methods may be borrowed.
     pub(super) elsewhere: BTreeSet<String>,
     /// The methods that those took.
-    pub(super) held_elsewhere: Vec<shared::Held>,
+    pub(super) held_elsewhere: Vec<other_stacks::Held>,
     /// The gateway responses that are not API Gateway's own, by type.
     pub(super) responses: BTreeMap<String, Response>,
     /// Gateway responses that other stacks took, with what they were before any of us.
@@ -102,9 +102,9 @@ impl Actual {
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
             mark: marker::mark(cx),
             authorizers: Arc::clone(&authorizers),
-            elsewhere: shared::elsewhere(cx, target).await?,
-            held_elsewhere: shared::held_elsewhere(cx, target).await?,
-            shared_responses: shared::others(cx, &target.id)
+            elsewhere: other_stacks::elsewhere(cx, target).await?,
+            held_elsewhere: other_stacks::held_elsewhere(cx, target).await?,
+            shared_responses: other_stacks::others(cx, &target.id)
                 .await?
                 .iter()
                 .flat_map(|other| other.responses.clone())
@@ -121,7 +121,8 @@ impl Actual {
             actual.unrecorded.clear();
             actual.unrecorded_responses.clear();
         }
-        let (found, unknown) = lost::look(cx, target, actual.record.head.as_ref(), lost).await?;
+        let (found, unknown) =
+            missing_record::look(cx, target, actual.record.head.as_ref(), lost).await?;
         actual.unrecorded.extend(found);
         actual.unknown = unknown;
         Ok(actual)
@@ -160,7 +161,7 @@ impl Actual {
     /// it since. One that is borrowed is returned to the stack that has it, and keeps its record.
     pub(super) fn is_to_be_recorded(&self, now: &Method) -> bool {
         self.before(now).is_none_or(|before| {
-            !shared::is_lent(now, &self.elsewhere)
+            !other_stacks::is_lent(now, &self.elsewhere)
                 && !self.record.is_closed(now)
                 && restored::is_changed(now, before, &self.authorizers)
         })

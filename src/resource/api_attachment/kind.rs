@@ -1,7 +1,7 @@
 //! What the account holds of attachments, one for each API and stage that the stack has a record of.
 
 use super::actual::Actual;
-use super::{hand_back, record};
+use super::{record, restore};
 use crate::kind::Kind;
 use crate::resource::{Cx, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
 
@@ -48,6 +48,6 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
-        hand_back::hand_back(cx, actual).await
+        restore::hand_back(cx, actual).await
     }
 }

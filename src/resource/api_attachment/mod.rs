@@ -4,22 +4,22 @@
 //! of a change until the stage is deployed, which happens once, when every method is ready.
 
 mod actual;
+mod apply;
 mod deployments;
-mod desired;
-mod hand_back;
 mod kind;
-pub mod lost;
 mod marker;
 mod method_updates;
-pub mod pending;
+pub mod missing_record;
+pub mod other_stacks;
 pub mod record;
 pub mod responses;
+mod restore;
 mod restored;
 pub mod rollback;
-pub mod select;
+pub mod selection;
 pub mod served;
-pub mod shared;
+pub mod undeployed_changes;
 
-pub use self::desired::{ApiAttachment, DEPLOYMENT};
+pub use self::apply::{ApiAttachment, DEPLOYMENT};
 pub use self::kind::ApiAttachments;
 pub use self::served::{Served, Standing};

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::other_stacks;
 use super::record::{self, Taken, digest};
-use super::shared;
 use crate::aws::optional;
 use crate::resource::{Cx, ResourceError};
 use crate::responses::Responses;
@@ -105,7 +105,7 @@ pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Ste
         }
     }
     let cors = methods.iter().any(|method| method.method == "OPTIONS");
-    let others = shared::others(cx, &target.id).await?;
+    let others = other_stacks::others(cx, &target.id).await?;
     let shared = others
         .iter()
         .flat_map(|other| other.responses.clone())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::other_stacks;
 use super::record::CLOSED;
-use super::shared;
 use crate::rest_api::{AuthorizationType, Authorizer, Mark, Method};
 
 /// A method as it stands, with what its authorizer is found by where its id is gone later.
@@ -74,7 +74,7 @@ pub fn is_changed(now: &Method, before: &Method, authorizers: &[Authorizer]) -> 
         Some(id) => authorizers
             .iter()
             .find(|authorizer| authorizer.id == *id)
-            .is_some_and(|authorizer| shared::stack_of(&authorizer.name).is_none()),
+            .is_some_and(|authorizer| other_stacks::stack_of(&authorizer.name).is_none()),
     };
     is_theirs && !same_guard(now, &restored_or_closed(before, authorizers))
 }

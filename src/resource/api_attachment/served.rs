@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::record::{self, Head, Record, digest};
-use super::{marker, shared};
+use super::{marker, other_stacks};
 use crate::resource::{Cx, ResourceError, api_authorizer, function_publication};
 use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method, Stage};
 
@@ -93,7 +93,7 @@ pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, R
     if !is_former {
         return Ok(None);
     }
-    let elsewhere = shared::elsewhere(cx, target).await?;
+    let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let stage = rest_api::stage(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     let is_served = |method: &&Method| {
@@ -107,7 +107,7 @@ pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, R
     let methods = rest_api::methods(cx, &target.id).await?;
     let methods = methods
         .iter()
-        .filter(|method| method.asks(&ours.id) || shared::is_lent(method, &elsewhere))
+        .filter(|method| method.asks(&ours.id) || other_stacks::is_lent(method, &elsewhere))
         .filter(is_served)
         .map(Method::label)
         .collect();

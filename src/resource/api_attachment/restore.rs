@@ -8,7 +8,7 @@ use super::marker::is_ours;
 use super::method_updates::give_back;
 use super::record::{self, CLOSED, Head, Record, Taken};
 use super::restored::{self, same_guard};
-use super::{lost, responses};
+use super::{missing_record, responses};
 use crate::aws::optional;
 use crate::resource::{Cx, ResourceError, api_authorizer};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
@@ -21,7 +21,7 @@ const LAG: Duration = Duration::from_secs(60);
 /// # Errors
 /// What the services answer, or what still differs.
 pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
-    lost::refuse(&actual.unknown)?;
+    missing_record::refuse(&actual.unknown)?;
     // Where only the stage changed, the attachment to the new one has taken these over.
     let stays = cx
         .api()

@@ -9,7 +9,7 @@ use super::kind::ApiAttachments;
 use super::marker::{Holds, description, is_ours, protects};
 use super::method_updates::{entrust, give_back};
 use super::record::{self, Head, Taken, digest};
-use super::{hand_back, pending, responses, restored, select, shared};
+use super::{other_stacks, responses, restore, restored, selection, undeployed_changes};
 use crate::id::LogicalId;
 use crate::pattern::MethodPattern;
 use crate::resource::health_check::Proof;
@@ -64,12 +64,12 @@ impl ApiAttachment {
     fn wants(&self, method: &Method) -> bool {
         match &self.standing {
             Some(standing) => standing.contains(&method.label()),
-            None => select::is_wanted(method, &self.protect, &self.except),
+            None => selection::is_wanted(method, &self.protect, &self.except),
         }
     }
 
     fn steps<'a>(&self, actual: &'a Actual) -> Steps<'a> {
-        let is_lent = |method: &Method| shared::is_lent(method, &actual.elsewhere);
+        let is_lent = |method: &Method| other_stacks::is_lent(method, &actual.elsewhere);
         let is_wanted = |method: &Method| self.wants(method);
         let wanted: Vec<_> = actual
             .methods
@@ -78,7 +78,7 @@ impl ApiAttachment {
                 actual.is_taken(method)
                     || is_lent(method)
                     || actual.record.is_closed(method)
-                    || select::is_free(method, &self.protect)
+                    || selection::is_free(method, &self.protect)
             })
             .filter(|method| is_wanted(method))
             .collect();
@@ -212,7 +212,7 @@ impl ApiAttachment {
             entrust(cx, &self.api, method, &authorizer_id).await?;
         }
         for (before, now) in &steps.give_back {
-            let wanted = hand_back::wanted(cx, actual, before);
+            let wanted = restore::wanted(cx, actual, before);
             give_back(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
@@ -272,8 +272,8 @@ impl ApiAttachment {
         let held = actual.held_elsewhere.iter().map(|held| &held.before);
         let wanted = actual.methods.iter().filter(|method| {
             self.wants(method)
-                && (select::is_free(method, &self.protect)
-                    || shared::is_lent(method, &actual.elsewhere))
+                && (selection::is_free(method, &self.protect)
+                    || other_stacks::is_lent(method, &actual.elsewhere))
         });
         let ours = actual
             .all_before()
@@ -281,7 +281,7 @@ impl ApiAttachment {
             .chain(wanted)
             .map(|method| method.key())
             .collect();
-        let found = pending::look(cx, &api, &self.api, ours, &self.responses).await?;
+        let found = undeployed_changes::look(cx, &api, &self.api, ours, &self.responses).await?;
         let new = cx.publish_edits(found);
         if new.is_empty() {
             return Ok(());
