@@ -10,7 +10,7 @@ use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::resource::api_attachment::record;
-use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
+use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::function_publication;
 use crate::{lock, report};
 
@@ -26,7 +26,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             "stack {stack} is attached to no API"
         )));
     }
-    let way = args.to.clone().map_or(Way::Former, Way::To);
+    let way = args
+        .to
+        .clone()
+        .map_or(RollbackTarget::BeforeUs, RollbackTarget::Deployment);
     if targets.len() > 1 && args.to.is_some() {
         return Err(Error::usage(format!(
             "stack {stack} is attached to {} stages, and --to names a deployment of one",
@@ -76,7 +79,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     }
     // Where a deployment is named, the version is not what is wrong.
     let functions = match way {
-        Way::To(_) => Vec::new(),
+        RollbackTarget::Deployment(_) => Vec::new(),
         _ => function_publication::move_back(&cx).await?,
     };
     match global.output {

@@ -12,7 +12,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report;
 use crate::resource::Cx;
-use crate::resource::api_attachment::rollback::{RolledBack, Way, roll_back};
+use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
 use crate::verify::{Fault, Report, Row};
@@ -55,13 +55,17 @@ async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> 
     let mut told = Vec::new();
     if found.is_new_deployment {
         // The stage first: a version that bridges two deployments serves both.
-        told.push(match roll_back(cx, &session.facts.api, &Way::Last).await {
-            Ok(RolledBack::Moved { to, .. }) => {
-                format!("stage {stage} serves deployment {to} again, as before")
-            }
-            Ok(_) => format!("stage {stage} has no deployment to go back to, and stays as it is"),
-            Err(error) => format!("stage {stage} could not be moved back: {error}"),
-        });
+        told.push(
+            match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
+                Ok(RolledBack::Moved { to, .. }) => {
+                    format!("stage {stage} serves deployment {to} again, as before")
+                }
+                Ok(_) => {
+                    format!("stage {stage} has no deployment to go back to, and stays as it is")
+                }
+                Err(error) => format!("stage {stage} could not be moved back: {error}"),
+            },
+        );
     }
     if found.is_new_version {
         match function_publication::move_back(cx).await {

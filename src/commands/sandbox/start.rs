@@ -24,7 +24,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api_attachment::select;
+use crate::resource::api_attachment::selection;
 use crate::rest_api::Method;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox};

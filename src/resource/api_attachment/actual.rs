@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::record::{self, Record, Taken};
+use super::record::{self, Record, ResponseBackup};
 use super::{marker, missing_record, other_stacks, restored};
 use crate::aws::optional;
 use crate::id::LogicalId;
@@ -29,7 +29,7 @@ pub struct Actual {
     pub(super) asking: Option<Asking>,
     pub(super) authorizer_id: Option<String>,
     /// What our deployments' descriptions begin with.
-    pub(super) mark: String,
+    pub(super) marker: String,
     /// The authorizers that the API has.
     pub(super) authorizers: Arc<Vec<Authorizer>>,
     /// Those of other stacks that guard other stages: their methods may be borrowed.
@@ -39,9 +39,9 @@ pub struct Actual {
     /// The gateway responses that are not API Gateway's own, by type.
     pub(super) responses: BTreeMap<String, Response>,
     /// Gateway responses that other stacks took, with what they were before any of us.
-    pub(super) shared_responses: BTreeMap<String, Taken>,
+    pub(super) shared_responses: BTreeMap<String, ResponseBackup>,
     /// Gateway responses that this stack took for another stage of this API, and that this record does not know yet.
-    pub(super) unrecorded_responses: BTreeMap<String, Taken>,
+    pub(super) unrecorded_responses: BTreeMap<String, ResponseBackup>,
 }
 
 impl Actual {
@@ -100,7 +100,7 @@ impl Actual {
             stage,
             asking,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
-            mark: marker::mark(cx),
+            marker: marker::marker(cx),
             authorizers: Arc::clone(&authorizers),
             elsewhere: other_stacks::elsewhere(cx, target).await?,
             held_elsewhere: other_stacks::held_elsewhere(cx, target).await?,
@@ -168,7 +168,7 @@ impl Actual {
     }
 
     /// What is known of the gateway responses before us.
-    pub(super) fn taken_responses(&self) -> BTreeMap<String, Taken> {
+    pub(super) fn taken_responses(&self) -> BTreeMap<String, ResponseBackup> {
         let mut taken = self.record.responses.clone();
         taken.extend(self.unrecorded_responses.clone());
         taken

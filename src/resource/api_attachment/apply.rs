@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use super::actual::Actual;
 use super::deployments::{deploy, deployments, is_of_closing, remove};
 use super::kind::ApiAttachments;
-use super::marker::{Holds, description, is_ours, protects};
-use super::method_updates::{entrust, give_back};
-use super::record::{self, Head, Taken, digest};
+use super::marker::{DeploymentDigest, description, is_ours, protects};
+use super::method_updates::{restore_method, set_authorizer};
+use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{other_stacks, responses, restore, restored, selection, undeployed_changes};
 use crate::id::LogicalId;
 use crate::pattern::MethodPattern;
@@ -93,7 +93,7 @@ impl ApiAttachment {
             .filter(|(_, now)| !is_wanted(now))
             .collect();
         let stage = actual.stage.as_ref();
-        let ours = stage.and_then(|stage| protects(&stage.description, &actual.mark));
+        let ours = stage.and_then(|stage| protects(&stage.description, &actual.marker));
         let served_as = |method: &Method, wanted: &AuthorizationType| {
             let key = method.key();
             let served = stage.and_then(|stage| stage.served.as_ref());
@@ -209,43 +209,43 @@ impl ApiAttachment {
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         for method in taken() {
-            entrust(cx, &self.api, method, &authorizer_id).await?;
+            set_authorizer(cx, &self.api, method, &authorizer_id).await?;
         }
         for (before, now) in &steps.give_back {
             let wanted = restore::wanted(cx, actual, before);
-            give_back(cx, &self.api, &wanted, now).await?;
+            restore_method(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
             let head = self.note_previous(cx, actual).await?;
             if let Some(head) = head.filter(|_| !steps.reset.is_empty()) {
                 let resetting = true;
-                record::write_head(cx, &self.api, &Head { resetting, ..head }).await?;
+                record::write_head(cx, &self.api, &AttachmentState { resetting, ..head }).await?;
             }
             for (before, now) in &steps.reset {
-                give_back(cx, &self.api, &actual.restored(before), now).await?;
+                restore_method(cx, &self.api, &actual.restored(before), now).await?;
             }
             let fresh = crate::random::hex::<6>()?;
             let token = self.token.get_or_init(|| fresh);
             let (asks, answers) = (digest(&self.asks), steps.responses.digest());
-            let holds = Holds {
+            let holds = DeploymentDigest {
                 authorizer: Some(&asks),
                 responses: answers.as_deref(),
             };
-            let description = description(&actual.mark, token, holds);
+            let description = description(&actual.marker, token, holds);
             deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
         }
         for (before, now) in &steps.reset {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
-            entrust(cx, &self.api, before, authorizer_id).await?;
+            set_authorizer(cx, &self.api, before, authorizer_id).await?;
         }
         for (now, authorizer_id) in &steps.returned {
-            entrust(cx, &self.api, now, authorizer_id).await?;
+            set_authorizer(cx, &self.api, now, authorizer_id).await?;
         }
         for method in &steps.borrow {
-            give_back(cx, &self.api, method, method).await?;
+            restore_method(cx, &self.api, method, method).await?;
         }
         for (before, now) in &steps.owed {
-            give_back(cx, &self.api, before, now).await?;
+            restore_method(cx, &self.api, before, now).await?;
         }
         if actual.record.is_in_between() || !steps.reset.is_empty() {
             self.settle(cx, actual).await?;
@@ -308,7 +308,7 @@ impl ApiAttachment {
                 }
             }
         }
-        let settled = Head {
+        let settled = AttachmentState {
             closing: false,
             resetting: false,
             ..head
@@ -331,9 +331,16 @@ impl ApiAttachment {
         for kind in &steps.write {
             let response = &steps.managed[kind];
             let records = [known.get(*kind), actual.shared_responses.get(*kind)];
-            let taken = Taken::of(actual.responses.get(*kind), records);
+            let taken = ResponseBackup::of(actual.responses.get(*kind), records);
             let is_recorded = known.contains_key(*kind);
-            record::write_response(cx, &self.api, kind, &taken.and(response), is_recorded).await?;
+            record::write_response(
+                cx,
+                &self.api,
+                kind,
+                &taken.with_written(response),
+                is_recorded,
+            )
+            .await?;
             if actual.responses.get(*kind) != Some(response) {
                 rest_api::set_response(cx, &self.api.id, kind, Some(response)).await?;
             }
@@ -354,12 +361,16 @@ impl ApiAttachment {
     /// Notes the deployments to go back to. From a failure that is the one served now. To be rid of us it is the one before
     /// ours, unless somebody published on top of ours: to go back would take their work away.
     /// Returns the head as it is then.
-    async fn note_previous(&self, cx: &Cx, actual: &Actual) -> Result<Option<Head>, ResourceError> {
+    async fn note_previous(
+        &self,
+        cx: &Cx,
+        actual: &Actual,
+    ) -> Result<Option<AttachmentState>, ResourceError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
             return Ok(None);
         };
         let is_previous = head.previous_deployment.as_ref() == Some(&stage.deployment_id);
-        let mut noted = Head {
+        let mut noted = AttachmentState {
             last_deployment: (!is_previous).then(|| stage.deployment_id.clone()),
             ..head.clone()
         };

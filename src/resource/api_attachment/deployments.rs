@@ -15,7 +15,7 @@ use crate::rest_api::{ApiTarget, Stage};
 pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> bool {
     let head = actual.record.head.as_ref().filter(|head| head.closing);
     head.is_some_and(|head| head.previous_deployment.as_deref() != Some(id))
-        && description == restores(&actual.mark, true)
+        && description == restores(&actual.marker, true)
 }
 
 /// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
@@ -107,7 +107,7 @@ pub(super) async fn restore_stage(
     let all = deployments(cx, target).await?;
     // The former deployment would open what is to stay closed.
     let goes_back = !cx.keeps_protected();
-    let restored = restores(&actual.mark, !goes_back);
+    let restored = restores(&actual.marker, !goes_back);
     let ours = |id: &str, description: &str| {
         is_ours(cx, description) || (goes_back && is_of_closing(actual, id, description))
     };

@@ -48,6 +48,6 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
-        restore::hand_back(cx, actual).await
+        restore::restore(cx, actual).await
     }
 }

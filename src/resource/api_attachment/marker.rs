@@ -3,13 +3,13 @@
 use crate::resource::Cx;
 
 /// Marks a deployment as made by this stack.
-pub(super) fn mark(cx: &Cx) -> String {
+pub(super) fn marker(cx: &Cx) -> String {
     format!("threescale-gw-{}", cx.names().stack)
 }
 
 /// Whether a deployment's description says that this stack made it to protect the API.
 pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
-    protects(description, &mark(cx)).is_some()
+    protects(description, &marker(cx)).is_some()
 }
 
 /// The description of a deployment that gives the API back, and of one that leaves it closed.
@@ -22,7 +22,7 @@ pub(super) fn restores(mark: &str, closed: bool) -> String {
 
 /// What a deployment of ours holds beside the methods, as digests; of one made by another version not all may be known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Holds<'a> {
+pub(super) struct DeploymentDigest<'a> {
     /// How the authorizer asks: a deployment keeps that as it was.
     pub authorizer: Option<&'a str>,
     /// Our gateway responses, if there are any.
@@ -30,7 +30,7 @@ pub(super) struct Holds<'a> {
 }
 
 /// The description of a deployment that protects the API.
-pub(super) fn description(mark: &str, token: &str, holds: Holds<'_>) -> String {
+pub(super) fn description(mark: &str, token: &str, holds: DeploymentDigest<'_>) -> String {
     let mut text = format!("{mark} protects {token}");
     let parts = [
         ("authorizer", holds.authorizer),
@@ -45,14 +45,14 @@ pub(super) fn description(mark: &str, token: &str, holds: Holds<'_>) -> String {
 }
 
 /// What a deployment that the stack marked by `mark` made holds; `None` if it is not one of its.
-pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Holds<'a>> {
+pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<DeploymentDigest<'a>> {
     let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
     let words: Vec<_> = rest.split(' ').collect();
     let behind = |name: &str| {
         let at = words.iter().position(|word| *word == name)?;
         words.get(at + 1).copied()
     };
-    Some(Holds {
+    Some(DeploymentDigest {
         authorizer: behind("authorizer"),
         responses: behind("responses"),
     })
@@ -67,7 +67,7 @@ mod tests {
         const MARK: &str = "threescale-gw-orders";
         for authorizer in [None, Some("11223344")] {
             for responses in [None, Some("0a1b2c3d")] {
-                let holds = Holds {
+                let holds = DeploymentDigest {
                     authorizer,
                     responses,
                 };

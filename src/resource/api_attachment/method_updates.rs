@@ -14,7 +14,7 @@ pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
 }
 
 /// Lets an authorizer decide about a method.
-pub(super) async fn entrust(
+pub(super) async fn set_authorizer(
     cx: &Cx,
     target: &ApiTarget,
     now: &Method,
@@ -58,7 +58,7 @@ async fn update_method(
 }
 
 /// Gives a method the guard it is to have.
-pub(super) async fn give_back(
+pub(super) async fn restore_method(
     cx: &Cx,
     target: &ApiTarget,
     wanted: &Method,

@@ -4,7 +4,7 @@
 //! The deployment that the stage had before ours still tells the type of each method. That is all there is to know of an
 //! open one and of one with AWS_IAM; what another authorizer it was, nobody can tell any more.
 
-use super::record::Head;
+use super::record::AttachmentState;
 use crate::resource::{Cx, ResourceError};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
@@ -15,7 +15,7 @@ use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 pub async fn look(
     cx: &Cx,
     target: &ApiTarget,
-    head: Option<&Head>,
+    head: Option<&AttachmentState>,
     methods: Vec<Method>,
 ) -> Result<(Vec<Method>, Vec<Method>), ResourceError> {
     let (mut found, mut unknown) = (Vec::new(), Vec::new());

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::record::{self, Taken};
+use super::record::{self, ResponseBackup};
 use crate::aws::Class;
 use crate::aws::ec2::pages;
 use crate::names::Names;
@@ -23,7 +23,7 @@ pub struct Other {
     /// The methods it took, as they were before.
     pub methods: Vec<Method>,
     /// The gateway responses it took. A gateway response is the API's, so stacks share it.
-    pub responses: BTreeMap<String, Taken>,
+    pub responses: BTreeMap<String, ResponseBackup>,
 }
 
 /// A method that another stack took for other stages.

@@ -24,7 +24,7 @@ pub(super) const RESPONSE: &str = "response-";
 
 /// Which API and stage, and the deployment to go back to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct AttachmentState {
     /// The deployment the stage had before ours; `None` once others published on top of ours.
     pub previous_deployment: Option<String>,
     /// The deployment the stage had before our newest, where that is another one.
@@ -53,11 +53,11 @@ pub(super) const CLOSED: AuthorizationType = AuthorizationType::AwsIam;
 /// What a record knows of one API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    pub head: Option<Head>,
+    pub head: Option<AttachmentState>,
     /// By parameter name below the target's path.
     pub chunks: BTreeMap<String, Vec<Method>>,
     /// The gateway responses we took, by type.
-    pub responses: BTreeMap<String, Taken>,
+    pub responses: BTreeMap<String, ResponseBackup>,
 }
 
 impl Record {
@@ -92,27 +92,27 @@ impl Record {
     }
 }
 
-/// How many of the responses we wrote are remembered, so that one is known as ours whenever a run was killed.
+/// How many of the responses we is_ours are remembered, so that one is known as ours whenever a run was killed.
 const REMEMBERED: usize = 3;
 
 /// What is recorded of a type before ours is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct ResponseBackup {
     /// What it was before us; `None` is API Gateway's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Response>,
-    /// The digests of what we wrote, or were about to write, newest last.
+    /// The digests of what we is_ours, or were about to write, newest last.
     pub ours: Vec<String>,
 }
 
-impl Taken {
+impl ResponseBackup {
     /// What is to be recorded of a type that is about to be written: what the owners have there now, unless that is what a
-    /// stack of this program wrote. `records`: this stack's, and another's on the same API.
+    /// stack of this program is_ours. `records`: this stack's, and another's on the same API.
     pub fn of(now: Option<&Response>, records: [Option<&Self>; 2]) -> Self {
         let mut taken = records.into_iter().flatten().next().cloned();
         let is_ours = now.is_some_and(|now| {
             let mut records = records.into_iter().flatten();
-            records.any(|taken| taken.wrote(now))
+            records.any(|taken| taken.is_ours(now))
         });
         match &mut taken {
             Some(taken) if is_ours => taken.clone(),
@@ -127,14 +127,14 @@ impl Taken {
         }
     }
 
-    /// Whether we wrote this one.
-    pub fn wrote(&self, response: &Response) -> bool {
+    /// Whether we is_ours this one.
+    pub fn is_ours(&self, response: &Response) -> bool {
         self.ours.contains(&digest(response))
     }
 
     /// The record with one more response of ours.
     #[must_use]
-    pub fn and(mut self, response: &Response) -> Self {
+    pub fn with_written(mut self, response: &Response) -> Self {
         let digest = digest(response);
         self.ours.retain(|known| *known != digest);
         self.ours.push(digest);
@@ -243,9 +243,9 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), Resourc
     };
     // Our own, from a head that was lost, is none to go back to.
     let ours = super::marker::is_ours(cx, &stage.description);
-    let head = Head {
+    let head = AttachmentState {
         previous_deployment: (!ours).then_some(stage.deployment_id),
-        ..Head::default()
+        ..AttachmentState::default()
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }
@@ -254,7 +254,11 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), Resourc
 ///
 /// # Errors
 /// What the service answers.
-pub async fn write_head(cx: &Cx, target: &ApiTarget, head: &Head) -> Result<(), ResourceError> {
+pub async fn write_head(
+    cx: &Cx,
+    target: &ApiTarget,
+    head: &AttachmentState,
+) -> Result<(), ResourceError> {
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
 }
 
@@ -375,7 +379,7 @@ pub async fn write_response(
     cx: &Cx,
     target: &ApiTarget,
     kind: &str,
-    taken: &Taken,
+    taken: &ResponseBackup,
     known: bool,
 ) -> Result<(), ResourceError> {
     let text = encode(taken)?;

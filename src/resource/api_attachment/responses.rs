@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::other_stacks;
-use super::record::{self, Taken, digest};
+use super::record::{self, ResponseBackup, digest};
 use crate::aws::optional;
 use crate::resource::{Cx, ResourceError};
 use crate::responses::Responses;
@@ -53,8 +53,8 @@ pub fn steps(
     wanted: &Responses,
     cors: bool,
     now: &BTreeMap<String, Response>,
-    record: &BTreeMap<String, Taken>,
-    shared: &BTreeMap<String, Taken>,
+    record: &BTreeMap<String, ResponseBackup>,
+    shared: &BTreeMap<String, ResponseBackup>,
 ) -> Steps {
     let mut steps = Steps::default();
     for (kind, status, inherited) in TYPES {
@@ -68,7 +68,7 @@ pub fn steps(
         let present = now.get(kind);
         let taken = [record.get(kind), shared.get(kind)];
         let is_ours = present.is_some_and(|present| {
-            *present == response || taken.iter().flatten().any(|taken| taken.wrote(present))
+            *present == response || taken.iter().flatten().any(|taken| taken.is_ours(present))
         });
         if present.is_some() && !is_ours && !is_named {
             steps.left.push(kind.to_owned());
@@ -113,9 +113,9 @@ pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Ste
     Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
-/// Whether a recorded type is still what we wrote; else somebody changed or removed it since.
-pub fn is_untouched(taken: &Taken, now: Option<&Response>) -> bool {
-    now.is_some_and(|now| taken.wrote(now))
+/// Whether a recorded type is still what we is_ours; else somebody changed or removed it since.
+pub fn is_untouched(taken: &ResponseBackup, now: Option<&Response>) -> bool {
+    now.is_some_and(|now| taken.is_ours(now))
 }
 
 /// Our response of a type. It keeps the headers that the type would have inherited.
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     type Now = BTreeMap<String, Response>;
-    type Record = BTreeMap<String, Taken>;
+    type Record = BTreeMap<String, ResponseBackup>;
 
     fn theirs() -> Response {
         Response {
@@ -189,7 +189,12 @@ mod tests {
     fn recorded(steps: &Steps) -> Record {
         let managed = steps.managed.iter();
         managed
-            .map(|(kind, response)| ((*kind).to_owned(), Taken::default().and(response)))
+            .map(|(kind, response)| {
+                (
+                    (*kind).to_owned(),
+                    ResponseBackup::default().with_written(response),
+                )
+            })
             .collect()
     }
 
@@ -283,12 +288,12 @@ mod tests {
             status: Some("403".to_owned()),
             ..Response::default()
         };
-        let known = Taken {
+        let known = ResponseBackup {
             before: Some(theirs()),
             ours: Vec::new(),
         }
-        .and(&ours);
-        let before = |now: Option<&Response>, records| Taken::of(now, records).before;
+        .with_written(&ours);
+        let before = |now: Option<&Response>, records| ResponseBackup::of(now, records).before;
         assert_eq!(before(None, [None, None]), None);
         assert_eq!(before(Some(&theirs()), [None, None]), Some(theirs()));
         assert_eq!(before(Some(&ours), [Some(&known), None]), Some(theirs()));
@@ -297,12 +302,12 @@ mod tests {
             status: Some("499".to_owned()),
             ..Response::default()
         };
-        let again = Taken::of(Some(&newer), [Some(&known), None]);
+        let again = ResponseBackup::of(Some(&newer), [Some(&known), None]);
         assert_eq!(again.before.as_ref(), Some(&newer));
-        assert!(again.wrote(&ours));
+        assert!(again.is_ours(&ours));
         assert_eq!(before(None, [Some(&known), None]), None);
-        // Another stack wrote it since: what was there before any of us is what this one knows.
-        let other = Taken::default().and(&newer);
+        // Another stack is_ours it since: what was there before any of us is what this one knows.
+        let other = ResponseBackup::default().with_written(&newer);
         assert_eq!(
             before(Some(&newer), [Some(&known), Some(&other)]),
             Some(theirs())
@@ -317,9 +322,9 @@ mod tests {
         };
         let taken = ["1", "2", "3", "4"]
             .iter()
-            .fold(Taken::default(), |taken, status| {
-                taken.and(&response(status))
+            .fold(ResponseBackup::default(), |taken, status| {
+                taken.with_written(&response(status))
             });
-        assert!(taken.wrote(&response("4")) && !taken.wrote(&response("1")));
+        assert!(taken.is_ours(&response("4")) && !taken.is_ours(&response("1")));
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::actual::Actual;
 use super::deployments::restore_stage;
 use super::marker::is_ours;
-use super::method_updates::give_back;
-use super::record::{self, CLOSED, Head, Record, Taken};
+use super::method_updates::restore_method;
+use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::restored::{self, same_guard};
 use super::{missing_record, responses};
 use crate::aws::optional;
@@ -20,7 +20,7 @@ const LAG: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// What the services answer, or what still differs.
-pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+pub(super) async fn restore(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
     // Where only the stage changed, the attachment to the new one has taken these over.
     let stays = cx
@@ -41,7 +41,7 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), ResourceEr
         && cx.keeps_protected()
         && !head.closing
     {
-        let closing = Head {
+        let closing = AttachmentState {
             closing: true,
             ..head.clone()
         };
@@ -55,10 +55,10 @@ pub(super) async fn hand_back(cx: &Cx, actual: &Actual) -> Result<(), ResourceEr
         .map(|(before, now)| (wanted(cx, actual, before), now))
         .collect();
     for (wanted, now) in &given {
-        give_back(cx, &actual.target, wanted, now).await?;
+        restore_method(cx, &actual.target, wanted, now).await?;
     }
     if stays.is_none() {
-        give_back_responses(cx, actual).await?;
+        restore_responses(cx, actual).await?;
     }
     let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
     let moved_to = restore_stage(cx, actual, kept_deployment.as_deref()).await?;
@@ -112,12 +112,12 @@ pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
 }
 
 /// The gateway responses we took, but for those that another stack needs: the last one to go gives them back.
-fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &Taken)> {
+fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &ResponseBackup)> {
     let taken = actual.record.responses.iter();
     taken.filter(|(kind, _)| !actual.shared_responses.contains_key(*kind))
 }
 
-async fn give_back_responses(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+async fn restore_responses(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
     for (kind, taken) in given_back(actual) {
         let now = actual.responses.get(kind);
         if now == taken.before.as_ref() {

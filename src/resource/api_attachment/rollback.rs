@@ -10,13 +10,13 @@ use crate::rest_api::{self, ApiTarget};
 
 /// Where the stage is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum RollbackTarget {
     /// To the deployment before ours: away from us.
-    Former,
+    BeforeUs,
     /// To the deployment before our newest, which may be one of ours.
-    Last,
+    Previous,
     /// To this one.
-    To(String),
+    Deployment(String),
 }
 
 /// What came of a way back.
@@ -42,7 +42,7 @@ pub enum RolledBack {
 pub async fn roll_back(
     cx: &Cx,
     target: &ApiTarget,
-    way: &Way,
+    way: &RollbackTarget,
 ) -> Result<RolledBack, ResourceError> {
     let cx = cx.fresh();
     let Some(stage) = (*rest_api::stage(&cx, target).await?).clone() else {
@@ -51,16 +51,18 @@ pub async fn roll_back(
     let record = record::all(&cx).await?.remove(target).unwrap_or_default();
     let from = stage.deployment_id.clone();
     let to = match (way, &record.head) {
-        (Way::To(to), _) => Some(to.clone()),
+        (RollbackTarget::Deployment(to), _) => Some(to.clone()),
         _ if !is_ours(&cx, &stage.description) => {
             return Ok(match asks_us(&stage, &record) {
                 true => RolledBack::OthersWithOurs { deployment: from },
                 false => RolledBack::NotOurs { deployment: from },
             });
         }
-        (Way::Last, Some(head)) if head.last_deployment.is_some() => head.last_deployment.clone(),
+        (RollbackTarget::Previous, Some(head)) if head.last_deployment.is_some() => {
+            head.last_deployment.clone()
+        }
         (_, Some(head)) => {
-            if head.published && *way == Way::Former {
+            if head.published && *way == RollbackTarget::BeforeUs {
                 let text = "the deployment before ours lacks edits of others that were published with ours: they are not served any more";
                 cx.sink().emit(Event::Notice {
                     id: None,

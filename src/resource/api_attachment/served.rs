@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{self, Head, Record, digest};
+use super::record::{self, AttachmentState, Record, digest};
 use super::{marker, other_stacks};
 use crate::resource::{Cx, ResourceError, api_authorizer, function_publication};
 use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method, Stage};
@@ -40,7 +40,7 @@ pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, Resou
         return Ok(None);
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
-    let mark = marker::mark(cx);
+    let mark = marker::marker(cx);
     let Some(holds) = marker::protects(&stage.description, &mark) else {
         let asks_us = asks_us(&stage, &record);
         return Ok(asks_us.then_some(Served {
@@ -167,7 +167,7 @@ pub async fn note_verified(
     else {
         return Ok(());
     };
-    let noted = Head {
+    let noted = AttachmentState {
         verified: found.deployment.or(head.verified.clone()),
         verified_version: found.version,
         ..head.clone()
