@@ -8,7 +8,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api_attachment::{ApiAttachment, Standing};
+use crate::resource::api_attachment::{ApiAttachment, Standing, Wanted};
 use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, PORT};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
@@ -138,11 +138,13 @@ pub fn desired(
     }));
     nodes.push(Arc::new(ApiAttachment {
         api: facts.api.clone(),
-        protect: config.api.protect.clone(),
-        except: config.api.except.clone(),
-        standing: None,
-        responses: config.api.responses.clone(),
-        asks,
+        wanted: Wanted {
+            protect: config.api.protect.clone(),
+            except: config.api.except.clone(),
+            served: None,
+            responses: config.api.responses.clone(),
+            asks,
+        },
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof: Arc::clone(proof),
@@ -178,11 +180,13 @@ pub fn handover(
     }));
     nodes.push(Arc::new(ApiAttachment {
         api: facts.api.clone(),
-        protect: Vec::new(),
-        except: Vec::new(),
-        standing: Some(standing.methods),
-        responses: config.api.responses.clone(),
-        asks: standing.asks,
+        wanted: Wanted {
+            protect: Vec::new(),
+            except: Vec::new(),
+            served: Some(standing.methods),
+            responses: config.api.responses.clone(),
+            asks: standing.asks,
+        },
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof,

@@ -1,21 +1,19 @@
 //! The attachment as it should be, and the steps to it.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::actual::Actual;
 use super::deployments::{deploy, deployments, is_of_closing, remove};
 use super::kind::ApiAttachments;
-use super::marker::{DeploymentDigest, description, is_ours, protects};
+use super::marker::{DeploymentDigest, description, is_ours};
+use super::method_steps::{Wanted, method_steps};
 use super::method_updates::{restore_method, set_authorizer};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{other_stacks, responses, restore, restored, selection, undeployed_changes};
 use crate::id::LogicalId;
-use crate::pattern::MethodPattern;
 use crate::resource::health_check::Proof;
 use crate::resource::{Cx, Diff, Field, NEW, Resource, ResourceError};
-use crate::responses::Responses;
-use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method};
+use crate::rest_api::{self, ApiTarget, Method};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 pub const DEPLOYMENT: Field = Field::Property("deployment");
@@ -25,12 +23,7 @@ const RECORD: Field = Field::Property("record");
 #[derive(Debug)]
 pub struct ApiAttachment {
     pub api: ApiTarget,
-    pub protect: Vec<MethodPattern>,
-    pub except: Vec<MethodPattern>,
-    /// The labels of the methods to protect, in place of the two above: what the stage serves protected as it stands.
-    pub standing: Option<BTreeSet<String>>,
-    pub responses: Responses,
-    pub asks: Asks,
+    pub wanted: Wanted,
     pub authorizer: LogicalId,
     /// What lets API Gateway invoke it.
     pub permission: LogicalId,
@@ -39,164 +32,20 @@ pub struct ApiAttachment {
     pub token: OnceLock<String>,
 }
 
-/// The changes that make an attachment what it should be.
-#[derive(Debug, Default)]
-struct Steps<'a> {
-    take: Vec<&'a Method>,
-    /// Those of another stack, which guards other stages: ours for the moment of the deployment.
-    borrow: Vec<&'a Method>,
-    /// As it was, and as it is.
-    give_back: Vec<(&'a Method, &'a Method)>,
-    /// Borrowed ones that a killed run kept, as they were and as they are.
-    owed: Vec<(&'a Method, &'a Method)>,
-    /// Those of other stacks that guard other stages and that are not ours to protect: as they were before those, for the
-    /// moment of the deployment. As it was, and as it is.
-    reset: Vec<(&'a Method, &'a Method)>,
-    /// Those that a killed run left so, with the authorizer to ask again.
-    returned: Vec<(&'a Method, &'a str)>,
-    responses: responses::Steps,
-    /// Whether the stage serves our authorizer as it is to ask.
-    asks: bool,
-    deploy: bool,
-}
-
 impl ApiAttachment {
-    fn wants(&self, method: &Method) -> bool {
-        match &self.standing {
-            Some(standing) => standing.contains(&method.label()),
-            None => selection::is_wanted(method, &self.protect, &self.except),
-        }
-    }
-
-    fn steps<'a>(&self, actual: &'a Actual) -> Steps<'a> {
-        let is_lent = |method: &Method| other_stacks::is_lent(method, &actual.elsewhere);
-        let is_wanted = |method: &Method| self.wants(method);
-        let wanted: Vec<_> = actual
-            .methods
-            .iter()
-            .filter(|method| {
-                actual.is_taken(method)
-                    || is_lent(method)
-                    || actual.record.is_closed(method)
-                    || selection::is_free(method, &self.protect)
-            })
-            .filter(|method| is_wanted(method))
-            .collect();
-        let (borrow, take): (Vec<_>, Vec<_>) = wanted
-            .iter()
-            .copied()
-            .filter(|method| !actual.is_taken(method))
-            .partition(|method| is_lent(method));
-        let (owed, held): (Vec<_>, Vec<_>) = actual.held().partition(|(before, _)| is_lent(before));
-        let give_back: Vec<_> = held
-            .into_iter()
-            .filter(|(_, now)| !is_wanted(now))
-            .collect();
-        let stage = actual.stage.as_ref();
-        let ours = stage.and_then(|stage| protects(&stage.description, &actual.marker));
-        let served_as = |method: &Method, wanted: &AuthorizationType| {
-            let key = method.key();
-            let served = stage.and_then(|stage| stage.served.as_ref());
-            served.is_none_or(|served| served.get(&key).is_some_and(|now| now == wanted))
-        };
-        // The service tells that an authorizer guards a method and not which one. Of a borrowed one it must be ours.
-        let is_borrowed = |method: &Method| {
-            is_lent(method) || owed.iter().any(|(_, now)| now.label() == method.label())
-        };
-        let released: Vec<_> = actual
-            .all_before()
-            .filter(|before| !is_wanted(before))
-            .map(|before| actual.restored(before))
-            .filter(|before| before.authorization != AuthorizationType::Custom)
-            .filter(|before| {
-                actual
-                    .methods
-                    .iter()
-                    .any(|now| now.label() == before.label())
-            })
-            .collect();
-        // The deployment from before the first change cannot hold ours, whatever its summary looks like.
-        let current = !actual.is_before_us()
-            && wanted.iter().all(|method| {
-                served_as(method, &AuthorizationType::Custom)
-                    && (ours.is_some() || !is_borrowed(method))
-            })
-            && released
-                .iter()
-                .all(|before| served_as(before, &before.authorization));
-        let cors = actual
-            .methods
-            .iter()
-            .any(|method| method.method == "OPTIONS");
-        let mut responses = responses::steps(
-            &self.responses,
-            cors,
-            &actual.responses,
-            &actual.taken_responses(),
-            &actual.shared_responses,
-        );
-        // What counts is what the stage serves. Of what somebody else published on top, the draft alone tells.
-        let answers = responses.give_back.is_empty()
-            && match ours {
-                Some(holds) => holds.responses.map(str::to_owned) == responses.digest(),
-                None => responses.write.is_empty(),
-            };
-        let asks = match ours {
-            Some(holds) => holds.authorizer == Some(&*digest(&self.asks)),
-            None => actual
-                .asking
-                .as_ref()
-                .is_none_or(|asking| asking.fits(&self.asks)),
-        };
-        let deploy = !take.is_empty()
-            || !give_back.is_empty()
-            || !(wanted.is_empty() || (current && answers && asks));
-        if !deploy {
-            responses.write.clear();
-        }
-        let held = || {
-            actual.held_elsewhere.iter().filter_map(|held| {
-                let label = held.before.label();
-                let now = actual.methods.iter().find(|now| now.label() == label)?;
-                Some((held, now))
-            })
-        };
-        let reset = held()
-            .filter(|(held, now)| deploy && now.asks(&held.authorizer_id) && !is_wanted(now))
-            .map(|(held, now)| (&held.before, now))
-            .collect();
-        let resetting = actual
-            .record
-            .head
-            .as_ref()
-            .is_some_and(|head| head.resetting);
-        let returned = held()
-            .filter(|(held, now)| {
-                let is_before = restored::same_guard(now, &actual.restored(&held.before));
-                resetting && is_before && !now.asks(&held.authorizer_id)
-            })
-            .map(|(held, now)| (now, held.authorizer_id.as_str()))
-            .collect();
-        Steps {
-            take,
-            borrow: if deploy { borrow } else { Vec::new() },
-            give_back,
-            owed,
-            reset,
-            returned,
-            responses,
-            asks,
-            deploy,
-        }
-    }
-
     async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
-        let steps = self.steps(actual);
+        let steps = method_steps(actual, &self.wanted);
         if steps.deploy {
             self.refuse_new_edits(cx, actual).await?;
         }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
-        let taken = || steps.take.iter().chain(&steps.borrow).copied();
+        let taken = || {
+            steps
+                .protect
+                .iter()
+                .chain(&steps.protect_for_deployment)
+                .copied()
+        };
         let mut unrecorded: Vec<_> = taken()
             .filter(|method| actual.is_to_be_recorded(method))
             .map(|method| restored::marked(method, &actual.authorizers))
@@ -211,22 +60,22 @@ impl ApiAttachment {
         for method in taken() {
             set_authorizer(cx, &self.api, method, &authorizer_id).await?;
         }
-        for (before, now) in &steps.give_back {
+        for (before, now) in &steps.restore {
             let wanted = restore::wanted(cx, actual, before);
             restore_method(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
             let head = self.note_previous(cx, actual).await?;
-            if let Some(head) = head.filter(|_| !steps.reset.is_empty()) {
+            if let Some(head) = head.filter(|_| !steps.reset_for_deployment.is_empty()) {
                 let resetting = true;
                 record::write_head(cx, &self.api, &AttachmentState { resetting, ..head }).await?;
             }
-            for (before, now) in &steps.reset {
+            for (before, now) in &steps.reset_for_deployment {
                 restore_method(cx, &self.api, &actual.restored(before), now).await?;
             }
             let fresh = crate::random::hex::<6>()?;
             let token = self.token.get_or_init(|| fresh);
-            let (asks, answers) = (digest(&self.asks), steps.responses.digest());
+            let (asks, answers) = (digest(&self.wanted.asks), steps.responses.digest());
             let holds = DeploymentDigest {
                 authorizer: Some(&asks),
                 responses: answers.as_deref(),
@@ -234,20 +83,20 @@ impl ApiAttachment {
             let description = description(&actual.marker, token, holds);
             deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
         }
-        for (before, now) in &steps.reset {
+        for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
             set_authorizer(cx, &self.api, before, authorizer_id).await?;
         }
-        for (now, authorizer_id) in &steps.returned {
+        for (now, authorizer_id) in &steps.return_to_other_stack {
             set_authorizer(cx, &self.api, now, authorizer_id).await?;
         }
-        for method in &steps.borrow {
+        for method in &steps.protect_for_deployment {
             restore_method(cx, &self.api, method, method).await?;
         }
-        for (before, now) in &steps.owed {
+        for (before, now) in &steps.restore_after_crash {
             restore_method(cx, &self.api, before, now).await?;
         }
-        if actual.record.is_in_between() || !steps.reset.is_empty() {
+        if actual.record.is_in_between() || !steps.reset_for_deployment.is_empty() {
             self.settle(cx, actual).await?;
         }
         Ok(())
@@ -271,8 +120,8 @@ impl ApiAttachment {
         };
         let held = actual.held_elsewhere.iter().map(|held| &held.before);
         let wanted = actual.methods.iter().filter(|method| {
-            self.wants(method)
-                && (selection::is_free(method, &self.protect)
+            self.wanted.is_protected(method)
+                && (selection::is_free(method, &self.wanted.protect)
                     || other_stacks::is_lent(method, &actual.elsewhere))
         });
         let ours = actual
@@ -281,7 +130,8 @@ impl ApiAttachment {
             .chain(wanted)
             .map(|method| method.key())
             .collect();
-        let found = undeployed_changes::look(cx, &api, &self.api, ours, &self.responses).await?;
+        let found =
+            undeployed_changes::look(cx, &api, &self.api, ours, &self.wanted.responses).await?;
         let new = cx.publish_edits(found);
         if new.is_empty() {
             return Ok(());
@@ -345,7 +195,7 @@ impl ApiAttachment {
                 rest_api::set_response(cx, &self.api.id, kind, Some(response)).await?;
             }
         }
-        for kind in &steps.give_back {
+        for kind in &steps.restore {
             let taken = known.get(kind).cloned().unwrap_or_default();
             let is_shared = actual.shared_responses.contains_key(kind);
             if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
@@ -416,36 +266,36 @@ impl Resource for ApiAttachment {
         if actual.record.is_in_between() {
             diff.field(RECORD, "of a run that was ended", "whole");
         }
-        let steps = self.steps(actual);
-        for method in &steps.take {
+        let steps = method_steps(actual, &self.wanted);
+        for method in &steps.protect {
             diff.field(
                 Field::Method(method.label()),
                 &method.authorization,
                 "protected",
             );
         }
-        for method in &steps.borrow {
+        for method in &steps.protect_for_deployment {
             diff.field(
                 Field::Method(method.label()),
                 "another stack's",
                 "protected in this stage",
             );
         }
-        for (before, now) in &steps.give_back {
+        for (before, now) in &steps.restore {
             diff.field(
                 Field::Method(now.label()),
                 "protected",
                 &before.authorization,
             );
         }
-        for (_, now) in &steps.owed {
+        for (_, now) in &steps.restore_after_crash {
             diff.field(
                 Field::Method(now.label()),
                 "protected",
                 "another stack's in the draft",
             );
         }
-        for (now, _) in &steps.returned {
+        for (now, _) in &steps.return_to_other_stack {
             diff.field(
                 Field::Method(now.label()),
                 &now.authorization,
@@ -465,14 +315,14 @@ impl Resource for ApiAttachment {
                 "3scale's texts",
             );
         }
-        for kind in &steps.responses.give_back {
+        for kind in &steps.responses.restore {
             diff.field(
                 Field::Item("response", kind.clone()),
                 "3scale's texts",
                 "as before",
             );
         }
-        if steps.deploy && !steps.asks && !actual.is_before_us() {
+        if steps.deploy && !steps.serves_settings && !actual.is_before_us() {
             diff.field(AUTHORIZER_IN_THE_STAGE, "another", "as configured");
         }
         if steps.deploy {

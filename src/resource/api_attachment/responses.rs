@@ -35,7 +35,7 @@ pub struct Steps {
     /// Those of them to be written.
     pub write: Vec<&'static str>,
     /// Recorded types that are to be what they were before us.
-    pub give_back: Vec<String>,
+    pub restore: Vec<String>,
     /// Types that others made and that are left alone.
     pub left: Vec<String>,
 }
@@ -83,7 +83,7 @@ pub fn steps(
         }
         steps.managed.insert(kind, response);
     }
-    steps.give_back = record
+    steps.restore = record
         .keys()
         .filter(|kind| !steps.managed.contains_key(kind.as_str()) && !steps.left.contains(kind))
         .cloned()
@@ -213,10 +213,10 @@ mod tests {
         );
         let (now, record) = (written(&first), recorded(&first));
         let second = steps(&Responses::All, false, &now, &record, &Record::new());
-        assert!(second.write.is_empty() && second.give_back.is_empty() && second.left.is_empty());
+        assert!(second.write.is_empty() && second.restore.is_empty() && second.left.is_empty());
         assert_eq!(second.digest(), first.digest());
         let off = steps(&Responses::Off, false, &now, &record, &Record::new());
-        assert_eq!(off.give_back.len(), 3);
+        assert_eq!(off.restore.len(), 3);
         assert_eq!(off.digest(), None);
     }
 
@@ -254,7 +254,7 @@ mod tests {
         changed.insert("UNAUTHORIZED".to_owned(), theirs());
         let after = steps(&Responses::All, false, &changed, &record, &Record::new());
         assert_eq!(after.left, ["UNAUTHORIZED"]);
-        assert!(after.give_back.is_empty());
+        assert!(after.restore.is_empty());
         assert!(!is_untouched(
             &record["UNAUTHORIZED"],
             changed.get("UNAUTHORIZED")

@@ -65,7 +65,7 @@ pub async fn look(
             .managed
             .keys()
             .map(|kind| (*kind).to_owned())
-            .chain(steps.give_back)
+            .chain(steps.restore)
             .collect(),
     };
     let export = export::export(cx, target).await?;
