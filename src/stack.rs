@@ -8,7 +8,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api_attachment::{ApiAttachment, Standing, Wanted};
+use crate::resource::api_attachment::{AcceptedChanges, ApiAttachment, Standing, Wanted};
 use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, PORT};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
@@ -74,6 +74,7 @@ pub fn desired(
     facts: &Facts,
     package: &Arc<Package>,
     proof: &Arc<Proof>,
+    accepted: &Arc<AcceptedChanges>,
 ) -> Vec<Arc<dyn Node>> {
     let mut nodes: Vec<Arc<dyn Node>> = Vec::new();
     let network = network(config, facts, &mut nodes);
@@ -145,6 +146,7 @@ pub fn desired(
             responses: config.api.responses.clone(),
             asks,
         },
+        accepted: Arc::clone(accepted),
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof: Arc::clone(proof),
@@ -160,6 +162,7 @@ pub fn handover(
     facts: &Facts,
     package: &Arc<Package>,
     standing: Standing,
+    accepted: &Arc<AcceptedChanges>,
 ) -> Vec<Arc<dyn Node>> {
     let proof = Arc::new(Proof::given());
     let network = network(config, facts, &mut Vec::new());
@@ -187,6 +190,7 @@ pub fn handover(
             responses: config.api.responses.clone(),
             asks: standing.asks,
         },
+        accepted: Arc::clone(accepted),
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof,

@@ -22,9 +22,9 @@ use crate::names::Names;
 use crate::report;
 use crate::report::plan::Extras;
 use crate::report::style::Style;
-use crate::resource::Cx;
 use crate::resource::api_attachment::record;
 use crate::resource::parameter::{self, DELETION_PROTECTION};
+use crate::resource::{Cx, RunOptions};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<Ending> {
@@ -36,9 +36,10 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     }
     let signals = Signals::listen(args.timeout, sink.clone())?;
     let cx = connect(global, args.parallelism, sink).await?;
-    if keep_protected {
-        cx.keep_protected();
-    }
+    let cx = cx.with_options(RunOptions {
+        keep_protected,
+        ..RunOptions::default()
+    });
     let shown = look(&cx).await?;
     announce(global, cx.sink(), scope(&cx).await?, !args.yes);
     if shown.is_empty() && lock::holder(&cx).await?.is_none() {
@@ -148,7 +149,7 @@ async fn opened(cx: &Cx) -> Result<Extras> {
         for method in record.methods() {
             let method_of = format!("{} of API {}", method.label(), target.id);
             extras.notices.push(match method.authorization.as_str() {
-                "NONE" if cx.keeps_protected() => {
+                "NONE" if cx.options().keep_protected => {
                     format!("{method_of} is closed with AWS_IAM, where it was open before us")
                 }
                 "NONE" => format!("{method_of} gets back NONE: it will be open"),

@@ -60,7 +60,13 @@ pub(super) async fn run(
                 .is_none()
         }
     };
-    let nodes = stack::handover(&session.config, &session.facts, &session.package, standing);
+    let nodes = stack::handover(
+        &session.config,
+        &session.facts,
+        &session.package,
+        standing,
+        &session.accepted,
+    );
     let mut observation = observe(&nodes, cx)
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;

@@ -6,11 +6,12 @@ use crate::engine::plan::plan;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::style::Style;
+use crate::resource::RunOptions;
 use crate::{preflight, report};
 
 /// Runs `plan`.
 pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
-    let session = Session::open(global, 10, sink).await?;
+    let session = Session::open(global, 10, RunOptions::default(), sink).await?;
     let observation = session.observe(&session.cx).await?;
     let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);

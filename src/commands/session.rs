@@ -19,12 +19,12 @@ use crate::names::Names;
 use crate::package::{Package, folder};
 use crate::report::plan::Extras;
 use crate::resource::api_attachment::{
-    DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
+    AcceptedChanges, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
 use crate::resource::health_check::Proof;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Cx, Node, ResourceError, function, parameter};
+use crate::resource::{Cx, Node, ResourceError, RunOptions, function, parameter};
 use crate::rest_api::{ApiTarget, Method, MethodKey, RestApi};
 use crate::stack::{self, Facts};
 use crate::{preflight, prices, rest_api};
@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub api: RestApi,
     pub package: Arc<Package>,
     pub proof: Arc<Proof>,
+    /// The undeployed changes of others that `up` may publish.
+    pub accepted: Arc<AcceptedChanges>,
     pub nodes: Vec<Arc<dyn Node>>,
 }
 
@@ -92,7 +94,12 @@ pub(super) fn progress(sink: &Sink) -> crate::package::Progress {
 
 impl Session {
     /// Loads, connects, and finds out who and where we are and which API is meant.
-    pub(super) async fn open(global: &Global, parallelism: u16, sink: Sink) -> Result<Self> {
+    pub(super) async fn open(
+        global: &Global,
+        parallelism: u16,
+        options: RunOptions,
+        sink: Sink,
+    ) -> Result<Self> {
         let config = load(global).await?;
         let architecture = config.authorizer.architecture.as_str();
         let package = match &config.authorizer.artifact {
@@ -141,7 +148,10 @@ impl Session {
             own_vpc(&cx, &config),
             secrets(&cx, &config)
         )?;
-        cx.name_secrets(secrets.clone());
+        let cx = cx.with_options(RunOptions {
+            secret_names: Some(secrets.clone()),
+            ..options
+        });
         let facts = Facts {
             names,
             api: target,
@@ -151,7 +161,8 @@ impl Session {
         };
         let package = Arc::new(package);
         let proof = Arc::default();
-        let nodes = stack::desired(&config, &facts, &package, &proof);
+        let accepted = Arc::default();
+        let nodes = stack::desired(&config, &facts, &package, &proof, &accepted);
         Ok(Self {
             config,
             cx,
@@ -159,6 +170,7 @@ impl Session {
             api,
             package,
             proof,
+            accepted,
             nodes,
         })
     }

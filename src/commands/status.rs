@@ -13,16 +13,19 @@ use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, selection};
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Cx, api_authorizer};
+use crate::resource::{Cx, RunOptions, api_authorizer};
 use crate::rest_api;
 use crate::rest_api::{AuthorizationType, MethodKey};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
-    let session = Session::open(global, 10, sink).await?;
+    let options = RunOptions {
+        inspect_role_policies: true,
+        ..RunOptions::default()
+    };
+    let session = Session::open(global, 10, options, sink).await?;
     let cx = &session.cx;
-    cx.look_closely();
     let observation = session.observe(cx).await?;
     let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);

@@ -24,8 +24,8 @@ use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
-use crate::resource::function_publication;
 use crate::resource::{Cx, iam_role};
+use crate::resource::{RunOptions, function_publication};
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -35,11 +35,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
-    let session = Session::open(global, args.change.parallelism, sink).await?;
+    let options = RunOptions {
+        skip_verification: args.no_verify,
+        ..RunOptions::default()
+    };
+    let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
     announce(global, session.cx.sink(), session.scope(), !args.change.yes);
-    if args.no_verify {
-        session.cx.skip_verification();
-    }
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
@@ -68,7 +69,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     let stands = |item: &Item| item.id == role && item.action != Action::Create;
     // What a run with nothing to do does not ask for.
     if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
-        session.cx.look_closely();
+        session.cx = session.cx.with_options(RunOptions {
+            inspect_role_policies: true,
+            ..session.cx.options().clone()
+        });
         first = look(&session, &session.cx.fresh(), args.only).await?;
     }
     if global.output == Format::Text && !global.quiet {
@@ -177,7 +181,8 @@ async fn work(
         );
     }
     // Minutes go by until the deployment.
-    cx.accept_edits((!args.publish_pending).then(|| extras.pending.clone()));
+    let shown = (!args.publish_pending).then(|| extras.pending.clone());
+    session.accepted.set(shown);
     let builds = plan
         .items
         .iter()

@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Cx, api_authorizer};
+use crate::resource::{Cx, RunOptions, api_authorizer};
 use crate::rest_api;
 use crate::rest_api::AuthorizationType;
 use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
@@ -17,7 +17,7 @@ use crate::{preflight, report};
 
 /// Runs `verify`.
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
-    let session = Session::open(global, 10, sink).await?;
+    let session = Session::open(global, 10, RunOptions::default(), sink).await?;
     session.observe(&session.cx).await?;
     let mut report = prove(&session, &session.cx, &args.requests, args.url.as_deref()).await?;
     if report.skipped.is_none() && !report.tells_of_decisions() {

@@ -1,8 +1,7 @@
 //! What work on resources is given.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
 use super::state::Output;
@@ -14,17 +13,24 @@ use crate::id::LogicalId;
 use crate::names::Names;
 use crate::rest_api::ApiTarget;
 
+/// What a run is told before it begins.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Methods that were open before us are closed instead of reopened.
+    pub keep_protected: bool,
+    /// Observations also read what takes further requests and seldom differs: the other policies of the role.
+    pub inspect_role_policies: bool,
+    /// A deployment counts as verified though no real request was sent.
+    pub skip_verification: bool,
+    /// The parameter of each configured secret, by the secret's name; `None` where the run knows no configuration.
+    pub secret_names: Option<BTreeMap<&'static str, String>>,
+}
+
 #[derive(Debug)]
 struct Shared {
     names: Names,
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
-    keeps_protected: AtomicBool,
-    edits: Mutex<Option<Vec<String>>>,
-    publishes_edits: AtomicBool,
-    looks_closely: AtomicBool,
-    skips_verification: AtomicBool,
-    secrets: OnceLock<BTreeMap<&'static str, String>>,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -33,6 +39,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Cx {
     shared: Arc<Shared>,
+    options: Arc<RunOptions>,
     aws: Arc<Aws>,
     view: Arc<View>,
     /// The reader, and whose outputs it may read. `None` may read all.
@@ -52,17 +59,12 @@ impl Cx {
             names,
             user_tags,
             api,
-            keeps_protected: AtomicBool::new(false),
-            edits: Mutex::default(),
-            publishes_edits: AtomicBool::new(false),
-            looks_closely: AtomicBool::new(false),
-            skips_verification: AtomicBool::new(false),
-            secrets: OnceLock::new(),
             outputs: Mutex::default(),
             sink,
         };
         Self {
             shared: Arc::new(shared),
+            options: Arc::default(),
             aws: Arc::new(aws),
             view: Arc::default(),
             scope: None,
@@ -111,79 +113,18 @@ impl Cx {
         self.shared.api.as_ref()
     }
 
-    /// From here on, methods that would be open without us are closed when they are given back.
-    pub fn keep_protected(&self) {
-        self.shared.keeps_protected.store(true, Ordering::Relaxed);
+    /// The options of the run.
+    pub fn options(&self) -> &RunOptions {
+        &self.options
     }
 
-    /// Whether methods that would be open without us are to be closed.
-    pub fn keeps_protected(&self) -> bool {
-        self.shared.keeps_protected.load(Ordering::Relaxed)
-    }
-
-    /// The edits of others that were shown: no other ones may be published. Without a list, any may.
-    pub fn accept_edits(&self, shown: Option<Vec<String>>) {
-        *self
-            .shared
-            .edits
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = shown;
-    }
-
-    /// Takes note of the edits that the next deployment publishes; returns those that were not accepted.
-    pub fn publish_edits(&self, found: Vec<String>) -> Vec<String> {
-        let any = !found.is_empty();
-        self.shared.publishes_edits.fetch_or(any, Ordering::Relaxed);
-        let shown = self
-            .shared
-            .edits
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match &*shown {
-            Some(shown) => found
-                .into_iter()
-                .filter(|edit| !shown.contains(edit))
-                .collect(),
-            None => Vec::new(),
+    /// The same context with other options.
+    #[must_use]
+    pub fn with_options(&self, options: RunOptions) -> Self {
+        Self {
+            options: Arc::new(options),
+            ..self.clone()
         }
-    }
-
-    /// Whether a deployment publishes edits of others, too.
-    pub fn publishes_edits(&self) -> bool {
-        self.shared.publishes_edits.load(Ordering::Relaxed)
-    }
-
-    /// From here on, looks also ask for what takes further requests and seldom differs.
-    pub fn look_closely(&self) {
-        self.shared.looks_closely.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether looks also ask for what seldom differs.
-    pub fn looks_closely(&self) -> bool {
-        self.shared.looks_closely.load(Ordering::Relaxed)
-    }
-
-    /// From here on, a deployment counts as good though no real request has shown it.
-    pub fn skip_verification(&self) {
-        self.shared
-            .skips_verification
-            .store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a deployment counts as good though no real request has shown it.
-    pub fn skips_verification(&self) -> bool {
-        self.shared.skips_verification.load(Ordering::Relaxed)
-    }
-
-    /// Under which names the configured secrets stand, by the name they have when there is one only.
-    pub fn name_secrets(&self, names: BTreeMap<&'static str, String>) {
-        // A run reads one configuration.
-        let _ = self.shared.secrets.set(names);
-    }
-
-    /// These names; `None` where the run knows no configuration.
-    pub fn secret_names(&self) -> Option<&BTreeMap<&'static str, String>> {
-        self.shared.secrets.get()
     }
 
     /// The memory of this look at the account.

@@ -101,7 +101,7 @@ impl IamRoles {
             .assume_role_policy_document
             .as_deref()
             .map_or(Value::Null, document);
-        let further = if cx.looks_closely() {
+        let further = if cx.options().inspect_role_policies {
             Self::further(cx).await?
         } else {
             Vec::new()

@@ -36,7 +36,7 @@ mod traits;
 mod view;
 pub mod vpc;
 
-pub use self::context::Cx;
+pub use self::context::{Cx, RunOptions};
 pub use self::diff::{Change, Diff, Field, NEW, sorted};
 pub use self::dynamic::{AnyKind, AnyListing, Found, Look, Node};
 pub use self::error::ResourceError;

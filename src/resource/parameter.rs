@@ -140,7 +140,7 @@ pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
 /// # Errors
 /// When the listing fails.
 pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>, ResourceError> {
-    let Some(configured) = cx.secret_names() else {
+    let Some(configured) = cx.options().secret_names.as_ref() else {
         return Ok(Vec::new());
     };
     let is_superseded = |path: &&String| {
@@ -317,7 +317,9 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             // The lock and the records of the attachment have keepers of their own.
             let mine = SECRET || name == CACHE_ENDPOINT || name == DELETION_PROTECTION;
             let mut called = name;
-            if let (Some((base, _)), Some(configured)) = (versioned(name), cx.secret_names()) {
+            if let (Some((base, _)), Some(configured)) =
+                (versioned(name), cx.options().secret_names.as_ref())
+            {
                 // The others are read by former versions, and go with these.
                 if SECRET && configured.get(base).map(String::as_str) != Some(name) {
                     return None;
@@ -475,7 +477,11 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
 
     async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
         let id = LogicalId::new(Self::Kind::KIND, self.name);
-        let name = cx.secret_names().and_then(|names| names.get(self.name));
+        let name = cx
+            .options()
+            .secret_names
+            .as_ref()
+            .and_then(|names| names.get(self.name));
         let name = name.map_or(self.name, String::as_str);
         write(
             cx,

@@ -1,6 +1,6 @@
 //! The attachment as it should be, and the steps to it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::actual::Actual;
 use super::deployments::{deploy, deployments, is_of_closing, remove};
@@ -19,11 +19,34 @@ const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage"
 pub const DEPLOYMENT: Field = Field::Property("deployment");
 const RECORD: Field = Field::Property("record");
 
+/// The undeployed changes of others that the operator has agreed to publish. Until they are set, any may be published.
+#[derive(Debug, Default)]
+pub struct AcceptedChanges(Mutex<Option<Vec<String>>>);
+
+impl AcceptedChanges {
+    /// Sets the changes that the operator was shown; `None` accepts any.
+    pub fn set(&self, shown: Option<Vec<String>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Those of `found` that the operator was not shown.
+    fn new_among(&self, found: &[String]) -> Vec<String> {
+        let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |change: &&String| {
+            let shown = shown.as_ref();
+            shown.is_some_and(|shown| !shown.contains(*change))
+        };
+        found.iter().filter(is_new).cloned().collect()
+    }
+}
+
 /// The attachment as it should be.
 #[derive(Debug)]
 pub struct ApiAttachment {
     pub api: ApiTarget,
     pub wanted: Wanted,
+    /// The undeployed changes of others that a deployment may publish.
+    pub accepted: Arc<AcceptedChanges>,
     pub authorizer: LogicalId,
     /// What lets API Gateway invoke it.
     pub permission: LogicalId,
@@ -35,9 +58,10 @@ pub struct ApiAttachment {
 impl ApiAttachment {
     async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
         let steps = method_steps(actual, &self.wanted);
-        if steps.deploy {
-            self.refuse_new_edits(cx, actual).await?;
-        }
+        let publishes_changes = match steps.deploy {
+            true => self.refuse_new_changes(cx, actual).await?,
+            false => false,
+        };
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || {
             steps
@@ -65,7 +89,7 @@ impl ApiAttachment {
             restore_method(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
-            let head = self.note_previous(cx, actual).await?;
+            let head = self.note_previous(cx, actual, publishes_changes).await?;
             if let Some(head) = head.filter(|_| !steps.reset_for_deployment.is_empty()) {
                 let resetting = true;
                 record::write_head(cx, &self.api, &AttachmentState { resetting, ..head }).await?;
@@ -102,13 +126,16 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Looks once more for edits of others before the API is touched: what nobody was shown is not published.
-    async fn refuse_new_edits(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    /// Reads the undeployed changes of others once more before the API is touched. Returns whether there are any.
+    ///
+    /// # Errors
+    /// When there is one that the operator has not accepted.
+    async fn refuse_new_changes(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
         let Some(api) = rest_api::find(cx.aws(), Some(&self.api.id), None)
             .await?
             .pop()
         else {
-            return Ok(());
+            return Ok(false);
         };
         let served = actual
             .stage
@@ -132,9 +159,9 @@ impl ApiAttachment {
             .collect();
         let found =
             undeployed_changes::look(cx, &api, &self.api, ours, &self.wanted.responses).await?;
-        let new = cx.publish_edits(found);
+        let new = self.accepted.new_among(&found);
         if new.is_empty() {
-            return Ok(());
+            return Ok(!found.is_empty());
         }
         Err(ResourceError::ConcurrentChange {
             what: format!("others edited the API meanwhile: {}", new.join("; ")),
@@ -215,6 +242,7 @@ impl ApiAttachment {
         &self,
         cx: &Cx,
         actual: &Actual,
+        publishes_changes: bool,
     ) -> Result<Option<AttachmentState>, ResourceError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
             return Ok(None);
@@ -238,7 +266,7 @@ impl ApiAttachment {
             noted.verified = None;
             noted.published = false;
         }
-        noted.published |= cx.publishes_edits();
+        noted.published |= publishes_changes;
         if noted != *head {
             record::write_head(cx, &self.api, &noted).await?;
         }

@@ -106,7 +106,7 @@ pub(super) async fn restore_stage(
     let target = &actual.target;
     let all = deployments(cx, target).await?;
     // The former deployment would open what is to stay closed.
-    let goes_back = !cx.keeps_protected();
+    let goes_back = !cx.options().keep_protected;
     let restored = restores(&actual.marker, !goes_back);
     let ours = |id: &str, description: &str| {
         is_ours(cx, description) || (goes_back && is_of_closing(actual, id, description))

@@ -38,7 +38,7 @@ pub(super) async fn restore(cx: &Cx, actual: &Actual) -> Result<(), ResourceErro
         tell_changed(cx, actual, before);
     }
     if let Some(head) = &actual.record.head
-        && cx.keeps_protected()
+        && cx.options().keep_protected
         && !head.closing
     {
         let closing = AttachmentState {
@@ -47,7 +47,7 @@ pub(super) async fn restore(cx: &Cx, actual: &Actual) -> Result<(), ResourceErro
         };
         record::write_head(cx, &actual.target, &closing).await?;
     }
-    let reopened = actual.closed().filter(|_| !cx.keeps_protected());
+    let reopened = actual.closed().filter(|_| !cx.options().keep_protected);
     let given: Vec<_> = actual
         .held()
         .chain(reopened)
@@ -97,7 +97,7 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
 
 /// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
 pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
-    if cx.keeps_protected() && before.authorization == AuthorizationType::None {
+    if cx.options().keep_protected && before.authorization == AuthorizationType::None {
         return restored::closed(before);
     }
     restored::restored(before, &actual.authorizers).unwrap_or_else(|| {

@@ -52,7 +52,7 @@ pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, Resou
     let verified = head.and_then(|head| head.verified.as_ref());
     Ok(Some(Served {
         asks: holds.authorizer.map(str::to_owned),
-        is_verified: cx.skips_verification() || verified == Some(&stage.deployment_id),
+        is_verified: cx.options().skip_verification || verified == Some(&stage.deployment_id),
     }))
 }
 
