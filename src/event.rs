@@ -123,6 +123,14 @@ impl Sink {
         (Self(sender), receiver)
     }
 
+    /// Tells the user something that concerns no single resource.
+    pub fn notice(&self, text: impl Into<String>) {
+        self.emit(Event::Notice {
+            id: None,
+            text: text.into(),
+        });
+    }
+
     /// Emits one event.
     pub fn emit(&self, event: Event) {
         let _ = self.0.send(event);

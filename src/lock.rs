@@ -227,7 +227,7 @@ impl Lock {
                     }
                     Err(error) => format!("the lock could not be renewed: {error}"),
                 };
-                renewing.sink().emit(Event::Notice { id: None, text });
+                renewing.sink().notice(text);
             }
         });
         Ok(Self {
@@ -275,10 +275,8 @@ impl Lock {
             // Of two runs that take over at once, the one that wrote last has it.
             tokio::time::sleep(Duration::from_millis(300)).await;
             if holder(cx).await?.is_some_and(|now| now.is_of(&me.token)) {
-                cx.sink().emit(Event::Notice {
-                    id: None,
-                    text: format!("took over the dead lock of {}", other.describe()),
-                });
+                cx.sink()
+                    .notice(format!("took over the dead lock of {}", other.describe()));
                 return Ok(());
             }
         }

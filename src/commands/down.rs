@@ -74,10 +74,8 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     let released = lock.release().await;
     let (tally, status) = worked?;
     if let Err(error) = released {
-        cx.sink().emit(Event::Notice {
-            id: None,
-            text: format!("the lock could not be given back: {error}"),
-        });
+        cx.sink()
+            .notice(format!("the lock could not be given back: {error}"));
     }
     Ok(Ending {
         status,

@@ -13,7 +13,7 @@ use crate::cli::{RequestArgs, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::plan;
 use crate::error::{ExitStatus, Result};
-use crate::event::{Event, Tally};
+use crate::event::Tally;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Cx;
@@ -40,11 +40,7 @@ pub(super) async fn run(
     let Some(standing) = served::standing(cx, &session.facts.api).await? else {
         return Ok((Tally::default(), ExitStatus::Done));
     };
-    cx.sink().emit(Event::Notice {
-        id: None,
-        text: "the API invokes the authorizer function itself: first it is led to the alias, with the code and settings that serve now"
-            .to_owned(),
-    });
+    cx.sink().notice("the API invokes the authorizer function itself: first it is led to the alias, with the code and settings that serve now");
     // An API that does not answer as it should is repaired by what comes after; only what gets worse is taken back.
     let is_well = match args.no_verify {
         true => false,

@@ -12,7 +12,7 @@ use crate::aws::AwsError;
 use crate::aws::function_view::{self, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink};
+use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
 use crate::resource::Cx;
 
@@ -66,13 +66,10 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         }
     }
     if shown == 0 {
-        cx.sink().emit(Event::Notice {
-            id: None,
-            text: format!(
-                "nothing was written in the last {}; --since goes further back",
-                humantime::format_duration(args.since)
-            ),
-        });
+        cx.sink().notice(format!(
+            "nothing was written in the last {}; --since goes further back",
+            humantime::format_duration(args.since)
+        ));
     }
     Ok(ExitStatus::Done)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::confirm::announce;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink};
+use crate::event::Sink;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::function_publication;
@@ -101,13 +101,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         }
     }
     if let Some(holder) = lock::holder(&cx).await? {
-        cx.sink().emit(Event::Notice {
-            id: None,
-            text: format!(
-                "{} is changing this stack, and may publish again",
-                holder.describe()
-            ),
-        });
+        cx.sink().notice(format!(
+            "{} is changing this stack, and may publish again",
+            holder.describe()
+        ));
     }
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);

@@ -18,7 +18,7 @@ use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink, Tally};
+use crate::event::{Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, Lock};
@@ -94,10 +94,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     let released = lock.release().await;
     let (outcome, status) = worked?;
     if let Err(error) = released {
-        session.cx.sink().emit(Event::Notice {
-            id: None,
-            text: format!("the lock could not be given back: {error}"),
-        });
+        session
+            .cx
+            .sink()
+            .notice(format!("the lock could not be given back: {error}"));
     }
     let text =
         (status == ExitStatus::Done).then(|| outputs_text(&session.outputs(), global.output));

@@ -113,10 +113,7 @@ async fn unharmed(
     if !report.is_well() {
         let text = "not everything could be asked from here, so a later `up` asks again; or run `threescale-gw verify` from \
                     where the API is reached";
-        sink.emit(Event::Notice {
-            id: None,
-            text: text.to_owned(),
-        });
+        sink.notice(text);
         return Ok(ExitStatus::Done);
     }
     served::note_verified(cx, target, found).await?;

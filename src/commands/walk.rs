@@ -5,7 +5,6 @@ use crate::cancel::StopReason;
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
-use crate::event::Event;
 use crate::resource::{Cx, ResourceError};
 
 /// Walks a plan and turns its outcome into an exit status.
@@ -14,10 +13,7 @@ pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outco
     let status = match outcome.stopped {
         Some(StopReason::Interrupted) => ExitStatus::Interrupted,
         Some(StopReason::TimedOut) => {
-            cx.sink().emit(Event::Notice {
-                id: None,
-                text: "the time given with --timeout is over".to_owned(),
-            });
+            cx.sink().notice("the time given with --timeout is over");
             ExitStatus::Partial
         }
         None if outcome.failures.is_empty() => ExitStatus::Done,
@@ -38,7 +34,7 @@ pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outco
             "not everything is done: run the same command again, it goes on from here"
         }
         .to_owned();
-        cx.sink().emit(Event::Notice { id: None, text });
+        cx.sink().notice(text);
     }
     (outcome, status)
 }

@@ -73,8 +73,11 @@ pub fn identify(kind: Kind, cx: &Cx, target: &ApiTarget) -> LogicalId {
     }
 }
 
-impl ApiAuthorizers {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for ApiAuthorizers {
+    type Actual = Actual;
+    const KIND: Kind = Kind::ApiAuthorizer;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let mut listing = Listing::default();
         let records = record::all(cx).await?;
         let mut targets: Vec<_> = records.keys().cloned().collect();
@@ -112,15 +115,6 @@ impl ApiAuthorizers {
             }
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for ApiAuthorizers {
-    type Actual = Actual;
-    const KIND: Kind = Kind::ApiAuthorizer;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("api authorizers", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -68,8 +68,13 @@ impl Caches {
         )?;
         Ok(answer.and_then(|answer| answer.replication_groups?.into_iter().next()))
     }
+}
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for Caches {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Cache;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache();
         let mut listing = Listing::default();
         let Some(group) = Self::describe(cx, &name).await? else {
@@ -126,15 +131,6 @@ impl Caches {
             tags,
         });
         Ok(listing)
-    }
-}
-
-impl ResourceKind for Caches {
-    type Actual = Actual;
-    const KIND: Kind = Kind::Cache;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("replication groups", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -25,8 +25,11 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct CacheSubnetGroups;
 
-impl CacheSubnetGroups {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for CacheSubnetGroups {
+    type Actual = Actual;
+    const KIND: Kind = Kind::CacheSubnetGroup;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache_subnet_group();
         let request = cx
             .aws()
@@ -70,15 +73,6 @@ impl CacheSubnetGroups {
             }),
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for CacheSubnetGroups {
-    type Actual = Actual;
-    const KIND: Kind = Kind::CacheSubnetGroup;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("cache subnet groups", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

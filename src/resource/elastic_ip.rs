@@ -23,8 +23,11 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct ElasticIps;
 
-impl ElasticIps {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for ElasticIps {
+    type Actual = Actual;
+    const KIND: Kind = Kind::ElasticIp;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -50,15 +53,6 @@ impl ElasticIps {
             });
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for ElasticIps {
-    type Actual = Actual;
-    const KIND: Kind = Kind::ElasticIp;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("addresses", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

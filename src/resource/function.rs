@@ -178,20 +178,17 @@ impl ResourceKind for Functions {
     type Actual = Actual;
     const KIND: Kind = Kind::Function;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let ask = async {
-            let (authorizer, reporter) =
-                tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
-            let mut listing = Listing::default();
-            for found in [authorizer, reporter].into_iter().flatten() {
-                match found {
-                    Ok(actual) => listing.owned.push(actual),
-                    Err(foreign) => listing.foreign.push(foreign),
-                }
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+        let (authorizer, reporter) =
+            tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
+        let mut listing = Listing::default();
+        for found in [authorizer, reporter].into_iter().flatten() {
+            match found {
+                Ok(actual) => listing.owned.push(actual),
+                Err(foreign) => listing.foreign.push(foreign),
             }
-            Ok::<_, ResourceError>(listing)
-        };
-        Ok((*cx.view().once("functions", ask).await?).clone())
+        }
+        Ok(listing)
     }
 
     fn identify(actual: &Actual) -> Identity {

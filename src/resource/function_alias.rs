@@ -55,7 +55,7 @@ impl ResourceKind for FunctionAliases {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionAlias;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let all = Publication::all(cx).await?;
         let is_there =
             |one: &&Publication| !one.aliases.is_empty() || !one.versions.published.is_empty();

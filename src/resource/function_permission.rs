@@ -125,17 +125,14 @@ impl ResourceKind for FunctionPermissions {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionPermission;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let ask = async {
-            let of = NAMES.map(|name| [(name, Some(LIVE)), (name, None)]);
-            let all = of.into_iter().flatten();
-            let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
-            Ok::<_, ResourceError>(Listing {
-                owned: try_join_all(lists).await?.into_iter().flatten().collect(),
-                foreign: Vec::new(),
-            })
-        };
-        Ok((*cx.view().once("function permissions", ask).await?).clone())
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+        let of = NAMES.map(|name| [(name, Some(LIVE)), (name, None)]);
+        let all = of.into_iter().flatten();
+        let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
+        Ok(Listing {
+            owned: try_join_all(lists).await?.into_iter().flatten().collect(),
+            foreign: Vec::new(),
+        })
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -58,65 +58,6 @@ impl Policy {
 pub struct IamRoles;
 
 impl IamRoles {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let role = cx.names().role();
-        let request = cx.aws().iam.get_role().role_name(&role);
-        let answer = optional(
-            cx.aws()
-                .repeatable("iam:GetRole", || request.clone().send())
-                .await,
-        )?;
-        let mut listing = Listing::default();
-        let Some(found) = answer.and_then(|answer| answer.role) else {
-            return Ok(listing);
-        };
-        let tags = tags::collect(
-            found
-                .tags
-                .iter()
-                .flatten()
-                .map(|tag| (Some(tag.key()), Some(tag.value()))),
-        );
-        let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.foreign.push(Foreign {
-                id: LogicalId::new(Kind::IamRole, "authorizer"),
-                physical_id: role,
-                why: "it lacks this stack's tags".to_owned(),
-            });
-            return Ok(listing);
-        };
-        let request = cx
-            .aws()
-            .iam
-            .get_role_policy()
-            .role_name(&role)
-            .policy_name(POLICY);
-        let policy = optional(
-            cx.aws()
-                .repeatable("iam:GetRolePolicy", || request.clone().send())
-                .await,
-        )?;
-        let policy = policy.map_or(Value::Null, |policy| document(&policy.policy_document));
-        let trust = found
-            .assume_role_policy_document
-            .as_deref()
-            .map_or(Value::Null, document);
-        let further = if cx.options().inspect_role_policies {
-            Self::further(cx).await?
-        } else {
-            Vec::new()
-        };
-        listing.owned.push(Actual {
-            id,
-            role,
-            trust,
-            policy,
-            further,
-            tags,
-        });
-        Ok(listing)
-    }
-
     /// The policies of the role besides ours: none, unless somebody else gave it some.
     async fn further(cx: &Cx) -> Result<Vec<Policy>, ResourceError> {
         let mut policies = Self::policies(cx, &cx.names().role()).await?;
@@ -187,8 +128,63 @@ impl ResourceKind for IamRoles {
     type Actual = Actual;
     const KIND: Kind = Kind::IamRole;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("iam roles", Self::ask(cx)).await?).clone())
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+        let role = cx.names().role();
+        let request = cx.aws().iam.get_role().role_name(&role);
+        let answer = optional(
+            cx.aws()
+                .repeatable("iam:GetRole", || request.clone().send())
+                .await,
+        )?;
+        let mut listing = Listing::default();
+        let Some(found) = answer.and_then(|answer| answer.role) else {
+            return Ok(listing);
+        };
+        let tags = tags::collect(
+            found
+                .tags
+                .iter()
+                .flatten()
+                .map(|tag| (Some(tag.key()), Some(tag.value()))),
+        );
+        let Some(id) = tags::owner(&cx.names().stack, &tags) else {
+            listing.foreign.push(Foreign {
+                id: LogicalId::new(Kind::IamRole, "authorizer"),
+                physical_id: role,
+                why: "it lacks this stack's tags".to_owned(),
+            });
+            return Ok(listing);
+        };
+        let request = cx
+            .aws()
+            .iam
+            .get_role_policy()
+            .role_name(&role)
+            .policy_name(POLICY);
+        let policy = optional(
+            cx.aws()
+                .repeatable("iam:GetRolePolicy", || request.clone().send())
+                .await,
+        )?;
+        let policy = policy.map_or(Value::Null, |policy| document(&policy.policy_document));
+        let trust = found
+            .assume_role_policy_document
+            .as_deref()
+            .map_or(Value::Null, document);
+        let further = if cx.options().inspect_role_policies {
+            Self::further(cx).await?
+        } else {
+            Vec::new()
+        };
+        listing.owned.push(Actual {
+            id,
+            role,
+            trust,
+            policy,
+            further,
+            tags,
+        });
+        Ok(listing)
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -37,7 +37,27 @@ impl Actual {
 pub struct InternetGateways;
 
 impl InternetGateways {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), ResourceError> {
+        let request = cx
+            .aws()
+            .ec2
+            .detach_internet_gateway()
+            .internet_gateway_id(gateway_id)
+            .vpc_id(vpc_id);
+        optional(
+            cx.aws()
+                .repeatable("ec2:DetachInternetGateway", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+impl ResourceKind for InternetGateways {
+    type Actual = Actual;
+    const KIND: Kind = Kind::InternetGateway;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -81,30 +101,6 @@ impl InternetGateways {
             });
         }
         Ok(listing)
-    }
-
-    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), ResourceError> {
-        let request = cx
-            .aws()
-            .ec2
-            .detach_internet_gateway()
-            .internet_gateway_id(gateway_id)
-            .vpc_id(vpc_id);
-        optional(
-            cx.aws()
-                .repeatable("ec2:DetachInternetGateway", || request.clone().send())
-                .await,
-        )?;
-        Ok(())
-    }
-}
-
-impl ResourceKind for InternetGateways {
-    type Actual = Actual;
-    const KIND: Kind = Kind::InternetGateway;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("internet gateways", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

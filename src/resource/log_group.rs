@@ -45,8 +45,13 @@ impl LogGroups {
             .into_iter()
             .collect())
     }
+}
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for LogGroups {
+    type Actual = Actual;
+    const KIND: Kind = Kind::LogGroup;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -88,15 +93,6 @@ impl LogGroups {
             }
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for LogGroups {
-    type Actual = Actual;
-    const KIND: Kind = Kind::LogGroup;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("log groups", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

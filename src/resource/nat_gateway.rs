@@ -106,7 +106,7 @@ impl ResourceKind for NatGateways {
     type Actual = Actual;
     const KIND: Kind = Kind::NatGateway;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let census = cx.view().once("nat gateways", Self::ask(cx)).await?;
         Ok(Listing {
             owned: census.living.clone(),

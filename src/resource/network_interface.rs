@@ -69,8 +69,13 @@ impl NetworkInterfaces {
         )?;
         Ok(())
     }
+}
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for NetworkInterfaces {
+    type Actual = Actual;
+    const KIND: Kind = Kind::NetworkInterface;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let groups: Vec<_> = SecurityGroups::list(cx)
             .await?
             .owned
@@ -109,15 +114,6 @@ impl NetworkInterfaces {
             owned: owned.collect(),
             foreign: Vec::new(),
         })
-    }
-}
-
-impl ResourceKind for NetworkInterfaces {
-    type Actual = Actual;
-    const KIND: Kind = Kind::NetworkInterface;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("network interfaces", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -306,7 +306,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         Kind::Parameter
     };
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let all = all(cx).await?;
         let names = all.iter().filter_map(|(path, value)| {
             let name = if SECRET {

@@ -33,8 +33,11 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct RouteTables;
 
-impl RouteTables {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for RouteTables {
+    type Actual = Actual;
+    const KIND: Kind = Kind::RouteTable;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -96,15 +99,6 @@ impl RouteTables {
             });
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for RouteTables {
-    type Actual = Actual;
-    const KIND: Kind = Kind::RouteTable;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("route tables", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -35,8 +35,11 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct Schedules;
 
-impl Schedules {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for Schedules {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Schedule;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let rule = cx.names().rule();
         let request = cx.aws().events.describe_rule().name(&rule);
         let answer = optional(
@@ -87,15 +90,6 @@ impl Schedules {
             tags,
         });
         Ok(listing)
-    }
-}
-
-impl ResourceKind for Schedules {
-    type Actual = Actual;
-    const KIND: Kind = Kind::Schedule;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("rules", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

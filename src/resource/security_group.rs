@@ -130,53 +130,6 @@ pub struct Actual {
 pub struct SecurityGroups;
 
 impl SecurityGroups {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let request = cx
-            .aws()
-            .ec2
-            .describe_security_groups()
-            .filters(of_stack(&cx.names().stack));
-        let groups: Vec<Found> = pages(|token| async {
-            let request = request.clone().set_next_token(token);
-            let page = cx
-                .aws()
-                .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
-                .await?;
-            Ok((page.security_groups, page.next_token))
-        })
-        .await?;
-        let mut listing = Listing::default();
-        for group in groups {
-            let tags = from_tags(group.tags.as_ref());
-            let (Some(id), Some(group_id)) =
-                (tags::owner(&cx.names().stack, &tags), group.group_id)
-            else {
-                continue;
-            };
-            let ingress = group
-                .ip_permissions
-                .unwrap_or_default()
-                .into_iter()
-                .flat_map(Rule::read)
-                .collect();
-            let lets_out = group
-                .ip_permissions_egress
-                .unwrap_or_default()
-                .into_iter()
-                .flat_map(Rule::read)
-                .any(|rule| rule.protocol == "-1" && rule.source == "0.0.0.0/0");
-            listing.owned.push(Actual {
-                id,
-                group_id,
-                vpc_id: group.vpc_id.unwrap_or_default(),
-                ingress,
-                lets_out,
-                tags,
-            });
-        }
-        Ok(listing)
-    }
-
     /// Groups of others with the names that `ids` are to have in the VPC of the operator. A VPC that we make has none.
     ///
     /// # Errors
@@ -246,8 +199,51 @@ impl ResourceKind for SecurityGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::SecurityGroup;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("security groups", Self::ask(cx)).await?).clone())
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_security_groups()
+            .filters(of_stack(&cx.names().stack));
+        let groups: Vec<Found> = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
+                .await?;
+            Ok((page.security_groups, page.next_token))
+        })
+        .await?;
+        let mut listing = Listing::default();
+        for group in groups {
+            let tags = from_tags(group.tags.as_ref());
+            let (Some(id), Some(group_id)) =
+                (tags::owner(&cx.names().stack, &tags), group.group_id)
+            else {
+                continue;
+            };
+            let ingress = group
+                .ip_permissions
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(Rule::read)
+                .collect();
+            let lets_out = group
+                .ip_permissions_egress
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(Rule::read)
+                .any(|rule| rule.protocol == "-1" && rule.source == "0.0.0.0/0");
+            listing.owned.push(Actual {
+                id,
+                group_id,
+                vpc_id: group.vpc_id.unwrap_or_default(),
+                ingress,
+                lets_out,
+                tags,
+            });
+        }
+        Ok(listing)
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -41,6 +41,20 @@ pub struct Identity {
     pub output: Output,
 }
 
+impl Identity {
+    /// A resource that is ready and has no outputs but its physical id.
+    pub fn ready(id: LogicalId, physical_id: String) -> Self {
+        Self {
+            id,
+            phase: Phase::Ready,
+            output: Output {
+                physical_id,
+                ..Output::default()
+            },
+        }
+    }
+}
+
 /// Something in the account that bears a name we need and is not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {

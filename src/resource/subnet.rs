@@ -34,7 +34,26 @@ pub struct Actual {
 pub struct Subnets;
 
 impl Subnets {
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    /// The zones that the stack's subnets are in, by the letter in their names.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, ResourceError> {
+        let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
+        Ok(Self::list(cx)
+            .await?
+            .owned
+            .into_iter()
+            .map(|subnet| (letter(&subnet.id), subnet.zone))
+            .collect())
+    }
+}
+
+impl ResourceKind for Subnets {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Subnet;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -68,29 +87,6 @@ impl Subnets {
             });
         }
         Ok(listing)
-    }
-
-    /// The zones that the stack's subnets are in, by the letter in their names.
-    ///
-    /// # Errors
-    /// When the listing fails.
-    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, ResourceError> {
-        let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
-        Ok(Self::list(cx)
-            .await?
-            .owned
-            .into_iter()
-            .map(|subnet| (letter(&subnet.id), subnet.zone))
-            .collect())
-    }
-}
-
-impl ResourceKind for Subnets {
-    type Actual = Actual;
-    const KIND: Kind = Kind::Subnet;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("subnets", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

@@ -16,8 +16,16 @@ pub trait ResourceKind: Send + Sync + 'static {
     /// The kind.
     const KIND: Kind;
 
-    /// Everything of this kind that is the stack's, and what stands in its way. One listing, whatever the number.
-    fn list(cx: &Cx) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send;
+    /// Everything of this kind that the stack owns, and what blocks its names. One listing, whatever the number.
+    fn fetch(cx: &Cx) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send;
+
+    /// What [`Self::fetch`] returns, read once for each observation.
+    fn list(cx: &Cx) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send {
+        async {
+            let listing = cx.view().once(Self::KIND.as_str(), Self::fetch(cx)).await?;
+            Ok((*listing).clone())
+        }
+    }
 
     /// Which resource `actual` is, and its phase.
     fn identify(actual: &Self::Actual) -> Identity;

@@ -57,8 +57,13 @@ impl Vpcs {
         });
         Ok(value.and_then(|value| value.value).unwrap_or_default())
     }
+}
 
-    async fn ask(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+impl ResourceKind for Vpcs {
+    type Actual = Actual;
+    const KIND: Kind = Kind::Vpc;
+
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -95,15 +100,6 @@ impl Vpcs {
             });
         }
         Ok(listing)
-    }
-}
-
-impl ResourceKind for Vpcs {
-    type Actual = Actual;
-    const KIND: Kind = Kind::Vpc;
-
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        Ok((*cx.view().once("vpcs", Self::ask(cx)).await?).clone())
     }
 
     fn identify(actual: &Actual) -> Identity {

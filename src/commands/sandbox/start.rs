@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     let (state, notes) = set_up::service(args.limits.as_deref(), &config)?;
     *threescale.state() = state;
     for note in notes {
-        notice(&sink, note);
+        sink.notice(note);
     }
     let cache = cache()?;
     let build = Build::begin(&config, &sink)?;
@@ -76,10 +76,9 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     };
     let text = config_text(sandbox.redis_port())?;
     if let Some(kept) = set_up::write_config(&file, &text)? {
-        notice(
-            &sink,
-            format!("the configuration that was edited is kept as {kept}"),
-        );
+        sink.notice(format!(
+            "the configuration that was edited is kept as {kept}"
+        ));
     }
     let config = parse(&name, &text)?;
     let inner = Global {
@@ -333,10 +332,6 @@ impl Refusals {
             report::note(&format!("refused {method}: {reason}{metric}"));
         }
     }
-}
-
-fn notice(sink: &Sink, text: String) {
-    sink.emit(Event::Notice { id: None, text });
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::actual::Actual;
 use super::{record, restore};
 use crate::kind::Kind;
-use crate::resource::{Cx, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
+use crate::resource::{Cx, Identity, Listing, ResourceError, ResourceKind};
 
 /// The kind.
 #[derive(Debug)]
@@ -13,38 +13,28 @@ impl ResourceKind for ApiAttachments {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAttachment;
 
-    async fn list(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let ask = async {
-            let mut listing = Listing::default();
-            let mut records = record::all(cx).await?;
-            if let Some(api) = cx.api() {
-                records.entry(api.clone()).or_default();
+    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+        let mut listing = Listing::default();
+        let mut records = record::all(cx).await?;
+        if let Some(api) = cx.api() {
+            records.entry(api.clone()).or_default();
+        }
+        for (target, record) in records {
+            let actual = Actual::load(cx, &target, record).await?;
+            let concerns = !actual.record.chunks.is_empty()
+                || !actual.record.responses.is_empty()
+                || !actual.unrecorded.is_empty()
+                || !actual.unknown.is_empty();
+            if concerns {
+                listing.owned.push(actual);
             }
-            for (target, record) in records {
-                let actual = Actual::load(cx, &target, record).await?;
-                let concerns = !actual.record.chunks.is_empty()
-                    || !actual.record.responses.is_empty()
-                    || !actual.unrecorded.is_empty()
-                    || !actual.unknown.is_empty();
-                if concerns {
-                    listing.owned.push(actual);
-                }
-            }
-            Ok::<_, ResourceError>(listing)
-        };
-        Ok((*cx.view().once("api attachments", ask).await?).clone())
+        }
+        Ok(listing)
     }
 
     fn identify(actual: &Actual) -> Identity {
         let physical_id = format!("{}/{}", actual.target.id, actual.target.stage);
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output: Output {
-                physical_id,
-                ..Output::default()
-            },
-        }
+        Identity::ready(actual.id.clone(), physical_id)
     }
 
     async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {

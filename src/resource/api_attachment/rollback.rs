@@ -4,7 +4,6 @@ use super::deployments::move_stage;
 use super::marker::is_ours;
 use super::record;
 use super::served::asks_us;
-use crate::event::Event;
 use crate::resource::{Cx, ResourceError};
 use crate::rest_api::{self, ApiTarget};
 
@@ -64,10 +63,7 @@ pub async fn roll_back(
         (_, Some(head)) => {
             if head.published && *way == RollbackTarget::BeforeUs {
                 let text = "the deployment before ours lacks edits of others that were published with ours: they are not served any more";
-                cx.sink().emit(Event::Notice {
-                    id: None,
-                    text: text.to_owned(),
-                });
+                cx.sink().notice(text);
             }
             head.previous_deployment.clone()
         }
