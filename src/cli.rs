@@ -42,7 +42,7 @@ pub struct Global {
     /// The profile of the AWS configuration
     #[arg(long, global = true)]
     pub profile: Option<String>,
-    /// Another address for all AWS services, for example an emulator's
+    /// Override the endpoint of all AWS services
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint_url: Option<String>,
     /// How results are written
@@ -98,7 +98,7 @@ pub enum Command {
     Down(DownArgs),
     /// Put the stage back on the deployment before ours, at once
     Rollback(RollbackArgs),
-    /// Break the lock of a run that is gone
+    /// Force-release a stale lock
     Unlock,
     /// Run the whole system on this machine, without an AWS or a 3scale account
     Sandbox(SandboxArgs),
@@ -205,7 +205,7 @@ pub struct DownArgs {
 /// Flags of commands that change something.
 #[derive(Debug, Clone, Args)]
 pub struct ChangeArgs {
-    /// Do not ask
+    /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// Stop after this long, for example 30m
@@ -263,9 +263,9 @@ pub struct SandboxArgs {
     /// With a sandbox that runs, instead of starting one
     #[command(subcommand)]
     pub action: Option<SandboxAction>,
-    /// Leave it running in the background when it stands
-    #[arg(long)]
-    pub keep: bool,
+    /// Run in the background, and return when it is ready
+    #[arg(long, alias = "keep")]
+    pub detach: bool,
     /// Your configuration, to be tried here: only its API, addresses, service token, cache, own networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -290,7 +290,7 @@ pub struct SandboxArgs {
     /// Stop as soon as everything is up, for tests
     #[arg(long)]
     pub once: bool,
-    /// What `--keep` starts.
+    /// What `--detach` starts.
     #[arg(long, hide = true)]
     pub background: bool,
 }

@@ -176,7 +176,7 @@ fn refused(stack: &str, held: &Held) -> Error {
     let unlock = format!("`threescale-gw unlock --stack {stack}`");
     match held {
         Held::By(holder) => error.hint("wait until that run is through").hint(format!(
-            "if it is gone, its lock dies at {}; {unlock} breaks it now",
+            "if it has ended, its lock expires at {}; {unlock} releases it now",
             holder.expires.strftime("%H:%M:%S UTC")
         )),
         Held::Unreadable => error.hint(format!("if no run is under way, {unlock} removes it")),
@@ -188,12 +188,12 @@ fn stopped(stop: StopReason) -> Error {
     match stop {
         StopReason::Interrupted => Error::new(
             ExitStatus::Interrupted,
-            anyhow::anyhow!("interrupted while the lock was taken; nothing was changed"),
+            anyhow::anyhow!("interrupted while the lock was being acquired; nothing was changed"),
         ),
         StopReason::TimedOut => Error::new(
             ExitStatus::Partial,
             anyhow::anyhow!(
-                "the time given with --timeout was over before the lock was taken; nothing was changed"
+                "the --timeout passed before the lock was acquired; nothing was changed"
             ),
         ),
     }
@@ -275,8 +275,10 @@ impl Lock {
             // Of two runs that take over at once, the one that wrote last has it.
             tokio::time::sleep(Duration::from_millis(300)).await;
             if holder(cx).await?.is_some_and(|now| now.is_of(&me.token)) {
-                cx.sink()
-                    .notice(format!("took over the dead lock of {}", other.describe()));
+                cx.sink().notice(format!(
+                    "took over the expired lock of {}",
+                    other.describe()
+                ));
                 return Ok(());
             }
         }

@@ -53,7 +53,7 @@ pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
 pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Foreign>) -> Vec<String> {
     let text = |foreign: &Foreign| {
         format!(
-            "{} is to be {}, but that exists and {}",
+            "{} cannot be created: {} already exists and {}",
             foreign.id, foreign.physical_id, foreign.why
         )
     };

@@ -80,8 +80,8 @@ impl AwsError {
         let message = match error {
             SdkError::ServiceError(_) => match (error.message(), status) {
                 (Some(message), _) => message.to_owned(),
-                (None, Some(status)) => format!("HTTP {status} without a further word"),
-                (None, None) => "no further word from the service".to_owned(),
+                (None, Some(status)) => format!("HTTP {status} with an empty error body"),
+                (None, None) => "an empty error body".to_owned(),
             },
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
             other => chain(other),
@@ -139,7 +139,7 @@ impl AwsError {
             Class::Denied => {
                 let action = denied_action(&self.message).map(str::to_owned);
                 let action = action.unwrap_or_else(|| iam_action(self.operation));
-                Some(format!("allow the IAM action {action} to the caller"))
+                Some(format!("grant {action} to the calling identity"))
             }
             Class::Credentials => Some(
                 "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
@@ -600,7 +600,7 @@ mod tests {
             };
             error.hint().unwrap_or_default()
         };
-        let named = |action: &str| format!("allow the IAM action {action} to the caller");
+        let named = |action: &str| format!("grant {action} to the calling identity");
         let user = "arn:aws:iam::123456789012:user/operator";
         for (message, action) in [
             (

@@ -172,7 +172,7 @@ impl Aws {
             None => Ok(()),
             Some(_) => Err(AwsError {
                 class: Class::Stopped,
-                ..AwsError::incomplete(operation, "not begun, for the run is to stop")
+                ..AwsError::incomplete(operation, "canceled before the request was sent")
             }),
         }
     }

@@ -22,8 +22,10 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
         return Ok(());
     }
     if !can_ask() {
-        return Err(Error::refused("there is no terminal to ask on")
-            .hint("give --yes to go on without being asked"));
+        return Err(
+            Error::refused("not a terminal: cannot ask for confirmation")
+                .hint("pass --yes to skip the confirmation"),
+        );
     }
     let question = format!("{question} [y/N] ");
     let answer = tokio::task::spawn_blocking(move || {
@@ -39,7 +41,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {
-        Err(Error::refused("not confirmed; nothing was changed"))
+        Err(Error::refused("canceled; nothing was changed"))
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             &Style::stderr(global),
         ));
     }
-    confirm(args.yes, "Remove this?").await?;
+    confirm(args.yes, "Destroy these resources?").await?;
 
     signals.working();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
@@ -75,7 +75,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     let (tally, status) = worked?;
     if let Err(error) = released {
         cx.sink()
-            .notice(format!("the lock could not be given back: {error}"));
+            .notice(format!("could not release the lock: {error}"));
     }
     Ok(Ending {
         status,
@@ -162,10 +162,10 @@ async fn work(cx: &Cx, shown: &Plan, yes: bool, signals: &Signals) -> Result<(Ta
     let cx = cx.fresh();
     let plan = look(&cx).await?;
     if plan.outline() != shown.outline() && !yes {
-        return Err(
-            Error::refused("the account changed while the plan was read")
-                .hint("run the same command again"),
-        );
+        return Err(Error::refused(
+            "the plan is stale: the account changed since the plan was shown",
+        )
+        .hint("run the same command again"));
     }
     let (outcome, status) = carry_out(&plan, &cx, signals).await;
     debug_assert!(

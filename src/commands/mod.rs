@@ -29,7 +29,7 @@ use crate::report;
 /// Runs a command to its end and says how that was.
 pub async fn run(mut cli: Cli) -> ExitStatus {
     if !matches!(cli.command, Command::Sandbox(_))
-        && let Err(error) = sandbox::lead(&mut cli.global)
+        && let Err(error) = sandbox::apply_sandbox_target(&mut cli.global)
     {
         report::error(&cli.global, &error);
         return error.status();

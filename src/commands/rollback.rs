@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         let (moved, from, to, text) = match outcome {
             RolledBack::Moved { from, to } => {
                 let text = format!(
-                    "stage {stage} of API {api} serves deployment {to} again, as before {from}"
+                    "rolled back stage {stage} of API {api} from deployment {from} to {to}"
                 );
                 (true, Some(from), Some(to), text)
             }

@@ -22,7 +22,7 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
         (Format::Json, _) => {
             json!({"stack": scope.stack, "account": scope.account, "region": scope.region, "broken": broken}).to_string()
         }
-        (Format::Text, Some(holder)) => format!("broke the lock of {holder}"),
+        (Format::Text, Some(holder)) => format!("released the lock held by {holder}"),
         (Format::Text, None) => format!("stack {} is not locked", cx.names().stack),
     });
     Ok(ExitStatus::Done)

@@ -81,7 +81,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
     let pending = &first.1.pending;
     if pending.is_empty() || args.publish_pending {
-        confirm(args.change.yes, "Change this?").await?;
+        confirm(args.change.yes, "Apply these changes?").await?;
     } else {
         refuse_pending(args, pending)?;
         confirm(false, &publishes(pending)).await?;
@@ -97,7 +97,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
         session
             .cx
             .sink()
-            .notice(format!("the lock could not be given back: {error}"));
+            .notice(format!("could not release the lock: {error}"));
     }
     let text =
         (status == ExitStatus::Done).then(|| outputs_text(&session.outputs(), global.output));
@@ -128,7 +128,7 @@ fn refuse_pending(args: &UpArgs, pending: &[String]) -> Result<()> {
 /// The question that names what is published beside ours.
 fn publishes(pending: &[String]) -> String {
     format!(
-        "Change this, and publish what others left ({})?",
+        "Apply these changes, and publish the undeployed changes of others ({})?",
         pending.join("; ")
     )
 }
@@ -175,10 +175,10 @@ async fn work(
     let (plan, extras) = look(session, &cx, args.only).await?;
     let new_edits = !args.publish_pending && extras.pending != shown.1.pending;
     if new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
-        return Err(
-            Error::refused("the account changed while the plan was read")
-                .hint("run the same command again"),
-        );
+        return Err(Error::refused(
+            "the plan is stale: the account changed since the plan was shown",
+        )
+        .hint("run the same command again"));
     }
     // Minutes go by until the deployment.
     let shown = (!args.publish_pending).then(|| extras.pending.clone());

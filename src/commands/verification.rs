@@ -58,7 +58,7 @@ async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> 
         told.push(
             match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
                 Ok(RolledBack::Moved { to, .. }) => {
-                    format!("stage {stage} serves deployment {to} again, as before")
+                    format!("stage {stage} is rolled back to deployment {to}")
                 }
                 Ok(_) => {
                     format!("stage {stage} has no deployment to go back to, and stays as it is")

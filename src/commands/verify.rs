@@ -111,7 +111,7 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
     }
     api.default_endpoint_disabled.then(|| {
         format!(
-            "the own address of API {} is switched off: run `threescale-gw verify --url https://<custom domain name>`",
+            "the default execute-api endpoint of API {} is disabled: run `threescale-gw verify --url https://<custom domain name>`",
             api.id
         )
     })

@@ -13,7 +13,7 @@ pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outco
     let status = match outcome.stopped {
         Some(StopReason::Interrupted) => ExitStatus::Interrupted,
         Some(StopReason::TimedOut) => {
-            cx.sink().notice("the time given with --timeout is over");
+            cx.sink().notice("the --timeout has passed");
             ExitStatus::Partial
         }
         None if outcome.failures.is_empty() => ExitStatus::Done,
@@ -31,7 +31,7 @@ pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outco
         let text = if status == ExitStatus::Failed {
             "the authorizer did not pass its self-test, so nothing of the API was touched"
         } else {
-            "not everything is done: run the same command again, it goes on from here"
+            "incomplete: run the same command again to resume"
         }
         .to_owned();
         cx.sink().notice(text);

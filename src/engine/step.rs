@@ -150,7 +150,8 @@ impl<'a> Round<'a> {
                 if let Some(wait) = self.made.as_mut().and_then(Made::wait) {
                     self.cx.sink().emit(Event::Retrying {
                         id: Some(self.id().clone()),
-                        cause: "made, and not shown yet".to_owned(),
+                        cause: "created; waiting until AWS shows it (eventual consistency)"
+                            .to_owned(),
                         wait,
                     });
                     self.cancel.sleep(wait).await;
@@ -162,7 +163,8 @@ impl<'a> Round<'a> {
                 if let Some(made) = Made::by(&result) {
                     self.made = Some(made);
                 }
-                self.after(result, "made and not to be found").await?;
+                self.after(result, "created, but not found afterwards")
+                    .await?;
                 continue;
             };
             self.made = None;
@@ -201,9 +203,7 @@ impl<'a> Round<'a> {
                         .collect::<Vec<_>>()
                         .join(", ");
                     if look.diff.replace {
-                        let text = format!(
-                            "it changed while the work went on ({text}): run the same command again"
-                        );
+                        let text = format!("changed concurrently ({text}): run the command again");
                         return Err(End::Failed(ResourceError::ConcurrentChange {
                             what: text,
                             hint: None,
@@ -311,7 +311,7 @@ impl<'a> Round<'a> {
             cx = match busy {
                 0 => self.cx.fresh(),
                 _ => {
-                    let what = format!("{busy} network interfaces to be given up by Lambda");
+                    let what = format!("{busy} network interfaces that Lambda has not released");
                     self.wait(&what).await?
                 }
             };

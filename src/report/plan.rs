@@ -120,7 +120,7 @@ fn reasons(item: &Item, extras: &Extras, style: &Style) -> Vec<String> {
         reasons.extend(extras.attaches.iter().cloned());
     }
     if item.action == Action::Replace {
-        reasons.push("cannot be changed in place: deleted and made anew".to_owned());
+        reasons.push("forces replacement".to_owned());
     }
     let more = reasons.len().saturating_sub(SHOWN);
     reasons.truncate(SHOWN);

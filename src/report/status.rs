@@ -170,7 +170,7 @@ impl Status {
                 true => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"
                 }
-                false => "not as it should be: `threescale-gw up` repairs it",
+                false => "unhealthy: run `threescale-gw up` to repair",
             })
         });
         lines.join("\n")

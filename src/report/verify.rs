@@ -71,7 +71,7 @@ fn total(report: &Report, style: &Style) -> String {
         ),
         _ => format!(
             "{} {wrong} of {asked} requests to {} are not answered as they should be",
-            style.bad("wrong:"),
+            style.bad("FAIL:"),
             report.url
         ),
     }
@@ -80,7 +80,7 @@ fn total(report: &Report, style: &Style) -> String {
 /// A fault in words.
 pub fn words(fault: Fault) -> &'static str {
     match fault {
-        Fault::Open => "it answers without a right to it",
+        Fault::Open => "reachable without a valid credential",
         Fault::AuthorizerFailed => "API Gateway got no decision of the authorizer",
         Fault::WrongAuthorizer => "another authorizer decides",
         Fault::Misplaced => "the credential is not found where the configuration says",

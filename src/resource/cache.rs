@@ -89,7 +89,7 @@ impl ResourceKind for Caches {
             None => group.description.as_deref() == Some(&description(cx)),
         };
         if !ours {
-            let why = "it lacks this stack's tags".to_owned();
+            let why = "is not managed by this stack (no stack tag)".to_owned();
             listing.foreign.push(Foreign {
                 id,
                 physical_id: name,

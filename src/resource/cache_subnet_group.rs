@@ -69,7 +69,7 @@ impl ResourceKind for CacheSubnetGroups {
             None => listing.foreign.push(Foreign {
                 id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
                 physical_id: name,
-                why: "it lacks this stack's tags".to_owned(),
+                why: "is not managed by this stack (no stack tag)".to_owned(),
             }),
         }
         Ok(listing)

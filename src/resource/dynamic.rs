@@ -167,10 +167,7 @@ impl<R: Resource> Node for R {
             let scoped = cx.scoped(&id, Resource::needs(self));
             let listing = R::Kind::list(cx).await?;
             if let Some(foreign) = listing.foreign.iter().find(|foreign| foreign.id == id) {
-                let text = format!(
-                    "{} exists and is not ours: {}",
-                    foreign.physical_id, foreign.why
-                );
+                let text = format!("{} already exists and {}", foreign.physical_id, foreign.why);
                 return Err(ResourceError::NotManaged(text));
             }
             let mut matches: Vec<_> = listing

@@ -124,7 +124,7 @@ impl Functions {
             return Ok(Some(Err(Foreign {
                 id: LogicalId::new(Kind::Function, name),
                 physical_id: function,
-                why: "it lacks this stack's tags".to_owned(),
+                why: "is not managed by this stack (no stack tag)".to_owned(),
             })));
         };
         let found = answer

@@ -64,7 +64,7 @@ impl Check {
                 "the functions' subnets have no way to the Parameter Store: check their route to a NAT gateway, or give the VPC an \
                  endpoint for SSM"
             }
-            ("secrets", _) => "run `threescale-gw up` again: it writes the parameters that lack",
+            ("secrets", _) => "run `threescale-gw up` again: it recreates the missing parameters",
             ("redis", "dns") => {
                 "the cache's name is not known in the VPC: DNS support must be on; a new cache's name may take a minute, run the same \
                  command again"

@@ -151,7 +151,7 @@ impl ResourceKind for IamRoles {
             listing.foreign.push(Foreign {
                 id: LogicalId::new(Kind::IamRole, "authorizer"),
                 physical_id: role,
-                why: "it lacks this stack's tags".to_owned(),
+                why: "is not managed by this stack (no stack tag)".to_owned(),
             });
             return Ok(listing);
         };
@@ -235,7 +235,7 @@ impl Resource for IamRole {
                 let from = if actual.is_null() {
                     "(none)"
                 } else {
-                    "(another)"
+                    "(differs)"
                 };
                 diff.field(field, from, "(least privilege)");
             }

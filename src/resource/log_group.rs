@@ -88,7 +88,7 @@ impl ResourceKind for LogGroups {
                 None => listing.foreign.push(Foreign {
                     id: LogicalId::new(Kind::LogGroup, name),
                     physical_id: group,
-                    why: "it lacks this stack's tags".to_owned(),
+                    why: "is not managed by this stack (no stack tag)".to_owned(),
                 }),
             }
         }

@@ -364,7 +364,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         Ok((!is_ours).then(|| Foreign {
             id: actual.id.clone(),
             physical_id: name,
-            why: "it lacks this stack's tags".to_owned(),
+            why: "is not managed by this stack (no stack tag)".to_owned(),
         }))
     }
 }
@@ -470,7 +470,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         };
         if !same {
             // Neither value is shown: one of them may be a secret.
-            diff.field(VALUE, "(another)", "(as configured)");
+            diff.field(VALUE, "(differs)", "(as configured)");
         }
         diff
     }

@@ -67,7 +67,7 @@ impl ResourceKind for Schedules {
             listing.foreign.push(Foreign {
                 id: LogicalId::new(Kind::Schedule, "reporter"),
                 physical_id: rule,
-                why: "it lacks this stack's tags".to_owned(),
+                why: "is not managed by this stack (no stack tag)".to_owned(),
             });
             return Ok(listing);
         };

@@ -162,7 +162,7 @@ impl SecurityGroups {
                 id: id.clone(),
                 physical_id: name,
                 why: format!(
-                    "it, {} in {vpc_id}, lacks this stack's tags",
+                    "{} in {vpc_id} is not managed by this stack (no stack tag)",
                     group.group_id.unwrap_or_default()
                 ),
             })

@@ -459,9 +459,13 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
     }
     let no = on_a_terminal(&workplace, "n", &["up"], false);
     assert_eq!(no.code, Some(4), "{}", no.stdout);
-    assert!(no.stdout.contains("Change this? [y/N] "), "{}", no.stdout);
     assert!(
-        no.stdout.contains("not confirmed; nothing was changed"),
+        no.stdout.contains("Apply these changes? [y/N] "),
+        "{}",
+        no.stdout
+    );
+    assert!(
+        no.stdout.contains("canceled; nothing was changed"),
         "{}",
         no.stdout
     );
@@ -485,6 +489,10 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
     assert!(!has_colour(&yes.stdout), "{:?}", yes.stdout);
     let yes = on_a_terminal(&workplace, "yes", &["down"], false);
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);
-    assert!(yes.stdout.contains("Remove this? [y/N] "), "{}", yes.stdout);
+    assert!(
+        yes.stdout.contains("Destroy these resources? [y/N] "),
+        "{}",
+        yes.stdout
+    );
     assert!(yes.stdout.contains("it will be open"), "{}", yes.stdout);
 }

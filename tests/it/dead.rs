@@ -44,7 +44,7 @@ fn a_revoked_token_is_told_by_verify_and_status() {
     let texts = [
         "wrong  GET /orders",
         "the authorizer refuses every caller: 403 AccessDeniedException, misconfigured",
-        "wrong: 3 of 9",
+        "FAIL: 3 of 9",
     ];
     ends(&here.run(&VERIFY), 1, &texts);
     let texts = [

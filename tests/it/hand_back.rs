@@ -207,7 +207,7 @@ fn a_stage_that_somebody_moves_back_to_ours_is_restored_before_the_authorizer_go
     assert_mentions(
         &down,
         &[&format!(
-            "stage prod reads as serving deployment {ours} after it was moved"
+            "stage prod serves deployment {ours} after it was moved"
         )],
     );
     assert_same(&before, &aws.account());

@@ -139,7 +139,7 @@ fn a_second_signal_leaves_at_once() {
     aws.post("faults", &json!([]));
     let next = workplace.succeed(&["up", "--yes"]);
     assert!(
-        next.stderr.contains("took over the dead lock of"),
+        next.stderr.contains("took over the expired lock of"),
         "{}",
         next.stderr
     );
@@ -262,7 +262,9 @@ fn the_lock_of_another_is_not_given_back() {
     assert_eq!(up.code, Some(0), "{}", up.stderr);
     let unlock = workplace.succeed(&["unlock"]);
     assert!(
-        unlock.stdout.contains("broke the lock of ann@build-7"),
+        unlock
+            .stdout
+            .contains("released the lock held by ann@build-7"),
         "{}",
         unlock.stdout
     );
@@ -298,7 +300,7 @@ fn the_time_given_is_kept_and_the_next_run_goes_on() {
     let run = workplace.run(&["up", "--yes", "--timeout", "2s"]);
     assert_eq!(run.code, Some(5), "{}", run.stderr);
     assert!(
-        run.stderr.contains("the time given with --timeout is over"),
+        run.stderr.contains("the --timeout has passed"),
         "{}",
         run.stderr
     );

@@ -143,7 +143,7 @@ fn transitions_are_waited_for_and_interfaces_reaped() {
     assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
     let down = workplace.succeed(&["down", "--yes"]);
     assert!(
-        down.stderr.contains("to be given up by Lambda"),
+        down.stderr.contains("that Lambda has not released"),
         "{}",
         down.stderr
     );

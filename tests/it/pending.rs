@@ -154,7 +154,7 @@ fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
     aws.post("release", &json!({}));
     let up = crate::support::Run::of(child.wait_with_output().expect("it ends"));
     assert_eq!(up.code, Some(4), "{}", up.stderr);
-    assert_mentions(&up, &["changed while the plan was read"]);
+    assert_mentions(&up, &["the account changed since the plan was shown"]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:threescale-g
 /// Every name that must be exact, who would take it, and how that is told.
 const NAMES: &[(&str, Take)] = &[
     (
-        "iam-role/authorizer is to be threescale-gw-orders-us-east-1, but that exists",
+        "iam-role/authorizer cannot be created: threescale-gw-orders-us-east-1 already exists",
         |aws| {
             let trust = json!({"Version": "2012-10-17", "Statement": [
                 {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
@@ -56,7 +56,7 @@ const NAMES: &[(&str, Take)] = &[
         },
     ),
     (
-        "lambda/reporter is to be threescale-gw-orders-reporter, but that exists",
+        "lambda/reporter cannot be created: threescale-gw-orders-reporter already exists",
         |aws| {
             let zip = STANDARD.encode(artifact(9));
             let role =
@@ -69,14 +69,14 @@ const NAMES: &[(&str, Take)] = &[
         },
     ),
     (
-        "log-group/authorizer is to be /aws/lambda/threescale-gw-orders-authorizer, but that exists",
+        "log-group/authorizer cannot be created: /aws/lambda/threescale-gw-orders-authorizer already exists",
         |aws| {
             let group = json!({"logGroupName": "/aws/lambda/threescale-gw-orders-authorizer"});
             aws.call("logs", "CreateLogGroup", group);
         },
     ),
     (
-        "cache-subnet-group/main is to be threescale-gw-orders-cache, but that exists",
+        "cache-subnet-group/main cannot be created: threescale-gw-orders-cache already exists",
         |aws| {
             let account = aws.account();
             let groups = account["cache_subnet_groups"].as_array().expect("a list");
@@ -89,7 +89,7 @@ const NAMES: &[(&str, Take)] = &[
         },
     ),
     (
-        "cache/main is to be threescale-gw-orders-cache, but that exists",
+        "cache/main cannot be created: threescale-gw-orders-cache already exists",
         |aws| {
             let account = aws.account();
             let groups = account["cache_subnet_groups"].as_array().expect("a list");
@@ -105,13 +105,13 @@ const NAMES: &[(&str, Take)] = &[
         },
     ),
     (
-        "schedule/reporter is to be threescale-gw-orders-reporter, but that exists",
+        "schedule/reporter cannot be created: threescale-gw-orders-reporter already exists",
         |aws| {
             let rule = json!({"Name": "threescale-gw-orders-reporter", "ScheduleExpression": "rate(1 day)"});
             aws.call("events", "PutRule", rule);
         },
     ),
-    ("but that exists and it invokes another function", |aws| {
+    ("already exists and it invokes another function", |aws| {
         let authorizer = json!({
             "restApiId": api_id(aws), "name": "threescale-gw-orders-authorizer", "type": "REQUEST",
             "authorizerUri": format!("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{OTHER}/invocations"),
@@ -351,12 +351,7 @@ fn one_cause_is_told_once() {
     let up = Workplace::new(&aws).run(&["up", "--yes"]);
     assert_eq!(up.code, Some(5), "{}", up.stderr);
     let count = |text: &str| up.stderr.matches(text).count();
-    assert_eq!(
-        count("allow the IAM action ec2:CreateSubnet"),
-        1,
-        "{}",
-        up.stderr
-    );
+    assert_eq!(count("grant ec2:CreateSubnet"), 1, "{}", up.stderr);
     assert_eq!(
         count("ec2:CreateSubnet, as with subnet/"),
         3,
@@ -396,7 +391,7 @@ fn a_plan_that_may_not_look_names_the_permission() {
             let plan = workplace.run(&["plan"]);
             // Without a word about quotas a plan is still a plan.
             let code = if operation == "GetServiceQuota" { 0 } else { 1 };
-            let hint = format!("allow the IAM action {action} to the caller");
+            let hint = format!("grant {action} to the calling identity");
             let texts: &[&str] = if code == 0 { &[] } else { &[&hint, &operation] };
             assert_mentions(&plan, code, texts);
         }
@@ -448,7 +443,7 @@ fn the_permission_that_lacks_is_named_where_it_is_not_the_call_s_own() {
             &json!([{"operation": operation, "kind": "deny", "iam_action": action}]),
         );
         let run = workplace.run(&["up", "--yes"]);
-        let hint = format!("allow the IAM action {action} to the caller");
+        let hint = format!("grant {action} to the calling identity");
         assert_mentions(&run, 5, &[operation, &hint]);
     }
 }
@@ -463,7 +458,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
     let run = workplace.run(&["up", "--yes", "-o", "json"]);
     let lines = run.lines();
     let summary = lines.last().expect("a summary").clone();
-    let hint = format!("allow the IAM action {action} to the caller");
+    let hint = format!("grant {action} to the calling identity");
     let of = |event: &str| -> Vec<&Value> {
         lines.iter().filter(|line| line["event"] == event).collect()
     };
@@ -482,7 +477,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
         "DeleteParameter" => {
             assert_eq!(run.code, Some(0), "{}", run.stdout);
             assert!(
-                run.stdout.contains("the lock could not be given back"),
+                run.stdout.contains("could not release the lock"),
                 "{}",
                 run.stdout
             );
@@ -563,7 +558,11 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
     let workplace = Workplace::new(&aws);
     for command in ["up", "down"] {
         let run = workplace.run(&[command]);
-        assert_mentions(&run, 4, &["there is no terminal to ask on", "--yes"]);
+        assert_mentions(
+            &run,
+            4,
+            &["not a terminal: cannot ask for confirmation", "--yes"],
+        );
     }
     let no_region = workplace
         .command(&["plan"])
@@ -643,7 +642,11 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
     );
 
     let unlock = workplace.run(&["unlock", "--stack", "orders"]);
-    assert_mentions(&unlock, 0, &[&format!("broke the lock of {holder}")]);
+    assert_mentions(
+        &unlock,
+        0,
+        &[&format!("released the lock held by {holder}")],
+    );
     assert_mentions(
         &workplace.run(&["unlock"]),
         0,
@@ -675,7 +678,11 @@ fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
     let status = workplace.run(&["status"]);
     assert_mentions(&status, 0, &[&format!("locked by {unknown}")]);
     let unlock = workplace.run(&["unlock"]);
-    assert_mentions(&unlock, 0, &[&format!("broke the lock of {unknown}")]);
+    assert_mentions(
+        &unlock,
+        0,
+        &[&format!("released the lock held by {unknown}")],
+    );
     workplace.succeed(&["up", "--yes"]);
 }
 
@@ -702,11 +709,11 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
     let dead = [
         (
             lock("build-7", "0", 4711, PAST),
-            "took over the dead lock of ann@build-7 (process 4711)".to_owned(),
+            "took over the expired lock of ann@build-7 (process 4711)".to_owned(),
         ),
         (
             lock(&host, &boot, nobody, FAR),
-            format!("took over the dead lock of ann@{host} (process {nobody})"),
+            format!("took over the expired lock of ann@{host} (process {nobody})"),
         ),
     ];
     for (lock, text) in &dead {

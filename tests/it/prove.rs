@@ -63,7 +63,7 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
             "ssm_unreachable",
             "no way to the Parameter Store",
         ),
-        ("secrets", "missing", "writes the parameters that lack"),
+        ("secrets", "missing", "recreates the missing parameters"),
         ("redis", "tls", "`cache.tls`"),
         ("redis", "auth", "refuses the password"),
         ("redis", "read_only", "address of the primary"),

@@ -120,7 +120,7 @@ const FUNCTIONS: [(&str, &str); 2] = [
     ("lambda/authorizer", "update"),
     ("lambda/reporter", "update"),
 ];
-const CUT: &str = "cannot be changed in place: deleted and made anew";
+const CUT: &str = "forces replacement";
 
 #[test]
 fn what_can_be_changed_in_place_is() {

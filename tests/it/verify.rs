@@ -96,7 +96,7 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
     for (config, texts) in [
         (
             json!({"outcomes": {"open": ["POST /orders"]}}),
-            &["POST /orders: it answers without a right to it (200)"][..],
+            &["POST /orders: reachable without a valid credential (200)"][..],
         ),
         (
             json!({"outcomes": {"authorizer": "error"}}),
@@ -108,7 +108,7 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         ),
         (
             json!({"outcomes": {"authorizer": "allow"}}),
-            &["GET /orders: it answers without a right to it (200)"],
+            &["GET /orders: reachable without a valid credential (200)"],
         ),
         (
             json!({"outcomes": {"closed": ["OPTIONS /orders"]}}),
@@ -144,7 +144,7 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
     let ours_before = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
     here.edit(r#"except: ["GET /health"]"#, r#"except: ["GET /files"]"#);
     aws.post("config", &json!({"outcomes": {"open": ["GET /health"]}}));
-    let text = "GET /health: it answers without a right to it (200)";
+    let text = "GET /health: reachable without a valid credential (200)";
     went_back(&aws, &here.run(&UP), &id, &ours_before, &[text]);
     assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 
@@ -315,8 +315,8 @@ fn a_method_that_others_open_is_found_though_something_else_refuses_the_call() {
             &[
                 "ok     POST /orders         no key    403",
                 "wrong  POST /orders         guard",
-                "it answers without a right to it: the stage serves it without an authorizer",
-                "wrong: 1 of 10",
+                "reachable without a valid credential: the stage serves it without an authorizer",
+                "FAIL: 1 of 10",
             ],
         );
         here.succeed(&["up", "--yes"]);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use console::Term;
 
 use super::folders::all_running;
+use super::messages;
 use super::signals::End;
-use super::words;
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// Leads a command to the sandbox that `--sandbox` names: its AWS with its access key, and its configuration unless another
 /// is given.
-pub(in crate::commands) fn lead(global: &mut Global) -> Result<()> {
+pub(in crate::commands) fn apply_sandbox_target(global: &mut Global) -> Result<()> {
     if global.sandbox.is_none() {
         return Ok(());
     }
@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
         SandboxAction::Status => status(global)?,
         SandboxAction::Stop => return stop(global).await,
         SandboxAction::Usage => usage(global, &chosen(global)?).await?,
-        SandboxAction::Env => report::result(&words::environment(&chosen(global)?)),
+        SandboxAction::Env => report::result(&messages::environment(&chosen(global)?)),
     }
     Ok(ExitStatus::Done)
 }
@@ -60,7 +60,7 @@ fn chosen(global: &Global) -> Result<Found> {
             Some(number) => format!("no sandbox {number} is running"),
             None => "no sandbox is running".to_owned(),
         };
-        Error::usage(text).hint("start one with `threescale-gw sandbox --keep`")
+        Error::usage(text).hint("start one with `threescale-gw sandbox --detach`")
     })
 }
 
@@ -78,7 +78,7 @@ fn status(global: &Global) -> Result<()> {
         report::result("no sandbox is running");
     }
     for facts in &all {
-        report::result(&words::facts(facts));
+        report::result(&messages::facts(facts));
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
             }
             tokio::time::sleep(AGAIN).await;
         }
-        report::result(&format!("sandbox {number} is gone"));
+        report::result(&format!("stopped sandbox {number}"));
     }
     Ok(ExitStatus::Done)
 }

@@ -11,8 +11,8 @@ use console::Term;
 use serde_json::{Value, json};
 use threescale_stand_in::Application;
 
+use super::messages;
 use super::running::{Running, now_ms};
-use super::words;
 use crate::aws::function_view;
 use crate::cli::{Chaos, Format, Global, SandboxArgs};
 use crate::commands::session::cache_dir;
@@ -302,7 +302,7 @@ fn callers(running: &Running, path: &str) -> Vec<Caller> {
     let stage = running.config.api.stage.as_str();
     let caller = |application: &Application, share: u32| {
         let (mut headers, mut query) = (Vec::new(), Vec::new());
-        for (location, name, value) in words::credentials(&running.config, application) {
+        for (location, name, value) in messages::credentials(&running.config, application) {
             match location {
                 CredentialLocation::Header => headers.push((name, value)),
                 CredentialLocation::Query => query.push((name, value)),

@@ -4,16 +4,16 @@
 //! ordinary code path with an ordinary configuration file.
 
 mod attach;
+mod detach;
 mod folders;
-mod keep;
 mod load;
+mod messages;
 mod running;
 mod set_up;
 mod signals;
 mod start;
-mod words;
 
-pub(super) use attach::lead;
+pub(super) use attach::apply_sandbox_target;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -27,7 +27,7 @@ use crate::event::Sink;
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
     match args.action {
         Some(action) => attach::run(global, action).await.map(Ending::from),
-        None if args.keep => keep::run(sink).await.map(Ending::from),
+        None if args.detach => detach::run(sink).await.map(Ending::from),
         None => {
             // Whatever it and its programs write is for this user alone, from the moment it is made.
             umask(Mode::RWXG | Mode::RWXO);

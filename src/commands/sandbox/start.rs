@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::folders::{cache, root};
 use super::running::{Running, now_ms};
 use super::signals::End;
-use super::{keep, load, set_up, words};
+use super::{detach, load, messages, set_up};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::ending::Ending;
@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     let mut end = End::listen()?;
     let stands = Arc::<AtomicBool>::default();
     if args.background {
-        keep::watch(&stands);
+        detach::watch(&stands);
     }
     let methods = set_up::methods(args.api.as_deref())?;
     let keys = Keys::random().map_err(Error::failed)?;
@@ -246,7 +246,7 @@ async fn work(
             let tried = tried(&running.config, methods);
             let state = running.threescale.state();
             let kept = args.background;
-            let text = words::welcome(&running.facts, &running.config, &state, tried, kept);
+            let text = messages::welcome(&running.facts, &running.config, &state, tried, kept);
             report::result(&text);
         }
     }
@@ -263,7 +263,7 @@ async fn work(
     let mut refusals = Refusals::new(running);
     if args.background {
         running.stands.store(true, Ordering::SeqCst);
-        report::result(keep::STANDS);
+        report::result(detach::READY_MARKER);
     }
     loop {
         tokio::select! {

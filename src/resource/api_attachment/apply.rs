@@ -289,10 +289,10 @@ impl Resource for ApiAttachment {
         let mut diff = Diff::default();
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
-            diff.field(RECORD, format!("lacks {methods} methods"), "whole");
+            diff.field(RECORD, format!("{methods} methods missing"), "complete");
         }
         if actual.record.is_in_between() {
-            diff.field(RECORD, "of a run that was ended", "whole");
+            diff.field(RECORD, "of an interrupted run", "complete");
         }
         let steps = method_steps(actual, &self.wanted);
         for method in &steps.protect {
@@ -335,7 +335,7 @@ impl Resource for ApiAttachment {
                 None => "API Gateway's",
                 Some(now) if steps.responses.managed.get(*kind) == Some(now) => "unrecorded",
                 Some(_) if actual.taken_responses().contains_key(*kind) => "another",
-                Some(_) => "somebody's",
+                Some(_) => "other owner",
             };
             diff.field(
                 Field::Item("response", (*kind).to_owned()),

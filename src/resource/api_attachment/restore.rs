@@ -155,7 +155,7 @@ async fn prove<'a>(
         if !same_guard(now, wanted) {
             let (now, label) = (&now.authorization, now.label());
             return Err(lags(format!(
-                "{label} reads as {now} after it was given back as {}",
+                "{label} is {now} after it was restored to {}",
                 wanted.authorization
             )));
         }
@@ -166,7 +166,7 @@ async fn prove<'a>(
             let now = responses.get(kind);
             if now != taken.before.as_ref() && responses::is_untouched(taken, now) {
                 return Err(lags(format!(
-                    "the gateway response {kind} still reads as ours"
+                    "the gateway response {kind} is still the one of this stack"
                 )));
             }
         }
@@ -180,7 +180,7 @@ async fn prove<'a>(
             .filter(|now| now.deployment_id == from.deployment_id && now.deployment_id != to)
         {
             return Err(lags(format!(
-                "stage {} reads as serving deployment {} after it was moved to {to}",
+                "stage {} serves deployment {} after it was moved to {to}",
                 actual.target.stage, now.deployment_id
             )));
         }

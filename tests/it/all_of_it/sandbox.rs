@@ -701,7 +701,7 @@ fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     ] {
         let child = home
             .command(PROGRAM)
-            .args(["sandbox", "--keep"])
+            .args(["sandbox", "--detach"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,4 +1,4 @@
-//! `sandbox --keep`: the same program once more in the background, and its words until it stands.
+//! `sandbox --detach`: the same program once more in the background, and its words until it stands.
 //!
 //! Until then it ends with this process: a signal is handed on to it, and it sees the end of its standard input, which the
 //! kernel closes however this process came to die.
@@ -20,7 +20,7 @@ use crate::event::Sink;
 use crate::report;
 
 /// The line by which the one in the background says that it stands.
-pub(super) const STANDS: &str = "threescale-gw: the sandbox stands";
+pub(super) const READY_MARKER: &str = "threescale-gw: the sandbox is ready";
 /// How long its last words may take when it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -35,7 +35,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     let this = std::env::current_exe().context("finding this program")?;
     let arguments = std::env::args_os()
         .skip(1)
-        .filter(|argument| argument != "--keep");
+        .filter(|argument| argument != "--detach" && argument != "--keep");
     // A group of its own: the terminal's Ctrl-C is not for it once it stands.
     let mut child = Command::new(this)
         .args(arguments)
@@ -55,8 +55,8 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     loop {
         tokio::select! {
             line = lines.next_line() => match line {
-                Ok(Some(line)) if line == STANDS && !interrupted => return Ok(ExitStatus::Done),
-                Ok(Some(line)) if line == STANDS => {}
+                Ok(Some(line)) if line == READY_MARKER && !interrupted => return Ok(ExitStatus::Done),
+                Ok(Some(line)) if line == READY_MARKER => {}
                 Ok(Some(line)) => report::result(&line),
                 Ok(None) | Err(_) => break,
             },

@@ -105,12 +105,12 @@ pub(super) fn welcome(
         false => "Ctrl-C ends everything.",
     };
     format!(
-        "\nThe whole system stands. Requests go to {}\n{}\n\n\
+        "\nSandbox is ready. Requests go to {}\n{}\n\n\
          From {} terminal:\n  \
          threescale-gw sandbox usage           # what 3scale has counted, about a minute later\n  \
          threescale-gw status --sandbox        # also plan, up, down\n  \
          eval \"$(threescale-gw sandbox env)\"   # leads all commands and other tools here, and sets SANDBOX_URL\n\n\
-         The configuration stands in {}. Edit it, then `threescale-gw up --sandbox`. {end}",
+         The configuration is in {}. Edit it, then `threescale-gw up --sandbox`. {end}",
         facts.url,
         lines.join("\n"),
         if kept { "any" } else { "another" },
