@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::StackName;
 use crate::secret::{AccessKey, Secret};
 
-/// Puts 3scale API management in front of an API on Amazon API Gateway, and takes it away again.
+/// Adds 3scale API management to an API on Amazon API Gateway, and removes it again.
 #[derive(Debug, Parser)]
 #[command(name = "threescale-gw", version, max_term_width = 100)]
 #[command(
@@ -33,7 +33,7 @@ pub struct Global {
     /// The configuration file; `-` reads standard input
     #[arg(short, long, global = true, env = FILE, default_value = DEFAULT_FILE)]
     pub file: PathBuf,
-    /// The stack, where there is no configuration file
+    /// The stack name, if there is no configuration file
     #[arg(long, global = true, value_parser = parse_stack)]
     pub stack: Option<StackName>,
     /// The AWS region
@@ -45,19 +45,19 @@ pub struct Global {
     /// Override the endpoint of all AWS services
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint_url: Option<String>,
-    /// How results are written
+    /// Output format
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,
-    /// Show every AWS request
+    /// Print every AWS request
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Show results and errors only
+    /// Print results and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Never write colours (also NO_COLOR)
+    /// Disable colors (also NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Work with a running sandbox: its AWS, and its configuration unless one is given
+    /// Use a running sandbox: its AWS endpoint and, unless --file is given, its configuration
     #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     pub sandbox: Option<u16>,
     /// Set by `sandbox`, whose AWS has an access key of its own.
@@ -88,26 +88,26 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create, update or repair the stack
     Up(UpArgs),
-    /// Show every resource, its health and drift, the endpoints, and which methods are protected
+    /// Show the resources, their health and drift, the endpoints, and which methods are protected
     Status(StatusArgs),
-    /// Prove with real requests that the API is protected
+    /// Verify with real requests that the API is protected
     Verify(VerifyArgs),
-    /// Show what the authorizer and the reporter wrote
+    /// Show the logs of the authorizer and the reporter
     Logs(LogsArgs),
-    /// Remove the stack and give the API back as it was
+    /// Delete the stack and restore the API
     Down(DownArgs),
-    /// Put the stage back on the deployment before ours, at once
+    /// Roll the stage back to the deployment before the stack's
     Rollback(RollbackArgs),
     /// Force-release a stale lock
     Unlock,
-    /// Run the whole system on this machine, without an AWS or a 3scale account
+    /// Run everything on this machine, without an AWS or a 3scale account
     Sandbox(SandboxArgs),
 }
 
 /// Flags of `plan`.
 #[derive(Debug, Clone, Args)]
 pub struct PlanArgs {
-    /// Exit with 3 if there is something to do
+    /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -115,7 +115,7 @@ pub struct PlanArgs {
 /// Flags of `status`.
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
-    /// Exit with 3 if something is not as it should be
+    /// Exit with 3 if something is unhealthy or has drifted
     #[arg(long)]
     pub exit_code: bool,
     /// Skip the authorizer's self-test: whether it reaches Redis and 3scale
@@ -131,7 +131,7 @@ pub struct StatusArgs {
 pub struct VerifyArgs {
     #[command(flatten)]
     pub requests: RequestArgs,
-    /// Where the API is called, in place of its own address: a custom domain name, with its base path
+    /// Base URL of the API instead of its default endpoint: a custom domain name with its base path
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub url: Option<String>,
 }
@@ -139,10 +139,10 @@ pub struct VerifyArgs {
 /// Flags of requests to the API itself.
 #[derive(Debug, Clone, Args)]
 pub struct RequestArgs {
-    /// A user key that 3scale lets in, or `<app_id>:<app_key>`; then methods that are safe to call are also called with it
+    /// A valid user key, or `<app_id>:<app_key>`: safe methods are also called with it
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
-    /// How long a deployment may take until the API answers as it should
+    /// How long to wait until a new deployment takes effect
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub settle: Duration,
 }
@@ -150,7 +150,7 @@ pub struct RequestArgs {
 /// Flags of `rollback`.
 #[derive(Debug, Clone, Args)]
 pub struct RollbackArgs {
-    /// To this deployment of the API, instead of the one before ours
+    /// Roll back to this deployment of the API
     #[arg(long, value_name = "DEPLOYMENT")]
     pub to: Option<String>,
 }
@@ -158,19 +158,19 @@ pub struct RollbackArgs {
 /// Flags of `logs`.
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
-    /// Whose; without a name, both
+    /// The function; both by default
     #[arg(value_enum)]
     pub functions: Vec<LogFunction>,
-    /// How far to go back
+    /// Show logs from this long ago
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10m")]
     pub since: Duration,
-    /// Go on showing what is written, until Ctrl-C
+    /// Follow the logs until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// Only lines that fit a filter pattern of CloudWatch, for example '{ $.reason = "limits_exceeded" }'
+    /// A CloudWatch Logs filter pattern, for example '{ $.reason = "limits_exceeded" }'
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
-    /// Also metrics, and Lambda's own lines about each invocation; with -o json always
+    /// Include metrics and Lambda's own lines; -o json always includes them
     #[arg(long)]
     pub all: bool,
 }
@@ -197,7 +197,7 @@ impl LogFunction {
 pub struct DownArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
-    /// Close methods that would be open without us (AWS_IAM), rather than open them
+    /// Set methods that had no authorization before to AWS_IAM instead of opening them
     #[arg(long)]
     pub keep_protected: bool,
 }
@@ -208,10 +208,10 @@ pub struct ChangeArgs {
     /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Stop after this long, for example 30m
+    /// Stop after this duration, for example 30m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// How many AWS requests may be under way at once
+    /// Maximum number of concurrent AWS requests
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub parallelism: u16,
 }
@@ -221,13 +221,13 @@ pub struct ChangeArgs {
 pub struct UpArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
-    /// Only this: `authorizer` replaces the functions' code alone
+    /// Update only this part: `authorizer` replaces the code of the functions
     #[arg(long, value_enum)]
     pub only: Option<Only>,
-    /// Publish the edits of others that wait in the API's draft, without asking
+    /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
-    /// Do not call the API after a deployment
+    /// Skip the requests that verify a deployment
     #[arg(long, conflicts_with_all = ["key", "settle"])]
     pub no_verify: bool,
     #[command(flatten)]
@@ -260,34 +260,34 @@ pub enum Only {
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct SandboxArgs {
-    /// With a sandbox that runs, instead of starting one
+    /// Manage running sandboxes
     #[command(subcommand)]
     pub action: Option<SandboxAction>,
     /// Run in the background, and return when it is ready
     #[arg(long, alias = "keep")]
     pub detach: bool,
-    /// Your configuration, to be tried here: only its API, addresses, service token, cache, own networks and architecture are replaced
+    /// Your configuration; its API, addresses, service token, cache, networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What the stand-in for 3scale knows: applications, their keys and limits (see stand-in/limits.yaml)
+    /// Applications, keys and limits of the 3scale stand-in (see stand-in/limits.yaml)
     #[arg(long, value_name = "FILE")]
     pub limits: Option<PathBuf>,
-    /// An OpenAPI description of the API, in place of the example
+    /// An OpenAPI description of the API instead of the example
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
-    /// Where its AWS listens and the API is called, so that the address stays the same; without it, a free port
+    /// Port of the AWS endpoint and the API; a free port by default
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// Fire this many requests a second at it, show how it does, and end
+    /// Send this many requests per second, show the results, and exit
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub load: Option<u32>,
-    /// For how long there is load
+    /// How long to send requests
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub duration: Duration,
-    /// Stop this part for a third of the time, under load
+    /// Stop this part for a third of the time under load
     #[arg(long, value_enum, value_name = "PART")]
     pub chaos: Option<Chaos>,
-    /// Stop as soon as everything is up, for tests
+    /// Exit as soon as everything is ready, for tests
     #[arg(long)]
     pub once: bool,
     /// What `--detach` starts.
@@ -298,13 +298,13 @@ pub struct SandboxArgs {
 /// What to do with a sandbox that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum SandboxAction {
-    /// Show the sandboxes that run
+    /// List running sandboxes
     Status,
-    /// End them, or the one given with --sandbox=N
+    /// Stop them, or the one given with --sandbox=N
     Stop,
-    /// Show what its 3scale has counted; on a terminal live, until Ctrl-C
+    /// Show the usage that 3scale has counted; on a terminal, live until Ctrl-C
     Usage,
-    /// Print environment lines, for `eval`, that lead other tools to it
+    /// Print shell lines for `eval` that point other tools to it
     Env,
 }
 

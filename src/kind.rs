@@ -86,7 +86,7 @@ impl Kind {
     /// What must be gone before one of this kind is deleted. The API comes first everywhere: nothing its authorizer
     /// lives on is touched while the API still asks it. Source: Lambda Developer Guide, foundation-networking, on role and
     /// interfaces; Amazon VPC User Guide, on what each deletion waits for.
-    pub fn goes_after(self) -> &'static [Self] {
+    pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
             Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::NatGateway => {
@@ -198,7 +198,7 @@ mod tests {
     fn the_order_of_deletion_has_an_end_and_begins_with_the_api() {
         fn depth(kind: Kind, seen: usize) -> usize {
             assert!(seen < Kind::ALL.len(), "a cycle through {}", kind.as_str());
-            kind.goes_after()
+            kind.deleted_after()
                 .iter()
                 .map(|before| 1 + depth(*before, seen + 1))
                 .max()

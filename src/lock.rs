@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::random;
-use crate::resource::{Cx, ResourceError, parameter};
+use crate::resource::{Context, ResourceError, parameter};
 
 const NAME: &str = "lock";
 /// A lock that was not renewed for this long is dead.
@@ -90,7 +90,7 @@ impl Holder {
 /// A lock that is held. Call [`Lock::release`] before the end of the run.
 #[derive(Debug)]
 pub struct Lock {
-    cx: Cx,
+    cx: Context,
     token: String,
     renewal: JoinHandle<()>,
 }
@@ -134,7 +134,7 @@ impl Held {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn holder(cx: &Cx) -> Result<Option<Held>, ResourceError> {
+pub async fn holder(cx: &Context) -> Result<Option<Held>, ResourceError> {
     let all = parameter::all(&cx.fresh()).await?;
     Ok(all.get(NAME).map(|value| Held::read(value.expose())))
 }
@@ -143,7 +143,7 @@ pub async fn holder(cx: &Cx) -> Result<Option<Held>, ResourceError> {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn sweep(cx: &Cx, cancel: &CancelToken) -> Result<(), Error> {
+pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
     if !parameter::all(cx).await?.contains_key(NAME) {
         return Ok(());
     }
@@ -158,12 +158,12 @@ pub async fn sweep(cx: &Cx, cancel: &CancelToken) -> Result<(), Error> {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn break_lock(cx: &Cx) -> Result<(), ResourceError> {
+pub async fn break_lock(cx: &Context) -> Result<(), ResourceError> {
     parameter::remove(cx, NAME).await
 }
 
 /// Removes the lock if the run with this token holds it. Another's stays.
-async fn give_back(cx: &Cx, token: &str) -> Result<(), ResourceError> {
+async fn give_back(cx: &Context, token: &str) -> Result<(), ResourceError> {
     match holder(cx).await? {
         Some(held) if held.is_of(token) => parameter::remove(cx, NAME).await,
         _ => Ok(()),
@@ -205,7 +205,7 @@ impl Lock {
     ///
     /// # Errors
     /// `refused` with the holder while another run holds it, and when the run is stopped meanwhile.
-    pub async fn take(cx: &Cx, cancel: &CancelToken) -> Result<Self, Error> {
+    pub async fn take(cx: &Context, cancel: &CancelToken) -> Result<Self, Error> {
         let mut me = Holder::me()?;
         let taken = Self::acquire(&cx.until(cancel), cancel, &mut me).await;
         if let Some(stop) = cancel.stop() {
@@ -237,7 +237,7 @@ impl Lock {
         })
     }
 
-    async fn acquire(cx: &Cx, cancel: &CancelToken, me: &mut Holder) -> Result<(), Error> {
+    async fn acquire(cx: &Context, cancel: &CancelToken, me: &mut Holder) -> Result<(), Error> {
         let began = Instant::now();
         let mut backoff = Backoff::new();
         loop {
@@ -285,7 +285,7 @@ impl Lock {
     }
 
     /// Puts the end of the lease off. Returns what happened to the lock if it is ours no more: then nothing is written.
-    async fn renew(cx: &Cx, me: &mut Holder) -> Result<Option<String>, ResourceError> {
+    async fn renew(cx: &Context, me: &mut Holder) -> Result<Option<String>, ResourceError> {
         if let Some(text) = lost(holder(cx).await?.as_ref(), &me.token) {
             return Ok(Some(text));
         }

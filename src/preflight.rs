@@ -6,7 +6,7 @@ use crate::aws::account::{Quota, QuotaKind};
 use crate::config::Config;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::Foreign;
+use crate::resource::Unmanaged;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::rest_api::{ApiTarget, AuthorizationType};
@@ -50,8 +50,8 @@ pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
 }
 
 /// What stands in the way under our names.
-pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Foreign>) -> Vec<String> {
-    let text = |foreign: &Foreign| {
+pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<String> {
+    let text = |foreign: &Unmanaged| {
         format!(
             "{} cannot be created: {} already exists and {}",
             foreign.id, foreign.physical_id, foreign.why

@@ -17,7 +17,7 @@ use crate::resource::function::{self, Function};
 use crate::resource::function_alias::{FunctionAlias, Goal};
 use crate::resource::function_permission::{FunctionPermission, Invoker};
 use crate::resource::function_versions::SETTINGS;
-use crate::resource::health_check::Proof;
+use crate::resource::health_check::SelfTestGate;
 use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
@@ -28,9 +28,9 @@ use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc::Vpc;
-use crate::resource::{Node, Reference};
+use crate::resource::{DynResource, Reference};
 use crate::rest_api::ApiTarget;
-use crate::rest_api::Asks;
+use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
 
 /// The answer of the authorizer must come long before API Gateway's own 29 s; the reporter works in batches.
@@ -73,10 +73,10 @@ pub fn desired(
     config: &Config,
     facts: &Facts,
     package: &Arc<Package>,
-    proof: &Arc<Proof>,
+    proof: &Arc<SelfTestGate>,
     accepted: &Arc<AcceptedChanges>,
-) -> Vec<Arc<dyn Node>> {
-    let mut nodes: Vec<Arc<dyn Node>> = Vec::new();
+) -> Vec<Arc<dyn DynResource>> {
+    let mut nodes: Vec<Arc<dyn DynResource>> = Vec::new();
     let network = network(config, facts, &mut nodes);
     let authorizer_group = id(Kind::SecurityGroup, "authorizer");
     nodes.push(Arc::new(SecurityGroup {
@@ -112,7 +112,7 @@ pub fn desired(
     nodes.push(authorizer.clone());
     nodes.push(reporter.clone());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
-    let asks = Asks::ours(&identity_source(config));
+    let asks = AuthorizerSettings::ours(&identity_source(config));
     nodes.push(Arc::new(FunctionAlias {
         function: authorizer,
         after,
@@ -163,8 +163,8 @@ pub fn handover(
     package: &Arc<Package>,
     standing: Standing,
     accepted: &Arc<AcceptedChanges>,
-) -> Vec<Arc<dyn Node>> {
-    let proof = Arc::new(Proof::given());
+) -> Vec<Arc<dyn DynResource>> {
+    let proof = Arc::new(SelfTestGate::given());
     let network = network(config, facts, &mut Vec::new());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
     let mut nodes = invokers(config, &api_authorizer);
@@ -223,7 +223,7 @@ fn functions(
 }
 
 /// What invokes the aliases, and may.
-fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn Node>> {
+fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn DynResource>> {
     let permission = |name, of, invoker| FunctionPermission {
         name,
         of,
@@ -254,7 +254,7 @@ struct Network {
     ways_out: Vec<LogicalId>,
 }
 
-fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn Node>>) -> Network {
+fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>) -> Network {
     if let (Some(own), Some(vpc_id)) = (&config.network.vpc, &facts.own_vpc) {
         let private = own.subnets.iter().cloned().map(Reference::Given).collect();
         return Network {
@@ -350,7 +350,7 @@ fn cache(
     vpc: &Reference,
     subnets: &[Reference],
     authorizer_group: &LogicalId,
-    nodes: &mut Vec<Arc<dyn Node>>,
+    nodes: &mut Vec<Arc<dyn DynResource>>,
 ) -> Vec<LogicalId> {
     if let Some(url) = &config.cache.url {
         let source = Source::Given(url.clone());
@@ -402,7 +402,7 @@ fn cache(
     vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
 }
 
-fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn Node>>) -> Vec<LogicalId> {
+fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<LogicalId> {
     let token = Source::Given(config.threescale.service_token.clone());
     nodes.push(Arc::new(Parameter::<true> {
         name: parameter::SERVICE_TOKEN,

@@ -6,7 +6,7 @@ use std::fmt;
 use aws_sdk_ec2::types::AvailabilityZoneState;
 
 use super::ec2::filter;
-use super::{Aws, AwsError, Class, Repeat};
+use super::{Aws, AwsError, Class, Idempotency};
 
 /// Zones, by the id that is the same in every account, which lack NAT gateways or newer node types: the last choice.
 /// Source: aws/aws-cdk issue 5847 (apne1-az3); eksctl, `pkg/az/az.go` (the others).
@@ -46,7 +46,7 @@ impl Aws {
     /// When the credentials are missing, wrong or expired.
     pub async fn account(&self) -> Result<String, AwsError> {
         let answer = self
-            .repeatable("sts:GetCallerIdentity", || {
+            .call_idempotent("sts:GetCallerIdentity", || {
                 self.sts.get_caller_identity().send()
             })
             .await?;
@@ -65,7 +65,7 @@ impl Aws {
             .describe_availability_zones()
             .filters(filter("zone-type", ["availability-zone".to_owned()]));
         let answer = self
-            .repeatable("ec2:DescribeAvailabilityZones", || request.clone().send())
+            .call_idempotent("ec2:DescribeAvailabilityZones", || request.clone().send())
             .await?;
         let mut zones: Vec<_> = answer
             .availability_zones
@@ -93,7 +93,7 @@ impl Aws {
             request.filters(filter("vpc-id", [id.to_owned()]))
         };
         let answer = self
-            .repeatable("ec2:DescribeVpcs", || request.clone().send())
+            .call_idempotent("ec2:DescribeVpcs", || request.clone().send())
             .await?;
         Ok(answer
             .vpcs
@@ -117,7 +117,7 @@ impl Aws {
             .describe_subnets()
             .filters(filter("vpc-id", [vpc.to_owned()]));
         let answer = self
-            .repeatable("ec2:DescribeSubnets", || request.clone().send())
+            .call_idempotent("ec2:DescribeSubnets", || request.clone().send())
             .await?;
         let inside: Vec<_> = answer
             .subnets
@@ -144,7 +144,7 @@ impl Aws {
             .service_code(service)
             .quota_code(code);
         let answer = self
-            .call("servicequotas:GetServiceQuota", Repeat::Unsafe, || {
+            .call("servicequotas:GetServiceQuota", Idempotency::Unsafe, || {
                 request.clone().send()
             })
             .await;
@@ -171,13 +171,13 @@ impl Aws {
     ) -> Result<(Vec<Quota>, Option<AwsError>), AwsError> {
         let vpcs = async {
             let answer = self
-                .repeatable("ec2:DescribeVpcs", || self.ec2.describe_vpcs().send())
+                .call_idempotent("ec2:DescribeVpcs", || self.ec2.describe_vpcs().send())
                 .await?;
             Ok::<_, AwsError>(answer.vpcs.map_or(0, |vpcs| vpcs.len()))
         };
         let addresses = async {
             let answer = self
-                .repeatable("ec2:DescribeAddresses", || {
+                .call_idempotent("ec2:DescribeAddresses", || {
                     self.ec2.describe_addresses().send()
                 })
                 .await?;
@@ -192,7 +192,7 @@ impl Aws {
                 .describe_subnets()
                 .filters(filter("availability-zone", zones.to_vec()));
             let answer = self
-                .repeatable("ec2:DescribeSubnets", || request.clone().send())
+                .call_idempotent("ec2:DescribeSubnets", || request.clone().send())
                 .await?;
             let zone_of: BTreeMap<_, _> = answer
                 .subnets
@@ -207,7 +207,7 @@ impl Aws {
                 .describe_nat_gateways()
                 .filter(filter("state", states));
             let answer = self
-                .repeatable("ec2:DescribeNatGateways", || request.clone().send())
+                .call_idempotent("ec2:DescribeNatGateways", || request.clone().send())
                 .await?;
             let gateways = answer.nat_gateways.unwrap_or_default();
             let used_in = |zone: &String| {

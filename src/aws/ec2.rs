@@ -76,7 +76,7 @@ pub async fn write_tags(
         .create_tags()
         .resources(physical_id)
         .set_tags(Some(to_tags(missing)));
-    aws.repeatable("ec2:CreateTags", || request.clone().send())
+    aws.call_idempotent("ec2:CreateTags", || request.clone().send())
         .await?;
     Ok(())
 }

@@ -33,12 +33,12 @@ pub async fn create(
     };
     let request = aws.apigateway.create_rest_api().name(name);
     let api = aws
-        .once("apigateway:CreateRestApi", || request.clone().send())
+        .call_non_idempotent("apigateway:CreateRestApi", || request.clone().send())
         .await?;
     let api_id = api.id.ok_or_else(|| missing("id"))?;
     let request = aws.apigateway.get_resources().rest_api_id(&api_id);
     let resources = aws
-        .repeatable("apigateway:GetResources", || request.clone().send())
+        .call_idempotent("apigateway:GetResources", || request.clone().send())
         .await?;
     let root = resources
         .items
@@ -63,7 +63,7 @@ pub async fn create(
                 .parent_id(parent)
                 .path_part(part);
             let resource = aws
-                .once("apigateway:CreateResource", || request.clone().send())
+                .call_non_idempotent("apigateway:CreateResource", || request.clone().send())
                 .await?;
             made.insert(
                 at.clone(),
@@ -79,7 +79,7 @@ pub async fn create(
         .rest_api_id(&api_id)
         .stage_name(stage);
     let deployed = aws
-        .once("apigateway:CreateDeployment", || request.clone().send())
+        .call_non_idempotent("apigateway:CreateDeployment", || request.clone().send())
         .await;
     carried_out(deployed)?;
     Ok(api_id)

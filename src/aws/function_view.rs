@@ -15,7 +15,7 @@ pub async fn environment(aws: &Aws, function: &str) -> Result<BTreeMap<String, S
         .get_function_configuration()
         .function_name(function);
     let answer = aws
-        .repeatable("lambda:GetFunctionConfiguration", || request.clone().send())
+        .call_idempotent("lambda:GetFunctionConfiguration", || request.clone().send())
         .await?;
     let variables = answer
         .environment
@@ -54,7 +54,7 @@ pub async fn log_lines(
     let events = pages(|token| async {
         let request = request.clone().set_next_token(token);
         let page = aws
-            .repeatable("logs:FilterLogEvents", || request.clone().send())
+            .call_idempotent("logs:FilterLogEvents", || request.clone().send())
             .await?;
         Ok((page.events, page.next_token))
     })

@@ -7,8 +7,8 @@ pub mod example_api;
 pub mod function_view;
 pub mod http;
 mod nulls;
-pub mod pace;
 pub mod profile;
+pub mod rate_limit;
 pub mod tags;
 mod unreadable;
 
@@ -50,7 +50,7 @@ pub struct Target {
 
 /// Whether a call may be sent twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum Idempotency {
     /// Sending it twice does what sending it once does.
     Safe,
     /// A second one could make a second thing: only a throttled call, which was not carried out, is sent again here.
@@ -76,7 +76,7 @@ pub struct Aws {
     /// The profile that was named, and so the only source of credentials.
     pub profile: Option<String>,
     slots: Arc<Semaphore>,
-    pacer: Arc<pace::Pacer>,
+    pacer: Arc<rate_limit::RateLimiter>,
     cancel: Option<CancelToken>,
     sink: Sink,
 }
@@ -178,8 +178,8 @@ impl Aws {
     }
 
     /// Waits until API Gateway's quota has room for a call, or the run must stop.
-    async fn admit(&self, operation: &'static str) {
-        let admitted = self.pacer.admit(operation);
+    async fn acquire(&self, operation: &'static str) {
+        let admitted = self.pacer.acquire(operation);
         match &self.cancel {
             None => admitted.await,
             Some(cancel) => tokio::select! {
@@ -196,7 +196,7 @@ impl Aws {
     pub async fn call<T, E, F, Fut>(
         &self,
         operation: &'static str,
-        repeat: Repeat,
+        repeat: Idempotency,
         send: F,
     ) -> Result<T, AwsError>
     where
@@ -209,7 +209,7 @@ impl Aws {
         loop {
             self.proceed(operation)?;
             if operation.starts_with("apigateway:") {
-                self.admit(operation).await;
+                self.acquire(operation).await;
             }
             let slot = self.slots.acquire().await;
             // Both may have taken their time.
@@ -240,7 +240,7 @@ impl Aws {
             }
             let again = match error.class {
                 Class::Throttled => true,
-                Class::Ambiguous => repeat == Repeat::Safe,
+                Class::Ambiguous => repeat == Idempotency::Safe,
                 _ => false,
             };
             if !again || began.elapsed() > RETRY_BUDGET {
@@ -263,7 +263,7 @@ impl Aws {
     ///
     /// # Errors
     /// The last failure, classified.
-    pub async fn repeatable<T, E, F, Fut>(
+    pub async fn call_idempotent<T, E, F, Fut>(
         &self,
         operation: &'static str,
         send: F,
@@ -273,7 +273,7 @@ impl Aws {
         Fut: Future<Output = Result<T, SdkError<E, Response>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.call(operation, Repeat::Safe, send).await
+        self.call(operation, Idempotency::Safe, send).await
     }
 
     /// [`Self::repeatable`] for a change whose answer nobody needs.
@@ -290,20 +290,24 @@ impl Aws {
         Fut: Future<Output = Result<T, SdkError<E, Response>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        carried_out(self.repeatable(operation, send).await)
+        carried_out(self.call_idempotent(operation, send).await)
     }
 
     /// [`Self::call`] for a call that makes something and must be looked after before it is sent again.
     ///
     /// # Errors
     /// The last failure, classified.
-    pub async fn once<T, E, F, Fut>(&self, operation: &'static str, send: F) -> Result<T, AwsError>
+    pub async fn call_non_idempotent<T, E, F, Fut>(
+        &self,
+        operation: &'static str,
+        send: F,
+    ) -> Result<T, AwsError>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, Response>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.call(operation, Repeat::Unsafe, send).await
+        self.call(operation, Idempotency::Unsafe, send).await
     }
 }
 

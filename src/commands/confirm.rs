@@ -16,12 +16,12 @@ pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
     sink.emit(Event::Scope(scope));
 }
 
-/// Asks on the terminal. Without one there is nobody to ask, and that is refused at once.
+/// AuthorizerSettings on the terminal. Without one there is nobody to ask, and that is refused at once.
 pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if yes {
         return Ok(());
     }
-    if !can_ask() {
+    if !is_interactive() {
         return Err(
             Error::refused("not a terminal: cannot ask for confirmation")
                 .hint("pass --yes to skip the confirmation"),
@@ -45,6 +45,6 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     }
 }
 
-pub(super) fn can_ask() -> bool {
+pub(super) fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

@@ -4,11 +4,11 @@
 
 use std::time::Instant;
 
-use super::confirm::{announce, can_ask, confirm};
-use super::ending::{Ending, Summary};
+use super::confirm::{announce, confirm, is_interactive};
+use super::ending::{CommandOutcome, Summary};
 use super::session::{account, look_failed, named_stack, target};
 use super::signals::Signals;
-use super::walk::carry_out;
+use super::walk::apply;
 use crate::action::Action;
 use crate::aws::Aws;
 use crate::cli::{DownArgs, Format, Global};
@@ -20,18 +20,18 @@ use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::names::Names;
 use crate::report;
-use crate::report::plan::Extras;
+use crate::report::plan::Findings;
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
 use crate::resource::parameter::{self, DELETION_PROTECTION};
-use crate::resource::{Cx, RunOptions};
+use crate::resource::{Context, RunOptions};
 
 /// Runs `down`.
-pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<Ending> {
+pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
     let keep_protected = args.keep_protected;
     let args = &args.change;
-    if !args.yes && !can_ask() {
+    if !args.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.timeout, sink.clone())?;
@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             tally: Tally::default(),
             took: began.elapsed(),
         };
-        return Ok(Ending {
+        return Ok(CommandOutcome {
             status: ExitStatus::Done,
             text: None,
             summary: Some(summary),
@@ -68,7 +68,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     }
     confirm(args.yes, "Destroy these resources?").await?;
 
-    signals.working();
+    signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
     let worked = work(&cx, &shown, args.yes, &signals).await;
     let released = lock.release().await;
@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         cx.sink()
             .notice(format!("could not release the lock: {error}"));
     }
-    Ok(Ending {
+    Ok(CommandOutcome {
         status,
         text: None,
         summary: Some(Summary {
@@ -88,12 +88,12 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
 }
 
 /// A context without an API: `down` gives back every one that the stack is attached to.
-pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Cx> {
+pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
     let stack = named_stack(global).await?;
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
     let account = account(&aws).await?;
     let names = Names::new(stack.as_str(), &aws.region, &account);
-    Ok(Cx::new(
+    Ok(Context::new(
         aws,
         names,
         std::collections::BTreeMap::new(),
@@ -103,7 +103,7 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
 }
 
 /// What the stack works on, as the account knows it.
-pub(super) async fn scope(cx: &Cx) -> Result<Scope> {
+pub(super) async fn scope(cx: &Context) -> Result<Scope> {
     let apis = record::targets(cx)
         .await?
         .into_iter()
@@ -121,7 +121,7 @@ pub(super) async fn scope(cx: &Cx) -> Result<Scope> {
     })
 }
 
-async fn look(cx: &Cx) -> Result<Plan> {
+async fn look(cx: &Context) -> Result<Plan> {
     let observation = observe(&[], cx)
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
@@ -141,8 +141,8 @@ async fn look(cx: &Cx) -> Result<Plan> {
 }
 
 /// Says which methods become open again.
-async fn opened(cx: &Cx) -> Result<Extras> {
-    let mut extras = Extras::default();
+async fn opened(cx: &Context) -> Result<Findings> {
+    let mut extras = Findings::default();
     for (target, record) in record::all(cx).await? {
         for method in record.methods() {
             let method_of = format!("{} of API {}", method.label(), target.id);
@@ -158,7 +158,12 @@ async fn opened(cx: &Cx) -> Result<Extras> {
     Ok(extras)
 }
 
-async fn work(cx: &Cx, shown: &Plan, yes: bool, signals: &Signals) -> Result<(Tally, ExitStatus)> {
+async fn work(
+    cx: &Context,
+    shown: &Plan,
+    yes: bool,
+    signals: &Signals,
+) -> Result<(Tally, ExitStatus)> {
     let cx = cx.fresh();
     let plan = look(&cx).await?;
     if plan.outline() != shown.outline() && !yes {
@@ -167,7 +172,7 @@ async fn work(cx: &Cx, shown: &Plan, yes: bool, signals: &Signals) -> Result<(Ta
         )
         .hint("run the same command again"));
     }
-    let (outcome, status) = carry_out(&plan, &cx, signals).await;
+    let (outcome, status) = apply(&plan, &cx, signals).await;
     debug_assert!(
         plan.items
             .iter()

@@ -14,13 +14,13 @@ pub(super) struct Summary {
 
 /// How a command ended, and what it has to say when all events are shown.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(super) struct CommandOutcome {
     pub(super) status: ExitStatus,
     pub(super) text: Option<String>,
     pub(super) summary: Option<Summary>,
 }
 
-impl From<ExitStatus> for Ending {
+impl From<ExitStatus> for CommandOutcome {
     fn from(status: ExitStatus) -> Self {
         Self {
             status,

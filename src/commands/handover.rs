@@ -8,7 +8,7 @@ use super::session::{Session, look_failed};
 use super::signals::Signals;
 use super::verification::verify;
 use super::verify::prove;
-use super::walk::carry_out;
+use super::walk::apply;
 use crate::cli::{RequestArgs, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::plan;
@@ -16,14 +16,14 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Tally;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::Cx;
+use crate::resource::Context;
 use crate::resource::api_attachment::served;
 use crate::stack;
 
 /// Whether the API invokes the functions themselves.
-pub(super) async fn is_needed(cx: &Cx, session: &Session) -> Result<bool> {
+pub(super) async fn is_needed(cx: &Context, session: &Session) -> Result<bool> {
     let function = LogicalId::new(Kind::Function, "authorizer");
-    if cx.peek(&function).is_none() {
+    if cx.known_output(&function).is_none() {
         return Ok(false);
     }
     let standing = served::standing(cx, &session.facts.api).await?;
@@ -33,7 +33,7 @@ pub(super) async fn is_needed(cx: &Cx, session: &Session) -> Result<bool> {
 /// Leads API and schedule to the aliases. What callers are asked for and how they are answered stays as it is.
 pub(super) async fn run(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     args: &UpArgs,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
@@ -51,7 +51,7 @@ pub(super) async fn run(
             };
             prove(session, cx, &once, None)
                 .await?
-                .harms()
+                .requires_rollback()
                 .next()
                 .is_none()
         }
@@ -68,7 +68,7 @@ pub(super) async fn run(
         .map_err(|(id, error)| look_failed(&id, error))?;
     // Nothing is removed: what is not among these nodes is looked at afterwards.
     observation.found.clear();
-    let (outcome, mut status) = carry_out(&plan(observation), cx, signals).await;
+    let (outcome, mut status) = apply(&plan(observation), cx, signals).await;
     let mut tally = outcome.tally;
     if status == ExitStatus::Done && is_well {
         let cx = session.cx.fresh();

@@ -14,7 +14,7 @@ use crate::cli::{Format, Global, LogFunction, LogsArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// How often new lines are asked for. CloudWatch allows five such calls a second in an account and region.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -76,7 +76,7 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
 
 /// The new lines of all functions, oldest first.
 async fn look(
-    cx: &Cx,
+    cx: &Context,
     tails: &mut [(&'static str, Tail)],
     filter: Option<&str>,
 ) -> Result<Vec<(&'static str, Line)>> {
@@ -95,7 +95,7 @@ async fn look(
     Ok(lines)
 }
 
-fn failed(cx: &Cx, group: &str, error: AwsError) -> Error {
+fn failed(cx: &Context, group: &str, error: AwsError) -> Error {
     if error.is_not_found() {
         let stack = &cx.names().stack;
         return Error::refused(format!("stack {stack} has no log group {group}"))

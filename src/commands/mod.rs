@@ -20,7 +20,7 @@ mod walk;
 
 use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _};
 
-use self::ending::{Ending, Summary};
+use self::ending::{CommandOutcome, Summary};
 use crate::cli::{Cli, Command, Format};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
@@ -46,7 +46,7 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
             report::error(&cli.global, &error);
             let status = error.status();
             let summary = json_events.then(Summary::default);
-            Ending {
+            CommandOutcome {
                 status,
                 text: None,
                 summary: summary.filter(|_| cli.global.output == Format::Json),
@@ -63,27 +63,29 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
 }
 
 /// Boxed, since what a whole command keeps while it waits is too much for a stack.
-fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<Ending>> {
+fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>> {
     let global = &cli.global;
     match &cli.command {
         Command::Plan(args) => plan::run(global, args, sink)
-            .map_ok(Ending::from)
+            .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Up(args) => up::run(global, args, sink).boxed_local(),
         Command::Status(args) => status::run(global, args, sink)
-            .map_ok(Ending::from)
+            .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Verify(args) => verify::run(global, args, sink)
-            .map_ok(Ending::from)
+            .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Logs(args) => logs::run(global, args, sink)
-            .map_ok(Ending::from)
+            .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
         Command::Rollback(args) => rollback::run(global, args, sink)
-            .map_ok(Ending::from)
+            .map_ok(CommandOutcome::from)
             .boxed_local(),
-        Command::Unlock => unlock::run(global, sink).map_ok(Ending::from).boxed_local(),
+        Command::Unlock => unlock::run(global, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
         Command::Sandbox(args) => sandbox::run(global, args, sink).boxed_local(),
     }
 }

@@ -17,14 +17,14 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
-use crate::report::plan::Extras;
+use crate::report::plan::Findings;
 use crate::resource::api_attachment::{
     AcceptedChanges, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
-use crate::resource::health_check::Proof;
+use crate::resource::health_check::SelfTestGate;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Cx, Node, ResourceError, RunOptions, function, parameter};
+use crate::resource::{Context, DynResource, ResourceError, RunOptions, function, parameter};
 use crate::rest_api::{ApiTarget, Method, MethodKey, RestApi};
 use crate::stack::{self, Facts};
 use crate::{preflight, prices, rest_api};
@@ -32,15 +32,15 @@ use crate::{preflight, prices, rest_api};
 /// Everything a command works with.
 pub(super) struct Session {
     pub config: Config,
-    pub cx: Cx,
+    pub cx: Context,
     pub facts: Facts,
     /// The API as it was described at the beginning.
     pub api: RestApi,
     pub package: Arc<Package>,
-    pub proof: Arc<Proof>,
+    pub proof: Arc<SelfTestGate>,
     /// The undeployed changes of others that `up` may publish.
     pub accepted: Arc<AcceptedChanges>,
-    pub nodes: Vec<Arc<dyn Node>>,
+    pub nodes: Vec<Arc<dyn DynResource>>,
 }
 
 /// Where to work, from the flags.
@@ -126,7 +126,7 @@ impl Session {
         let api = match preflight::choose_api(&config, &apis?) {
             Ok(api) => api,
             Err(text) => {
-                let cx = Cx::new(aws, names, BTreeMap::new(), None, sink);
+                let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
                 let mut findings = vec![text];
                 findings.extend(without_api(&cx, &config).await?);
                 return Err(refusal(&findings));
@@ -136,7 +136,7 @@ impl Session {
             id: api.id.clone(),
             stage: config.api.stage.clone(),
         };
-        let cx = Cx::new(
+        let cx = Context::new(
             aws,
             names.clone(),
             config.tags.clone(),
@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// Looks at the account, afresh.
-    pub(super) async fn observe(&self, cx: &Cx) -> Result<Observation> {
+    pub(super) async fn observe(&self, cx: &Context) -> Result<Observation> {
         observe::observe(&self.nodes, cx)
             .await
             .map_err(|(id, error)| look_failed(&id, error))
@@ -185,10 +185,10 @@ impl Session {
     /// What can be known to go wrong with `plan`, all of it at once.
     pub(super) async fn findings(
         &self,
-        cx: &Cx,
+        cx: &Context,
         foreign: Vec<String>,
         plan: &Plan,
-    ) -> Result<(Vec<String>, Extras)> {
+    ) -> Result<(Vec<String>, Findings)> {
         let api = &self.facts.api;
         let mut findings = foreign;
         let stage = rest_api::stage(cx, api).await?;
@@ -231,7 +231,7 @@ impl Session {
         }
         let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
         let authorizer = cx
-            .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+            .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
             .map(|output| output.physical_id);
         let elsewhere = other_stacks::elsewhere(cx, api).await?;
         let record = record::all(cx).await?.remove(api).unwrap_or_default();
@@ -305,7 +305,7 @@ impl Session {
         if plan.items.iter().any(builds) {
             findings.extend(self.package.check().err().map(|error| format!("{error:#}")));
         }
-        let extras = Extras {
+        let extras = Findings {
             notices,
             pending,
             attaches,
@@ -316,7 +316,7 @@ impl Session {
     }
 
     /// The methods whose authorization we change, or changed: what differs there is no edit of others.
-    async fn touched(&self, cx: &Cx, wanted: &[Method]) -> Result<BTreeSet<MethodKey>> {
+    async fn touched(&self, cx: &Context, wanted: &[Method]) -> Result<BTreeSet<MethodKey>> {
         let records = record::all(cx).await?;
         let recorded = records
             .iter()
@@ -340,7 +340,7 @@ impl Session {
     }
 
     /// Security groups of others in the way of ours: names are by VPC, so only the operator's own can have them.
-    async fn taken_groups(&self, cx: &Cx, plan: &Plan) -> Result<Vec<String>> {
+    async fn taken_groups(&self, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
         let made: Vec<_> = plan
             .items
             .iter()
@@ -375,13 +375,13 @@ impl Session {
     /// What the user wants to know when the stack stands.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let mut outputs = Vec::new();
-        let cache = self.cx.peek(&LogicalId::new(Kind::Cache, "main"));
+        let cache = self.cx.known_output(&LogicalId::new(Kind::Cache, "main"));
         if let Some(endpoint) = cache.and_then(|output| output.attributes.get("endpoint").cloned())
         {
             outputs.push(("redis_endpoint", endpoint));
         }
         outputs.push(("invoke_url", self.invoke_url()));
-        let address = self.cx.peek(&LogicalId::new(Kind::ElasticIp, "a"));
+        let address = self.cx.known_output(&LogicalId::new(Kind::ElasticIp, "a"));
         if let Some(ip) = address.and_then(|output| output.attributes.get("public_ip").cloned()) {
             outputs.push(("nat_public_ip", ip));
         }
@@ -449,7 +449,7 @@ fn refusal(findings: &[String]) -> Error {
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.
-async fn without_api(cx: &Cx, config: &Config) -> Result<Vec<String>> {
+async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if config.network.vpc.is_some() || !Subnets::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
@@ -472,7 +472,7 @@ async fn without_api(cx: &Cx, config: &Config) -> Result<Vec<String>> {
 }
 
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
-async fn zones(cx: &Cx, config: &Config) -> Result<Vec<String>> {
+async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if config.network.vpc.is_some() {
         return Ok(Vec::new());
     }
@@ -495,11 +495,11 @@ async fn zones(cx: &Cx, config: &Config) -> Result<Vec<String>> {
     Ok(zones.into_iter().flatten().collect())
 }
 
-async fn secrets(cx: &Cx, config: &Config) -> Result<BTreeMap<&'static str, String>> {
+async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {
     Ok(parameter::names(cx, &stack::secrets_of(config)).await?)
 }
 
-async fn own_vpc(cx: &Cx, config: &Config) -> Result<Option<String>> {
+async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
     match &config.network.vpc {
         Some(own) => Ok(cx.aws().vpc(&own.id).await?),
         None => Ok(None),

@@ -51,7 +51,7 @@ impl Signals {
     }
 
     /// From here on a signal lets calls in flight return first.
-    pub(super) fn working(&self) {
+    pub(super) fn enter_critical_section(&self) {
         self.working.store(true, Ordering::SeqCst);
     }
 }

@@ -13,7 +13,7 @@ use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, selection};
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Cx, RunOptions, api_authorizer};
+use crate::resource::{Context, RunOptions, api_authorizer};
 use crate::rest_api;
 use crate::rest_api::{AuthorizationType, MethodKey};
 use crate::{lock, preflight, report};
@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
     let mut notices = foreign;
-    let self_test = match (args.no_deep, cx.peek(&function)) {
+    let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {
             Asked::Answered(report) => Some(report),
@@ -68,12 +68,12 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
 }
 
 /// The methods as callers meet them: by the stage's active deployment, not by the draft.
-async fn methods(session: &Session, cx: &Cx) -> Result<Vec<Method>> {
+async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
     let target = &session.facts.api;
     let draft = rest_api::methods(cx, &target.id).await?;
     let stage = rest_api::stage(cx, target).await?;
     let authorizer = cx
-        .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::confirm::{announce, can_ask, confirm};
-use super::ending::{Ending, Summary};
+use super::confirm::{announce, confirm, is_interactive};
+use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::session::{Session, look_failed, outputs_text, refuse};
 use super::signals::Signals;
 use super::verification::{failed, verify};
-use super::walk::carry_out;
+use super::walk::apply;
 use crate::action::Action;
 use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::observe::observe;
@@ -24,14 +24,14 @@ use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
-use crate::resource::{Cx, iam_role};
+use crate::resource::{Context, iam_role};
 use crate::resource::{RunOptions, function_publication};
 use crate::{preflight, report};
 
 /// Runs `up`.
-pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Ending> {
+pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
-    if !args.change.yes && !can_ask() {
+    if !args.change.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
@@ -45,12 +45,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     if first.0.is_empty() {
         // A run that was killed behind its last change leaves nothing but its lock.
         lock::sweep(&session.cx, &signals.cancel).await?;
-        session.proof.give(&session.cx).await?;
+        session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
         // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
         if !args.no_verify && served::unverified(&session.cx, target).await?.is_some() {
-            signals.working();
+            signals.enter_critical_section();
             let cx = session.cx.fresh();
             let lock = Lock::take(&cx, &signals.cancel).await?;
             let verified = finish(&session, &cx, args, &signals).await;
@@ -88,7 +88,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
 
     let lock_cx = session.cx.fresh();
-    signals.working();
+    signals.enter_critical_section();
     let lock = Lock::take(&lock_cx, &signals.cancel).await?;
     let worked = work(&session, args, &first, &signals).await;
     let released = lock.release().await;
@@ -101,7 +101,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<En
     }
     let text =
         (status == ExitStatus::Done).then(|| outputs_text(&session.outputs(), global.output));
-    Ok(Ending {
+    Ok(CommandOutcome {
         status,
         text,
         summary: Some(Summary {
@@ -136,9 +136,9 @@ fn publishes(pending: &[String]) -> String {
 /// Looks, plans and checks.
 async fn look(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     only: Option<Only>,
-) -> Result<(Plan, report::plan::Extras)> {
+) -> Result<(Plan, report::plan::Findings)> {
     let observation = session.observe(cx).await?;
     let foreign = preflight::foreign(&observation.foreign);
     let mut plan = plan(observation);
@@ -168,7 +168,7 @@ async fn look(
 async fn work(
     session: &Session,
     args: &UpArgs,
-    shown: &(Plan, report::plan::Extras),
+    shown: &(Plan, report::plan::Findings),
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();
@@ -203,7 +203,7 @@ async fn work(
         cx = session.cx.fresh();
         plan = look(session, &cx, args.only).await?.0;
     }
-    let (mut outcome, mut status) = carry_out(&plan, &cx, signals).await;
+    let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
     outcome.tally.add(&before);
     if let Some(build) = build {
         // An interrupted run leaves no compiler behind.
@@ -212,7 +212,7 @@ async fn work(
     }
     if status == ExitStatus::Done {
         // Whatever changed, the authorizer may depend on it; where the API was touched it has been proved before.
-        if let Err(error) = session.proof.give(&cx.fresh()).await {
+        if let Err(error) = session.proof.ensure_passed(&cx.fresh()).await {
             let hint = error.hint();
             let id = LogicalId::new(Kind::Function, "authorizer");
             status = failed(cx.sink(), id, error.to_string(), hint);
@@ -226,10 +226,10 @@ async fn work(
     Ok((outcome.tally, status))
 }
 
-/// Asks the API itself where nobody did since its last change, and ends a transition that this change needed.
+/// AuthorizerSettings the API itself where nobody did since its last change, and ends a transition that this change needed.
 async fn finish(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     args: &UpArgs,
     signals: &Signals,
 ) -> Result<ExitStatus> {
@@ -256,7 +256,7 @@ async fn finish(
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
     observation.found.clear();
-    let (_, status) = carry_out(&plan(observation), &cx, signals).await;
+    let (_, status) = apply(&plan(observation), &cx, signals).await;
     let cx = session.cx.fresh();
     let unverified = served::unverified(&cx, target).await?;
     if let Some(found) = unverified.filter(|found| !found.is_new_deployment && !args.no_verify) {
@@ -265,7 +265,7 @@ async fn finish(
     Ok(status)
 }
 
-fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> Ending {
+fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> CommandOutcome {
     if global.output == Format::Text && !global.quiet {
         report::note(&report::plan::total(plan));
     }
@@ -274,7 +274,7 @@ fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> E
         ..Tally::default()
     };
     let text = outputs_text(&session.outputs(), global.output);
-    Ending {
+    CommandOutcome {
         status: ExitStatus::Done,
         text: Some(text),
         summary: Some(Summary {

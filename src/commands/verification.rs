@@ -11,16 +11,16 @@ use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report;
-use crate::resource::Cx;
+use crate::resource::Context;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
 use crate::verify::{Fault, Report, Row};
 
-/// Asks the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
+/// AuthorizerSettings the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
 pub(super) async fn verify(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     args: &UpArgs,
     signals: &Signals,
     found: Unverified,
@@ -35,7 +35,7 @@ pub(super) async fn verify(
     };
     let sink = cx.sink();
     sink.emit(Event::Verified(report.clone()));
-    let worst = told(report.harms());
+    let worst = told(report.requires_rollback());
     if worst.is_empty() {
         return unharmed(session, cx, &report, found).await;
     }
@@ -50,7 +50,7 @@ pub(super) async fn verify(
 }
 
 /// Undoes what real requests did not pass: a new deployment, a new version, or both. Returns what came of it, in words.
-async fn go_back(session: &Session, cx: &Cx, found: &Unverified) -> Vec<String> {
+async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<String> {
     let stage = &session.facts.api.stage;
     let mut told = Vec::new();
     if found.is_new_deployment {
@@ -90,7 +90,7 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
 /// answered, so that a later run asks again what this one could not.
 async fn unharmed(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     report: &Report,
     found: Unverified,
 ) -> Result<ExitStatus> {

@@ -9,10 +9,10 @@ use crate::kind::Kind;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Cx, RunOptions, api_authorizer};
+use crate::resource::{Context, RunOptions, api_authorizer};
 use crate::rest_api;
 use crate::rest_api::AuthorizationType;
-use crate::verify::{self, Check, Fault, Key, Meant, Report, Row};
+use crate::verify::{self, Check, Expectation, Fault, Key, Report, Row};
 use crate::{preflight, report};
 
 /// Runs `verify`.
@@ -34,9 +34,9 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     })
 }
 
-/// Asks the authorizer itself, where no answer of the API tells whether it can decide: refusals do not carry its reason, or
+/// AuthorizerSettings the authorizer itself, where no answer of the API tells whether it can decide: refusals do not carry its reason, or
 /// no protected method is safe to call with a key.
-async fn ask_itself(cx: &Cx, report: &mut Report) {
+async fn ask_itself(cx: &Context, report: &mut Report) {
     let verdict = match health_check::asked(cx).await {
         Asked::Answered(answer) if answer.ok => Ok(None),
         Asked::Answered(answer) => {
@@ -60,10 +60,10 @@ async fn ask_itself(cx: &Cx, report: &mut Report) {
     });
 }
 
-/// Asks the API itself, at `url` or at its own address.
+/// AuthorizerSettings the API itself, at `url` or at its own address.
 pub(super) async fn prove(
     session: &Session,
-    cx: &Cx,
+    cx: &Context,
     args: &RequestArgs,
     url: Option<&str>,
 ) -> Result<Report> {
@@ -84,14 +84,21 @@ pub(super) async fn prove(
         .map(|key| Key::parse(key.expose(), credentials));
     let probes = verify::probes(&methods, credentials, key.as_ref());
     let answers = responses::look(cx, &session.facts.api, &session.config.api.responses).await?;
-    let ours_speaks = answers.managed.contains_key("ACCESS_DENIED") && answers.write.is_empty();
-    let mut report = verify::run::prove(url, probes, ours_speaks, args.settle, |cause, wait| {
-        cx.sink().emit(Event::Retrying {
-            id: None,
-            cause,
-            wait,
-        });
-    })
+    let custom_responses_active =
+        answers.managed.contains_key("ACCESS_DENIED") && answers.write.is_empty();
+    let mut report = verify::run::prove(
+        url,
+        probes,
+        custom_responses_active,
+        args.settle,
+        |cause, wait| {
+            cx.sink().emit(Event::Retrying {
+                id: None,
+                cause,
+                wait,
+            });
+        },
+    )
     .await;
     report.rows.extend(misguarded(session, cx, &methods).await?);
     Ok(report)
@@ -118,23 +125,23 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
 }
 
 /// How each method of the API is meant to answer.
-async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(rest_api::Method, Meant)>> {
+async fn meant(session: &Session, cx: &Context) -> Result<Vec<(rest_api::Method, Expectation)>> {
     let target = &session.facts.api;
     let all = rest_api::methods(cx, &target.id).await?;
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let authorizer = cx
-        .peek(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let ours = authorizer.as_deref();
     let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
     let meant = |method: &rest_api::Method| {
         if sorted.wanted.contains(method) {
-            Meant::Protected
+            Expectation::Protected
         } else if method.authorization == AuthorizationType::None {
-            Meant::Open
+            Expectation::Open
         } else {
-            Meant::Guarded
+            Expectation::Guarded
         }
     };
     Ok(all
@@ -147,8 +154,8 @@ async fn meant(session: &Session, cx: &Cx) -> Result<Vec<(rest_api::Method, Mean
 /// asked for, a policy, a firewall or the backend itself may refuse as well.
 async fn misguarded(
     session: &Session,
-    cx: &Cx,
-    methods: &[(rest_api::Method, Meant)],
+    cx: &Context,
+    methods: &[(rest_api::Method, Expectation)],
 ) -> Result<Vec<Row>> {
     let (cx, target) = (cx.fresh(), &session.facts.api);
     let export = rest_api::export::export(&cx, target).await?;
@@ -182,7 +189,7 @@ async fn misguarded(
     };
     Ok(methods
         .iter()
-        .filter(|(_, meant)| *meant == Meant::Protected)
+        .filter(|(_, meant)| *meant == Expectation::Protected)
         .filter_map(|(method, _)| row(method))
         .collect())
 }

@@ -5,10 +5,10 @@ use crate::cancel::StopReason;
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 
 /// Walks a plan and turns its outcome into an exit status.
-pub(super) async fn carry_out(plan: &Plan, cx: &Cx, signals: &Signals) -> (Outcome, ExitStatus) {
+pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outcome, ExitStatus) {
     let outcome = execute(plan, cx, &signals.cancel).await;
     let status = match outcome.stopped {
         Some(StopReason::Interrupted) => ExitStatus::Interrupted,

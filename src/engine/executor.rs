@@ -8,14 +8,14 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use super::plan::{Plan, Work};
+use super::plan::{Operation, Plan};
 use super::polls::Polls;
-use super::step::{End, Round};
+use super::step::{StepError, StepRunner};
 use crate::action::Action;
 use crate::cancel::{CancelToken, StopReason};
 use crate::event::{Event, Tally};
 use crate::id::LogicalId;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 
 /// How a walk ended.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Outcome {
 }
 
 /// Walks `plan`. Once `cancel` says so, no step and no call of a step begins any more.
-pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
+pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome {
     let cx = &cx.until(cancel);
     let polls = &Polls::default();
     let mut outcome = Outcome::default();
@@ -49,13 +49,12 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
     let mut running = FuturesUnordered::new();
     // A resource of two steps, like a replaced one, begins with the first and ends with the last.
     let converges = |index: usize| match &plan.steps[index].work {
-        Work::Converge(_) => true,
-        Work::Delete(..) => !plan
-            .steps
-            .iter()
-            .any(|step| step.id == plan.steps[index].id && matches!(step.work, Work::Converge(_))),
-        Work::Drain(_) => true,
-        Work::Release(_) => false,
+        Operation::Converge(_) => true,
+        Operation::Delete(..) => !plan.steps.iter().any(|step| {
+            step.id == plan.steps[index].id && matches!(step.work, Operation::Converge(_))
+        }),
+        Operation::Drain(_) => true,
+        Operation::Detach(_) => false,
     };
     loop {
         if cancel.stop().is_none() {
@@ -73,7 +72,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
                 });
                 running.push(async move {
                     let began = Instant::now();
-                    (index, began, Round::run(step, cx, cancel, polls).await)
+                    (index, began, StepRunner::run(step, cx, cancel, polls).await)
                 });
             }
         }
@@ -91,7 +90,7 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
                     count(
                         &mut outcome.tally,
                         action,
-                        matches!(step.work, Work::Drain(_)),
+                        matches!(step.work, Operation::Drain(_)),
                     );
                     cx.sink().emit(Event::Finished {
                         id,
@@ -101,8 +100,8 @@ pub async fn execute(plan: &Plan, cx: &Cx, cancel: &CancelToken) -> Outcome {
                     });
                 }
             }
-            Err(End::Stopped(stop)) => outcome.stopped = Some(stop),
-            Err(End::Failed(error)) => {
+            Err(StepError::Stopped(stop)) => outcome.stopped = Some(stop),
+            Err(StepError::Failed(error)) => {
                 outcome.tally.failed += 1;
                 // One cause may stop several, a build that fails both functions: it is told once.
                 let mut told = outcome.failures.iter();
@@ -155,7 +154,7 @@ fn skip(
     plan: &Plan,
     left: &mut BTreeMap<usize, BTreeSet<usize>>,
     failed: usize,
-    cx: &Cx,
+    cx: &Context,
     skipped: &mut Vec<LogicalId>,
 ) {
     let mut gone = vec![failed];

@@ -9,12 +9,12 @@ use super::graph;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
-    AnyKind, Cx, Diff, Foreign, Found, Node, Output, Phase, ResourceError, any_kinds,
+    Context, Diff, DynKind, DynResource, Live, Output, Phase, ResourceError, Unmanaged, dyn_kinds,
 };
 
 /// A desired resource as it was seen in the account.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ObservedState {
     pub phase: Phase,
     pub output: Output,
     pub diff: Diff,
@@ -24,13 +24,13 @@ pub struct Seen {
 #[derive(Default)]
 pub struct Observation {
     /// Every desired resource in the order of needs, with what stands for it in the account.
-    pub nodes: Vec<(Arc<dyn Node>, Option<Seen>)>,
+    pub nodes: Vec<(Arc<dyn DynResource>, Option<ObservedState>)>,
     /// Everything that is the stack's, desired or not.
-    pub found: Vec<(&'static dyn AnyKind, Found)>,
+    pub found: Vec<(&'static dyn DynKind, Live)>,
     /// What bears our names and is not ours.
-    pub foreign: Vec<Foreign>,
+    pub foreign: Vec<Unmanaged>,
     /// The kind that AWS leaves behind when others are deleted.
-    pub left_behind: Option<&'static dyn AnyKind>,
+    pub left_behind: Option<&'static dyn DynKind>,
 }
 
 impl std::fmt::Debug for Observation {
@@ -46,10 +46,10 @@ impl std::fmt::Debug for Observation {
 /// # Errors
 /// When a listing fails, or two things claim to be one resource.
 pub async fn observe(
-    nodes: &[Arc<dyn Node>],
-    cx: &Cx,
+    nodes: &[Arc<dyn DynResource>],
+    cx: &Context,
 ) -> Result<Observation, (LogicalId, ResourceError)> {
-    let listings = any_kinds()
+    let listings = dyn_kinds()
         .into_iter()
         .filter(|kind| !kind.kind().is_left_behind())
         .map(|kind| async move {
@@ -59,7 +59,7 @@ pub async fn observe(
             }
         });
     let mut observation = Observation {
-        left_behind: any_kinds()
+        left_behind: dyn_kinds()
             .into_iter()
             .find(|kind| kind.kind().is_left_behind()),
         ..Observation::default()
@@ -90,7 +90,7 @@ pub async fn observe(
             node.look(cx)
                 .await
                 .map_err(|error| (id.clone(), error))?
-                .map(|look| Seen {
+                .map(|look| ObservedState {
                     phase: look.found.identity.phase.clone(),
                     output: look.found.identity.output.clone(),
                     diff: look.diff,
@@ -101,9 +101,9 @@ pub async fn observe(
                 if !seen.diff.replace
                     && !matches!(seen.phase, Phase::Failed(_) | Phase::Deleting(_)) =>
             {
-                cx.publish(&id, seen.output.clone());
+                cx.set_output(&id, seen.output.clone());
             }
-            _ => cx.retract(&id),
+            _ => cx.forget_output(&id),
         }
         observation.nodes.push((Arc::clone(node), seen));
     }
@@ -112,7 +112,10 @@ pub async fn observe(
 }
 
 /// Takes out what is to be changed or deleted and turns out to be somebody else's.
-async fn disown(observation: &mut Observation, cx: &Cx) -> Result<(), (LogicalId, ResourceError)> {
+async fn disown(
+    observation: &mut Observation,
+    cx: &Context,
+) -> Result<(), (LogicalId, ResourceError)> {
     let stays = |id: &LogicalId| {
         observation.nodes.iter().any(|(node, seen)| {
             node.id() == *id && seen.as_ref().is_some_and(|seen| seen.diff.is_same())
@@ -136,7 +139,7 @@ async fn disown(observation: &mut Observation, cx: &Cx) -> Result<(), (LogicalId
         for (_, seen) in of.filter(|(node, _)| node.id() == *id) {
             *seen = None;
         }
-        cx.retract(id);
+        cx.forget_output(id);
         observation.foreign.push(foreign);
     }
     Ok(())

@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::graph;
-use super::observe::{Observation, Seen};
+use super::observe::{Observation, ObservedState};
 use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{AnyKind, Change, Field, Found, Node, Output, Phase};
+use crate::resource::{Change, DynKind, DynResource, Field, Live, Output, Phase};
 
 /// That a resource failed for good.
 const STATE: Field = Field::Property("state");
@@ -34,15 +34,15 @@ pub struct Item {
     missing_debug_implementations,
     reason = "a node is known by its id, which the step shows"
 )]
-pub enum Work {
+pub enum Operation {
     /// Bring it to what it should be.
-    Converge(Arc<dyn Node>),
+    Converge(Arc<dyn DynResource>),
     /// Let go of what is about to be replaced.
-    Release(Arc<dyn Node>),
+    Detach(Arc<dyn DynResource>),
     /// Delete this very thing.
-    Delete(&'static dyn AnyKind, Arc<Found>),
+    Delete(&'static dyn DynKind, Arc<Live>),
     /// Delete everything of a kind that the service leaves behind, and wait until none is left.
-    Drain(&'static dyn AnyKind),
+    Drain(&'static dyn DynKind),
 }
 
 /// One node of the walk.
@@ -50,7 +50,7 @@ pub enum Work {
 pub struct Step {
     pub id: LogicalId,
     pub action: Action,
-    pub work: Work,
+    pub work: Operation,
     /// Indices of the steps that come before.
     pub needs: BTreeSet<usize>,
 }
@@ -141,7 +141,7 @@ impl Plan {
 }
 
 /// Decides the action for one desired resource.
-pub fn decide(seen: Option<&Seen>) -> Action {
+pub fn decide(seen: Option<&ObservedState>) -> Action {
     let Some(seen) = seen else {
         return Action::Create;
     };
@@ -191,7 +191,7 @@ pub fn plan(observation: Observation) -> Plan {
             plan.items.push(deleted_item(&found));
         }
         if is_orphan || replaced.contains(&found.identity.id) {
-            let deletion = Work::Delete(kind, Arc::new(found));
+            let deletion = Operation::Delete(kind, Arc::new(found));
             delete_step(
                 &mut steps,
                 deletion,
@@ -211,7 +211,10 @@ pub fn plan(observation: Observation) -> Plan {
 }
 
 /// One step for each desired resource that something is done with, after the steps of what it needs.
-fn desired_steps(nodes: &[(Arc<dyn Node>, Option<Seen>)], actions: &[Action]) -> Vec<Step> {
+fn desired_steps(
+    nodes: &[(Arc<dyn DynResource>, Option<ObservedState>)],
+    actions: &[Action],
+) -> Vec<Step> {
     let changed = nodes.iter().zip(actions);
     let changed: Vec<_> = changed
         .filter(|(_, action)| **action != Action::None)
@@ -230,7 +233,7 @@ fn desired_steps(nodes: &[(Arc<dyn Node>, Option<Seen>)], actions: &[Action]) ->
                 id: node.id(),
                 action: *action,
                 needs: before.collect(),
-                work: Work::Converge(Arc::clone(node)),
+                work: Operation::Converge(Arc::clone(node)),
             }
         })
         .collect()
@@ -239,7 +242,7 @@ fn desired_steps(nodes: &[(Arc<dyn Node>, Option<Seen>)], actions: &[Action]) ->
 /// What is updated and needs something that is replaced detaches from it first.
 fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
     for index in 0..steps.len() {
-        let Work::Converge(node) = steps[index].work.clone() else {
+        let Operation::Converge(node) = steps[index].work.clone() else {
             continue;
         };
         if steps[index].action == Action::Update
@@ -250,7 +253,7 @@ fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
             steps.push(Step {
                 id: node.id(),
                 action: Action::Update,
-                work: Work::Release(node),
+                work: Operation::Detach(node),
                 needs: BTreeSet::new(),
             });
         }
@@ -261,8 +264,13 @@ fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
 ///
 /// What is no longer desired is deleted last, so that nothing is missed meanwhile. If something is replaced, the deletion
 /// comes first: the replacement may depend on it, or take its place.
-fn delete_step(steps: &mut Vec<Step>, work: Work, detaching: Range<usize>, is_replacing: bool) {
-    let Work::Delete(_, found) = &work else {
+fn delete_step(
+    steps: &mut Vec<Step>,
+    work: Operation,
+    detaching: Range<usize>,
+    is_replacing: bool,
+) {
+    let Operation::Delete(_, found) = &work else {
         return;
     };
     let id = found.identity.id.clone();
@@ -318,18 +326,18 @@ fn with_dependents(steps: &[Step], is_meant: impl Fn(&Step) -> bool) -> BTreeSet
 /// Deletes what the service leaves behind of a kind, `kind`, where something that cannot be deleted before it is deleted.
 fn drain_step(
     steps: &mut Vec<Step>,
-    kind: &'static dyn AnyKind,
+    kind: &'static dyn DynKind,
     first_deletion: usize,
     is_empty_stack: bool,
 ) {
     let left = kind.kind();
     let leaves = |step: &Step| {
-        matches!(step.work, Work::Release(_))
+        matches!(step.work, Operation::Detach(_))
             || (step.id.kind.leaves_behind() == Some(left) && step.action == Action::Delete)
     };
     let blocks = steps[first_deletion..]
         .iter()
-        .any(|step| step.id.kind.goes_after().contains(&left));
+        .any(|step| step.id.kind.deleted_after().contains(&left));
     if !blocks || !(is_empty_stack || steps.iter().any(leaves)) {
         return;
     }
@@ -342,7 +350,7 @@ fn drain_step(
     steps.push(Step {
         id: LogicalId::new(left, by.map_or("all", Kind::as_str)),
         action: Action::Delete,
-        work: Work::Drain(kind),
+        work: Operation::Drain(kind),
         needs,
     });
 }
@@ -351,14 +359,14 @@ fn drain_step(
 fn order_deletions(deletions: &mut [Step], first: usize) {
     let kinds: Vec<_> = deletions.iter().map(|step| step.id.kind).collect();
     for step in deletions {
-        let before = step.id.kind.goes_after();
+        let before = step.id.kind.deleted_after();
         let needs = kinds.iter().enumerate();
         let needs = needs.filter(|(_, kind)| before.contains(kind));
         step.needs.extend(needs.map(|(index, _)| first + index));
     }
 }
 
-fn deleted_item(found: &Found) -> Item {
+fn deleted_item(found: &Live) -> Item {
     let output = found.identity.output.clone();
     Item {
         id: found.identity.id.clone(),
@@ -370,7 +378,7 @@ fn deleted_item(found: &Found) -> Item {
     }
 }
 
-fn item(id: LogicalId, action: Action, seen: Option<&Seen>) -> Item {
+fn item(id: LogicalId, action: Action, seen: Option<&ObservedState>) -> Item {
     let mut changes = seen
         .map(|seen| seen.diff.changes.clone())
         .unwrap_or_default();
@@ -400,9 +408,9 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::resource::{Cx, Diff, Identity, Look, ResourceError, any_kinds};
+    use crate::resource::{Context, Diff, Identity, Observed, ResourceError, dyn_kinds};
 
-    fn seen(phase: Phase, changed: bool, replace: bool) -> Seen {
+    fn seen(phase: Phase, changed: bool, replace: bool) -> ObservedState {
         let mut diff = Diff {
             replace,
             ..Diff::default()
@@ -410,7 +418,7 @@ mod tests {
         if changed {
             diff.field(Field::Property("a"), 1, 2);
         }
-        Seen {
+        ObservedState {
             phase,
             output: Output::default(),
             diff,
@@ -420,48 +428,51 @@ mod tests {
     /// A desired resource of any kind.
     struct Desired(LogicalId, Vec<LogicalId>);
 
-    impl Node for Desired {
+    impl DynResource for Desired {
         fn id(&self) -> LogicalId {
             self.0.clone()
         }
         fn needs(&self) -> Vec<LogicalId> {
             self.1.clone()
         }
-        fn kind(&self) -> &'static dyn AnyKind {
+        fn kind(&self) -> &'static dyn DynKind {
             kind(self.0.kind)
         }
-        fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
+        fn look<'a>(
+            &'a self,
+            _: &'a Context,
+        ) -> BoxFuture<'a, Result<Option<Observed>, ResourceError>> {
             Box::pin(async { Ok(None) })
         }
         fn prepare<'a>(
             &'a self,
-            _: &'a Cx,
-            _: Option<&'a Look>,
+            _: &'a Context,
+            _: Option<&'a Observed>,
         ) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
 
-        fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
+        fn create<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
         fn update<'a>(
             &'a self,
-            _: &'a Cx,
-            _: &'a Look,
+            _: &'a Context,
+            _: &'a Observed,
         ) -> BoxFuture<'a, Result<(), ResourceError>> {
             Box::pin(async { Ok(()) })
         }
-        fn release<'a>(
+        fn detach<'a>(
             &'a self,
-            _: &'a Cx,
-            _: &'a Look,
+            _: &'a Context,
+            _: &'a Observed,
         ) -> BoxFuture<'a, Result<bool, ResourceError>> {
             Box::pin(async { Ok(false) })
         }
     }
 
-    fn kind(kind: Kind) -> &'static dyn AnyKind {
-        any_kinds()
+    fn kind(kind: Kind) -> &'static dyn DynKind {
+        dyn_kinds()
             .into_iter()
             .find(|any| any.kind() == kind)
             .expect("every kind is there")
@@ -482,7 +493,7 @@ mod tests {
             };
             observation
                 .found
-                .push((kind(id(text).kind), Found::of(identity)));
+                .push((kind(id(text).kind), Live::of(identity)));
         }
         for (text, needs, replace) in new {
             let node = Desired(id(text), needs.iter().map(|need| id(need)).collect());
@@ -496,7 +507,7 @@ mod tests {
 
     fn position(plan: &Plan, text: &str, deletes: bool) -> usize {
         let is_it = |step: &Step| {
-            step.id.to_string() == text && matches!(step.work, Work::Delete(..)) == deletes
+            step.id.to_string() == text && matches!(step.work, Operation::Delete(..)) == deletes
         };
         plan.steps
             .iter()
@@ -545,7 +556,7 @@ mod tests {
     fn what_aws_leaves_behind_is_drained_where_it_blocks_a_deletion() {
         let drain = |plan: &Plan| {
             let mut steps = plan.steps.iter();
-            steps.position(|step| matches!(step.work, Work::Drain(_)))
+            steps.position(|step| matches!(step.work, Operation::Drain(_)))
         };
         let blocked = planned(&["lambda/authorizer", "subnet/private-a"], &[]);
         let at = drain(&blocked).expect("a drain");
@@ -580,7 +591,7 @@ mod tests {
 
     #[test]
     fn what_is_not_desired_goes_first_where_something_is_replaced() {
-        // Found by hand: a new address range together with fewer NAT gateways, fewer zones, another API.
+        // Live by hand: a new address range together with fewer NAT gateways, fewer zones, another API.
         let plan = planned(
             &[
                 "vpc/main",

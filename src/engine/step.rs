@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::plan::{Step, Work};
+use super::plan::{Operation, Step};
 use super::polls::{Polls, poll};
 use crate::action::Action;
 use crate::aws::{AwsError, Backoff, Class};
 use crate::cancel::{CancelToken, StopReason};
 use crate::event::Event;
 use crate::id::LogicalId;
-use crate::resource::{AnyKind, Cx, Found, Look, Node, Phase, ResourceError};
+use crate::resource::{Context, DynKind, DynResource, Live, Observed, Phase, ResourceError};
 
 /// Rounds of change after which a resource counts as one that does not settle.
 const MAX_CHANGES: usize = 12;
@@ -25,40 +25,40 @@ const DOUBT: Duration = Duration::from_secs(3);
 
 /// How a step ended, if not well.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum StepError {
     Stopped(StopReason),
     Failed(ResourceError),
 }
 
-impl From<StopReason> for End {
+impl From<StopReason> for StepError {
     fn from(stop: StopReason) -> Self {
         Self::Stopped(stop)
     }
 }
 
 /// What one step works with.
-pub(super) struct Round<'a> {
+pub(super) struct StepRunner<'a> {
     pub step: &'a Step,
-    pub cx: &'a Cx,
+    pub cx: &'a Context,
     pub cancel: &'a CancelToken,
-    polls: &'a Polls<Cx>,
+    polls: &'a Polls<Context>,
     waiting: Option<(String, Instant)>,
     trouble: Option<(Instant, Backoff)>,
     changes: usize,
-    made: Option<Made>,
+    made: Option<PendingCreate>,
     /// Whether anything was changed, for all we know.
     acted: bool,
 }
 
 /// That a resource was made and may not be shown yet.
-struct Made {
+struct PendingCreate {
     since: Instant,
     /// For how long it may not be shown.
     lag: Duration,
     backoff: Backoff,
 }
 
-impl Made {
+impl PendingCreate {
     /// What the result of a creation leaves to wait for, if anything.
     fn by(result: &Result<(), ResourceError>) -> Option<Self> {
         let lag = match result {
@@ -85,17 +85,17 @@ impl Made {
     }
 }
 
-impl<'a> Round<'a> {
+impl<'a> StepRunner<'a> {
     /// Does the step.
     ///
     /// # Errors
     /// When the run is stopped or the step cannot succeed.
     pub async fn run(
         step: &'a Step,
-        cx: &'a Cx,
+        cx: &'a Context,
         cancel: &'a CancelToken,
-        polls: &'a Polls<Cx>,
-    ) -> Result<Option<String>, End> {
+        polls: &'a Polls<Context>,
+    ) -> Result<Option<String>, StepError> {
         let mut round = Self {
             step,
             cx,
@@ -108,14 +108,14 @@ impl<'a> Round<'a> {
             acted: false,
         };
         let ended = match &step.work {
-            Work::Converge(node) => round.converge(&**node).await,
-            Work::Release(node) => round.release(&**node).await.map(|()| None),
-            Work::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
-            Work::Drain(kind) => round.drain(*kind).await.map(|()| None),
+            Operation::Converge(node) => round.converge(&**node).await,
+            Operation::Detach(node) => round.detach(&**node).await.map(|()| None),
+            Operation::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
+            Operation::Drain(kind) => round.drain(*kind).await.map(|()| None),
         };
         match (ended, cancel.stop()) {
             // A call that was not begun is no failure of the step.
-            (Err(End::Failed(ResourceError::Aws(error))), Some(stop))
+            (Err(StepError::Failed(ResourceError::Aws(error))), Some(stop))
                 if error.class == Class::Stopped =>
             {
                 Err(stop.into())
@@ -128,11 +128,11 @@ impl<'a> Round<'a> {
         &self.step.id
     }
 
-    fn proceed(&self) -> Result<(), End> {
+    fn proceed(&self) -> Result<(), StepError> {
         self.cancel.stop().map_or(Ok(()), |stop| Err(stop.into()))
     }
 
-    async fn converge(&mut self, node: &dyn Node) -> Result<Option<String>, End> {
+    async fn converge(&mut self, node: &dyn DynResource) -> Result<Option<String>, StepError> {
         // The plan saw that it is absent, under the lock: there is no need to look a second time.
         let mut absent = self.step.action == Action::Create;
         let mut identified = false;
@@ -142,12 +142,12 @@ impl<'a> Round<'a> {
             let look = if absent {
                 None
             } else {
-                node.look(&cx).await.map_err(End::Failed)?
+                node.look(&cx).await.map_err(StepError::Failed)?
             };
             absent = false;
             let Some(look) = look else {
                 // To make it a second time would leave two of it.
-                if let Some(wait) = self.made.as_mut().and_then(Made::wait) {
+                if let Some(wait) = self.made.as_mut().and_then(PendingCreate::wait) {
                     self.cx.sink().emit(Event::Retrying {
                         id: Some(self.id().clone()),
                         cause: "created; waiting until AWS shows it (eventual consistency)"
@@ -160,7 +160,7 @@ impl<'a> Round<'a> {
                 self.prepare(node, &cx, None).await?;
                 let result = node.create(&cx).await;
                 let result = self.own(result);
-                if let Some(made) = Made::by(&result) {
+                if let Some(made) = PendingCreate::by(&result) {
                     self.made = Some(made);
                 }
                 self.after(result, "created, but not found afterwards")
@@ -184,14 +184,14 @@ impl<'a> Round<'a> {
                 Phase::Failed(why) => {
                     // It never recovers. Once it is deleted and made anew; a second failure is the operator's to see.
                     if self.changes > 1 {
-                        return Err(End::Failed(ResourceError::Failed(why.clone())));
+                        return Err(StepError::Failed(ResourceError::Failed(why.clone())));
                     }
                     let result = node.kind().delete(&cx, &look.found).await;
                     self.after(result, why).await?;
                 }
                 Phase::Ready => {
                     self.waiting = None;
-                    self.cx.publish(&identity.id, identity.output.clone());
+                    self.cx.set_output(&identity.id, identity.output.clone());
                     if look.diff.is_same() {
                         return Ok(Some(identity.output.physical_id.clone()));
                     }
@@ -204,7 +204,7 @@ impl<'a> Round<'a> {
                         .join(", ");
                     if look.diff.replace {
                         let text = format!("changed concurrently ({text}): run the command again");
-                        return Err(End::Failed(ResourceError::ConcurrentChange {
+                        return Err(StepError::Failed(ResourceError::ConcurrentChange {
                             what: text,
                             hint: None,
                         }));
@@ -219,25 +219,30 @@ impl<'a> Round<'a> {
     }
 
     /// Waits for what a change needs and the account does not hold, which nobody has to wait for when the run must stop.
-    async fn prepare(&self, node: &dyn Node, cx: &Cx, look: Option<&Look>) -> Result<(), End> {
+    async fn prepare(
+        &self,
+        node: &dyn DynResource,
+        cx: &Context,
+        look: Option<&Observed>,
+    ) -> Result<(), StepError> {
         tokio::select! {
-            prepared = node.prepare(cx, look) => prepared.map_err(End::Failed),
+            prepared = node.prepare(cx, look) => prepared.map_err(StepError::Failed),
             stop = self.cancel.stopped() => Err(stop.into()),
         }
     }
 
-    async fn release(&mut self, node: &dyn Node) -> Result<(), End> {
+    async fn detach(&mut self, node: &dyn DynResource) -> Result<(), StepError> {
         loop {
             self.proceed()?;
             let cx = self.cx.fresh();
-            let Some(look) = node.look(&cx).await.map_err(End::Failed)? else {
+            let Some(look) = node.look(&cx).await.map_err(StepError::Failed)? else {
                 return Ok(());
             };
             match &look.found.identity.phase {
                 Phase::Pending(_) | Phase::Deleting(_) => {
                     self.settle(node.kind(), &look.found).await?;
                 }
-                _ => match node.release(&cx, &look).await {
+                _ => match node.detach(&cx, &look).await {
                     Ok(false) => return Ok(()),
                     other => self.after(other.map(|_| ()), "still holds on").await?,
                 },
@@ -245,8 +250,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn delete(&mut self, kind: &dyn AnyKind, found: &Found) -> Result<(), End> {
-        let is_it = |other: &Found| {
+    async fn delete(&mut self, kind: &dyn DynKind, found: &Live) -> Result<(), StepError> {
+        let is_it = |other: &Live| {
             other.identity.id == found.identity.id
                 && other.identity.output.physical_id == found.identity.output.physical_id
         };
@@ -264,7 +269,7 @@ impl<'a> Round<'a> {
                     listed = kind
                         .list(&cx)
                         .await
-                        .map_err(End::Failed)?
+                        .map_err(StepError::Failed)?
                         .0
                         .into_iter()
                         .find(is_it);
@@ -288,11 +293,11 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn drain(&mut self, kind: &dyn AnyKind) -> Result<(), End> {
+    async fn drain(&mut self, kind: &dyn DynKind) -> Result<(), StepError> {
         let mut cx = self.cx.fresh();
         loop {
             self.proceed()?;
-            let (found, _) = kind.list(&cx).await.map_err(End::Failed)?;
+            let (found, _) = kind.list(&cx).await.map_err(StepError::Failed)?;
             let busy = found
                 .iter()
                 .filter(|found| found.identity.phase != Phase::Ready)
@@ -319,18 +324,18 @@ impl<'a> Round<'a> {
     }
 
     /// Waits until `found` is neither pending nor on its way out, with an end. Returns whether it is there.
-    async fn settle(&mut self, kind: &dyn AnyKind, found: &Found) -> Result<bool, End> {
+    async fn settle(&mut self, kind: &dyn DynKind, found: &Live) -> Result<bool, StepError> {
         let mut phase = Some(found.identity.phase.clone());
         while let Some(Phase::Pending(what) | Phase::Deleting(what)) = phase {
             let cx = self.wait(&what).await?;
             self.proceed()?;
-            phase = kind.phase(&cx, found).await.map_err(End::Failed)?;
+            phase = kind.phase(&cx, found).await.map_err(StepError::Failed)?;
         }
         Ok(phase.is_some())
     }
 
     /// Waits a little while the state is `what`, with an end, and returns the view to look with.
-    async fn wait(&mut self, what: &str) -> Result<Cx, End> {
+    async fn wait(&mut self, what: &str) -> Result<Context, StepError> {
         self.trouble = None;
         let since = match &self.waiting {
             Some((text, since)) if text == what => *since,
@@ -351,7 +356,7 @@ impl<'a> Round<'a> {
         };
         let budget = self.id().kind.budget();
         if since.elapsed() > budget {
-            return Err(End::Failed(ResourceError::TimedOut {
+            return Err(StepError::Failed(ResourceError::TimedOut {
                 state: what.to_owned(),
                 after: budget,
             }));
@@ -381,12 +386,16 @@ impl<'a> Round<'a> {
     }
 
     /// Takes the result of a change: notes it, waits out what passes by itself, gives up on the rest.
-    async fn after(&mut self, result: Result<(), ResourceError>, what: &str) -> Result<(), End> {
+    async fn after(
+        &mut self,
+        result: Result<(), ResourceError>,
+        what: &str,
+    ) -> Result<(), StepError> {
         let Err(error) = result else {
             self.trouble = None;
             self.changes += 1;
             if self.changes > MAX_CHANGES {
-                return Err(End::Failed(ResourceError::NotConverging {
+                return Err(StepError::Failed(ResourceError::NotConverging {
                     updates: MAX_CHANGES,
                     what: what.to_owned(),
                 }));
@@ -401,7 +410,7 @@ impl<'a> Round<'a> {
             // Only the answer is lost: what came of the change is seen by looking.
             self.changes += 1;
             if self.changes > MAX_CHANGES {
-                return Err(End::Failed(error));
+                return Err(StepError::Failed(error));
             }
             let wait = Backoff::new().wait();
             self.cx.sink().emit(Event::Retrying {
@@ -413,14 +422,14 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let Some(budget) = error.retried_for() else {
-            return Err(End::Failed(error));
+            return Err(StepError::Failed(error));
         };
         let (since, backoff) = self
             .trouble
             .get_or_insert_with(|| (Instant::now(), Backoff::new()));
         let spent = since.elapsed();
         if spent > budget {
-            return Err(End::Failed(error.after(spent)));
+            return Err(StepError::Failed(error.after(spent)));
         }
         let wait = backoff.wait();
         self.cx.sink().emit(Event::Retrying {

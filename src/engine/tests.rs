@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 
 use super::executor::{Outcome, execute};
-use super::plan::{Plan, Step, Work};
+use super::plan::{Operation, Plan, Step};
 use crate::action::Action;
 use crate::aws::{Aws, Target};
 use crate::cancel::CancelToken;
@@ -15,8 +15,8 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::resource::{
-    AnyKind, AnyListing, Cx, Diff, Foreign, Found, Identity, Look, Node, Output, Phase,
-    ResourceError,
+    Context, Diff, DynKind, DynListing, DynResource, Identity, Live, Observed, Output, Phase,
+    ResourceError, Unmanaged,
 };
 use crate::secret::AccessKey;
 
@@ -85,34 +85,34 @@ impl Account {
     }
 }
 
-impl AnyKind for Account {
+impl DynKind for Account {
     fn kind(&self) -> Kind {
         Kind::Subnet
     }
 
-    fn list<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>> {
+    fn list<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<DynListing, ResourceError>> {
         Box::pin(async { Ok((Vec::new(), Vec::new())) })
     }
 
     fn phase<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
+        cx: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>> {
         Box::pin(async move {
             let ask = async {
                 self.call("poll");
                 Ok::<_, ResourceError>(())
             };
-            cx.view().once("all", ask).await?;
+            cx.listings().get_or_fetch("all", ask).await?;
             Ok(self.seen(&found.identity.id.name))
         })
     }
 
     fn delete<'a>(
         &'a self,
-        _: &'a Cx,
-        found: &'a Found,
+        _: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             let name = &found.identity.id.name;
@@ -124,9 +124,9 @@ impl AnyKind for Account {
 
     fn foreign<'a>(
         &'a self,
-        _: &'a Cx,
-        _: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>> {
+        _: &'a Context,
+        _: &'a Live,
+    ) -> BoxFuture<'a, Result<Option<Unmanaged>, ResourceError>> {
         Box::pin(async { Ok(None) })
     }
 }
@@ -134,7 +134,7 @@ impl AnyKind for Account {
 /// A desired resource.
 struct Desired(&'static str, &'static Account);
 
-impl Node for Desired {
+impl DynResource for Desired {
     fn id(&self) -> LogicalId {
         id(self.0)
     }
@@ -143,15 +143,18 @@ impl Node for Desired {
         Vec::new()
     }
 
-    fn kind(&self) -> &'static dyn AnyKind {
+    fn kind(&self) -> &'static dyn DynKind {
         self.1
     }
 
-    fn look<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
+    fn look<'a>(
+        &'a self,
+        _: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<Observed>, ResourceError>> {
         Box::pin(async move {
             self.1.call(format!("look {}", self.0));
-            let look = self.1.seen(self.0).map(|phase| Look {
-                found: Found::of(Identity {
+            let look = self.1.seen(self.0).map(|phase| Observed {
+                found: Live::of(Identity {
                     id: self.id(),
                     phase,
                     output: Output::default(),
@@ -164,13 +167,13 @@ impl Node for Desired {
 
     fn prepare<'a>(
         &'a self,
-        _: &'a Cx,
-        _: Option<&'a Look>,
+        _: &'a Context,
+        _: Option<&'a Observed>,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn create<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
+    fn create<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
             self.1.call(format!("create {}", self.0));
             self.1.course(self.0, |course| {
@@ -186,11 +189,19 @@ impl Node for Desired {
         })
     }
 
-    fn update<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<(), ResourceError>> {
+    fn update<'a>(
+        &'a self,
+        _: &'a Context,
+        _: &'a Observed,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async { Ok(()) })
     }
 
-    fn release<'a>(&'a self, _: &'a Cx, _: &'a Look) -> BoxFuture<'a, Result<bool, ResourceError>> {
+    fn detach<'a>(
+        &'a self,
+        _: &'a Context,
+        _: &'a Observed,
+    ) -> BoxFuture<'a, Result<bool, ResourceError>> {
         Box::pin(async { Ok(false) })
     }
 }
@@ -208,7 +219,7 @@ async fn create(
     let steps = steps.iter().map(|(name, needs)| Step {
         id: id(name),
         action: Action::Create,
-        work: Work::Converge(Arc::new(Desired(name, account))),
+        work: Operation::Converge(Arc::new(Desired(name, account))),
         needs: needs.iter().copied().collect::<BTreeSet<_>>(),
     });
     let plan = Plan {
@@ -228,7 +239,7 @@ async fn create(
     };
     let aws = Aws::connect(&target, sink.clone()).await.expect("clients");
     let names = Names::new("orders", "us-east-1", "123456789012");
-    let cx = Cx::new(aws, names, BTreeMap::new(), None, sink);
+    let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
     execute(&plan, &cx, cancel).await
 }
 

@@ -12,7 +12,7 @@ const SHOWN: usize = 12;
 
 /// What is known beside the plan itself.
 #[derive(Debug, Clone, Default)]
-pub struct Extras {
+pub struct Findings {
     /// What will be left alone, and why.
     pub notices: Vec<String>,
     /// Edits of others that a deployment would publish.
@@ -37,7 +37,7 @@ fn mark(action: Action) -> &'static str {
 }
 
 /// The table as text.
-pub fn table(plan: &Plan, extras: &Extras, style: &Style) -> String {
+pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
     let mut lines = Vec::new();
     for item in plan.items.iter().filter(|item| item.action != Action::None) {
         lines.push(row(item, style));
@@ -114,7 +114,7 @@ fn row(item: &Item, style: &Style) -> String {
     }
 }
 
-fn reasons(item: &Item, extras: &Extras, style: &Style) -> Vec<String> {
+fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
     if item.action == Action::Create && item.id.kind == crate::kind::Kind::ApiAttachment {
         reasons.extend(extras.attaches.iter().cloned());
@@ -134,7 +134,7 @@ fn reasons(item: &Item, extras: &Extras, style: &Style) -> Vec<String> {
 }
 
 /// The plan as one JSON document.
-pub fn document(plan: &Plan, names: &Names, extras: &Extras, outputs: &Value) -> Value {
+pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) -> Value {
     let resources: Vec<_> = plan
         .items
         .iter()

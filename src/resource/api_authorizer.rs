@@ -9,15 +9,15 @@ use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 
 use super::api_attachment::record;
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind, Unmanaged,
 };
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
-use crate::resource::health_check::Proof;
-use crate::rest_api::{ApiTarget, Asks, Authorizer, authorizers};
+use crate::resource::health_check::SelfTestGate;
+use crate::rest_api::{ApiTarget, Authorizer, AuthorizerSettings, authorizers};
 
 const AUTHORIZER: Field = Field::Property("authorizer");
 const IDENTITY_SOURCE: Field = Field::Property("identity source");
@@ -41,21 +41,21 @@ pub struct Actual {
 pub struct ApiAuthorizers;
 
 /// The address at which API Gateway invokes the authorizer function: its alias.
-pub fn uri(cx: &Cx) -> String {
+pub fn uri(cx: &Context) -> String {
     address(cx, &cx.names().live_arn("authorizer"))
 }
 
 /// The address of the function itself, which releases without aliases gave to the API.
-pub fn former_uri(cx: &Cx) -> String {
+pub fn former_uri(cx: &Context) -> String {
     address(cx, &cx.names().function_arn("authorizer"))
 }
 
 /// Whether this is an address of our authorizer.
-pub fn is_ours(cx: &Cx, address: &str) -> bool {
+pub fn is_ours(cx: &Context, address: &str) -> bool {
     address == uri(cx) || address == former_uri(cx)
 }
 
-fn address(cx: &Cx, function: &str) -> String {
+fn address(cx: &Context, function: &str) -> String {
     format!(
         "arn:{}:apigateway:{}:lambda:path/2015-03-31/functions/{function}/invocations",
         cx.names().partition(),
@@ -64,7 +64,7 @@ fn address(cx: &Cx, function: &str) -> String {
 }
 
 /// The logical id of what hangs on `target`: `main` for the API of this run, a name of its own for a former one.
-pub fn identify(kind: Kind, cx: &Cx, target: &ApiTarget) -> LogicalId {
+pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
     match cx.api() {
         Some(api) if api != target => {
             LogicalId::new(kind, format!("{}-{}", target.id, target.stage))
@@ -77,7 +77,7 @@ impl ResourceKind for ApiAuthorizers {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAuthorizer;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let mut listing = Listing::default();
         let records = record::all(cx).await?;
         let mut targets: Vec<_> = records.keys().cloned().collect();
@@ -94,7 +94,7 @@ impl ResourceKind for ApiAuthorizers {
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
             let id = identify(Kind::ApiAuthorizer, cx, &target);
             match named {
-                Some(found) if !is_ours(cx, &found.uri) => listing.foreign.push(Foreign {
+                Some(found) if !is_ours(cx, &found.uri) => listing.foreign.push(Unmanaged {
                     id,
                     physical_id: format!("authorizer {} of API {}", found.id, target.id),
                     why: "it invokes another function".to_owned(),
@@ -133,7 +133,7 @@ impl ResourceKind for ApiAuthorizers {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         // The stages of one API share the authorizer: where only the stage changed, it stays.
         let stays = cx
             .api()
@@ -159,10 +159,10 @@ impl ResourceKind for ApiAuthorizers {
 #[derive(Debug)]
 pub struct ApiAuthorizer {
     pub api: ApiTarget,
-    pub asks: Asks,
+    pub asks: AuthorizerSettings,
     /// Everything the authorizer lives on: nothing of the API is touched before all of that is there and proved.
     pub after: Vec<LogicalId>,
-    pub proof: Arc<Proof>,
+    pub proof: Arc<SelfTestGate>,
 }
 
 impl Resource for ApiAuthorizer {
@@ -176,7 +176,7 @@ impl Resource for ApiAuthorizer {
         self.after.clone()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if !actual.has_head {
             diff.field(RECORD, "(none)", NEW);
@@ -198,11 +198,11 @@ impl Resource for ApiAuthorizer {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
-        self.proof.give(cx).await
+    async fn prepare(&self, cx: &Context, _diff: Option<&Diff>) -> Result<(), ResourceError> {
+        self.proof.ensure_passed(cx).await
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         record::write_first_head(cx, &self.api).await?;
         let request = cx
             .aws()
@@ -215,12 +215,17 @@ impl Resource for ApiAuthorizer {
             .identity_source(&self.asks.identity_source)
             .authorizer_result_ttl_in_seconds(self.asks.ttl);
         cx.aws()
-            .once("apigateway:CreateAuthorizer", || request.clone().send())
+            .call_non_idempotent("apigateway:CreateAuthorizer", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         let Some(authorizer) = &actual.authorizer else {
             return self.create(cx).await;
         };

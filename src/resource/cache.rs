@@ -6,8 +6,8 @@ use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, Replica
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind, Unmanaged,
 };
 use crate::aws::{Class, optional, tags};
 use crate::id::LogicalId;
@@ -53,7 +53,7 @@ pub struct Actual {
 pub struct Caches;
 
 impl Caches {
-    async fn describe(cx: &Cx, name: &str) -> Result<Option<ReplicationGroup>, ResourceError> {
+    async fn describe(cx: &Context, name: &str) -> Result<Option<ReplicationGroup>, ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -61,7 +61,7 @@ impl Caches {
             .replication_group_id(name);
         let answer = optional(
             cx.aws()
-                .repeatable("elasticache:DescribeReplicationGroups", || {
+                .call_idempotent("elasticache:DescribeReplicationGroups", || {
                     request.clone().send()
                 })
                 .await,
@@ -74,7 +74,7 @@ impl ResourceKind for Caches {
     type Actual = Actual;
     const KIND: Kind = Kind::Cache;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache();
         let mut listing = Listing::default();
         let Some(group) = Self::describe(cx, &name).await? else {
@@ -90,7 +90,7 @@ impl ResourceKind for Caches {
         };
         if !ours {
             let why = "is not managed by this stack (no stack tag)".to_owned();
-            listing.foreign.push(Foreign {
+            listing.foreign.push(Unmanaged {
                 id,
                 physical_id: name,
                 why,
@@ -149,12 +149,12 @@ impl ResourceKind for Caches {
         }
     }
 
-    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
+    async fn phase(cx: &Context, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         let group = Self::describe(cx, &actual.group_id).await?;
         Ok(group.map(|group| phase_of(group.status.unwrap_or_default())))
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -162,7 +162,7 @@ impl ResourceKind for Caches {
             .replication_group_id(&actual.group_id);
         optional(
             cx.aws()
-                .repeatable("elasticache:DeleteReplicationGroup", || {
+                .call_idempotent("elasticache:DeleteReplicationGroup", || {
                     request.clone().send()
                 })
                 .await,
@@ -204,7 +204,7 @@ impl Cache {
         (several, several && self.multi_az)
     }
 
-    async fn write_failover(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn write_failover(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let (failover, multi_az) = self.failover();
         let request = cx
             .aws()
@@ -215,7 +215,7 @@ impl Cache {
             .multi_az_enabled(multi_az)
             .apply_immediately(true);
         cx.aws()
-            .repeatable("elasticache:ModifyReplicationGroup", || {
+            .call_idempotent("elasticache:ModifyReplicationGroup", || {
                 request.clone().send()
             })
             .await?;
@@ -236,7 +236,7 @@ impl Resource for Cache {
         needs
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.immutable(ENGINE, &actual.engine, self.engine);
         diff.immutable(TLS, actual.tls, self.tls);
@@ -246,7 +246,7 @@ impl Resource for Cache {
         {
             // A token that was lost or changed lets nobody in: only a new cache takes a new one at once.
             let token = cx
-                .peek(token)
+                .known_output(token)
                 .and_then(|token| token.attributes.get(FINGERPRINT).cloned());
             let token = token.unwrap_or_else(|| NEW.to_owned());
             diff.immutable(AUTH_TOKEN_IN_USE, made_with, token);
@@ -254,7 +254,7 @@ impl Resource for Cache {
         diff.reference(
             SUBNET_GROUP,
             &cx.names().cache_subnet_group(),
-            cx.peek(&self.subnet_group),
+            cx.known_output(&self.subnet_group),
         );
         diff.field(NODE_TYPE, &actual.node_type, &self.node_type);
         // While a group is young its members are not all listed.
@@ -269,7 +269,7 @@ impl Resource for Cache {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let mut tags = cx.tags(&LogicalId::new(Kind::Cache, self.name()));
         let token = match self.auth_token {
             Some(_) => Some(Secrets::value(cx, CACHE_AUTH_TOKEN).await?),
@@ -302,14 +302,19 @@ impl Resource for Cache {
             request = request.auth_token(token.expose());
         }
         cx.aws()
-            .once("elasticache:CreateReplicationGroup", || {
+            .call_non_idempotent("elasticache:CreateReplicationGroup", || {
                 request.clone().send()
             })
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&NODE_TYPE) {
             let request = cx
                 .aws()
@@ -319,7 +324,7 @@ impl Resource for Cache {
                 .cache_node_type(&self.node_type)
                 .apply_immediately(true);
             cx.aws()
-                .repeatable("elasticache:ModifyReplicationGroup", || {
+                .call_idempotent("elasticache:ModifyReplicationGroup", || {
                     request.clone().send()
                 })
                 .await?;
@@ -342,7 +347,7 @@ impl Resource for Cache {
                     .new_replica_count(replicas)
                     .apply_immediately(true);
                 cx.aws()
-                    .repeatable("elasticache:IncreaseReplicaCount", || {
+                    .call_idempotent("elasticache:IncreaseReplicaCount", || {
                         request.clone().send()
                     })
                     .await?;
@@ -355,7 +360,7 @@ impl Resource for Cache {
                     .new_replica_count(replicas)
                     .apply_immediately(true);
                 cx.aws()
-                    .repeatable("elasticache:DecreaseReplicaCount", || {
+                    .call_idempotent("elasticache:DecreaseReplicaCount", || {
                         request.clone().send()
                     })
                     .await?;
@@ -376,7 +381,7 @@ impl Resource for Cache {
     }
 }
 
-fn description(cx: &Cx) -> String {
+fn description(cx: &Context) -> String {
     format!("threescale-gw stack {}", cx.names().stack)
 }
 
@@ -392,7 +397,7 @@ pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
 /// # Errors
 /// What the service answers otherwise.
 pub async fn tags_of(
-    cx: &Cx,
+    cx: &Context,
     kind: &str,
     name: &str,
 ) -> Result<Option<BTreeMap<String, String>>, ResourceError> {
@@ -403,7 +408,7 @@ pub async fn tags_of(
         .resource_name(cx.names().cache_arn(kind, name));
     match cx
         .aws()
-        .repeatable("elasticache:ListTagsForResource", || request.clone().send())
+        .call_idempotent("elasticache:ListTagsForResource", || request.clone().send())
         .await
     {
         Ok(answer) => Ok(Some(tags::collect(
@@ -419,7 +424,7 @@ pub async fn tags_of(
 /// # Errors
 /// What the service answers.
 pub async fn write_tags(
-    cx: &Cx,
+    cx: &Context,
     kind: &str,
     name: &str,
     id: &LogicalId,
@@ -436,7 +441,7 @@ pub async fn write_tags(
         .resource_name(cx.names().cache_arn(kind, name))
         .set_tags(Some(to_tags(missing)));
     cx.aws()
-        .repeatable("elasticache:AddTagsToResource", || request.clone().send())
+        .call_idempotent("elasticache:AddTagsToResource", || request.clone().send())
         .await?;
     Ok(())
 }

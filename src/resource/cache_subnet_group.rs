@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
-    ResourceKind, joined, sorted,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
+    ResourceKind, Unmanaged, joined, sorted,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -29,7 +29,7 @@ impl ResourceKind for CacheSubnetGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::CacheSubnetGroup;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let name = cx.names().cache_subnet_group();
         let request = cx
             .aws()
@@ -38,7 +38,7 @@ impl ResourceKind for CacheSubnetGroups {
             .cache_subnet_group_name(&name);
         let answer = optional(
             cx.aws()
-                .repeatable("elasticache:DescribeCacheSubnetGroups", || {
+                .call_idempotent("elasticache:DescribeCacheSubnetGroups", || {
                     request.clone().send()
                 })
                 .await,
@@ -66,7 +66,7 @@ impl ResourceKind for CacheSubnetGroups {
                     tags,
                 });
             }
-            None => listing.foreign.push(Foreign {
+            None => listing.foreign.push(Unmanaged {
                 id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
                 physical_id: name,
                 why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -87,7 +87,7 @@ impl ResourceKind for CacheSubnetGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .elasticache
@@ -95,7 +95,7 @@ impl ResourceKind for CacheSubnetGroups {
             .cache_subnet_group_name(&actual.name);
         optional(
             cx.aws()
-                .repeatable("elasticache:DeleteCacheSubnetGroup", || {
+                .call_idempotent("elasticache:DeleteCacheSubnetGroup", || {
                     request.clone().send()
                 })
                 .await,
@@ -111,7 +111,7 @@ pub struct CacheSubnetGroup {
 }
 
 impl CacheSubnetGroup {
-    fn subnet_ids(&self, cx: &Cx) -> Result<Vec<String>, ResourceError> {
+    fn subnet_ids(&self, cx: &Context) -> Result<Vec<String>, ResourceError> {
         self.subnets
             .iter()
             .map(|subnet| subnet.resolve(cx))
@@ -130,12 +130,12 @@ impl Resource for CacheSubnetGroup {
         self.subnets.iter().filter_map(Reference::need).collect()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         // A group cannot follow its subnets into another VPC, and a cache in it keeps the old ones busy.
         let moved = self.subnets.iter().all(|subnet| {
             subnet
-                .peek(cx)
+                .known_output(cx)
                 .is_none_or(|id| !actual.subnets.contains(&id))
         });
         if moved {
@@ -155,7 +155,7 @@ impl Resource for CacheSubnetGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::CacheSubnetGroup, self.name()));
         let request = cx
             .aws()
@@ -166,14 +166,19 @@ impl Resource for CacheSubnetGroup {
             .set_subnet_ids(Some(self.subnet_ids(cx)?))
             .set_tags(Some(super::cache::to_tags(tags)));
         cx.aws()
-            .once("elasticache:CreateCacheSubnetGroup", || {
+            .call_non_idempotent("elasticache:CreateCacheSubnetGroup", || {
                 request.clone().send()
             })
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&SUBNETS) {
             let request = cx
                 .aws()
@@ -182,7 +187,7 @@ impl Resource for CacheSubnetGroup {
                 .cache_subnet_group_name(&actual.name)
                 .set_subnet_ids(Some(self.subnet_ids(cx)?));
             cx.aws()
-                .repeatable("elasticache:ModifyCacheSubnetGroup", || {
+                .call_idempotent("elasticache:ModifyCacheSubnetGroup", || {
                     request.clone().send()
                 })
                 .await?;

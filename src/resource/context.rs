@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
+use super::listing_cache::ListingCache;
 use super::state::Output;
-use super::view::View;
 use crate::aws::{Aws, tags};
 use crate::cancel::CancelToken;
 use crate::event::{Event, Sink};
@@ -37,16 +37,16 @@ struct Shared {
 
 /// What work on resources is given: the clients, the names, the outputs of what is done, one view of the account.
 #[derive(Debug, Clone)]
-pub struct Cx {
+pub struct Context {
     shared: Arc<Shared>,
     options: Arc<RunOptions>,
     aws: Arc<Aws>,
-    view: Arc<View>,
+    view: Arc<ListingCache>,
     /// The reader, and whose outputs it may read. `None` may read all.
     scope: Option<(LogicalId, Arc<[LogicalId]>)>,
 }
 
-impl Cx {
+impl Context {
     /// A context for one run.
     pub fn new(
         aws: Aws,
@@ -128,7 +128,7 @@ impl Cx {
     }
 
     /// The memory of this look at the account.
-    pub fn view(&self) -> &View {
+    pub fn listings(&self) -> &ListingCache {
         &self.view
     }
 
@@ -151,7 +151,7 @@ impl Cx {
     }
 
     /// Makes a resource's output known to those that need it.
-    pub fn publish(&self, id: &LogicalId, output: Output) {
+    pub fn set_output(&self, id: &LogicalId, output: Output) {
         self.shared
             .outputs
             .lock()
@@ -160,7 +160,7 @@ impl Cx {
     }
 
     /// Forgets an output, because the resource is to be made anew.
-    pub fn retract(&self, id: &LogicalId) {
+    pub fn forget_output(&self, id: &LogicalId) {
         self.shared
             .outputs
             .lock()
@@ -169,7 +169,7 @@ impl Cx {
     }
 
     /// The output of a needed resource, if it is known by now.
-    pub fn peek(&self, id: &LogicalId) -> Option<Output> {
+    pub fn known_output(&self, id: &LogicalId) -> Option<Output> {
         if let Some((reader, needs)) = &self.scope {
             // An undeclared read works only by luck of the order, so it is a bug that every run shows.
             assert!(
@@ -190,7 +190,7 @@ impl Cx {
     /// # Errors
     /// When it is not there, which the order of work rules out.
     pub fn output(&self, id: &LogicalId) -> Result<Output, ResourceError> {
-        self.peek(id)
+        self.known_output(id)
             .ok_or_else(|| ResourceError::Bug(format!("{id} is needed and does not exist")))
     }
 

@@ -8,18 +8,18 @@ use std::marker::PhantomData;
 use futures::future::BoxFuture;
 
 use super::error::ResourceError;
-use super::{Cx, Diff, Foreign, Identity, Phase, Resource, ResourceKind};
+use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
 /// Something of a kind that the account holds.
-pub struct Found {
+pub struct Live {
     pub identity: Identity,
     actual: Box<dyn Any + Send + Sync>,
 }
 
 #[cfg(test)]
-impl Found {
+impl Live {
     /// Something of which only the identity matters.
     pub fn of(identity: Identity) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Found {
     }
 }
 
-impl fmt::Debug for Found {
+impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.identity.fmt(f)
     }
@@ -37,64 +37,70 @@ impl fmt::Debug for Found {
 
 /// A desired resource as the account holds it now, compared.
 #[derive(Debug)]
-pub struct Look {
-    pub found: Found,
+pub struct Observed {
+    pub found: Live,
     pub diff: Diff,
 }
 
 /// A desired resource without its type.
-pub trait Node: Send + Sync {
+pub trait DynResource: Send + Sync {
     fn id(&self) -> LogicalId;
     fn needs(&self) -> Vec<LogicalId>;
-    fn kind(&self) -> &'static dyn AnyKind;
+    fn kind(&self) -> &'static dyn DynKind;
     /// Finds it and compares. Two live matches are a failure that names both.
-    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>>;
+    fn look<'a>(
+        &'a self,
+        cx: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<Observed>, ResourceError>>;
     fn prepare<'a>(
         &'a self,
-        cx: &'a Cx,
-        look: Option<&'a Look>,
+        cx: &'a Context,
+        look: Option<&'a Observed>,
     ) -> BoxFuture<'a, Result<(), ResourceError>>;
-    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>>;
-    fn update<'a>(&'a self, cx: &'a Cx, look: &'a Look)
-    -> BoxFuture<'a, Result<(), ResourceError>>;
-    fn release<'a>(
+    fn create<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn update<'a>(
         &'a self,
-        cx: &'a Cx,
-        look: &'a Look,
+        cx: &'a Context,
+        look: &'a Observed,
+    ) -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn detach<'a>(
+        &'a self,
+        cx: &'a Context,
+        look: &'a Observed,
     ) -> BoxFuture<'a, Result<bool, ResourceError>>;
 }
 
 /// What the account holds of a kind: the stack's, and what stands in its way.
-pub type AnyListing = (Vec<Found>, Vec<Foreign>);
+pub type DynListing = (Vec<Live>, Vec<Unmanaged>);
 
 /// A kind without its type.
-pub trait AnyKind: Send + Sync {
+pub trait DynKind: Send + Sync {
     fn kind(&self) -> Kind;
-    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>>;
+    fn list<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<DynListing, ResourceError>>;
     /// How what was found stands by now; `None` where it is gone.
     fn phase<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
+        cx: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>>;
     fn delete<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
+        cx: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>>;
     fn foreign<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>>;
+        cx: &'a Context,
+        found: &'a Live,
+    ) -> BoxFuture<'a, Result<Option<Unmanaged>, ResourceError>>;
 }
 
 /// Stands for the kind `K` as a value.
-struct Of<K>(PhantomData<fn() -> K>);
+struct Typed<K>(PhantomData<fn() -> K>);
 
 /// The kind `K` without its type.
-pub(super) const fn any<K: ResourceKind>() -> &'static dyn AnyKind {
-    const { &Of::<K>(PhantomData) }
+pub(super) const fn any<K: ResourceKind>() -> &'static dyn DynKind {
+    const { &Typed::<K>(PhantomData) }
 }
 
 fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, ResourceError> {
@@ -103,18 +109,18 @@ fn typed<A: 'static>(actual: &(dyn Any + Send + Sync)) -> Result<&A, ResourceErr
         .ok_or_else(|| ResourceError::Bug("a resource was given to another kind".to_owned()))
 }
 
-impl<K: ResourceKind> AnyKind for Of<K> {
+impl<K: ResourceKind> DynKind for Typed<K> {
     fn kind(&self) -> Kind {
         K::KIND
     }
 
-    fn list<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<AnyListing, ResourceError>> {
+    fn list<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<DynListing, ResourceError>> {
         Box::pin(async move {
             let listing = K::list(cx).await?;
             let owned = listing
                 .owned
                 .into_iter()
-                .map(|actual| Found {
+                .map(|actual| Live {
                     identity: K::identify(&actual),
                     actual: Box::new(actual),
                 })
@@ -125,30 +131,30 @@ impl<K: ResourceKind> AnyKind for Of<K> {
 
     fn phase<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
+        cx: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<Option<Phase>, ResourceError>> {
         Box::pin(async move { K::phase(cx, typed(&*found.actual)?).await })
     }
 
     fn delete<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
+        cx: &'a Context,
+        found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
     }
 
     fn foreign<'a>(
         &'a self,
-        cx: &'a Cx,
-        found: &'a Found,
-    ) -> BoxFuture<'a, Result<Option<Foreign>, ResourceError>> {
+        cx: &'a Context,
+        found: &'a Live,
+    ) -> BoxFuture<'a, Result<Option<Unmanaged>, ResourceError>> {
         Box::pin(async move { K::foreign(cx, typed(&*found.actual)?).await })
     }
 }
 
-impl<R: Resource> Node for R {
+impl<R: Resource> DynResource for R {
     fn id(&self) -> LogicalId {
         LogicalId::new(R::Kind::KIND, self.name())
     }
@@ -157,13 +163,16 @@ impl<R: Resource> Node for R {
         Resource::needs(self)
     }
 
-    fn kind(&self) -> &'static dyn AnyKind {
+    fn kind(&self) -> &'static dyn DynKind {
         any::<R::Kind>()
     }
 
-    fn look<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<Look>, ResourceError>> {
+    fn look<'a>(
+        &'a self,
+        cx: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<Observed>, ResourceError>> {
         Box::pin(async move {
-            let id = Node::id(self);
+            let id = DynResource::id(self);
             let scoped = cx.scoped(&id, Resource::needs(self));
             let listing = R::Kind::list(cx).await?;
             if let Some(foreign) = listing.foreign.iter().find(|foreign| foreign.id == id) {
@@ -198,8 +207,8 @@ impl<R: Resource> Node for R {
                 return Ok(None);
             };
             let diff = self.diff(&scoped, &actual);
-            Ok(Some(Look {
-                found: Found {
+            Ok(Some(Observed {
+                found: Live {
                     identity,
                     actual: Box::new(actual),
                 },
@@ -210,38 +219,38 @@ impl<R: Resource> Node for R {
 
     fn prepare<'a>(
         &'a self,
-        cx: &'a Cx,
-        look: Option<&'a Look>,
+        cx: &'a Context,
+        look: Option<&'a Observed>,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
-            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            let scoped = cx.scoped(&DynResource::id(self), Resource::needs(self));
             Resource::prepare(self, &scoped, look.map(|look| &look.diff)).await
         })
     }
 
-    fn create<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), ResourceError>> {
+    fn create<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
-            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            let scoped = cx.scoped(&DynResource::id(self), Resource::needs(self));
             Resource::create(self, &scoped).await
         })
     }
 
     fn update<'a>(
         &'a self,
-        cx: &'a Cx,
-        look: &'a Look,
+        cx: &'a Context,
+        look: &'a Observed,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move {
-            let scoped = cx.scoped(&Node::id(self), Resource::needs(self));
+            let scoped = cx.scoped(&DynResource::id(self), Resource::needs(self));
             Resource::update(self, &scoped, typed(&*look.found.actual)?, &look.diff).await
         })
     }
 
-    fn release<'a>(
+    fn detach<'a>(
         &'a self,
-        cx: &'a Cx,
-        look: &'a Look,
+        cx: &'a Context,
+        look: &'a Observed,
     ) -> BoxFuture<'a, Result<bool, ResourceError>> {
-        Box::pin(async move { Resource::release(self, cx, typed(&*look.found.actual)?).await })
+        Box::pin(async move { Resource::detach(self, cx, typed(&*look.found.actual)?).await })
     }
 }

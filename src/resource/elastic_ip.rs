@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{DomainType, ResourceType};
 
-use super::{Cx, Diff, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind};
+use super::{
+    Context, Diff, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -27,7 +29,7 @@ impl ResourceKind for ElasticIps {
     type Actual = Actual;
     const KIND: Kind = Kind::ElasticIp;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -35,7 +37,7 @@ impl ResourceKind for ElasticIps {
             .filters(of_stack(&cx.names().stack));
         let answer = cx
             .aws()
-            .repeatable("ec2:DescribeAddresses", || request.clone().send())
+            .call_idempotent("ec2:DescribeAddresses", || request.clone().send())
             .await?;
         let mut listing = Listing::default();
         for address in answer.addresses.unwrap_or_default() {
@@ -68,7 +70,7 @@ impl ResourceKind for ElasticIps {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -76,7 +78,7 @@ impl ResourceKind for ElasticIps {
             .allocation_id(&actual.allocation_id);
         optional(
             cx.aws()
-                .repeatable("ec2:ReleaseAddress", || request.clone().send())
+                .call_idempotent("ec2:ReleaseAddress", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -100,13 +102,13 @@ impl Resource for ElasticIp {
         Vec::new()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::ElasticIp, self.name()));
         let request = cx
             .aws()
@@ -115,12 +117,17 @@ impl Resource for ElasticIp {
             .domain(DomainType::Vpc)
             .tag_specifications(tagged(ResourceType::ElasticIp, tags));
         cx.aws()
-            .once("ec2:AllocateAddress", || request.clone().send())
+            .call_non_idempotent("ec2:AllocateAddress", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         Ok(write_tags(
             cx.aws(),
             &actual.allocation_id,

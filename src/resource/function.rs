@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
-    ResourceKind, joined, sorted,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
+    ResourceKind, Unmanaged, joined, sorted,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -106,14 +106,14 @@ pub struct Functions;
 
 impl Functions {
     async fn get(
-        cx: &Cx,
+        cx: &Context,
         name: &'static str,
-    ) -> Result<Option<Result<Actual, Foreign>>, ResourceError> {
+    ) -> Result<Option<Result<Actual, Unmanaged>>, ResourceError> {
         let function = cx.names().function(name);
         let request = cx.aws().lambda.get_function().function_name(&function);
         let answer = optional(
             cx.aws()
-                .repeatable("lambda:GetFunction", || request.clone().send())
+                .call_idempotent("lambda:GetFunction", || request.clone().send())
                 .await,
         )?;
         let Some(answer) = answer else {
@@ -121,7 +121,7 @@ impl Functions {
         };
         let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            return Ok(Some(Err(Foreign {
+            return Ok(Some(Err(Unmanaged {
                 id: LogicalId::new(Kind::Function, name),
                 physical_id: function,
                 why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -153,7 +153,7 @@ impl Functions {
     }
 
     /// Takes the function out of its VPC, so that Lambda begins to give the network interfaces back.
-    pub(super) async fn leave_vpc(cx: &Cx, name: &str) -> Result<(), ResourceError> {
+    pub(super) async fn leave_vpc(cx: &Context, name: &str) -> Result<(), ResourceError> {
         let nowhere = VpcConfig::builder()
             .set_subnet_ids(Some(Vec::new()))
             .set_security_group_ids(Some(Vec::new()));
@@ -165,7 +165,7 @@ impl Functions {
             .vpc_config(nowhere.build());
         optional(
             cx.aws()
-                .repeatable("lambda:UpdateFunctionConfiguration", || {
+                .call_idempotent("lambda:UpdateFunctionConfiguration", || {
                     request.clone().send()
                 })
                 .await,
@@ -178,7 +178,7 @@ impl ResourceKind for Functions {
     type Actual = Actual;
     const KIND: Kind = Kind::Function;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let (authorizer, reporter) =
             tokio::try_join!(Self::get(cx, NAMES[0]), Self::get(cx, NAMES[1]))?;
         let mut listing = Listing::default();
@@ -203,7 +203,7 @@ impl ResourceKind for Functions {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         // Deleting while the interfaces are attached strands them, so the function leaves its VPC first; the walk
         // comes back here when that update is through. A function that never came up has nothing to leave.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
@@ -216,7 +216,7 @@ impl ResourceKind for Functions {
             .function_name(&actual.name);
         optional(
             cx.aws()
-                .repeatable("lambda:DeleteFunction", || request.clone().send())
+                .call_idempotent("lambda:DeleteFunction", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -241,7 +241,7 @@ pub struct Function {
 }
 
 impl Function {
-    fn vpc_config(&self, cx: &Cx) -> Result<VpcConfig, ResourceError> {
+    fn vpc_config(&self, cx: &Context) -> Result<VpcConfig, ResourceError> {
         let subnets: Result<Vec<_>, _> = self
             .subnets
             .iter()
@@ -256,7 +256,7 @@ impl Function {
     /// Gives the function its settings, with this environment.
     pub(super) async fn configure(
         &self,
-        cx: &Cx,
+        cx: &Context,
         environment: &BTreeMap<String, String>,
     ) -> Result<(), ResourceError> {
         let request = cx
@@ -271,7 +271,7 @@ impl Function {
             .environment(variables(environment))
             .vpc_config(self.vpc_config(cx)?);
         cx.aws()
-            .repeatable("lambda:UpdateFunctionConfiguration", || {
+            .call_idempotent("lambda:UpdateFunctionConfiguration", || {
                 request.clone().send()
             })
             .await?;
@@ -285,7 +285,7 @@ impl Function {
             .map_err(|error| ResourceError::Build(format!("{error:#}")))
     }
 
-    async fn upload(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn upload(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let zip = self.zip().await?;
         let request = cx
             .aws()
@@ -295,7 +295,7 @@ impl Function {
             .architectures(Architecture::from(self.architecture))
             .zip_file(Blob::new(zip.to_vec()));
         cx.aws()
-            .repeatable("lambda:UpdateFunctionCode", || request.clone().send())
+            .call_idempotent("lambda:UpdateFunctionCode", || request.clone().send())
             .await?;
         self.tag(
             cx,
@@ -307,7 +307,7 @@ impl Function {
         .await
     }
 
-    async fn tag(&self, cx: &Cx, tags: BTreeMap<String, String>) -> Result<(), ResourceError> {
+    async fn tag(&self, cx: &Context, tags: BTreeMap<String, String>) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .lambda
@@ -315,7 +315,7 @@ impl Function {
             .resource(cx.names().function_arn(self.name))
             .set_tags(Some(tags.into_iter().collect()));
         cx.aws()
-            .repeatable("lambda:TagResource", || request.clone().send())
+            .call_idempotent("lambda:TagResource", || request.clone().send())
             .await?;
         Ok(())
     }
@@ -338,7 +338,7 @@ impl Resource for Function {
         needs
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         let none = "(none)".to_owned();
         let source = actual.tags.get(SOURCE_TAG).unwrap_or(&none);
@@ -403,14 +403,14 @@ impl Resource for Function {
         diff
     }
 
-    async fn prepare(&self, _cx: &Cx, diff: Option<&Diff>) -> Result<(), ResourceError> {
+    async fn prepare(&self, _cx: &Context, diff: Option<&Diff>) -> Result<(), ResourceError> {
         if diff.is_none_or(uploads) {
             self.zip().await?;
         }
         Ok(())
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let zip = self.zip().await?;
         let mut tags = cx.tags(&LogicalId::new(Kind::Function, self.name));
         tags.insert(SOURCE_TAG.to_owned(), self.package.source().to_owned());
@@ -440,12 +440,17 @@ impl Resource for Function {
             )
             .set_tags(Some(tags.into_iter().collect()));
         cx.aws()
-            .once("lambda:CreateFunction", || request.clone().send())
+            .call_non_idempotent("lambda:CreateFunction", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if uploads(diff) {
             // Lambda takes no second update while this one is in progress: the rest follows when it is through.
             return self.upload(cx, actual).await;
@@ -465,7 +470,7 @@ impl Resource for Function {
         }
     }
 
-    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
+    async fn detach(&self, cx: &Context, actual: &Actual) -> Result<bool, ResourceError> {
         if actual.content.subnets.is_empty() {
             return Ok(false);
         }

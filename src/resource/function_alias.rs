@@ -15,14 +15,14 @@ use super::function_publishing::{
 };
 use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
 use super::{
-    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
-    parameter,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind, parameter,
 };
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
-use crate::resource::health_check::Proof;
-use crate::rest_api::Asks;
+use crate::resource::health_check::SelfTestGate;
+use crate::rest_api::AuthorizerSettings;
 
 const FUNCTION: Field = Field::Property("function");
 const OLD_PARAMETERS: Field = Field::Property("old parameters");
@@ -46,7 +46,7 @@ pub struct Actual {
 pub struct FunctionAliases;
 
 /// Makes the alias lead to one version and to no other.
-async fn point_to(cx: &Cx, actual: &Actual, version: u64) -> Result<(), ResourceError> {
+async fn point_to(cx: &Context, actual: &Actual, version: u64) -> Result<(), ResourceError> {
     let previous = actual.publication.versions.former_of(version);
     move_alias(cx, &actual.publication.function.name, version, previous).await
 }
@@ -55,7 +55,7 @@ impl ResourceKind for FunctionAliases {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionAlias;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let all = Publication::all(cx).await?;
         let is_there =
             |one: &&Publication| !one.aliases.is_empty() || !one.versions.published.is_empty();
@@ -101,7 +101,7 @@ impl ResourceKind for FunctionAliases {
         }
     }
 
-    async fn phase(cx: &Cx, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
+    async fn phase(cx: &Context, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         if let Phase::Pending(_) = actual.publication.function.phase {
             return Functions::phase(cx, &actual.publication.function).await;
         }
@@ -115,7 +115,7 @@ impl ResourceKind for FunctionAliases {
         }))
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let function = &actual.publication.function.name;
         for alias in &actual.publication.aliases {
             delete_alias(cx, function, alias).await?;
@@ -128,7 +128,7 @@ impl ResourceKind for FunctionAliases {
 }
 
 /// Paths of secrets that no version which stays reads, and the configuration does not name.
-async fn unread(cx: &Cx, all: &[Publication]) -> Result<Vec<String>, ResourceError> {
+async fn unread(cx: &Context, all: &[Publication]) -> Result<Vec<String>, ResourceError> {
     let stays = all.iter().flat_map(|one| one.versions.in_use());
     let read: BTreeSet<_> = stays
         .flat_map(|content| parameter::read_by(&content.environment))
@@ -157,9 +157,9 @@ pub struct FunctionAlias {
 pub enum Goal {
     /// The configured code and settings, once they are proved.
     Proved {
-        proof: Arc<Proof>,
+        proof: Arc<SelfTestGate>,
         /// How the API is to ask.
-        asks: Asks,
+        asks: AuthorizerSettings,
     },
     /// The configured code and settings, once those of the authorizer are proved. The last alias to move, so it also removes
     /// the parameters that nothing reads any more.
@@ -182,7 +182,7 @@ impl FunctionAlias {
     }
 
     /// Whether this is the code and the settings as configured.
-    fn is_configured(&self, cx: &Cx, actual: &Actual, content: &Content) -> bool {
+    fn is_configured(&self, cx: &Context, actual: &Actual, content: &Content) -> bool {
         let mut with_content = actual.publication.function.clone();
         with_content.content = content.clone();
         let diff = self.function.diff(cx, &with_content);
@@ -263,9 +263,9 @@ impl Resource for FunctionAlias {
         needs
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        if cx.peek(&self.function_id()).is_none() {
+        if cx.known_output(&self.function_id()).is_none() {
             diff.field(FUNCTION, "(replaced)", NEW);
             return diff;
         }
@@ -322,7 +322,7 @@ impl Resource for FunctionAlias {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
+    async fn prepare(&self, cx: &Context, _diff: Option<&Diff>) -> Result<(), ResourceError> {
         let Goal::Proved { proof, .. } = &self.goal else {
             return Ok(());
         };
@@ -343,18 +343,23 @@ impl Resource for FunctionAlias {
             && actual.publication.versions.latest == self.configured(&actual)
         {
             for version in found {
-                proof.of_version(cx, version.number).await?;
+                proof.ensure_version_passed(cx, version.number).await?;
             }
         }
         Ok(())
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         publish(cx, &cx.names().function(self.function.name), CONFIGURED).await
     }
 
     /// Makes the next step; called again until nothing differs.
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         let function = &actual.publication.function.name;
         let goals = self.goals(actual);
         let missing = goals
@@ -394,7 +399,7 @@ impl Resource for FunctionAlias {
     }
 
     /// Leaves the VPC that is about to be replaced: the function, the live version, and all others with it.
-    async fn release(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
+    async fn detach(&self, cx: &Context, actual: &Actual) -> Result<bool, ResourceError> {
         let function = &actual.publication.function.name;
         let (versions, latest) = (
             &actual.publication.versions,

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::function::NAMES;
 use super::{
-    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind,
 };
 use crate::aws::optional;
 use crate::id::LogicalId;
@@ -38,7 +39,7 @@ pub struct FunctionPermissions;
 
 impl FunctionPermissions {
     async fn get(
-        cx: &Cx,
+        cx: &Context,
         name: &str,
         alias: Option<&'static str>,
     ) -> Result<Vec<Actual>, ResourceError> {
@@ -55,7 +56,7 @@ impl FunctionPermissions {
             .set_qualifier(alias.map(str::to_owned));
         let answer = optional(
             cx.aws()
-                .repeatable("lambda:GetPolicy", || request.clone().send())
+                .call_idempotent("lambda:GetPolicy", || request.clone().send())
                 .await,
         )?;
         let policy: Value = answer
@@ -104,7 +105,7 @@ impl FunctionPermissions {
             .collect())
     }
 
-    async fn remove(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn remove(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .lambda
@@ -114,7 +115,7 @@ impl FunctionPermissions {
             .statement_id(&actual.statement);
         optional(
             cx.aws()
-                .repeatable("lambda:RemovePermission", || request.clone().send())
+                .call_idempotent("lambda:RemovePermission", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -125,7 +126,7 @@ impl ResourceKind for FunctionPermissions {
     type Actual = Actual;
     const KIND: Kind = Kind::FunctionPermission;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let of = NAMES.map(|name| [(name, Some(LIVE)), (name, None)]);
         let all = of.into_iter().flatten();
         let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
@@ -147,7 +148,7 @@ impl ResourceKind for FunctionPermissions {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         Self::remove(cx, actual).await
     }
 }
@@ -184,7 +185,7 @@ impl FunctionPermission {
 
     /// The statement's id. That of an API bears its id: a stack that moves to another API keeps the former one's
     /// permission until that API is as it was.
-    fn statement(&self, cx: &Cx) -> String {
+    fn statement(&self, cx: &Context) -> String {
         match (&self.invoker, cx.api()) {
             (Invoker::Authorizer(_), Some(api)) => format!("{STATEMENT}{}-{}", self.name, api.id),
             _ => format!("{STATEMENT}{}", self.name),
@@ -192,12 +193,12 @@ impl FunctionPermission {
     }
 
     /// The one source that may invoke; `None` while the authorizer is still to be made.
-    fn source_arn(&self, cx: &Cx) -> Option<String> {
+    fn source_arn(&self, cx: &Context) -> Option<String> {
         let names = cx.names();
         match &self.invoker {
             Invoker::Rule => Some(names.rule_arn()),
             Invoker::Authorizer(authorizer) => {
-                let authorizer = cx.peek(authorizer)?.physical_id;
+                let authorizer = cx.known_output(authorizer)?.physical_id;
                 let api = &cx.api()?.id;
                 let (partition, region, account) =
                     (names.partition(), &names.region, &names.account);
@@ -224,10 +225,10 @@ impl Resource for FunctionPermission {
         needs
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         // A function that is about to be made anew takes its permissions with it.
-        if cx.peek(&self.function).is_none() || cx.peek(&self.alias).is_none() {
+        if cx.known_output(&self.function).is_none() || cx.known_output(&self.alias).is_none() {
             diff.field(FUNCTION, "(replaced)", NEW);
         }
         diff.field(PRINCIPAL, &actual.principal, self.principal());
@@ -239,7 +240,7 @@ impl Resource for FunctionPermission {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let source = self.source_arn(cx);
         let request = cx
             .aws()
@@ -252,12 +253,17 @@ impl Resource for FunctionPermission {
             .principal(self.principal())
             .set_source_arn(source);
         cx.aws()
-            .once("lambda:AddPermission", || request.clone().send())
+            .call_non_idempotent("lambda:AddPermission", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         // A statement cannot be changed, so it is taken away and, as it is absent then, made again.
         FunctionPermissions::remove(cx, actual).await?;
         self.create(cx).await

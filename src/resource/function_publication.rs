@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use super::function::{self, Functions};
 use super::function_publishing::{aliases, is_pending, leads_to, move_alias, published};
 use super::function_versions::{self as versions, Alias, Versions};
-use super::{Cx, Listing, ResourceError, ResourceKind};
+use super::{Context, Listing, ResourceError, ResourceKind};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
@@ -25,7 +25,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    async fn load(cx: &Cx, function: function::Actual) -> Result<Self, ResourceError> {
+    async fn load(cx: &Context, function: function::Actual) -> Result<Self, ResourceError> {
         let (published, aliases) =
             tokio::try_join!(published(cx, &function.name), aliases(cx, &function.name))?;
         let live = aliases.iter().find(|alias| alias.name() == Some(LIVE));
@@ -66,7 +66,7 @@ impl Publication {
         Ok(actual)
     }
 
-    async fn ask(cx: &Cx) -> Result<Listing<Publication>, ResourceError> {
+    async fn ask(cx: &Context) -> Result<Listing<Publication>, ResourceError> {
         let functions = Functions::list(cx).await?.owned;
         let loads = functions
             .into_iter()
@@ -78,11 +78,13 @@ impl Publication {
     }
 
     /// What is published of every function of the stack.
-    pub(super) async fn all(cx: &Cx) -> Result<Arc<Listing<Publication>>, ResourceError> {
-        cx.view().once("function aliases", Self::ask(cx)).await
+    pub(super) async fn all(cx: &Context) -> Result<Arc<Listing<Publication>>, ResourceError> {
+        cx.listings()
+            .get_or_fetch("function aliases", Self::ask(cx))
+            .await
     }
 
-    pub(super) async fn of(cx: &Cx, name: &str) -> Result<Option<Self>, ResourceError> {
+    pub(super) async fn of(cx: &Context, name: &str) -> Result<Option<Self>, ResourceError> {
         let all = Self::all(cx).await?;
         Ok(all
             .owned
@@ -96,7 +98,7 @@ impl Publication {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn live_version(cx: &Cx) -> Result<Option<String>, ResourceError> {
+pub async fn live_version(cx: &Context) -> Result<Option<String>, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[0]).await?;
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
@@ -122,7 +124,7 @@ impl MovedBack {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn move_back(cx: &Cx) -> Result<Vec<MovedBack>, ResourceError> {
+pub async fn move_back(cx: &Context) -> Result<Vec<MovedBack>, ResourceError> {
     let cx = cx.fresh();
     let mut moved = Vec::new();
     for actual in &Publication::all(&cx).await?.owned {
@@ -143,7 +145,7 @@ pub async fn move_back(cx: &Cx) -> Result<Vec<MovedBack>, ResourceError> {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn is_in_transition(cx: &Cx) -> Result<bool, ResourceError> {
+pub async fn is_in_transition(cx: &Context) -> Result<bool, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[0]).await?;
     Ok(actual.is_some_and(|actual| {
         let live = actual.versions.live();

@@ -6,7 +6,7 @@ use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State
 
 use super::function::Content;
 use super::function_versions::{self as versions, TRANSITION, Version};
-use super::{Cx, ResourceError};
+use super::{Context, ResourceError};
 use crate::aws::ec2::pages;
 use crate::aws::optional;
 use crate::names::LIVE;
@@ -27,7 +27,7 @@ pub(super) fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
 }
 
 /// The published versions, ascending.
-pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, ResourceError> {
+pub(super) async fn published(cx: &Context, function: &str) -> Result<Vec<Version>, ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -37,7 +37,7 @@ pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, R
         let request = request.clone().set_marker(marker);
         let page = optional(
             cx.aws()
-                .repeatable("lambda:ListVersionsByFunction", || request.clone().send())
+                .call_idempotent("lambda:ListVersionsByFunction", || request.clone().send())
                 .await,
         )?;
         Ok(page.map_or((None, None), |page| (page.versions, page.next_marker)))
@@ -61,7 +61,7 @@ pub(super) async fn published(cx: &Cx, function: &str) -> Result<Vec<Version>, R
 
 /// Every alias, ours and others'.
 pub(super) async fn aliases(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
 ) -> Result<Vec<AliasConfiguration>, ResourceError> {
     let request = cx.aws().lambda.list_aliases().function_name(function);
@@ -69,7 +69,7 @@ pub(super) async fn aliases(
         let request = request.clone().set_marker(marker);
         let page = optional(
             cx.aws()
-                .repeatable("lambda:ListAliases", || request.clone().send())
+                .call_idempotent("lambda:ListAliases", || request.clone().send())
                 .await,
         )?;
         Ok(page.map_or((None, None), |page| (page.aliases, page.next_marker)))
@@ -80,7 +80,7 @@ pub(super) async fn aliases(
 
 /// Whether a version cannot be invoked yet.
 pub(super) async fn is_pending(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     version: u64,
 ) -> Result<bool, ResourceError> {
@@ -92,7 +92,7 @@ pub(super) async fn is_pending(
         .qualifier(version.to_string());
     let answer = optional(
         cx.aws()
-            .repeatable("lambda:GetFunctionConfiguration", || request.clone().send())
+            .call_idempotent("lambda:GetFunctionConfiguration", || request.clone().send())
             .await,
     )?;
     Ok(answer.is_some_and(|answer| answer.state == Some(State::Pending)))
@@ -100,7 +100,7 @@ pub(super) async fn is_pending(
 
 /// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
 pub(super) async fn publish(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     description: &str,
 ) -> Result<(), ResourceError> {
@@ -111,14 +111,14 @@ pub(super) async fn publish(
         .function_name(function)
         .description(description);
     cx.aws()
-        .repeatable("lambda:PublishVersion", || request.clone().send())
+        .call_idempotent("lambda:PublishVersion", || request.clone().send())
         .await?;
     Ok(())
 }
 
 /// Makes the alias lead to `version` alone, and note the way back.
 pub(super) async fn move_alias(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     version: u64,
     previous: Option<u64>,
@@ -137,14 +137,14 @@ pub(super) async fn move_alias(
                 .build(),
         );
     cx.aws()
-        .repeatable("lambda:UpdateAlias", || request.clone().send())
+        .call_idempotent("lambda:UpdateAlias", || request.clone().send())
         .await?;
     Ok(())
 }
 
 /// Deletes a version; an absent one is fine.
 pub(super) async fn delete_version(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     version: u64,
 ) -> Result<(), ResourceError> {
@@ -156,7 +156,7 @@ pub(super) async fn delete_version(
         .qualifier(version.to_string());
     optional(
         cx.aws()
-            .repeatable("lambda:DeleteFunction", || request.clone().send())
+            .call_idempotent("lambda:DeleteFunction", || request.clone().send())
             .await,
     )?;
     Ok(())
@@ -164,7 +164,7 @@ pub(super) async fn delete_version(
 
 /// Makes the alias, which leads to `version`.
 pub(super) async fn create_alias(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     version: u64,
 ) -> Result<(), ResourceError> {
@@ -177,14 +177,14 @@ pub(super) async fn create_alias(
         .function_version(version.to_string())
         .description(versions::description(None));
     cx.aws()
-        .once("lambda:CreateAlias", || request.clone().send())
+        .call_non_idempotent("lambda:CreateAlias", || request.clone().send())
         .await?;
     Ok(())
 }
 
 /// Deletes an alias; an absent one is fine.
 pub(super) async fn delete_alias(
-    cx: &Cx,
+    cx: &Context,
     function: &str,
     alias: &str,
 ) -> Result<(), ResourceError> {
@@ -196,7 +196,7 @@ pub(super) async fn delete_alias(
         .name(alias);
     optional(
         cx.aws()
-            .repeatable("lambda:DeleteAlias", || request.clone().send())
+            .call_idempotent("lambda:DeleteAlias", || request.clone().send())
             .await,
     )?;
     Ok(())

@@ -12,7 +12,7 @@ use aws_sdk_lambda::primitives::Blob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Cx, ResourceError, function_publication};
+use super::{Context, ResourceError, function_publication};
 use crate::aws::{Backoff, Class};
 use crate::event::Event;
 use crate::id::LogicalId;
@@ -185,7 +185,7 @@ impl Report {
 ///
 /// # Errors
 /// When the function cannot be invoked, fails, or answers something else.
-pub async fn run(cx: &Cx) -> Result<Report, ResourceError> {
+pub async fn run(cx: &Context) -> Result<Report, ResourceError> {
     // A stack of a release without aliases has none.
     let alias = function_publication::live_version(cx)
         .await?
@@ -194,7 +194,7 @@ pub async fn run(cx: &Cx) -> Result<Report, ResourceError> {
 }
 
 /// Runs the self-test once, on an alias or a version, or on the function itself.
-async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, ResourceError> {
+async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, ResourceError> {
     let request = cx
         .aws()
         .lambda
@@ -204,7 +204,7 @@ async fn run_on(cx: &Cx, qualifier: Option<String>) -> Result<Report, ResourceEr
         .payload(Blob::new(r#"{"threescale-gw":"self-test"}"#));
     let answer = cx
         .aws()
-        .repeatable("lambda:Invoke", || request.clone().send())
+        .call_idempotent("lambda:Invoke", || request.clone().send())
         .await?;
     let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
     if answer.function_error.is_some() {
@@ -245,7 +245,7 @@ pub enum Asked {
 }
 
 /// Runs the self-test once, if the caller may.
-pub async fn asked(cx: &Cx) -> Asked {
+pub async fn asked(cx: &Context) -> Asked {
     match run(cx).await {
         Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
             Asked::Denied(error.to_string())
@@ -279,12 +279,12 @@ fn crashed(payload: &[u8]) -> ResourceError {
 
 /// The proof that the authorizer works, given at most once a run, however many ask for it.
 #[derive(Debug, Default)]
-pub struct Proof {
+pub struct SelfTestGate {
     live: OnceCell<()>,
     versions: Mutex<BTreeSet<u64>>,
 }
 
-impl Proof {
+impl SelfTestGate {
     /// Nothing is left to prove.
     pub fn given() -> Self {
         Self {
@@ -297,7 +297,7 @@ impl Proof {
     ///
     /// # Errors
     /// What failed, why, and what to do.
-    pub async fn give(&self, cx: &Cx) -> Result<(), ResourceError> {
+    pub async fn ensure_passed(&self, cx: &Context) -> Result<(), ResourceError> {
         let prove = || async {
             let alias = function_publication::live_version(cx)
                 .await?
@@ -311,7 +311,11 @@ impl Proof {
     ///
     /// # Errors
     /// What failed, why, and what to do.
-    pub async fn of_version(&self, cx: &Cx, version: u64) -> Result<(), ResourceError> {
+    pub async fn ensure_version_passed(
+        &self,
+        cx: &Context,
+        version: u64,
+    ) -> Result<(), ResourceError> {
         if self.proved().contains(&version) {
             return Ok(());
         }
@@ -327,7 +331,7 @@ impl Proof {
     }
 }
 
-async fn prove(cx: &Cx, qualifier: Option<String>) -> Result<(), ResourceError> {
+async fn prove(cx: &Context, qualifier: Option<String>) -> Result<(), ResourceError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {

@@ -9,8 +9,8 @@ use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
-    ResourceKind, sorted,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Unmanaged, sorted,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -59,18 +59,18 @@ pub struct IamRoles;
 
 impl IamRoles {
     /// The policies of the role besides ours: none, unless somebody else gave it some.
-    async fn further(cx: &Cx) -> Result<Vec<Policy>, ResourceError> {
+    async fn further(cx: &Context) -> Result<Vec<Policy>, ResourceError> {
         let mut policies = Self::policies(cx, &cx.names().role()).await?;
         policies.retain(|policy| *policy != Policy::Inline(POLICY.to_owned()));
         Ok(policies)
     }
 
     /// Every policy of the role.
-    async fn policies(cx: &Cx, role: &str) -> Result<Vec<Policy>, ResourceError> {
+    async fn policies(cx: &Context, role: &str) -> Result<Vec<Policy>, ResourceError> {
         let request = cx.aws().iam.list_attached_role_policies().role_name(role);
         let attached = optional(
             cx.aws()
-                .repeatable("iam:ListAttachedRolePolicies", || request.clone().send())
+                .call_idempotent("iam:ListAttachedRolePolicies", || request.clone().send())
                 .await,
         )?;
         let attached = attached.and_then(|answer| answer.attached_policies);
@@ -78,7 +78,7 @@ impl IamRoles {
         let request = cx.aws().iam.list_role_policies().role_name(role);
         let inline = optional(
             cx.aws()
-                .repeatable("iam:ListRolePolicies", || request.clone().send())
+                .call_idempotent("iam:ListRolePolicies", || request.clone().send())
                 .await,
         )?;
         let inline = inline.map(|answer| answer.policy_names).unwrap_or_default();
@@ -89,7 +89,7 @@ impl IamRoles {
     }
 
     /// Takes policies off the role.
-    async fn take_off(cx: &Cx, role: &str, policies: &[Policy]) -> Result<(), ResourceError> {
+    async fn take_off(cx: &Context, role: &str, policies: &[Policy]) -> Result<(), ResourceError> {
         for policy in policies {
             match policy {
                 Policy::Attached(arn) => {
@@ -97,7 +97,7 @@ impl IamRoles {
                     let request = request.role_name(role).policy_arn(arn);
                     optional(
                         cx.aws()
-                            .repeatable("iam:DetachRolePolicy", || request.clone().send())
+                            .call_idempotent("iam:DetachRolePolicy", || request.clone().send())
                             .await,
                     )?;
                 }
@@ -106,7 +106,7 @@ impl IamRoles {
                     let request = request.role_name(role).policy_name(name);
                     optional(
                         cx.aws()
-                            .repeatable("iam:DeleteRolePolicy", || request.clone().send())
+                            .call_idempotent("iam:DeleteRolePolicy", || request.clone().send())
                             .await,
                     )?;
                 }
@@ -120,7 +120,7 @@ impl IamRoles {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn may_more(cx: &Cx) -> Result<bool, ResourceError> {
+pub async fn may_more(cx: &Context) -> Result<bool, ResourceError> {
     Ok(!IamRoles::further(cx).await?.is_empty())
 }
 
@@ -128,12 +128,12 @@ impl ResourceKind for IamRoles {
     type Actual = Actual;
     const KIND: Kind = Kind::IamRole;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let role = cx.names().role();
         let request = cx.aws().iam.get_role().role_name(&role);
         let answer = optional(
             cx.aws()
-                .repeatable("iam:GetRole", || request.clone().send())
+                .call_idempotent("iam:GetRole", || request.clone().send())
                 .await,
         )?;
         let mut listing = Listing::default();
@@ -148,7 +148,7 @@ impl ResourceKind for IamRoles {
                 .map(|tag| (Some(tag.key()), Some(tag.value()))),
         );
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.foreign.push(Foreign {
+            listing.foreign.push(Unmanaged {
                 id: LogicalId::new(Kind::IamRole, "authorizer"),
                 physical_id: role,
                 why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -163,7 +163,7 @@ impl ResourceKind for IamRoles {
             .policy_name(POLICY);
         let policy = optional(
             cx.aws()
-                .repeatable("iam:GetRolePolicy", || request.clone().send())
+                .call_idempotent("iam:GetRolePolicy", || request.clone().send())
                 .await,
         )?;
         let policy = policy.map_or(Value::Null, |policy| document(&policy.policy_document));
@@ -199,14 +199,14 @@ impl ResourceKind for IamRoles {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         // With a policy it cannot be deleted.
         let policies = Self::policies(cx, &actual.role).await?;
         Self::take_off(cx, &actual.role, &policies).await?;
         let request = cx.aws().iam.delete_role().role_name(&actual.role);
         optional(
             cx.aws()
-                .repeatable("iam:DeleteRole", || request.clone().send())
+                .call_idempotent("iam:DeleteRole", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -228,7 +228,7 @@ impl Resource for IamRole {
         Vec::new()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         let differs = |diff: &mut Diff, field: Field, actual: &Value, wanted: &str| {
             if *actual != document(wanted) {
@@ -256,7 +256,7 @@ impl Resource for IamRole {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::IamRole, self.name()));
         let request = cx
             .aws()
@@ -271,12 +271,17 @@ impl Resource for IamRole {
             .assume_role_policy_document(TRUST)
             .set_tags(Some(to_tags(tags)?));
         cx.aws()
-            .once("iam:CreateRole", || request.clone().send())
+            .call_non_idempotent("iam:CreateRole", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&TRUST_POLICY) {
             let request = cx
                 .aws()
@@ -285,7 +290,7 @@ impl Resource for IamRole {
                 .role_name(&actual.role)
                 .policy_document(TRUST);
             cx.aws()
-                .repeatable("iam:UpdateAssumeRolePolicy", || request.clone().send())
+                .call_idempotent("iam:UpdateAssumeRolePolicy", || request.clone().send())
                 .await?;
         }
         if diff.has(&INLINE_POLICY) {
@@ -297,7 +302,7 @@ impl Resource for IamRole {
                 .policy_name(POLICY)
                 .policy_document(policy(cx.names()));
             cx.aws()
-                .repeatable("iam:PutRolePolicy", || request.clone().send())
+                .call_idempotent("iam:PutRolePolicy", || request.clone().send())
                 .await?;
         }
         IamRoles::take_off(cx, &actual.role, &actual.further).await?;
@@ -310,7 +315,7 @@ impl Resource for IamRole {
                 .role_name(&actual.role)
                 .set_tags(Some(to_tags(missing)?));
             cx.aws()
-                .repeatable("iam:TagRole", || request.clone().send())
+                .call_idempotent("iam:TagRole", || request.clone().send())
                 .await?;
         }
         Ok(())

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{InternetGateway as Found, ResourceType};
+use aws_sdk_ec2::types::{InternetGateway as Live, ResourceType};
 
 use super::{
-    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -37,7 +38,7 @@ impl Actual {
 pub struct InternetGateways;
 
 impl InternetGateways {
-    async fn detach(cx: &Cx, gateway_id: &str, vpc_id: &str) -> Result<(), ResourceError> {
+    async fn detach(cx: &Context, gateway_id: &str, vpc_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -46,7 +47,7 @@ impl InternetGateways {
             .vpc_id(vpc_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DetachInternetGateway", || request.clone().send())
+                .call_idempotent("ec2:DetachInternetGateway", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -57,17 +58,17 @@ impl ResourceKind for InternetGateways {
     type Actual = Actual;
     const KIND: Kind = Kind::InternetGateway;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_internet_gateways()
             .filters(of_stack(&cx.names().stack));
-        let gateways: Vec<Found> = pages(|token| async {
+        let gateways: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeInternetGateways", || request.clone().send())
+                .call_idempotent("ec2:DescribeInternetGateways", || request.clone().send())
                 .await?;
             Ok((page.internet_gateways, page.next_token))
         })
@@ -121,7 +122,7 @@ impl ResourceKind for InternetGateways {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         if let Some((vpc_id, _)) = &actual.attachment {
             Self::detach(cx, &actual.gateway_id, vpc_id).await?;
         }
@@ -132,7 +133,7 @@ impl ResourceKind for InternetGateways {
             .internet_gateway_id(&actual.gateway_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteInternetGateway", || request.clone().send())
+                .call_idempotent("ec2:DeleteInternetGateway", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -156,9 +157,9 @@ impl Resource for InternetGateway {
         vec![self.vpc.clone()]
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let vpc = cx.peek(&self.vpc).map(|output| output.physical_id);
+        let vpc = cx.known_output(&self.vpc).map(|output| output.physical_id);
         if actual.attachment.is_some() && vpc.is_none() {
             // Attached to a VPC that goes: it goes with it.
             diff.immutable(VPC, actual.vpc_id(), NEW);
@@ -169,7 +170,7 @@ impl Resource for InternetGateway {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::InternetGateway, self.name()));
         let request = cx
             .aws()
@@ -177,12 +178,17 @@ impl Resource for InternetGateway {
             .create_internet_gateway()
             .tag_specifications(tagged(ResourceType::InternetGateway, tags));
         cx.aws()
-            .once("ec2:CreateInternetGateway", || request.clone().send())
+            .call_non_idempotent("ec2:CreateInternetGateway", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&VPC) {
             if let Some((vpc_id, _)) = &actual.attachment {
                 InternetGateways::detach(cx, &actual.gateway_id, vpc_id).await?;
@@ -196,7 +202,7 @@ impl Resource for InternetGateway {
                 .vpc_id(vpc_id);
             // A second attach is refused, so a lost answer is looked after, not repeated.
             cx.aws()
-                .once("ec2:AttachInternetGateway", || request.clone().send())
+                .call_non_idempotent("ec2:AttachInternetGateway", || request.clone().send())
                 .await?;
         }
         Ok(write_tags(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Unmanaged,
 };
 use crate::aws::ec2::pages;
 use crate::aws::{optional, tags};
@@ -28,7 +28,7 @@ pub struct Actual {
 pub struct LogGroups;
 
 impl LogGroups {
-    async fn tags(cx: &Cx, name: &str) -> Result<BTreeMap<String, String>, ResourceError> {
+    async fn tags(cx: &Context, name: &str) -> Result<BTreeMap<String, String>, ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -36,7 +36,7 @@ impl LogGroups {
             .resource_arn(cx.names().log_group_arn(name));
         let answer = optional(
             cx.aws()
-                .repeatable("logs:ListTagsForResource", || request.clone().send())
+                .call_idempotent("logs:ListTagsForResource", || request.clone().send())
                 .await,
         )?;
         Ok(answer
@@ -51,7 +51,7 @@ impl ResourceKind for LogGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::LogGroup;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -61,7 +61,7 @@ impl ResourceKind for LogGroups {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("logs:DescribeLogGroups", || request.clone().send())
+                .call_idempotent("logs:DescribeLogGroups", || request.clone().send())
                 .await?;
             Ok((page.log_groups, page.next_token))
         })
@@ -85,7 +85,7 @@ impl ResourceKind for LogGroups {
                         tags,
                     });
                 }
-                None => listing.foreign.push(Foreign {
+                None => listing.foreign.push(Unmanaged {
                     id: LogicalId::new(Kind::LogGroup, name),
                     physical_id: group,
                     why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -107,7 +107,7 @@ impl ResourceKind for LogGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .logs
@@ -115,7 +115,7 @@ impl ResourceKind for LogGroups {
             .log_group_name(&actual.group);
         optional(
             cx.aws()
-                .repeatable("logs:DeleteLogGroup", || request.clone().send())
+                .call_idempotent("logs:DeleteLogGroup", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -141,7 +141,7 @@ impl Resource for LogGroup {
         Vec::new()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         let days = |days: Option<i32>| {
             days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"))
@@ -155,7 +155,7 @@ impl Resource for LogGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::LogGroup, self.name));
         let request = cx
             .aws()
@@ -164,12 +164,17 @@ impl Resource for LogGroup {
             .log_group_name(cx.names().log_group(self.name))
             .set_tags(Some(tags.into_iter().collect()));
         cx.aws()
-            .once("logs:CreateLogGroup", || request.clone().send())
+            .call_non_idempotent("logs:CreateLogGroup", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&RETENTION) {
             let request = cx
                 .aws()
@@ -178,7 +183,7 @@ impl Resource for LogGroup {
                 .log_group_name(&actual.group)
                 .retention_in_days(self.retention_days);
             cx.aws()
-                .repeatable("logs:PutRetentionPolicy", || request.clone().send())
+                .call_idempotent("logs:PutRetentionPolicy", || request.clone().send())
                 .await?;
         }
         let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
@@ -190,7 +195,7 @@ impl Resource for LogGroup {
                 .resource_arn(cx.names().log_group_arn(self.name))
                 .set_tags(Some(missing.into_iter().collect()));
             cx.aws()
-                .repeatable("logs:TagResource", || request.clone().send())
+                .call_idempotent("logs:TagResource", || request.clone().send())
                 .await?;
         }
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{NatGateway as Found, NatGatewayState, ResourceType};
+use aws_sdk_ec2::types::{NatGateway as Live, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -40,17 +40,17 @@ struct Census {
 pub struct NatGateways;
 
 impl NatGateways {
-    async fn ask(cx: &Cx) -> Result<Census, ResourceError> {
+    async fn ask(cx: &Context) -> Result<Census, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_nat_gateways()
             .filter(of_stack(&cx.names().stack));
-        let gateways: Vec<Found> = pages(|token| async {
+        let gateways: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeNatGateways", || request.clone().send())
+                .call_idempotent("ec2:DescribeNatGateways", || request.clone().send())
                 .await?;
             Ok((page.nat_gateways, page.next_token))
         })
@@ -106,8 +106,11 @@ impl ResourceKind for NatGateways {
     type Actual = Actual;
     const KIND: Kind = Kind::NatGateway;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
-        let census = cx.view().once("nat gateways", Self::ask(cx)).await?;
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
+        let census = cx
+            .listings()
+            .get_or_fetch("nat gateways", Self::ask(cx))
+            .await?;
         Ok(Listing {
             owned: census.living.clone(),
             foreign: Vec::new(),
@@ -127,7 +130,7 @@ impl ResourceKind for NatGateways {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -135,7 +138,7 @@ impl ResourceKind for NatGateways {
             .nat_gateway_id(&actual.gateway_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteNatGateway", || request.clone().send())
+                .call_idempotent("ec2:DeleteNatGateway", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -167,21 +170,28 @@ impl Resource for NatGateway {
         ]
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(SUBNET, &actual.subnet_id, cx.peek(&self.subnet));
+        diff.reference(SUBNET, &actual.subnet_id, cx.known_output(&self.subnet));
         // An emulator may not tell the address; then there is nothing to compare.
         if !actual.allocation_id.is_empty() {
-            diff.reference(ADDRESS, &actual.allocation_id, cx.peek(&self.address));
+            diff.reference(
+                ADDRESS,
+                &actual.allocation_id,
+                cx.known_output(&self.address),
+            );
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let id = LogicalId::new(Kind::NatGateway, self.name());
         let allocation_id = cx.physical_id(&self.address)?;
-        let census = cx.view().once("nat gateways", NatGateways::ask(cx)).await?;
+        let census = cx
+            .listings()
+            .get_or_fetch("nat gateways", NatGateways::ask(cx))
+            .await?;
         let mut dead: Vec<_> = census
             .dead
             .iter()
@@ -208,12 +218,17 @@ impl Resource for NatGateway {
             .allocation_id(allocation_id)
             .tag_specifications(tagged(ResourceType::Natgateway, cx.tags(&id)));
         cx.aws()
-            .repeatable("ec2:CreateNatGateway", || request.clone().send())
+            .call_idempotent("ec2:CreateNatGateway", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         Ok(write_tags(
             cx.aws(),
             &actual.gateway_id,

@@ -7,7 +7,7 @@
 use aws_sdk_ec2::types::Filter;
 
 use super::security_group::SecurityGroups;
-use super::{Cx, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
+use super::{Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
 use crate::aws::ec2::{filter, pages};
 use crate::aws::optional;
 use crate::id::LogicalId;
@@ -34,7 +34,7 @@ impl NetworkInterfaces {
     ///
     /// # Errors
     /// What the service answers.
-    pub async fn reap(cx: &Cx, subnet_id: &str) -> Result<(), ResourceError> {
+    pub async fn reap(cx: &Context, subnet_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -44,7 +44,7 @@ impl NetworkInterfaces {
             .filters(left_by_lambda());
         let answer = cx
             .aws()
-            .repeatable("ec2:DescribeNetworkInterfaces", || request.clone().send())
+            .call_idempotent("ec2:DescribeNetworkInterfaces", || request.clone().send())
             .await?;
         for interface_id in answer
             .network_interfaces()
@@ -56,7 +56,7 @@ impl NetworkInterfaces {
         Ok(())
     }
 
-    async fn delete_one(cx: &Cx, interface_id: &str) -> Result<(), ResourceError> {
+    async fn delete_one(cx: &Context, interface_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -64,7 +64,7 @@ impl NetworkInterfaces {
             .network_interface_id(interface_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteNetworkInterface", || request.clone().send())
+                .call_idempotent("ec2:DeleteNetworkInterface", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -75,7 +75,7 @@ impl ResourceKind for NetworkInterfaces {
     type Actual = Actual;
     const KIND: Kind = Kind::NetworkInterface;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let groups: Vec<_> = SecurityGroups::list(cx)
             .await?
             .owned
@@ -95,7 +95,7 @@ impl ResourceKind for NetworkInterfaces {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeNetworkInterfaces", || request.clone().send())
+                .call_idempotent("ec2:DescribeNetworkInterfaces", || request.clone().send())
                 .await?;
             Ok((page.network_interfaces, page.next_token))
         })
@@ -133,7 +133,7 @@ impl ResourceKind for NetworkInterfaces {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         Self::delete_one(cx, &actual.interface_id).await
     }
 }

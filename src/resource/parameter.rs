@@ -9,8 +9,8 @@ use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Unmanaged,
 };
 use crate::aws::ec2::pages;
 use crate::aws::{carried_out, optional, tags};
@@ -106,7 +106,7 @@ fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String
 /// # Errors
 /// When the listing fails.
 pub async fn names(
-    cx: &Cx,
+    cx: &Context,
     wanted: &[(&'static str, &Secret)],
 ) -> Result<BTreeMap<&'static str, String>, ResourceError> {
     let all = all(cx).await?;
@@ -139,7 +139,10 @@ pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>, ResourceError> {
+pub async fn superseded(
+    cx: &Context,
+    read: &BTreeSet<String>,
+) -> Result<Vec<String>, ResourceError> {
     let Some(configured) = cx.options().secret_names.as_ref() else {
         return Ok(Vec::new());
     };
@@ -160,7 +163,7 @@ pub async fn superseded(cx: &Cx, read: &BTreeSet<String>) -> Result<Vec<String>,
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError> {
+pub async fn all(cx: &Context) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError> {
     let ask = async {
         let prefix = cx.names().parameters();
         let request = cx
@@ -174,7 +177,7 @@ pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ssm:GetParametersByPath", || request.clone().send())
+                .call_idempotent("ssm:GetParametersByPath", || request.clone().send())
                 .await?;
             Ok((page.parameters, page.next_token))
         })
@@ -190,7 +193,7 @@ pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError
             })
             .collect::<BTreeMap<_, _>>())
     };
-    cx.view().once("parameters", ask).await
+    cx.listings().get_or_fetch("parameters", ask).await
 }
 
 /// Writes a plain parameter; a new one with the tags of `id`.
@@ -198,7 +201,7 @@ pub async fn all(cx: &Cx) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError
 /// # Errors
 /// What the service answers; `ParameterAlreadyExists` for a second new one.
 pub async fn put(
-    cx: &Cx,
+    cx: &Context,
     id: &LogicalId,
     name: &str,
     value: &str,
@@ -219,7 +222,7 @@ pub async fn put(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove(cx: &Cx, name: &str) -> Result<(), ResourceError> {
+pub async fn remove(cx: &Context, name: &str) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .ssm
@@ -234,7 +237,7 @@ pub async fn remove(cx: &Cx, name: &str) -> Result<(), ResourceError> {
 }
 
 async fn write(
-    cx: &Cx,
+    cx: &Context,
     id: &LogicalId,
     name: &str,
     kind: ParameterType,
@@ -260,9 +263,9 @@ async fn write(
         request = request.set_tags(Some(tags?));
     }
     let repeat = if overwrite {
-        crate::aws::Repeat::Safe
+        crate::aws::Idempotency::Safe
     } else {
-        crate::aws::Repeat::Unsafe
+        crate::aws::Idempotency::Unsafe
     };
     let written = cx
         .aws()
@@ -286,7 +289,7 @@ impl Secrets {
     ///
     /// # Errors
     /// When it is not, or the listing fails.
-    pub async fn value(cx: &Cx, name: &str) -> Result<Secret, ResourceError> {
+    pub async fn value(cx: &Context, name: &str) -> Result<Secret, ResourceError> {
         let path = Self::path(name);
         let all = all(&cx.fresh()).await?;
         all.get(&path)
@@ -306,7 +309,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         Kind::Parameter
     };
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let all = all(cx).await?;
         let names = all.iter().filter_map(|(path, value)| {
             let name = if SECRET {
@@ -354,14 +357,14 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         remove(cx, &actual.name).await
     }
 
-    async fn foreign(cx: &Cx, actual: &Actual) -> Result<Option<Foreign>, ResourceError> {
+    async fn foreign(cx: &Context, actual: &Actual) -> Result<Option<Unmanaged>, ResourceError> {
         let is_ours = is_ours(cx, &actual.name).await?;
         let name = cx.names().parameter(&actual.name);
-        Ok((!is_ours).then(|| Foreign {
+        Ok((!is_ours).then(|| Unmanaged {
             id: actual.id.clone(),
             physical_id: name,
             why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -373,7 +376,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
 ///
 /// # Errors
 /// What the service answers.
-pub async fn is_ours(cx: &Cx, name: &str) -> Result<bool, ResourceError> {
+pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
     let name = cx.names().parameter(name);
     let request = cx
         .aws()
@@ -383,7 +386,7 @@ pub async fn is_ours(cx: &Cx, name: &str) -> Result<bool, ResourceError> {
         .resource_id(&name);
     let answer = cx
         .aws()
-        .repeatable("ssm:ListTagsForResource", || request.clone().send())
+        .call_idempotent("ssm:ListTagsForResource", || request.clone().send())
         .await;
     // Somebody may have deleted it meanwhile.
     if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
@@ -418,19 +421,19 @@ pub struct Parameter<const SECRET: bool> {
 
 impl<const SECRET: bool> Parameter<SECRET> {
     /// The value it must have; `None` where any will do.
-    fn wanted(&self, cx: &Cx) -> Option<Secret> {
+    fn wanted(&self, cx: &Context) -> Option<Secret> {
         match &self.source {
             Source::Given(value) => Some(value.clone()),
             Source::Random(_) => None,
             Source::Endpoint { cache, tls } => {
-                let endpoint = cx.peek(cache)?.attributes.get("endpoint")?.clone();
+                let endpoint = cx.known_output(cache)?.attributes.get("endpoint")?.clone();
                 let scheme = if *tls { "rediss" } else { "redis" };
                 Some(Secret::from(format!("{scheme}://{endpoint}")))
             }
         }
     }
 
-    fn value(&self, cx: &Cx) -> Result<Secret, ResourceError> {
+    fn value(&self, cx: &Context) -> Result<Secret, ResourceError> {
         if let Source::Random(made) = &self.source {
             let fresh = crate::random::hex::<32>()?;
             return Ok(made.get_or_init(|| Secret::from(fresh)).clone());
@@ -462,7 +465,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         }
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         let same = match (&self.source, self.wanted(cx)) {
             (Source::Random(_), _) => true,
@@ -475,7 +478,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let id = LogicalId::new(Self::Kind::KIND, self.name);
         let name = cx
             .options()
@@ -494,7 +497,12 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         .await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         write(
             cx,
             &actual.id,

@@ -1,6 +1,6 @@
 //! References to resources of the stack, or of the operator.
 
-use super::context::Cx;
+use super::context::Context;
 use super::diff::{NEW, sorted};
 use super::error::ResourceError;
 use crate::id::LogicalId;
@@ -22,9 +22,9 @@ impl Reference {
     }
 
     /// The physical id, if it is known by now.
-    pub fn peek(&self, cx: &Cx) -> Option<String> {
+    pub fn known_output(&self, cx: &Context) -> Option<String> {
         match self {
-            Self::Managed(id) => cx.peek(id).map(|output| output.physical_id),
+            Self::Managed(id) => cx.known_output(id).map(|output| output.physical_id),
             Self::Given(physical_id) => Some(physical_id.clone()),
         }
     }
@@ -32,8 +32,8 @@ impl Reference {
     /// The physical id.
     ///
     /// # Errors
-    /// As [`Cx::output`].
-    pub fn resolve(&self, cx: &Cx) -> Result<String, ResourceError> {
+    /// As [`Context::output`].
+    pub fn resolve(&self, cx: &Context) -> Result<String, ResourceError> {
         match self {
             Self::Managed(id) => cx.physical_id(id),
             Self::Given(physical_id) => Ok(physical_id.clone()),
@@ -42,10 +42,10 @@ impl Reference {
 }
 
 /// The physical ids of `references` as one sorted text, `(new)` for those to be made: what diffs of sets compare.
-pub fn joined(references: &[Reference], cx: &Cx) -> String {
+pub fn joined(references: &[Reference], cx: &Context) -> String {
     sorted(
         references
             .iter()
-            .map(|reference| reference.peek(cx).unwrap_or_else(|| NEW.to_owned())),
+            .map(|reference| reference.known_output(cx).unwrap_or_else(|| NEW.to_owned())),
     )
 }

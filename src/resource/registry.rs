@@ -1,6 +1,6 @@
 //! The table of all kinds.
 
-use super::dynamic::{AnyKind, any};
+use super::dynamic::{DynKind, any};
 use super::{
     api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
     function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Every kind, in the order of reports.
-pub fn any_kinds() -> [&'static dyn AnyKind; 20] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
     const {
         [
             any::<vpc::Vpcs>(),

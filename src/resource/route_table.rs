@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{ResourceType, RouteTable as Found};
+use aws_sdk_ec2::types::{ResourceType, RouteTable as Live};
 
 use super::{
-    Cx, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -37,17 +38,17 @@ impl ResourceKind for RouteTables {
     type Actual = Actual;
     const KIND: Kind = Kind::RouteTable;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_route_tables()
             .filters(of_stack(&cx.names().stack));
-        let tables: Vec<Found> = pages(|token| async {
+        let tables: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeRouteTables", || request.clone().send())
+                .call_idempotent("ec2:DescribeRouteTables", || request.clone().send())
                 .await?;
             Ok((page.route_tables, page.next_token))
         })
@@ -113,7 +114,7 @@ impl ResourceKind for RouteTables {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         for association in actual.associations.values() {
             let request = cx
                 .aws()
@@ -122,7 +123,7 @@ impl ResourceKind for RouteTables {
                 .association_id(association);
             optional(
                 cx.aws()
-                    .repeatable("ec2:DisassociateRouteTable", || request.clone().send())
+                    .call_idempotent("ec2:DisassociateRouteTable", || request.clone().send())
                     .await,
             )?;
         }
@@ -133,7 +134,7 @@ impl ResourceKind for RouteTables {
             .route_table_id(&actual.table_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteRouteTable", || request.clone().send())
+                .call_idempotent("ec2:DeleteRouteTable", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -152,7 +153,7 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    async fn write_route(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn write_route(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let target = cx.physical_id(&self.gateway)?;
         let nat = self.gateway.kind == Kind::NatGateway;
         if actual.default_route.is_some() {
@@ -168,7 +169,7 @@ impl RouteTable {
                 request.gateway_id(target)
             };
             cx.aws()
-                .repeatable("ec2:ReplaceRoute", || request.clone().send())
+                .call_idempotent("ec2:ReplaceRoute", || request.clone().send())
                 .await?;
         } else {
             let request = cx
@@ -183,7 +184,7 @@ impl RouteTable {
                 request.gateway_id(target)
             };
             cx.aws()
-                .once("ec2:CreateRoute", || request.clone().send())
+                .call_non_idempotent("ec2:CreateRoute", || request.clone().send())
                 .await?;
         }
         Ok(())
@@ -191,7 +192,7 @@ impl RouteTable {
 
     async fn associate(
         &self,
-        cx: &Cx,
+        cx: &Context,
         actual: &Actual,
         subnet_id: &str,
     ) -> Result<(), ResourceError> {
@@ -203,7 +204,7 @@ impl RouteTable {
             .subnet_id(subnet_id);
         match cx
             .aws()
-            .once("ec2:AssociateRouteTable", || request.clone().send())
+            .call_non_idempotent("ec2:AssociateRouteTable", || request.clone().send())
             .await
         {
             Err(error) if error.code == "Resource.AlreadyAssociated" => {}
@@ -217,7 +218,7 @@ impl RouteTable {
             .filters(filter("association.subnet-id", [subnet_id.to_owned()]));
         let answer = cx
             .aws()
-            .repeatable("ec2:DescribeRouteTables", || request.clone().send())
+            .call_idempotent("ec2:DescribeRouteTables", || request.clone().send())
             .await?;
         let association = answer
             .route_tables
@@ -236,7 +237,7 @@ impl RouteTable {
             .association_id(association)
             .route_table_id(&actual.table_id);
         cx.aws()
-            .once("ec2:ReplaceRouteTableAssociation", || {
+            .call_non_idempotent("ec2:ReplaceRouteTableAssociation", || {
                 request.clone().send()
             })
             .await?;
@@ -261,11 +262,11 @@ impl Resource for RouteTable {
         needs
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(VPC, &actual.vpc_id, cx.peek(&self.vpc));
+        diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
         let wanted = cx
-            .peek(&self.gateway)
+            .known_output(&self.gateway)
             .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
         let (target, state) = actual
             .default_route
@@ -278,7 +279,7 @@ impl Resource for RouteTable {
         };
         diff.field(default_route(), target, wanted);
         for subnet in &self.subnets {
-            let subnet_id = cx.peek(subnet).map(|output| output.physical_id);
+            let subnet_id = cx.known_output(subnet).map(|output| output.physical_id);
             if !subnet_id
                 .as_ref()
                 .is_some_and(|subnet_id| actual.associations.contains_key(subnet_id))
@@ -294,7 +295,7 @@ impl Resource for RouteTable {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::RouteTable, self.name()));
         let request = cx
             .aws()
@@ -303,12 +304,17 @@ impl Resource for RouteTable {
             .vpc_id(cx.physical_id(&self.vpc)?)
             .tag_specifications(tagged(ResourceType::RouteTable, tags));
         cx.aws()
-            .once("ec2:CreateRouteTable", || request.clone().send())
+            .call_non_idempotent("ec2:CreateRouteTable", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&default_route()) {
             self.write_route(cx, actual).await?;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Unmanaged,
 };
 use crate::aws::{AwsError, Class, optional, tags};
 use crate::id::LogicalId;
@@ -39,12 +39,12 @@ impl ResourceKind for Schedules {
     type Actual = Actual;
     const KIND: Kind = Kind::Schedule;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let rule = cx.names().rule();
         let request = cx.aws().events.describe_rule().name(&rule);
         let answer = optional(
             cx.aws()
-                .repeatable("events:DescribeRule", || request.clone().send())
+                .call_idempotent("events:DescribeRule", || request.clone().send())
                 .await,
         )?;
         let mut listing = Listing::default();
@@ -58,13 +58,13 @@ impl ResourceKind for Schedules {
             .resource_arn(cx.names().rule_arn());
         let answer = optional(
             cx.aws()
-                .repeatable("events:ListTagsForResource", || request.clone().send())
+                .call_idempotent("events:ListTagsForResource", || request.clone().send())
                 .await,
         )?;
         let tags = answer.and_then(|answer| answer.tags).unwrap_or_default();
         let tags = tags::collect(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.foreign.push(Foreign {
+            listing.foreign.push(Unmanaged {
                 id: LogicalId::new(Kind::Schedule, "reporter"),
                 physical_id: rule,
                 why: "is not managed by this stack (no stack tag)".to_owned(),
@@ -74,7 +74,7 @@ impl ResourceKind for Schedules {
         let request = cx.aws().events.list_targets_by_rule().rule(&rule);
         let answer = optional(
             cx.aws()
-                .repeatable("events:ListTargetsByRule", || request.clone().send())
+                .call_idempotent("events:ListTargetsByRule", || request.clone().send())
                 .await,
         )?;
         let targets = answer.and_then(|answer| answer.targets).unwrap_or_default();
@@ -104,7 +104,7 @@ impl ResourceKind for Schedules {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         if !actual.targets.is_empty() {
             let ids: Vec<_> = actual.targets.keys().cloned().collect();
             let request = cx
@@ -115,14 +115,14 @@ impl ResourceKind for Schedules {
                 .set_ids(Some(ids));
             optional(
                 cx.aws()
-                    .repeatable("events:RemoveTargets", || request.clone().send())
+                    .call_idempotent("events:RemoveTargets", || request.clone().send())
                     .await,
             )?;
         }
         let request = cx.aws().events.delete_rule().name(&actual.rule);
         optional(
             cx.aws()
-                .repeatable("events:DeleteRule", || request.clone().send())
+                .call_idempotent("events:DeleteRule", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -150,7 +150,7 @@ impl Schedule {
 
     async fn put(
         &self,
-        cx: &Cx,
+        cx: &Context,
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<(), ResourceError> {
         let request = cx
@@ -166,7 +166,7 @@ impl Schedule {
             .state(RuleState::Enabled)
             .set_tags(tags.map(to_tags).transpose()?);
         cx.aws()
-            .repeatable("events:PutRule", || request.clone().send())
+            .call_idempotent("events:PutRule", || request.clone().send())
             .await?;
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Resource for Schedule {
         vec![self.alias.clone(), self.permission.clone()]
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.field(EXPRESSION, &actual.expression, self.expression());
         diff.field(ENABLED, actual.enabled, true);
@@ -193,7 +193,7 @@ impl Resource for Schedule {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         self.put(
             cx,
             Some(cx.tags(&LogicalId::new(Kind::Schedule, self.name()))),
@@ -201,7 +201,12 @@ impl Resource for Schedule {
         .await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         if diff.has(&EXPRESSION) || diff.has(&ENABLED) {
             // The service ignores tags on a rule that exists.
             self.put(cx, None).await?;
@@ -220,7 +225,7 @@ impl Resource for Schedule {
                 .targets(target);
             let answer = cx
                 .aws()
-                .repeatable("events:PutTargets", || request.clone().send())
+                .call_idempotent("events:PutTargets", || request.clone().send())
                 .await?;
             if let Some(entry) = answer.failed_entries.unwrap_or_default().into_iter().next() {
                 let (code, message) = (
@@ -247,7 +252,7 @@ impl Resource for Schedule {
                 .resource_arn(cx.names().rule_arn())
                 .set_tags(Some(to_tags(missing)?));
             cx.aws()
-                .repeatable("events:TagResource", || request.clone().send())
+                .call_idempotent("events:TagResource", || request.clone().send())
                 .await?;
         }
         Ok(())

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{
-    IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup as Found, UserIdGroupPair,
+    IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup as Live, UserIdGroupPair,
 };
 
 use super::{
-    Cx, Diff, Field, Foreign, Identity, Listing, NEW, Output, Phase, Reference, Resource,
-    ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceError, ResourceKind, Unmanaged,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -135,10 +135,10 @@ impl SecurityGroups {
     /// # Errors
     /// When the listing fails.
     pub async fn taken(
-        cx: &Cx,
+        cx: &Context,
         vpc_id: &str,
         ids: &[LogicalId],
-    ) -> Result<Vec<Foreign>, ResourceError> {
+    ) -> Result<Vec<Unmanaged>, ResourceError> {
         let names = ids.iter().map(|id| cx.names().exact(&id.name));
         let request = cx
             .aws()
@@ -149,16 +149,16 @@ impl SecurityGroups {
         // A VPC has a name once, so there is one page.
         let answer = cx
             .aws()
-            .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
+            .call_idempotent("ec2:DescribeSecurityGroups", || request.clone().send())
             .await?;
-        let foreign = |group: Found| {
+        let foreign = |group: Live| {
             let tags = from_tags(group.tags.as_ref());
             if tags::owner(&cx.names().stack, &tags).is_some() {
                 return None;
             }
             let name = group.group_name?;
             let id = ids.iter().find(|id| cx.names().exact(&id.name) == name)?;
-            Some(Foreign {
+            Some(Unmanaged {
                 id: id.clone(),
                 physical_id: name,
                 why: format!(
@@ -172,7 +172,7 @@ impl SecurityGroups {
     }
 
     async fn revoke(
-        cx: &Cx,
+        cx: &Context,
         group_id: &str,
         rules: impl Iterator<Item = &Rule>,
     ) -> Result<(), ResourceError> {
@@ -188,7 +188,7 @@ impl SecurityGroups {
             .set_ip_permissions(Some(permissions));
         optional(
             cx.aws()
-                .repeatable("ec2:RevokeSecurityGroupIngress", || request.clone().send())
+                .call_idempotent("ec2:RevokeSecurityGroupIngress", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -199,17 +199,17 @@ impl ResourceKind for SecurityGroups {
     type Actual = Actual;
     const KIND: Kind = Kind::SecurityGroup;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_security_groups()
             .filters(of_stack(&cx.names().stack));
-        let groups: Vec<Found> = pages(|token| async {
+        let groups: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeSecurityGroups", || request.clone().send())
+                .call_idempotent("ec2:DescribeSecurityGroups", || request.clone().send())
                 .await?;
             Ok((page.security_groups, page.next_token))
         })
@@ -258,7 +258,7 @@ impl ResourceKind for SecurityGroups {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         // A group that another one's rule names cannot go, so what this one names is freed first.
         let naming = actual
             .ingress
@@ -272,7 +272,7 @@ impl ResourceKind for SecurityGroups {
             .group_id(&actual.group_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteSecurityGroup", || request.clone().send())
+                .call_idempotent("ec2:DeleteSecurityGroup", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -298,10 +298,10 @@ impl SecurityGroup {
     }
 
     /// The rule that must be there; `None` for its source while that group is still to be made.
-    fn rule(&self, cx: &Cx) -> Option<Rule> {
+    fn rule(&self, cx: &Context) -> Option<Rule> {
         let (port, group) = self.admits.as_ref()?;
         let source = cx
-            .peek(group)
+            .known_output(group)
             .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
         let port = i32::from(*port);
         Some(Rule {
@@ -327,12 +327,12 @@ impl Resource for SecurityGroup {
             .collect()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.immutable(
             VPC,
             &actual.vpc_id,
-            self.vpc.peek(cx).as_deref().unwrap_or(NEW),
+            self.vpc.known_output(cx).as_deref().unwrap_or(NEW),
         );
         let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
         for rule in wanted.difference(&actual.ingress) {
@@ -348,7 +348,7 @@ impl Resource for SecurityGroup {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::SecurityGroup, self.name()));
         let request = cx
             .aws()
@@ -359,12 +359,17 @@ impl Resource for SecurityGroup {
             .description(self.description())
             .tag_specifications(tagged(ResourceType::SecurityGroup, tags));
         cx.aws()
-            .once("ec2:CreateSecurityGroup", || request.clone().send())
+            .call_non_idempotent("ec2:CreateSecurityGroup", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
         for rule in wanted.difference(&actual.ingress) {
             let permission = rule.permission(Some("the authorizer and the reporter"));
@@ -375,7 +380,7 @@ impl Resource for SecurityGroup {
                 .group_id(&actual.group_id)
                 .ip_permissions(permission);
             cx.aws()
-                .once("ec2:AuthorizeSecurityGroupIngress", || {
+                .call_non_idempotent("ec2:AuthorizeSecurityGroupIngress", || {
                     request.clone().send()
                 })
                 .await?;
@@ -389,7 +394,7 @@ impl Resource for SecurityGroup {
                 .group_id(&actual.group_id)
                 .ip_permissions(Rule::everything().permission(None));
             cx.aws()
-                .once("ec2:AuthorizeSecurityGroupEgress", || {
+                .call_non_idempotent("ec2:AuthorizeSecurityGroupEgress", || {
                     request.clone().send()
                 })
                 .await?;

@@ -57,7 +57,7 @@ impl Identity {
 
 /// Something in the account that bears a name we need and is not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
+pub struct Unmanaged {
     pub id: LogicalId,
     pub physical_id: String,
     pub why: String,
@@ -67,7 +67,7 @@ pub struct Foreign {
 #[derive(Debug, Clone)]
 pub struct Listing<A> {
     pub owned: Vec<A>,
-    pub foreign: Vec<Foreign>,
+    pub foreign: Vec<Unmanaged>,
 }
 
 impl<A> Default for Listing<A> {

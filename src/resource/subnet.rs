@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{ResourceType, Subnet as Found, SubnetState};
+use aws_sdk_ec2::types::{ResourceType, Subnet as Live, SubnetState};
 
 use super::network_interface::NetworkInterfaces;
 use super::{
-    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -38,7 +38,7 @@ impl Subnets {
     ///
     /// # Errors
     /// When the listing fails.
-    pub async fn zones(cx: &Cx) -> Result<BTreeMap<String, String>, ResourceError> {
+    pub async fn zones(cx: &Context) -> Result<BTreeMap<String, String>, ResourceError> {
         let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
         Ok(Self::list(cx)
             .await?
@@ -53,17 +53,17 @@ impl ResourceKind for Subnets {
     type Actual = Actual;
     const KIND: Kind = Kind::Subnet;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_subnets()
             .filters(of_stack(&cx.names().stack));
-        let subnets: Vec<Found> = pages(|token| async {
+        let subnets: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeSubnets", || request.clone().send())
+                .call_idempotent("ec2:DescribeSubnets", || request.clone().send())
                 .await?;
             Ok((page.subnets, page.next_token))
         })
@@ -106,11 +106,11 @@ impl ResourceKind for Subnets {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx.aws().ec2.delete_subnet().subnet_id(&actual.subnet_id);
         let result = cx
             .aws()
-            .repeatable("ec2:DeleteSubnet", || request.clone().send())
+            .call_idempotent("ec2:DeleteSubnet", || request.clone().send())
             .await;
         if result
             .as_ref()
@@ -145,16 +145,16 @@ impl Resource for Subnet {
         vec![self.vpc.clone()]
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(VPC, &actual.vpc_id, cx.peek(&self.vpc));
+        diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
         diff.immutable(CIDR, &actual.cidr, &self.cidr);
         diff.immutable(ZONE, &actual.zone, &self.zone);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::Subnet, self.name()));
         let request = cx
             .aws()
@@ -165,12 +165,17 @@ impl Resource for Subnet {
             .availability_zone(&self.zone)
             .tag_specifications(tagged(ResourceType::Subnet, tags));
         cx.aws()
-            .once("ec2:CreateSubnet", || request.clone().send())
+            .call_non_idempotent("ec2:CreateSubnet", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         Ok(write_tags(
             cx.aws(),
             &actual.subnet_id,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{
-    AttributeBooleanValue, ResourceType, Vpc as Found, VpcAttributeName, VpcState,
+    AttributeBooleanValue, ResourceType, Vpc as Live, VpcAttributeName, VpcState,
 };
 
 use super::{
-    Cx, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
 use crate::aws::{optional, tags};
@@ -36,7 +36,7 @@ pub struct Vpcs;
 
 impl Vpcs {
     async fn attribute(
-        cx: &Cx,
+        cx: &Context,
         vpc_id: &str,
         name: VpcAttributeName,
     ) -> Result<bool, ResourceError> {
@@ -48,7 +48,7 @@ impl Vpcs {
             .attribute(name.clone());
         let answer = optional(
             cx.aws()
-                .repeatable("ec2:DescribeVpcAttribute", || request.clone().send())
+                .call_idempotent("ec2:DescribeVpcAttribute", || request.clone().send())
                 .await,
         )?;
         let value = answer.and_then(|answer| match name {
@@ -63,17 +63,17 @@ impl ResourceKind for Vpcs {
     type Actual = Actual;
     const KIND: Kind = Kind::Vpc;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let request = cx
             .aws()
             .ec2
             .describe_vpcs()
             .filters(of_stack(&cx.names().stack));
-        let vpcs: Vec<Found> = pages(|token| async {
+        let vpcs: Vec<Live> = pages(|token| async {
             let request = request.clone().set_next_token(token);
             let page = cx
                 .aws()
-                .repeatable("ec2:DescribeVpcs", || request.clone().send())
+                .call_idempotent("ec2:DescribeVpcs", || request.clone().send())
                 .await?;
             Ok((page.vpcs, page.next_token))
         })
@@ -119,11 +119,11 @@ impl ResourceKind for Vpcs {
         }
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let request = cx.aws().ec2.delete_vpc().vpc_id(&actual.vpc_id);
         optional(
             cx.aws()
-                .repeatable("ec2:DeleteVpc", || request.clone().send())
+                .call_idempotent("ec2:DeleteVpc", || request.clone().send())
                 .await,
         )?;
         Ok(())
@@ -147,7 +147,7 @@ impl Resource for Vpc {
         Vec::new()
     }
 
-    fn diff(&self, cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.immutable(CIDR, &actual.cidr, &self.cidr);
         diff.field(DNS_SUPPORT, actual.dns_support, true);
@@ -156,7 +156,7 @@ impl Resource for Vpc {
         diff
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let tags = cx.tags(&LogicalId::new(Kind::Vpc, self.name()));
         let request = cx
             .aws()
@@ -165,12 +165,17 @@ impl Resource for Vpc {
             .cidr_block(&self.cidr)
             .tag_specifications(tagged(ResourceType::Vpc, tags));
         cx.aws()
-            .once("ec2:CreateVpc", || request.clone().send())
+            .call_non_idempotent("ec2:CreateVpc", || request.clone().send())
             .await?;
         Ok(())
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
         let on = || AttributeBooleanValue::builder().value(true).build();
         // One attribute a call is all EC2 takes.
         if diff.has(&DNS_SUPPORT) {
@@ -181,7 +186,7 @@ impl Resource for Vpc {
                 .vpc_id(&actual.vpc_id)
                 .enable_dns_support(on());
             cx.aws()
-                .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
+                .call_idempotent("ec2:ModifyVpcAttribute", || request.clone().send())
                 .await?;
         }
         if diff.has(&DNS_HOSTNAMES) {
@@ -192,7 +197,7 @@ impl Resource for Vpc {
                 .vpc_id(&actual.vpc_id)
                 .enable_dns_hostnames(on());
             cx.aws()
-                .repeatable("ec2:ModifyVpcAttribute", || request.clone().send())
+                .call_idempotent("ec2:ModifyVpcAttribute", || request.clone().send())
                 .await?;
         }
         Ok(write_tags(cx.aws(), &actual.vpc_id, &cx.tags(&actual.id), &actual.tags).await?)

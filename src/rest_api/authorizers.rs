@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional};
 use crate::names::LIVE;
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// An authorizer of the API.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Authorizer {
 
 /// How an authorizer is to ask, in the words of API Gateway: a deployment serves it as it was then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Asks {
+pub struct AuthorizerSettings {
     /// Where the credential stands, for example `method.request.header.apikey`.
     pub identity_source: String,
     /// For how many seconds API Gateway remembers a policy.
@@ -32,7 +32,7 @@ pub struct Asks {
     pub alias: &'static str,
 }
 
-impl Asks {
+impl AuthorizerSettings {
     /// As ours is to ask.
     pub fn ours(identity_source: &str) -> Self {
         Self {
@@ -50,7 +50,7 @@ const TTL: i32 = 0;
 ///
 /// # Errors
 /// When the listing fails otherwise.
-pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, AwsError> {
+pub async fn authorizers(cx: &Context, api_id: &str) -> Result<Arc<Vec<Authorizer>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -62,7 +62,7 @@ pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, 
             let request = request.clone().set_position(position);
             let answer = optional(
                 cx.aws()
-                    .repeatable("apigateway:GetAuthorizers", || request.clone().send())
+                    .call_idempotent("apigateway:GetAuthorizers", || request.clone().send())
                     .await,
             )?;
             Ok(answer.map_or((None, None), |page| (page.items, page.position)))
@@ -88,5 +88,7 @@ pub async fn authorizers(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Authorizer>>, 
             })
             .collect())
     };
-    cx.view().once(format!("authorizers {api_id}"), ask).await
+    cx.listings()
+        .get_or_fetch(format!("authorizers {api_id}"), ask)
+        .await
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authorizers::Asks;
+use super::authorizers::AuthorizerSettings;
 use super::definition::{self, Integration, Settings};
 use super::methods::MethodKey;
 use super::responses::Response;
 use super::target::ApiTarget;
 use crate::aws::{AwsError, Class, optional};
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// The verb of a method for all verbs.
 const ANY: &str = "x-amazon-apigateway-any-method";
@@ -25,7 +25,7 @@ pub struct Export {
     pub methods: BTreeMap<MethodKey, Method>,
     pub settings: Settings,
     /// How each Lambda authorizer asks, by the address that it is invoked at.
-    pub authorizers: BTreeMap<String, Asking>,
+    pub authorizers: BTreeMap<String, ExportedAuthorizer>,
     /// Customised gateway responses by type.
     pub responses: BTreeMap<String, Response>,
 }
@@ -48,7 +48,7 @@ pub struct Method {
 ///
 /// # Errors
 /// When the call fails otherwise.
-pub async fn export(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Export>>, AwsError> {
+pub async fn export(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Export>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -61,7 +61,7 @@ pub async fn export(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Export>>, 
             .parameters("extensions", "apigateway");
         let answer = cx
             .aws()
-            .repeatable("apigateway:GetExport", || request.clone().send())
+            .call_idempotent("apigateway:GetExport", || request.clone().send())
             .await;
         // An API that was imported with what an export cannot say is refused; then the summary has to do.
         if matches!(&answer, Err(error) if error.class == Class::Fatal) {
@@ -72,8 +72,8 @@ pub async fn export(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Export>>, 
             body.and_then(|body| serde_json::from_slice(body.as_ref()).ok());
         Ok(document.map(|document| read(&document)))
     };
-    cx.view()
-        .once(format!("export {} {}", target.id, target.stage), ask)
+    cx.listings()
+        .get_or_fetch(format!("export {} {}", target.id, target.stage), ask)
         .await
 }
 
@@ -143,16 +143,16 @@ fn read(document: &Value) -> Export {
 
 /// How an exported authorizer asks, as far as the export tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asking {
+pub struct ExportedAuthorizer {
     pub identity_source: Option<String>,
     pub ttl: Option<i32>,
     /// Whether it is invoked through the alias, where that was looked at.
     pub alias: Option<bool>,
 }
 
-impl Asking {
+impl ExportedAuthorizer {
     /// Whether it may be one that is to ask like this.
-    pub fn fits(&self, wanted: &Asks) -> bool {
+    pub fn fits(&self, wanted: &AuthorizerSettings) -> bool {
         let sources = |text: &str| -> BTreeSet<String> {
             let parts = text.split(',');
             parts.map(|part| definition::header(part.trim())).collect()
@@ -166,10 +166,10 @@ impl Asking {
 }
 
 /// An exported Lambda authorizer: where it is invoked, and how it asks.
-fn asking(authorizer: &Value) -> Option<(String, Asking)> {
+fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
     let uri = authorizer["authorizerUri"].as_str()?;
     let ttl = definition::number(&authorizer["authorizerResultTtlInSeconds"]);
-    let asking = Asking {
+    let asking = ExportedAuthorizer {
         identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
         ttl: ttl.and_then(|ttl| i32::try_from(ttl).ok()),
         alias: None,
@@ -222,16 +222,19 @@ mod tests {
             [Some("custom"), None, None, Some("awsSigv4")]
         );
         assert!(export.responses.contains_key("ACCESS_DENIED"));
-        let fits = |source| export.authorizers["arn:ours"].fits(&Asks::ours(source));
+        let fits = |source| export.authorizers["arn:ours"].fits(&AuthorizerSettings::ours(source));
         assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));
-        assert!(Asking::default().fits(&Asks::ours("method.request.header.key")));
+        assert!(
+            ExportedAuthorizer::default()
+                .fits(&AuthorizerSettings::ours("method.request.header.key"))
+        );
         let asking = asking(&json!({
             "authorizerUri": "arn:ours", "identitySource": "method.request.header.App-Key,method.request.header.app-id",
             "authorizerResultTtlInSeconds": "0",
         }));
         let (_, asking) = asking.expect("an authorizer");
         let both = "method.request.header.app-id, method.request.header.app-key";
-        assert!(asking.fits(&Asks::ours(both)) && asking.ttl == Some(0));
+        assert!(asking.fits(&AuthorizerSettings::ours(both)) && asking.ttl == Some(0));
     }
 
     #[test]

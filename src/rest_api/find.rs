@@ -58,7 +58,7 @@ pub async fn find(
     if let Some(id) = id {
         let request = aws.apigateway.get_rest_api().rest_api_id(id);
         let answer = optional(
-            aws.repeatable("apigateway:GetRestApi", || request.clone().send())
+            aws.call_idempotent("apigateway:GetRestApi", || request.clone().send())
                 .await,
         )?;
         return Ok(answer
@@ -70,7 +70,7 @@ pub async fn find(
     let apis = pages(|position| async {
         let request = request.clone().set_position(position);
         let page = aws
-            .repeatable("apigateway:GetRestApis", || request.clone().send())
+            .call_idempotent("apigateway:GetRestApis", || request.clone().send())
             .await?;
         Ok((page.items, page.position))
     })

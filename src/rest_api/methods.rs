@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::{self, Integration};
 use crate::aws::AwsError;
 use crate::aws::ec2::pages;
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// What an authorizer keeps when somebody makes it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ pub struct Draft {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError> {
+pub async fn methods(cx: &Context, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError> {
     Ok(Arc::clone(&draft(cx, api_id).await?.methods))
 }
 
@@ -168,7 +168,7 @@ pub async fn methods(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Method>>, AwsError
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
+pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -181,7 +181,7 @@ pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             let request = request.clone().set_position(position);
             let page = cx
                 .aws()
-                .repeatable("apigateway:GetResources", || request.clone().send())
+                .call_idempotent("apigateway:GetResources", || request.clone().send())
                 .await?;
             Ok((page.items, page.position))
         })
@@ -218,5 +218,7 @@ pub async fn draft(cx: &Cx, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             integrations,
         })
     };
-    cx.view().once(format!("draft {api_id}"), ask).await
+    cx.listings()
+        .get_or_fetch(format!("draft {api_id}"), ask)
+        .await
 }

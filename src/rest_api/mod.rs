@@ -12,7 +12,7 @@ mod responses;
 mod stage;
 mod target;
 
-pub use self::authorizers::{Asks, Authorizer, authorizers};
+pub use self::authorizers::{Authorizer, AuthorizerSettings, authorizers};
 pub use self::definition::{Integration, Settings};
 pub use self::find::{RestApi, find};
 pub use self::methods::{AuthorizationType, Draft, Mark, Method, MethodKey, draft, methods};

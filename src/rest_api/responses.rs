@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::definition;
 use crate::aws::ec2::pages;
 use crate::aws::{AwsError, optional};
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// A gateway response that somebody made, in place of API Gateway's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,10 @@ impl Response {
 ///
 /// # Errors
 /// When the listing fails otherwise.
-pub async fn responses(cx: &Cx, api_id: &str) -> Result<Arc<BTreeMap<String, Response>>, AwsError> {
+pub async fn responses(
+    cx: &Context,
+    api_id: &str,
+) -> Result<Arc<BTreeMap<String, Response>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -113,7 +116,7 @@ pub async fn responses(cx: &Cx, api_id: &str) -> Result<Arc<BTreeMap<String, Res
             let request = request.clone().set_position(position);
             let answer = optional(
                 cx.aws()
-                    .repeatable("apigateway:GetGatewayResponses", || request.clone().send())
+                    .call_idempotent("apigateway:GetGatewayResponses", || request.clone().send())
                     .await,
             )?;
             Ok(answer.map_or((None, None), |page| (page.items, page.position)))
@@ -140,7 +143,9 @@ pub async fn responses(cx: &Cx, api_id: &str) -> Result<Arc<BTreeMap<String, Res
             })
             .collect())
     };
-    cx.view().once(format!("responses {api_id}"), ask).await
+    cx.listings()
+        .get_or_fetch(format!("responses {api_id}"), ask)
+        .await
 }
 
 /// Makes the gateway response of a type what it should be; `None` is API Gateway's own.
@@ -148,7 +153,7 @@ pub async fn responses(cx: &Cx, api_id: &str) -> Result<Arc<BTreeMap<String, Res
 /// # Errors
 /// What the service answers.
 pub async fn set(
-    cx: &Cx,
+    cx: &Context,
     api_id: &str,
     kind: &str,
     response: Option<&Response>,

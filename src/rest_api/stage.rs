@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::methods::{AuthorizationType, MethodKey};
 use super::target::ApiTarget;
 use crate::aws::{AwsError, optional};
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// The stage and the deployment it serves.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub type Served = BTreeMap<MethodKey, AuthorizationType>;
 ///
 /// # Errors
 /// When a call fails otherwise.
-pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, AwsError> {
+pub async fn stage(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Stage>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -36,7 +36,7 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
             .stage_name(&target.stage);
         let answer = optional(
             cx.aws()
-                .repeatable("apigateway:GetStage", || request.clone().send())
+                .call_idempotent("apigateway:GetStage", || request.clone().send())
                 .await,
         )?;
         let Some(answer) = answer else {
@@ -54,8 +54,8 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
             canary,
         }))
     };
-    cx.view()
-        .once(format!("stage {} {}", target.id, target.stage), ask)
+    cx.listings()
+        .get_or_fetch(format!("stage {} {}", target.id, target.stage), ask)
         .await
 }
 
@@ -63,11 +63,11 @@ pub async fn stage(cx: &Cx, target: &ApiTarget) -> Result<Arc<Option<Stage>>, Aw
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn stages(cx: &Cx, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
+pub async fn stages(cx: &Context, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
     let request = cx.aws().apigateway.get_stages().rest_api_id(api_id);
     let answer = optional(
         cx.aws()
-            .repeatable("apigateway:GetStages", || request.clone().send())
+            .call_idempotent("apigateway:GetStages", || request.clone().send())
             .await,
     )?;
     let stages = answer.and_then(|answer| answer.item).unwrap_or_default();
@@ -82,7 +82,7 @@ pub async fn stages(cx: &Cx, api_id: &str) -> Result<Vec<(String, String)>, AwsE
 /// # Errors
 /// When the call fails otherwise.
 pub async fn deployment(
-    cx: &Cx,
+    cx: &Context,
     api_id: &str,
     deployment_id: &str,
 ) -> Result<(String, Option<Served>), AwsError> {
@@ -95,7 +95,7 @@ pub async fn deployment(
         .embed("apisummary");
     let answer = optional(
         cx.aws()
-            .repeatable("apigateway:GetDeployment", || request.clone().send())
+            .call_idempotent("apigateway:GetDeployment", || request.clone().send())
             .await,
     )?;
     let Some(deployment) = answer else {

@@ -18,8 +18,8 @@ pub struct Answer {
 /// Stands for a reason that is not told.
 const UNTOLD: &str = "the reason is not told";
 
-/// Judges an answer. `ours_speaks`: refusals carry the authorizer's reason, for the gateway responses are ours.
-pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
+/// Judges an answer. `custom_responses_active`: refusals carry the authorizer's reason, for the gateway responses are ours.
+pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Verdict {
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
         "{}{}",
@@ -58,7 +58,7 @@ pub fn judge(check: Check, answer: &Answer, ours_speaks: bool) -> Verdict {
         {
             Err((Fault::Misplaced, seen))
         }
-        Check::BadKey if refused && (ours_speaks || has_our_shape(answer)) => {
+        Check::BadKey if refused && (custom_responses_active || has_our_shape(answer)) => {
             bad_key(reason, kind, &seen)
         }
         // Whatever the texts of others say, it is not known to be the authorizer's reason.

@@ -9,5 +9,5 @@ mod report;
 pub mod run;
 
 pub use self::judge::{Answer, judge};
-pub use self::probes::{Key, Meant, Probe, probes};
+pub use self::probes::{Expectation, Key, Probe, probes};
 pub use self::report::{Check, Fault, Report, Row, Verdict};

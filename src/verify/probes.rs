@@ -13,7 +13,7 @@ const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
 /// How the API's methods are meant to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meant {
+pub enum Expectation {
     /// By our authorizer.
     Protected,
     /// Without a credential.
@@ -70,7 +70,7 @@ pub struct Probe {
 
 /// The requests that show whether `methods` answer as they are meant to. `key`: the operator's, for calls that are safe.
 pub fn probes(
-    methods: &[(Method, Meant)],
+    methods: &[(Method, Expectation)],
     credentials: &Credentials,
     key: Option<&Key>,
 ) -> Vec<Probe> {
@@ -84,7 +84,7 @@ pub fn probes(
             probes.push(probe(method, check, verb, credentials, key));
         };
         match meant {
-            Meant::Protected => {
+            Expectation::Protected => {
                 add(Check::NoKey, None);
                 if is_safe {
                     add(Check::BadKey, Some(&Key::nobody()));
@@ -94,15 +94,15 @@ pub fn probes(
                 }
             }
             // What is open reaches the backend, so only what changes nothing is called.
-            Meant::Open if is_safe => add(Check::Open, None),
-            Meant::Open | Meant::Guarded => {}
+            Expectation::Open if is_safe => add(Check::Open, None),
+            Expectation::Open | Expectation::Guarded => {}
         }
     }
     probes
 }
 
 /// The verb to call a method with: its own; for `ANY` the first that has no method of its own there.
-fn verb<'a>(method: &'a Method, all: &[(Method, Meant)]) -> Option<&'a str> {
+fn verb<'a>(method: &'a Method, all: &[(Method, Expectation)]) -> Option<&'a str> {
     if method.method != "ANY" {
         return Some(&method.method);
     }
@@ -190,11 +190,11 @@ mod tests {
     #[test]
     fn unsafe_methods_are_called_without_a_key_and_only_where_that_is_refused() {
         let methods = [
-            (method("GET", "/orders/{id}"), Meant::Protected),
-            (method("POST", "/orders"), Meant::Protected),
-            (method("GET", "/health"), Meant::Open),
-            (method("POST", "/hook"), Meant::Open),
-            (method("OPTIONS", "/orders"), Meant::Open),
+            (method("GET", "/orders/{id}"), Expectation::Protected),
+            (method("POST", "/orders"), Expectation::Protected),
+            (method("GET", "/health"), Expectation::Open),
+            (method("POST", "/hook"), Expectation::Open),
+            (method("OPTIONS", "/orders"), Expectation::Open),
         ];
         let header = credentials(CredentialLocation::Header, None);
         let key = Key::parse("good", &header);
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn any_is_called_by_a_verb_without_a_method_of_its_own() {
         let methods = [
-            (method("ANY", "/x/{proxy+}"), Meant::Protected),
-            (method("GET", "/x/{proxy+}"), Meant::Open),
+            (method("ANY", "/x/{proxy+}"), Expectation::Protected),
+            (method("GET", "/x/{proxy+}"), Expectation::Open),
         ];
         let header = credentials(CredentialLocation::Header, None);
         let probes = probes(&methods, &header, None);
@@ -241,7 +241,7 @@ mod tests {
     fn an_application_id_and_key_go_where_the_configuration_says() {
         let query = credentials(CredentialLocation::Query, Some("app_key"));
         let key = Key::parse("id:k&y", &query);
-        let methods = [(method("GET", "/"), Meant::Protected)];
+        let methods = [(method("GET", "/"), Expectation::Protected)];
         let probes = probes(&methods, &query, Some(&key));
         assert_eq!(probes[2].path, "?apikey=id&app_key=k%26y");
     }

@@ -85,7 +85,7 @@ impl Fault {
 
     /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
     /// does a key that is refused for what it is.
-    pub fn harms(self) -> bool {
+    pub fn requires_rollback(self) -> bool {
         !matches!(
             self,
             Self::Throttled | Self::Unreachable | Self::KeyRefused | Self::NotAsked
@@ -172,10 +172,10 @@ impl Report {
     }
 
     /// The rows whose fault callers suffer from.
-    pub fn harms(&self) -> impl Iterator<Item = &Row> {
+    pub fn requires_rollback(&self) -> impl Iterator<Item = &Row> {
         self.rows
             .iter()
-            .filter(|row| matches!(&row.verdict, Err((fault, _)) if fault.harms()))
+            .filter(|row| matches!(&row.verdict, Err((fault, _)) if fault.requires_rollback()))
     }
 
     /// As one JSON object.

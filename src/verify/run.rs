@@ -23,7 +23,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
-    ours_speaks: bool,
+    custom_responses_active: bool,
     settle: Duration,
     on_retry: impl Fn(String, Duration),
 ) -> Report {
@@ -36,7 +36,14 @@ pub async fn prove(
     let mut wait = AGAIN.0;
     loop {
         let asked = stream::iter(open.clone())
-            .map(|index| ask(client.clone(), Arc::clone(&probes), index, ours_speaks))
+            .map(|index| {
+                ask(
+                    client.clone(),
+                    Arc::clone(&probes),
+                    index,
+                    custom_responses_active,
+                )
+            })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
@@ -89,7 +96,7 @@ async fn ask(
     client: Client,
     probes: Arc<[Probe]>,
     index: usize,
-    ours_speaks: bool,
+    custom_responses_active: bool,
 ) -> (usize, Row) {
     let asked = Arc::clone(&probes);
     let answer = tokio::task::spawn_blocking(move || client.ask(&asked[index]))
@@ -102,7 +109,7 @@ async fn ask(
         verb: probe.verb.clone(),
         status: answer.as_ref().ok().map(|answer| answer.status),
         verdict: match &answer {
-            Ok(answer) => judge(probe.check, answer, ours_speaks),
+            Ok(answer) => judge(probe.check, answer, custom_responses_active),
             Err(cause) => Err((Fault::Unreachable, cause.clone())),
         },
     };

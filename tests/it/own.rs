@@ -216,7 +216,9 @@ fn a_group_of_others_with_our_name_is_refused() {
     }
     let before = aws.account();
     let told = ["authorizer", "cache"].map(|name| {
-        format!("security-group/{name} cannot be created: threescale-gw-orders-{name} already exists")
+        format!(
+            "security-group/{name} cannot be created: threescale-gw-orders-{name} already exists"
+        )
     });
     // With a cache of one's own there is no group for one, so that name is free.
     for (lines, count) in [(text.clone(), 2), (format!("{text}\n{CACHE}"), 1)] {

@@ -54,7 +54,7 @@ pub(super) async fn run(
     path: &str,
 ) -> Result<ExitStatus> {
     let rate = args.load.unwrap_or(RATE);
-    let fired = carry_out(global, args, running, path, rate).await;
+    let fired = apply(global, args, running, path, rate).await;
     let outcome = fired.map_err(Error::failed)?;
     match global.output {
         Format::Json => report::result(&outcome.document(args, rate).to_string()),
@@ -77,7 +77,7 @@ struct Outcome {
     reported: u64,
 }
 
-async fn carry_out(
+async fn apply(
     global: &Global,
     args: &SandboxArgs,
     running: &mut Running,
@@ -103,8 +103,8 @@ async fn carry_out(
     let before = usage(running);
 
     let began = Instant::now();
-    let gun = Gun::start(Arc::clone(&function), callers, rate, args.duration);
-    let mut picture = Picture::new(global, rate);
+    let gun = LoadGenerator::start(Arc::clone(&function), callers, rate, args.duration);
+    let mut picture = LoadDisplay::new(global, rate);
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.tick().await;
     let mut next_report = REPORT_EVERY;
@@ -164,12 +164,12 @@ async fn carry_out(
 
 /// Fires from a thread of its own. Dropped, it ends and is waited for: also when the user does not want to see the end of it,
 /// nothing holds on to the function's instances then.
-struct Gun {
+struct LoadGenerator {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
 }
 
-impl Gun {
+impl LoadGenerator {
     fn start(function: Arc<Function>, callers: Vec<Caller>, rate: u32, time: Duration) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let heard = Arc::clone(&stop);
@@ -188,7 +188,7 @@ impl Gun {
     }
 }
 
-impl Drop for Gun {
+impl Drop for LoadGenerator {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
@@ -378,7 +378,7 @@ impl Reporter {
 }
 
 /// The live picture: on a terminal in place, else a line now and then.
-struct Picture {
+struct LoadDisplay {
     screen: Option<Term>,
     quiet: bool,
     rate: u32,
@@ -388,7 +388,7 @@ struct Picture {
     lines: usize,
 }
 
-impl Picture {
+impl LoadDisplay {
     fn new(global: &Global, rate: u32) -> Self {
         let screen = Term::stderr();
         let screen = (screen.is_term() && !global.quiet).then_some(screen);

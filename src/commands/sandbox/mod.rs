@@ -18,16 +18,16 @@ pub(super) use attach::apply_sandbox_target;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use super::ending::Ending;
+use super::ending::CommandOutcome;
 use crate::cli::{Global, SandboxArgs};
 use crate::error::Result;
 use crate::event::Sink;
 
 /// Runs `sandbox`.
-pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
+pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<CommandOutcome> {
     match args.action {
-        Some(action) => attach::run(global, action).await.map(Ending::from),
-        None if args.detach => detach::run(sink).await.map(Ending::from),
+        Some(action) => attach::run(global, action).await.map(CommandOutcome::from),
+        None if args.detach => detach::run(sink).await.map(CommandOutcome::from),
         None => {
             // Whatever it and its programs write is for this user alone, from the moment it is made.
             umask(Mode::RWXG | Mode::RWXO);

@@ -14,7 +14,7 @@ use super::signals::End;
 use super::{detach, load, messages, set_up};
 use crate::aws::{Aws, example_api, function_view};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
-use crate::commands::ending::Ending;
+use crate::commands::ending::CommandOutcome;
 use crate::commands::input::parse;
 use crate::commands::logs::Tail;
 use crate::commands::session::{cache_dir, progress, target};
@@ -34,7 +34,7 @@ use crate::{private, report};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs `sandbox` until it is interrupted, told to stop, or has done what it was asked.
-pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<Ending> {
+pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<CommandOutcome> {
     // The terminal may go; what runs in the background stays.
     let _hangup = match args.background {
         true => signal(SignalKind::hangup()).ok(),
@@ -201,7 +201,7 @@ async fn make(
     methods: &[(String, String)],
     sink: &Sink,
     end: &mut End,
-) -> Result<(Option<Ending>, Aws, String)> {
+) -> Result<(Option<CommandOutcome>, Aws, String)> {
     let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
     let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
     let api = tokio::select! {

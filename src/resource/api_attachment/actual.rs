@@ -8,8 +8,8 @@ use super::{marker, missing_record, other_stacks, restored};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Cx, ResourceError, api_authorizer};
-use crate::rest_api::export::Asking;
+use crate::resource::{Context, ResourceError, api_authorizer};
+use crate::rest_api::export::ExportedAuthorizer;
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Authorizer, Method, Response, Stage};
 
 /// An attachment as the account has it: the record, the API's draft, and what the stage serves.
@@ -26,7 +26,7 @@ pub struct Actual {
     pub(super) methods: Vec<Method>,
     pub(super) stage: Option<Stage>,
     /// How our authorizer asks in a deployment that somebody else published; of ours its description tells that.
-    pub(super) asking: Option<Asking>,
+    pub(super) asking: Option<ExportedAuthorizer>,
     pub(super) authorizer_id: Option<String>,
     /// What our deployments' descriptions begin with.
     pub(super) marker: String,
@@ -47,7 +47,7 @@ pub struct Actual {
 impl Actual {
     /// Looks at everything that concerns the attachment to `target`.
     pub(super) async fn load(
-        cx: &Cx,
+        cx: &Context,
         target: &ApiTarget,
         record: Record,
     ) -> Result<Self, ResourceError> {
@@ -80,7 +80,7 @@ impl Actual {
                     .authorizers
                     .iter()
                     .filter(|(uri, _)| api_authorizer::is_ours(cx, uri));
-                ours.next().map(|(uri, asking)| Asking {
+                ours.next().map(|(uri, asking)| ExportedAuthorizer {
                     alias: Some(*uri == api_authorizer::uri(cx)),
                     ..asking.clone()
                 })
@@ -201,7 +201,7 @@ impl Actual {
 
     /// Whether the stage may serve one of the methods with our authorizer. The service tells the type of an authorizer
     /// and not which one it is, so a method that had another one before us counts too.
-    pub(super) fn serves_ours(&self, cx: &Cx) -> bool {
+    pub(super) fn serves_ours(&self, cx: &Context) -> bool {
         let Some(stage) = self.stage.as_ref().filter(|_| !self.is_before_us()) else {
             return false;
         };

@@ -11,8 +11,8 @@ use super::method_updates::{restore_method, set_authorizer};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{other_stacks, responses, restore, restored, selection, undeployed_changes};
 use crate::id::LogicalId;
-use crate::resource::health_check::Proof;
-use crate::resource::{Cx, Diff, Field, NEW, Resource, ResourceError};
+use crate::resource::health_check::SelfTestGate;
+use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError};
 use crate::rest_api::{self, ApiTarget, Method};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
@@ -50,13 +50,13 @@ pub struct ApiAttachment {
     pub authorizer: LogicalId,
     /// What lets API Gateway invoke it.
     pub permission: LogicalId,
-    pub proof: Arc<Proof>,
+    pub proof: Arc<SelfTestGate>,
     /// Tells the deployments of two runs apart; a repeated call bears the same.
     pub token: OnceLock<String>,
 }
 
 impl ApiAttachment {
-    async fn apply(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn apply(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => self.refuse_new_changes(cx, actual).await?,
@@ -130,7 +130,11 @@ impl ApiAttachment {
     ///
     /// # Errors
     /// When there is one that the operator has not accepted.
-    async fn refuse_new_changes(&self, cx: &Cx, actual: &Actual) -> Result<bool, ResourceError> {
+    async fn refuse_new_changes(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+    ) -> Result<bool, ResourceError> {
         let Some(api) = rest_api::find(cx.aws(), Some(&self.api.id), None)
             .await?
             .pop()
@@ -171,7 +175,7 @@ impl ApiAttachment {
 
     /// Nothing is in between any more: methods that a `down --keep-protected` had closed are ours again, and the methods of
     /// other stacks theirs.
-    async fn settle(&self, cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn settle(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         // It may have been written again since.
         let cx = cx.fresh();
         let record = record::all(&cx).await?.remove(&self.api);
@@ -196,7 +200,7 @@ impl ApiAttachment {
     /// Writes our gateway responses, and gives back those that are not to be ours any more.
     async fn answer(
         &self,
-        cx: &Cx,
+        cx: &Context,
         actual: &Actual,
         steps: &responses::Steps,
     ) -> Result<(), ResourceError> {
@@ -240,7 +244,7 @@ impl ApiAttachment {
     /// Returns the head as it is then.
     async fn note_previous(
         &self,
-        cx: &Cx,
+        cx: &Context,
         actual: &Actual,
         publishes_changes: bool,
     ) -> Result<Option<AttachmentState>, ResourceError> {
@@ -285,7 +289,7 @@ impl Resource for ApiAttachment {
         vec![self.authorizer.clone(), self.permission.clone()]
     }
 
-    fn diff(&self, _cx: &Cx, actual: &Actual) -> Diff {
+    fn diff(&self, _cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
@@ -363,11 +367,11 @@ impl Resource for ApiAttachment {
         diff
     }
 
-    async fn prepare(&self, cx: &Cx, _diff: Option<&Diff>) -> Result<(), ResourceError> {
-        self.proof.give(cx).await
+    async fn prepare(&self, cx: &Context, _diff: Option<&Diff>) -> Result<(), ResourceError> {
+        self.proof.ensure_passed(cx).await
     }
 
-    async fn create(&self, cx: &Cx) -> Result<(), ResourceError> {
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let cx = cx.fresh();
         let record = record::all(&cx)
             .await?
@@ -377,7 +381,12 @@ impl Resource for ApiAttachment {
         self.apply(&cx, &actual).await
     }
 
-    async fn update(&self, cx: &Cx, actual: &Actual, _diff: &Diff) -> Result<(), ResourceError> {
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        _diff: &Diff,
+    ) -> Result<(), ResourceError> {
         self.apply(cx, actual).await
     }
 }

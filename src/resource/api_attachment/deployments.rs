@@ -7,7 +7,7 @@ use super::marker::{is_ours, restores};
 use super::method_updates::patch;
 use crate::aws::ec2::pages;
 use crate::aws::optional;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::rest_api::{ApiTarget, Stage};
 
 /// Whether a deployment is of a `down --keep-protected` that did not come to its end. One that did leaves such a deployment
@@ -21,7 +21,7 @@ pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> boo
 /// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
 /// returned where the service tells it.
 pub(super) async fn deploy(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     stage: Option<&Stage>,
     description: &str,
@@ -38,7 +38,7 @@ pub(super) async fn deploy(
         .description(description);
     let made = cx
         .aws()
-        .once("apigateway:CreateDeployment", || request.clone().send())
+        .call_non_idempotent("apigateway:CreateDeployment", || request.clone().send())
         .await?;
     if let Some(id) = made.id.as_ref().filter(|_| has_canary) {
         move_stage(cx, target, id).await?;
@@ -51,7 +51,7 @@ pub(super) async fn deploy(
 /// # Errors
 /// What the service answers.
 pub async fn move_stage(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     deployment: &str,
 ) -> Result<(), ResourceError> {
@@ -70,7 +70,7 @@ pub async fn move_stage(
 
 /// Every deployment of the API, with its description.
 pub(super) async fn deployments(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
 ) -> Result<Vec<(String, String)>, ResourceError> {
     let request = cx
@@ -83,7 +83,7 @@ pub(super) async fn deployments(
         let request = request.clone().set_position(position);
         let answer = optional(
             cx.aws()
-                .repeatable("apigateway:GetDeployments", || request.clone().send())
+                .call_idempotent("apigateway:GetDeployments", || request.clone().send())
                 .await,
         )?;
         Ok(answer.map_or((None, None), |page| (page.items, page.position)))
@@ -99,7 +99,7 @@ pub(super) async fn deployments(
 /// with it, else to a new one of the restored draft. Then deletes the deployments that are ours, but for `kept`. Returns
 /// where the stage was moved to.
 pub(super) async fn restore_stage(
-    cx: &Cx,
+    cx: &Context,
     actual: &Actual,
     kept: Option<&str>,
 ) -> Result<Option<String>, ResourceError> {
@@ -151,7 +151,7 @@ pub(super) async fn restore_stage(
 
 /// Deletes a deployment, unless a stage serves it.
 pub(super) async fn remove(
-    cx: &Cx,
+    cx: &Context,
     actual: &Actual,
     deployment: &str,
 ) -> Result<(), ResourceError> {

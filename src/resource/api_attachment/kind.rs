@@ -3,7 +3,7 @@
 use super::actual::Actual;
 use super::{record, restore};
 use crate::kind::Kind;
-use crate::resource::{Cx, Identity, Listing, ResourceError, ResourceKind};
+use crate::resource::{Context, Identity, Listing, ResourceError, ResourceKind};
 
 /// The kind.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ impl ResourceKind for ApiAttachments {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAttachment;
 
-    async fn fetch(cx: &Cx) -> Result<Listing<Actual>, ResourceError> {
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let mut listing = Listing::default();
         let mut records = record::all(cx).await?;
         if let Some(api) = cx.api() {
@@ -37,7 +37,7 @@ impl ResourceKind for ApiAttachments {
         Identity::ready(actual.id.clone(), physical_id)
     }
 
-    async fn delete(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         restore::restore(cx, actual).await
     }
 }

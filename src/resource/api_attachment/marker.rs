@@ -1,14 +1,14 @@
 //! The descriptions of our deployments: which stack made one, and what it holds. Pure.
 
-use crate::resource::Cx;
+use crate::resource::Context;
 
 /// Marks a deployment as made by this stack.
-pub(super) fn marker(cx: &Cx) -> String {
+pub(super) fn marker(cx: &Context) -> String {
     format!("threescale-gw-{}", cx.names().stack)
 }
 
 /// Whether a deployment's description says that this stack made it to protect the API.
-pub(super) fn is_ours(cx: &Cx, description: &str) -> bool {
+pub(super) fn is_ours(cx: &Context, description: &str) -> bool {
     protects(description, &marker(cx)).is_some()
 }
 

@@ -22,7 +22,7 @@ use super::record::digest;
 use super::{other_stacks, responses, restored, selection};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
-use crate::rest_api::{Asks, AuthorizationType, Method};
+use crate::rest_api::{AuthorizationType, AuthorizerSettings, Method};
 
 /// What the configuration wants of the API.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct Wanted {
     /// The labels of the methods to protect, instead of the two patterns: those that the stage serves protected.
     pub served: Option<BTreeSet<String>>,
     pub responses: Responses,
-    pub asks: Asks,
+    pub asks: AuthorizerSettings,
 }
 
 impl Wanted {
@@ -288,7 +288,7 @@ mod tests {
                 except: Vec::new(),
                 served: Some(labels.into_iter().collect()),
                 responses: Responses::Off,
-                asks: Asks::ours("method.request.header.key"),
+                asks: AuthorizerSettings::ours("method.request.header.key"),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::rest_api::{ApiTarget, AuthorizationType, Method};
 
 pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
@@ -15,7 +15,7 @@ pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
 
 /// Lets an authorizer decide about a method.
 pub(super) async fn set_authorizer(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     now: &Method,
     authorizer_id: &str,
@@ -38,7 +38,7 @@ pub(super) async fn set_authorizer(
 }
 
 async fn update_method(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     method: &Method,
     operations: Vec<PatchOperation>,
@@ -59,7 +59,7 @@ async fn update_method(
 
 /// Gives a method the guard it is to have.
 pub(super) async fn restore_method(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     wanted: &Method,
     now: &Method,

@@ -5,7 +5,7 @@
 //! open one and of one with AWS_IAM; what another authorizer it was, nobody can tell any more.
 
 use super::record::AttachmentState;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// Sorts `methods`, given as they are, into those whose former state can be told, as they were, and the rest, as they are.
@@ -13,7 +13,7 @@ use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 /// # Errors
 /// What the service answers.
 pub async fn look(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     head: Option<&AttachmentState>,
     methods: Vec<Method>,

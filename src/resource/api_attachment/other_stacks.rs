@@ -11,7 +11,7 @@ use super::record::{self, ResponseBackup};
 use crate::aws::Class;
 use crate::aws::ec2::pages;
 use crate::names::Names;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget, Method};
 
 /// Another stack on the same API.
@@ -39,7 +39,7 @@ pub struct Held {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceError> {
+pub async fn others(cx: &Context, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceError> {
     let ask = async {
         let mut others = Vec::new();
         for authorizer in rest_api::authorizers(cx, api_id).await?.iter() {
@@ -51,14 +51,19 @@ pub async fn others(cx: &Cx, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceEr
         }
         Ok(others)
     };
-    cx.view().once(format!("others {api_id}"), ask).await
+    cx.listings()
+        .get_or_fetch(format!("others {api_id}"), ask)
+        .await
 }
 
 /// The authorizers of stacks that are attached to other stages of this API, and not to this one.
 ///
 /// # Errors
 /// What the services answer.
-pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, ResourceError> {
+pub async fn elsewhere(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<BTreeSet<String>, ResourceError> {
     let others = others(cx, &target.id).await?;
     Ok(others
         .iter()
@@ -71,7 +76,7 @@ pub async fn elsewhere(cx: &Cx, target: &ApiTarget) -> Result<BTreeSet<String>, 
 ///
 /// # Errors
 /// What the services answer.
-pub async fn held_elsewhere(cx: &Cx, target: &ApiTarget) -> Result<Vec<Held>, ResourceError> {
+pub async fn held_elsewhere(cx: &Context, target: &ApiTarget) -> Result<Vec<Held>, ResourceError> {
     let elsewhere = elsewhere(cx, target).await?;
     let others = others(cx, &target.id).await?;
     let others = others
@@ -104,7 +109,7 @@ pub fn stack_of(authorizer: &str) -> Option<&str> {
 
 /// What a stack recorded of the API.
 async fn look(
-    cx: &Cx,
+    cx: &Context,
     stack: &str,
     api_id: &str,
     authorizer_id: &str,
@@ -121,7 +126,7 @@ async fn look(
         let request = request.clone().set_next_token(token);
         let page = cx
             .aws()
-            .repeatable("ssm:GetParametersByPath", || request.clone().send())
+            .call_idempotent("ssm:GetParametersByPath", || request.clone().send())
             .await;
         match page {
             Err(error) if error.class == Class::Denied => Ok((None, None)),

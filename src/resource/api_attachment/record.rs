@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Cx, ResourceError, parameter};
+use crate::resource::{Context, ResourceError, parameter};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response};
 
 /// The largest standard parameter. Source: SSM `PutParameter`.
@@ -174,7 +174,7 @@ fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, ResourceError> {
+pub async fn targets(cx: &Context) -> Result<BTreeSet<ApiTarget>, ResourceError> {
     let all = parameter::all(cx).await?;
     let targets = all.keys().filter_map(|name| belongs(name));
     Ok(targets.map(|(target, _)| target).collect())
@@ -184,7 +184,7 @@ pub async fn targets(cx: &Cx) -> Result<BTreeSet<ApiTarget>, ResourceError> {
 ///
 /// # Errors
 /// When the listing fails, or a record cannot be read: then nothing may be changed on its ground.
-pub async fn all(cx: &Cx) -> Result<BTreeMap<ApiTarget, Record>, ResourceError> {
+pub async fn all(cx: &Context) -> Result<BTreeMap<ApiTarget, Record>, ResourceError> {
     let mut records: BTreeMap<ApiTarget, Record> = BTreeMap::new();
     for (name, value) in parameter::all(cx).await?.iter() {
         let Some((target, part)) = belongs(name) else {
@@ -226,7 +226,7 @@ fn encode<T: Serialize>(value: &T) -> Result<String, ResourceError> {
 ///
 /// # Errors
 /// What the services answer, or that there is no such stage.
-pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
+pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     if all(cx)
         .await?
         .get(target)
@@ -255,7 +255,7 @@ pub async fn write_first_head(cx: &Cx, target: &ApiTarget) -> Result<(), Resourc
 /// # Errors
 /// What the service answers.
 pub async fn write_head(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     head: &AttachmentState,
 ) -> Result<(), ResourceError> {
@@ -266,7 +266,7 @@ pub async fn write_head(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
+pub async fn remove_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     parameter::remove(cx, &path(target, "head")).await
 }
 
@@ -276,7 +276,7 @@ pub async fn remove_head(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceErro
 /// # Errors
 /// What the service answers.
 pub async fn note(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     record: &Record,
     methods: &[Method],
@@ -358,7 +358,7 @@ fn writes(
 /// # Errors
 /// What the service answers.
 pub async fn remove_items(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     record: &Record,
 ) -> Result<(), ResourceError> {
@@ -376,7 +376,7 @@ pub async fn remove_items(
 /// # Errors
 /// What the service answers, or that what others made is too large to be kept.
 pub async fn write_response(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     kind: &str,
     taken: &ResponseBackup,
@@ -407,7 +407,11 @@ pub async fn write_response(
 ///
 /// # Errors
 /// What the service answers.
-pub async fn remove_response(cx: &Cx, target: &ApiTarget, kind: &str) -> Result<(), ResourceError> {
+pub async fn remove_response(
+    cx: &Context,
+    target: &ApiTarget,
+    kind: &str,
+) -> Result<(), ResourceError> {
     parameter::remove(cx, &path(target, &format!("{RESPONSE}{kind}"))).await
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::other_stacks;
 use super::record::{self, ResponseBackup, digest};
 use crate::aws::optional;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 use crate::rest_api::{self, ApiTarget, Response};
 
@@ -95,7 +95,11 @@ pub fn steps(
 ///
 /// # Errors
 /// What the services answer.
-pub async fn look(cx: &Cx, target: &ApiTarget, wanted: &Responses) -> Result<Steps, ResourceError> {
+pub async fn look(
+    cx: &Context,
+    target: &ApiTarget,
+    wanted: &Responses,
+) -> Result<Steps, ResourceError> {
     let methods = optional(rest_api::methods(cx, &target.id).await)?.unwrap_or_default();
     let now = rest_api::responses(cx, &target.id).await?;
     let mut known = BTreeMap::new();

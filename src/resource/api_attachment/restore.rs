@@ -10,7 +10,7 @@ use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::restored::{self, same_guard};
 use super::{missing_record, responses};
 use crate::aws::optional;
-use crate::resource::{Cx, ResourceError, api_authorizer};
+use crate::resource::{Context, ResourceError, api_authorizer};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// For how long a listing may lag behind what was written.
@@ -20,7 +20,7 @@ const LAG: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// What the services answer, or what still differs.
-pub(super) async fn restore(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
     // Where only the stage changed, the attachment to the new one has taken these over.
     let stays = cx
@@ -77,7 +77,7 @@ pub(super) async fn restore(cx: &Cx, actual: &Actual) -> Result<(), ResourceErro
 }
 
 /// Says that somebody changed a method since, which is then theirs.
-fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
+fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     let Some(now) = actual
         .methods
         .iter()
@@ -96,7 +96,7 @@ fn tell_changed(cx: &Cx, actual: &Actual, before: &Method) {
 }
 
 /// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
-pub(super) fn wanted(cx: &Cx, actual: &Actual, before: &Method) -> Method {
+pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     if cx.options().keep_protected && before.authorization == AuthorizationType::None {
         return restored::closed(before);
     }
@@ -117,7 +117,7 @@ fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &ResponseBackup
     taken.filter(|(kind, _)| !actual.shared_responses.contains_key(*kind))
 }
 
-async fn restore_responses(cx: &Cx, actual: &Actual) -> Result<(), ResourceError> {
+async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     for (kind, taken) in given_back(actual) {
         let now = actual.responses.get(kind);
         if now == taken.before.as_ref() {
@@ -137,7 +137,7 @@ async fn restore_responses(cx: &Cx, actual: &Actual) -> Result<(), ResourceError
 
 /// Reads back the methods, the gateway responses and the stage that were given back: each must be as it should be.
 async fn prove<'a>(
-    cx: &Cx,
+    cx: &Context,
     actual: &Actual,
     given: impl Iterator<Item = &'a Method>,
     with_responses: bool,
@@ -190,7 +190,7 @@ async fn prove<'a>(
 
 /// The draft is the whole API's: whoever deployed another stage since published our authorizer there. Without it that stage
 /// would answer nothing, so it stays until nobody asks it.
-async fn refuse_while_served(cx: &Cx, target: &ApiTarget) -> Result<(), ResourceError> {
+async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
     for (stage, deployment) in rest_api::stages(cx, &target.id).await? {

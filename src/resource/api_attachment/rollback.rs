@@ -4,7 +4,7 @@ use super::deployments::move_stage;
 use super::marker::is_ours;
 use super::record;
 use super::served::asks_us;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget};
 
 /// Where the stage is to go.
@@ -39,7 +39,7 @@ pub enum RolledBack {
 /// # Errors
 /// What the services answer.
 pub async fn roll_back(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     way: &RollbackTarget,
 ) -> Result<RolledBack, ResourceError> {

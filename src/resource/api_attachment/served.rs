@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::record::{self, AttachmentState, Record, digest};
 use super::{marker, other_stacks};
-use crate::resource::{Cx, ResourceError, api_authorizer, function_publication};
-use crate::rest_api::{self, ApiTarget, Asks, AuthorizationType, Method, Stage};
+use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Stage};
 
 /// How the API asks the authorizer of a stack as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    pub asks: Asks,
+    pub asks: AuthorizerSettings,
     /// The labels of the methods that the stage serves protected.
     pub methods: BTreeSet<String>,
 }
@@ -26,7 +26,7 @@ pub struct Served {
 
 impl Served {
     /// Whether callers are asked for their credential as `asks` says, and for no other any more.
-    pub fn is_settled(&self, asks: &Asks) -> bool {
+    pub fn is_settled(&self, asks: &AuthorizerSettings) -> bool {
         self.is_verified && self.asks.as_deref() == Some(&digest(asks))
     }
 }
@@ -35,7 +35,7 @@ impl Served {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, ResourceError> {
+pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, ResourceError> {
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
@@ -61,7 +61,7 @@ pub async fn served(cx: &Cx, target: &ApiTarget) -> Result<Option<Served>, Resou
 ///
 /// # Errors
 /// What the services answer.
-pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, ResourceError> {
+pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standing>, ResourceError> {
     if served(cx, target).await?.is_none() {
         return Ok(None);
     }
@@ -74,7 +74,7 @@ pub async fn standing(cx: &Cx, target: &ApiTarget) -> Result<Option<Standing>, R
     };
     let former = api_authorizer::former_uri(cx);
     let export = rest_api::export::export(cx, target).await?;
-    let mut asks = Asks::ours(&ours.identity_source);
+    let mut asks = AuthorizerSettings::ours(&ours.identity_source);
     asks.ttl = ours.ttl;
     let is_former = match &*export {
         Some(export) => {
@@ -131,7 +131,10 @@ pub struct Unverified {
 ///
 /// # Errors
 /// What the services answer.
-pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified>, ResourceError> {
+pub async fn unverified(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<Unverified>, ResourceError> {
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
@@ -156,7 +159,7 @@ pub async fn unverified(cx: &Cx, target: &ApiTarget) -> Result<Option<Unverified
 /// # Errors
 /// What the services answer.
 pub async fn note_verified(
-    cx: &Cx,
+    cx: &Context,
     target: &ApiTarget,
     found: Unverified,
 ) -> Result<(), ResourceError> {

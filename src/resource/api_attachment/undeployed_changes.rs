@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::responses;
 use crate::aws::optional;
-use crate::resource::{Cx, ResourceError};
+use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 use crate::rest_api::definition::Integration;
 use crate::rest_api::export::{self, Export};
@@ -43,7 +43,7 @@ pub struct Ours {
 /// # Errors
 /// What the services answer.
 pub async fn look(
-    cx: &Cx,
+    cx: &Context,
     api: &RestApi,
     target: &ApiTarget,
     methods: BTreeSet<MethodKey>,

@@ -11,14 +11,14 @@ type Cell = Arc<OnceCell<Arc<dyn Any + Send + Sync>>>;
 
 /// Remembers listings by name for as long as one look lasts.
 #[derive(Debug, Default)]
-pub struct View(Mutex<HashMap<(TypeId, String), Cell>>);
+pub struct ListingCache(Mutex<HashMap<(TypeId, String), Cell>>);
 
-impl View {
+impl ListingCache {
     /// The listing called `name`: asked for by the first reader, remembered for the others. A failure is not remembered.
     ///
     /// # Errors
     /// What `ask` fails with.
-    pub async fn once<T, E, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, E>
+    pub async fn get_or_fetch<T, E, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, E>
     where
         T: Send + Sync + 'static,
         F: Future<Output = Result<T, E>> + Send,

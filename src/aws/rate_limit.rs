@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Admits calls in the order they come, by a token bucket.
 #[derive(Debug, Default)]
-pub struct Pacer(Mutex<Bucket>);
+pub struct RateLimiter(Mutex<Bucket>);
 
 /// A token bucket as the generic cell rate algorithm keeps it: the moment at which the bucket is full again stands for
 /// the number of tokens in it.
@@ -24,9 +24,9 @@ const REFILL: Duration = Duration::from_millis(100);
 const BURST: u32 = 38;
 const DEPLOYMENT_GAP: Duration = Duration::from_secs(5);
 
-impl Pacer {
+impl RateLimiter {
     /// Returns when the call may be sent.
-    pub async fn admit(&self, operation: &str) {
+    pub async fn acquire(&self, operation: &str) {
         let deployment = operation.ends_with(":CreateDeployment");
         let at = self.bucket().take(Instant::now(), deployment);
         tokio::time::sleep_until(at).await;
