@@ -30,7 +30,7 @@ pub struct Item {
 
 /// The work of a step.
 #[derive(Clone)]
-#[allow(
+#[expect(
     missing_debug_implementations,
     reason = "a node is known by its id, which the step shows"
 )]

@@ -36,7 +36,7 @@ pub struct Actual {
     has_head: bool,
 }
 
-/// The kind.
+/// Authorizers of API Gateway.
 #[derive(Debug)]
 pub struct ApiAuthorizers;
 

@@ -48,7 +48,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Replication groups of ElastiCache.
 #[derive(Debug)]
 pub struct Caches;
 

@@ -21,7 +21,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Subnet groups of ElastiCache.
 #[derive(Debug)]
 pub struct CacheSubnetGroups;
 

@@ -21,7 +21,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Elastic IP addresses of EC2.
 #[derive(Debug)]
 pub struct ElasticIps;
 

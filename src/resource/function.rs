@@ -100,7 +100,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Lambda functions.
 #[derive(Debug)]
 pub struct Functions;
 

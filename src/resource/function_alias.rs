@@ -41,7 +41,7 @@ pub struct Actual {
     unread: Vec<String>,
 }
 
-/// The kind.
+/// Aliases of Lambda functions.
 #[derive(Debug)]
 pub struct FunctionAliases;
 

@@ -33,7 +33,7 @@ pub struct Actual {
     source_arn: String,
 }
 
-/// The kind.
+/// Statements in the resource policies of Lambda functions.
 #[derive(Debug)]
 pub struct FunctionPermissions;
 

@@ -53,7 +53,7 @@ impl Policy {
     }
 }
 
-/// The kind.
+/// Roles of IAM.
 #[derive(Debug)]
 pub struct IamRoles;
 

@@ -33,7 +33,7 @@ impl Actual {
     }
 }
 
-/// The kind.
+/// Internet gateways of EC2.
 #[derive(Debug)]
 pub struct InternetGateways;
 

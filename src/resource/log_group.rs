@@ -23,7 +23,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Log groups of CloudWatch Logs.
 #[derive(Debug)]
 pub struct LogGroups;
 

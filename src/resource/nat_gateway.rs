@@ -35,7 +35,7 @@ struct Census {
     dead: Vec<(LogicalId, String)>,
 }
 
-/// The kind.
+/// NAT gateways of EC2.
 #[derive(Debug)]
 pub struct NatGateways;
 

@@ -20,7 +20,7 @@ pub struct Actual {
     in_use: bool,
 }
 
-/// The kind.
+/// Network interfaces that Lambda creates in the stack's subnets.
 #[derive(Debug)]
 pub struct NetworkInterfaces;
 

@@ -31,7 +31,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Rules of EventBridge.
 #[derive(Debug)]
 pub struct Schedules;
 

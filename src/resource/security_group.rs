@@ -125,7 +125,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Security groups of EC2.
 #[derive(Debug)]
 pub struct SecurityGroups;
 

@@ -29,7 +29,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// Subnets of EC2.
 #[derive(Debug)]
 pub struct Subnets;
 

@@ -13,7 +13,7 @@ use crate::kind::Kind;
 pub trait ResourceKind: Send + Sync + 'static {
     /// The state as the account has it.
     type Actual: Clone + Send + Sync + 'static;
-    /// The kind.
+    /// Its name, order and waits.
     const KIND: Kind;
 
     /// Everything of this kind that the stack owns, and what blocks its names. One listing, whatever the number.

@@ -30,7 +30,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The kind.
+/// VPCs of EC2.
 #[derive(Debug)]
 pub struct Vpcs;
 

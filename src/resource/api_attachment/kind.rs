@@ -5,7 +5,7 @@ use super::{record, restore};
 use crate::kind::Kind;
 use crate::resource::{Context, Identity, Listing, ResourceError, ResourceKind};
 
-/// The kind.
+/// The attachments of the stack, one for each API and stage.
 #[derive(Debug)]
 pub struct ApiAttachments;
 
