@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Cause, Failure};
-use crate::link::{Link, Script};
 use crate::periods::{Period, Windows};
 use crate::redis::{Arguments, RedisError, Value};
+use crate::redis::{Link, Script};
 
 /// One limit with what 3scale has counted, and the metrics that count on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

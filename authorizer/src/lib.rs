@@ -18,7 +18,6 @@ pub mod failure;
 pub mod function;
 pub mod http;
 pub mod keys;
-pub mod link;
 pub mod log;
 pub mod mapping;
 pub mod periods;

@@ -15,9 +15,9 @@ use crate::clock::Clock;
 use crate::decide::{Authorizer, process_id};
 use crate::failure::{Cause, Failure};
 use crate::keys::Name;
-use crate::link::{Link, Script};
 use crate::log::{self, Unit};
 use crate::redis::{Arguments, RedisError, Value as RedisValue};
+use crate::redis::{Link, Script};
 use crate::settings::Settings;
 
 /// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.

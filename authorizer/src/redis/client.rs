@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use ring::digest;
 use rustls::ClientConfig;
 
+use super::connection::{Connection, RedisError};
+use super::endpoint::Endpoint;
+use super::resp::{Arguments, Value, refusal};
 use crate::breaker::Breaker;
 use crate::failure::{Cause, Failure};
-use crate::redis::{Arguments, Connection, Endpoint, RedisError, Value, refusal};
 
 /// A script with its name for Redis.
 #[derive(Debug, Clone)]

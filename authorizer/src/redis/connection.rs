@@ -1,0 +1,314 @@
+//! One connection to Redis: blocking, one question at a time, every wait within a deadline.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::endpoint::Endpoint;
+use super::resp::{Arguments, MAX_ANSWER, Nonsense, Value, decode, encode, refusal};
+use crate::failure::{Cause, Failure};
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisError {
+    /// The question was not carried out: no connection, or refused before anything was done.
+    NotDone(Failure),
+    /// It may have been carried out; with `true` if the connection ended and asking again at once makes sense.
+    Unknown(Failure, bool),
+}
+
+impl fmt::Display for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDone(why) | Self::Unknown(why, _) => why.fmt(f),
+        }
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error {
+            RedisError::NotDone(why) | RedisError::Unknown(why, _) => why,
+        }
+    }
+}
+
+impl std::error::Error for RedisError {}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+/// TLS set-up for connections to Redis.
+#[must_use]
+pub fn tls_config(roots: Option<Arc<RootCertStore>>) -> Option<Arc<ClientConfig>> {
+    let roots = roots.unwrap_or_else(|| {
+        Arc::new(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        })
+    });
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .ok()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Some(Arc::new(config))
+}
+
+/// An open connection. After an error it is of no use any more.
+pub struct Connection {
+    stream: Stream,
+    timeout: Duration,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// [`RedisError::NotDone`], always.
+    pub fn open(
+        endpoint: &Endpoint,
+        tls: Option<&Arc<ClientConfig>>,
+        deadline: Instant,
+    ) -> Result<Self, RedisError> {
+        let failed = |error: io::Error| RedisError::NotDone(Failure::io(&error));
+        let addresses =
+            resolve(&endpoint.host, endpoint.port, deadline).map_err(RedisError::NotDone)?;
+        let socket = connect(&addresses, deadline).map_err(|error| {
+            let failure = Failure::io(&error);
+            RedisError::NotDone(match failure.cause {
+                Cause::Timeout => Failure::new(Cause::Timeout, "time-out: no connection"),
+                _ => failure,
+            })
+        })?;
+        socket.set_nodelay(true).map_err(failed)?;
+        let timeout = left(deadline).map_err(failed)?;
+        socket.set_read_timeout(Some(timeout)).map_err(failed)?;
+        socket.set_write_timeout(Some(timeout)).map_err(failed)?;
+        let stream = if endpoint.tls {
+            let refused =
+                |why: &str| RedisError::NotDone(Failure::new(Cause::Tls, format!("TLS: {why}")));
+            let config = tls.ok_or_else(|| refused("not set up"))?;
+            let name = ServerName::try_from(endpoint.host.clone())
+                .map_err(|_| refused("the host is no server name"))?;
+            let client = ClientConnection::new(Arc::clone(config), name)
+                .map_err(|error| RedisError::NotDone(Failure::tls(&error)))?;
+            let stream = handshake(client, socket, deadline).map_err(|error| {
+                let failure = Failure::io(&error);
+                RedisError::NotDone(match failure.cause {
+                    Cause::Timeout => {
+                        Failure::new(Cause::Timeout, "time-out: no answer to the TLS handshake")
+                    }
+                    _ => failure,
+                })
+            })?;
+            Stream::Tls(Box::new(stream))
+        } else {
+            Stream::Plain(socket)
+        };
+        let mut connection = Self {
+            stream,
+            timeout,
+            input: Vec::with_capacity(4096),
+            output: Vec::with_capacity(1024),
+        };
+        connection.log_in(endpoint, deadline)?;
+        Ok(connection)
+    }
+
+    fn log_in(&mut self, endpoint: &Endpoint, deadline: Instant) -> Result<(), RedisError> {
+        let mut ask = |arguments: &[&[u8]], cause: Option<Cause>| match self.command(
+            arguments,
+            &Arguments::default(),
+            deadline,
+        ) {
+            Ok(Value::Error(error)) => {
+                let refused = refusal(&error);
+                let cause = cause.unwrap_or(refused.cause);
+                Err(RedisError::NotDone(Failure { cause, ..refused }))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(RedisError::NotDone(error.into())),
+        };
+        // Whatever the error answer to this one: the login is wrong. Old servers have no code of their own for it.
+        let login = Some(Cause::Auth);
+        match (&endpoint.user, &endpoint.password) {
+            (Some(user), Some(password)) => {
+                ask(&[b"AUTH", user.as_bytes(), password.as_bytes()], login)?;
+            }
+            (None, Some(password)) => ask(&[b"AUTH", password.as_bytes()], login)?,
+            (_, None) => {}
+        }
+        if endpoint.database != 0 {
+            ask(&[b"SELECT", endpoint.database.to_string().as_bytes()], None)?;
+        }
+        Ok(())
+    }
+
+    /// Asks one question, `words` and then `rest`, and waits for its answer.
+    ///
+    /// # Errors
+    /// [`RedisError::Unknown`] once anything was sent.
+    pub fn command(
+        &mut self,
+        words: &[&[u8]],
+        rest: &Arguments,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        let left = left(deadline).map_err(|error| RedisError::NotDone(Failure::io(&error)))?;
+        self.limit(left)
+            .map_err(|error| RedisError::NotDone(Failure::io(&error)))?;
+        self.output.clear();
+        encode(&mut self.output, words, rest);
+        let unknown = |error: io::Error| {
+            let ended = !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::InvalidData
+            );
+            RedisError::Unknown(Failure::io(&error), ended)
+        };
+        self.stream.send(&self.output).map_err(unknown)?;
+        self.input.clear();
+        let mut chunk = [0_u8; 4096];
+        loop {
+            let read = match self.stream.receive(&mut chunk) {
+                Ok(0) => return Err(unknown(io::ErrorKind::UnexpectedEof.into())),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) => return Err(unknown(error)),
+            };
+            self.input.extend_from_slice(&chunk[..read]);
+            match decode(&self.input) {
+                Ok(Some((value, used))) if used == self.input.len() => return Ok(value),
+                // More than one answer to one question: we would read the next question's answer wrong.
+                Ok(Some(_)) | Err(Nonsense) => {
+                    return Err(RedisError::Unknown(strange(&self.input), false));
+                }
+                Ok(None) => {}
+            }
+            if Instant::now() >= deadline || self.input.len() > MAX_ANSWER {
+                return Err(unknown(io::ErrorKind::TimedOut.into()));
+            }
+        }
+    }
+
+    /// Sets the socket's time-outs, where they differ enough to be worth the system calls.
+    fn limit(&mut self, left: Duration) -> io::Result<()> {
+        let slack = Duration::from_millis(10);
+        if left + slack < self.timeout || left > self.timeout * 2 {
+            self.stream.socket().set_read_timeout(Some(left))?;
+            self.stream.socket().set_write_timeout(Some(left))?;
+            self.timeout = left;
+        }
+        Ok(())
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    Some(deadline.saturating_duration_since(Instant::now()))
+        .filter(|left| !left.is_zero())
+        .ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// The system's resolver has no time limit of its own worth having, so it runs on a thread that may outlive us.
+fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    if let Ok(address) = host.parse::<std::net::IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let target = (host.to_owned(), port);
+    std::thread::Builder::new()
+        .spawn(move || {
+            let result = target.to_socket_addrs().map(Iterator::collect);
+            // Nobody waits any more once the time is over.
+            let _ = sender.send(result);
+        })
+        .map_err(|error| Failure::io(&error))?;
+    let time = left(deadline).map_err(|error| Failure::io(&error))?;
+    match receiver.recv_timeout(time) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(_)) => Err(Failure::new(Cause::Dns, "the host name does not resolve")),
+        Err(_) => Err(Failure::new(
+            Cause::Dns,
+            "the host name did not resolve in time",
+        )),
+    }
+}
+
+fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match TcpStream::connect_timeout(address, left(deadline)?) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn handshake(
+    mut client: ClientConnection,
+    mut socket: TcpStream,
+    deadline: Instant,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    while client.is_handshaking() {
+        left(deadline)?;
+        client.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(client, socket))
+}
+
+/// What came instead of an answer.
+fn strange(input: &[u8]) -> Failure {
+    // An alert of TLS: what a server says that waits for a handshake.
+    if input.starts_with(&[0x15, 0x03]) {
+        return expects_tls();
+    }
+    Failure::new(Cause::Protocol, "an answer that is not Redis'")
+}
+
+/// The connection is a plain one, and the server wants another.
+pub(crate) fn expects_tls() -> Failure {
+    Failure::new(
+        Cause::Tls,
+        "TLS: the server expects it, and a plain connection is configured",
+    )
+}

@@ -1,0 +1,276 @@
+//! RESP2, the protocol of Redis: commands out, answers in, and what the error answers mean.
+
+use crate::failure::{Cause, Failure};
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A null bulk or array.
+    Nil,
+    /// An integer.
+    Int(i64),
+    /// A simple or bulk string.
+    Text(Vec<u8>),
+    /// An error answer.
+    Error(String),
+    /// An array.
+    Array(Vec<Value>),
+}
+
+/// Codes that Redis 6 puts into the text of an error when they come out of a script.
+const INNER: [&str; 6] = [
+    "OOM",
+    "READONLY",
+    "NOPERM",
+    "MISCONF",
+    "NOREPLICAS",
+    "MASTERDOWN",
+];
+
+/// The first word of an error answer, or the one that a script ran into; the rest can hold what was sent.
+#[must_use]
+pub fn error_code(error: &str) -> &str {
+    let code = error.split(' ').next().unwrap_or_default();
+    if code != "ERR" {
+        return code;
+    }
+    INNER
+        .into_iter()
+        .find(|inner| {
+            error
+                .split(": -")
+                .skip(1)
+                .any(|rest| rest.split(' ').next() == Some(inner))
+        })
+        .unwrap_or(code)
+}
+
+/// An error answer by its code, which is all of the text.
+#[must_use]
+pub fn refusal(error: &str) -> Failure {
+    let code = error_code(error);
+    let cause = match code {
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => Cause::Auth,
+        "READONLY" | "MISCONF" | "NOREPLICAS" | "MASTERDOWN" => Cause::ReadOnly,
+        "OOM" => Cause::Full,
+        _ => Cause::Protocol,
+    };
+    Failure::new(cause, code)
+}
+
+/// Arguments of a command, written down as they go over the wire.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Arguments {
+    /// Adds a text.
+    pub fn text(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
+        put(&mut self.bytes, argument.as_ref());
+        self.count += 1;
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
+        let mut buffer = itoa::Buffer::new();
+        self.text(buffer.format(number))
+    }
+}
+
+fn put(output: &mut Vec<u8>, argument: &[u8]) {
+    let mut buffer = itoa::Buffer::new();
+    output.push(b'$');
+    output.extend_from_slice(buffer.format(argument.len()).as_bytes());
+    output.extend_from_slice(b"\r\n");
+    output.extend_from_slice(argument);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Writes a command.
+pub fn encode(output: &mut Vec<u8>, words: &[&[u8]], rest: &Arguments) {
+    let mut buffer = itoa::Buffer::new();
+    output.push(b'*');
+    output.extend_from_slice(buffer.format(words.len() + rest.count).as_bytes());
+    output.extend_from_slice(b"\r\n");
+    for word in words {
+        put(output, word);
+    }
+    output.extend_from_slice(&rest.bytes);
+}
+
+/// The bytes are not RESP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nonsense;
+
+/// Reads one answer off the front; `None` if it is not all there yet. Also gives its length in bytes.
+///
+/// # Errors
+/// The bytes are not RESP, or no answer to anything we ask.
+pub fn decode(input: &[u8]) -> Result<Option<(Value, usize)>, Nonsense> {
+    let mut at = 0;
+    let value = decode_at(input, &mut at, 0)?;
+    Ok(value.map(|value| (value, at)))
+}
+
+/// Larger than any answer to a question that is asked here.
+pub(super) const MAX_ANSWER: usize = 64 << 20;
+
+const MAX_DEPTH: usize = 8;
+
+fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>, Nonsense> {
+    let Some(line) = line(input, at)? else {
+        return Ok(None);
+    };
+    let (kind, rest) = line.split_first().ok_or(Nonsense)?;
+    let number = || {
+        std::str::from_utf8(rest)
+            .ok()
+            .and_then(|text| text.parse::<i64>().ok())
+            .ok_or(Nonsense)
+    };
+    Ok(Some(match kind {
+        b'+' => Value::Text(rest.to_vec()),
+        b'-' => Value::Error(String::from_utf8_lossy(rest).into_owned()),
+        b':' => Value::Int(number()?),
+        b'$' => {
+            let length = number()?;
+            if length == -1 {
+                return Ok(Some(Value::Nil));
+            }
+            let length = usize::try_from(length).map_err(|_| Nonsense)?;
+            if length > MAX_ANSWER {
+                return Err(Nonsense);
+            }
+            let Some(bytes) = input.get(*at..*at + length + 2) else {
+                return Ok(None);
+            };
+            let (text, end) = bytes.split_at(length);
+            if end != b"\r\n" {
+                return Err(Nonsense);
+            }
+            *at += length + 2;
+            Value::Text(text.to_vec())
+        }
+        b'*' => {
+            let length = number()?;
+            if length == -1 {
+                return Ok(Some(Value::Nil));
+            }
+            let length = usize::try_from(length).map_err(|_| Nonsense)?;
+            if depth >= MAX_DEPTH || length > MAX_ANSWER {
+                return Err(Nonsense);
+            }
+            // The length is the other side's word: memory is only taken for what is really there.
+            let mut values = Vec::with_capacity(length.min(1024));
+            for _ in 0..length {
+                match decode_at(input, at, depth + 1)? {
+                    Some(value) => values.push(value),
+                    None => return Ok(None),
+                }
+            }
+            Value::Array(values)
+        }
+        _ => return Err(Nonsense),
+    }))
+}
+
+fn line<'a>(input: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Nonsense> {
+    const MAX_LINE: usize = 64 << 10;
+    let rest = &input[*at..];
+    match rest.windows(2).position(|pair| pair == b"\r\n") {
+        Some(end) => {
+            *at += end + 2;
+            Ok(Some(&rest[..end]))
+        }
+        None if rest.len() > MAX_LINE => Err(Nonsense),
+        None => match rest.first() {
+            // Said early, so that a server that speaks something else is not waited for.
+            Some(first) if !b"+-:$*".contains(first) => Err(Nonsense),
+            _ => Ok(None),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_all_kinds_and_every_cut_of_them() {
+        let bytes = b"*6\r\n:-7\r\n$3\r\na\r\n\r\n+OK\r\n-ERR x\r\n$-1\r\n*0\r\n";
+        let value = Value::Array(vec![
+            Value::Int(-7),
+            Value::Text(b"a\r\n".to_vec()),
+            Value::Text(b"OK".to_vec()),
+            Value::Error("ERR x".to_owned()),
+            Value::Nil,
+            Value::Array(Vec::new()),
+        ]);
+        assert_eq!(decode(bytes), Ok(Some((value, bytes.len()))));
+        for cut in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..cut]), Ok(None), "{cut}");
+        }
+    }
+
+    #[test]
+    fn refuses_nonsense() {
+        for bytes in [
+            &b"HTTP/1.1 400"[..],
+            b"\r\n",
+            b":x\r\n",
+            b"$-2\r\n",
+            b"$1\r\nabc",
+            b"$99999999999\r\n",
+            b"*99999999999\r\n",
+            &b"*1\r\n".repeat(20),
+        ] {
+            assert_eq!(decode(bytes), Err(Nonsense), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn codes_of_error_answers() {
+        for (error, code, cause) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+                Cause::Full,
+            ),
+            (
+                "ERR Error running script (call to f_0a): @user_script:7: @user_script: 7: -OOM command not allowed",
+                "OOM",
+                Cause::Full,
+            ),
+            (
+                "ERR Error running script (call to f_0a): @user_script:7: @user_script: 7: -READONLY You can't write",
+                "READONLY",
+                Cause::ReadOnly,
+            ),
+            (
+                "ERR unknown command `x: -SECRET`, with args",
+                "ERR",
+                Cause::Protocol,
+            ),
+            (
+                "WRONGPASS invalid username-password pair",
+                "WRONGPASS",
+                Cause::Auth,
+            ),
+            ("", "", Cause::Protocol),
+        ] {
+            assert_eq!((error_code(error), refusal(error).cause), (code, cause));
+        }
+    }
+
+    #[test]
+    fn encodes() {
+        let mut output = Vec::new();
+        let mut rest = Arguments::default();
+        rest.text("\r\n").number(-7);
+        encode(&mut output, &[b"GET"], &rest);
+        assert_eq!(output, b"*3\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n$2\r\n-7\r\n");
+    }
+}
