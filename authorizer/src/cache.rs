@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Cause, Failure};
 use crate::periods::{Period, Windows};
 use crate::redis::{Arguments, RedisError, Value};
-use crate::redis::{Link, Script};
+use crate::redis::{RedisClient, Script};
 
 /// One limit with what 3scale has counted, and the metrics that count on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,7 +120,7 @@ pub struct Stored<'a> {
 #[derive(Debug)]
 pub struct Cache {
     /// The connection.
-    pub link: Link,
+    pub redis: RedisClient,
     pub(crate) prefix: String,
     process: String,
     keep_ms: i64,
@@ -138,7 +138,7 @@ impl Cache {
     /// `process` must differ between any two processes; `keep` is how long answers are kept if longer than their age.
     #[must_use]
     pub fn new(
-        link: Link,
+        redis: RedisClient,
         prefix: String,
         process: String,
         max_age: Duration,
@@ -153,7 +153,7 @@ impl Cache {
             Arc::new(Script::new(&[&head, common, text]))
         };
         Self {
-            link,
+            redis,
             process,
             keep_ms: ms(keep.max(max_age)).max(1),
             hit: script(include_str!("scripts/hit.lua")),
@@ -280,7 +280,7 @@ impl Cache {
                 arguments.text(metric).number(*amount);
             }
             more(&mut arguments);
-            match self.link.script(script, &key, &arguments, deadline) {
+            match self.redis.script(script, &key, &arguments, deadline) {
                 Err(RedisError::Unknown(_, true)) if !repeated => {}
                 // Whatever this one says: the first may have been carried out.
                 Err(RedisError::NotDone(why)) if repeated => {

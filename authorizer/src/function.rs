@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::answer::{self, Effect};
 use crate::breaker::Bucket;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::credentials::Credential;
 use crate::decide::{Authorizer, Decided};
@@ -65,6 +66,7 @@ fn serve(runtime: &mut Runtime, function: &mut Function) -> Result<(), RuntimeEr
 /// The function of either role.
 #[derive(Debug)]
 pub struct Function {
+    clients: Clients,
     authorizer: Authorizer,
     reporter: Reporter,
     allowed: u64,
@@ -77,9 +79,11 @@ impl Function {
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&Roots>) -> Self {
         let reporter = Reporter::new(&settings);
-        let mut authorizer = Authorizer::new(settings, roots, Clock::default());
-        authorizer.warm_up();
+        let authorizer = Authorizer::new(&settings.service);
+        let mut clients = Clients::new(settings, roots, Clock::default());
+        clients.warm_up();
         Self {
+            clients,
             authorizer,
             reporter,
             allowed: 0,
@@ -101,32 +105,31 @@ impl Function {
             self.answer(invocation, started, deadline)
         }))
         .unwrap_or_else(|_| Reply::Error("internal error".to_owned()));
-        self.authorizer.metrics.flush(Instant::now(), false);
+        self.clients.metrics.flush(Instant::now(), false);
         reply
     }
 
     fn answer(&mut self, invocation: &Invocation, started: Instant, deadline: Instant) -> Reply {
-        match (
-            event::parse(&invocation.event),
-            self.authorizer.settings.role,
-        ) {
+        match (event::parse(&invocation.event), self.clients.settings.role) {
             (Ok(Event::Authorize(request)), Role::Authorizer) => {
-                let decided = self.authorizer.decide(&request, deadline);
+                let decided = self
+                    .authorizer
+                    .decide(&mut self.clients, &request, deadline);
                 self.note(&request, &decided, &invocation.request_id, started);
                 answer::write(
                     &decided.outcome,
                     request.format,
                     &request.arn,
-                    self.authorizer.settings.service.http_api_answer,
+                    self.clients.settings.service.http_api_answer,
                 )
             }
             (Ok(Event::Scheduled), Role::Reporter) => {
-                let summary = self.reporter.run(&mut self.authorizer, deadline);
-                self.authorizer.metrics.flush(Instant::now(), true);
+                let summary = self.reporter.run(&mut self.clients, deadline);
+                self.clients.metrics.flush(Instant::now(), true);
                 Reply::Answer(summary.to_json().to_string().into_bytes())
             }
             (Ok(Event::SelfTest), _) => Reply::Answer(
-                selftest::run(&mut self.authorizer, deadline)
+                selftest::run(&mut self.clients, &mut self.authorizer, deadline)
                     .to_string()
                     .into_bytes(),
             ),
@@ -140,15 +143,15 @@ impl Function {
 
     fn note(&mut self, request: &Request<'_>, decided: &Decided, id: &str, started: Instant) {
         let outcome = &decided.outcome;
-        self.authorizer.metrics.reason(&outcome.reason);
+        self.clients.metrics.reason(&outcome.reason);
         if outcome.effect == Effect::Allow {
-            let every = self.authorizer.settings.log_allowed;
+            let every = self.clients.settings.log_allowed;
             self.allowed += 1;
             if every == 0 || !self.allowed.is_multiple_of(every) {
                 return;
             }
         } else if !self.lines.allows(started) {
-            self.authorizer.metrics.add("LogLinesLeftOut", 1.0);
+            self.clients.metrics.add("LogLinesLeftOut", 1.0);
             return;
         } else {
             self.lines.refused();

@@ -6,10 +6,10 @@
 //! ([`mapping`], [`credentials`], [`terms`], [`periods`]) import nothing that does anything.
 
 pub mod answer;
-mod ask;
 pub mod backend;
 pub mod breaker;
 pub mod cache;
+pub mod clients;
 pub mod clock;
 pub mod credentials;
 pub mod decide;
@@ -28,6 +28,7 @@ pub mod secrets;
 pub mod selftest;
 pub mod settings;
 pub mod terms;
+mod upstream;
 pub mod xml;
 
 pub use function::run;

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::backend::{Backend, Delivery, Known, Transaction};
 use crate::cache;
+use crate::clients::{Clients, process_id};
 use crate::clock::Clock;
-use crate::decide::{Authorizer, process_id};
 use crate::failure::{Cause, Failure};
 use crate::keys::Name;
 use crate::log::{self, Unit};
 use crate::redis::{Arguments, RedisError, Value as RedisValue};
-use crate::redis::{Link, Script};
+use crate::redis::{RedisClient, Script};
 use crate::settings::Settings;
 
 /// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
@@ -166,7 +166,7 @@ pub struct Reporter {
 struct Run<'a> {
     reporter: &'a mut Reporter,
     backend: &'a Backend,
-    link: &'a mut Link,
+    redis: &'a mut RedisClient,
     keys: &'a crate::keys::Keys,
     token: &'a str,
     redis_budget: Duration,
@@ -199,13 +199,13 @@ impl Reporter {
     }
 
     /// Delivers what there is, until it is done, 3scale or Redis fails, or the time is over.
-    pub fn run(&mut self, authorizer: &mut Authorizer, deadline: Instant) -> Summary {
-        authorizer.reach_cache(deadline);
+    pub fn run(&mut self, clients: &mut Clients, deadline: Instant) -> Summary {
+        clients.reach_cache(deadline);
         let mut summary = Summary::default();
         let mut oldest = i64::MAX;
-        let mut stopped = self.attempt(authorizer, deadline, &mut summary, &mut oldest);
-        if matches!(stopped, Err(Stop::Token(_))) && new_token(authorizer, deadline) {
-            stopped = self.attempt(authorizer, deadline, &mut summary, &mut oldest);
+        let mut stopped = self.attempt(clients, deadline, &mut summary, &mut oldest);
+        if matches!(stopped, Err(Stop::Token(_))) && new_token(clients, deadline) {
+            stopped = self.attempt(clients, deadline, &mut summary, &mut oldest);
         }
         summary.stopped = stopped.err().as_ref().map(Stop::describe);
         let level = if summary.stopped.is_some() {
@@ -222,12 +222,12 @@ impl Reporter {
             ("ReportsInDoubt", summary.in_doubt),
             ("LostUsage", summary.undeliverable),
         ] {
-            authorizer.metrics.add(name, value as f64);
+            clients.metrics.add(name, value as f64);
         }
         if oldest != i64::MAX {
-            let lag = authorizer.clock.now_ms().div_euclid(1000) - oldest;
+            let lag = clients.clock.now_ms().div_euclid(1000) - oldest;
             #[allow(clippy::cast_precision_loss)]
-            authorizer
+            clients
                 .metrics
                 .sample("ReportLag", Unit::Seconds, lag as f64);
         }
@@ -237,18 +237,18 @@ impl Reporter {
     /// With the secrets as they are. `oldest` becomes the first minute of which anything was found.
     fn attempt(
         &mut self,
-        authorizer: &mut Authorizer,
+        clients: &mut Clients,
         deadline: Instant,
         summary: &mut Summary,
         oldest: &mut i64,
     ) -> Result<(), Stop> {
-        let secrets = authorizer.secrets.clone().map_err(|_| Stop::Secrets)?;
-        let budgets = authorizer.settings.budgets;
+        let secrets = clients.secrets.clone().map_err(|_| Stop::Secrets)?;
+        let budgets = clients.settings.budgets;
         let left = deadline.saturating_duration_since(Instant::now());
         let mut run = Run {
             reporter: self,
-            backend: &authorizer.backend,
-            link: &mut authorizer.cache.link,
+            backend: &clients.backend,
+            redis: &mut clients.cache.redis,
             keys: &secrets.keys,
             token: &secrets.service_token,
             // The reporter has time, and its questions can be large.
@@ -256,7 +256,7 @@ impl Reporter {
             report_budget: budgets.report,
             reserve: reserve(budgets.report, left),
             deadline,
-            clock: authorizer.clock.clone(),
+            clock: clients.clock.clone(),
             summary,
             parts: 0,
             probed: false,
@@ -265,17 +265,11 @@ impl Reporter {
     }
 }
 
-/// Reads the secrets once more, and says whether that gave another token. A run comes once a minute: this cannot be
-/// too often.
-fn new_token(authorizer: &mut Authorizer, deadline: Instant) -> bool {
-    let token = |authorizer: &Authorizer| {
-        let secrets = authorizer.secrets.as_ref().ok();
-        secrets.map(|secrets| secrets.service_token.clone())
-    };
-    let before = token(authorizer);
+/// Reads the secrets again, and returns whether the service token is another one now. The schedule starts a run once a
+/// minute, so this needs no pause.
+fn new_token(clients: &mut Clients, deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now());
-    authorizer.read_secrets((authorizer.settings.budgets.ssm * 3).min(left / 2));
-    token(authorizer) != before
+    clients.reread_token((clients.settings.budgets.ssm * 3).min(left / 2))
 }
 
 impl Run<'_> {
@@ -329,7 +323,7 @@ impl Run<'_> {
         for argument in arguments {
             all.text(argument);
         }
-        self.link
+        self.redis
             .script(which(self.reporter), &self.reporter.key, &all, deadline)
     }
 

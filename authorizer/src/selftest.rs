@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use crate::answer::Effect;
 use crate::backend::Known;
 use crate::cache::{Application, Decision, Question};
+use crate::clients::Clients;
 use crate::credentials::Credential;
 use crate::decide::{Authorizer, Source};
 use crate::failure::{Cause, Failure};
 use crate::http;
 use crate::keys::Name;
 use crate::mapping::Usage;
-use crate::redis::Link;
+use crate::redis::RedisClient;
 use crate::redis::{Arguments, Endpoint, Value as RedisValue, expects_tls, refusal};
 use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
@@ -32,27 +33,31 @@ const OTHER_WAY: Duration = Duration::from_millis(200);
 const THREESCALE: Duration = Duration::from_millis(1_300);
 
 /// Runs all checks and gives the answer's document.
-pub fn run(authorizer: &mut Authorizer, deadline: Instant) -> Value {
+///
+/// Three checks need the clients alone; the last one is a decision of `authorizer`.
+pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant) -> Value {
     let deadline = deadline.min(Instant::now() + ALL);
     let mut report = Report(Vec::new());
     let secrets = report.check("secrets", None, || {
         let left = SECRETS.min(left(deadline));
-        authorizer
+        clients
             .try_read_secrets(left)
-            .map_err(|error| error.failure(&http::place(&authorizer.settings.aws.ssm_endpoint)))
+            .map_err(|error| error.failure(&http::place(&clients.settings.aws.ssm_endpoint)))
     });
     let missing = (!secrets).then_some("the secrets could not be read");
     let cache = report.check("redis", missing, || {
-        redis(authorizer, deadline.min(Instant::now() + REDIS))
+        redis(clients, deadline.min(Instant::now() + REDIS))
     });
     let backend = report.check("threescale", missing, || {
         let deadline = deadline.min(Instant::now() + THREESCALE);
-        threescale(authorizer, cache, deadline)
+        threescale(clients, authorizer.metrics(), cache, deadline)
     });
     let missing = missing
         .or((!cache).then_some("the check of Redis failed"))
         .or((!backend).then_some("the check of 3scale failed"));
-    report.check("decision", missing, || decision(authorizer, deadline));
+    report.check("decision", missing, || {
+        decision(clients, authorizer, deadline)
+    });
     let ok = report.0.iter().all(|check| check["ok"] == true);
     json!({ "ok": ok, "checks": report.0 })
 }
@@ -90,14 +95,14 @@ fn left(deadline: Instant) -> Duration {
 }
 
 /// A connection is made, and something written: a replica and a full server can be read from.
-fn redis(authorizer: &Authorizer, deadline: Instant) -> Result<(), Failure> {
-    if authorizer.settings.service.caching == Caching::None {
+fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
+    if clients.settings.service.caching == Caching::None {
         return Ok(());
     }
-    let link = &authorizer.cache.link;
+    let link = &clients.cache.redis;
     let write = || {
         let mut connection = link.probe(deadline)?;
-        let key = format!("{}self-test", authorizer.cache.prefix);
+        let key = format!("{}self-test", clients.cache.prefix);
         let words: [&[u8]; 5] = [b"SET", key.as_bytes(), b"1", b"PX", b"10000"];
         match connection.command(&words, &Arguments::default(), deadline)? {
             RedisValue::Text(text) if text == b"OK" => Ok(()),
@@ -117,7 +122,7 @@ fn redis(authorizer: &Authorizer, deadline: Instant) -> Result<(), Failure> {
 
 /// A Redis that is spoken to in the wrong way, encrypted or in the clear, looks like one that hangs or that closes
 /// connections. So it is asked for a sign of life in the other way; no credential goes along.
-fn other_way(failure: Failure, endpoint: &Endpoint, link: &Link) -> Failure {
+fn other_way(failure: Failure, endpoint: &Endpoint, link: &RedisClient) -> Failure {
     let worth_it = match failure.cause {
         Cause::Timeout => true,
         Cause::Protocol => !endpoint.tls,
@@ -181,9 +186,9 @@ fn explain(failure: Failure) -> Failure {
     Failure { text, ..failure }
 }
 
-fn nobody(authorizer: &Authorizer, suffix: &str) -> Credential {
+fn nobody(clients: &Clients, suffix: &str) -> Credential {
     let name = format!("{NOBODY}{suffix}");
-    match authorizer
+    match clients
         .settings
         .service
         .credentials
@@ -198,19 +203,24 @@ fn nobody(authorizer: &Authorizer, suffix: &str) -> Credential {
     }
 }
 
-fn threescale(authorizer: &Authorizer, cache: bool, deadline: Instant) -> Result<(), Failure> {
-    let place = authorizer.backend.place();
-    let secrets = authorizer
+fn threescale(
+    clients: &Clients,
+    configured: &[String],
+    cache: bool,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let place = clients.backend.place();
+    let secrets = clients
         .secrets
         .as_ref()
         .map_err(|error| error.failure(&place))?;
     let token = &secrets.service_token;
-    authorizer
+    clients
         .backend
-        .prove(token, &nobody(authorizer, ""), left(deadline))
+        .prove(token, &nobody(clients, ""), left(deadline))
         .and_then(|()| {
-            if cache && authorizer.settings.service.caching != Caching::None {
-                metrics(authorizer, secrets, deadline)
+            if cache && clients.settings.service.caching != Caching::None {
+                metrics(clients, secrets, configured, deadline)
             } else {
                 Ok(())
             }
@@ -220,10 +230,15 @@ fn threescale(authorizer: &Authorizer, cache: bool, deadline: Instant) -> Result
 
 /// 3scale looks at metrics only once it has found the application. So they are asked about in the name of one that the
 /// cache knows, and not at all where it knows none yet. Nothing is counted.
-fn metrics(authorizer: &Authorizer, secrets: &Secrets, deadline: Instant) -> Result<(), Failure> {
+fn metrics(
+    clients: &Clients,
+    secrets: &Secrets,
+    configured: &[String],
+    deadline: Instant,
+) -> Result<(), Failure> {
     let knows = |name: &Name, metrics: &[&str]| {
         let metrics = metrics.iter().copied();
-        match authorizer
+        match clients
             .backend
             .knows(&secrets.service_token, name, metrics, left(deadline))
         {
@@ -233,9 +248,9 @@ fn metrics(authorizer: &Authorizer, secrets: &Secrets, deadline: Instant) -> Res
         }
     };
     // Redis has a check of its own.
-    let names = applications(authorizer, secrets, deadline).unwrap_or_default();
+    let names = applications(clients, secrets, deadline).unwrap_or_default();
     for name in names {
-        for part in parts(&authorizer.configured) {
+        for part in parts(configured) {
             if knows(&name, &part)? {
                 continue;
             }
@@ -278,14 +293,14 @@ fn parts(metrics: &[String]) -> Vec<Vec<&str>> {
 
 /// The names of a few applications that 3scale vouched for, as far as a short look into the cache finds any.
 fn applications(
-    authorizer: &Authorizer,
+    clients: &Clients,
     secrets: &Secrets,
     deadline: Instant,
 ) -> Result<Vec<Name>, Failure> {
     const FEW: usize = 3;
     const LOOKS: usize = 10;
-    let pattern = format!("{}a:*", authorizer.cache.prefix);
-    let mut connection = authorizer.cache.link.probe(deadline)?;
+    let pattern = format!("{}a:*", clients.cache.prefix);
+    let mut connection = clients.cache.redis.probe(deadline)?;
     let mut ask = |words: &[&[u8]]| match connection.command(words, &Arguments::default(), deadline)
     {
         Ok(RedisValue::Array(values)) => Ok(values),
@@ -331,14 +346,17 @@ fn applications(
 }
 
 /// The scripts run where the decisions will be made, and a decision about a credential that nobody has is a refusal.
-fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failure> {
-    let cached = authorizer.settings.service.caching != Caching::None;
+fn decision(
+    clients: &mut Clients,
+    authorizer: &mut Authorizer,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let cached = clients.settings.service.caching != Caching::None;
     // What failed a while ago must not keep this from being tried.
-    authorizer.cache.link.reset();
-    authorizer.breaker.success();
-    authorizer.misconfigured = None;
+    clients.cache.redis.reset();
+    authorizer.end_pauses();
     if cached {
-        scripts(authorizer, deadline).map_err(|failure| {
+        scripts(clients, deadline).map_err(|failure| {
             let cause = match failure.cause {
                 Cause::ReadOnly | Cause::Full => failure.cause,
                 Cause::Auth => Cause::Scripts,
@@ -357,10 +375,10 @@ fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failur
             }
         })?;
     }
-    let credential = nobody(authorizer, "");
-    let metric = authorizer.configured.first().map_or("hits", String::as_str);
+    let credential = nobody(clients, "");
+    let metric = authorizer.metrics().first().map_or("hits", String::as_str);
     let usage = Usage(vec![(metric.to_owned(), 1)]);
-    let (outcome, source) = authorizer.ask(&credential, &usage, deadline);
+    let (outcome, source) = authorizer.ask(clients, &credential, &usage, deadline);
     let failed = |text: String| Err(Failure::new(Cause::Failed, text));
     if outcome.effect == Effect::Allow {
         return failed("a credential that nobody has was let pass".to_owned());
@@ -376,16 +394,16 @@ fn decision(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failur
 }
 
 /// Both scripts, about a credential that is never asked for.
-fn scripts(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failure> {
-    let secrets = authorizer
+fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
+    let secrets = clients
         .secrets
         .as_ref()
         .map_err(|error| Failure::new(Cause::Failed, error.to_string()))?;
-    let service = &authorizer.settings.service.service_id;
+    let service = &clients.settings.service.service_id;
     let key = secrets
         .keys
-        .credential(service, &nobody(authorizer, "-scripts"));
-    let now_ms = authorizer.clock.now_ms();
+        .credential(service, &nobody(clients, "-scripts"));
+    let now_ms = clients.clock.now_ms();
     let question = Question {
         credential: &key,
         usage: &[("hits".to_owned(), 1)],
@@ -394,15 +412,15 @@ fn scripts(authorizer: &mut Authorizer, deadline: Instant) -> Result<(), Failure
         not_before_ms: 0,
         old: false,
     };
-    authorizer.cache.link.connect(deadline)?;
-    authorizer.cache.store_denial(
+    clients.cache.redis.connect(deadline)?;
+    clients.cache.store_denial(
         &question,
         "user_key_invalid",
         now_ms + 1_000,
         false,
         deadline,
     )?;
-    match authorizer.cache.decide(&question, deadline)? {
+    match clients.cache.decide(&question, deadline)? {
         Decision::Denied { .. } => Ok(()),
         _ => Err(Failure::new(
             Cause::Failed,

@@ -37,17 +37,17 @@ const MAX_IDLE: Duration = Duration::from_secs(300);
 
 /// A link to one Redis.
 #[derive(Debug)]
-pub struct Link {
+pub struct RedisClient {
     endpoint: Option<Endpoint>,
     tls: Option<Arc<ClientConfig>>,
     connection: Option<Connection>,
     breaker: Breaker,
     used: Instant,
-    tried: bool,
+    attempted: bool,
 }
 
-impl Link {
-    /// A link to nowhere, until [`Link::point_to`].
+impl RedisClient {
+    /// A link to nowhere, until [`RedisClient::set_endpoint`].
     #[must_use]
     pub fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
@@ -56,12 +56,12 @@ impl Link {
             connection: None,
             breaker: Breaker::new(1, Duration::from_millis(250), Duration::from_secs(5)),
             used: Instant::now(),
-            tried: false,
+            attempted: false,
         }
     }
 
     /// Takes an address over; a change closes the connection.
-    pub fn point_to(&mut self, endpoint: Option<Endpoint>) {
+    pub fn set_endpoint(&mut self, endpoint: Option<Endpoint>) {
         if self.endpoint != endpoint {
             self.endpoint = endpoint;
             self.connection = None;
@@ -77,8 +77,8 @@ impl Link {
 
     /// Whether the last question was really tried, and not kept from a Redis that had failed before.
     #[must_use]
-    pub fn has_just_failed(&self) -> bool {
-        self.tried
+    pub fn was_attempted(&self) -> bool {
+        self.attempted
     }
 
     /// A new connection of its own, past the one that is there and past what failed before.
@@ -120,7 +120,7 @@ impl Link {
             self.connection = None;
         }
         self.used = now;
-        self.tried = true;
+        self.attempted = true;
         if self.connection.is_some() {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Link {
             .as_ref()
             .ok_or_else(|| not_done(Cause::EndpointMissing, "no cache yet"))?;
         if !self.breaker.allows(now) {
-            self.tried = false;
+            self.attempted = false;
             return Err(not_done(Cause::Timeout, "unreachable a moment ago"));
         }
         match Connection::open(endpoint, self.tls.as_ref(), deadline) {

@@ -1,5 +1,5 @@
 //! A blocking Redis client for this crate: where the cache is ([`Endpoint`]), the protocol ([`decode`], [`encode`]),
-//! one connection ([`Connection`]), and the client that reconnects and runs scripts ([`Link`]).
+//! one connection ([`Connection`]), and the client that reconnects and runs scripts ([`RedisClient`]).
 //!
 //! The `redis` crate is not used because of its cost on the one path that matters: an estimated 2 to 5 microseconds a
 //! cache hit and 150 to 250 kB of the zip file. It also sets a time-out for each read and none for resolving the host
@@ -12,7 +12,7 @@ mod connection;
 mod endpoint;
 mod resp;
 
-pub use client::Link;
+pub use client::RedisClient;
 pub(crate) use client::Script;
 pub(crate) use connection::expects_tls;
 pub use connection::{Connection, RedisError, tls_config};

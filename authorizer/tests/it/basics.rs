@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::gateway::{World, decide, environment, event};
+use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use authorizer::decide::{Authorizer, Source};
+use authorizer::decide::Source;
 
 #[test]
 fn the_second_request_asks_nobody_but_redis() {

@@ -3,12 +3,11 @@
 
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use authorizer::decide::Authorizer;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::fuse::{End, Fault, Fuse};
-use crate::support::gateway::{World, decide, environment, event};
+use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::threescale::{Fault as Outage, Limit};
 
@@ -79,7 +78,7 @@ fn counted() -> World {
     let ask = |minutes_ago: i64, keys: &[&str]| {
         let clock = Clock::standing(now - minutes_ago * 60_000);
         let mut authorizer = Authorizer::new(world.read_settings("authorizer"), None, clock);
-        authorizer.warm_up();
+        authorizer.clients.warm_up();
         for key in keys {
             let decided = decide(&mut authorizer, &event(key, "/"));
             assert_eq!(decided.outcome.effect, Effect::Allow);

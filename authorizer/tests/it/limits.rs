@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use authorizer::answer::{Effect, Outcome};
 use authorizer::clock::Clock;
-use authorizer::decide::{Authorizer, Source};
+use authorizer::decide::Source;
 use serde_json::json;
 
-use crate::support::gateway::{START_MS, World, decide, environment, event};
+use crate::support::gateway::{Authorizer, START_MS, World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::threescale::{Counting, Limit, Period};
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use authorizer::answer::Effect;
-use authorizer::decide::{Authorizer, Source};
+use authorizer::decide::Source;
 use authorizer::keys::{Keys, Name};
 use serde_json::json;
 
 use crate::support::fuse::{self, End, Fuse};
-use crate::support::gateway::{World, decide, event};
+use crate::support::gateway::{Authorizer, World, decide, event};
 use crate::support::ssm::HASH_KEY;
 use crate::support::threescale::{Counting, Fault, Limit, Period, SERVICE};
 

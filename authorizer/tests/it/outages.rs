@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
-use authorizer::decide::{Authorizer, Decided, Source};
+use authorizer::decide::{Decided, Source};
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::gateway::{World, decide, environment, event};
+use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::http::{Response, Server};
 use crate::support::redis::Redis;
 use crate::support::runtime_api::{Answer, Process};
@@ -434,7 +434,7 @@ fn a_replaced_token_is_learnt_by_a_living_authorizer() {
         assert_eq!(reason(&mut authorizer, "uk_free"), "authorized");
         world.threescale.state().token = "st_new".to_owned();
         world.ssm.put("secrets/service-token", "st_new");
-        authorizer.forget_reading();
+        authorizer.clients.forget_reading();
         assert_eq!(reason(&mut authorizer, "uk_a"), "authorized", "{mode}");
         assert_eq!(reason(&mut authorizer, "nobody"), "user_key_invalid");
         assert_eq!(world.report().stopped, None);
@@ -454,7 +454,7 @@ fn the_caches_address_is_learnt() {
         Source::Direct
     );
     world.ssm.put("cache-endpoint", &world.redis.url());
-    authorizer.forget_reading();
+    authorizer.clients.forget_reading();
     assert_eq!(
         timely(&mut authorizer, &event("uk_free", "/")).source,
         Source::Backend
@@ -463,14 +463,14 @@ fn the_caches_address_is_learnt() {
     world.ssm.put("cache-endpoint", &other.url());
     let mut world = world;
     world.redis.stop();
-    authorizer.forget_reading();
+    authorizer.clients.forget_reading();
     assert_eq!(
         timely(&mut authorizer, &event("uk_free", "/")).source,
         Source::Direct
     );
-    authorizer.forget_reading();
+    authorizer.clients.forget_reading();
     eventually("the new cache is used", || {
-        authorizer.forget_reading();
+        authorizer.clients.forget_reading();
         decide(&mut authorizer, &event("uk_free", "/")).source != Source::Direct
     });
 }

@@ -488,7 +488,10 @@ fn no_time_left() {
     hit(&world, "uk_free", 5);
     let mut authorizer = world.authorizer();
     let mut reporter = Reporter::new(&world.read_settings("reporter"));
-    let summary = reporter.run(&mut authorizer, Instant::now() + Duration::from_millis(200));
+    let summary = reporter.run(
+        &mut authorizer.clients,
+        Instant::now() + Duration::from_millis(200),
+    );
     assert_eq!(
         (summary.delivered, summary.stopped.as_deref()),
         (0, Some("no time left"))
@@ -539,7 +542,10 @@ fn a_batch_that_is_asked_about_for_longer_than_a_run() {
     let mut authorizer = world.authorizer();
     let mut delivered = Vec::new();
     eventually("everything is delivered", || {
-        let summary = reporter.run(&mut authorizer, Instant::now() + Duration::from_secs(3));
+        let summary = reporter.run(
+            &mut authorizer.clients,
+            Instant::now() + Duration::from_secs(3),
+        );
         assert_eq!(summary.in_doubt, 0);
         delivered.push(summary.delivered);
         let done = summary.stopped.is_none();

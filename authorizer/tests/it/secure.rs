@@ -4,10 +4,10 @@ use std::path::Path;
 
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
-use authorizer::decide::{Authorizer, Source};
+use authorizer::decide::Source;
 use authorizer::http::Roots;
 
-use crate::support::gateway::{World, decide, environment, event};
+use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::redis::Redis;
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::tls::TlsProxy;
@@ -29,7 +29,7 @@ fn authorizer(world: &World, ca: &Path) -> Authorizer {
         Some(&roots),
         world.clock.clone(),
     );
-    authorizer.warm_up();
+    authorizer.clients.warm_up();
     authorizer
 }
 

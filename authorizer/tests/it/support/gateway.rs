@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use authorizer::clients::Clients;
 use authorizer::clock::Clock;
-use authorizer::decide::{Authorizer, Decided};
-use authorizer::event::{self, Event};
+use authorizer::decide::{self, Decided};
+use authorizer::event::{self, Event, Request};
+use authorizer::http::Roots;
 use authorizer::settings::Settings;
 use serde_json::{Value, json};
 
@@ -86,6 +88,25 @@ pub struct World {
     pub extra: Vec<(String, String)>,
 }
 
+/// An authorizer with its clients, as one process has them.
+pub struct Authorizer {
+    pub clients: Clients,
+    authorizer: decide::Authorizer,
+}
+
+impl Authorizer {
+    pub fn new(settings: Settings, roots: Option<&Roots>, clock: Clock) -> Self {
+        Self {
+            authorizer: decide::Authorizer::new(&settings.service),
+            clients: Clients::new(settings, roots, clock),
+        }
+    }
+
+    pub fn decide(&mut self, request: &Request<'_>, deadline: Instant) -> Decided {
+        self.authorizer.decide(&mut self.clients, request, deadline)
+    }
+}
+
 /// 2026-11-22 07:14:10 UTC, a Sunday ten seconds into a minute.
 pub const START_MS: i64 = 1_795_331_650_000;
 
@@ -132,7 +153,7 @@ impl World {
     pub fn authorizer(&self) -> Authorizer {
         let mut authorizer =
             Authorizer::new(self.read_settings("authorizer"), None, self.clock.clone());
-        authorizer.warm_up();
+        authorizer.clients.warm_up();
         authorizer
     }
 
@@ -155,8 +176,10 @@ impl World {
     /// One run of a new reporter process.
     pub fn report(&self) -> authorizer::reporter::Summary {
         let mut authorizer = self.authorizer();
-        authorizer::reporter::Reporter::new(&self.read_settings("reporter"))
-            .run(&mut authorizer, Instant::now() + Duration::from_secs(20))
+        authorizer::reporter::Reporter::new(&self.read_settings("reporter")).run(
+            &mut authorizer.clients,
+            Instant::now() + Duration::from_secs(20),
+        )
     }
 
     /// The same, with all its calls through a fuse.

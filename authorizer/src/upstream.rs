@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::backend::{Answer, Call, Headers};
+use crate::breaker::Breaker;
+use crate::clients::Clients;
 use crate::credentials::Credential;
-use crate::decide::Authorizer;
 use crate::log;
 use crate::mapping::Usage;
 use crate::terms;
@@ -17,7 +18,7 @@ const MISCONFIGURED: Duration = Duration::from_secs(2);
 /// Longest usage part of a question, in bytes; the whole query string must stay below 10,240.
 const MAX_USAGE: usize = 5500;
 /// How long it is remembered which metrics have a limited ancestor that does not show.
-const HIDDEN: Duration = Duration::from_secs(600);
+const LIMITED_ANCESTORS: Duration = Duration::from_secs(600);
 /// So many metrics are asked about one by one.
 const MAX_PROBES: usize = 8;
 
@@ -36,24 +37,82 @@ pub(crate) struct Known {
     /// What was asked about.
     pub(crate) metrics: Vec<String>,
     /// Metrics with a limited ancestor that the answer does not show.
-    pub(crate) hidden: Vec<String>,
+    pub(crate) limited_ancestors: Vec<String>,
 }
 
 /// A request with what is asked for it.
-pub(crate) struct Asking<'a> {
+pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) credential: &'a Credential,
     pub(crate) key: String,
     pub(crate) usage: &'a Usage,
     pub(crate) deadline: Instant,
 }
 
-impl Authorizer {
+/// The guard in front of 3scale: decides whether to ask, what to ask about, and what the answer means.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// All metrics of the mapping rules.
+    configured: Vec<String>,
+    breaker: Breaker,
+    misconfigured: Option<Misconfigured>,
+    /// Metrics that 3scale does not know, with the time of its answer.
+    bad_metrics: Vec<(String, Instant)>,
+    limited_ancestors: Vec<LimitedAncestors>,
+}
+
+/// 3scale's refusal of our own setup.
+#[derive(Debug)]
+struct Misconfigured {
+    since: Instant,
+    code: String,
+}
+
+/// Which metrics have a limited ancestor that 3scale's answer does not show. The result depends on the service and the
+/// plan, which the two lists identify, and not on the application.
+#[derive(Debug)]
+struct LimitedAncestors {
+    /// The metrics with limits.
+    limited: Vec<String>,
+    /// The metrics for which the answer does not show whether they have a limited ancestor.
+    undetermined: Vec<String>,
+    /// Those of them that have one.
+    found: Vec<String>,
+    since: Instant,
+}
+
+impl Upstream {
+    pub(crate) fn new(configured: Vec<String>) -> Self {
+        Self {
+            configured,
+            breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
+            misconfigured: None,
+            bad_metrics: Vec::new(),
+            limited_ancestors: Vec::new(),
+        }
+    }
+
+    /// All metrics of the mapping rules.
+    pub(crate) fn configured(&self) -> &[String] {
+        &self.configured
+    }
+
+    /// Ends the pauses after earlier failures.
+    pub(crate) fn reset(&mut self) {
+        self.breaker.success();
+        self.misconfigured = None;
+    }
+
     /// What may be waited for 3scale. What comes after its answer, or in its place, needs Redis once more.
-    fn backend_time(&self, call: Call, asking: &Asking<'_>, now: Instant) -> Duration {
-        let left = asking.deadline.saturating_duration_since(now);
+    fn backend_time(
+        clients: &Clients,
+        call: Call,
+        request: &AuthorizationRequest<'_>,
+        now: Instant,
+    ) -> Duration {
+        let left = request.deadline.saturating_duration_since(now);
         match call {
             Call::Authorize => left
-                .saturating_sub(self.settings.budgets.redis)
+                .saturating_sub(clients.settings.budgets.redis)
                 .max(left / 2),
             Call::AuthRep => left,
         }
@@ -63,69 +122,65 @@ impl Authorizer {
     /// may have been replaced: then it is asked again with the new one. What it has refused it has not counted.
     pub(crate) fn call(
         &mut self,
+        clients: &mut Clients,
         call: Call,
-        asking: &Asking<'_>,
+        request: &AuthorizationRequest<'_>,
         usage: &[(String, u64)],
     ) -> Option<Answer> {
-        let answer = self.call_once(call, asking, usage)?;
+        let answer = self.call_once(clients, call, request, usage)?;
         let Answer::Misconfigured(_) = answer else {
             return Some(answer);
         };
-        if !self.may_reread() {
-            return Some(answer);
-        }
-        let token = |this: &Self| {
-            let secrets = this.secrets.as_ref().ok();
-            secrets.map(|secrets| secrets.service_token.clone())
-        };
-        let before = token(self);
-        let left = asking.deadline.saturating_duration_since(Instant::now());
-        self.read_secrets(left / 2);
-        if token(self) == before {
+        let left = request.deadline.saturating_duration_since(Instant::now());
+        if !clients.may_reread() || !clients.reread_token(left / 2) {
             return Some(answer);
         }
         self.misconfigured = None;
-        self.call_once(call, asking, usage)
+        self.call_once(clients, call, request, usage)
     }
 
     fn call_once(
         &mut self,
+        clients: &mut Clients,
         call: Call,
-        asking: &Asking<'_>,
+        request: &AuthorizationRequest<'_>,
         usage: &[(String, u64)],
     ) -> Option<Answer> {
         let now = Instant::now();
-        if let Some((since, code)) = &self.misconfigured {
-            if now - *since < MISCONFIGURED {
-                return Some(Answer::Misconfigured(code.clone()));
+        if let Some(misconfigured) = &self.misconfigured {
+            if now - misconfigured.since < MISCONFIGURED {
+                return Some(Answer::Misconfigured(misconfigured.code.clone()));
             }
             self.misconfigured = None;
         }
         if !self.breaker.allows(now) {
             return None;
         }
-        let token = &self.secrets.as_ref().ok()?.service_token;
-        let answer = self.backend.ask(
+        let token = &clients.secrets.as_ref().ok()?.service_token;
+        let answer = clients.backend.ask(
             call,
             token,
-            asking.credential,
+            request.credential,
             usage
                 .iter()
                 .map(|(metric, amount)| (metric.as_str(), *amount)),
-            self.backend_time(call, asking, now),
+            Self::backend_time(clients, call, request, now),
         );
-        self.metrics.add("BackendCalls", 1.0);
-        self.metrics.took("BackendLatency", now.elapsed());
+        clients.metrics.add("BackendCalls", 1.0);
+        clients.metrics.took("BackendLatency", now.elapsed());
         match &answer {
             Answer::None(why) => {
                 self.breaker.failure(Instant::now());
-                self.metrics.add("BackendErrors", 1.0);
+                clients.metrics.add("BackendErrors", 1.0);
                 log::note("error", "backend", serde_json::json!({ "error": why.text }));
             }
             Answer::Misconfigured(code) => {
                 self.breaker.success();
-                self.misconfigured = Some((Instant::now(), code.clone()));
-                self.metrics.add("Misconfigured", 1.0);
+                self.misconfigured = Some(Misconfigured {
+                    since: Instant::now(),
+                    code: code.clone(),
+                });
+                clients.metrics.add("Misconfigured", 1.0);
                 log::note(
                     "error",
                     "misconfigured",
@@ -139,33 +194,37 @@ impl Authorizer {
 
     /// Asks 3scale about the caller and, in the same call, about all metrics of the rules, so that one answer is good
     /// for every kind of request. A metric 3scale does not know is left out and asked about again a minute later.
-    pub(crate) fn authorize(&mut self, asking: &Asking<'_>) -> Verdict {
+    pub(crate) fn authorize(
+        &mut self,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+    ) -> Verdict {
         for _ in 0..4 {
-            let metrics = self.metrics_with(asking.usage);
+            let metrics = self.metrics_with(request.usage);
             let usage: Vec<(String, u64)> = metrics
                 .iter()
                 .map(|metric| {
-                    let amount = asking.usage.0.iter().find(|(name, _)| name == metric);
+                    let amount = request.usage.0.iter().find(|(name, _)| name == metric);
                     (metric.clone(), amount.map_or(0, |(_, amount)| *amount))
                 })
                 .collect();
-            let Some(answer) = self.call(Call::Authorize, asking, &usage) else {
+            let Some(answer) = self.call(clients, Call::Authorize, request, &usage) else {
                 return Verdict::NoAnswer;
             };
             let verdict = match answer {
                 Answer::Authorized(status, headers) => {
-                    Verdict::Known(self.known(asking, status, headers, metrics))
+                    Verdict::Known(self.known(clients, request, status, headers, metrics))
                 }
                 // The header then speaks of a metric that need not be this request's.
                 Answer::LimitsExceeded(Some(status), _) => {
-                    self.limited(asking, status, metrics, &usage)
+                    self.limited(clients, request, status, metrics, &usage)
                 }
                 Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
                 Answer::Denied(code) => Verdict::Refused(code),
                 Answer::Misconfigured(_) => Verdict::Broken,
                 Answer::None(_) => Verdict::NoAnswer,
                 Answer::MetricInvalid(name) => {
-                    let used = |name: &str| asking.usage.0.iter().any(|(used, _)| used == name);
+                    let used = |name: &str| request.usage.0.iter().any(|(used, _)| used == name);
                     log::note(
                         "error",
                         "metric-unknown",
@@ -175,7 +234,7 @@ impl Authorizer {
                         Some(name) if metrics.contains(&name) && !used(&name) => {
                             self.bad_metrics.push((name, Instant::now()));
                         }
-                        _ if metrics.len() > asking.usage.0.len() => {
+                        _ if metrics.len() > request.usage.0.len() => {
                             let now = Instant::now();
                             self.bad_metrics.extend(
                                 metrics
@@ -199,17 +258,18 @@ impl Authorizer {
 
     fn known(
         &mut self,
-        asking: &Asking<'_>,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
         status: Box<Status>,
         headers: Headers,
         metrics: Vec<String>,
     ) -> Known {
-        let hidden = self.hidden(asking, &status, &metrics);
+        let limited_ancestors = self.limited_ancestors(clients, request, &status, &metrics);
         Known {
             status,
             headers,
             metrics,
-            hidden,
+            limited_ancestors,
         }
     }
 
@@ -217,18 +277,19 @@ impl Authorizer {
     /// reports. If none of that explains it, it is a refusal and nothing else.
     fn limited(
         &mut self,
-        asking: &Asking<'_>,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
         status: Box<Status>,
         metrics: Vec<String>,
         usage: &[(String, u64)],
     ) -> Verdict {
-        let known = self.known(asking, status, Headers::default(), metrics);
+        let known = self.known(clients, request, status, Headers::default(), metrics);
         let terms = terms::terms(
             &known.status,
             &known.headers,
             &known.metrics,
             usage,
-            &known.hidden,
+            &known.limited_ancestors,
         );
         if terms::explained(&terms, usage) {
             Verdict::Known(known)
@@ -240,7 +301,13 @@ impl Authorizer {
     /// Finds out which metrics have a limited ancestor that does not show. That is a matter of the service and the plan,
     /// so it is asked once in a while and not for each application; and where 3scale does not say, the metric counts
     /// as having one.
-    fn hidden(&mut self, asking: &Asking<'_>, status: &Status, metrics: &[String]) -> Vec<String> {
+    fn limited_ancestors(
+        &mut self,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+        status: &Status,
+        metrics: &[String],
+    ) -> Vec<String> {
         let unlisted = terms::unlisted(status, metrics);
         let orphans = terms::orphans(status, metrics);
         if unlisted.is_empty() && orphans.is_empty() {
@@ -249,33 +316,48 @@ impl Authorizer {
         let mut limited: Vec<String> = status.limits.iter().map(|l| l.metric.clone()).collect();
         limited.sort();
         limited.dedup();
-        let case = (limited, [&unlisted[..], &orphans].concat());
+        let undetermined = [&unlisted[..], &orphans].concat();
         let now = Instant::now();
-        self.hidden.retain(|(_, _, since)| now - *since < HIDDEN);
-        if let Some((_, hidden, _)) = self.hidden.iter().find(|(known, _, _)| *known == case) {
-            return hidden.clone();
+        self.limited_ancestors
+            .retain(|memo| now - memo.since < LIMITED_ANCESTORS);
+        let memo = self
+            .limited_ancestors
+            .iter()
+            .find(|memo| memo.limited == limited && memo.undetermined == undetermined);
+        if let Some(memo) = memo {
+            return memo.found.clone();
         }
         let mut certain = true;
-        let mut hidden = sift(unlisted, |metrics| {
-            let answer = self.limit_applies(asking, metrics);
+        let mut found = sift(unlisted, |metrics| {
+            let answer = self.limit_applies(clients, request, metrics);
             certain &= answer.is_some();
             answer.unwrap_or(true)
         });
-        hidden.extend(sift(orphans, |orphans| {
-            let answer = self.below_hits(asking, status, orphans);
+        found.extend(sift(orphans, |orphans| {
+            let answer = self.below_hits(clients, request, status, orphans);
             certain &= answer.is_some();
             answer.unwrap_or(true)
         }));
         if certain {
-            self.hidden.push((case, hidden.clone(), now));
+            self.limited_ancestors.push(LimitedAncestors {
+                limited,
+                undetermined,
+                found: found.clone(),
+                since: now,
+            });
         }
-        hidden
+        found
     }
 
     /// Whether any limit applies to a usage of these metrics; none if 3scale does not say.
-    fn limit_applies(&mut self, asking: &Asking<'_>, metrics: &[String]) -> Option<bool> {
+    fn limit_applies(
+        &mut self,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+        metrics: &[String],
+    ) -> Option<bool> {
         let usage: Vec<(String, u64)> = metrics.iter().map(|metric| (metric.clone(), 1)).collect();
-        match self.call(Call::Authorize, asking, &usage)? {
+        match self.call(clients, Call::Authorize, request, &usage)? {
             Answer::Authorized(_, headers) => headers.remaining.map(|remaining| remaining != -1),
             Answer::LimitsExceeded(..) => Some(true),
             _ => None,
@@ -285,12 +367,13 @@ impl Authorizer {
     /// Whether one of these limited metrics counts on the limits of `hits` as well; none if 3scale does not say.
     fn below_hits(
         &mut self,
-        asking: &Asking<'_>,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
         status: &Status,
         orphans: &[String],
     ) -> Option<bool> {
         let usage = terms::telling_usage(status, orphans)?;
-        match self.call(Call::Authorize, asking, &usage)? {
+        match self.call(clients, Call::Authorize, request, &usage)? {
             Answer::Authorized(status, _) | Answer::LimitsExceeded(Some(status), _) => {
                 terms::told(&usage, &status)
             }

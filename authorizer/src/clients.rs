@@ -1,0 +1,186 @@
+//! The clients of everything outside the process: the Parameter Store, Redis, and 3scale, with the settings, the clock,
+//! and the metrics. The authorizer, the reporter, and the self-test share them.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::Backend;
+use crate::cache::{self, Cache};
+use crate::clock::Clock;
+use crate::failure::{Cause, Failure};
+use crate::http::Roots;
+use crate::log::{self, Metrics};
+use crate::redis::{self, RedisClient};
+use crate::secrets::{self, Secrets, SecretsError};
+use crate::settings::{Caching, Settings};
+
+/// How long a record stays in Redis, however old its answer is: some caching modes use it while 3scale is down, and all
+/// modes use it to tell a credential that was accepted from one that was never seen.
+const RECORD_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Shortest time between two reads of the Parameter Store when a value from it does not work.
+const REREAD_EVERY: Duration = Duration::from_secs(10);
+/// The same while there are no secrets: without them every request is refused.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The clients, kept for the life of the process.
+#[derive(Debug)]
+pub struct Clients {
+    pub(crate) settings: Settings,
+    pub(crate) agent: ureq::Agent,
+    pub(crate) backend: Backend,
+    pub(crate) cache: Cache,
+    pub(crate) secrets: Result<Secrets, SecretsError>,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    /// When the last read of the Parameter Store ended.
+    secrets_read: Option<Instant>,
+}
+
+impl Clients {
+    /// Creates the clients. Does not connect to anything.
+    #[must_use]
+    pub fn new(settings: Settings, roots: Option<&Roots>, clock: Clock) -> Self {
+        let agent = crate::http::agent(roots);
+        let cache = Cache::new(
+            RedisClient::new(redis::tls_config(roots.map(Roots::store))),
+            cache::prefix(&settings.stack, &settings.service.service_id),
+            process_id(),
+            settings.service.max_age(),
+            RECORD_TTL,
+        );
+        Self {
+            backend: Backend::new(
+                agent.clone(),
+                &settings.service.backend,
+                &settings.service.service_id,
+            ),
+            metrics: Metrics::new(&settings.stack, &settings.function),
+            secrets: Err(SecretsError::Unreachable(Failure::new(
+                Cause::Failed,
+                "not read yet",
+            ))),
+            settings,
+            agent,
+            cache,
+            clock,
+            secrets_read: None,
+        }
+    }
+
+    /// Reads the secrets and connects to Redis before the first event. A caller may already be waiting, so one deadline
+    /// covers both.
+    pub fn warm_up(&mut self) {
+        let budgets = self.settings.budgets;
+        let until = Instant::now() + budgets.ssm + budgets.redis;
+        self.read_secrets(budgets.ssm);
+        if self.secrets.is_ok() && self.settings.service.caching != Caching::None {
+            // The first event tries again if this fails.
+            let _ = self
+                .cache
+                .redis
+                .connect(until.min(Instant::now() + budgets.redis * 2));
+        }
+    }
+
+    /// Reads the Parameter Store. Keeps the secrets it has if the read fails.
+    pub(crate) fn read_secrets(&mut self, budget: Duration) {
+        // The result is in `secrets` and in the log.
+        let _ = self.try_read_secrets(budget);
+    }
+
+    /// Does the same, and returns the result of this read.
+    pub(crate) fn try_read_secrets(&mut self, budget: Duration) -> Result<(), SecretsError> {
+        let read = secrets::read(
+            &self.agent,
+            &self.settings.aws,
+            &self.settings.parameters,
+            &self.settings.names,
+            budget,
+        );
+        // The pause starts at the end of the read, so that a slow Parameter Store is not asked again at once.
+        self.secrets_read = Some(Instant::now());
+        match read {
+            Ok(secrets) => {
+                self.cache.redis.set_endpoint(secrets.cache.clone());
+                self.secrets = Ok(secrets);
+                Ok(())
+            }
+            Err(error) => {
+                log::note(
+                    "error",
+                    "secrets",
+                    serde_json::json!({ "error": error.to_string() }),
+                );
+                if self.secrets.is_err() {
+                    self.secrets = Err(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the secrets again, and returns whether the service token is another one now.
+    pub(crate) fn reread_token(&mut self, budget: Duration) -> bool {
+        let before = self.service_token().map(str::to_owned);
+        self.read_secrets(budget);
+        self.service_token() != before.as_deref()
+    }
+
+    fn service_token(&self) -> Option<&str> {
+        let secrets = self.secrets.as_ref().ok();
+        secrets.map(|secrets| secrets.service_token.as_str())
+    }
+
+    /// Prepares work that needs Redis: reads the secrets if there are none, and connects. If the connection fails, reads
+    /// the secrets again, because the endpoint may have been replaced.
+    pub(crate) fn reach_cache(&mut self, deadline: Instant) {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if self.secrets.is_err() {
+            // The reporter has more time than a caller.
+            self.read_secrets((self.settings.budgets.ssm * 3).min(left() / 2));
+        }
+        let connect = |this: &mut Self| {
+            let until = Instant::now() + (this.settings.budgets.redis * 5).min(left() / 2);
+            this.cache.redis.connect(until).is_ok()
+        };
+        if !connect(self) && self.may_reread() {
+            self.read_secrets((self.settings.budgets.ssm * 3).min(left() / 2));
+            connect(self);
+        }
+    }
+
+    /// The deadline of one question to Redis that starts now, within the request's.
+    pub(crate) fn redis_deadline(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + self.settings.budgets.redis)
+    }
+
+    /// Whether the Parameter Store may be read again because a value from it does not work.
+    pub(crate) fn may_reread(&self) -> bool {
+        self.secrets_read
+            .is_none_or(|read| read.elapsed() >= REREAD_EVERY)
+    }
+
+    /// Whether the Parameter Store may be read again because there are no secrets.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.secrets_read
+            .is_none_or(|read| read.elapsed() >= RETRY_EVERY)
+    }
+
+    /// Ends the pause between two reads of the Parameter Store, for tests.
+    #[doc(hidden)]
+    pub fn forget_reading(&mut self) {
+        self.secrets_read = None;
+    }
+}
+
+/// A random name for this process. Redis tells the requests and batches of processes apart by it.
+pub(crate) fn process_id() -> String {
+    let mut bytes = [0_u8; 12];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without randomness: two processes with the same number do not start in the same nanosecond.
+        let time = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        return format!("{}-{}", time.as_nanos(), std::process::id());
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
