@@ -9,15 +9,7 @@ use crate::failure::{Cause, Failure};
 use crate::periods::{Period, Windows};
 use crate::redis::{Arguments, RedisError, Value};
 use crate::redis::{RedisClient, Script};
-
-/// One limit with what 3scale has counted, and the metrics that count on it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Terms {
-    /// The plan's limits.
-    pub limits: Vec<crate::xml::Limit>,
-    /// Each known metric with the positions of the limits it counts on.
-    pub metrics: Vec<(String, Vec<usize>)>,
-}
+use crate::terms::Terms;
 
 /// What the cache says about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::answer::{Effect, Outcome};
 use crate::backend::{Answer, Call};
 use crate::breaker::Bucket;
-use crate::cache::{Application, Decision, Grant, Limited, Question, Stored, Terms};
+use crate::cache::{Application, Decision, Grant, Limited, Question, Stored};
 use crate::clients::Clients;
 use crate::credentials::{self, Credential, Missing};
 use crate::event::Request;
@@ -16,6 +16,7 @@ use crate::mapping::{Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
 use crate::settings::{Caching, Service};
+use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, Upstream, Verdict};
 use crate::xml::Status;
 
@@ -360,21 +361,10 @@ impl Authorizer {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
     ) -> (Outcome, Source) {
-        self.lost(clients, request.usage);
+        lost(clients, request.usage);
         let mut outcome = Outcome::deny("outage");
         outcome.effect = Effect::Allow;
         (outcome, Source::Mode)
-    }
-
-    fn lost(&mut self, clients: &mut Clients, usage: &Usage) {
-        let sum: u64 = usage.0.iter().map(|(_, amount)| amount).sum();
-        #[allow(clippy::cast_precision_loss)]
-        clients.metrics.add("LostUsage", sum as f64);
-        log::note(
-            "error",
-            "usage-lost",
-            serde_json::json!({ "usage": usage.summary() }),
-        );
     }
 
     /// Redis gives no answer: the address may be an old one, else 3scale is asked and counts at once.
@@ -621,6 +611,16 @@ fn until_end(clients: &Clients, period: Period) -> Option<u64> {
     let end = Windows::at(now.div_euclid(1000)).end[period.index()];
     let left = end.checked_mul(1000)?.checked_sub(now)?;
     u64::try_from(left).ok().map(|ms| ms.div_ceil(1000))
+}
+
+fn lost(clients: &mut Clients, usage: &Usage) {
+    let sum: u64 = usage.0.iter().map(|(_, amount)| amount).sum();
+    clients.metrics.add("LostUsage", sum as f64);
+    log::note(
+        "error",
+        "usage-lost",
+        serde_json::json!({ "usage": usage.summary() }),
+    );
 }
 
 fn too_many_unknown() -> Outcome {

@@ -1,9 +1,13 @@
 //! The Lambda authorizer and the reporter that `threescale-gw` puts in front of an API.
 //!
-//! The crate's README has the environment contract, the flow, what stands in Redis, and the guarantees with their
-//! limits. Imports point one way: [`function`] to [`decide`], [`reporter`] and [`selftest`]; these to [`cache`],
-//! [`backend`] and [`secrets`]; these to the formats (`redis`, [`xml`], [`event`], [`answer`]). Pure decisions
-//! ([`mapping`], [`credentials`], [`terms`], [`periods`]) import nothing that does anything.
+//! The crate's README describes the environment contract, the flow, the data in Redis, and the guarantees with their
+//! limits. Imports point one way, and `tests/it/imports.rs` checks it:
+//!
+//! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
+//! - [`decide`], [`reporter`], [`selftest`]: the roles;
+//! - [`clients`], and the guard in front of 3scale, `upstream`;
+//! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`]: the outside world;
+//! - [`mapping`], [`credentials`], [`terms`], [`periods`], [`xml`], [`event`], [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;

@@ -214,7 +214,6 @@ impl Reporter {
             "info"
         };
         log::note(level, "report", summary.to_json());
-        #[allow(clippy::cast_precision_loss)]
         for (name, value) in [
             ("UsageDelivered", summary.delivered),
             ("UsageUndeliverable", summary.undeliverable),
@@ -226,7 +225,6 @@ impl Reporter {
         }
         if oldest != i64::MAX {
             let lag = clients.clock.now_ms().div_euclid(1000) - oldest;
-            #[allow(clippy::cast_precision_loss)]
             clients
                 .metrics
                 .sample("ReportLag", Unit::Seconds, lag as f64);

@@ -1,10 +1,18 @@
 //! From an answer of 3scale to the terms the cache decides by: which metric counts on which limits.
 
 use crate::backend::Headers;
-use crate::cache::Terms;
-use crate::xml::Status;
+use crate::xml::{Limit, Status};
 
 const HITS: &str = "hits";
+
+/// One limit with what 3scale has counted, and the metrics that count on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// The plan's limits.
+    pub limits: Vec<Limit>,
+    /// Each known metric with the positions of the limits it counts on.
+    pub metrics: Vec<(String, Vec<usize>)>,
+}
 
 /// Works the terms out for `metrics`; `usage` is what 3scale was asked with, and `hidden` are those of the
 /// [unlisted] metrics and the [orphans] that have a limited ancestor all the same.
@@ -246,7 +254,6 @@ fn remaining(
 mod tests {
     use super::*;
     use crate::periods::Period;
-    use crate::xml::Limit;
 
     fn limit(metric: &str, max: u64, current: u64) -> Limit {
         Limit {

@@ -10,6 +10,7 @@
 mod basics;
 mod deaths;
 mod fuzz;
+mod imports;
 mod limits;
 mod model;
 mod outages;
