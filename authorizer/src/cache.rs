@@ -2,13 +2,14 @@
 //!
 //! What the scripts do with which keys is in the README; they are in `scripts/`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Cause, Failure};
-use crate::periods::{Period, Windows};
-use crate::redis::{Arguments, RedisError, Value};
-use crate::redis::{RedisClient, Script};
+use crate::periods::Period;
+use crate::redis::{Arguments, RedisClient, RedisError, Script, Value};
+use crate::scripts::{
+    AuthorizerScripts, RECORD_TTL, RequestArgs, ScriptArgs, StoreArgs, StoreDenialArgs,
+};
 use crate::terms::Terms;
 
 /// What the cache says about a request.
@@ -115,9 +116,8 @@ pub struct Cache {
     pub redis: RedisClient,
     pub(crate) prefix: String,
     process: String,
-    keep_ms: i64,
-    hit: Arc<Script>,
-    store: Arc<Script>,
+    keep_for_ms: i64,
+    scripts: AuthorizerScripts,
 }
 
 /// The prefix of all keys of a stack's service. The braces keep them together should the cache ever be a cluster.
@@ -127,29 +127,15 @@ pub fn prefix(stack: &str, service: &str) -> String {
 }
 
 impl Cache {
-    /// `process` must differ between any two processes; `keep` is how long answers are kept if longer than their age.
+    /// `process` must differ between any two processes.
     #[must_use]
-    pub fn new(
-        redis: RedisClient,
-        prefix: String,
-        process: String,
-        max_age: Duration,
-        keep: Duration,
-    ) -> Self {
+    pub fn new(redis: RedisClient, prefix: String, process: String, max_age: Duration) -> Self {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        // What never changes is part of the scripts: each argument costs Redis time. A prefix is made of letters,
-        // digits and `-_.:{}` (the settings are checked for it), so it needs no escaping.
-        let head = format!("local P, MAX_AGE = '{prefix}', {}\n", ms(max_age));
-        let script = |text| {
-            let common = include_str!("scripts/common.lua");
-            Arc::new(Script::new(&[&head, common, text]))
-        };
         Self {
             redis,
             process,
-            keep_ms: ms(keep.max(max_age)).max(1),
-            hit: script(include_str!("scripts/hit.lua")),
-            store: script(include_str!("scripts/store.lua")),
+            keep_for_ms: ms(RECORD_TTL.max(max_age)),
+            scripts: AuthorizerScripts::new(&prefix, ms(max_age)),
             prefix,
         }
     }
@@ -163,8 +149,7 @@ impl Cache {
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<Decision, RedisError> {
-        let script = Arc::clone(&self.hit);
-        let value = self.run(&script, question, &|_| (), deadline)?;
+        let value = self.run(|scripts| &scripts.hit, question, &|_| (), deadline)?;
         decision(&value).ok_or_else(nonsense)
     }
 
@@ -178,36 +163,17 @@ impl Cache {
         stored: &Stored<'_>,
         deadline: Instant,
     ) -> Result<Option<Decision>, RedisError> {
-        let keep_ms = self.keep_ms;
-        let more = |arguments: &mut Arguments| {
-            arguments
-                .text(if stored.count { "1" } else { "0" })
-                .number(stored.asked_ms)
-                .number(keep_ms)
-                .text("A")
-                .text(stored.application)
-                .text(stored.name)
-                .text(stored.plan)
-                .number(stored.terms.limits.len());
-            for limit in &stored.terms.limits {
-                arguments
-                    .number(limit.period.index() + 1)
-                    .number(limit.max)
-                    .number(limit.current)
-                    .number(limit.start)
-                    .text(&limit.metric);
-            }
-            arguments.number(stored.terms.metrics.len());
-            for (metric, limits) in &stored.terms.metrics {
-                let numbers: String = limits
-                    .iter()
-                    .map(|limit| format!("{},", limit + 1))
-                    .collect();
-                arguments.text(metric).text(numbers);
-            }
+        let args = StoreArgs {
+            count: stored.count,
+            asked_at_ms: stored.asked_ms,
+            keep_for_ms: self.keep_for_ms,
+            application: stored.application,
+            name: stored.name,
+            plan: stored.plan,
+            terms: stored.terms,
         };
-        let script = Arc::clone(&self.store);
-        let value = self.run(&script, question, &more, deadline)?;
+        let more = |arguments: &mut Arguments| args.to_argv(arguments);
+        let value = self.run(|scripts| &scripts.store, question, &more, deadline)?;
         if !stored.count {
             return Ok(None);
         }
@@ -226,25 +192,22 @@ impl Cache {
         keep: bool,
         deadline: Instant,
     ) -> Result<(), RedisError> {
-        let keep_ms = if keep { self.keep_ms } else { 0 };
-        let more = |arguments: &mut Arguments| {
-            arguments
-                .text("0")
-                .number(question.now_ms)
-                .number(keep_ms)
-                .text("D")
-                .text(code)
-                .number(till_ms);
+        let args = StoreDenialArgs {
+            asked_at_ms: question.now_ms,
+            keep_for_ms: if keep { self.keep_for_ms } else { 0 },
+            code,
+            until_ms: till_ms,
         };
-        let script = Arc::clone(&self.store);
-        self.run(&script, question, &more, deadline).map(drop)
+        let more = |arguments: &mut Arguments| args.to_argv(arguments);
+        self.run(|scripts| &scripts.store, question, &more, deadline)
+            .map(drop)
     }
 
     /// Runs one of the two scripts. When the connection ends before the answer, it is asked once more on a new one:
     /// the scripts know a repetition by its number and count it once.
     fn run(
         &mut self,
-        script: &Script,
+        script: fn(&AuthorizerScripts) -> &Script,
         question: &Question<'_>,
         more: &dyn Fn(&mut Arguments),
         deadline: Instant,
@@ -254,25 +217,21 @@ impl Cache {
         key.push_str("c:");
         key.push_str(question.credential);
         for repeated in [false, true] {
-            let mut arguments = Arguments::default();
-            arguments
-                .number(question.now_ms)
-                .number(question.not_before_ms)
-                .text(&self.process)
-                .number(question.sequence)
-                .text(match (repeated, question.old) {
-                    (false, false) => "",
-                    (false, true) => "o",
-                    (true, false) => "r",
-                    (true, true) => "ro",
-                })
-                .text(starts(question.now_ms))
-                .number(question.usage.len());
-            for (metric, amount) in question.usage {
-                arguments.text(metric).number(*amount);
-            }
+            let args = RequestArgs {
+                now_ms: question.now_ms,
+                not_before_ms: question.not_before_ms,
+                process: &self.process,
+                sequence: question.sequence,
+                repeated,
+                old: question.old,
+                usage: question.usage,
+            };
+            let mut arguments = args.arguments();
             more(&mut arguments);
-            match self.redis.script(script, &key, &arguments, deadline) {
+            match self
+                .redis
+                .script(script(&self.scripts), &key, &arguments, deadline)
+            {
                 Err(RedisError::Unknown(_, true)) if !repeated => {}
                 // Whatever this one says: the first may have been carried out.
                 Err(RedisError::NotDone(why)) if repeated => {
@@ -283,17 +242,6 @@ impl Cache {
         }
         Err(nonsense())
     }
-}
-
-/// The starts of the current windows as the scripts take them.
-fn starts(now_ms: i64) -> String {
-    let mut text = String::with_capacity(80);
-    let mut buffer = itoa::Buffer::new();
-    for start in Windows::at(now_ms.div_euclid(1000)).start {
-        text.push_str(buffer.format(start));
-        text.push(' ');
-    }
-    text
 }
 
 fn nonsense() -> RedisError {

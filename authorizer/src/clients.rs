@@ -13,9 +13,6 @@ use crate::redis::{self, RedisClient};
 use crate::secrets::{self, Secrets, SecretsError};
 use crate::settings::{Caching, Settings};
 
-/// How long a record stays in Redis, however old its answer is: some caching modes use it while 3scale is down, and all
-/// modes use it to tell a credential that was accepted from one that was never seen.
-const RECORD_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Shortest time between two reads of the Parameter Store when a value from it does not work.
 const REREAD_EVERY: Duration = Duration::from_secs(10);
 /// The same while there are no secrets: without them every request is refused.
@@ -45,7 +42,6 @@ impl Clients {
             cache::prefix(&settings.stack, &settings.service.service_id),
             process_id(),
             settings.service.max_age(),
-            RECORD_TTL,
         );
         Self {
             backend: Backend::new(

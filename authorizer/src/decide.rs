@@ -15,6 +15,7 @@ use crate::log;
 use crate::mapping::{Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
+use crate::scripts::REFUSALS_PER_S;
 use crate::settings::{Caching, Service};
 use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, Upstream, Verdict};
@@ -97,7 +98,7 @@ impl Authorizer {
         Self {
             upstream: Upstream::new(rules.metrics()),
             rules,
-            unknown_key_limiter: Bucket::new(50, Duration::from_millis(200)),
+            unknown_key_limiter: Bucket::new(REFUSALS_PER_S, Duration::from_millis(200)),
             known_good_keys: HashSet::new(),
             sequence: 0,
             not_before_ms: 0,

@@ -28,6 +28,7 @@ pub mod periods;
 pub mod redis;
 pub mod reporter;
 pub mod runtime;
+mod scripts;
 pub mod secrets;
 pub mod selftest;
 pub mod settings;

@@ -16,8 +16,10 @@ use crate::clock::Clock;
 use crate::failure::{Cause, Failure};
 use crate::keys::Name;
 use crate::log::{self, Unit};
-use crate::redis::{Arguments, RedisError, Value as RedisValue};
-use crate::redis::{RedisClient, Script};
+use crate::redis::{Arguments, RedisClient, RedisError, Script, Value as RedisValue};
+use crate::scripts::{
+    ClaimArgs, GRACE, LeaseArgs, ReadArgs, ReporterScripts, ScriptArgs, SettleArgs, TakeArgs,
+};
 use crate::settings::Settings;
 
 /// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
@@ -28,8 +30,8 @@ const PROOF_MS: i64 = 75_000;
 const MAX_FIELDS: usize = 1000;
 /// So many applications are asked about before what they have counted is sent.
 const MAX_ASKED: usize = 50;
-/// How long delivered sums count as possibly missing from 3scale's counters; `GRACE` in the scripts, and a margin.
-const SETTLE_MS: u64 = 6_000;
+/// How long delivered amounts count as possibly missing from 3scale's counters: the grace of the scripts and a margin.
+const SETTLE: Duration = GRACE.saturating_add(Duration::from_secs(1));
 /// Nothing new is begun with less time than this left.
 const ENOUGH: Duration = Duration::from_millis(500);
 
@@ -156,11 +158,7 @@ pub struct Reporter {
     batches: u64,
     prefix: String,
     key: String,
-    take: Script,
-    claim: Script,
-    read: Script,
-    lease: Script,
-    settle: Script,
+    scripts: ReporterScripts,
 }
 
 struct Run<'a> {
@@ -190,11 +188,7 @@ impl Reporter {
             batches: 0,
             key: format!("{prefix}batches"),
             prefix,
-            take: Script::new(&[include_str!("scripts/take.lua")]),
-            claim: Script::new(&[include_str!("scripts/claim.lua")]),
-            read: Script::new(&[include_str!("scripts/read.lua")]),
-            lease: Script::new(&[include_str!("scripts/lease.lua")]),
-            settle: Script::new(&[include_str!("scripts/settle.lua")]),
+            scripts: ReporterScripts::new(),
         }
     }
 
@@ -305,54 +299,47 @@ impl Run<'_> {
     }
 
     /// Longer than anything done under one lease can take: the questions of a chunk, the report, taking it out.
-    fn lease_ms(&self) -> i64 {
+    fn lease_for_ms(&self) -> i64 {
         let lease = self.report_budget * 3 + self.redis_budget * 4 + Duration::from_secs(5);
         i64::try_from(lease.as_millis()).unwrap_or(60_000)
     }
 
     fn script(
         &mut self,
-        which: fn(&Reporter) -> &Script,
-        arguments: &[&str],
+        which: fn(&ReporterScripts) -> &Script,
+        arguments: &Arguments,
     ) -> Result<RedisValue, RedisError> {
         let deadline = self.deadline.min(Instant::now() + self.redis_budget);
-        let mut all = Arguments::default();
-        all.text(&self.reporter.prefix);
-        for argument in arguments {
-            all.text(argument);
-        }
-        self.redis
-            .script(which(self.reporter), &self.reporter.key, &all, deadline)
+        let Reporter { scripts, key, .. } = &*self.reporter;
+        self.redis.script(which(scripts), key, arguments, deadline)
     }
 
     fn claim(&mut self) -> Result<Option<String>, Stop> {
-        let owner = self.reporter.owner.clone();
-        let value = self.script(
-            |reporter| &reporter.claim,
-            &[
-                &self.clock.now_ms().to_string(),
-                &self.lease_ms().to_string(),
-                &owner,
-            ],
-        )?;
+        let args = ClaimArgs {
+            prefix: &self.reporter.prefix,
+            now_ms: self.clock.now_ms(),
+            lease_for_ms: self.lease_for_ms(),
+            owner: &self.reporter.owner,
+        };
+        let arguments = args.arguments();
+        let value = self.script(|scripts| &scripts.claim, &arguments)?;
         Ok(text(&value))
     }
 
     /// A new batch, and whether there is more than fits into it.
     fn take(&mut self) -> Result<Option<(String, bool)>, Stop> {
         self.reporter.batches += 1;
-        let owner = self.reporter.owner.clone();
-        let batch = format!("{owner}-{}", self.reporter.batches);
-        let value = self.script(
-            |reporter| &reporter.take,
-            &[
-                &self.clock.now_ms().to_string(),
-                &self.lease_ms().to_string(),
-                &batch,
-                &owner,
-                &MAX_FIELDS.to_string(),
-            ],
-        )?;
+        let batch = format!("{}-{}", self.reporter.owner, self.reporter.batches);
+        let args = TakeArgs {
+            prefix: &self.reporter.prefix,
+            now_ms: self.clock.now_ms(),
+            lease_for_ms: self.lease_for_ms(),
+            batch: &batch,
+            owner: &self.reporter.owner,
+            max_fields: MAX_FIELDS,
+        };
+        let arguments = args.arguments();
+        let value = self.script(|scripts| &scripts.take, &arguments)?;
         let RedisValue::Array(numbers) = value else {
             return Err(strange());
         };
@@ -363,11 +350,14 @@ impl Run<'_> {
 
     /// Makes sure that the batch is still ours, for long enough to send it.
     fn extend(&mut self, batch: &str, until_ms: i64) -> Result<(), Stop> {
-        let owner = self.reporter.owner.clone();
-        let value = self.script(
-            |reporter| &reporter.lease,
-            &[batch, &owner, &until_ms.to_string()],
-        )?;
+        let args = LeaseArgs {
+            prefix: &self.reporter.prefix,
+            batch,
+            owner: &self.reporter.owner,
+            until_ms,
+        };
+        let arguments = args.arguments();
+        let value = self.script(|scripts| &scripts.lease, &arguments)?;
         if value == RedisValue::Int(1) {
             Ok(())
         } else {
@@ -376,7 +366,12 @@ impl Run<'_> {
     }
 
     fn deliver(&mut self, batch: &str, oldest: &mut i64) -> Result<(), Stop> {
-        let value = self.script(|reporter| &reporter.read, &[batch])?;
+        let args = ReadArgs {
+            prefix: &self.reporter.prefix,
+            batch,
+        };
+        let arguments = args.arguments();
+        let value = self.script(|scripts| &scripts.read, &arguments)?;
         let mut rows = rows(&value, self.keys).ok_or_else(strange)?;
         *oldest = rows
             .iter()
@@ -417,7 +412,7 @@ impl Run<'_> {
         }
         self.send_chunk(batch, &mut chunk)?;
         // Removes a batch of which nothing is left; what had no name keeps it there.
-        self.settle(batch, &[], 0)
+        self.settle(batch, &[], Duration::ZERO)
     }
 
     fn send_chunk(&mut self, batch: &str, chunk: &mut Chunk) -> Result<(), Stop> {
@@ -455,7 +450,7 @@ impl Run<'_> {
             .iter()
             .map(|(application, field)| (application.as_str(), field.as_str()))
             .collect();
-        self.settle(batch, &fields, 0)
+        self.settle(batch, &fields, Duration::ZERO)
     }
 
     fn known(&mut self, name: &Name, row: &Row) -> Result<bool, Stop> {
@@ -557,7 +552,7 @@ impl Run<'_> {
         if timeout < ENOUGH.min(self.report_budget) {
             return Err(Stop::Time);
         }
-        self.extend(batch, self.clock.now_ms() + self.lease_ms())?;
+        self.extend(batch, self.clock.now_ms() + self.lease_for_ms())?;
         let transactions: Vec<Transaction<'_>> = pieces
             .iter()
             .map(|piece| Transaction {
@@ -584,7 +579,7 @@ impl Run<'_> {
                             .map(|counter| (piece.application, counter.field.as_str()))
                     })
                     .collect();
-                self.settle(batch, &fields, SETTLE_MS)
+                self.settle(batch, &fields, SETTLE)
             }
             Delivery::NotAccepted(why) => Err(Stop::Backend(why)),
             Delivery::TokenRefused(why) => Err(Stop::Token(why)),
@@ -597,20 +592,28 @@ impl Run<'_> {
 
     /// Takes fields out of the batch. This is what a report must not be without, so it is tried more than once: it can
     /// be repeated as often as one likes.
-    fn settle(&mut self, batch: &str, fields: &[(&str, &str)], keep_ms: u64) -> Result<(), Stop> {
+    fn settle(
+        &mut self,
+        batch: &str,
+        fields: &[(&str, &str)],
+        keep_for: Duration,
+    ) -> Result<(), Stop> {
         self.parts += 1;
         let part = format!("{batch}-{}", self.parts);
-        let keep = keep_ms.to_string();
-        let mut arguments = vec![batch, &part, &keep];
-        for (application, field) in fields {
-            arguments.extend([*application, *field]);
-        }
+        let args = SettleArgs {
+            prefix: &self.reporter.prefix,
+            batch,
+            part: &part,
+            keep_for_ms: u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX),
+            counters: fields,
+        };
+        let arguments = args.arguments();
         let mut last = None;
         for attempt in 0..3 {
             if attempt > 0 {
                 std::thread::sleep(Duration::from_millis(100).min(self.left()));
             }
-            match self.script(|reporter| &reporter.settle, &arguments) {
+            match self.script(|scripts| &scripts.settle, &arguments) {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }

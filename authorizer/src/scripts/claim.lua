@@ -1,5 +1,6 @@
--- KEYS: 1 the batches. ARGV: 1 prefix, 2 now (ms), 3 lease (ms), 4 owner.
--- A batch whose owner's lease is over, or false.
+-- Takes over a batch whose lease has expired. Returns its name, or false if there is none.
+-- KEYS: 1 the batches.
+-- ARGV: 1 `prefix`, 2 `now_ms`, 3 `lease_for_ms`, 4 `owner`.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, 1)
 if #due == 0 then return false end
 redis.call('ZADD', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]), due[1])

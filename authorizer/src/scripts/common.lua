@@ -1,17 +1,17 @@
--- Before this stands: local P, MAX_AGE = '<prefix>', <ms>
--- Key layout and field formats: README.md, "What stands in Redis". What can be left out of the way of a hit is: every
--- argument and every call costs a microsecond of the one core that Redis has.
--- ARGV: 1 now (ms), 2 answers before this moment (ms) do not count, 3 process, 4 sequence number, 5 flags: with 'r'
--- this is a repetition, with 'o' old answers do, 6 starts of the current windows (s), shortest period first, each with a space after
--- it, 7 number of metrics, then metric and amount of each.
+-- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, MAX_AGE_MS, and the
+-- other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
+-- each argument and each call costs a microsecond of the one core of Redis.
+--
+-- ARGV: 1 `now_ms`, 2 `not_before_ms` (answers from before this time are not used), 3 `process`, 4 `sequence` (number of
+-- the request in the process), 5 `flags` ('r': the request is sent again; 'o': answers that are too old are used),
+-- 6 `window_starts` (the starts of the current windows in seconds, shortest period first, each with a space after it),
+-- 7 `metrics` (how many), then 8 `metric` and 9 `amount` of each.
 local call, ARGV = redis.call, ARGV
 local now, flags, amount_of = tonumber(ARGV[1]), ARGV[5], 7 + 2 * tonumber(ARGV[7])
 local repeated, old_ones = flags == 'r' or flags == 'ro', flags == 'o' or flags == 'ro'
 local minute = string.match(ARGV[6], '%d+')
--- 3scale counts what it has accepted a little later: so long it may be missing from its counters (ms).
-local GRACE = 5000
--- Where the credentials never seen that 3scale refused in this second are counted.
-local function strangers() return P .. 'u:' .. string.sub(ARGV[1], 1, -4) end
+-- The key that counts the unknown credentials that 3scale refused in this second.
+local function refusals() return P .. 'u:' .. string.sub(ARGV[1], 1, -4) end
 
 local windows
 local function window(period)
@@ -25,10 +25,10 @@ end
 local function too_old(t)
   if old_ones then return false end
   local age = now - t
-  return age >= MAX_AGE or age <= -MAX_AGE or t < tonumber(ARGV[2])
+  return age >= MAX_AGE_MS or age <= -MAX_AGE_MS or t < tonumber(ARGV[2])
 end
 
--- Decides on an application, and counts if it may pass. {'M'}: 3scale must be asked.
+-- Decides on an application, and counts the request if it is allowed. Returns {'M'} if 3scale must be asked.
 local function decide(app, asked)
   local record = P .. 'a:' .. app
   local values
@@ -55,7 +55,7 @@ local function decide(app, asked)
         local field = 'o' .. period .. ':' .. current .. ':' .. metric
         local limit = limits[field]
         if not limit then
-          -- What others had used was true of the window it was read in; the next one starts at nothing.
+          -- The usage of others is that of the window in which it was read; the next window starts at 0.
           local same = start == current
           limit = {
             max = tonumber(max), high = same and tonumber(high) or 0, low = same and tonumber(low) or 0,
@@ -77,10 +77,10 @@ local function decide(app, asked)
       local used = tonumber(own[i] or 0)
       local left = limit.max - used - limit.high
       if left < limit.amount then
-        -- Not certain if some of our own usage may stand in 3scale's counter already: then it is asked again as
-        -- soon as that has settled.
+        -- Not certain while 3scale's counter may already contain some of our own usage. As soon as it contains all of
+        -- it, 3scale is asked again.
         local certain = limit.max - used - limit.low < limit.amount
-        if not certain and not asked and not old_ones and now - t >= GRACE then return {'M'} end
+        if not certain and not asked and not old_ones and now - t >= GRACE_MS then return {'M'} end
         if not denied or limit.period > denied.period then
           denied = {period = limit.period, metric = limit.metric, certain = certain}
         end
@@ -92,12 +92,13 @@ local function decide(app, asked)
       end
     end
     if denied then
-      local settles = denied.certain and -1 or math.max(0, GRACE - (now - t))
+      local settles = denied.certain and -1 or math.max(0, GRACE_MS - (now - t))
       return {'L', values[2], denied.period, denied.metric, settles}
     end
   end
-  -- The last number counted for this process: a repetition, or an original that comes in late, is not counted again.
-  if call('SET', P .. 's:' .. ARGV[3], ARGV[4], 'PX', 60000, 'GET') ~= ARGV[4] then
+  -- The last number counted for this process: a request that is sent again, or one that arrives late, is not counted
+  -- twice.
+  if call('SET', P .. 's:' .. ARGV[3], ARGV[4], 'PX', SEQUENCE_TTL_MS, 'GET') ~= ARGV[4] then
     local pending, new = P .. 'p:' .. app, false
     for i = 8, amount_of, 2 do
       if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end

@@ -1,22 +1,23 @@
--- KEYS: 1 the credential's record. One round trip that decides and counts.
+-- Decides on a request and counts it, in one round trip.
+-- KEYS: 1 the credential's record. ARGV: that of common.lua.
 local found = call('GET', KEYS[1])
 if not found then
-  -- So many are asked about in a second, by all processes together.
-  if not old_ones and tonumber(call('GET', strangers()) or 0) >= 50 then return {'F'} end
+  -- All processes together ask 3scale only until it has refused this many in a second.
+  if not old_ones and tonumber(call('GET', refusals()) or 0) >= REFUSALS_PER_S then return {'F'} end
   return {'U'}
 end
 local t, app = string.match(found, '^A(%d+)\31(.*)$')
 if not t then
-  local till, code = string.match(found, '^D(%d+)\31(.*)$')
-  if till and (old_ones or now < tonumber(till)) then return {'D', code, tonumber(till) - now} end
+  local until_ms, code = string.match(found, '^D(%d+)\31(.*)$')
+  if until_ms and (old_ones or now < tonumber(until_ms)) then return {'D', code, tonumber(until_ms) - now} end
   return {'M'}
 end
 t = tonumber(t)
 if too_old(t) then return {'M'} end
 local answer = decide(app, false)
 if answer[1] == 'A' then
-  -- One caller asks 3scale a little before the answer gets too old, so that the others never wait for it.
-  local due = not old_ones and math.max(answer[5], now - t) * 5 >= MAX_AGE * 4
-  answer[5] = due and call('SET', P .. 'r:' .. app, '1', 'PX', 3000, 'NX') and 1 or 0
+  -- One caller renews the answer shortly before it gets too old, so that the others never wait for 3scale.
+  local due = not old_ones and math.max(answer[5], now - t) * 5 >= MAX_AGE_MS * 4
+  answer[5] = due and call('SET', P .. 'r:' .. app, '1', 'PX', RENEWAL_TTL_MS, 'NX') and 1 or 0
 end
 return answer

@@ -1,5 +1,7 @@
--- KEYS: 1 the batches. ARGV: 1 prefix, 2 batch. For each application: its id, its counters, when it was last known to
--- 3scale, and which of the counted metrics were known then.
+-- Returns for each application of a batch: its id, its counters, when 3scale last confirmed it, and which of the counted
+-- metrics 3scale knew then.
+-- KEYS: 1 the batches.
+-- ARGV: 1 `prefix`, 2 `batch`.
 local P, batch, all = ARGV[1], ARGV[2], {}
 for _, app in ipairs(redis.call('LRANGE', P .. 'b:' .. batch, 0, -1)) do
   local fields = redis.call('HGETALL', P .. 'f:' .. batch .. ':' .. app)

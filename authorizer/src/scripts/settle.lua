@@ -1,5 +1,7 @@
--- KEYS: 1 the batches. ARGV: 1 prefix, 2 batch, 3 unique part, 4 how long the sums are kept for the limits (ms), then
--- application and field, by turns. Takes delivered counters out of a batch, and the batch away when nothing is left.
+-- Removes delivered counters from a batch, and the batch when nothing is left of it.
+-- KEYS: 1 the batches.
+-- ARGV: 1 `prefix`, 2 `batch`, 3 `part` (unique), 4 `keep_for_ms` (how long the limits take the amounts into account), then
+-- 5 `application` and 6 `field` of each counter.
 local P, batch, keep = ARGV[1], ARGV[2], tonumber(ARGV[4])
 for i = 5, #ARGV, 2 do
   local app, field = ARGV[i], ARGV[i + 1]
@@ -10,7 +12,7 @@ for i = 5, #ARGV, 2 do
       redis.call('HSET', P .. key, field, amount)
       redis.call('PEXPIRE', P .. key, keep)
       redis.call('SADD', P .. 'w:' .. app, key)
-      redis.call('PEXPIRE', P .. 'w:' .. app, 172800000)
+      redis.call('PEXPIRE', P .. 'w:' .. app, INDEX_TTL_MS)
     end
     redis.call('HDEL', source, field)
   end

@@ -1,7 +1,12 @@
--- KEYS: 1 the credential's record. ARGV after the usage: '1' to count too, when 3scale was asked (ms), how long records
--- are kept (ms), then 'D', code, until when (ms) it holds - or 'A', application, sealed name, plan, number of limits,
--- each limit's period, max, current value, window start and metric, number of metrics, each metric and the numbers
--- of the limits it counts on, as '1,3,'.
+-- Stores 3scale's answer and, if wanted, decides on the request by it and counts the request.
+-- KEYS: 1 the credential's record. ARGV: that of common.lua, then one of the following.
+--
+-- ARGV of an answer: `count` ('1': decide and count too), `asked_at_ms` (when 3scale was asked), `keep_for_ms` (how long
+-- the records stay), `verdict` ('A'), `application`, `name` (sealed), `plan`, `limits` (how many), for each limit `period`,
+-- `max`, `current`, `window_start` (seconds) and `limit_metric`, then `metrics` (how many), for each `metric` and
+-- `limit_numbers` (the limits it counts toward, as '1,3,').
+--
+-- ARGV of a refusal: `count` ('0'), `asked_at_ms`, `keep_for_ms`, `verdict` ('D'), `code`, `until_ms` (how long it is used).
 local at = amount_of + 1
 local function take()
   at = at + 1
@@ -10,17 +15,17 @@ end
 local count, asked, keep, verdict = take() == '1', take(), tonumber(take()), take()
 
 if verdict == 'D' then
-  local code, till = take(), take()
+  local code, until_ms = take(), take()
   local found = call('GET', KEYS[1])
   local app = found and string.match(found, '^A%d+\31(.*)$')
-  -- Nothing about the application is certain any more: not for its other credentials, and not for the reporter.
+  -- The application's record is not certain now, neither for its other credentials nor for the reporter.
   if app then call('HDEL', P .. 'a:' .. app, 't') end
   if not found then
-    call('INCR', strangers())
-    call('PEXPIRE', strangers(), 60000)
+    call('INCR', refusals())
+    call('PEXPIRE', refusals(), REFUSALS_TTL_MS)
   end
-  call('SET', KEYS[1], 'D' .. till .. '\31' .. code, 'PX', math.max(keep, tonumber(till) - now, 1))
-  return {'D', code, tonumber(till) - now}
+  call('SET', KEYS[1], 'D' .. until_ms .. '\31' .. code, 'PX', math.max(keep, tonumber(until_ms) - now, 1))
+  return {'D', code, tonumber(until_ms) - now}
 end
 
 local app, name, plan = take(), take(), take()
@@ -39,14 +44,15 @@ for i = 1, tonumber(take()) do
   known[metric] = numbers
 end
 
--- What we have counted and 3scale's counters may lack: not reported yet, on the way, or accepted a moment ago.
+-- Adds what is counted here and may be missing from 3scale's counters: usage that is not reported yet, in a batch, or
+-- accepted a moment ago.
 local function add(key, kind)
   local fields = call('HGETALL', key)
   for i = 1, #fields, 2 do
     local minute, metric = string.match(fields[i], '^(%d+)\31(.*)$')
     if minute then
       local amount, numbers = tonumber(fields[i + 1]), known[metric]
-      -- A metric that is not known any more: against every limit, that is the safe side.
+      -- A metric that 3scale did not list counts toward every limit, which is the safe side.
       for n = 1, numbers and #numbers or #limits do
         local limit = limits[numbers and numbers[n] or n]
         if tonumber(minute) >= tonumber(limit.start) then
@@ -76,7 +82,7 @@ for i = 1, #limits do
     own = limit.unsettled
     fields[#fields + 1], fields[#fields + 2] = order[i], string.format('%.0f', own)
   end
-  -- Others' usage is between these two: all that may have settled is in 3scale's counter, or none of it is.
+  -- The usage of others is between these two: 3scale's counter contains none of our uncertain usage, or all of it.
   limit.high = math.max(0, limit.current + limit.unsettled - own)
   limit.low = math.min(limit.high, math.max(0, limit.current + limit.untaken - own))
 end
@@ -94,23 +100,23 @@ for i = 1, #specs do
   written[field] = true
 end
 
--- Old windows and everything else of the last answer go. A process whose clock is a little behind may still count in
--- the last window for a moment.
+-- Removes old windows and the rest of the last answer. A process whose clock is behind may still count in the last window
+-- for a moment.
 local gone = {}
 for _, field in ipairs(call('HKEYS', record)) do
   local period, start = string.match(field, '^o(%d):(%d+):')
   if period then
     local current = tonumber(window(tonumber(period)))
-    if tonumber(start) < current and now - current * 1000 > 5000 then gone[#gone + 1] = field end
+    if tonumber(start) < current and now - current * SECOND_MS > CLOCK_SKEW_MS then gone[#gone + 1] = field end
   elseif string.sub(field, 1, 2) == 'm:' and not written[field] then
     gone[#gone + 1] = field
   end
 end
 
--- A full Redis refuses a first write, and nothing that comes after one: all of this is done or nothing.
+-- A full Redis refuses the first write of a script and none after it: either all of this is done or nothing.
 call('HSET', record, unpack(fields))
 for i = 1, #gone do call('HDEL', record, gone[i]) end
-call('PEXPIRE', record, math.max(keep, 90000000))
+call('PEXPIRE', record, math.max(keep, APPLICATION_TTL_MS))
 call('SET', KEYS[1], 'A' .. asked .. '\31' .. app, 'PX', keep)
 if count then return decide(app, true) end
 call('DEL', P .. 'r:' .. app)

@@ -1,6 +1,7 @@
--- KEYS: 1 the batches. ARGV: 1 prefix, 2 now (ms), 3 lease (ms), 4 batch, 5 owner, 6 most fields.
--- Moves counters aside as one batch; each application's in one step, so that nothing is counted in between. Gives the number
--- of applications, and 1 if not all there were fit in.
+-- Moves counters into a new batch, those of an application in one step, so that no count is lost in between. Returns the
+-- number of applications, and 1 if more are left than fit.
+-- KEYS: 1 the batches.
+-- ARGV: 1 `prefix`, 2 `now_ms`, 3 `lease_for_ms`, 4 `batch`, 5 `owner`, 6 `max_fields`.
 local P, batch = ARGV[1], ARGV[4]
 local total, taken, more = 0, 0, 0
 while true do
@@ -15,7 +16,7 @@ while true do
     local key = 'f:' .. batch .. ':' .. app
     redis.call('RENAME', P .. 'p:' .. app, P .. key)
     redis.call('SADD', P .. 'w:' .. app, key)
-    redis.call('PEXPIRE', P .. 'w:' .. app, 172800000)
+    redis.call('PEXPIRE', P .. 'w:' .. app, INDEX_TTL_MS)
     redis.call('RPUSH', P .. 'b:' .. batch, app)
     taken = taken + 1
     total = total + size
