@@ -35,9 +35,9 @@ pub struct Outcome {
     /// How many more such requests would pass.
     pub remaining: Option<u64>,
     /// Seconds until the limit that comes first starts anew.
-    pub reset: Option<u64>,
+    pub reset_s: Option<u64>,
     /// Seconds after which asking again makes sense.
-    pub retry_after: Option<u64>,
+    pub retry_after_s: Option<u64>,
 }
 
 impl Outcome {
@@ -51,8 +51,8 @@ impl Outcome {
             plan: None,
             metric: String::new(),
             remaining: None,
-            reset: None,
-            retry_after: None,
+            reset_s: None,
+            retry_after_s: None,
         }
     }
 }
@@ -80,7 +80,7 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
         return Reply::Error("Unauthorized".to_owned());
     }
     let allow = outcome.effect == Effect::Allow;
-    let numbers = [outcome.remaining, outcome.reset, outcome.retry_after]
+    let numbers = [outcome.remaining, outcome.reset_s, outcome.retry_after_s]
         .map(|number| number.map(|number| number.to_string()));
     let [limit_remaining, limit_reset, retry_after] = &numbers;
     let context = Context {
@@ -225,8 +225,8 @@ mod tests {
             plan: Some("Free\r\nX: y".to_owned()),
             metric: "hits=1".to_owned(),
             remaining: Some(4),
-            reset: Some(60),
-            retry_after: None,
+            reset_s: Some(60),
+            retry_after_s: None,
         }
     }
 

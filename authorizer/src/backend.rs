@@ -42,7 +42,7 @@ pub struct Headers {
     /// `3scale-limit-remaining`; -1: no limit applies.
     pub remaining: Option<i64>,
     /// `3scale-limit-reset`, seconds; -1: never.
-    pub reset: Option<i64>,
+    pub reset_s: Option<i64>,
     /// `3scale-limit-max-value`.
     pub max: Option<i64>,
 }
@@ -75,7 +75,7 @@ pub struct Transaction<'a> {
     /// Who.
     pub name: &'a Name,
     /// In which minute, Unix seconds.
-    pub timestamp: i64,
+    pub timestamp_s: i64,
     /// What.
     pub usage: Vec<(&'a str, u64)>,
 }
@@ -144,19 +144,19 @@ impl Backend {
         http::place(&self.base)
     }
 
-    /// Asks about a credential that nobody has: what 3scale says to it shows whether service token and service id are
+    /// Asks about a credential that does not exist: what 3scale says to it shows whether service token and service id are
     /// right, and the kind of credential. Metrics are not looked at before the application is found.
     ///
     /// # Errors
     /// Whatever is not as it must be.
-    pub fn prove(
+    pub fn check_service(
         &self,
         token: &str,
-        nobody: &Credential,
+        unknown: &Credential,
         timeout: Duration,
     ) -> Result<(), Failure> {
         let mut query = self.authentication(token);
-        match nobody {
+        match unknown {
             Credential::UserKey(key) => query.append_pair("user_key", key),
             Credential::AppId { id, .. } => query.append_pair("app_id", id),
         };
@@ -167,7 +167,7 @@ impl Backend {
         );
         let deadline = Instant::now() + timeout;
         let response = self.get(&url, "rejection_reason_header=1", deadline, true)?;
-        let by_user_key = matches!(nobody, Credential::UserKey(_));
+        let by_user_key = matches!(unknown, Credential::UserKey(_));
         response.proof(by_user_key, &self.service_id)
     }
 
@@ -175,7 +175,7 @@ impl Backend {
     /// With `no_body` the metrics are checked before keys and state (section 7 of the reference), so no key is needed.
     /// But a wrong token and an unknown user key are then the same empty 403, so a second question tells them apart.
     #[must_use]
-    pub fn knows<'a>(
+    pub fn application_exists<'a>(
         &self,
         token: &str,
         name: &Name,
@@ -230,7 +230,7 @@ impl Backend {
             };
             body.append_pair(
                 &of("timestamp"),
-                &crate::periods::format(transaction.timestamp),
+                &crate::periods::format(transaction.timestamp_s),
             );
             for (metric, amount) in &transaction.usage {
                 body.append_pair(
@@ -348,7 +348,7 @@ impl Response {
         let reason = header("3scale-rejection-reason").map(str::to_owned);
         let headers = Headers {
             remaining: number("3scale-limit-remaining"),
-            reset: number("3scale-limit-reset"),
+            reset_s: number("3scale-limit-reset"),
             max: number("3scale-limit-max-value"),
         };
         let body = response

@@ -51,14 +51,14 @@ impl Breaker {
 
 /// A bucket of tries: a refusal takes one out, time puts them back.
 #[derive(Debug, Clone)]
-pub struct Bucket {
+pub struct TokenBucket {
     size: u32,
     left: u32,
     every: Duration,
     filled: Option<Instant>,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// Full, with `size` tries; one comes back every so often.
     #[must_use]
     pub fn new(size: u32, every: Duration) -> Self {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_bucket_fills_again() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(2, Duration::from_millis(100));
+        let mut bucket = TokenBucket::new(2, Duration::from_millis(100));
         for _ in 0..2 {
             assert!(bucket.allows(start));
             bucket.refused();

@@ -30,7 +30,7 @@ pub enum Decision {
         /// 3scale's code.
         code: String,
         /// For how long this holds, milliseconds; can be negative for an old answer.
-        holds_ms: i64,
+        holds_for_ms: i64,
     },
 }
 
@@ -72,7 +72,7 @@ pub struct Limited {
     /// The limit's metric.
     pub metric: String,
     /// If it is not certain: milliseconds until it is worth asking again.
-    pub settles_ms: Option<u64>,
+    pub uncertain_for_ms: Option<u64>,
 }
 
 /// A request's question.
@@ -104,7 +104,7 @@ pub struct Stored<'a> {
     /// Limits and metrics.
     pub terms: &'a Terms,
     /// When 3scale was asked, Unix milliseconds.
-    pub asked_ms: i64,
+    pub asked_at_ms: i64,
     /// Whether the request is to be decided and counted too.
     pub count: bool,
 }
@@ -150,7 +150,7 @@ impl Cache {
         deadline: Instant,
     ) -> Result<Decision, RedisError> {
         let value = self.run(|scripts| &scripts.hit, question, &|_| (), deadline)?;
-        decision(&value).ok_or_else(nonsense)
+        decision(&value).ok_or_else(unexpected_reply)
     }
 
     /// Stores what 3scale said about the question's credential and, if asked for, decides and counts.
@@ -165,7 +165,7 @@ impl Cache {
     ) -> Result<Option<Decision>, RedisError> {
         let args = StoreArgs {
             count: stored.count,
-            asked_at_ms: stored.asked_ms,
+            asked_at_ms: stored.asked_at_ms,
             keep_for_ms: self.keep_for_ms,
             application: stored.application,
             name: stored.name,
@@ -177,10 +177,10 @@ impl Cache {
         if !stored.count {
             return Ok(None);
         }
-        decision(&value).map(Some).ok_or_else(nonsense)
+        decision(&value).map(Some).ok_or_else(unexpected_reply)
     }
 
-    /// Stores that 3scale refused the question's credential, until `till_ms`; with `keep`, for use beyond that.
+    /// Stores that 3scale refused the question's credential, until `until_ms`; with `keep`, for use beyond that.
     ///
     /// # Errors
     /// As [`Cache::decide`].
@@ -188,7 +188,7 @@ impl Cache {
         &mut self,
         question: &Question<'_>,
         code: &str,
-        till_ms: i64,
+        until_ms: i64,
         keep: bool,
         deadline: Instant,
     ) -> Result<(), RedisError> {
@@ -196,7 +196,7 @@ impl Cache {
             asked_at_ms: question.now_ms,
             keep_for_ms: if keep { self.keep_for_ms } else { 0 },
             code,
-            until_ms: till_ms,
+            until_ms,
         };
         let more = |arguments: &mut Arguments| args.to_argv(arguments);
         self.run(|scripts| &scripts.store, question, &more, deadline)
@@ -240,11 +240,11 @@ impl Cache {
                 result => return result,
             }
         }
-        Err(nonsense())
+        Err(unexpected_reply())
     }
 }
 
-fn nonsense() -> RedisError {
+fn unexpected_reply() -> RedisError {
     let failure = Failure::new(Cause::Failed, "an answer that is not understood");
     RedisError::Unknown(failure, false)
 }
@@ -273,7 +273,7 @@ fn decision(value: &Value) -> Option<Decision> {
         "F" => Some(Decision::Flood),
         "D" => Some(Decision::Denied {
             code: text(1)?.to_owned(),
-            holds_ms: number(2)?,
+            holds_for_ms: number(2)?,
         }),
         "A" => Some(Decision::Allowed(Grant {
             application: application(1)?,
@@ -285,7 +285,7 @@ fn decision(value: &Value) -> Option<Decision> {
             application: application(1)?,
             period: period(2),
             metric: text(3)?.to_owned(),
-            settles_ms: u64::try_from(number(4)?).ok(),
+            uncertain_for_ms: u64::try_from(number(4)?).ok(),
         })),
         _ => None,
     }

@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
 use crate::failure::{Cause, Failure};
-use crate::http::Roots;
+use crate::http::RootCertificates;
 use crate::log::{self, Metrics};
 use crate::redis::{self, RedisClient};
 use crate::secrets::{self, Secrets, SecretsError};
@@ -35,10 +35,10 @@ pub struct Clients {
 impl Clients {
     /// Creates the clients. Does not connect to anything.
     #[must_use]
-    pub fn new(settings: Settings, roots: Option<&Roots>, clock: Clock) -> Self {
+    pub fn new(settings: Settings, roots: Option<&RootCertificates>, clock: Clock) -> Self {
         let agent = crate::http::agent(roots);
         let cache = Cache::new(
-            RedisClient::new(redis::tls_config(roots.map(Roots::store))),
+            RedisClient::new(redis::tls_config(roots.map(RootCertificates::store))),
             cache::prefix(&settings.stack, &settings.service.service_id),
             process_id(),
             settings.service.max_age(),

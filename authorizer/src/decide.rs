@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::{Effect, Outcome};
 use crate::backend::{Answer, Call};
-use crate::breaker::Bucket;
+use crate::breaker::TokenBucket;
 use crate::cache::{Application, Decision, Grant, Limited, Question, Stored};
 use crate::clients::Clients;
 use crate::credentials::{self, Credential, Missing};
@@ -73,7 +73,7 @@ pub struct Authorizer {
     rules: Rules,
     upstream: Upstream,
     /// Limits how often this process asks 3scale about credentials that were not seen for a day.
-    unknown_key_limiter: Bucket,
+    unknown_key_limiter: TokenBucket,
     /// Keys of credentials that 3scale or the cache accepted. Without Redis they pass the limiter, so that a flood of
     /// unknown credentials does not lock out known callers.
     known_good_keys: HashSet<String>,
@@ -98,7 +98,7 @@ impl Authorizer {
         Self {
             upstream: Upstream::new(rules.metrics()),
             rules,
-            unknown_key_limiter: Bucket::new(REFUSALS_PER_S, Duration::from_millis(200)),
+            unknown_key_limiter: TokenBucket::new(REFUSALS_PER_S, Duration::from_millis(200)),
             known_good_keys: HashSet::new(),
             sequence: 0,
             not_before_ms: 0,
@@ -241,19 +241,21 @@ impl Authorizer {
         if !seen && !self.unknown_key_limiter.allows(Instant::now()) {
             return (too_many_unknown(), Source::Request);
         }
-        let asked_ms = clients.clock.now_ms();
+        let asked_at_ms = clients.clock.now_ms();
         match self.upstream.authorize(clients, request) {
-            Verdict::Known(known) => match self.store(clients, request, &known, asked_ms, true) {
-                Some(Ok(Some(Decision::Allowed(grant)))) => (
-                    self.allowed(clients, &grant, request, "authorized"),
-                    Source::Backend,
-                ),
-                Some(Ok(Some(Decision::Miss | Decision::Unknown) | None)) | None => {
-                    (Outcome::deny("internal"), Source::Backend)
+            Verdict::Known(known) => {
+                match self.store(clients, request, &known, asked_at_ms, true) {
+                    Some(Ok(Some(Decision::Allowed(grant)))) => (
+                        self.allowed(clients, &grant, request, "authorized"),
+                        Source::Backend,
+                    ),
+                    Some(Ok(Some(Decision::Miss | Decision::Unknown) | None)) | None => {
+                        (Outcome::deny("internal"), Source::Backend)
+                    }
+                    Some(Ok(Some(refusal))) => (self.refused(clients, refusal), Source::Backend),
+                    Some(Err(error)) => self.without_cache(clients, request, &error),
                 }
-                Some(Ok(Some(refusal))) => (self.refused(clients, refusal), Source::Backend),
-                Some(Err(error)) => self.without_cache(clients, request, &error),
-            },
+            }
             Verdict::Refused(code) => {
                 if !seen {
                     self.unknown_key_limiter.refused();
@@ -269,11 +271,11 @@ impl Authorizer {
     /// The request has been allowed and counted by an answer that is about to get too old. Whatever comes out holds
     /// for the next request.
     fn renew(&mut self, clients: &mut Clients, request: &AuthorizationRequest<'_>) {
-        let asked_ms = clients.clock.now_ms();
+        let asked_at_ms = clients.clock.now_ms();
         match self.upstream.authorize(clients, request) {
             Verdict::Known(known) => {
                 // The old answer holds for what is left of its time.
-                let _ = self.store(clients, request, &known, asked_ms, false);
+                let _ = self.store(clients, request, &known, asked_at_ms, false);
             }
             Verdict::Refused(code) => self.store_denial(clients, request, &code),
             Verdict::Broken | Verdict::NoAnswer => {}
@@ -342,7 +344,7 @@ impl Authorizer {
             plan: "",
             terms: &terms,
             // Never fresh: the next request asks 3scale again.
-            asked_ms: 0,
+            asked_at_ms: 0,
             count: true,
         };
         let question = self.question(clients, request, true);
@@ -419,8 +421,8 @@ impl Authorizer {
                 (Outcome::deny("backend_unavailable"), Source::Mode)
             }
         };
-        let stranger = !self.known_good_keys.contains(&request.key);
-        if stranger && !self.unknown_key_limiter.allows(Instant::now()) {
+        let unknown = !self.known_good_keys.contains(&request.key);
+        if unknown && !self.unknown_key_limiter.allows(Instant::now()) {
             return (too_many_unknown(), Source::Request);
         }
         let Some(answer) = self
@@ -433,7 +435,7 @@ impl Authorizer {
         self.not_before_ms = clients.clock.now_ms() + 1;
         match &answer {
             Answer::Authorized(..) => self.remember(request),
-            Answer::Denied(_) if stranger => self.unknown_key_limiter.refused(),
+            Answer::Denied(_) if unknown => self.unknown_key_limiter.refused(),
             _ => {}
         }
         let outcome = match answer {
@@ -444,8 +446,8 @@ impl Authorizer {
                 plan: Some(status.plan.clone()),
                 metric: request.usage.summary(),
                 remaining: headers.remaining.and_then(|n| u64::try_from(n).ok()),
-                reset: headers.reset.and_then(|n| u64::try_from(n).ok()),
-                retry_after: None,
+                reset_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
+                retry_after_s: None,
             },
             Answer::LimitsExceeded(status, headers) => Outcome {
                 app_id: status
@@ -454,8 +456,8 @@ impl Authorizer {
                 plan: status.map(|status| status.plan.clone()),
                 metric: request.usage.summary(),
                 remaining: Some(0),
-                reset: headers.reset.and_then(|n| u64::try_from(n).ok()),
-                retry_after: headers.reset.and_then(|n| u64::try_from(n).ok()),
+                reset_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
+                retry_after_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
                 ..Outcome::deny("limits_exceeded")
             },
             Answer::Denied(code) => Outcome::deny(&code),
@@ -481,7 +483,7 @@ impl Authorizer {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
         known: &Known,
-        asked_ms: i64,
+        asked_at_ms: i64,
         count: bool,
     ) -> Option<Result<Option<Decision>, RedisError>> {
         let secrets = clients.secrets.as_ref().ok()?;
@@ -503,7 +505,7 @@ impl Authorizer {
             name: &sealed,
             plan: &status.plan,
             terms: &terms,
-            asked_ms,
+            asked_at_ms,
             count,
         };
         let question = self.question(clients, request, false);
@@ -519,14 +521,14 @@ impl Authorizer {
     ) {
         let holds = denial_holds(code).min(clients.settings.service.max_age());
         let question = self.question(clients, request, false);
-        let till = question
+        let until_ms = question
             .now_ms
             .saturating_add(i64::try_from(holds.as_millis()).unwrap_or(0));
         let keep = clients.settings.service.caching == Caching::Allow;
         let deadline = clients.redis_deadline(request.deadline);
         if let Err(error) = clients
             .cache
-            .store_denial(&question, code, till, keep, deadline)
+            .store_denial(&question, code, until_ms, keep, deadline)
         {
             log::note(
                 "warn",
@@ -554,8 +556,8 @@ impl Authorizer {
             plan: Some(grant.application.parts().2.to_owned()),
             metric: request.usage.summary(),
             remaining: grant.remaining,
-            reset: grant.period.and_then(|period| until_end(clients, period)),
-            retry_after: None,
+            reset_s: grant.period.and_then(|period| until_end(clients, period)),
+            retry_after_s: None,
         }
     }
 
@@ -565,18 +567,18 @@ impl Authorizer {
                 application,
                 period,
                 metric,
-                settles_ms,
+                uncertain_for_ms,
             }) => {
-                let reset = period.and_then(|period| until_end(clients, period));
+                let reset_s = period.and_then(|period| until_end(clients, period));
                 Outcome {
                     app_id: self.app_id(clients, &application),
                     plan: Some(application.parts().2.to_owned()),
                     metric,
                     remaining: Some(0),
-                    reset,
-                    retry_after: match settles_ms {
+                    reset_s,
+                    retry_after_s: match uncertain_for_ms {
                         Some(ms) => Some(ms.div_ceil(1000).max(1)),
-                        None => reset,
+                        None => reset_s,
                     },
                     ..Outcome::deny("limits_exceeded")
                 }
@@ -609,7 +611,7 @@ impl Authorizer {
 /// Whole seconds until the current window of a period ends; none for eternity.
 fn until_end(clients: &Clients, period: Period) -> Option<u64> {
     let now = clients.clock.now_ms();
-    let end = Windows::at(now.div_euclid(1000)).end[period.index()];
+    let end = Windows::at(now.div_euclid(1000)).end_s[period.index()];
     let left = end.checked_mul(1000)?.checked_sub(now)?;
     u64::try_from(left).ok().map(|ms| ms.div_ceil(1000))
 }
@@ -626,7 +628,7 @@ fn lost(clients: &mut Clients, usage: &Usage) {
 
 fn too_many_unknown() -> Outcome {
     Outcome {
-        retry_after: Some(1),
+        retry_after_s: Some(1),
         ..Outcome::deny("too_many_unknown")
     }
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::answer::{self, Effect};
-use crate::breaker::Bucket;
+use crate::breaker::TokenBucket;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::credentials::Credential;
 use crate::decide::{Authorizer, Decided};
 use crate::event::{self, Event, Request};
-use crate::http::Roots;
+use crate::http::RootCertificates;
 use crate::log;
 use crate::reporter::Reporter;
 use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
@@ -31,7 +31,12 @@ pub fn run() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return cannot_start(&error.to_string()),
     };
-    let roots = match settings.ca_file.as_deref().map(Roots::read).transpose() {
+    let roots = match settings
+        .ca_file
+        .as_deref()
+        .map(RootCertificates::read)
+        .transpose()
+    {
         Ok(roots) => roots,
         Err(error) => return cannot_start(&format!("THREESCALE_GW_CA_FILE: {error}")),
     };
@@ -71,13 +76,13 @@ pub struct Function {
     reporter: Reporter,
     allowed: u64,
     /// A flood of refusals is counted in the metrics; its log lines would only cost.
-    lines: Bucket,
+    lines: TokenBucket,
 }
 
 impl Function {
     /// Sets up, reads the secrets and connects.
     #[must_use]
-    pub fn new(settings: Settings, roots: Option<&Roots>) -> Self {
+    pub fn new(settings: Settings, roots: Option<&RootCertificates>) -> Self {
         let reporter = Reporter::new(&settings);
         let authorizer = Authorizer::new(&settings.service);
         let mut clients = Clients::new(settings, roots, Clock::default());
@@ -87,7 +92,7 @@ impl Function {
             authorizer,
             reporter,
             allowed: 0,
-            lines: Bucket::new(100, Duration::from_millis(100)),
+            lines: TokenBucket::new(100, Duration::from_millis(100)),
         }
     }
 

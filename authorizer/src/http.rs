@@ -19,7 +19,7 @@ const MAX_IDLE: Duration = Duration::from_secs(20);
 
 /// A client that never follows a redirect, never uses a proxy, and hands every status over.
 #[must_use]
-pub fn agent(roots: Option<&Roots>) -> ureq::Agent {
+pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
     let mut tls = TlsConfig::builder();
     if let Some(roots) = roots {
         tls = tls.root_certs(roots.0.clone());
@@ -34,20 +34,24 @@ pub fn agent(roots: Option<&Roots>) -> ureq::Agent {
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls.build())
         .build();
-    ureq::Agent::with_parts(config, DefaultConnector::default(), Remembering::default())
+    ureq::Agent::with_parts(
+        config,
+        DefaultConnector::default(),
+        CachingResolver::default(),
+    )
 }
 
 /// The client resolves the host before every request, also when a connection is there, and does so on a thread made for
 /// it: that took longer than the rest of a request. Addresses are good for a while.
 #[derive(Debug, Default)]
-struct Remembering {
+struct CachingResolver {
     resolver: DefaultResolver,
     last: Mutex<Option<(String, Instant, Vec<SocketAddr>)>>,
 }
 
 const REMEMBERED: Duration = Duration::from_secs(20);
 
-impl Resolver for Remembering {
+impl Resolver for CachingResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -87,9 +91,9 @@ impl Resolver for Remembering {
 
 /// Root certificates to trust in place of Mozilla's.
 #[derive(Debug, Clone)]
-pub struct Roots(RootCerts, Arc<rustls::RootCertStore>);
+pub struct RootCertificates(RootCerts, Arc<rustls::RootCertStore>);
 
-impl Roots {
+impl RootCertificates {
     /// Reads a PEM bundle.
     ///
     /// # Errors

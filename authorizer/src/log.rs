@@ -128,7 +128,7 @@ impl Metrics {
         }
     }
 
-    fn take(&mut self, timestamp: i64) -> Vec<Value> {
+    fn take(&mut self, now_ms: i64) -> Vec<Value> {
         let mut lines = Vec::new();
         let mut names = Vec::new();
         let mut values = Map::new();
@@ -141,21 +141,21 @@ impl Metrics {
             values.insert(name.to_owned(), json!(samples));
         }
         if !names.is_empty() {
-            lines.push(self.embed(timestamp, &json!(["Stack", "Function"]), names, values));
+            lines.push(self.embed(now_ms, &json!(["Stack", "Function"]), names, values));
         }
         for (reason, count) in std::mem::take(&mut self.reasons) {
             let names = vec![json!({ "Name": "Decisions", "Unit": Unit::Count.name() })];
             let mut values = Map::new();
             values.insert("Decisions".to_owned(), json!(count));
             values.insert("Reason".to_owned(), json!(reason));
-            lines.push(self.embed(timestamp, &json!(["Stack", "Reason"]), names, values));
+            lines.push(self.embed(now_ms, &json!(["Stack", "Reason"]), names, values));
         }
         lines
     }
 
     fn embed(
         &self,
-        timestamp: i64,
+        now_ms: i64,
         dimensions: &Value,
         names: Vec<Value>,
         mut values: Map<String, Value>,
@@ -163,7 +163,7 @@ impl Metrics {
         values.insert(
             "_aws".to_owned(),
             json!({
-                "Timestamp": timestamp,
+                "Timestamp": now_ms,
                 "CloudWatchMetrics": [
                     { "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": names },
                 ],

@@ -60,31 +60,31 @@ impl Period {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     /// First second of each.
-    pub start: [i64; 7],
+    pub start_s: [i64; 7],
     /// First second after each; `i64::MAX` for eternity.
-    pub end: [i64; 7],
+    pub end_s: [i64; 7],
 }
 
 impl Windows {
     /// The windows around `now`, Unix seconds.
     #[must_use]
-    pub fn at(now: i64) -> Self {
-        let mut start = [0; 7];
-        let mut end = [i64::MAX; 7];
+    pub fn at(now_s: i64) -> Self {
+        let mut start_s = [0; 7];
+        let mut end_s = [i64::MAX; 7];
         for (index, length) in [60, 3_600, 86_400].into_iter().enumerate() {
-            start[index] = now.div_euclid(length) * length;
-            end[index] = start[index] + length;
+            start_s[index] = now_s.div_euclid(length) * length;
+            end_s[index] = start_s[index] + length;
         }
         // Outside of what a calendar knows nothing but the fixed periods makes sense.
-        let Ok(moment) = OffsetDateTime::from_unix_timestamp(now) else {
-            return Self { start, end };
+        let Ok(moment) = OffsetDateTime::from_unix_timestamp(now_s) else {
+            return Self { start_s, end_s };
         };
         let date = moment.date();
         // 1970-01-05 was a Monday.
         let monday = i64::from(date.weekday().number_days_from_monday());
         debug_assert_eq!(date.weekday() == Weekday::Monday, monday == 0);
-        start[3] = start[2] - monday * 86_400;
-        end[3] = start[3] + 7 * 86_400;
+        start_s[3] = start_s[2] - monday * 86_400;
+        end_s[3] = start_s[3] + 7 * 86_400;
         let first = |year: i32, month: Month| {
             Date::from_calendar_date(year, month, 1)
                 .map(|date| date.with_time(Time::MIDNIGHT).assume_utc().unix_timestamp())
@@ -96,18 +96,18 @@ impl Windows {
         } else {
             year
         };
-        start[4] = first(year, month);
-        end[4] = first(next_year, month.next());
-        start[5] = first(year, Month::January);
-        end[5] = first(year + 1, Month::January);
-        Self { start, end }
+        start_s[4] = first(year, month);
+        end_s[4] = first(next_year, month.next());
+        start_s[5] = first(year, Month::January);
+        end_s[5] = first(year + 1, Month::January);
+        Self { start_s, end_s }
     }
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, the form of a report's timestamp that needs no escaping of a `+`.
 #[must_use]
-pub fn format(seconds: i64) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+pub fn format(time_s: i64) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp(time_s).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
         moment.year(),
@@ -177,10 +177,10 @@ mod tests {
             "2027-01-01 00:00:00",
         ];
         for index in 0..6 {
-            assert_eq!(format(windows.start[index]), starts[index]);
-            assert_eq!(format(windows.end[index]), ends[index]);
+            assert_eq!(format(windows.start_s[index]), starts[index]);
+            assert_eq!(format(windows.end_s[index]), ends[index]);
         }
-        assert_eq!((windows.start[6], windows.end[6]), (0, i64::MAX));
+        assert_eq!((windows.start_s[6], windows.end_s[6]), (0, i64::MAX));
     }
 
     #[test]
@@ -193,14 +193,14 @@ mod tests {
             let now = at(text);
             let windows = Windows::at(now);
             for index in 0..6 {
-                assert!(windows.start[index] <= now && now < windows.end[index]);
+                assert!(windows.start_s[index] <= now && now < windows.end_s[index]);
                 assert_eq!(
-                    Windows::at(windows.end[index]).start[index],
-                    windows.end[index]
+                    Windows::at(windows.end_s[index]).start_s[index],
+                    windows.end_s[index]
                 );
                 assert_eq!(
-                    Windows::at(windows.end[index] - 1).start[index],
-                    windows.start[index]
+                    Windows::at(windows.end_s[index] - 1).start_s[index],
+                    windows.start_s[index]
                 );
             }
         }

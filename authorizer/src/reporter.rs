@@ -23,15 +23,15 @@ use crate::scripts::{
 use crate::settings::Settings;
 
 /// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
-const DELIVERABLE: i64 = 86_400 - 600;
+const DELIVERABLE_FOR_S: i64 = 86_400 - 600;
 /// How old the proof may be that 3scale knows an application: its own caches are no fresher than 60 s.
-const PROOF_MS: i64 = 75_000;
+const PROOF_FOR_MS: i64 = 75_000;
 /// Fields of one batch. Each becomes at most three parameters; 3scale takes 4096, and 1000 transactions.
 const MAX_FIELDS: usize = 1000;
 /// So many applications are asked about before what they have counted is sent.
 const MAX_ASKED: usize = 50;
 /// How long delivered amounts count as possibly missing from 3scale's counters: the grace of the scripts and a margin.
-const SETTLE: Duration = GRACE.saturating_add(Duration::from_secs(1));
+const UNCERTAIN_FOR: Duration = GRACE.saturating_add(Duration::from_secs(1));
 /// Nothing new is begun with less time than this left.
 const ENOUGH: Duration = Duration::from_millis(500);
 
@@ -45,7 +45,7 @@ pub struct Summary {
     /// Sum of all amounts delivered.
     pub delivered: u64,
     /// Reports sent alone because something in them may not exist.
-    pub apart: u64,
+    pub isolated: u64,
     /// Sum of all amounts that got too old.
     pub undeliverable: u64,
     /// Reports of which it is not known whether 3scale has them; they are sent again.
@@ -62,7 +62,7 @@ impl Summary {
             "reports": self.reports,
             "transactions": self.transactions,
             "delivered": self.delivered,
-            "apart": self.apart,
+            "apart": self.isolated,
             "undeliverable": self.undeliverable,
             "in_doubt": self.in_doubt,
             "stopped": self.stopped,
@@ -103,7 +103,7 @@ impl Stop {
 /// One counter of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Counter {
-    minute: i64,
+    minute_s: i64,
     metric: String,
     amount: u64,
     field: String,
@@ -115,14 +115,14 @@ struct Row {
     application: String,
     name: Option<Name>,
     counters: Vec<Counter>,
-    known_ms: i64,
+    known_at_ms: i64,
     known: Vec<String>,
 }
 
 impl Row {
     /// Whether 3scale was seen to know all of it, not too long ago.
     fn proven(&self, now_ms: i64) -> bool {
-        let fresh = (0..PROOF_MS).contains(&(now_ms - self.known_ms));
+        let fresh = (0..PROOF_FOR_MS).contains(&(now_ms - self.known_at_ms));
         fresh
             && self
                 .counters
@@ -134,8 +134,8 @@ impl Row {
 /// What is ready to be sent.
 #[derive(Debug)]
 struct Chunk {
-    together: Vec<(Row, Name)>,
-    apart: Vec<(Row, Name)>,
+    batched: Vec<(Row, Name)>,
+    isolated: Vec<(Row, Name)>,
     asked: usize,
     since: Instant,
 }
@@ -143,8 +143,8 @@ struct Chunk {
 impl Chunk {
     fn new() -> Self {
         Self {
-            together: Vec::new(),
-            apart: Vec::new(),
+            batched: Vec::new(),
+            isolated: Vec::new(),
             asked: 0,
             since: Instant::now(),
         }
@@ -196,10 +196,10 @@ impl Reporter {
     pub fn run(&mut self, clients: &mut Clients, deadline: Instant) -> Summary {
         clients.reach_cache(deadline);
         let mut summary = Summary::default();
-        let mut oldest = i64::MAX;
-        let mut stopped = self.attempt(clients, deadline, &mut summary, &mut oldest);
+        let mut oldest_s = i64::MAX;
+        let mut stopped = self.attempt(clients, deadline, &mut summary, &mut oldest_s);
         if matches!(stopped, Err(Stop::Token(_))) && new_token(clients, deadline) {
-            stopped = self.attempt(clients, deadline, &mut summary, &mut oldest);
+            stopped = self.attempt(clients, deadline, &mut summary, &mut oldest_s);
         }
         summary.stopped = stopped.err().as_ref().map(Stop::describe);
         let level = if summary.stopped.is_some() {
@@ -211,28 +211,28 @@ impl Reporter {
         for (name, value) in [
             ("UsageDelivered", summary.delivered),
             ("UsageUndeliverable", summary.undeliverable),
-            ("ReportsApart", summary.apart),
+            ("ReportsApart", summary.isolated),
             ("ReportsInDoubt", summary.in_doubt),
             ("LostUsage", summary.undeliverable),
         ] {
             clients.metrics.add(name, value as f64);
         }
-        if oldest != i64::MAX {
-            let lag = clients.clock.now_ms().div_euclid(1000) - oldest;
+        if oldest_s != i64::MAX {
+            let lag_s = clients.clock.now_ms().div_euclid(1000) - oldest_s;
             clients
                 .metrics
-                .sample("ReportLag", Unit::Seconds, lag as f64);
+                .sample("ReportLag", Unit::Seconds, lag_s as f64);
         }
         summary
     }
 
-    /// With the secrets as they are. `oldest` becomes the first minute of which anything was found.
+    /// With the secrets as they are. `oldest_s` becomes the first minute of which anything was found.
     fn attempt(
         &mut self,
         clients: &mut Clients,
         deadline: Instant,
         summary: &mut Summary,
-        oldest: &mut i64,
+        oldest_s: &mut i64,
     ) -> Result<(), Stop> {
         let secrets = clients.secrets.clone().map_err(|_| Stop::Secrets)?;
         let budgets = clients.settings.budgets;
@@ -253,7 +253,7 @@ impl Reporter {
             parts: 0,
             probed: false,
         };
-        run.all(oldest)
+        run.all(oldest_s)
     }
 }
 
@@ -265,7 +265,7 @@ fn new_token(clients: &mut Clients, deadline: Instant) -> bool {
 }
 
 impl Run<'_> {
-    fn all(&mut self, oldest: &mut i64) -> Result<(), Stop> {
+    fn all(&mut self, oldest_s: &mut i64) -> Result<(), Stop> {
         let mut all_taken = false;
         loop {
             if self.left() < ENOUGH {
@@ -283,7 +283,7 @@ impl Run<'_> {
                     None => return Ok(()),
                 },
             };
-            let result = self.deliver(&batch, oldest);
+            let result = self.deliver(&batch, oldest_s);
             if let Err(stop) = result {
                 if !matches!(stop, Stop::LostLease) {
                     // The next run need not wait for the lease to end.
@@ -341,7 +341,7 @@ impl Run<'_> {
         let arguments = args.arguments();
         let value = self.script(|scripts| &scripts.take, &arguments)?;
         let RedisValue::Array(numbers) = value else {
-            return Err(strange());
+            return Err(unexpected_reply());
         };
         let taken = matches!(numbers.first(), Some(RedisValue::Int(1..)));
         let more = matches!(numbers.get(1), Some(RedisValue::Int(1)));
@@ -365,18 +365,18 @@ impl Run<'_> {
         }
     }
 
-    fn deliver(&mut self, batch: &str, oldest: &mut i64) -> Result<(), Stop> {
+    fn deliver(&mut self, batch: &str, oldest_s: &mut i64) -> Result<(), Stop> {
         let args = ReadArgs {
             prefix: &self.reporter.prefix,
             batch,
         };
         let arguments = args.arguments();
         let value = self.script(|scripts| &scripts.read, &arguments)?;
-        let mut rows = rows(&value, self.keys).ok_or_else(strange)?;
-        *oldest = rows
+        let mut rows = rows(&value, self.keys).ok_or_else(unexpected_reply)?;
+        *oldest_s = rows
             .iter()
-            .flat_map(|row| row.counters.iter().map(|counter| counter.minute))
-            .fold(*oldest, i64::min);
+            .flat_map(|row| row.counters.iter().map(|counter| counter.minute_s))
+            .fold(*oldest_s, i64::min);
         self.give_up_old(batch, &mut rows, self.clock.now_ms())?;
         let mut chunk = Chunk::new();
         for row in rows.into_iter().filter(|row| !row.counters.is_empty()) {
@@ -392,15 +392,15 @@ impl Run<'_> {
             // The first is asked about in any case. A report that 3scale takes in and answers with an error counts all the
             // same, each time it is sent: so none is sent while it answers no question either.
             if self.probed && row.proven(self.clock.now_ms()) {
-                chunk.together.push((row, name));
+                chunk.batched.push((row, name));
                 continue;
             }
             if chunk.asked >= MAX_ASKED || chunk.since.elapsed() >= self.report_budget {
                 self.send_chunk(batch, &mut chunk)?;
             }
             match self.known(&name, &row) {
-                Ok(true) => chunk.together.push((row, name)),
-                Ok(false) => chunk.apart.push((row, name)),
+                Ok(true) => chunk.batched.push((row, name)),
+                Ok(false) => chunk.isolated.push((row, name)),
                 Err(Stop::Time) => {
                     // The rest of the batch is for the next run.
                     self.send_chunk(batch, &mut chunk)?;
@@ -412,23 +412,23 @@ impl Run<'_> {
         }
         self.send_chunk(batch, &mut chunk)?;
         // Removes a batch of which nothing is left; what had no name keeps it there.
-        self.settle(batch, &[], Duration::ZERO)
+        self.acknowledge(batch, &[], Duration::ZERO)
     }
 
     fn send_chunk(&mut self, batch: &str, chunk: &mut Chunk) -> Result<(), Stop> {
         let chunk = std::mem::replace(chunk, Chunk::new());
-        self.send_together(batch, &chunk.together)?;
-        self.send_apart(batch, &chunk.apart)
+        self.send_batched(batch, &chunk.batched)?;
+        self.send_isolated(batch, &chunk.isolated)
     }
 
     /// Usage that 3scale would not take any more. One such transaction would lose the whole batch.
     fn give_up_old(&mut self, batch: &str, rows: &mut [Row], now_ms: i64) -> Result<(), Stop> {
-        let first = now_ms.div_euclid(1000) - DELIVERABLE;
+        let first = now_ms.div_euclid(1000) - DELIVERABLE_FOR_S;
         let mut gone = Vec::new();
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
         for row in rows {
             row.counters.retain(|counter| {
-                let deliverable = counter.minute >= first;
+                let deliverable = counter.minute_s >= first;
                 if !deliverable {
                     *sums.entry(counter.metric.clone()).or_default() += counter.amount;
                     gone.push((row.application.clone(), counter.field.clone()));
@@ -450,7 +450,7 @@ impl Run<'_> {
             .iter()
             .map(|(application, field)| (application.as_str(), field.as_str()))
             .collect();
-        self.settle(batch, &fields, Duration::ZERO)
+        self.acknowledge(batch, &fields, Duration::ZERO)
     }
 
     fn known(&mut self, name: &Name, row: &Row) -> Result<bool, Stop> {
@@ -468,7 +468,7 @@ impl Run<'_> {
         let timeout = self.report_budget.min(time);
         match self
             .backend
-            .knows(self.token, name, metrics.into_iter(), timeout)
+            .application_exists(self.token, name, metrics.into_iter(), timeout)
         {
             Known::Yes => {
                 self.probed = true;
@@ -493,11 +493,11 @@ impl Run<'_> {
         }
     }
 
-    fn send_together(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
+    fn send_batched(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
         let mut part = Vec::new();
         let mut size = 0;
         for (row, name) in rows {
-            for (minute, counters) in by_minute(&row.counters) {
+            for (minute_s, counters) in by_minute(&row.counters) {
                 if size + counters.len() > MAX_FIELDS {
                     self.send(batch, &part)?;
                     part.clear();
@@ -507,7 +507,7 @@ impl Run<'_> {
                 part.push(Piece {
                     application: &row.application,
                     name,
-                    minute,
+                    minute_s,
                     counters,
                 });
             }
@@ -516,14 +516,14 @@ impl Run<'_> {
     }
 
     /// One report for each application and metric: whatever of it 3scale does not know costs nothing else.
-    fn send_apart(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
+    fn send_isolated(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
         for (row, name) in rows {
             let mut metrics: BTreeMap<&str, Vec<Piece<'_>>> = BTreeMap::new();
             for counter in &row.counters {
                 metrics.entry(&counter.metric).or_default().push(Piece {
                     application: &row.application,
                     name,
-                    minute: counter.minute,
+                    minute_s: counter.minute_s,
                     counters: vec![counter],
                 });
             }
@@ -536,7 +536,7 @@ impl Run<'_> {
                 );
                 for part in pieces.chunks(MAX_FIELDS) {
                     self.send(batch, part)?;
-                    self.summary.apart += 1;
+                    self.summary.isolated += 1;
                 }
             }
         }
@@ -557,7 +557,7 @@ impl Run<'_> {
             .iter()
             .map(|piece| Transaction {
                 name: piece.name,
-                timestamp: piece.minute,
+                timestamp_s: piece.minute_s,
                 usage: piece
                     .counters
                     .iter()
@@ -579,7 +579,7 @@ impl Run<'_> {
                             .map(|counter| (piece.application, counter.field.as_str()))
                     })
                     .collect();
-                self.settle(batch, &fields, SETTLE)
+                self.acknowledge(batch, &fields, UNCERTAIN_FOR)
             }
             Delivery::NotAccepted(why) => Err(Stop::Backend(why)),
             Delivery::TokenRefused(why) => Err(Stop::Token(why)),
@@ -592,7 +592,7 @@ impl Run<'_> {
 
     /// Takes fields out of the batch. This is what a report must not be without, so it is tried more than once: it can
     /// be repeated as often as one likes.
-    fn settle(
+    fn acknowledge(
         &mut self,
         batch: &str,
         fields: &[(&str, &str)],
@@ -627,7 +627,7 @@ fn reserve(report: Duration, run: Duration) -> Duration {
     report.min(run / 3).max(ENOUGH) + ENOUGH
 }
 
-fn strange() -> Stop {
+fn unexpected_reply() -> Stop {
     let failure = Failure::new(Cause::Failed, "a batch that is not understood");
     Stop::Redis(RedisError::NotDone(failure))
 }
@@ -636,7 +636,7 @@ fn strange() -> Stop {
 struct Piece<'a> {
     application: &'a str,
     name: &'a Name,
-    minute: i64,
+    minute_s: i64,
     counters: Vec<&'a Counter>,
 }
 
@@ -649,7 +649,7 @@ impl Piece<'_> {
 fn by_minute(counters: &[Counter]) -> BTreeMap<i64, Vec<&Counter>> {
     let mut minutes: BTreeMap<i64, Vec<&Counter>> = BTreeMap::new();
     for counter in counters {
-        minutes.entry(counter.minute).or_default().push(counter);
+        minutes.entry(counter.minute_s).or_default().push(counter);
     }
     minutes
 }
@@ -675,7 +675,7 @@ fn row(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Row> {
     let [
         application,
         RedisValue::Array(fields),
-        known_ms,
+        known_at_ms,
         RedisValue::Array(known),
     ] = &parts[..]
     else {
@@ -695,18 +695,18 @@ fn row(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Row> {
         }
         let (minute, metric) = field.split_once('\x1f')?;
         counters.push(Counter {
-            minute: minute.parse().ok()?,
+            minute_s: minute.parse().ok()?,
             metric: metric.to_owned(),
             amount: amount.parse().ok()?,
             field: field.clone(),
         });
     }
-    counters.sort_by(|a, b| (a.minute, &a.metric).cmp(&(b.minute, &b.metric)));
+    counters.sort_by(|a, b| (a.minute_s, &a.metric).cmp(&(b.minute_s, &b.metric)));
     Some(Row {
         application,
         name,
         counters,
-        known_ms: text(known_ms)?.parse().ok()?,
+        known_at_ms: text(known_at_ms)?.parse().ok()?,
         known: known.iter().filter_map(text).collect(),
     })
 }

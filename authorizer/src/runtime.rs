@@ -104,7 +104,7 @@ impl Runtime {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let left = head
-            .deadline_ms
+            .deadline_at_ms
             .map_or(Duration::from_secs(10), |ms| {
                 Duration::from_millis(ms).saturating_sub(now)
             })
@@ -219,7 +219,7 @@ fn error_body(message: &str) -> Vec<u8> {
 struct Head {
     status: u16,
     request_id: Option<String>,
-    deadline_ms: Option<u64>,
+    deadline_at_ms: Option<u64>,
     length: Option<usize>,
     chunked: bool,
     keep_alive: bool,
@@ -305,7 +305,7 @@ fn parse_head(input: &[u8]) -> Result<Option<Head>, RuntimeError> {
         if is("lambda-runtime-aws-request-id") {
             head.request_id = Some(value.to_owned());
         } else if is("lambda-runtime-deadline-ms") {
-            head.deadline_ms = value.parse().ok();
+            head.deadline_at_ms = value.parse().ok();
         } else if is("content-length") {
             head.length = Some(
                 value
@@ -398,7 +398,7 @@ mod tests {
         )
         .expect("response");
         assert_eq!(head.request_id.as_deref(), Some("r1"));
-        assert_eq!(head.deadline_ms, Some(12));
+        assert_eq!(head.deadline_at_ms, Some(12));
         assert!(head.keep_alive);
         assert_eq!(body, "{}");
     }

@@ -22,7 +22,7 @@ use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
 /// A credential nobody has. 3scale must say so: then the address, the service and the token are right.
-const NOBODY: &str = "threescale-gw-self-test";
+const UNKNOWN: &str = "threescale-gw-self-test";
 
 /// All of it: the function's own time-out is 5 s.
 const ALL: Duration = Duration::from_millis(4_300);
@@ -186,8 +186,8 @@ fn explain(failure: Failure) -> Failure {
     Failure { text, ..failure }
 }
 
-fn nobody(clients: &Clients, suffix: &str) -> Credential {
-    let name = format!("{NOBODY}{suffix}");
+fn unknown_credential(clients: &Clients, suffix: &str) -> Credential {
+    let name = format!("{UNKNOWN}{suffix}");
     match clients
         .settings
         .service
@@ -217,7 +217,7 @@ fn threescale(
     let token = &secrets.service_token;
     clients
         .backend
-        .prove(token, &nobody(clients, ""), left(deadline))
+        .check_service(token, &unknown_credential(clients, ""), left(deadline))
         .and_then(|()| {
             if cache && clients.settings.service.caching != Caching::None {
                 metrics(clients, secrets, configured, deadline)
@@ -236,12 +236,14 @@ fn metrics(
     configured: &[String],
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let knows = |name: &Name, metrics: &[&str]| {
+    let exists = |name: &Name, metrics: &[&str]| {
         let metrics = metrics.iter().copied();
-        match clients
-            .backend
-            .knows(&secrets.service_token, name, metrics, left(deadline))
-        {
+        match clients.backend.application_exists(
+            &secrets.service_token,
+            name,
+            metrics,
+            left(deadline),
+        ) {
             Known::Yes => Ok(true),
             Known::No => Ok(false),
             Known::NoAnswer(why) => Err(why),
@@ -251,15 +253,15 @@ fn metrics(
     let names = applications(clients, secrets, deadline).unwrap_or_default();
     for name in names {
         for part in parts(configured) {
-            if knows(&name, &part)? {
+            if exists(&name, &part)? {
                 continue;
             }
-            if !knows(&name, &[])? {
+            if !exists(&name, &[])? {
                 // It is the application that is gone; perhaps another is not.
                 break;
             }
             for metric in part {
-                if !knows(&name, &[metric])? {
+                if !exists(&name, &[metric])? {
                     return Err(Failure::new(
                         Cause::MetricUnknown,
                         format!("the metric {metric} of the mapping rules does not exist"),
@@ -375,7 +377,7 @@ fn decision(
             }
         })?;
     }
-    let credential = nobody(clients, "");
+    let credential = unknown_credential(clients, "");
     let metric = authorizer.metrics().first().map_or("hits", String::as_str);
     let usage = Usage(vec![(metric.to_owned(), 1)]);
     let (outcome, source) = authorizer.ask(clients, &credential, &usage, deadline);
@@ -402,7 +404,7 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
     let service = &clients.settings.service.service_id;
     let key = secrets
         .keys
-        .credential(service, &nobody(clients, "-scripts"));
+        .credential(service, &unknown_credential(clients, "-scripts"));
     let now_ms = clients.clock.now_ms();
     let question = Question {
         credential: &key,

@@ -28,11 +28,11 @@ pub fn terms(
     headers: &Headers,
     metrics: &[String],
     usage: &[(String, u64)],
-    hidden: &[String],
+    limited_ancestors: &[String],
 ) -> Terms {
     let mut placed: Vec<(String, Vec<usize>)> = metrics
         .iter()
-        .map(|metric| (metric.clone(), place(status, metric, hidden)))
+        .map(|metric| (metric.clone(), place(status, metric, limited_ancestors)))
         .collect();
     let expected = remaining(status, &placed, usage);
     // A metric that was only asked about (amount 0) and is used up makes the header 0, whatever the others have left.
@@ -101,12 +101,16 @@ pub fn unlisted(status: &Status, metrics: &[String]) -> Vec<String> {
         .collect()
 }
 
-fn place(status: &Status, metric: &str, hidden: &[String]) -> Vec<usize> {
-    let hidden = |metric: &String| hidden.contains(metric);
+fn place(status: &Status, metric: &str, limited_ancestors: &[String]) -> Vec<usize> {
+    let has_limited_ancestor = |metric: &String| limited_ancestors.contains(metric);
     let mut line = line(status, metric);
     match line.last() {
-        Some(top) if hidden(top) && limited(status, top) => line.push(HITS.to_owned()),
-        _ if line.first().is_some_and(hidden) => return (0..status.limits.len()).collect(),
+        Some(top) if has_limited_ancestor(top) && limited(status, top) => {
+            line.push(HITS.to_owned())
+        }
+        _ if line.first().is_some_and(has_limited_ancestor) => {
+            return (0..status.limits.len()).collect();
+        }
         _ => {}
     }
     status
@@ -166,7 +170,7 @@ pub fn orphans(status: &Status, metrics: &[String]) -> Vec<String> {
 /// counts there too; none if an orphan's own limit is used up. What others use meanwhile has half the room of the
 /// narrowest.
 #[must_use]
-pub fn telling_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String, u64)>> {
+pub fn probe_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String, u64)>> {
     let mut usage = Vec::new();
     let mut least = u64::MAX;
     for orphan in orphans {
@@ -187,7 +191,7 @@ pub fn telling_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String,
 /// What 3scale's answer to such a usage tells: whether an orphan is below `hits`. None if the counters that it shows
 /// have moved so far that it can mean anything.
 #[must_use]
-pub fn told(usage: &[(String, u64)], status: &Status) -> Option<bool> {
+pub fn probe_result(usage: &[(String, u64)], status: &Status) -> Option<bool> {
     let fits = |metric: &str, amount: u64| room(status, metric).is_some_and(|room| amount <= room);
     if !status.authorized {
         return usage
@@ -259,7 +263,7 @@ mod tests {
         Limit {
             metric: metric.to_owned(),
             period: Period::Minute,
-            start: 0,
+            start_s: 0,
             max,
             current,
         }
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_ancestor_counts_on_everything() {
+    fn an_ancestor_that_is_not_shown_counts_on_everything() {
         let status = status(
             &[limit("hits", 100, 2), limit("bytes", 1000, 0)],
             &[("hits", "products orders"), ("bytes", "")],
@@ -366,12 +370,18 @@ mod tests {
         let metrics = ["lines.12", "bytes", "hits"].map(str::to_owned);
         let orphans = orphans(&status, &metrics);
         assert_eq!(orphans, ["bytes", "orders.12"]);
-        let placed = |hidden: &[String]| {
-            terms(&status, &Headers::default(), &metrics, &[], hidden)
-                .metrics
-                .into_iter()
-                .map(|(_, limits)| limits)
-                .collect::<Vec<_>>()
+        let placed = |limited_ancestors: &[String]| {
+            terms(
+                &status,
+                &Headers::default(),
+                &metrics,
+                &[],
+                limited_ancestors,
+            )
+            .metrics
+            .into_iter()
+            .map(|(_, limits)| limits)
+            .collect::<Vec<_>>()
         };
         assert_eq!(placed(&[]), [vec![1], vec![2], vec![0]]);
         // Not on the one of bytes, of which it is no child.
@@ -415,7 +425,7 @@ mod tests {
                 limit("b", b.1, b.0),
             ];
             let status = status(&limits, &[]);
-            telling_usage(&status, &orphans).map(|usage| (usage, status))
+            probe_usage(&status, &orphans).map(|usage| (usage, status))
         };
         for (hits, a, b) in [
             ((0, 10), (0, 8), (0, 8)),
@@ -436,16 +446,16 @@ mod tests {
                 assert!(amount(metric) <= own.1 - own.0);
                 assert!(amount("hits") + amount(metric) > room, "{usage:?}");
             }
-            assert_eq!(told(&usage, &status), Some(false));
+            assert_eq!(probe_result(&usage, &status), Some(false));
             status.authorized = false;
-            assert_eq!(told(&usage, &status), Some(true));
+            assert_eq!(probe_result(&usage, &status), Some(true));
             // Refused for what others have used meanwhile; allowed in a window that has just begun.
             status.limits[1].current = status.limits[1].max;
-            assert_eq!(told(&usage, &status), None);
+            assert_eq!(probe_result(&usage, &status), None);
             status.authorized = true;
             status.limits[0].current = 0;
             status.limits[0].max = 1 << 60;
-            assert_eq!(told(&usage, &status), None);
+            assert_eq!(probe_result(&usage, &status), None);
         }
         assert_eq!(usage((0, 10), (8, 8), (0, 8)), None);
     }

@@ -12,7 +12,7 @@ use crate::terms;
 use crate::xml::Status;
 
 /// How long a metric that 3scale does not know is left out of the questions.
-const BAD_METRIC: Duration = Duration::from_secs(60);
+const UNKNOWN_METRIC: Duration = Duration::from_secs(60);
 /// How long nobody is asked after 3scale refused our own set-up.
 const MISCONFIGURED: Duration = Duration::from_secs(2);
 /// Longest usage part of a question, in bytes; the whole query string must stay below 10,240.
@@ -56,7 +56,7 @@ pub(crate) struct Upstream {
     breaker: Breaker,
     misconfigured: Option<Misconfigured>,
     /// Metrics that 3scale does not know, with the time of its answer.
-    bad_metrics: Vec<(String, Instant)>,
+    unknown_metrics: Vec<(String, Instant)>,
     limited_ancestors: Vec<LimitedAncestors>,
 }
 
@@ -86,7 +86,7 @@ impl Upstream {
             configured,
             breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
             misconfigured: None,
-            bad_metrics: Vec::new(),
+            unknown_metrics: Vec::new(),
             limited_ancestors: Vec::new(),
         }
     }
@@ -232,11 +232,11 @@ impl Upstream {
                     );
                     match name {
                         Some(name) if metrics.contains(&name) && !used(&name) => {
-                            self.bad_metrics.push((name, Instant::now()));
+                            self.unknown_metrics.push((name, Instant::now()));
                         }
                         _ if metrics.len() > request.usage.0.len() => {
                             let now = Instant::now();
-                            self.bad_metrics.extend(
+                            self.unknown_metrics.extend(
                                 metrics
                                     .into_iter()
                                     .filter(|name| !used(name))
@@ -372,10 +372,10 @@ impl Upstream {
         status: &Status,
         orphans: &[String],
     ) -> Option<bool> {
-        let usage = terms::telling_usage(status, orphans)?;
+        let usage = terms::probe_usage(status, orphans)?;
         match self.call(clients, Call::Authorize, request, &usage)? {
             Answer::Authorized(status, _) | Answer::LimitsExceeded(Some(status), _) => {
-                terms::told(&usage, &status)
+                terms::probe_result(&usage, &status)
             }
             _ => None,
         }
@@ -384,8 +384,8 @@ impl Upstream {
     /// The request's metrics and, as far as they fit, all others of the rules that 3scale is not known to lack.
     pub(crate) fn metrics_with(&mut self, usage: &Usage) -> Vec<String> {
         let now = Instant::now();
-        self.bad_metrics
-            .retain(|(_, since)| now - *since < BAD_METRIC);
+        self.unknown_metrics
+            .retain(|(_, since)| now - *since < UNKNOWN_METRIC);
         let mut metrics: Vec<String> = usage.0.iter().map(|(metric, _)| metric.clone()).collect();
         let length = |metric: &str| {
             form_urlencoded::byte_serialize(metric.as_bytes())
@@ -399,7 +399,7 @@ impl Upstream {
             if size > MAX_USAGE {
                 break;
             }
-            let bad = self.bad_metrics.iter().any(|(bad, _)| bad == metric);
+            let bad = self.unknown_metrics.iter().any(|(bad, _)| bad == metric);
             if !bad && !metrics.contains(metric) {
                 metrics.push(metric.clone());
             }

@@ -15,7 +15,7 @@ pub struct Limit {
     /// The limit's period.
     pub period: Period,
     /// Unix second at which the reported window starts; 0 for eternity.
-    pub start: i64,
+    pub start_s: i64,
     /// The limit.
     pub max: u64,
     /// What 3scale has counted in the window.
@@ -170,7 +170,7 @@ impl Builder {
                 self.status.limits.push(Limit {
                     metric,
                     period,
-                    start,
+                    start_s: start,
                     max: self.max?,
                     current: self.current?,
                 });
@@ -244,7 +244,7 @@ mod tests {
             panic!("no status");
         };
         assert_eq!(status.limits.len(), 2);
-        assert_eq!(status.limits[0].start, 0);
+        assert_eq!(status.limits[0].start_s, 0);
         assert_eq!(status.limits[1].current, 12);
         assert_eq!(
             status.hierarchy,

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::endpoint::Endpoint;
-use super::resp::{Arguments, MAX_ANSWER, Nonsense, Value, decode, encode, refusal};
+use super::resp::{Arguments, MAX_ANSWER, ProtocolError, Value, decode, encode, refusal};
 use crate::failure::{Cause, Failure};
 
 /// Why there is no answer.
@@ -219,8 +219,8 @@ impl Connection {
             match decode(&self.input) {
                 Ok(Some((value, used))) if used == self.input.len() => return Ok(value),
                 // More than one answer to one question: we would read the next question's answer wrong.
-                Ok(Some(_)) | Err(Nonsense) => {
-                    return Err(RedisError::Unknown(strange(&self.input), false));
+                Ok(Some(_)) | Err(ProtocolError) => {
+                    return Err(RedisError::Unknown(unexpected_reply(&self.input), false));
                 }
                 Ok(None) => {}
             }
@@ -297,7 +297,7 @@ fn handshake(
 }
 
 /// What came instead of an answer.
-fn strange(input: &[u8]) -> Failure {
+fn unexpected_reply(input: &[u8]) -> Failure {
     // An alert of TLS: what a server says that waits for a handshake.
     if input.starts_with(&[0x15, 0x03]) {
         return expects_tls();

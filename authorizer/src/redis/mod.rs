@@ -17,4 +17,4 @@ pub(crate) use client::Script;
 pub(crate) use connection::expects_tls;
 pub use connection::{Connection, RedisError, tls_config};
 pub use endpoint::Endpoint;
-pub use resp::{Arguments, Nonsense, Value, decode, encode, error_code, refusal};
+pub use resp::{Arguments, ProtocolError, Value, decode, encode, error_code, refusal};

@@ -103,13 +103,13 @@ pub fn encode(output: &mut Vec<u8>, words: &[&[u8]], rest: &Arguments) {
 
 /// The bytes are not RESP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nonsense;
+pub struct ProtocolError;
 
 /// Reads one answer off the front; `None` if it is not all there yet. Also gives its length in bytes.
 ///
 /// # Errors
 /// The bytes are not RESP, or no answer to anything we ask.
-pub fn decode(input: &[u8]) -> Result<Option<(Value, usize)>, Nonsense> {
+pub fn decode(input: &[u8]) -> Result<Option<(Value, usize)>, ProtocolError> {
     let mut at = 0;
     let value = decode_at(input, &mut at, 0)?;
     Ok(value.map(|value| (value, at)))
@@ -120,16 +120,16 @@ pub(super) const MAX_ANSWER: usize = 64 << 20;
 
 const MAX_DEPTH: usize = 8;
 
-fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>, Nonsense> {
+fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>, ProtocolError> {
     let Some(line) = line(input, at)? else {
         return Ok(None);
     };
-    let (kind, rest) = line.split_first().ok_or(Nonsense)?;
+    let (kind, rest) = line.split_first().ok_or(ProtocolError)?;
     let number = || {
         std::str::from_utf8(rest)
             .ok()
             .and_then(|text| text.parse::<i64>().ok())
-            .ok_or(Nonsense)
+            .ok_or(ProtocolError)
     };
     Ok(Some(match kind {
         b'+' => Value::Text(rest.to_vec()),
@@ -140,16 +140,16 @@ fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>
             if length == -1 {
                 return Ok(Some(Value::Nil));
             }
-            let length = usize::try_from(length).map_err(|_| Nonsense)?;
+            let length = usize::try_from(length).map_err(|_| ProtocolError)?;
             if length > MAX_ANSWER {
-                return Err(Nonsense);
+                return Err(ProtocolError);
             }
             let Some(bytes) = input.get(*at..*at + length + 2) else {
                 return Ok(None);
             };
             let (text, end) = bytes.split_at(length);
             if end != b"\r\n" {
-                return Err(Nonsense);
+                return Err(ProtocolError);
             }
             *at += length + 2;
             Value::Text(text.to_vec())
@@ -159,9 +159,9 @@ fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>
             if length == -1 {
                 return Ok(Some(Value::Nil));
             }
-            let length = usize::try_from(length).map_err(|_| Nonsense)?;
+            let length = usize::try_from(length).map_err(|_| ProtocolError)?;
             if depth >= MAX_DEPTH || length > MAX_ANSWER {
-                return Err(Nonsense);
+                return Err(ProtocolError);
             }
             // The length is the other side's word: memory is only taken for what is really there.
             let mut values = Vec::with_capacity(length.min(1024));
@@ -173,11 +173,11 @@ fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>
             }
             Value::Array(values)
         }
-        _ => return Err(Nonsense),
+        _ => return Err(ProtocolError),
     }))
 }
 
-fn line<'a>(input: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Nonsense> {
+fn line<'a>(input: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, ProtocolError> {
     const MAX_LINE: usize = 64 << 10;
     let rest = &input[*at..];
     match rest.windows(2).position(|pair| pair == b"\r\n") {
@@ -185,10 +185,10 @@ fn line<'a>(input: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Nonsens
             *at += end + 2;
             Ok(Some(&rest[..end]))
         }
-        None if rest.len() > MAX_LINE => Err(Nonsense),
+        None if rest.len() > MAX_LINE => Err(ProtocolError),
         None => match rest.first() {
             // Said early, so that a server that speaks something else is not waited for.
-            Some(first) if !b"+-:$*".contains(first) => Err(Nonsense),
+            Some(first) if !b"+-:$*".contains(first) => Err(ProtocolError),
             _ => Ok(None),
         },
     }
@@ -227,7 +227,7 @@ mod tests {
             b"*99999999999\r\n",
             &b"*1\r\n".repeat(20),
         ] {
-            assert_eq!(decode(bytes), Err(Nonsense), "{bytes:?}");
+            assert_eq!(decode(bytes), Err(ProtocolError), "{bytes:?}");
         }
     }
 

@@ -173,7 +173,7 @@ impl ScriptArgs for RequestArgs<'_> {
 fn window_starts(now_ms: i64) -> String {
     let mut text = String::with_capacity(80);
     let mut buffer = itoa::Buffer::new();
-    for start in Windows::at(now_ms.div_euclid(1000)).start {
+    for start in Windows::at(now_ms.div_euclid(1000)).start_s {
         text.push_str(buffer.format(start));
         text.push(' ');
     }
@@ -206,7 +206,7 @@ impl ScriptArgs for StoreArgs<'_> {
             argv.number("period", limit.period.index() + 1)
                 .number("max", limit.max)
                 .number("current", limit.current)
-                .number("window_start", limit.start)
+                .number("window_start", limit.start_s)
                 .text("limit_metric", &limit.metric);
         }
         argv.number("metrics", self.terms.metrics.len());
@@ -452,7 +452,7 @@ mod tests {
             limits: vec![Limit {
                 metric: "hits".to_owned(),
                 period: Period::Minute,
-                start: 0,
+                start_s: 0,
                 max: 1,
                 current: 0,
             }],

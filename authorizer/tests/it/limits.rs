@@ -42,7 +42,7 @@ fn exactly_the_limit_passes_and_the_figures_are_3scales() {
     for remaining in [4, 3, 2, 1, 0] {
         let outcome = ask(&mut authorizer, "uk_five");
         assert_eq!(
-            (outcome.effect, outcome.remaining, outcome.reset),
+            (outcome.effect, outcome.remaining, outcome.reset_s),
             (Effect::Allow, Some(remaining), Some(50))
         );
     }
@@ -51,8 +51,8 @@ fn exactly_the_limit_passes_and_the_figures_are_3scales() {
         (
             refused.reason.as_str(),
             refused.remaining,
-            refused.reset,
-            refused.retry_after
+            refused.reset_s,
+            refused.retry_after_s
         ),
         ("limits_exceeded", Some(0), Some(50), Some(50))
     );
@@ -144,14 +144,14 @@ fn a_new_minute_begins_at_its_first_millisecond() {
     world.clock.set(minute + 59_998);
     assert_eq!(passes(&mut authorizer, "uk_two", 3), 2);
     world.clock.set(minute + 59_999);
-    assert_eq!(ask(&mut authorizer, "uk_two").retry_after, Some(1));
+    assert_eq!(ask(&mut authorizer, "uk_two").retry_after_s, Some(1));
     world.clock.set(minute + 60_000);
     assert_eq!(passes(&mut authorizer, "uk_two", 3), 2);
     world.clock.set(minute + 120_000);
     // The day's limit is what is left of.
     assert_eq!(passes(&mut authorizer, "uk_two", 3), 1);
     let refused = ask(&mut authorizer, "uk_two");
-    assert!(refused.retry_after > Some(3600), "{refused:?}");
+    assert!(refused.retry_after_s > Some(3600), "{refused:?}");
 }
 
 /// Every period, over its end, with reports in between and 3scale's queue standing still.
@@ -226,7 +226,7 @@ fn what_may_have_settled_is_asked_again() {
     assert_eq!(world.report().delivered, 60);
     let unsure = ask(&mut authorizer, "uk_near");
     assert_eq!(
-        (unsure.reason.as_str(), unsure.retry_after),
+        (unsure.reason.as_str(), unsure.retry_after_s),
         ("limits_exceeded", Some(5))
     );
     world.advance(6_000);
@@ -370,7 +370,7 @@ fn a_disabled_metric() {
             ("limits_exceeded", source)
         );
         assert_eq!(
-            (decided.outcome.reset, decided.outcome.retry_after),
+            (decided.outcome.reset_s, decided.outcome.retry_after_s),
             (None, None)
         );
     }

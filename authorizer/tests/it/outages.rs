@@ -124,7 +124,7 @@ fn usage_of_an_outage_is_reported_after_it() {
     assert_eq!(after.stopped, None);
     assert_eq!(world.threescale.total("free", "hits"), 2);
     // Sent alone, so it cost nobody else's usage.
-    assert_eq!(after.apart, 1);
+    assert_eq!(after.isolated, 1);
     assert_eq!(world.threescale.state().lost_batches, ["user_key_invalid"]);
 }
 

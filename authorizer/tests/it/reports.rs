@@ -67,7 +67,7 @@ fn large_amounts_go_in_batches() {
     }
     let summary = world.report();
     assert_eq!(
-        (summary.delivered, summary.apart, summary.stopped),
+        (summary.delivered, summary.isolated, summary.stopped),
         (many, 0, None)
     );
     assert!(summary.reports >= 2);
@@ -379,7 +379,7 @@ fn what_3scale_does_not_know_goes_alone() {
     world.advance(76_000);
     let summary = world.report();
     // Three applications with a metric that is gone: each metric alone, and of one application both are lost.
-    assert_eq!((summary.apart, summary.stopped), (6, None));
+    assert_eq!((summary.isolated, summary.stopped), (6, None));
     for name in ["stays", "free"] {
         assert_eq!(world.threescale.total(name, "hits"), 2, "{name}");
         assert_eq!(world.threescale.total(name, "bytes"), 0);

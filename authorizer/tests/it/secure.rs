@@ -5,7 +5,7 @@ use std::path::Path;
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
 use authorizer::decide::Source;
-use authorizer::http::Roots;
+use authorizer::http::RootCertificates;
 
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::redis::Redis;
@@ -23,7 +23,7 @@ fn world(redis: Redis) -> (World, TlsProxy) {
 }
 
 fn authorizer(world: &World, ca: &Path) -> Authorizer {
-    let roots = Roots::read(ca).unwrap();
+    let roots = RootCertificates::read(ca).unwrap();
     let mut authorizer = Authorizer::new(
         world.read_settings("authorizer"),
         Some(&roots),

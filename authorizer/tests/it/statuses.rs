@@ -490,7 +490,7 @@ fn another_metrics_limit_does_not_stop_this_one() {
         (refused.reason.as_str(), refused.metric.as_str()),
         ("limits_exceeded", "bytes")
     );
-    assert_eq!(refused.retry_after, Some(50));
+    assert_eq!(refused.retry_after_s, Some(50));
 }
 
 /// Rows that our own questions never lead to, asked of the client itself.
@@ -570,7 +570,7 @@ fn app_id_services() {
     // Two keys, one application: one counter.
     let summary = world.report();
     assert_eq!(
-        (summary.delivered, summary.transactions, summary.apart),
+        (summary.delivered, summary.transactions, summary.isolated),
         (3, 1, 0)
     );
     assert_eq!(world.threescale.total("free", "hits"), 3);

@@ -7,7 +7,7 @@ use authorizer::clients::Clients;
 use authorizer::clock::Clock;
 use authorizer::decide::{self, Decided};
 use authorizer::event::{self, Event, Request};
-use authorizer::http::Roots;
+use authorizer::http::RootCertificates;
 use authorizer::settings::Settings;
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    pub fn new(settings: Settings, roots: Option<&Roots>, clock: Clock) -> Self {
+    pub fn new(settings: Settings, roots: Option<&RootCertificates>, clock: Clock) -> Self {
         Self {
             authorizer: decide::Authorizer::new(&settings.service),
             clients: Clients::new(settings, roots, clock),
