@@ -4,20 +4,19 @@
 //! event, one Redis GET, answer. Everything is measured from the event's last byte going out to the answer's last byte
 //! coming in.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "a bench reports to a terminal"
 )]
-#![allow(
+#![expect(
     clippy::cast_precision_loss,
     unreachable_pub,
     reason = "figures for people"
 )]
 
 #[path = "../tests/it/support/mod.rs"]
-#[allow(dead_code, reason = "the tests' harness has more than a bench needs")]
+#[expect(dead_code, reason = "the tests' harness has more than a bench needs")]
 mod support;
 
 use std::io::{Read, Write};

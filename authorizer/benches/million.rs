@@ -1,19 +1,19 @@
 //! A million requests of a hundred applications through several authorizers, with reporters running
 //! meanwhile: the sum comes out right, to the last one. `cargo bench -p authorizer --bench million`
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a bench reports to a terminal"
 )]
-#![allow(
+#![expect(
     unreachable_pub,
     missing_debug_implementations,
     reason = "the harness is the tests'"
 )]
 
 #[path = "../tests/it/support/mod.rs"]
-#[allow(dead_code, reason = "the tests' harness has more than a bench needs")]
+#[expect(dead_code, reason = "the tests' harness has more than a bench needs")]
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

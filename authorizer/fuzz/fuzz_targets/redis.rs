@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../targets.rs"]
-#[allow(dead_code, reason = "each target uses one of them")]
+#[expect(dead_code, reason = "each target uses one of them")]
 mod targets;
 
 fuzz_target!(|data: &[u8]| targets::redis(data));

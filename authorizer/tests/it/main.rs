@@ -1,11 +1,7 @@
 //! The authorizer against a real Redis server and stand-ins for 3scale and AWS. One binary: the harness is built once.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(
-    unreachable_pub,
-    missing_debug_implementations,
-    reason = "the harness is shared with the benches"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "the harness is shared with the benches")]
 
 mod basics;
 mod deaths;
