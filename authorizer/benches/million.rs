@@ -6,11 +6,7 @@
     clippy::print_stdout,
     reason = "a bench reports to a terminal"
 )]
-#![expect(
-    unreachable_pub,
-    missing_debug_implementations,
-    reason = "the harness is the tests'"
-)]
+#![expect(unreachable_pub, reason = "the harness is the tests'")]
 
 #[path = "../tests/it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests' harness has more than a bench needs")]

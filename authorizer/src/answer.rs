@@ -1,4 +1,4 @@
-//! What API Gateway is told.
+//! The answer to API Gateway.
 
 use std::borrow::Cow;
 
@@ -8,35 +8,35 @@ use crate::event::Format;
 use crate::runtime::Reply;
 use crate::settings::HttpApiAnswer;
 
-/// What becomes of the request.
+/// What happens to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It passes.
+    /// It is allowed.
     Allow,
-    /// It is refused with 403.
+    /// It is refused with a 403.
     Deny,
-    /// It is refused with 401: no credential.
+    /// It is refused with a 401, because it has no credential.
     Unauthorized,
 }
 
-/// A decision with all that is told about it.
+/// A decision, with everything that the answer says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What becomes of the request.
+    /// What happens to the request.
     pub effect: Effect,
-    /// Why, one word of the README's list.
+    /// The reason: one of the words in the README.
     pub reason: String,
-    /// The application's id, where known.
+    /// The application's ID, if it is known.
     pub app_id: Option<String>,
-    /// The plan's name, where known.
+    /// The plan's name, if it is known.
     pub plan: Option<String>,
-    /// What was counted, `hits=1`; for a passed limit its metric.
+    /// What was counted, for example `hits=1`; for an exceeded limit, its metric.
     pub metric: String,
-    /// How many more such requests would pass.
+    /// How many more such requests would be allowed.
     pub remaining: Option<u64>,
-    /// Seconds until the limit that comes first starts anew.
+    /// The seconds until the current window of the closest limit ends.
     pub reset_s: Option<u64>,
-    /// Seconds after which asking again makes sense.
+    /// The seconds after which another request can be allowed.
     pub retry_after_s: Option<u64>,
 }
 
@@ -57,13 +57,13 @@ impl Outcome {
     }
 }
 
-/// Longest value of the context, in bytes. With ten of them the whole answer stays far below 8 KiB, the smallest
-/// limit any kind of API has.
+/// The longest value of the context, in bytes. With ten values, the answer stays far below 8 KiB, the smallest limit of
+/// all kinds of APIs.
 const MAX_VALUE: usize = 512;
-/// Longest resource ARN API Gateway takes in a policy.
+/// The longest resource ARN that API Gateway accepts in a policy.
 const MAX_RESOURCE: usize = 512;
 
-/// A refusal in APIcast's words; source: its default error texts. API Gateway's responses to callers carry it.
+/// The message of a refusal: APIcast's default error text. API Gateway's responses to callers contain it.
 fn words(reason: &str) -> &'static str {
     match reason {
         "no_mapping_rule" => "No Mapping Rule matched",
@@ -72,11 +72,11 @@ fn words(reason: &str) -> &'static str {
     }
 }
 
-/// Writes the answer.
+/// Formats the answer.
 #[must_use]
 pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnswer) -> Reply {
     if outcome.effect == Effect::Unauthorized {
-        // This very text is what API Gateway turns into a 401.
+        // API Gateway turns exactly this text into a 401.
         return Reply::Error("Unauthorized".to_owned());
     }
     let allow = outcome.effect == Effect::Allow;
@@ -112,7 +112,7 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
             context: &context,
         })
     };
-    // Strings and booleans can always be written.
+    // Strings and booleans can always be serialized.
     written.map_or_else(|_| Reply::Error("internal error".to_owned()), Reply::Answer)
 }
 
@@ -146,7 +146,7 @@ struct Statement {
     resource: String,
 }
 
-/// Flat strings only: API Gateway takes nothing else.
+/// Flat strings only: API Gateway accepts nothing else.
 #[derive(Serialize)]
 struct Context<'a> {
     reason: Cow<'a, str>,
@@ -166,7 +166,7 @@ struct Context<'a> {
     retry_after: Option<&'a str>,
 }
 
-/// A value can end up in a header: no control characters, and not too long.
+/// A value can become a header: removes control characters and limits the length.
 fn clean(value: &str) -> Cow<'_, str> {
     if value.len() <= MAX_VALUE && !value.contains(char::is_control) {
         return Cow::Borrowed(value);
@@ -181,7 +181,7 @@ fn clean(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// `arn:…:<api>/<stage>/*/*`: an answer that API Gateway may keep must be right for every method.
+/// `arn:…:<api>/<stage>/*/*`: API Gateway may cache an Allow, so it must be right for every method.
 fn stage(arn: &str) -> String {
     let mut parts = arn.splitn(3, '/');
     match (parts.next(), parts.next()) {
@@ -190,7 +190,7 @@ fn stage(arn: &str) -> String {
     }
 }
 
-/// The method asked for; a path that makes it too long is left out. Nothing is allowed by it either way.
+/// The requested method, without the path if that makes it too long. A Deny allows nothing in either case.
 fn method(arn: &str) -> String {
     if arn.len() <= MAX_RESOURCE && !arn.is_empty() {
         return arn.to_owned();

@@ -1,7 +1,7 @@
 //! The client of 3scale's Service Management API.
 //!
-//! Built from what was recorded of a running backend; the statuses and codes are sorted by what they mean for a
-//! decision. A 409's reason is taken from its header alone: the body can hold the caller's own text, unescaped.
+//! It follows recorded responses of a running backend and classifies statuses and codes by their meaning for a
+//! decision. It takes the reason of a 409 only from the header: the body can contain the caller's own text, unescaped.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::http;
 use crate::keys::Name;
 use crate::xml::{self, Document, Status};
 
-/// The client. It knows the service, not its token: that can be replaced while the process lives.
+/// The client of one service. The service token is an argument, because it can be replaced while the process runs.
 #[derive(Debug)]
 pub struct Backend {
     agent: ureq::Agent,
@@ -19,68 +19,68 @@ pub struct Backend {
     service_id: String,
 }
 
-/// What 3scale said about a caller.
+/// 3scale's answer about a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// 200.
+    /// Status 200.
     Authorized(Box<Status>, Headers),
-    /// 409 `limits_exceeded`; the status is there unless the body could not be read.
+    /// Status 409 with `limits_exceeded`. `None` if the body could not be read.
     LimitsExceeded(Option<Box<Status>>, Headers),
-    /// The caller is refused, with 3scale's code.
+    /// 3scale refuses the caller, with this code.
     Denied(String),
-    /// A metric of the usage does not exist in 3scale; its name if the text tells it.
+    /// A metric of the usage does not exist in 3scale; its name, if the text contains it.
     MetricInvalid(Option<String>),
-    /// The fault is in our own setup, or the answer is one that 3scale never gives.
+    /// Our own setup is wrong, or the answer is one that 3scale never gives.
     Misconfigured(String),
-    /// No decision: unreachable, too late, 5xx, or nonsense where a decision should be.
+    /// There is no decision: no connection, no answer in time, a 5xx, or an invalid document.
     None(Failure),
 }
 
-/// The limit headers.
+/// The response headers about limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Headers {
-    /// `3scale-limit-remaining`; -1: no limit applies.
+    /// `3scale-limit-remaining`; -1 if no limit applies.
     pub remaining: Option<i64>,
-    /// `3scale-limit-reset`, seconds; -1: never.
+    /// `3scale-limit-reset`, in seconds; -1 means never.
     pub reset_s: Option<i64>,
     /// `3scale-limit-max-value`.
     pub max: Option<i64>,
 }
 
-/// What became of a report.
+/// The result of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// 202: queued.
+    /// Status 202: 3scale queued the report.
     Accepted,
-    /// Certainly not queued, with the reason.
+    /// 3scale did not queue the report, for this reason.
     NotAccepted(String),
-    /// The same, because of service token or service id.
+    /// The same, because of the service token or the service ID.
     TokenRefused(String),
-    /// It may have been queued or not, with the reason.
+    /// 3scale may or may not have queued the report, for this reason.
     InDoubt(String),
 }
 
-/// What a call asks for.
+/// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Checks and counts nothing.
+    /// Checks, but does not count.
     Authorize,
-    /// Checks and, if allowed, counts.
+    /// Checks and, if the request is allowed, counts.
     AuthRep,
 }
 
-/// One transaction of a report.
+/// A transaction of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction<'a> {
-    /// Who.
+    /// The application.
     pub name: &'a Name,
-    /// In which minute, Unix seconds.
+    /// The minute of the usage, Unix seconds.
     pub timestamp_s: i64,
-    /// What.
+    /// The metrics with their amounts.
     pub usage: Vec<(&'a str, u64)>,
 }
 
-/// Larger than any answer: a plan of a thousand limits has 300 kB.
+/// The size limit of a response. A plan with a thousand limits has 300 kB.
 const MAX_BODY: u64 = 2 << 20;
 
 impl Backend {
@@ -94,7 +94,7 @@ impl Backend {
         }
     }
 
-    /// Asks about a caller. `usage` may hold zeros: they only make 3scale check that the metric exists.
+    /// Asks about a caller. An amount of 0 in `usage` only makes 3scale check that the metric exists.
     #[must_use]
     pub fn ask<'a>(
         &self,
@@ -125,7 +125,7 @@ impl Backend {
             query.append_pair(&format!("usage[{metric}]"), &amount.to_string());
         }
         let options = match credential {
-            // The one answer that tells the application id for a user key.
+            // Only the answer with the list of application keys contains the application ID for a user key.
             Credential::UserKey(_) => {
                 "rejection_reason_header=1&limit_headers=1&hierarchy=1&list_app_keys=1"
             }
@@ -138,17 +138,17 @@ impl Backend {
         }
     }
 
-    /// Host and port.
+    /// The backend's host and port, for messages.
     #[must_use]
     pub fn place(&self) -> String {
         http::place(&self.base)
     }
 
-    /// Asks about a credential that does not exist: what 3scale says to it shows whether service token and service id are
-    /// right, and the kind of credential. Metrics are not looked at before the application is found.
+    /// Asks about a credential that does not exist. The answer shows whether the service token, the service ID, and the
+    /// kind of credential are right. 3scale checks metrics only after it has found the application.
     ///
     /// # Errors
-    /// Whatever is not as it must be.
+    /// The first of these that is wrong, or that 3scale does not answer.
     pub fn check_service(
         &self,
         token: &str,
@@ -171,9 +171,10 @@ impl Backend {
         response.proof(by_user_key, &self.service_id)
     }
 
-    /// Whether 3scale knows an application and all these metrics, for a report that would be lost silently if not.
-    /// With `no_body` the metrics are checked before keys and state (section 7 of the reference), so no key is needed.
-    /// But a wrong token and an unknown user key are then the same empty 403, so a second question tells them apart.
+    /// Whether 3scale knows an application and all these metrics. If it does not, it would silently drop a report with
+    /// them. With `no_body`, 3scale checks the metrics before application keys and state (section 7 of the reference),
+    /// so no key is needed. A wrong token and an unknown user key then give the same empty 403, so a second call
+    /// distinguishes them.
     #[must_use]
     pub fn application_exists<'a>(
         &self,
@@ -211,7 +212,7 @@ impl Backend {
         }
     }
 
-    /// Reports a batch, at most 1000 transactions.
+    /// Reports a batch of at most 1000 transactions.
     #[must_use]
     pub fn report(
         &self,
@@ -222,11 +223,13 @@ impl Backend {
         let mut body = self.authentication(token);
         for (index, transaction) in transactions.iter().enumerate() {
             let of = |field: &str| format!("transactions[{index}][{field}]");
-            // The id is good for longer than the key: keys are replaced. Both together would fail the batch.
+            // The ID stays valid if the user key is replaced. Both together would make 3scale drop the report.
             match (&transaction.name.app_id, &transaction.name.user_key) {
                 (Some(id), _) => body.append_pair(&of("app_id"), id),
                 (None, Some(key)) => body.append_pair(&of("user_key"), key),
-                (None, None) => return Delivery::NotAccepted("an application without name".into()),
+                (None, None) => {
+                    return Delivery::NotAccepted("an application without a name".into());
+                }
             };
             body.append_pair(
                 &of("timestamp"),
@@ -254,7 +257,7 @@ impl Backend {
                 let text = response.body_mut().read_to_string().unwrap_or_default();
                 match status {
                     202 => Delivery::Accepted,
-                    // Refused by the listener: not queued.
+                    // The listener refused the report, so it is not queued.
                     400..=499 => match xml::parse(&text) {
                         Some(Document::Error { code, .. }) => {
                             let why = format!("{status} {code}");
@@ -266,7 +269,7 @@ impl Backend {
                         }
                         _ => Delivery::NotAccepted(status.to_string()),
                     },
-                    // A 500 was seen to be counted later.
+                    // 3scale has been observed to count a report that it answered with a 500.
                     _ => Delivery::InDoubt(format!("status {status}")),
                 }
             }
@@ -309,7 +312,7 @@ impl Backend {
                 .call();
             match result {
                 Ok(response) => return Response::read(response),
-                // A kept connection that the other side has closed meanwhile. Only what counts nothing is repeated.
+                // The server closed the idle connection. Only calls that do not count are repeated.
                 Err(ureq::Error::Io(_)) if first && repeatable => first = false,
                 Err(error) => return Err(http::failure(&error)),
             }
@@ -317,14 +320,14 @@ impl Backend {
     }
 }
 
-/// Whether 3scale knows what a report names.
+/// Whether 3scale knows the application and the metrics of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// Application and metrics exist.
+    /// The application and the metrics exist.
     Yes,
-    /// At least one of them does not.
+    /// At least one of them does not exist.
     No,
-    /// 3scale did not say.
+    /// 3scale gave no answer about them.
     NoAnswer(Failure),
 }
 
@@ -370,24 +373,24 @@ impl Response {
         let status = self.status;
         match (status, xml::parse(&self.body)) {
             (200 | 409, Some(Document::Status(_))) => Ok(()),
-            // Its body need not be well-formed.
+            // The body of a 409 may be malformed.
             (409, _) if self.reason.is_some() => Ok(()),
             (400..=499, Some(Document::Error { code, .. })) => match code.as_str() {
                 "user_key_invalid" if by_user_key => Ok(()),
                 "application_not_found" if !by_user_key => Ok(()),
                 "user_key_invalid" => fail(
                     Cause::CredentialKind,
-                    format!("the service {service_id} takes user keys, app_id is configured"),
+                    format!("the service {service_id} takes user keys, but app_id is configured"),
                 ),
                 "application_not_found" => fail(
                     Cause::CredentialKind,
-                    format!("the service {service_id} takes app_id, user_key is configured"),
+                    format!("the service {service_id} takes app_id, but user_key is configured"),
                 ),
                 "service_token_invalid" => fail(
                     Cause::TokenInvalid,
                     format!(
-                        "the service token is wrong, or it is not one for the service {service_id}: 3scale answers the \
-                         same to both (service_token_invalid)"
+                        "the service token is wrong, or it is not one for the service {service_id}: 3scale gives the \
+                         same answer for both (service_token_invalid)"
                     ),
                 ),
                 code => match about_token(code) {
@@ -404,13 +407,13 @@ impl Response {
             },
             (200 | 403 | 409, _) => fail(
                 Cause::Protocol,
-                format!("status {status}, and not a document of 3scale"),
+                format!("status {status} without a 3scale document"),
             ),
             _ => Err(unexpected(status)),
         }
     }
 
-    /// What a refusal says about an application: that it is not known, if token and service are right.
+    /// What a refusal means for an application: it does not exist, provided that the token and the service are right.
     fn unknown(&self, by_user_key: bool, service_id: &str) -> Known {
         match self.proof(by_user_key, service_id) {
             Ok(()) => Known::No,
@@ -428,7 +431,7 @@ impl Response {
                 }
                 _ => Answer::None(Failure::new(
                     Cause::Protocol,
-                    "a 200 that is not understood",
+                    "a 200 response that is not understood",
                 )),
             },
             409 => match self.reason.as_deref() {
@@ -473,7 +476,7 @@ impl Response {
     }
 }
 
-/// What is wrong if an error's code is about service token or service id.
+/// The cause, if the error code is about the service token or the service ID.
 fn about_token(code: &str) -> Option<Cause> {
     match code {
         "service_token_invalid"
@@ -489,7 +492,7 @@ fn unexpected(status: u16) -> Failure {
     Failure::new(Cause::HttpStatus, format!("status {status}"))
 }
 
-/// The text between the first and the last quote.
+/// The text between the first and the last quotation mark.
 fn quoted(text: &str) -> Option<String> {
     let start = text.find('"')? + 1;
     let end = text.rfind('"')?;

@@ -1,9 +1,9 @@
-//! What has just failed is not waited for again with every request, and what is refused again and again is not asked
-//! about without end.
+//! Two limits on repeated failures: [`Breaker`] pauses calls to a service that has just failed, and [`TokenBucket`]
+//! limits calls that keep being refused.
 
 use std::time::{Duration, Instant};
 
-/// Open for a time that doubles with every further failure; then one try decides.
+/// A circuit breaker. It opens for a time that doubles with every further failure; then one call decides.
 #[derive(Debug, Clone)]
 pub struct Breaker {
     /// Failures in a row before it opens.
@@ -15,7 +15,7 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Opens after `threshold` failures in a row, for `first` and then twice as long each time, up to `longest`.
+    /// Opens after `threshold` failures in a row, for `first`, and then for twice as long each time, up to `longest`.
     #[must_use]
     pub fn new(threshold: u32, first: Duration, longest: Duration) -> Self {
         Self {
@@ -27,19 +27,19 @@ impl Breaker {
         }
     }
 
-    /// Whether a try is allowed now.
+    /// Whether a call is allowed now.
     #[must_use]
     pub fn allows(&self, now: Instant) -> bool {
         self.open_until.is_none_or(|until| now >= until)
     }
 
-    /// It worked: closed again.
+    /// Records a success, which closes it.
     pub fn success(&mut self) {
         self.failures = 0;
         self.open_until = None;
     }
 
-    /// It failed.
+    /// Records a failure.
     pub fn failure(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if let Some(beyond) = self.failures.checked_sub(self.threshold) {
@@ -49,7 +49,7 @@ impl Breaker {
     }
 }
 
-/// A bucket of tries: a refusal takes one out, time puts them back.
+/// A bucket of tokens: a refusal takes one token, and time adds them again.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
     size: u32,
@@ -59,7 +59,7 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Full, with `size` tries; one comes back every so often.
+    /// A full bucket of `size` tokens. One token is added after each `every`.
     #[must_use]
     pub fn new(size: u32, every: Duration) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl TokenBucket {
         }
     }
 
-    /// Whether there is a try left.
+    /// Whether a token is left.
     pub fn allows(&mut self, now: Instant) -> bool {
         let since = *self.filled.get_or_insert(now);
         let back = (now - since).as_nanos() / self.every.as_nanos().max(1);
@@ -84,7 +84,7 @@ impl TokenBucket {
         self.left > 0
     }
 
-    /// A try came to nothing.
+    /// Takes one token.
     pub fn refused(&mut self) {
         self.left = self.left.saturating_sub(1);
     }

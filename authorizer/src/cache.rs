@@ -1,6 +1,6 @@
-//! The shared cache: decisions and counters in Redis, through scripts that run there as one step.
+//! The shared cache: decisions and counters in Redis. Each operation is one script, which Redis runs as one step.
 //!
-//! What the scripts do with which keys is in the README; they are in `scripts/`.
+//! The README describes the keys; the scripts are in `scripts/`.
 
 use std::time::{Duration, Instant};
 
@@ -12,30 +12,29 @@ use crate::scripts::{
 };
 use crate::terms::Terms;
 
-/// What the cache says about a request.
+/// The cache's result for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It has no good answer: 3scale must be asked.
+    /// There is no usable answer: 3scale must be called.
     Miss,
-    /// The same, and the credential was not seen for a day.
+    /// The same, and the credential was not accepted in the last 24 hours.
     Unknown,
-    /// The same, and too many of those were refused in this second.
+    /// The same, and 3scale has refused too many such credentials in this second.
     Flood,
-    /// It may pass, and is counted.
+    /// The request is allowed and counted.
     Allowed(Grant),
-    /// It would pass a limit.
+    /// The request would exceed a limit.
     Limited(Limited),
     /// 3scale refused the credential.
     Denied {
         /// 3scale's code.
         code: String,
-        /// For how long this holds, milliseconds; can be negative for an old answer.
+        /// How long the refusal is still used; negative for an old answer.
         holds_for_ms: i64,
     },
 }
 
-/// What is kept of an application for whoever asks about it: its key in the cache, its sealed name, and its plan, with
-/// the character 0x1f between them.
+/// An application's record in the cache: its key, its sealed name, and its plan, with the character 0x1f between them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Application(pub String);
 
@@ -49,70 +48,70 @@ impl Application {
     }
 }
 
-/// A request that may pass.
+/// An allowed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose it is.
+    /// The application of the request.
     pub application: Application,
-    /// How many more such requests would pass; none without a limit.
+    /// How many more such requests would be allowed; `None` without a limit.
     pub remaining: Option<u64>,
-    /// Period of the limit that comes first.
+    /// The period of the limit that is reached first.
     pub period: Option<Period>,
-    /// Whether this request is the one that should renew the answer.
+    /// Whether this request should renew the answer.
     pub renew: bool,
 }
 
-/// A request that would pass a limit.
+/// A request that would exceed a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
-    /// Whose it is.
+    /// The application of the request.
     pub application: Application,
-    /// Period of the limit.
+    /// The period of the limit.
     pub period: Option<Period>,
     /// The limit's metric.
     pub metric: String,
-    /// If it is not certain: milliseconds until it is worth asking again.
+    /// If this is not certain: how long it stays uncertain.
     pub uncertain_for_ms: Option<u64>,
 }
 
-/// A request's question.
+/// A request, as the scripts take it.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// Key of the credential, from [`crate::keys::Keys::credential`].
+    /// The credential's key, from [`crate::keys::Keys::credential`].
     pub credential: &'a str,
-    /// Metrics and amounts.
+    /// The metrics with their amounts.
     pub usage: &'a [(String, u64)],
-    /// Unix milliseconds.
+    /// The current time, Unix milliseconds.
     pub now_ms: i64,
-    /// Number of the request in this process; a number is counted once.
+    /// The number of the request in this process. Redis counts a number once.
     pub sequence: u64,
-    /// Answers from before this moment do not count, Unix milliseconds.
+    /// Answers from before this time are not used, Unix milliseconds.
     pub not_before_ms: i64,
-    /// Whether answers that are too old do, because 3scale gives no new one.
+    /// Whether to use answers that are too old, because 3scale gives no new one.
     pub old: bool,
 }
 
-/// What 3scale said about an application, to be stored.
+/// 3scale's answer about an application.
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
-    /// The application's key.
+    /// The application's key, from [`crate::keys::Keys::application`].
     pub application: &'a str,
-    /// Its sealed name.
+    /// The sealed name.
     pub name: &'a str,
-    /// Plan name.
+    /// The name of the plan.
     pub plan: &'a str,
-    /// Limits and metrics.
+    /// The limits and the metrics that count toward them.
     pub terms: &'a Terms,
-    /// When 3scale was asked, Unix milliseconds.
+    /// When 3scale was called, Unix milliseconds.
     pub asked_at_ms: i64,
-    /// Whether the request is to be decided and counted too.
+    /// Whether to decide on the request and count it too.
     pub count: bool,
 }
 
-/// The authorizer's cache.
+/// The cache of one stack's service.
 #[derive(Debug)]
 pub struct Cache {
-    /// The connection.
+    /// The client that runs the scripts.
     pub redis: RedisClient,
     pub(crate) prefix: String,
     process: String,
@@ -120,14 +119,14 @@ pub struct Cache {
     scripts: AuthorizerScripts,
 }
 
-/// The prefix of all keys of a stack's service. The braces keep them together should the cache ever be a cluster.
+/// The prefix of all keys of a stack's service. The braces keep the keys in one slot if the cache is a cluster.
 #[must_use]
 pub fn prefix(stack: &str, service: &str) -> String {
     format!("tg:{{{stack}:{service}}}:")
 }
 
 impl Cache {
-    /// `process` must differ between any two processes.
+    /// `process` must be unique among all processes.
     #[must_use]
     pub fn new(redis: RedisClient, prefix: String, process: String, max_age: Duration) -> Self {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -140,10 +139,10 @@ impl Cache {
         }
     }
 
-    /// Decides and counts in one round trip.
+    /// Decides on a request and counts it, in one round trip.
     ///
     /// # Errors
-    /// No answer; see [`RedisError`] for whether it may have been counted.
+    /// There is no answer; [`RedisError`] says whether the request may have been counted.
     pub fn decide(
         &mut self,
         question: &Question<'_>,
@@ -153,7 +152,7 @@ impl Cache {
         decision(&value).ok_or_else(unexpected_reply)
     }
 
-    /// Stores what 3scale said about the question's credential and, if asked for, decides and counts.
+    /// Stores 3scale's answer about the credential and, if `stored.count` is set, decides on the request and counts it.
     ///
     /// # Errors
     /// As [`Cache::decide`].
@@ -180,7 +179,8 @@ impl Cache {
         decision(&value).map(Some).ok_or_else(unexpected_reply)
     }
 
-    /// Stores that 3scale refused the question's credential, until `until_ms`; with `keep`, for use beyond that.
+    /// Stores that 3scale refused the credential, until `until_ms`. With `keep`, the record stays as long as an
+    /// answer's.
     ///
     /// # Errors
     /// As [`Cache::decide`].
@@ -203,8 +203,8 @@ impl Cache {
             .map(drop)
     }
 
-    /// Runs one of the two scripts. When the connection ends before the answer, it is asked once more on a new one:
-    /// the scripts know a repetition by its number and count it once.
+    /// Runs one of the two scripts. If the connection ends before the answer, repeats it once on a new connection: the
+    /// scripts recognize a repetition by its number and count it once.
     fn run(
         &mut self,
         script: fn(&AuthorizerScripts) -> &Script,
@@ -233,7 +233,7 @@ impl Cache {
                 .script(script(&self.scripts), &key, &arguments, deadline)
             {
                 Err(RedisError::Unknown(_, true)) if !repeated => {}
-                // Whatever this one says: the first may have been carried out.
+                // Redis may have run the first attempt, even if it did not run this one.
                 Err(RedisError::NotDone(why)) if repeated => {
                     return Err(RedisError::Unknown(why, false));
                 }
@@ -245,11 +245,11 @@ impl Cache {
 }
 
 fn unexpected_reply() -> RedisError {
-    let failure = Failure::new(Cause::Failed, "an answer that is not understood");
+    let failure = Failure::new(Cause::Failed, "a response that is not understood");
     RedisError::Unknown(failure, false)
 }
 
-/// Reads a script's answer; anything unexpected is none.
+/// Reads a script's answer; `None` for any other value.
 fn decision(value: &Value) -> Option<Decision> {
     let Value::Array(values) = value else {
         return None;

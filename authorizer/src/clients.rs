@@ -92,7 +92,7 @@ impl Clients {
             &self.settings.names,
             budget,
         );
-        // The pause starts at the end of the read, so that a slow Parameter Store is not asked again at once.
+        // The pause begins at the end of the read, so that a slow Parameter Store is not called again at once.
         self.secrets_read = Some(Instant::now());
         match read {
             Ok(secrets) => {
@@ -144,7 +144,7 @@ impl Clients {
         }
     }
 
-    /// The deadline of one question to Redis that starts now, within the request's.
+    /// The deadline of a command to Redis that begins now, within the request's deadline.
     pub(crate) fn redis_deadline(&self, deadline: Instant) -> Instant {
         deadline.min(Instant::now() + self.settings.budgets.redis)
     }

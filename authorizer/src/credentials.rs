@@ -1,4 +1,4 @@
-//! The caller's credential: where it stands in the request, and which ones are refused without asking anybody.
+//! The caller's credential: where it is in the request, and which ones are refused without a call.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use crate::event::Request;
 use crate::settings::{CredentialKind, CredentialSource, Place};
 
-/// Longest credential passed on, in bytes. 3scale has none of its own that a caller could reach: its query string
-/// ends at 10,240 bytes, and two of these, percent-encoded, fit in with room for the usage.
+/// The longest accepted credential, in bytes. 3scale's own limit is the query string's, 10,240 bytes, into which two
+/// percent-encoded credentials of this length fit together with the usage.
 pub const MAX_LENGTH: usize = 512;
 
-/// What a caller identified itself with. `Debug` shows no part of it.
+/// A caller's credential. `Debug` shows no part of it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// The user key of a mode 1 service.
+    /// The user key of a service with `backend_version` 1.
     UserKey(String),
-    /// Application id and key of a mode 2 service.
+    /// The application ID and key of a service with `backend_version` 2.
     AppId {
-        /// The application id.
+        /// The application ID.
         id: String,
-        /// The application key, where the caller sent one.
+        /// The application key, if the caller sent one.
         key: Option<String>,
     },
 }
@@ -36,7 +36,7 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// What a log line may show: the last four characters of a long credential, nothing of a short one.
+    /// The form for log lines: the last four characters of a long credential, nothing of a short one.
     #[must_use]
     pub fn masked(&self) -> String {
         let secret = match self {
@@ -52,19 +52,19 @@ impl Credential {
     }
 }
 
-/// Why there is no credential to ask about.
+/// Why there is no usable credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// Nowhere, or only empty ones.
+    /// There is none, or only empty ones.
     Absent,
-    /// There is one that cannot be a credential: too long, or not text.
+    /// There is one, but it is too long or not text.
     Unusable,
 }
 
-/// Finds the caller's credential in the first of `sources` that has one.
+/// Finds the caller's credential in the first of `sources` that contains one.
 ///
 /// # Errors
-/// There is none, or the first found is unusable.
+/// There is none, or the first one is unusable.
 pub fn find(sources: &[CredentialSource], request: &Request<'_>) -> Result<Credential, Missing> {
     for source in sources {
         if let Some(found) = read(source, request) {
@@ -78,7 +78,7 @@ type Found = Option<Result<Credential, Missing>>;
 
 fn read(source: &CredentialSource, request: &Request<'_>) -> Found {
     if let Some(token) = request.token.as_deref() {
-        // API Gateway took the token from the header it was told; the configured place has nothing to add.
+        // API Gateway has already selected the header, so the configured place does not matter.
         return authorization(source.kind, token, true);
     }
     match source.place {
@@ -113,7 +113,7 @@ fn pair<'a>(
     }))
 }
 
-/// A header of the configured name; `-` and `_` of the name are alike, as in APIcast.
+/// The header with the configured name. As in APIcast, `-` and `_` in the name are equal.
 fn header<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
     let exact = last_filled(request.header(name)).map(str::trim);
     if exact.is_some() || !name.contains(['-', '_']) {
@@ -130,13 +130,14 @@ fn header<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
     .map(str::trim)
 }
 
-/// Of repeated values the last counts, as it does for 3scale itself; blank ones count as absent. Spaces around a
-/// query value stay: 3scale does not trim keys either.
+/// The last one of repeated values, as in 3scale. Blank values count as absent. Spaces around a query value stay,
+/// because 3scale does not trim keys.
 fn last_filled<'a>(values: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     values.filter(|value| !value.trim().is_empty()).last()
 }
 
-/// `Basic` and `Bearer` as APIcast reads them: the scheme's case as written, split at the last colon.
+/// Parses `Basic` and `Bearer` as APIcast does: the scheme is case-sensitive, and the last colon separates user and
+/// password.
 fn authorization(kind: CredentialKind, value: &str, bare: bool) -> Found {
     let value = value.trim();
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());

@@ -1,4 +1,5 @@
-//! The decision: cache, 3scale, and what happens when one of them or both give no answer.
+//! The decision on a request: from the cache, from 3scale, or by the caching mode when one of them or both do not
+//! answer.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -21,23 +22,23 @@ use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, Upstream, Verdict};
 use crate::xml::Status;
 
-/// Part of the answer's time kept for writing it.
+/// The part of the time for an answer that is reserved for writing it.
 const MARGIN: Duration = Duration::from_millis(30);
 
 /// Where a decision came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// No one was asked.
+    /// The request alone.
     Request,
     /// Redis.
     Cache,
-    /// 3scale, the answer being cached.
+    /// 3scale, and the answer is in Redis now.
     Backend,
-    /// 3scale, past a Redis that does not answer (or that the mode does not use).
+    /// 3scale, without Redis, which does not answer or is not used in this mode.
     Direct,
     /// An answer that is too old, because 3scale gives no new one.
     OldAnswer,
-    /// The mode, because nothing else could be asked.
+    /// The caching mode, because neither Redis nor 3scale answered.
     Mode,
 }
 
@@ -56,14 +57,14 @@ impl Source {
     }
 }
 
-/// A decision, for the answer and the log.
+/// A decision, with what the answer and the log need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     /// The answer.
     pub outcome: Outcome,
     /// Where it came from.
     pub source: Source,
-    /// The credential, for the log to mask.
+    /// The credential; the log masks it.
     pub credential: Option<Credential>,
 }
 
@@ -72,7 +73,7 @@ pub struct Decided {
 pub struct Authorizer {
     rules: Rules,
     upstream: Upstream,
-    /// Limits how often this process asks 3scale about credentials that were not seen for a day.
+    /// Limits the calls of this process about credentials that were not accepted in the last 24 hours.
     unknown_key_limiter: TokenBucket,
     /// Keys of credentials that 3scale or the cache accepted. Without Redis they pass the limiter, so that a flood of
     /// unknown credentials does not lock out known callers.
@@ -111,12 +112,12 @@ impl Authorizer {
         self.upstream.configured()
     }
 
-    /// Lets the next decision ask 3scale, whatever failed before.
+    /// Ends the pauses after failures, so that the next decision calls 3scale.
     pub(crate) fn end_pauses(&mut self) {
         self.upstream.reset();
     }
 
-    /// Decides. Always gives a decision, and gives it before `deadline` as far as anything here can wait.
+    /// Decides on a request. Always returns a decision, and returns it before `deadline`: every wait is limited by it.
     pub fn decide(
         &mut self,
         clients: &mut Clients,
@@ -229,8 +230,8 @@ impl Authorizer {
         result
     }
 
-    /// The cache has no answer: 3scale is asked, and what it says is stored, decided by, and counted in one step.
-    /// `seen`: whether the credential is one that was good not long ago.
+    /// The cache has no answer: calls 3scale, then stores its answer, decides, and counts in one step. `seen` says
+    /// whether the credential was accepted in the last 24 hours.
     fn miss(
         &mut self,
         clients: &mut Clients,
@@ -268,13 +269,13 @@ impl Authorizer {
         }
     }
 
-    /// The request has been allowed and counted by an answer that is about to get too old. Whatever comes out holds
-    /// for the next request.
+    /// The request is allowed and counted already, by an answer that is about to get too old. The new answer is for the
+    /// next request.
     fn renew(&mut self, clients: &mut Clients, request: &AuthorizationRequest<'_>) {
         let asked_at_ms = clients.clock.now_ms();
         match self.upstream.authorize(clients, request) {
             Verdict::Known(known) => {
-                // The old answer holds for what is left of its time.
+                // If this fails, the old answer is used until it is too old.
                 let _ = self.store(clients, request, &known, asked_at_ms, false);
             }
             Verdict::Refused(code) => self.store_denial(clients, request, &code),
@@ -282,7 +283,7 @@ impl Authorizer {
         }
     }
 
-    /// 3scale gives no answer: the caching mode decides, as in APIcast.
+    /// 3scale does not answer: the caching mode decides, as in APIcast.
     fn outage(
         &mut self,
         clients: &mut Clients,
@@ -314,8 +315,8 @@ impl Authorizer {
         }
     }
 
-    /// Mode `allow`, and nothing is known of the caller: it passes, and is counted under the credential it came with.
-    /// The reporter finds out whether that names an application.
+    /// In the mode `allow`, a caller without any record is allowed and counted under the credential that it sent. The
+    /// reporter finds out whether the credential belongs to an application.
     fn pass_unknown(
         &mut self,
         clients: &mut Clients,
@@ -343,7 +344,7 @@ impl Authorizer {
             name: &sealed,
             plan: "",
             terms: &terms,
-            // Never fresh: the next request asks 3scale again.
+            // Always too old, so that the next request calls 3scale again.
             asked_at_ms: 0,
             count: true,
         };
@@ -358,7 +359,7 @@ impl Authorizer {
         }
     }
 
-    /// Mode `allow` with neither 3scale nor Redis: it passes, and nothing is left that could count it.
+    /// In the mode `allow`, a request is allowed even if nothing can count it.
     fn pass_uncounted(
         &mut self,
         clients: &mut Clients,
@@ -370,7 +371,8 @@ impl Authorizer {
         (outcome, Source::Mode)
     }
 
-    /// Redis gives no answer: the address may be an old one, else 3scale is asked and counts at once.
+    /// Redis does not answer: tries a new endpoint if there is one, otherwise calls 3scale, which then decides and
+    /// counts.
     fn without_cache(
         &mut self,
         clients: &mut Clients,
@@ -408,7 +410,7 @@ impl Authorizer {
         self.direct(clients, request)
     }
 
-    /// 3scale decides and counts, with nothing in between.
+    /// 3scale decides and counts in one call, without Redis.
     fn direct(
         &mut self,
         clients: &mut Clients,
@@ -431,7 +433,7 @@ impl Authorizer {
         else {
             return outage(self, clients);
         };
-        // What was counted past the cache is not in its sums: its answers must be newer than this.
+        // Redis does not contain what was counted without it, so answers from before this time are not used any more.
         self.not_before_ms = clients.clock.now_ms() + 1;
         match &answer {
             Answer::Authorized(..) => self.remember(request),
@@ -585,12 +587,12 @@ impl Authorizer {
             }
             Decision::Denied { code, .. } => Outcome::deny(&code),
             Decision::Flood => too_many_unknown(),
-            // Never handed in; a refusal is what an unexpected answer must become.
+            // Callers do not pass these. A value that is not expected is a refusal.
             Decision::Miss | Decision::Unknown | Decision::Allowed(_) => Outcome::deny("internal"),
         }
     }
 
-    /// Opening a name costs more than anything else in a hit, and the same few come again and again.
+    /// Decrypting a name takes longer than the rest of a hit, and the same few names repeat.
     fn app_id(&mut self, clients: &mut Clients, application: &Application) -> Option<String> {
         const MANY: usize = 512;
         if let Some(known) = self.app_id_cache.get(&application.0) {
@@ -608,7 +610,7 @@ impl Authorizer {
     }
 }
 
-/// Whole seconds until the current window of a period ends; none for eternity.
+/// Whole seconds until the current window of a period ends; `None` for eternity.
 fn until_end(clients: &Clients, period: Period) -> Option<u64> {
     let now = clients.clock.now_ms();
     let end = Windows::at(now.div_euclid(1000)).end_s[period.index()];
@@ -641,7 +643,7 @@ fn at_once(outcome: Outcome) -> Decided {
     }
 }
 
-/// How long a refusal holds: shorter the sooner somebody expects it to be lifted.
+/// How long a refusal is used. It is shorter for refusals that are likely to be lifted soon.
 fn denial_holds(code: &str) -> Duration {
     Duration::from_secs(match code {
         "application_not_active" | "service_not_active" => 30,

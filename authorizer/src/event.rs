@@ -1,8 +1,8 @@
-//! The events that reach the functions, read as API Gateway, EventBridge and the CLI deliver them.
+//! The events of the functions, parsed as API Gateway, EventBridge, and the CLI send them.
 //!
-//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them query parameters
-//! come percent-decoded, except in payload 2.0's `rawQueryString`, which is used there because its decoded form
-//! joins repeated parameters with commas. Header values come raw.
+//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them, query parameters
+//! are percent-decoded, except in `rawQueryString` of payload 2.0. That one is used, because the decoded form joins
+//! repeated parameters with commas. Header values are raw.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,47 +11,47 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What an event asks for.
+/// An event.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// May this request pass?
+    /// Decide on this request.
     Authorize(Box<Request<'a>>),
-    /// The schedule's tick.
+    /// The schedule started the reporter.
     Scheduled,
-    /// Which of the things we depend on are reached?
+    /// Run the self-test.
     SelfTest,
 }
 
-/// How the answer must look.
+/// The format of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// An IAM policy for this method.
     Policy,
-    /// Payload 2.0: what is answered depends on the settings.
+    /// Payload 2.0: the settings select the format.
     HttpApi,
 }
 
-/// One request of the API, as far as the decision needs it.
+/// A request to the API, as far as the decision needs it.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// How to answer.
+    /// The format of the answer.
     pub format: Format,
-    /// ARN of the method (or route) asked for; may be empty in payload 2.0 without one.
+    /// The ARN of the method or route; can be empty in payload 2.0.
     pub arn: Cow<'a, str>,
-    /// HTTP method, upper case.
+    /// The HTTP method, in upper case.
     pub method: Cow<'a, str>,
-    /// Path without the stage.
+    /// The path, without the stage.
     pub path: Cow<'a, str>,
-    /// Headers as sent, all values.
+    /// All values of all headers, as sent.
     pub headers: Pairs<'a>,
-    /// Query parameters, decoded, in order.
+    /// The query parameters, decoded and in their order.
     pub query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The credential of a TOKEN event.
     pub token: Option<Cow<'a, str>>,
 }
 
 impl Request<'_> {
-    /// All values of a header, whatever the case of its name.
+    /// All values of a header. The case of its name is ignored.
     pub fn header(&self, name: &str) -> impl Iterator<Item = &str> {
         self.headers
             .0
@@ -60,7 +60,7 @@ impl Request<'_> {
             .map(|(_, value)| value.as_ref())
     }
 
-    /// All values of a query parameter. Names are compared as they are, like everything in a query.
+    /// All values of a query parameter. The case of its name matters.
     pub fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
         self.query
             .iter()
@@ -69,12 +69,12 @@ impl Request<'_> {
     }
 }
 
-/// Why an event cannot be read. Holds nothing of the event.
+/// Why an event cannot be parsed. Contains no part of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventError {
-    /// Not JSON, or not of the shape it should have.
+    /// It is not JSON, or a member is missing or has the wrong type.
     Malformed,
-    /// None of the kinds this function knows.
+    /// It is not a known kind of event.
     Unknown,
 }
 
@@ -82,23 +82,23 @@ impl fmt::Display for EventError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "the event is malformed",
-            Self::Unknown => "the event is of no kind this function knows",
+            Self::Unknown => "the event is not of a kind that this function accepts",
         })
     }
 }
 
 impl std::error::Error for EventError {}
 
-/// Name-value pairs of a JSON object whose values are strings or lists of strings.
+/// The name-value pairs of a JSON object whose values are strings or lists of strings.
 #[derive(Debug, Default)]
 pub struct Pairs<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-/// A string that borrows from the input where it has no escapes.
+/// A string that borrows from the input if it contains no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// One value of a pair: a string, a list of strings, or nothing.
+/// The values of a name: a string, a list of strings, or null.
 struct Values<'a>(Vec<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
@@ -156,7 +156,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
-/// The union of what the events have. `Text` and not `Cow` directly: inside an `Option`, serde copies a `Cow`.
+/// The union of all events' members. `Text`, because serde copies a `Cow` inside an `Option`.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Raw<'a> {
@@ -222,10 +222,10 @@ fn string(text: Option<Text<'_>>) -> Cow<'_, str> {
     text.map_or(Cow::Borrowed(""), |Text(text)| text)
 }
 
-/// Reads an event.
+/// Parses an event.
 ///
 /// # Errors
-/// It is no JSON object of a kind this function knows.
+/// It is not a JSON object of a known kind.
 pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
     let raw: Raw<'_> = serde_json::from_slice(event).map_err(|_| EventError::Malformed)?;
     if is(raw.ours.as_ref(), "self-test") {
@@ -251,8 +251,8 @@ pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
 
 fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
-    // arn:partition:execute-api:region:account:api/stage/METHOD/path: a TOKEN event has the method and path
-    // nowhere else.
+    // arn:partition:execute-api:region:account:api/stage/METHOD/path: only this contains the method and the path of a
+    // TOKEN event.
     let mut parts = arn.splitn(4, '/').skip(2);
     let method = parts.next().ok_or(EventError::Malformed)?.to_owned();
     let path = format!("/{}", parts.next().unwrap_or_default());
@@ -273,7 +273,7 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         arn: raw.method_arn.ok_or(EventError::Malformed)?.0,
         method: raw.http_method.ok_or(EventError::Malformed)?.0,
         path: raw.path.ok_or(EventError::Malformed)?.0,
-        // The multi-value forms have everything; emulators and old tests send only the others.
+        // The multi-value members contain all values. Emulators and old tests send only the others.
         headers: first_filled(raw.multi_value_headers, raw.headers)?,
         query: first_filled(
             raw.multi_value_query_string_parameters,
@@ -284,7 +284,7 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     })))
 }
 
-/// Reads the first of the two that has anything in it; the other is not read at all.
+/// Parses the first of the two, and the second one only if the first is empty.
 fn first_filled<'a>(
     first: Option<&'a RawValue>,
     second: Option<&'a RawValue>,
@@ -325,7 +325,7 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     })))
 }
 
-/// An HTTP API's path begins with the stage's name, except in the stage `$default`.
+/// The path of an HTTP API begins with the name of the stage, except for the stage `$default`.
 fn without_stage<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
     let rest = path
         .strip_prefix('/')

@@ -1,18 +1,18 @@
-//! Why something we depend on gave no answer, or a wrong one: one word for programs, a text for people.
+//! Why a dependency gave no answer or a wrong one: one word for programs, and a text for people.
 
 use std::fmt;
 use std::io;
 
 use rustls::CertificateError;
 
-/// The causes. Their words are part of the self-test's answer and do not change.
+/// The causes. Their words are part of the self-test's answer and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The Parameter Store refuses: permissions, credentials, the key the parameters are encrypted with.
+    /// The Parameter Store refuses: permissions, credentials, or the KMS key of the parameters.
     SsmDenied,
-    /// The Parameter Store is there and gives no usable answer.
+    /// The Parameter Store answers, but not in a usable way.
     SsmUnreachable,
-    /// A parameter is not there.
+    /// A parameter does not exist.
     Missing,
     /// A parameter's value cannot be used.
     Invalid,
@@ -22,40 +22,40 @@ pub enum Cause {
     Dns,
     /// No connection, or no answer, in time.
     Timeout,
-    /// The network says that there is no way there.
+    /// The network reports that there is no route.
     NoRoute,
-    /// Nobody listens there.
+    /// No process listens at the address.
     Refused,
-    /// No encrypted connection.
+    /// TLS failed.
     Tls,
-    /// The cache's login is wrong, or may not do what is needed.
+    /// The cache's login is wrong or lacks a permission.
     Auth,
-    /// The cache takes no writes.
+    /// The cache accepts no writes.
     ReadOnly,
     /// The cache is full.
     Full,
-    /// The other side answers something that it should not, or is something else.
+    /// The server's response does not follow its protocol.
     Protocol,
-    /// 3scale refuses service token and service id.
+    /// 3scale refuses the service token or the service ID.
     TokenInvalid,
-    /// 3scale knows the token, and not the service.
+    /// 3scale knows the token but not the service.
     ServiceUnknown,
-    /// The service has the other kind of credentials.
+    /// The service uses the other kind of credentials.
     CredentialKind,
     /// 3scale does not know a metric of the mapping rules.
     MetricUnknown,
-    /// An HTTP status that is no answer.
+    /// An unexpected HTTP status.
     HttpStatus,
     /// The cache does not run our scripts.
     Scripts,
-    /// No decision came about.
+    /// Anything else.
     Failed,
-    /// What this needs has failed already.
+    /// The check was not run because an earlier one failed.
     Skipped,
 }
 
 impl Cause {
-    /// The word.
+    /// The cause's word in the self-test's answer.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -85,12 +85,11 @@ impl Cause {
     }
 }
 
-/// A cause, and what happened. Holds no secret.
+/// A cause and a description. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The cause.
     pub cause: Cause,
-    /// What happened.
+    /// What happened, for people.
     pub text: String,
 }
 
@@ -101,7 +100,6 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// A cause with a text.
     #[must_use]
     pub fn new(cause: Cause, text: impl Into<String>) -> Self {
         Self {
@@ -110,7 +108,7 @@ impl Failure {
         }
     }
 
-    /// The same with what was tried in front.
+    /// The same, with the name of the dependency in front of the text.
     #[must_use]
     pub fn of(self, what: impl fmt::Display) -> Self {
         Self {
@@ -119,7 +117,7 @@ impl Failure {
         }
     }
 
-    /// What a socket, with or without TLS on it, came to.
+    /// The failure for an I/O error of a socket, with or without TLS.
     #[must_use]
     pub fn io(error: &io::Error) -> Self {
         if let Some(error) = error
@@ -133,7 +131,7 @@ impl Failure {
                 Self::new(Cause::Timeout, "time-out: no answer")
             }
             io::ErrorKind::ConnectionRefused => Self::new(Cause::Refused, "connection refused"),
-            // A network that forbids it says so in one of these ways.
+            // A network that blocks the connection reports one of these.
             io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkDown
@@ -157,13 +155,13 @@ impl Failure {
         }
     }
 
-    /// What a handshake came to.
+    /// The failure for a TLS error.
     #[must_use]
     pub fn tls(error: &rustls::Error) -> Self {
         use rustls::Error;
         let text = match error {
             Error::InvalidCertificate(reason) => match reason {
-                // A certificate that claims a trusted issuer and was not signed by it.
+                // A certificate that names a trusted issuer but is not signed by it.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     "the certificate's issuer is not trusted".to_owned()
                 }

@@ -1,4 +1,4 @@
-//! The function around the decisions: set-up, events in, answers out, one log line each.
+//! The function: setup, events in, answers out, and one log line for each decision.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -20,10 +20,10 @@ use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
 use crate::selftest;
 use crate::settings::{Role, Settings};
 
-/// What Lambda gets back before its own time-out ends the invocation.
+/// How long before Lambda's own time-out the answer must be ready.
 const BEFORE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Runs the function until Lambda ends it.
+/// Runs the function until Lambda ends the process.
 #[must_use]
 pub fn run() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
@@ -54,7 +54,7 @@ pub fn run() -> ExitCode {
 fn cannot_start(why: &str) -> ExitCode {
     log::note("error", "start", json!({ "error": why }));
     if let Ok(address) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
-        // If that cannot be told either, the log line has it.
+        // If this fails too, the log line is enough.
         let _ = Runtime::new(&address).init_error(why);
     }
     ExitCode::FAILURE
@@ -68,19 +68,19 @@ fn serve(runtime: &mut Runtime, function: &mut Function) -> Result<(), RuntimeEr
     }
 }
 
-/// The function of either role.
+/// The function, in either role.
 #[derive(Debug)]
 pub struct Function {
     clients: Clients,
     authorizer: Authorizer,
     reporter: Reporter,
     allowed: u64,
-    /// A flood of refusals is counted in the metrics; its log lines would only cost.
+    /// Limits the log lines of refusals. The metrics count all of them.
     lines: TokenBucket,
 }
 
 impl Function {
-    /// Sets up, reads the secrets and connects.
+    /// Creates the clients, reads the secrets, and connects to Redis.
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&RootCertificates>) -> Self {
         let reporter = Reporter::new(&settings);
@@ -96,7 +96,7 @@ impl Function {
         }
     }
 
-    /// Answers one event. Always gives an answer.
+    /// Answers one event. Always returns an answer.
     pub fn handle(&mut self, invocation: &Invocation) -> Reply {
         let started = Instant::now();
         let deadline = invocation
@@ -104,8 +104,8 @@ impl Function {
             .checked_sub(BEFORE_TIMEOUT)
             .unwrap_or(started)
             .max(started + Duration::from_millis(50));
-        // A defect must not take the process, and with it the next callers' answers, away. A function error is a 500
-        // to the caller, never a pass.
+        // A panic must not end the process and with it the answers to the next callers. API Gateway turns a function
+        // error into a 500, so the request is not allowed.
         let reply = catch_unwind(AssertUnwindSafe(|| {
             self.answer(invocation, started, deadline)
         }))
@@ -138,7 +138,9 @@ impl Function {
                     .to_string()
                     .into_bytes(),
             ),
-            (Ok(_), _) => Reply::Error("this function does not take such events".to_owned()),
+            (Ok(_), _) => {
+                Reply::Error("this function does not accept events of this kind".to_owned())
+            }
             (Err(error), _) => {
                 log::note("error", "event", json!({ "error": error.to_string() }));
                 Reply::Error(error.to_string())

@@ -1,4 +1,4 @@
-//! The HTTP client for 3scale and the Parameter Store, and what of its errors matters to us.
+//! The HTTP client for 3scale and the Parameter Store, and the classification of its errors.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// Idle connections older than this are not used again: a NAT gateway forgets them after 350 s and most servers
-/// much sooner, and a report on a dead connection ends in doubt whether it was counted.
+/// Idle connections older than this are not used again. A NAT gateway drops them after 350 s and most servers earlier,
+/// and it would stay unknown whether a report on a dead connection was counted.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 
-/// A client that never follows a redirect, never uses a proxy, and hands every status over.
+/// A client that follows no redirects, uses no proxy, and returns every status as a response.
 #[must_use]
 pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
     let mut tls = TlsConfig::builder();
@@ -41,8 +41,9 @@ pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
     )
 }
 
-/// The client resolves the host before every request, also when a connection is there, and does so on a thread made for
-/// it: that took longer than the rest of a request. Addresses are good for a while.
+/// A resolver that keeps the last result for a while. `ureq` resolves the host before every request, even if a
+/// connection is open, in a new thread each time, which took longer than the rest of a request. The trait is part of
+/// `ureq`'s `unversioned` API, so `Cargo.toml` pins the minor version.
 #[derive(Debug, Default)]
 struct CachingResolver {
     resolver: DefaultResolver,
@@ -62,7 +63,7 @@ impl Resolver for CachingResolver {
             .scheme()
             .zip(uri.authority())
             .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        // A poisoned lock only means that some thread panicked; what it guards is replaced as a whole.
+        // A poisoned lock is safe here: the value is always replaced as a whole.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(target), Some((known, since, addresses))) = (&target, &*last)
             && known == target
@@ -80,7 +81,7 @@ impl Resolver for CachingResolver {
             .resolve(uri, config, timeout)
             .map_err(|error| match error {
                 ureq::Error::Timeout(_) => ureq::Error::Timeout(ureq::Timeout::Resolve),
-                // What the system's resolver says of a name it does not know.
+                // The system's resolver returns this for an unknown name.
                 ureq::Error::Io(_) => ureq::Error::HostNotFound,
                 other => other,
             })?;
@@ -89,7 +90,7 @@ impl Resolver for CachingResolver {
     }
 }
 
-/// Root certificates to trust in place of Mozilla's.
+/// Root certificates that replace Mozilla's.
 #[derive(Debug, Clone)]
 pub struct RootCertificates(RootCerts, Arc<rustls::RootCertStore>);
 
@@ -97,7 +98,7 @@ impl RootCertificates {
     /// Reads a PEM bundle.
     ///
     /// # Errors
-    /// The file cannot be read or has no usable certificate.
+    /// The file cannot be read, or it contains no usable certificate.
     pub fn read(path: &Path) -> io::Result<Self> {
         let unusable = || io::Error::new(io::ErrorKind::InvalidData, "no usable certificate");
         let pem = std::fs::read(path)?;
@@ -117,14 +118,14 @@ impl RootCertificates {
         Ok(Self(RootCerts::from(certificates), Arc::new(store)))
     }
 
-    /// The same roots for a TLS connection of our own.
+    /// The same certificates, for the Redis connection.
     #[must_use]
     pub fn store(&self) -> Arc<rustls::RootCertStore> {
         Arc::clone(&self.1)
     }
 }
 
-/// What went wrong, without the URL: it can hold secrets.
+/// The failure for an error, without the URL, which can contain secrets.
 #[must_use]
 pub fn failure(error: &ureq::Error) -> Failure {
     let (cause, text) = match error {
@@ -140,21 +141,22 @@ pub fn failure(error: &ureq::Error) -> Failure {
         ureq::Error::ConnectionFailed => (Cause::Refused, "connection failed"),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => (Cause::Invalid, "the URL cannot be used"),
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-            (Cause::Protocol, "an answer that is not HTTP")
+            (Cause::Protocol, "a response that is not HTTP")
         }
-        ureq::Error::BodyExceedsLimit(_) => (Cause::Protocol, "an answer that is too large"),
+        ureq::Error::BodyExceedsLimit(_) => (Cause::Protocol, "a response that is too large"),
         _ => (Cause::Protocol, "the request failed"),
     };
     Failure::new(cause, text)
 }
 
-/// Time-outs that tell whether there was a connection at all, within one for everything.
+/// The time-out for the connection, within a time-out for the whole request. It is shorter, so that an error shows
+/// which of the two ended.
 #[must_use]
 pub fn connecting(left: Duration) -> Duration {
     left.saturating_sub(Duration::from_millis(5))
 }
 
-/// Host and port of a URL, for saying what was tried.
+/// Host and port of a URL, for messages.
 #[must_use]
 pub fn place(url: &str) -> String {
     url.parse::<Uri>()
@@ -167,7 +169,7 @@ pub fn place(url: &str) -> String {
         .unwrap_or_else(|| "an unusable URL".to_owned())
 }
 
-/// Whether the request cannot have reached the server: then repeating it is safe.
+/// Whether the request cannot have reached the server, so that it is safe to repeat it.
 #[must_use]
 pub fn never_sent(error: &ureq::Error) -> bool {
     match error {

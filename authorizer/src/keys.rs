@@ -1,4 +1,4 @@
-//! What stands in the cache in place of credentials: keyed hashes as keys, sealed names as values.
+//! What the cache contains instead of credentials: keyed hashes as keys, and sealed names as values.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credentials::Credential;
 
-/// Keys derived from the stack's `hash-key`. `Debug` shows nothing.
+/// The keys derived from the stack's `hash-key`. `Debug` shows none of them.
 #[derive(Clone)]
 pub struct Keys {
     hash: hmac::Key,
@@ -22,13 +22,13 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The name under which an application is reported to 3scale. `Debug` shows no part of it.
+/// The name that reports use for an application. `Debug` shows no part of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Name {
-    /// The application id, where 3scale told it or the caller sent it.
+    /// The application ID, if 3scale returned it or the caller sent it.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<String>,
-    /// The user key with which it was last authorized.
+    /// The user key with which the application was last authorized.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub user_key: Option<String>,
 }
@@ -39,11 +39,11 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Bytes of an HMAC-SHA256 that are kept: 144 bits, 24 characters.
+/// How many bytes of an HMAC-SHA256 are used: 144 bits, 24 characters.
 const HASH_LENGTH: usize = 18;
 
 impl Keys {
-    /// From the parameter `secrets/hash-key`: 64 hexadecimal digits.
+    /// Derives the keys from the parameter `secrets/hash-key`: 64 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -53,7 +53,7 @@ impl Keys {
         for (byte, pair) in master.iter_mut().zip(text.as_bytes().chunks(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
-        // One key a purpose, so that no output of one is of use in the other.
+        // One key for each purpose, so that the output of one is useless for the other.
         let master = hmac::Key::new(hmac::HMAC_SHA256, &master);
         let derive = |purpose: &str| hmac::sign(&master, purpose.as_bytes());
         let seal = aead::UnboundKey::new(&aead::AES_256_GCM, derive("seal").as_ref()).ok()?;
@@ -63,7 +63,7 @@ impl Keys {
         })
     }
 
-    /// The key under which a credential's answer is kept.
+    /// The key of a credential's record.
     #[must_use]
     pub fn credential(&self, service: &str, credential: &Credential) -> String {
         match credential {
@@ -75,7 +75,7 @@ impl Keys {
         }
     }
 
-    /// The key under which an application's limits and counters are kept: its id where that is known.
+    /// The key of an application's record: from its ID if that is known, otherwise from the user key.
     #[must_use]
     pub fn application(&self, service: &str, name: &Name) -> String {
         match (&name.app_id, &name.user_key) {
@@ -85,13 +85,13 @@ impl Keys {
         }
     }
 
-    /// The key for a credential that 3scale could not be asked about; kept apart from the applications' own.
+    /// The key of a record for a credential that 3scale could not check; different from all applications' keys.
     #[must_use]
     pub fn unconfirmed(&self, credential: &str) -> String {
         self.hash(&["unconfirmed", credential])
     }
 
-    /// Each part goes in with its length: no two lists of parts give the same input.
+    /// The hash covers each part with its length, so that no two lists of parts have the same input.
     fn hash(&self, parts: &[&str]) -> String {
         let mut context = hmac::Context::with_key(&self.hash);
         for part in parts {
@@ -101,7 +101,7 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..HASH_LENGTH])
     }
 
-    /// Seals a name for the given application; `None` if the system has no randomness.
+    /// Encrypts a name for the given application; `None` if the system has no randomness.
     #[must_use]
     pub fn seal(&self, application: &str, name: &Name) -> Option<String> {
         let mut nonce = [0_u8; aead::NONCE_LEN];
@@ -119,7 +119,7 @@ impl Keys {
         Some(URL_SAFE_NO_PAD.encode(all))
     }
 
-    /// Opens what [`Keys::seal`] made for the same application.
+    /// Decrypts the result of [`Keys::seal`] for the same application.
     #[must_use]
     pub fn open(&self, application: &str, sealed: &str) -> Option<Name> {
         let all = URL_SAFE_NO_PAD.decode(sealed).ok()?;

@@ -1,4 +1,4 @@
-//! Log lines and metrics, on standard output: Lambda carries both to CloudWatch.
+//! Log lines and metrics on standard output, which Lambda sends to CloudWatch.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-/// Unix milliseconds.
+/// The system's time in Unix milliseconds.
 #[must_use]
 pub fn now_ms() -> i64 {
     SystemTime::now()
@@ -16,14 +16,14 @@ pub fn now_ms() -> i64 {
         .unwrap_or_default()
 }
 
-/// Writes one line. A line that cannot be written is lost: there is nobody to tell.
+/// Writes one line. If that fails, the line is lost.
 pub fn line(value: &Value) {
     let mut text = value.to_string();
     text.push('\n');
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Writes a line about something that went wrong, or is worth knowing, with its details.
+/// Writes a line about an error or another notable event, with its details.
 pub fn note(level: &str, event: &str, details: Value) {
     let mut object = Map::new();
     object.insert("level".to_owned(), level.into());
@@ -37,11 +37,9 @@ pub fn note(level: &str, event: &str, details: Value) {
 /// A metric's unit, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of things.
+    /// A count.
     Count,
-    /// Milliseconds.
     Milliseconds,
-    /// Seconds.
     Seconds,
 }
 
@@ -55,28 +53,28 @@ impl Unit {
     }
 }
 
-/// Metrics in CloudWatch's embedded format, added up and written at most every ten seconds: one line a request would
-/// cost more than the request.
+/// Metrics in CloudWatch's embedded metric format. They are summed and written at most every ten seconds, because one
+/// line for each request would cost more than the request.
 #[derive(Debug)]
 pub struct Metrics {
     stack: String,
     function: String,
     sums: BTreeMap<&'static str, f64>,
-    /// By reason of a decision.
+    /// The number of decisions by reason.
     reasons: BTreeMap<String, u64>,
     samples: BTreeMap<&'static str, (Unit, Vec<f64>)>,
     written: Option<Instant>,
 }
 
-/// The embedded format takes at most 100 values a metric.
+/// The embedded metric format accepts at most 100 values for a metric.
 const MAX_SAMPLES: usize = 100;
-/// More reasons than these do not exist; a bound all the same, since some come from outside.
+/// There are fewer reasons than this. The limit is for those that come from outside.
 const MAX_REASONS: usize = 40;
 const EVERY: Duration = Duration::from_secs(10);
 const NAMESPACE: &str = "ThreescaleGateway";
 
 impl Metrics {
-    /// Metrics of one function of a stack.
+    /// Creates the metrics of one function of a stack.
     #[must_use]
     pub fn new(stack: &str, function: &str) -> Self {
         Self {
@@ -89,7 +87,7 @@ impl Metrics {
         }
     }
 
-    /// Adds to a number.
+    /// Adds to a sum.
     pub fn add(&mut self, name: &'static str, amount: f64) {
         *self.sums.entry(name).or_default() += amount;
     }
@@ -103,7 +101,7 @@ impl Metrics {
         }
     }
 
-    /// Notes a measurement.
+    /// Records a measurement.
     pub fn sample(&mut self, name: &'static str, unit: Unit, value: f64) {
         let (_, values) = self.samples.entry(name).or_insert((unit, Vec::new()));
         if values.len() < MAX_SAMPLES {
@@ -111,12 +109,12 @@ impl Metrics {
         }
     }
 
-    /// Notes a duration in milliseconds.
+    /// Records a duration in milliseconds.
     pub fn took(&mut self, name: &'static str, duration: Duration) {
         self.sample(name, Unit::Milliseconds, duration.as_secs_f64() * 1000.0);
     }
 
-    /// Writes what has come together if it is time, or if it must be now.
+    /// Writes the collected metrics if it is time, or if `force` is set.
     pub fn flush(&mut self, now: Instant, force: bool) {
         let due = self.written.is_none_or(|written| now - written >= EVERY);
         if !(due || force) {

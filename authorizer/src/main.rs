@@ -1,4 +1,4 @@
-//! The `bootstrap` of both Lambda functions; the environment says which of the two it is.
+//! The `bootstrap` of both Lambda functions. The environment selects the role.
 
 use std::process::ExitCode;
 

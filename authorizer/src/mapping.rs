@@ -1,8 +1,8 @@
-//! Mapping rules: which metrics a request counts on, with APIcast's exact semantics.
+//! Mapping rules: which metrics a request counts toward, with APIcast's exact semantics.
 //!
-//! APIcast turns a pattern into a regular expression by a few textual replacements and leaves the rest to PCRE;
-//! so do we, with `regex-lite`, which shares the syntax that patterns can hold and is linear in time. A pattern
-//! of plain text, which most are, is compared without it.
+//! APIcast turns a pattern into a regular expression with a few textual replacements and leaves the rest to PCRE. This
+//! module does the same with `regex-lite`, which supports the syntax that patterns can contain and is linear in time.
+//! Patterns of plain text, which most are, are compared without it.
 
 use std::fmt::Write as _;
 
@@ -11,16 +11,16 @@ use regex_lite::Regex;
 
 use crate::settings::RuleSettings;
 
-/// What one `{name}` of a pattern matches: everything an escaped path segment can hold but `[` and `]`.
+/// What a `{name}` of a pattern matches: all characters of an escaped path segment except `[` and `]`.
 const PARAMETER: &str = r"[A-Za-z0-9_\-.~%!$&'()*+,;=@:]+";
 
-/// Compiled rules, in their order.
+/// The compiled rules, in their order.
 #[derive(Debug, Clone)]
 pub struct Rules(Vec<Rule>);
 
 #[derive(Debug, Clone)]
 struct Rule {
-    /// None: `ANY`.
+    /// `None` for `ANY`.
     method: Option<String>,
     path: PathPattern,
     query: Vec<(String, Expected)>,
@@ -33,9 +33,9 @@ struct Rule {
 enum PathPattern {
     Prefix(String),
     Exact(String),
-    /// The text every match begins with, and the whole expression.
+    /// The text that every match begins with, and the expression.
     Expression(String, Regex),
-    /// PCRE would refuse the expression; APIcast then goes on as if the rule did not match.
+    /// An invalid expression. APIcast continues as if the rule did not match.
     Never,
 }
 
@@ -45,12 +45,12 @@ enum Expected {
     Equal(String),
 }
 
-/// Usage of one request: metric and amount, each metric once, in the order of the rules.
+/// The usage of a request: metrics with amounts, each metric once, in the order of the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage(pub Vec<(String, u64)>);
 
 impl Usage {
-    /// Adds to a metric. Sums stay where a 64-bit counter and a Lua number are exact.
+    /// Adds to a metric. The sum is limited so that it is exact as a 64-bit counter and as a Lua number.
     pub fn add(&mut self, metric: &str, amount: u64) {
         const LIMIT: u64 = 1 << 52;
         match self.0.iter_mut().find(|(name, _)| name == metric) {
@@ -59,7 +59,7 @@ impl Usage {
         }
     }
 
-    /// Metrics with their amounts, `hits=1,orders=2`.
+    /// The metrics with their amounts, for example `hits=1,orders=2`.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut text = String::new();
@@ -75,7 +75,7 @@ impl Usage {
 }
 
 impl Rules {
-    /// Compiles the rules; without any, every request is one hit.
+    /// Compiles the rules. Without any, each request is one hit.
     #[must_use]
     pub fn new(rules: &[RuleSettings]) -> Self {
         if rules.is_empty() {
@@ -91,7 +91,7 @@ impl Rules {
         Self(rules.iter().map(Rule::new).collect())
     }
 
-    /// All metrics that any rule counts on, each once.
+    /// All metrics of the rules, each once.
     #[must_use]
     pub fn metrics(&self) -> Vec<String> {
         let mut metrics: Vec<String> = Vec::new();
@@ -103,7 +103,7 @@ impl Rules {
         metrics
     }
 
-    /// Patterns that can never match because they are no regular expression.
+    /// The number of rules that can never match because their pattern is not a valid regular expression.
     #[must_use]
     pub fn unusable(&self) -> usize {
         self.0
@@ -189,7 +189,7 @@ impl Rule {
     }
 }
 
-/// Whether there is a `{…}` with at least one character between.
+/// Whether the text contains a `{…}` with at least one character inside.
 fn has_parameter(text: &str) -> bool {
     text.find('{')
         .is_some_and(|open| text[open + 1..].chars().skip(1).any(|c| c == '}'))
@@ -209,7 +209,7 @@ impl PathPattern {
         let mut prefix: &str = pattern.split(special).next().unwrap_or_default();
         let next = pattern[prefix.len()..].chars().next();
         if matches!(next, Some('*' | '+')) {
-            // The repetition is one of the character before it.
+            // The repetition applies to the character before it.
             prefix = prefix
                 .char_indices()
                 .next_back()
@@ -236,13 +236,13 @@ impl PathPattern {
     }
 }
 
-/// APIcast's replacements: `{…}`, with at least one character and as few as possible between, and `.`.
+/// APIcast's replacements: of `{…}`, with at least one character and as few as possible inside, and of `.`.
 fn expression(pattern: &str) -> String {
     let mut expression = String::with_capacity(pattern.len() + PARAMETER.len());
     let mut rest = pattern;
     while let Some(character) = rest.chars().next() {
         if character == '{' {
-            // "At least one" means that a brace right after the opening one is part of the name.
+            // The first character after the opening brace is always part of the name, even if it is a brace.
             let close = rest
                 .char_indices()
                 .skip(2)
@@ -263,10 +263,10 @@ fn expression(pattern: &str) -> String {
     expression
 }
 
-/// The path as nginx sees it, escaped again: percent-decoded, slashes merged, dot segments resolved.
+/// The path as nginx normalizes it, escaped again: percent-decoded, slashes merged, dot segments resolved.
 fn normalise(path: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~');
-    // Nothing to do for most paths; a dot can be a dot segment.
+    // Most paths need no change. A dot may be part of a dot segment.
     if path.starts_with('/') && !path.contains("//") && path.bytes().all(|b| plain(b) || b == b'/')
     {
         return path.to_owned();
@@ -351,8 +351,8 @@ mod tests {
             .is_empty()
     }
 
-    /// Section 16.3 of the reference, recorded from APIcast's own code. The rows with a form body are left out:
-    /// API Gateway shows an authorizer no body.
+    /// Section 16.3 of the reference, recorded from APIcast's code. Rows with a form body are left out, because API
+    /// Gateway does not pass the body to an authorizer.
     #[test]
     fn recorded_cases() {
         let table: &[(&str, &[&str], &[&str])] = &[

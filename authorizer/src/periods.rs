@@ -1,11 +1,11 @@
-//! 3scale's calendar periods, in UTC.
+//! 3scale's calendar periods, in UTC. The stand-in computes them separately, so that the two do not share a bug.
 
 use time::{Date, Month, OffsetDateTime, Time, Weekday};
 
-/// A limit's period.
+/// The period of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
-    /// From minute 0 to second 59 of each minute.
+    /// From second 0 to second 59 of each minute.
     Minute,
     /// Each hour.
     Hour,
@@ -17,12 +17,12 @@ pub enum Period {
     Month,
     /// Each year.
     Year,
-    /// For ever.
+    /// No end.
     Eternity,
 }
 
 impl Period {
-    /// All of them, shortest first.
+    /// All periods, shortest first.
     pub const ALL: [Self; 7] = [
         Self::Minute,
         Self::Hour,
@@ -33,7 +33,7 @@ impl Period {
         Self::Eternity,
     ];
 
-    /// 3scale's word.
+    /// The period with 3scale's name.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word {
@@ -48,25 +48,25 @@ impl Period {
         })
     }
 
-    /// Position in [`Period::ALL`]; the cache's scripts number the periods so.
+    /// The position in [`Period::ALL`], by which the scripts number the periods.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// Start and end (exclusive) of the periods a moment lies in, Unix seconds, in the order of [`Period::ALL`]. Eternity
-/// starts at 0 and has no end.
+/// The start and the end (exclusive) of the current window of each period in Unix seconds, in the order of
+/// [`Period::ALL`]. Eternity starts at 0 and has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
-    /// First second of each.
+    /// The first second of each window.
     pub start_s: [i64; 7],
-    /// First second after each; `i64::MAX` for eternity.
+    /// The first second after each window; `i64::MAX` for eternity.
     pub end_s: [i64; 7],
 }
 
 impl Windows {
-    /// The windows around `now`, Unix seconds.
+    /// The windows at `now_s`.
     #[must_use]
     pub fn at(now_s: i64) -> Self {
         let mut start_s = [0; 7];
@@ -75,7 +75,7 @@ impl Windows {
             start_s[index] = now_s.div_euclid(length) * length;
             end_s[index] = start_s[index] + length;
         }
-        // Outside of what a calendar knows nothing but the fixed periods makes sense.
+        // Outside of the calendar's range, only the periods of fixed length make sense.
         let Ok(moment) = OffsetDateTime::from_unix_timestamp(now_s) else {
             return Self { start_s, end_s };
         };
@@ -104,7 +104,7 @@ impl Windows {
     }
 }
 
-/// `YYYY-MM-DD HH:MM:SS`, the form of a report's timestamp that needs no escaping of a `+`.
+/// Formats a time as `YYYY-MM-DD HH:MM:SS`, the form of a report's timestamp that needs no escaping of a `+`.
 #[must_use]
 pub fn format(time_s: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(time_s).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -119,7 +119,7 @@ pub fn format(time_s: i64) -> String {
     )
 }
 
-/// Reads `YYYY-MM-DD HH:MM:SS +0000`, as `period_start` and `period_end` have it.
+/// Parses `YYYY-MM-DD HH:MM:SS +0000`, the form of `period_start` and `period_end`.
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.strip_suffix(" +0000")?;

@@ -1,8 +1,9 @@
-//! The reporter: takes the counted usage away in batches and delivers it to 3scale.
+//! The reporter: takes the counted usage from Redis in batches and reports it to 3scale.
 //!
 //! A batch is taken in one step, stays in Redis until 3scale has accepted it, and belongs to one reporter at a time by
-//! a lease. 3scale accepts a batch before it looks into it, and drops the whole of it, silently, for one application
-//! or metric it does not know: so what is not known to exist goes alone, and costs nobody else's usage.
+//! a lease. 3scale accepts a report before it checks it, and then silently drops all of it if it does not know one
+//! application or metric. Usage of an application or metric that may not exist is therefore reported separately, so
+//! that no other usage is lost with it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -22,40 +23,40 @@ use crate::scripts::{
 };
 use crate::settings::Settings;
 
-/// 3scale takes usage that is at most 24 h old when it is processed; its queue may be slow.
+/// 3scale accepts usage that is at most 24 h old when its queue processes it; the margin is for a slow queue.
 const DELIVERABLE_FOR_S: i64 = 86_400 - 600;
-/// How old the proof may be that 3scale knows an application: its own caches are no fresher than 60 s.
+/// How old 3scale's last confirmation of an application may be. Its own caches are up to 60 s old.
 const PROOF_FOR_MS: i64 = 75_000;
-/// Fields of one batch. Each becomes at most three parameters; 3scale takes 4096, and 1000 transactions.
+/// The number of fields in a batch. Each becomes at most three parameters; 3scale accepts 4096, and 1000 transactions.
 const MAX_FIELDS: usize = 1000;
-/// So many applications are asked about before what they have counted is sent.
+/// After this number of calls about applications, what is known by then is reported.
 const MAX_ASKED: usize = 50;
-/// How long delivered amounts count as possibly missing from 3scale's counters: the grace of the scripts and a margin.
+/// How long delivered amounts may be missing from 3scale's counters: the grace of the scripts and a margin.
 const UNCERTAIN_FOR: Duration = GRACE.saturating_add(Duration::from_secs(1));
-/// Nothing new is begun with less time than this left.
+/// With less time than this left, no new step begins.
 const ENOUGH: Duration = Duration::from_millis(500);
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Reports that 3scale accepted.
+    /// The reports that 3scale accepted.
     pub reports: u64,
-    /// Transactions in them.
+    /// The transactions in these reports.
     pub transactions: u64,
-    /// Sum of all amounts delivered.
+    /// The sum of all delivered amounts.
     pub delivered: u64,
-    /// Reports sent alone because something in them may not exist.
+    /// The reports that were sent separately, because their application or metric may not exist.
     pub isolated: u64,
-    /// Sum of all amounts that got too old.
+    /// The sum of all amounts that became too old.
     pub undeliverable: u64,
-    /// Reports of which it is not known whether 3scale has them; they are sent again.
+    /// The reports that 3scale may or may not have accepted. They are sent again.
     pub in_doubt: u64,
     /// Why the run ended early.
     pub stopped: Option<String>,
 }
 
 impl Summary {
-    /// The function's result.
+    /// The function's result. Its keys are a contract.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -70,14 +71,14 @@ impl Summary {
     }
 }
 
-/// Why a run cannot go on.
+/// Why a run cannot continue.
 enum Stop {
     Secrets,
     Redis(RedisError),
     Backend(String),
-    /// 3scale refuses service token or service id: they may have been replaced.
+    /// 3scale refuses the service token or the service ID, which may have been replaced.
     Token(String),
-    /// Another reporter has the batch now.
+    /// Another reporter owns the batch now.
     LostLease,
     Time,
 }
@@ -94,13 +95,13 @@ impl Stop {
             Self::Secrets => "no secrets".to_owned(),
             Self::Redis(error) => format!("redis: {error}"),
             Self::Backend(why) | Self::Token(why) => format!("3scale: {why}"),
-            Self::LostLease => "another reporter has the batch".to_owned(),
+            Self::LostLease => "another reporter owns the batch".to_owned(),
             Self::Time => "no time left".to_owned(),
         }
     }
 }
 
-/// One counter of a batch.
+/// A counter of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Counter {
     minute_s: i64,
@@ -109,7 +110,7 @@ struct Counter {
     field: String,
 }
 
-/// One application of a batch.
+/// An application of a batch.
 #[derive(Debug)]
 struct Row {
     application: String,
@@ -120,7 +121,7 @@ struct Row {
 }
 
 impl Row {
-    /// Whether 3scale was seen to know all of it, not too long ago.
+    /// Whether 3scale has confirmed the application and all these metrics recently enough.
     fn proven(&self, now_ms: i64) -> bool {
         let fresh = (0..PROOF_FOR_MS).contains(&(now_ms - self.known_at_ms));
         fresh
@@ -131,7 +132,7 @@ impl Row {
     }
 }
 
-/// What is ready to be sent.
+/// The applications of a batch that are ready to be reported.
 #[derive(Debug)]
 struct Chunk {
     batched: Vec<(Row, Name)>,
@@ -151,7 +152,7 @@ impl Chunk {
     }
 }
 
-/// The reporter. It keeps nothing between runs that matters.
+/// The reporter. It keeps no state between runs that must not be lost.
 #[derive(Debug)]
 pub struct Reporter {
     owner: String,
@@ -169,7 +170,7 @@ struct Run<'a> {
     token: &'a str,
     redis_budget: Duration,
     report_budget: Duration,
-    /// What is not spent on questions: sending what is known by then must fit into it.
+    /// The time that is not spent on calls about applications: enough to report what is known by then.
     reserve: Duration,
     deadline: Instant,
     clock: Clock,
@@ -179,7 +180,7 @@ struct Run<'a> {
 }
 
 impl Reporter {
-    /// The reporter of the settings' service.
+    /// The reporter of the service in the settings.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let prefix = cache::prefix(&settings.stack, &settings.service.service_id);
@@ -192,7 +193,7 @@ impl Reporter {
         }
     }
 
-    /// Delivers what there is, until it is done, 3scale or Redis fails, or the time is over.
+    /// Reports the counted usage until none is left, 3scale or Redis fails, or the time is over.
     pub fn run(&mut self, clients: &mut Clients, deadline: Instant) -> Summary {
         clients.reach_cache(deadline);
         let mut summary = Summary::default();
@@ -226,7 +227,7 @@ impl Reporter {
         summary
     }
 
-    /// With the secrets as they are. `oldest_s` becomes the first minute of which anything was found.
+    /// Reports with the current secrets. Sets `oldest_s` to the first minute that has usage.
     fn attempt(
         &mut self,
         clients: &mut Clients,
@@ -243,7 +244,7 @@ impl Reporter {
             redis: &mut clients.cache.redis,
             keys: &secrets.keys,
             token: &secrets.service_token,
-            // The reporter has time, and its questions can be large.
+            // The reporter has more time than a caller, and its commands can be large.
             redis_budget: budgets.redis * 10,
             report_budget: budgets.report,
             reserve: reserve(budgets.report, left),
@@ -257,8 +258,8 @@ impl Reporter {
     }
 }
 
-/// Reads the secrets again, and returns whether the service token is another one now. The schedule starts a run once a
-/// minute, so this needs no pause.
+/// Reads the secrets again, and returns whether the service token changed. A run starts once a minute, so this needs no
+/// pause.
 fn new_token(clients: &mut Clients, deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now());
     clients.reread_token((clients.settings.budgets.ssm * 3).min(left / 2))
@@ -273,7 +274,7 @@ impl Run<'_> {
             }
             let batch = match self.claim()? {
                 Some(batch) => batch,
-                // What is counted while we deliver is for the next run: else a run would not end under traffic.
+                // Usage counted from now on is for the next run; otherwise a run would not end under traffic.
                 None if all_taken => return Ok(()),
                 None => match self.take()? {
                     Some((batch, more)) => {
@@ -286,7 +287,7 @@ impl Run<'_> {
             let result = self.deliver(&batch, oldest_s);
             if let Err(stop) = result {
                 if !matches!(stop, Stop::LostLease) {
-                    // The next run need not wait for the lease to end.
+                    // Releases the batch, so that the next run does not wait for the lease to expire.
                     let _ = self.extend(&batch, self.clock.now_ms());
                 }
                 return Err(stop);
@@ -298,7 +299,8 @@ impl Run<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Longer than anything done under one lease can take: the questions of a chunk, the report, taking it out.
+    /// How long a lease lasts: longer than the calls about a chunk, its report, and its removal from the batch
+    /// together.
     fn lease_for_ms(&self) -> i64 {
         let lease = self.report_budget * 3 + self.redis_budget * 4 + Duration::from_secs(5);
         i64::try_from(lease.as_millis()).unwrap_or(60_000)
@@ -326,7 +328,7 @@ impl Run<'_> {
         Ok(text(&value))
     }
 
-    /// A new batch, and whether there is more than fits into it.
+    /// Takes a new batch, and returns whether more usage is left than fits.
     fn take(&mut self) -> Result<Option<(String, bool)>, Stop> {
         self.reporter.batches += 1;
         let batch = format!("{}-{}", self.reporter.owner, self.reporter.batches);
@@ -348,7 +350,7 @@ impl Run<'_> {
         Ok(taken.then_some((batch, more)))
     }
 
-    /// Makes sure that the batch is still ours, for long enough to send it.
+    /// Makes sure that this reporter still owns the batch, and sets the end of the lease.
     fn extend(&mut self, batch: &str, until_ms: i64) -> Result<(), Stop> {
         let args = LeaseArgs {
             prefix: &self.reporter.prefix,
@@ -381,7 +383,7 @@ impl Run<'_> {
         let mut chunk = Chunk::new();
         for row in rows.into_iter().filter(|row| !row.counters.is_empty()) {
             let Some(name) = row.name.clone() else {
-                // Sealed with another key. It stays until it is too old, should the key come back.
+                // The name is encrypted with another key. It stays until it is too old, in case the key is restored.
                 log::note(
                     "error",
                     "unreadable-name",
@@ -389,8 +391,8 @@ impl Run<'_> {
                 );
                 continue;
             };
-            // The first is asked about in any case. A report that 3scale takes in and answers with an error counts all the
-            // same, each time it is sent: so none is sent while it answers no question either.
+            // The first application is always checked by a call: 3scale may count a report that it answers with an
+            // error, each time it is sent, so none is sent while 3scale does not answer such a call.
             if self.probed && row.proven(self.clock.now_ms()) {
                 chunk.batched.push((row, name));
                 continue;
@@ -402,7 +404,7 @@ impl Run<'_> {
                 Ok(true) => chunk.batched.push((row, name)),
                 Ok(false) => chunk.isolated.push((row, name)),
                 Err(Stop::Time) => {
-                    // The rest of the batch is for the next run.
+                    // The next run reports the rest of the batch.
                     self.send_chunk(batch, &mut chunk)?;
                     return Err(Stop::Time);
                 }
@@ -411,7 +413,7 @@ impl Run<'_> {
             chunk.asked += 1;
         }
         self.send_chunk(batch, &mut chunk)?;
-        // Removes a batch of which nothing is left; what had no name keeps it there.
+        // Removes the batch if nothing is left of it. An application without a readable name keeps it.
         self.acknowledge(batch, &[], Duration::ZERO)
     }
 
@@ -421,7 +423,7 @@ impl Run<'_> {
         self.send_isolated(batch, &chunk.isolated)
     }
 
-    /// Usage that 3scale would not take any more. One such transaction would lose the whole batch.
+    /// Removes usage that is too old for 3scale. One such transaction would lose the whole report.
     fn give_up_old(&mut self, batch: &str, rows: &mut [Row], now_ms: i64) -> Result<(), Stop> {
         let first = now_ms.div_euclid(1000) - DELIVERABLE_FOR_S;
         let mut gone = Vec::new();
@@ -439,7 +441,7 @@ impl Run<'_> {
         if gone.is_empty() {
             return Ok(());
         }
-        // First said, then removed: said twice is better than not said.
+        // Logged before it is removed: two log lines are better than none.
         log::note(
             "error",
             "usage-undeliverable",
@@ -478,7 +480,7 @@ impl Run<'_> {
                 self.probed = true;
                 Ok(false)
             }
-            // It had less time than an answer may take: that is no outage.
+            // The call had less time than usual, so a time-out is not an outage.
             Known::NoAnswer(why)
                 if self.probed && why.cause == Cause::Timeout && timeout < self.report_budget =>
             {
@@ -515,7 +517,8 @@ impl Run<'_> {
         self.send(batch, &part)
     }
 
-    /// One report for each application and metric: whatever of it 3scale does not know costs nothing else.
+    /// Sends one report for each application and metric, so that one that 3scale does not know loses only its own
+    /// usage.
     fn send_isolated(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
         for (row, name) in rows {
             let mut metrics: BTreeMap<&str, Vec<Piece<'_>>> = BTreeMap::new();
@@ -547,7 +550,7 @@ impl Run<'_> {
         if pieces.is_empty() {
             return Ok(());
         }
-        // Enough for the report and for taking it out of the batch afterwards.
+        // Leaves time to remove the reported usage from the batch.
         let timeout = self.report_budget.min(self.left().saturating_sub(ENOUGH));
         if timeout < ENOUGH.min(self.report_budget) {
             return Err(Stop::Time);
@@ -590,8 +593,8 @@ impl Run<'_> {
         }
     }
 
-    /// Takes fields out of the batch. This is what a report must not be without, so it is tried more than once: it can
-    /// be repeated as often as one likes.
+    /// Removes fields from the batch. Otherwise the usage would be reported again, so this is tried up to three times,
+    /// which is safe.
     fn acknowledge(
         &mut self,
         batch: &str,
@@ -622,17 +625,21 @@ impl Run<'_> {
     }
 }
 
-/// Of the time of a whole run: one report and taking it out of the batch, without leaving nothing for questions.
+/// The part of a run's time for one report and for removing it from the batch. It leaves time for calls about
+/// applications.
 fn reserve(report: Duration, run: Duration) -> Duration {
     report.min(run / 3).max(ENOUGH) + ENOUGH
 }
 
 fn unexpected_reply() -> Stop {
-    let failure = Failure::new(Cause::Failed, "a batch that is not understood");
+    let failure = Failure::new(
+        Cause::Failed,
+        "an unexpected reply from a script of the reporter",
+    );
     Stop::Redis(RedisError::NotDone(failure))
 }
 
-/// One transaction to be.
+/// A transaction to be reported.
 struct Piece<'a> {
     application: &'a str,
     name: &'a Name,

@@ -1,23 +1,27 @@
-//! The Lambda Runtime API, blocking and on one connection.
+//! The Lambda Runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>), called by a blocking loop
+//! on one connection.
 //!
-//! Lambda hands one event at a time to a process, so there is nothing to run concurrently: a blocking loop needs
-//! no executor, which is most of the difference between this and a general runtime in time to answer, time to
-//! start and memory (figures in the README). Only what the loop needs of HTTP/1.1 is here; heads are parsed by
-//! `httparse`.
+//! The loop is written by hand because Lambda passes one event at a time to a process, so an async executor and a general
+//! HTTP client only add cost. By estimate, the `lambda_runtime` crate would add 25 to 50 microseconds to a cache hit, which
+//! doubles it, 1 to 2 ms to the start, 0.4 to 0.5 MB to the zip file, and 3 to 6 MB to the resident memory. The API consists
+//! of a few endpoints that have been stable for years.
+//!
+//! Supported are the next invocation, its response or error, and the initialization error. Not supported are response
+//! streaming, extensions, and any HTTP other than version 1.0 and 1.1 without trailers. `httparse` parses the heads.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// An event and what Lambda says about it.
+/// An event with Lambda's headers.
 #[derive(Debug)]
 pub struct Invocation {
-    /// Lambda's request id.
+    /// Lambda's request ID.
     pub request_id: String,
     /// When Lambda ends the invocation.
     pub deadline: Instant,
-    /// The event, JSON.
+    /// The event, as JSON.
     pub event: Vec<u8>,
 }
 
@@ -26,16 +30,16 @@ pub struct Invocation {
 pub enum Reply {
     /// The JSON document that is the function's result.
     Answer(Vec<u8>),
-    /// A function error with this text; `Unauthorized` is the one API Gateway turns into a 401.
+    /// A function error with this text. API Gateway turns `Unauthorized` into a 401.
     Error(String),
 }
 
 /// Why the loop ended.
 #[derive(Debug)]
 pub enum RuntimeError {
-    /// The Runtime API cannot be reached any more.
+    /// The Runtime API cannot be reached.
     Io(io::Error),
-    /// It answered something that is not what its documentation says.
+    /// The Runtime API's response is not what its documentation describes.
     Protocol(String),
 }
 
@@ -60,19 +64,20 @@ impl From<io::Error> for RuntimeError {
 #[derive(Debug)]
 pub struct Runtime {
     address: String,
-    /// What every path begins with.
+    /// The beginning of every path.
     prefix: String,
     stream: Option<TcpStream>,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-/// An upper bound for one event; Lambda's own is 6 MiB.
+/// The size limit of an event. Lambda's own limit is 6 MB.
 const MAX_EVENT: usize = 8 << 20;
 const MAX_HEAD: usize = 64 << 10;
 
 impl Runtime {
-    /// `address` is `AWS_LAMBDA_RUNTIME_API`: `host:port`, and off AWS a path after it, below which the Runtime API lies.
+    /// `address` is `AWS_LAMBDA_RUNTIME_API`: `host:port`, outside AWS optionally with a path, below which the Runtime
+    /// API is.
     #[must_use]
     pub fn new(address: &str) -> Self {
         let end = address.find('/').unwrap_or(address.len());
@@ -86,10 +91,10 @@ impl Runtime {
         }
     }
 
-    /// Waits for the next event, without a time limit: Lambda freezes the process meanwhile.
+    /// Waits for the next event, without a time-out: Lambda freezes the process meanwhile.
     ///
     /// # Errors
-    /// The Runtime API is gone or answers nonsense.
+    /// The Runtime API cannot be reached, or its response is invalid.
     pub fn next_invocation(&mut self) -> Result<Invocation, RuntimeError> {
         self.start_request("GET", "/2018-06-01/runtime/invocation/next");
         self.output.extend_from_slice(b"\r\n");
@@ -108,21 +113,21 @@ impl Runtime {
             .map_or(Duration::from_secs(10), |ms| {
                 Duration::from_millis(ms).saturating_sub(now)
             })
-            // A clock that is far off must not overflow the arithmetic below.
+            // A limit, so that a wrong clock does not overflow the addition below.
             .min(Duration::from_secs(900));
         Ok(Invocation {
-            request_id: head
-                .request_id
-                .ok_or_else(|| RuntimeError::Protocol("an invocation without id".to_owned()))?,
+            request_id: head.request_id.ok_or_else(|| {
+                RuntimeError::Protocol("an invocation without a request ID".to_owned())
+            })?,
             deadline: Instant::now() + left,
             event: self.input.clone(),
         })
     }
 
-    /// Hands the answer over.
+    /// Sends the answer.
     ///
     /// # Errors
-    /// The Runtime API is gone.
+    /// The Runtime API cannot be reached.
     pub fn reply(&mut self, request_id: &str, reply: &Reply) -> Result<(), RuntimeError> {
         let error;
         let (suffix, body): (&str, &[u8]) = match reply {
@@ -137,14 +142,14 @@ impl Runtime {
             &format!("/2018-06-01/runtime/invocation/{request_id}/{suffix}"),
         );
         self.finish_with(body);
-        // What Lambda says to it (202, or 4xx when it has given up on the invocation) changes nothing for us.
+        // Lambda's response (202, or 4xx after it has ended the invocation) makes no difference.
         self.exchange().map(drop)
     }
 
     /// Reports that the function cannot start.
     ///
     /// # Errors
-    /// The Runtime API is gone.
+    /// The Runtime API cannot be reached.
     pub fn init_error(&mut self, message: &str) -> Result<(), RuntimeError> {
         self.start_request("POST", "/2018-06-01/runtime/init/error");
         self.finish_with(&error_body(message));
@@ -177,8 +182,8 @@ impl Runtime {
         self.output.extend_from_slice(body);
     }
 
-    /// Sends the request and reads the whole answer; the body is left in `input`. A connection that had been used
-    /// before may have been closed meanwhile: then the request goes out once more on a new one.
+    /// Sends the request and reads the whole response; its body is then in `input`. The server may have closed a
+    /// connection that was used before, so the request is sent once more on a new one.
     fn exchange(&mut self) -> Result<Head, RuntimeError> {
         for attempt in 0.. {
             let fresh = self.stream.is_none();
@@ -223,7 +228,7 @@ struct Head {
     length: Option<usize>,
     chunked: bool,
     keep_alive: bool,
-    /// Bytes of the head itself.
+    /// The length of the head in bytes.
     size: usize,
 }
 
@@ -235,7 +240,9 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
             break head;
         }
         if input.len() > MAX_HEAD {
-            return Err(RuntimeError::Protocol("too large a head".to_owned()));
+            return Err(RuntimeError::Protocol(
+                "the response head is too large".to_owned(),
+            ));
         }
     };
     input.drain(..head.size);
@@ -247,7 +254,7 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
         Some(length) => length,
         None if matches!(head.status, 204 | 304) => 0,
         None => {
-            // No length and not chunked: the body ends with the connection.
+            // Without a length and not chunked, the body ends with the connection.
             while input.len() <= MAX_EVENT {
                 if more(stream, input).is_err() {
                     break;
@@ -260,7 +267,9 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
         }
     };
     if length > MAX_EVENT {
-        return Err(RuntimeError::Protocol("too large a body".to_owned()));
+        return Err(RuntimeError::Protocol(
+            "the response body is too large".to_owned(),
+        ));
     }
     while input.len() < length {
         more(stream, input)?;
@@ -269,7 +278,7 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
     Ok(head)
 }
 
-/// Reads what is there, at least one byte.
+/// Reads what has arrived, at least one byte.
 fn more(stream: &mut impl Read, input: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = [0_u8; 8192];
     loop {
@@ -310,7 +319,7 @@ fn parse_head(input: &[u8]) -> Result<Option<Head>, RuntimeError> {
             head.length = Some(
                 value
                     .parse()
-                    .map_err(|_| RuntimeError::Protocol("a bad content length".to_owned()))?,
+                    .map_err(|_| RuntimeError::Protocol("an invalid content length".to_owned()))?,
             );
         } else if is("transfer-encoding") {
             head.chunked = value.eq_ignore_ascii_case("chunked");
@@ -321,7 +330,7 @@ fn parse_head(input: &[u8]) -> Result<Option<Head>, RuntimeError> {
     Ok(Some(head))
 }
 
-/// Turns a chunked body, of which the beginning is in `input`, into the plain one.
+/// Replaces a chunked body, whose beginning is in `input`, by the decoded one.
 fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), RuntimeError> {
     let mut body = Vec::new();
     let mut at = 0;
@@ -330,14 +339,14 @@ fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), Runtim
             match httparse::parse_chunk_size(&input[at..]) {
                 Ok(httparse::Status::Complete((used, size))) => break (at + used, size),
                 Ok(httparse::Status::Partial) => more(stream, input)?,
-                Err(_) => return Err(RuntimeError::Protocol("a bad chunk".to_owned())),
+                Err(_) => return Err(RuntimeError::Protocol("an invalid chunk".to_owned())),
             }
         };
         let size = usize::try_from(size)
             .ok()
             .filter(|size| size + body.len() <= MAX_EVENT)
-            .ok_or_else(|| RuntimeError::Protocol("too large a body".to_owned()))?;
-        // Each chunk, the last and empty one too (we expect no trailers), ends with CR LF.
+            .ok_or_else(|| RuntimeError::Protocol("the response body is too large".to_owned()))?;
+        // Each chunk ends with CR LF, including the last, empty one. There are no trailers.
         while input.len() < start + size + 2 {
             more(stream, input)?;
         }
@@ -354,7 +363,7 @@ fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), Runtim
 mod tests {
     use super::*;
 
-    /// Hands out the given bytes one by one, as a slow connection would.
+    /// Returns the given bytes one by one, as a slow connection does.
     struct Slow<'a>(&'a [u8]);
 
     impl Read for Slow<'_> {

@@ -1,4 +1,4 @@
-//! What the Parameter Store holds for us: the secrets and the cache's address.
+//! The secrets and the cache's endpoint, read from the Parameter Store.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,14 +14,14 @@ use crate::keys::Keys;
 use crate::redis::Endpoint;
 use crate::settings::{Aws, ParameterNames};
 
-/// Everything read from the Parameter Store. `Debug` shows none of it.
+/// The values from the Parameter Store. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Secrets {
     /// 3scale's service token.
     pub service_token: String,
-    /// Keys for the cache.
+    /// The keys for the cache.
     pub keys: Keys,
-    /// Where the cache is; none while it is still being created.
+    /// The cache's endpoint; `None` while the cache is being created.
     pub cache: Option<Endpoint>,
 }
 
@@ -33,16 +33,16 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why the secrets could not be read. Holds no secret.
+/// Why the secrets could not be read. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretsError {
-    /// The Parameter Store gave no answer.
+    /// The Parameter Store did not answer.
     Unreachable(Failure),
-    /// It refused, with this code.
+    /// The Parameter Store refused, with this status and code.
     Refused(u16, String),
-    /// The parameter with this name is not there.
+    /// The parameter with this name does not exist.
     Absent(String),
-    /// The parameter with this name cannot be used.
+    /// The value of the parameter with this name cannot be used.
     Unusable(String),
 }
 
@@ -62,20 +62,20 @@ impl fmt::Display for SecretsError {
 impl std::error::Error for SecretsError {}
 
 impl SecretsError {
-    /// What it is to somebody who wants to know what to do; `place` is the Parameter Store's host and port.
+    /// The failure for the self-test; `place` is the Parameter Store's host and port.
     #[must_use]
     pub fn failure(&self, place: &str) -> Failure {
         match self {
             Self::Unreachable(why) => {
                 let why = match why.cause {
-                    // It was reached, and what came back is of no use.
+                    // The Parameter Store answered, but not in a usable way.
                     Cause::Protocol => Failure::new(Cause::SsmUnreachable, why.text.as_str()),
                     _ => why.clone(),
                 };
                 why.of(format_args!("the Parameter Store, {place}"))
             }
             Self::Refused(status, code) => {
-                // Too many questions are a 400 as well.
+                // Throttling is a 400 too.
                 let denied = (400..500).contains(status) && !code.contains("Throttl");
                 let cause = if denied {
                     Cause::SsmDenied
@@ -107,13 +107,13 @@ struct Parameter {
     value: String,
 }
 
-/// More pages than this are not ours: the CLI keeps well under a hundred parameters.
+/// The limit of pages: the CLI keeps well under a hundred parameters.
 const MAX_PAGES: usize = 50;
 
-/// Reads all parameters below `path` and takes those with `names`, within `budget` for the whole of it.
+/// Reads all parameters below `path` and selects those with `names`, all within `budget`.
 ///
 /// # Errors
-/// No answer in time, a refusal, or a parameter that is missing or unusable.
+/// The Parameter Store does not answer in time or refuses, or a parameter is missing or unusable.
 pub fn read(
     agent: &ureq::Agent,
     aws: &Aws,
@@ -179,13 +179,13 @@ fn get_page(
     serde_json::from_str(&text).map_err(|_| {
         SecretsError::Unreachable(Failure::new(
             Cause::SsmUnreachable,
-            "an answer that is not understood",
+            "a response that is not understood",
         ))
     })
 }
 
-/// The code of an AWS JSON error, `com.amazonaws.ssm#AccessDenied` or shorter; never its message, which can name
-/// what was sent.
+/// The code of an AWS JSON error, `com.amazonaws.ssm#AccessDenied` or shorter. Never its message, which can contain
+/// parts of the request.
 fn error_code(body: &str) -> String {
     #[derive(Deserialize)]
     struct Error {
@@ -232,7 +232,7 @@ fn signed(
         headers.into_iter(),
         SignableBody::Bytes(body.as_bytes()),
     )
-    .map_err(|_| "the endpoint is no URL")?;
+    .map_err(|_| "the endpoint is not a valid URL")?;
     let (instructions, _) = sign(signable, &parameters)
         .map_err(|_| "the request cannot be signed")?
         .into_parts();
@@ -245,7 +245,7 @@ fn signed(
     }
     request
         .body(body.to_owned())
-        .map_err(|_| "the endpoint is no URL")
+        .map_err(|_| "the endpoint is not a valid URL")
 }
 
 fn assemble(
@@ -280,7 +280,7 @@ fn assemble(
     };
     let cache = find(cache_name)
         .map(|url| {
-            // A URL of the operator's own carries its password.
+            // The operator's own URL contains its password.
             let token = (cache_name == CACHE_ENDPOINT).then(|| find("secrets/cache-auth-token"));
             Endpoint::parse(url, token.flatten()).ok_or_else(|| unusable(cache_name))
         })

@@ -1,6 +1,6 @@
-//! The self-test: what we depend on is asked in turn, so that the CLI knows before an API depends on us.
+//! The self-test: checks the dependencies in order, so that the CLI finds problems before an API uses the authorizer.
 //!
-//! Each check has a part of the time, so that what hangs does not keep the others from being looked at.
+//! Each check has a part of the time, so that one that hangs does not prevent the others.
 
 use std::time::{Duration, Instant};
 
@@ -21,20 +21,20 @@ use crate::redis::{Arguments, Endpoint, Value as RedisValue, expects_tls, refusa
 use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
-/// A credential nobody has. 3scale must say so: then the address, the service and the token are right.
+/// A credential that does not exist. If 3scale says so, the address, the service, and the token are right.
 const UNKNOWN: &str = "threescale-gw-self-test";
 
-/// All of it: the function's own time-out is 5 s.
+/// The time for all checks. The function's own time-out is 5 s.
 const ALL: Duration = Duration::from_millis(4_300);
-/// The most that each check may take.
+/// The longest time of each check.
 const SECRETS: Duration = Duration::from_millis(1_400);
 const REDIS: Duration = Duration::from_millis(1_000);
 const OTHER_WAY: Duration = Duration::from_millis(200);
 const THREESCALE: Duration = Duration::from_millis(1_300);
 
-/// Runs all checks and gives the answer's document.
+/// Runs all checks and returns the result as a JSON document.
 ///
-/// Three checks need the clients alone; the last one is a decision of `authorizer`.
+/// Three checks use only the clients. The last one also makes a decision with `authorizer`.
 pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant) -> Value {
     let deadline = deadline.min(Instant::now() + ALL);
     let mut report = Report(Vec::new());
@@ -65,7 +65,7 @@ pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant
 struct Report(Vec<Value>);
 
 impl Report {
-    /// One check, unless something is `missing` for it. Whether it is fine.
+    /// Runs one check, unless something it needs is `missing`. Returns whether it passed.
     fn check(
         &mut self,
         name: &str,
@@ -94,14 +94,14 @@ fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// A connection is made, and something written: a replica and a full server can be read from.
+/// Connects and writes a key: reading would also work on a replica or a full server.
 fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
     if clients.settings.service.caching == Caching::None {
         return Ok(());
     }
-    let link = &clients.cache.redis;
+    let client = &clients.cache.redis;
     let write = || {
-        let mut connection = link.probe(deadline)?;
+        let mut connection = client.probe(deadline)?;
         let key = format!("{}self-test", clients.cache.prefix);
         let words: [&[u8]; 5] = [b"SET", key.as_bytes(), b"1", b"PX", b"10000"];
         match connection.command(&words, &Arguments::default(), deadline)? {
@@ -109,20 +109,20 @@ fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
             RedisValue::Error(error) => Err(refusal(&error)),
             _ => Err(Failure::new(
                 Cause::Protocol,
-                "an answer that is not Redis'",
+                "a response that is not Redis'",
             )),
         }
     };
-    write().map_err(|failure| match link.endpoint() {
-        Some(endpoint) => explain(other_way(failure, endpoint, link))
+    write().map_err(|failure| match client.endpoint() {
+        Some(endpoint) => explain(other_way(failure, endpoint, client))
             .of(format_args!("{}:{}", endpoint.host, endpoint.port)),
         None => failure,
     })
 }
 
-/// A Redis that is spoken to in the wrong way, encrypted or in the clear, looks like one that hangs or that closes
-/// connections. So it is asked for a sign of life in the other way; no credential goes along.
-fn other_way(failure: Failure, endpoint: &Endpoint, link: &RedisClient) -> Failure {
+/// A Redis server that gets TLS where it expects plain text, or the other way round, seems to hang or closes the
+/// connection. This tries the other way, without credentials.
+fn other_way(failure: Failure, endpoint: &Endpoint, client: &RedisClient) -> Failure {
     let worth_it = match failure.cause {
         Cause::Timeout => true,
         Cause::Protocol => !endpoint.tls,
@@ -139,7 +139,7 @@ fn other_way(failure: Failure, endpoint: &Endpoint, link: &RedisClient) -> Failu
         ..endpoint.clone()
     };
     let deadline = Instant::now() + OTHER_WAY;
-    let opened = link.open(&other, deadline);
+    let opened = client.open(&other, deadline);
     if endpoint.tls {
         let answered = opened
             .and_then(|mut open| open.command(&[b"PING"], &Arguments::default(), deadline))
@@ -147,12 +147,12 @@ fn other_way(failure: Failure, endpoint: &Endpoint, link: &RedisClient) -> Failu
         if answered {
             return Failure::new(
                 Cause::Tls,
-                "TLS: the server does not speak TLS, it answers a plain connection",
+                "TLS: the server does not speak TLS; it answers a plain connection",
             );
         }
         return failure;
     }
-    // A certificate that we would not take is one all the same.
+    // A certificate that is not accepted also proves that the server speaks TLS.
     let encrypted = match opened {
         Ok(_) => true,
         Err(error) => {
@@ -166,17 +166,19 @@ fn other_way(failure: Failure, endpoint: &Endpoint, link: &RedisClient) -> Failu
     failure
 }
 
-/// Redis' codes in words.
+/// Describes the codes of Redis.
 fn explain(failure: Failure) -> Failure {
     let code = &failure.text;
     let text = match (failure.cause, code.as_str()) {
         (Cause::Auth, "NOAUTH") => {
-            "NOAUTH: the server wants an AUTH token, none is configured".to_owned()
+            "NOAUTH: the server requires an AUTH token, but none is configured".to_owned()
         }
-        (Cause::Auth, "NOPERM") => "NOPERM: the user may not write our keys".to_owned(),
-        (Cause::Auth, _) => format!("{code}: the AUTH token, or the user, is refused"),
+        (Cause::Auth, "NOPERM") => {
+            "NOPERM: the user has no permission to write the keys".to_owned()
+        }
+        (Cause::Auth, _) => format!("{code}: the AUTH token or the user is refused"),
         (Cause::ReadOnly, "READONLY") => "READONLY: the server is a replica".to_owned(),
-        (Cause::ReadOnly, _) => format!("{code}: the server takes no writes"),
+        (Cause::ReadOnly, _) => format!("{code}: the server accepts no writes"),
         (Cause::Full, _) => format!("{code}: the server is full and evicts nothing"),
         (Cause::Protocol, text) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
             format!("the server answered {code}")
@@ -228,8 +230,8 @@ fn threescale(
         .map_err(|failure| failure.of(format_args!("3scale, {place}")))
 }
 
-/// 3scale looks at metrics only once it has found the application. So they are asked about in the name of one that the
-/// cache knows, and not at all where it knows none yet. Nothing is counted.
+/// 3scale checks metrics only after it has found the application. The metrics are therefore checked with applications
+/// from the cache, or not at all if the cache has none. Nothing is counted.
 fn metrics(
     clients: &Clients,
     secrets: &Secrets,
@@ -249,7 +251,7 @@ fn metrics(
             Known::NoAnswer(why) => Err(why),
         }
     };
-    // Redis has a check of its own.
+    // The check of Redis reports its failures.
     let names = applications(clients, secrets, deadline).unwrap_or_default();
     for name in names {
         for part in parts(configured) {
@@ -257,7 +259,7 @@ fn metrics(
                 continue;
             }
             if !exists(&name, &[])? {
-                // It is the application that is gone; perhaps another is not.
+                // The application does not exist any more; another one may.
                 break;
             }
             for metric in part {
@@ -273,13 +275,13 @@ fn metrics(
     Ok(())
 }
 
-/// As many metrics at a time as fit into one question.
+/// Splits the metrics into groups that fit into one call.
 fn parts(metrics: &[String]) -> Vec<Vec<&str>> {
     const MOST: usize = 4_000;
     let mut parts: Vec<Vec<&str>> = Vec::new();
     let mut size = MOST;
     for metric in metrics {
-        // Percent-encoding at its worst, and what stands around it.
+        // The longest percent-encoding, and the characters around the name.
         let length = metric.len() * 3 + 16;
         if size + length > MOST {
             parts.push(Vec::new());
@@ -293,7 +295,7 @@ fn parts(metrics: &[String]) -> Vec<Vec<&str>> {
     parts
 }
 
-/// The names of a few applications that 3scale vouched for, as far as a short look into the cache finds any.
+/// The names of a few applications that 3scale has confirmed, from a short scan of the cache.
 fn applications(
     clients: &Clients,
     secrets: &Secrets,
@@ -320,14 +322,14 @@ fn applications(
             b"COUNT",
             b"1000",
         ])?;
-        // Rights that do not allow it, for one: then there is nothing to find.
+        // For example, the user lacks the permission. Then no application is found.
         let [RedisValue::Text(next), RedisValue::Array(keys)] = &found[..] else {
             break;
         };
         for key in keys {
             let RedisValue::Text(key) = key else { continue };
             let values = ask(&[b"HMGET", key, b"t", b"r"])?;
-            // Without `t` it is not certain any more, or never was.
+            // Without `t`, the record is not certain.
             let [RedisValue::Text(asked), RedisValue::Text(record)] = &values[..] else {
                 continue;
             };
@@ -347,14 +349,14 @@ fn applications(
     Ok(names)
 }
 
-/// The scripts run where the decisions will be made, and a decision about a credential that nobody has is a refusal.
+/// Checks that Redis runs the scripts, and that the decision on a credential that does not exist is a refusal.
 fn decision(
     clients: &mut Clients,
     authorizer: &mut Authorizer,
     deadline: Instant,
 ) -> Result<(), Failure> {
     let cached = clients.settings.service.caching != Caching::None;
-    // What failed a while ago must not keep this from being tried.
+    // Earlier failures must not prevent this check.
     clients.cache.redis.reset();
     authorizer.end_pauses();
     if cached {
@@ -369,7 +371,7 @@ fn decision(
                 Cause::Scripts => Failure::new(
                     cause,
                     format!(
-                        "{}: the cache does not run our scripts (EVALSHA, EVAL and what they call)",
+                        "{}: the cache does not run our scripts (EVALSHA, EVAL, and the commands that they call)",
                         failure.text
                     ),
                 ),
@@ -383,19 +385,19 @@ fn decision(
     let (outcome, source) = authorizer.ask(clients, &credential, &usage, deadline);
     let failed = |text: String| Err(Failure::new(Cause::Failed, text));
     if outcome.effect == Effect::Allow {
-        return failed("a credential that nobody has was let pass".to_owned());
+        return failed("a credential that does not exist was allowed".to_owned());
     }
     if cached && source == Source::Direct {
         return failed("the decision was made without the cache".to_owned());
     }
     match outcome.reason.as_str() {
-        // The last one: others come faster with credentials that nobody has, and this one was not looked at.
+        // `too_many_unknown`: other callers send so many unknown credentials that this one was not checked.
         "user_key_invalid" | "application_not_found" | "too_many_unknown" => Ok(()),
         reason => failed(format!("an unexpected refusal: {reason}")),
     }
 }
 
-/// Both scripts, about a credential that is never asked for.
+/// Runs both scripts with a credential that no request uses.
 fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
     let secrets = clients
         .secrets
@@ -426,7 +428,7 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
         Decision::Denied { .. } => Ok(()),
         _ => Err(Failure::new(
             Cause::Failed,
-            "the cache did not give back what was stored in it",
+            "the cache did not return what was stored in it",
         )),
     }
 }

@@ -1,7 +1,7 @@
-//! The environment contract: everything the function is told from outside, read once at start.
+//! The environment contract: everything that the function reads from its environment, once at start.
 //!
-//! The contract is written down in the crate's README. Nothing in here is secret: secrets come from the
-//! Parameter Store ([`crate::secrets`]).
+//! The crate's README documents the contract. The environment contains no secrets except AWS credentials: the secrets
+//! are in the Parameter Store ([`crate::secrets`]).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,32 +18,32 @@ pub enum Role {
     Reporter,
 }
 
-/// What happens to a cached answer when 3scale gives none; the words and meanings are APIcast's.
+/// What happens when 3scale does not answer. The words and their meanings are APIcast's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Caching {
-    /// No answer of 3scale, no access.
+    /// Without an answer of 3scale, requests are refused.
     #[default]
     Strict,
-    /// The last answer stays good while 3scale gives none.
+    /// While 3scale does not answer, its last answer is used.
     Resilient,
-    /// Everything passes while 3scale gives no answer, except what was last denied.
+    /// While 3scale does not answer, every request is allowed, except those whose last answer was a refusal.
     Allow,
-    /// Nothing is cached: every request asks 3scale.
+    /// No cache: every request calls 3scale.
     None,
 }
 
-/// What the caller identifies itself with.
+/// The kind of credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
     /// 3scale's `backend_version` 1.
     UserKey,
-    /// 3scale's `backend_version` 2: application id and, where the application has one, application key.
+    /// 3scale's `backend_version` 2: an application ID and, if the application has one, an application key.
     AppId,
 }
 
-/// Where in the request a credential stands.
+/// The part of the request that contains a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
@@ -51,23 +51,23 @@ pub enum Place {
     Header,
     /// A query parameter of the given name.
     Query,
-    /// The `Authorization` header: Basic or Bearer, read as APIcast reads it.
+    /// The `Authorization` header: Basic or Bearer, parsed as in APIcast.
     Basic,
 }
 
-/// One place where the caller's credential may stand.
+/// A place where the caller's credential can be.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialSource {
-    /// Kind of the credential.
+    /// The kind of credential.
     pub kind: CredentialKind,
-    /// Where it stands.
+    /// The part of the request.
     #[serde(rename = "in")]
     pub place: Place,
-    /// Name of the header or parameter; not used by [`Place::Basic`].
+    /// The name of the header or parameter; not used by [`Place::Basic`].
     #[serde(default)]
     pub name: String,
-    /// Name of the header or parameter with the application key; `app_key` if left out.
+    /// The name of the header or parameter with the application key.
     #[serde(default = "default_key_name")]
     pub key_name: String,
 }
@@ -76,20 +76,20 @@ fn default_key_name() -> String {
     "app_key".to_owned()
 }
 
-/// One mapping rule, as the portal has it.
+/// A mapping rule, as in the portal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSettings {
-    /// HTTP method in upper case, or `ANY`.
+    /// The HTTP method in upper case, or `ANY`.
     pub method: String,
     /// The pattern, see [`crate::mapping`].
     pub pattern: String,
-    /// System name of the metric or method.
+    /// The system name of the metric or method.
     pub metric: String,
-    /// Added for each match; at least 1.
+    /// What each match adds to the metric; at least 1.
     #[serde(default = "one")]
     pub delta: u64,
-    /// Whether later rules are looked at after this one matched.
+    /// Whether a match ends the evaluation of rules.
     #[serde(default)]
     pub last: bool,
 }
@@ -98,7 +98,7 @@ fn one() -> u64 {
     1
 }
 
-/// How an HTTP API (payload 2.0) is answered: the event does not tell what the authorizer was set up for.
+/// The format of answers to an HTTP API (payload 2.0). The event does not tell which one the API expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpApiAnswer {
@@ -113,25 +113,25 @@ pub enum HttpApiAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// 3scale's service (product) id.
+    /// The ID of 3scale's service (product).
     pub service_id: String,
-    /// Base URL of the Service Management API.
+    /// The base URL of the Service Management API.
     pub backend: String,
-    /// Places looked at, in this order; the first that has a credential counts.
+    /// The places of credentials. The first one that contains a credential is used.
     pub credentials: Vec<CredentialSource>,
-    /// Empty: one hit a request.
+    /// The mapping rules. Without any, each request is one hit.
     #[serde(default)]
     pub mapping_rules: Vec<RuleSettings>,
-    /// What happens when 3scale gives no answer.
+    /// What happens when 3scale does not answer.
     #[serde(default)]
     pub caching: Caching,
-    /// Seconds an answer of 3scale may be used.
+    /// How many seconds an answer of 3scale is used.
     #[serde(default = "default_max_age")]
     pub max_age_s: u64,
-    /// Seconds between two runs of the reporter.
+    /// The seconds between two runs of the reporter.
     #[serde(default = "default_report_every")]
     pub report_every_s: u64,
-    /// How an HTTP API is answered.
+    /// The format of answers to an HTTP API.
     #[serde(default)]
     pub http_api_answer: HttpApiAnswer,
 }
@@ -144,7 +144,7 @@ fn default_report_every() -> u64 {
     60
 }
 
-/// Credentials and address for the calls to the Parameter Store, as Lambda sets them.
+/// The credentials and the address for calls to the Parameter Store, as Lambda sets them.
 #[derive(Clone)]
 pub struct Aws {
     /// `AWS_REGION`.
@@ -155,7 +155,7 @@ pub struct Aws {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<String>,
-    /// `AWS_ENDPOINT_URL_SSM`, else `AWS_ENDPOINT_URL`, else the region's own endpoint.
+    /// `AWS_ENDPOINT_URL_SSM`, otherwise `AWS_ENDPOINT_URL`, otherwise the region's endpoint.
     pub ssm_endpoint: String,
 }
 
@@ -168,17 +168,17 @@ impl fmt::Debug for Aws {
     }
 }
 
-/// Time-outs, all of them far below API Gateway's own.
+/// The time budgets, all of them far below API Gateway's time-outs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
-    /// From the event to the answer, whatever fails.
+    /// From the event to the answer.
     pub answer: Duration,
-    /// One question to Redis, with the connection it may need.
+    /// One command to Redis, with the connection that it may need.
     pub redis: Duration,
-    /// One read of the Parameter Store at start. With one question to Redis it must leave time for an answer within 1 s of
-    /// the start of the process.
+    /// One read of the Parameter Store at start. Together with one command to Redis, it must leave time for an answer
+    /// within 1 s of the start of the process.
     pub ssm: Duration,
-    /// One batch sent to 3scale by the reporter.
+    /// One report of the reporter to 3scale.
     pub report: Duration,
 }
 
@@ -193,13 +193,13 @@ impl Default for Budgets {
     }
 }
 
-/// Names of parameters below `THREESCALE_GW_PARAMETERS`. A published version of the function keeps its own, so that a new
-/// token or cache can be tried while the version that serves requests still reads the former one.
+/// The names of parameters below `THREESCALE_GW_PARAMETERS`. A published version of the function keeps its own names,
+/// so that a new token or cache can be tested while the live version still reads the previous one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterNames {
     /// `THREESCALE_GW_TOKEN_PARAMETER`.
     pub service_token: String,
-    /// `THREESCALE_GW_CACHE_PARAMETER`; without it `secrets/cache-url` if it exists, else `cache-endpoint`.
+    /// `THREESCALE_GW_CACHE_PARAMETER`. Without it, `secrets/cache-url` if it exists, otherwise `cache-endpoint`.
     pub cache: Option<String>,
 }
 
@@ -212,7 +212,7 @@ impl Default for ParameterNames {
     }
 }
 
-/// Everything the environment says.
+/// The settings from the environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `THREESCALE_GW_ROLE`.
@@ -221,25 +221,25 @@ pub struct Settings {
     pub stack: String,
     /// `THREESCALE_GW_PARAMETERS`.
     pub parameters: String,
-    /// Which of the parameters below that path this process reads.
+    /// The parameters below that path that this process reads.
     pub names: ParameterNames,
     /// `THREESCALE_GW_SETTINGS`.
     pub service: Service,
-    /// Access to the Parameter Store.
+    /// The access to the Parameter Store.
     pub aws: Aws,
-    /// `AWS_LAMBDA_RUNTIME_API`, `host:port`, off AWS with a path after it.
+    /// `AWS_LAMBDA_RUNTIME_API`: `host:port`, outside AWS optionally with a path.
     pub runtime_api: String,
     /// `AWS_LAMBDA_FUNCTION_NAME`, for metrics.
     pub function: String,
-    /// `THREESCALE_GW_CA_FILE`: a PEM bundle trusted in place of Mozilla's roots.
+    /// `THREESCALE_GW_CA_FILE`: a PEM bundle of root certificates that replace Mozilla's.
     pub ca_file: Option<PathBuf>,
-    /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0: none.
+    /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0 means none.
     pub log_allowed: u64,
-    /// Time-outs.
+    /// The time budgets.
     pub budgets: Budgets,
 }
 
-/// A value of the environment that is missing or cannot be used. Never holds a secret.
+/// An environment variable that is missing or cannot be used. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
     variable: &'static str,
@@ -340,7 +340,7 @@ impl Settings {
     }
 }
 
-/// The region's own endpoint; China's partition has a domain of its own.
+/// The region's endpoint. The partition of China has its own domain.
 fn ssm_endpoint(region: &str) -> String {
     let suffix = if region.starts_with("cn-") {
         "amazonaws.com.cn"
@@ -367,7 +367,7 @@ impl Service {
             return Err(bad(name, "backend must be an http or https URL"));
         }
         if self.credentials.is_empty() {
-            return Err(bad(name, "credentials must name at least one place"));
+            return Err(bad(name, "credentials must contain at least one place"));
         }
         for source in &self.credentials {
             if source.place != Place::Basic && source.name.is_empty() {
@@ -375,7 +375,7 @@ impl Service {
             }
         }
         for rule in &self.mapping_rules {
-            // Control characters separate fields in the cache, see the key layout in the README.
+            // Control characters separate fields in the cache (see the key layout in the README).
             if rule.metric.trim().is_empty()
                 || rule.metric.len() > 255
                 || rule.metric.chars().any(char::is_control)
@@ -389,7 +389,7 @@ impl Service {
         Ok(())
     }
 
-    /// How long an answer of 3scale may be used.
+    /// How long an answer of 3scale is used.
     pub fn max_age(&self) -> Duration {
         Duration::from_secs(self.max_age_s)
     }

@@ -1,27 +1,28 @@
-//! From an answer of 3scale to the terms the cache decides by: which metric counts on which limits.
+//! Converts an answer of 3scale to the terms that the cache decides by: which metric counts toward which limits.
 
 use crate::backend::Headers;
 use crate::xml::{Limit, Status};
 
 const HITS: &str = "hits";
 
-/// One limit with what 3scale has counted, and the metrics that count on it.
+/// The limits of a plan, and the metrics that count toward them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terms {
-    /// The plan's limits.
+    /// The limits of the plan, with 3scale's counters.
     pub limits: Vec<Limit>,
-    /// Each known metric with the positions of the limits it counts on.
+    /// Each metric with the positions of the limits that it counts toward.
     pub metrics: Vec<(String, Vec<usize>)>,
 }
 
-/// Works the terms out for `metrics`; `usage` is what 3scale was asked with, and `hidden` are those of the
-/// [unlisted] metrics and the [orphans] that have a limited ancestor all the same.
+/// Computes the terms for `metrics`. `usage` is the usage of the call, and `limited_ancestors` are those of the
+/// [unlisted] metrics and the [orphans] that have a limited ancestor.
 ///
-/// The answer lists every limit of the plan and, for metrics with limits, their direct children. In the two levels the
-/// portal allows that places every listed metric exactly. Below a level without limits (methods of an attached backend,
-/// and deeper trees made through the internal API) an ancestor does not show; a metric that has such a one is counted on
-/// every limit: an application is then stopped too early rather than too late. A metric with a limit of its own that has
-/// one counts on that and on those of `hits`, the one ancestor that the portal puts above a level without limits.
+/// The answer lists every limit of the plan and, for metrics with limits, their direct children. In the two levels of
+/// the portal, that places every listed metric exactly. Below a level without limits (methods of an attached backend,
+/// and deeper trees created through the internal API), the answer does not show an ancestor. A metric with such an
+/// ancestor counts toward every limit, so that an application is stopped too early rather than too late. If the metric
+/// has a limit of its own, it counts toward that one and those of `hits`, the only ancestor that the portal places
+/// above a level without limits.
 #[must_use]
 pub fn terms(
     status: &Status,
@@ -35,7 +36,7 @@ pub fn terms(
         .map(|metric| (metric.clone(), place(status, metric, limited_ancestors)))
         .collect();
     let expected = remaining(status, &placed, usage);
-    // A metric that was only asked about (amount 0) and is used up makes the header 0, whatever the others have left.
+    // A metric with the amount 0 whose limit is used up makes the header 0, whatever the other limits have left.
     let clouded = status.limits.iter().enumerate().any(|(index, limit)| {
         limit.current >= limit.max
             && placed.iter().any(|(metric, limits)| {
@@ -67,8 +68,8 @@ pub fn terms(
     }
 }
 
-/// Whether a limit that the answer reports explains its refusal of this usage, as the metrics of `terms` are placed. An
-/// amount of 0 is refused too, by a limit that is passed.
+/// Whether a reported limit explains the refusal of this usage, with the metrics as in `terms`. 3scale also refuses an
+/// amount of 0 if the limit is exceeded.
 #[must_use]
 pub fn explained(terms: &Terms, usage: &[(String, u64)]) -> bool {
     terms.limits.iter().enumerate().any(|(index, limit)| {
@@ -85,8 +86,8 @@ pub fn explained(terms: &Terms, usage: &[(String, u64)]) -> bool {
     })
 }
 
-/// Metrics of which the answer does not tell whether they have a limited ancestor: neither limited, nor a child of a
-/// limited metric.
+/// The metrics for which the answer does not show whether they have a limited ancestor: they have no limit and are not
+/// a child of a limited metric.
 #[must_use]
 pub fn unlisted(status: &Status, metrics: &[String]) -> Vec<String> {
     if status.limits.is_empty() {
@@ -122,10 +123,10 @@ fn place(status: &Status, metric: &str, limited_ancestors: &[String]) -> Vec<usi
         .collect()
 }
 
-/// A metric and its ancestors as far as the answer shows them.
+/// A metric and its ancestors, as far as the answer shows them.
 fn line(status: &Status, metric: &str) -> Vec<String> {
     let mut line = vec![metric.to_owned()];
-    // Every step adds a metric, so a circle in the hierarchy ends it.
+    // Every step adds a metric, so a cycle in the hierarchy ends the loop.
     while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {
         if line.contains(&parent) {
             break;
@@ -139,7 +140,7 @@ fn limited(status: &Status, metric: &str) -> bool {
     status.limits.iter().any(|limit| limit.metric == metric)
 }
 
-/// What may still be counted of a metric by its own limits.
+/// How much of a metric its own limits still allow.
 fn room(status: &Status, metric: &str) -> Option<u64> {
     status
         .limits
@@ -149,8 +150,8 @@ fn room(status: &Status, metric: &str) -> Option<u64> {
         .min()
 }
 
-/// Limited metrics of which the answer does not tell whether they are below `hits`, which is limited too: those at
-/// the top of what it shows of `metrics`' ancestors. A metric of its own looks like a method whose parent has no limit.
+/// The limited metrics for which the answer does not show whether they are below `hits`, which is limited too: those at
+/// the top of the shown ancestors of `metrics`. An independent metric looks like a method whose parent has no limit.
 #[must_use]
 pub fn orphans(status: &Status, metrics: &[String]) -> Vec<String> {
     if !limited(status, HITS) {
@@ -166,9 +167,9 @@ pub fn orphans(status: &Status, metrics: &[String]) -> Vec<String> {
     tops
 }
 
-/// A usage of `hits` and the orphans that fits under the limits of each, and not under those of `hits` if an orphan
-/// counts there too; none if an orphan's own limit is used up. What others use meanwhile has half the room of the
-/// narrowest.
+/// A usage of `hits` and the orphans that is within the limits of each of them, but exceeds those of `hits` if an
+/// orphan counts there too. `None` if an orphan's own limit is used up. Half of the room of the narrowest limit is left
+/// for the usage of others meanwhile.
 #[must_use]
 pub fn probe_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String, u64)>> {
     let mut usage = Vec::new();
@@ -188,8 +189,8 @@ pub fn probe_usage(status: &Status, orphans: &[String]) -> Option<Vec<(String, u
     Some(usage)
 }
 
-/// What 3scale's answer to such a usage tells: whether an orphan is below `hits`. None if the counters that it shows
-/// have moved so far that it can mean anything.
+/// What 3scale's answer to such a usage shows: whether an orphan is below `hits`. `None` if the counters changed so
+/// much meanwhile that the answer is ambiguous.
 #[must_use]
 pub fn probe_result(usage: &[(String, u64)], status: &Status) -> Option<bool> {
     let fits = |metric: &str, amount: u64| room(status, metric).is_some_and(|room| amount <= room);
@@ -214,11 +215,11 @@ fn parent(status: &Status, metric: &str) -> Option<String> {
         .iter()
         .find(|(_, children)| children.iter().any(|child| child == metric))
         .map(|(name, _)| name.clone());
-    // An attached backend's hits are the product's, also when the product's have no limit and are not listed.
+    // The hits of an attached backend are those of the product, even if the product's have no limit and are not listed.
     listed.or_else(|| (backend_metric(metric) == Some(HITS)).then(|| HITS.to_owned()))
 }
 
-/// The part before the backend's id in `orders.12`.
+/// The part before the backend's ID in `orders.12`.
 fn backend_metric(metric: &str) -> Option<&str> {
     metric
         .rsplit_once('.')
@@ -226,7 +227,8 @@ fn backend_metric(metric: &str) -> Option<&str> {
         .map(|(name, _)| name)
 }
 
-/// How many more requests with this usage 3scale's header should allow if the placing is right; none without a limit.
+/// How many more requests with this usage 3scale's header should allow if the metrics are placed correctly; `None`
+/// without a limit.
 fn remaining(
     status: &Status,
     placed: &[(String, Vec<usize>)],
@@ -325,7 +327,7 @@ mod tests {
             &[limit("hits", 100, 2), limit("bytes", 1000, 0)],
             &[("hits", "products orders"), ("bytes", "")],
         );
-        // orders_lines is below orders, which is not listed: only the header tells.
+        // orders_lines is below orders, which is not listed: only the header shows it.
         assert_eq!(placed(&status, "orders_lines", Some(98)), [0, 1]);
         assert_eq!(placed(&status, "orders_lines", Some(-1)), [0_usize; 0]);
         assert_eq!(placed(&status, "hits", Some(98)), [0]);
@@ -384,7 +386,7 @@ mod tests {
             .collect::<Vec<_>>()
         };
         assert_eq!(placed(&[]), [vec![1], vec![2], vec![0]]);
-        // Not on the one of bytes, of which it is no child.
+        // Not toward the limit of bytes, because it is not a child of bytes.
         assert_eq!(
             placed(&["orders.12".to_owned()]),
             [vec![0, 1], vec![2], vec![0]]
@@ -449,7 +451,7 @@ mod tests {
             assert_eq!(probe_result(&usage, &status), Some(false));
             status.authorized = false;
             assert_eq!(probe_result(&usage, &status), Some(true));
-            // Refused for what others have used meanwhile; allowed in a window that has just begun.
+            // Refused because of the usage of others meanwhile; allowed in a window that has just begun.
             status.limits[1].current = status.limits[1].max;
             assert_eq!(probe_result(&usage, &status), None);
             status.authorized = true;

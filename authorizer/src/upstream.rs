@@ -1,4 +1,4 @@
-//! Asking 3scale: when it may be asked at all, what about, and what its answers mean.
+//! The guard in front of 3scale: whether to call it, which metrics to ask about, and what its answers mean.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use crate::mapping::Usage;
 use crate::terms;
 use crate::xml::Status;
 
-/// How long a metric that 3scale does not know is left out of the questions.
+/// How long a metric that 3scale does not know is left out of the calls.
 const UNKNOWN_METRIC: Duration = Duration::from_secs(60);
-/// How long nobody is asked after 3scale refused our own set-up.
+/// How long 3scale is not called after it refused our own setup.
 const MISCONFIGURED: Duration = Duration::from_secs(2);
-/// Longest usage part of a question, in bytes; the whole query string must stay below 10,240.
+/// The longest usage part of a call, in bytes. The whole query string must stay below 10,240.
 const MAX_USAGE: usize = 5500;
-/// How long it is remembered which metrics have a limited ancestor that does not show.
+/// How long the result about limited ancestors is used.
 const LIMITED_ANCESTORS: Duration = Duration::from_secs(600);
-/// So many metrics are asked about one by one.
+/// Up to this number of metrics, each one is asked about separately.
 const MAX_PROBES: usize = 8;
 
-/// What 3scale's answer means for the decision.
+/// What 3scale's answer means for the decision on a request.
 pub(crate) enum Verdict {
     Known(Known),
     Refused(String),
@@ -30,17 +30,17 @@ pub(crate) enum Verdict {
     NoAnswer,
 }
 
-/// An answer about an application, and what is needed to make terms of it.
+/// An answer about an application, with what is needed to compute its terms.
 pub(crate) struct Known {
     pub(crate) status: Box<Status>,
     pub(crate) headers: Headers,
-    /// What was asked about.
+    /// The metrics of the call.
     pub(crate) metrics: Vec<String>,
-    /// Metrics with a limited ancestor that the answer does not show.
+    /// The metrics that have a limited ancestor that the answer does not show.
     pub(crate) limited_ancestors: Vec<String>,
 }
 
-/// A request with what is asked for it.
+/// A request, as the calls of 3scale and Redis need it.
 pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) credential: &'a Credential,
     pub(crate) key: String,
@@ -102,7 +102,7 @@ impl Upstream {
         self.misconfigured = None;
     }
 
-    /// What may be waited for 3scale. What comes after its answer, or in its place, needs Redis once more.
+    /// How long to wait for 3scale. An `authorize` call leaves time for Redis, which stores the answer.
     fn backend_time(
         clients: &Clients,
         call: Call,
@@ -118,8 +118,9 @@ impl Upstream {
         }
     }
 
-    /// One call, unless 3scale has just failed too often or refused our own set-up. A service token that 3scale refuses
-    /// may have been replaced: then it is asked again with the new one. What it has refused it has not counted.
+    /// Calls 3scale once, unless it has just failed too often or has refused our own setup. If 3scale refuses the
+    /// service token, the token may have been replaced: then reads it again and repeats the call. A refused call is not
+    /// counted.
     pub(crate) fn call(
         &mut self,
         clients: &mut Clients,
@@ -192,8 +193,8 @@ impl Upstream {
         Some(answer)
     }
 
-    /// Asks 3scale about the caller and, in the same call, about all metrics of the rules, so that one answer is good
-    /// for every kind of request. A metric 3scale does not know is left out and asked about again a minute later.
+    /// Asks 3scale about the caller and, in the same call, about all metrics of the mapping rules, so that one answer
+    /// is enough for every kind of request. A metric that 3scale does not know is left out for one minute.
     pub(crate) fn authorize(
         &mut self,
         clients: &mut Clients,
@@ -215,7 +216,7 @@ impl Upstream {
                 Answer::Authorized(status, headers) => {
                     Verdict::Known(self.known(clients, request, status, headers, metrics))
                 }
-                // The header then speaks of a metric that need not be this request's.
+                // The header may be about a metric that this request does not use.
                 Answer::LimitsExceeded(Some(status), _) => {
                     self.limited(clients, request, status, metrics, &usage)
                 }
@@ -252,7 +253,8 @@ impl Upstream {
             };
             return verdict;
         }
-        // 3scale names another unknown metric each time: not an outage, so no mode may take it for one.
+        // 3scale named another unknown metric each time. That is not an outage, so no caching mode may allow the
+        // request.
         Verdict::Broken
     }
 
@@ -273,8 +275,8 @@ impl Upstream {
         }
     }
 
-    /// A refusal by a limit can be about a metric that this request does not use: then it is decided by what the answer
-    /// reports. If none of that explains it, it is a refusal and nothing else.
+    /// 3scale may refuse because of the limit of a metric that this request does not use. If the reported limits
+    /// explain the refusal, the scripts decide by them; otherwise the request is refused.
     fn limited(
         &mut self,
         clients: &mut Clients,
@@ -298,8 +300,8 @@ impl Upstream {
         }
     }
 
-    /// Finds out which metrics have a limited ancestor that does not show. That is a matter of the service and the plan,
-    /// so it is asked once in a while and not for each application; and where 3scale does not say, the metric counts
+    /// Finds out which metrics have a limited ancestor that the answer does not show. The result depends on the service
+    /// and the plan, so it is kept for a while and shared by applications. If 3scale does not tell, the metric counts
     /// as having one.
     fn limited_ancestors(
         &mut self,
@@ -349,7 +351,7 @@ impl Upstream {
         found
     }
 
-    /// Whether any limit applies to a usage of these metrics; none if 3scale does not say.
+    /// Whether any limit applies to a usage of these metrics; `None` if 3scale does not tell.
     fn limit_applies(
         &mut self,
         clients: &mut Clients,
@@ -364,7 +366,7 @@ impl Upstream {
         }
     }
 
-    /// Whether one of these limited metrics counts on the limits of `hits` as well; none if 3scale does not say.
+    /// Whether one of these limited metrics also counts toward the limits of `hits`; `None` if 3scale does not tell.
     fn below_hits(
         &mut self,
         clients: &mut Clients,
@@ -381,7 +383,7 @@ impl Upstream {
         }
     }
 
-    /// The request's metrics and, as far as they fit, all others of the rules that 3scale is not known to lack.
+    /// The request's metrics and, as far as they fit, all other metrics of the mapping rules that 3scale knows.
     pub(crate) fn metrics_with(&mut self, usage: &Usage) -> Vec<String> {
         let now = Instant::now();
         self.unknown_metrics
@@ -408,8 +410,8 @@ impl Upstream {
     }
 }
 
-/// The metrics that a question says yes to. It is asked about all at once, and about each if that is yes and they are
-/// not too many.
+/// The metrics for which `question` returns true. Asks about all of them at once and, if the result is true and there
+/// are only a few, about each one.
 fn sift(mut metrics: Vec<String>, mut question: impl FnMut(&[String]) -> bool) -> Vec<String> {
     if metrics.is_empty() || !question(&metrics) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The XML of 3scale's answers: what of it decides, and nothing more.
+//! Parses the XML of 3scale's answers, only the parts that decisions need.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -7,18 +7,18 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::periods::{self, Period};
 
-/// One `usage_report`.
+/// A `usage_report`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// The metric's system name.
+    /// The system name of the metric.
     pub metric: String,
-    /// The limit's period.
+    /// The period of the limit.
     pub period: Period,
-    /// Unix second at which the reported window starts; 0 for eternity.
+    /// The start of the reported window, Unix seconds; 0 for eternity.
     pub start_s: i64,
     /// The limit.
     pub max: u64,
-    /// What 3scale has counted in the window.
+    /// 3scale's counter for the window.
     pub current: u64,
 }
 
@@ -27,35 +27,35 @@ pub struct Limit {
 pub struct Status {
     /// `<authorized>`.
     pub authorized: bool,
-    /// Plan name.
+    /// The name of the plan.
     pub plan: String,
-    /// The application id, where the keys were asked for.
+    /// The application ID, if the call requested the application keys.
     pub app_id: Option<String>,
     /// All limits of the plan.
     pub limits: Vec<Limit>,
-    /// Metric and its direct children, for metrics with limits.
+    /// The metrics with limits, each with its direct children.
     pub hierarchy: Vec<(String, Vec<String>)>,
 }
 
-/// An answer's document.
+/// The document of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
-    /// With 200 and 409.
+    /// The document of a 200 or a 409.
     Status(Status),
-    /// With all other statuses.
+    /// The document of any other status.
     Error {
-        /// 3scale's code.
+        /// 3scale's error code.
         code: String,
-        /// Its text; can hold what the caller sent.
+        /// The error text; can contain what the caller sent.
         text: String,
     },
 }
 
-/// Deeper than any document of 3scale; bounds the work on a hostile one.
+/// The depth limit, deeper than any document of 3scale. It bounds the work on a malicious document.
 const MAX_DEPTH: usize = 16;
 
-/// Reads a document; `None` if it is not exactly what 3scale sends. A document that is cut off, is not well-formed,
-/// or lacks a part is `None` too: nothing is guessed.
+/// Parses a document. Returns `None` if it is not exactly what 3scale sends, including one that is truncated,
+/// malformed, or incomplete.
 #[must_use]
 pub fn parse(text: &str) -> Option<Document> {
     let mut reader = Reader::from_str(text);
@@ -147,7 +147,7 @@ impl Builder {
                     "false" => false,
                     _ => return None,
                 };
-                // Twice would mean that somebody else's text is in the document.
+                // A second one means that the document contains text of another origin.
                 if self.authorized.replace(value).is_some() {
                     return None;
                 }
@@ -158,7 +158,7 @@ impl Builder {
             }
             "status/usage_reports/usage_report/max_value" => self.max = Some(text.parse().ok()?),
             "status/usage_reports/usage_report/current_value" => {
-                // Set values can make a counter negative; nothing used is the safe reading of none of ours.
+                // A counter can become negative when it is set. It is then read as 0, which is the safe side.
                 self.current = Some(text.parse::<i64>().ok()?.max(0).unsigned_abs());
             }
             "status/usage_reports/usage_report" => {

@@ -1,4 +1,4 @@
-//! The link to Redis: connects when needed, runs scripts, tells what failed, and stays away from what has just failed.
+//! The client of one Redis server: connects when needed, runs scripts, and pauses after a failure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::resp::{Arguments, Value, refusal};
 use crate::breaker::Breaker;
 use crate::failure::{Cause, Failure};
 
-/// A script with its name for Redis.
+/// A script and its SHA-1, by which Redis finds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     text: String,
@@ -31,11 +31,11 @@ impl Script {
     }
 }
 
-/// A connection unused for longer (the process was frozen) is not trusted: what stands between may have forgotten it, and
-/// that would show as a time-out.
+/// A connection that was idle for longer, for example in a frozen process, is not used again: a NAT gateway or a
+/// firewall may have dropped it, which would show as a time-out.
 const MAX_IDLE: Duration = Duration::from_secs(300);
 
-/// A link to one Redis.
+/// A client of one Redis server, with at most one connection.
 #[derive(Debug)]
 pub struct RedisClient {
     endpoint: Option<Endpoint>,
@@ -47,7 +47,7 @@ pub struct RedisClient {
 }
 
 impl RedisClient {
-    /// A link to nowhere, until [`RedisClient::set_endpoint`].
+    /// A client without an endpoint, until [`RedisClient::set_endpoint`].
     #[must_use]
     pub fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl RedisClient {
         }
     }
 
-    /// Takes an address over; a change closes the connection.
+    /// Sets the endpoint. A change closes the connection and ends the pause after a failure.
     pub fn set_endpoint(&mut self, endpoint: Option<Endpoint>) {
         if self.endpoint != endpoint {
             self.endpoint = endpoint;
@@ -69,22 +69,22 @@ impl RedisClient {
         }
     }
 
-    /// The address, if there is one.
+    /// The endpoint, if there is one.
     #[must_use]
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoint.as_ref()
     }
 
-    /// Whether the last question was really tried, and not kept from a Redis that had failed before.
+    /// Whether the last command was attempted: false if it failed only because of the pause after an earlier failure.
     #[must_use]
     pub fn was_attempted(&self) -> bool {
         self.attempted
     }
 
-    /// A new connection of its own, past the one that is there and past what failed before.
+    /// Opens a separate connection, even during the pause after a failure.
     ///
     /// # Errors
-    /// There is no address, or it cannot be reached.
+    /// There is no endpoint, or the connection fails.
     pub(crate) fn probe(&self, deadline: Instant) -> Result<Connection, Failure> {
         let endpoint = self.endpoint.as_ref().ok_or_else(|| {
             Failure::new(
@@ -95,7 +95,7 @@ impl RedisClient {
         Ok(self.open(endpoint, deadline)?)
     }
 
-    /// A new connection to anywhere.
+    /// Opens a connection to any endpoint.
     pub(crate) fn open(
         &self,
         endpoint: &Endpoint,
@@ -104,7 +104,7 @@ impl RedisClient {
         Connection::open(endpoint, self.tls.as_ref(), deadline)
     }
 
-    /// Forgets the connection, and what failed before.
+    /// Closes the connection and ends the pause after a failure.
     pub(crate) fn reset(&mut self) {
         self.connection = None;
         self.breaker.success();
@@ -113,7 +113,7 @@ impl RedisClient {
     /// Connects if there is no connection.
     ///
     /// # Errors
-    /// There is no address, it was unreachable a moment ago, or it is now.
+    /// There is no endpoint, it failed a moment ago, or the connection fails.
     pub fn connect(&mut self, deadline: Instant) -> Result<(), RedisError> {
         let now = Instant::now();
         if now - self.used > MAX_IDLE {
@@ -131,7 +131,10 @@ impl RedisClient {
             .ok_or_else(|| not_done(Cause::EndpointMissing, "no cache yet"))?;
         if !self.breaker.allows(now) {
             self.attempted = false;
-            return Err(not_done(Cause::Timeout, "unreachable a moment ago"));
+            return Err(not_done(
+                Cause::Timeout,
+                "not attempted, because it failed a moment ago",
+            ));
         }
         match Connection::open(endpoint, self.tls.as_ref(), deadline) {
             Ok(connection) => {
@@ -145,7 +148,7 @@ impl RedisClient {
         }
     }
 
-    /// One question. Error answers are errors; they mean that nothing was done.
+    /// Runs one command. An error reply is an error too; it means that Redis did nothing.
     ///
     /// # Errors
     /// See [`RedisError`].
@@ -167,8 +170,8 @@ impl RedisClient {
                 let refusal = refusal(&error);
                 let code = refusal.text.as_str();
                 if code != "NOSCRIPT" {
-                    // A replica, a server that is loading, or one that lost our login: a new connection may be to
-                    // another server.
+                    // The server is a replica, is loading, or has lost our login. A new connection may reach another
+                    // server.
                     if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH") {
                         self.connection = None;
                     }
@@ -182,7 +185,7 @@ impl RedisClient {
             }
             Err(error) => {
                 self.connection = None;
-                // A connection that ended says nothing about the next one.
+                // A connection that the server closed is no reason for a pause.
                 if !matches!(error, RedisError::Unknown(_, true)) {
                     self.breaker.failure(Instant::now());
                 }
@@ -191,7 +194,7 @@ impl RedisClient {
         }
     }
 
-    /// Runs a script by name, and with its text where Redis does not have it (any more).
+    /// Runs a script by its SHA-1, and with its text if Redis does not have it.
     pub(crate) fn script(
         &mut self,
         script: &Script,

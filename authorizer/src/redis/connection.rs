@@ -1,4 +1,4 @@
-//! One connection to Redis: blocking, one question at a time, every wait within a deadline.
+//! One blocking connection to Redis, with one command at a time and a deadline for every wait.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,12 +13,13 @@ use super::endpoint::Endpoint;
 use super::resp::{Arguments, MAX_ANSWER, ProtocolError, Value, decode, encode, refusal};
 use crate::failure::{Cause, Failure};
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisError {
-    /// The question was not carried out: no connection, or refused before anything was done.
+    /// Redis did not run the command: there was no connection, or Redis refused the command.
     NotDone(Failure),
-    /// It may have been carried out; with `true` if the connection ended and asking again at once makes sense.
+    /// Redis may have run the command. `true` if the connection ended, so that repeating the command at once makes
+    /// sense.
     Unknown(Failure, bool),
 }
 
@@ -68,7 +69,7 @@ impl Stream {
     }
 }
 
-/// TLS set-up for connections to Redis.
+/// The TLS configuration for connections to Redis.
 #[must_use]
 pub fn tls_config(roots: Option<Arc<RootCertStore>>) -> Option<Arc<ClientConfig>> {
     let roots = roots.unwrap_or_else(|| {
@@ -85,7 +86,7 @@ pub fn tls_config(roots: Option<Arc<RootCertStore>>) -> Option<Arc<ClientConfig>
     Some(Arc::new(config))
 }
 
-/// An open connection. After an error it is of no use any more.
+/// An open connection. After an error it must not be used again.
 pub struct Connection {
     stream: Stream,
     timeout: Duration,
@@ -103,7 +104,7 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// [`RedisError::NotDone`], always.
+    /// Always [`RedisError::NotDone`].
     pub fn open(
         endpoint: &Endpoint,
         tls: Option<&Arc<ClientConfig>>,
@@ -128,7 +129,7 @@ impl Connection {
                 |why: &str| RedisError::NotDone(Failure::new(Cause::Tls, format!("TLS: {why}")));
             let config = tls.ok_or_else(|| refused("not set up"))?;
             let name = ServerName::try_from(endpoint.host.clone())
-                .map_err(|_| refused("the host is no server name"))?;
+                .map_err(|_| refused("the host is not a valid server name"))?;
             let client = ClientConnection::new(Arc::clone(config), name)
                 .map_err(|error| RedisError::NotDone(Failure::tls(&error)))?;
             let stream = handshake(client, socket, deadline).map_err(|error| {
@@ -168,7 +169,7 @@ impl Connection {
             Ok(_) => Ok(()),
             Err(error) => Err(RedisError::NotDone(error.into())),
         };
-        // Whatever the error answer to this one: the login is wrong. Old servers have no code of their own for it.
+        // Any error reply to AUTH means that the login is wrong: old servers have no code for it.
         let login = Some(Cause::Auth);
         match (&endpoint.user, &endpoint.password) {
             (Some(user), Some(password)) => {
@@ -183,10 +184,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks one question, `words` and then `rest`, and waits for its answer.
+    /// Sends one command, `words` and then `rest`, and waits for its reply.
     ///
     /// # Errors
-    /// [`RedisError::Unknown`] once anything was sent.
+    /// [`RedisError::Unknown`] as soon as anything was sent.
     pub fn command(
         &mut self,
         words: &[&[u8]],
@@ -218,7 +219,7 @@ impl Connection {
             self.input.extend_from_slice(&chunk[..read]);
             match decode(&self.input) {
                 Ok(Some((value, used))) if used == self.input.len() => return Ok(value),
-                // More than one answer to one question: we would read the next question's answer wrong.
+                // More than one reply to one command: the next command would read the wrong reply.
                 Ok(Some(_)) | Err(ProtocolError) => {
                     return Err(RedisError::Unknown(unexpected_reply(&self.input), false));
                 }
@@ -230,7 +231,7 @@ impl Connection {
         }
     }
 
-    /// Sets the socket's time-outs, where they differ enough to be worth the system calls.
+    /// Sets the socket's time-outs if they differ enough to justify the system calls.
     fn limit(&mut self, left: Duration) -> io::Result<()> {
         let slack = Duration::from_millis(10);
         if left + slack < self.timeout || left > self.timeout * 2 {
@@ -248,7 +249,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
         .ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
-/// The system's resolver has no time limit of its own worth having, so it runs on a thread that may outlive us.
+/// The system's resolver takes no time-out, so it runs in a thread that may outlive this call.
 fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
     if let Ok(address) = host.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -258,7 +259,7 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, 
     std::thread::Builder::new()
         .spawn(move || {
             let result = target.to_socket_addrs().map(Iterator::collect);
-            // Nobody waits any more once the time is over.
+            // The receiver is gone after the deadline.
             let _ = sender.send(result);
         })
         .map_err(|error| Failure::io(&error))?;
@@ -296,19 +297,19 @@ fn handshake(
     Ok(StreamOwned::new(client, socket))
 }
 
-/// What came instead of an answer.
+/// What the bytes are if they are not a reply.
 fn unexpected_reply(input: &[u8]) -> Failure {
-    // An alert of TLS: what a server says that waits for a handshake.
+    // A TLS alert: the server expects a handshake.
     if input.starts_with(&[0x15, 0x03]) {
         return expects_tls();
     }
-    Failure::new(Cause::Protocol, "an answer that is not Redis'")
+    Failure::new(Cause::Protocol, "a response that is not Redis'")
 }
 
-/// The connection is a plain one, and the server wants another.
+/// The failure of a plain connection to a server that expects TLS.
 pub(crate) fn expects_tls() -> Failure {
     Failure::new(
         Cause::Tls,
-        "TLS: the server expects it, and a plain connection is configured",
+        "TLS: the server expects TLS, but a plain connection is configured",
     )
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-/// Where a cache is and how to log in. `Debug` shows no credential.
+/// The address of a cache, and how to log in. `Debug` shows no credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Host name or address.
+    /// Host name or IP address.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -29,7 +29,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `redis[s]://[[user][:password]@]host[:port][/database]`; `token` is the password if the URL has none.
+    /// Parses `redis[s]://[[user][:password]@]host[:port][/database]`. `token` is the password if the URL has none.
     #[must_use]
     pub fn parse(url: &str, token: Option<&str>) -> Option<Self> {
         let (tls, rest) = match url.split_once("://")? {

@@ -1,8 +1,8 @@
-//! RESP2, the protocol of Redis: commands out, answers in, and what the error answers mean.
+//! RESP2, the protocol of Redis: writes commands, reads replies, and classifies error replies.
 
 use crate::failure::{Cause, Failure};
 
-/// An answer.
+/// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A null bulk or array.
@@ -11,13 +11,13 @@ pub enum Value {
     Int(i64),
     /// A simple or bulk string.
     Text(Vec<u8>),
-    /// An error answer.
+    /// An error reply.
     Error(String),
     /// An array.
     Array(Vec<Value>),
 }
 
-/// Codes that Redis 6 puts into the text of an error when they come out of a script.
+/// The codes that Redis 6 puts into the text of an error that a script ran into.
 const INNER: [&str; 6] = [
     "OOM",
     "READONLY",
@@ -27,7 +27,8 @@ const INNER: [&str; 6] = [
     "MASTERDOWN",
 ];
 
-/// The first word of an error answer, or the one that a script ran into; the rest can hold what was sent.
+/// The code of an error reply: its first word, or the code of the error that a script ran into. The rest of the text
+/// can contain arguments.
 #[must_use]
 pub fn error_code(error: &str) -> &str {
     let code = error.split(' ').next().unwrap_or_default();
@@ -45,7 +46,7 @@ pub fn error_code(error: &str) -> &str {
         .unwrap_or(code)
 }
 
-/// An error answer by its code, which is all of the text.
+/// The failure for an error reply. Its text is only the code.
 #[must_use]
 pub fn refusal(error: &str) -> Failure {
     let code = error_code(error);
@@ -58,7 +59,7 @@ pub fn refusal(error: &str) -> Failure {
     Failure::new(cause, code)
 }
 
-/// Arguments of a command, written down as they go over the wire.
+/// Arguments of a command, already encoded.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
     bytes: Vec<u8>,
@@ -66,7 +67,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Adds a text.
+    /// Adds a string.
     pub fn text(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
         put(&mut self.bytes, argument.as_ref());
         self.count += 1;
@@ -101,21 +102,21 @@ pub fn encode(output: &mut Vec<u8>, words: &[&[u8]], rest: &Arguments) {
     output.extend_from_slice(&rest.bytes);
 }
 
-/// The bytes are not RESP.
+/// The bytes are not RESP, or not a reply to a command of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProtocolError;
 
-/// Reads one answer off the front; `None` if it is not all there yet. Also gives its length in bytes.
+/// Reads one reply from the beginning, and returns it with its length in bytes; `None` if the reply is incomplete.
 ///
 /// # Errors
-/// The bytes are not RESP, or no answer to anything we ask.
+/// The bytes are not RESP, or not a reply to a command of this crate.
 pub fn decode(input: &[u8]) -> Result<Option<(Value, usize)>, ProtocolError> {
     let mut at = 0;
     let value = decode_at(input, &mut at, 0)?;
     Ok(value.map(|value| (value, at)))
 }
 
-/// Larger than any answer to a question that is asked here.
+/// The size limit of a reply: larger than any reply to the commands of this crate.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 
 const MAX_DEPTH: usize = 8;
@@ -163,7 +164,7 @@ fn decode_at(input: &[u8], at: &mut usize, depth: usize) -> Result<Option<Value>
             if depth >= MAX_DEPTH || length > MAX_ANSWER {
                 return Err(ProtocolError);
             }
-            // The length is the other side's word: memory is only taken for what is really there.
+            // The length is not trusted: memory is allocated only for values that arrived.
             let mut values = Vec::with_capacity(length.min(1024));
             for _ in 0..length {
                 match decode_at(input, at, depth + 1)? {
@@ -187,7 +188,7 @@ fn line<'a>(input: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Protoco
         }
         None if rest.len() > MAX_LINE => Err(ProtocolError),
         None => match rest.first() {
-            // Said early, so that a server that speaks something else is not waited for.
+            // An early error, so that a server with another protocol is not waited for.
             Some(first) if !b"+-:$*".contains(first) => Err(ProtocolError),
             _ => Ok(None),
         },
