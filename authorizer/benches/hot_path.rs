@@ -1,8 +1,7 @@
 //! The real binary under a Lambda Runtime API on loopback, with Redis and everything else on the same core.
 //!
-//! `cargo bench -p authorizer` prints one table. The floor of the same run is the least runtime there can be: take an
-//! event, one Redis GET, answer. Everything is measured from the event's last byte going out to the answer's last byte
-//! coming in.
+//! `cargo bench -p authorizer` prints one table. The floor of the same run is the least possible runtime: take an
+//! event, one Redis GET, answer. All times are from the last byte of the event to the last byte of the answer.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,7 +37,7 @@ fn main() {
         Some("--floor") => floor(&arguments[2]),
         Some("--inner") => measure(),
         _ => {
-            // Everything on one core, so that no figure hides work on another.
+            // Everything runs on one core, so that no figure hides work on another one.
             let this = std::env::current_exe().unwrap();
             let pinned = Command::new("taskset")
                 .args(["-c", "0"])
@@ -55,7 +54,7 @@ fn main() {
 
 fn measure() {
     let rounds = 20_000;
-    // As a cache is run: in memory.
+    // In memory, as a cache runs.
     let world = World::with_redis(Clock::default(), Redis::start(&["--appendonly", "no"]));
     let floor = {
         let mut driver = Driver::start(
@@ -128,7 +127,7 @@ fn measure() {
     size();
 }
 
-/// Calls of 3scale for requests of a hundred applications, allowed and refused.
+/// The calls of 3scale for requests of a hundred applications, allowed and refused.
 fn calls(world: &World, driver: &mut Driver) {
     for n in 0..100 {
         world.threescale.add(&format!("many{n}"), &[]);
@@ -164,8 +163,8 @@ fn calls(world: &World, driver: &mut Driver) {
     );
 }
 
-/// Few applications, since the stand-in looks through all of them: that would be time of its own that a miss pays for
-/// with cold caches, and a tight loop does not.
+/// Few applications, because the stand-in searches all of them: a miss would include that time with cold CPU caches,
+/// while a tight loop would not.
 const MISSED: usize = 20;
 const MISSES: usize = 2_000;
 
@@ -181,7 +180,7 @@ fn misses(world: &World, driver: &mut Driver) -> Figures {
     Figures::new(times)
 }
 
-/// What a call of 3scale takes with our client.
+/// The time of a call of 3scale with our client.
 fn client_alone(world: &World) {
     let backend = Backend::new(
         authorizer::http::agent(None),
@@ -208,7 +207,7 @@ fn client_alone(world: &World) {
     );
 }
 
-/// What the stand-in needs for an answer, asked in the same way by nothing but a socket.
+/// The time of the same call of the stand-in through a plain socket.
 fn threescale_alone(world: &World, rounds: usize) -> f64 {
     for n in 0..MISSED {
         world.threescale.add(&format!("miss{n}"), &[]);
@@ -232,7 +231,7 @@ fn threescale_alone(world: &World, rounds: usize) -> f64 {
     Figures::new(times).p50
 }
 
-/// A Redis with TLS of its own, where the one at hand has it.
+/// A Redis server with TLS, if it was built with it.
 fn tls(world: &World, rounds: usize) {
     let directory = tempfile::TempDir::new().unwrap();
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -287,7 +286,7 @@ fn tls(world: &World, rounds: usize) {
     );
 }
 
-/// From the start of the process until its first event is answered.
+/// From the start of the process to the answer to its first event.
 fn first_answer(environment: &[(String, String)]) -> String {
     let mut starts: Vec<_> = (0..20)
         .map(|_| {
@@ -352,7 +351,7 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// A Runtime API with one process on it, in one thread.
+/// A Runtime API with one process, in one thread.
 struct Driver {
     child: Child,
     stream: TcpStream,
@@ -402,7 +401,7 @@ impl Driver {
         }
     }
 
-    /// One invocation; the process has asked for it already.
+    /// One invocation, which the process has requested already.
     fn exchange(&mut self, event: &str) -> Duration {
         let message = format!(
             "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n\
@@ -437,7 +436,7 @@ impl Driver {
         Figures::new((0..rounds).map(|n| self.exchange(&event(n))).collect())
     }
 
-    /// CPU seconds of the process so far.
+    /// The CPU seconds of the process so far.
     fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id())).unwrap();
         stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
@@ -476,7 +475,7 @@ fn content_length(head: &[u8]) -> usize {
         .map_or(0, |value| value.trim().parse().unwrap())
 }
 
-/// The least runtime there can be.
+/// The least possible runtime.
 fn floor(port: &str) {
     let mut api = TcpStream::connect(std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap()).unwrap();
     let mut redis = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();

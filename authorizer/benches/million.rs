@@ -1,5 +1,5 @@
-//! A million requests of a hundred applications through several authorizers, with reporters running
-//! meanwhile: the sum comes out right, to the last one. `cargo bench -p authorizer --bench million`
+//! A million requests of a hundred applications through several authorizers, with reporters running meanwhile: the sum
+//! must be exact. `cargo bench -p authorizer --bench million`
 
 #![expect(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ const REQUESTS: u64 = 1_000_000;
 const THREADS: u64 = 3;
 
 fn main() {
-    // With enough time for every question: what happens when Redis is too slow is not the matter here.
+    // With enough time for every call: this bench is not about a slow Redis.
     let redis = Redis::start(&["--appendonly", "no"]);
     let mut world = World::with_redis(Clock::default(), redis);
     world.extra = vec![

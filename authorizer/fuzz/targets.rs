@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their input. The tests run the same with input of their own, without a fuzzer.
+//! What the fuzz targets do with their input. The tests run the same code with other input, without a fuzzer.
 
 use authorizer::answer::{self, Outcome};
 use authorizer::credentials;
@@ -8,7 +8,7 @@ use authorizer::redis;
 use authorizer::settings::{CredentialKind, CredentialSource, HttpApiAnswer, Place, RuleSettings};
 use authorizer::xml::{self, Document};
 
-/// Any bytes as an event: read, looked through for credentials, mapped, and answered.
+/// Any bytes as an event: parsed, searched for credentials, mapped, and answered.
 pub fn events(data: &[u8]) {
     let Ok(Event::Authorize(request)) = event::parse(data) else {
         return;
@@ -45,14 +45,14 @@ pub fn events(data: &[u8]) {
     );
 }
 
-/// Any text as an answer of 3scale: whatever is read as authorized says so.
+/// Any text as an answer of 3scale: a document that is parsed as authorized contains the word.
 pub fn xml(text: &str) {
     if let Some(Document::Status(status)) = xml::parse(text) {
         assert!(!status.authorized || text.contains("true"));
     }
 }
 
-/// Any bytes as an answer of Redis: what was read is all there, and no less would have been enough.
+/// Any bytes as a reply of Redis: a decoded reply is complete, and fewer bytes would not be enough.
 pub fn redis(data: &[u8]) {
     if let Ok(Some((value, used))) = redis::decode(data) {
         assert!(used <= data.len());

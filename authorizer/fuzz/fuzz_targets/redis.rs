@@ -1,4 +1,4 @@
-//! Any bytes as an answer of Redis.
+//! Any bytes as a reply of Redis.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The flow: miss, hit, denial, report; and the real binary end to end.
+//! The basic flow (miss, hit, refusal, report), and the real binary end to end.
 
 use serde_json::json;
 
@@ -105,8 +105,8 @@ fn the_binary_answers_api_gateway() {
     assert_eq!(world.threescale.total("free", "hits"), 1);
 }
 
-/// A flood of keys that nobody knows: 3scale is asked about fifty at once and five a second, and callers who were good
-/// before are asked about all the same.
+/// A flood of unknown keys: this process calls 3scale about fifty at once and five a second, and always about callers
+/// that were accepted before.
 #[test]
 fn a_flood_of_bad_keys_costs_little() {
     let world = World::new();
@@ -133,8 +133,8 @@ fn a_flood_of_bad_keys_costs_little() {
     );
 }
 
-/// All processes together ask about no more than fifty keys a second that come to nothing; callers who were good before
-/// pass meanwhile, and are asked about when their answer is too old.
+/// All processes together call 3scale about unknown keys only until it has refused fifty in a second. Callers that were
+/// accepted before still pass, and their answers are still renewed.
 #[test]
 fn a_flood_of_bad_keys_over_many_processes() {
     let world = World::patient();
@@ -168,7 +168,8 @@ fn a_flood_of_bad_keys_over_many_processes() {
     }
 }
 
-/// Without Redis a process has only itself to tell by: it asks about fifty at once, and about those that have passed here.
+/// Without Redis, a process knows only the callers that it allowed itself: it calls 3scale about fifty others at once,
+/// and always about those callers.
 #[test]
 fn a_flood_of_bad_keys_without_redis() {
     for mode in ["none", "strict"] {
@@ -236,6 +237,6 @@ fn token_events_and_http_apis() {
     ] {
         assert!(answer(nonsense)["errorMessage"].is_string());
     }
-    // Whatever it was asked, it is still there.
+    // The process still runs after all these events.
     assert_eq!(answer(http("uk_free"))["isAuthorized"], true);
 }

@@ -1,5 +1,5 @@
-//! Every call of a process in turn is the last one it makes, or one whose connection ends: before the call is carried
-//! out, and after it but before its answer. The sums must be right all the same, or within the documented window.
+//! A process or its connection ends at each of its calls in turn, before the call is carried out, or after that but
+//! before the answer. The sums must be right in each case, or within the documented window.
 
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
@@ -15,7 +15,7 @@ use crate::support::threescale::{Fault as Outage, Limit};
 const MANY: usize = 60;
 const REPORT: &str = "POST /transactions.xml";
 
-/// All faults at all calls, until a run ends without coming to its call. Says how many calls there were.
+/// Injects all faults at all calls, until a run ends before it reaches the call. Returns the number of calls.
 fn at_every_call(mut run: impl FnMut(Fault) -> bool) -> usize {
     for call in 0..MANY {
         let mut reached = false;
@@ -39,20 +39,20 @@ fn process(world: &World, role: &str, fuse: &mut Fuse) -> Process {
     let mut settings = world.settings.clone();
     settings["backend"] = format!("http://{backend}").into();
     let mut environment = environment(role, &world.ssm, &settings, None);
-    // Nothing here is about time-outs.
+    // These tests are not about time-outs.
     for name in ["REDIS", "ANSWER"] {
         environment.push((format!("THREESCALE_GW_{name}_MS"), "5000".to_owned()));
     }
     Process::start(&environment)
 }
 
-/// The process is gone; those that follow go past the fuse.
+/// The process has ended. The next ones connect without the fuse.
 fn end(mut process: Process, world: &World) {
     process.kill();
     world.ssm.put("cache-endpoint", &world.redis.url());
 }
 
-/// The answer, unless the process is killed before.
+/// The answer, unless the process is killed before it.
 fn invoke(process: &mut Process, fuse: &Fuse, fault: Fault, event: &str) -> Option<Answer> {
     let id = process.api.begin(event);
     let mut answer = None;
@@ -67,8 +67,9 @@ fn invoke(process: &mut Process, fuse: &Fuse, fault: Fault, event: &str) -> Opti
     answer
 }
 
-/// What stands in Redis: usage of two minutes, of an application that nobody knows, and of yesterday. All of it so old
-/// that every application is asked about: the calls are the same in each run, in whatever order Redis hands things out.
+/// Fills Redis: usage of two minutes, of an application that 3scale does not know, and of yesterday. All of it is so
+/// old that the reporter checks every application, so each run has the same calls, whatever order Redis returns the
+/// usage in.
 fn counted() -> World {
     let world = World::with_clock(Clock::default()).with("caching", json!("allow"));
     for name in ["a", "b"] {
@@ -93,10 +94,10 @@ fn counted() -> World {
     world
 }
 
-/// What must come out of it.
+/// The expected result.
 const SUMS: [(&str, u64); 3] = [("free", 2), ("a", 4), ("b", 1)];
 
-/// Ends all leases, as time would.
+/// Ends all leases, as if their time were over.
 fn end_leases(world: &World) {
     let keys = world.redis.ask("KEYS *}:batches");
     let Some(key) = keys.lines().nth(2) else {
@@ -130,7 +131,7 @@ fn a_reporter_may_end_at_any_call() {
             let keys = world.redis.ask(&format!("KEYS *}}:{pattern}"));
             assert_eq!(keys.trim(), "*0", "{context}: {keys}");
         }
-        // The window: 3scale has the report, and the counters are still there.
+        // The documented window: 3scale has the report, and the counters are still in Redis.
         let at = |call: Option<usize>| call.and_then(|call| calls.get(call)).map(String::as_str);
         let in_window = reached
             && if fault.after {
@@ -138,7 +139,7 @@ fn a_reporter_may_end_at_any_call() {
             } else {
                 fault.end == End::Process && at(fault.call.checked_sub(1)) == Some(REPORT)
             };
-        // The first report has everything that 3scale knows; the other one what it does not.
+        // The first report contains everything that 3scale knows, the other one the rest.
         let reports_before = calls
             .iter()
             .take(fault.call + usize::from(fault.after))
@@ -162,13 +163,13 @@ fn a_reporter_may_end_at_any_call() {
             })
             .unwrap_or(0)
             + last.undeliverable;
-        // A run that was killed has said it in its log.
+        // A run that was killed may have logged it already.
         assert!(fault.end == End::Process || given_up >= 3, "{context}");
         reached
     });
-    // Redis' part (claim, take, read, give up, lease, settle), two reports, and questions about applications.
+    // The calls of Redis (claim, take, read, give up, lease, settle), two reports, and calls about applications.
     assert!(calls >= 12, "{calls}");
-    // Killed and cut after the report, and killed before the counters are taken out: nothing else counts twice.
+    // Killed and cut after the report, and killed before the counters are removed: nothing else counts twice.
     assert_eq!(windows, 3);
 }
 
@@ -177,13 +178,13 @@ fn allows(answer: Option<&Answer>) -> u64 {
     u64::from(matches!(answer, Some(Answer::Result(answer)) if allow(answer)))
 }
 
-/// A miss, hits, a refusal and a limit: what passed was counted once, and of what was under way when the process died no
-/// more than that one request.
+/// A miss, hits, a refusal, and a limit: each allowed request is counted once, and at most the one request that was
+/// under way when the process ended is counted too.
 #[test]
 fn an_authorizer_may_end_at_any_call() {
     let calls = at_every_call(|fault| {
         let world = World::with_clock(Clock::default());
-        // Without an end, so that no midnight lets it start anew.
+        // Eternity, so that the window does not end at midnight.
         let all = Limit::new("hits", threescale_stand_in::Period::Eternity, 3);
         world.threescale.add("three", &[all]);
         let mut fuse = Fuse::new(fault);
@@ -202,7 +203,7 @@ fn an_authorizer_may_end_at_any_call() {
         let reached = fuse.blown();
         let context = format!("{fault:?}: {:?}", fuse.calls());
         end(first, &world);
-        // Another process goes on.
+        // Another process continues.
         let mut next = world.authorizer();
         for _ in 0..4 {
             let decided = decide(&mut next, &event("uk_three", "/"));
@@ -219,6 +220,6 @@ fn an_authorizer_may_end_at_any_call() {
         assert!(passed + u64::from(died) >= 3, "{passed} passed, {context}");
         reached
     });
-    // Two questions to 3scale, and more than four to Redis.
+    // Two calls of 3scale, and more than four of Redis.
     assert!(calls >= 6, "{calls}");
 }

@@ -1,5 +1,5 @@
-//! The fuzz targets' bodies on a stable toolchain: no coverage to steer by, so the input is made of valid documents that
-//! are cut, crossed and damaged. `FUZZ_CASES` makes it longer.
+//! The fuzz targets' bodies on a stable toolchain. Without coverage, the input consists of valid documents that are
+//! cut, combined, and damaged. `FUZZ_CASES` sets the number of cases.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,14 +12,14 @@ use targets::{events, redis, xml};
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
-/// One change of the input.
+/// Changes the input in one place.
 #[derive(Debug, Clone)]
 enum Edit {
     Put(Index, u8),
     Insert(Index, Vec<u8>),
     Cut(Index, Index),
     Double(Index, Index),
-    /// What follows comes from another document.
+    /// The rest comes from another document.
     Cross(Index, Index, Index),
 }
 
@@ -59,7 +59,7 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit, corpus: &[Vec<u8>]) {
         }
         Edit::Double(from, to) => {
             let (from, to) = (at(from, bytes.len()), at(to, bytes.len()));
-            // Short of growing without end.
+            // Limits the growth.
             if bytes.len() < 1 << 16 {
                 bytes.extend_from_within(from.min(to)..from.max(to));
             }

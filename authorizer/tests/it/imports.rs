@@ -63,7 +63,7 @@ fn no_file_imports_itself_through_others() {
     assert!(left.len() > 25, "{left:?}");
     assert!(left["decide"].contains("upstream"));
     assert!(left["redis/mod"].contains("redis/client"));
-    // Takes away what imports nothing that is left; a cycle stays.
+    // Removes the files that import none of the remaining ones. The files of a cycle stay.
     loop {
         let free: Vec<String> = left
             .iter()

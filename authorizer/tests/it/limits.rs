@@ -1,4 +1,5 @@
-//! Limits: what passes in a window is at most the limit, through any number of processes, whatever 3scale's queue does.
+//! Limits: the usage that passes in a window is at most the limit, through any number of processes, whatever 3scale's
+//! queue does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,14 +20,14 @@ fn ask(authorizer: &mut Authorizer, key: &str) -> Outcome {
     decide(authorizer, &event(key, "/")).outcome
 }
 
-/// How many of `tries` requests pass.
+/// The number of `tries` requests that pass.
 fn passes(authorizer: &mut Authorizer, key: &str, tries: usize) -> usize {
     (0..tries)
         .filter(|_| ask(authorizer, key).effect == Effect::Allow)
         .count()
 }
 
-/// Waits until what was delivered counts as counted: that ends by Redis' own clock.
+/// Waits until delivered amounts count as part of 3scale's counters. That depends on Redis' own clock.
 fn settled(world: &World) {
     let gone = || world.redis.ask("KEYS *}:g:*").trim() == "*0";
     crate::support::eventually("the delivered sums are gone", gone);
@@ -118,8 +119,8 @@ fn real_processes_share_one_limit() {
     let report = world.report();
     let passed = passed.load(Ordering::SeqCst);
     assert_eq!(report.delivered, passed);
-    // The run may have met the turn of one minute, then of at most two, and the hour's limit holds over both (or of an
-    // hour, with both of its limits anew).
+    // The run may cover the end of one minute, then of at most two, and the hour's limit applies to both (or the end of
+    // an hour, with both of its windows).
     let now = world.clock.now_ms() / 1000;
     let state = world.threescale.state();
     let minutes: Vec<u64> = (0..4)
@@ -148,13 +149,13 @@ fn a_new_minute_begins_at_its_first_millisecond() {
     world.clock.set(minute + 60_000);
     assert_eq!(passes(&mut authorizer, "uk_two", 3), 2);
     world.clock.set(minute + 120_000);
-    // The day's limit is what is left of.
+    // Only the limit of the day applies now.
     assert_eq!(passes(&mut authorizer, "uk_two", 3), 1);
     let refused = ask(&mut authorizer, "uk_two");
     assert!(refused.retry_after_s > Some(3600), "{refused:?}");
 }
 
-/// Every period, over its end, with reports in between and 3scale's queue standing still.
+/// Every period, beyond its end, with reports in between and a 3scale queue that does not move.
 #[test]
 fn no_period_is_passed_while_3scale_counts_nothing() {
     for period in Period::ALL {
@@ -166,7 +167,7 @@ fn no_period_is_passed_while_3scale_counts_nothing() {
             let mut authorizer = world.authorizer();
             passed += passes(&mut authorizer, "uk_ten", 3);
             world.report();
-            // The minute stays the same in sum; longer periods are asked about anew.
+            // The sum of the minute stays the same; longer periods are checked again.
             world.advance(if period == Period::Minute {
                 7_000
             } else {
@@ -183,7 +184,7 @@ fn no_period_is_passed_while_3scale_counts_nothing() {
     }
 }
 
-/// Usage of other gateways counts from the next answer on; and what of ours 3scale has already is not counted twice.
+/// Usage of other gateways counts from the next answer on, and our own usage in 3scale's counter is not counted twice.
 #[test]
 fn others_usage_and_ours_are_told_apart() {
     let world = World::patient();
@@ -197,7 +198,7 @@ fn others_usage_and_ours_are_told_apart() {
     world.threescale.state().others("mixed", "hits", 30, now);
     settled(&world);
     world.advance(61_000);
-    // 3scale says 50; 20 of them are ours.
+    // 3scale's counter is 50, and 20 of that are ours.
     assert_eq!(ask(&mut authorizer, "uk_mixed").remaining, Some(49));
     assert_eq!(passes(&mut authorizer, "uk_mixed", 60), 49);
     world.advance(61_000);
@@ -211,8 +212,8 @@ fn others_usage_and_ours_are_told_apart() {
     assert_eq!(counted, 100);
 }
 
-/// An answer of 3scale that was given a moment after a report may or may not have it in: near the limit that refuses,
-/// for as long as it can matter, and no longer.
+/// An answer of 3scale shortly after a report may or may not include it. Near the limit, that refuses requests, but
+/// only as long as it can matter.
 #[test]
 fn what_may_have_settled_is_asked_again() {
     let world = World::patient();
@@ -222,7 +223,7 @@ fn what_may_have_settled_is_asked_again() {
     let mut authorizer = world.authorizer();
     assert_eq!(passes(&mut authorizer, "uk_near", 60), 60);
     world.advance(61_000);
-    // Reported and counted at once, but we cannot know: 60 in the counter, and 60 that may still come.
+    // Reported and counted at once, but that is not known: 60 in the counter, and 60 that may still be added.
     assert_eq!(world.report().delivered, 60);
     let unsure = ask(&mut authorizer, "uk_near");
     assert_eq!(
@@ -275,7 +276,7 @@ fn methods_count_on_their_parents_limits() {
     assert_eq!(state.counted("tree", "bytes", Period::Day, now), 2000);
 }
 
-/// Calls that count on a metric, on one two levels below it, and on one beside both.
+/// Requests that count toward a metric, toward one two levels below it, and toward an independent one.
 fn deep_tree() -> World {
     World::patient().with(
         "mapping_rules",
@@ -287,8 +288,8 @@ fn deep_tree() -> World {
     )
 }
 
-/// A tree deeper than the portal makes, with a level that does not show: counted on every limit, and a metric beside it
-/// is not.
+/// A hierarchy deeper than the portal's, with a level that the answer does not show: its metrics count toward every
+/// limit, an independent metric does not.
 #[test]
 fn a_hidden_ancestor_is_found_out() {
     let world = deep_tree();
@@ -307,15 +308,15 @@ fn a_hidden_ancestor_is_found_out() {
         assert_eq!(ask(key, "/lines").reason, "limits_exceeded");
         assert_eq!(ask(key, "/bytes").effect, Effect::Allow);
     }
-    // Two questions about the answer, three to find out, and nothing to find out for the second application.
+    // Two calls for the answer, three about ancestors, and none about ancestors for the second application.
     assert_eq!(world.threescale.calls("authorize"), 5);
     world.report();
     let state = world.threescale.state();
     assert_eq!(state.counted("a", "hits", Period::Day, START_MS / 1000), 10);
 }
 
-/// The same for a metric that has a limit of its own: it counts on that and on the one of `hits`, and a limited metric
-/// beside the tree on its own only.
+/// The same for a metric with a limit of its own: it counts toward that limit and the one of `hits`, and an independent
+/// limited metric only toward its own.
 #[test]
 fn a_limited_metric_below_one_without_limits() {
     let world = deep_tree();
@@ -346,7 +347,7 @@ fn a_limited_metric_below_one_without_limits() {
         assert_eq!(ask(key, "/hits").reason, "limits_exceeded");
         assert_eq!(ask(key, "/bytes").remaining, Some(19));
     }
-    // Two questions about the answers, three to find out, and nothing to find out for the second application.
+    // Two calls for the answers, three about ancestors, and none about ancestors for the second application.
     assert_eq!(world.threescale.calls("authorize"), 5);
     world.report();
     let state = world.threescale.state();
@@ -376,7 +377,7 @@ fn a_disabled_metric() {
     }
 }
 
-/// A plan that gets a limit: what was counted before, and is not reported yet, counts on it.
+/// A plan that gets a limit: usage that was counted before and is not reported yet counts toward it.
 #[test]
 fn a_limit_that_appears_later() {
     let world = World::patient();
@@ -389,7 +390,7 @@ fn a_limit_that_appears_later() {
     assert_eq!(world.threescale.total("free", "hits"), 10);
 }
 
-/// A change of the plan, or of the application's state, is known within `max_age`; a replaced key stops working.
+/// A change of the plan or of the application's state has an effect within `max_age`, and a replaced key stops working.
 #[test]
 fn revocation_within_max_age() {
     let world = World::patient();
@@ -412,7 +413,7 @@ fn revocation_within_max_age() {
     assert_eq!(ask(&mut authorizer, "uk_new").effect, Effect::Allow);
 }
 
-/// The answer is renewed by one of many before it gets too old.
+/// One of many requests renews the answer before it gets too old.
 #[test]
 fn one_of_many_renews() {
     let world = World::patient();

@@ -1,4 +1,5 @@
-//! The authorizer against a real Redis server and stand-ins for 3scale and AWS. One binary: the harness is built once.
+//! The authorizer against a real Redis server and stand-ins for 3scale and AWS. All tests are in one binary, so that
+//! the harness is compiled once.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "the harness is shared with the benches")]

@@ -1,4 +1,4 @@
-//! A model of counting: random interleavings of everything that can happen, and a sum that must come out right.
+//! A model of counting: random interleavings of all events, and a sum that must be right.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::support::gateway::{Authorizer, World, decide, event};
 use crate::support::ssm::HASH_KEY;
 use crate::support::threescale::{Counting, Fault, Limit, Period, SERVICE};
 
-/// A small deterministic generator: a failing seed can be run again.
+/// A small deterministic generator, so that a failing seed can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -32,9 +32,9 @@ struct Model {
     world: World,
     authorizers: Vec<Authorizer>,
     allowed: HashMap<&'static str, u64>,
-    /// What reports in doubt may have counted once more, by application: what Redis had of it then.
+    /// The usage that reports in doubt may have counted once more, by application: what Redis contained of it then.
     doubled: HashMap<&'static str, u64>,
-    /// Per window of an hour: what passed of the limited application.
+    /// The allowed requests of the limited application in each window of an hour.
     hours: HashMap<i64, u64>,
     redis_up: bool,
     backend_up: bool,
@@ -72,14 +72,14 @@ impl Model {
         let decided = decide(authorizer, &event(&format!("uk_{name}"), "/"));
         if decided.outcome.effect == Effect::Allow {
             *self.allowed.entry(name).or_default() += 1;
-            // Past Redis it is 3scale that decides, which here counts late.
+            // Without Redis, 3scale decides, which counts late here.
             if name == "b" && decided.source != Source::Direct {
                 *self.hours.entry(hour).or_default() += 1;
             }
         }
     }
 
-    /// What is counted in Redis, in a batch or not, and not taken out yet.
+    /// The usage in Redis, in a batch or not, that is not removed yet.
     fn pending(&self) -> HashMap<&'static str, u64> {
         if !self.redis_up {
             return HashMap::new();
@@ -131,7 +131,7 @@ impl Model {
         }
     }
 
-    /// A reporter that comes to its end at one of its calls.
+    /// A reporter that ends at one of its calls.
     fn dying_report(&mut self, random: &mut Random) {
         let mut fuse = Fuse::new(fuse::Fault {
             call: random.below(12) as usize,
@@ -140,7 +140,7 @@ impl Model {
         });
         let pending = self.pending();
         self.world.report_through(&mut fuse);
-        // It may have got as far as 3scale's answer, and no further.
+        // It may have received 3scale's answer and then ended.
         if fuse.blown() && fuse.calls().iter().any(|call| call.starts_with("POST")) {
             self.may_double(&pending);
         }
@@ -165,7 +165,7 @@ impl Model {
                 self.redis_up = false;
             }
             96..98 => {
-                // More often up than down.
+                // More often available than not.
                 self.backend_up = !self.backend_up || random.below(2) == 0;
                 self.world
                     .threescale
@@ -183,7 +183,7 @@ impl Model {
     fn finish(&mut self, context: &str, doubts: bool) {
         self.world.redis.restart();
         self.world.threescale.fail(None);
-        // Past the leases of those that came to their end.
+        // After the leases of the reporters that ended.
         self.world.advance(900_000);
         let last = self.world.report();
         assert_eq!((last.stopped, last.undeliverable), (None, 0), "{context}");
@@ -225,7 +225,7 @@ fn run(seed: u64, mode: &str, doubts: bool) {
     model.finish(&format!("seed {seed}, {mode}"), doubts);
 }
 
-/// Nothing in doubt: exactly once.
+/// Without doubt: exactly once.
 #[test]
 fn everything_that_passed_is_counted_exactly_once() {
     std::thread::scope(|scope| {
@@ -241,7 +241,7 @@ fn everything_that_passed_is_counted_exactly_once() {
     });
 }
 
-/// Answers to reports get lost too, and reporters die: at least once, and no more than the documented window.
+/// Answers to reports get lost too, and reporters end: at least once, and within the documented window.
 #[test]
 fn with_lost_answers_nothing_is_lost() {
     std::thread::scope(|scope| {
@@ -251,7 +251,7 @@ fn with_lost_answers_nothing_is_lost() {
     });
 }
 
-/// The connection ends after each request was carried out, and before its answer: counted once all the same.
+/// The connection ends after each request was carried out and before its answer: the request is still counted once.
 #[test]
 fn lost_answers_of_redis_are_recognised() {
     let world = World::patient();

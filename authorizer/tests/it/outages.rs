@@ -1,4 +1,4 @@
-//! Every outage has a stated answer within a second, and nothing passes by mistake.
+//! Every outage has a defined answer within a second, and no request passes by mistake.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::support::threescale::Fault;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Decides, and holds it to the second that is promised (with room for a machine under load).
+/// Decides, and checks the promised second (with a margin for a machine under load).
 fn timely(authorizer: &mut Authorizer, event: &str) -> Decided {
     let started = Instant::now();
     let decided = decide(authorizer, event);
@@ -40,7 +40,7 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-/// The table of modes in the README, with 3scale failing in every way there is.
+/// The table of modes in the README, with every kind of failure of 3scale.
 #[test]
 fn each_mode_does_what_the_table_says() {
     for (mode, known, unknown) in [
@@ -104,7 +104,7 @@ fn fresh_answers_do_not_need_3scale() {
     }
 }
 
-/// What the mode let pass is counted, and reported when 3scale is back, if it exists.
+/// A request that the mode allows is counted, and reported when 3scale is back, if the application exists.
 #[test]
 fn usage_of_an_outage_is_reported_after_it() {
     let world = world("allow");
@@ -123,7 +123,7 @@ fn usage_of_an_outage_is_reported_after_it() {
     let after = world.report();
     assert_eq!(after.stopped, None);
     assert_eq!(world.threescale.total("free", "hits"), 2);
-    // Sent alone, so it cost nobody else's usage.
+    // Sent separately, so no other usage was lost.
     assert_eq!(after.isolated, 1);
     assert_eq!(world.threescale.state().lost_batches, ["user_key_invalid"]);
 }
@@ -154,7 +154,7 @@ fn redis_down_is_3scale_directly_and_counted() {
     let direct = world.threescale.total("free", "hits");
     let reported = world.report().delivered;
     assert_eq!(world.threescale.total("free", "hits"), direct + reported);
-    // The first one before the outage, and the one that ended the loop.
+    // The first request before the outage, and the one that ended the loop.
     assert_eq!(reported, 2);
 }
 
@@ -193,7 +193,7 @@ fn a_frozen_redis_is_not_waited_for_twice() {
     assert!(slow <= 3, "waited {slow} times");
 }
 
-/// Something that is not Redis answers on its port.
+/// Another server answers on the port of Redis.
 #[test]
 fn nonsense_from_redis_is_no_answer() {
     for bytes in [
@@ -242,7 +242,7 @@ fn nonsense_from_redis_is_no_answer() {
     }
 }
 
-/// A full Redis takes no counts: they go to 3scale.
+/// A full Redis accepts no counts, so 3scale counts.
 #[test]
 fn a_full_redis() {
     let world = World::new();
@@ -261,7 +261,7 @@ fn a_full_redis() {
     assert_eq!(world.threescale.total("free", "hits"), 4);
 }
 
-/// A failover: the one that is asked is a replica for a while, which answers everything and takes nothing.
+/// A failover: the server is a replica for a while, which answers reads and accepts no writes.
 #[test]
 fn a_redis_that_fails_over() {
     let world = World::new();
@@ -281,7 +281,7 @@ fn a_redis_that_fails_over() {
     assert!(world.report().stopped.is_some());
     assert_eq!(world.redis.ask("REPLICAOF NO ONE"), "+OK\r\n");
     eventually("Redis is used again", || {
-        // Answers from before a direct one do not count.
+        // Answers from before a direct call are not used.
         world.advance(2);
         pass(&mut authorizer) != Source::Direct
     });
@@ -290,7 +290,7 @@ fn a_redis_that_fails_over() {
     assert_eq!(world.threescale.total("free", "hits"), passed);
 }
 
-/// Redis forgets its scripts with a restart or a flush, and is told them again.
+/// Redis loses its scripts in a restart or a flush, and gets them again.
 #[test]
 fn forgotten_scripts() {
     let mut world = World::new();
@@ -364,8 +364,8 @@ fn no_secrets_no_answer_but_a_refusal() {
     }
 }
 
-/// A Parameter Store that hangs at start is waited for once, by the start: the first event, which was waiting all the
-/// time, is answered at once.
+/// The start waits once for a Parameter Store that hangs. The first event, which was waiting meanwhile, is answered at
+/// once.
 #[test]
 fn a_hanging_parameter_store_is_not_waited_for_twice() {
     let world = World::new();
@@ -421,7 +421,7 @@ fn a_wrong_token_refuses_what_is_not_known_and_is_read_anew() {
     }
 }
 
-/// A living process learns a replaced token with the first event that needs it, with Redis and without.
+/// A running process reads a replaced token with the first event that needs it, with Redis and without.
 #[test]
 fn a_replaced_token_is_learnt_by_a_living_authorizer() {
     for mode in ["strict", "none"] {
@@ -442,7 +442,7 @@ fn a_replaced_token_is_learnt_by_a_living_authorizer() {
     }
 }
 
-/// At the first start the cache may still be on its way, and it can be replaced under a living process.
+/// At the first start the cache may not be ready yet, and it can be replaced while a process runs.
 #[test]
 fn the_caches_address_is_learnt() {
     let world = World::new();
@@ -475,7 +475,7 @@ fn the_caches_address_is_learnt() {
     });
 }
 
-/// A name that does not resolve, an address that nobody has.
+/// A name that does not resolve, and an address without a server.
 #[test]
 fn unreachable_addresses() {
     let world = World::new();
@@ -500,7 +500,7 @@ fn unreachable_addresses() {
         let decided = timely(&mut world.authorizer(), &event("uk_free", "/"));
         assert_eq!(decided.outcome.reason, "backend_unavailable", "{backend}");
     }
-    // A server that is there and is not what it should be.
+    // A server that is reachable but is not the expected one.
     let web = Server::start(std::sync::Arc::new(|_| Response::new(200, "<html>")));
     let world = World::new().with("backend", json!(web.url()));
     let decided = timely(&mut world.authorizer(), &event("uk_free", "/"));

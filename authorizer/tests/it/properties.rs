@@ -1,4 +1,4 @@
-//! Properties: keys that never collide, parsers that never panic, and nothing but a rule that lets anybody pass.
+//! Properties: keys never collide, parsers never panic, and a request passes only if something allows it.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn keys() -> Keys {
     Keys::from_hex(HASH_KEY).unwrap()
 }
 
-/// Few characters, so that different parts often run together to the same text.
+/// Few characters, so that different parts often concatenate to the same text.
 fn text() -> impl Strategy<Value = String> {
     proptest::string::string_regex("[ab:\u{1f}]{0,4}").unwrap()
 }
@@ -57,7 +57,7 @@ proptest! {
             let key = keys.credential(&service, &credential);
             let entry = seen.entry(key.clone()).or_insert_with(|| (service.clone(), credential.clone()));
             prop_assert!(*entry == (service, credential));
-            // A key is one field of a colon-separated name, and must not be more.
+            // A key is exactly one field of a colon-separated name.
             prop_assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         }
     }
@@ -68,13 +68,13 @@ proptest! {
         let mut seen = HashMap::new();
         for (service, app_id, user_key) in all {
             let key = keys.application(&service, &Name { app_id: app_id.clone(), user_key: user_key.clone() });
-            // The id is the application; the key stands for it only where there is no id.
+            // The ID identifies the application; the user key only if there is no ID.
             let who = (service, app_id.clone(), if app_id.is_some() { None } else { user_key });
             prop_assert_eq!(seen.entry(key).or_insert_with(|| who.clone()), &who);
         }
     }
 
-    /// What all keys of a stack's service begin with: no two begin alike, and none with another.
+    /// The prefix of all keys of a stack's service: no two are equal, and none begins with another.
     #[test]
     fn services_share_no_keys(all in vec(("[a-z0-9-]{1,5}", "[a-zA-Z0-9._-]{1,5}"), 2..20)) {
         for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other))) {
@@ -101,7 +101,7 @@ proptest! {
         let _ = redis::Endpoint::parse(&text, None);
     }
 
-    /// Valid input with a few bytes changed, cut out or doubled reaches deeper than noise.
+    /// Valid input with a few bytes changed, removed, or doubled, which reaches deeper than random bytes.
     #[test]
     fn no_damage_makes_a_parser_panic(edits in vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 1..6)) {
         for valid in [
@@ -135,12 +135,12 @@ proptest! {
         let _ = Rules::new(&[rule(&pattern)]).usage("GET", &path, &none);
     }
 
-    /// The fast comparison of plain patterns is what the expression would say.
+    /// The fast comparison of plain patterns has the same result as the regular expression.
     #[test]
     fn plain_patterns_are_what_their_expressions_say(pattern in "(/[ab.]{0,3}){1,3}[$]?", path in "(/[ab]{0,3}){1,3}") {
         let none: [(&str, &str); 0] = [];
         let fast = !Rules::new(&[rule(&pattern)]).usage("GET", &path, &none).0.is_empty();
-        // A group changes nothing but makes it an expression.
+        // A group turns the pattern into an expression with the same meaning.
         let (text, end) = pattern.strip_suffix('$').map_or((pattern.as_str(), ""), |text| (text, "$"));
         let slow = !Rules::new(&[rule(&format!("{text}(){end}"))]).usage("GET", &path, &none).0.is_empty();
         prop_assert_eq!(fast, slow);
@@ -159,13 +159,13 @@ fn rule(pattern: &str) -> RuleSettings {
 
 const GOOD: &str = r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>true</authorized><plan>Free</plan></status>"#;
 
-/// A refusal by a limit, of a plan without limits or with one that is not used up.
+/// A refusal by a limit, of a plan without limits or with a limit that is not used up.
 const REFUSED: [&str; 2] = [
     r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>false</authorized><reason>usage limits are exceeded</reason><plan>Free</plan></status>"#,
     r#"<?xml version="1.0" encoding="UTF-8"?><status><authorized>false</authorized><reason>usage limits are exceeded</reason><plan>Free</plan><usage_reports><usage_report metric="hits" period="eternity"><max_value>9</max_value><current_value>3</current_value></usage_report></usage_reports></status>"#,
 ];
 
-/// Whatever 3scale (or something in its place) answers: only a 200 with the whole document lets the caller pass.
+/// Whatever 3scale or another server answers, only a 200 with the whole document allows the request.
 #[test]
 fn no_answer_of_3scale_allows_by_mistake() {
     let answer = Arc::new(Mutex::new(Vec::<u8>::new()));
@@ -221,7 +221,7 @@ fn no_answer_of_3scale_allows_by_mistake() {
                 raw.extend(&body);
                 *answer.lock().unwrap() = raw;
                 number.set(number.get() + 1);
-                // Not so many refusals in one second that nobody is asked any more.
+                // Fewer refusals in one second than stop the calls.
                 world.advance(1_000);
                 let mut authorizer = world.authorizer();
                 let decided = decide(
@@ -243,11 +243,11 @@ fn no_answer_of_3scale_allows_by_mistake() {
             })
             .unwrap();
     }
-    // Not for want of trying.
+    // Some requests were allowed.
     assert!(allowed.get() > 10, "{allowed:?}");
 }
 
-/// Metrics whose names run together with what stands around them in Redis have counters and limits of their own.
+/// Metrics whose names contain the separators of Redis keys have counters and limits of their own.
 #[test]
 fn metrics_are_counted_apart() {
     let strategy = proptest::collection::btree_map("[ab:0-9._-]{1,4}", (1_u64..5, 1_u64..4), 2..6);
@@ -290,7 +290,7 @@ fn metrics_are_counted_apart() {
         .unwrap();
 }
 
-/// Whatever something in Redis' place answers: without 3scale, only a complete `A` answer lets the caller pass.
+/// Whatever another server in place of Redis answers, without 3scale only a complete `A` answer allows the request.
 #[test]
 fn no_answer_of_redis_allows_by_mistake() {
     let answer = Arc::new(Mutex::new(Vec::<u8>::new()));

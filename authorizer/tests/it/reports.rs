@@ -1,4 +1,4 @@
-//! The reporter: batches, doubts, deaths, and what 3scale would lose silently.
+//! The reporter: batches, reports in doubt, killed reporters, and usage that 3scale would lose silently.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ fn large_amounts_go_in_batches() {
     nothing_left(&world);
 }
 
-/// One application with more minutes than a report takes.
+/// One application with more minutes than fit into a report.
 #[test]
 fn an_application_larger_than_a_batch() {
     let world = World::patient();
@@ -97,7 +97,7 @@ fn an_application_larger_than_a_batch() {
     nothing_left(&world);
 }
 
-/// Refused or never sent: nothing is lost, nothing is double.
+/// Refused or never sent: nothing is lost, and nothing is counted twice.
 #[test]
 fn what_3scale_did_not_take_is_sent_again() {
     for fault in [
@@ -122,8 +122,8 @@ fn what_3scale_did_not_take_is_sent_again() {
     }
 }
 
-/// The reference's table of statuses, as answers to a report. Whatever was not taken is sent again, and whatever may have
-/// been taken or not is said to be in doubt.
+/// The reference's table of statuses, as answers to a report. Usage that was not accepted is sent again, and a report
+/// that may or may not have been accepted is in doubt.
 #[test]
 fn every_row_of_the_table_as_an_answer_to_a_report() {
     let refused = [
@@ -180,14 +180,14 @@ fn every_row_of_the_table_as_an_answer_to_a_report() {
         assert_eq!(world.threescale.total("free", "hits"), before + 5);
         nothing_left(&world);
     }
-    // The one that is an acceptance.
+    // The only status that means accepted.
     hit(&world, "uk_free", 5);
     world.threescale.fail_next(&[Fault::Status(202, "")]);
     assert_eq!(world.report().delivered, 5);
     nothing_left(&world);
 }
 
-/// The documented window: an answer that did not come. Sent again; counted twice if it had come through.
+/// The documented window: an answer is lost. The report is sent again, and counted twice if 3scale had received it.
 #[test]
 fn in_doubt_is_sent_again() {
     for (fault, counted) in [
@@ -209,7 +209,7 @@ fn in_doubt_is_sent_again() {
     }
 }
 
-/// While 3scale answers nothing, no report is sent that it might count each time.
+/// While 3scale does not answer, no report is sent that it might count each time.
 #[test]
 fn an_outage_multiplies_nothing() {
     let world = World::patient();
@@ -264,8 +264,8 @@ fn reporters_at_the_same_time_deliver_once() {
     nothing_left(&world);
 }
 
-/// A run delivers what there was, and leaves what comes meanwhile to the next: it ends under any traffic, and does not
-/// turn it into a flood of small reports.
+/// A run delivers the usage from before it and leaves the rest to the next run: it ends under any traffic, without many
+/// small reports.
 #[test]
 fn a_run_ends_under_traffic() {
     let world = World::patient();
@@ -290,14 +290,14 @@ fn a_run_ends_under_traffic() {
     });
 }
 
-/// A real reporter is killed while its report is under way: its batch is taken over when the lease is over.
+/// A real reporter is killed while its report is under way: another one takes over its batch when the lease expires.
 #[test]
 fn a_killed_reporter_loses_nothing() {
     for counted_before in [false, true] {
         let world = World::with_clock(Clock::default());
         hit(&world, "uk_free", 5);
         world.threescale.state().only_reports = true;
-        // The call hangs, before or after 3scale has taken it in.
+        // The call hangs, before or after 3scale has accepted it.
         let fault = if counted_before {
             Fault::LoseAnswer
         } else {
@@ -323,7 +323,7 @@ fn a_killed_reporter_loses_nothing() {
             world.threescale.calls("report") == 1
         });
         process.kill();
-        // Its lease holds: nobody sends it a second time while it could still be at it.
+        // The lease is still valid, so no other reporter sends the batch while the first one may still do so.
         assert_eq!(world.report().reports, 0);
         world
             .redis
@@ -350,7 +350,7 @@ fn batch(world: &World) -> String {
     all.lines().nth(2).expect("a batch").trim().to_owned()
 }
 
-/// A deleted application or metric loses its own usage and nobody else's.
+/// A deleted application or metric loses only its own usage.
 #[test]
 fn what_3scale_does_not_know_goes_alone() {
     let world = World::patient().with(
@@ -375,10 +375,10 @@ fn what_3scale_does_not_know_goes_alone() {
             .retain(|application| application.id != "app_gone");
         state.metrics.remove("bytes");
     }
-    // So late that nothing is taken on trust.
+    // So late that no confirmation is recent enough.
     world.advance(76_000);
     let summary = world.report();
-    // Three applications with a metric that is gone: each metric alone, and of one application both are lost.
+    // Three applications with a deleted metric: each metric is sent separately, and of one application both are lost.
     assert_eq!((summary.isolated, summary.stopped), (6, None));
     for name in ["stays", "free"] {
         assert_eq!(world.threescale.total(name, "hits"), 2, "{name}");
@@ -396,7 +396,8 @@ fn run(process: &Process) -> serde_json::Value {
     }
 }
 
-/// A living reporter whose service token was replaced between two of its events. Nothing good is taken for unknown.
+/// A running reporter whose service token was replaced between two events. No existing application is taken for an
+/// unknown one.
 #[test]
 fn a_replaced_token_is_learnt_by_a_living_reporter() {
     let world = World::with_clock(Clock::default());
@@ -407,7 +408,7 @@ fn a_replaced_token_is_learnt_by_a_living_reporter() {
     hit(&world, "uk_free", 3);
     hit(&world, "uk_a", 4);
     world.threescale.state().token = "st_new".to_owned();
-    // There is nothing to be learnt yet.
+    // The Parameter Store has no new token yet.
     let refused = run(&process);
     assert_eq!(
         (&refused["delivered"], &refused["apart"]),
@@ -431,7 +432,7 @@ fn a_replaced_token_is_learnt_by_a_living_reporter() {
     nothing_left(&world);
 }
 
-/// The same when it is a report that is refused: it was replaced after the questions.
+/// The same when 3scale refuses a report: the token was replaced after the calls about applications.
 #[test]
 fn a_token_refused_by_a_report_is_read_anew() {
     let world = World::with_clock(Clock::default());
@@ -453,7 +454,7 @@ fn a_token_refused_by_a_report_is_read_anew() {
     nothing_left(&world);
 }
 
-/// Usage is reported under the application's id, so a replaced user key loses nothing.
+/// Usage is reported with the application's ID, so a replaced user key loses nothing.
 #[test]
 fn a_replaced_user_key_loses_nothing() {
     let world = World::patient();
@@ -481,7 +482,7 @@ fn what_is_too_old_is_said_and_given_up() {
     nothing_left(&world);
 }
 
-/// It ends before its own time-out and goes on next time.
+/// It ends before its own time-out and continues in the next run.
 #[test]
 fn no_time_left() {
     let world = World::patient();
@@ -499,7 +500,7 @@ fn no_time_left() {
     assert_eq!(world.report().delivered, 5);
 }
 
-/// In front of 3scale: questions are answered so much later, reports at once.
+/// A proxy in front of 3scale that delays the answers about applications, but not those to reports.
 fn slow_questions(backend: String, delay: Duration) -> Server {
     let agent = authorizer::http::agent(None);
     let pass = move |request: Request| {
@@ -519,7 +520,8 @@ fn slow_questions(backend: String, delay: Duration) -> Server {
     Server::start(Arc::new(pass))
 }
 
-/// To ask about all of a batch takes several runs: each sends what it has found out, and no run anything twice.
+/// Checking all applications of a batch takes several runs: each run reports what it knows, and no run reports anything
+/// twice.
 #[test]
 fn a_batch_that_is_asked_about_for_longer_than_a_run() {
     let many = 20;
@@ -529,7 +531,7 @@ fn a_batch_that_is_asked_about_for_longer_than_a_run() {
         world.threescale.add(&format!("n{n}"), &[]);
         decide(&mut authorizer, &event(&format!("uk_n{n}"), "/"));
     }
-    // One that nobody knows goes alone, in whichever run it is found out.
+    // An application that 3scale does not know is sent separately, in the run that finds this out.
     world
         .threescale
         .state()
@@ -563,7 +565,8 @@ fn a_batch_that_is_asked_about_for_longer_than_a_run() {
     nothing_left(&world);
 }
 
-/// What is not vouched for is sent in parts, so that a run that is killed has to ask about few applications again.
+/// Usage without a recent confirmation is sent in parts, so that after a killed run only a few applications are checked
+/// again.
 #[test]
 fn what_was_found_out_is_sent_in_parts() {
     let world = World::patient();
@@ -592,7 +595,7 @@ fn redis_down_and_up_again() {
     assert_eq!(world.report().delivered, 5);
 }
 
-/// Nothing that opens an API stands in Redis, and nothing of it is in what we write.
+/// Redis contains no credential that gives access to an API, and neither does our output.
 #[test]
 fn no_credential_stands_in_redis() {
     let world = World::patient();

@@ -1,5 +1,5 @@
-//! Requests as API Gateway delivers them, through the real binary: where the credential stands, what is refused without a
-//! call, and what is written down about it.
+//! Requests as API Gateway delivers them, through the real binary: where the credential is, which requests are refused
+//! without a call, and what is logged about them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn world() -> World {
 
 fn process(world: &World, role: &str, more: &[(&str, &str)]) -> Process {
     let mut environment = environment(role, &world.ssm, &world.settings, None);
-    // Nothing here is about time-outs.
+    // These tests are not about time-outs.
     let patient = [
         ("THREESCALE_GW_REDIS_MS", "5000"),
         ("THREESCALE_GW_ANSWER_MS", "5000"),
@@ -28,7 +28,7 @@ fn process(world: &World, role: &str, more: &[(&str, &str)]) -> Process {
     Process::start(&environment)
 }
 
-/// Reason of the decision, or the function's error.
+/// The reason of the decision, or the function's error.
 fn reason(process: &Process, event: &Value) -> String {
     match process.api.invoke(&event.to_string()) {
         Answer::Result(answer) => {
@@ -58,7 +58,7 @@ fn http_api(headers: Value, query: &str) -> Value {
     })
 }
 
-/// "u:p" and the like, as a client sends them.
+/// The `Basic` header for "u:p" and similar, as a client sends it.
 fn basic(text: &str) -> String {
     use base64::Engine as _;
     format!(
@@ -87,7 +87,7 @@ fn user_keys_wherever_they_stand() {
         (rest(json!({ "X-Api-Key": [key] }), none()), "authorized"),
         (rest(json!({ "x-api_key": [key] }), none()), "authorized"),
         (rest(json!({ "X_API_KEY": [key] }), none()), "authorized"),
-        // Of several the last counts, and an empty one is none.
+        // The last one of several is used, and an empty one counts as absent.
         (
             rest(json!({ "x-api-key": ["bad", key] }), none()),
             "authorized",
@@ -100,11 +100,11 @@ fn user_keys_wherever_they_stand() {
             rest(json!({ "x-api-key": [key, " "] }), none()),
             "authorized",
         ),
-        // REST APIs decode the query, and headers come as they are.
+        // REST APIs decode the query, and do not change headers.
         (rest(none(), query(&[key])), "authorized"),
         (rest(none(), query(&["bad", key])), "authorized"),
         (rest(none(), json!({ "USER_KEY": [key] })), NONE),
-        // The first place that has one counts.
+        // The first place that contains one is used.
         (
             rest(json!({ "x-api-key": ["bad"] }), query(&[key])),
             "user_key_invalid",
@@ -113,7 +113,7 @@ fn user_keys_wherever_they_stand() {
             rest(json!({ "x-api-key": [""] }), query(&[key])),
             "authorized",
         ),
-        // Basic: the user, else the password; and Bearer.
+        // Basic: the user, otherwise the password; and Bearer.
         (
             rest(
                 json!({ "Authorization": [basic(&format!("{key}:"))] }),
@@ -140,7 +140,7 @@ fn user_keys_wherever_they_stand() {
             rest(json!({ "Authorization": ["Basic ???"] }), none()),
             "credential_unusable",
         ),
-        // HTTP APIs join headers with commas and leave the query as it came.
+        // HTTP APIs join headers with commas and do not change the query.
         (http_api(json!({ "x-api_key": key }), ""), "authorized"),
         (
             http_api(none(), "user_key=a%2Bb+c%2F%C3%A9%26%3D%2541&x"),
@@ -152,7 +152,7 @@ fn user_keys_wherever_they_stand() {
         ),
         (rest(none(), none()), NONE),
         (http_api(none(), ""), NONE),
-        // A token of the event's own; its place is API Gateway's matter.
+        // The token of the event; API Gateway knows its place.
         (
             json!({ "type": "TOKEN", "authorizationToken": key, "methodArn": ARN }),
             "authorized",
@@ -209,7 +209,7 @@ fn application_ids_and_keys_wherever_they_stand() {
             "authorized",
         ),
         (http_api(none(), "id=a%3Ab&key=k:1%26"), "authorized"),
-        // Split at the last colon, as APIcast does: so the key must not have one.
+        // Split at the last colon, as in APIcast, so the key must not contain one.
         (
             rest(json!({ "Authorization": [basic("a:b:k:1&")] }), none()),
             "application_not_found",
@@ -226,7 +226,7 @@ fn application_ids_and_keys_wherever_they_stand() {
     assert_eq!(reason(&process, &event), "authorized");
 }
 
-/// Neither 3scale nor Redis hears of what cannot be a credential, nor of what no rule matches.
+/// Neither 3scale nor Redis is called about a value that cannot be a credential, or a request that no rule matches.
 #[test]
 fn refused_without_a_call() {
     let world = world().with(
@@ -270,7 +270,7 @@ fn lines(process: Process) -> Vec<Value> {
         .collect()
 }
 
-/// One line a refusal, a sample of what passes, and no credential in any of them.
+/// One line for each refusal, a sample of the allowed requests, and no credential in any of them.
 #[test]
 fn decisions_are_written_down() {
     let world = world();
@@ -320,7 +320,8 @@ fn decisions_are_written_down() {
     }
 }
 
-/// What CloudWatch takes for metrics: every name it is told of is there, as numbers, and every dimension as a text.
+/// The format of CloudWatch metrics: every metric and dimension that is named is in the line, metrics as numbers and
+/// dimensions as strings.
 fn metrics(lines: &[Value]) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for line in lines.iter().filter(|line| line.get("_aws").is_some()) {
@@ -364,7 +365,7 @@ fn metrics_for_cloudwatch() {
             .collect::<BTreeSet<String>>()
     };
     let request = event("uk_free", "/");
-    // The first event of a process is written about at once, the later ones every ten seconds.
+    // The metrics of the first event of a process are written at once, later ones every ten seconds.
     let miss = of(&[&request], "authorizer");
     assert_eq!(
         names(&miss),
@@ -397,7 +398,7 @@ fn metrics_for_cloudwatch() {
             .map(|(_, value)| value)
     };
     assert_eq!(value("UsageDelivered"), Some(&json!(2.0)));
-    // Always there, so that an alarm has something to look at.
+    // Always written, so that an alarm has data.
     for zero in [
         "UsageUndeliverable",
         "LostUsage",

@@ -1,4 +1,4 @@
-//! TLS and AUTH, with a real handshake; and what must not be trusted.
+//! TLS and AUTH with a real handshake, and servers that must not be trusted.
 
 use std::path::Path;
 
@@ -118,7 +118,7 @@ fn a_certificate_for_another_name_is_not_trusted() {
     );
 }
 
-/// A cache of the user's own: one URL with everything.
+/// The user's own cache: one URL with everything.
 #[test]
 fn a_url_with_a_login() {
     let (world, proxy) = world(Redis::start(&["--requirepass", "p:w/d@1"]));
@@ -146,7 +146,7 @@ fn a_plain_server_where_tls_is_expected() {
     assert_eq!(source(&mut world.authorizer()), Source::Direct);
 }
 
-/// The self-test says what is wrong, and holds no secret.
+/// The self-test describes the problem without a secret.
 #[test]
 fn the_self_test_names_what_fails() {
     let world = World::with_clock(Clock::default());
@@ -187,7 +187,7 @@ fn the_self_test_names_what_fails() {
     }
 }
 
-/// Without what it needs the function says so, and does not start.
+/// If the function lacks a setting, it says so and does not start.
 #[test]
 fn a_bad_environment_is_an_init_error() {
     let world = World::with_clock(Clock::default());

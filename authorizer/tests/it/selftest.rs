@@ -17,7 +17,7 @@ use crate::support::threescale::{Fault, TOKEN};
 use crate::support::tls::TlsProxy;
 
 const EVENT: &str = r#"{"threescale-gw":"self-test"}"#;
-/// Class: nobody can be connected to there, and Linux says so at once.
+/// The limited broadcast address: no connection is possible, and Linux reports that at once.
 const NO_ROUTE: &str = "255.255.255.255";
 const UNKNOWN_HOST: &str = "no-such-host.invalid";
 const NAMES: [&str; 4] = ["secrets", "redis", "threescale", "decision"];
@@ -26,7 +26,7 @@ fn world() -> World {
     World::with_clock(Clock::default())
 }
 
-/// The function's answer, in a process of its own.
+/// The answer of the function in a new process.
 fn answer(world: &World, variables: &[(&str, String)], ca: Option<&Path>) -> Value {
     let mut environment = environment("authorizer", &world.ssm, &world.settings, ca);
     for (name, value) in variables {
@@ -43,7 +43,7 @@ fn invoke(process: &Process, event: &str) -> Value {
     }
 }
 
-/// Looks at the document's shape and gives each check's cause, "" where it is fine.
+/// Checks the form of the document and returns each check's cause, "" if it passed.
 fn causes(answer: &Value) -> [String; 4] {
     let checks = answer["checks"].as_array().unwrap();
     assert_eq!(checks.len(), 4, "{answer}");
@@ -73,7 +73,7 @@ fn causes(answer: &Value) -> [String; 4] {
     causes
 }
 
-/// What must come out, and a part of the text that says so.
+/// Checks the causes, and that the text of the failure contains `text`.
 #[track_caller]
 fn expect(answer: &Value, causes_expected: [&str; 4], text: &str) {
     assert_eq!(causes(answer), causes_expected, "{answer}");
@@ -104,7 +104,7 @@ fn expect_threescale(answer: &Value, cause: &str, text: &str) {
     expect(answer, ["", "", cause, "skipped"], text);
 }
 
-/// A server that says this to whoever connects, and ends the connection; or nothing at all, for ever.
+/// A server that sends this to every client and closes the connection, or never sends anything.
 fn odd_server(says: Option<&'static [u8]>) -> (SocketAddr, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -113,14 +113,14 @@ fn odd_server(says: Option<&'static [u8]>) -> (SocketAddr, TcpListener) {
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 std::thread::spawn(move || {
-                    // Read first: an unread question would reset the connection under the answer.
+                    // Reads first: unread data would reset the connection before the client reads the answer.
                     let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
                     let _ = stream.write_all(says);
                 });
             }
         });
     }
-    // Without the thread nobody accepts, and the system lets connections wait.
+    // Without the thread, the system lets connections wait.
     (address, listener)
 }
 
@@ -133,7 +133,7 @@ fn all_is_well() {
         &world.settings,
         None,
     ));
-    // Also when it was asked before, and when the event says more.
+    // The same in a second event, and with other members in the event.
     for event in [
         EVENT,
         EVENT,
@@ -207,7 +207,7 @@ fn secrets_refused_or_unusable() {
     }
 }
 
-/// What was read once does not make up for a Parameter Store that is gone now.
+/// Secrets from an earlier read do not hide that the Parameter Store cannot be reached now.
 #[test]
 fn secrets_that_cannot_be_read_any_more() {
     let world = world();
@@ -291,7 +291,7 @@ fn redis_tls() {
     );
 }
 
-/// As Redis itself does where it expects TLS: it closes a plain connection without a word.
+/// As Redis does if it expects TLS: closes a plain connection without a reply.
 fn taciturn(proxy: &TlsProxy) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -301,7 +301,7 @@ fn taciturn(proxy: &TlsProxy) -> SocketAddr {
             std::thread::spawn(move || -> std::io::Result<()> {
                 let mut first = [0];
                 client.peek(&mut first)?;
-                // The type of a handshake's record.
+                // The type of a handshake record.
                 if first != [0x16] {
                     return Ok(());
                 }
@@ -321,7 +321,7 @@ fn redis_that_closes_plain_connections() {
     let world = world();
     let proxy = TlsProxy::start(world.redis.port);
     let address = taciturn(&proxy);
-    // Whether or not its certificate would be taken.
+    // Whether or not its certificate is trusted.
     for ca in [None, Some(proxy.ca_file.as_path())] {
         world
             .ssm
@@ -347,7 +347,7 @@ fn redis_login() {
     expect_redis(&answer(&world, &[], None), "auth", "WRONGPASS");
     world.ssm.put("secrets/cache-auth-token", "pass-1");
     assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
-    // A token for a server that has none.
+    // A token for a server without one.
     let world = self::world();
     world.ssm.put("secrets/cache-auth-token", "pass-1");
     expect_redis(&answer(&world, &[], None), "auth", "refused");
@@ -370,7 +370,7 @@ fn redis_that_takes_no_writes() {
     expect_redis(&answer(&world, &[], None), "full", "OOM");
 }
 
-/// Redis can be written to, and the decisions cannot be made there.
+/// Redis accepts writes, but cannot run the scripts.
 #[test]
 fn decision_without_scripts() {
     for rights in ["-evalsha", "-eval", "-get"] {
@@ -473,7 +473,7 @@ fn threescale_answers() {
         "credential_kind",
         "takes user keys",
     );
-    // Codes of the older authentication, as they were recorded.
+    // The codes of the older authentication, as recorded.
     for (body, cause) in [
         (
             r#"<error code="provider_key_invalid">provider key "x" is invalid</error>"#,
@@ -489,7 +489,7 @@ fn threescale_answers() {
     }
 }
 
-/// 3scale tells of a metric only in the name of an application it knows: without one in the cache there is no telling.
+/// 3scale checks a metric only for an application that it knows. Without one in the cache, metrics are not checked.
 #[test]
 fn threescale_metrics() {
     for app_id in [false, true] {
@@ -514,7 +514,7 @@ fn threescale_metrics() {
         expect_threescale(&answer(&world, &[], None), "metric_unknown", "metric bytes");
         world.threescale.state().metrics.insert("bytes".to_owned());
         assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
-        // An application that is gone says nothing about metrics.
+        // An application that does not exist any more gives no information about metrics.
         world.threescale.state().metrics.remove("bytes");
         world.threescale.state().applications.clear();
         assert_eq!(causes(&answer(&world, &[], None)), ["", "", "", ""]);
@@ -525,7 +525,7 @@ fn threescale_metrics() {
     }
 }
 
-/// Everything hangs but the Parameter Store, which must be there for the others to be tried.
+/// Everything hangs except the Parameter Store, which the other checks need.
 #[test]
 fn all_hangs() {
     let mut world = world();

@@ -1,5 +1,5 @@
-//! Every row of the reference's table of statuses (section 6), through a real decision: what is answered, and what the
-//! cache keeps of it.
+//! Every row of the reference's table of statuses (section 6), through a real decision: the answer, and what the cache
+//! stores of it.
 
 use authorizer::answer::Effect;
 use authorizer::backend::{Answer, Backend, Call};
@@ -21,8 +21,8 @@ type Row = (
     bool,
 );
 
-/// Answers that a caller can get from the real thing: status, reason header, body; then our effect and reason, and
-/// whether the next request is answered from the cache.
+/// Answers that 3scale can give about a caller: status, reason header, body; then the effect and the reason of the
+/// decision, and whether the next request is answered from the cache.
 #[test]
 fn every_row_of_the_table() {
     let status = |authorized: &str, reason: &str| {
@@ -50,7 +50,7 @@ fn every_row_of_the_table() {
             "limits_exceeded",
             true,
         ),
-        // Reported, and none of them is what refuses.
+        // The limits are reported, and none of them explains the refusal.
         (
             409,
             Some("limits_exceeded"),
@@ -432,7 +432,7 @@ fn every_row_of_the_table() {
             body.len()
         );
         let raw: &'static [u8] = Box::leak(raw.into_bytes().into_boxed_slice());
-        // Not so many refusals in one second that nobody is asked any more.
+        // Fewer refusals in one second than stop the calls.
         world.advance(1_000);
         let mut authorizer = world.authorizer();
         world.threescale.fail(Some(Fault::Raw(raw)));
@@ -459,7 +459,8 @@ fn every_row_of_the_table() {
     }
 }
 
-/// 3scale's 409 for limits can be about a metric this request does not use; the decision is ours, by its numbers.
+/// 3scale's 409 for limits can be about a metric that this request does not use. The authorizer decides by the reported
+/// numbers.
 #[test]
 fn another_metrics_limit_does_not_stop_this_one() {
     use crate::support::threescale::{Limit, Period};
@@ -493,7 +494,7 @@ fn another_metrics_limit_does_not_stop_this_one() {
     assert_eq!(refused.retry_after_s, Some(50));
 }
 
-/// Rows that our own questions never lead to, asked of the client itself.
+/// Rows that our own calls never produce, tested with the client.
 #[test]
 fn a_wrong_token_is_our_fault_and_not_the_callers() {
     let world = World::patient();
@@ -529,7 +530,7 @@ fn a_wrong_token_is_our_fault_and_not_the_callers() {
     ));
 }
 
-/// Characters that a query string must not be confused by arrive as they are.
+/// Special characters of a query string arrive unchanged.
 #[test]
 fn credentials_arrive_unchanged() {
     let world = World::patient();
@@ -567,7 +568,7 @@ fn app_id_services() {
     assert_eq!(reason("app_free", None).0, "application_key_invalid");
     assert_eq!(reason("app_x", Some("k1")).0, "application_not_found");
     assert_eq!(reason("app_free", Some("k1")), good);
-    // Two keys, one application: one counter.
+    // Two keys of one application have one counter.
     let summary = world.report();
     assert_eq!(
         (summary.delivered, summary.transactions, summary.isolated),
@@ -576,7 +577,7 @@ fn app_id_services() {
     assert_eq!(world.threescale.total("free", "hits"), 3);
 }
 
-/// What a metric that 3scale lacks may cost: the requests that use it, and no others.
+/// A metric that 3scale does not know affects only the requests that use it.
 #[test]
 fn one_unknown_metric_does_not_stop_the_others() {
     let world = World::patient().with(

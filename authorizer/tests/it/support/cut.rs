@@ -1,4 +1,4 @@
-//! A proxy in front of Redis that can lose an answer: the question is carried out, and the connection ends.
+//! A proxy in front of Redis that can lose a reply: Redis runs the command, and the connection ends.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,7 +27,7 @@ impl CutProxy {
                 }
                 let cutting = Arc::clone(&cutting);
                 std::thread::spawn(move || {
-                    // A client that goes away ends its own thread only.
+                    // A client that disconnects ends only its own thread.
                     let _ = pass(stream, port, &cutting);
                 });
             }
@@ -35,7 +35,7 @@ impl CutProxy {
         Self { address, cut, stop }
     }
 
-    /// The next answer is lost.
+    /// Loses the next reply.
     pub fn cut_next(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
     }
@@ -48,7 +48,7 @@ impl Drop for CutProxy {
     }
 }
 
-/// One question, one answer, by turns; both small enough to come in one piece over loopback.
+/// Forwards one command and one reply in turn. Both are small enough to arrive in one piece over loopback.
 fn pass(mut client: TcpStream, port: u16, cut: &AtomicBool) -> std::io::Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
     client.set_nodelay(true)?;

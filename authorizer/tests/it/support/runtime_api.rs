@@ -1,4 +1,4 @@
-//! A Lambda Runtime API, and the real binary on it.
+//! A Lambda Runtime API, and the real binary that uses it.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -39,7 +39,7 @@ impl RuntimeApi {
         Self { server, shared }
     }
 
-    /// Hands an event over and waits for what comes of it.
+    /// Sends an event and waits for its result.
     pub fn invoke(&self, event: &str) -> Answer {
         let (lock, changed) = &*self.shared;
         let mut state = lock.lock().expect("lock");
@@ -59,7 +59,7 @@ impl RuntimeApi {
                 .0;
         }
     }
-    /// Hands an event over and does not wait. Gives its number.
+    /// Sends an event without waiting. Returns its number.
     pub fn begin(&self, event: &str) -> u64 {
         let (lock, changed) = &*self.shared;
         let mut state = lock.lock().expect("lock");
@@ -70,7 +70,7 @@ impl RuntimeApi {
         id
     }
 
-    /// What has come of an event, if anything has.
+    /// The result of an event, if there is one.
     pub fn answer(&self, id: u64) -> Option<Answer> {
         let mut state = self.shared.0.lock().expect("lock");
         let at = state.answers.iter().position(|(of, _)| *of == id)?;
@@ -161,7 +161,7 @@ impl Process {
         Self { api, child }
     }
 
-    /// Ends it, and gives all that it has written.
+    /// Ends the process and returns its output.
     pub fn output(mut self) -> String {
         self.kill();
         let mut text = String::new();

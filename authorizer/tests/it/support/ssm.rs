@@ -1,4 +1,4 @@
-//! A stand-in for the Parameter Store: pages, decryption flags and signatures are looked at, values are given out.
+//! A stand-in for the Parameter Store. It checks paging, decryption flags, and signatures, and returns values.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub const PATH: &str = "/threescale-gw/test";
 pub const HASH_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 impl Ssm {
-    /// With the secrets every stack has; `cache` is the endpoint, if any.
+    /// With the secrets of every stack; `cache` is the endpoint, if any.
     pub fn start(token: &str, cache: Option<&str>) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
@@ -88,7 +88,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Response {
     assert_eq!(question["Path"], PATH);
     assert_eq!(question["Recursive"], true);
     assert_eq!(question["WithDecryption"], true);
-    // Pages of two, some of them with nothing but a token, as the service does.
+    // Pages of two parameters, some with only a token, as the service returns them.
     let from: usize = question["NextToken"]
         .as_str()
         .map_or(0, |token| token.parse().expect("token"));

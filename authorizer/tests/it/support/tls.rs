@@ -1,5 +1,5 @@
-//! TLS in front of a plain server: ends the encryption and passes the bytes on. A real handshake with a real
-//! certificate, whether or not the Redis at hand was built with TLS.
+//! A TLS proxy in front of a plain server: a real handshake with a real certificate, whether or not the Redis server
+//! was built with TLS.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 pub struct TlsProxy {
     pub address: SocketAddr,
-    /// PEM file with the certificate authority.
+    /// The PEM file with the certificate authority.
     pub ca_file: PathBuf,
     pub handshakes: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -22,7 +22,7 @@ pub struct TlsProxy {
 }
 
 impl TlsProxy {
-    /// In front of `127.0.0.1:port`, for the names `localhost` and `127.0.0.1`.
+    /// Starts a proxy in front of `127.0.0.1:port`, for the names `localhost` and `127.0.0.1`.
     pub fn start(port: u16) -> Self {
         let certified = rcgen::generate_simple_self_signed(vec![
             "localhost".to_owned(),
@@ -41,7 +41,7 @@ impl TlsProxy {
             .with_single_cert(vec![certified.cert.der().clone()], key)
             .expect("config");
         let config = Arc::new(config);
-        // On all addresses, so that it can be asked under a name that its certificate does not have: 127.0.0.2.
+        // On all addresses, so that a client can use a name that is not in the certificate: 127.0.0.2.
         let listener = TcpListener::bind("0.0.0.0:0").expect("bind");
         let port_of_ours = listener.local_addr().expect("address").port();
         let address = SocketAddr::from(([127, 0, 0, 1], port_of_ours));
@@ -55,7 +55,7 @@ impl TlsProxy {
                 }
                 let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
                 std::thread::spawn(move || {
-                    // A client that does not trust us ends its own thread only.
+                    // A client that does not trust the certificate ends only its own thread.
                     let _ = pass(stream, port, config, &counted);
                 });
             }
@@ -77,7 +77,7 @@ impl Drop for TlsProxy {
     }
 }
 
-/// Question and answer by turns, which is all that a request-answer protocol needs.
+/// Forwards a request and a response in turn, which is enough for a request-response protocol.
 fn pass(
     client: TcpStream,
     port: u16,
@@ -100,7 +100,7 @@ fn pass(
             handshakes.fetch_add(1, Ordering::SeqCst);
         }
         server.write_all(&chunk[..read])?;
-        // A long question comes in several records; Redis says nothing before it has all of it.
+        // A long request consists of several records; Redis replies only when it has all of them.
         server.set_read_timeout(None)?;
         loop {
             let pending = client
@@ -123,7 +123,7 @@ fn pass(
                         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
                     ) =>
                 {
-                    // Redis waits: is there more from the client?
+                    // Redis does not reply yet, so the client may send more.
                     client.sock.set_nonblocking(true)?;
                     let more = client.sock.peek(&mut [0]);
                     client.sock.set_nonblocking(false)?;
