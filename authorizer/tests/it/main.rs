@@ -7,7 +7,6 @@
 mod basics;
 mod deaths;
 mod fuzz;
-mod imports;
 mod limits;
 mod model;
 mod outages;
