@@ -110,6 +110,9 @@ pub struct PlanArgs {
     /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
+    /// Print the resources and their dependencies as a Mermaid flowchart instead
+    #[arg(long, conflicts_with = "exit_code")]
+    pub graph: bool,
 }
 
 /// Flags of `status`.

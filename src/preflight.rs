@@ -9,8 +9,7 @@ use crate::kind::Kind;
 use crate::resource::Unmanaged;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::rest_api::{ApiTarget, AuthorizationType};
-use crate::rest_api::{Authorizer, Method, RestApi, Stage};
+use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Method, RestApi, Stage};
 
 /// Which API is meant, or why none is.
 ///
@@ -36,6 +35,21 @@ pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String>
             ))
         }
     }
+}
+
+/// What is known beside the plan itself.
+#[derive(Debug, Clone, Default)]
+pub struct Findings {
+    /// What will be left alone, and why.
+    pub notices: Vec<String>,
+    /// Edits of others that a deployment would publish.
+    pub pending: Vec<String>,
+    /// What an attachment that is still to be made will change of the API.
+    pub attaches: Vec<String>,
+    /// Price a month in US dollars by resource to be made, and its words.
+    pub prices: Vec<(String, f64)>,
+    /// The date of the price table.
+    pub prices_of: &'static str,
 }
 
 /// Whether there are enough zones.

@@ -1,7 +1,7 @@
 //! The Lambda authorizer and the reporter that `threescale-gw` puts in front of an API.
 //!
 //! The crate's README describes the environment contract, the flow, the data in Redis, and the guarantees with their
-//! limits. Imports point one way, and `tests/it/imports.rs` checks it:
+//! limits. Imports point one way, from the first line to the last:
 //!
 //! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
 //! - [`decide`], [`reporter`], [`selftest`]: the roles;

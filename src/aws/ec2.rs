@@ -1,31 +1,10 @@
-//! What the EC2 kinds share: the stack's filter, tags in the creating call, pages.
+//! What the EC2 kinds share: the stack's filter, and tags in the creating call.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 
 use super::{Aws, AwsError, tags};
-
-/// Asks for one page after the other until there is none left.
-///
-/// # Errors
-/// What `ask` fails with.
-pub async fn pages<T, Fut>(ask: impl Fn(Option<String>) -> Fut) -> Result<Vec<T>, AwsError>
-where
-    Fut: Future<Output = Result<(Option<Vec<T>>, Option<String>), AwsError>>,
-{
-    let mut all = Vec::new();
-    let mut token = None;
-    loop {
-        let (page, next) = ask(token).await?;
-        all.extend(page.unwrap_or_default());
-        match next {
-            Some(next) if !next.is_empty() => token = Some(next),
-            _ => return Ok(all),
-        }
-    }
-}
 
 /// Matches what carries the tag of `stack`.
 pub fn of_stack(stack: &str) -> Filter {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ec2::pages;
 use super::{Aws, AwsError};
+use crate::aws::paginate::pages;
 
 /// The environment that a function was given.
 ///

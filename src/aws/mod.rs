@@ -7,6 +7,7 @@ pub mod example_api;
 pub mod function_view;
 pub mod http;
 mod nulls;
+pub mod paginate;
 pub mod profile;
 pub mod rate_limit;
 pub mod tags;

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use super::confirm::{announce, confirm, is_interactive};
 use super::ending::{CommandOutcome, Summary};
-use super::session::{account, look_failed, named_stack, target};
+use super::session::{connect, look_failed};
 use super::signals::Signals;
 use super::walk::apply;
 use crate::action::Action;
-use crate::aws::Aws;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
@@ -18,9 +17,8 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::kind::Kind;
 use crate::lock::{self, Lock};
-use crate::names::Names;
+use crate::preflight::Findings;
 use crate::report;
-use crate::report::plan::Findings;
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
 use crate::resource::parameter::{self, DELETION_PROTECTION};
@@ -85,21 +83,6 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             took: began.elapsed(),
         }),
     })
-}
-
-/// A context without an API: `down` gives back every one that the stack is attached to.
-pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
-    let stack = named_stack(global).await?;
-    let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
-    let account = account(&aws).await?;
-    let names = Names::new(stack.as_str(), &aws.region, &account);
-    Ok(Context::new(
-        aws,
-        names,
-        std::collections::BTreeMap::new(),
-        None,
-        sink,
-    ))
 }
 
 /// What the stack works on, as the account knows it.

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs `logs`.
 pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<ExitStatus> {
-    let cx = super::down::connect(global, 2, sink).await?;
+    let cx = super::session::connect(global, 2, sink).await?;
     let since = Timestamp::now().as_millisecond() - millis(args.since);
     let mut functions = args.functions.clone();
     if functions.is_empty() {

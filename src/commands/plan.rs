@@ -12,6 +12,12 @@ use crate::{preflight, report};
 /// Runs `plan`.
 pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
     let session = Session::open(global, 10, RunOptions::default(), sink).await?;
+    if args.graph {
+        let nodes = session.nodes.iter();
+        let needs = nodes.map(|node| (node.id(), node.needs())).collect();
+        report::result(&report::graph::mermaid(&needs));
+        return Ok(ExitStatus::Done);
+    }
     let observation = session.observe(&session.cx).await?;
     let foreign = preflight::foreign(&observation.foreign);
     let plan = plan(observation);

@@ -16,7 +16,7 @@ use crate::{lock, report};
 
 /// Runs `rollback`.
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
-    let cx = super::down::connect(global, 1, sink).await?;
+    let cx = super::session::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let scope = super::down::scope(&cx).await?;
     announce(global, cx.sink(), scope.clone(), false);

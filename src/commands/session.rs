@@ -17,7 +17,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
-use crate::report::plan::Findings;
+use crate::preflight::Findings;
 use crate::resource::api_attachment::{
     AcceptedChanges, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
@@ -418,6 +418,15 @@ fn deploys(plan: &Plan) -> bool {
             && (item.action == Action::Create
                 || item.changes.iter().any(|change| change.field == DEPLOYMENT))
     })
+}
+
+/// A context without an API: `down` gives back every one that the stack is attached to.
+pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
+    let stack = named_stack(global).await?;
+    let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
+    let account = account(&aws).await?;
+    let names = Names::new(stack.as_str(), &aws.region, &account);
+    Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
 }
 
 /// A failed look as an error with its resource.

@@ -10,7 +10,7 @@ use crate::{lock, report};
 
 /// Runs `unlock`.
 pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
-    let cx = super::down::connect(global, 1, sink).await?;
+    let cx = super::session::connect(global, 1, sink).await?;
     let scope = super::down::scope(&cx).await?;
     announce(global, cx.sink(), scope.clone(), false);
     let holder = lock::holder(&cx).await?;

@@ -24,8 +24,7 @@ use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
-use crate::resource::{Context, iam_role};
-use crate::resource::{RunOptions, function_publication};
+use crate::resource::{Context, RunOptions, function_publication, iam_role};
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -138,7 +137,7 @@ async fn look(
     session: &Session,
     cx: &Context,
     only: Option<Only>,
-) -> Result<(Plan, report::plan::Findings)> {
+) -> Result<(Plan, preflight::Findings)> {
     let observation = session.observe(cx).await?;
     let foreign = preflight::foreign(&observation.foreign);
     let mut plan = plan(observation);
@@ -168,7 +167,7 @@ async fn look(
 async fn work(
     session: &Session,
     args: &UpArgs,
-    shown: &(Plan, report::plan::Findings),
+    shown: &(Plan, preflight::Findings),
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error; with `-o json` the events of `up` and `down` are
 //! results too.
 
+pub mod graph;
 pub mod json;
 pub mod logs;
 pub mod plain;

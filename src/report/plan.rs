@@ -6,24 +6,10 @@ use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
 use crate::names::Names;
+use crate::preflight::Findings;
 
 /// Changes of one resource that the table shows; the rest is counted.
 const SHOWN: usize = 12;
-
-/// What is known beside the plan itself.
-#[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// What will be left alone, and why.
-    pub notices: Vec<String>,
-    /// Edits of others that a deployment would publish.
-    pub pending: Vec<String>,
-    /// What an attachment that is still to be made will change of the API.
-    pub attaches: Vec<String>,
-    /// Price a month in US dollars by resource to be made, and its words.
-    pub prices: Vec<(String, f64)>,
-    /// The date of the price table.
-    pub prices_of: &'static str,
-}
 
 fn mark(action: Action) -> &'static str {
     match action {

@@ -7,8 +7,8 @@ use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State
 use super::function::Content;
 use super::function_versions::{self as versions, TRANSITION, Version};
 use super::{Context, ResourceError};
-use crate::aws::ec2::pages;
 use crate::aws::optional;
+use crate::aws::paginate::pages;
 use crate::names::LIVE;
 
 /// The versions that an alias leads to.

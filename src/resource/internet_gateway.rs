@@ -8,7 +8,8 @@ use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind,
 };
-use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
+use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;

@@ -6,7 +6,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
     Unmanaged,
 };
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;

@@ -8,8 +8,9 @@ use aws_sdk_ec2::types::Filter;
 
 use super::security_group::SecurityGroups;
 use super::{Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
-use crate::aws::ec2::{filter, pages};
+use crate::aws::ec2::filter;
 use crate::aws::optional;
+use crate::aws::paginate::pages;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 

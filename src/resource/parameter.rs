@@ -12,7 +12,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
     Unmanaged,
 };
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::aws::{carried_out, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;

@@ -9,7 +9,8 @@ use aws_sdk_ec2::types::{
 use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
-use crate::aws::ec2::{from_tags, of_stack, pages, tagged, write_tags};
+use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
+use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::aws::{AwsError, optional};
 use crate::names::LIVE;
 use crate::resource::Context;

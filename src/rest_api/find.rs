@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_apigateway::types::{EndpointConfiguration, EndpointType};
 
 use super::definition::{self, Settings};
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, optional};
 
 /// Which API a name or an id means, and how it stands.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{self, Integration};
 use crate::aws::AwsError;
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::resource::Context;
 
 /// What an authorizer keeps when somebody makes it again.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition;
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::aws::{AwsError, optional};
 use crate::resource::Context;
 

@@ -12,6 +12,7 @@ mod cache;
 mod cli;
 mod config;
 mod dead;
+mod docs;
 mod drift;
 mod drift_api;
 mod files;

@@ -5,8 +5,8 @@ use aws_sdk_apigateway::types::Op;
 use super::actual::Actual;
 use super::marker::{is_ours, restores};
 use super::method_updates::patch;
-use crate::aws::ec2::pages;
 use crate::aws::optional;
+use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{ApiTarget, Stage};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::record::{self, ResponseBackup};
 use crate::aws::Class;
-use crate::aws::ec2::pages;
+use crate::aws::paginate::pages;
 use crate::names::Names;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget, Method};
