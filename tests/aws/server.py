@@ -29,12 +29,12 @@ os.environ.setdefault("MOTO_ACCOUNT_ID", "123456789012")
 for _name, _value in (("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")):
     os.environ.setdefault(_name, _value)
 
-from testaws import lean  # noqa: E402  (must come before moto's EC2 is imported)
+from testaws import slim_moto  # noqa: E402  (must come before moto's EC2 is imported)
 
-lean.slim_moto()
+slim_moto.slim_moto()
 
 from testaws import control, data_plane, forking, gateway, services, wire  # noqa: E402
-from testaws.world import World  # noqa: E402
+from testaws.account_state import World  # noqa: E402
 
 
 @cache

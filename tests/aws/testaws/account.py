@@ -20,7 +20,7 @@ from .awslambda import configuration
 from .cache_records import cluster_json, group_json
 from .stages import stage_json
 from .wire import ACCOUNT
-from .world import World
+from .account_state import World
 
 _TIMES = (
     "createdDate",

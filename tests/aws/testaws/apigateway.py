@@ -11,7 +11,7 @@ from .api_json import api_json, method_json
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
-from .world import World
+from .account_state import World
 
 # Moto registers each method of each stage with an HTTP mock nobody calls here; it only grows.
 RestAPI.update_integration_mocks = lambda self, stage_name: None

@@ -18,7 +18,7 @@ from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
 from .wire import ACCOUNT, Call, Response
-from .world import World
+from .account_state import World
 
 _RESERVED = {
     "_HANDLER",

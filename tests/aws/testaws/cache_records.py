@@ -8,7 +8,7 @@ from typing import Any
 
 from .interfaces import ec2_of
 from .wire import ACCOUNT
-from .world import World
+from .account_state import World
 
 
 @dataclass

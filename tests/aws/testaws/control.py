@@ -8,9 +8,9 @@ import traceback
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import account, forking, local, seed
+from . import account, client_calls, forking, seed
 from .wire import RawRequest, Response
-from .world import REGION, World
+from .account_state import REGION, World
 
 
 def handle(world: World, raw: RawRequest) -> Response:
@@ -22,7 +22,7 @@ def handle(world: World, raw: RawRequest) -> Response:
         if found is None:
             return _reply(404, {"error": f"no control endpoint {raw.method} {name}"})
         return _reply(200, found(world, body, query))
-    except local.CallFailed as failed:
+    except client_calls.CallFailed as failed:
         return _reply(400, {"error": str(failed), "code": failed.code, "message": failed.message})
     except ValueError as problem:
         return _reply(400, {"error": str(problem)})
@@ -35,7 +35,7 @@ def handle(world: World, raw: RawRequest) -> Response:
 
 
 def _reply(status: int, value: Any) -> Response:
-    return Response(status, {"Content-Type": "application/json"}, local.to_json(value).encode())
+    return Response(status, {"Content-Type": "application/json"}, client_calls.to_json(value).encode())
 
 
 def _reset(world: World, body: Any, query: dict[str, str]) -> Any:
@@ -102,11 +102,11 @@ def _seed(world: World, body: Any, query: dict[str, str]) -> Any:
 
 
 def _call(world: World, body: Any, query: dict[str, str]) -> Any:
-    return local.call(
+    return client_calls.call(
         world,
         body["service"],
         body["operation"],
-        local.from_json(body.get("parameters") or {}),
+        client_calls.from_json(body.get("parameters") or {}),
         body.get("region", REGION),
     )
 

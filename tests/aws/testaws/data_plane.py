@@ -19,7 +19,7 @@ from .awslambda import resolve
 from .gateway_responses import render
 from .stages import canary_of, serving, takes_canary
 from .wire import ACCOUNT, RawRequest, Response
-from .world import REGION, World
+from .account_state import REGION, World
 
 # Authorizers named so are the tool's: what they answer comes from its function and `valid_keys`.
 OURS = "threescale-gw-"

@@ -16,7 +16,7 @@ from .gateway import operation
 from .rest_apis import check_tags
 from .stages import canary_of, point, stage_of, start_canary
 from .wire import Call
-from .world import World
+from .account_state import World
 
 # What of an API's own attributes its deployments freeze.
 _SETTINGS = ("binaryMediaTypes", "minimumCompressionSize", "apiKeySource", "policy", "disableExecuteApiEndpoint")

@@ -13,7 +13,7 @@ from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
 from .wire import Call
-from .world import World
+from .account_state import World
 
 # --- what moto's rules lack: a description is no part of a rule's identity, and is kept for group sources too
 

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
-from .world import World
+from .account_state import World
 
 Values = Callable[[dict[str, Any]], Iterable[Any]]
 

@@ -15,7 +15,7 @@ from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
 from .wire import ACCOUNT, Call
-from .world import World
+from .account_state import World
 
 _IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
 _NODE_TYPE = re.compile(

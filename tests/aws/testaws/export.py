@@ -15,7 +15,7 @@ from .gateway import operation
 from .gateway_responses import exported
 from .stages import stage_of
 from .wire import Call, Response
-from .world import World
+from .account_state import World
 
 PREFIX = "x-amazon-apigateway"
 _PLACES = {"querystring": "query", "header": "header", "path": "path"}

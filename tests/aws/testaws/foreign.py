@@ -7,8 +7,8 @@ import json
 import zipfile
 from typing import Any
 
-from .local import call
-from .world import World
+from .client_calls import call
+from .account_state import World
 
 STACK = "other"
 

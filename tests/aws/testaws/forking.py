@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from .world import World
+from .account_state import World
 
 
 def reap() -> None:

@@ -16,7 +16,7 @@ from .faults import Hold, error_for
 from .iam_actions import actions, is_mutating
 from .model_check import check, redacted, refusal
 from .wire import Call, RawRequest, Response
-from .world import World
+from .account_state import World
 
 Handler = Callable[[World, Call], Any]
 

@@ -11,7 +11,7 @@ from .apigateway import api_of, bad_request, not_found
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call, Response
-from .world import World
+from .account_state import World
 
 STATUSES: dict[str, str | None] = {
     "ACCESS_DENIED": "403",

@@ -10,7 +10,7 @@ from .api_json import integration_json
 from .apigateway import api_of, bad_request, method_of, not_found, resource_of
 from .gateway import operation
 from .wire import Call
-from .world import World
+from .account_state import World
 
 
 @operation("apigateway", "PutIntegration")

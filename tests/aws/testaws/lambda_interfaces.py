@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import interfaces, roles
 from .interfaces import ec2_of
-from .world import World
+from .account_state import World
 
 if TYPE_CHECKING:
     from .awslambda import Function

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import cache_records
 from .interfaces import ec2_of
 from .roles import permits
-from .world import World
+from .account_state import World
 
 if TYPE_CHECKING:
     from .awslambda import Function

@@ -10,7 +10,7 @@ from .awslambda import Function, function_of, named
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
-from .world import World
+from .account_state import World
 
 # --- tags
 

@@ -12,7 +12,7 @@ from .awslambda import Function, configuration, function_of, invalid, require_id
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
-from .world import World
+from .account_state import World
 
 # What a version is a snapshot of.
 _CONTENT = (

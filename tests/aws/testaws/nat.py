@@ -16,7 +16,7 @@ from .errors import AwsError
 from .gateway import operation, remember
 from .interfaces import ec2_of
 from .wire import Call
-from .world import World
+from .account_state import World
 
 
 class Gateway(TaggedEC2Resource):

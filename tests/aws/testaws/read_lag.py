@@ -6,7 +6,7 @@ from typing import Any
 
 from .errors import AwsError
 from .wire import Call, Response
-from .world import World
+from .account_state import World
 
 # What makes it, where the answer has its id; the listing that shows it.
 _LISTED = {

@@ -13,7 +13,7 @@ from .apigateway import api_of, bad_request
 from .errors import AwsError
 from .gateway import QUIET_HEADER, operation
 from .wire import ACCOUNT, Call
-from .world import World
+from .account_state import World
 
 _ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 

@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
-from .world import World
+from .account_state import World
 
 
 def fresh(world: World) -> None:

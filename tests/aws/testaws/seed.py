@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .seed_api import seed_api
-from .world import World
+from .account_state import World
 
 
 def seed(world: World, wanted: dict[str, Any], region: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .local import call
-from .world import World
+from .client_calls import call
+from .account_state import World
 
 # Members of a seeded API that are CreateRestApi's, by their name there.
 _ATTRIBUTES = {

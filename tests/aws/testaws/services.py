@@ -9,21 +9,24 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     ec2,
     ec2_listing,
     elasticache,
+    events,
     export,
     gateway_responses,
     integrations,
     lambda_policy,
     lambda_versions,
+    logs,
     nat,
+    quotas,
     read_lag,
     rest_apis,
     roles,
-    small,
+    ssm,
     stages,
     wire,
 )
-from .local import call
-from .world import World
+from .client_calls import call
+from .account_state import World
 
 
 def install(world: World) -> None:

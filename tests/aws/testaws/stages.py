@@ -14,7 +14,7 @@ from .errors import AwsError
 from .gateway import operation
 from .rest_apis import check_tags
 from .wire import Call
-from .world import World
+from .account_state import World
 
 
 def stage_json(stage: Stage) -> dict[str, Any]:

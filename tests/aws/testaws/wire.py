@@ -29,7 +29,7 @@ from moto.moto_server.werkzeug_app import (
 
 from werkzeug.exceptions import HTTPException
 
-from . import lean
+from . import slim_moto
 from .errors import AwsError, MotoReply, Unimplemented
 
 ACCOUNT = "123456789012"
@@ -139,11 +139,11 @@ class Call:
         if self.service != "ec2" or self.operation == "DescribeNetworkInterfaces":
             return self.parse(self.moto(drop, put))
         shown: list[dict[str, Any]] = []
-        token = lean.AS_BOTO3_SHOWS.set(shown)
+        token = slim_moto.AS_BOTO3_SHOWS.set(shown)
         try:
             response = self.moto(drop, put)
         finally:
-            lean.AS_BOTO3_SHOWS.reset(token)
+            slim_moto.AS_BOTO3_SHOWS.reset(token)
         return shown[0] if shown else self.parse(response)
 
     def parse(self, response: Response) -> dict[str, Any]:

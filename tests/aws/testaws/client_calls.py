@@ -15,7 +15,7 @@ from moto.core.utils import get_service_model
 
 from .gateway import QUIET_HEADER, handle
 from .wire import SERVICES, RawRequest
-from .world import REGION, World
+from .account_state import REGION, World
 
 
 class CallFailed(Exception):

@@ -1,0 +1,43 @@
+"""Service Quotas: the quotas of the configured account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .account_state import World
+from .errors import AwsError
+from .gateway import operation
+from .wire import ACCOUNT, Call
+
+
+_QUOTAS = {
+    ("vpc", "L-F678F1CE"): ("vpcs", "VPCs per Region"),
+    ("ec2", "L-0263D0A3"): ("elastic_ips", "EC2-VPC Elastic IPs"),
+    ("vpc", "L-FE5A380F"): ("nat_gateways", "NAT gateways per Availability Zone"),
+}
+
+
+@operation("service-quotas", "GetServiceQuota")
+def get_service_quota(world: World, call: Call) -> Any:
+    service, code = call.params["ServiceCode"], call.params["QuotaCode"]
+    known = _QUOTAS.get((service, code))
+    if known is None:
+        raise AwsError(
+            "NoSuchResourceException",
+            f"The request failed because the specified service or quota does not exist: {service} {code}",
+            400,
+        )
+    name, title = known
+    return {
+        "Quota": {
+            "ServiceCode": service,
+            "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)" if service == "vpc" else "Amazon EC2",
+            "QuotaArn": f"arn:aws:servicequotas:{call.region}:{ACCOUNT}:{service}/{code}",
+            "QuotaCode": code,
+            "QuotaName": title,
+            "Value": float(world.config["quotas"][name]),
+            "Unit": "None",
+            "Adjustable": True,
+            "GlobalQuota": False,
+        }
+    }

@@ -1,0 +1,48 @@
+"""Systems Manager Parameter Store: the checks that moto leaves out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from moto.ssm.models import ssm_backends
+
+from .account_state import World
+from .errors import AwsError
+from .gateway import operation
+from .wire import ACCOUNT, Call
+
+
+@operation("ssm", "PutParameter")
+def put_parameter(world: World, call: Call) -> Any:
+    name = call.params["Name"]
+    if re.match(r"/?(aws|ssm)", name, re.IGNORECASE):
+        raise AwsError(
+            "ValidationException", 'Parameter name: can\'t be prefixed with "aws" or "ssm" (case-insensitive).', 400
+        )
+    if name.strip("/").count("/") >= 15:
+        raise AwsError(
+            "HierarchyLevelLimitExceededException", "Parameter hierarchy can have a maximum of 15 levels.", 400
+        )
+    if call.get("Overwrite") and call.get("Tags"):
+        raise AwsError(
+            "ValidationException",
+            "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please "
+            "remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or "
+            "RemoveTagsFromResource.",
+            400,
+        )
+    if re.search(r"\{\{.*\}\}", call.get("Value", ""), re.DOTALL):
+        raise AwsError("ValidationException", 'Parameter value: can\'t nest another parameter. Do not use "{{}}".', 400)
+    known = ssm_backends[ACCOUNT][call.region]._parameters
+    tier = call.get("Tier", "Standard")
+    if tier == "Standard" and len(call.get("Value", "").encode()) > 4096:
+        raise AwsError(
+            "ValidationException",
+            "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger "
+            "parameter value, upgrade the parameter to use the advanced-parameter tier.",
+            400,
+        )
+    if name not in known and not call.get("Type"):
+        raise AwsError("ValidationException", "A parameter type is required when you create a parameter.", 400)
+    return call.moto()
