@@ -125,7 +125,7 @@ impl Held {
     pub fn describe(&self) -> String {
         match self {
             Self::By(holder) => holder.describe(),
-            Self::Unreadable => "somebody unknown (what the lock says cannot be read)".to_owned(),
+            Self::Unreadable => "an unknown holder (the lock cannot be read)".to_owned(),
         }
     }
 }
@@ -364,7 +364,7 @@ mod tests {
         };
         for (held, text) in [
             (Some(read(&other)), "held by ann@"),
-            (Some(Held::read("by hand")), "held by somebody unknown"),
+            (Some(Held::read("by hand")), "held by an unknown holder"),
             (None, "broken"),
         ] {
             let said = lost(held.as_ref(), &me.token).expect("a reason");

@@ -126,8 +126,8 @@ pub fn methods(
         let lent = other_stacks::is_lent(method, elsewhere);
         if lent {
             let text = format!(
-                "{} asks the authorizer of another stack, which guards other stages: it keeps that in the draft, and is ours \
-                 in stage {}",
+                "{} uses the authorizer of another stack, which protects other stages: it keeps that authorizer in the draft, and \
+                 uses this stack's in stage {}",
                 method.label(),
                 config.api.stage
             );
@@ -136,7 +136,7 @@ pub fn methods(
         if taken || lent || selection::is_free(method, &config.api.protect) {
             if !taken && !lent && method.authorization != AuthorizationType::None {
                 let text = format!(
-                    "{} has {} and is taken, as it is named exactly",
+                    "{} has {} and will be protected because `api.protect` names it exactly",
                     method.label(),
                     method.authorization
                 );
@@ -145,7 +145,7 @@ pub fn methods(
             sorted.wanted.push(method.clone());
         } else {
             let text = format!(
-                "{} has {} and is left as it is; to take it, name it exactly in `api.protect`",
+                "{} has {} and stays unchanged; to protect it, name it exactly in `api.protect`",
                 method.label(),
                 method.authorization
             );
@@ -161,7 +161,7 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
     let labels: Vec<_> = held.iter().map(|held| held.before.label()).collect();
     (!labels.is_empty()).then(|| {
         format!(
-            "other stacks guard {} in other stages: stage {stage} gets them as they were before",
+            "other stacks protect {} in other stages: in stage {stage} they are as they were before",
             labels.join(", ")
         )
     })
@@ -190,7 +190,7 @@ fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
     };
     let shown: Vec<_> = labels.into_iter().take(SHOWN).collect();
     Some(format!(
-        "{}{more} also {answer} OPTIONS, so the preflights of browsers will be refused there: give {path}, or add it to `api.except`",
+        "{}{more} also {answer} OPTIONS, so CORS preflight requests will be refused: give {path}, or add it to `api.except`",
         shown.join(", ")
     ))
 }
@@ -211,7 +211,7 @@ pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
 pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
     let percent = stage?.canary.filter(|percent| *percent > 0.0)?;
     Some(format!(
-        "stage {} has a canary release, whose {percent} % of the requests would pass by the authorizer: promote or delete it first",
+        "stage {} has a canary release, whose {percent} % of the requests would bypass the authorizer: promote or delete it first",
         target.stage
     ))
 }
@@ -220,7 +220,7 @@ pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
 pub fn maker(api: &RestApi) -> Option<String> {
     let maker = undeployed_changes::maker(&api.tags)?;
     Some(format!(
-        "API {} belongs to {maker}: its next deployment may undo ours; `threescale-gw status` shows that, `up` repairs it",
+        "API {} is managed by {maker}: its next deployment may remove the authorizer; `threescale-gw status` shows it, `up` repairs it",
         api.id
     ))
 }
@@ -232,7 +232,7 @@ pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
         .iter()
         .map(|kind| {
             format!(
-                "the gateway response {kind} was made by others and is left as it is; to take it, name it in `api.responses`"
+                "the gateway response {kind} is not managed by this stack and stays unchanged; to replace it, name it in `api.responses`"
             )
         })
         .collect();
@@ -243,7 +243,7 @@ pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
         .collect();
     if !guarded.is_empty() && !steps.write.is_empty() {
         notices.push(format!(
-            "a gateway response covers the whole API: what else guards {} refuses with the same texts",
+            "a gateway response applies to the whole API: the authorization of {} refuses with the same texts",
             guarded.join(", ")
         ));
     }

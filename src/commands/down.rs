@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     if shown.is_empty() && lock::holder(&cx).await?.is_none() {
         if global.output == Format::Text && !global.quiet {
             report::note(&format!(
-                "Nothing to do: there is nothing of stack {}.",
+                "No changes: stack {} has no resources.",
                 cx.names().stack
             ));
         }

@@ -40,7 +40,7 @@ pub(super) async fn run(
     let Some(standing) = served::standing(cx, &session.facts.api).await? else {
         return Ok((Tally::default(), ExitStatus::Done));
     };
-    cx.sink().notice("the API invokes the authorizer function itself: first it is led to the alias, with the code and settings that serve now");
+    cx.sink().notice("the API invokes the authorizer function and not its alias: first it is moved to the alias, with the current code and settings");
     // An API that does not answer as it should is repaired by what comes after; only what gets worse is taken back.
     let is_well = match args.no_verify {
         true => false,

@@ -50,20 +50,20 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             }
             RolledBack::NotOurs { deployment } => {
                 let text = format!(
-                    "stage {stage} of API {api} serves deployment {deployment}, which is not ours"
+                    "stage {stage} of API {api} serves deployment {deployment}, which is not of this stack"
                 );
                 (false, Some(deployment), None, text)
             }
             RolledBack::OthersWithOurs { deployment } => {
                 stuck.push(format!(
-                    "stage {stage} of API {api} serves deployment {deployment}, which somebody else published with our authorizer in it"
+                    "stage {stage} of API {api} serves deployment {deployment}, which another user published and which uses this stack's authorizer"
                 ));
                 continue;
             }
             RolledBack::NoFormer { deployment } => {
                 stuck.push(format!(
-                    "stage {stage} of API {api} serves our deployment {deployment}, and which one was before it is not known, \
-                     since someone published in between"
+                    "stage {stage} of API {api} serves this stack's deployment {deployment}, and the previous one is not known \
+                     because another user published in between"
                 ));
                 continue;
             }

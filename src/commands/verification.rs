@@ -41,7 +41,7 @@ pub(super) async fn verify(
     }
     let back = go_back(session, cx, &found).await;
     let text = format!(
-        "the API does not answer as it should after the change: {}; {}",
+        "the API does not behave as expected after the change: {}; {}",
         shortened(&worst),
         back.join("; ")
     );
@@ -61,7 +61,7 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
                     format!("stage {stage} is rolled back to deployment {to}")
                 }
                 Ok(_) => {
-                    format!("stage {stage} has no deployment to go back to, and stays as it is")
+                    format!("stage {stage} has no previous deployment and stays unchanged")
                 }
                 Err(error) => format!("stage {stage} could not be moved back: {error}"),
             },
@@ -103,16 +103,16 @@ async fn unharmed(
     );
     if !refused.is_empty() {
         let text = format!(
-            "{}; stage {} stays as it is",
+            "{}; stage {} stays unchanged",
             shortened(&refused),
             target.stage
         );
-        let hint = "give a key that 3scale lets in, then run `threescale-gw up` again";
+        let hint = "pass a key that 3scale accepts, then run `threescale-gw up` again";
         return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
     }
     if !report.is_well() {
-        let text = "not everything could be asked from here, so a later `up` asks again; or run `threescale-gw verify` from \
-                    where the API is reached";
+        let text = "not every request could be sent from here, so a later `up` repeats them; or run `threescale-gw verify` from \
+                    a host that reaches the API";
         sink.notice(text);
         return Ok(ExitStatus::Done);
     }

@@ -29,7 +29,7 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
     };
     if status != ExitStatus::Done {
         let text = if status == ExitStatus::Failed {
-            "the authorizer did not pass its self-test, so nothing of the API was touched"
+            "the authorizer did not pass its self-test, so the API was not changed"
         } else {
             "incomplete: run the same command again to resume"
         }

@@ -526,7 +526,7 @@ fn credentials_fit_together() {
     assert_eq!(
         with("key_name: k"),
         [
-            "6:27 threescale.credentials.key_name: is for `kind: app_id` only: a user key stands alone"
+            "6:27 threescale.credentials.key_name: is for `kind: app_id` only: a user key has no second key"
         ]
     );
     assert_eq!(
@@ -627,8 +627,8 @@ fn caches_are_made_or_brought() {
     assert_eq!(
         with("url: 'redis://x', node_type: cache.t3.small, replicas: 1, tls: true"),
         [
-            "6:38 cache.node_type: is for a cache that is made: leave it out with `cache.url`",
-            "6:64 cache.replicas: is for a cache that is made: leave it out with `cache.url`",
+            "6:38 cache.node_type: is for a managed cache: remove it if you use `cache.url`",
+            "6:64 cache.replicas: is for a managed cache: remove it if you use `cache.url`",
             "6:72 cache.tls: contradicts `cache.url`, which begins with `redis://`",
         ],
     );

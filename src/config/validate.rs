@@ -99,7 +99,10 @@ pub(super) fn credentials(
         return;
     };
     if credentials.kind == CredentialKind::UserKey {
-        reader.report(field, "is for `kind: app_id` only: a user key stands alone");
+        reader.report(
+            field,
+            "is for `kind: app_id` only: a user key has no second key",
+        );
     } else if names_clash(credentials) {
         reader.report(field, "must differ from `name`");
     }
@@ -125,7 +128,7 @@ pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
         _ => {}
     }
     if section.field("vpc").is_some() {
-        let reason = "is for a network that is made: leave it out with `network.vpc`";
+        let reason = "is for a managed network: remove it if you use `network.vpc`";
         forbid(reader, section, &["cidr", "zones", "nat"], reason);
     }
 }
@@ -161,7 +164,7 @@ pub(super) fn own_cache(
     if section.field("url").is_none() {
         return;
     }
-    let reason = "is for a cache that is made: leave it out with `cache.url`";
+    let reason = "is for a managed cache: remove it if you use `cache.url`";
     forbid(reader, section, &["node_type", "replicas"], reason);
     if let (Some(field), Some(url_tls)) = (section.field("tls"), url_tls)
         && url_tls != tls

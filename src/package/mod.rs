@@ -357,7 +357,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let length = fs::metadata(path)?.len();
     ensure!(
         length <= archive::UNZIPPED_LIMIT,
-        "it has {length} bytes, Lambda takes at most {}",
+        "it has {length} bytes, Lambda accepts at most {}",
         archive::UNZIPPED_LIMIT
     );
     Ok(fs::read(path)?)

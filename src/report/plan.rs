@@ -37,7 +37,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
     }
     if !extras.pending.is_empty() {
         lines.push(format!(
-            "{} the deployment also publishes what others left in the API's draft:",
+            "{} the deployment also publishes undeployed changes of others:",
             style.warn("note")
         ));
         lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
@@ -63,7 +63,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
 pub fn total(plan: &Plan) -> String {
     if plan.is_empty() {
         return format!(
-            "Nothing to do: all {} resources are as they should be.",
+            "No changes: all {} resources match the configuration.",
             plan.items.len()
         );
     }
@@ -72,7 +72,7 @@ pub fn total(plan: &Plan) -> String {
         (Action::Update, "to update"),
         (Action::Replace, "to replace"),
         (Action::Delete, "to delete"),
-        (Action::Wait, "on their way"),
+        (Action::Wait, "in progress"),
         (Action::None, "unchanged"),
     ];
     let parts: Vec<_> = counts

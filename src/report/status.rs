@@ -163,7 +163,7 @@ impl Status {
         } else if self.is_healthy() {
             style.good("healthy")
         } else if self.items.iter().all(|item| item.phase.is_none()) {
-            style.warn("nothing is there: `threescale-gw up` creates it")
+            style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match self.is_as_configured() {
                 // What is wrong is behind it, and the hints above say what to do.

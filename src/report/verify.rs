@@ -65,12 +65,12 @@ fn total(report: &Report, style: &Style) -> String {
     let asked = report.rows.len();
     match wrong {
         0 => format!(
-            "{} {asked} requests to {} are answered as they should be",
+            "{} {asked} requests to {} have the expected result",
             style.good("verified:"),
             report.url
         ),
         _ => format!(
-            "{} {wrong} of {asked} requests to {} are not answered as they should be",
+            "{} {wrong} of {asked} requests to {} do not have the expected result",
             style.bad("FAIL:"),
             report.url
         ),
@@ -81,14 +81,14 @@ fn total(report: &Report, style: &Style) -> String {
 pub fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::Open => "reachable without a valid credential",
-        Fault::AuthorizerFailed => "API Gateway got no decision of the authorizer",
+        Fault::AuthorizerFailed => "API Gateway got no decision from the authorizer",
         Fault::WrongAuthorizer => "another authorizer decides",
         Fault::Misplaced => "the credential is not found where the configuration says",
         Fault::KeyRefused => "the test key is refused",
         Fault::Refuses => "the test key is refused, and not for what it is",
         Fault::NobodyGetsIn => "the authorizer refuses every caller",
         Fault::NotAsked => "3scale is not asked about unknown keys just now",
-        Fault::Blocked => "it asks for a credential and is meant to be open",
+        Fault::Blocked => "a credential is required, but the method should be open",
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",
         Fault::Unreachable => "no answer",

@@ -80,7 +80,7 @@ impl Check {
                 "`cache.tls`, or the scheme of `cache.url` (rediss://), must fit the cache, and its certificate must be valid"
             }
             ("redis", "auth") => {
-                "the cache refuses the password: check `cache.url`; for a cache of ours `threescale-gw up` sets the AUTH token again"
+                "the cache refuses the password: check `cache.url`; for a managed cache, `threescale-gw up` sets the AUTH token again"
             }
             ("redis" | "decision", "read_only") => {
                 "that is a replica: give the address of the primary in `cache.url`"

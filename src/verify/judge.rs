@@ -97,13 +97,13 @@ fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
         None if why.is_empty() => {
             return Err((
                 Fault::WrongAuthorizer,
-                format!("{seen}, without a reason of ours"),
+                format!("{seen}, without a reason of the authorizer"),
             ));
         }
         None => {
             return Err((
                 Fault::WrongAuthorizer,
-                format!("{seen}, {why}, which is no reason of ours"),
+                format!("{seen}, {why}, which is not a reason of the authorizer"),
             ));
         }
     };

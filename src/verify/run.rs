@@ -75,7 +75,7 @@ pub async fn prove(
         }
         let pause = wait.min(until - now);
         let text = format!(
-            "{} of {} requests are not answered as they should be yet",
+            "{} of {} requests do not have the expected result yet",
             open.len(),
             probes.len()
         );

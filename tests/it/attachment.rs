@@ -20,9 +20,9 @@ fn what_each_method_becomes_and_that_it_is_given_back_exactly() {
         ("GET /health", ours),
     ];
     let left: &[&str] = &[
-        "GET /internal has AWS_IAM and is left as it is; to take it, name it exactly in `api.protect`",
-        "GET /me has CUSTOM and is left as it is",
-        "GET /user has COGNITO_USER_POOLS and is left as it is",
+        "GET /internal has AWS_IAM and stays unchanged; to protect it, name it exactly in `api.protect`",
+        "GET /me has CUSTOM and stays unchanged",
+        "GET /user has COGNITO_USER_POOLS and stays unchanged",
     ];
     // What the configuration adds, which methods change, what `plan` says.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -41,14 +41,16 @@ fn what_each_method_becomes_and_that_it_is_given_back_exactly() {
         (
             r#", protect: ["GET /orders/*", "GET /internal"]"#,
             &[open[2], ("GET /internal", ours)],
-            &["GET /internal has AWS_IAM and is taken, as it is named exactly"],
+            &[
+                "GET /internal has AWS_IAM and will be protected because `api.protect` names it exactly",
+            ],
         ),
         (
             r#", protect: ["GET /me", "GET /user"]"#,
             &[("GET /me", &with_key), ("GET /user", ours)],
             &[
-                "GET /me has CUSTOM and is taken, as it is named exactly",
-                "GET /user has COGNITO_USER_POOLS and is taken, as it is named exactly",
+                "GET /me has CUSTOM and will be protected because `api.protect` names it exactly",
+                "GET /user has COGNITO_USER_POOLS and will be protected because `api.protect` names it exactly",
             ],
         ),
         (
@@ -148,7 +150,7 @@ fn what_others_publish_survives_down() {
         let down = workplace.succeed(&["down", "--yes"]);
         assert_mentions(
             &down,
-            &["someone published the API since: the restored methods are deployed on top"],
+            &["another user has deployed the API since: the restored methods are deployed on top"],
         );
         let after = aws.account();
         assert_eq!(draft(&after, &id), draft(&before, &id), "{protect}");
@@ -169,7 +171,7 @@ fn what_others_publish_survives_down() {
         );
         assert_eq!(authorizers(rest_api(&after, &id)).len(), 2, "{protect}");
         let again = workplace.succeed(&["down", "--yes"]);
-        assert_mentions(&again, &["Nothing to do"]);
+        assert_mentions(&again, &["No changes"]);
     }
 }
 
@@ -190,7 +192,7 @@ fn what_others_changed_since_is_left_alone() {
     let down = here.succeed(&["down", "--yes"]);
     assert_mentions(
         &down,
-        &["GET /orders was changed by others since and is left as it is"],
+        &["GET /orders was changed by another user since and stays unchanged"],
     );
     let after = aws.account();
     assert_eq!(
@@ -325,7 +327,7 @@ fn the_authorizer_stays_while_another_stage_asks_it() {
             &down,
             &[
                 "stage copy of API",
-                "still asks our authorizer",
+                "still uses this stack's authorizer",
                 "deploy the API to that stage again",
             ],
         );
@@ -420,7 +422,7 @@ fn methods_move_in_and_out_when_the_configuration_changes() {
         &here.run(&["up", "--yes"]),
         &[
             "no method of API",
-            "GET /internal has AWS_IAM and is left as it is; to take it, name it exactly",
+            "GET /internal has AWS_IAM and stays unchanged; to protect it, name it exactly",
         ],
     );
 }
@@ -555,7 +557,7 @@ fn two_stacks_share_an_api() {
             assert_mentions(
                 &plan,
                 &[
-                    "other stacks guard GET /orders in other stages: stage dev gets them as they were before",
+                    "other stacks protect GET /orders in other stages: in stage dev they are as they were before",
                 ],
             );
         }
@@ -636,7 +638,10 @@ fn down_leaves_the_api_as_it_is_while_it_cannot_be_given_back() {
     forget(&aws, &id, "methods-000");
     let down = here.run(&["down", "--yes"]);
     assert_eq!(down.code, Some(5), "{}", down.stderr);
-    assert_mentions(&down, &["what GET /me was before us is not recorded"]);
+    assert_mentions(
+        &down,
+        &["the original authorization of GET /me is not recorded"],
+    );
     let after = aws.account();
     assert_eq!(rest_api(&after, &id), rest_api(&whole, &id));
     assert_eq!(

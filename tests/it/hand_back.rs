@@ -44,7 +44,7 @@ fn methods_can_be_left_closed_rather_than_open() {
             .values()
             .any(|name| *name == OURS)
     );
-    assert_mentions(&here.succeed(&["down", "--yes"]), &["Nothing to do"]);
+    assert_mentions(&here.succeed(&["down", "--yes"]), &["No changes"]);
 }
 
 #[test]
@@ -236,8 +236,8 @@ fn two_stacks_protect_one_method_in_two_stages() {
         assert_mentions(
             &plan,
             &[
-                "GET /orders asks the authorizer of another stack",
-                "is ours in stage dev",
+                "GET /orders uses the authorizer of another stack",
+                "uses this stack's in stage dev",
             ],
         );
         two.succeed(&["up", "--yes"]);

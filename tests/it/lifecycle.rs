@@ -29,7 +29,7 @@ fn up_then_nothing_to_do_then_down_without_a_trace() {
 
     let again = workplace.succeed(&["up", "--yes"]);
     assert!(
-        again.stderr.contains("Nothing to do: all 30 resources"),
+        again.stderr.contains("No changes: all 30 resources"),
         "{}",
         again.stderr
     );
@@ -45,11 +45,7 @@ fn up_then_nothing_to_do_then_down_without_a_trace() {
     assert_same(&before, &aws.account());
 
     let nothing = workplace.succeed(&["down", "--yes", "--stack", "orders"]);
-    assert!(
-        nothing.stderr.contains("Nothing to do"),
-        "{}",
-        nothing.stderr
-    );
+    assert!(nothing.stderr.contains("No changes"), "{}", nothing.stderr);
 }
 
 #[test]
@@ -140,7 +136,7 @@ fn transitions_are_waited_for_and_interfaces_reaped() {
         up.stderr
     );
     let again = workplace.succeed(&["up", "--yes"]);
-    assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
+    assert!(again.stderr.contains("No changes"), "{}", again.stderr);
     let down = workplace.succeed(&["down", "--yes"]);
     assert!(
         down.stderr.contains("that Lambda has not released"),

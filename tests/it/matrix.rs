@@ -69,7 +69,7 @@ fn shapes() -> Vec<Shape> {
             )
         },
         Shape {
-            told: &["GET /iam has AWS_IAM and is left as it is"],
+            told: &["GET /iam has AWS_IAM and stays unchanged"],
             ..shape(
                 "AWS_IAM left alone",
                 api(
@@ -81,7 +81,7 @@ fn shapes() -> Vec<Shape> {
         Shape {
             config: r#", protect: ["GET /iam"]"#,
             told: &[
-                "GET /iam has AWS_IAM and is taken",
+                "GET /iam has AWS_IAM and will be protected",
                 "GET /iam: AWS_IAM -> protected",
             ],
             ..shape(
@@ -249,7 +249,7 @@ fn what_cannot_be_protected_is_refused_before_anything_is_made() {
         ),
         (
             with(api(json!([{"method": "GET", "path": "/orders"}])), canary),
-            "has a canary release, whose 10 % of the requests would pass by the authorizer",
+            "has a canary release, whose 10 % of the requests would bypass the authorizer",
         ),
     ] {
         aws.check_log();

@@ -115,7 +115,7 @@ fn lives(aws: &TestAws, lines: &str, look: impl Fn(&Workplace)) {
     workplace.succeed(&["up", "--yes"]);
     aws.check_log();
     let again = workplace.succeed(&["up", "--yes"]);
-    assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
+    assert!(again.stderr.contains("No changes"), "{}", again.stderr);
     assert_eq!(aws.get("stats")["mutating"], 0);
     let status = workplace.succeed(&["status", "--exit-code", "-o", "json"]);
     assert_eq!(status.json()["healthy"], true, "{}", status.stdout);

@@ -86,7 +86,7 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
         );
         assert_mentions(
             &here.run(&["plan"]),
-            &["also publishes what others left", words],
+            &["also publishes undeployed changes of others", words],
         );
 
         let up = here.run(&["up", "--yes"]);
@@ -106,7 +106,10 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
         );
         // The deployment before ours lacks the edit: to go back to it would take the edit away.
         let down = here.succeed(&["down", "--yes"]);
-        assert_mentions(&down, &["edits of others were published with ours"]);
+        assert_mentions(
+            &down,
+            &["changes of others were published with this stack's deployment"],
+        );
         let restored = aws.account();
         assert_eq!(draft(&restored, &id), draft(&before, &id), "{words}");
         assert_eq!(
@@ -173,7 +176,7 @@ fn an_edit_that_comes_while_the_stack_is_made_is_not_published() {
     let up = here.run_with(&aws, &["up", "--yes"], &rule, open);
     assert_eq!(up.code, Some(5), "{}", up.stderr);
     let words = "GET /me: authorization AWS_IAM -> NONE";
-    assert_mentions(&up, &["others edited the API meanwhile", words]);
+    assert_mentions(&up, &["the API was changed concurrently", words]);
     let after = aws.account();
     assert_eq!(served(&after, &id, "prod"), draft(&before, &id));
     let next = here.run(&["up", "--yes"]);

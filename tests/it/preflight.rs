@@ -155,7 +155,7 @@ fn a_parameter_that_somebody_else_put_among_ours_is_left_alone() {
     let was = theirs();
     // Ours stands beside it.
     workplace.succeed(&["up", "--yes"]);
-    assert_mentions(&workplace.run(&["up", "--yes"]), 0, &["Nothing to do"]);
+    assert_mentions(&workplace.run(&["up", "--yes"]), 0, &["No changes"]);
     assert_eq!(theirs(), was);
     let down = workplace.run(&["down", "--yes"]);
     assert_mentions(&down, 0, &[&format!("{name} is left alone")]);
@@ -198,10 +198,7 @@ fn all_findings_come_at_once_and_nothing_is_changed() {
     assert_mentions(
         &down,
         0,
-        &[
-            "threescale-gw-orders-us-east-1 is left alone",
-            "Nothing to do",
-        ],
+        &["threescale-gw-orders-us-east-1 is left alone", "No changes"],
     );
     assert!(aws.changes().is_empty());
     assert_same(&before, &aws.account());
@@ -665,7 +662,7 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
 fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
-    let unknown = "somebody unknown (what the lock says cannot be read)";
+    let unknown = "an unknown holder (the lock cannot be read)";
     put_lock(&aws, "by hand");
     for command in [&["up", "--yes"][..], &["down", "--yes"]] {
         let texts = [

@@ -137,7 +137,7 @@ fn what_others_made_is_left_unless_named_and_what_they_changed_since_too() {
     let plan = here.succeed(&["plan"]);
     assert_mentions(
         &plan,
-        &["ACCESS_DENIED was made by others and is left as it is"],
+        &["ACCESS_DENIED is not managed by this stack and stays unchanged"],
     );
     here.succeed(&["up", "--yes"]);
     assert_eq!(
@@ -156,7 +156,9 @@ fn what_others_made_is_left_unless_named_and_what_they_changed_since_too() {
     let down = here.succeed(&["down", "--yes"]);
     assert_mentions(
         &down,
-        &["the gateway response UNAUTHORIZED was changed by others since and is left as it is"],
+        &[
+            "the gateway response UNAUTHORIZED was changed by another user since and stays unchanged",
+        ],
     );
     let after = aws.account();
     assert_eq!(responses(&after, &id)["UNAUTHORIZED"], theirs);

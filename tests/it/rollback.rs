@@ -110,7 +110,7 @@ fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_
         &run,
         &[
             &theirs,
-            "somebody else published with our authorizer in it",
+            "another user published and which uses this stack's authorizer",
             "rollback --to <deployment>",
         ],
     );

@@ -87,7 +87,7 @@ fn a_deployment_that_takes_its_time_is_waited_for() {
     aws.post("config", &json!({"deployment_lag": 20}));
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes"]);
-    assert_mentions(&up, &["not answered as they should be yet", "verified:"]);
+    assert_mentions(&up, &["do not have the expected result yet", "verified:"]);
     assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 }
 
@@ -100,11 +100,11 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         ),
         (
             json!({"outcomes": {"authorizer": "error"}}),
-            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+            &["GET /orders: API Gateway got no decision from the authorizer (500"],
         ),
         (
             json!({"outcomes": {"authorizer": "timeout"}}),
-            &["GET /orders: API Gateway got no decision of the authorizer (500"],
+            &["GET /orders: API Gateway got no decision from the authorizer (500"],
         ),
         (
             json!({"outcomes": {"authorizer": "allow"}}),
@@ -112,7 +112,7 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         ),
         (
             json!({"outcomes": {"closed": ["OPTIONS /orders"]}}),
-            &["OPTIONS /orders: it asks for a credential and is meant to be open (403"],
+            &["OPTIONS /orders: a credential is required, but the method should be open (403"],
         ),
     ] {
         let (aws, id) = account();
@@ -155,7 +155,7 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
         "config",
         &json!({"outcomes": {"open": null, "closed": ["GET /health"]}}),
     );
-    let text = "GET /health: it asks for a credential and is meant to be open (403";
+    let text = "GET /health: a credential is required, but the method should be open (403";
     went_back(&aws, &here.run(&UP), &id, &json!(theirs), &[text]);
     aws.post("config", &json!({"outcomes": {"closed": null}}));
     here.succeed(&["up", "--yes"]);
@@ -208,7 +208,7 @@ fn what_others_break_before_the_deployment_moves_the_stage_back() {
     for (meanwhile, text) in [
         (
             no_permission,
-            "GET /orders: API Gateway got no decision of the authorizer (500",
+            "GET /orders: API Gateway got no decision from the authorizer (500",
         ),
         (elsewhere, "GET /orders: another authorizer decides (403"),
     ] {
@@ -251,7 +251,7 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
         &[
             "wrong  GET /orders",
             "bad key",
-            "got no decision of the authorizer",
+            "got no decision from the authorizer",
         ],
     );
     here.succeed(&["up", "--yes"]);
@@ -412,7 +412,7 @@ fn what_could_not_be_asked_is_asked_by_the_next_up() {
             &up,
             &[
                 "API Gateway is throttling",
-                "not everything could be asked from here",
+                "not every request could be sent from here",
             ],
         );
     }

@@ -192,7 +192,7 @@ fn another_header_and_another_token_refuse_no_caller_at_any_moment() {
         "secrets/service-token-1"
     );
     let again = here.succeed(&["up", "--yes"]);
-    assert_mentions(&again, &["Nothing to do"]);
+    assert_mentions(&again, &["No changes"]);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn the_last_two_versions_stay_with_what_they_read() {
             assert_eq!(versions(&account, name), (live.to_owned(), all.clone()));
         }
         assert_eq!(tokens(&account), read);
-        assert_mentions(&here.succeed(&["up", "--yes"]), &["Nothing to do"]);
+        assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
     };
     let other = "service_token: another-token";
     change(TOKEN, other, ("2", "1"), &["", "-1"]);
@@ -272,7 +272,7 @@ fn what_real_requests_do_not_pass_is_moved_back_and_so_does_rollback() {
 
     aws.post("config", &json!({"outcomes": {"authorizer": null}}));
     here.succeed(&["up", "--yes"]);
-    assert_mentions(&here.succeed(&["up", "--yes"]), &["Nothing to do"]);
+    assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
     let [now, _] = live(&aws.account());
     let rollback = here.succeed(&["rollback", "-o", "json"]).json();
     assert_eq!(
@@ -337,7 +337,7 @@ fn a_stack_of_the_release_before_aliases_is_led_to_them_under_constant_calls() {
             ("3".to_owned(), vec!["2".to_owned(), "3".to_owned()])
         );
     }
-    assert_mentions(&here.succeed(&["up", "--yes"]), &["Nothing to do"]);
+    assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
     // But for the version before, all is as after a first `up`.
     let mut now = counts(&account);
     now.retain(|path, _| !path.contains("/versions") && !path.contains("/deployments"));

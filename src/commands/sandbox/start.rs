@@ -209,7 +209,7 @@ async fn make(
         () = end.come() => return Ok((Some(ExitStatus::Interrupted.into()), aws, String::new())),
     };
     sink.emit(Event::Step {
-        text: format!("made the API {name} ({api}) with a stage {stage}, open to everybody"),
+        text: format!("created the API {name} ({api}) with a stage {stage}, without authorization"),
     });
     let change = ChangeArgs {
         yes: true,

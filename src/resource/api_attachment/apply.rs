@@ -168,8 +168,8 @@ impl ApiAttachment {
             return Ok(!found.is_empty());
         }
         Err(ResourceError::ConcurrentChange {
-            what: format!("others edited the API meanwhile: {}", new.join("; ")),
-            hint: Some("`threescale-gw plan` shows them; take them back, or run `threescale-gw up` again and agree to them".to_owned()),
+            what: format!("the API was changed concurrently: {}", new.join("; ")),
+            hint: Some("`threescale-gw plan` shows the changes; revert them, or run `threescale-gw up` again and accept them".to_owned()),
         })
     }
 

@@ -119,7 +119,7 @@ pub(super) async fn restore_stage(
         if goes_back && head.is_some_and(|head| head.published) {
             cx.notice(
                 &actual.id,
-                "edits of others were published with ours: the restored methods are deployed on top of them",
+                "changes of others were published with this stack's deployment: the restored methods are deployed on top of them",
             );
         }
         let previous = head
@@ -136,7 +136,7 @@ pub(super) async fn restore_stage(
     } else if description != Some(&restored) && actual.serves_ours(cx) {
         cx.notice(
             &actual.id,
-            "someone published the API since: the restored methods are deployed on top",
+            "another user has deployed the API since: the restored methods are deployed on top",
         );
         moved_to = deploy(cx, target, stage, &restored).await?;
     }

@@ -52,7 +52,7 @@ pub fn refuse(unknown: &[Method]) -> Result<(), ResourceError> {
     }
     let labels: Vec<_> = unknown.iter().map(Method::label).collect();
     let text = format!(
-        "what {} was before us is not recorded: give it another authorization by hand, then run the same command again",
+        "the original authorization of {} is not recorded: set another authorization, then run the same command again",
         labels.join(", ")
     );
     Err(ResourceError::Blocked {

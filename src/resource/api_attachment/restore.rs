@@ -88,7 +88,7 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     let as_before = same_guard(now, &actual.restored(before));
     if !actual.is_taken(now) && !as_before && !actual.record.is_closed(now) {
         let text = format!(
-            "{} was changed by others since and is left as it is",
+            "{} was changed by another user since and stays unchanged",
             now.label()
         );
         cx.notice(&actual.id, text);
@@ -102,7 +102,7 @@ pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     }
     restored::restored(before, &actual.authorizers).unwrap_or_else(|| {
         let text = format!(
-            "the authorizer {} that guarded {} is gone: the method is closed with {CLOSED} rather than opened",
+            "the authorizer {} of {} no longer exists: the method is set to {CLOSED} instead of being opened",
             before.authorizer_id.as_deref().unwrap_or_default(),
             before.label()
         );
@@ -127,7 +127,7 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
             rest_api::set_response(cx, &actual.target.id, kind, taken.before.as_ref()).await?;
         } else {
             let text = format!(
-                "the gateway response {kind} was changed by others since and is left as it is"
+                "the gateway response {kind} was changed by another user since and stays unchanged"
             );
             cx.notice(&actual.id, text);
         }
@@ -222,13 +222,13 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
         return Ok(());
     }
     let text = format!(
-        "stage {} of API {} still asks our authorizer, published there by somebody else",
+        "stage {} of API {} still uses this stack's authorizer: another user deployed it there",
         asked.join(", "),
         target.id
     );
     Err(ResourceError::Blocked {
         what: text,
-        hint: Some("its methods are given back in the draft: deploy the API to that stage again, or move it to another deployment; then run `threescale-gw down` again"
+        hint: Some("its methods are restored in the draft: deploy the API to that stage again, or move the stage to another deployment; then run `threescale-gw down` again"
                 .to_owned()),
     })
 }

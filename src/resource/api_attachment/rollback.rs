@@ -62,7 +62,7 @@ pub async fn roll_back(
         }
         (_, Some(head)) => {
             if head.published && *way == RollbackTarget::BeforeUs {
-                let text = "the deployment before ours lacks edits of others that were published with ours: they are not served any more";
+                let text = "the previous deployment lacks changes of others that were published with this stack's deployment: they are no longer served";
                 cx.sink().notice(text);
             }
             head.previous_deployment.clone()

@@ -88,7 +88,7 @@ fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
                 assert_eq!(draft(&after, &id)[open], "AWS_IAM");
                 assert_eq!(served(&after, &id, "prod"), draft(&after, &id));
                 let again = workplace.succeed(&["down", "--yes"]);
-                assert!(again.stderr.contains("Nothing to do"), "{}", again.stderr);
+                assert!(again.stderr.contains("No changes"), "{}", again.stderr);
                 assert_same(&after, &aws.account());
             }
             1 => {
