@@ -1,23 +1,23 @@
-//! What is done with a resource.
+//! The actions that a plan can take on a resource.
 
 use serde::Serialize;
 
-/// What is done with a resource.
+/// The action that a plan takes on one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     Create,
     Update,
-    /// Deleted and made anew, since a change cannot be made in place.
+    /// Deletes and recreates the resource, because a change cannot be made in place.
     Replace,
     Delete,
-    /// It is on its way already: only waited for.
+    /// The resource is already being created or updated: only wait for it.
     Wait,
     None,
 }
 
 impl Action {
-    /// The word in reports.
+    /// The word used in reports and in JSON output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",

@@ -1,4 +1,5 @@
-//! Stops a run: by a signal or by `--timeout`. What is under way is waited for; nothing new begins.
+//! Stops a run on a signal or when `--timeout` expires. Calls in flight complete; nothing new
+//! starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Why a run stops before its end.
+/// The reason why a run stops early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
     Interrupted,
@@ -20,7 +21,7 @@ struct Inner {
     woken: Notify,
 }
 
-/// Shared by all steps of a run.
+/// The cancellation token that all steps of a run share.
 #[derive(Debug, Clone)]
 pub struct CancelToken {
     inner: Arc<Inner>,
@@ -28,7 +29,7 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// A run that may last `timeout`.
+    /// A token for a run with this timeout; `None` means no limit.
     pub fn new(timeout: Option<Duration>) -> Self {
         Self {
             inner: Arc::default(),
@@ -36,13 +37,13 @@ impl CancelToken {
         }
     }
 
-    /// Starts nothing new from here on.
+    /// Stops the run: nothing new starts after this call.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::SeqCst);
         self.inner.woken.notify_waiters();
     }
 
-    /// Whether the run must stop, and why.
+    /// Returns the reason if the run must stop.
     pub fn stop(&self) -> Option<StopReason> {
         if self.inner.interrupted.load(Ordering::SeqCst) {
             return Some(StopReason::Interrupted);
@@ -52,7 +53,7 @@ impl CancelToken {
             .map(|_| StopReason::TimedOut)
     }
 
-    /// Comes back when the run must stop, and with why.
+    /// Waits until the run must stop and returns the reason.
     pub async fn stopped(&self) -> StopReason {
         loop {
             if let Some(stop) = self.stop() {
@@ -62,11 +63,11 @@ impl CancelToken {
         }
     }
 
-    /// Sleeps, but not past the moment when the run must stop.
+    /// Sleeps for `wait`, or until the run must stop.
     pub async fn sleep(&self, wait: Duration) {
         let woken = self.inner.woken.notified();
         tokio::pin!(woken);
-        // Registered before the flag is read, or an interrupt in between would be slept through.
+        // Registered before the flag is read; otherwise an interrupt in between would be missed.
         woken.as_mut().enable();
         if self.stop().is_some() {
             return;

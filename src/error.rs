@@ -1,32 +1,32 @@
-//! What can go wrong, and the exit code each kind of failure ends with.
+//! The errors of the program, and the exit code of each kind of error.
 //!
-//! Errors carry a source chain and, where there is one, a hint: what to do next. Only [`crate::run`] turns them into
-//! text and an exit code.
+//! An error has a source chain and, where known, a hint with the next step. Only [`crate::run`]
+//! converts errors to text and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// How a run ended. The numbers are documented in docs/commands.md and never change.
+/// The exit status of a run. The numbers are documented in docs/commands.md and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Done, or there was nothing to do.
+    /// Success, or nothing to do.
     Done = 0,
-    /// The work failed.
+    /// The command failed.
     Failed = 1,
-    /// Wrong usage or configuration; no request was sent.
+    /// Invalid usage or configuration; no request was sent.
     Usage = 2,
-    /// There is something to do (`--exit-code`).
+    /// Changes are pending (`--exit-code`).
     Pending = 3,
-    /// Refused before anything was changed: preflight, lock, not ours.
+    /// Refused before anything was changed: preflight check, lock, or a resource of another owner.
     Refused = 4,
-    /// Part of the work is done: run it again.
+    /// Part of the work is done: run the command again.
     Partial = 5,
     /// Interrupted by a signal.
     Interrupted = 130,
 }
 
 impl ExitStatus {
-    /// The word that stands in the JSON summary.
+    /// The word used in the JSON summary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -46,7 +46,7 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// A failure with the exit status it ends in and, where known, what to do next.
+/// An error with its exit status and, where known, the next step.
 #[derive(Debug)]
 pub struct Error {
     status: ExitStatus,
@@ -55,22 +55,22 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of the work itself.
+    /// An error with status `Failed`.
     pub fn failed(source: impl Into<anyhow::Error>) -> Self {
         Self::new(ExitStatus::Failed, source)
     }
 
-    /// Wrong usage or configuration.
+    /// An error with status `Usage`: invalid usage or configuration.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(ExitStatus::Usage, anyhow::anyhow!("{message}"))
     }
 
-    /// Refused before anything was changed.
+    /// An error with status `Refused`: nothing was changed.
     pub fn refused(message: impl fmt::Display) -> Self {
         Self::new(ExitStatus::Refused, anyhow::anyhow!("{message}"))
     }
 
-    /// Any failure with a status of the caller's choice.
+    /// An error with any status.
     pub fn new(status: ExitStatus, source: impl Into<anyhow::Error>) -> Self {
         Self {
             status,
@@ -79,26 +79,26 @@ impl Error {
         }
     }
 
-    /// Adds what the user can do next.
+    /// Adds a hint with the next step.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The same failure with another status.
+    /// Replaces the exit status.
     #[must_use]
     pub fn with_status(mut self, status: ExitStatus) -> Self {
         self.status = status;
         self
     }
 
-    /// The exit status.
+    /// The exit status of the process.
     pub fn status(&self) -> ExitStatus {
         self.status
     }
 
-    /// The hints, in order.
+    /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
@@ -116,5 +116,5 @@ impl From<anyhow::Error> for Error {
     }
 }
 
-/// The result of everything a command does.
+/// The result type of every command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

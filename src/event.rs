@@ -1,4 +1,5 @@
-//! The one vocabulary that work and display share: work emits [`Event`]s and never prints; reporters consume them.
+//! The interface between work and display: work emits [`Event`]s and never prints; reporters
+//! consume them.
 
 use std::time::Duration;
 
@@ -8,32 +9,32 @@ use tokio::sync::mpsc;
 use crate::action::Action;
 use crate::id::LogicalId;
 
-/// Something that happened while the work went on.
+/// Something that happened during a run.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// What the change works on, before it begins.
+    /// The account, region, stack and APIs that the change affects; sent before the change starts.
     Scope(Scope),
-    /// Work on a resource began.
+    /// Work on a resource started.
     Started { id: LogicalId, action: Action },
-    /// A resource got (or was found to have) its physical id.
+    /// The physical id of a resource is known.
     Identified {
         id: LogicalId,
         action: Action,
         physical_id: String,
     },
-    /// What a resource waits for now, in words.
+    /// A resource waits for this state.
     Waiting {
         id: LogicalId,
         action: Action,
         what: String,
     },
-    /// A call was refused for a while and is tried again.
+    /// A call failed temporarily and is retried.
     Retrying {
         id: Option<LogicalId>,
         cause: String,
         wait: Duration,
     },
-    /// Work on a resource ended well.
+    /// Work on a resource succeeded.
     Finished {
         id: LogicalId,
         action: Action,
@@ -47,23 +48,24 @@ pub enum Event {
         error: String,
         hint: Option<String>,
     },
-    /// A resource was not worked on, because something it needs failed.
+    /// A resource was skipped, because a resource it needs failed.
     Skipped {
         id: LogicalId,
         action: Action,
         because: LogicalId,
     },
-    /// Something was left alone or deserves a look.
+    /// Something was left unchanged or needs the user's attention.
     Notice { id: Option<LogicalId>, text: String },
-    /// A step outside any resource: lock, build, observation.
+    /// A step that belongs to no resource: lock, build, observation.
     Step { text: String },
-    /// How far something beside the resources is, replaced by the next such event: a build, an installation.
+    /// The progress of work outside the resources, such as a build or an installation. Each event
+    /// replaces the previous one.
     Progress { text: String },
-    /// Real requests to the API were answered.
+    /// The API answered real requests.
     Verified(crate::verify::Report),
-    /// The signal to stop came; calls in flight are waited for.
+    /// The signal to stop was received; calls in flight complete.
     Interrupted,
-    /// One AWS request was answered (shown with `-v`).
+    /// AWS answered one request (shown with `-v`).
     Request {
         operation: String,
         outcome: String,
@@ -71,26 +73,27 @@ pub enum Event {
     },
 }
 
-/// What a changing command works on: told before it asks, so that nobody changes another account or stack than they think.
+/// What a changing command affects. It is shown before the confirmation, so that the user does not
+/// change another account or stack by mistake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Scope {
     pub stack: String,
     pub account: String,
     pub region: String,
-    /// The APIs that the stack is attached to, or will be.
+    /// The APIs that the stack is, or will be, attached to.
     pub apis: Vec<ScopeApi>,
 }
 
-/// An API with a stage, of a [`Scope`].
+/// An API and stage of a [`Scope`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScopeApi {
     pub id: String,
-    /// Where it was looked up.
+    /// The API's name, if it was read.
     pub name: Option<String>,
     pub stage: String,
 }
 
-/// Totals of a run, as they stand in the last line of every report.
+/// The totals of a run, as shown in the last line of every report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub created: usize,
@@ -102,7 +105,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds what an earlier part of the same run changed.
+    /// Adds the changes of an earlier part of the same run.
     pub fn add(&mut self, earlier: &Self) {
         self.created += earlier.created;
         self.updated += earlier.updated;
@@ -112,18 +115,19 @@ impl Tally {
     }
 }
 
-/// Where events go. Cheap to clone; sending never blocks and never fails, also when nobody listens any more.
+/// The sender of events. It is cheap to clone; sending never blocks and never fails, even without a
+/// receiver.
 #[derive(Debug, Clone)]
 pub struct Sink(mpsc::UnboundedSender<Event>);
 
 impl Sink {
-    /// A sink and the end that reporters read.
+    /// Creates a sink and the receiver that reporters read.
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
     }
 
-    /// Tells the user something that concerns no single resource.
+    /// Reports something to the user that concerns no single resource.
     pub fn notice(&self, text: impl Into<String>) {
         self.emit(Event::Notice {
             id: None,

@@ -1,4 +1,4 @@
-//! The name of a resource of a stack.
+//! The logical id of a resource.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::kind::Kind;
 
-/// The name of one resource of a stack: `kind/name`, for example `nat-gateway/a`. Also the value of a tag.
+/// The logical id of a resource of a stack: `kind/name`, for example `nat-gateway/a`. It is also
+/// the value of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogicalId {
     pub kind: Kind,
@@ -15,7 +16,7 @@ pub struct LogicalId {
 }
 
 impl LogicalId {
-    /// The id of the resource called `name` among those of `kind`.
+    /// The id of the resource `name` of this kind.
     pub fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self {
             kind,

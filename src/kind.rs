@@ -1,8 +1,8 @@
-//! The kinds of resources: their names, the order of deletion, and how long each usually takes. Data only.
+//! The kinds of resources: names, deletion order and usual durations. Data only.
 
 use std::time::Duration;
 
-/// A kind of resource. The order is that of reports.
+/// A kind of resource, in the order of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Vpc,
@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, in the order of reports.
     pub const ALL: [Self; 20] = [
         Self::Vpc,
         Self::Subnet,
@@ -52,7 +52,7 @@ impl Kind {
         Self::ApiAttachment,
     ];
 
-    /// The word in logical ids.
+    /// The word used in logical ids.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Vpc => "vpc",
@@ -78,14 +78,15 @@ impl Kind {
         }
     }
 
-    /// The kind with this word.
+    /// Parses the word used in logical ids.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// What must be gone before one of this kind is deleted. The API comes first everywhere: nothing its authorizer
-    /// lives on is touched while the API still asks it. Source: Lambda Developer Guide, foundation-networking, on role and
-    /// interfaces; Amazon VPC User Guide, on what each deletion waits for.
+    /// The kinds that must no longer exist before a resource of this kind is deleted. The API always
+    /// comes first: nothing that its authorizer depends on is changed while the API still uses the
+    /// authorizer. Source: Lambda Developer Guide, foundation-networking, on role and interfaces;
+    /// Amazon VPC User Guide, on what each deletion waits for.
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
@@ -93,7 +94,8 @@ impl Kind {
                 &[Self::ApiAttachment]
             }
             Self::Schedule => &[],
-            // A version keeps the VPC configuration it was published with: while it exists, its interfaces stay.
+            // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
+            // version.
             Self::FunctionAlias => &[
                 Self::ApiAttachment,
                 Self::FunctionPermission,
@@ -124,14 +126,14 @@ impl Kind {
                 Self::RouteTable,
                 Self::InternetGateway,
             ],
-            // Lambda deletes the interfaces in the role's name: without it they stay for ever.
+            // Lambda uses the role to delete the interfaces: without the role they are never deleted.
             Self::IamRole => &[Self::Function, Self::NetworkInterface],
             Self::Secret | Self::Parameter | Self::LogGroup => &[Self::Function],
         }
     }
 
-    /// The kind of what AWS leaves behind when one of this kind is deleted, and deletes later. Source: Lambda Developer
-    /// Guide, foundation-networking, on Hyperplane network interfaces.
+    /// The kind of resource that AWS leaves behind when a resource of this kind is deleted, and deletes
+    /// later. Source: Lambda Developer Guide, foundation-networking, on Hyperplane network interfaces.
     pub fn leaves_behind(self) -> Option<Self> {
         match self {
             Self::Function => Some(Self::NetworkInterface),
@@ -139,15 +141,17 @@ impl Kind {
         }
     }
 
-    /// Whether AWS creates and deletes it on its own: it is no resource of the stack.
+    /// Whether AWS creates and deletes resources of this kind, so that they are not resources of the
+    /// stack.
     pub fn is_left_behind(self) -> bool {
         Self::ALL
             .into_iter()
             .any(|kind| kind.leaves_behind() == Some(self))
     }
 
-    /// The kinds that are changed only after an undesired resource of this kind is deleted. The functions read every
-    /// parameter of the stack: with the address of a former cache, the authorizer would not pass its self-test.
+    /// The kinds that are changed only after an undesired resource of this kind is deleted. The
+    /// functions read every parameter of the stack: with the address of a former cache, the authorizer
+    /// would not pass its self-test.
     pub fn deleted_before(self) -> &'static [Self] {
         match self {
             Self::Secret | Self::Parameter => &[Self::ApiAuthorizer, Self::ApiAttachment],
@@ -155,7 +159,7 @@ impl Kind {
         }
     }
 
-    /// How long creation and deletion usually take on AWS, where that is long enough to be told.
+    /// The usual durations of creation and deletion on AWS, where they are long enough to report.
     pub fn usual(self) -> (Option<Duration>, Option<Duration>) {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
         match self {
@@ -168,7 +172,8 @@ impl Kind {
         }
     }
 
-    /// How long a wait may last before it counts as failed. Source: the time-outs of Terraform's AWS provider.
+    /// The time limit of a wait, after which it fails. Source: the timeouts of Terraform's AWS
+    /// provider.
     pub fn budget(self) -> Duration {
         let minutes = match self {
             Self::Cache => 60,

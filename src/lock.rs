@@ -1,7 +1,8 @@
-//! The lock of a stack: one run changes it at a time.
+//! The lock of a stack: only one run changes a stack at a time.
 //!
-//! It is a parameter that only one caller can create. It says who holds it, where and since when, is renewed while the
-//! run lives, and is dead when it was not renewed in time, or when it is this machine's and its process is gone.
+//! The lock is a parameter that only one caller can create. It records the holder, the host and the
+//! start time, and is renewed while the run is alive. It is dead if it was not renewed in time, or
+//! if it was taken on this machine by a process that no longer exists.
 
 use std::time::Duration;
 
@@ -23,19 +24,19 @@ const NAME: &str = "lock";
 /// A lock that was not renewed for this long is dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(3);
 const RENEW: Duration = Duration::from_secs(60);
-/// How long a lock is tried to be written whose writing fails without a word on whether it was done.
+/// How long writing the lock is retried if it is unknown whether the write succeeded.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Who holds a lock.
+/// The holder of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Tells two runs apart.
+    /// Identifies the run.
     pub token: String,
-    /// `user`, as far as the environment tells.
+    /// The user name, if the environment contains it.
     pub owner: String,
     pub host: String,
     pub pid: u32,
-    /// Tells two boots of one host apart, whose process ids mean nothing to each other.
+    /// Identifies the boot of the host: process ids of two boots are not comparable.
     pub boot: String,
     pub since: Timestamp,
     pub expires: Timestamp,
@@ -66,7 +67,7 @@ impl Holder {
         })
     }
 
-    /// Whether the run that took this lock is known to be gone.
+    /// Whether the run that took this lock is known to have ended.
     fn is_dead(&self, me: &Self) -> bool {
         let here = self.host == me.host && self.boot == me.boot && !self.boot.is_empty();
         let gone = here
@@ -75,7 +76,7 @@ impl Holder {
         gone || self.expires < me.since
     }
 
-    /// Who, where and since when, in words.
+    /// Describes the holder, the host and the start time.
     pub fn describe(&self) -> String {
         format!(
             "{}@{} (process {}) since {}",
@@ -87,7 +88,7 @@ impl Holder {
     }
 }
 
-/// A lock that is held. Call [`Lock::release`] before the end of the run.
+/// A held lock. Call [`Lock::release`] before the end of the run.
 #[derive(Debug)]
 pub struct Lock {
     cx: Context,
@@ -103,11 +104,11 @@ fn encode(holder: &Holder) -> Result<String, ResourceError> {
     serde_json::to_string(holder).map_err(|error| ResourceError::Bug(error.to_string()))
 }
 
-/// What the lock says of who holds it.
+/// What the lock's value says about its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
     By(Holder),
-    /// What stands there cannot be read: another version wrote it, or a hand did.
+    /// The value cannot be read: another version of the program or a user wrote it.
     Unreadable,
 }
 
@@ -116,12 +117,12 @@ impl Held {
         serde_json::from_str(text).map_or(Self::Unreadable, Self::By)
     }
 
-    /// Whether the run with this token holds it.
+    /// Whether the run with this token holds the lock.
     fn is_of(&self, token: &str) -> bool {
         matches!(self, Self::By(holder) if holder.token == token)
     }
 
-    /// Who, where and since when, in words.
+    /// Describes the holder, the host and the start time.
     pub fn describe(&self) -> String {
         match self {
             Self::By(holder) => holder.describe(),
@@ -130,7 +131,7 @@ impl Held {
     }
 }
 
-/// Who holds the lock now, if anybody does.
+/// Returns the current holder of the lock, if any.
 ///
 /// # Errors
 /// When the listing fails.
@@ -139,10 +140,10 @@ pub async fn holder(cx: &Context) -> Result<Option<Held>, ResourceError> {
     Ok(all.get(NAME).map(|value| Held::read(value.expose())))
 }
 
-/// Removes the lock of a run that is gone, if there is one. One that is alive is left to its run.
+/// Removes the lock of a run that has ended, if there is one. The lock of a live run stays.
 ///
 /// # Errors
-/// What the services answer.
+/// The error of the service.
 pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
     if !parameter::all(cx).await?.contains_key(NAME) {
         return Ok(());
@@ -154,15 +155,15 @@ pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
     }
 }
 
-/// Breaks the lock, whoever holds it.
+/// Removes the lock, regardless of its holder.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn break_lock(cx: &Context) -> Result<(), ResourceError> {
     parameter::remove(cx, NAME).await
 }
 
-/// Removes the lock if the run with this token holds it. Another's stays.
+/// Removes the lock if the run with this token holds it. The lock of another run stays.
 async fn give_back(cx: &Context, token: &str) -> Result<(), ResourceError> {
     match holder(cx).await? {
         Some(held) if held.is_of(token) => parameter::remove(cx, NAME).await,
@@ -170,7 +171,7 @@ async fn give_back(cx: &Context, token: &str) -> Result<(), ResourceError> {
     }
 }
 
-/// A refusal that says who holds the lock, and what can be done.
+/// An error that names the holder of the lock and the possible next steps.
 fn refused(stack: &str, held: &Held) -> Error {
     let error = Error::refused(format!("stack {stack} is locked by {}", held.describe()));
     let unlock = format!("`threescale-gw unlock --stack {stack}`");
@@ -183,7 +184,7 @@ fn refused(stack: &str, held: &Held) -> Error {
     }
 }
 
-/// How a run ends that was stopped before it had the lock.
+/// The error of a run that was stopped before it held the lock.
 fn stopped(stop: StopReason) -> Error {
     match stop {
         StopReason::Interrupted => Error::new(
@@ -200,16 +201,17 @@ fn stopped(stop: StopReason) -> Error {
 }
 
 impl Lock {
-    /// Takes the lock; a dead one is taken over, and that is said. A run that loses its lock to another is stopped by
-    /// `cancel`.
+    /// Takes the lock; a dead lock is taken over with a notice. A run that loses its lock to another
+    /// run is stopped through `cancel`.
     ///
     /// # Errors
-    /// `refused` with the holder while another run holds it, and when the run is stopped meanwhile.
+    /// `refused` with the holder while another run holds the lock, and when the run is stopped while it
+    /// waits.
     pub async fn take(cx: &Context, cancel: &CancelToken) -> Result<Self, Error> {
         let mut me = Holder::me()?;
         let taken = Self::acquire(&cx.until(cancel), cancel, &mut me).await;
         if let Some(stop) = cancel.stop() {
-            // It may be ours though its answer was lost.
+            // The write may have succeeded although its response was lost.
             give_back(cx, &me.token).await?;
             return Err(stopped(stop));
         }
@@ -243,7 +245,7 @@ impl Lock {
         loop {
             let failed = match parameter::put(cx, &id(), NAME, &encode(me)?, false).await {
                 Ok(()) => return Ok(()),
-                // A lost answer: whose lock it is, is looked up below.
+                // The response was lost: the holder is read below.
                 Err(error) if error.is_already_there() || error.is_ambiguous() => error,
                 Err(error) => return Err(error.into()),
             };
@@ -272,7 +274,7 @@ impl Lock {
             }
             me.expires = Timestamp::now() + LEASE;
             parameter::put(cx, &id(), NAME, &encode(me)?, true).await?;
-            // Of two runs that take over at once, the one that wrote last has it.
+            // If two runs take over at once, the run that wrote last holds the lock.
             tokio::time::sleep(Duration::from_millis(300)).await;
             if holder(cx).await?.is_some_and(|now| now.is_of(&me.token)) {
                 cx.sink().notice(format!(
@@ -284,7 +286,7 @@ impl Lock {
         }
     }
 
-    /// Puts the end of the lease off. Returns what happened to the lock if it is ours no more: then nothing is written.
+    /// Extends the lease. Returns what happened if another run has the lock: then nothing is written.
     async fn renew(cx: &Context, me: &mut Holder) -> Result<Option<String>, ResourceError> {
         if let Some(text) = lost(holder(cx).await?.as_ref(), &me.token) {
             return Ok(Some(text));
@@ -294,17 +296,17 @@ impl Lock {
         Ok(None)
     }
 
-    /// Gives the lock back. One that is another's by now stays.
+    /// Releases the lock. If another run has taken it over, it stays.
     ///
     /// # Errors
-    /// What the service answers; the lock then dies by itself.
+    /// The error of the service; the lock then expires.
     pub async fn release(self) -> Result<(), ResourceError> {
         self.renewal.abort();
         give_back(&self.cx, &self.token).await
     }
 }
 
-/// Why the run with this token must stop, if the lock is not its own any more.
+/// The reason to stop the run with this token, if it no longer holds the lock.
 fn lost(held: Option<&Held>, token: &str) -> Option<String> {
     match held {
         Some(held) if held.is_of(token) => None,
@@ -339,7 +341,7 @@ mod tests {
             ..alive.clone()
         };
         assert!(expired.is_dead(&me));
-        // Beyond the largest process id Linux gives out.
+        // Larger than any process id that Linux assigns.
         let gone = Holder {
             pid: u32::MAX,
             ..alive.clone()

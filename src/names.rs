@@ -1,13 +1,14 @@
-//! Every name a stack uses in an account, from its own name, region and account.
+//! The names that a stack uses in an account, derived from the stack's name, the region and the
+//! account.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Longest id of a replication group; source: ElastiCache `CreateReplicationGroup`.
+/// The maximum length of a replication group id. Source: ElastiCache `CreateReplicationGroup`.
 const CACHE_ID_MAX: usize = 40;
 
-/// The alias of each function: what the API and the schedule invoke.
+/// The alias of each function that the API and the schedule invoke.
 pub const LIVE: &str = "live";
 
 /// The names of one stack in one account and region.
@@ -19,7 +20,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names of `stack`.
+    /// The names of `stack` in this region and account.
     pub fn new(stack: &str, region: &str, account: &str) -> Self {
         Self {
             stack: stack.to_owned(),
@@ -33,12 +34,12 @@ impl Names {
         format!("threescale-gw-{}-{suffix}", self.stack)
     }
 
-    /// The name of the function with this role; at most 64 characters.
+    /// The function name of the authorizer or the reporter; at most 64 characters.
     pub fn function(&self, name: &str) -> String {
         self.exact(name)
     }
 
-    /// The ARN of the function with this role.
+    /// The ARN of that function.
     pub fn function_arn(&self, name: &str) -> String {
         format!(
             "arn:{}:lambda:{}:{}:function:{}",
@@ -49,17 +50,18 @@ impl Names {
         )
     }
 
-    /// The ARN of that function's alias, which is what others invoke.
+    /// The ARN of that function's alias, which callers invoke.
     pub fn live_arn(&self, name: &str) -> String {
         format!("{}:{LIVE}", self.function_arn(name))
     }
 
-    /// The role's name. Roles are global, so the region is part of it: the same stack may live in two regions.
+    /// The role name. IAM roles are global, so it includes the region: the same stack may exist in two
+    /// regions.
     pub fn role(&self) -> String {
         self.exact(&self.region)
     }
 
-    /// The role's ARN.
+    /// The ARN of the role.
     pub fn role_arn(&self) -> String {
         format!(
             "arn:{}:iam::{}:role/threescale-gw/{}",
@@ -69,7 +71,7 @@ impl Names {
         )
     }
 
-    /// The log group of the function with this role.
+    /// The log group of that function.
     pub fn log_group(&self, name: &str) -> String {
         format!("/aws/lambda/{}", self.function(name))
     }
@@ -85,12 +87,12 @@ impl Names {
         )
     }
 
-    /// The schedule's rule.
+    /// The name of the EventBridge rule.
     pub fn rule(&self) -> String {
         self.exact("reporter")
     }
 
-    /// The rule's ARN.
+    /// The ARN of the EventBridge rule.
     pub fn rule_arn(&self) -> String {
         format!(
             "arn:{}:events:{}:{}:rule/{}",
@@ -101,8 +103,8 @@ impl Names {
         )
     }
 
-    /// The id of the replication group. Ids have at most 40 characters and no two hyphens in a row, so a stack whose
-    /// name does not fit gets a hash of it instead of its end.
+    /// The replication group id. It has at most 40 characters and no two consecutive hyphens, so a
+    /// stack name that does not fit ends in a hash.
     pub fn cache(&self) -> String {
         let plain = self.exact("cache");
         if plain.len() <= CACHE_ID_MAX && !plain.contains("--") {
@@ -122,7 +124,7 @@ impl Names {
         self.exact("cache")
     }
 
-    /// The ARN of an ElastiCache thing of this stack.
+    /// The ARN of an ElastiCache resource of this stack.
     pub fn cache_arn(&self, kind: &str, name: &str) -> String {
         format!(
             "arn:{}:elasticache:{}:{}:{kind}:{name}",
@@ -137,12 +139,12 @@ impl Names {
         self.exact("authorizer")
     }
 
-    /// The path of all parameters.
+    /// The path prefix of all parameters.
     pub fn parameters(&self) -> String {
         format!("/threescale-gw/{}", self.stack)
     }
 
-    /// The name of one parameter.
+    /// The full name of one parameter.
     pub fn parameter(&self, name: &str) -> String {
         format!("/threescale-gw/{}/{name}", self.stack)
     }

@@ -1,6 +1,6 @@
-//! What a mistyped word was probably meant to be.
+//! Suggests corrections for mistyped words.
 
-/// The candidate that a mistyped word was probably meant to be.
+/// The candidate most similar to a mistyped word, if one is similar enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
@@ -12,7 +12,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
                 candidate,
             )
         })
-        // A third of a word wrong is still a slip; more is another word.
+        // Up to a third of the word may differ; more than that is a different word.
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -1,33 +1,33 @@
-//! Which methods of an API are meant: `GET /orders/*`.
+//! Patterns that select methods of an API, such as `GET /orders/*`.
 
 use std::fmt;
 
 /// A selection of an API's methods, written `METHOD PATH`.
 ///
-/// `ANY` stands for every method. The path is a resource's path as the API has it, parameters
-/// included (`/orders/{id}`); one that ends in `/*` stands for everything below, and `/*` alone for
+/// `ANY` means every method. The path is the API's resource path, including path parameters
+/// (`/orders/{id}`). A path that ends in `/*` selects everything below it, and `/*` alone selects
 /// the whole API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodPattern {
     /// `ANY` or an HTTP method in upper case.
     pub method: String,
-    /// The resource's path; may end in `/*`.
+    /// The resource path; may end in `/*`.
     pub path: String,
 }
 
 impl MethodPattern {
-    /// Whether the API's method `method` (which may itself be `ANY`) at `path` is among those meant.
+    /// Whether the pattern selects the API's method `method` (which may itself be `ANY`) at `path`.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         self.takes_method(method) && self.takes_path(path)
     }
 
-    /// Whether the pattern names this one method: no wildcard, same path, and literally the same
-    /// method, so that `ANY` names only a method that is `ANY` in the API.
+    /// Whether the pattern names exactly this method: no wildcard, the same path and literally the same
+    /// method. `ANY` names only a method that is `ANY` in the API.
     pub fn is_exact(&self, method: &str, path: &str) -> bool {
         self.below().is_none() && self.method == method && self.path == path
     }
 
-    /// Whether everything that `other` can mean is meant by this pattern too.
+    /// Whether this pattern selects everything that `other` can select.
     pub fn covers(&self, other: &Self) -> bool {
         self.takes_method(&other.method)
             && match (self.below(), other.below()) {
@@ -49,7 +49,7 @@ impl MethodPattern {
         }
     }
 
-    /// What the paths meant begin with, if the pattern has a wildcard: `/orders/` for `/orders/*`.
+    /// The path prefix of a pattern with a wildcard: `/orders/` for `/orders/*`.
     fn below(&self) -> Option<&str> {
         self.path.strip_suffix('*')
     }

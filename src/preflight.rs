@@ -1,4 +1,4 @@
-//! Everything that can be known to go wrong before anything is changed, all findings at once. Pure.
+//! Checks that find problems before anything is changed. All findings are reported together. Pure.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Method, RestApi, Stage};
 
-/// Which API is meant, or why none is.
+/// Selects the API that the configuration names.
 ///
 /// # Errors
-/// One line that says what was found instead.
+/// One line that lists what was found instead.
 pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String> {
     use crate::config::ApiSelector;
     let wanted = match &config.api.selector {
@@ -37,22 +37,22 @@ pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String>
     }
 }
 
-/// What is known beside the plan itself.
+/// What a plan reports beside its actions.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// What will be left alone, and why.
+    /// What stays unchanged, and why.
     pub notices: Vec<String>,
-    /// Edits of others that a deployment would publish.
+    /// Undeployed changes of others that a deployment would publish.
     pub pending: Vec<String>,
-    /// What an attachment that is still to be made will change of the API.
+    /// What a new attachment changes in the API.
     pub attaches: Vec<String>,
-    /// Price a month in US dollars by resource to be made, and its words.
+    /// The monthly price in US dollars of each new resource, with its description.
     pub prices: Vec<(String, f64)>,
     /// The date of the price table.
     pub prices_of: &'static str,
 }
 
-/// Whether there are enough zones.
+/// Checks that the region has enough Availability Zones.
 pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
     let wanted = usize::from(config.network.zones);
     (zones.len() < wanted).then(|| {
@@ -63,7 +63,7 @@ pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
     })
 }
 
-/// What stands in the way under our names.
+/// Lists the resources of other owners that use this stack's names.
 pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<String> {
     let text = |foreign: &Unmanaged| {
         format!(
@@ -74,7 +74,8 @@ pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<String
     found.into_iter().map(text).collect()
 }
 
-/// Which quotas the resources that are to be made would pass. Of the zones there are those that get a NAT gateway.
+/// Lists the quotas that the resources to create would exceed. `quotas` covers the zones that get a
+/// NAT gateway.
 pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
     let count = |kind| new.iter().filter(|id| id.kind == kind).count();
     quotas
@@ -83,7 +84,7 @@ pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
             let need = match quota.kind {
                 QuotaKind::Vpcs => count(Kind::Vpc),
                 QuotaKind::ElasticIps => count(Kind::ElasticIp),
-                // One in each zone.
+                // One NAT gateway per zone.
                 QuotaKind::NatGateways(_) => count(Kind::NatGateway).min(1),
             };
             (need > 0 && quota.used + need > quota.limit).then(|| {
@@ -96,19 +97,19 @@ pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
         .collect()
 }
 
-/// What is known of the API's methods before they are touched.
+/// The API's methods, sorted before any of them is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Methods {
-    /// Those that will be protected.
+    /// The methods that will be protected.
     pub wanted: Vec<Method>,
-    /// What will be left alone, in words.
+    /// Messages about what will be left unchanged.
     pub notices: Vec<String>,
 }
 
-/// Sorts the API's methods into those that will be protected and those that are left alone.
+/// Sorts the API's methods into those that will be protected and those that are left unchanged.
 ///
-/// `ours`: our authorizer; `elsewhere`: those of other stacks that guard other stages, whose methods may be borrowed;
-/// `record`: what is recorded of the API and stage.
+/// `ours` is this stack's authorizer; `elsewhere` are the authorizers of other stacks that protect
+/// other stages, whose methods may be borrowed; `record` is what is recorded for the API and stage.
 pub fn methods(
     config: &Config,
     all: &[Method],
@@ -156,7 +157,7 @@ pub fn methods(
     sorted
 }
 
-/// Says what becomes of the methods that other stacks guard in other stages.
+/// Explains what happens to the methods that other stacks protect in other stages.
 pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
     let labels: Vec<_> = held.iter().map(|held| held.before.label()).collect();
     (!labels.is_empty()).then(|| {
@@ -167,7 +168,8 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
     })
 }
 
-/// Says that `ANY` methods which will be protected answer `OPTIONS` too, which browsers send without a credential.
+/// Warns that protected `ANY` methods also receive `OPTIONS` requests, which browsers send without
+/// a credential.
 fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
     const SHOWN: usize = 5;
     let has_options = |path: &str| {
@@ -195,7 +197,8 @@ fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
     ))
 }
 
-/// Whether the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by default.
+/// Checks that the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by
+/// default.
 pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
     const MOST: usize = 10;
     let is_there = all.iter().any(|authorizer| authorizer.name == ours);
@@ -207,7 +210,8 @@ pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
     })
 }
 
-/// Whether a canary release would let requests pass by the authorizer: it answers them from a deployment of its own.
+/// Checks for a canary release, which would let requests bypass the authorizer because it serves a
+/// deployment of its own.
 pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
     let percent = stage?.canary.filter(|percent| *percent > 0.0)?;
     Some(format!(
@@ -216,7 +220,7 @@ pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
     ))
 }
 
-/// Says that another tool made the API, and may undo what we do.
+/// Warns that another tool created the API and may undo this stack's changes.
 pub fn maker(api: &RestApi) -> Option<String> {
     let maker = undeployed_changes::maker(&api.tags)?;
     Some(format!(
@@ -225,7 +229,8 @@ pub fn maker(api: &RestApi) -> Option<String> {
     ))
 }
 
-/// What is to be known of the gateway responses: those that are left alone, and whom ours concern too.
+/// Messages about the gateway responses: those that are left unchanged, and the other methods that
+/// this stack's responses affect.
 pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
     let mut notices: Vec<_> = steps
         .left
@@ -329,7 +334,7 @@ mod tests {
             notices[0].starts_with("ANY /x also answers OPTIONS"),
             "{notices:?}"
         );
-        // With a method of its own, left open, or left out, there is nothing to say.
+        // A path with an OPTIONS method of its own, and an excepted method, need no message.
         for (extra, all) in [
             ("", [any.clone(), verb("OPTIONS", "/x")]),
             (", except: [\"ANY /x\"]", [any.clone(), verb("GET", "/y")]),

@@ -1,22 +1,23 @@
-//! What billed resources cost a month, in one dated table.
+//! The monthly prices of billed resources, in one dated table.
 //!
-//! US dollars, us-east-1, 730 hours. Source: infracost's test data (`nat_gateway_test.golden`, `eip_test.golden`); for
-//! the cache, price tables that public repositories agree on. Prices move, so the date is shown with them.
+//! US dollars, us-east-1, 730 hours. Source: infracost's test data (`nat_gateway_test.golden`,
+//! `eip_test.golden`); for the cache, price tables that public repositories agree on. Prices
+//! change, so the date is shown with them.
 
 use crate::action::Action;
 use crate::config::{CacheEngine, Config};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
 
-/// When the table was written.
+/// The date of the table.
 pub const AS_OF: &str = "prices of August 2026";
 
 const NAT_GATEWAY: f64 = 32.85;
 const PUBLIC_ADDRESS: f64 = 3.65;
-/// By node type on Redis OSS; Valkey is a fifth less.
+/// Price by node type for Redis OSS; Valkey costs a fifth less.
 const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
 
-/// The price of a kind for this configuration, if it has one that we know.
+/// The monthly price of a kind in this configuration, if it is known.
 fn monthly(kind: Kind, config: &Config) -> Option<f64> {
     match kind {
         Kind::NatGateway => Some(NAT_GATEWAY),
@@ -36,7 +37,8 @@ fn monthly(kind: Kind, config: &Config) -> Option<f64> {
     }
 }
 
-/// What the plan will make that is billed by the hour.
+/// The resources with hourly billing that the plan will create, with their monthly prices in US
+/// dollars.
 pub fn of(plan: &Plan, config: &Config) -> Vec<(String, f64)> {
     plan.items
         .iter()

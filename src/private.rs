@@ -1,6 +1,7 @@
-//! Folders and files that no other user of this machine can read or change.
+//! Directories and files that no other user of this machine can read or change.
 //!
-//! Both are made so: between a creation with the usual mode and a later change of it, another user can open them.
+//! They are created with restricted modes: if the mode were changed after creation, another user
+//! could open them in between.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -13,10 +14,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rustix::process::geteuid;
 
-/// What others may do: nothing.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// A folder belongs to another user, who can put anything into it.
+/// The directory belongs to another user, who can write anything into it.
 #[derive(Debug)]
 pub struct Foreign {
     path: PathBuf,
@@ -36,17 +37,18 @@ impl fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
-/// Makes a folder, with those above it that are missing, for this user alone. One that is there is closed to others.
+/// Creates a directory and its missing parents for this user alone. Removes the access of others
+/// from an existing directory.
 ///
 /// # Errors
-/// [`Foreign`], or it cannot be made.
+/// [`Foreign`], or it cannot be created.
 pub fn folder(path: &Path) -> anyhow::Result<()> {
     let making = || format!("making the folder {}", path.display());
     let mut builder = DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(path);
     made.with_context(making)?;
     owned(path)?;
-    // An earlier version left it open.
+    // An earlier version created it with wider permissions.
     let mode = fs::metadata(path).with_context(making)?.mode();
     if mode & OTHERS != 0 {
         let closed = Permissions::from_mode(mode & 0o777 & !OTHERS);
@@ -55,12 +57,12 @@ pub fn folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a folder, if there is one, is this user's.
+/// Checks that a directory, if it exists, belongs to this user.
 ///
 /// # Errors
-/// [`Foreign`], or it cannot be looked at.
+/// [`Foreign`], or it cannot be read.
 pub fn owned(path: &Path) -> anyhow::Result<()> {
-    // A link of another user may lead somewhere else tomorrow.
+    // The owner of a symbolic link can change its target, so both are checked.
     for look in [fs::symlink_metadata::<&Path>, fs::metadata] {
         let owner = match look(path) {
             Ok(found) => found.uid(),
@@ -77,12 +79,12 @@ pub fn owned(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only this user can read, in the place of one with that name.
+/// Writes a file that only this user can read, and replaces an existing file.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
-    // One that is there would keep its mode, and might be a link.
+    // An existing file would keep its mode, and might be a symbolic link.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -95,7 +97,7 @@ pub fn write(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
     file.write_all(contents)
 }
 
-/// Whether others can do anything with what this describes.
+/// Whether the metadata grants no access to others.
 #[cfg(test)]
 pub(crate) fn is_private(metadata: &fs::Metadata) -> bool {
     metadata.mode() & OTHERS == 0
@@ -117,7 +119,7 @@ mod tests {
         for made in [path.as_path(), path.parent().expect("a parent")] {
             assert!(is_private(&looked_at(made)), "{}", made.display());
         }
-        // Of an earlier version.
+        // As an earlier version created it.
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("opened");
         folder(&path).expect("closed");
         assert!(is_private(&looked_at(&path)));
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_folder_of_another_user_is_refused() {
-        // Root's own cannot be closed, as root could.
+        // Root owns `/`, so a test that runs as root needs a directory of another user.
         let (path, owner) = match geteuid().is_root() {
             true => {
                 let dir = tempfile::tempdir().expect("a folder").keep();
@@ -154,7 +156,7 @@ mod tests {
         assert!(is_private(&looked_at(&path)));
         assert_eq!(fs::read(&path).expect("read"), b"closed");
 
-        // A link leads nowhere: what it names stays as it was.
+        // The target of a link must not change.
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).expect("a link");
         write(&link, 0o700, b"other").expect("written");

@@ -1,13 +1,13 @@
-//! Which gateway responses of the API the stack manages.
+//! The gateway responses of the API that the stack manages.
 
-/// Which gateway responses are ours to write.
+/// The gateway responses that the stack may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Responses {
-    /// All we know, but for those that others made.
+    /// All types in `TYPES`, except those that other users customized.
     All,
-    /// None.
+    /// No gateway responses.
     Off,
-    /// These, though others made them.
+    /// These types, even if other users customized them.
     Named(Vec<String>),
 }
 

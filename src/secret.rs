@@ -1,26 +1,26 @@
-//! Text that must never be shown.
+//! Values that must never be shown.
 
 use std::fmt;
 
-/// A credential: it can be handed on, but neither printed nor serialized by mistake.
+/// A credential: it can be passed on, but not printed or serialized by mistake.
 ///
-/// `Debug` and `Display` print `***`, so structures that hold one can be logged as they are.
+/// `Debug` and `Display` print `***`, so structures that contain one can be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Returns the text itself, for the one call that must send it.
+    /// Returns the value itself, for the one call that must send it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// An access key of AWS, given instead of what the credential chain finds.
+/// An AWS access key that replaces the credential chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessKey {
-    /// Its id, which is no secret.
+    /// The access key id, which is not secret.
     pub id: String,
-    /// Its secret, which signs every request.
+    /// The secret access key, which signs every request.
     pub secret: Secret,
 }
 

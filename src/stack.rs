@@ -1,4 +1,4 @@
-//! Turns a configuration into the desired stack: its resources and what each needs. Pure.
+//! Converts a configuration to the desired stack: its resources and their needs. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -33,23 +33,24 @@ use crate::rest_api::ApiTarget;
 use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
 
-/// The answer of the authorizer must come long before API Gateway's own 29 s; the reporter works in batches.
+/// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
+/// batches.
 const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
 
-/// What the configuration alone does not say.
+/// Facts that the configuration does not contain.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub names: Names,
     pub api: ApiTarget,
-    /// Availability zones by index.
+    /// Availability Zones by index.
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one.
     pub own_vpc: Option<String>,
-    /// Under which names the configured secrets stand; see [`parameter::names`].
+    /// The names under which the configured secrets are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
 }
 
-/// The secrets that the configuration gives, by the name they have when there is one only.
+/// The secrets from the configuration, by their plain names.
 pub fn secrets_of(config: &Config) -> Vec<(&'static str, &Secret)> {
     let token = (parameter::SERVICE_TOKEN, &config.threescale.service_token);
     let url = config.cache.url.as_ref();
@@ -63,12 +64,12 @@ fn id(kind: Kind, name: &str) -> LogicalId {
     LogicalId::new(kind, name)
 }
 
-/// The letter of a zone in names: `a` for the first.
+/// The letter of a zone in resource names: `a` for the first.
 pub fn letter(zone: usize) -> String {
     char::from(b'a' + u8::try_from(zone % 26).unwrap_or_default()).to_string()
 }
 
-/// The resources of the stack, in no order.
+/// The resources of the stack, in no particular order.
 pub fn desired(
     config: &Config,
     facts: &Facts,
@@ -123,7 +124,7 @@ pub fn desired(
     }));
     nodes.push(Arc::new(FunctionAlias {
         function: reporter,
-        // What the authorizer has not proved is nothing for the reporter either.
+        // The reporter is updated only after the authorizer's version is verified.
         after: vec![id(Kind::FunctionAlias, "authorizer")],
         goal: Goal::Following,
     }));
@@ -155,8 +156,8 @@ pub fn desired(
     nodes
 }
 
-/// What leads API and schedule from the functions themselves, as releases without aliases had it, to their aliases, and
-/// changes nothing else: neither the functions nor what is asked of callers.
+/// The resources that move API and schedule from the functions themselves, as in releases without
+/// aliases, to their aliases. They change neither the functions nor what is required of callers.
 pub fn handover(
     config: &Config,
     facts: &Facts,
@@ -222,7 +223,7 @@ fn functions(
     })
 }
 
-/// What invokes the aliases, and may.
+/// The schedule, and the permissions of the schedule and the API to invoke the aliases.
 fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn DynResource>> {
     let permission = |name, of, invoker| FunctionPermission {
         name,
@@ -246,11 +247,11 @@ fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn DynResou
     ]
 }
 
-/// What the rest hangs on in the network.
+/// The network resources that other resources need.
 struct Network {
     vpc: Reference,
     private: Vec<Reference>,
-    /// The route tables: without them nothing reaches 3scale.
+    /// The route tables: without them, 3scale cannot be reached.
     ways_out: Vec<LogicalId>,
 }
 
@@ -344,7 +345,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
     }
 }
 
-/// The cache and what belongs to it; returns what the authorizer needs of it.
+/// The cache and its parameters; returns what the authorizer needs of it.
 fn cache(
     config: &Config,
     vpc: &Reference,
@@ -375,7 +376,7 @@ fn cache(
         .tls
         .then(|| id(Kind::Secret, parameter::CACHE_AUTH_TOKEN));
     if config.cache.tls {
-        // 64 hexadecimal digits are within ElastiCache's 16 to 128 characters and its alphabet.
+        // 64 hexadecimal digits meet ElastiCache's limits of 16 to 128 characters and its character set.
         nodes.push(Arc::new(Parameter::<true> {
             name: parameter::CACHE_AUTH_TOKEN,
             source: Source::Random(OnceLock::new()),
@@ -418,7 +419,8 @@ fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<Logica
     ]
 }
 
-/// The environment of a function; its contract stands in the authorizer's README. It holds no secret.
+/// The environment of a function; its contract is in the authorizer's README. It contains no
+/// secret.
 fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, String> {
     let secret = |base: &'static str| {
         let name = facts.secrets.get(base).map_or(base, String::as_str);
@@ -441,7 +443,8 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     .collect()
 }
 
-/// Where API Gateway looks for the credential: without it a call is answered 401 and the function is not asked.
+/// Where API Gateway reads the credential: a request without it gets a 401, and the function is not
+/// invoked.
 fn identity_source(config: &Config) -> String {
     let credentials = &config.threescale.credentials;
     match credentials.location {

@@ -1,4 +1,4 @@
-//! What is asked of the account itself: who we are, which zones there are, how full the quotas are.
+//! Reads facts about the account: its id, its Availability Zones and its quotas.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,16 +8,17 @@ use aws_sdk_ec2::types::AvailabilityZoneState;
 use super::ec2::filter;
 use super::{Aws, AwsError, Class, Idempotency};
 
-/// Zones, by the id that is the same in every account, which lack NAT gateways or newer node types: the last choice.
+/// Availability Zone ids that lack NAT gateways or newer node types, so they are the last choice. A
+/// zone id names the same zone in every account.
 /// Source: aws/aws-cdk issue 5847 (apne1-az3); eksctl, `pkg/az/az.go` (the others).
 const CONSTRAINED: [&str; 4] = ["apne1-az3", "cac1-az3", "use1-az3", "usw1-az2"];
 
-/// What a quota limits.
+/// The resource type that a quota limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuotaKind {
     Vpcs,
     ElasticIps,
-    /// In this Availability Zone.
+    /// NAT gateways in this Availability Zone.
     NatGateways(String),
 }
 
@@ -31,7 +32,7 @@ impl fmt::Display for QuotaKind {
     }
 }
 
-/// A quota that a new stack counts against.
+/// A service quota that a new stack counts against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
     pub kind: QuotaKind,
@@ -40,10 +41,10 @@ pub struct Quota {
 }
 
 impl Aws {
-    /// The account of the credentials.
+    /// Returns the account id of the credentials.
     ///
     /// # Errors
-    /// When the credentials are missing, wrong or expired.
+    /// When the credentials are missing, invalid or expired.
     pub async fn account(&self) -> Result<String, AwsError> {
         let answer = self
             .call_idempotent("sts:GetCallerIdentity", || {
@@ -55,7 +56,7 @@ impl Aws {
         })
     }
 
-    /// The availability zones that can be used, best first, else by name.
+    /// Lists the available Availability Zones: preferred zones first, then by name.
     ///
     /// # Errors
     /// When the listing fails.
@@ -81,7 +82,7 @@ impl Aws {
         Ok(zones.into_iter().map(|(_, name)| name).collect())
     }
 
-    /// The VPC that `id` means: itself, or the default one of the region.
+    /// Resolves `id` to a VPC id: the VPC itself, or the default VPC of the region.
     ///
     /// # Errors
     /// When the listing fails.
@@ -103,7 +104,7 @@ impl Aws {
             .and_then(|vpc| vpc.vpc_id))
     }
 
-    /// Which of `subnets` are not in `vpc`.
+    /// Returns those of `subnets` that are not in `vpc`.
     ///
     /// # Errors
     /// When the listing fails.
@@ -132,7 +133,8 @@ impl Aws {
             .collect())
     }
 
-    /// A quota; `Err` inside if it cannot be read, which must not keep anybody from using what they have.
+    /// Reads a quota. Returns `Err` inside if it cannot be read, because a missing permission must not
+    /// block the run.
     async fn limit(
         &self,
         service: &str,
@@ -161,7 +163,8 @@ impl Aws {
         Ok(Ok(value.map(|value| value as usize)))
     }
 
-    /// The quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and why one of them cannot be read.
+    /// Reads the quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and reports why a
+    /// quota cannot be read.
     ///
     /// # Errors
     /// When a listing fails.
@@ -200,7 +203,7 @@ impl Aws {
                 .into_iter()
                 .filter_map(|subnet| Some((subnet.subnet_id?, subnet.availability_zone?)))
                 .collect();
-            // One that is being deleted still counts.
+            // A gateway in state `deleting` still counts.
             let states = ["pending", "available", "deleting"].map(str::to_owned);
             let request = self
                 .ec2

@@ -1,4 +1,4 @@
-//! What the EC2 kinds share: the stack's filter, and tags in the creating call.
+//! Helpers shared by the EC2 kinds: tag filters, and tags on create.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 
 use super::{Aws, AwsError, tags};
 
-/// Matches what carries the tag of `stack`.
+/// A filter that matches resources with the tag of `stack`.
 pub fn of_stack(stack: &str) -> Filter {
     filter(&format!("tag:{}", tags::STACK), [stack.to_owned()])
 }
 
-/// Matches `name` being one of `values`.
+/// A filter that matches resources whose `name` is one of `values`.
 pub fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
     Filter::builder()
         .name(name)
@@ -19,7 +19,7 @@ pub fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
         .build()
 }
 
-/// Tags for the call that makes a resource of this type.
+/// The tag specification for the call that creates a resource of this type.
 pub fn tagged(kind: ResourceType, tags: BTreeMap<String, String>) -> TagSpecification {
     TagSpecification::builder()
         .resource_type(kind)
@@ -27,7 +27,7 @@ pub fn tagged(kind: ResourceType, tags: BTreeMap<String, String>) -> TagSpecific
         .build()
 }
 
-/// The SDK's tags as a map.
+/// Converts the SDK's tags to a map.
 pub fn from_tags(tags: Option<&Vec<Tag>>) -> BTreeMap<String, String> {
     tags::collect(
         tags.into_iter()
@@ -36,10 +36,10 @@ pub fn from_tags(tags: Option<&Vec<Tag>>) -> BTreeMap<String, String> {
     )
 }
 
-/// Writes the tags that are missing on `physical_id`.
+/// Writes the missing tags to `physical_id`.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn write_tags(
     aws: &Aws,
     physical_id: &str,

@@ -1,8 +1,8 @@
-//! AWS failures, classified by service, operation, error code and text.
+//! AWS errors, classified by service, operation, error code and message.
 //!
-//! Only what is known to pass by itself is tried again, each with an end. Source: what Terraform's AWS provider
-//! (`service/lambda/function.go`, `service/ec2/errors.go`, `service/elasticache/`) and cdkd (`retryable-errors.ts`)
-//! wait for.
+//! Only errors that are known to be temporary are retried, each for a limited time. Source: the
+//! errors that Terraform's AWS provider (`service/lambda/function.go`, `service/ec2/errors.go`,
+//! `service/elasticache/`) and cdkd (`retryable-errors.ts`) retry.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,48 +14,49 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::unreadable;
 use crate::error::Error;
 
-/// What a failure means for the work.
+/// How an error is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The call was not carried out because too many came: the same call may be sent again.
+    /// The service throttled the call and did not carry it out: the same call may be sent again.
     Throttled,
-    /// Nobody knows whether the call was carried out: look before it is sent again.
+    /// It is unknown whether the call was carried out: read the state before sending it again.
     Ambiguous,
-    /// Something else must become visible, usable or free first; look again for at most this long.
+    /// Another resource must first become visible, usable or free; read the state again for at most
+    /// this long.
     NotYet(Duration),
-    /// What the call names is not there.
+    /// The resource that the call names does not exist.
     NotFound,
-    /// The service says that the call was carried out, and the rest of its answer cannot be read.
+    /// The service reports that the call was carried out, but the rest of the response cannot be read.
     Unreadable,
     /// The caller lacks a permission.
     Denied,
-    /// The credentials themselves are missing, wrong or expired.
+    /// The credentials are missing, invalid or expired.
     Credentials,
-    /// The call was not begun, because the run is to stop.
+    /// The call was not sent, because the run must stop.
     Stopped,
-    /// Anything else: trying again would not help.
+    /// Any other error: a retry would not help.
     Fatal,
 }
 
-/// One failed AWS call.
+/// A failed AWS call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsError {
     /// `service:Operation`, for example `ec2:CreateVpc`.
     pub operation: &'static str,
-    /// The service's error code, empty when no answer came.
+    /// The service's error code; empty if there was no response.
     pub code: String,
-    /// The service's text, or what the transport said.
+    /// The service's message, or the transport error.
     pub message: String,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What it means.
+    /// How the error is handled.
     pub class: Class,
-    /// What to do next, where only the finder knows.
+    /// The next step, where only the code that found the error knows it.
     pub advice: Option<String>,
 }
 
 impl AwsError {
-    /// Reads an SDK error. Nothing of the request goes into it, so no secret can.
+    /// Converts an SDK error. It copies nothing from the request, so it cannot contain a secret.
     pub fn new<E>(operation: &'static str, error: &SdkError<E, Response>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -98,7 +99,7 @@ impl AwsError {
         }
     }
 
-    /// An answer that lacks what it has to have.
+    /// An error for a response that lacks a required field.
     pub fn incomplete(operation: &'static str, message: impl Into<String>) -> Self {
         Self {
             operation,
@@ -110,17 +111,17 @@ impl AwsError {
         }
     }
 
-    /// Whether the named thing is absent.
+    /// Whether the named resource does not exist.
     pub fn is_not_found(&self) -> bool {
         self.class == Class::NotFound
     }
 
-    /// Whether a change was carried out all the same: only what the answer says of it is lost.
+    /// Whether the change was carried out although its response cannot be read.
     pub fn is_carried_out(&self) -> bool {
         self.class == Class::Unreadable && !reads(verb(self.operation))
     }
 
-    /// Whether what the call was to make is there already.
+    /// Whether the resource that the call should create already exists.
     pub fn is_already_there(&self) -> bool {
         let code = self.code.as_str();
         code.contains("AlreadyExists")
@@ -130,7 +131,7 @@ impl AwsError {
                 && ["lambda:CreateFunction", "lambda:AddPermission"].contains(&self.operation))
     }
 
-    /// What to do next, where that is known.
+    /// The next step for the user, if known.
     pub fn hint(&self) -> Option<String> {
         if self.advice.is_some() {
             return self.advice.clone();
@@ -170,7 +171,7 @@ impl AwsError {
     }
 }
 
-/// An error with its causes.
+/// Joins an error and its causes.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = anyhow::Chain::new(error).map(ToString::to_string);
     causes.collect::<Vec<_>>().join(": ")
@@ -181,7 +182,7 @@ fn verb(operation: &str) -> &str {
     operation.split(':').nth(1).unwrap_or_default()
 }
 
-/// Whether a call only looks. What a function answers is all that its invocation is for.
+/// Whether a call only reads. The only purpose of invoking a function here is to read its response.
 fn reads(verb: &str) -> bool {
     ["Describe", "Get", "List", "Filter", "Invoke"]
         .iter()
@@ -213,8 +214,8 @@ impl From<AwsError> for Error {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Failures that pass by themselves: operation prefix, code, text that must be in the message, and for how long to go on.
-/// Quota codes and denied calls are absent on purpose.
+/// Temporary errors: operation prefix, error code, text that the message must contain, and retry
+/// time. Quota errors and denied calls are absent on purpose.
 const NOT_YET: &[(&str, &str, &str, Duration)] = &[
     (
         "lambda:",
@@ -315,8 +316,8 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
     ("ssm:", "TooManyUpdates", "", MINUTE),
 ];
 
-/// EC2 codes for an object that was made a moment ago and is not visible everywhere yet. On a delete the same codes mean
-/// that it is gone.
+/// EC2 error codes for a newly created object that is not visible everywhere yet. On a delete, the
+/// same codes mean that the object no longer exists.
 const FRESH: &[&str] = &[
     "InvalidVpcID.NotFound",
     "InvalidSubnetID.NotFound",
@@ -372,7 +373,7 @@ fn classify(
     {
         return Class::NotYet(row.3);
     }
-    // An authorizer or a permission that another call still holds is not a wait; see the table.
+    // An authorizer or permission that another call still holds is not retried here; see the table.
     if code.ends_with("NotFound")
         || code.ends_with("NotFoundException")
         || code.ends_with("NotFoundFault")
@@ -429,7 +430,8 @@ pub fn iam_action(operation: &str) -> String {
     }
 }
 
-/// The IAM action that a refusal itself names. It need not be the operation's own: CreateFunction needs `iam:PassRole` too.
+/// The IAM action that the error message names. It can differ from the operation's own action:
+/// CreateFunction also needs `iam:PassRole`.
 fn denied_action(message: &str) -> Option<&str> {
     message
         .split("not authorized to perform")
@@ -618,7 +620,7 @@ mod tests {
                 format!("{user} is not authorized to perform servicequotas:GetServiceQuota."),
                 "servicequotas:GetServiceQuota",
             ),
-            // Nothing that is an action: the operation's own.
+            // The message names no action: fall back to the operation's own.
             (
                 "You are not authorized to perform this operation.".to_owned(),
                 "lambda:CreateFunction",

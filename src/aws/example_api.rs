@@ -1,4 +1,5 @@
-//! The API of the sandbox: a few paths with mock integrations, deployed, as an operator's API would stand before us.
+//! The example API of the sandbox: a few paths with mock integrations, deployed to a stage, like an
+//! operator's existing API.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use aws_sdk_apigateway::types::IntegrationType;
 
 use super::{Aws, AwsError, carried_out};
 
-/// What the API has, unless somebody brings another one.
+/// The methods of the example API, unless the user provides another API.
 pub const METHODS: &[(&str, &str)] = &[
     ("GET", "/orders"),
     ("POST", "/orders"),
@@ -15,10 +16,10 @@ pub const METHODS: &[(&str, &str)] = &[
     ("GET", "/health"),
 ];
 
-/// Makes an API with these methods (method and path) and deploys it to `stage`; returns its id.
+/// Creates an API with these methods (method and path), deploys it to `stage` and returns its id.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn create(
     aws: &Aws,
     name: &str,
@@ -46,7 +47,7 @@ pub async fn create(
         .into_iter()
         .next()
         .and_then(|item| item.id);
-    // The resources made so far, by their path without a slash at the end.
+    // The resources created so far, by path without a trailing slash.
     let mut made = BTreeMap::from([(String::new(), root.ok_or_else(|| missing("root resource"))?)]);
     for (method, path) in methods {
         let mut at = String::new();

@@ -1,14 +1,14 @@
-//! What is read of a function that stands: its environment and its log.
+//! Reads the environment and the log of an existing function.
 
 use std::collections::BTreeMap;
 
 use super::{Aws, AwsError};
 use crate::aws::paginate::pages;
 
-/// The environment that a function was given.
+/// Returns the environment variables of a function.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn environment(aws: &Aws, function: &str) -> Result<BTreeMap<String, String>, AwsError> {
     let request = aws
         .lambda
@@ -23,21 +23,22 @@ pub async fn environment(aws: &Aws, function: &str) -> Result<BTreeMap<String, S
     Ok(variables.unwrap_or_default().into_iter().collect())
 }
 
-/// One line of a log.
+/// A log event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// CloudWatch's id of it.
+    /// The event id of CloudWatch Logs.
     pub id: String,
-    /// When it was written, Unix milliseconds.
+    /// The timestamp of the event, in Unix milliseconds.
     pub at_ms: i64,
-    /// What was written.
+    /// The message of the event.
     pub text: String,
 }
 
-/// The lines of a log group since a moment, Unix milliseconds. `filter`: a pattern in CloudWatch's words.
+/// Returns the events of a log group since a timestamp in Unix milliseconds. `filter` is a
+/// CloudWatch Logs filter pattern.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn log_lines(
     aws: &Aws,
     group: &str,
@@ -50,7 +51,7 @@ pub async fn log_lines(
         .log_group_name(group)
         .start_time(since_ms)
         .set_filter_pattern(filter.map(str::to_owned));
-    // A page may be empty and still have a next one.
+    // A page may be empty and still have a next token.
     let events = pages(|token| async {
         let request = request.clone().set_next_token(token);
         let page = aws
@@ -63,7 +64,7 @@ pub async fn log_lines(
         .into_iter()
         .filter_map(|event| {
             let (at_ms, text) = (event.timestamp?, event.message?);
-            // Emulators have no ids. There a line is taken for another one if anything of it differs.
+            // Emulators return no event ids. There, two events are different if any of their fields differ.
             let stream = event.log_stream_name.unwrap_or_default();
             let id = event.event_id;
             Some(Line {

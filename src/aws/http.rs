@@ -19,11 +19,11 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::error::Error;
 
-/// A client that goes through the proxy which the environment names. Plain HTTP is spoken with emulators and with the
-/// metadata service of the machine, and goes there directly.
+/// A client that uses the proxy from the environment. Emulators and the instance metadata service
+/// use plain HTTP and are reached directly.
 ///
 /// # Errors
-/// When what the environment names is not the address of a proxy.
+/// When the environment variable does not contain a valid proxy address.
 pub fn client() -> Result<SharedHttpClient, Error> {
     let proxy = proxy(|name| std::env::var(name).ok())?;
     let plain = Builder::new().build_with_connector_fn(|settings, components| {
@@ -53,8 +53,8 @@ fn connector(
     connector
 }
 
-/// Reads the root certificates at the first HTTPS request. The client of the SDK reads them for every service, also where
-/// all of them are emulators.
+/// Loads the root certificates at the first HTTPS request. The SDK's client loads them for every
+/// service, even if all services are emulators.
 #[derive(Debug)]
 struct ByScheme {
     plain: SharedHttpClient,
@@ -81,7 +81,7 @@ impl HttpClient for ByScheme {
         _components: &RuntimeComponentsBuilder,
         _cfg: &ConfigBag,
     ) -> Result<(), BoxError> {
-        // Where the SDK's own client reads the certificates.
+        // The SDK's own client loads the certificates at this point.
         Ok(())
     }
 }
@@ -105,7 +105,8 @@ impl HttpConnector for SchemeConnector {
     }
 }
 
-/// The proxy for HTTPS. The names are curl's. The address may hold a password, so no error shows it.
+/// The HTTPS proxy. The variable names are those of curl. The address may contain a password, so no
+/// error shows it.
 fn proxy(variable: impl Fn(&str) -> Option<String>) -> Result<ProxyConfig, Error> {
     let first = |names: &[&'static str]| {
         let set = |name: &&'static str| {

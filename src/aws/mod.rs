@@ -1,4 +1,5 @@
-//! AWS clients, built once, and the one way every call is made: bounded, paced, tried again only where that can help.
+//! The AWS clients, built once, and the one path that every call takes: limited in number, rate
+//! limited, and retried only where a retry can help.
 
 pub mod account;
 pub mod ec2;
@@ -34,31 +35,32 @@ use crate::error::Error;
 use crate::event::{Event, Sink};
 use crate::secret::AccessKey;
 
-/// How long a call that may simply be sent again is tried.
+/// How long a call is retried that is safe to send again.
 const RETRY_BUDGET: Duration = Duration::from_secs(120);
 
-/// What the user said about where to work.
+/// The region, profile and endpoint that the user selected.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
     pub region: Option<String>,
     pub profile: Option<String>,
     pub endpoint_url: Option<String>,
-    /// How many requests may be under way at once.
+    /// The maximum number of concurrent requests.
     pub parallelism: usize,
-    /// An access key instead of what the credential chain finds: the sandbox's own.
+    /// An access key that replaces the credential chain; the sandbox sets its own.
     pub access_key: Option<AccessKey>,
 }
 
 /// Whether a call may be sent twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotency {
-    /// Sending it twice does what sending it once does.
+    /// A second call has no further effect.
     Safe,
-    /// A second one could make a second thing: only a throttled call, which was not carried out, is sent again here.
+    /// A second call could create a second resource: only a throttled call, which was not carried out,
+    /// is sent again.
     Unsafe,
 }
 
-/// The clients, and what is known about where they work.
+/// The AWS clients, with the region, endpoint and profile they use.
 #[derive(Clone)]
 pub struct Aws {
     pub apigateway: aws_sdk_apigateway::Client,
@@ -72,9 +74,9 @@ pub struct Aws {
     pub ssm: aws_sdk_ssm::Client,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
-    /// The address given instead of AWS's own, if any.
+    /// The endpoint URL that replaces AWS's own, if any.
     pub endpoint_url: Option<String>,
-    /// The profile that was named, and so the only source of credentials.
+    /// The profile that the user named; it is then the only source of credentials.
     pub profile: Option<String>,
     slots: Arc<Semaphore>,
     pacer: Arc<rate_limit::RateLimiter>,
@@ -91,12 +93,12 @@ impl fmt::Debug for Aws {
 }
 
 impl Aws {
-    /// Builds the clients. Sends nothing but what the credential chain itself needs later.
+    /// Builds the clients. Sends no requests except those that the credential chain needs later.
     ///
     /// # Errors
-    /// Wrong usage: an unknown profile, no region, a proxy that is none.
+    /// Invalid usage: an unknown profile, no region, or an invalid proxy address.
     pub async fn connect(target: &Target, sink: Sink) -> Result<Self, Error> {
-        // A key that is given leaves nothing to a profile.
+        // An explicit access key replaces the profile.
         if target.access_key.is_none() {
             profile::check(target.profile.as_deref()).await?;
         }
@@ -104,7 +106,8 @@ impl Aws {
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(60))
             .build();
-        // The SDK's own retries are off: they would send a create a second time without looking, and wait unseen.
+        // The SDK's retries are off: they would resend a create call without reading the state first, and
+        // would wait without an event.
         let http = http::client()?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
@@ -158,7 +161,7 @@ impl Aws {
         })
     }
 
-    /// The same clients, which begin no call any more once the run must stop. Calls under way return.
+    /// The same clients, but they start no more calls once the run must stop. Calls in flight complete.
     #[must_use]
     pub fn until(&self, cancel: &CancelToken) -> Self {
         Self {
@@ -167,7 +170,7 @@ impl Aws {
         }
     }
 
-    /// Whether another call of `operation` may begin.
+    /// Checks whether another call of `operation` may start.
     fn proceed(&self, operation: &'static str) -> Result<(), AwsError> {
         match self.cancel.as_ref().and_then(CancelToken::stop) {
             None => Ok(()),
@@ -178,7 +181,7 @@ impl Aws {
         }
     }
 
-    /// Waits until API Gateway's quota has room for a call, or the run must stop.
+    /// Waits until API Gateway's quota allows another call, or the run must stop.
     async fn acquire(&self, operation: &'static str) {
         let admitted = self.pacer.acquire(operation);
         match &self.cancel {
@@ -190,10 +193,11 @@ impl Aws {
         }
     }
 
-    /// Makes one call of `operation` (`service:Operation`) and tries it again while that is right and the budget lasts.
+    /// Sends one call of `operation` (`service:Operation`) and retries it while a retry is safe and the
+    /// budget lasts.
     ///
     /// # Errors
-    /// The last failure, classified.
+    /// The last error, classified.
     pub async fn call<T, E, F, Fut>(
         &self,
         operation: &'static str,
@@ -213,10 +217,10 @@ impl Aws {
                 self.acquire(operation).await;
             }
             let slot = self.slots.acquire().await;
-            // Both may have taken their time.
+            // Both waits may have taken long, so check again.
             self.proceed(operation)?;
             let sent = Instant::now();
-            // Boxed: what the SDK keeps for one call is tens of kilobytes.
+            // Boxed, because the SDK's future for one call has tens of kilobytes.
             let result = Box::pin(send())
                 .await
                 .map_err(|error| AwsError::new(operation, &error));
@@ -260,10 +264,10 @@ impl Aws {
         }
     }
 
-    /// [`Self::call`] for a call that only looks, or that may be sent twice.
+    /// [`Self::call`] for a call that only reads, or that may be sent twice.
     ///
     /// # Errors
-    /// The last failure, classified.
+    /// The last error, classified.
     pub async fn call_idempotent<T, E, F, Fut>(
         &self,
         operation: &'static str,
@@ -277,10 +281,10 @@ impl Aws {
         self.call(operation, Idempotency::Safe, send).await
     }
 
-    /// [`Self::repeatable`] for a change whose answer nobody needs.
+    /// [`Self::call_idempotent`] for a change whose response is not needed.
     ///
     /// # Errors
-    /// The last failure, classified.
+    /// The last error, classified.
     pub async fn change<T, E, F, Fut>(
         &self,
         operation: &'static str,
@@ -294,10 +298,11 @@ impl Aws {
         carried_out(self.call_idempotent(operation, send).await)
     }
 
-    /// [`Self::call`] for a call that makes something and must be looked after before it is sent again.
+    /// [`Self::call`] for a call that creates something: the state must be read before the call is sent
+    /// again.
     ///
     /// # Errors
-    /// The last failure, classified.
+    /// The last error, classified.
     pub async fn call_non_idempotent<T, E, F, Fut>(
         &self,
         operation: &'static str,
@@ -312,17 +317,18 @@ impl Aws {
     }
 }
 
-/// Waits that double from a quarter of a second to eight, each shortened by up to a quarter so that callers spread.
+/// Waits that double from a quarter of a second to eight seconds. Each is reduced by up to a
+/// quarter at random, so that concurrent callers spread out.
 #[derive(Debug)]
 pub struct Backoff(Duration);
 
 impl Backoff {
-    /// Starts at the shortest wait.
+    /// Starts with the shortest wait.
     pub fn new() -> Self {
         Self(Duration::from_millis(250))
     }
 
-    /// The wait to make now.
+    /// Returns the next wait and doubles the one after it.
     pub fn wait(&mut self) -> Duration {
         let full = self.0;
         self.0 = (full * 2).min(Duration::from_secs(8));
@@ -337,10 +343,10 @@ impl Default for Backoff {
     }
 }
 
-/// What is not there is an answer, not a failure.
+/// Converts a "not found" error to `None`.
 ///
 /// # Errors
-/// Every failure but "not found".
+/// Every error except "not found".
 pub fn optional<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -349,10 +355,11 @@ pub fn optional<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
     }
 }
 
-/// A change that was carried out is no failure though its answer cannot be read; for calls whose answer nobody needs.
+/// Treats a change as successful if it was carried out but its response cannot be read; for calls
+/// whose response is not needed.
 ///
 /// # Errors
-/// Every other failure.
+/// Every other error.
 pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
     match result {
         Err(error) if !error.is_carried_out() => Err(error),

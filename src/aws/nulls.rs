@@ -1,5 +1,6 @@
-//! API Gateway's answers without the nulls that its SDK refuses: a template whose text is empty is null within a map that
-//! the service's model calls dense. A member that is null and one that is absent mean the same.
+//! Removes the nulls in API Gateway's responses that the SDK rejects: a template with empty text is
+//! null in a map that the service model declares dense. A null member and an absent member mean the
+//! same.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use serde::de::IgnoredAny;
 
-/// A client whose answers have no nulls within objects.
+/// Wraps a client so that its responses contain no nulls within objects.
 pub fn without_nulls(inner: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Client(inner))
 }
@@ -75,7 +76,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Whether the answer is a document of the API's owner: that one is not to be touched.
+/// Whether the response is a document of the API's owner, which must not be changed.
 fn is_export(uri: &str) -> bool {
     let path = uri.split('?').next().unwrap_or_default();
     path.rsplit('/').nth(1) == Some("exports")
@@ -89,7 +90,7 @@ async fn rewritten(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorEr
         .into_bytes();
     match pruned(&body) {
         Some(pruned) => {
-            // The SDK compares the length with the body.
+            // The SDK compares the content length with the body.
             answer
                 .headers_mut()
                 .insert("content-length", pruned.len().to_string());
@@ -100,15 +101,15 @@ async fn rewritten(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorEr
     Ok(answer)
 }
 
-/// A JSON document without the members that are null; `None` where nothing is to be changed. Every other token stays as it
-/// is written, numbers of any length included, and so do nulls in lists.
+/// Returns the JSON document without null members; `None` if there is nothing to change. All other
+/// tokens keep their text, including numbers of any length and nulls in lists.
 fn pruned(text: &[u8]) -> Option<Vec<u8>> {
     let has_null = text.windows(4).any(|word| word == b"null");
     if !has_null || serde_json::from_slice::<IgnoredAny>(text).is_err() {
         return None;
     }
     let mut kept = Vec::with_capacity(text.len());
-    // For each open container: whether it is an object, and whether it has members already.
+    // For each open container: whether it is an object, and whether it already has members.
     let mut open: Vec<(bool, bool)> = Vec::new();
     let mut name: Option<&[u8]> = None;
     let mut rest = text;
@@ -150,7 +151,7 @@ fn pruned(text: &[u8]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
-/// How long the first token of valid JSON is; it is not empty.
+/// The length of the first token of valid, non-empty JSON.
 fn token_length(text: &[u8]) -> usize {
     const ALONE: &[u8] = b"{}[],: \n\r\t";
     match text[0] {

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use super::AwsError;
 
-/// Asks for one page after the other until there is none left.
+/// Requests pages until there is no next token.
 ///
 /// # Errors
-/// What `ask` fails with.
+/// The error of `ask`.
 pub async fn pages<T, Fut>(ask: impl Fn(Option<String>) -> Fut) -> Result<Vec<T>, AwsError>
 where
     Fut: Future<Output = Result<(Option<Vec<T>>, Option<String>), AwsError>>,

@@ -1,7 +1,7 @@
-//! The profile that the user names: it must be there, and then nothing but it gives credentials.
+//! The profile that the user names: it must exist, and it is then the only source of credentials.
 //!
-//! The SDK's own chain asks the environment first, and passes over a profile that is not there. Source: aws-config,
-//! `default_provider/credentials.rs` and `profile/credentials.rs`.
+//! The SDK's default chain reads the environment first and ignores a missing profile. Source:
+//! aws-config, `default_provider/credentials.rs` and `profile/credentials.rs`.
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -12,15 +12,17 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use crate::error::Error;
 use crate::nearest::nearest;
 
-/// The variable that names a profile. Keys in the environment go before it, as in every AWS tool.
+/// The variable that names a profile. Access keys in the environment take precedence over it, as in
+/// every AWS tool.
 const VARIABLE: &str = "AWS_PROFILE";
-/// What the SDK looks for when nobody names a profile; it need not be there.
+/// The profile that the SDK reads when no profile is named; it may be missing.
 const DEFAULT: &str = "default";
 
-/// Checks that the profile of `--profile`, or else of the environment, is there.
+/// Checks that the profile from `--profile`, or else from the environment, exists.
 ///
 /// # Errors
-/// It is not, or the files of profiles cannot be read; then no request may be sent with other credentials.
+/// When it does not exist, or the profile files cannot be read; no request may then be sent with
+/// other credentials.
 pub(super) async fn check(named: Option<&str>) -> Result<(), Error> {
     let set = std::env::var(VARIABLE).ok();
     let (source, name) = match (named, set.as_deref()) {
@@ -28,11 +30,11 @@ pub(super) async fn check(named: Option<&str>) -> Result<(), Error> {
         (None, None | Some("" | DEFAULT)) => return Ok(()),
         (None, Some(name)) => (VARIABLE, name),
     };
-    // The files that the environment names, or those in the home folder.
+    // The files that the environment names, or those in the home directory.
     let (files, env, which) = Default::default();
     let found = profile::load(&files, &env, &which, None).await;
     let found = found.map_err(|error| {
-        // It names a file and a line, and shows nothing of it.
+        // The error names a file and a line, and shows none of the content.
         let error =
             anyhow::Error::new(error).context("reading the profiles of the AWS configuration");
         Error::usage(format!("{error:#}"))
@@ -40,7 +42,7 @@ pub(super) async fn check(named: Option<&str>) -> Result<(), Error> {
     choose(source, name, found.profiles())
 }
 
-/// Whether `name`, which `source` gives, is one of the profiles.
+/// Checks that `name`, which comes from `source`, is one of the profiles.
 fn choose<'a>(
     source: &str,
     name: &str,
@@ -63,7 +65,7 @@ fn choose<'a>(
     }))
 }
 
-/// The credentials of a profile, whatever kind it is of, and of nothing else.
+/// A credentials provider that uses only this profile, whatever its type.
 pub(super) fn credentials(
     name: &str,
     region: Option<&Region>,

@@ -1,26 +1,27 @@
-//! Keeps below API Gateway's control quota, which all callers of an account share: 10 calls a second with a burst of 40,
-//! and one `CreateDeployment` in 5 seconds. Source: API Gateway quotas.
+//! Stays below API Gateway's control-plane quota, which all callers of an account share: 10
+//! requests per second with a burst of 40, and one `CreateDeployment` every 5 seconds. Source: API
+//! Gateway quotas.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Admits calls in the order they come, by a token bucket.
+/// A token bucket that admits calls in the order they arrive.
 #[derive(Debug, Default)]
 pub struct RateLimiter(Mutex<Bucket>);
 
-/// A token bucket as the generic cell rate algorithm keeps it: the moment at which the bucket is full again stands for
-/// the number of tokens in it.
+/// A token bucket, stored as in the generic cell rate algorithm: the time at which the bucket is
+/// full again represents the number of tokens in it.
 #[derive(Debug, Default)]
 struct Bucket {
     full_at: Option<Instant>,
     deployed: Option<Instant>,
 }
 
-/// One token in a tenth of a second: the quota.
+/// One token every tenth of a second: the quota.
 const REFILL: Duration = Duration::from_millis(100);
-/// Two tokens below the quota's burst, because calls may catch up with one another on their way to AWS.
+/// Two tokens below the quota's burst, because delayed calls may arrive at AWS together.
 const BURST: u32 = 38;
 const DEPLOYMENT_GAP: Duration = Duration::from_secs(5);
 
@@ -32,19 +33,19 @@ impl RateLimiter {
         tokio::time::sleep_until(at).await;
     }
 
-    /// Takes note that AWS throttled a call: others use the quota too, so there is no burst left.
+    /// Records that AWS throttled a call: other callers use the quota too, so no burst is left.
     pub fn throttled(&self) {
         self.bucket().drain(Instant::now());
     }
 
     fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
-        // A bucket is whole after every statement.
+        // The bucket is consistent after every statement, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bucket {
-    /// The moment at which a call that comes `now` may be sent.
+    /// Takes a token and returns the time at which a call that arrives `now` may be sent.
     fn take(&mut self, now: Instant, deployment: bool) -> Instant {
         let full_at = self.full_at.map_or(now, |at| at.max(now));
         self.full_at = Some(full_at + REFILL);
@@ -59,7 +60,7 @@ impl Bucket {
         at
     }
 
-    /// Empties the bucket.
+    /// Removes all tokens.
     fn drain(&mut self, now: Instant) {
         let empty = now + REFILL * (BURST - 1);
         self.full_at = Some(self.full_at.map_or(empty, |at| at.max(empty)));
@@ -70,7 +71,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    /// When each of `calls` that all come `now` may be sent.
+    /// The send times of `calls` calls that all arrive `now`.
     fn times(bucket: &mut Bucket, now: Instant, calls: usize) -> Vec<Duration> {
         let sent = (0..calls).map(|_| bucket.take(now, false).duration_since(now));
         sent.collect()
@@ -85,13 +86,13 @@ mod tests {
         }
     }
 
-    /// AWS's bucket, however the calls are distributed, has a token for each.
+    /// Checks that AWS's bucket has a token for each call, however the calls are distributed.
     #[test]
     fn no_call_exceeds_the_quota() {
         let start = Instant::now();
         let mut bucket = Bucket::default();
         let (mut tokens, mut last) = (40.0_f64, start);
-        // Bursts with pauses in between, which are a little longer each time.
+        // Bursts with pauses between them that grow a little each time.
         for round in 0..60u32 {
             let now = start + Duration::from_millis(u64::from(round * round * 7));
             for _ in 0..10 {
@@ -121,7 +122,7 @@ mod tests {
         bucket.drain(now);
         let steady: Vec<_> = (0..20).map(|n| Duration::from_millis(100) * n).collect();
         assert_eq!(times(&mut bucket, now, 20), steady);
-        // What already waits is not admitted sooner.
+        // Waiting calls are not admitted earlier.
         bucket.drain(now);
         let next = bucket.take(now, false).duration_since(now);
         assert_eq!(next, Duration::from_millis(2000));

@@ -1,15 +1,15 @@
-//! The tag set every resource carries from the call that makes it, and the ownership check that reads it.
+//! The tags that every resource gets when it is created, and the ownership check that reads them.
 
 use std::collections::BTreeMap;
 
 use crate::id::LogicalId;
 
-/// Names the stack a resource belongs to.
+/// The tag key that names the stack of a resource.
 pub const STACK: &str = "threescale-gw:stack";
-/// Names the logical id a resource stands for.
+/// The tag key that names the logical id of a resource.
 pub const RESOURCE: &str = "threescale-gw:resource";
 
-/// The tags of one resource: ours, its name, and the user's.
+/// The tags of one resource: the stack, the logical id, and the user's tags.
 pub fn of(
     stack: &str,
     id: &LogicalId,
@@ -25,7 +25,7 @@ pub fn of(
     tags
 }
 
-/// The logical id in `tags`, when they say that the resource is of this stack.
+/// Returns the logical id in `tags` if they mark the resource as part of this stack.
 pub fn owner(stack: &str, tags: &BTreeMap<String, String>) -> Option<LogicalId> {
     (tags.get(STACK)? == stack)
         .then(|| tags.get(RESOURCE)?.parse().ok())
@@ -41,8 +41,9 @@ pub fn collect<'a>(
         .collect()
 }
 
-/// What must be written so that `actual` carries `desired`. Tags that others added are left alone; a user tag that
-/// was dropped from the configuration is left too, since nothing tells it from theirs.
+/// The tags to write so that `actual` contains `desired`. Tags that others added stay. A user tag
+/// that was removed from the configuration stays too, because it cannot be distinguished from
+/// those.
 pub fn missing(
     desired: &BTreeMap<String, String>,
     actual: &BTreeMap<String, String>,

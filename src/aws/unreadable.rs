@@ -1,10 +1,10 @@
-//! Answers that say the call was carried out, and whose rest is not what the service's model says.
+//! Detects responses that report success but do not match the service model.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 
-/// Whether an answer came that says the call was carried out, whole, and the rest of it is not what the service's model
-/// says. Of one that broke off the body is not there.
+/// Whether a complete response reports success but the rest of it does not match the service model.
+/// A response that broke off has no body.
 pub(super) fn is_unreadable<E>(error: &SdkError<E, Response>) -> bool {
     matches!(
         error,
@@ -14,7 +14,8 @@ pub(super) fn is_unreadable<E>(error: &SdkError<E, Response>) -> bool {
         .is_some_and(|response| response.status().is_success() && response.body().bytes().is_some())
 }
 
-/// The cause behind all others, without what was found: that is a piece of the answer, which may be a secret.
+/// The root cause, without the unexpected value, because that is part of the response and may be a
+/// secret.
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let cause = anyhow::Chain::new(error).last().map(ToString::to_string);
     let cause = cause.unwrap_or_default();
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
     use crate::aws::{AwsError, Class};
 
-    /// What the SDK makes of a whole answer, or of one that broke off.
+    /// Returns the SDK's result for a complete response or one that broke off.
     fn answered(
         status: u16,
         whole: bool,
@@ -72,7 +73,7 @@ mod tests {
         assert!(of("ssm:PutParameter", 200, true, "").is_carried_out());
         assert!(of("apigateway:DeleteDeployment", 202, true, "").is_carried_out());
         assert!(!of("lambda:Invoke", 200, true, "").is_carried_out());
-        // A server that failed, and an answer that broke off, tell nothing of the call.
+        // A server error and an incomplete response do not show whether the call was carried out.
         assert_eq!(
             of("ssm:PutParameter", 500, true, "").class,
             Class::Ambiguous

@@ -1,6 +1,7 @@
-//! Walks the steps of a plan: each starts the moment its own needs are done, and not before.
+//! Executes the steps of a plan: each step starts as soon as the steps it needs are done.
 //!
-//! A failed step skips what needs it; the rest goes on to its end. The executor emits events and never prints.
+//! If a step fails, the steps that need it are skipped; the others continue. The executor emits
+//! events and never prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -17,24 +18,24 @@ use crate::event::{Event, Tally};
 use crate::id::LogicalId;
 use crate::resource::{Context, ResourceError};
 
-/// How a walk ended.
+/// The result of an execution.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub tally: Tally,
-    /// Each cause once.
+    /// Each cause is listed once.
     pub failures: Vec<(LogicalId, ResourceError)>,
     pub skipped: Vec<LogicalId>,
     pub stopped: Option<StopReason>,
 }
 
 impl Outcome {
-    /// Whether everything was done.
+    /// Whether every step succeeded.
     pub fn is_done(&self) -> bool {
         self.failures.is_empty() && self.stopped.is_none()
     }
 }
 
-/// Walks `plan`. Once `cancel` says so, no step and no call of a step begins any more.
+/// Executes `plan`. Once `cancel` is set, no further step or call starts.
 pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome {
     let cx = &cx.until(cancel);
     let polls = &Polls::default();
@@ -47,7 +48,8 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
         .map(|(index, step)| (index, step.needs.clone()))
         .collect();
     let mut running = FuturesUnordered::new();
-    // A resource of two steps, like a replaced one, begins with the first and ends with the last.
+    // A resource with two steps, such as a replaced one, starts with the first and finishes with the
+    // last.
     let converges = |index: usize| match &plan.steps[index].work {
         Operation::Converge(_) => true,
         Operation::Delete(..) => !plan.steps.iter().any(|step| {
@@ -103,7 +105,8 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
             Err(StepError::Stopped(stop)) => outcome.stopped = Some(stop),
             Err(StepError::Failed(error)) => {
                 outcome.tally.failed += 1;
-                // One cause may stop several, a build that fails both functions: it is told once.
+                // One cause may fail several resources, for example a build that both functions need: report it
+                // once.
                 let mut told = outcome.failures.iter();
                 let told = told.find(|(_, other)| other.is_same_cause(&error));
                 let (text, hint) = match told {
@@ -122,7 +125,7 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
         }
     }
     if outcome.failures.is_empty() && outcome.stopped.is_none() && cancel.stop().is_none() {
-        // Steps that never came to their turn must not pass for done.
+        // Steps that were never started must not count as done.
         for index in left.keys() {
             let id = plan.steps[*index].id.clone();
             outcome.tally.failed += 1;
@@ -143,13 +146,14 @@ fn count(tally: &mut Tally, action: Action, drain: bool) {
         Action::Create => tally.created += 1,
         Action::Update | Action::Wait => tally.updated += 1,
         Action::Replace => tally.replaced += 1,
-        // Interfaces are Lambda's; reaping them is not counted among what was ours.
+        // Lambda owns its network interfaces, so deleting them does not count as a deletion of this stack's
+        // resources.
         Action::Delete if !drain => tally.deleted += 1,
         Action::Delete | Action::None => {}
     }
 }
 
-/// Takes out of `left` all that needs the failed step, directly or through others.
+/// Removes from `left` all steps that need the failed step, directly or indirectly.
 fn skip(
     plan: &Plan,
     left: &mut BTreeMap<usize, BTreeSet<usize>>,

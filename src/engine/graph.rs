@@ -1,9 +1,10 @@
-//! An acyclic graph: what must come before what.
+//! A dependency graph without cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
 
-/// Orders `items` so that each stands behind what it needs. Needs that are no items count as met.
+/// Orders `items` so that each comes after the items it needs. Needs that are not among the items
+/// count as met.
 ///
 /// # Errors
 /// Names the items of a cycle, which is a bug in the stack's definition.

@@ -1,4 +1,5 @@
-//! Decides what to do and does it: [`plan`] is pure, [`executor`] walks. Neither knows what AWS is.
+//! Plans and executes changes: [`plan`] is pure, [`executor`] runs the steps. Neither depends on
+//! AWS.
 
 pub mod executor;
 pub mod graph;

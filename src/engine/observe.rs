@@ -1,4 +1,5 @@
-//! Looks at the account, all kinds at once, and compares each desired resource with what is there.
+//! Lists all kinds in the account concurrently and compares each desired resource with its actual
+//! state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::resource::{
     Context, Diff, DynKind, DynResource, Live, Output, Phase, ResourceError, Unmanaged, dyn_kinds,
 };
 
-/// A desired resource as it was seen in the account.
+/// The actual state of a desired resource.
 #[derive(Debug, Clone)]
 pub struct ObservedState {
     pub phase: Phase,
@@ -20,16 +21,16 @@ pub struct ObservedState {
     pub diff: Diff,
 }
 
-/// What one look at the account showed.
+/// The state of the account at one point in time.
 #[derive(Default)]
 pub struct Observation {
-    /// Every desired resource in the order of needs, with what stands for it in the account.
+    /// Every desired resource in dependency order, with its actual state if it exists.
     pub nodes: Vec<(Arc<dyn DynResource>, Option<ObservedState>)>,
-    /// Everything that is the stack's, desired or not.
+    /// Every resource that the stack owns, desired or not.
     pub found: Vec<(&'static dyn DynKind, Live)>,
-    /// What bears our names and is not ours.
+    /// Resources that have this stack's names but belong to another owner.
     pub foreign: Vec<Unmanaged>,
-    /// The kind that AWS leaves behind when others are deleted.
+    /// The kind that AWS leaves behind when resources of other kinds are deleted.
     pub left_behind: Option<&'static dyn DynKind>,
 }
 
@@ -41,10 +42,10 @@ impl std::fmt::Debug for Observation {
     }
 }
 
-/// Looks at the account. Publishes the outputs of what is there and stays.
+/// Observes the account. Publishes the outputs of resources that exist and are kept.
 ///
 /// # Errors
-/// When a listing fails, or two things claim to be one resource.
+/// When a listing fails, or two resources have the same logical id.
 pub async fn observe(
     nodes: &[Arc<dyn DynResource>],
     cx: &Context,
@@ -83,7 +84,7 @@ pub async fn observe(
         let Some(node) = nodes.iter().find(|node| node.id() == id) else {
             continue;
         };
-        // A foreign one is reported as such, not as a failed look.
+        // A resource of another owner is reported as such, not as a failed observation.
         let seen = if observation.foreign.iter().any(|foreign| foreign.id == id) {
             None
         } else {
@@ -111,7 +112,7 @@ pub async fn observe(
     Ok(observation)
 }
 
-/// Takes out what is to be changed or deleted and turns out to be somebody else's.
+/// Removes resources from the plan that would be changed or deleted but belong to another owner.
 async fn disown(
     observation: &mut Observation,
     cx: &Context,

@@ -1,4 +1,4 @@
-//! Decides, without any effect, what is done with each resource and what must come before what.
+//! Decides which action each resource needs and in which order. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,19 +12,19 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Change, DynKind, DynResource, Field, Live, Output, Phase};
 
-/// That a resource failed for good.
+/// The field that shows that a resource failed permanently.
 const STATE: Field = Field::Property("state");
 
-/// What is done with one resource, and why.
+/// The action for one resource, and the reason.
 #[derive(Debug, Clone)]
 pub struct Item {
     pub id: LogicalId,
     pub action: Action,
     pub physical_id: Option<String>,
-    /// The phase it was seen in.
+    /// The phase in which the resource was observed.
     pub phase: Option<Phase>,
     pub changes: Vec<Change>,
-    /// What stands for it, for reports.
+    /// The outputs of the actual resource, for reports.
     pub output: Output,
 }
 
@@ -35,23 +35,23 @@ pub struct Item {
     reason = "a node is known by its id, which the step shows"
 )]
 pub enum Operation {
-    /// Bring it to what it should be.
+    /// Create or update the resource until it matches the desired state.
     Converge(Arc<dyn DynResource>),
-    /// Let go of what is about to be replaced.
+    /// Detach the resource from what will be replaced.
     Detach(Arc<dyn DynResource>),
-    /// Delete this very thing.
+    /// Delete this resource.
     Delete(&'static dyn DynKind, Arc<Live>),
-    /// Delete everything of a kind that the service leaves behind, and wait until none is left.
+    /// Delete all resources of a kind that the service leaves behind, and wait until none exist.
     Drain(&'static dyn DynKind),
 }
 
-/// One node of the walk.
+/// One node of the dependency graph.
 #[derive(Clone)]
 pub struct Step {
     pub id: LogicalId,
     pub action: Action,
     pub work: Operation,
-    /// Indices of the steps that come before.
+    /// Indices of the steps that must finish first.
     pub needs: BTreeSet<usize>,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Debug for Step {
     }
 }
 
-/// All that is to be done.
+/// All items and steps of a run.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub items: Vec<Item>,
@@ -80,7 +80,7 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// How many resources have this action.
+    /// The number of resources with this action.
     pub fn count(&self, action: Action) -> usize {
         self.items
             .iter()
@@ -88,10 +88,10 @@ impl Plan {
             .count()
     }
 
-    /// Whether every step can come to its turn.
+    /// Checks that the steps have no dependency cycle.
     ///
     /// # Errors
-    /// Names the steps that need each other, which is a bug.
+    /// Names the steps of a cycle, which is a bug.
     pub fn check(&self) -> Result<(), String> {
         let label = |index: usize| {
             let step = &self.steps[index];
@@ -112,7 +112,7 @@ impl Plan {
         graph::order(&needs).map(|_| ())
     }
 
-    /// Leaves only what `is_kept` says of a resource and what is done with it.
+    /// Keeps only the items and steps for which `is_kept` returns true.
     pub fn retain(&mut self, is_kept: impl Fn(&LogicalId, Action) -> bool) {
         self.items.retain(|item| is_kept(&item.id, item.action));
         let steps = std::mem::take(&mut self.steps);
@@ -130,7 +130,7 @@ impl Plan {
         self.steps = kept;
     }
 
-    /// What is done with what: two plans that agree in this do the same.
+    /// The actions by resource: two plans with equal outlines do the same.
     pub fn outline(&self) -> Vec<(LogicalId, Action)> {
         self.items
             .iter()
@@ -155,8 +155,8 @@ pub fn decide(seen: Option<&ObservedState>) -> Action {
     }
 }
 
-/// Decides everything. What the stack owns and the configuration does not name is deleted after the rest is as desired;
-/// `down` is the plan of an empty stack.
+/// Creates the plan. Resources that the stack owns but the configuration does not name are deleted
+/// after all others are in the desired state; `down` is the plan of an empty stack.
 pub fn plan(observation: Observation) -> Plan {
     let Observation {
         nodes,
@@ -210,7 +210,7 @@ pub fn plan(observation: Observation) -> Plan {
     plan
 }
 
-/// One step for each desired resource that something is done with, after the steps of what it needs.
+/// Creates one step for each desired resource that needs an action, after the steps of its needs.
 fn desired_steps(
     nodes: &[(Arc<dyn DynResource>, Option<ObservedState>)],
     actions: &[Action],
@@ -239,7 +239,7 @@ fn desired_steps(
         .collect()
 }
 
-/// What is updated and needs something that is replaced detaches from it first.
+/// A resource that is updated and needs a replaced resource is detached from it first.
 fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
     for index in 0..steps.len() {
         let Operation::Converge(node) = steps[index].work.clone() else {
@@ -260,10 +260,12 @@ fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
     }
 }
 
-/// Deletes one thing. `detaching`: the steps that detach; all steps before them converge.
+/// Adds a step that deletes one resource. `detaching` are the indices of the detach steps; all
+/// steps before them converge a resource.
 ///
-/// What is no longer desired is deleted last, so that nothing is missed meanwhile. If something is replaced, the deletion
-/// comes first: the replacement may depend on it, or take its place.
+/// Resources that are no longer desired are deleted last, so that they remain available until then.
+/// If something is replaced, they are deleted first, because the replacement may depend on the
+/// deletion or take the place of the deleted resource.
 fn delete_step(
     steps: &mut Vec<Step>,
     work: Operation,
@@ -304,7 +306,8 @@ fn delete_step(
     });
 }
 
-/// The steps that `is_meant` and all that need them, directly or through others.
+/// Returns the steps for which `is_meant` is true and all steps that need them, directly or
+/// indirectly.
 fn with_dependents(steps: &[Step], is_meant: impl Fn(&Step) -> bool) -> BTreeSet<usize> {
     let indices = 0..steps.len();
     let mut found: BTreeSet<_> = indices
@@ -323,7 +326,8 @@ fn with_dependents(steps: &[Step], is_meant: impl Fn(&Step) -> bool) -> BTreeSet
     }
 }
 
-/// Deletes what the service leaves behind of a kind, `kind`, where something that cannot be deleted before it is deleted.
+/// Adds a step that deletes the resources of `kind` that the service leaves behind, if other
+/// deletions depend on it.
 fn drain_step(
     steps: &mut Vec<Step>,
     kind: &'static dyn DynKind,
@@ -355,7 +359,7 @@ fn drain_step(
     });
 }
 
-/// Orders deletions by kind. `first` is the index of the first of them among all steps.
+/// Orders deletions by kind. `first` is the index of the first deletion among all steps.
 fn order_deletions(deletions: &mut [Step], first: usize) {
     let kinds: Vec<_> = deletions.iter().map(|step| step.id.kind).collect();
     for step in deletions {
@@ -478,7 +482,8 @@ mod tests {
             .expect("every kind is there")
     }
 
-    /// A small stack: `old` is what the account has, `new` what is desired of it and what of that is replaced.
+    /// A small stack: `old` is what exists in the account, `new` is what is desired and which of it is
+    /// replaced.
     fn planned(old: &[&str], new: &[(&str, &[&str], bool)]) -> Plan {
         let id = |text: &str| text.parse::<LogicalId>().expect("a logical id");
         let mut observation = Observation {
@@ -591,7 +596,8 @@ mod tests {
 
     #[test]
     fn what_is_not_desired_goes_first_where_something_is_replaced() {
-        // Live by hand: a new address range together with fewer NAT gateways, fewer zones, another API.
+        // Found in a live test: a new address range together with fewer NAT gateways, fewer zones and
+        // another API.
         let plan = planned(
             &[
                 "vpc/main",

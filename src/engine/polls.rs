@@ -1,4 +1,5 @@
-//! When to look again at what is pending: all steps that wait for resources of one kind share one look.
+//! Schedules polls of pending resources: all steps that wait for resources of one kind share a
+//! poll.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::kind::Kind;
 
-/// The next look of each kind: its moment, and the view `T` of the account that is begun then.
+/// The next poll of each kind: its time, and the view `T` of the account that starts then.
 #[derive(Debug)]
 pub(super) struct Polls<T>(Mutex<BTreeMap<Kind, (Instant, T)>>);
 
@@ -19,7 +20,8 @@ impl<T> Default for Polls<T> {
 }
 
 impl<T: Clone> Polls<T> {
-    /// The look that a step takes part in which would look again at `now + wait`: one that comes before that, or a new one.
+    /// Returns the poll that a step joins if it would poll at `now + wait`: an earlier one that is
+    /// already scheduled, or a new one.
     pub fn join(
         &self,
         kind: Kind,
@@ -40,8 +42,8 @@ impl<T: Clone> Polls<T> {
     }
 }
 
-/// How long to wait before looking again: a share of what was waited already. So the end of a wait is seen at most 0.2
-/// seconds late, after more than 10 seconds 2 % late, and never later than 2 seconds.
+/// The wait until the next poll, as a share of the time waited so far. The end of a wait is seen at
+/// most 0.2 seconds late, after more than 10 seconds 2 % late, and never more than 2 seconds late.
 pub(super) fn poll(waited: Duration) -> Duration {
     (waited / 50).clamp(Duration::from_millis(200), Duration::from_secs(2))
 }
@@ -58,7 +60,7 @@ mod tests {
         let now = Instant::now();
         let first = polls.join(Kind::Subnet, now, SECOND, || 1);
         assert_eq!(first, (now + SECOND, 1));
-        // Another step would look a little later.
+        // Another step would poll a little later.
         let later = now + SECOND / 10;
         assert_eq!(polls.join(Kind::Subnet, later, SECOND, || 2), first);
         assert_eq!(polls.join(Kind::Vpc, later, SECOND, || 3).1, 3);
@@ -73,7 +75,7 @@ mod tests {
             polls.join(Kind::Subnet, now, SECOND, || 2),
             (now + SECOND, 2)
         );
-        // At its moment it has begun: what changes from here on may not be in it.
+        // At its scheduled time the poll has started: later changes may be missing from it.
         let at = now + SECOND;
         assert_eq!(polls.join(Kind::Subnet, at, SECOND, || 3), (at + SECOND, 3));
     }

@@ -1,7 +1,8 @@
-//! One step of the walk: look, act, wait, and look again, until the resource is what it should be or cannot become so.
+//! Runs one step: read, act, wait and read again, until the resource has the desired state or
+//! cannot reach it.
 //!
-//! Nothing is remembered between two rounds but how long the same trouble lasts. So a killed run, a lost answer and a
-//! throttled call all go on the same way: by looking.
+//! Only the duration of the current problem is kept between two rounds. A killed run, a lost
+//! response and a throttled call are therefore all handled in the same way: by reading the state.
 
 use std::time::Duration;
 
@@ -16,14 +17,15 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::resource::{Context, DynKind, DynResource, Live, Observed, Phase, ResourceError};
 
-/// Rounds of change after which a resource counts as one that does not settle.
+/// The number of changes after which a resource counts as not converging.
 const MAX_CHANGES: usize = 12;
-/// For how long what was made may not be shown: the services' listings are eventually consistent.
+/// How long a created resource may be missing from listings, because they are eventually
+/// consistent.
 const LAG: Duration = Duration::from_secs(60);
-/// The same for what may have been made, for all we know.
+/// The same for a resource whose creation is uncertain.
 const DOUBT: Duration = Duration::from_secs(3);
 
-/// How a step ended, if not well.
+/// Why a step did not succeed.
 #[derive(Debug)]
 pub(super) enum StepError {
     Stopped(StopReason),
@@ -36,7 +38,7 @@ impl From<StopReason> for StepError {
     }
 }
 
-/// What one step works with.
+/// The state of one running step.
 pub(super) struct StepRunner<'a> {
     pub step: &'a Step,
     pub cx: &'a Context,
@@ -46,25 +48,26 @@ pub(super) struct StepRunner<'a> {
     trouble: Option<(Instant, Backoff)>,
     changes: usize,
     made: Option<PendingCreate>,
-    /// Whether anything was changed, for all we know.
+    /// Whether something was changed, or may have been.
     acted: bool,
 }
 
-/// That a resource was made and may not be shown yet.
+/// A resource that was created and may not be listed yet.
 struct PendingCreate {
     since: Instant,
-    /// For how long it may not be shown.
+    /// How long it may be missing from the listing.
     lag: Duration,
     backoff: Backoff,
 }
 
 impl PendingCreate {
-    /// What the result of a creation leaves to wait for, if anything.
+    /// Returns what to wait for after a create call, if anything.
     fn by(result: &Result<(), ResourceError>) -> Option<Self> {
         let lag = match result {
             Ok(()) => LAG,
             Err(error) if error.is_already_there() || error.is_carried_out() => LAG,
-            // No answer came, so it may have been carried out. One that says "failed" is not waited for.
+            // There was no response, so the call may have been carried out. A response that reports an error is
+            // not waited for.
             Err(ResourceError::Aws(error))
                 if error.class == Class::Ambiguous && error.status.is_none() =>
             {
@@ -79,14 +82,14 @@ impl PendingCreate {
         })
     }
 
-    /// How long to wait before the next look, while it is too early to make it again.
+    /// Returns the wait until the next read, as long as it is too early to create the resource again.
     fn wait(&mut self) -> Option<Duration> {
         (self.since.elapsed() < self.lag).then(|| self.backoff.wait())
     }
 }
 
 impl<'a> StepRunner<'a> {
-    /// Does the step.
+    /// Runs the step.
     ///
     /// # Errors
     /// When the run is stopped or the step cannot succeed.
@@ -114,7 +117,7 @@ impl<'a> StepRunner<'a> {
             Operation::Drain(kind) => round.drain(*kind).await.map(|()| None),
         };
         match (ended, cancel.stop()) {
-            // A call that was not begun is no failure of the step.
+            // A call that was not sent is not a failure of the step.
             (Err(StepError::Failed(ResourceError::Aws(error))), Some(stop))
                 if error.class == Class::Stopped =>
             {
@@ -133,7 +136,7 @@ impl<'a> StepRunner<'a> {
     }
 
     async fn converge(&mut self, node: &dyn DynResource) -> Result<Option<String>, StepError> {
-        // The plan saw that it is absent, under the lock: there is no need to look a second time.
+        // The plan saw under the lock that the resource does not exist, so the first read is not needed.
         let mut absent = self.step.action == Action::Create;
         let mut identified = false;
         loop {
@@ -146,7 +149,7 @@ impl<'a> StepRunner<'a> {
             };
             absent = false;
             let Some(look) = look else {
-                // To make it a second time would leave two of it.
+                // A second create call would create a duplicate.
                 if let Some(wait) = self.made.as_mut().and_then(PendingCreate::wait) {
                     self.cx.sink().emit(Event::Retrying {
                         id: Some(self.id().clone()),
@@ -182,7 +185,8 @@ impl<'a> StepRunner<'a> {
                     self.settle(node.kind(), &look.found).await?;
                 }
                 Phase::Failed(why) => {
-                    // It never recovers. Once it is deleted and made anew; a second failure is the operator's to see.
+                    // A failed resource never recovers. It is deleted and recreated once; a second failure is
+                    // reported to the operator.
                     if self.changes > 1 {
                         return Err(StepError::Failed(ResourceError::Failed(why.clone())));
                     }
@@ -218,7 +222,7 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    /// Waits for what a change needs and the account does not hold, which nobody has to wait for when the run must stop.
+    /// Waits for what a change needs outside the account. The wait ends early when the run must stop.
     async fn prepare(
         &self,
         node: &dyn DynResource,
@@ -323,7 +327,8 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    /// Waits until `found` is neither pending nor on its way out, with an end. Returns whether it is there.
+    /// Waits, with a time limit, until `found` is neither pending nor being deleted. Returns whether it
+    /// still exists.
     async fn settle(&mut self, kind: &dyn DynKind, found: &Live) -> Result<bool, StepError> {
         let mut phase = Some(found.identity.phase.clone());
         while let Some(Phase::Pending(what) | Phase::Deleting(what)) = phase {
@@ -334,7 +339,8 @@ impl<'a> StepRunner<'a> {
         Ok(phase.is_some())
     }
 
-    /// Waits a little while the state is `what`, with an end, and returns the view to look with.
+    /// Waits a short time, with a limit, while the state is `what`, and returns the view for the next
+    /// read.
     async fn wait(&mut self, what: &str) -> Result<Context, StepError> {
         self.trouble = None;
         let since = match &self.waiting {
@@ -368,7 +374,8 @@ impl<'a> StepRunner<'a> {
         Ok(cx)
     }
 
-    /// Takes "it is there already" for a listing that lags, where it may be this run's own work that is there.
+    /// Treats "already exists" as a listing that lags, if this run may have created the resource
+    /// itself.
     fn own(&mut self, result: Result<(), ResourceError>) -> Result<(), ResourceError> {
         match result {
             Err(ResourceError::Aws(error)) if self.acted && error.is_already_there() => {
@@ -385,7 +392,7 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    /// Takes the result of a change: notes it, waits out what passes by itself, gives up on the rest.
+    /// Handles the result of a change: records it, waits out temporary errors, and fails on others.
     async fn after(
         &mut self,
         result: Result<(), ResourceError>,
@@ -401,13 +408,13 @@ impl<'a> StepRunner<'a> {
                 }));
             }
             if self.changes > 2 {
-                // It may take the service a moment to show what was changed.
+                // The change may take a moment to become visible.
                 self.cancel.sleep(Duration::from_millis(250)).await;
             }
             return Ok(());
         };
         if error.is_carried_out() {
-            // Only the answer is lost: what came of the change is seen by looking.
+            // Only the response is lost: the next read shows the result of the change.
             self.changes += 1;
             if self.changes > MAX_CHANGES {
                 return Err(StepError::Failed(error));

@@ -1,4 +1,5 @@
-//! The walk with resources that no service has: in milliseconds, but for the waits themselves.
+//! Tests of the executor with resources that need no service. They take milliseconds, except for
+//! the waits themselves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -20,13 +21,13 @@ use crate::resource::{
 };
 use crate::secret::AccessKey;
 
-/// How the account answers for one resource.
+/// The simulated responses for one resource.
 #[derive(Default)]
 struct Course {
     made: bool,
-    /// The phases it shows from then on, one a look; the last one stays.
+    /// The phases it then shows, one for each read; the last one stays.
     phases: VecDeque<Phase>,
-    /// How many looks do not show it although it is made.
+    /// How many reads do not show it although it is created.
     hidden: usize,
     refuses: bool,
 }
@@ -34,7 +35,7 @@ struct Course {
 /// An account with resources of one kind.
 struct Account {
     courses: Mutex<BTreeMap<String, Course>>,
-    /// What was asked of it.
+    /// The calls received.
     calls: Mutex<Vec<String>>,
 }
 
@@ -66,7 +67,7 @@ impl Account {
         with(courses.get_mut(name).expect("a course"))
     }
 
-    /// The phase that a look shows.
+    /// The phase that a read shows.
     fn seen(&self, name: &str) -> Option<Phase> {
         self.course(name, |course| {
             if !course.made {
@@ -131,7 +132,6 @@ impl DynKind for Account {
     }
 }
 
-/// A desired resource.
 struct Desired(&'static str, &'static Account);
 
 impl DynResource for Desired {
@@ -210,7 +210,7 @@ fn id(name: &str) -> LogicalId {
     LogicalId::new(Kind::Subnet, name)
 }
 
-/// Creates these, each after those whose positions it names.
+/// Creates these resources, each after those whose positions it names.
 async fn create(
     account: &'static Account,
     steps: &[(&'static str, &[usize])],
@@ -286,13 +286,13 @@ async fn resources_of_a_kind_that_are_waited_for_share_their_polls() {
     let steps: [(_, &[usize]); 3] = [("a", &[]), ("b", &[]), ("c", &[])];
     let outcome = create(account, &steps, &CancelToken::new(None)).await;
     assert!(outcome.is_done());
-    // Each sees three phases by polls. One that begins to wait within another's pause looks with that one.
+    // Each reads three phases. A step that starts to wait during another step's pause shares its poll.
     assert!(
         (3..9).contains(&account.calls("poll")),
         "{}",
         account.calls("poll")
     );
-    // And once more when it is ready, before it counts as done.
+    // One more read when the resource is ready, before it counts as done.
     assert_eq!(account.calls("look"), 6);
 }
 

@@ -1,7 +1,8 @@
-//! The authorizer within the API, and the head of the attachment's record, which says which API that is.
+//! The authorizer within the API, and the head of the attachment's record, which names the API.
 //!
-//! An authorizer bears no tags. It is ours if its name is ours and it invokes our function. The record's head is
-//! written before it and deleted after it, so that `down` finds it without a configuration file.
+//! Authorizers cannot have tags. An authorizer belongs to this stack if it has this stack's name
+//! and invokes this stack's function. The head is written before the authorizer is created and
+//! deleted after it, so that `down` finds the authorizer without a configuration file.
 
 use std::sync::Arc;
 
@@ -26,13 +27,13 @@ const RECORD: Field = Field::Property("record");
 const RESULT_TTL: Field = Field::Property("result TTL");
 const TYPE: Field = Field::Property("type");
 
-/// An authorizer as the API has it, or at least the head of its record.
+/// The actual authorizer, or at least the head of its record.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     target: ApiTarget,
     authorizer: Option<Authorizer>,
-    /// Whether the deployment to go back to is noted.
+    /// Whether the deployment to roll back to is recorded.
     has_head: bool,
 }
 
@@ -40,17 +41,17 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct ApiAuthorizers;
 
-/// The address at which API Gateway invokes the authorizer function: its alias.
+/// The URI at which API Gateway invokes the authorizer function: its alias.
 pub fn uri(cx: &Context) -> String {
     address(cx, &cx.names().live_arn("authorizer"))
 }
 
-/// The address of the function itself, which releases without aliases gave to the API.
+/// The URI of the function itself, which releases without aliases set in the API.
 pub fn former_uri(cx: &Context) -> String {
     address(cx, &cx.names().function_arn("authorizer"))
 }
 
-/// Whether this is an address of our authorizer.
+/// Whether this is the URI of this stack's authorizer.
 pub fn is_ours(cx: &Context, address: &str) -> bool {
     address == uri(cx) || address == former_uri(cx)
 }
@@ -63,7 +64,8 @@ fn address(cx: &Context, function: &str) -> String {
     )
 }
 
-/// The logical id of what hangs on `target`: `main` for the API of this run, a name of its own for a former one.
+/// The logical id of a resource attached to `target`: `main` for the API of this run, and an id
+/// derived from the target for a former API.
 pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
     match cx.api() {
         Some(api) if api != target => {
@@ -134,7 +136,7 @@ impl ResourceKind for ApiAuthorizers {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        // The stages of one API share the authorizer: where only the stage changed, it stays.
+        // The stages of one API share the authorizer: if only the stage changed, it stays.
         let stays = cx
             .api()
             .is_some_and(|api| api.id == actual.target.id && *api != actual.target);
@@ -155,12 +157,13 @@ impl ResourceKind for ApiAuthorizers {
     }
 }
 
-/// The authorizer as it should be.
+/// The desired authorizer.
 #[derive(Debug)]
 pub struct ApiAuthorizer {
     pub api: ApiTarget,
     pub asks: AuthorizerSettings,
-    /// Everything the authorizer lives on: nothing of the API is touched before all of that is there and proved.
+    /// Everything the authorizer depends on: the API is changed only after all of it exists and is
+    /// verified.
     pub after: Vec<LogicalId>,
     pub proof: Arc<SelfTestGate>,
 }

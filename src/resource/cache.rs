@@ -1,4 +1,5 @@
-//! The cache: a replication group, since only that has TLS, an AUTH token and encryption at rest, also with one node.
+//! The cache, as a replication group: only a replication group supports TLS, an AUTH token and
+//! encryption at rest, even with one node.
 
 use std::collections::BTreeMap;
 
@@ -25,16 +26,16 @@ const TLS: Field = Field::Property("tls");
 
 /// The port of the cache.
 pub const PORT: u16 = 6379;
-/// Says which AUTH token the cache was made with; the service tells no more than that there is one.
+/// The tag with the fingerprint of the AUTH token; the service reports only that there is a token.
 const TOKEN_TAG: &str = "threescale-gw:auth-token";
 
-/// A replication group as the account has it.
+/// The actual replication group.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     group_id: String,
     phase: Phase,
-    /// `host:port`, once there is one.
+    /// `host:port`, once the group has an endpoint.
     endpoint: Option<String>,
     engine: String,
     node_type: String,
@@ -43,7 +44,7 @@ pub struct Actual {
     multi_az: bool,
     tls: bool,
     auth: bool,
-    /// The fingerprint of the AUTH token; `None` where nobody tells.
+    /// The fingerprint of the AUTH token; `None` if it is unknown.
     token: Option<String>,
     tags: BTreeMap<String, String>,
 }
@@ -82,7 +83,8 @@ impl ResourceKind for Caches {
         };
         let status = group.status.unwrap_or_default();
         let id = LogicalId::new(Kind::Cache, "main");
-        // Tags cannot be read in every state; the description, which only its maker writes, stands in for them.
+        // Tags cannot be read in every state; the description, which only the creator writes, replaces
+        // them.
         let tags = tags_of(cx, "replicationgroup", &name).await?;
         let ours = match &tags {
             Some(tags) => tags::owner(&cx.names().stack, tags).is_some(),
@@ -180,25 +182,25 @@ fn phase_of(status: String) -> Phase {
     }
 }
 
-/// The cache as it should be.
+/// The desired cache.
 #[derive(Debug)]
 pub struct Cache {
     /// `redis` or `valkey`.
     pub engine: &'static str,
     pub node_type: String,
     pub replicas: u8,
-    /// Whether the replicas have another zone to be in.
+    /// Whether the replicas can be in another Availability Zone.
     pub multi_az: bool,
-    /// TLS, and with it the AUTH token.
+    /// TLS, which is required for the AUTH token.
     pub tls: bool,
     pub subnet_group: LogicalId,
     pub security_group: LogicalId,
-    /// The AUTH token, when there is TLS.
+    /// The AUTH token, if TLS is on.
     pub auth_token: Option<LogicalId>,
 }
 
 impl Cache {
-    /// Whether a replica takes over, and whether that is in another zone.
+    /// Whether automatic failover is on, and whether it is Multi-AZ.
     fn failover(&self) -> (bool, bool) {
         let several = self.replicas > 0;
         (several, several && self.multi_az)
@@ -244,7 +246,7 @@ impl Resource for Cache {
         if let (Some(token), Some(made_with), true) =
             (&self.auth_token, &actual.token, actual.auth && self.tls)
         {
-            // A token that was lost or changed lets nobody in: only a new cache takes a new one at once.
+            // A lost or changed token blocks all access: only a new cache accepts a new token at once.
             let token = cx
                 .known_output(token)
                 .and_then(|token| token.attributes.get(FINGERPRINT).cloned());
@@ -257,7 +259,7 @@ impl Resource for Cache {
             cx.known_output(&self.subnet_group),
         );
         diff.field(NODE_TYPE, &actual.node_type, &self.node_type);
-        // While a group is young its members are not all listed.
+        // The members of a new group are not all listed yet.
         if actual.nodes > 0 {
             diff.field(REPLICAS, actual.nodes - 1, usize::from(self.replicas));
             let on = |on| if on { "on" } else { "off" };
@@ -328,11 +330,11 @@ impl Resource for Cache {
                     request.clone().send()
                 })
                 .await?;
-            // The group is now modifying; what else differs comes when it is available again.
+            // The group is now in state `modifying`; other differences are updated when it is available again.
             return Ok(());
         }
         let fails_over_anew = diff.has(&AUTOMATIC_FAILOVER) || diff.has(&MULTI_AZ);
-        // The last replica can go only when nothing fails over to it, and only a replica can be failed over to.
+        // The last replica can be removed only after failover is off, and failover needs a replica.
         if fails_over_anew && self.replicas == 0 {
             return self.write_failover(cx, actual).await;
         }
@@ -385,17 +387,17 @@ fn description(cx: &Context) -> String {
     format!("threescale-gw stack {}", cx.names().stack)
 }
 
-/// The SDK's tags from a map.
+/// Converts a map to the SDK's tags.
 pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
     tags.into_iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect()
 }
 
-/// The tags of an ElastiCache thing; `None` while its state does not let them be read.
+/// The tags of an ElastiCache resource; `None` if they cannot be read in its current state.
 ///
 /// # Errors
-/// What the service answers otherwise.
+/// Any other error of the service.
 pub async fn tags_of(
     cx: &Context,
     kind: &str,
@@ -419,10 +421,10 @@ pub async fn tags_of(
     }
 }
 
-/// Writes the tags that are missing on an ElastiCache thing.
+/// Writes the missing tags to an ElastiCache resource.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn write_tags(
     cx: &Context,
     kind: &str,

@@ -1,4 +1,4 @@
-//! The cache subnet group over the private subnets.
+//! The cache subnet group of the private subnets.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::kind::Kind;
 
 const SUBNETS: Field = Field::Property("subnets");
 
-/// A cache subnet group as the account has it.
+/// The actual cache subnet group.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -104,7 +104,7 @@ impl ResourceKind for CacheSubnetGroups {
     }
 }
 
-/// The cache subnet group as it should be.
+/// The desired cache subnet group.
 #[derive(Debug)]
 pub struct CacheSubnetGroup {
     pub subnets: Vec<Reference>,
@@ -132,7 +132,7 @@ impl Resource for CacheSubnetGroup {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        // A group cannot follow its subnets into another VPC, and a cache in it keeps the old ones busy.
+        // A group cannot move to another VPC, and a cache in it keeps the old subnets in use.
         let moved = self.subnets.iter().all(|subnet| {
             subnet
                 .known_output(cx)

@@ -1,4 +1,4 @@
-//! What work on resources is given.
+//! The context in which resources are read and changed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,18 @@ use crate::id::LogicalId;
 use crate::names::Names;
 use crate::rest_api::ApiTarget;
 
-/// What a run is told before it begins.
+/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// Methods that were open before us are closed instead of reopened.
+    /// Close the methods that were open before this stack, and do not reopen them.
     pub keep_protected: bool,
-    /// Observations also read what takes further requests and seldom differs: the other policies of the role.
+    /// Also read the other policies of the role, which takes more requests and seldom shows a
+    /// difference.
     pub inspect_role_policies: bool,
-    /// A deployment counts as verified though no real request was sent.
+    /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
-    /// The parameter of each configured secret, by the secret's name; `None` where the run knows no configuration.
+    /// The parameter name of each configured secret, by the secret's name; `None` if the run has no
+    /// configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
 }
 
@@ -35,14 +37,15 @@ struct Shared {
     sink: Sink,
 }
 
-/// What work on resources is given: the clients, the names, the outputs of what is done, one view of the account.
+/// The context in which resources are read and changed: the clients, the names, the outputs of
+/// finished resources, and one view of the account.
 #[derive(Debug, Clone)]
 pub struct Context {
     shared: Arc<Shared>,
     options: Arc<RunOptions>,
     aws: Arc<Aws>,
     view: Arc<ListingCache>,
-    /// The reader, and whose outputs it may read. `None` may read all.
+    /// The reader, and the ids whose outputs it may read. `None` may read all.
     scope: Option<(LogicalId, Arc<[LogicalId]>)>,
 }
 
@@ -71,7 +74,7 @@ impl Context {
         }
     }
 
-    /// The same context with nothing remembered of the account.
+    /// The same context with an empty listing cache.
     #[must_use]
     pub fn fresh(&self) -> Self {
         Self {
@@ -80,7 +83,7 @@ impl Context {
         }
     }
 
-    /// The same context, restricted to the outputs that `id` declared to need.
+    /// The same context, restricted to the outputs of the declared needs of `id`.
     #[must_use]
     pub fn scoped(&self, id: &LogicalId, needs: Vec<LogicalId>) -> Self {
         Self {
@@ -89,7 +92,7 @@ impl Context {
         }
     }
 
-    /// The same context, which begins no call any more once the run must stop.
+    /// The same context, but it starts no call once the run must stop.
     #[must_use]
     pub fn until(&self, cancel: &CancelToken) -> Self {
         Self {
@@ -98,7 +101,7 @@ impl Context {
         }
     }
 
-    /// The clients.
+    /// The AWS clients.
     pub fn aws(&self) -> &Aws {
         &self.aws
     }
@@ -108,7 +111,7 @@ impl Context {
         &self.shared.names
     }
 
-    /// The API that is to be attached, where the run knows one.
+    /// The API to attach to, if the run knows one.
     pub fn api(&self) -> Option<&ApiTarget> {
         self.shared.api.as_ref()
     }
@@ -127,17 +130,17 @@ impl Context {
         }
     }
 
-    /// The memory of this look at the account.
+    /// The listing cache of this observation.
     pub fn listings(&self) -> &ListingCache {
         &self.view
     }
 
-    /// The tags that the resource `id` carries.
+    /// The tags of the resource `id`.
     pub fn tags(&self, id: &LogicalId) -> BTreeMap<String, String> {
         tags::of(&self.shared.names.stack, id, &self.shared.user_tags)
     }
 
-    /// Tells the user something about `id`.
+    /// Reports something about `id` to the user.
     pub fn notice(&self, id: &LogicalId, text: impl Into<String>) {
         self.shared.sink.emit(Event::Notice {
             id: Some(id.clone()),
@@ -145,12 +148,12 @@ impl Context {
         });
     }
 
-    /// Where events go.
+    /// The sink for events.
     pub fn sink(&self) -> &Sink {
         &self.shared.sink
     }
 
-    /// Makes a resource's output known to those that need it.
+    /// Publishes a resource's output to the resources that need it.
     pub fn set_output(&self, id: &LogicalId, output: Output) {
         self.shared
             .outputs
@@ -159,7 +162,7 @@ impl Context {
             .insert(id.clone(), output);
     }
 
-    /// Forgets an output, because the resource is to be made anew.
+    /// Removes an output, because the resource will be recreated.
     pub fn forget_output(&self, id: &LogicalId) {
         self.shared
             .outputs
@@ -168,10 +171,10 @@ impl Context {
             .remove(id);
     }
 
-    /// The output of a needed resource, if it is known by now.
+    /// The output of a needed resource, if it is known.
     pub fn known_output(&self, id: &LogicalId) -> Option<Output> {
         if let Some((reader, needs)) = &self.scope {
-            // An undeclared read works only by luck of the order, so it is a bug that every run shows.
+            // An undeclared read would depend on the order of steps, so it fails in every run.
             assert!(
                 needs.contains(id),
                 "{reader} reads {id}, which it does not declare to need"
@@ -188,7 +191,7 @@ impl Context {
     /// The output of a needed resource.
     ///
     /// # Errors
-    /// When it is not there, which the order of work rules out.
+    /// When it is missing, which the order of steps prevents.
     pub fn output(&self, id: &LogicalId) -> Result<Output, ResourceError> {
         self.known_output(id)
             .ok_or_else(|| ResourceError::Bug(format!("{id} is needed and does not exist")))

@@ -1,4 +1,4 @@
-//! The differences between a desired resource and the actual one.
+//! The differences between the desired and the actual state of a resource.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,17 +8,17 @@ use serde::{Serialize, Serializer};
 use super::state::Output;
 use crate::aws::tags;
 
-/// Stands for an id that is not known before the resource exists.
+/// The placeholder for an id that is unknown until the resource exists.
 pub const NEW: &str = "(new)";
 
-/// What differs: a property that the code changes by, and that people read.
+/// The property that differs, for use in code and in reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
     /// A property of the kind.
     Property(&'static str),
     /// A tag, by its key.
     Tag(String),
-    /// One of several of the same sort: an environment variable, a gateway response, a route.
+    /// One of several items of the same type: an environment variable, a gateway response, a route.
     Item(&'static str, String),
     /// A method of the API, `GET /orders`.
     Method(String),
@@ -41,7 +41,7 @@ impl Serialize for Field {
     }
 }
 
-/// One difference between what is and what should be.
+/// One difference between the actual and the desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     pub field: Field,
@@ -55,26 +55,26 @@ impl fmt::Display for Change {
     }
 }
 
-/// All differences of one resource. Empty means that it is as it should be.
+/// All differences of one resource. If it is empty, the resource has the desired state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     pub changes: Vec<Change>,
-    /// One of the changes cannot be made in place.
+    /// Whether a change requires that the resource is replaced.
     pub replace: bool,
 }
 
 impl Diff {
-    /// Whether nothing differs.
+    /// Whether there are no differences.
     pub fn is_same(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// Whether a change of `field` is among them.
+    /// Whether `field` differs.
     pub fn has(&self, field: &Field) -> bool {
         self.changes.iter().any(|change| change.field == *field)
     }
 
-    /// Notes a change that can be made in place, if the two differ.
+    /// Adds a change that can be made in place, if the values differ.
     pub fn field(&mut self, field: Field, from: impl ToString, to: impl ToString) {
         let (from, to) = (from.to_string(), to.to_string());
         if from != to {
@@ -82,14 +82,15 @@ impl Diff {
         }
     }
 
-    /// Notes a change that needs a replacement, if the two differ.
+    /// Adds a change that requires a replacement, if the values differ.
     pub fn immutable(&mut self, field: Field, from: impl ToString, to: impl ToString) {
         let before = self.changes.len();
         self.field(field, from, to);
         self.replace |= self.changes.len() > before;
     }
 
-    /// Notes a reference to another resource that cannot be changed in place. `to` is unknown while that one is to be made.
+    /// Adds a change of a reference to another resource, which cannot be changed in place. `to` is
+    /// unknown until that resource is created.
     pub fn reference(&mut self, field: Field, from: &str, to: Option<Output>) {
         self.immutable(
             field,
@@ -98,7 +99,7 @@ impl Diff {
         );
     }
 
-    /// Notes the tags that are missing.
+    /// Adds the missing tags.
     pub fn tags(&mut self, desired: &BTreeMap<String, String>, actual: &BTreeMap<String, String>) {
         for (key, value) in tags::missing(desired, actual) {
             let from = actual.get(&key).map_or("(none)", String::as_str);
@@ -108,7 +109,7 @@ impl Diff {
     }
 }
 
-/// Items as one sorted, comma-separated text.
+/// Joins the sorted items with commas.
 pub fn sorted(items: impl IntoIterator<Item = String>) -> String {
     let mut items: Vec<_> = items.into_iter().collect();
     items.sort();

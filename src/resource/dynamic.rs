@@ -1,4 +1,4 @@
-//! Erases the types of resources and kinds for the engine, which knows no AWS.
+//! Removes the types of resources and kinds for the engine, which does not depend on AWS.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
-/// Something of a kind that the account holds.
+/// A resource of one kind in the account.
 pub struct Live {
     pub identity: Identity,
     actual: Box<dyn Any + Send + Sync>,
@@ -20,7 +20,7 @@ pub struct Live {
 
 #[cfg(test)]
 impl Live {
-    /// Something of which only the identity matters.
+    /// A resource of which only the identity is needed.
     pub fn of(identity: Identity) -> Self {
         Self {
             identity,
@@ -35,7 +35,7 @@ impl fmt::Debug for Live {
     }
 }
 
-/// A desired resource as the account holds it now, compared.
+/// The actual state of a desired resource, with the differences.
 #[derive(Debug)]
 pub struct Observed {
     pub found: Live,
@@ -47,7 +47,7 @@ pub trait DynResource: Send + Sync {
     fn id(&self) -> LogicalId;
     fn needs(&self) -> Vec<LogicalId>;
     fn kind(&self) -> &'static dyn DynKind;
-    /// Finds it and compares. Two live matches are a failure that names both.
+    /// Finds the resource and compares it. Two live matches are an error that names both.
     fn look<'a>(
         &'a self,
         cx: &'a Context,
@@ -70,14 +70,14 @@ pub trait DynResource: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, ResourceError>>;
 }
 
-/// What the account holds of a kind: the stack's, and what stands in its way.
+/// The resources of a kind in the account: those of the stack, and those that block its names.
 pub type DynListing = (Vec<Live>, Vec<Unmanaged>);
 
 /// A kind without its type.
 pub trait DynKind: Send + Sync {
     fn kind(&self) -> Kind;
     fn list<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<DynListing, ResourceError>>;
-    /// How what was found stands by now; `None` where it is gone.
+    /// Reads the current phase of a resource that was found; `None` if it no longer exists.
     fn phase<'a>(
         &'a self,
         cx: &'a Context,
@@ -95,7 +95,7 @@ pub trait DynKind: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Unmanaged>, ResourceError>>;
 }
 
-/// Stands for the kind `K` as a value.
+/// Represents the kind `K` as a value.
 struct Typed<K>(PhantomData<fn() -> K>);
 
 /// The kind `K` without its type.
@@ -185,10 +185,10 @@ impl<R: Resource> DynResource for R {
                 .map(|actual| (R::Kind::identify(&actual), actual))
                 .filter(|(identity, _)| identity.id == id)
                 .collect();
-            // A listing of several pages may show a thing twice while others are made.
+            // A paginated listing may show a resource twice while others are created.
             let mut shown = BTreeSet::new();
             matches.retain(|(identity, _)| shown.insert(identity.output.physical_id.clone()));
-            // One that is on its way out does not stand in for the one that is to stay.
+            // A resource that is being deleted does not replace the one that stays.
             if matches.len() > 1 {
                 matches.retain(|(identity, _)| !matches!(identity.phase, Phase::Deleting(_)));
             }

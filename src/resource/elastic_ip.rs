@@ -12,7 +12,7 @@ use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
-/// An Elastic IP as the account has it.
+/// The actual Elastic IP.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -85,7 +85,7 @@ impl ResourceKind for ElasticIps {
     }
 }
 
-/// An Elastic IP as it should be.
+/// The desired Elastic IP.
 #[derive(Debug)]
 pub struct ElasticIp {
     pub name: String,

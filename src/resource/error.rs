@@ -1,4 +1,4 @@
-//! Why work on a resource failed.
+//! The errors of work on one resource.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use aws_smithy_types::error::operation::BuildError;
 use crate::aws::{AwsError, Class};
 use crate::error::Error;
 
-/// For how long a call that was throttled, or whose outcome is unknown, is followed up.
+/// How long a call that was throttled, or whose result is unknown, is retried.
 const TROUBLE: Duration = Duration::from_secs(180);
 
-/// A failure of work on one resource.
+/// An error of work on one resource.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ResourceError {
-    /// A call of AWS failed.
+    /// An AWS call failed.
     Aws(AwsError),
     /// Something that this stack does not manage has the resource's name, or two resources have its tags.
     NotManaged(String),
@@ -39,7 +39,7 @@ pub enum ResourceError {
 }
 
 impl ResourceError {
-    /// For how long the same work is tried again; `None` if that would not help.
+    /// How long the same work is retried; `None` if a retry would not help.
     pub fn retried_for(&self) -> Option<Duration> {
         match self {
             Self::Aws(error) => match error.class {
@@ -52,7 +52,7 @@ impl ResourceError {
         }
     }
 
-    /// The failed call, if it is one.
+    /// The failed AWS call, if it is one.
     pub fn aws(&self) -> Option<&AwsError> {
         match self {
             Self::Aws(error) => Some(error),
@@ -76,7 +76,7 @@ impl ResourceError {
             .is_some_and(|error| error.class == Class::Ambiguous)
     }
 
-    /// What failed, in a word: the operation of AWS, where it is a call.
+    /// What failed, in one word: the AWS operation, if it is a call.
     pub fn subject(&self) -> &'static str {
         match self {
             Self::Aws(error) => error.operation,
@@ -86,7 +86,7 @@ impl ResourceError {
         }
     }
 
-    /// Whether two resources failed for one reason.
+    /// Whether two resources failed for the same reason.
     pub fn is_same_cause(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Aws(one), Self::Aws(two)) => {
@@ -96,7 +96,7 @@ impl ResourceError {
         }
     }
 
-    /// What to do next, where that is known.
+    /// The next step for the user, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Aws(error) => error.hint(),
@@ -110,7 +110,7 @@ impl ResourceError {
         }
     }
 
-    /// The failure, which `trying` for some time did not end.
+    /// The error after retries for the time `trying`.
     #[must_use]
     pub fn after(self, trying: Duration) -> Self {
         let spent = humantime::format_duration(Duration::from_secs(trying.as_secs()));

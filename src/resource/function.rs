@@ -1,4 +1,5 @@
-//! The two functions, authorizer and reporter: one zip, two roles chosen by the environment.
+//! The two functions, authorizer and reporter: both use one zip, and the environment selects the
+//! role.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,12 +35,14 @@ const TIMEOUT: Field = Field::Property("timeout");
 /// The names of both functions.
 pub const NAMES: [&str; 2] = ["authorizer", "reporter"];
 
-/// Says which source the code was built from: what decides whether to build at all.
+/// The tag with the digest of the source that the code was built from; it decides whether a build
+/// is needed.
 const SOURCE_TAG: &str = "threescale-gw:source";
-/// The hash Lambda gave to the code we uploaded: what shows that somebody else uploaded another.
+/// The tag with the hash that Lambda returned for the uploaded code; a different hash shows that
+/// another user uploaded code.
 const CODE_TAG: &str = "threescale-gw:code";
 
-/// What a published version keeps of a function: its code and settings.
+/// The properties of a function that a published version keeps: its code and settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     pub role: String,
@@ -58,7 +61,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// Out of an answer that describes a function or one of its versions.
+    /// Reads the properties from a response that describes a function or a version.
     pub(super) fn of(found: &FunctionConfiguration) -> Self {
         let vpc = found.vpc_config.as_ref();
         let sorted_ids = |ids: &[String]| {
@@ -88,7 +91,7 @@ impl Content {
     }
 }
 
-/// A function as the account has it.
+/// The actual function.
 #[derive(Debug, Clone)]
 pub struct Actual {
     pub(super) id: LogicalId,
@@ -152,7 +155,7 @@ impl Functions {
         })))
     }
 
-    /// Takes the function out of its VPC, so that Lambda begins to give the network interfaces back.
+    /// Detaches the function from its VPC, so that Lambda starts to release the network interfaces.
     pub(super) async fn leave_vpc(cx: &Context, name: &str) -> Result<(), ResourceError> {
         let nowhere = VpcConfig::builder()
             .set_subnet_ids(Some(Vec::new()))
@@ -204,8 +207,9 @@ impl ResourceKind for Functions {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        // Deleting while the interfaces are attached strands them, so the function leaves its VPC first; the walk
-        // comes back here when that update is through. A function that never came up has nothing to leave.
+        // If the function is deleted while the interfaces are attached, they are left behind. It is
+        // therefore detached from its VPC first; this code runs again after that update. A function that
+        // was never ready has nothing to detach.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
             return Self::leave_vpc(cx, &actual.name).await;
         }
@@ -223,7 +227,7 @@ impl ResourceKind for Functions {
     }
 }
 
-/// A function as it should be.
+/// The desired function.
 #[derive(Debug)]
 pub struct Function {
     pub name: &'static str,
@@ -253,7 +257,7 @@ impl Function {
             .build())
     }
 
-    /// Gives the function its settings, with this environment.
+    /// Updates the function's settings, with this environment.
     pub(super) async fn configure(
         &self,
         cx: &Context,
@@ -382,7 +386,7 @@ impl Resource for Function {
             .keys()
             .filter(|key| !self.environment.contains_key(*key))
         {
-            // Whatever somebody put there may be a secret.
+            // A value that another user set may be a secret.
             diff.field(Field::Item("environment", key.clone()), "(set)", &none);
         }
         diff.field(
@@ -452,7 +456,7 @@ impl Resource for Function {
         diff: &Diff,
     ) -> Result<(), ResourceError> {
         if uploads(diff) {
-            // Lambda takes no second update while this one is in progress: the rest follows when it is through.
+            // Lambda rejects a second update while this one is in progress: the other changes follow after it.
             return self.upload(cx, actual).await;
         }
         let of_tags_alone = diff
@@ -485,17 +489,17 @@ fn variables(environment: &BTreeMap<String, String>) -> Environment {
         .build()
 }
 
-/// Whether a change needs the code.
+/// Whether a change requires a code upload.
 fn uploads(diff: &Diff) -> bool {
     diff.has(&CODE) || diff.has(&ARCHITECTURE)
 }
 
-/// The hash that Lambda gives to a zip.
+/// The hash that Lambda reports for a zip.
 fn code_sha256(zip: &[u8]) -> String {
     STANDARD.encode(Sha256::digest(zip))
 }
 
-/// The head of a hash, long enough to tell two apart.
+/// The prefix of a hash, for reports.
 fn short(hash: &str) -> String {
     hash.chars().take(12).collect()
 }

@@ -1,8 +1,9 @@
-//! The alias `live` of a function, which the API and the schedule invoke, and the published versions it leads to.
+//! The alias `live` of a function, which the API and the schedule invoke, and the published
+//! versions it points to.
 //!
-//! New code and settings change the function itself, which nobody invokes. They are published as a version, the version
-//! passes its self-test, and only then the alias moves, in one call. An alias and a version bear no tags: they are part of
-//! the function, which does.
+//! New code and settings change the function itself, which callers do not invoke. They are
+//! published as a version, the version passes its self-test, and only then the alias moves, in one
+//! call. Aliases and versions cannot have tags: they are part of the function, which has them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,13 +32,13 @@ const TRAFFIC: Field = Field::Property("traffic");
 const TRANSITION_VERSION: Field = Field::Property("transition");
 const VERSION: Field = Field::Property("version");
 
-/// What is published of a function, as the account has it.
+/// The actual aliases and versions of a function.
 #[derive(Debug, Clone)]
 pub struct Actual {
     publication: Publication,
-    /// How the stage asks for the authorizer, if it does.
+    /// How the stage uses the authorizer, if it does.
     served: Option<Served>,
-    /// Parameters that only versions which are gone have read.
+    /// Parameters that only deleted versions have read.
     unread: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct FunctionAliases;
 
-/// Makes the alias lead to one version and to no other.
+/// Makes the alias point to one version only.
 async fn point_to(cx: &Context, actual: &Actual, version: u64) -> Result<(), ResourceError> {
     let previous = actual.publication.versions.former_of(version);
     move_alias(cx, &actual.publication.function.name, version, previous).await
@@ -127,7 +128,7 @@ impl ResourceKind for FunctionAliases {
     }
 }
 
-/// Paths of secrets that no version which stays reads, and the configuration does not name.
+/// Paths of secrets that no remaining version reads and that the configuration does not name.
 async fn unread(cx: &Context, all: &[Publication]) -> Result<Vec<String>, ResourceError> {
     let stays = all.iter().flat_map(|one| one.versions.in_use());
     let read: BTreeSet<_> = stays
@@ -142,29 +143,29 @@ async fn unread(cx: &Context, all: &[Publication]) -> Result<Vec<String>, Resour
     Ok(ours)
 }
 
-/// The alias as it should be, and the version it should lead to.
+/// The desired alias, and the version it should point to.
 #[derive(Debug)]
 pub struct FunctionAlias {
-    /// The function as it should be.
+    /// The desired function.
     pub function: Arc<Function>,
-    /// What a version needs to decide, beside the function itself.
+    /// What a version needs for its decisions, in addition to the function itself.
     pub after: Vec<LogicalId>,
     pub goal: Goal,
 }
 
-/// What the alias is to lead to.
+/// What the alias should point to.
 #[derive(Debug)]
 pub enum Goal {
-    /// The configured code and settings, once they are proved.
+    /// The configured code and settings, after they pass the self-test.
     Proved {
         proof: Arc<SelfTestGate>,
-        /// How the API is to ask.
+        /// The desired authorizer settings of the API.
         asks: AuthorizerSettings,
     },
-    /// The configured code and settings, once those of the authorizer are proved. The last alias to move, so it also removes
-    /// the parameters that nothing reads any more.
+    /// The configured code and settings, after those of the authorizer pass the self-test. This alias
+    /// moves last, so it also removes the parameters that nothing reads any more.
     Following,
-    /// What is invoked as it stands: a stack of a release without aliases gets one.
+    /// The function that is currently invoked: a stack of a release without aliases gets one.
     Standing,
 }
 
@@ -173,7 +174,7 @@ impl FunctionAlias {
         LogicalId::new(Kind::Function, self.function.name)
     }
 
-    /// The code and settings as configured, once the function has its code.
+    /// The configured code and settings, once the function has its code.
     fn configured(&self, actual: &Actual) -> Content {
         Content {
             environment: self.function.environment.clone(),
@@ -181,19 +182,20 @@ impl FunctionAlias {
         }
     }
 
-    /// Whether this is the code and the settings as configured.
+    /// Whether this is the configured code and settings.
     fn is_configured(&self, cx: &Context, actual: &Actual, content: &Content) -> bool {
         let mut with_content = actual.publication.function.clone();
         with_content.content = content.clone();
         let diff = self.function.diff(cx, &with_content);
-        // Tags are the function's, and no part of a version.
+        // Tags belong to the function and not to a version.
         let mut changes = diff.changes.iter();
         changes.all(|change| {
             matches!(change.field, Field::Tag(_)) || change.field == function::LAST_UPDATE
         })
     }
 
-    /// The settings that let callers in while the stage still asks for the former credential, where these are needed.
+    /// The settings that accept callers while the stage still requests the former credential, if they
+    /// are needed.
     fn transition(&self, actual: &Actual) -> Option<Content> {
         let Goal::Proved { asks, .. } = &self.goal else {
             return None;
@@ -213,7 +215,7 @@ impl FunctionAlias {
         Some(content)
     }
 
-    /// What must be published, with its description; the last one is what the alias leads to.
+    /// The contents that must be published, with their descriptions; the alias points to the last one.
     fn goals(&self, actual: &Actual) -> Vec<(Content, &'static str)> {
         if matches!(self.goal, Goal::Standing) {
             let live = actual.publication.versions.live_content();
@@ -227,7 +229,7 @@ impl FunctionAlias {
         goals
     }
 
-    /// Versions that nothing needs any more.
+    /// The versions that are no longer needed.
     fn surplus(&self, actual: &Actual, goals: &[(Content, &'static str)]) -> Vec<u64> {
         if matches!(self.goal, Goal::Standing) {
             return Vec::new();
@@ -291,7 +293,7 @@ impl Resource for FunctionAlias {
             }
         };
         if !is_standing && !self.is_configured(cx, actual, &actual.publication.versions.latest) {
-            // The function changes first. What it will be then may be published already.
+            // The function is changed first. Its new content may be published already.
             let mut published = actual.publication.versions.published.iter().rev();
             match published.find(|version| self.is_configured(cx, actual, &version.content)) {
                 Some(found) => {
@@ -353,7 +355,7 @@ impl Resource for FunctionAlias {
         publish(cx, &cx.names().function(self.function.name), CONFIGURED).await
     }
 
-    /// Makes the next step; called again until nothing differs.
+    /// Takes the next step; called again until nothing differs.
     async fn update(
         &self,
         cx: &Context,
@@ -398,7 +400,7 @@ impl Resource for FunctionAlias {
         Ok(())
     }
 
-    /// Leaves the VPC that is about to be replaced: the function, the live version, and all others with it.
+    /// Detaches the function, the live version and all others from the VPC that will be replaced.
     async fn detach(&self, cx: &Context, actual: &Actual) -> Result<bool, ResourceError> {
         let function = &actual.publication.function.name;
         let (versions, latest) = (

@@ -1,4 +1,5 @@
-//! Who may invoke the functions' aliases: this API's authorizer the one, the schedule's rule the other.
+//! The permissions to invoke the functions' aliases: the authorizer's for this API, the reporter's
+//! for the schedule's rule.
 
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -18,15 +19,15 @@ const PRINCIPAL: Field = Field::Property("principal");
 const SOURCE: Field = Field::Property("source");
 
 const STATEMENT: &str = "threescale-gw-";
-/// Ends the name of a permission on the function itself, which releases without aliases gave.
+/// The name suffix of a permission on the function itself, which releases without aliases created.
 const UNQUALIFIED: &str = "-unqualified";
 
-/// A statement of a function's policy as the account has it.
+/// The actual statement of a function's resource policy.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     function: String,
-    /// The alias it is for; `None`: the function itself.
+    /// The alias of the statement; `None` for the function itself.
     alias: Option<&'static str>,
     statement: String,
     principal: String,
@@ -66,7 +67,7 @@ impl FunctionPermissions {
         let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
         Ok(statements
             .iter()
-            // Emulators list those of the alias with those of the function.
+            // Emulators list the statements of the alias together with those of the function.
             .filter(|statement| {
                 statement["Resource"]
                     .as_str()
@@ -153,16 +154,16 @@ impl ResourceKind for FunctionPermissions {
     }
 }
 
-/// Who may invoke.
+/// The principal that may invoke a function.
 #[derive(Debug)]
 pub enum Invoker {
-    /// The authorizer of an API, and no other caller of that API.
+    /// The authorizer of an API, but no other caller of that API.
     Authorizer(LogicalId),
     /// The rule of the schedule.
     Rule,
 }
 
-/// A permission as it should be.
+/// The desired permission.
 #[derive(Debug)]
 pub struct FunctionPermission {
     /// `api` or `schedule`.
@@ -170,7 +171,7 @@ pub struct FunctionPermission {
     /// The function's name.
     pub of: &'static str,
     pub function: LogicalId,
-    /// The function's alias, which it is for.
+    /// The function's alias that the permission applies to.
     pub alias: LogicalId,
     pub invoker: Invoker,
 }
@@ -183,8 +184,8 @@ impl FunctionPermission {
         }
     }
 
-    /// The statement's id. That of an API bears its id: a stack that moves to another API keeps the former one's
-    /// permission until that API is as it was.
+    /// The statement id. For an API it contains the API's id: a stack that moves to another API keeps
+    /// the former API's permission until that API is restored.
     fn statement(&self, cx: &Context) -> String {
         match (&self.invoker, cx.api()) {
             (Invoker::Authorizer(_), Some(api)) => format!("{STATEMENT}{}-{}", self.name, api.id),
@@ -192,7 +193,7 @@ impl FunctionPermission {
         }
     }
 
-    /// The one source that may invoke; `None` while the authorizer is still to be made.
+    /// The only source ARN that may invoke the function; `None` until the authorizer is created.
     fn source_arn(&self, cx: &Context) -> Option<String> {
         let names = cx.names();
         match &self.invoker {
@@ -227,7 +228,7 @@ impl Resource for FunctionPermission {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        // A function that is about to be made anew takes its permissions with it.
+        // A function that will be recreated loses its permissions.
         if cx.known_output(&self.function).is_none() || cx.known_output(&self.alias).is_none() {
             diff.field(FUNCTION, "(replaced)", NEW);
         }
@@ -264,7 +265,7 @@ impl Resource for FunctionPermission {
         actual: &Actual,
         _diff: &Diff,
     ) -> Result<(), ResourceError> {
-        // A statement cannot be changed, so it is taken away and, as it is absent then, made again.
+        // A statement cannot be changed, so it is removed and then created again.
         FunctionPermissions::remove(cx, actual).await?;
         self.create(cx).await
     }

@@ -1,4 +1,4 @@
-//! What is published of a function, as the account has it: its versions, its aliases, and which version is live.
+//! The actual published state of a function: its versions, its aliases, and the live version.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 
-/// What is published of a function.
+/// The published state of a function.
 #[derive(Debug, Clone)]
 pub struct Publication {
     pub(super) id: LogicalId,
     pub(super) function: function::Actual,
     pub(super) versions: Versions,
-    /// Every alias, ours and others'.
+    /// Every alias, including those of other users.
     pub(super) aliases: Vec<String>,
     /// A version that is not live yet and not ready to be invoked.
     pub(super) pending: Option<u64>,
@@ -54,7 +54,7 @@ impl Publication {
                 .collect(),
             pending: None,
         };
-        // The listing leaves out whether a version is ready; the live one is.
+        // The listing does not include whether a version is ready; the live one is.
         let live = actual.versions.live().map_or(0, |live| live.number);
         let newest = actual.versions.published.last();
         if let Some(newest) = newest.filter(|newest| newest.number > live) {
@@ -77,7 +77,7 @@ impl Publication {
         })
     }
 
-    /// What is published of every function of the stack.
+    /// Lists the published state of every function of the stack.
     pub(super) async fn all(cx: &Context) -> Result<Arc<Listing<Publication>>, ResourceError> {
         cx.listings()
             .get_or_fetch("function aliases", Self::ask(cx))
@@ -97,13 +97,13 @@ impl Publication {
 /// The version of the authorizer that the API invokes; `None` without an alias.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn live_version(cx: &Context) -> Result<Option<String>, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[0]).await?;
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
 
-/// A function whose alias went back to the version before.
+/// A function whose alias moved back to the previous version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedBack {
     /// `authorizer` or `reporter`.
@@ -113,17 +113,18 @@ pub struct MovedBack {
 }
 
 impl MovedBack {
-    /// In words.
+    /// Describes the move for reports.
     pub fn describe(&self) -> String {
         let Self { name, from, to } = self;
         format!("version {to} of the {name} is live again, in place of version {from}")
     }
 }
 
-/// Moves the aliases back to the versions that were live before, one call for each. Where that is not known, it stays.
+/// Moves the aliases back to the previously live versions, with one call each. An alias whose
+/// previous version is unknown is not moved.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn move_back(cx: &Context) -> Result<Vec<MovedBack>, ResourceError> {
     let cx = cx.fresh();
     let mut moved = Vec::new();
@@ -141,10 +142,11 @@ pub async fn move_back(cx: &Context) -> Result<Vec<MovedBack>, ResourceError> {
     Ok(moved)
 }
 
-/// Whether the authorizer's alias leads to a version that only bridges a change of where credentials are read from.
+/// Whether the authorizer's alias points to a transition version, which is used only while the
+/// source of credentials changes.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn is_in_transition(cx: &Context) -> Result<bool, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[0]).await?;
     Ok(actual.is_some_and(|actual| {

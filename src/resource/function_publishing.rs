@@ -1,4 +1,4 @@
-//! The calls about what is published of a function: its versions and its aliases.
+//! The calls for the versions and aliases of a function.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::aws::optional;
 use crate::aws::paginate::pages;
 use crate::names::LIVE;
 
-/// The versions that an alias leads to.
+/// The versions that an alias points to.
 pub(super) fn leads_to(alias: &AliasConfiguration) -> Vec<u64> {
     let weights = alias
         .routing_config()
@@ -47,7 +47,7 @@ pub(super) async fn published(cx: &Context, function: &str) -> Result<Vec<Versio
         .iter()
         .filter_map(|version| {
             Some(Version {
-                // `$LATEST` is listed as well, and is none.
+                // `$LATEST` is listed as well, but is not a published version.
                 number: version.version()?.parse().ok()?,
                 content: Content::of(version),
                 is_transition: version.description() == Some(TRANSITION),
@@ -59,7 +59,7 @@ pub(super) async fn published(cx: &Context, function: &str) -> Result<Vec<Versio
     Ok(versions)
 }
 
-/// Every alias, ours and others'.
+/// Every alias, including those of other users.
 pub(super) async fn aliases(
     cx: &Context,
     function: &str,
@@ -98,7 +98,8 @@ pub(super) async fn is_pending(
     Ok(answer.is_some_and(|answer| answer.state == Some(State::Pending)))
 }
 
-/// Publishes the function as it is. Where nothing changed since the last version, Lambda answers with that one.
+/// Publishes the current function. If nothing changed since the last version, Lambda returns that
+/// version.
 pub(super) async fn publish(
     cx: &Context,
     function: &str,
@@ -116,7 +117,7 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Makes the alias lead to `version` alone, and note the way back.
+/// Makes the alias point to `version` only, and records the previous version.
 pub(super) async fn move_alias(
     cx: &Context,
     function: &str,
@@ -142,7 +143,7 @@ pub(super) async fn move_alias(
     Ok(())
 }
 
-/// Deletes a version; an absent one is fine.
+/// Deletes a version; an absent one is not an error.
 pub(super) async fn delete_version(
     cx: &Context,
     function: &str,
@@ -162,7 +163,7 @@ pub(super) async fn delete_version(
     Ok(())
 }
 
-/// Makes the alias, which leads to `version`.
+/// Creates the alias, which points to `version`.
 pub(super) async fn create_alias(
     cx: &Context,
     function: &str,
@@ -182,7 +183,7 @@ pub(super) async fn create_alias(
     Ok(())
 }
 
-/// Deletes an alias; an absent one is fine.
+/// Deletes an alias; an absent one is not an error.
 pub(super) async fn delete_alias(
     cx: &Context,
     function: &str,

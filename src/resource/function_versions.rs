@@ -1,6 +1,7 @@
-//! The published versions of a function, and which of them the alias is to lead to. Pure.
+//! The published versions of a function, and the version that the alias should point to. Pure.
 //!
-//! A version is immutable: its code, settings and VPC configuration are those of the function when it was published.
+//! A version is immutable: its code, settings and VPC configuration are those of the function when
+//! it was published.
 //! Source: Lambda Developer Guide, "Manage Lambda function versions".
 
 use std::collections::BTreeSet;
@@ -9,11 +10,11 @@ use serde_json::Value;
 
 use super::function::Content;
 
-/// Describes a version that takes credentials from where they were and from where they will be.
+/// The description of a version that accepts credentials from both the former and the new source.
 pub(super) const TRANSITION: &str = "threescale-gw: accepts the former and the new credentials";
-/// Describes a version with the settings as configured.
+/// The description of a version with the configured settings.
 pub(super) const CONFIGURED: &str = "threescale-gw: as configured";
-/// Begins the description of the alias where the version before the live one is known.
+/// The prefix of the alias description if the previous version is known.
 const PREVIOUS: &str = "threescale-gw: previous version ";
 const WITHOUT_PREVIOUS: &str = "threescale-gw";
 
@@ -25,22 +26,22 @@ pub const SETTINGS: &str = "THREESCALE_GW_SETTINGS";
 pub struct Version {
     pub number: u64,
     pub content: Content,
-    /// Published only to bridge a change of where credentials are read from.
+    /// Whether it was published only for the time in which the source of credentials changes.
     pub is_transition: bool,
 }
 
-/// The alias that others invoke.
+/// The alias that callers invoke.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Alias {
-    /// The number of a version, or `$LATEST`.
+    /// A version number, or `$LATEST`.
     pub version: String,
-    /// The version that was live before, for the way back.
+    /// The previously live version, for a rollback.
     pub previous: Option<u64>,
-    /// Some requests go to another version: not our doing.
+    /// Whether a part of the requests is routed to another version; this program never does that.
     pub is_split: bool,
 }
 
-/// The description of an alias that keeps the way back.
+/// The alias description that records the previous version.
 pub(super) fn description(previous: Option<u64>) -> String {
     previous.map_or_else(
         || WITHOUT_PREVIOUS.to_owned(),
@@ -48,12 +49,12 @@ pub(super) fn description(previous: Option<u64>) -> String {
     )
 }
 
-/// The way back that the description of an alias keeps.
+/// Parses the previous version from an alias description.
 pub(super) fn previous(description: &str) -> Option<u64> {
     description.strip_prefix(PREVIOUS)?.parse().ok()
 }
 
-/// What is published of a function.
+/// The versions and the alias of a function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versions {
     /// The function itself, `$LATEST`.
@@ -61,7 +62,7 @@ pub struct Versions {
     /// By number, ascending.
     pub published: Vec<Version>,
     pub alias: Option<Alias>,
-    /// Versions that aliases of others lead to: these cannot be deleted.
+    /// Versions that aliases of other users point to: these cannot be deleted.
     pub held: BTreeSet<u64>,
 }
 
@@ -81,12 +82,12 @@ impl Versions {
             .find(|version| version.number == number)
     }
 
-    /// The version that the alias leads to.
+    /// The version that the alias points to.
     pub fn live(&self) -> Option<&Version> {
         self.numbered(&self.alias.as_ref()?.version)
     }
 
-    /// What is invoked now, whether published or not.
+    /// The content that is invoked now, whether published or not.
     pub fn live_content(&self) -> Option<&Content> {
         match &self.alias {
             Some(alias) if alias.version == "$LATEST" => Some(&self.latest),
@@ -94,8 +95,9 @@ impl Versions {
         }
     }
 
-    /// What is or may be invoked again, whatever is configured: the live version, the one before, and those of others'
-    /// aliases. Where no version is live, it is the function itself.
+    /// The contents that are, or may again be, invoked, whatever the configuration: the live version,
+    /// the previous one, and those of other users' aliases. If no version is live, the function itself
+    /// is.
     pub fn in_use(&self) -> Vec<&Content> {
         let live = self.live().map(|version| version.number);
         let latest = live.is_none().then_some(&self.latest);
@@ -112,7 +114,7 @@ impl Versions {
             .collect()
     }
 
-    /// The version to go back to, if it still exists.
+    /// The version to roll back to, if it still exists.
     pub fn former(&self) -> Option<u64> {
         let number = self.alias.as_ref()?.previous?;
         let exists = self
@@ -122,8 +124,8 @@ impl Versions {
         exists.then_some(number)
     }
 
-    /// The version before, as long as it is in the same network as the live one. In another it holds interfaces in subnets
-    /// that may be about to go.
+    /// The previous version, if it is in the same network as the live one. In another network it has
+    /// interfaces in subnets that may be deleted.
     fn former_in_place(&self) -> Option<u64> {
         let network = |content: &Content| {
             let Content {
@@ -142,8 +144,8 @@ impl Versions {
         (network(&former.content) == live).then_some(number)
     }
 
-    /// The way back to note when the alias moves on to `next`: the version that is live now. A transition is none: before
-    /// it was another one.
+    /// The previous version to record when the alias moves to `next`: the version that is live now. If
+    /// that is a transition version, the previous version stays the one before it.
     pub fn former_of(&self, next: u64) -> Option<u64> {
         match self.live() {
             Some(live) if live.number == next => self.former(),
@@ -153,8 +155,8 @@ impl Versions {
         }
     }
 
-    /// The versions that nothing needs any more. Needed are the live one, the one before, and those with the content of
-    /// `goals`.
+    /// The versions that are no longer needed. Needed are the live version, the previous one, and those
+    /// with the content of `goals`.
     pub fn surplus(&self, goals: &[&Content]) -> Vec<u64> {
         let live = self.live().map(|version| version.number);
         let goals: BTreeSet<_> = goals
@@ -175,11 +177,12 @@ impl Versions {
     }
 }
 
-/// The settings of a version that takes credentials from every place of `wanted` and then of `live`: while the stage still
-/// asks for the former credential, and while it already asks for the new one, callers are let in.
+/// The settings of a transition version, which takes credentials from every place of `wanted` and
+/// then of `live`: callers are accepted both while the stage still requests the former credential
+/// and after it requests the new one.
 ///
-/// `None` where `wanted` alone does: it has all places of `live`, or the two take different kinds of credentials, of which
-/// 3scale accepts one only.
+/// `None` if `wanted` alone is sufficient: it has all places of `live`, or the two take different
+/// types of credentials, of which 3scale accepts only one.
 pub(super) fn transition(live: &str, wanted: &str) -> Option<String> {
     let (live, mut wanted): (Value, Value) = (
         serde_json::from_str(live).ok()?,
@@ -253,7 +256,7 @@ mod tests {
             versions(&all, live, previous).surplus(&goals.iter().collect::<Vec<_>>())
         };
         assert_eq!(of("4", Some(3), &["d"]), [1, 2]);
-        // Back on the former one: what is configured is tried again by the next run.
+        // After a rollback, the next run tries the configured content again.
         assert_eq!(of("3", None, &["d"]), [1, 2]);
         // A version that failed its test was never live.
         assert_eq!(of("2", Some(1), &["d"]), [3]);
@@ -297,7 +300,7 @@ mod tests {
         assert_eq!(on("3", Some(1)).former_of(2), Some(1));
         assert_eq!(on("2", Some(1)).former_of(2), Some(1));
         assert_eq!(on("$LATEST", None).former_of(2), None);
-        // One that is gone is none to go back to.
+        // A version that no longer exists is no rollback target.
         assert_eq!(on("3", Some(9)).former(), None);
     }
 
@@ -313,7 +316,7 @@ mod tests {
         assert_eq!(read["service_id"], "1");
         assert_eq!(read["credentials"][0]["name"], "k");
         assert_eq!(read["credentials"][1]["name"], "apikey");
-        // On the transition itself it is the same again.
+        // Applied to the transition settings, the result is the same.
         assert_eq!(transition(&united, &settings(other)), Some(united));
         assert_eq!(both(key, key), None);
         assert_eq!(both(key, id), None);

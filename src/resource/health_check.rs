@@ -1,7 +1,8 @@
-//! The authorizer's self-test: it proves from inside the VPC that Redis and 3scale are reached and that a decision is made,
-//! before an API depends on it.
+//! The authorizer's self-test: it verifies from inside the VPC that Redis and 3scale can be reached
+//! and that a decision is made, before an API depends on it.
 //!
-//! The event and its answer are fixed between the authorizer and this program; the authorizer's README has the causes.
+//! The event and its response are defined between the authorizer and this program; the authorizer's
+//! README lists the causes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,21 +20,21 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 
-/// For how long a failure that may pass by itself is tried again: names and routes of new resources take a moment.
+/// How long a temporary failure is retried: names and routes of new resources take a moment.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What one part of the self-test found.
+/// The result of one part of the self-test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// `secrets`, `redis`, `threescale` or `decision`.
     pub name: String,
     pub ok: bool,
-    /// Milliseconds.
+    /// Duration in milliseconds.
     #[serde(default)]
     pub ms: u64,
     #[serde(default)]
     pub error: Option<String>,
-    /// A stable word for what is wrong; an older authorizer gives none.
+    /// A stable identifier of the cause; an older authorizer returns none.
     #[serde(default)]
     pub cause: Option<String>,
 }
@@ -43,17 +44,17 @@ impl Check {
         self.cause.as_deref().unwrap_or_default()
     }
 
-    /// Whether it was not tried, since one before it failed.
+    /// Whether it did not run, because an earlier check failed.
     pub fn is_skipped(&self) -> bool {
         !self.ok && self.cause() == "skipped"
     }
 
-    /// Whether it may pass by itself within seconds.
+    /// Whether the failure may end within seconds without a change.
     fn is_passing(&self) -> bool {
         ["dns", "timeout", "no_route", "refused", "endpoint_missing"].contains(&self.cause())
     }
 
-    /// What to do about it, by check and cause.
+    /// The remedy, by check and cause.
     pub fn remedy(&self) -> &'static str {
         match (self.name.as_str(), self.cause()) {
             ("secrets", "ssm_denied") => {
@@ -141,7 +142,7 @@ impl fmt::Display for Check {
     }
 }
 
-/// What a self-test found.
+/// The result of a self-test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     pub ok: bool,
@@ -149,7 +150,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The checks that failed by themselves.
+    /// The checks that ran and failed.
     pub fn failed(&self) -> impl Iterator<Item = &Check> {
         self.checks
             .iter()
@@ -160,7 +161,7 @@ impl Report {
         self.failed().all(Check::is_passing)
     }
 
-    /// The failure in words, `None` if all is well.
+    /// The failure as an error; `None` if all checks passed.
     pub fn failure(&self) -> Option<ResourceError> {
         if self.ok {
             return None;
@@ -181,10 +182,10 @@ impl Report {
     }
 }
 
-/// Runs the self-test once, on what the API invokes.
+/// Runs the self-test once, on the version that the API invokes.
 ///
 /// # Errors
-/// When the function cannot be invoked, fails, or answers something else.
+/// When the function cannot be invoked, fails, or returns an unexpected response.
 pub async fn run(cx: &Context) -> Result<Report, ResourceError> {
     // A stack of a release without aliases has none.
     let alias = function_publication::live_version(cx)
@@ -193,7 +194,7 @@ pub async fn run(cx: &Context) -> Result<Report, ResourceError> {
     run_on(cx, alias).await
 }
 
-/// Runs the self-test once, on an alias or a version, or on the function itself.
+/// Runs the self-test once, on an alias, a version, or the function itself.
 async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, ResourceError> {
     let request = cx
         .aws()
@@ -222,7 +223,7 @@ async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, Resou
     })
 }
 
-/// A function that cannot be asked is a failure like any other.
+/// Converts a failed invocation to a report.
 fn unanswered(error: ResourceError) -> Report {
     Report {
         ok: false,
@@ -236,15 +237,15 @@ fn unanswered(error: ResourceError) -> Report {
     }
 }
 
-/// What comes of asking the authorizer where a caller need not be allowed to.
+/// The result of a self-test for a caller who may lack the permission to invoke the function.
 #[derive(Debug)]
 pub enum Asked {
     Answered(Report),
-    /// The caller may not invoke it, for this reason: nothing is known.
+    /// The caller may not invoke the function, for this reason: the result is unknown.
     Denied(String),
 }
 
-/// Runs the self-test once, if the caller may.
+/// Runs the self-test once, if the caller has the permission.
 pub async fn asked(cx: &Context) -> Asked {
     match run(cx).await {
         Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
@@ -254,7 +255,7 @@ pub async fn asked(cx: &Context) -> Asked {
     }
 }
 
-/// A function that died in place of an answer, in the words of its runtime.
+/// The error of a function that crashed, from the message of its runtime.
 fn crashed(payload: &[u8]) -> ResourceError {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -277,7 +278,8 @@ fn crashed(payload: &[u8]) -> ResourceError {
     }
 }
 
-/// The proof that the authorizer works, given at most once a run, however many ask for it.
+/// The verification that the authorizer works; it runs at most once per run, however many steps
+/// need it.
 #[derive(Debug, Default)]
 pub struct SelfTestGate {
     live: OnceCell<()>,
@@ -285,7 +287,7 @@ pub struct SelfTestGate {
 }
 
 impl SelfTestGate {
-    /// Nothing is left to prove.
+    /// A gate that counts as passed.
     pub fn given() -> Self {
         Self {
             live: OnceCell::new_with(Some(())),
@@ -293,10 +295,10 @@ impl SelfTestGate {
         }
     }
 
-    /// Comes back when the self-test of what the API invokes passed.
+    /// Waits until the self-test of the version that the API invokes has passed.
     ///
     /// # Errors
-    /// What failed, why, and what to do.
+    /// The failed check, its cause, and the remedy.
     pub async fn ensure_passed(&self, cx: &Context) -> Result<(), ResourceError> {
         let prove = || async {
             let alias = function_publication::live_version(cx)
@@ -307,10 +309,10 @@ impl SelfTestGate {
         self.live.get_or_try_init(prove).await.map(|_| ())
     }
 
-    /// Comes back when the self-test of a version that is to be live passed.
+    /// Waits until the self-test of a version that will become live has passed.
     ///
     /// # Errors
-    /// What failed, why, and what to do.
+    /// The failed check, its cause, and the remedy.
     pub async fn ensure_version_passed(
         &self,
         cx: &Context,
@@ -321,7 +323,7 @@ impl SelfTestGate {
         }
         prove(cx, Some(version.to_string())).await?;
         self.proved().insert(version);
-        // The alias moves to it before anything else of the API is touched.
+        // The alias moves to this version before anything else of the API is changed.
         let _ = self.live.set(());
         Ok(())
     }

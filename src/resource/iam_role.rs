@@ -1,7 +1,8 @@
-//! The role of the two functions: what they do, on what belongs to this stack, and nothing else.
+//! The role of the two functions: it allows only what they do, and only on this stack's resources.
 //!
-//! EC2 cannot limit the calls with which Lambda makes its network interfaces to one stack, so they are allowed for
-//! Lambda and denied to the code of the functions. Source: Lambda guide, VPC permissions, `lambda:SourceFunctionArn`.
+//! EC2 cannot limit the calls with which Lambda creates its network interfaces to one stack, so
+//! they are allowed for Lambda and denied to the code of the functions. Source: Lambda guide, VPC
+//! permissions, `lambda:SourceFunctionArn`.
 
 use std::collections::BTreeMap;
 
@@ -24,24 +25,23 @@ const TRUST_POLICY: Field = Field::Property("trust policy");
 const POLICY: &str = "threescale-gw";
 const PATH: &str = "/threescale-gw/";
 
-/// A role as the account has it.
+/// The actual role.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     role: String,
     trust: Value,
     policy: Value,
-    /// What else it is allowed; looked for only where the run looks closely.
+    /// The other policies of the role; read only if the run inspects them.
     further: Vec<Policy>,
     tags: BTreeMap<String, String>,
 }
 
-/// A policy of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Policy {
-    /// By its ARN.
+    /// A managed policy, by its ARN.
     Attached(String),
-    /// By its name.
+    /// An inline policy, by its name.
     Inline(String),
 }
 
@@ -58,14 +58,13 @@ impl Policy {
 pub struct IamRoles;
 
 impl IamRoles {
-    /// The policies of the role besides ours: none, unless somebody else gave it some.
+    /// The policies of the role that another user added.
     async fn further(cx: &Context) -> Result<Vec<Policy>, ResourceError> {
         let mut policies = Self::policies(cx, &cx.names().role()).await?;
         policies.retain(|policy| *policy != Policy::Inline(POLICY.to_owned()));
         Ok(policies)
     }
 
-    /// Every policy of the role.
     async fn policies(cx: &Context, role: &str) -> Result<Vec<Policy>, ResourceError> {
         let request = cx.aws().iam.list_attached_role_policies().role_name(role);
         let attached = optional(
@@ -88,7 +87,7 @@ impl IamRoles {
             .collect())
     }
 
-    /// Takes policies off the role.
+    /// Removes policies from the role.
     async fn take_off(cx: &Context, role: &str, policies: &[Policy]) -> Result<(), ResourceError> {
         for policy in policies {
             match policy {
@@ -116,10 +115,11 @@ impl IamRoles {
     }
 }
 
-/// Whether somebody gave the role more than it is to have. Two requests, so a run with nothing to do does not ask.
+/// Whether another user gave the role more permissions than desired. This takes two requests, so a
+/// run with nothing to do does not check it.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn may_more(cx: &Context) -> Result<bool, ResourceError> {
     Ok(!IamRoles::further(cx).await?.is_empty())
 }
@@ -200,7 +200,7 @@ impl ResourceKind for IamRoles {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        // With a policy it cannot be deleted.
+        // A role with policies cannot be deleted.
         let policies = Self::policies(cx, &actual.role).await?;
         Self::take_off(cx, &actual.role, &policies).await?;
         let request = cx.aws().iam.delete_role().role_name(&actual.role);
@@ -213,7 +213,7 @@ impl ResourceKind for IamRoles {
     }
 }
 
-/// The role as it should be.
+/// The desired role.
 #[derive(Debug)]
 pub struct IamRole;
 
@@ -344,7 +344,7 @@ fn policy(names: &Names) -> String {
         .replace("${parameters}", &parameters)
 }
 
-/// A policy document as IAM gives it back: URL-encoded JSON.
+/// Parses a policy document as IAM returns it: URL-encoded JSON.
 fn document(text: &str) -> Value {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     serde_json::from_str(&decoded).unwrap_or(Value::Null)

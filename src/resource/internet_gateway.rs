@@ -1,4 +1,4 @@
-//! The Internet gateway and its attachment to the VPC.
+//! The internet gateway and its attachment to the VPC.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::kind::Kind;
 
 const VPC: Field = Field::Property("vpc");
 
-/// An Internet gateway as the account has it.
+/// The actual internet gateway.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     gateway_id: String,
-    /// The VPC it is attached to, and how far that is.
+    /// The VPC it is attached to, and the state of the attachment.
     attachment: Option<(String, String)>,
     tags: BTreeMap<String, String>,
 }
@@ -141,7 +141,7 @@ impl ResourceKind for InternetGateways {
     }
 }
 
-/// The Internet gateway as it should be.
+/// The desired internet gateway.
 #[derive(Debug)]
 pub struct InternetGateway {
     pub vpc: LogicalId,
@@ -162,7 +162,7 @@ impl Resource for InternetGateway {
         let mut diff = Diff::default();
         let vpc = cx.known_output(&self.vpc).map(|output| output.physical_id);
         if actual.attachment.is_some() && vpc.is_none() {
-            // Attached to a VPC that goes: it goes with it.
+            // The gateway is attached to a VPC that will be deleted, so it is replaced too.
             diff.immutable(VPC, actual.vpc_id(), NEW);
         } else {
             diff.field(VPC, actual.vpc_id(), vpc.as_deref().unwrap_or(NEW));
@@ -201,7 +201,8 @@ impl Resource for InternetGateway {
                 .attach_internet_gateway()
                 .internet_gateway_id(&actual.gateway_id)
                 .vpc_id(vpc_id);
-            // A second attach is refused, so a lost answer is looked after, not repeated.
+            // A second attach call fails, so after a lost response the state is read and the call is not
+            // repeated.
             cx.aws()
                 .call_non_idempotent("ec2:AttachInternetGateway", || request.clone().send())
                 .await?;

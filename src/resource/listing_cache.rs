@@ -1,4 +1,5 @@
-//! One look at the account: every listing is asked for once, however many resources read it.
+//! Caches listings for one observation: every listing is requested once, however many resources
+//! read it.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -9,15 +10,16 @@ use tokio::sync::OnceCell;
 
 type Cell = Arc<OnceCell<Arc<dyn Any + Send + Sync>>>;
 
-/// Remembers listings by name for as long as one look lasts.
+/// Caches listings by name for one observation.
 #[derive(Debug, Default)]
 pub struct ListingCache(Mutex<HashMap<(TypeId, String), Cell>>);
 
 impl ListingCache {
-    /// The listing called `name`: asked for by the first reader, remembered for the others. A failure is not remembered.
+    /// Returns the listing `name`: the first reader requests it, and the others share the result. A
+    /// failure is not cached.
     ///
     /// # Errors
-    /// What `ask` fails with.
+    /// The error of `ask`.
     pub async fn get_or_fetch<T, E, F>(&self, name: impl Into<String>, ask: F) -> Result<Arc<T>, E>
     where
         T: Send + Sync + 'static,
@@ -31,7 +33,7 @@ impl ListingCache {
             .entry(key)
             .or_default()
             .clone();
-        // Listings ask for one another: in one piece, what they keep while they wait would not fit on a stack.
+        // Boxed, because listings request other listings, and the nested futures would overflow the stack.
         let ask = Box::pin(ask);
         let value = cell
             .get_or_try_init(|| async {

@@ -1,4 +1,5 @@
-//! The log groups of the functions, made before Lambda would make them without tags and retention.
+//! The log groups of the functions, created before Lambda would create them without tags and
+//! retention.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::resource::function::NAMES;
 
 const RETENTION: Field = Field::Property("retention");
 
-/// A log group as the account has it.
+/// The actual log group.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -122,10 +123,10 @@ impl ResourceKind for LogGroups {
     }
 }
 
-/// A log group as it should be.
+/// The desired log group.
 #[derive(Debug)]
 pub struct LogGroup {
-    /// That of the function.
+    /// The name of its function.
     pub name: &'static str,
     pub retention_days: i32,
 }

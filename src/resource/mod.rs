@@ -1,7 +1,8 @@
-//! What a resource is: found, compared, created, updated and deleted the same way for every kind.
+//! The resources: all kinds are listed, compared, created, updated and deleted in the same way.
 //!
-//! One kind stands in one file, in this order: the actual state, the listing, the deletion, the desired state with its
-//! needs, diff, create and update. The only finder of a kind is its listing; `up` picks from it, `down` uses it whole.
+//! Each kind is in one file, in this order: the actual state, the listing, the deletion, the
+//! desired state with its needs, diff, create and update. A kind is found only through its listing;
+//! `up` selects from it, `down` uses all of it.
 
 pub mod api_attachment;
 pub mod api_authorizer;

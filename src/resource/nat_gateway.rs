@@ -1,4 +1,4 @@
-//! The NAT gateways: the way of the private subnets to 3scale.
+//! The NAT gateways: the route of the private subnets to 3scale.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use crate::kind::Kind;
 const ADDRESS: Field = Field::Property("address");
 const SUBNET: Field = Field::Property("subnet");
 
-/// A NAT gateway as the account has it; one that is `deleted` counts as absent, though it is listed for about an hour.
+/// The actual NAT gateway; one in state `deleted` counts as absent, although it is listed for about
+/// an hour.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -29,7 +30,7 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// What one listing shows: the living, and the ids of the dead.
+/// The result of one listing: existing gateways, and the ids of deleted ones.
 #[derive(Debug, Default)]
 struct Census {
     living: Vec<Actual>,
@@ -146,13 +147,13 @@ impl ResourceKind for NatGateways {
     }
 }
 
-/// A NAT gateway as it should be.
+/// The desired NAT gateway.
 #[derive(Debug)]
 pub struct NatGateway {
     pub name: String,
     pub subnet: LogicalId,
     pub address: LogicalId,
-    /// A gateway made before the Internet gateway is attached fails.
+    /// A NAT gateway that is created before the internet gateway is attached fails.
     pub internet_gateway: LogicalId,
 }
 
@@ -174,7 +175,7 @@ impl Resource for NatGateway {
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.reference(SUBNET, &actual.subnet_id, cx.known_output(&self.subnet));
-        // An emulator may not tell the address; then there is nothing to compare.
+        // An emulator may not report the address; then it cannot be compared.
         if !actual.allocation_id.is_empty() {
             diff.reference(
                 ADDRESS,
@@ -200,7 +201,8 @@ impl Resource for NatGateway {
             .map(|(_, gateway)| gateway.as_str())
             .collect();
         dead.sort_unstable();
-        // The same token answers with the same gateway, also with one that is dead by now, so the dead are part of it.
+        // The same token returns the same gateway, even if it is deleted by now, so the token includes the
+        // deleted ones.
         let seed = format!(
             "{} {id} {allocation_id} {}",
             cx.names().stack,

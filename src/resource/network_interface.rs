@@ -1,8 +1,9 @@
-//! The network interfaces that Lambda leaves behind: waited for, and reaped as soon as they can be.
+//! The network interfaces that Lambda leaves behind: deleted as soon as Lambda has released them.
 //!
-//! We never make one. Lambda gives them up minutes after a function is gone, often without deleting them, and until
-//! then nothing of the network around them can be deleted. Source: Lambda Developer Guide, foundation-networking; the
-//! reaping is that of Terraform's AWS provider, `service/ec2/vpc_network_interface.go`.
+//! This program never creates one. Lambda releases them minutes after a function is deleted, often
+//! without deleting them, and until then the network resources around them cannot be deleted.
+//! Source: Lambda Developer Guide, foundation-networking; the deletion follows Terraform's AWS
+//! provider, `service/ec2/vpc_network_interface.go`.
 
 use aws_sdk_ec2::types::Filter;
 
@@ -14,7 +15,7 @@ use crate::aws::paginate::pages;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
-/// One interface as the account has it.
+/// The actual network interface.
 #[derive(Debug, Clone)]
 pub struct Actual {
     interface_id: String,
@@ -25,16 +26,17 @@ pub struct Actual {
 #[derive(Debug)]
 pub struct NetworkInterfaces;
 
-/// Once detached, the type turns from `lambda` to `interface`: the description is the only mark that stays.
+/// After detachment, the type changes from `lambda` to `interface`: only the description still
+/// identifies it.
 fn left_by_lambda() -> Filter {
     filter("description", ["AWS Lambda VPC ENI*".to_owned()])
 }
 
 impl NetworkInterfaces {
-    /// Deletes the interfaces in a subnet that Lambda has given up.
+    /// Deletes the interfaces in a subnet that Lambda has released.
     ///
     /// # Errors
-    /// What the service answers.
+    /// The error of the service.
     pub async fn reap(cx: &Context, subnet_id: &str) -> Result<(), ResourceError> {
         let request = cx
             .aws()

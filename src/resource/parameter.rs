@@ -1,6 +1,7 @@
-//! What cannot be found again is written to SSM Parameter Store: the secrets, and what the functions read at start.
+//! Data that cannot be read again from elsewhere is stored in SSM Parameter Store: the secrets, and
+//! what the functions read at start.
 //!
-//! One listing by path answers for all of them, and for the lock and the attachment's records as well.
+//! One listing by path returns all of them, and the lock and the attachment's records as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -22,26 +23,29 @@ const VALUE: Field = Field::Property("value");
 
 /// The service token; the functions read it at start.
 pub const SERVICE_TOKEN: &str = "service-token";
-/// The cache's AUTH token, which we make.
+/// The cache's AUTH token, which this program generates.
 pub const CACHE_AUTH_TOKEN: &str = "cache-auth-token";
-/// The key of the hashes that stand for credentials in the cache.
+/// The key of the hashes that represent credentials in the cache.
 pub const HASH_KEY: &str = "hash-key";
-/// The URL, credentials included, of a cache that the operator brought.
+/// The URL, credentials included, of a cache that the operator provides.
 pub const CACHE_URL: &str = "cache-url";
-/// The address of our cache.
+/// The address of the stack's own cache.
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
-/// There while `down` must refuse.
+/// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
 
-/// The variable that names the parameter with the service token; its contract is in the authorizer's README.
+/// The variable that names the parameter with the service token; its contract is in the
+/// authorizer's README.
 pub const TOKEN_PARAMETER: &str = "THREESCALE_GW_TOKEN_PARAMETER";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 
-/// The attribute of the AUTH token that tells two tokens apart.
+/// The output attribute with the fingerprint of the AUTH token, which shows whether two tokens are
+/// equal.
 pub const FINGERPRINT: &str = "fingerprint";
 
-/// The head of a hash of a secret. Only for secrets of 32 random bytes, of which it tells nothing.
+/// The prefix of a hash of a secret. Only for secrets of 32 random bytes, about which it reveals
+/// nothing.
 pub fn fingerprint(secret: &Secret) -> String {
     Sha256::digest(secret.expose().as_bytes())[..6]
         .iter()
@@ -49,7 +53,7 @@ pub fn fingerprint(secret: &Secret) -> String {
         .collect()
 }
 
-/// A parameter as the account has it.
+/// The actual parameter.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -65,8 +69,9 @@ pub type Secrets = Kinds<true>;
 /// Plain parameters.
 pub type Parameters = Kinds<false>;
 
-/// The secrets that the configuration gives and that each version of the functions reads under a name of its own: a new
-/// value stands beside the one that the live version reads, as `service-token-1` beside `service-token`.
+/// The secrets from the configuration that each version of the functions reads under its own name:
+/// a new value is stored beside the one that the live version reads, for example `service-token-1`
+/// beside `service-token`.
 const VERSIONED: [&str; 2] = [SERVICE_TOKEN, CACHE_URL];
 
 /// Which of [`VERSIONED`] the secret `name` is, and how many came before it.
@@ -82,7 +87,8 @@ fn versioned(name: &str) -> Option<(&'static str, u32)> {
     })
 }
 
-/// The name for the value `wanted` of the secret `base`: that of a parameter which has it already, else a new one.
+/// The name for the value `wanted` of the secret `base`: that of a parameter that already has the
+/// value, otherwise a new one.
 fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String {
     let of_base = || {
         all.iter().filter_map(|(path, value)| {
@@ -94,14 +100,14 @@ fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String
         .filter(|(_, value)| *value == wanted)
         .map(|(number, _)| number);
     let newest = of_base().map(|(number, _)| number).max();
-    // One that a version reads is never written over: only a first one has the plain name.
+    // A parameter that a version reads is never overwritten: only the first value has the plain name.
     match same.max().or_else(|| newest.map(|number| number + 1)) {
         None | Some(0) => base.to_owned(),
         Some(number) => format!("{base}-{number}"),
     }
 }
 
-/// The names under which the configured secrets stand, or are to stand.
+/// The names under which the configured secrets are, or will be, stored.
 ///
 /// # Errors
 /// When the listing fails.
@@ -121,7 +127,7 @@ pub fn secret_path(name: &str) -> String {
     Secrets::path(name)
 }
 
-/// The versioned secrets that a function with this environment reads, by their path.
+/// The versioned secrets that a function with this environment reads, by path.
 pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
     [
         (TOKEN_PARAMETER, SERVICE_TOKEN),
@@ -134,8 +140,8 @@ pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
     })
 }
 
-/// The paths of versioned secrets that are not in `read` and not in the configuration; none where the run knows no
-/// configuration.
+/// The paths of versioned secrets that are neither in `read` nor in the configuration; empty if the
+/// run has no configuration.
 ///
 /// # Errors
 /// When the listing fails.
@@ -196,10 +202,10 @@ pub async fn all(cx: &Context) -> Result<Arc<BTreeMap<String, Secret>>, Resource
     cx.listings().get_or_fetch("parameters", ask).await
 }
 
-/// Writes a plain parameter; a new one with the tags of `id`.
+/// Writes a plain parameter; a new one gets the tags of `id`.
 ///
 /// # Errors
-/// What the service answers; `ParameterAlreadyExists` for a second new one.
+/// The error of the service; `ParameterAlreadyExists` if a new one exists already.
 pub async fn put(
     cx: &Context,
     id: &LogicalId,
@@ -218,10 +224,10 @@ pub async fn put(
     .await
 }
 
-/// Deletes a parameter; an absent one is fine.
+/// Deletes a parameter; an absent one is not an error.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn remove(cx: &Context, name: &str) -> Result<(), ResourceError> {
     let request = cx
         .aws()
@@ -254,7 +260,7 @@ async fn write(
     if overwrite {
         request = request.overwrite(true);
     } else {
-        // Tags go with a new parameter only; SSM refuses them together with overwrite.
+        // Tags are set only on a new parameter; SSM rejects them together with overwrite.
         let tags = cx
             .tags(id)
             .into_iter()
@@ -285,10 +291,10 @@ impl<const SECRET: bool> Kinds<SECRET> {
 }
 
 impl Secrets {
-    /// The value of a secret that is there.
+    /// The value of an existing secret.
     ///
     /// # Errors
-    /// When it is not, or the listing fails.
+    /// When the secret does not exist, or the listing fails.
     pub async fn value(cx: &Context, name: &str) -> Result<Secret, ResourceError> {
         let path = Self::path(name);
         let all = all(&cx.fresh()).await?;
@@ -317,13 +323,13 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             } else {
                 Some(path.as_str())
             }?;
-            // The lock and the records of the attachment have keepers of their own.
+            // The lock and the records of the attachment are managed by other modules.
             let mine = SECRET || name == CACHE_ENDPOINT || name == DELETION_PROTECTION;
             let mut called = name;
             if let (Some((base, _)), Some(configured)) =
                 (versioned(name), cx.options().secret_names.as_ref())
             {
-                // The others are read by former versions, and go with these.
+                // The other secrets are read by earlier versions, and are deleted with them.
                 if SECRET && configured.get(base).map(String::as_str) != Some(name) {
                     return None;
                 }
@@ -372,10 +378,11 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
     }
 }
 
-/// Whether a parameter, by its name below the stack's path, carries the stack's tags. One that is gone counts as ours.
+/// Whether a parameter, by its name below the stack's path, has the stack's tags. One that no
+/// longer exists counts as this stack's.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
     let name = cx.names().parameter(name);
     let request = cx
@@ -388,7 +395,7 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
         .aws()
         .call_idempotent("ssm:ListTagsForResource", || request.clone().send())
         .await;
-    // Somebody may have deleted it meanwhile.
+    // Another user may have deleted it since the listing.
     if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
         return Ok(true);
     }
@@ -401,18 +408,19 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
     Ok(tags::owner(&cx.names().stack, &tags).is_some())
 }
 
-/// Where a parameter's value comes from.
+/// The source of a parameter's value.
 #[derive(Debug)]
 pub enum Source {
     /// From the configuration.
     Given(Secret),
-    /// 32 random bytes as 64 hexadecimal digits, made once and kept. A repeated call writes the same.
+    /// 32 random bytes as 64 hexadecimal digits, generated once and kept. A repeated call writes the
+    /// same value.
     Random(OnceLock<Secret>),
-    /// The endpoint of the cache as a URL, when the cache has one.
+    /// The endpoint of the cache as a URL, once the cache has one.
     Endpoint { cache: LogicalId, tls: bool },
 }
 
-/// A parameter as it should be.
+/// The desired parameter.
 #[derive(Debug)]
 pub struct Parameter<const SECRET: bool> {
     pub name: &'static str,
@@ -420,7 +428,7 @@ pub struct Parameter<const SECRET: bool> {
 }
 
 impl<const SECRET: bool> Parameter<SECRET> {
-    /// The value it must have; `None` where any will do.
+    /// The required value; `None` if any value is valid.
     fn wanted(&self, cx: &Context) -> Option<Secret> {
         match &self.source {
             Source::Given(value) => Some(value.clone()),
@@ -472,7 +480,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
             (_, wanted) => wanted.as_ref() == Some(&actual.value),
         };
         if !same {
-            // Neither value is shown: one of them may be a secret.
+            // Neither value is shown, because one of them may be a secret.
             diff.field(VALUE, "(differs)", "(as configured)");
         }
         diff

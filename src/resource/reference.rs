@@ -1,11 +1,11 @@
-//! References to resources of the stack, or of the operator.
+//! References to resources of the stack or of the operator.
 
 use super::context::Context;
 use super::diff::{NEW, sorted};
 use super::error::ResourceError;
 use crate::id::LogicalId;
 
-/// A resource that the user brought, or one that we make.
+/// A resource that the operator provides, or one of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     Managed(LogicalId),
@@ -13,7 +13,7 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// The id to wait for, if it is one of ours.
+    /// The id to wait for, if the resource belongs to the stack.
     pub fn need(&self) -> Option<LogicalId> {
         match self {
             Self::Managed(id) => Some(id.clone()),
@@ -21,7 +21,7 @@ impl Reference {
         }
     }
 
-    /// The physical id, if it is known by now.
+    /// The physical id, if it is known.
     pub fn known_output(&self, cx: &Context) -> Option<String> {
         match self {
             Self::Managed(id) => cx.known_output(id).map(|output| output.physical_id),
@@ -41,7 +41,8 @@ impl Reference {
     }
 }
 
-/// The physical ids of `references` as one sorted text, `(new)` for those to be made: what diffs of sets compare.
+/// The physical ids of `references`, sorted and joined, with `(new)` for those that will be
+/// created; used to compare sets.
 pub fn joined(references: &[Reference], cx: &Context) -> String {
     sorted(
         references

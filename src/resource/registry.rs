@@ -1,4 +1,4 @@
-//! The table of all kinds.
+//! The list of all kinds.
 
 use super::dynamic::{DynKind, any};
 use super::{

@@ -1,4 +1,5 @@
-//! The route tables: the public one to the Internet gateway, the private ones to a NAT gateway.
+//! The route tables: the public one routes to the internet gateway, the private ones to a NAT
+//! gateway.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ const VPC: Field = Field::Property("vpc");
 
 const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 
-/// A route table as the account has it.
+/// The actual route table.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -142,13 +143,14 @@ impl ResourceKind for RouteTables {
     }
 }
 
-/// A route table as it should be: its default route and its subnets. Other routes are the operator's and left alone.
+/// The desired route table: its default route and its subnets. Other routes belong to the operator
+/// and are left unchanged.
 #[derive(Debug)]
 pub struct RouteTable {
-    /// `public`, `private`, or `private-a`, … with one NAT gateway a zone.
+    /// `public`, `private`, or `private-a`, … with one NAT gateway per zone.
     pub name: String,
     pub vpc: LogicalId,
-    /// Where `0.0.0.0/0` points: the Internet gateway or a NAT gateway.
+    /// The target of `0.0.0.0/0`: the internet gateway or a NAT gateway.
     pub gateway: LogicalId,
     pub subnets: Vec<LogicalId>,
 }
@@ -211,7 +213,8 @@ impl RouteTable {
             Err(error) if error.code == "Resource.AlreadyAssociated" => {}
             other => return Ok(other.map(|_| ())?),
         }
-        // It hangs on another table, which happens when the number of NAT gateways changes: move it in one call.
+        // The subnet is associated with another table, which happens when the number of NAT gateways
+        // changes: replace the association in one call.
         let request = cx
             .aws()
             .ec2

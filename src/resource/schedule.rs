@@ -1,4 +1,4 @@
-//! The rule that invokes the reporter.
+//! The EventBridge rule that invokes the reporter.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const RULE_TARGET: Field = Field::Property("target");
 
 const TARGET: &str = "reporter";
 
-/// A rule as the account has it.
+/// The actual rule.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -129,14 +129,14 @@ impl ResourceKind for Schedules {
     }
 }
 
-/// The rule as it should be.
+/// The desired rule.
 #[derive(Debug)]
 pub struct Schedule {
     /// Whole minutes.
     pub every: Duration,
-    /// What it invokes.
+    /// The alias that the rule invokes.
     pub alias: LogicalId,
-    /// Before the rule may invoke the function, its calls would only fail.
+    /// The rule's calls fail until it may invoke the function.
     pub permission: LogicalId,
 }
 
@@ -208,7 +208,7 @@ impl Resource for Schedule {
         diff: &Diff,
     ) -> Result<(), ResourceError> {
         if diff.has(&EXPRESSION) || diff.has(&ENABLED) {
-            // The service ignores tags on a rule that exists.
+            // The service ignores tags for an existing rule.
             self.put(cx, None).await?;
         }
         if diff.has(&RULE_TARGET) {

@@ -1,5 +1,6 @@
-//! The security groups: the authorizer's admits nothing, the cache's admits its port from the authorizer's alone. Both
-//! let everything out, as EC2 makes them.
+//! The security groups: the authorizer's group has no inbound rules, the cache's group allows
+//! inbound traffic to its port from the authorizer's group only. Both keep EC2's default rule,
+//! which allows all outbound traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ const RULE: Field = Field::Property("rule");
 const RULE_OUT: Field = Field::Property("rule out");
 const VPC: Field = Field::Property("vpc");
 
-/// One thing that is let in: protocol, ports and where from.
+/// An inbound rule: protocol, ports and source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rule {
     protocol: String,
@@ -40,7 +41,7 @@ impl Rule {
         }
     }
 
-    /// The rule as the SDK takes it.
+    /// Converts the rule to the SDK's type.
     fn permission(&self, description: Option<&str>) -> IpPermission {
         let permission = IpPermission::builder()
             .ip_protocol(&self.protocol)
@@ -69,7 +70,7 @@ impl Rule {
         }
     }
 
-    /// Every protocol and port, to anywhere.
+    /// All protocols and ports, to all destinations.
     fn everything() -> Self {
         Self {
             protocol: "-1".to_owned(),
@@ -114,14 +115,14 @@ impl Rule {
     }
 }
 
-/// A security group as the account has it.
+/// The actual security group.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
     group_id: String,
     vpc_id: String,
     ingress: BTreeSet<Rule>,
-    /// Whether everything is let out.
+    /// Whether all outbound traffic is allowed.
     lets_out: bool,
     tags: BTreeMap<String, String>,
 }
@@ -131,7 +132,8 @@ pub struct Actual {
 pub struct SecurityGroups;
 
 impl SecurityGroups {
-    /// Groups of others with the names that `ids` are to have in the VPC of the operator. A VPC that we make has none.
+    /// Groups of other owners in the operator's VPC with the names that `ids` will have. A VPC of the
+    /// stack has none.
     ///
     /// # Errors
     /// When the listing fails.
@@ -147,7 +149,7 @@ impl SecurityGroups {
             .describe_security_groups()
             .filters(filter("vpc-id", [vpc_id.to_owned()]))
             .filters(filter("group-name", names));
-        // A VPC has a name once, so there is one page.
+        // A name is unique within a VPC, so there is one page.
         let answer = cx
             .aws()
             .call_idempotent("ec2:DescribeSecurityGroups", || request.clone().send())
@@ -260,7 +262,8 @@ impl ResourceKind for SecurityGroups {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        // A group that another one's rule names cannot go, so what this one names is freed first.
+        // A group that another group's rule references cannot be deleted, so this group's rules that
+        // reference other groups are removed first.
         let naming = actual
             .ingress
             .iter()
@@ -280,12 +283,12 @@ impl ResourceKind for SecurityGroups {
     }
 }
 
-/// A security group as it should be.
+/// The desired security group.
 #[derive(Debug)]
 pub struct SecurityGroup {
     pub name: String,
     pub vpc: Reference,
-    /// The one port that is let in, and from which group.
+    /// The only inbound port, and the source group.
     pub admits: Option<(u16, LogicalId)>,
 }
 
@@ -298,7 +301,7 @@ impl SecurityGroup {
         }
     }
 
-    /// The rule that must be there; `None` for its source while that group is still to be made.
+    /// The required rule; `None` until its source group is created.
     fn rule(&self, cx: &Context) -> Option<Rule> {
         let (port, group) = self.admits.as_ref()?;
         let source = cx

@@ -1,16 +1,16 @@
-//! What the account holds of a kind: which resource it is, and its phase.
+//! The actual state of a resource: its identity and its phase.
 
 use std::collections::BTreeMap;
 
 use crate::id::LogicalId;
 
-/// Where a resource stands in its life. The text is the service's own word for the state.
+/// The phase of a resource's life cycle. The text is the service's own name for the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     Pending(String),
     Ready,
     Deleting(String),
-    /// Never recovers: delete it and make another.
+    /// Never recovers: delete and recreate it.
     Failed(String),
 }
 
@@ -26,14 +26,14 @@ impl Phase {
     }
 }
 
-/// What other resources and the user may learn of a resource.
+/// The properties of a resource that other resources and reports can read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
     pub physical_id: String,
     pub attributes: BTreeMap<&'static str, String>,
 }
 
-/// Which resource something in the account is, and how it stands.
+/// Which resource of the stack an actual resource is, and its phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub id: LogicalId,
@@ -42,7 +42,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A resource that is ready and has no outputs but its physical id.
+    /// A resource that is ready and whose only output is its physical id.
     pub fn ready(id: LogicalId, physical_id: String) -> Self {
         Self {
             id,
@@ -55,7 +55,7 @@ impl Identity {
     }
 }
 
-/// Something in the account that bears a name we need and is not ours.
+/// A resource that has a name this stack needs but belongs to another owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmanaged {
     pub id: LogicalId,
@@ -63,7 +63,7 @@ pub struct Unmanaged {
     pub why: String,
 }
 
-/// All of one kind that concerns the stack.
+/// All resources of one kind that concern the stack.
 #[derive(Debug, Clone)]
 pub struct Listing<A> {
     pub owned: Vec<A>,

@@ -1,4 +1,4 @@
-//! The public and the private subnets, one of each a zone.
+//! The public and the private subnets, one of each per zone.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const CIDR: Field = Field::Property("cidr");
 const VPC: Field = Field::Property("vpc");
 const ZONE: Field = Field::Property("zone");
 
-/// A subnet as the account has it.
+/// The actual subnet.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -35,7 +35,7 @@ pub struct Actual {
 pub struct Subnets;
 
 impl Subnets {
-    /// The zones that the stack's subnets are in, by the letter in their names.
+    /// The zones of the stack's subnets, by the letter in their names.
     ///
     /// # Errors
     /// When the listing fails.
@@ -117,21 +117,22 @@ impl ResourceKind for Subnets {
             .as_ref()
             .is_err_and(|error| error.code == "DependencyViolation")
         {
-            // A function that moved elsewhere leaves its interface behind; the subnet can go once that is reaped.
+            // A function that moved to other subnets leaves its interface behind; the subnet can be deleted
+            // after the interface.
             NetworkInterfaces::reap(cx, &actual.subnet_id).await?;
         }
         Ok(optional(result).map(|_| ())?)
     }
 }
 
-/// A subnet as it should be.
+/// The desired subnet.
 #[derive(Debug)]
 pub struct Subnet {
     /// `public-a`, `private-a`, …
     pub name: String,
     pub vpc: LogicalId,
     pub cidr: String,
-    /// The availability zone, for example `us-east-1a`.
+    /// The Availability Zone, for example `us-east-1a`.
     pub zone: String,
 }
 

@@ -1,4 +1,5 @@
-//! What a kind of resource implements: [`ResourceKind`] for what the account holds, [`Resource`] for what is desired.
+//! The traits of a kind of resource: [`ResourceKind`] for the actual state, [`Resource`] for the
+//! desired state.
 
 use std::future::Future;
 
@@ -9,19 +10,20 @@ use super::state::{Identity, Listing, Phase, Unmanaged};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
-/// What a kind can do with what the account holds, without knowing what is desired.
+/// The operations on the actual state of a kind, which need no desired state.
 pub trait ResourceKind: Send + Sync + 'static {
-    /// The state as the account has it.
+    /// The actual state of one resource.
     type Actual: Clone + Send + Sync + 'static;
-    /// Its name, order and waits.
+    /// The kind's name, deletion order and durations.
     const KIND: Kind;
 
-    /// Everything of this kind that the stack owns, and what blocks its names. One listing, whatever the number.
+    /// Lists the resources of this kind that the stack owns, and those that block its names. One
+    /// listing, whatever their number.
     fn fetch(
         cx: &Context,
     ) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send;
 
-    /// What [`Self::fetch`] returns, read once for each observation.
+    /// The result of [`Self::fetch`], read once for each observation.
     fn list(
         cx: &Context,
     ) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send {
@@ -37,8 +39,8 @@ pub trait ResourceKind: Send + Sync + 'static {
     /// Which resource `actual` is, and its phase.
     fn identify(actual: &Self::Actual) -> Identity;
 
-    /// How `actual` stands by now; `None` where it is gone. Asked again and again while it is pending, so a kind whose listing
-    /// takes many calls asks for less.
+    /// Reads the current phase of `actual`; `None` if it no longer exists. It is polled while the
+    /// resource is pending, so a kind whose listing takes many calls reads less here.
     fn phase(
         cx: &Context,
         actual: &Self::Actual,
@@ -54,13 +56,15 @@ pub trait ResourceKind: Send + Sync + 'static {
         }
     }
 
-    /// Makes the next step towards its absence; called again until the listing does not show it any more.
+    /// Takes the next step of the deletion; called again until the listing does not show the resource
+    /// any more.
     fn delete(
         cx: &Context,
         actual: &Self::Actual,
     ) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
-    /// Tells somebody else's from the stack's where the listing cannot. Asked before it is changed or deleted.
+    /// Detects another owner's resource where the listing cannot. Called before the resource is changed
+    /// or deleted.
     fn foreign(
         _cx: &Context,
         _actual: &Self::Actual,
@@ -69,22 +73,24 @@ pub trait ResourceKind: Send + Sync + 'static {
     }
 }
 
-/// A desired resource: what it should be and how to get there.
+/// A desired resource: its desired state and the calls to reach it.
 pub trait Resource: Send + Sync + 'static {
-    /// Its kind.
+    /// The kind of the resource.
     type Kind: ResourceKind;
 
     /// The name within the kind.
     fn name(&self) -> &str;
 
-    /// What must be there before this one is worked on. [`Context::output`] answers for these only.
+    /// The resources that must exist before this one is created or updated. [`Context::output`] returns
+    /// the outputs of these only.
     fn needs(&self) -> Vec<LogicalId>;
 
-    /// What differs. Pure: reads only its arguments and the outputs of what it needs.
+    /// The differences. Pure: reads only its arguments and the outputs of its needs.
     fn diff(&self, cx: &Context, actual: &<Self::Kind as ResourceKind>::Actual) -> Diff;
 
-    /// Waits for what a change needs beside the account, before the account is touched: a build, a proof. It changes
-    /// nothing, so it may be broken off. `diff` is what an update is to change, `None` before a create.
+    /// Waits for what a change needs outside the account, before the account is changed: a build or a
+    /// verification. It changes nothing, so it may be cancelled. `diff` contains the changes of an
+    /// update; `None` before a create.
     fn prepare(
         &self,
         _cx: &Context,
@@ -93,10 +99,11 @@ pub trait Resource: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Makes it with its tags, in one call, and returns without waiting. What more it needs, `diff` then shows.
+    /// Creates the resource with its tags, in one call, and returns without waiting. `diff` then shows
+    /// what else is needed.
     fn create(&self, cx: &Context) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
-    /// Changes what `diff` names.
+    /// Makes the changes in `diff`.
     fn update(
         &self,
         cx: &Context,
@@ -104,7 +111,8 @@ pub trait Resource: Send + Sync + 'static {
         diff: &Diff,
     ) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
-    /// Lets go of what is about to be replaced without being replaced itself. Returns whether there was anything to do.
+    /// Detaches the resource from what will be replaced, if it is not replaced itself. Returns whether
+    /// there was anything to detach.
     fn detach(
         &self,
         _cx: &Context,

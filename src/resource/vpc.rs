@@ -19,7 +19,7 @@ const CIDR: Field = Field::Property("cidr");
 const DNS_HOSTNAMES: Field = Field::Property("dns hostnames");
 const DNS_SUPPORT: Field = Field::Property("dns support");
 
-/// A VPC as the account has it.
+/// The actual VPC.
 #[derive(Debug, Clone)]
 pub struct Actual {
     id: LogicalId,
@@ -131,7 +131,7 @@ impl ResourceKind for Vpcs {
     }
 }
 
-/// The VPC as it should be.
+/// The desired VPC.
 #[derive(Debug)]
 pub struct Vpc {
     pub cidr: String,
@@ -178,7 +178,7 @@ impl Resource for Vpc {
         diff: &Diff,
     ) -> Result<(), ResourceError> {
         let on = || AttributeBooleanValue::builder().value(true).build();
-        // One attribute a call is all EC2 takes.
+        // EC2 accepts only one attribute per call.
         if diff.has(&DNS_SUPPORT) {
             let request = cx
                 .aws()

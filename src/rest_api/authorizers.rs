@@ -14,26 +14,27 @@ use crate::resource::Context;
 pub struct Authorizer {
     pub id: String,
     pub name: String,
-    /// Where it is invoked; of one that asks user pools their ARNs.
+    /// The URI at which it is invoked; for an authorizer of user pools, their ARNs.
     pub uri: String,
     pub kind: String,
     pub identity_source: String,
     pub ttl: i32,
 }
 
-/// How an authorizer is to ask, in the words of API Gateway: a deployment serves it as it was then.
+/// The settings of an authorizer, in API Gateway's terms; a deployment keeps those it was made
+/// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuthorizerSettings {
-    /// Where the credential stands, for example `method.request.header.apikey`.
+    /// The source of the credential, for example `method.request.header.apikey`.
     pub identity_source: String,
-    /// For how many seconds API Gateway remembers a policy.
+    /// How many seconds API Gateway caches a policy.
     pub ttl: i32,
     /// The alias of the function that it invokes.
     pub alias: &'static str,
 }
 
 impl AuthorizerSettings {
-    /// As ours is to ask.
+    /// The settings of this stack's authorizer.
     pub fn ours(identity_source: &str) -> Self {
         Self {
             identity_source: identity_source.to_owned(),
@@ -43,10 +44,10 @@ impl AuthorizerSettings {
     }
 }
 
-/// Usage is counted by the authorizer, so a policy that API Gateway remembers would not be metered.
+/// The authorizer counts usage, so requests with a cached policy would not be metered.
 const TTL: i32 = 0;
 
-/// The API's authorizers; empty if there is no such API.
+/// The API's authorizers; empty if the API does not exist.
 ///
 /// # Errors
 /// When the listing fails otherwise.

@@ -1,19 +1,21 @@
-//! What a method does with a request, and what else a deployment publishes, in one form whether it comes from the draft or
-//! from the export of a stage. Pure.
+//! The integrations of methods and the other settings that a deployment publishes, in one form for
+//! the draft and the export of a stage. Pure.
 //!
-//! The two write the same thing differently: words in upper or lower case, defaults given or left out. Only what both tell
-//! is kept; models, validators and documentation are not. Source: Amazon API Gateway REST API reference (`Integration`) and
-//! the OpenAPI extension `x-amazon-apigateway-integration`.
+//! The draft and the export write the same values differently: in upper or lower case, with or
+//! without defaults. Only what both contain is kept; models, validators and documentation are not.
+//! Source: Amazon API Gateway REST API reference (`Integration`) and the OpenAPI extension
+//! `x-amazon-apigateway-integration`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_apigateway::types::Integration as ServiceIntegration;
 use serde_json::{Map, Value, json};
 
-/// An integration, field by field; fields at their default are left out.
+/// An integration by field, without fields that have their default value.
 pub type Integration = BTreeMap<String, Value>;
 
-/// What a deployment publishes beside the methods, by its name in reports; at their default they are left out.
+/// The settings that a deployment publishes in addition to the methods, by their name in reports,
+/// without those that have their default value.
 pub type Settings = BTreeMap<&'static str, Value>;
 
 const BINARY_MEDIA_TYPES: &str = "binary media types";
@@ -21,13 +23,13 @@ const MINIMUM_COMPRESSION_SIZE: &str = "minimum compression size";
 const API_KEY_SOURCE: &str = "API key source";
 const POLICY: &str = "resource policy";
 
-/// The longest an integration takes where nothing else is said, in milliseconds.
+/// The default timeout of an integration, in milliseconds.
 const DEFAULT_TIMEOUT: i64 = 29_000;
 
-/// What stands for a template without text where the service cannot write null.
+/// The text that represents an empty template where the service cannot write null.
 const PASSTHROUGH: &str = "__passthrough__";
 
-/// An integration as the service's own listing gives it.
+/// Converts an integration from the service's listing.
 pub fn integration(given: &ServiceIntegration) -> Integration {
     let texts = |map: &Option<HashMap<String, String>>| json!(map.clone().unwrap_or_default());
     let responses: Map<String, Value> = given
@@ -65,7 +67,7 @@ pub fn integration(given: &ServiceIntegration) -> Integration {
     }))
 }
 
-/// An integration as an export gives it: the object of `x-amazon-apigateway-integration`.
+/// Converts an integration from an export: the object of `x-amazon-apigateway-integration`.
 pub fn exported(given: &Value) -> Integration {
     normal(given)
 }
@@ -101,7 +103,7 @@ fn normal(given: &Value) -> Integration {
             "cacheKeyParameters" => sorted(value),
             "requestParameters" => headers(value),
             "requestTemplates" => templates(value),
-            // A mock has no backend, so what method it would call means nothing.
+            // A mock integration has no backend, so its backend method has no meaning.
             "httpMethod"
                 if given["type"]
                     .as_str()
@@ -134,7 +136,7 @@ fn normal(given: &Value) -> Integration {
     fields
 }
 
-/// Keeps what says something.
+/// Stores a value unless it is empty.
 fn put(fields: &mut Integration, name: &str, value: Value) {
     let says_nothing = match &value {
         Value::Null => true,
@@ -148,7 +150,7 @@ fn put(fields: &mut Integration, name: &str, value: Value) {
     }
 }
 
-/// A value that some write as a number and some as a text.
+/// Converts a value that is written as a number or as a text to one form.
 pub(super) fn text(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.to_string()),
@@ -156,12 +158,12 @@ pub(super) fn text(value: &Value) -> Value {
     }
 }
 
-/// The same as a number.
+/// The value as a number, if it is one.
 pub(super) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// The name of a parameter, for comparison: the case of a header's name means nothing.
+/// The name of a parameter, for comparison: header names are case-insensitive.
 pub(super) fn header(name: &str) -> String {
     match name.to_ascii_lowercase() {
         lower if lower.contains(".header.") => lower,
@@ -175,7 +177,7 @@ fn headers(map: &Value) -> Value {
     Value::Object(named.collect())
 }
 
-/// Templates without those whose text is empty: which of them are told, and how, differs.
+/// The templates without empty ones: the draft and the export list these differently.
 fn templates(map: &Value) -> Value {
     let entries = map.as_object().into_iter().flatten();
     let says_something = |text: &Value| !matches!(text.as_str(), None | Some("" | PASSTHROUGH));
@@ -197,7 +199,7 @@ fn sorted(list: &Value) -> Value {
     json!(texts)
 }
 
-/// The API's settings as its description gives them.
+/// The API's settings from its description.
 pub fn settings(
     binary_media_types: Option<Vec<String>>,
     minimum_compression_size: Option<i32>,
@@ -222,7 +224,7 @@ pub fn settings(
     settings
 }
 
-/// The API's settings as an export gives them.
+/// The API's settings from an export.
 pub fn exported_settings(export: &Value) -> Settings {
     let of = |name: &str| &export[format!("x-amazon-apigateway-{name}")];
     let mut settings = Settings::new();
@@ -246,7 +248,8 @@ pub fn exported_settings(export: &Value) -> Settings {
     settings
 }
 
-/// A policy's document in one form: a list of one is what stands in it, and the order of names means nothing.
+/// A policy document in one form: a list with one element becomes the element, and the order of
+/// names has no meaning.
 fn plain(document: Value) -> Value {
     match document {
         Value::Array(items) => {
@@ -267,7 +270,8 @@ fn plain(document: Value) -> Value {
     }
 }
 
-/// The description of an API gives its policy as JSON whose quotes are escaped once more.
+/// Parses the policy in the description of an API, which is JSON whose quotes are escaped once
+/// more.
 fn policy_document(text: &str) -> Value {
     serde_json::from_str(text)
         .or_else(|_| {

@@ -1,5 +1,6 @@
-//! What a stage really serves, from its export: the only place where a deployment tells its integrations, and which
-//! authorizer guards a method. Source: API Gateway's `GetExport` and the OpenAPI extensions it writes.
+//! The definition that a stage serves, from its export: only the export contains a deployment's
+//! integrations and the authorizer of each method. Source: API Gateway's `GetExport` and the
+//! OpenAPI extensions it writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use super::target::ApiTarget;
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::Context;
 
-/// The verb of a method for all verbs.
+/// The verb of a method that accepts all verbs.
 const ANY: &str = "x-amazon-apigateway-any-method";
-/// What is known of the authorizer that a security scheme stands for.
+/// The extension that describes the authorizer of a security scheme.
 const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 
 /// The definition that a stage serves.
@@ -24,27 +25,27 @@ const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 pub struct Export {
     pub methods: BTreeMap<MethodKey, Method>,
     pub settings: Settings,
-    /// How each Lambda authorizer asks, by the address that it is invoked at.
+    /// The settings of each Lambda authorizer, by the URI at which it is invoked.
     pub authorizers: BTreeMap<String, ExportedAuthorizer>,
-    /// Customised gateway responses by type.
+    /// Customized gateway responses by type.
     pub responses: BTreeMap<String, Response>,
 }
 
 /// One method that a stage serves.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Method {
-    /// The address that its Lambda authorizer is invoked at.
+    /// The URI at which its Lambda authorizer is invoked.
     pub authorizer_uri: Option<String>,
-    /// What a token must be allowed, where a user pool guards it.
+    /// The scopes that a token needs, if a user pool authorizes the method.
     pub scopes: BTreeSet<String>,
-    /// Whether API Gateway's own key is asked for.
+    /// Whether an API key of API Gateway is required.
     pub api_key: bool,
-    /// `custom`, `awsSigv4`, `cognito_user_pools`, ...; `None` where nothing but an API key is asked for.
+    /// `custom`, `awsSigv4`, `cognito_user_pools`, ...; `None` if at most an API key is required.
     pub guard: Option<String>,
     pub integration: Integration,
 }
 
-/// The export of the stage; `None` where the service gives none.
+/// The export of the stage; `None` if the service provides none.
 ///
 /// # Errors
 /// When the call fails otherwise.
@@ -63,7 +64,8 @@ pub async fn export(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Expor
             .aws()
             .call_idempotent("apigateway:GetExport", || request.clone().send())
             .await;
-        // An API that was imported with what an export cannot say is refused; then the summary has to do.
+        // The service refuses to export an API that was imported with features that an export cannot
+        // contain; then the summary is used.
         if matches!(&answer, Err(error) if error.class == Class::Fatal) {
             return Ok(None);
         }
@@ -87,7 +89,7 @@ fn read(document: &Value) -> Export {
                 "get" | "head" | "post" | "put" | "patch" | "delete" | "options" => {
                     verb.to_uppercase()
                 }
-                // Parameters and the like stand beside the verbs.
+                // Parameters and other members are at the same level as the verbs.
                 _ => continue,
             };
             let requirements: Vec<_> = operation["security"]
@@ -101,7 +103,7 @@ fn read(document: &Value) -> Export {
             let authorizer_uri = requirements
                 .iter()
                 .find_map(|(scheme, _)| scheme[AUTHORIZER]["authorizerUri"].as_str());
-            // A scheme without either is the API key's.
+            // A scheme with neither is that of the API key.
             let guard = requirements.iter().find_map(|(scheme, _)| {
                 let bare = scheme.get(AUTHORIZER).map(|_| "custom");
                 scheme["x-amazon-apigateway-authtype"].as_str().or(bare)
@@ -141,17 +143,17 @@ fn read(document: &Value) -> Export {
     }
 }
 
-/// How an exported authorizer asks, as far as the export tells.
+/// The settings of an exported authorizer, as far as the export contains them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportedAuthorizer {
     pub identity_source: Option<String>,
     pub ttl: Option<i32>,
-    /// Whether it is invoked through the alias, where that was looked at.
+    /// Whether it is invoked through the alias, if that was checked.
     pub alias: Option<bool>,
 }
 
 impl ExportedAuthorizer {
-    /// Whether it may be one that is to ask like this.
+    /// Whether it may have the settings `wanted`.
     pub fn fits(&self, wanted: &AuthorizerSettings) -> bool {
         let sources = |text: &str| -> BTreeSet<String> {
             let parts = text.split(',');
@@ -165,7 +167,7 @@ impl ExportedAuthorizer {
     }
 }
 
-/// An exported Lambda authorizer: where it is invoked, and how it asks.
+/// The URI and the settings of an exported Lambda authorizer.
 fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
     let uri = authorizer["authorizerUri"].as_str()?;
     let ttl = definition::number(&authorizer["authorizerResultTtlInSeconds"]);

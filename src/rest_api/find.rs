@@ -8,21 +8,21 @@ use super::definition::{self, Settings};
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, optional};
 
-/// Which API a name or an id means, and how it stands.
+/// The API that a name or an id refers to, and its current settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestApi {
     pub id: String,
     pub name: String,
     pub tags: BTreeMap<String, String>,
-    /// It is reached from within VPCs alone.
+    /// Whether it is a private API, which can be reached only from within VPCs.
     pub private: bool,
-    /// Its own address is switched off: callers use a domain name of the operator's.
+    /// Whether its default endpoint is disabled: callers use a custom domain name of the operator.
     pub default_endpoint_disabled: bool,
-    /// What a deployment publishes beside the methods.
+    /// The settings that a deployment publishes in addition to the methods.
     pub settings: Settings,
 }
 
-/// The description of one API and one of a list are two types with the same fields.
+/// The SDK has two types with the same fields: one for a single API, and one for an API in a list.
 macro_rules! described {
     ($id:expr, $api:ident) => {
         RestApi {
@@ -46,7 +46,7 @@ fn is_private(configuration: Option<&EndpointConfiguration>) -> bool {
         .is_some_and(|configuration| configuration.types().contains(&EndpointType::Private))
 }
 
-/// The APIs with this id, or all with this name.
+/// The API with this id, or all APIs with this name.
 ///
 /// # Errors
 /// When the listing fails.

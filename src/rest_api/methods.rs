@@ -11,14 +11,14 @@ use crate::aws::AwsError;
 use crate::aws::paginate::pages;
 use crate::resource::Context;
 
-/// What an authorizer keeps when somebody makes it again.
+/// The properties of an authorizer that stay the same when it is recreated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub name: String,
     pub uri: String,
 }
 
-/// How a method authorizes its callers. Source: `authorizationType` of API Gateway's `Method`.
+/// The authorization type of a method. Source: `authorizationType` of API Gateway's `Method`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum AuthorizationType {
@@ -28,12 +28,12 @@ pub enum AuthorizationType {
     /// A Lambda authorizer.
     Custom,
     CognitoUserPools,
-    /// One that this program does not know.
+    /// A type that this program does not know.
     Other(String),
 }
 
 impl AuthorizationType {
-    /// The word of API Gateway.
+    /// API Gateway's name of the type.
     pub fn as_str(&self) -> &str {
         match self {
             Self::None => "NONE",
@@ -78,7 +78,7 @@ impl fmt::Display for AuthorizationType {
     }
 }
 
-/// Which method of an API: its path and its verb, in this order. The verb is `ANY` for all verbs.
+/// The key of a method: its path and its verb, in this order. The verb is `ANY` for all verbs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MethodKey {
     pub path: String,
@@ -111,7 +111,7 @@ pub struct Method {
     pub authorization: AuthorizationType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizer_id: Option<String>,
-    /// What it is found by where that id is gone; noted in records.
+    /// Identifies the authorizer if its id no longer exists; stored in records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorizer: Option<Mark>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -130,17 +130,17 @@ impl Method {
         }
     }
 
-    /// Its path and verb.
+    /// The path and verb of the method.
     pub fn key(&self) -> MethodKey {
         MethodKey::new(&*self.path, &*self.method)
     }
 
-    /// `GET /orders`.
+    /// The label for reports: `GET /orders`.
     pub fn label(&self) -> String {
         self.key().to_string()
     }
 
-    /// Whether it asks the authorizer `authorizer_id`.
+    /// Whether it uses the authorizer `authorizer_id`.
     pub fn asks(&self, authorizer_id: &str) -> bool {
         self.authorization == AuthorizationType::Custom
             && self.authorizer_id.as_deref() == Some(authorizer_id)
@@ -150,13 +150,13 @@ impl Method {
 /// The API's draft: what the next deployment publishes.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// In the order of path and verb.
+    /// Sorted by path and verb.
     pub methods: Arc<Vec<Method>>,
-    /// What each method does with a request, by path and verb.
+    /// The integration of each method, by path and verb.
     pub integrations: BTreeMap<MethodKey, Integration>,
 }
 
-/// Every method of the API's draft, in the order of path and verb.
+/// Every method of the API's draft, sorted by path and verb.
 ///
 /// # Errors
 /// When the listing fails.
@@ -164,7 +164,7 @@ pub async fn methods(cx: &Context, api_id: &str) -> Result<Arc<Vec<Method>>, Aws
     Ok(Arc::clone(&draft(cx, api_id).await?.methods))
 }
 
-/// The API's draft.
+/// The methods and integrations of the API's draft.
 ///
 /// # Errors
 /// When the listing fails.

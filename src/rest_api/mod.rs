@@ -1,7 +1,8 @@
-//! The API as it stands: its methods, its stage, what that stage really serves. Read only; the API is not ours.
+//! Reads the operator's API: its methods, its stage, and what that stage serves. Read only, because
+//! the API belongs to the operator.
 //!
-//! API Gateway's control calls are limited to 10 a second in an account, so everything is asked for once a look and in
-//! the largest pages.
+//! API Gateway's control-plane calls are limited to 10 per second and account, so everything is
+//! read once per observation and in the largest pages.
 
 mod authorizers;
 pub mod definition;

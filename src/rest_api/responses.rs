@@ -1,4 +1,5 @@
-//! The gateway responses of the API's draft: what callers see of a refusal that API Gateway itself gives.
+//! The gateway responses of the API's draft: what callers receive when API Gateway itself refuses a
+//! request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use crate::aws::paginate::pages;
 use crate::aws::{AwsError, optional};
 use crate::resource::Context;
 
-/// A gateway response that somebody made, in place of API Gateway's own.
+/// A customized gateway response, which replaces API Gateway's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// `403`; without one the type's own.
+    /// For example `403`; `None` for the type's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Headers, `gatewayresponse.header.Retry-After`, and where their values come from.
+    /// Headers such as `gatewayresponse.header.Retry-After`, and the sources of their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
     /// Bodies by content type.
@@ -26,7 +27,8 @@ pub struct Response {
     pub templates: BTreeMap<String, String>,
 }
 
-/// The status of each type. The two classes have none: each of their types keeps its own. Source: `GetGatewayResponses`.
+/// The default status of each type. `DEFAULT_4XX` and `DEFAULT_5XX` have none: each of their types
+/// keeps its own. Source: `GetGatewayResponses`.
 const STATUSES: &[(&str, &str)] = &[
     ("ACCESS_DENIED", "403"),
     ("API_CONFIGURATION_ERROR", "500"),
@@ -49,14 +51,14 @@ const STATUSES: &[(&str, &str)] = &[
     ("WAF_FILTERED", "403"),
 ];
 
-/// The body of a type that nobody gave another one, by its content type.
+/// The default body of a type, with its content type.
 const TEMPLATE: (&str, &str) = (
     "application/json",
     r#"{"message":$context.error.messageString}"#,
 );
 
 impl Response {
-    /// A gateway response as an export gives it.
+    /// Converts a gateway response from an export.
     pub fn exported(given: &Value) -> Self {
         let map = |name: &str| -> BTreeMap<String, String> {
             let entries = given[name].as_object().into_iter().flatten();
@@ -72,8 +74,8 @@ impl Response {
         }
     }
 
-    /// The response as callers get it: an export leaves out what a listing fills in, and the case of a header's name means
-    /// nothing.
+    /// The effective response: an export omits what a listing fills in, and header names are
+    /// case-insensitive.
     pub fn meaning(&self, kind: &str) -> Self {
         let own = STATUSES.iter().find(|(name, _)| *name == kind);
         let own = own.map(|(_, status)| (*status).to_owned());
@@ -91,13 +93,14 @@ impl Response {
         }
     }
 
-    /// Whether it means what API Gateway does without it. A type inherits from its class, so of a type it is not known.
+    /// Whether it equals API Gateway's default. A type inherits from its class, so for a type this is
+    /// unknown.
     pub fn is_default(&self, kind: &str) -> bool {
         kind.starts_with("DEFAULT_") && self.meaning(kind) == Self::default().meaning(kind)
     }
 }
 
-/// Every gateway response that is not API Gateway's own, by type; empty if there is no such API.
+/// Every customized gateway response, by type; empty if the API does not exist.
 ///
 /// # Errors
 /// When the listing fails otherwise.
@@ -148,10 +151,10 @@ pub async fn responses(
         .await
 }
 
-/// Makes the gateway response of a type what it should be; `None` is API Gateway's own.
+/// Writes the gateway response of a type; `None` restores API Gateway's default.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn set(
     cx: &Context,
     api_id: &str,
@@ -216,7 +219,8 @@ mod tests {
         let same = |kind: &str, listed: &Response, exported: Value| {
             listed.meaning(kind) == Response::exported(&exported).meaning(kind)
         };
-        // The console's "Enable CORS" sets headers alone: the listing fills the template in, the export does not.
+        // The console's "Enable CORS" sets only headers: the listing fills in the template, the export does
+        // not.
         assert!(same(
             "DEFAULT_4XX",
             &own,

@@ -13,16 +13,16 @@ use crate::resource::Context;
 pub struct Stage {
     pub deployment_id: String,
     pub description: String,
-    /// `None` where the service does not tell.
+    /// `None` if the service does not report it.
     pub served: Option<Served>,
-    /// Per cent of the requests that a canary release answers; `None` without one.
+    /// The percentage of requests that a canary release answers; `None` without a canary.
     pub canary: Option<f64>,
 }
 
 /// The authorization type of each method in a deployment.
 pub type Served = BTreeMap<MethodKey, AuthorizationType>;
 
-/// The stage, and what it serves; `None` if there is no such stage or API.
+/// The stage, and what it serves; `None` if the stage or the API does not exist.
 ///
 /// # Errors
 /// When a call fails otherwise.
@@ -77,7 +77,8 @@ pub async fn stages(cx: &Context, api_id: &str) -> Result<Vec<(String, String)>,
         .collect())
 }
 
-/// A deployment's description, and what it serves where the service tells; a deployment that is gone has neither.
+/// A deployment's description, and what it serves if the service reports it; neither for a
+/// deployment that no longer exists.
 ///
 /// # Errors
 /// When the call fails otherwise.
@@ -101,7 +102,7 @@ pub async fn deployment(
     let Some(deployment) = answer else {
         return Ok((String::new(), None));
     };
-    // An emulator may leave the authorization out; then nothing is known of any method.
+    // An emulator may omit the authorization; then it is unknown for every method.
     let served = deployment.api_summary.and_then(|summary| {
         summary
             .into_iter()

@@ -1,4 +1,4 @@
-//! An attachment as the account has it.
+//! The actual state of an attachment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,40 +12,43 @@ use crate::resource::{Context, ResourceError, api_authorizer};
 use crate::rest_api::export::ExportedAuthorizer;
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Authorizer, Method, Response, Stage};
 
-/// An attachment as the account has it: the record, the API's draft, and what the stage serves.
+/// The actual state of an attachment: the record, the API's draft, and what the stage serves.
 #[derive(Debug, Clone)]
 pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) target: ApiTarget,
     pub(super) record: Record,
-    /// Methods as they were before us that this record does not know yet: those of another stage of this API, which a
-    /// stack that moves to this one takes over, and those whose record was lost.
+    /// The original state of methods that this record does not contain yet: methods of another stage of
+    /// this API, which a stack that moves to this stage takes over, and methods whose record was lost.
     pub(super) unrecorded: Vec<Method>,
-    /// Methods that ask our authorizer, as they are, when nobody knows what they were.
+    /// The current state of methods that use this stack's authorizer and whose original state is
+    /// unknown.
     pub(super) unknown: Vec<Method>,
     pub(super) methods: Vec<Method>,
     pub(super) stage: Option<Stage>,
-    /// How our authorizer asks in a deployment that somebody else published; of ours its description tells that.
+    /// The authorizer settings in a deployment that another user published; the description of this
+    /// stack's deployments contains them.
     pub(super) asking: Option<ExportedAuthorizer>,
     pub(super) authorizer_id: Option<String>,
-    /// What our deployments' descriptions begin with.
+    /// The prefix of the descriptions of this stack's deployments.
     pub(super) marker: String,
-    /// The authorizers that the API has.
+    /// The authorizers of the API.
     pub(super) authorizers: Arc<Vec<Authorizer>>,
-    /// Those of other stacks that guard other stages: their methods may be borrowed.
+    /// The authorizers of other stacks that protect other stages: their methods may be borrowed.
     pub(super) elsewhere: BTreeSet<String>,
-    /// The methods that those took.
+    /// The methods that those stacks protect.
     pub(super) held_elsewhere: Vec<other_stacks::Held>,
-    /// The gateway responses that are not API Gateway's own, by type.
+    /// The gateway responses that differ from API Gateway's defaults, by type.
     pub(super) responses: BTreeMap<String, Response>,
-    /// Gateway responses that other stacks took, with what they were before any of us.
+    /// Gateway responses that other stacks replaced, with their state before any stack changed them.
     pub(super) shared_responses: BTreeMap<String, ResponseBackup>,
-    /// Gateway responses that this stack took for another stage of this API, and that this record does not know yet.
+    /// Gateway responses that this stack replaced for another stage of this API, and that this record
+    /// does not contain yet.
     pub(super) unrecorded_responses: BTreeMap<String, ResponseBackup>,
 }
 
 impl Actual {
-    /// Looks at everything that concerns the attachment to `target`.
+    /// Reads everything that concerns the attachment to `target`.
     pub(super) async fn load(
         cx: &Context,
         target: &ApiTarget,
@@ -88,7 +91,7 @@ impl Actual {
         } else {
             None
         };
-        // Without the API there is nothing to read, and nothing to give back.
+        // Without the API there is nothing to read or restore.
         let methods = optional(rest_api::methods(cx, &target.id).await)?;
         let mut actual = Self {
             id: api_authorizer::identify(Kind::ApiAttachment, cx, target),
@@ -128,19 +131,19 @@ impl Actual {
         Ok(actual)
     }
 
-    /// The methods of the draft that ask our authorizer.
+    /// The methods of the draft that use this stack's authorizer.
     pub(super) fn taken(&self) -> impl Iterator<Item = &Method> {
         self.methods.iter().filter(|now| self.is_taken(now))
     }
 
-    /// Whether a method of the draft asks our authorizer.
+    /// Whether a method of the draft uses this stack's authorizer.
     pub(super) fn is_taken(&self, method: &Method) -> bool {
         self.authorizer_id
             .as_deref()
             .is_some_and(|id| method.asks(id))
     }
 
-    /// A method as it was before us.
+    /// The state of a method before this stack protected it.
     pub(super) fn before(&self, now: &Method) -> Option<&Method> {
         let unrecorded = || {
             self.unrecorded
@@ -152,13 +155,14 @@ impl Actual {
             .or_else(unrecorded)
     }
 
-    /// A method as it is to be without us.
+    /// The desired state of a method after this stack is removed.
     pub(super) fn restored(&self, before: &Method) -> Method {
         restored::restored_or_closed(before, &self.authorizers)
     }
 
-    /// Whether a method that is about to be taken is to be recorded as it is: nothing is known of it, or its owners changed
-    /// it since. One that is borrowed is returned to the stack that has it, and keeps its record.
+    /// Whether the current state of a method must be recorded before the method is protected: there is
+    /// no record of it, or its owner changed it since. A borrowed method is returned to the stack that
+    /// protects it, and keeps its record.
     pub(super) fn is_to_be_recorded(&self, now: &Method) -> bool {
         self.before(now).is_none_or(|before| {
             !other_stacks::is_lent(now, &self.elsewhere)
@@ -167,31 +171,32 @@ impl Actual {
         })
     }
 
-    /// What is known of the gateway responses before us.
+    /// The recorded states of the gateway responses before this stack changed them.
     pub(super) fn taken_responses(&self) -> BTreeMap<String, ResponseBackup> {
         let mut taken = self.record.responses.clone();
         taken.extend(self.unrecorded_responses.clone());
         taken
     }
 
-    /// Every method that is known as it was before us.
+    /// Every method whose original state is known.
     pub(super) fn all_before(&self) -> impl Iterator<Item = &Method> {
         self.record.methods().chain(&self.unrecorded)
     }
 
-    /// The methods that ask our authorizer, as they were and as they are.
+    /// The original and current states of the methods that use this stack's authorizer.
     pub(super) fn held(&self) -> impl Iterator<Item = (&Method, &Method)> {
         self.taken()
             .filter_map(|now| Some((self.before(now)?, now)))
     }
 
-    /// The methods that a `down --keep-protected` has closed before it was ended, as they were and as they are.
+    /// The original and current states of the methods that an interrupted `down --keep-protected` has
+    /// closed.
     pub(super) fn closed(&self) -> impl Iterator<Item = (&Method, &Method)> {
         let closed = self.methods.iter().filter(|now| self.record.is_closed(now));
         closed.filter_map(|now| Some((self.before(now)?, now)))
     }
 
-    /// Whether the stage serves the deployment that it had before us.
+    /// Whether the stage serves the deployment that it had before this stack.
     pub(super) fn is_before_us(&self) -> bool {
         let head = self.record.head.as_ref();
         head.zip(self.stage.as_ref()).is_some_and(|(head, stage)| {
@@ -199,8 +204,9 @@ impl Actual {
         })
     }
 
-    /// Whether the stage may serve one of the methods with our authorizer. The service tells the type of an authorizer
-    /// and not which one it is, so a method that had another one before us counts too.
+    /// Whether the stage may serve a method with this stack's authorizer. The service reports the type
+    /// of an authorizer and not its id, so a method that had another Lambda authorizer before counts
+    /// too.
     pub(super) fn serves_ours(&self, cx: &Context) -> bool {
         let Some(stage) = self.stage.as_ref().filter(|_| !self.is_before_us()) else {
             return false;

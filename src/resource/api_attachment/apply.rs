@@ -1,4 +1,4 @@
-//! The attachment as it should be, and the steps to it.
+//! The desired state of the attachment, and the steps to reach it.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,7 +19,8 @@ const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage"
 pub const DEPLOYMENT: Field = Field::Property("deployment");
 const RECORD: Field = Field::Property("record");
 
-/// The undeployed changes of others that the operator has agreed to publish. Until they are set, any may be published.
+/// The undeployed changes of other users that the operator has accepted for publication. Until they
+/// are set, any change may be published.
 #[derive(Debug, Default)]
 pub struct AcceptedChanges(Mutex<Option<Vec<String>>>);
 
@@ -40,18 +41,18 @@ impl AcceptedChanges {
     }
 }
 
-/// The attachment as it should be.
+/// The desired state of the attachment.
 #[derive(Debug)]
 pub struct ApiAttachment {
     pub api: ApiTarget,
     pub wanted: Wanted,
-    /// The undeployed changes of others that a deployment may publish.
+    /// The undeployed changes of other users that a deployment may publish.
     pub accepted: Arc<AcceptedChanges>,
     pub authorizer: LogicalId,
-    /// What lets API Gateway invoke it.
+    /// The permission that allows API Gateway to invoke the function.
     pub permission: LogicalId,
     pub proof: Arc<SelfTestGate>,
-    /// Tells the deployments of two runs apart; a repeated call bears the same.
+    /// Identifies the deployments of this run; a repeated call has the same token.
     pub token: OnceLock<String>,
 }
 
@@ -126,10 +127,11 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Reads the undeployed changes of others once more before the API is touched. Returns whether there are any.
+    /// Reads the undeployed changes of other users again before the API is changed. Returns whether
+    /// there are any.
     ///
     /// # Errors
-    /// When there is one that the operator has not accepted.
+    /// When there is a change that the operator has not accepted.
     async fn refuse_new_changes(
         &self,
         cx: &Context,
@@ -173,10 +175,10 @@ impl ApiAttachment {
         })
     }
 
-    /// Nothing is in between any more: methods that a `down --keep-protected` had closed are ours again, and the methods of
-    /// other stacks theirs.
+    /// Clears the interrupted states: this stack protects the methods again that a `down
+    /// --keep-protected` had closed, and the methods of other stacks have their own authorizers again.
     async fn settle(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        // It may have been written again since.
+        // The head may have been written since `actual` was read.
         let cx = cx.fresh();
         let record = record::all(&cx).await?.remove(&self.api);
         let Some(head) = record.and_then(|record| record.head) else {
@@ -197,7 +199,7 @@ impl ApiAttachment {
         record::write_head(&cx, &self.api, &settled).await
     }
 
-    /// Writes our gateway responses, and gives back those that are not to be ours any more.
+    /// Writes this stack's gateway responses, and restores those that the stack no longer manages.
     async fn answer(
         &self,
         cx: &Context,
@@ -239,9 +241,10 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Notes the deployments to go back to. From a failure that is the one served now. To be rid of us it is the one before
-    /// ours, unless somebody published on top of ours: to go back would take their work away.
-    /// Returns the head as it is then.
+    /// Records the deployments to roll back to. After a failed deployment, this is the deployment
+    /// served now. For the removal of this stack, it is the deployment before this stack's first,
+    /// unless another user published later: a rollback would discard that user's changes. Returns the
+    /// updated head.
     async fn note_previous(
         &self,
         cx: &Context,
@@ -264,7 +267,8 @@ impl ApiAttachment {
                 .await?
                 .iter()
                 .any(|(_, description)| is_ours(cx, description));
-            // One of others that asks our authorizer is none to go back to, though ours are deleted by now.
+            // A deployment of another user that uses this stack's authorizer is no rollback target, even if
+            // this stack's own deployments no longer exist.
             let goes_back = first && !actual.serves_ours(cx);
             noted.previous_deployment = goes_back.then(|| stage.deployment_id.clone());
             noted.verified = None;

@@ -1,4 +1,5 @@
-//! The API's deployments: which are ours, how one is published, and how the stage gets back what it had.
+//! The API's deployments: which of them this stack made, how one is published, and how the stage's
+//! former deployment is restored.
 
 use aws_sdk_apigateway::types::Op;
 
@@ -10,23 +11,25 @@ use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{ApiTarget, Stage};
 
-/// Whether a deployment is of a `down --keep-protected` that did not come to its end. One that did leaves such a deployment
-/// as well, which is then what the stage had before us.
+/// Whether a deployment was made by a `down --keep-protected` that was interrupted. One that
+/// completed leaves such a deployment too, which is then the deployment that the stage had before
+/// this stack.
 pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> bool {
     let head = actual.record.head.as_ref().filter(|head| head.closing);
     head.is_some_and(|head| head.previous_deployment.as_deref() != Some(id))
         && description == restores(&actual.marker, true)
 }
 
-/// Publishes the API's draft to the stage, which keeps its settings. `stage`: as it is now. The new deployment's id is
-/// returned where the service tells it.
+/// Deploys the API's draft to the stage, which keeps its settings. `stage` is its current state.
+/// Returns the id of the new deployment if the service reports it.
 pub(super) async fn deploy(
     cx: &Context,
     target: &ApiTarget,
     stage: Option<&Stage>,
     description: &str,
 ) -> Result<Option<String>, ResourceError> {
-    // To a stage with a canary a deployment goes as the canary's, or is refused; moved there, it is the stage's own.
+    // For a stage with a canary, a deployment goes to the canary or is refused; moved to the stage, it
+    // becomes the stage's own.
     // Source: API Gateway Developer Guide, "Create a canary release".
     let has_canary = stage.is_some_and(|stage| stage.canary.is_some());
     let request = cx
@@ -46,10 +49,10 @@ pub(super) async fn deploy(
     Ok(made.id)
 }
 
-/// Makes the stage serve `deployment`. It keeps its settings.
+/// Sets the deployment that the stage serves. The stage keeps its settings.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn move_stage(
     cx: &Context,
     target: &ApiTarget,
@@ -95,9 +98,10 @@ pub(super) async fn deployments(
         .collect())
 }
 
-/// Moves the stage away from our deployment: back to the one it had if nobody published since, neither on top of ours nor
-/// with it, else to a new one of the restored draft. Then deletes the deployments that are ours, but for `kept`. Returns
-/// where the stage was moved to.
+/// Moves the stage away from this stack's deployment: back to its former deployment if no other
+/// user has published since, neither on top of this stack's deployment nor with it; otherwise to a
+/// new deployment of the restored draft. Then deletes this stack's deployments except `kept`.
+/// Returns the deployment that the stage was moved to.
 pub(super) async fn restore_stage(
     cx: &Context,
     actual: &Actual,
@@ -105,7 +109,7 @@ pub(super) async fn restore_stage(
 ) -> Result<Option<String>, ResourceError> {
     let target = &actual.target;
     let all = deployments(cx, target).await?;
-    // The former deployment would open what is to stay closed.
+    // The former deployment would open methods that should stay closed.
     let goes_back = !cx.options().keep_protected;
     let restored = restores(&actual.marker, !goes_back);
     let ours = |id: &str, description: &str| {

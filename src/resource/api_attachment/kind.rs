@@ -1,4 +1,4 @@
-//! What the account holds of attachments, one for each API and stage that the stack has a record of.
+//! Lists the stack's attachments in the account, one for each API and stage with a record.
 
 use super::actual::Actual;
 use super::{record, restore};

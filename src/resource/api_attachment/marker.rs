@@ -1,8 +1,9 @@
-//! The descriptions of our deployments: which stack made one, and what it holds. Pure.
+//! The descriptions of this stack's deployments: which stack made a deployment, and what it
+//! contains. Pure.
 
 use crate::resource::Context;
 
-/// Marks a deployment as made by this stack.
+/// The text that marks a deployment as made by this stack.
 pub(super) fn marker(cx: &Context) -> String {
     format!("threescale-gw-{}", cx.names().stack)
 }
@@ -12,7 +13,7 @@ pub(super) fn is_ours(cx: &Context, description: &str) -> bool {
     protects(description, &marker(cx)).is_some()
 }
 
-/// The description of a deployment that gives the API back, and of one that leaves it closed.
+/// The description of a deployment that restores the API, or that leaves it closed.
 pub(super) fn restores(mark: &str, closed: bool) -> String {
     match closed {
         true => format!("{mark} keeps closed"),
@@ -20,12 +21,13 @@ pub(super) fn restores(mark: &str, closed: bool) -> String {
     }
 }
 
-/// What a deployment of ours holds beside the methods, as digests; of one made by another version not all may be known.
+/// What a deployment of this stack contains in addition to the methods, as digests. Deployments of
+/// other versions may lack some of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DeploymentDigest<'a> {
-    /// How the authorizer asks: a deployment keeps that as it was.
+    /// The authorizer settings; a deployment keeps those it was made with.
     pub authorizer: Option<&'a str>,
-    /// Our gateway responses, if there are any.
+    /// This stack's gateway responses, if any.
     pub responses: Option<&'a str>,
 }
 
@@ -44,7 +46,8 @@ pub(super) fn description(mark: &str, token: &str, holds: DeploymentDigest<'_>) 
     text
 }
 
-/// What a deployment that the stack marked by `mark` made holds; `None` if it is not one of its.
+/// The contents of a deployment made by the stack with this `mark`; `None` if another owner made
+/// it.
 pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<DeploymentDigest<'a>> {
     let rest = description.strip_prefix(mark)?.strip_prefix(" protects ")?;
     let words: Vec<_> = rest.split(' ').collect();

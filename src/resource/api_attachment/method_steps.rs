@@ -1,18 +1,19 @@
 //! Decides the steps that bring an attachment to its desired state. Pure.
 //!
-//! What is done with a method depends on five facts. A method that no row names is left alone.
+//! The step for a method depends on five facts. A method that matches no row is left unchanged.
 //!
-//! | The configuration protects it | It is recorded | Its authorizer now | Another stack protects it in another stage | Step |
+//! | Configuration protects it | It is recorded | Its authorizer now | Another stack protects it in another stage | Step |
 //! | --- | --- | --- | --- | --- |
-//! | yes | any | not ours | no | protect |
+//! | yes | any | not this stack's | no | protect |
 //! | yes | any | the other stack's | yes | protect for the deployment, then return it to that stack |
-//! | no | yes | ours | no | restore |
-//! | any | as the other stack's | ours | yes | restore after a crash: a former run protected it for its deployment |
-//! | no | any | the other stack's | yes | reset for the deployment: as it was before that stack, then return it |
+//! | no | yes | this stack's | no | restore |
+//! | any | as the other stack's | this stack's | yes | restore after a crash: a former run protected it for its deployment |
+//! | no | any | the other stack's | yes | reset for the deployment to its state before that stack, then return it |
 //! | no | any | as before that stack | yes, and a former run was resetting | return it to that stack |
 //!
-//! The stage is deployed if a method is protected or restored, or if it does not serve the protected methods with the
-//! authorizer's settings and the gateway responses of the configuration. Only then are methods of other stacks touched.
+//! The stage is deployed if a method is protected or restored, or if it does not serve the
+//! protected methods with the authorizer settings and the gateway responses of the configuration.
+//! Only then are methods of other stacks changed.
 
 use std::collections::BTreeSet;
 
@@ -24,19 +25,20 @@ use crate::pattern::MethodPattern;
 use crate::responses::Responses;
 use crate::rest_api::{AuthorizationType, AuthorizerSettings, Method};
 
-/// What the configuration wants of the API.
+/// The protection that the configuration requires for the API.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub protect: Vec<MethodPattern>,
     pub except: Vec<MethodPattern>,
-    /// The labels of the methods to protect, instead of the two patterns: those that the stage serves protected.
+    /// The labels of the methods to protect, instead of the two patterns: those that the stage serves
+    /// protected.
     pub served: Option<BTreeSet<String>>,
     pub responses: Responses,
     pub asks: AuthorizerSettings,
 }
 
 impl Wanted {
-    /// Whether the method is to be protected.
+    /// Whether the method should be protected.
     pub(super) fn is_protected(&self, method: &Method) -> bool {
         match &self.served {
             Some(served) => served.contains(&method.label()),
@@ -45,26 +47,29 @@ impl Wanted {
     }
 }
 
-/// The changes that bring an attachment to its desired state. Pairs are a method as it was, and as it is.
+/// The changes that bring an attachment to its desired state. Pairs contain a method's original and
+/// current state.
 #[derive(Debug, Default)]
 pub(super) struct AttachmentSteps<'a> {
     pub(super) protect: Vec<&'a Method>,
-    /// Methods of another stack, which protects other stages: protected until the deployment is made.
+    /// Methods that another stack protects in other stages: protected until the deployment is made.
     pub(super) protect_for_deployment: Vec<&'a Method>,
     pub(super) restore: Vec<(&'a Method, &'a Method)>,
     /// Methods of other stacks that a killed run left protected.
     pub(super) restore_after_crash: Vec<(&'a Method, &'a Method)>,
-    /// Methods that other stacks protect in other stages only: without protection until the deployment is made.
+    /// Methods that other stacks protect in other stages only: without protection until the deployment
+    /// is made.
     pub(super) reset_for_deployment: Vec<(&'a Method, &'a Method)>,
     /// Methods that a killed run left without protection, with the authorizer of their stack.
     pub(super) return_to_other_stack: Vec<(&'a Method, &'a str)>,
     pub(super) responses: responses::Steps,
-    /// Whether the stage serves our authorizer with the wanted settings.
+    /// Whether the stage serves this stack's authorizer with the desired settings.
     pub(super) serves_settings: bool,
     pub(super) deploy: bool,
 }
 
-/// Decides what is done with each method of the API, with its gateway responses, and whether the stage is deployed.
+/// Decides the step for each method of the API and for its gateway responses, and whether the stage
+/// is deployed.
 pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> AttachmentSteps<'a> {
     let is_lent = |method: &Method| other_stacks::is_lent(method, &actual.elsewhere);
     let is_wanted = |method: &Method| wanted.is_protected(method);
@@ -92,8 +97,8 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
         .collect();
     let stage = actual.stage.as_ref();
     let ours = stage.and_then(|stage| protects(&stage.description, &actual.marker));
-    // The service reports that an authorizer protects a method, and not which one. Of a method of another stack it has to
-    // be ours.
+    // The service reports that an authorizer protects a method, but not which one. For a method of
+    // another stack, it must be this stack's.
     let is_other_stacks = |method: &Method| {
         is_lent(method)
             || restore_after_crash
@@ -114,7 +119,8 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
         &actual.taken_responses(),
         &actual.shared_responses,
     );
-    // What counts is what the stage serves. Of what somebody else published on top, the draft alone tells.
+    // What the stage serves decides. For a deployment that another user published later, only the draft
+    // shows it.
     let answers = responses.restore.is_empty()
         && match ours {
             Some(holds) => holds.responses.map(str::to_owned) == responses.digest(),
@@ -173,14 +179,15 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
     }
 }
 
-/// Whether the stage serves the methods of `protected` with a Lambda authorizer, and those that are not `is_wanted` as they
-/// were before.
+/// Whether the stage serves the methods of `protected` with a Lambda authorizer, and those that are
+/// not `is_wanted` in their original state.
 fn is_deployed(
     actual: &Actual,
     protected: &[&Method],
     is_wanted: impl Fn(&Method) -> bool,
 ) -> bool {
-    // The deployment from before the first change has no authorizer of ours, whatever its summary says.
+    // The deployment from before the first change does not contain this stack's authorizer, whatever
+    // its summary reports.
     if actual.is_before_us() {
         return false;
     }
@@ -231,7 +238,7 @@ mod tests {
         }
     }
 
-    /// One row of the table: what the API has, and the steps that follow.
+    /// One row of the table: the state of the API, and the resulting steps.
     #[derive(Default)]
     struct Row {
         is_wanted: bool,
@@ -394,9 +401,10 @@ mod tests {
         };
         let first = row(&["protect for the deployment", "deploy"]);
         assert_steps(&first, AuthorizationType::None);
-        // The summary says that some authorizer protects it, and this is no deployment of ours.
+        // The summary reports some authorizer, and this stack did not make the deployment.
         assert_steps(&first, AuthorizationType::Custom);
-        // Ours, with the settings: nothing is left to do, and the method stays the other stack's.
+        // A deployment of this stack with the settings: nothing is left to do, and the other stack keeps
+        // the method.
         let done = row(&[]);
         let mut actual = done.actual(AuthorizationType::Custom);
         let settings = digest(&done.wanted().asks);
@@ -450,7 +458,7 @@ mod tests {
             &row(true, &["return to the other stack"]),
             AuthorizationType::None,
         );
-        // Without that state the owner of the API has opened it.
+        // Without that state, the owner of the API has opened the method.
         assert_steps(&row(false, &[]), AuthorizationType::None);
     }
 

@@ -13,7 +13,7 @@ pub(super) fn patch(op: Op, path: &str, value: &str) -> PatchOperation {
         .build()
 }
 
-/// Lets an authorizer decide about a method.
+/// Sets an authorizer on a method.
 pub(super) async fn set_authorizer(
     cx: &Context,
     target: &ApiTarget,
@@ -28,7 +28,7 @@ pub(super) async fn set_authorizer(
         ),
         patch(Op::Replace, "/authorizerId", authorizer_id),
     ];
-    // Scopes belong to Cognito authorizers; with another kind API Gateway refuses them.
+    // Scopes belong to Cognito authorizers; API Gateway rejects them with other types.
     operations.extend(
         now.scopes
             .iter()
@@ -57,7 +57,7 @@ async fn update_method(
         .await?)
 }
 
-/// Gives a method the guard it is to have.
+/// Restores the authorization of a method.
 pub(super) async fn restore_method(
     cx: &Context,
     target: &ApiTarget,

@@ -1,17 +1,19 @@
-//! Methods that ask our authorizer though no record says what they were before: somebody deleted the record, or gave a
-//! method our authorizer by hand.
+//! Methods that use this stack's authorizer although their original state is not recorded: another
+//! user deleted the record, or set the authorizer manually.
 //!
-//! The deployment that the stage had before ours still tells the type of each method. That is all there is to know of an
-//! open one and of one with AWS_IAM; what another authorizer it was, nobody can tell any more.
+//! The deployment that the stage had before this stack's still contains the authorization type of
+//! each method. This is sufficient for an open method and for one with AWS_IAM; which authorizer a
+//! method had cannot be determined.
 
 use super::record::AttachmentState;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
-/// Sorts `methods`, given as they are, into those whose former state can be told, as they were, and the rest, as they are.
+/// Divides `methods`, given in their current state, into those whose original state can be
+/// determined, in that state, and the others, in their current state.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn look(
     cx: &Context,
     target: &ApiTarget,
@@ -42,10 +44,10 @@ pub async fn look(
     Ok((found, unknown))
 }
 
-/// Refuses to go on where methods could not be given back.
+/// Refuses to continue if methods could not be restored.
 ///
 /// # Errors
-/// Names them.
+/// Names the methods.
 pub fn refuse(unknown: &[Method]) -> Result<(), ResourceError> {
     if unknown.is_empty() {
         return Ok(());

@@ -1,16 +1,21 @@
-//! The attachment of the authorizer to the API's methods, and the deployment that makes it count.
+//! Attaches the authorizer to the API's methods, and deploys the API so that the change takes
+//! effect.
 //!
-//! The API belongs to the operator: what each method was is recorded first, and restored exactly. Callers see nothing of a
-//! change until the stage is deployed, which happens once, after every method is changed.
+//! The API belongs to the operator: the original state of each method is recorded first, and
+//! restored exactly. Callers see no change until the stage is deployed, which happens once, after
+//! every method is changed.
 //!
-//! Six words, with the file of each:
+//! Six terms, with the file of each:
 //!
-//! - *protect*: set our authorizer on a method (`method_steps` decides, `apply` does it).
-//! - *restore*: set on a method, a gateway response or the stage what it had before (`restore`).
-//! - *record*: what each method and gateway response was before, kept in Parameter Store (`record`).
-//! - *undeployed change*: an edit of others in the API's draft that our deployment would publish (`undeployed_changes`).
+//! - *protect*: set this stack's authorizer on a method (`method_steps` decides, `apply` does it).
+//! - *restore*: return a method, a gateway response or the stage to its original state (`restore`).
+//! - *record*: the original state of each method and gateway response, kept in Parameter Store
+//!   (`record`).
+//! - *undeployed change*: another user's edit of the API's draft that this stack's deployment would
+//!   publish (`undeployed_changes`).
 //! - *other stack*: a stack of this program on the same API (`other_stacks`).
-//! - *deployment*: the copy of the draft that a stage serves; the description of ours says what it holds (`marker`).
+//! - *deployment*: the copy of the draft that a stage serves; the description of this stack's
+//!   deployments lists what they contain (`marker`).
 
 mod actual;
 mod apply;

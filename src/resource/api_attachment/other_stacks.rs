@@ -1,8 +1,9 @@
 //! Other stacks of this program on the same API.
 //!
-//! A method of the draft belongs to the API and not to a stage, and holds one authorizer; a stage serves a snapshot of the
-//! draft. So two stacks can protect one method in two stages: the draft keeps the authorizer of the one that came first,
-//! and the other borrows the method for the moment of its own deployment.
+//! A method of the draft belongs to the API and not to a stage, and has one authorizer; a stage
+//! serves a snapshot of the draft. Two stacks can therefore protect one method in two stages: the
+//! draft keeps the authorizer of the first stack, and the second stack borrows the method only
+//! while it makes its own deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,27 +19,27 @@ use crate::rest_api::{self, ApiTarget, Method};
 #[derive(Debug, Clone)]
 pub struct Other {
     pub authorizer_id: String,
-    /// The stages it is attached to, by what it recorded; none if that may not be read.
+    /// The stages it is attached to, from its record; empty if the record may not be read.
     pub stages: BTreeSet<String>,
-    /// The methods it took, as they were before.
+    /// The original states of the methods it protects.
     pub methods: Vec<Method>,
-    /// The gateway responses it took. A gateway response is the API's, so stacks share it.
+    /// The gateway responses it replaced. Gateway responses belong to the API, so stacks share them.
     pub responses: BTreeMap<String, ResponseBackup>,
 }
 
-/// A method that another stack took for other stages.
+/// A method that another stack protects in other stages.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// As it was before that.
+    /// The state of the method before that stack protected it.
     pub before: Method,
-    /// What it asks in the draft since.
+    /// The id of the authorizer that the draft's method uses now.
     pub authorizer_id: String,
 }
 
-/// The other stacks of this program that have an authorizer in the API.
+/// Lists the other stacks of this program that have an authorizer in the API.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn others(cx: &Context, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceError> {
     let ask = async {
         let mut others = Vec::new();
@@ -59,7 +60,7 @@ pub async fn others(cx: &Context, api_id: &str) -> Result<Arc<Vec<Other>>, Resou
 /// The authorizers of stacks that are attached to other stages of this API, and not to this one.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn elsewhere(
     cx: &Context,
     target: &ApiTarget,
@@ -72,10 +73,10 @@ pub async fn elsewhere(
         .collect())
 }
 
-/// The methods that those stacks took.
+/// The methods that those stacks protect.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn held_elsewhere(cx: &Context, target: &ApiTarget) -> Result<Vec<Held>, ResourceError> {
     let elsewhere = elsewhere(cx, target).await?;
     let others = others(cx, &target.id).await?;
@@ -92,7 +93,7 @@ pub async fn held_elsewhere(cx: &Context, target: &ApiTarget) -> Result<Vec<Held
         .collect())
 }
 
-/// Whether a method asks an authorizer of a stack that is attached to other stages only.
+/// Whether a method uses an authorizer of a stack that is attached to other stages only.
 pub fn is_lent(method: &Method, elsewhere: &BTreeSet<String>) -> bool {
     method
         .authorizer_id
@@ -100,14 +101,14 @@ pub fn is_lent(method: &Method, elsewhere: &BTreeSet<String>) -> bool {
         .is_some_and(|id| elsewhere.contains(id))
 }
 
-/// The stack whose authorizer bears this name.
+/// The stack that has an authorizer of this name.
 pub fn stack_of(authorizer: &str) -> Option<&str> {
     authorizer
         .strip_prefix("threescale-gw-")?
         .strip_suffix("-authorizer")
 }
 
-/// What a stack recorded of the API.
+/// Reads another stack's records of the API.
 async fn look(
     cx: &Context,
     stack: &str,
@@ -149,7 +150,7 @@ async fn look(
             continue;
         };
         other.stages.insert(stage.to_owned());
-        // Written by another version, it says nothing to us.
+        // A record of another version cannot be interpreted.
         let value = parameter.value.as_deref().unwrap_or_default();
         if let Some(kind) = part.strip_prefix(record::RESPONSE) {
             let taken = serde_json::from_str(value).ok();

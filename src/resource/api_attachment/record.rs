@@ -1,8 +1,10 @@
-//! What each method was before us, and which deployment the stage had: the one thing that cannot be found again.
+//! The original state of each method and the former deployment of the stage: the only data that
+//! cannot be read again from AWS.
 //!
-//! Below `attachment/<api>/<stage>/` in the stack's parameters stand a `head`, any number of `methods-NNN`, each a JSON
-//! list that fits a standard parameter of 4 KB, and a `response-<TYPE>` for each gateway response that we took. A method or
-//! a response is recorded before it is changed.
+//! Under `attachment/<api>/<stage>/` in the stack's parameters there are a `head`, any number of
+//! `methods-NNN`, each a JSON list that fits a standard parameter of 4 KB, and a `response-<TYPE>`
+//! for each gateway response that this stack replaced. A method or a response is recorded before it
+//! is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,71 +16,77 @@ use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, parameter};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response};
 
-/// The largest standard parameter. Source: SSM `PutParameter`.
+/// The maximum size of a standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
 const PREFIX: &str = "attachment/";
-/// Before the number in the name of a record of methods.
+/// The name prefix of a parameter that records methods; a number follows.
 pub(super) const METHODS: &str = "methods-";
-/// Before the type in the name of a gateway response's record.
+/// The name prefix of a parameter that records a gateway response; its type follows.
 pub(super) const RESPONSE: &str = "response-";
 
-/// Which API and stage, and the deployment to go back to.
+/// The state of the attachment to one API and stage, with the deployment to roll back to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachmentState {
-    /// The deployment the stage had before ours; `None` once others published on top of ours.
+    /// The deployment that the stage had before this stack's; `None` once another user published on top
+    /// of this stack's.
     pub previous_deployment: Option<String>,
-    /// The deployment the stage had before our newest, where that is another one.
+    /// The deployment that the stage had before this stack's newest, if it is a different one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_deployment: Option<String>,
-    /// Edits of others were published with ours: the deployment before ours lacks them.
+    /// Whether undeployed changes of other users were published together with this stack's: the
+    /// deployment before lacks them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub published: bool,
-    /// Our deployment after which the API answered as it should; a run that was killed before it asked leaves another one.
+    /// The deployment of this stack with which the API last answered real requests as expected. If a
+    /// run was killed before the requests, this differs from the current deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
-    /// The version of the authorizer that answered then.
+    /// The version of the authorizer that answered those requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_version: Option<String>,
-    /// `down --keep-protected` has begun: what was open before us may be closed by us.
+    /// `down --keep-protected` has started: methods that were open before this stack may be closed by
+    /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closing: bool,
-    /// A deployment is under way for which methods of other stacks were put back to what they were before those.
+    /// A deployment is in progress for which methods of other stacks were reset to their state before
+    /// those stacks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resetting: bool,
 }
 
-/// The guard of a method that is to stay closed, and of one whose own guard is gone.
+/// The authorization of a method that should stay closed, and of one whose own authorizer no longer
+/// exists.
 pub(super) const CLOSED: AuthorizationType = AuthorizationType::AwsIam;
 
-/// What a record knows of one API.
+/// The record of one API and stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     pub head: Option<AttachmentState>,
-    /// By parameter name below the target's path.
+    /// The recorded methods, by parameter name below the target's path.
     pub chunks: BTreeMap<String, Vec<Method>>,
-    /// The gateway responses we took, by type.
+    /// The gateway responses that this stack replaced, by type.
     pub responses: BTreeMap<String, ResponseBackup>,
 }
 
 impl Record {
-    /// The method as it was before us.
+    /// The original state of the method.
     pub fn method(&self, path: &str, method: &str) -> Option<&Method> {
         self.methods()
             .find(|m| m.path == path && m.method == method)
     }
 
-    /// Whether a `down --keep-protected` that did not come to its end has begun.
+    /// Whether a `down --keep-protected` has started and was interrupted.
     pub(super) fn is_closing(&self) -> bool {
         self.head.as_ref().is_some_and(|head| head.closing)
     }
 
-    /// Whether a run was ended in the middle of something that is not seen from the API alone.
+    /// Whether a run was interrupted in a state that cannot be detected from the API alone.
     pub(super) fn is_in_between(&self) -> bool {
         let head = self.head.as_ref();
         head.is_some_and(|head| head.closing || head.resetting)
     }
 
-    /// Whether such a run has closed this method, which was open before us.
+    /// Whether such a run has closed this method, which was open before this stack.
     pub fn is_closed(&self, now: &Method) -> bool {
         let before = self.method(&now.path, &now.method);
         self.is_closing()
@@ -86,28 +94,30 @@ impl Record {
             && before.is_some_and(|before| before.authorization == AuthorizationType::None)
     }
 
-    /// Every recorded method; of two records of one method the first counts.
+    /// Every recorded method; if a method has two records, the first one counts.
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
         self.chunks.values().flatten()
     }
 }
 
-/// How many of the responses we is_ours are remembered, so that one is known as ours whenever a run was killed.
+/// How many of the written responses are remembered, so that a response is recognized as this
+/// stack's whenever a run was killed.
 const REMEMBERED: usize = 3;
 
-/// What is recorded of a type before ours is written.
+/// What is recorded for a type before this stack's response is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseBackup {
-    /// What it was before us; `None` is API Gateway's own.
+    /// The response before this stack's; `None` is API Gateway's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Response>,
-    /// The digests of what we is_ours, or were about to write, newest last.
+    /// The digests of the responses that this stack wrote, or was about to write; newest last.
     pub ours: Vec<String>,
 }
 
 impl ResponseBackup {
-    /// What is to be recorded of a type that is about to be written: what the owners have there now, unless that is what a
-    /// stack of this program is_ours. `records`: this stack's, and another's on the same API.
+    /// The record for a type that is about to be written: its current response, unless a stack of this
+    /// program wrote that one. `records` are the record of this stack, and that of another stack on the
+    /// same API.
     pub fn of(now: Option<&Response>, records: [Option<&Self>; 2]) -> Self {
         let mut taken = records.into_iter().flatten().next().cloned();
         let is_ours = now.is_some_and(|now| {
@@ -127,12 +137,12 @@ impl ResponseBackup {
         }
     }
 
-    /// Whether we is_ours this one.
+    /// Whether this stack wrote this response.
     pub fn is_ours(&self, response: &Response) -> bool {
         self.ours.contains(&digest(response))
     }
 
-    /// The record with one more response of ours.
+    /// Adds one more response of this stack to the record.
     #[must_use]
     pub fn with_written(mut self, response: &Response) -> Self {
         let digest = digest(response);
@@ -144,7 +154,7 @@ impl ResponseBackup {
     }
 }
 
-/// The head of a hash that tells two responses apart.
+/// The prefix of a hash that identifies a response.
 pub fn digest<T: Serialize>(response: &T) -> String {
     let text = serde_json::to_vec(response).unwrap_or_default();
     Sha256::digest(text)[..4]
@@ -157,7 +167,7 @@ fn path(target: &ApiTarget, name: &str) -> String {
     format!("{PREFIX}{}/{}/{name}", target.id, target.stage)
 }
 
-/// What a parameter's name says: which API and stage it is of, and which part of their record it is.
+/// Parses a parameter name: the API and stage, and the part of their record.
 fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
     let parts: Vec<_> = name.strip_prefix(PREFIX)?.split('/').collect();
     let [api, stage, part] = parts[..] else {
@@ -170,7 +180,7 @@ fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
     Some((target, part))
 }
 
-/// The APIs that the stack has a record of, which need not be readable.
+/// The APIs and stages that the stack has a record of, even if the record cannot be read.
 ///
 /// # Errors
 /// When the listing fails.
@@ -183,7 +193,7 @@ pub async fn targets(cx: &Context) -> Result<BTreeSet<ApiTarget>, ResourceError>
 /// Every record of the stack.
 ///
 /// # Errors
-/// When the listing fails, or a record cannot be read: then nothing may be changed on its ground.
+/// When the listing fails, or a record cannot be read: without it, nothing may be changed.
 pub async fn all(cx: &Context) -> Result<BTreeMap<ApiTarget, Record>, ResourceError> {
     let mut records: BTreeMap<ApiTarget, Record> = BTreeMap::new();
     for (name, value) in parameter::all(cx).await?.iter() {
@@ -214,18 +224,19 @@ fn id() -> LogicalId {
     LogicalId::new(Kind::ApiAttachment, "main")
 }
 
-/// JSON without `{{`, which SSM refuses since it would refer to a parameter. In JSON it can only stand within a string, so
-/// an escape does. Source: Systems Manager User Guide, "Creating Parameter Store parameters".
+/// Encodes JSON without `{{`, which SSM rejects because it would refer to a parameter. In JSON it
+/// can occur only within a string, so it is escaped. Source: Systems Manager User Guide, "Creating
+/// Parameter Store parameters".
 fn encode<T: Serialize>(value: &T) -> Result<String, ResourceError> {
     let text =
         serde_json::to_string(value).map_err(|error| ResourceError::Bug(error.to_string()))?;
     Ok(text.replace("{{", "{\\u007b"))
 }
 
-/// Writes the head with the deployment that the stage has now, unless there is a head.
+/// Writes the head with the current deployment of the stage, unless there is a head.
 ///
 /// # Errors
-/// What the services answer, or that there is no such stage.
+/// The errors of the services, or that the stage does not exist.
 pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     if all(cx)
         .await?
@@ -241,7 +252,7 @@ pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), Re
             hint: None,
         });
     };
-    // Our own, from a head that was lost, is none to go back to.
+    // A deployment of this stack, from a head that was lost, is no rollback target.
     let ours = super::marker::is_ours(cx, &stage.description);
     let head = AttachmentState {
         previous_deployment: (!ours).then_some(stage.deployment_id),
@@ -250,10 +261,10 @@ pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), Re
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
 }
 
-/// Writes the head anew.
+/// Writes the head, or overwrites it.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn write_head(
     cx: &Context,
     target: &ApiTarget,
@@ -262,19 +273,20 @@ pub async fn write_head(
     parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
 }
 
-/// Deletes the head, which is the last trace of an attachment.
+/// Deletes the head, which is the last part of an attachment's record.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn remove_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     parameter::remove(cx, &path(target, "head")).await
 }
 
-/// Notes `methods` as they are, in as few parameters as they fit; what was known of one of them is replaced. A new
-/// parameter is written first: until it is complete the former one counts.
+/// Records the current state of `methods` in as few parameters as possible; an earlier record of a
+/// method is replaced. A new parameter is written first: the former one counts until the new one is
+/// complete.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn note(
     cx: &Context,
     target: &ApiTarget,
@@ -283,7 +295,8 @@ pub async fn note(
 ) -> Result<(), ResourceError> {
     for write in writes(&record.chunks, methods)? {
         match write {
-            // The name is free, so it is made with its tags; a lost answer shows at the next look.
+            // The name is free, so the parameter is created with its tags; if the response is lost, the next
+            // listing shows it.
             Write::Add(name, text) => {
                 parameter::put(cx, &id(), &path(target, &name), &text, false).await?;
             }
@@ -296,7 +309,7 @@ pub async fn note(
     Ok(())
 }
 
-/// A change to the parameters that hold methods; names are below the target's path.
+/// A change to the parameters that record methods; names are below the target's path.
 #[derive(Debug, PartialEq, Eq)]
 enum Write {
     Add(String, String),
@@ -304,7 +317,7 @@ enum Write {
     Remove(String),
 }
 
-/// What is to be written so that `methods` are recorded, in order.
+/// The writes that record `methods`, in order.
 fn writes(
     present: &BTreeMap<String, Vec<Method>>,
     methods: &[Method],
@@ -318,7 +331,7 @@ fn writes(
             continue;
         }
         let others: Vec<_> = chunk.iter().filter(|method| !is_named(method)).collect();
-        // In its own place, if it fits there.
+        // In the same parameter, if it fits.
         let here: BTreeSet<_> = chunk.iter().map(key).collect();
         let mut kept = others.clone();
         kept.extend(here.iter().filter_map(|key| left.get(key).copied()));
@@ -353,10 +366,11 @@ fn writes(
     Ok(writes)
 }
 
-/// Deletes the records of methods and gateway responses. The head stays until the authorizer is gone.
+/// Deletes the records of methods and gateway responses. The head stays until the authorizer is
+/// deleted.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn remove_items(
     cx: &Context,
     target: &ApiTarget,
@@ -371,10 +385,10 @@ pub async fn remove_items(
     Ok(())
 }
 
-/// Writes what is known of a gateway response; `known`: there is a record of it already.
+/// Writes the record of a gateway response. `known`: a record of it exists already.
 ///
 /// # Errors
-/// What the service answers, or that what others made is too large to be kept.
+/// The error of the service, or that another user's response is too large to be recorded.
 pub async fn write_response(
     cx: &Context,
     target: &ApiTarget,
@@ -406,7 +420,7 @@ pub async fn write_response(
 /// Deletes the record of a gateway response.
 ///
 /// # Errors
-/// What the service answers.
+/// The error of the service.
 pub async fn remove_response(
     cx: &Context,
     target: &ApiTarget,
@@ -415,7 +429,7 @@ pub async fn remove_response(
     parameter::remove(cx, &path(target, &format!("{RESPONSE}{kind}"))).await
 }
 
-/// `methods` as JSON lists that each fit a parameter.
+/// Divides `methods` into JSON lists that each fit a parameter.
 fn chunks(methods: &[Method]) -> Result<Vec<String>, ResourceError> {
     let mut chunks = Vec::new();
     let mut current = String::new();
@@ -474,7 +488,7 @@ mod tests {
             ..method(n)
         };
         let read = |text: &str| serde_json::from_str::<Vec<Method>>(text).expect("decodes");
-        // Two records of one method, as a former version may have left them.
+        // Two records of one method, as an earlier version may have left them.
         let present = BTreeMap::from([
             ("methods-000".to_owned(), chunk(&[0, 1])),
             ("methods-002".to_owned(), chunk(&[1])),
@@ -496,7 +510,7 @@ mod tests {
         assert_eq!(read(nine), [method(9)]);
         assert_eq!(read(kept), [method(0), noted(1, "AWS_IAM")]);
 
-        // What outgrows its parameter moves to one of its own, which is written first.
+        // A method that no longer fits its parameter moves to a new one, which is written first.
         let full: Vec<_> = (0..300).map(method).collect();
         let full: Vec<Method> = read(&chunks(&full).expect("encodes")[0]);
         let long = Method {

@@ -1,9 +1,10 @@
-//! What callers read when they are refused. Pure but for [`look`].
+//! The gateway responses for refused requests. Pure except for [`look`].
 //!
-//! A gateway response has one fixed status for its type and no conditions in its template, so an explicit Deny is a 403
-//! whatever its reason: a 429 would be a lie to a caller whose key is wrong, and make it try again. The reason, and when to
-//! come again, travel in the body and in headers, which take them from the authorizer's context. Source: API Gateway's
-//! gateway responses (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
+//! A gateway response has one fixed status for its type and no conditions in its template, so an
+//! explicit Deny is a 403 whatever its reason: a 429 would be wrong for a caller with an invalid
+//! key, and would make it retry. The reason and the retry time are in the body and in headers,
+//! which take them from the authorizer's context. Source: API Gateway's gateway responses
+//! (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 use crate::rest_api::{self, ApiTarget, Response};
 
-/// The types we give our own, with their status and the type they inherit from where nobody made one.
+/// The types that the stack can replace, with their status and the type they inherit from by
+/// default.
 const TYPES: [(&str, &str, &str); 3] = {
     let [unauthorized, access_denied, authorizer_failure] = Responses::TYPES;
     [
@@ -27,28 +29,29 @@ const TYPES: [(&str, &str, &str); 3] = {
 const HEADER: &str = "gatewayresponse.header.";
 const ALLOW_ORIGIN: &str = "gatewayresponse.header.Access-Control-Allow-Origin";
 
-/// What is to become of the gateway responses.
+/// The changes to the gateway responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// What callers are to read, by type.
+    /// The desired responses, by type.
     pub managed: BTreeMap<&'static str, Response>,
-    /// Those of them to be written.
+    /// The types whose desired response must be written.
     pub write: Vec<&'static str>,
-    /// Recorded types that are to be what they were before us.
+    /// The recorded types to restore to their original state.
     pub restore: Vec<String>,
-    /// Types that others made and that are left alone.
+    /// The types that other users customized and that are left unchanged.
     pub left: Vec<String>,
 }
 
 impl Steps {
-    /// A word for what a deployment holds of ours; `None` if it is nothing.
+    /// A digest of this stack's responses in a deployment; `None` if there are none.
     pub fn digest(&self) -> Option<String> {
         (!self.managed.is_empty()).then(|| digest(&self.managed))
     }
 }
 
-/// Compares what is with what is wanted. `cors`: the API has `OPTIONS` methods, so browsers call it. `shared`: what other
-/// stacks on this API took; of those, too, each keeps a record, since nobody knows who goes last.
+/// Compares the actual with the desired responses. `cors`: the API has `OPTIONS` methods, so
+/// browsers call it. `shared`: the responses that other stacks on this API replaced. Each stack
+/// records these too, because any of them may be deleted last.
 pub fn steps(
     wanted: &Responses,
     cors: bool,
@@ -72,7 +75,8 @@ pub fn steps(
         });
         if present.is_some() && !is_ours && !is_named {
             steps.left.push(kind.to_owned());
-            // Changed since: what the stage serves is still ours, and their edit is not for us to publish.
+            // Changed since: the stage still serves this stack's response, and another user's edit must not be
+            // published without consent.
             if record.contains_key(kind) {
                 steps.managed.insert(kind, response);
             }
@@ -91,10 +95,10 @@ pub fn steps(
     steps
 }
 
-/// Compares what the API has now with what is wanted.
+/// Compares the API's current responses with the desired ones.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn look(
     cx: &Context,
     target: &ApiTarget,
@@ -117,12 +121,13 @@ pub async fn look(
     Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
-/// Whether a recorded type is still what we is_ours; else somebody changed or removed it since.
+/// Whether a recorded type still has the response that this stack wrote; otherwise another user
+/// changed or removed it.
 pub fn is_untouched(taken: &ResponseBackup, now: Option<&Response>) -> bool {
     now.is_some_and(|now| taken.is_ours(now))
 }
 
-/// Our response of a type. It keeps the headers that the type would have inherited.
+/// This stack's response of a type. It keeps the headers that the type would have inherited.
 fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> Response {
     let mut parameters = inherited
         .map(|inherited| inherited.parameters.clone())
@@ -160,7 +165,8 @@ fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> R
         }
         _ => r#""error":"authorizer_failure","message":"The request could not be authorized""#,
     };
-    // API Gateway's own words stay for refusals that are not ours: the type covers the whole API.
+    // API Gateway's own message is kept for refusals that the authorizer did not cause, because the
+    // type covers the whole API.
     let template = format!("{{{texts},\"detail\":$context.error.messageString}}");
     Response {
         status: Some(status.to_owned()),
@@ -310,7 +316,8 @@ mod tests {
         assert_eq!(again.before.as_ref(), Some(&newer));
         assert!(again.is_ours(&ours));
         assert_eq!(before(None, [Some(&known), None]), None);
-        // Another stack is_ours it since: what was there before any of us is what this one knows.
+        // Another stack has written it since: that stack's record has the state before any stack changed
+        // it.
         let other = ResponseBackup::default().with_written(&newer);
         assert_eq!(
             before(Some(&newer), [Some(&known), Some(&other)]),

@@ -1,4 +1,5 @@
-//! The API is given back: methods, gateway responses and stage as they were, proved by reading them back.
+//! Restores the API: methods, gateway responses and stage return to their original state, which is
+//! verified by reading them again.
 
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
-/// For how long a listing may lag behind what was written.
+/// How long a listing may lag behind a write.
 const LAG: Duration = Duration::from_secs(60);
 
-/// Gives everything back, and forgets it only when the API reads as the record says.
+/// Restores everything, and deletes the record only when the API matches it.
 ///
 /// # Errors
-/// What the services answer, or what still differs.
+/// The errors of the services, or what still differs.
 pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
-    // Where only the stage changed, the attachment to the new one has taken these over.
+    // If only the stage changed, the attachment to the new stage has taken these over.
     let stays = cx
         .api()
         .filter(|api| api.id == actual.target.id && **api != actual.target);
@@ -76,7 +77,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     record::remove_items(cx, &actual.target, &actual.record).await
 }
 
-/// Says that somebody changed a method since, which is then theirs.
+/// Reports a method that another user changed since; the change is kept.
 fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     let Some(now) = actual
         .methods
@@ -95,7 +96,8 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     }
 }
 
-/// What a method is to be after us: what it was, unless that cannot be, or the operator prefers a closed one to an open one.
+/// The desired state of a method after this stack is removed: its original state, unless that is
+/// impossible, or the operator prefers a closed method to an open one.
 pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     if cx.options().keep_protected && before.authorization == AuthorizationType::None {
         return restored::closed(before);
@@ -111,7 +113,8 @@ pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     })
 }
 
-/// The gateway responses we took, but for those that another stack needs: the last one to go gives them back.
+/// The gateway responses that this stack replaced, except those that another stack needs: the last
+/// stack restores them.
 fn given_back(actual: &Actual) -> impl Iterator<Item = (&String, &ResponseBackup)> {
     let taken = actual.record.responses.iter();
     taken.filter(|(kind, _)| !actual.shared_responses.contains_key(*kind))
@@ -135,7 +138,7 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
     Ok(())
 }
 
-/// Reads back the methods, the gateway responses and the stage that were given back: each must be as it should be.
+/// Reads the restored methods, gateway responses and stage again: each must have its desired state.
 async fn prove<'a>(
     cx: &Context,
     actual: &Actual,
@@ -173,7 +176,8 @@ async fn prove<'a>(
     }
     if let (Some(to), Some(from)) = (moved_to, &actual.stage) {
         let now = rest_api::stage(&cx, &actual.target).await?;
-        // Somebody who published meanwhile is not overruled; what asks an authorizer that is about to go is.
+        // A deployment that another user published in between is accepted; this stack's former deployment
+        // is not, because it uses the authorizer that will be deleted.
         if let Some(now) = now
             .as_ref()
             .as_ref()
@@ -188,8 +192,9 @@ async fn prove<'a>(
     Ok(())
 }
 
-/// The draft is the whole API's: whoever deployed another stage since published our authorizer there. Without it that stage
-/// would answer nothing, so it stays until nobody asks it.
+/// The draft belongs to the whole API: a user who deployed another stage since has published this
+/// stack's authorizer there. Without the authorizer that stage could not answer, so the authorizer
+/// stays until no stage uses it.
 async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
@@ -198,7 +203,7 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
             id: target.id.clone(),
             stage,
         };
-        // Those that the stack is attached to are given back by themselves.
+        // The stages that the stack is attached to are restored separately.
         if other == *target || attached.contains_key(&other) {
             continue;
         }

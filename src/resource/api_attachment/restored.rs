@@ -1,4 +1,5 @@
-//! What a method is to be once we let it go, and when what is recorded of it is out of date. Pure.
+//! The desired state of a method once this stack stops protecting it, and when the record of it is
+//! out of date. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,8 @@ use super::other_stacks;
 use super::record::CLOSED;
 use crate::rest_api::{AuthorizationType, Authorizer, Mark, Method};
 
-/// A method as it stands, with what its authorizer is found by where its id is gone later.
+/// Returns the current method with the properties of its authorizer that identify it if its id
+/// changes.
 pub fn marked(now: &Method, authorizers: &[Authorizer]) -> Method {
     let authorizer = authorizers
         .iter()
@@ -20,8 +22,8 @@ pub fn marked(now: &Method, authorizers: &[Authorizer]) -> Method {
     }
 }
 
-/// A recorded method as it can be restored: who imports an API again gives its authorizers other ids. `None` if the
-/// authorizer that guarded it is gone.
+/// The recorded method in the form in which it can be restored: when an API is imported again, its
+/// authorizers get new ids. `None` if its authorizer no longer exists.
 pub fn restored(before: &Method, authorizers: &[Authorizer]) -> Option<Method> {
     let Some(id) = &before.authorizer_id else {
         return Some(before.clone());
@@ -43,12 +45,12 @@ pub fn restored(before: &Method, authorizers: &[Authorizer]) -> Option<Method> {
     })
 }
 
-/// The same, closed rather than opened where its authorizer is gone.
+/// The same, but the method is closed and not opened if its authorizer no longer exists.
 pub fn restored_or_closed(before: &Method, authorizers: &[Authorizer]) -> Method {
     restored(before, authorizers).unwrap_or_else(|| closed(before))
 }
 
-/// A method that nobody calls without AWS credentials.
+/// The method with AWS_IAM authorization, so that it cannot be called without AWS credentials.
 pub fn closed(before: &Method) -> Method {
     Method {
         authorization: CLOSED,
@@ -58,7 +60,7 @@ pub fn closed(before: &Method) -> Method {
     }
 }
 
-/// Whether the same guards two states of a method.
+/// Whether two states of a method have the same authorization.
 pub fn same_guard(one: &Method, other: &Method) -> bool {
     let scopes = |method: &Method| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
     one.authorization == other.authorization
@@ -66,8 +68,9 @@ pub fn same_guard(one: &Method, other: &Method) -> bool {
         && scopes(one) == scopes(other)
 }
 
-/// Whether the owners changed a method that is not ours since it was recorded. What a stack of this program did to it is no
-/// change of theirs, and of an authorizer that is not there any more nothing can be said.
+/// Whether the owner changed a method that this stack does not protect since it was recorded. A
+/// change by a stack of this program does not count, and for an authorizer that no longer exists
+/// the answer is unknown.
 pub fn is_changed(now: &Method, before: &Method, authorizers: &[Authorizer]) -> bool {
     let is_theirs = match &now.authorizer_id {
         None => true,
@@ -125,7 +128,7 @@ mod tests {
             let closed = restored_or_closed(&before, &there);
             assert_eq!(closed.authorization, CLOSED);
         }
-        // A record of a version that did not note them.
+        // A record from a version that did not store them.
         assert_eq!(restored(&method("CUSTOM", Some("a1")), &again), None);
     }
 
@@ -149,7 +152,8 @@ mod tests {
         for method in [&open, &iam, &own] {
             assert!(!changed(method, method));
         }
-        // Another stack's, an authorizer that is gone, and one that was closed since its own is gone.
+        // An authorizer of another stack, one that no longer exists, and a method that was closed because
+        // its own authorizer no longer exists.
         assert!(!changed(&method("CUSTOM", Some("p1")), &open));
         assert!(!changed(&method("CUSTOM", Some("x9")), &open));
         assert!(!changed(&iam, &method("CUSTOM", Some("x9"))));

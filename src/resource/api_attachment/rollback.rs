@@ -1,4 +1,4 @@
-//! The way back: the stage returns to the deployment it had before ours, and nothing else changes.
+//! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::deployments::move_stage;
 use super::marker::is_ours;
@@ -7,37 +7,38 @@ use super::served::asks_us;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget};
 
-/// Where the stage is to go.
+/// The target of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackTarget {
-    /// To the deployment before ours: away from us.
+    /// The deployment before this stack's: without the authorizer.
     BeforeUs,
-    /// To the deployment before our newest, which may be one of ours.
+    /// The deployment before this stack's newest, which may also be this stack's.
     Previous,
-    /// To this one.
+    /// The deployment with this id.
     Deployment(String),
 }
 
-/// What came of a way back.
+/// The result of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolledBack {
-    /// The stage serves `to` again in place of `from`.
+    /// The stage serves `to` again instead of `from`.
     Moved { from: String, to: String },
-    /// The stage serves a deployment that is not ours, and our authorizer is not in it.
+    /// The stage serves another user's deployment, which does not contain this stack's authorizer.
     NotOurs { deployment: String },
-    /// The stage serves what others published with our authorizer in it.
+    /// The stage serves another user's deployment that contains this stack's authorizer.
     OthersWithOurs { deployment: String },
-    /// The stage serves ours, and no former one is noted: others published in between.
+    /// The stage serves this stack's deployment, and no former one is recorded because another user
+    /// published in between.
     NoFormer { deployment: String },
-    /// There is no such stage, or no such API.
+    /// The stage or the API does not exist.
     NoStage,
 }
 
-/// Puts the stage back with one changing call. Methods, authorizer and record stay: the next `up` sees that the stage does not
-/// serve ours and deploys it again.
+/// Rolls the stage back with one changing call. Methods, authorizer and record stay: the next `up`
+/// detects that the stage does not serve this stack's deployment and deploys it again.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn roll_back(
     cx: &Context,
     target: &ApiTarget,

@@ -1,10 +1,10 @@
-//! Which methods of an API are ours to protect. Pure.
+//! Selects the methods of an API that the stack protects. Pure.
 
 use crate::pattern::MethodPattern;
 use crate::rest_api::{AuthorizationType, Method};
 
-/// Whether the configuration wants this method protected. `OPTIONS` stays open unless it is named: browsers send it
-/// without a credential.
+/// Whether the configuration selects this method. `OPTIONS` stays open unless it is named, because
+/// browsers send it without a credential.
 pub fn is_wanted(method: &Method, protect: &[MethodPattern], except: &[MethodPattern]) -> bool {
     let matches = |pattern: &MethodPattern| pattern.matches(&method.method, &method.path);
     let named = protect
@@ -18,7 +18,8 @@ pub fn is_wanted(method: &Method, protect: &[MethodPattern], except: &[MethodPat
     wanted && !except.iter().any(matches)
 }
 
-/// Whether the method may be taken: it is open, or it is named exactly though something guards it already.
+/// Whether the method may be protected: it is open, or it is named exactly although it already has
+/// an authorization.
 pub fn is_free(method: &Method, protect: &[MethodPattern]) -> bool {
     method.authorization == AuthorizationType::None
         || protect

@@ -1,4 +1,5 @@
-//! What the stage serves callers with: our authorizer, and whether real requests have shown that it answers.
+//! What the stage serves: whether it uses this stack's authorizer, and whether real requests have
+//! been answered with it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use super::{marker, other_stacks};
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
 use crate::rest_api::{self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Stage};
 
-/// How the API asks the authorizer of a stack as it stands.
+/// How the API uses the authorizer of an existing stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub asks: AuthorizerSettings,
@@ -15,26 +16,27 @@ pub struct Standing {
     pub methods: BTreeSet<String>,
 }
 
-/// How a stage asks for our authorizer.
+/// How a stage uses this stack's authorizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The digest of how our deployment asks; of a deployment that others published it is not known.
+    /// The digest of the authorizer settings in this stack's deployment; unknown for a deployment of
+    /// another user.
     asks: Option<String>,
-    /// Real requests were answered with it as they should be, or nobody wants to know.
+    /// Whether real requests were answered as expected, or verification is skipped.
     is_verified: bool,
 }
 
 impl Served {
-    /// Whether callers are asked for their credential as `asks` says, and for no other any more.
+    /// Whether the stage requests the credential as `asks` says, and no former one.
     pub fn is_settled(&self, asks: &AuthorizerSettings) -> bool {
         self.is_verified && self.asks.as_deref() == Some(&digest(asks))
     }
 }
 
-/// How the stage of `target` asks for our authorizer; `None` where it does not.
+/// How the stage of `target` uses this stack's authorizer; `None` if it does not.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, ResourceError> {
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
         return Ok(None);
@@ -56,11 +58,11 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     }))
 }
 
-/// How the stage asks for our authorizer where it invokes the function itself and not its alias, as releases without
-/// aliases had it; `None` where it does not.
+/// How the stage uses this stack's authorizer if it invokes the function itself and not its alias,
+/// as in releases without aliases; `None` if it does not.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standing>, ResourceError> {
     if served(cx, target).await?.is_none() {
         return Ok(None);
@@ -114,23 +116,24 @@ pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standin
     Ok(Some(Standing { asks, methods }))
 }
 
-/// What the API serves callers with, where real requests have not shown yet that it answers as it should.
+/// What the API serves, if it is not yet verified with real requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {
-    /// The deployment of ours that the stage serves.
+    /// The deployment of this stack that the stage serves.
     pub deployment: Option<String>,
     /// The version of the authorizer that it invokes.
     pub version: Option<String>,
-    /// Whether the deployment is a new one.
+    /// Whether the deployment is new.
     pub is_new_deployment: bool,
-    /// Whether the version is a new one.
+    /// Whether the version is new.
     pub is_new_version: bool,
 }
 
-/// What the stage serves, if nobody has noted yet that the API answers with it as it should.
+/// What the stage serves, unless a former run has recorded that the API answers with it as
+/// expected.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn unverified(
     cx: &Context,
     target: &ApiTarget,
@@ -154,10 +157,10 @@ pub async fn unverified(
     Ok((found.is_new_deployment || found.is_new_version).then_some(found))
 }
 
-/// Notes that the API answers as it should with what was [`unverified`].
+/// Records that the API answers as expected with the result of [`unverified`].
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn note_verified(
     cx: &Context,
     target: &ApiTarget,
@@ -181,7 +184,8 @@ pub async fn note_verified(
     record::write_head(cx, target, &noted).await
 }
 
-/// Whether a deployment of others lets our authorizer decide: a method has a Lambda authorizer that had none before us.
+/// Whether another user's deployment uses this stack's authorizer: a method has a Lambda authorizer
+/// that had none before.
 pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
     let is_before = record
         .head

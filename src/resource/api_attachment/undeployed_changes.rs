@@ -1,5 +1,5 @@
-//! What a deployment would publish that is not ours: a REST API's deployment is a snapshot of the whole draft, with every
-//! edit that others left in it. Pure but for [`look`].
+//! The changes of other users that a deployment would publish: a deployment of a REST API is a
+//! snapshot of the whole draft, with every undeployed edit. Pure except for [`look`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::rest_api::{
     Served,
 };
 
-/// What is compared: the draft, and what the stage serves of it.
+/// The two sides of the comparison: the draft, and what the stage serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides<'a> {
     pub api: &'a RestApi,
@@ -25,23 +25,24 @@ pub struct Sides<'a> {
     pub responses: &'a BTreeMap<String, Response>,
     /// The deployment's summary: methods with their authorization.
     pub served: &'a Served,
-    /// The stage's export, where the service gives one.
+    /// The stage's export, if the service provides one.
     pub export: Option<&'a Export>,
 }
 
-/// What is ours of the draft, and so no news.
+/// The parts of the draft that this stack changes, and which are therefore not reported.
 #[derive(Debug, Clone, Default)]
 pub struct Ours {
-    /// The methods whose authorization we change.
+    /// The methods whose authorization this stack changes.
     pub methods: BTreeSet<MethodKey>,
-    /// The types of gateway responses that we write.
+    /// The types of gateway responses that this stack writes.
     pub responses: BTreeSet<String>,
 }
 
-/// Looks for edits that wait unpublished, one line each; `ours` are the methods whose authorization we change.
+/// Lists undeployed edits, one line each. `ours` are the methods whose authorization this stack
+/// changes.
 ///
 /// # Errors
-/// What the services answer.
+/// The errors of the services.
 pub async fn look(
     cx: &Context,
     api: &RestApi,
@@ -50,7 +51,7 @@ pub async fn look(
     wanted: &Responses,
 ) -> Result<Vec<String>, ResourceError> {
     let stage = rest_api::stage(cx, target).await?;
-    // Where the service does not tell what it serves, nothing can be compared.
+    // If the service does not report what the stage serves, no comparison is possible.
     let Some(served) = (*stage).as_ref().and_then(|stage| stage.served.as_ref()) else {
         return Ok(Vec::new());
     };
@@ -81,7 +82,7 @@ pub async fn look(
     Ok(edits(&sides, &ours))
 }
 
-/// The edits, in words, in the order of the API.
+/// Describes the edits, in the order of the API.
 pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
     let mut edits = Vec::new();
     for method in sides.draft.methods.iter() {
@@ -130,7 +131,8 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
     edits
 }
 
-/// What else has changed of who may call a method. `is_ours`: its authorizer is.
+/// Describes other changes to a method's authorization. `is_ours`: the method uses this stack's
+/// authorizer.
 fn guard(
     draft: &Method,
     served: &export::Method,
@@ -204,8 +206,8 @@ fn gateway_responses(
         .collect()
 }
 
-/// What made the API, as its tags tell, if that is a tool whose next deployment may undo ours. The tags are those that the
-/// tools set by themselves or that their guides recommend.
+/// The tool that made the API, from its tags, if its next deployment may undo this stack's changes.
+/// The tags are those that the tools set by default or that their guides recommend.
 pub fn maker(tags: &BTreeMap<String, String>) -> Option<String> {
     let named = |name: &str| {
         tags.iter().any(|(key, value)| {
