@@ -65,8 +65,8 @@ fn a_method_whose_own_authorizer_is_gone_is_closed_and_not_opened() {
     assert_mentions(
         &down,
         &[
-            "that guarded GET /me is gone",
-            "closed with AWS_IAM rather than opened",
+            "of GET /me no longer exists",
+            "set to AWS_IAM instead of being opened",
         ],
     );
     assert!(draft(&aws.account(), &id)["GET /me"].starts_with("AWS_IAM"));

@@ -208,6 +208,9 @@ fn an_api_of_another_tool_is_told_of() {
         aws.post("reset", &json!({}));
         seed(&aws, &[api(&json!([]), &tags)]);
         let plan = workplace(&aws, HERE).succeed(&["plan"]);
-        assert_mentions(&plan, &[maker, "may undo ours", "`up` repairs it"]);
+        assert_mentions(
+            &plan,
+            &[maker, "may remove the authorizer", "`up` repairs it"],
+        );
     }
 }

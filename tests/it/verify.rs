@@ -426,11 +426,7 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     let aws = TestAws::start();
     for (attribute, value, words) in [
         ("endpoint_type", json!("PRIVATE"), "is private"),
-        (
-            "disable_execute_api_endpoint",
-            json!(true),
-            "is switched off",
-        ),
+        ("disable_execute_api_endpoint", json!(true), "is disabled"),
     ] {
         aws.check_log();
         aws.post("reset", &json!({}));
