@@ -19,14 +19,16 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
         return Ok(ExitStatus::Done);
     }
     let observation = session.observe(&session.cx).await?;
-    let foreign = preflight::foreign(&observation.foreign);
+    let foreign = preflight::unmanaged(&observation.foreign);
     let plan = plan(observation);
     plan.check().map_err(Error::refused)?;
-    let (findings, extras) = session.findings(&session.cx, foreign, &plan).await?;
+    let findings = session.findings(&session.cx, foreign, &plan).await?;
     match global.output {
-        Format::Text => {
-            report::result(&report::plan::table(&plan, &extras, &Style::stdout(global)))
-        }
+        Format::Text => report::result(&report::plan::table(
+            &plan,
+            &findings,
+            &Style::stdout(global),
+        )),
         Format::Json => {
             let outputs: serde_json::Map<_, _> = session
                 .outputs()
@@ -34,11 +36,11 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect();
             let document =
-                report::plan::document(&plan, &session.facts.names, &extras, &outputs.into());
+                report::plan::document(&plan, &session.facts.names, &findings, &outputs.into());
             report::result(&document.to_string());
         }
     }
-    refuse(&findings)?;
+    refuse(&findings.blockers)?;
     Ok(if args.exit_code && !plan.is_empty() {
         ExitStatus::Pending
     } else {

@@ -1,12 +1,11 @@
 //! What `plan`, `up` and `status` begin with: the configuration, the account, the API, one look at everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use super::input::{load, named_stack};
-use crate::action::Action;
-use crate::aws::{Aws, Class, Target, optional};
+use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::engine::observe::{self, Observation};
@@ -17,17 +16,14 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
-use crate::preflight::Findings;
-use crate::resource::api_attachment::{
-    AcceptedChanges, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
-};
+use crate::preflight::{Findings, Subject};
+use crate::resource::api_attachment::AcceptedChanges;
 use crate::resource::health_check::SelfTestGate;
-use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Context, DynResource, ResourceError, RunOptions, function, parameter};
-use crate::rest_api::{ApiTarget, Method, MethodKey, RestApi};
+use crate::resource::{Context, DynResource, ResourceError, RunOptions, parameter};
+use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts};
-use crate::{preflight, prices, rest_api};
+use crate::{preflight, rest_api};
 
 /// Everything a command works with.
 pub(super) struct Session {
@@ -182,179 +178,20 @@ impl Session {
             .map_err(|(id, error)| look_failed(&id, error))
     }
 
-    /// What can be known to go wrong with `plan`, all of it at once.
+    /// Everything that can be known to go wrong with `plan`.
     pub(super) async fn findings(
         &self,
         cx: &Context,
-        foreign: Vec<String>,
+        unmanaged: Vec<String>,
         plan: &Plan,
-    ) -> Result<(Vec<String>, Findings)> {
-        let api = &self.facts.api;
-        let mut findings = foreign;
-        let stage = rest_api::stage(cx, api).await?;
-        if stage.is_none() {
-            findings.push(format!(
-                "API {} has no stage {:?} with a deployment",
-                api.id, api.stage
-            ));
-        }
-        findings.extend(preflight::canary(api, (*stage).as_ref()));
-        findings.extend(
-            preflight::zones(&self.config, &self.facts.zones)
-                .filter(|_| self.facts.own_vpc.is_none()),
-        );
-        findings.extend(self.own_subnets().await?);
-        findings.extend(self.taken_groups(cx, plan).await?);
-        let new: Vec<LogicalId> = plan
-            .items
-            .iter()
-            .filter(|item| item.action == Action::Create)
-            .map(|item| item.id.clone())
-            .collect();
-        let mut unread_quotas = None;
-        let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
-        if new.iter().any(|id| counted.contains(&id.kind)) {
-            let zones: Vec<_> = self
-                .facts
-                .zones
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| {
-                    let gateway = LogicalId::new(Kind::NatGateway, stack::letter(*index));
-                    new.contains(&gateway)
-                })
-                .map(|(_, zone)| zone.clone())
-                .collect();
-            let (quotas, unread) = cx.aws().quotas(&zones).await?;
-            findings.extend(preflight::quotas(&new, &quotas));
-            unread_quotas = unread;
-        }
-        let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
-        let authorizer = cx
-            .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
-            .map(|output| output.physical_id);
-        let elsewhere = other_stacks::elsewhere(cx, api).await?;
-        let record = record::all(cx).await?.remove(api).unwrap_or_default();
-        let ours = authorizer.as_deref();
-        let methods = preflight::methods(&self.config, &all, ours, &elsewhere, &record);
-        if methods.wanted.is_empty() {
-            let why: String = methods
-                .notices
-                .iter()
-                .map(|why| format!("; {why}"))
-                .collect();
-            findings.push(format!(
-                "no method of API {} is protected by `api.protect` and `api.except`{why}",
-                api.id
-            ));
-        }
-        findings.extend(preflight::authorizers(
-            &rest_api::authorizers(cx, &api.id).await?,
-            &self.facts.names.api_authorizer(),
-        ));
-        let mut attaches: Vec<_> = methods
-            .wanted
-            .iter()
-            .map(|method| format!("{}: {} -> protected", method.label(), method.authorization))
-            .collect();
-        let mut notices = methods.notices;
-        notices
-            .extend(unread_quotas.map(|error| {
-                format!("some quotas could not be read and are not checked: {error}")
-            }));
-        let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
-        let held: Vec<_> = other_stacks::held_elsewhere(cx, api)
-            .await?
-            .into_iter()
-            .filter(|held| {
-                !methods
-                    .wanted
-                    .iter()
-                    .any(|method| method.label() == held.before.label())
-            })
-            .collect();
-        let mut pending = Vec::new();
-        if !plan.is_empty() {
-            notices.extend(preflight::maker(&self.api));
-            let answers = responses::look(cx, api, &self.config.api.responses).await?;
-            notices.extend(preflight::responses(&answers, &all));
-            let written = answers.write.iter();
-            attaches
-                .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
-        }
-        if deploys(plan) {
-            let mut ours = self.touched(cx, &methods.wanted).await?;
-            // What another stack does for other stages is no edit: our deployment has these as they were before.
-            let unchanged = held.iter().map(|held| &held.before).filter(|before| {
-                let key = before.key();
-                served.and_then(|served| served.get(&key)) == Some(&before.authorization)
-            });
-            ours.extend(unchanged.map(|before| before.key()));
-            notices.extend(preflight::held(&held, &api.stage));
-            pending =
-                undeployed_changes::look(cx, &self.api, api, ours, &self.config.api.responses)
-                    .await?;
-        }
-        let builds = |item: &crate::engine::plan::Item| {
-            item.id.kind == Kind::Function
-                && (item.action == Action::Create
-                    || item.changes.iter().any(|change| {
-                        [function::CODE, function::ARCHITECTURE].contains(&change.field)
-                    }))
+    ) -> Result<Findings> {
+        let subject = Subject {
+            config: &self.config,
+            facts: &self.facts,
+            api: &self.api,
+            package: &self.package,
         };
-        if plan.items.iter().any(builds) {
-            findings.extend(self.package.check().err().map(|error| format!("{error:#}")));
-        }
-        let extras = Findings {
-            notices,
-            pending,
-            attaches,
-            prices: prices::of(plan, &self.config),
-            prices_of: prices::AS_OF,
-        };
-        Ok((findings, extras))
-    }
-
-    /// The methods whose authorization we change, or changed: what differs there is no edit of others.
-    async fn touched(&self, cx: &Context, wanted: &[Method]) -> Result<BTreeSet<MethodKey>> {
-        let records = record::all(cx).await?;
-        let recorded = records
-            .iter()
-            .filter(|(target, _)| target.id == self.facts.api.id)
-            .flat_map(|(_, record)| record.methods());
-        Ok(recorded.chain(wanted).map(Method::key).collect())
-    }
-
-    async fn own_subnets(&self) -> Result<Vec<String>> {
-        let Some(own) = &self.config.network.vpc else {
-            return Ok(Vec::new());
-        };
-        let Some(vpc) = &self.facts.own_vpc else {
-            return Ok(vec![format!("network.vpc: there is no VPC {}", own.id)]);
-        };
-        let outside = self.cx.aws().subnets_outside(vpc, &own.subnets).await?;
-        Ok(outside
-            .into_iter()
-            .map(|subnet| format!("network.subnets: {subnet} is not in {vpc}"))
-            .collect())
-    }
-
-    /// Security groups of others in the way of ours: names are by VPC, so only the operator's own can have them.
-    async fn taken_groups(&self, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
-        let made: Vec<_> = plan
-            .items
-            .iter()
-            .filter(|item| matches!(item.action, Action::Create | Action::Replace))
-            .map(|item| item.id.clone())
-            .filter(|id| id.kind == Kind::SecurityGroup)
-            .collect();
-        match &self.facts.own_vpc {
-            Some(vpc) if !made.is_empty() => {
-                let taken = SecurityGroups::taken(cx, vpc, &made).await?;
-                Ok(preflight::foreign(&taken))
-            }
-            _ => Ok(Vec::new()),
-        }
+        preflight::gather(subject, cx, unmanaged, plan).await
     }
 
     /// What a change works on.
@@ -409,15 +246,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Whether the plan publishes the API's draft.
-fn deploys(plan: &Plan) -> bool {
-    plan.items.iter().any(|item| {
-        item.id == LogicalId::new(Kind::ApiAttachment, "main")
-            && (item.action == Action::Create
-                || item.changes.iter().any(|change| change.field == DEPLOYMENT))
-    })
 }
 
 /// A context without an API: `down` gives back every one that the stack is attached to.

@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let session = Session::open(global, 10, options, sink).await?;
     let cx = &session.cx;
     let observation = session.observe(cx).await?;
-    let foreign = preflight::foreign(&observation.foreign);
+    let foreign = preflight::unmanaged(&observation.foreign);
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
     let mut notices = foreign;

@@ -139,7 +139,7 @@ async fn look(
     only: Option<Only>,
 ) -> Result<(Plan, preflight::Findings)> {
     let observation = session.observe(cx).await?;
-    let foreign = preflight::foreign(&observation.foreign);
+    let foreign = preflight::unmanaged(&observation.foreign);
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
         plan.retain(|id, action| match id.kind {
@@ -159,9 +159,9 @@ async fn look(
         }
     }
     plan.check().map_err(Error::refused)?;
-    let (findings, extras) = session.findings(cx, foreign, &plan).await?;
-    refuse(&findings)?;
-    Ok((plan, extras))
+    let findings = session.findings(cx, foreign, &plan).await?;
+    refuse(&findings.blockers)?;
+    Ok((plan, findings))
 }
 
 async fn work(

@@ -37,21 +37,6 @@ pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String>
     }
 }
 
-/// What a plan reports beside its actions.
-#[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// What stays unchanged, and why.
-    pub notices: Vec<String>,
-    /// Undeployed changes of others that a deployment would publish.
-    pub pending: Vec<String>,
-    /// What a new attachment changes in the API.
-    pub attaches: Vec<String>,
-    /// The monthly price in US dollars of each new resource, with its description.
-    pub prices: Vec<(String, f64)>,
-    /// The date of the price table.
-    pub prices_of: &'static str,
-}
-
 /// Checks that the region has enough Availability Zones.
 pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
     let wanted = usize::from(config.network.zones);
@@ -64,11 +49,11 @@ pub fn zones(config: &Config, zones: &[String]) -> Option<String> {
 }
 
 /// Lists the resources of other owners that use this stack's names.
-pub fn foreign<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<String> {
-    let text = |foreign: &Unmanaged| {
+pub fn unmanaged<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<String> {
+    let text = |found: &Unmanaged| {
         format!(
             "{} cannot be created: {} already exists and {}",
-            foreign.id, foreign.physical_id, foreign.why
+            found.id, found.physical_id, found.why
         )
     };
     found.into_iter().map(text).collect()

@@ -1,0 +1,251 @@
+//! Reads from the account what the rules need.
+
+use std::collections::BTreeSet;
+
+use super::findings::Findings;
+use super::rules;
+use crate::action::Action;
+use crate::aws::optional;
+use crate::config::Config;
+use crate::engine::plan::{Item, Plan};
+use crate::error::Result;
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::package::Package;
+use crate::prices;
+use crate::resource::api_attachment::{
+    DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
+};
+use crate::resource::security_group::SecurityGroups;
+use crate::resource::{Context, function};
+use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
+use crate::stack::{self, Facts};
+
+/// What a plan is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub config: &'a Config,
+    pub facts: &'a Facts,
+    pub api: &'a RestApi,
+    pub package: &'a Package,
+}
+
+/// Everything that can be known to go wrong with `plan`. `unmanaged` are the names that other resources have.
+///
+/// # Errors
+/// When a service cannot be read.
+pub async fn gather(
+    subject: Subject<'_>,
+    cx: &Context,
+    unmanaged: Vec<String>,
+    plan: &Plan,
+) -> Result<Findings> {
+    let mut findings = Findings {
+        blockers: unmanaged,
+        prices: prices::of(plan, subject.config),
+        prices_of: prices::AS_OF,
+        ..Findings::default()
+    };
+    let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
+    findings.blockers.extend(of_stage(subject, stage.as_ref()));
+    findings
+        .blockers
+        .extend(of_network(subject, cx, plan).await?);
+    let unread_quotas = of_quotas(subject, cx, plan, &mut findings.blockers).await?;
+    of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
+    findings.notices.extend(unread_quotas);
+    if plan.items.iter().any(builds) {
+        let error = subject.package.check().err();
+        findings
+            .blockers
+            .extend(error.map(|error| format!("{error:#}")));
+    }
+    Ok(findings)
+}
+
+fn of_stage(subject: Subject<'_>, stage: Option<&Stage>) -> Vec<String> {
+    let api = &subject.facts.api;
+    let missing = stage.is_none().then(|| {
+        format!(
+            "API {} has no stage {:?} with a deployment",
+            api.id, api.stage
+        )
+    });
+    missing
+        .into_iter()
+        .chain(rules::canary(api, stage))
+        .collect()
+}
+
+async fn of_network(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
+    let Subject { config, facts, .. } = subject;
+    let Some(own) = &config.network.vpc else {
+        return Ok(rules::zones(config, &facts.zones).into_iter().collect());
+    };
+    let Some(vpc) = &facts.own_vpc else {
+        let mut blockers: Vec<_> = rules::zones(config, &facts.zones).into_iter().collect();
+        blockers.push(format!("network.vpc: there is no VPC {}", own.id));
+        return Ok(blockers);
+    };
+    let outside = cx.aws().subnets_outside(vpc, &own.subnets).await?;
+    let mut blockers: Vec<_> = outside
+        .into_iter()
+        .map(|subnet| format!("network.subnets: {subnet} is not in {vpc}"))
+        .collect();
+    // Names of security groups are unique in a VPC, so only the operator's own VPC can have them.
+    let is_made = |item: &&Item| {
+        item.id.kind == Kind::SecurityGroup
+            && matches!(item.action, Action::Create | Action::Replace)
+    };
+    let made: Vec<_> = plan
+        .items
+        .iter()
+        .filter(is_made)
+        .map(|item| item.id.clone())
+        .collect();
+    if !made.is_empty() {
+        let taken = SecurityGroups::taken(cx, vpc, &made).await?;
+        blockers.extend(rules::unmanaged(&taken));
+    }
+    Ok(blockers)
+}
+
+/// Adds the quotas that the plan would exceed. Returns a notice if some cannot be read.
+async fn of_quotas(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    blockers: &mut Vec<String>,
+) -> Result<Option<String>> {
+    let new = plan
+        .items
+        .iter()
+        .filter(|item| item.action == Action::Create);
+    let new: Vec<_> = new.map(|item| item.id.clone()).collect();
+    let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
+    if !new.iter().any(|id| counted.contains(&id.kind)) {
+        return Ok(None);
+    }
+    let zones = subject.facts.zones.iter().enumerate();
+    let has_gateway = |index: usize| {
+        let gateway = LogicalId::new(Kind::NatGateway, stack::letter(index));
+        new.contains(&gateway)
+    };
+    let zones: Vec<_> = zones
+        .filter(|(index, _)| has_gateway(*index))
+        .map(|(_, zone)| zone.clone())
+        .collect();
+    let (quotas, unread) = cx.aws().quotas(&zones).await?;
+    blockers.extend(rules::quotas(&new, &quotas));
+    Ok(unread.map(|error| format!("some quotas could not be read and are not checked: {error}")))
+}
+
+async fn of_methods(
+    subject: Subject<'_>,
+    cx: &Context,
+    stage: Option<&Stage>,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let Subject { config, facts, .. } = subject;
+    let api = &facts.api;
+    let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
+    let authorizer = cx
+        .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .map(|output| output.physical_id);
+    let elsewhere = other_stacks::elsewhere(cx, api).await?;
+    let record = record::all(cx).await?.remove(api).unwrap_or_default();
+    let methods = rules::methods(config, &all, authorizer.as_deref(), &elsewhere, &record);
+    if methods.wanted.is_empty() {
+        let why: String = methods
+            .notices
+            .iter()
+            .map(|why| format!("; {why}"))
+            .collect();
+        findings.blockers.push(format!(
+            "no method of API {} is protected by `api.protect` and `api.except`{why}",
+            api.id
+        ));
+    }
+    findings.blockers.extend(rules::authorizers(
+        &rest_api::authorizers(cx, &api.id).await?,
+        &facts.names.api_authorizer(),
+    ));
+    findings.attaches.extend(
+        methods
+            .wanted
+            .iter()
+            .map(|method| format!("{}: {} -> protected", method.label(), method.authorization)),
+    );
+    findings.notices.extend(methods.notices);
+    if !plan.is_empty() {
+        findings.notices.extend(rules::maker(subject.api));
+        let answers = responses::look(cx, api, &config.api.responses).await?;
+        findings.notices.extend(rules::responses(&answers, &all));
+        let written = answers.write.iter();
+        findings
+            .attaches
+            .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
+    }
+    if deploys(plan) {
+        of_deployment(subject, cx, stage, &methods.wanted, findings).await?;
+    }
+    Ok(())
+}
+
+/// What a deployment publishes that is not this stack's.
+async fn of_deployment(
+    subject: Subject<'_>,
+    cx: &Context,
+    stage: Option<&Stage>,
+    wanted: &[Method],
+    findings: &mut Findings,
+) -> Result<()> {
+    let api = &subject.facts.api;
+    let served = stage.and_then(|stage| stage.served.as_ref());
+    let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());
+    let mut held = other_stacks::held_elsewhere(cx, api).await?;
+    held.retain(|held| !is_wanted(&held.before));
+    let mut ours = touched(subject, cx, wanted).await?;
+    // What another stack changes for other stages is no change of others: our deployment resets it.
+    let unchanged = held.iter().map(|held| &held.before).filter(|before| {
+        let key = before.key();
+        served.and_then(|served| served.get(&key)) == Some(&before.authorization)
+    });
+    ours.extend(unchanged.map(Method::key));
+    findings.notices.extend(rules::held(&held, &api.stage));
+    let wanted = &subject.config.api.responses;
+    findings.pending = undeployed_changes::look(cx, subject.api, api, ours, wanted).await?;
+    Ok(())
+}
+
+/// The methods whose authorization this stack changes, or has changed: a difference there is no change of others.
+async fn touched(
+    subject: Subject<'_>,
+    cx: &Context,
+    wanted: &[Method],
+) -> Result<BTreeSet<MethodKey>> {
+    let records = record::all(cx).await?;
+    let recorded = records
+        .iter()
+        .filter(|(target, _)| target.id == subject.facts.api.id)
+        .flat_map(|(_, record)| record.methods());
+    Ok(recorded.chain(wanted).map(Method::key).collect())
+}
+
+/// Whether the plan publishes the API's draft.
+fn deploys(plan: &Plan) -> bool {
+    plan.items.iter().any(|item| {
+        item.id == LogicalId::new(Kind::ApiAttachment, "main")
+            && (item.action == Action::Create
+                || item.changes.iter().any(|change| change.field == DEPLOYMENT))
+    })
+}
+
+/// Whether the resource needs the authorizer's package.
+fn builds(item: &Item) -> bool {
+    let fields = [function::CODE, function::ARCHITECTURE];
+    let mut changes = item.changes.iter();
+    item.id.kind == Kind::Function
+        && (item.action == Action::Create || changes.any(|change| fields.contains(&change.field)))
+}

@@ -1,0 +1,12 @@
+//! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
+
+mod findings;
+mod gather;
+mod rules;
+
+pub use self::findings::Findings;
+pub use self::gather::{Subject, gather};
+pub use self::rules::{
+    Methods, authorizers, canary, choose_api, held, maker, methods, quotas, responses, unmanaged,
+    zones,
+};
