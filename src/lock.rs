@@ -15,9 +15,9 @@ use crate::aws::Backoff;
 use crate::cancel::{CancelToken, StopReason};
 use crate::error::{Error, ExitStatus};
 use crate::event::Event;
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::random;
 use crate::resource::{Context, ResourceError, parameter};
 
 const NAME: &str = "lock";
@@ -53,7 +53,7 @@ impl Holder {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let now = Timestamp::now();
         Ok(Self {
-            token: random::hex::<8>()?,
+            token: hex::random::<8>()?,
             owner: variable("USER")
                 .or_else(|| variable("GITHUB_ACTOR"))
                 .unwrap_or_else(|| "unknown".to_owned()),

@@ -1,9 +1,9 @@
 //! The names that a stack uses in an account, derived from the stack's name, the region and the
 //! account.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
+
+use crate::hex;
 
 /// The maximum length of a replication group id. Source: ElastiCache `CreateReplicationGroup`.
 const CACHE_ID_MAX: usize = 40;
@@ -110,11 +110,7 @@ impl Names {
         if plain.len() <= CACHE_ID_MAX && !plain.contains("--") {
             return plain;
         }
-        let mut hash = String::new();
-        for byte in &Sha256::digest(self.stack.as_bytes())[..4] {
-            // Writing to a string cannot fail.
-            let _ = write!(hash, "{byte:02x}");
-        }
+        let hash = hex::encode(&Sha256::digest(self.stack.as_bytes())[..4]);
         let head: String = self.stack.replace("--", "-").chars().take(10).collect();
         format!("threescale-gw-{}-{hash}-cache", head.trim_end_matches('-'))
     }

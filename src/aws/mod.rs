@@ -3,10 +3,12 @@
 
 pub mod account;
 pub mod ec2;
+pub mod elasticache;
 pub mod error;
 pub mod example_api;
-pub mod function_view;
 pub mod http;
+pub mod lambda;
+pub mod logs;
 mod nulls;
 pub mod paginate;
 pub mod profile;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
 use crate::report;
 
-/// Says what is about to be changed, before anything is asked. `asks`: a question follows, which nobody is to answer
+/// Says what is about to change, before the confirmation. `asks`: a question follows, which nobody can answer
 /// without knowing this. Written here and not by a reporter, which would run behind the question.
 pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
     if asks || (global.output == Format::Text && !global.quiet) {
@@ -16,7 +16,7 @@ pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
     sink.emit(Event::Scope(scope));
 }
 
-/// AuthorizerSettings on the terminal. Without one there is nobody to ask, and that is refused at once.
+/// Asks for confirmation on the terminal. Without a terminal, refuses at once.
 pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if yes {
         return Ok(());

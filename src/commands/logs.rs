@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::aws::AwsError;
-use crate::aws::function_view::{self, Line};
+use crate::aws::logs::{self as log_groups, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
@@ -82,7 +82,7 @@ async fn look(
 ) -> Result<Vec<(&'static str, Line)>> {
     let asked = try_join_all(tails.iter_mut().map(|(function, tail)| async move {
         let group = cx.names().log_group(function);
-        let lines = function_view::log_lines(cx.aws(), &group, tail.from(), filter)
+        let lines = log_groups::lines(cx.aws(), &group, tail.from(), filter)
             .await
             .map_err(|error| failed(cx, &group, error))?;
         let new = tail.take(lines).into_iter();

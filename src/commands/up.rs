@@ -225,7 +225,7 @@ async fn work(
     Ok((outcome.tally, status))
 }
 
-/// AuthorizerSettings the API itself where nobody did since its last change, and ends a transition that this change needed.
+/// Verifies a deployment or a version that is not verified yet, and ends a transition that this change needed.
 async fn finish(
     session: &Session,
     cx: &Context,

@@ -17,7 +17,7 @@ use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
 use crate::verify::{Fault, Report, Row};
 
-/// AuthorizerSettings the API itself whether all is well after a change, and moves stage and alias back if callers suffer from it.
+/// Verifies a change with real requests, and moves the stage and the alias back if it harms callers.
 pub(super) async fn verify(
     session: &Session,
     cx: &Context,
@@ -27,7 +27,7 @@ pub(super) async fn verify(
 ) -> Result<ExitStatus> {
     let report = tokio::select! {
         report = prove(session, cx, &args.requests, None) => report?,
-        // The next run sees that nobody noted how this one ended.
+        // The next run sees that no result was recorded, and verifies again.
         stop = signals.cancel.stopped() => return Ok(match stop {
             StopReason::Interrupted => ExitStatus::Interrupted,
             StopReason::TimedOut => ExitStatus::Partial,

@@ -34,7 +34,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     })
 }
 
-/// AuthorizerSettings the authorizer itself, where no answer of the API tells whether it can decide: refusals do not carry its reason, or
+/// Runs the self-test where no response of the API shows whether it can decide: refusals do not carry its reason, or
 /// no protected method is safe to call with a key.
 async fn ask_itself(cx: &Context, report: &mut Report) {
     let verdict = match health_check::asked(cx).await {
@@ -60,7 +60,7 @@ async fn ask_itself(cx: &Context, report: &mut Report) {
     });
 }
 
-/// AuthorizerSettings the API itself, at `url` or at its own address.
+/// Sends the requests to the API, at `url` or at its default endpoint.
 pub(super) async fn prove(
     session: &Session,
     cx: &Context,

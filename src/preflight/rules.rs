@@ -346,7 +346,7 @@ mod tests {
             &Record::default(),
         );
         assert_eq!(sorted.wanted, vec![all[0].clone()]);
-        assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and is left"));
+        assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and stays unchanged"));
         let named = methods(
             &config(", protect: [\"GET /iam\"]"),
             &all,
@@ -355,6 +355,6 @@ mod tests {
             &Record::default(),
         );
         assert_eq!(named.wanted, vec![all[1].clone()]);
-        assert!(named.notices[0].contains("is taken"));
+        assert!(named.notices[0].contains("will be protected"));
     }
 }

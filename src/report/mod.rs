@@ -5,6 +5,7 @@
 
 pub mod graph;
 pub mod json;
+pub mod load;
 pub mod logs;
 pub mod plain;
 pub mod plan;

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup, Tag};
+use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup};
 
 use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged,
 };
-use crate::aws::{Class, optional, tags};
+use crate::aws::{elasticache, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -85,7 +85,8 @@ impl ResourceKind for Caches {
         let id = LogicalId::new(Kind::Cache, "main");
         // Tags cannot be read in every state; the description, which only the creator writes, replaces
         // them.
-        let tags = tags_of(cx, "replicationgroup", &name).await?;
+        let tags =
+            elasticache::tags_of(cx.aws(), cx.names().cache_arn("replicationgroup", &name)).await?;
         let ours = match &tags {
             Some(tags) => tags::owner(&cx.names().stack, tags).is_some(),
             None => group.description.as_deref() == Some(&description(cx)),
@@ -299,7 +300,7 @@ impl Resource for Cache {
             .port(i32::from(PORT))
             .at_rest_encryption_enabled(true)
             .transit_encryption_enabled(self.tls)
-            .set_tags(Some(to_tags(tags)));
+            .set_tags(Some(elasticache::to_tags(tags)));
         if let Some(token) = &token {
             request = request.auth_token(token.expose());
         }
@@ -372,78 +373,12 @@ impl Resource for Cache {
         if fails_over_anew {
             return self.write_failover(cx, actual).await;
         }
-        write_tags(
-            cx,
-            "replicationgroup",
-            &actual.group_id,
-            &actual.id,
-            &actual.tags,
-        )
-        .await
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        let arn = cx.names().cache_arn("replicationgroup", &actual.group_id);
+        Ok(elasticache::write_tags(cx.aws(), arn, missing).await?)
     }
 }
 
 fn description(cx: &Context) -> String {
     format!("threescale-gw stack {}", cx.names().stack)
-}
-
-/// Converts a map to the SDK's tags.
-pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
-    tags.into_iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect()
-}
-
-/// The tags of an ElastiCache resource; `None` if they cannot be read in its current state.
-///
-/// # Errors
-/// Any other error of the service.
-pub async fn tags_of(
-    cx: &Context,
-    kind: &str,
-    name: &str,
-) -> Result<Option<BTreeMap<String, String>>, ResourceError> {
-    let request = cx
-        .aws()
-        .elasticache
-        .list_tags_for_resource()
-        .resource_name(cx.names().cache_arn(kind, name));
-    match cx
-        .aws()
-        .call_idempotent("elasticache:ListTagsForResource", || request.clone().send())
-        .await
-    {
-        Ok(answer) => Ok(Some(tags::collect(
-            answer.tag_list().iter().map(|tag| (tag.key(), tag.value())),
-        ))),
-        Err(error) if error.is_not_found() || matches!(error.class, Class::NotYet(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Writes the missing tags to an ElastiCache resource.
-///
-/// # Errors
-/// The error of the service.
-pub async fn write_tags(
-    cx: &Context,
-    kind: &str,
-    name: &str,
-    id: &LogicalId,
-    actual: &BTreeMap<String, String>,
-) -> Result<(), ResourceError> {
-    let missing = tags::missing(&cx.tags(id), actual);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let request = cx
-        .aws()
-        .elasticache
-        .add_tags_to_resource()
-        .resource_name(cx.names().cache_arn(kind, name))
-        .set_tags(Some(to_tags(missing)));
-    cx.aws()
-        .call_idempotent("elasticache:AddTagsToResource", || request.clone().send())
-        .await?;
-    Ok(())
 }

@@ -6,7 +6,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
     ResourceKind, Unmanaged, joined, sorted,
 };
-use crate::aws::{optional, tags};
+use crate::aws::{elasticache, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -48,7 +48,7 @@ impl ResourceKind for CacheSubnetGroups {
         else {
             return Ok(listing);
         };
-        let tags = super::cache::tags_of(cx, "subnetgroup", &name)
+        let tags = elasticache::tags_of(cx.aws(), cx.names().cache_arn("subnetgroup", &name))
             .await?
             .unwrap_or_default();
         match tags::owner(&cx.names().stack, &tags) {
@@ -164,7 +164,7 @@ impl Resource for CacheSubnetGroup {
             .cache_subnet_group_name(cx.names().cache_subnet_group())
             .cache_subnet_group_description(format!("threescale-gw stack {}", cx.names().stack))
             .set_subnet_ids(Some(self.subnet_ids(cx)?))
-            .set_tags(Some(super::cache::to_tags(tags)));
+            .set_tags(Some(elasticache::to_tags(tags)));
         cx.aws()
             .call_non_idempotent("elasticache:CreateCacheSubnetGroup", || {
                 request.clone().send()
@@ -192,6 +192,8 @@ impl Resource for CacheSubnetGroup {
                 })
                 .await?;
         }
-        super::cache::write_tags(cx, "subnetgroup", &actual.name, &actual.id, &actual.tags).await
+        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
+        let arn = cx.names().cache_arn("subnetgroup", &actual.name);
+        Ok(elasticache::write_tags(cx.aws(), arn, missing).await?)
     }
 }

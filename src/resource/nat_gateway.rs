@@ -11,6 +11,7 @@ use super::{
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -208,10 +209,7 @@ impl Resource for NatGateway {
             cx.names().stack,
             dead.join(" ")
         );
-        let token: String = Sha256::digest(seed)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let token = hex::encode(&Sha256::digest(seed));
         let request = cx
             .aws()
             .ec2

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::aws::paginate::pages;
 use crate::aws::{carried_out, optional, tags};
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::secret::Secret;
@@ -47,10 +48,7 @@ pub const FINGERPRINT: &str = "fingerprint";
 /// The prefix of a hash of a secret. Only for secrets of 32 random bytes, about which it reveals
 /// nothing.
 pub fn fingerprint(secret: &Secret) -> String {
-    Sha256::digest(secret.expose().as_bytes())[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&Sha256::digest(secret.expose().as_bytes())[..6])
 }
 
 /// The actual parameter.
@@ -443,7 +441,7 @@ impl<const SECRET: bool> Parameter<SECRET> {
 
     fn value(&self, cx: &Context) -> Result<Secret, ResourceError> {
         if let Source::Random(made) = &self.source {
-            let fresh = crate::random::hex::<32>()?;
+            let fresh = crate::hex::random::<32>()?;
             return Ok(made.get_or_init(|| Secret::from(fresh)).clone());
         }
         self.wanted(cx)

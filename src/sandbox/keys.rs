@@ -3,6 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
+use crate::hex;
 use crate::secret::{AccessKey, Secret};
 
 /// The keys of one sandbox.
@@ -76,9 +77,7 @@ impl Keys {
 
 /// `N` random bytes as hexadecimal digits.
 pub(super) fn random<const N: usize>() -> anyhow::Result<String> {
-    let mut random = [0; N];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("making a random key: {error}"))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    hex::random::<N>().map_err(|error| anyhow!("generating a random key: {error}"))
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use console::Term;
 use serde_json::{Value, json};
 use threescale_stand_in::Application;
 
 use super::messages;
 use super::running::{Running, now_ms};
-use crate::aws::function_view;
+use crate::aws::lambda;
 use crate::cli::{Chaos, Format, Global, SandboxArgs};
 use crate::commands::session::cache_dir;
 use crate::config::CredentialLocation;
@@ -21,7 +20,8 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::package::{self, Package};
 use crate::private;
 use crate::report;
-use crate::sandbox::load::{Caller, Figures, Function, Latency, event, fire};
+use crate::report::load::{LoadDisplay, LoadOutcome, word};
+use crate::sandbox::load::{Caller, Figures, Function, event, fire};
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{ACCOUNT, REGION};
 
@@ -33,9 +33,6 @@ const RATE: u32 = 500;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// How long all usage may take to arrive at 3scale.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
-/// A line of progress, where there is no terminal.
-const LINE_EVERY: u64 = 5;
-const PHASES: [&str; 3] = ["before", "without it", "after"];
 
 /// What is known so far, filled by the threads that take answers.
 #[derive(Default)]
@@ -57,24 +54,13 @@ pub(super) async fn run(
     let fired = apply(global, args, running, path, rate).await;
     let outcome = fired.map_err(Error::failed)?;
     match global.output {
-        Format::Json => report::result(&outcome.document(args, rate).to_string()),
-        Format::Text => report::result(&outcome.text(args)),
+        Format::Json => report::result(&outcome.document(args.chaos, rate).to_string()),
+        Format::Text => report::result(&outcome.text(args.chaos)),
     }
     Ok(match outcome.agrees() && outcome.unanswered == 0 {
         true => ExitStatus::Done,
         false => ExitStatus::Failed,
     })
-}
-
-/// All that a run came to.
-struct Outcome {
-    phases: [Figures; 3],
-    whole: Figures,
-    took: Duration,
-    unanswered: usize,
-    /// Calls of 3scale by kind.
-    calls: Vec<(String, u64)>,
-    reported: u64,
 }
 
 async fn apply(
@@ -83,7 +69,7 @@ async fn apply(
     running: &mut Running,
     path: &str,
     rate: u32,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<LoadOutcome> {
     let binary = binary(running).await?;
     let seen = Arc::<Mutex<Seen>>::default();
     let answered = Arc::clone(&seen);
@@ -152,8 +138,9 @@ async fn apply(
         let earlier = before.calls.get(kind).copied().unwrap_or(0);
         (kind.clone(), count - earlier)
     });
-    Ok(Outcome {
+    Ok(LoadOutcome {
         unanswered: function.unanswered(),
+        instances: INSTANCES,
         took,
         calls: calls.collect(),
         reported: after.sum() - before.sum(),
@@ -205,13 +192,6 @@ fn usage(running: &Running) -> Usage {
     Usage::of(&running.threescale.state(), now_ms() / 1000)
 }
 
-fn word(part: Chaos) -> &'static str {
-    match part {
-        Chaos::Redis => "Redis",
-        Chaos::Threescale => "3scale",
-    }
-}
-
 async fn stop_part(running: &mut Running, part: Chaos) -> anyhow::Result<()> {
     match part {
         Chaos::Redis => running.sandbox.stop_redis().await,
@@ -253,7 +233,7 @@ async fn environment(
     role: &str,
 ) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
     let name = running.names.function(role);
-    let mut environment = function_view::environment(&running.aws, &name).await?;
+    let mut environment = lambda::environment(&running.aws, &name).await?;
     let access = &running.keys.access;
     for (variable, value) in [
         ("AWS_REGION", REGION),
@@ -374,230 +354,5 @@ impl Reporter {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-    }
-}
-
-/// The live picture: on a terminal in place, else a line now and then.
-struct LoadDisplay {
-    screen: Option<Term>,
-    quiet: bool,
-    rate: u32,
-    rates: Vec<u64>,
-    seconds: u64,
-    decisions: u64,
-    lines: usize,
-}
-
-impl LoadDisplay {
-    fn new(global: &Global, rate: u32) -> Self {
-        let screen = Term::stderr();
-        let screen = (screen.is_term() && !global.quiet).then_some(screen);
-        Self {
-            screen,
-            quiet: global.quiet,
-            rate,
-            rates: Vec::new(),
-            seconds: 0,
-            decisions: 0,
-            lines: 0,
-        }
-    }
-
-    fn say(&mut self, text: &str) {
-        self.clear();
-        if !self.quiet {
-            report::note(text);
-        }
-    }
-
-    fn clear(&mut self) {
-        if let Some(screen) = &self.screen {
-            let _ = screen.clear_last_lines(std::mem::take(&mut self.lines));
-        }
-    }
-
-    fn show(&mut self, recent: &Figures, waiting: usize, calls: u64) {
-        self.seconds += 1;
-        self.decisions += recent.decisions();
-        self.rates.push(recent.decisions());
-        let latency = recent.latency();
-        let line = format!(
-            "{:>4} s  {:>6} decisions/s  p50 {}, p99 {}  {} waiting  {} calls of 3scale, {:.2} % saved",
-            self.seconds,
-            recent.decisions(),
-            ms(latency.p50),
-            ms(latency.p99),
-            waiting,
-            calls,
-            percent(self.decisions.saturating_sub(calls), self.decisions),
-        );
-        if self.screen.is_some() {
-            self.clear();
-            report::note(&format!("{}\n{line}", self.curve()));
-            self.lines = 2;
-        } else if !self.quiet && self.seconds.is_multiple_of(LINE_EVERY) {
-            report::note(&line);
-        }
-    }
-
-    /// Decisions a second over the last minute, as bars.
-    fn curve(&self) -> String {
-        const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let top = self.rates.iter().copied().max().unwrap_or(0);
-        let top = top.max(u64::from(self.rate)).max(1);
-        let bar = |rate: &u64| {
-            let height = usize::try_from(rate * 8 / top).unwrap_or(8);
-            BARS.get(height).copied().unwrap_or('█')
-        };
-        let from = self.rates.len().saturating_sub(60);
-        self.rates[from..].iter().map(bar).collect()
-    }
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    part as f64 * 100.0 / whole.max(1) as f64
-}
-
-/// Microseconds, for people.
-fn ms(us: u32) -> String {
-    match us {
-        0..10_000 => format!("{:.1} ms", f64::from(us) / 1000.0),
-        _ => format!("{} ms", us / 1000),
-    }
-}
-
-impl Outcome {
-    /// Whether what passed is what 3scale has counted, to the request.
-    fn agrees(&self) -> bool {
-        self.whole.usage == self.reported
-    }
-
-    /// Questions about a caller, as opposed to reports.
-    fn questions(&self) -> u64 {
-        let asked = self.calls.iter().filter(|(kind, _)| kind != "report");
-        asked.map(|(_, count)| count).sum()
-    }
-
-    fn all_calls(&self) -> u64 {
-        self.calls.iter().map(|(_, count)| count).sum()
-    }
-
-    fn rate(&self) -> f64 {
-        self.whole.decisions() as f64 / self.took.as_secs_f64()
-    }
-
-    fn text(&self, args: &SandboxArgs) -> String {
-        let whole = &self.whole;
-        let decisions = whole.decisions();
-        let latency = |latency: Latency| {
-            format!(
-                "p50 {}, p90 {}, p99 {}, p99.9 {}, slowest {}",
-                ms(latency.p50),
-                ms(latency.p90),
-                ms(latency.p99),
-                ms(latency.p999),
-                ms(latency.max)
-            )
-        };
-        let refused = |figures: &Figures| match figures.refused.is_empty() {
-            true => "none".to_owned(),
-            false => {
-                let reasons = figures.refused.iter();
-                let reasons: Vec<String> = reasons
-                    .map(|(reason, count)| format!("{count} {reason}"))
-                    .collect();
-                reasons.join(", ")
-            }
-        };
-        let questions = self.questions();
-        let mut lines = vec![
-            format!(
-                "{decisions} decisions in {}, {:.0} a second, by {INSTANCES} instances of the function's own binary",
-                report::elapsed(self.took),
-                self.rate()
-            ),
-            "(events go to it as Lambda hands them over; the emulated gateway is not in the way)"
-                .to_owned(),
-            format!("latency   {}", latency(whole.latency())),
-            format!(
-                "hit rate  {:.2} %: {questions} questions to 3scale and {} reports, {} calls saved",
-                percent(decisions.saturating_sub(questions), decisions),
-                self.all_calls() - questions,
-                decisions.saturating_sub(self.all_calls())
-            ),
-            format!("allowed   {}", whole.allowed),
-            format!("refused   {}", refused(whole)),
-        ];
-        if let Some(part) = args.chaos {
-            lines.push(format!("{} was stopped and started again:", word(part)));
-            for (name, phase) in PHASES.iter().zip(&self.phases) {
-                lines.push(format!(
-                    "  {name:<10}  {} allowed; refused: {}; {}",
-                    phase.allowed,
-                    refused(phase),
-                    latency(phase.latency())
-                ));
-            }
-        }
-        if self.unanswered > 0 {
-            lines.push(format!("{} requests were never answered", self.unanswered));
-        }
-        lines.push(match self.agrees() {
-            true => format!(
-                "usage of what was allowed {} = reported to 3scale {}",
-                whole.usage, self.reported
-            ),
-            false => format!(
-                "usage of what was allowed {} is NOT what was reported to 3scale: {}",
-                whole.usage, self.reported
-            ),
-        });
-        lines.join("\n")
-    }
-
-    fn document(&self, args: &SandboxArgs, rate: u32) -> Value {
-        let figures = |figures: &Figures| {
-            json!({
-                "decisions": figures.decisions(),
-                "allowed": figures.allowed,
-                "refused": figures.refused,
-                "latency_us": figures.latency(),
-            })
-        };
-        let decisions = self.whole.decisions();
-        let calls: serde_json::Map<_, _> = self
-            .calls
-            .iter()
-            .map(|(kind, count)| (kind.clone(), json!(count)))
-            .collect();
-        let mut document = json!({
-            "event": "load",
-            "measured": "events to the function's own binary, past the emulated gateway",
-            "rate": rate,
-            "seconds": report::seconds(self.took),
-            "instances": INSTANCES,
-            "decisions_per_second": self.rate().round(),
-            "hit_rate": percent(decisions.saturating_sub(self.questions()), decisions) / 100.0,
-            "calls": calls,
-            "calls_saved": decisions.saturating_sub(self.all_calls()),
-            "unanswered": self.unanswered,
-            "usage_allowed": self.whole.usage,
-            "usage_reported": self.reported,
-            "agrees": self.agrees(),
-        });
-        if let (Some(document), Value::Object(whole)) =
-            (document.as_object_mut(), figures(&self.whole))
-        {
-            document.extend(whole);
-            if let Some(part) = args.chaos {
-                let phases = self.phases.iter().map(figures);
-                let phases: Vec<Value> = phases.collect();
-                document.insert(
-                    "chaos".to_owned(),
-                    json!({"part": word(part).to_lowercase(), "before": phases[0], "without": phases[1], "after": phases[2]}),
-                );
-            }
-        }
-        document
     }
 }

@@ -12,7 +12,7 @@ use super::folders::{cache, root};
 use super::running::{Running, now_ms};
 use super::signals::End;
 use super::{detach, load, messages, set_up};
-use crate::aws::{Aws, example_api, function_view};
+use crate::aws::{Aws, example_api, logs};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::ending::CommandOutcome;
 use crate::commands::input::parse;
@@ -315,7 +315,7 @@ impl Refusals {
 
     /// A log that cannot be read is no reason to end.
     async fn tell(&mut self, aws: &Aws) {
-        let lines = function_view::log_lines(aws, &self.group, self.tail.from(), None).await;
+        let lines = logs::lines(aws, &self.group, self.tail.from(), None).await;
         for line in self.tail.take(lines.unwrap_or_default()) {
             let Ok(line) = serde_json::from_str::<serde_json::Value>(line.text.trim()) else {
                 continue;

@@ -98,7 +98,7 @@ impl ApiAttachment {
             for (before, now) in &steps.reset_for_deployment {
                 restore_method(cx, &self.api, &actual.restored(before), now).await?;
             }
-            let fresh = crate::random::hex::<6>()?;
+            let fresh = crate::hex::random::<6>()?;
             let token = self.token.get_or_init(|| fresh);
             let (asks, answers) = (digest(&self.wanted.asks), steps.responses.digest());
             let holds = DeploymentDigest {

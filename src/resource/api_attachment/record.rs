@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, parameter};
@@ -157,10 +158,7 @@ impl ResponseBackup {
 /// The prefix of a hash that identifies a response.
 pub fn digest<T: Serialize>(response: &T) -> String {
     let text = serde_json::to_vec(response).unwrap_or_default();
-    Sha256::digest(text)[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&Sha256::digest(text)[..4])
 }
 
 fn path(target: &ApiTarget, name: &str) -> String {

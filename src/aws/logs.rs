@@ -1,27 +1,7 @@
-//! Reads the environment and the log of an existing function.
+//! Reads log groups of CloudWatch Logs.
 
-use std::collections::BTreeMap;
-
+use super::paginate::pages;
 use super::{Aws, AwsError};
-use crate::aws::paginate::pages;
-
-/// Returns the environment variables of a function.
-///
-/// # Errors
-/// The error of the service.
-pub async fn environment(aws: &Aws, function: &str) -> Result<BTreeMap<String, String>, AwsError> {
-    let request = aws
-        .lambda
-        .get_function_configuration()
-        .function_name(function);
-    let answer = aws
-        .call_idempotent("lambda:GetFunctionConfiguration", || request.clone().send())
-        .await?;
-    let variables = answer
-        .environment
-        .and_then(|environment| environment.variables);
-    Ok(variables.unwrap_or_default().into_iter().collect())
-}
 
 /// A log event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +19,7 @@ pub struct Line {
 ///
 /// # Errors
 /// The error of the service.
-pub async fn log_lines(
+pub async fn lines(
     aws: &Aws,
     group: &str,
     since_ms: i64,

@@ -1,0 +1,54 @@
+//! Tags of ElastiCache resources.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_elasticache::types::Tag;
+
+use super::{Aws, AwsError, Class, tags};
+
+/// The tags as the SDK has them.
+pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
+    tags.into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
+}
+
+/// The tags of the resource `arn`; `None` if they cannot be read in its current state.
+///
+/// # Errors
+/// Any other error of the service.
+pub async fn tags_of(aws: &Aws, arn: String) -> Result<Option<BTreeMap<String, String>>, AwsError> {
+    let request = aws.elasticache.list_tags_for_resource().resource_name(arn);
+    match aws
+        .call_idempotent("elasticache:ListTagsForResource", || request.clone().send())
+        .await
+    {
+        Ok(answer) => Ok(Some(tags::collect(
+            answer.tag_list().iter().map(|tag| (tag.key(), tag.value())),
+        ))),
+        Err(error) if error.is_not_found() || matches!(error.class, Class::NotYet(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the tags `missing` to the resource `arn`.
+///
+/// # Errors
+/// The error of the service.
+pub async fn write_tags(
+    aws: &Aws,
+    arn: String,
+    missing: BTreeMap<String, String>,
+) -> Result<(), AwsError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let request = aws
+        .elasticache
+        .add_tags_to_resource()
+        .resource_name(arn)
+        .set_tags(Some(to_tags(missing)));
+    aws.call_idempotent("elasticache:AddTagsToResource", || request.clone().send())
+        .await?;
+    Ok(())
+}
