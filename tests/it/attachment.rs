@@ -615,7 +615,7 @@ fn a_record_that_was_lost_is_found_out_from_the_deployment_before() {
         if repaired {
             let plan = here.run(&["plan", "--exit-code"]);
             assert_eq!(plan.code, Some(3), "{}", plan.stdout);
-            assert_mentions(&plan, &["record: lacks 3 methods -> whole"]);
+            assert_mentions(&plan, &["record: 3 methods missing -> complete"]);
             here.succeed(&["up", "--yes"]);
             let plan = here.run(&["plan", "--exit-code"]);
             assert_eq!(plan.code, Some(0), "{}", plan.stdout);

@@ -109,7 +109,7 @@ fn up_goes_back_where_nobody_gets_in() {
         let here = workplace(&aws, HERE);
         breaks(&aws);
         let back = format!(
-            "serves deployment {} again",
+            "rolled back to deployment {}",
             former.as_str().expect("an id")
         );
         ends(

@@ -42,7 +42,7 @@ fn refused(aws: &TestAws, here: &Workplace, id: &str, before: &Value, texts: &[&
     let up = here.run(&["up", "--yes"]);
     assert_eq!(up.code, Some(1), "{}", up.stderr);
     assert_mentions(&up, texts);
-    assert_mentions(&up, &["nothing of the API was touched"]);
+    assert_mentions(&up, &["the API was not changed"]);
     assert_eq!(rest_api(&aws.account(), id), rest_api(before, id));
     assert_eq!(changes_of_the_api(aws), [""; 0]);
 }

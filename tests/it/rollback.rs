@@ -118,7 +118,7 @@ fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_
 
     aws.check_log();
     let moved = here.succeed(&["rollback", "--to", former]);
-    assert_mentions(&moved, &["serves deployment", former, &theirs]);
+    assert_mentions(&moved, &["rolled back stage", former, &theirs]);
     assert_eq!(aws.changes(), ["UpdateStage"]);
     assert_eq!(
         stage_of(&aws.account(), &id, "prod")["deploymentId"],

@@ -39,7 +39,7 @@ fn went_back(aws: &TestAws, up: &Run, id: &str, former: &Value, texts: &[&str]) 
     assert_mentions(
         up,
         &[&format!(
-            "serves deployment {} again",
+            "rolled back to deployment {}",
             former.as_str().expect("an id")
         )],
     );

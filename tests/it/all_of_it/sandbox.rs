@@ -399,7 +399,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
         assert_eq!(up.status.code(), Some(1), "{cause}: {said}");
         assert!(said.contains(cause), "{cause}: {said}");
         assert!(
-            said.contains("nothing of the API was touched"),
+            said.contains("the API was not changed"),
             "{cause}: {said}"
         );
         assert!(
@@ -687,12 +687,12 @@ fn a_signal_under_load_leaves_nothing() {
     home.assert_nothing_left(&facts);
 }
 
-/// While it starts, `sandbox --keep` goes as a whole: with a signal, and when the one in the foreground is killed.
+/// While it starts, `sandbox --detach` goes as a whole: with a signal, and when the one in the foreground is killed.
 #[test]
 fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     let home = Home::new();
     // Its first line, whatever it prepares, and one of the time when its servers run.
-    let (early, late) = ("", "made the API");
+    let (early, late) = ("", "created the API");
     for (moment, signal, code) in [
         (early, Signal::INT, Some(130)),
         (early, Signal::KILL, None),
