@@ -1,7 +1,7 @@
-//! How many requests, how long, how much memory: the life of a stack against the test AWS.
+//! Measures requests, duration and memory over the life of a stack, against the test AWS.
 //!
-//! `cargo bench --profile dev --bench lifecycle` prints a table. No emulator shows AWS's own durations; what is measured
-//! is this program, and how little it adds to what must be waited for.
+//! `cargo bench --profile dev --bench lifecycle` prints a table. No emulator reproduces the durations of AWS. This
+//! benchmark measures the program itself and the time it adds to the waiting times.
 
 #[path = "../tests/it/support/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest of it")]
@@ -14,7 +14,7 @@ use support::{TestAws, Workplace};
 
 const RUNS: usize = 5;
 
-/// What one run of the binary took.
+/// The measurements of one run of the binary.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     requests: u64,
@@ -88,8 +88,8 @@ fn main() {
     row("plan, converged", "at most 0.15 s", plan);
     row("down, instant transitions", "at most 2.0 s", down);
 
-    // VPC, then subnets, then cache, NAT gateway and functions side by side, then the authorizer's version and the reporter's:
-    // five transitions in a row.
+    // VPC, then subnets, then cache, NAT gateway and functions in parallel, then the authorizer's version and the
+    // reporter's: five transitions in sequence.
     aws.post("config", &json!({"delay": 10}));
     let slow = measure(&aws, &workplace, &["up", "--yes"]);
     row(
@@ -100,7 +100,7 @@ fn main() {
     let slow = measure(&aws, &workplace, &["down", "--yes"]);
     row("down, every transition 10 s", "", vec![slow]);
 
-    // As many methods as an API has resources, at the rate that API Gateway allows an account.
+    // One method for each resource that an API can have, at the rate that API Gateway allows an account.
     aws.check_log();
     aws.post("reset", &json!({}));
     let methods: Vec<_> = (0..300)

@@ -1,4 +1,4 @@
-//! Tells what is about to change, and asks for confirmation on the terminal.
+//! Announces a change and asks for confirmation on the terminal.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
 use crate::report;
 
-/// Says what is about to change, before the confirmation. `asks`: a question follows, which nobody can answer
-/// without knowing this. Written here and not by a reporter, which would run behind the question.
+/// Announces the change before any question. `asks`: a question follows, and the user needs this information to answer
+/// it. Written here and not by a reporter, because a reporter would run after the question.
 pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
     if asks || (global.output == Format::Text && !global.quiet) {
         report::note(&report::scope(&scope));
@@ -16,7 +16,7 @@ pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
     sink.emit(Event::Scope(scope));
 }
 
-/// Asks for confirmation on the terminal. Without a terminal, refuses at once.
+/// Asks on the terminal. Without a terminal the command is refused at once.
 pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if yes {
         return Ok(());

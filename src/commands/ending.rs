@@ -12,7 +12,7 @@ pub(super) struct Summary {
     pub(super) took: Duration,
 }
 
-/// How a command ended, and what it has to say when all events are shown.
+/// How a command ended, and what it reports after all events are shown.
 #[derive(Debug)]
 pub(super) struct CommandOutcome {
     pub(super) status: ExitStatus,

@@ -1,4 +1,4 @@
-//! Leads the API of a stack that a release without aliases made to the alias `live`, before anything of its functions
+//! Moves the API of a stack from a release without aliases to the alias `live`, before anything of its functions
 //! changes: until then the API invokes the functions themselves, and their new code and settings would serve callers
 //! before they are proved.
 
@@ -30,7 +30,7 @@ pub(super) async fn is_needed(cx: &Context, session: &Session) -> Result<bool> {
     Ok(standing.is_some())
 }
 
-/// Leads API and schedule to the aliases. What callers are asked for and how they are answered stays as it is.
+/// Moves the API and the schedule to the aliases. Callers notice no change.
 pub(super) async fn run(
     session: &Session,
     cx: &Context,
@@ -41,7 +41,7 @@ pub(super) async fn run(
         return Ok((Tally::default(), ExitStatus::Done));
     };
     cx.sink().notice("the API invokes the authorizer function and not its alias: first it is moved to the alias, with the current code and settings");
-    // An API that does not answer as it should is repaired by what comes after; only what gets worse is taken back.
+    // The later steps repair an API that fails already; only a change for the worse is rolled back.
     let is_well = match args.no_verify {
         true => false,
         false => {

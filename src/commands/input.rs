@@ -1,11 +1,11 @@
-//! What the user names: the configuration and the stack. Nothing is sent before both are right.
+//! The configuration and the stack that the user names. No request is sent until both are valid.
 
 use crate::cli::Global;
 use crate::config::{self, Config, StackName};
 use crate::error::{Error, Result};
 use crate::report;
 
-/// The configuration as it was read; nothing is sent before all of it is right.
+/// Loads the configuration. No request is sent until all of it is valid.
 pub(super) async fn load(global: &Global) -> Result<Config> {
     let (name, text) = read(global).await?;
     let config = parse(&name, &text)?;
@@ -13,7 +13,7 @@ pub(super) async fn load(global: &Global) -> Result<Config> {
     Ok(config)
 }
 
-/// The configuration in a text that is called `name`.
+/// Parses the configuration in a text with this `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
     config::load(name, text, &environment).map_err(|problems| {
         for problem in &problems.0 {
@@ -27,7 +27,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
     })
 }
 
-/// The text of the configuration, and its name in messages.
+/// The text of the configuration, and its name for messages.
 async fn read(global: &Global) -> Result<(String, String)> {
     if global.file.as_os_str() == "-" {
         let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
@@ -49,8 +49,8 @@ fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// The stack of commands that need no configuration. Where `--stack` names it, the rest of a file may be wrong and the
-/// file may be absent, but it must not name another stack.
+/// The stack for commands that need no configuration. If `--stack` names it, the rest of the file may be invalid and
+/// the file may be missing, but the file must not name another stack.
 pub(super) async fn named_stack(global: &Global) -> Result<StackName> {
     let Some(stack) = &global.stack else {
         let config = load(global).await.map_err(|error| {
@@ -66,7 +66,7 @@ pub(super) async fn named_stack(global: &Global) -> Result<StackName> {
     Ok(stack.clone())
 }
 
-/// Refuses a `--stack` that is not the one of the file: one of the two is a mistake.
+/// Refuses a `--stack` that differs from the stack in the file, because one of the two is a mistake.
 fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) -> Result<()> {
     match named {
         Some(named) if named != of_file => Err(Error::usage(format!(

@@ -1,4 +1,4 @@
-//! `logs`: what the authorizer and the reporter wrote, in the order of time.
+//! `logs`: shows what the authorizer and the reporter logged, ordered by time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
 use crate::resource::Context;
 
-/// How often new lines are asked for. CloudWatch allows five such calls a second in an account and region.
+/// The interval between requests for new lines. CloudWatch allows five such calls per second, account and Region.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs `logs`.
@@ -35,7 +35,7 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         .collect();
     let style = Style::stdout(global);
     let mut shown = 0;
-    // One listener for all rounds: a signal that comes while none listens is lost.
+    // One listener for all rounds: a signal that arrives without a listener is lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| {
         Error::failed(anyhow::Error::new(error).context("listening to signals"))
     })?;
@@ -104,7 +104,7 @@ fn failed(cx: &Context, group: &str, error: AwsError) -> Error {
     error.into()
 }
 
-/// A line as one JSON object; what a function wrote as JSON stays that.
+/// A line as one JSON object. A message that is already JSON stays JSON.
 fn json(function: &str, line: &Line) -> String {
     let mut object = json!({"event": "log", "time": logs::time(line.at_ms), "function": function});
     match serde_json::from_str::<Value>(line.text.trim()) {
@@ -118,7 +118,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells new lines of a log from those that came before.
+/// Separates the new lines of a log from those already shown.
 #[derive(Debug)]
 pub struct Tail {
     from_ms: i64,
@@ -126,11 +126,11 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// A line may be found this much later than one that was written after it: the instances of a function deliver their
-    /// logs each for itself.
+    /// A line can appear this long after a line with a later timestamp, because each instance of a function delivers
+    /// its logs independently.
     const LATE_MS: i64 = 15_000;
 
-    /// Begins at a moment, Unix milliseconds.
+    /// Starts at a time, in Unix milliseconds.
     pub fn since(from_ms: i64) -> Self {
         Self {
             from_ms: from_ms.max(0),
@@ -138,12 +138,12 @@ impl Tail {
         }
     }
 
-    /// From when on the log is to be read.
+    /// The time from which to read the log, in Unix milliseconds.
     pub fn from(&self) -> i64 {
         self.from_ms
     }
 
-    /// The lines that are new, oldest first.
+    /// Returns the new lines, oldest first.
     pub fn take(&mut self, mut lines: Vec<Line>) -> Vec<Line> {
         lines.retain(|line| self.seen.insert(line.id.clone(), line.at_ms).is_none());
         lines.sort_by_key(|line| line.at_ms);
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(ids(&tail.take(late)), ["c", "d"]);
         assert_eq!(tail.take(vec![line("d", 20_000)]), []);
         assert_eq!(tail.from(), 5_000);
-        // Nothing is kept of what is not asked for any more.
+        // Lines outside the requested time range are forgotten.
         assert_eq!(ids(&tail.take(vec![line("e", 90_000)])), ["e"]);
         assert_eq!(tail.seen.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! The commands, one a file.
+//! The commands, one per file.
 
 mod confirm;
 mod down;
@@ -26,7 +26,7 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;
 
-/// Runs a command to its end and says how that was.
+/// Runs a command to completion and returns its exit status.
 pub async fn run(mut cli: Cli) -> ExitStatus {
     if !matches!(cli.command, Command::Sandbox(_))
         && let Err(error) = sandbox::apply_sandbox_target(&mut cli.global)
@@ -38,7 +38,7 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
     let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
     let reporter = report::start(&cli.global, json_events, events);
     let result = dispatch(&cli, sink).await;
-    // Every sink is gone by now, so the reporter has seen all there is.
+    // All sinks are dropped at this point, so the reporter has received every event.
     let _ = reporter.await;
     let ending = match result {
         Ok(ending) => ending,
@@ -62,7 +62,7 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
     ending.status
 }
 
-/// Boxed, since what a whole command keeps while it waits is too much for a stack.
+/// Boxed, because the state of a whole command is too large for the stack.
 fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>> {
     let global = &cli.global;
     match &cli.command {

@@ -1,4 +1,4 @@
-//! `plan`: shows what `up` would change; changes nothing.
+//! `plan`: shows what `up` would change, and changes nothing.
 
 use super::session::{Session, refuse};
 use crate::cli::{Format, Global, PlanArgs};

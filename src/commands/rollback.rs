@@ -1,7 +1,7 @@
-//! `rollback`: puts the stage back on the deployment before ours and the functions on the version before, at once.
+//! `rollback`: moves the stage to its previous deployment and the functions to their previous version, immediately.
 //!
-//! It is for the night when something is wrong: it needs a stack's name and no configuration, asks nothing, waits for no
-//! lock, and makes one changing call for each stage and each function. Where that is not the one wanted, any deployment can be named.
+//! It is for incidents: it needs the stack's name and no configuration, asks nothing, waits for no lock, and makes one
+//! changing call per stage and function. If that deployment is not the desired one, the user can name another one.
 
 use serde_json::json;
 
@@ -77,7 +77,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::result(&text);
         }
     }
-    // Where a deployment is named, the version is not what is wrong.
+    // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
         _ => function_publication::move_back(&cx).await?,

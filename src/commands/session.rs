@@ -1,4 +1,4 @@
-//! What `plan`, `up` and `status` begin with: the configuration, the account, the API, one look at everything.
+//! The start of `plan`, `up` and `status`: the configuration, the account, the API, and one observation.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -209,7 +209,7 @@ impl Session {
         }
     }
 
-    /// What the user wants to know when the stack stands.
+    /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let mut outputs = Vec::new();
         let cache = self.cx.known_output(&LogicalId::new(Kind::Cache, "main"));
@@ -248,7 +248,7 @@ impl Session {
     }
 }
 
-/// A context without an API: `down` gives back every one that the stack is attached to.
+/// A context without an API: `down` restores every API that the stack is attached to.
 pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
     let stack = named_stack(global).await?;
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;

@@ -1,4 +1,4 @@
-//! What a signal to stop does to a run.
+//! How a stop signal affects a run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 
-/// Turns signals into an orderly end. Until work begins there is nothing to bring to an end, so a signal leaves at once.
+/// Turns signals into an orderly end. Before work begins, a signal ends the program at once.
 #[derive(Debug)]
 pub(super) struct Signals {
     pub(super) cancel: CancelToken,
@@ -50,7 +50,7 @@ impl Signals {
         })
     }
 
-    /// From here on a signal lets calls in flight return first.
+    /// From here on, a signal waits for calls in flight to return.
     pub(super) fn enter_critical_section(&self) {
         self.working.store(true, Ordering::SeqCst);
     }
@@ -58,7 +58,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // The listener holds a sink, and the reporter ends when the last one is gone.
+        // The listener holds a sink, and the reporter ends when the last sink is dropped.
         self.listener.abort();
     }
 }

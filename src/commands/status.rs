@@ -1,4 +1,4 @@
-//! `status`: every resource, its health and drift, the endpoints, and which methods are protected. Never writes.
+//! `status`: shows every resource with its health and drift, the endpoints, and the protected methods. Never writes.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     })
 }
 
-/// The methods as callers meet them: by the stage's active deployment, not by the draft.
+/// The methods as callers see them: from the stage's active deployment, not from the draft.
 async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
     let target = &session.facts.api;
     let draft = rest_api::methods(cx, &target.id).await?;
@@ -77,7 +77,7 @@ async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
         .map(|output| output.physical_id);
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
-    // A deployment tells that an authorizer guards a method, and its export which one that is.
+    // A deployment shows that an authorizer protects a method. Only its export shows which authorizer.
     let export = rest_api::export::export(cx, target).await?;
     let is_custom = |key: &MethodKey| {
         let exported = (*export)

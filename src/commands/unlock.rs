@@ -1,4 +1,4 @@
-//! `unlock`: breaks the lock of a run that is gone.
+//! `unlock`: removes the lock of a run that no longer exists.
 
 use serde_json::json;
 

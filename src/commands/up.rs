@@ -1,7 +1,7 @@
 //! `up`: creates, updates or repairs the stack.
 //!
-//! It looks first, without the lock: where nothing is to be done, nothing is written. Under the lock it looks again, so
-//! that what it does is what the account needs, not what it needed a minute ago.
+//! It observes first without the lock, and writes nothing if there is nothing to do. Under the lock it observes again,
+//! so that the changes match the current state of the account.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,12 +42,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     announce(global, session.cx.sink(), session.scope(), !args.change.yes);
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
-        // A run that was killed behind its last change leaves nothing but its lock.
+        // A run that was killed after its last change leaves only its lock.
         lock::sweep(&session.cx, &signals.cancel).await?;
         session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
-        // So does a run that was killed behind its deployment, and that one was never asked whether it does well.
+        // A run that was killed after its deployment also gets here, and that deployment was never verified.
         if !args.no_verify && served::unverified(&session.cx, target).await?.is_some() {
             signals.enter_critical_section();
             let cx = session.cx.fresh();
@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     }
     let role = LogicalId::new(Kind::IamRole, "authorizer");
     let stands = |item: &Item| item.id == role && item.action != Action::Create;
-    // What a run with nothing to do does not ask for.
+    // A run with nothing to do does not request these permissions.
     if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
         session.cx = session.cx.with_options(RunOptions {
             inspect_role_policies: true,
@@ -110,7 +110,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     })
 }
 
-/// Others' edits are published only by somebody who was told of them.
+/// Publishes other users' edits only with the user's knowledge.
 fn refuse_pending(args: &UpArgs, pending: &[String]) -> Result<()> {
     if !args.change.yes {
         return Ok(());
@@ -124,7 +124,7 @@ fn refuse_pending(args: &UpArgs, pending: &[String]) -> Result<()> {
     .hint("publish or take back these edits first, or give --publish-pending"))
 }
 
-/// The question that names what is published beside ours.
+/// The question that lists the edits published together with ours.
 fn publishes(pending: &[String]) -> String {
     format!(
         "Apply these changes, and publish the undeployed changes of others ({})?",
@@ -132,7 +132,7 @@ fn publishes(pending: &[String]) -> String {
     )
 }
 
-/// Looks, plans and checks.
+/// Observes, plans and checks.
 async fn look(
     session: &Session,
     cx: &Context,
@@ -144,7 +144,7 @@ async fn look(
     if only == Some(Only::Authorizer) {
         plan.retain(|id, action| match id.kind {
             Kind::Function | Kind::FunctionAlias => true,
-            // A new token stands beside the one that the live version reads.
+            // A new token is stored next to the one that the live version reads.
             Kind::Secret => action == Action::Create,
             _ => false,
         });
@@ -179,14 +179,14 @@ async fn work(
         )
         .hint("run the same command again"));
     }
-    // Minutes go by until the deployment.
+    // Minutes can pass before the deployment.
     let shown = (!args.publish_pending).then(|| extras.pending.clone());
     session.accepted.set(shown);
     let builds = plan
         .items
         .iter()
         .any(|item| item.id.kind == Kind::Function && item.action == Action::Create);
-    // The build takes a minute or two, which the network takes as well: both begin now.
+    // The build takes one to two minutes, as does the network, so both start now.
     let build = builds.then(|| {
         let package = Arc::clone(&session.package);
         tokio::spawn(async move { package.zip().await.map(|_| ()) })
@@ -205,12 +205,12 @@ async fn work(
     let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
     outcome.tally.add(&before);
     if let Some(build) = build {
-        // An interrupted run leaves no compiler behind.
+        // An interrupted run leaves no compiler running.
         build.abort();
         let _ = build.await;
     }
     if status == ExitStatus::Done {
-        // Whatever changed, the authorizer may depend on it; where the API was touched it has been proved before.
+        // The authorizer may depend on anything that changed. If the API was changed, the self-test has already passed.
         if let Err(error) = session.proof.ensure_passed(&cx.fresh()).await {
             let hint = error.hint();
             let id = LogicalId::new(Kind::Function, "authorizer");
@@ -225,7 +225,7 @@ async fn work(
     Ok((outcome.tally, status))
 }
 
-/// Verifies a deployment or a version that is not verified yet, and ends a transition that this change needed.
+/// Verifies the API if this was not done since its last change, and ends a transition that this change needed.
 async fn finish(
     session: &Session,
     cx: &Context,
@@ -243,7 +243,7 @@ async fn finish(
     if args.only.is_some() || !function_publication::is_in_transition(cx).await? {
         return Ok(ExitStatus::Done);
     }
-    // Callers are asked for the new credential alone by now, and the version for both has done its service.
+    // At this point callers send only the new credential, so the version that accepts both is no longer needed.
     let cx = session.cx.fresh();
     let aliases: Vec<_> = session
         .nodes

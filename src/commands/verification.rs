@@ -1,4 +1,4 @@
-//! Real requests after a change, and the way back where callers would suffer from it.
+//! Sends real requests after a change, and rolls back if callers are affected.
 
 use super::session::Session;
 use super::signals::Signals;
@@ -17,7 +17,7 @@ use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
 use crate::verify::{Fault, Report, Row};
 
-/// Verifies a change with real requests, and moves the stage and the alias back if it harms callers.
+/// Verifies the API after a change, and moves the stage and the alias back if callers are affected.
 pub(super) async fn verify(
     session: &Session,
     cx: &Context,
@@ -27,7 +27,7 @@ pub(super) async fn verify(
 ) -> Result<ExitStatus> {
     let report = tokio::select! {
         report = prove(session, cx, &args.requests, None) => report?,
-        // The next run sees that no result was recorded, and verifies again.
+        // No result is recorded, so the next run verifies again.
         stop = signals.cancel.stopped() => return Ok(match stop {
             StopReason::Interrupted => ExitStatus::Interrupted,
             StopReason::TimedOut => ExitStatus::Partial,
@@ -49,12 +49,12 @@ pub(super) async fn verify(
     Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
 }
 
-/// Undoes what real requests did not pass: a new deployment, a new version, or both. Returns what came of it, in words.
+/// Undoes what did not pass verification: a new deployment, a new version, or both. Returns the results as sentences.
 async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<String> {
     let stage = &session.facts.api.stage;
     let mut told = Vec::new();
     if found.is_new_deployment {
-        // The stage first: a version that bridges two deployments serves both.
+        // The stage first: a version that serves both deployments stays in place during the move.
         told.push(
             match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
                 Ok(RolledBack::Moved { to, .. }) => {
@@ -76,7 +76,7 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
     told
 }
 
-/// Rows that are wrong, in words.
+/// The failed rows, as text.
 fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
     let text = |row: &Row| {
         let (fault, seen) = row.verdict.as_ref().err()?;
@@ -86,8 +86,8 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
     rows.filter_map(text).collect()
 }
 
-/// Ends a verification that found nothing callers suffer from. That the API does well is noted only if every request was
-/// answered, so that a later run asks again what this one could not.
+/// Ends a verification that found nothing that affects callers. Success is recorded only if every request got a
+/// response, so that a later run repeats the requests that this one could not make.
 async fn unharmed(
     session: &Session,
     cx: &Context,
@@ -124,7 +124,7 @@ pub(super) fn attachment() -> LogicalId {
     LogicalId::new(Kind::ApiAttachment, "main")
 }
 
-/// Tells what failed behind the last change.
+/// Reports what failed after the last change.
 pub(super) fn failed(
     sink: &Sink,
     id: LogicalId,
@@ -140,7 +140,7 @@ pub(super) fn failed(
     ExitStatus::Failed
 }
 
-/// The first few, and how many more.
+/// The first few lines, and the number of the others.
 fn shortened(lines: &[String]) -> String {
     const SHOWN: usize = 5;
     let more = lines.len().saturating_sub(SHOWN);

@@ -34,8 +34,8 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     })
 }
 
-/// Runs the self-test where no response of the API shows whether it can decide: refusals do not carry its reason, or
-/// no protected method is safe to call with a key.
+/// Runs the authorizer's self-test if no response of the API shows whether it can decide: refusals do not carry its
+/// reason, or no protected method is safe to call with a key.
 async fn ask_itself(cx: &Context, report: &mut Report) {
     let verdict = match health_check::asked(cx).await {
         Asked::Answered(answer) if answer.ok => Ok(None),
@@ -60,7 +60,7 @@ async fn ask_itself(cx: &Context, report: &mut Report) {
     });
 }
 
-/// Sends the requests to the API, at `url` or at its default endpoint.
+/// Verifies the API with requests to `url` or to its own address.
 pub(super) async fn prove(
     session: &Session,
     cx: &Context,
@@ -104,7 +104,7 @@ pub(super) async fn prove(
     Ok(report)
 }
 
-/// Why the API cannot be asked at its own address, if that is so.
+/// Why the API cannot be called at its own address, if that is the case.
 fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
     let api = &session.api;
     if !at_own_address {
@@ -124,7 +124,7 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
     })
 }
 
-/// How each method of the API is meant to answer.
+/// The expected behavior of each method of the API.
 async fn meant(session: &Session, cx: &Context) -> Result<Vec<(rest_api::Method, Expectation)>> {
     let target = &session.facts.api;
     let all = rest_api::methods(cx, &target.id).await?;
@@ -150,8 +150,8 @@ async fn meant(session: &Session, cx: &Context) -> Result<Vec<(rest_api::Method,
         .collect())
 }
 
-/// Protected methods that the stage serves without our authorizer. A refusal alone does not show that: an API key that is
-/// asked for, a policy, a firewall or the backend itself may refuse as well.
+/// Protected methods that the stage serves without our authorizer. A refusal alone does not show this, because a
+/// required API key, a policy, a firewall or the backend itself may also refuse.
 async fn misguarded(
     session: &Session,
     cx: &Context,
@@ -164,7 +164,7 @@ async fn misguarded(
         None => (*rest_api::stage(&cx, target).await?).clone(),
     };
     let ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
-    // What the service does not tell of is no fault.
+    // Information that the service does not return is not a fault.
     let fault = |method: &rest_api::Method| {
         let key = method.key();
         match &*export {
@@ -194,7 +194,7 @@ async fn misguarded(
         .collect())
 }
 
-/// What is wrong with a protected method, as the export of the stage has it.
+/// The fault of a protected method, according to the stage's export.
 fn exported(
     served: &rest_api::export::Method,
     ours: impl Fn(&str) -> bool,
@@ -202,14 +202,14 @@ fn exported(
     match (&served.authorizer_uri, &served.guard) {
         (Some(uri), _) if ours(uri) => None,
         (Some(by), _) => Some(decided_by(by)),
-        // An authorizer whose address is not told.
+        // An authorizer whose address is not in the export.
         (None, Some(guard)) if guard == "custom" => None,
         (None, Some(guard)) => Some(decided_by(guard)),
         (None, None) => Some(unguarded()),
     }
 }
 
-/// What is wrong with a protected method that the summary of the deployment shows with this authorization type.
+/// The fault of a protected method with this authorization type in the deployment's summary.
 fn summed_up(authorization: &AuthorizationType) -> Option<(Fault, String)> {
     match authorization {
         AuthorizationType::Custom => None,

@@ -1,4 +1,4 @@
-//! Carries out a plan and turns its outcome into an exit status.
+//! Applies a plan and turns its outcome into an exit status.
 
 use super::signals::Signals;
 use crate::cancel::StopReason;
@@ -7,7 +7,7 @@ use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
 use crate::resource::{Context, ResourceError};
 
-/// Walks a plan and turns its outcome into an exit status.
+/// Applies a plan and returns its outcome with the exit status.
 pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outcome, ExitStatus) {
     let outcome = execute(plan, cx, &signals.cancel).await;
     let status = match outcome.stopped {
@@ -17,7 +17,8 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
             ExitStatus::Partial
         }
         None if outcome.failures.is_empty() => ExitStatus::Done,
-        // All else is done, and to run it again changes nothing: what the authorizer depends on must be mended.
+        // Everything else is done, and another run would change nothing: the user must repair what the authorizer
+        // depends on.
         None if outcome
             .failures
             .iter()

@@ -1,4 +1,4 @@
-//! Where everything in a YAML file stands.
+//! The position of every key and value in a YAML file.
 //!
 //! `serde_yaml` gives values without positions, so the file is read a second time, as a stream of
 //! marked events, into a tree of the same shape. What the configuration has no use for is refused

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::problem::Invalid;
 
-/// Methods a rule can have; `ANY` stands for all of them.
+/// Methods a rule can have; `ANY` means all of them.
 pub(super) const METHODS: [&str; 8] = [
     "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
 ];

@@ -36,7 +36,7 @@ use crate::secret::Secret;
 
 /// Reads a configuration file.
 ///
-/// `file_name` only stands in messages. `env` looks up the environment variables that values name
+/// `file_name` is used in messages only. `env` looks up the environment variables that values name
 /// as `${NAME}` or `${NAME:-default}`; `None` is one that is not set.
 ///
 /// # Errors

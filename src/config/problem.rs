@@ -95,7 +95,7 @@ impl Error for Problems {}
 /// Why a text is not the value it should be.
 ///
 /// Says what is allowed and leaves the text itself out, because that may be a secret or come from
-/// the environment: whoever knows that it is neither adds it.
+/// the environment: a caller that knows that it is neither adds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// What the value must be, as a fragment: "must be ...".

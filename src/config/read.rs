@@ -1,7 +1,7 @@
 //! Walks the file's values and collects what is wrong with them.
 //!
 //! Every method reports a problem where it finds one and goes on, so that one run shows them all.
-//! `None` stands for a value that is absent or was reported.
+//! `None` means a value that is absent or was reported.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl Field<'_> {
         matches!(self.node.value, Value::Sequence(_))
     }
 
-    /// Where the value stands, or its key if nothing is there.
+    /// The position of the value, or of its key if it has none.
     pub(super) fn at(&self) -> Position {
         match self.node.value {
             Value::Null => self.key_at,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pattern::MethodPattern;
 
-/// Tags AWS allows are 50; some are ours, and some are left for whoever tags things later.
+/// Tags AWS allows are 50; some are this program's, and some are left for tags that are added later.
 const MAX_TAGS: usize = 40;
 
 /// Reports the keys that contradict `reason`, each at its key's value.

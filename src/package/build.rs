@@ -1,4 +1,4 @@
-//! Compiles the tree: the same tree and the same tools give the same bytes, wherever they lie and whoever calls.
+//! Compiles the tree: the same tree and the same tools give the same bytes in every folder and for every user.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The cache folder: where it is, and that nobody else can put anything into it.
+//! The cache folder: where it is, and that no other user can write to it.
 //!
 //! What lies there is uploaded and run. So there is no place for it that users share, and each folder on the way to it must
 //! be one that only its owner, this user or root, can change. Source of the rule: sshd's StrictModes, with Debian's exception for
@@ -151,7 +151,7 @@ impl Entry {
         }
     }
 
-    /// Whether others than its owner may write. Many systems give each user a group of the same number, with nobody else in it.
+    /// Whether others than its owner may write. Many systems give each user a group of the same number, with no other member.
     fn is_shared(&self) -> bool {
         let group = self.mode & 0o020 != 0 && self.group != self.owner;
         group || self.mode & 0o002 != 0

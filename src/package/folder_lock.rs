@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How often a taken lock is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Holds the lock file `path` until the answer is dropped; the kernel lets go of it when the process dies. `wait` is
+/// Holds the lock file `path` until the answer is dropped; the kernel releases it when the process dies. `wait` is
 /// called once if another process holds it.
 pub(crate) async fn hold(path: &Path, wait: impl FnOnce()) -> io::Result<File> {
     let file = open(path)?;
@@ -29,7 +29,7 @@ pub(crate) async fn hold(path: &Path, wait: impl FnOnce()) -> io::Result<File> {
     }
 }
 
-/// Holds the lock file `path` if nobody else does.
+/// Holds the lock file `path` if no other process does.
 pub(crate) fn try_hold(path: &Path) -> io::Result<Option<File>> {
     let file = open(path)?;
     match file.try_lock() {
@@ -39,7 +39,7 @@ pub(crate) fn try_hold(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The file is never removed: whoever waits for it would then hold a lock that nobody else sees.
+/// The file is never removed: a process that waits for it would then hold a lock that no other process sees.
 fn open(path: &Path) -> io::Result<File> {
     File::options()
         .create(true)

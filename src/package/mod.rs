@@ -66,7 +66,7 @@ struct Bundle {
 
 impl Package {
     /// The crate that this program carries, for Lambda's `architecture` (`x86_64` or `arm64`). It is built below `cache`,
-    /// where the zip stays as well; the folder is made when it is needed, and must be one that nobody else can write to.
+    /// where the zip stays as well; the folder is made when it is needed, and no other user may be able to write to it.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Package {
 
     /// SHA-256, hexadecimal, of what the code is made from: of all source files with the versions and settings they are
     /// built with, or of the file. It is known without a build, and says nothing about the compiler: two machines with the
-    /// same source agree that nothing is to be done.
+    /// same source agree that there is nothing to do.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -259,7 +259,7 @@ impl Bundle {
             .context("locking the cache")?;
 
         // The process that held the lock may have built it.
-        // The lock goes along, because this work goes on when the caller is gone.
+        // The lock moves into the task, because the work continues after the caller ends.
         let (lock, bundle, folder, ready) = blocking(move || {
             let ready = match bundle.cached(&folder, architecture) {
                 Some(zip) => Err(zip),

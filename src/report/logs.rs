@@ -66,7 +66,7 @@ fn parse(text: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(text.trim()).ok()
 }
 
-/// A value as it stands, and in quotes where it would not be told from what is beside it.
+/// A value, in quotes if it could not be told from the text beside it.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text)

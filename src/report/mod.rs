@@ -67,12 +67,12 @@ pub fn start(
     })
 }
 
-/// Writes a line of result. A reader that is gone is no failure of ours.
+/// Writes a line of result. A closed pipe is not an error.
 pub fn result(text: &str) {
     let _ = is_read(text);
 }
 
-/// The same, and tells whether there still is a reader.
+/// The same, and returns whether the stream is still open.
 pub fn is_read(text: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{text}").is_ok()
 }

@@ -16,13 +16,13 @@ pub struct Method {
     pub path: String,
     /// What the stage's active deployment does, not what the draft says.
     pub protected: bool,
-    /// The authorization type in that deployment, ours or not.
+    /// The authorization type in that deployment.
     pub authorization: AuthorizationType,
     /// What differs from what is wanted, in words.
     pub remark: Option<String>,
 }
 
-/// Everything that `status` tells.
+/// Everything that `status` reports.
 #[derive(Debug, Clone)]
 pub struct Status {
     pub names: Names,
@@ -31,7 +31,7 @@ pub struct Status {
     pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
-    /// What the authorizer reaches, where that was asked.
+    /// The result of the self-test, if it was run.
     pub self_test: Option<health_check::Report>,
     pub lock: Option<String>,
 }
@@ -71,7 +71,7 @@ impl Status {
         !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
     }
 
-    /// Whether everything is as it should be.
+    /// Whether every resource matches the configuration.
     pub fn is_healthy(&self) -> bool {
         self.is_as_configured() && self.self_test.as_ref().is_none_or(|report| report.ok)
     }
@@ -112,7 +112,7 @@ impl Status {
                 style.bold(&format!("API {id}, stage {stage}")),
             ]);
             for method in &self.methods {
-                // Guarded by something else is not open, and not ours either.
+                // A method with another authorization is neither open nor protected by this stack.
                 let word = match (method.protected, &method.authorization) {
                     (true, _) => style.good("protected"),
                     (false, AuthorizationType::None) => style.warn("open     "),

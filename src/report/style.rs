@@ -1,4 +1,4 @@
-//! Colours, where the stream is a terminal and nobody forbade them.
+//! Colors, if the stream is a terminal and they are not disabled.
 
 use console::{Style as Paint, Term};
 

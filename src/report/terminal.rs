@@ -18,7 +18,7 @@ pub struct Terminal {
     style: Style,
     lines: MultiProgress,
     bars: BTreeMap<LogicalId, ProgressBar>,
-    /// What goes on beside the resources.
+    /// Progress that concerns no resource.
     beside: Option<ProgressBar>,
 }
 

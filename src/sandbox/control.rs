@@ -94,7 +94,7 @@ pub async fn ask(control: &str, key: &Secret, question: &str) -> anyhow::Result<
             key.expose()
         );
         stream.write_all(head.as_bytes()).await?;
-        // The end of what is asked: after its answer the other end closes, too.
+        // End of the request: the server closes the connection after its answer.
         stream.shutdown().await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -20,7 +20,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that nobody knows yet.
+    /// New random keys.
     ///
     /// # Errors
     /// The system has no randomness to give.

@@ -1,6 +1,6 @@
 //! An AWS on this machine in which functions run and requests flow: ministack and a real Redis server, on loopback only.
 //!
-//! Loopback is open to every user of the machine and to every web page in a browser, and whoever may call an AWS may run code.
+//! Loopback is open to every user of the machine and to every web page in a browser, and a caller of an AWS endpoint can run code.
 //! So all that listens wants a key of this sandbox ([`Keys`]), but for the stages of its APIs.
 //!
 //! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
@@ -52,13 +52,13 @@ const SUPERVISE: &str = include_str!("supervise.py");
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long the servers may take to end before they are killed.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// How often something is asked for again.
+/// How often a state is polled.
 const AGAIN: Duration = Duration::from_millis(25);
 /// How long Redis has to send its last answers before it is ended.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many of the last lines of the servers are kept.
 const KEPT: usize = 200;
-/// How often a port that somebody else took in the meantime is replaced by another one.
+/// How often a port that another process has taken is replaced.
 const ATTEMPTS: usize = 3;
 
 /// A running sandbox. Dropping it ends all of its processes and waits for that; [`Self::stop`] does not block.
@@ -72,7 +72,7 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct Servers {
     supervisor: Group,
-    /// Closed, it tells the supervisor to end everything.
+    /// Closing it makes the supervisor end everything.
     stdin: Option<ChildStdin>,
     said: Arc<Mutex<VecDeque<String>>>,
     /// Reads what they write, until all of them are gone.
@@ -84,7 +84,7 @@ struct Servers {
 
 impl Sandbox {
     /// Starts the servers on the loopback interface: its AWS on `port`, or like Redis on a free one. Their Python
-    /// environment is kept in `dir`, and made there at the first start, which takes the network and half a minute. They
+    /// environment is kept in `dir`, and created there at the first start, which takes the network and half a minute. They
     /// take `keys`, and nothing else.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Sandbox {
     /// Ends Redis the way an orderly restart does: it answers what it has begun, and takes nothing new.
     ///
     /// # Errors
-    /// It cannot be told, or does not go.
+    /// When it cannot be signaled, or does not end.
     pub async fn stop_redis(&mut self) -> anyhow::Result<()> {
         // Without the pause a command could be carried out, and its answer lost with the process: nobody could then say
         // whether it was counted.
@@ -168,7 +168,7 @@ impl Sandbox {
         self.servers.log()
     }
 
-    /// Waits until the servers end although nobody stopped them, and tells why.
+    /// Waits until the servers end without being stopped, and returns why.
     pub async fn ended(&mut self) -> anyhow::Error {
         self.servers.ended().await
     }
@@ -298,7 +298,7 @@ impl Servers {
         let answers = async move {
             let ping = || redis(redis_port, &password, "PING");
             until_answered(ping, |answer| answer == b"+PONG\r\n").await;
-            // Its guard refuses what is not signed: it stands, and is not open.
+            // Its guard refuses unsigned requests: it is ready, and not open.
             let unsigned = b"GET /_ministack/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
             until_answered(
                 || ask(port, unsigned),

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(numbers(), [1, 2]);
         drop(first);
         assert_eq!(numbers(), [2]);
-        // One that was killed: its file is there, and nobody holds the lock.
+        // A killed sandbox: its file exists, and no process holds the lock.
         let left = root.path().join("1").join(FACTS);
         fs::write(&left, serde_json::to_string(&facts(1)).expect("text")).expect("written");
         assert_eq!(numbers(), [2]);

@@ -1,4 +1,4 @@
-//! The Python environment the sandbox runs in: made once, from pinned packages, and found again.
+//! The Python environment the sandbox runs in: created once, from pinned packages, and reused.
 
 use std::fs;
 use std::io;

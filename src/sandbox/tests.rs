@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::*;
 
-/// The living processes of a group. Those that ended but that nobody has buried yet do not count.
+/// The living processes of a group. Zombies do not count.
 fn members(group: u32) -> Vec<u32> {
     let numbers = fs::read_dir("/proc").expect("processes").flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -28,7 +28,7 @@ impl Client {
         let config = ureq::Agent::config_builder()
             .proxy(is_https.then(ureq::Proxy::try_from_env).flatten())
             .timeout_global(Some(TIMEOUT))
-            // Where a backend sends a caller to is none of ours.
+            // Redirects of the backend are not followed.
             .max_redirects(0)
             .http_status_as_error(false)
             .allow_non_standard_methods(true)

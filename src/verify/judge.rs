@@ -15,10 +15,10 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Stands for a reason that is not told.
+/// The text for an unknown reason.
 const UNTOLD: &str = "the reason is not told";
 
-/// Judges an answer. `custom_responses_active`: refusals carry the authorizer's reason, for the gateway responses are ours.
+/// Judges an answer. `custom_responses_active`: refusals carry the authorizer's reason because the gateway responses are managed.
 pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Verdict {
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
@@ -38,7 +38,7 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
     let reason = answer.body["error"].as_str();
     if kind.contains("MissingAuthenticationToken") {
-        // What stands for a missing signature, and for a method that is not there.
+        // The error of a missing signature, and of a method that does not exist.
         let fault = match check {
             Check::Open => Fault::Blocked,
             _ => Fault::NotServed,
@@ -47,7 +47,7 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
     let refused = is_refusal(answer, kind);
     match check {
-        // A resource policy, a firewall or a usage plan may refuse before the authorizer is asked.
+        // A resource policy, a firewall or a usage plan may refuse before the authorizer is called.
         Check::NoKey if refused => Ok(Some(kind.to_owned())
             .filter(|kind| !kind.is_empty() && kind != "UnauthorizedException")),
         // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
@@ -77,7 +77,7 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
 }
 
-/// What the refusal of a key that nobody has means, where refusals carry the authorizer's reason. Only 3scale's own refusal
+/// What the refusal of a key that no application has means, where refusals carry the authorizer's reason. Only 3scale's own refusal
 /// of the credential shows that others get in.
 fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
     let Some(why) = reason else {
@@ -239,7 +239,7 @@ mod tests {
                 answer(200, "", Value::Null),
                 Some(Fault::Open),
             ),
-            // A backend that refuses by itself was reached.
+            // A backend that refuses the request was reached.
             (
                 Check::NoKey,
                 answer(401, "", json!({"code": 7})),

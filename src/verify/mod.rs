@@ -1,4 +1,4 @@
-//! Real requests that prove the API is protected as it should be: what to ask, what to expect, what an answer means. Pure;
+//! Real requests that prove that the API is protected: what to ask, what to expect, what an answer means. Pure;
 //! [`http`] sends, [`prove`](run::prove) asks again while a deployment spreads.
 
 pub mod http;

@@ -5,7 +5,7 @@ use crate::config::{CredentialLocation, Credentials};
 use crate::rest_api::Method;
 use crate::secret::Secret;
 
-/// Stands for path parameters, and is a key that nobody has.
+/// The value of path parameters, and a key that no application has.
 const NOBODY: &str = "threescale-gw-verify";
 
 /// The verbs that change nothing by definition. Source: RFC 9110, section 9.2.1.
@@ -18,7 +18,7 @@ pub enum Expectation {
     Protected,
     /// Without a credential.
     Open,
-    /// By something that is not ours: not called.
+    /// Protected by another authorization: not called.
     Guarded,
 }
 

@@ -7,9 +7,9 @@ pub(super) enum Says {
     Key,
     /// Whoever calls is refused, whatever the credential.
     Everyone,
-    /// No mapping rule matches the request, so it is refused whoever calls; another request may not be.
+    /// No mapping rule matches the request, so it is refused for every caller; another request may be allowed.
     Unmapped,
-    /// 3scale was not asked about this credential, so nothing is shown.
+    /// 3scale was not called for this credential, so the answer proves nothing.
     NotAsked,
     /// The authorizer found no credential, or none that it can use.
     Credential,

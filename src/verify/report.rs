@@ -9,7 +9,7 @@ use super::reason;
 pub enum Check {
     /// A protected method refuses a caller without a key.
     NoKey,
-    /// A protected method refuses a key that nobody has, and it is our authorizer that does.
+    /// A protected method refuses a key that no application has, and this stack's authorizer does it.
     BadKey,
     /// A protected method lets the operator's test key in.
     GoodKey,
@@ -17,7 +17,7 @@ pub enum Check {
     Open,
     /// The stage serves a protected method with our authorizer: read, not called.
     Guard,
-    /// The authorizer itself says that it can decide: asked where no refusal tells.
+    /// The self-test of the authorizer, run if no refusal shows that it can decide.
     SelfTest,
 }
 
@@ -38,21 +38,21 @@ impl Check {
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A protected method answers without a key, or with one that nobody has.
+    /// A protected method answers without a key, or with a key that no application has.
     Open,
     /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
     AuthorizerFailed,
     /// Another authorizer decides.
     WrongAuthorizer,
-    /// The authorizer that the stage serves looks for the credential elsewhere, so every caller is refused.
+    /// The authorizer that the stage serves reads the credential from another place, so every caller is refused.
     Misplaced,
     /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
     KeyRefused,
-    /// It is refused for another reason, or for none that is told, so others with a good key may be as well.
+    /// It is refused for another reason or for an unknown one, so other valid keys may be refused, too.
     Refuses,
-    /// The authorizer refuses whoever calls: it cannot decide.
+    /// The authorizer refuses every caller: it cannot decide.
     NobodyGetsIn,
-    /// 3scale is not asked about unknown keys just now, so the refusal shows nothing.
+    /// The authorizer does not call 3scale for unknown keys at the moment, so the refusal proves nothing.
     NotAsked,
     /// A method that is meant to be open asks for a credential.
     Blocked,
@@ -130,7 +130,7 @@ impl Row {
     }
 }
 
-/// Whether all requests with a key, of which there are some, meet no mapping rule: then nobody gets in.
+/// Whether there are requests with a key, and all of them match no mapping rule: then every caller is refused.
 pub(super) fn all_unmapped<'a>(rows: impl Iterator<Item = &'a Row>) -> bool {
     let mut keyed = rows.filter(|row| row.is_keyed()).peekable();
     keyed.peek().is_some() && keyed.all(Row::is_unmapped)
@@ -153,7 +153,7 @@ pub(super) fn conclude(rows: &mut [Row]) {
 pub struct Report {
     pub url: String,
     pub rows: Vec<Row>,
-    /// What could not be asked, and why.
+    /// What could not be requested, and why.
     pub skipped: Option<String>,
     /// What the answers do not show.
     pub notes: Vec<String>,

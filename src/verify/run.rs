@@ -14,10 +14,10 @@ use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
-/// The first wait before what was wrong is asked again, and the longest.
+/// The first and the longest wait before a failed request is repeated.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// Sends the requests. What is answered wrongly is asked again for as long as `settle`, and must then be right twice in a
+/// Sends the requests. A failed request is repeated for as long as `settle`, and must then succeed twice in a
 /// row: a deployment need not reach all of API Gateway's servers at once. `on_retry` learns why it asks again, and after how
 /// long.
 pub async fn prove(

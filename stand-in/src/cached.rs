@@ -15,7 +15,7 @@ pub(crate) struct View<'a> {
 }
 
 impl State {
-    /// Takes a process' knowledge out, to be given back with [`Self::keep`]. The worker is the process `u64::MAX`.
+    /// Takes a process' knowledge out, to be returned with [`Self::keep`]. The worker is the process `u64::MAX`.
     pub(crate) fn view(&mut self, process: u64, now_ms: i64) -> (Process, i64) {
         let known = match self.caching {
             true => self.known.remove(&process).unwrap_or_default(),

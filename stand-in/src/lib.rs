@@ -37,7 +37,7 @@ pub use state::State;
 /// Tells the time, in Unix milliseconds.
 type Clock = dyn Fn() -> i64 + Send + Sync;
 
-/// A running stand-in. Dropped, it is gone with its port and its threads.
+/// A running stand-in. Dropping it closes its port and ends its threads.
 pub struct Threescale {
     /// Where it listens; `None` while it is [stopped](Self::stop).
     listening: Mutex<Option<Server>>,

@@ -1,4 +1,4 @@
-//! Where an application stands with its limits.
+//! The usage of an application against its limits.
 
 use std::collections::HashMap;
 

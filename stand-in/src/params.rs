@@ -137,7 +137,7 @@ pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
     if count > MOST_PARAMETERS {
         return Err(Refusal::TooMany(count));
     }
-    // A fault of encoding outranks one of bytes, wherever it stands.
+    // An encoding error has priority over a byte error, at any position.
     let mut decoded = Vec::with_capacity(count);
     for part in parts().filter(|part| !part.is_empty()) {
         let part = std::str::from_utf8(part).map_err(|_| Refusal::Utf8)?;

@@ -1,4 +1,4 @@
-//! What is done with a sandbox that runs: found by the file that it wrote, asked over loopback.
+//! Commands for a running sandbox: they find it by its facts file and call it over loopback.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::report;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{Found, REGION, ask_control};
 
-/// How long a sandbox may take to end.
+/// The time limit for a sandbox to end.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is looked at again.
+/// The polling interval.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Leads a command to the sandbox that `--sandbox` names: its AWS with its access key, and its configuration unless another
-/// is given.
+/// Points a command to the sandbox that `--sandbox` names: its AWS endpoint, its access key, and its configuration
+/// unless the user specifies another one.
 pub(in crate::commands) fn apply_sandbox_target(global: &mut Global) -> Result<()> {
     if global.sandbox.is_none() {
         return Ok(());
@@ -29,7 +29,7 @@ pub(in crate::commands) fn apply_sandbox_target(global: &mut Global) -> Result<(
     global.region = Some(REGION.to_owned());
     global.profile = None;
     global.access_key = Some(keys.access);
-    // The environment may still lead to another sandbox.
+    // The environment may still point to another sandbox.
     if !global.names_file() {
         global.file = facts.config;
     }
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
     Ok(ExitStatus::Done)
 }
 
-/// The sandbox that `--sandbox=N` names, or the first one that runs.
+/// The sandbox that `--sandbox=N` names, or the first running one.
 fn chosen(global: &Global) -> Result<Found> {
     let wanted = global.sandbox.filter(|number| *number > 0);
     let mut all = all_running()?.into_iter();
@@ -112,7 +112,7 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-/// Once; on a terminal every second, in place, until Ctrl-C or the sandbox's end.
+/// Prints the usage once. On a terminal, refreshes it in place every second until Ctrl-C or the end of the sandbox.
 async fn usage(global: &Global, found: &Found) -> Result<()> {
     let ask = || async {
         let (control, key) = (&found.facts.control, &found.keys.control);

@@ -1,7 +1,7 @@
-//! `sandbox --detach`: the same program once more in the background, and its words until it stands.
+//! `sandbox --detach`: starts the same program in the background and shows its output until the sandbox is ready.
 //!
-//! Until then it ends with this process: a signal is handed on to it, and it sees the end of its standard input, which the
-//! kernel closes however this process came to die.
+//! Until then the background process ends with this process. A signal is forwarded to it, and its standard input is
+//! closed by the kernel no matter how this process ends.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -19,12 +19,12 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;
 
-/// The line by which the one in the background says that it stands.
+/// The line by which the background process reports that the sandbox is ready.
 pub(super) const READY_MARKER: &str = "threescale-gw: the sandbox is ready";
-/// How long its last words may take when it has ended.
+/// How long to wait for the remaining output after the background process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Starts it and waits until it stands.
+/// Starts the background process and waits until the sandbox is ready.
 pub(super) async fn run(sink: Sink) -> Result<ExitStatus> {
     drop(sink);
     let mut end = End::listen()?;
@@ -36,7 +36,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     let arguments = std::env::args_os()
         .skip(1)
         .filter(|argument| argument != "--detach" && argument != "--keep");
-    // A group of its own: the terminal's Ctrl-C is not for it once it stands.
+    // A separate process group: once the sandbox is ready, Ctrl-C on the terminal does not reach it.
     let mut child = Command::new(this)
         .args(arguments)
         .arg("--background")
@@ -46,7 +46,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
         .stderr(Stdio::piped())
         .spawn()
         .context("starting the sandbox in the background")?;
-    // Held until the end of this function.
+    // Kept open until the end of this function.
     let _alive = child.stdin.take();
     let errors = tokio::spawn(relay(child.stderr.take()));
     let output = child.stdout.take().context("the sandbox has no output")?;
@@ -79,7 +79,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     if interrupted {
         return Ok(ExitStatus::Interrupted);
     }
-    // It has said why.
+    // The process has already reported the reason.
     Ok(match status.code() {
         Some(2) => ExitStatus::Usage,
         Some(4) => ExitStatus::Refused,
@@ -90,7 +90,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
     })
 }
 
-/// Hands a signal on, to all of its group as a terminal would.
+/// Forwards a signal to the whole process group, as a terminal does.
 fn interrupt(child: &Child) {
     let leader = child.id().and_then(|id| i32::try_from(id).ok());
     if let Some(leader) = leader.and_then(Pid::from_raw) {
@@ -106,7 +106,7 @@ async fn relay(stream: Option<impl AsyncRead + Unpin>) {
     }
 }
 
-/// In the background: the end of whoever started it is a Ctrl-C until `stands` is set.
+/// In the background process: until `stands` is set, the end of the parent process acts like Ctrl-C.
 pub(super) fn watch(stands: &Arc<AtomicBool>) {
     let stands = Arc::clone(stands);
     std::thread::spawn(move || {

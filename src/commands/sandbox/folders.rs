@@ -1,4 +1,4 @@
-//! Where sandboxes have their folders.
+//! The folders of sandboxes.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::package::folder;
 use crate::sandbox::{Found, running};
 
-/// Names another folder for sandboxes.
+/// The environment variable that sets another folder for sandboxes.
 const ELSEWHERE: &str = "THREESCALE_GW_SANDBOXES";
 
-/// What all sandboxes share: the Python environment.
+/// The folder that all sandboxes share: it holds the Python environment.
 pub(super) fn cache() -> Result<PathBuf> {
     let cache = cache_dir().map_err(Error::refused)?;
     made(&cache.join("sandbox"))
 }
 
-/// Below which each sandbox has its folder: beside the Python environment, or elsewhere for a test that wants to be alone.
+/// The parent of each sandbox's folder: next to the Python environment, or elsewhere for a test that needs isolation.
 pub(super) fn root() -> Result<PathBuf> {
     match std::env::var_os(ELSEWHERE) {
         Some(elsewhere) => made(Path::new(&elsewhere)),
@@ -28,7 +28,7 @@ fn made(dir: &Path) -> Result<PathBuf> {
     folder::make(dir).map_err(|error| Error::refused(format!("{error:#}")))
 }
 
-/// All sandboxes that run. What their files say is followed, so they must not be another user's.
+/// All running sandboxes. Commands trust the contents of their files, so the files must not belong to another user.
 pub(super) fn all_running() -> Result<Vec<Found>> {
     let root = match std::env::var_os(ELSEWHERE) {
         Some(elsewhere) => PathBuf::from(elsewhere),

@@ -29,7 +29,7 @@ use crate::sandbox::{ACCOUNT, REGION};
 const INSTANCES: usize = 8;
 /// The rate of a chaos run that names none.
 const RATE: u32 = 500;
-/// How often the reporter runs meanwhile; its schedule has a minute, which a short load would not see.
+/// How often the reporter runs under load; its schedule of one minute is too long for a short run.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// How long all usage may take to arrive at 3scale.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
@@ -247,7 +247,7 @@ async fn environment(
     Ok(environment)
 }
 
-/// Nine of ten requests are of applications without limits; the rest are of limited and suspended ones, and of nobody.
+/// Nine of ten requests are of applications without limits; the rest are of limited and suspended ones, and of unknown keys.
 fn callers(running: &Running, path: &str) -> Vec<Caller> {
     let state = running.threescale.state();
     let mut unknown = Application::new("no-such-application", "");

@@ -1,4 +1,4 @@
-//! What is said about a sandbox that runs, and the lines to try.
+//! Messages about a running sandbox, with example commands.
 
 use threescale_stand_in::{Application, State};
 
@@ -6,7 +6,7 @@ use crate::cli::FILE;
 use crate::config::{Config, CredentialLocation};
 use crate::sandbox::{Facts, Found, REGION};
 
-/// The credentials of an application, as its callers send them: where, name and value.
+/// The credentials of an application, as callers send them: location, name and value.
 pub(super) fn credentials(
     config: &Config,
     application: &Application,
@@ -23,7 +23,7 @@ pub(super) fn credentials(
     sent
 }
 
-/// One line of `curl`.
+/// One `curl` command line.
 pub(super) fn curl(
     flags: &str,
     url: &str,
@@ -42,7 +42,7 @@ pub(super) fn curl(
     }
 }
 
-/// What to do with a sandbox that runs. `path` is a protected GET, `open` one that is not.
+/// The welcome message of a running sandbox. `path` is a protected GET, `open` an open one.
 pub(super) fn welcome(
     facts: &Facts,
     config: &Config,
@@ -118,7 +118,7 @@ pub(super) fn welcome(
     )
 }
 
-/// A sandbox in the list of those that run.
+/// One sandbox in the list of running sandboxes.
 pub(super) fn facts(facts: &Facts) -> String {
     format!(
         "sandbox {}  process {}, since {}\n  API        {}\n  AWS        {}\n  3scale     {}\n  Redis      127.0.0.1:{}\n  configured {}",
@@ -133,7 +133,7 @@ pub(super) fn facts(facts: &Facts) -> String {
     )
 }
 
-/// Lines for a shell: what leads to it, and what opens it.
+/// Shell commands that export the sandbox's endpoint and credentials.
 pub(super) fn environment(Found { facts, keys }: &Found) -> String {
     let cache = keys.cache_url(facts.redis_port);
     let config = facts.config.display().to_string();
@@ -152,7 +152,7 @@ pub(super) fn environment(Found { facts, keys }: &Found) -> String {
     .join("\n")
 }
 
-/// A value as a shell reads it, in quotes only where that is needed.
+/// A value for a shell, quoted only if necessary.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
     match value.chars().all(is_plain) {

@@ -1,7 +1,7 @@
-//! `sandbox`: the whole system on this machine, without an AWS or a 3scale account.
+//! `sandbox`: runs the whole system on this machine, without an AWS or 3scale account.
 //!
-//! An AWS emulator in which functions run, a real Redis, a stand-in for 3scale, an API to protect, and then `up` by the
-//! ordinary code path with an ordinary configuration file.
+//! It starts an AWS emulator that runs functions, a real Redis, a stand-in for 3scale and an API to protect. Then it
+//! runs `up` with the ordinary code path and an ordinary configuration file.
 
 mod attach;
 mod detach;
@@ -29,7 +29,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         Some(action) => attach::run(global, action).await.map(CommandOutcome::from),
         None if args.detach => detach::run(sink).await.map(CommandOutcome::from),
         None => {
-            // Whatever it and its programs write is for this user alone, from the moment it is made.
+            // All files of the sandbox and its programs are private to this user from their creation.
             umask(Mode::RWXG | Mode::RWXO);
             start::run(global, args, sink).await
         }

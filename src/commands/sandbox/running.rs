@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::names::Names;
 use crate::sandbox::{Control, Facts, Keys, Place, Sandbox};
 
-/// Everything that runs, and ends with this value.
+/// All running parts. They end when this value is dropped.
 pub(super) struct Running {
     pub(super) sandbox: Sandbox,
     pub(super) threescale: Arc<Threescale>,
@@ -22,11 +22,11 @@ pub(super) struct Running {
     pub(super) keys: Keys,
     pub(super) control: Control,
     pub(super) place: Place,
-    /// Set as soon as it is on its own, though whoever started it goes.
+    /// Set when the sandbox is ready and no longer depends on the process that started it.
     pub(super) stands: Arc<AtomicBool>,
 }
 
-/// Unix milliseconds.
+/// The current time in Unix milliseconds.
 pub(super) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }

@@ -1,4 +1,4 @@
-//! What a sandbox is made from: the configuration, what its 3scale knows, the methods of its API.
+//! The inputs of a sandbox: its configuration, the data of its 3scale, and the methods of its API.
 
 use std::fs;
 use std::path::Path;
@@ -16,16 +16,16 @@ use crate::secret::Secret;
 
 const CONFIG: &str = include_str!("../../../templates/sandbox.yaml");
 const LIMITS: &str = include_str!("../../../stand-in/limits.yaml");
-/// What stands in the template in place of the stand-in's address, its token, and the URL of Redis.
+/// Placeholders in the template for the stand-in's address, its token, and the URL of Redis.
 const SOME_BACKEND: &str = "http://127.0.0.1:3000";
 const SOME_TOKEN: &str = "sandbox-token";
 const SOME_CACHE: &str = "redis://127.0.0.1:6379";
-/// The API, where the configuration names it by an id.
+/// The API's name, if the configuration identifies the API by an id.
 const API: &str = "sandbox-api";
-/// How long after a call it is counted, as at the real one on an idle day.
+/// The delay before a call is counted, as in the real backend on an idle day.
 const COUNTED_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// What differs from one sandbox to the next.
+/// The values that differ between sandboxes.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
     /// The stand-in for 3scale.
@@ -36,7 +36,8 @@ pub(super) struct Parts<'a> {
     pub cache: &'a Secret,
 }
 
-/// The text of the sandbox's configuration: the example, or the user's with what cannot be the same here replaced.
+/// The text of the sandbox's configuration: the example, or the user's file with replacements for what cannot be the
+/// same here.
 pub(super) fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
     let Some(path) = own else {
         return Ok(CONFIG
@@ -61,7 +62,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     }
     let threescale = section(map, "threescale")?;
     put(threescale, "backend", parts.backend);
-    // Never the real one: it would stand in a file, and is of no use here.
+    // Never the real token: it would be written to a file, and the sandbox has no use for it.
     put(threescale, "service_token", parts.token.expose());
     let mut cache = Mapping::new();
     put(&mut cache, "url", parts.cache.expose());
@@ -77,7 +78,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
             *artifact = path.display().to_string().into();
         }
     } else {
-        // What is built here runs here.
+        // A package that is built here runs here.
         put(authorizer, "architecture", host());
     }
     map.insert("deletion_protection".into(), false.into());
@@ -88,7 +89,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     ))
 }
 
-/// This machine's architecture in Lambda's words.
+/// This machine's architecture, as Lambda names it.
 fn host() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
@@ -96,7 +97,7 @@ fn host() -> &'static str {
     }
 }
 
-/// The mapping with this name, made if it is missing.
+/// The mapping with this name, created if it is missing.
 fn section<'a>(map: &'a mut Mapping, name: &str) -> anyhow::Result<&'a mut Mapping> {
     let value = map
         .entry(name.into())
@@ -113,13 +114,13 @@ fn put(map: &mut Mapping, name: &str, value: &str) {
     map.insert(name.into(), value.into());
 }
 
-/// Writes the configuration, which holds secrets, for this user alone. One that was edited is kept beside it, and its name is
-/// returned.
+/// Writes the configuration. It holds secrets, so only this user can read it. If the user edited the previous one, it
+/// is kept next to the new one, and its name is returned.
 pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
     let failed = |error: std::io::Error| {
         Error::failed(anyhow::Error::new(error).context(format!("writing {}", path.display())))
     };
-    // Ports and secrets are others every time.
+    // Ports and secrets differ every time.
     let same = |line: &str| {
         let line = line.trim_start();
         let others = ["backend:", "service_token:", "url:"];
@@ -141,8 +142,8 @@ pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
     Ok(kept)
 }
 
-/// What 3scale knows: the user's file, or three applications in the mode of the configuration. Problems that let it stand
-/// all the same are returned as sentences.
+/// The data of the sandbox's 3scale: the user's file, or three applications in the mode of the configuration. Problems
+/// that do not prevent the start are returned as sentences.
 pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String>)> {
     let app_id = config.threescale.credentials.kind == CredentialKind::AppId;
     let (name, text) = match own {
@@ -194,7 +195,7 @@ pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec
     Ok((state, notes))
 }
 
-/// The methods of the API: of the user's description, or the example's.
+/// The methods of the API: from the user's description, or the example's.
 pub(super) fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
     let Some(path) = own else {
         let all = example_api::METHODS.iter();
@@ -208,7 +209,7 @@ pub(super) fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
     methods.map_err(|error| Error::usage(format!("{}: {error:#}", path.display())))
 }
 
-/// The name under which the API is made.
+/// The name of the API to create.
 pub(super) fn api_name(config: &Config) -> &str {
     match &config.api.selector {
         ApiSelector::Name(name) => name,
@@ -224,7 +225,7 @@ mod tests {
         crate::config::load("test", text, &|_| None).expect("a sound configuration")
     }
 
-    /// The example, or a text made into one's own, with parts that can be told from all else.
+    /// The example, or a user's own text, with parts that are easy to recognize in the result.
     fn made(text: Option<&str>) -> String {
         let [token, cache] = ["the-token", "redis://:secret@127.0.0.1:7"].map(str::to_owned);
         let parts = Parts {
@@ -277,7 +278,7 @@ deletion_protection: true
             ),
             (host(), 256)
         );
-        // What was built elsewhere is what it is.
+        // The architecture of a prebuilt artifact is not replaced.
         let artifact = tempfile::NamedTempFile::new().expect("a file");
         let given = format!("artifact: {}, memory", artifact.path().display());
         let with_artifact = load(&made(Some(&text.replace("memory", &given))));

@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
 
-/// The signals that end a sandbox. One that comes while nobody looks is seen at the next look.
+/// The signals that end a sandbox. A signal that arrives between two checks is seen at the next check.
 pub(super) struct End {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! Starts a sandbox and stays with it until its end.
+//! Starts a sandbox and runs it until it ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,12 +30,12 @@ use crate::sandbox::usage::Usage;
 use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox};
 use crate::{private, report};
 
-/// How often the authorizer's log is looked at for refusals.
+/// How often the authorizer's log is read for refusals.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs `sandbox` until it is interrupted, told to stop, or has done what it was asked.
+/// Runs `sandbox` until it is interrupted, stopped by a command, or has completed the requested action.
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<CommandOutcome> {
-    // The terminal may go; what runs in the background stays.
+    // A background process continues after the terminal is closed.
     let _hangup = match args.background {
         true => signal(SignalKind::hangup()).ok(),
         false => None,
@@ -60,7 +60,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         };
         set_up::config_text(args.config.as_deref(), &parts)
     };
-    // What is wrong with it is said before anything starts; where Redis will be is not known yet.
+    // Problems of the file are reported before anything starts. The address of Redis is not known yet.
     let name = file.display().to_string();
     let config = parse(&name, &config_text(1)?)?;
     let (state, notes) = set_up::service(args.limits.as_deref(), &config)?;
@@ -150,28 +150,28 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         ..
     } = running;
     let stopped = sandbox.stop().await.map_err(Error::failed);
-    // Its usage is asked of 3scale.
+    // The load's usage is read from 3scale.
     drop(control);
     drop(threescale);
-    // Nobody finds it any more, and what it was is gone.
+    // Other commands no longer find the sandbox, and its files no longer exist.
     drop(place);
     let status = worked?;
     stopped?;
     Ok(status.into())
 }
 
-/// A build of the authorizer, which `up` finds or waits for. It ends with this value.
+/// A build of the authorizer, which `up` then uses or waits for. Dropping this value ends it.
 struct Build(Option<tokio::task::JoinHandle<()>>);
 
 impl Build {
-    /// Begins before the servers are there, because on a new machine they take as long as a part of the build.
+    /// Starts before the servers are ready, because on a new machine their start takes as long as a part of the build.
     fn begin(config: &Config, sink: &Sink) -> Result<Self> {
         if config.authorizer.artifact.is_some() {
             return Ok(Self(None));
         }
         let architecture = config.authorizer.architecture.as_str();
         let package = Package::bundled(architecture, cache_dir().ok(), progress(sink))?;
-        // What fails here fails in `up`, which tells why.
+        // If the build fails here, it fails again in `up`, which reports the cause.
         let build = async move { drop(package.zip().await) };
         Ok(Self(Some(tokio::spawn(build))))
     }
@@ -185,7 +185,7 @@ impl Drop for Build {
     }
 }
 
-/// Why there is no sandbox.
+/// The error for a sandbox that did not start.
 fn not_started(error: anyhow::Error) -> Error {
     match error.is::<private::Foreign>() {
         true => Error::new(ExitStatus::Refused, error)
@@ -194,7 +194,7 @@ fn not_started(error: anyhow::Error) -> Error {
     }
 }
 
-/// The API, and `up`. With an ending, that was all.
+/// Creates the API and runs `up`. If it returns an ending, the command ends there.
 async fn make(
     global: &Global,
     config: &Config,
@@ -278,13 +278,13 @@ async fn work(
     }
 }
 
-/// A protected GET and one that is not, as `up` sorts the methods.
+/// A protected GET and an open one, as `up` classifies the methods.
 fn tried<'a>(config: &Config, methods: &'a [(String, String)]) -> (&'a str, Option<&'a str>) {
     let (protected, open): (Vec<_>, Vec<_>) = methods
         .iter()
         .filter(|(verb, _)| verb == "GET" || verb == "ANY")
         .partition(|(verb, path)| is_wanted(config, verb, path));
-    // One without parameters is easier to call.
+    // A path without parameters is easier to call.
     let first = |found: &[&'a (String, String)]| {
         let plain = found.iter().find(|(_, path)| !path.contains('{'));
         plain
@@ -299,7 +299,7 @@ fn is_wanted(config: &Config, verb: &str, path: &str) -> bool {
     selection::is_wanted(&method, &config.api.protect, &config.api.except)
 }
 
-/// The refusals that the authorizer writes to its log, told as they come.
+/// Reports the refusals in the authorizer's log as they arrive.
 struct Refusals {
     group: String,
     tail: Tail,
@@ -313,7 +313,7 @@ impl Refusals {
         }
     }
 
-    /// A log that cannot be read is no reason to end.
+    /// A log that cannot be read does not end the sandbox.
     async fn tell(&mut self, aws: &Aws) {
         let lines = logs::lines(aws, &self.group, self.tail.from(), None).await;
         for line in self.tail.take(lines.unwrap_or_default()) {

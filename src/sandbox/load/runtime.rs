@@ -186,7 +186,7 @@ impl Queue {
         });
         if let Some((id, due)) = asked {
             (self.0.answered)(due, kind == "response", body);
-            // Only now: whoever waits for the last answer takes what was counted until then.
+            // Last: the thread that waits for the last answer reads what was counted until then.
             self.lock().open.remove(&id);
         }
         Response::new(202, "{}")
