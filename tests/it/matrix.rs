@@ -141,7 +141,7 @@ fn shapes() -> Vec<Shape> {
             both,
         ),
         Shape {
-            told: &["belongs to CloudFormation (stack shop)"],
+            told: &["is managed by CloudFormation (stack shop)"],
             ..shape(
                 "an API of another tool, with settings of its own",
                 with(

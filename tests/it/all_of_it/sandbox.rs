@@ -398,10 +398,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
         let said = String::from_utf8_lossy(&up.stderr);
         assert_eq!(up.status.code(), Some(1), "{cause}: {said}");
         assert!(said.contains(cause), "{cause}: {said}");
-        assert!(
-            said.contains("the API was not changed"),
-            "{cause}: {said}"
-        );
+        assert!(said.contains("the API was not changed"), "{cause}: {said}");
         assert!(
             !said.contains("another-token") && !said.contains("wrong@"),
             "{said}"
