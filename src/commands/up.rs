@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
-        // A run that was killed after its deployment also gets here, and that deployment was never verified.
+        // The same applies to a run that was killed after its deployment, which was then never verified.
         if !args.no_verify && served::unverified(&session.cx, target).await?.is_some() {
             signals.enter_critical_section();
             let cx = session.cx.fresh();
@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     }
     let role = LogicalId::new(Kind::IamRole, "authorizer");
     let stands = |item: &Item| item.id == role && item.action != Action::Create;
-    // A run with nothing to do does not request these permissions.
+    // Reads of the role's policies, which a run with nothing to do does not make.
     if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
         session.cx = session.cx.with_options(RunOptions {
             inspect_role_policies: true,

@@ -150,7 +150,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         ..
     } = running;
     let stopped = sandbox.stop().await.map_err(Error::failed);
-    // The load's usage is read from 3scale.
+    // The control port reads the usage from the stand-in, so it closes first.
     drop(control);
     drop(threescale);
     // Other commands no longer find the sandbox, and its files no longer exist.
