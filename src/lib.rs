@@ -1,6 +1,6 @@
-//! `threescale-gw` puts 3scale API management in front of an API on Amazon API Gateway, and takes it away again.
+//! `threescale-gw` puts 3scale API management in front of an API on Amazon API Gateway, and removes it again.
 //!
-//! ARCHITECTURE.md has the modules and which may import which.
+//! ARCHITECTURE.md lists the modules and the allowed imports between them.
 
 pub mod action;
 pub mod aws;

@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, turns its result into an exit code.
+//! Parses the command line, runs the command, and turns its result into an exit code.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,7 @@
 //! A YAML file as values with their positions.
 //!
-//! Two readers must agree on the file: `serde_yaml` says what the values are, [`locate`] where they
-//! stand. Unlike `serde_yaml::Value`, the values keep keys that occur twice, so that these can be
-//! reported together with everything else.
+//! Two readers must agree on the file: `serde_yaml` provides the values, [`locate`] their positions. Unlike
+//! `serde_yaml::Value`, the values keep duplicate keys, so that these can be reported together with all other problems.
 
 use std::fmt;
 
@@ -11,17 +10,17 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::locate::{Place, Shape, locate};
 use super::problem::{Flaw, Position};
 
-/// Largest file that is read, in bytes: many times what a configuration needs.
+/// Maximum size of the file in bytes, many times what a configuration needs.
 const MAX_SIZE: usize = 64 * 1024;
 
-/// Line separators of YAML 1.1 that are text in YAML 1.2. Some editors insert them, none shows them.
+/// Line separators of YAML 1.1 that are text in YAML 1.2. Some editors insert them, and no editor shows them.
 const SEPARATORS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
-/// A value and where it begins.
+/// A value and its start position.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) at: Position,
-    /// A scalar as it is written, without quotes; empty for collections.
+    /// A scalar as written, without quotes; empty for collections.
     pub(super) source: String,
     pub(super) value: Value<Node>,
 }
@@ -31,7 +30,7 @@ pub(super) struct Node {
 pub(super) enum Value<N> {
     Null,
     Bool(bool),
-    /// Whole numbers beyond 128 bits are cut off there: no setting comes near.
+    /// Whole numbers beyond 128 bits are clamped: no setting is that large.
     Integer(i128),
     Float,
     Text(String),
@@ -39,15 +38,15 @@ pub(super) enum Value<N> {
     Mapping(Vec<(N, N)>),
 }
 
-/// A value that does not know its place yet.
+/// A value without its position.
 struct Unplaced(Value<Unplaced>);
 
-/// Reads a configuration file's text.
+/// Parses the text of a configuration file.
 ///
 /// # Errors
-/// What keeps the file from being read at all; later checks cannot add to it.
+/// Problems that prevent reading the file at all. Later checks cannot add to them.
 pub(super) fn parse(text: &str) -> Result<Node, Vec<Flaw>> {
-    // Editors on Windows put a byte order mark there.
+    // Editors on Windows write a byte order mark there.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_SIZE {
         let message = format!("the file is larger than {} KiB", MAX_SIZE / 1024);
@@ -85,16 +84,16 @@ fn syntax_flaw(error: &serde_yaml::Error) -> Flaw {
             line: location.line().max(1),
             column: location.column().max(1),
         });
-    // The message ends in the position once more.
+    // The message repeats the position at its end.
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     Flaw::new(at, message)
 }
 
-/// Puts values and places together.
+/// Combines values with their positions.
 ///
 /// # Errors
-/// The first place where the two readers saw different things.
+/// The first position at which the two readers disagree.
 fn join(place: Place, value: Unplaced) -> Result<Node, Position> {
     let at = place.at;
     let (source, value) = match (place.shape, value.0) {

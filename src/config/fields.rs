@@ -1,4 +1,4 @@
-//! The sections of the file, key by key.
+//! Reads the sections of the file, key by key.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -94,13 +94,13 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
 const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
 const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
 
-/// Most subnets a function can be in (Lambda's `VpcConfig`).
+/// Maximum number of subnets of a function (Lambda's `VpcConfig`).
 const MAX_SUBNETS: usize = 16;
 
 /// Reads the whole file.
 ///
 /// # Errors
-/// All there is to say against it.
+/// All problems of the file.
 pub(super) fn read(node: &Node, environment: Environment<'_>) -> Result<Config, Vec<Flaw>> {
     let mut reader = Reader::new(environment, SCHEMAS);
     let config = config(&mut reader, node);
@@ -111,7 +111,7 @@ pub(super) fn read(node: &Node, environment: Environment<'_>) -> Result<Config, 
     }
 }
 
-/// Reads the stack's name alone.
+/// Reads only the stack's name.
 pub(super) fn stack_of(node: &Node, environment: Environment<'_>) -> Option<StackName> {
     let mut reader = Reader::new(environment, SCHEMAS);
     let root = reader.root(node, &ROOT)?;
@@ -254,7 +254,7 @@ fn method_patterns(
 }
 
 fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threescale> {
-    // None of these is shown: each is where a secret may be put by mistake.
+    // None of these values is shown, because a secret may be in any of them by mistake.
     let service_id = reader.required(section, "service_id");
     let service_id =
         service_id.and_then(|field| reader.text(field, Show::No, identifiers::service_id));
@@ -330,7 +330,7 @@ fn read_mapping_rule(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Mappi
     let pattern = text("pattern", mapping_rule::pattern);
     let metric = text("metric", identifiers::metric);
     let delta = match section.field("delta") {
-        // 3scale counts in signed 64 bit numbers, and loses what goes beyond.
+        // 3scale counts in signed 64-bit numbers and loses larger values.
         Some(field) => reader.whole(field, 1, i64::MAX),
         None => Some(1),
     };
@@ -491,7 +491,7 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
     Some(authorizer)
 }
 
-/// A section whose keys all have defaults: `Some(None)` where the file leaves it out.
+/// A section in which all keys have defaults: `Some(None)` if the file omits it.
 fn optional_section<'n>(
     reader: &mut Reader<'_>,
     parent: &Section<'n>,
@@ -508,7 +508,7 @@ fn field<'s, 'n>(section: Option<&'s Section<'n>>, key: &str) -> Option<&'s Fiel
     section.and_then(|section| section.field(key))
 }
 
-/// Reads one of a few words; the first is the default.
+/// Reads one of a few words. The first word is the default.
 fn choice<T: Choice>(
     reader: &mut Reader<'_>,
     section: Option<&Section<'_>>,

@@ -1,7 +1,7 @@
-//! The forms that names, ids and addresses must have.
+//! The required formats of names, ids and addresses.
 //!
-//! Each function takes the text of one value and gives it back in the form it is kept in, or says
-//! what it must be. None of them repeats the text, which may be a secret.
+//! Each function takes the text of one value and returns it in its stored form, or an error that describes the required
+//! form. No error repeats the text, because it may be a secret.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use super::problem::Invalid;
 use super::{CredentialLocation, StackName};
 use crate::secret::Secret;
 
-/// Most characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
+/// Maximum number of characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
 const MAX_THREESCALE_NAME: usize = 255;
 
-/// Largest SSM standard parameter, in bytes: secrets are kept in one each.
+/// Maximum size of an SSM standard parameter in bytes. Each secret is stored in one parameter.
 const MAX_SECRET: usize = 4096;
 
-/// Days for which CloudWatch Logs can keep events (its PutRetentionPolicy).
+/// Retention periods in days that CloudWatch Logs supports (its PutRetentionPolicy).
 const LOG_RETENTION_DAYS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ];
 
-/// Node families with neither TLS nor a current engine (ElastiCache's guide).
+/// Node families without TLS or a current engine (ElastiCache's guide).
 const OLD_NODE_FAMILIES: [&str; 4] = ["t1", "m1", "m2", "c1"];
 
-/// Longest `max_age`: a key revoked in 3scale works for so long.
+/// Maximum `max_age`: a key that is revoked in 3scale works for this long.
 const LONGEST_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Longest `report_every`: 3scale drops usage older than 24 hours, so a failed report must leave
-/// time for another.
+/// Maximum `report_every`: 3scale drops usage older than 24 hours, so there must be time for another report after a
+/// failed one.
 const LONGEST_REPORT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 
 pub(super) fn stack_name(text: &str) -> Result<StackName, Invalid> {
@@ -48,7 +48,7 @@ pub(super) fn stack_name(text: &str) -> Result<StackName, Invalid> {
     }
 }
 
-/// API Gateway's ids have ten characters, which it does not promise; those of emulators have fewer.
+/// API Gateway's ids have ten characters, but this is not guaranteed. Emulators use shorter ids.
 pub(super) fn rest_api_id(text: &str) -> Result<String, Invalid> {
     if (8..=12).contains(&text.len()) && text.chars().all(is_lower_or_digit) {
         Ok(text.to_owned())
@@ -104,9 +104,9 @@ pub(super) fn token(text: &str) -> Result<Secret, Invalid> {
     }
 }
 
-/// 3scale's address without a slash at its end.
+/// 3scale's address without a trailing slash.
 ///
-/// Without TLS only on loopback: the service token and the callers' keys travel in the URL.
+/// HTTP is accepted only on loopback, because the service token and the callers' keys are sent in the URL.
 pub(super) fn backend(text: &str) -> Result<String, Invalid> {
     let must = || {
         Invalid::new(
@@ -141,7 +141,7 @@ pub(super) fn backend(text: &str) -> Result<String, Invalid> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// A cache's own address, credentials included, and whether it is reached by TLS.
+/// The address of a user's own cache, including credentials, and whether it uses TLS.
 pub(super) fn cache_url(text: &str) -> Result<(Secret, bool), Invalid> {
     let must = || {
         Invalid::new(
@@ -168,7 +168,7 @@ pub(super) fn cache_url(text: &str) -> Result<(Secret, bool), Invalid> {
     Ok((Secret::from(text.to_owned()), tls))
 }
 
-/// Parses a URL as written; the parser alone would drop white space from it.
+/// Parses a URL as written. The parser alone would remove white space from it.
 fn parse_url(text: &str) -> Option<Url> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return None;
@@ -176,8 +176,8 @@ fn parse_url(text: &str) -> Option<Url> {
     Url::parse(text).ok()
 }
 
-/// The name of a header or query parameter, in the alphabet API Gateway takes in an authorizer's
-/// identity source (its parameter mapping reference).
+/// The name of a header or query parameter, with the characters that API Gateway accepts in an authorizer's identity
+/// source (its parameter mapping reference).
 pub(super) fn parameter_name(text: &str, location: CredentialLocation) -> Result<String, Invalid> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._$-".contains(c);
     if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
@@ -193,7 +193,7 @@ pub(super) fn parameter_name(text: &str, location: CredentialLocation) -> Result
     }
 }
 
-/// A metric's or method's system name; those of a product's backends end in `.` and a number.
+/// The system name of a metric or method. Those of a product's backends end in `.` and a number.
 pub(super) fn metric(text: &str) -> Result<String, Invalid> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.".contains(c);
     let begins = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -206,7 +206,7 @@ pub(super) fn metric(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// A VPC's address range: private, as large as AWS allows, and a network's own address.
+/// A VPC's CIDR block: private, within the sizes that AWS allows, and with no host bits set.
 pub(super) fn vpc_cidr(text: &str) -> Result<Ipv4Net, Invalid> {
     let cidr: Ipv4Net = text
         .parse()
@@ -220,7 +220,7 @@ pub(super) fn vpc_cidr(text: &str) -> Result<Ipv4Net, Invalid> {
             "must be between /16 and /28, the sizes AWS allows for a VPC",
         ));
     }
-    // Addresses of the Internet inside the VPC would hide the servers that really have them.
+    // Public addresses inside the VPC would hide the Internet hosts that have them.
     let private = [
         ([10, 0, 0, 0], 8),
         ([172, 16, 0, 0], 12),
@@ -258,7 +258,7 @@ pub(super) fn subnet_id(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// EC2 ids have 17 hexadecimal digits; those made before 2016 have 8.
+/// EC2 ids have 17 hexadecimal digits; ids created before 2016 have 8.
 fn is_ec2_id(text: &str, prefix: &str) -> bool {
     let hexadecimal = |c: char| matches!(c, '0'..='9' | 'a'..='f');
     text.strip_prefix(prefix)
@@ -318,12 +318,12 @@ pub(super) fn tag_value(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// What all services we tag take in keys and values alike; EC2 alone would take more.
+/// The characters that all tagged services accept in keys and values. EC2 alone accepts more.
 fn is_tag_character(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "+-=._:/@".contains(c)
 }
 
-/// How long an answer may be kept: whole seconds; none at all is sorted out with `caching`.
+/// How long a response may be cached, in whole seconds. The check for zero is with `caching`.
 pub(super) fn max_age(text: &str) -> Result<Duration, Invalid> {
     let fits = |age: &Duration| *age <= LONGEST_MAX_AGE && age.subsec_nanos() == 0;
     let must = || Invalid::new("must be whole seconds, such as `60s` or `5m`, and at most `1d`");
@@ -333,7 +333,7 @@ pub(super) fn max_age(text: &str) -> Result<Duration, Invalid> {
         .ok_or_else(must)
 }
 
-/// How often usage is reported: whole minutes, as EventBridge counts no less.
+/// The reporting interval in whole minutes, the smallest unit of EventBridge.
 pub(super) fn report_every(text: &str) -> Result<Duration, Invalid> {
     let fits = |every: &Duration| {
         (Duration::from_secs(60)..=LONGEST_REPORT_EVERY).contains(every)
@@ -347,7 +347,7 @@ pub(super) fn report_every(text: &str) -> Result<Duration, Invalid> {
         .ok_or_else(must)
 }
 
-/// For how long logs are kept. `None` is something that is no whole number.
+/// The log retention period. `None` is a value that is not a whole number.
 pub(super) fn log_retention_days(days: Option<i128>) -> Result<u32, Invalid> {
     LOG_RETENTION_DAYS
         .into_iter()

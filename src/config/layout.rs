@@ -1,29 +1,29 @@
-//! How subnets are cut out of a VPC's address range.
+//! Divides a VPC's CIDR block into subnets.
 
 use ipnet::Ipv4Net;
 
-/// Longest prefix of a subnet AWS allows: 16 addresses, of which 11 are usable. A private one needs
-/// less than that: one address for Lambda's shared interface and one a cache node.
+/// Longest subnet prefix that AWS allows: 16 addresses, of which 11 are usable. A private subnet needs fewer: one
+/// address for Lambda's shared interface and one per cache node.
 pub(super) const LONGEST_SUBNET_PREFIX: u8 = 28;
 
-/// One subnet to be made.
+/// A subnet to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubnetPlan {
-    /// Which of the stack's availability zones it lies in, counted from 0.
+    /// The index of its Availability Zone among the stack's zones, counted from 0.
     pub zone_index: usize,
-    /// Whether its route to the Internet is the Internet gateway, not a NAT gateway.
+    /// Whether its route to the Internet is the Internet gateway and not a NAT gateway.
     pub public: bool,
-    /// Its addresses.
+    /// Its CIDR block.
     pub cidr: Ipv4Net,
 }
 
-/// How many equal slices hold one public and one private subnet a zone: a power of two, as
-/// addresses can only be halved.
+/// The number of equal slices for one public and one private subnet per zone: a power of two, because a CIDR block can
+/// only be halved.
 pub(super) fn slices(zones: u8) -> usize {
     (2 * usize::from(zones.max(1))).next_power_of_two()
 }
 
-/// The longest prefix a VPC for so many zones can have.
+/// The longest VPC prefix for this number of zones.
 pub(super) fn longest_vpc_prefix(zones: u8) -> u8 {
     LONGEST_SUBNET_PREFIX.saturating_sub(slice_bits(zones))
 }
@@ -32,8 +32,8 @@ fn slice_bits(zones: u8) -> u8 {
     u8::try_from(slices(zones).ilog2()).unwrap_or(u8::MAX)
 }
 
-/// Cuts `cidr` into the subnets of `zones` zones: public ones in its lower half, private ones in its
-/// upper half, each in the order of the zones. Empty if the range is too small.
+/// Divides `cidr` into the subnets of `zones` zones: public subnets in the lower half, private subnets in the upper
+/// half, each in zone order. Empty if the range is too small.
 pub(super) fn subnets(cidr: Ipv4Net, zones: u8) -> Vec<SubnetPlan> {
     if cidr.prefix_len() > longest_vpc_prefix(zones) {
         return Vec::new();

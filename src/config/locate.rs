@@ -1,34 +1,34 @@
-//! The position of every key and value in a YAML file.
+//! The positions of all nodes in a YAML file.
 //!
-//! `serde_yaml` gives values without positions, so the file is read a second time, as a stream of
-//! marked events, into a tree of the same shape. What the configuration has no use for is refused
-//! here, before any value is looked at: tags (they could turn a value into another type), anchors
-//! and aliases (a few lines can unfold into gigabytes), several documents, and deep nesting.
+//! `serde_yaml` returns values without positions, so the file is read a second time, as a stream of marked events, into
+//! a tree of the same shape. Features that the configuration does not need are refused here, before any value is read:
+//! tags (they could change the type of a value), anchors and aliases (a few lines can expand to gigabytes), multiple
+//! documents, and deep nesting.
 
 use saphyr_parser::{Event, Marker, Parser, Tag};
 
 use super::problem::{Flaw, Position};
 
-/// Deepest nesting that is read; the configuration itself needs four levels.
+/// Maximum nesting depth. The configuration itself needs four levels.
 const MAX_DEPTH: usize = 16;
 
-/// A node of the file and where it begins.
+/// A node of the file and its start position.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) at: Position,
     pub(super) shape: Shape,
 }
 
-/// What a node is, so far as positions are concerned.
+/// The shape of a node, as far as positions need it.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// The text as the file has it, quotes and escapes resolved; empty also for a missing value.
+    /// The text of the file with quotes and escapes resolved; also empty for a missing value.
     Scalar(String),
     Sequence(Vec<Place>),
     Mapping(Vec<(Place, Place)>),
 }
 
-/// A collection that is still being read. For mappings, keys and values take turns.
+/// A collection that is still being read. In mappings, keys and values alternate.
 struct Open {
     at: Position,
     mapping: bool,
@@ -60,10 +60,10 @@ fn pairs(children: Vec<Place>) -> Vec<(Place, Place)> {
     pairs
 }
 
-/// Reads the positions of the one document in `text`; `None` if there is none.
+/// Reads the positions of the one document in `text`; `None` if there is no document.
 ///
 /// # Errors
-/// The first syntax error, or everything that is YAML but not accepted here.
+/// The first syntax error, or everything that is valid YAML but not accepted here.
 pub(super) fn locate(text: &str) -> Result<Option<Place>, Vec<Flaw>> {
     let mut parser = Parser::new_from_str(text);
     let mut flaws = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn locate(text: &str) -> Result<Option<Place>, Vec<Flaw>> {
                 at,
                 shape: Shape::Scalar(text.into_owned()),
             }),
-            // Refused above; the place keeps keys and values in step.
+            // Refused above. The placeholder keeps keys and values aligned.
             Event::Alias(_) => Some(Place {
                 at,
                 shape: Shape::Scalar(String::new()),
@@ -131,7 +131,7 @@ pub(super) fn locate(text: &str) -> Result<Option<Place>, Vec<Flaw>> {
     }
 }
 
-/// Why an event is not accepted. Texts never repeat the event's content, which may be a secret.
+/// Why an event is not accepted. Messages never repeat the event's content, because it may be a secret.
 fn refusal(event: &Event<'_>) -> Option<&'static str> {
     const ANCHOR: &str = "anchors and aliases (`&`, `*`) are not supported: write the value out, in quotes if it begins so";
     const TAG: &str =

@@ -1,19 +1,19 @@
-//! The form of mapping rules, as the Admin Portal of 3scale checks it (porta's `proxy_rule.rb`) and
-//! its gateway reads it.
+//! The format of mapping rules, as 3scale's Admin Portal validates it (porta's `proxy_rule.rb`) and 3scale's gateway
+//! reads it.
 
 use std::collections::BTreeSet;
 
 use super::problem::Invalid;
 
-/// Methods a rule can have; `ANY` means all of them.
+/// Methods that a rule can have. `ANY` matches all of them.
 pub(super) const METHODS: [&str; 8] = [
     "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
 ];
 
 const MAX_LENGTH: usize = 255;
 
-/// Checks the pattern of a rule: an absolute path with `{name}` parameters, then perhaps `$`, which
-/// ties the path's end, then perhaps a query.
+/// Validates the pattern of a rule: an absolute path with `{name}` parameters, then an optional `$` that anchors the
+/// end of the path, then an optional query.
 pub(super) fn pattern(text: &str) -> Result<String, Invalid> {
     if text.len() > MAX_LENGTH {
         return Err(Invalid::new(format!(
@@ -38,7 +38,7 @@ pub(super) fn pattern(text: &str) -> Result<String, Invalid> {
             Piece::Fixed(text) => fixed.push_str(text),
             Piece::Parameter(name) => {
                 repeated |= !names.insert(name);
-                // Keeps its place, so that `{id}*` is not taken for `*` at the start.
+                // A placeholder, so that `{id}*` is not treated as `*` at the start.
                 fixed.push('x');
             }
         }
@@ -49,7 +49,7 @@ pub(super) fn pattern(text: &str) -> Result<String, Invalid> {
         ));
     }
     if !is_expression(&fixed) {
-        // 3scale's gateway leaves `( ) * +` their meaning as a regular expression.
+        // In 3scale's gateway, `( ) * +` keep their meaning as a regular expression.
         return Err(Invalid::new(
             "must be a valid expression: `(` and `)` in pairs, `*` and `+` after what they repeat",
         ));
@@ -123,7 +123,7 @@ fn is_query(text: &str) -> bool {
     is_escaped_text(text, |c| is_unreserved(c) || ";/?:@&=+$,[]".contains(c))
 }
 
-/// Unreserved characters as of RFC 2396, which the Admin Portal goes by.
+/// Unreserved characters of RFC 2396, which the Admin Portal uses.
 fn is_unreserved(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.!~*'()".contains(c)
 }
@@ -137,7 +137,7 @@ fn is_escaped_text(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     first.chars().all(&allowed) && parts.all(|part| is_escape(part) && part.chars().all(&allowed))
 }
 
-/// Whether groups are closed and repetitions have something to repeat.
+/// Whether groups are closed and every repetition follows something to repeat.
 fn is_expression(text: &str) -> bool {
     let mut depth = 0usize;
     let mut repeatable = false;

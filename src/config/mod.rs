@@ -1,8 +1,7 @@
-//! The configuration file: what can be asked for, and a strict reader of it.
+//! The configuration file: its data model and a strict reader.
 //!
-//! [`load`] turns the text of a file into a [`Config`] that needs no further checks, or lists every
-//! problem with the place it is at. Nothing here touches files, the network or the process's
-//! environment: the caller passes in what there is.
+//! [`load`] turns the text of a file into a [`Config`] that needs no further checks, or lists every problem with its
+//! position. Nothing here accesses files, the network or the process's environment: the caller passes in all inputs.
 
 mod document;
 mod fields;
@@ -36,11 +35,11 @@ use crate::secret::Secret;
 
 /// Reads a configuration file.
 ///
-/// `file_name` is used in messages only. `env` looks up the environment variables that values name
-/// as `${NAME}` or `${NAME:-default}`; `None` is one that is not set.
+/// `file_name` is used only in messages. `env` looks up the environment variables that values reference as `${NAME}` or
+/// `${NAME:-default}`; `None` means that the variable is not set.
 ///
 /// # Errors
-/// Every problem of the file at once, in its order.
+/// Every problem of the file at once, in file order.
 pub fn load(
     file_name: &str,
     text: &str,
@@ -51,25 +50,26 @@ pub fn load(
         .map_err(|flaws| Problems::new(file_name, flaws))
 }
 
-/// The stack that a configuration file names, whatever else is wrong with the file. `None` where that cannot be told.
+/// The stack that a configuration file names, even if the rest of the file is invalid. `None` if it cannot be
+/// determined.
 pub fn stack_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<StackName> {
     fields::stack_of(&document::parse(text).ok()?, env)
 }
 
-/// A checked configuration, defaults filled in.
+/// A valid configuration with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The stack's name, part of every name and tag.
     pub stack: StackName,
-    /// The user's tags, added to everything that is made; 40 at most.
+    /// The user's tags, added to every created resource; 40 at most.
     pub tags: BTreeMap<String, String>,
     /// The API to protect.
     pub api: Api,
-    /// The 3scale product that decides.
+    /// The 3scale product that authorizes requests.
     pub threescale: Threescale,
     /// The network of the functions and the cache.
     pub network: Network,
-    /// The cache of 3scale's answers and of the usage not yet reported.
+    /// The cache of 3scale's responses and of the usage that is not reported yet.
     pub cache: Cache,
     /// The authorizer and reporter functions.
     pub authorizer: Authorizer,
@@ -91,10 +91,10 @@ impl StackName {
 impl FromStr for StackName {
     type Err = Invalid;
 
-    /// Checks a stack's name.
+    /// Parses a stack's name.
     ///
     /// # Errors
-    /// Says what a name must be.
+    /// The required form of a name.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         identifiers::stack_name(text)
     }
@@ -106,18 +106,18 @@ impl fmt::Display for StackName {
     }
 }
 
-/// The existing API and which of its methods to protect.
+/// The existing API and the methods to protect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
     /// Which REST API.
     pub selector: ApiSelector,
     /// The stage to deploy to.
     pub stage: String,
-    /// The methods to protect; empty for the default, every open method but `OPTIONS`.
+    /// The methods to protect; empty for the default: every open method except `OPTIONS`.
     pub protect: Vec<MethodPattern>,
-    /// Methods to leave as they are, though `protect` means them.
+    /// Methods to leave unchanged even if they match `protect`.
     pub except: Vec<MethodPattern>,
-    /// Which of API Gateway's answers to refused callers get 3scale's texts.
+    /// Which of API Gateway's responses to refused callers get 3scale's texts.
     pub responses: Responses,
 }
 
@@ -126,7 +126,7 @@ pub struct Api {
 pub enum ApiSelector {
     /// By its id: ten of `a-z` and `0-9`.
     Id(String),
-    /// By its name, which API Gateway does not keep unique.
+    /// By its name. API Gateway does not require unique names.
     Name(String),
 }
 
@@ -137,12 +137,11 @@ pub struct Threescale {
     pub service_id: String,
     /// A service token for the product.
     pub service_token: Secret,
-    /// The address of the Service Management API, without a slash at its end. Without TLS only on
-    /// loopback.
+    /// The address of the Service Management API, without a trailing slash. HTTP is accepted only on loopback.
     pub backend: String,
     /// Where callers put their credentials.
     pub credentials: Credentials,
-    /// What a request counts as, in the order in which rules apply; empty for one hit a request.
+    /// The usage of a request, in the order in which rules apply; empty for one hit per request.
     pub mapping_rules: Vec<MappingRule>,
 }
 
@@ -155,16 +154,17 @@ pub struct Credentials {
     pub location: CredentialLocation,
     /// The name of the header or query parameter with the user key or the application id.
     pub name: String,
-    /// The name of the one with the application key, next to an application id; else `None`.
+    /// The name of the header or query parameter with the application key, if an application id is used; otherwise
+    /// `None`.
     pub key_name: Option<String>,
 }
 
-/// What identifies an application at 3scale.
+/// What identifies an application in 3scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// One secret, the user key.
+    /// A single secret, the user key.
     UserKey,
-    /// An application id, with an application key where 3scale wants one.
+    /// An application id, with an application key if 3scale requires one.
     AppId,
 }
 
@@ -177,38 +177,38 @@ pub enum CredentialLocation {
     Query,
 }
 
-/// A 3scale mapping rule: what a request that matches counts as.
+/// A 3scale mapping rule: the usage of a matching request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MappingRule {
     /// An HTTP method in upper case, or `ANY`.
     pub method: String,
-    /// The path a request's path must begin with, as 3scale writes it: `{name}` for a part, `$` for
-    /// the end, and perhaps query parameters.
+    /// The required start of the request's path, in 3scale's syntax: `{name}` for a path part, `$` for the end, and
+    /// optional query parameters.
     pub pattern: String,
-    /// The system name of the metric or method that is counted.
+    /// The system name of the metric or method to count.
     pub metric: String,
-    /// How much is counted; at least 1.
+    /// The amount to count; at least 1.
     pub delta: u64,
-    /// Whether no rule after this one is looked at.
+    /// Whether later rules are ignored after this one matches.
     pub last: bool,
 }
 
 /// The network of the functions and the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// The addresses of the VPC that is made: private, /16 to /28, large enough for `zones`.
+    /// The CIDR block of the VPC to create: private, /16 to /28, large enough for `zones`.
     pub cidr: Ipv4Net,
-    /// In how many availability zones it has subnets, 1 to 6.
+    /// The number of Availability Zones with subnets, 1 to 6.
     pub zones: u8,
     /// How many NAT gateways it has.
     pub nat: NatMode,
-    /// A VPC of the user's, in place of one that is made.
+    /// An existing VPC of the user, in place of a created one.
     pub vpc: Option<ExistingVpc>,
 }
 
 impl Network {
-    /// The subnets to make, public ones first, each kind in the order of the zones. All are of the
-    /// same size, and as long as `cidr` and `zones` stay, so do they. None in a user's own VPC.
+    /// The subnets to create, public ones first, each kind in zone order. All have the same size and do not change as
+    /// long as `cidr` and `zones` do not change. Empty with the user's own VPC.
     pub fn subnets(&self) -> Vec<SubnetPlan> {
         match self.vpc {
             Some(_) => Vec::new(),
@@ -220,37 +220,37 @@ impl Network {
 /// How many NAT gateways a network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NatMode {
-    /// One for all zones: cheaper, and gone with its zone.
+    /// One for all zones: cheaper, but unavailable if its zone fails.
     Single,
     /// One in each zone.
     PerZone,
 }
 
-/// A user's own network, which is neither changed nor deleted.
+/// A user's own network, which is never changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingVpc {
     /// `vpc-...`, or `default` for the Region's default VPC.
     pub id: String,
-    /// `subnet-...`, from which 3scale must be reachable; 1 to 16, none twice.
+    /// `subnet-...`, from which 3scale must be reachable; 1 to 16, no duplicates.
     pub subnets: Vec<String>,
 }
 
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// What runs in it.
+    /// The engine.
     pub engine: CacheEngine,
-    /// ElastiCache's name for the size of a node.
+    /// The ElastiCache node type.
     pub node_type: String,
-    /// Copies of the one node that takes writes, 0 to 5.
+    /// The number of read replicas, 0 to 5.
     pub replicas: u8,
-    /// Whether connections are encrypted; also what an AUTH token needs. With `url`, what that says.
+    /// Whether connections are encrypted, which an AUTH token also requires. With `url`, determined by its scheme.
     pub tls: bool,
-    /// The address of a user's own cache, credentials included, in place of one that is made.
+    /// The address of a user's own cache, including credentials, in place of a created one.
     pub url: Option<Secret>,
 }
 
-/// What runs in the cache.
+/// The engine of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheEngine {
     /// Redis OSS.
@@ -262,56 +262,56 @@ pub enum CacheEngine {
 /// The authorizer and reporter functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorizer {
-    /// What processor they run on.
+    /// Their processor architecture.
     pub architecture: Architecture,
     /// Their memory in MB, 128 to 10,240.
     pub memory: u32,
-    /// What happens while 3scale does not answer.
+    /// The behavior while 3scale does not respond.
     pub caching: Caching,
-    /// How long an answer of 3scale may be used, in whole seconds; zero only without caching.
+    /// How long a response of 3scale may be used, in whole seconds; zero only without caching.
     pub max_age: Duration,
-    /// How often usage is reported, in whole minutes, one or more.
+    /// The reporting interval in whole minutes, one or more.
     pub report_every: Duration,
-    /// For how many days logs are kept, one of the terms CloudWatch Logs has.
+    /// The log retention in days, one of the periods that CloudWatch Logs supports.
     pub log_retention_days: u32,
-    /// A zip file to use, in place of building the bundled authorizer. As written: neither checked
-    /// nor made absolute.
+    /// A zip file to use in place of a build of the bundled authorizer. As written in the file: not checked and not
+    /// made absolute.
     pub artifact: Option<PathBuf>,
 }
 
-/// What processor a function runs on.
+/// The processor architecture of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// Intel and AMD, 64 bit.
+    /// Intel and AMD, 64-bit.
     X86_64,
     /// AWS Graviton.
     Arm64,
 }
 
-/// What cached answers are for, as in APIcast's caching policy.
+/// How cached responses are used, as in APIcast's caching policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
-    /// A failing 3scale denies.
+    /// A failing 3scale denies requests.
     Strict,
-    /// While 3scale fails, its last answer holds.
+    /// While 3scale fails, its last response applies.
     Resilient,
-    /// While 3scale fails, everything passes but what was denied last.
+    /// While 3scale fails, every request passes unless it was denied last.
     Allow,
-    /// Every request asks 3scale.
+    /// Every request calls 3scale.
     None,
 }
 
-/// A setting that is one of a few words.
+/// A setting with a few possible words.
 pub(crate) trait Choice: Copy + 'static {
-    /// All of them, the default first.
+    /// All values, the default first.
     const ALL: &'static [Self];
 
-    /// The word for it.
+    /// The word in the file.
     fn word(self) -> &'static str;
 }
 
 impl CredentialKind {
-    /// Returns the word for it in the file: `user_key` or `app_id`.
+    /// Returns the word in the file: `user_key` or `app_id`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UserKey => "user_key",
@@ -329,7 +329,7 @@ impl Choice for CredentialKind {
 }
 
 impl CredentialLocation {
-    /// Returns the word for it in the file: `header` or `query`.
+    /// Returns the word in the file: `header` or `query`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -347,7 +347,7 @@ impl Choice for CredentialLocation {
 }
 
 impl NatMode {
-    /// Returns the word for it in the file: `single` or `per-zone`.
+    /// Returns the word in the file: `single` or `per-zone`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Single => "single",
@@ -365,7 +365,7 @@ impl Choice for NatMode {
 }
 
 impl CacheEngine {
-    /// Returns the word for it in the file and at ElastiCache: `redis` or `valkey`.
+    /// Returns the word in the file and in ElastiCache: `redis` or `valkey`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -383,7 +383,7 @@ impl Choice for CacheEngine {
 }
 
 impl Architecture {
-    /// Returns the word for it in the file and at Lambda: `x86_64` or `arm64`.
+    /// Returns the word in the file and in Lambda: `x86_64` or `arm64`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -401,7 +401,7 @@ impl Choice for Architecture {
 }
 
 impl Caching {
-    /// Returns the word for it in the file: `strict`, `resilient`, `allow` or `none`.
+    /// Returns the word in the file: `strict`, `resilient`, `allow` or `none`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "strict",

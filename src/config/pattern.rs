@@ -1,4 +1,4 @@
-//! Reads a [`MethodPattern`]: `GET /orders/*`.
+//! Parses a [`MethodPattern`]: `GET /orders/*`.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use super::problem::Invalid;
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 
-/// The methods API Gateway knows, `ANY` among them.
+/// The methods that API Gateway supports, including `ANY`.
 const METHODS: [&str; 8] = [
     "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
 ];
@@ -14,10 +14,10 @@ const METHODS: [&str; 8] = [
 impl FromStr for MethodPattern {
     type Err = Invalid;
 
-    /// Reads `METHOD PATH`.
+    /// Parses `METHOD PATH`.
     ///
     /// # Errors
-    /// Says what such a pattern looks like, or which rule is broken.
+    /// The form of a pattern, or the rule that is broken.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let form = || Invalid::new("must be a method and a path, such as `GET /orders/*`");
         let (method, path) = text

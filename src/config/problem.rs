@@ -1,9 +1,9 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with their positions.
 
 use std::error::Error;
 use std::fmt;
 
-/// A place in the file; both numbers count from 1, columns count characters.
+/// A position in the file. Both numbers count from 1, and columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) line: usize,
@@ -11,11 +11,11 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Where a file begins: the place of what concerns the file as a whole.
+    /// The start of a file: the position of problems that concern the whole file.
     pub(super) const START: Self = Self { line: 1, column: 1 };
 }
 
-/// A problem before it is known which file it is in.
+/// A problem without its file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Flaw {
     pub(super) at: Position,
@@ -31,7 +31,7 @@ impl Flaw {
     }
 }
 
-/// One thing wrong with a configuration file.
+/// One problem of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file's name, as given to [`load`](super::load).
@@ -40,9 +40,8 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-    /// A lower-case fragment that begins with the key's path, as in
-    /// ``network.zoness: unknown key; did you mean `zones`?``. Never holds a secret or the value of
-    /// an environment variable.
+    /// A lower-case fragment that starts with the key's path, as in ``network.zoness: unknown key; did you mean
+    /// `zones`?``. Never contains a secret or the value of an environment variable.
     pub message: String,
 }
 
@@ -58,9 +57,9 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with a configuration file, in the order of the file.
+/// All problems of a configuration file, in file order.
 ///
-/// Prints as one `file:line:column: message` a line, without a line break at the end.
+/// Displays as one `file:line:column: message` per line, without a trailing line break.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -92,15 +91,15 @@ impl fmt::Display for Problems {
 
 impl Error for Problems {}
 
-/// Why a text is not the value it should be.
+/// Why a text is not a valid value.
 ///
-/// Says what is allowed and leaves the text itself out, because that may be a secret or come from
-/// the environment: a caller that knows that it is neither adds it.
+/// Describes what is allowed without the text itself, because that may be a secret or come from the environment. A
+/// caller that knows that it is neither adds the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// What the value must be, as a fragment: "must be ...".
+    /// The requirement, as a fragment: "must be ...".
     pub(super) must: String,
-    /// What was probably meant. May repeat part of the text.
+    /// The probable intended value. May repeat part of the text.
     pub(super) hint: Option<String>,
 }
 

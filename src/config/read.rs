@@ -1,7 +1,7 @@
-//! Walks the file's values and collects what is wrong with them.
+//! Reads the file's values and collects their problems.
 //!
-//! Every method reports a problem where it finds one and goes on, so that one run shows them all.
-//! `None` means a value that is absent or was reported.
+//! Every method reports a problem at its position and continues, so that one run shows all problems. `None` is a value
+//! that is missing or was already reported.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::problem::{Flaw, Invalid, Position};
 use super::substitute::{Environment, substitute};
 use crate::nearest::nearest;
 
-/// Most characters of the file that are repeated in a message.
+/// Maximum number of characters of the file that a message repeats.
 const MAX_SHOWN: usize = 60;
 
 /// The keys that a section can have.
@@ -21,15 +21,15 @@ pub(super) struct Schema {
     pub(super) keys: &'static [&'static str],
 }
 
-/// A scalar with its variables filled in.
+/// A scalar with its variables substituted.
 #[derive(Debug)]
 pub(super) enum Scalar {
     Bool(bool),
     Integer(i128),
-    /// Not used anywhere, so its value is not kept.
+    /// No setting uses it, so its value is not kept.
     Float,
     Text(String),
-    /// What variables were filled in to: of whatever type is wanted there.
+    /// The result of a substitution, which can be of any type.
     Filled(String),
 }
 
@@ -37,11 +37,11 @@ pub(super) enum Scalar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Show {
     Yes,
-    /// It is a secret, or could be one put into the wrong place.
+    /// It is a secret, or could be a secret in the wrong place.
     No,
 }
 
-/// A value and the key it belongs to.
+/// A value and its key.
 #[derive(Debug, Clone)]
 pub(super) struct Field<'n> {
     pub(super) path: String,
@@ -55,7 +55,7 @@ impl Field<'_> {
         matches!(self.node.value, Value::Sequence(_))
     }
 
-    /// The position of the value, or of its key if it has none.
+    /// The position of the value, or of its key if there is no value.
     pub(super) fn at(&self) -> Position {
         match self.node.value {
             Value::Null => self.key_at,
@@ -68,13 +68,13 @@ impl Field<'_> {
 #[derive(Debug)]
 pub(super) struct Section<'n> {
     path: String,
-    /// Its key, where missing keys are reported.
+    /// The position of its key, where missing keys are reported.
     at: Position,
     fields: Vec<(&'n str, Field<'n>)>,
 }
 
 impl<'n> Section<'n> {
-    /// The field of a key, if the file gives that key.
+    /// The field of a key, if the file has that key.
     pub(super) fn field(&self, key: &str) -> Option<&Field<'n>> {
         self.fields
             .iter()
@@ -82,7 +82,7 @@ impl<'n> Section<'n> {
             .map(|(_, field)| field)
     }
 
-    /// All keys with their fields, in the order of the file.
+    /// All keys with their fields, in file order.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'n str, &Field<'n>)> {
         self.fields.iter().map(|(name, field)| (*name, field))
     }
@@ -96,10 +96,10 @@ impl<'n> Section<'n> {
     }
 }
 
-/// Reads values, and keeps what is wrong with them.
+/// Reads values and collects their problems.
 pub(super) struct Reader<'a> {
     environment: Environment<'a>,
-    /// All sections there are, for hints at the right place for a key.
+    /// All sections, for hints about the right section of a key.
     schemas: &'static [Schema],
     flaws: Vec<Flaw>,
 }
@@ -117,17 +117,17 @@ impl<'a> Reader<'a> {
         self.flaws
     }
 
-    /// How many problems there are so far: unchanged means that what was read since is sound.
+    /// The number of problems so far. If it does not change, everything read in between is valid.
     pub(super) fn flaw_count(&self) -> usize {
         self.flaws.len()
     }
 
-    /// Reports a problem with a field, at its value.
+    /// Reports a problem of a field, at its value.
     pub(super) fn report(&mut self, field: &Field<'_>, message: &str) {
         self.report_at(field.at(), &field.path, message);
     }
 
-    /// Reports a problem at any place.
+    /// Reports a problem at any position.
     pub(super) fn report_at(&mut self, at: Position, path: &str, message: &str) {
         let message = if path.is_empty() {
             message.to_owned()
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         self.section(&field, schema)
     }
 
-    /// A mapping that has no keys but those of its schema.
+    /// A mapping that has only the keys of its schema.
     pub(super) fn section<'n>(
         &mut self,
         field: &Field<'n>,
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         Some(section)
     }
 
-    /// The key a user meant: a similar one of this section, else the same or a similar one elsewhere.
+    /// The key that the user meant: a similar one in this section, or the same or a similar one elsewhere.
     fn meant_key(&self, key: &str, schema: &Schema) -> Option<String> {
         if let Some(meant) = nearest(key, schema.keys.iter().copied()) {
             return Some(meant.to_owned());
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
         others.find_map(meant)
     }
 
-    /// A mapping with any keys. Nothing at all counts as an empty one: its keys may be commented out.
+    /// A mapping with any keys. A missing value counts as an empty mapping, because its keys may be commented out.
     pub(super) fn mapping<'n>(&mut self, field: &Field<'n>) -> Option<Section<'n>> {
         let entries = match &field.node.value {
             Value::Mapping(entries) => entries.as_slice(),
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The field of a key that must be given.
+    /// The field of a required key.
     pub(super) fn required<'s, 'n>(
         &mut self,
         section: &'s Section<'n>,
@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
             .ok()
     }
 
-    /// Reads a scalar that is text.
+    /// Reads a scalar as text.
     pub(super) fn text<T>(
         &mut self,
         field: &Field<'_>,
@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a whole number between two others, both included.
+    /// Reads a whole number in an inclusive range.
     pub(super) fn whole<T>(&mut self, field: &Field<'_>, from: T, to: T) -> Option<T>
     where
         T: Copy + PartialOrd + fmt::Display + TryFrom<i128>,
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a number; `parse` is given `None` for anything but a whole one.
+    /// Reads a number. `parse` gets `None` for anything except a whole number.
     pub(super) fn number<T>(
         &mut self,
         field: &Field<'_>,
@@ -343,7 +343,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The items of a list, as fields of their own.
+    /// The items of a list, each as a field.
     pub(super) fn list<'n>(&mut self, field: &Field<'n>) -> Option<Vec<Field<'n>>> {
         let Value::Sequence(nodes) = &field.node.value else {
             let message = format!("must be a list, not {}", kind(&field.node.value));
@@ -359,14 +359,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is said about a value that is not accepted.
+/// The message for a value that is not accepted.
 fn refusal(invalid: &Invalid, source: &str, show: Show, substituted: bool) -> String {
     let mut message = invalid.must.clone();
     if show == Show::Yes {
         if source.is_empty() {
             message.push_str(", not empty");
         } else {
-            // The source has variables by their names, not their values.
+            // The source contains variables by name, without their values.
             message.push_str(&format!(", not `{}`", printable(source)));
         }
     }
@@ -381,7 +381,7 @@ fn refusal(invalid: &Invalid, source: &str, show: Show, substituted: bool) -> St
     message
 }
 
-/// A text of the file, short and on one line.
+/// A text of the file, shortened and on one line.
 fn printable(text: &str) -> String {
     let mut shown: String = text
         .chars()
@@ -395,7 +395,7 @@ fn printable(text: &str) -> String {
 }
 
 fn shown_character(c: char) -> impl Iterator<Item = char> {
-    // Control characters could move the cursor of the terminal the message is shown on.
+    // Control characters could move the cursor of the terminal that shows the message.
     let escaped = c.is_control().then(|| c.escape_default());
     let plain = escaped.is_none().then_some(c);
     escaped.into_iter().flatten().chain(plain)

@@ -1,18 +1,18 @@
-//! What the authorizer is told about the configuration.
+//! The part of the configuration that the authorizer gets.
 
 use serde_json::json;
 
 use super::{Config, CredentialKind};
 
-/// Most bytes the settings may have. Lambda allows 4 KB for all environment variables together;
-/// the rest is left for the other ones.
+/// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
+/// for the other variables.
 pub(super) const MAX_SETTINGS: usize = 3 * 1024;
 
 impl Config {
-    /// The value of `THREESCALE_GW_SETTINGS`, the JSON the functions read their settings from.
+    /// The value of `THREESCALE_GW_SETTINGS`, the JSON from which the functions read their settings.
     ///
-    /// Holds no secret, and is the same for the same configuration. Times are in seconds. At most
-    /// 3 KB for a configuration that was loaded.
+    /// Contains no secret, and is identical for identical configurations. Times are in seconds. At most 3 KB for a
+    /// loaded configuration.
     pub fn authorizer_settings(&self) -> String {
         let credentials = &self.threescale.credentials;
         let mut place = json!({

@@ -1,23 +1,23 @@
-//! `${NAME}` and `${NAME:-default}` in values.
+//! Substitutes `${NAME}` and `${NAME:-default}` in values.
 
-/// How environment variables are looked up; `None` is a variable that is not set.
+/// Looks up environment variables; `None` means that the variable is not set.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A value with its variables filled in.
+/// A value with its variables substituted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Substituted {
     pub(super) text: String,
-    /// Whether part of it came from a variable or a default: such a value is shown nowhere.
+    /// Whether part of it came from a variable or a default. Such a value is never shown.
     pub(super) changed: bool,
 }
 
-/// Fills in the variables of one value.
+/// Substitutes the variables of one value.
 ///
-/// `$$` is a literal `$`, and so is a `$` before anything but `{`, because mapping patterns end in
-/// one. As in a shell, a default also stands in for a variable that is set but empty.
+/// `$$` is a literal `$`, and so is a `$` before any character other than `{`, because mapping patterns can end in `$`.
+/// As in a shell, the default also replaces a variable that is set but empty.
 ///
 /// # Errors
-/// Every reason why it cannot be done, as fragments that name variables but no values.
+/// All reasons why it is not possible, as fragments that name variables but no values.
 pub(super) fn substitute(
     text: &str,
     environment: Environment<'_>,

@@ -1,4 +1,4 @@
-//! What `load` makes of whole files.
+//! Tests `load` with whole files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::responses::Responses;
 
-/// A file that is accepted, for others to differ from.
+/// A valid file, which the tests modify.
 const GOOD: &str = "\
 stack: orders
 api: {id: a1b2c3d4e5, stage: prod}
@@ -53,7 +53,7 @@ fn problems(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The problems of a good file with more lines at its end.
+/// The problems of the valid file with more lines at its end.
 fn with(lines: &str) -> Vec<String> {
     problems(&format!("{GOOD}{lines}"))
 }
@@ -212,7 +212,7 @@ fn every_example_and_the_template_load() {
 
 #[test]
 fn the_template_offers_every_key_with_its_default() {
-    // Comments that are configuration: a key, or the item of a list.
+    // Commented-out configuration: a key or a list item.
     let template = include_str!("../../templates/threescale-gw.yaml");
     let without = [
         "# name:",
@@ -296,7 +296,7 @@ fn missing_variables_are_all_named() {
 
 #[test]
 fn values_of_variables_and_secrets_are_not_shown() {
-    // `problems` checks that neither a secret nor a variable's value is in any message.
+    // `problems` checks that no message contains a secret or a variable's value.
     assert_eq!(
         problems(&GOOD.replace("${TOKEN}", "'${TOKEN} x'")),
         [
@@ -803,7 +803,7 @@ fn no_damaged_file_makes_it_panic() {
         "%", "#", "---\n", "...\n", "\u{2028}", "\u{feff}", "ä", "${", "$",
     ];
     for (number, damage) in damages.iter().enumerate() {
-        // Each at other places, all of them together everywhere.
+        // Each at different positions, all of them together at every position.
         for at in (number..text.len()).step_by(damages.len() / 4) {
             problems(&format!("{}{damage}{}", &text[..at], &text[at..]));
         }

@@ -8,17 +8,17 @@ use super::{
 };
 use crate::pattern::MethodPattern;
 
-/// Tags AWS allows are 50; some are this program's, and some are left for tags that are added later.
+/// AWS allows 50 tags. The stack adds some, and some remain for tags that users add later.
 const MAX_TAGS: usize = 40;
 
-/// Reports the keys that contradict `reason`, each at its key's value.
+/// Reports the keys that contradict `reason`, each at its value.
 pub(super) fn forbid(reader: &mut Reader<'_>, section: &Section<'_>, keys: &[&str], reason: &str) {
     for field in keys.iter().filter_map(|key| section.field(key)) {
         reader.report(field, reason);
     }
 }
 
-/// Tags must be few, and keys that differ only in case are one key to IAM, which refuses both.
+/// Limits the number of tags. Keys that differ only in case are the same key for IAM, which refuses both.
 pub(super) fn tags(reader: &mut Reader<'_>, section: &Section<'_>) {
     let fields: Vec<(&str, &Field<'_>)> = section.fields().collect();
     if fields.len() > MAX_TAGS {
@@ -36,7 +36,7 @@ pub(super) fn tags(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
 }
 
-/// One of `id` and `name` must say which API it is.
+/// Requires exactly one of `id` and `name` to select the API.
 pub(super) fn selector(reader: &mut Reader<'_>, section: &Section<'_>) {
     match (section.field("id"), section.field("name")) {
         (Some(id), Some(name)) => {
@@ -52,7 +52,7 @@ pub(super) fn selector(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
 }
 
-/// Something must be left to protect.
+/// At least one method must remain to protect.
 pub(super) fn protected(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
@@ -82,7 +82,7 @@ pub(super) fn protected(
     }
 }
 
-/// An application key has its own name, and only next to an application id.
+/// An application key has its own name, and is allowed only with an application id.
 pub(super) fn credentials(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
@@ -118,7 +118,7 @@ fn names_clash(credentials: &Credentials) -> bool {
     }
 }
 
-/// A user's own network is given by VPC and subnets together, and by nothing else.
+/// A user's own network needs VPC and subnets together, and no other network keys.
 pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
     match (section.field("vpc"), section.field("subnets")) {
         (Some(vpc), None) => {
@@ -133,7 +133,7 @@ pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
 }
 
-/// The address range must hold a public and a private subnet for each zone.
+/// The CIDR block must have room for a public and a private subnet in each zone.
 pub(super) fn room(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
     let longest = longest_vpc_prefix(network.zones);
     let Some(field) = section
@@ -154,7 +154,7 @@ pub(super) fn room(reader: &mut Reader<'_>, section: &Section<'_>, network: &Net
     reader.report(field, &message);
 }
 
-/// A user's own cache brings its own nodes, and its address says whether it has TLS.
+/// A user's own cache has its own nodes, and its address determines TLS.
 pub(super) fn own_cache(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
@@ -177,7 +177,7 @@ pub(super) fn own_cache(
     }
 }
 
-/// Answers that may not be used at all are no cache.
+/// A cache with a maximum age of zero is no cache.
 pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &Authorizer) {
     if let Some(field) = section.field("max_age")
         && authorizer.max_age.is_zero()
@@ -190,7 +190,7 @@ pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &A
     }
 }
 
-/// What the functions are told must fit into their environment.
+/// The settings must fit into the functions' environment.
 pub(super) fn settings(reader: &mut Reader<'_>, rules: Option<&Field<'_>>, config: &Config) {
     let size = config.authorizer_settings().len();
     if let Some(rules) = rules.filter(|_| size > MAX_SETTINGS) {

@@ -1,4 +1,4 @@
-//! The zip that Lambda takes: one executable file named `bootstrap`.
+//! The zip for Lambda: one executable file named `bootstrap`.
 
 use std::io::{Cursor, Read as _, Write as _};
 
@@ -6,16 +6,16 @@ use anyhow::{Context as _, bail, ensure};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
-/// What the `provided` runtimes start.
+/// The file that the `provided` runtimes start.
 const ENTRY: &str = "bootstrap";
-/// Readable and executable by everyone: Lambda runs it as a user of its own choice.
+/// Readable and executable by all users, because Lambda chooses the user that runs it.
 const MODE: u32 = 0o755;
-/// Lambda's limit for a zip that comes with the request, bytes.
+/// Lambda's limit for a zip in a request, in bytes.
 pub(super) const ZIPPED_LIMIT: u64 = 50 * 1024 * 1024;
-/// Lambda's limit for all files of a zip, bytes.
+/// Lambda's limit for all files of a zip, in bytes.
 pub(super) const UNZIPPED_LIMIT: u64 = 250 * 1024 * 1024;
 
-/// Zips a binary: the same bytes for the same binary, at any time and on any machine.
+/// Zips a binary. The same binary gives the same bytes at any time and on any machine.
 pub(super) fn pack(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
@@ -30,7 +30,7 @@ pub(super) fn pack(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(zip)
 }
 
-/// The binary in a zip, once the zip is found to be one that Lambda takes and starts.
+/// Returns the binary in a zip after checking that Lambda can accept and start it.
 pub(super) fn unpack(zip: &[u8]) -> anyhow::Result<Vec<u8>> {
     unpack_within(zip, UNZIPPED_LIMIT)
 }
@@ -58,7 +58,7 @@ fn unpack_within(zip: &[u8], limit: u64) -> anyhow::Result<Vec<u8>> {
         .by_index(index)
         .context("it is not a sound zip file")?;
     ensure!(file.is_file(), "`{ENTRY}` in the zip is not a file");
-    // What made the zip may not have written Unix modes at all; Lambda then gives it none either.
+    // Some tools write no Unix modes into the zip. In that case Lambda sets none either.
     let mode = file.unix_mode().unwrap_or_default();
     ensure!(
         mode & 0o555 == 0o555,
@@ -66,7 +66,7 @@ fn unpack_within(zip: &[u8], limit: u64) -> anyhow::Result<Vec<u8>> {
         mode & 0o777
     );
     let mut binary = Vec::new();
-    // The size a zip claims need not be the size that comes out.
+    // The actual size can differ from the size that the zip declares.
     file.take(limit.saturating_add(1))
         .read_to_end(&mut binary)
         .with_context(|| format!("reading `{ENTRY}` from the zip"))?;
@@ -147,7 +147,7 @@ mod tests {
         assert!(refusal(&zip, 1000).contains("its files have 1001 bytes"));
         assert_eq!(unpack_within(&zip, 1001).expect("a binary").len(), 1001);
 
-        // The same zip, claiming in its directory and before the file that there are 5 bytes.
+        // The same zip, with a declared size of 5 bytes in its directory and in its local header.
         let mut liar = zip.clone();
         let size = 1001_u32.to_le_bytes();
         let places: Vec<_> = (0..liar.len() - 4)

@@ -1,4 +1,4 @@
-//! Compiles the tree: the same tree and the same tools give the same bytes in every folder and for every user.
+//! Compiles the tree. The same tree and tools give the same bytes, independent of folder and user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use super::process;
 use super::source::{CRATE, TARGET_DIR, Tree};
 use super::tool::{Tool, Toolchain};
 
-/// The glibc that zig is told to link against: that of the `provided.al2023` runtime.
+/// The glibc version that zig links against: that of the `provided.al2023` runtime.
 const GLIBC: &str = "2.34";
 /// The binary's name in the crate.
 const BINARY: &str = "bootstrap";
 
-/// Where compilers and linkers keep temporary files, below the target folder: one that is killed leaves them.
+/// The folder for temporary files of compilers and linkers, below the target folder. A killed process leaves them.
 const TEMPORARY_DIR: &str = "tmp";
-/// Where cargo-lambda leaves binaries, below the target folder.
+/// The folder in which cargo-lambda leaves binaries, below the target folder.
 const LAMBDA_DIR: &str = "lambda";
 
-/// Builds `tree`, which lies in `dir` and answers with the binary. Dropping the future ends the build; the next one goes
-/// on from where it was.
+/// Builds `tree` in `dir` and returns the binary. Dropping the future stops the build; the next build resumes from
+/// there.
 pub(super) async fn build(
     tree: &Tree,
     dir: &Path,
@@ -39,10 +39,10 @@ pub(super) async fn build(
     settle(&mut fetch, dir, toolchain, "");
     run(fetch, "fetching what the authorizer depends on", progress).await?;
 
-    // Cargo may only have dropped what is not used. From here on it is bound to what is left.
+    // Cargo may only have removed unused packages. From here on it must use the remaining versions.
     tree.check_lock(dir)?;
 
-    // Only now it is known which folders the code of dependencies lies in.
+    // The folders with the code of dependencies are known only after the fetch.
     let flags = flags(dir, toolchain, &registries(environment));
     let mut build = environment.command("cargo");
     match toolchain.tool {
@@ -52,7 +52,7 @@ pub(super) async fn build(
             build
                 .arg("--lambda-dir")
                 .arg(dir.join(TARGET_DIR).join(LAMBDA_DIR));
-            // Otherwise it would change the user's toolchain on its own; that the target is there was checked.
+            // Otherwise it would change the user's toolchain. The target's presence is already checked.
             build.arg("--skip-target-check");
         }
         Tool::Cargo => {
@@ -65,14 +65,14 @@ pub(super) async fn build(
 
     let target_dir = dir.join(TARGET_DIR);
     let binary = match toolchain.tool {
-        // It moves the binary away from where Cargo puts it.
+        // It moves the binary away from Cargo's output folder.
         Tool::CargoLambda => target_dir.join(LAMBDA_DIR).join(BINARY),
         Tool::Cargo => target_dir.join(&toolchain.target).join("release"),
     };
     fs::read(binary.join(BINARY)).context("the build succeeded but left no binary")
 }
 
-/// Overrides what the user's own Cargo configuration may say about how to compile.
+/// Overrides settings of the user's Cargo configuration that affect compilation.
 fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str) {
     let target_dir = dir.join(TARGET_DIR);
     command
@@ -82,7 +82,7 @@ fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("CARGO_TERM_COLOR", "never")
-        // Without a terminal it would not say how far it is.
+        // Without a terminal it would not report its progress.
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "120")
         .env("RUSTC_WORKSPACE_WRAPPER", "")
@@ -95,24 +95,24 @@ fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str)
     }
 }
 
-/// Compiler flags that keep this machine's folders out of the binary; panics and assertions would name them.
+/// Compiler flags that keep this machine's folders out of the binary. Panics and assertions would contain them.
 fn flags(dir: &Path, toolchain: &Toolchain, registries: &[PathBuf]) -> String {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let mut flags = vec![remap(dir, "/build")];
-    // A mirror of the registry has another folder, but the same code.
+    // A mirror of the registry has another folder but the same code.
     flags.extend(
         registries
             .iter()
             .map(|registry| remap(registry, "/registry")),
     );
-    // The standard library names its sources like this where they are not installed beside it.
+    // If its sources are not installed, the standard library uses this path for them.
     let library = toolchain.sysroot.join("lib/rustlib/src/rust");
     flags.push(remap(&library, &format!("/rustc/{}", toolchain.commit)));
-    // What Cargo expects between encoded flags.
+    // The separator that Cargo expects between encoded flags.
     flags.join("\x1f")
 }
 
-/// The folders that the code of dependencies was unpacked to, in a fixed order.
+/// The folders with the unpacked code of dependencies, in a fixed order.
 fn registries(environment: &Environment) -> Vec<PathBuf> {
     let unpacked = environment
         .cargo_home()

@@ -1,12 +1,12 @@
-//! The environment variables that commands see which we run.
+//! The environment variables of the commands that this program runs.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Variables that lead to tools, to the user's folders and to where code comes from. All others stay outside: compiler
-/// flags would change what is built, and no build script of a dependency has to see credentials.
+/// Variables that locate tools, the user's folders and the sources of code. All others are removed: compiler flags
+/// would change the build, and build scripts of dependencies must not see credentials.
 const ADMITTED: [&str; 32] = [
     "ALL_PROXY",
     "CARGO_HOME",
@@ -41,7 +41,7 @@ const ADMITTED: [&str; 32] = [
     "https_proxy",
     "no_proxy",
 ];
-/// The same for whole families.
+/// The same for prefixes of variable names.
 const ADMITTED_PREFIXES: [&str; 11] = [
     "CARGO_HTTP_",
     "CARGO_NET_",
@@ -56,12 +56,12 @@ const ADMITTED_PREFIXES: [&str; 11] = [
     "ZIG_",
 ];
 
-/// Environment variables of a build and of the commands that look at the tools for it.
+/// Environment variables of a build and of the commands that check its tools.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// What a build may see of `variables`.
+    /// The subset of `variables` that a build may see.
     pub(crate) fn admit(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let admitted = |name: &OsStr| {
             name.to_str().is_some_and(|name| {
@@ -79,7 +79,7 @@ impl Environment {
         )
     }
 
-    /// These variables and no others.
+    /// Exactly these variables.
     pub(crate) fn exactly<'a>(variables: impl IntoIterator<Item = (&'a str, OsString)>) -> Self {
         Self(
             variables
@@ -89,14 +89,14 @@ impl Environment {
         )
     }
 
-    /// A command that sees this environment and nothing else, and reads nothing.
+    /// A command with only this environment and without standard input.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.0).stdin(Stdio::null());
         command
     }
 
-    /// Where Cargo keeps what it fetched.
+    /// The folder in which Cargo keeps downloads.
     pub(crate) fn cargo_home(&self) -> Option<PathBuf> {
         let variable = |name: &str| {
             self.0
@@ -114,7 +114,7 @@ impl Environment {
     }
 }
 
-/// Names alone: values may hold the credentials of a proxy or a registry.
+/// Shows names only, because values may contain credentials of a proxy or a registry.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

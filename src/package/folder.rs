@@ -1,8 +1,8 @@
-//! The cache folder: where it is, and that no other user can write to it.
+//! The cache folder: its location, and the checks that no other user can write to it.
 //!
-//! What lies there is uploaded and run. So there is no place for it that users share, and each folder on the way to it must
-//! be one that only its owner, this user or root, can change. Source of the rule: sshd's StrictModes, with Debian's exception for
-//! groups of one user.
+//! Its contents are uploaded and run. So it is never a location that users share, and each folder on its path must be
+//! writable only by its owner, who is this user or root. Source of the rule: sshd's StrictModes, with Debian's
+//! exception for groups of one user.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata, Permissions};
@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
 
-/// The variable that names the folder.
+/// The environment variable that sets the folder.
 const VARIABLE: &str = "THREESCALE_GW_CACHE";
-/// What to do where no folder is known.
+/// What to do if no folder is known.
 pub(super) const UNKNOWN: &str = "no folder is known to keep builds in: set HOME, or THREESCALE_GW_CACHE to a folder of your own";
-/// For this user alone.
+/// Private to this user.
 const PRIVATE: u32 = 0o700;
 const STICKY: u32 = 0o1000;
-/// Files that Cargo and rustup read in a folder and in all those above it: they choose what compiles, and what is compiled.
+/// Files that Cargo and rustup read in a folder and its parents. They determine the compiler and what it compiles.
 const SETTINGS: [&str; 4] = [
     ".cargo/config.toml",
     ".cargo/config",
@@ -28,10 +28,10 @@ const SETTINGS: [&str; 4] = [
     "rust-toolchain",
 ];
 
-/// The folder that the environment names, or the one in the user's home.
+/// The folder that the environment sets, or the one in the user's home.
 ///
 /// # Errors
-/// There is neither. What all users may write to is no place to fall back to.
+/// Neither exists. A folder that all users can write to is not a fallback.
 pub(crate) fn place(
     variable: impl Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
@@ -45,17 +45,17 @@ pub(crate) fn place(
         return std::path::absolute(&named)
             .with_context(|| format!("{VARIABLE}={}", named.display()));
     }
-    // A relative one would be another folder in each folder.
+    // A relative path would depend on the current folder.
     let base = set("XDG_CACHE_HOME").filter(|base| base.is_absolute());
     let base = base.or_else(|| Some(home.filter(|home| home.is_absolute())?.join(".cache")));
     let base = base.context(UNKNOWN)?;
     Ok(base.join("threescale-gw"))
 }
 
-/// The folder, made where it is not there.
+/// The folder, created if it does not exist.
 ///
 /// # Errors
-/// It cannot be made, or others may change what is in it.
+/// It cannot be created, or other users can change its contents.
 pub(crate) fn make(path: &Path) -> anyhow::Result<PathBuf> {
     DirBuilder::new()
         .recursive(true)
@@ -68,13 +68,13 @@ pub(crate) fn make(path: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The folder where it is there, by its real path, closed to others.
+/// The existing folder by its real path, closed to other users.
 ///
 /// # Errors
-/// Others may change what is in it.
+/// Other users can change its contents.
 pub(crate) fn find(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let of = |path: &Path| format!("the folder {}", path.display());
-    // What is checked is what is used: links on the way are out of it from here on.
+    // The checked path must be the used path, so all symbolic links are resolved from here on.
     let real = match path.canonicalize() {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -96,7 +96,7 @@ pub(crate) fn find(path: &Path) -> anyhow::Result<Option<PathBuf>> {
             );
         }
         for settings in SETTINGS.map(|name| dir.join(name)) {
-            // A link may lead to a file of another user.
+            // A link can point to a file of another user.
             let theirs = |met: Metadata| !Entry::of(&met).is_trusted(me);
             if fs::metadata(&settings).is_ok_and(theirs) {
                 bail!(
@@ -115,8 +115,8 @@ pub(crate) fn find(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(real))
 }
 
-/// Where tools may be asked before the folder is there: the nearest folder above it, since the tool manager of Rust chooses
-/// by folder, unless others may leave something in it that would be run.
+/// The folder in which to query tools before the cache folder exists: its nearest existing parent, because rustup
+/// selects a toolchain by folder. A parent in which other users could place code to run is not used.
 pub(crate) fn nearest(path: &Path) -> PathBuf {
     let me = geteuid().as_raw();
     let is_safe = |dir: &&Path| {
@@ -127,14 +127,14 @@ pub(crate) fn nearest(path: &Path) -> PathBuf {
     known.filter(is_safe).unwrap_or(Path::new("/")).to_owned()
 }
 
-/// A file's bytes, if it is there and is this user's alone to write.
+/// The bytes of a file, if it exists and only this user can write it.
 pub(super) fn read_own(path: &Path) -> Option<Vec<u8>> {
     let met = fs::symlink_metadata(path).ok()?;
     let is_own = met.is_file() && own_fault(&Entry::of(&met), geteuid().as_raw()).is_none();
     is_own.then(|| fs::read(path).ok()).flatten()
 }
 
-/// Who may do what with a file or folder.
+/// Owner and permissions of a file or folder.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     owner: u32,
@@ -151,7 +151,8 @@ impl Entry {
         }
     }
 
-    /// Whether others than its owner may write. Many systems give each user a group of the same number, with no other member.
+    /// Whether other users than its owner may write. Many systems give each user a group with the same number and no
+    /// other members.
     fn is_shared(&self) -> bool {
         let group = self.mode & 0o020 != 0 && self.group != self.owner;
         group || self.mode & 0o002 != 0
@@ -163,7 +164,7 @@ impl Entry {
     }
 }
 
-/// What is wrong with the folder itself, or with a file in it.
+/// The problem of the folder itself, or of a file in it.
 fn own_fault(entry: &Entry, me: u32) -> Option<String> {
     if entry.owner != me {
         return Some(format!("belongs to the user with the id {}", entry.owner));
@@ -171,7 +172,7 @@ fn own_fault(entry: &Entry, me: u32) -> Option<String> {
     entry.is_shared().then(|| writable(entry))
 }
 
-/// What is wrong with a folder on the way. Where the sticky bit is, others cannot replace what is not theirs.
+/// The problem of a parent folder. With the sticky bit, users cannot replace other users' files.
 fn way_fault(entry: &Entry, me: u32) -> Option<String> {
     if ![0, me].contains(&entry.owner) {
         return Some(format!("belongs to the user with the id {}", entry.owner));
@@ -232,7 +233,7 @@ mod tests {
         for (entry, is_own, is_way) in [
             (entry(ME, ME, 0o700), true, true),
             (entry(ME, 100, 0o755), true, true),
-            // A group of one's own, and one of many.
+            // The user's own group, and a shared group.
             (entry(ME, ME, 0o775), true, true),
             (entry(ME, 100, 0o775), false, false),
             (entry(ME, ME, 0o777), false, false),
@@ -269,7 +270,7 @@ mod tests {
             assert!(error.contains(&text), "{error}");
             set(open, 0o700);
         }
-        // A link leads to what it leads to.
+        // A link is judged by its target.
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&cache, &link).expect("a link");
         assert_eq!(make(&link).expect("a folder"), made);

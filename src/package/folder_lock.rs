@@ -1,4 +1,4 @@
-//! Keeps two processes of this program from working on the same folder.
+//! Prevents two processes of this program from working in the same folder.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -6,15 +6,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often a taken lock is tried again.
+/// The interval between attempts to take a held lock.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Holds the lock file `path` until the answer is dropped; the kernel releases it when the process dies. `wait` is
-/// called once if another process holds it.
+/// Holds the lock file `path` until the returned file is dropped. The kernel releases the lock when the process ends.
+/// `wait` is called once if another process holds the lock.
 pub(crate) async fn hold(path: &Path, wait: impl FnOnce()) -> io::Result<File> {
     let file = open(path)?;
     let mut wait = Some(wait);
-    // Asked again and again, because a blocking wait could not be cancelled.
+    // Polls, because a blocking wait cannot be cancelled.
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -29,7 +29,7 @@ pub(crate) async fn hold(path: &Path, wait: impl FnOnce()) -> io::Result<File> {
     }
 }
 
-/// Holds the lock file `path` if no other process does.
+/// Takes the lock file `path` if no other process holds it.
 pub(crate) fn try_hold(path: &Path) -> io::Result<Option<File>> {
     let file = open(path)?;
     match file.try_lock() {
@@ -39,7 +39,7 @@ pub(crate) fn try_hold(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The file is never removed: a process that waits for it would then hold a lock that no other process sees.
+/// Opens the lock file. It is never removed: a waiting process would then hold a lock on a file that others do not see.
 fn open(path: &Path) -> io::Result<File> {
     File::options()
         .create(true)
