@@ -36,7 +36,7 @@ pub fn terms(
         .map(|metric| (metric.clone(), place(status, metric, limited_ancestors)))
         .collect();
     let expected = remaining(status, &placed, usage);
-    // A metric with the amount 0 whose limit is used up makes the header 0, whatever the other limits have left.
+    // A metric with the amount 0 whose limit is used up makes the header 0, even if other limits have usage left.
     let clouded = status.limits.iter().enumerate().any(|(index, limit)| {
         limit.current >= limit.max
             && placed.iter().any(|(metric, limits)| {

@@ -65,7 +65,7 @@ fn choose<'a>(
     }))
 }
 
-/// A credentials provider that uses only this profile, whatever its type.
+/// A credentials provider that uses only this profile, of any type.
 pub(super) fn credentials(
     name: &str,
     region: Option<&Region>,

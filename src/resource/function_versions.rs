@@ -95,7 +95,7 @@ impl Versions {
         }
     }
 
-    /// The contents that are, or may again be, invoked, whatever the configuration: the live version,
+    /// The contents that are, or may again be, invoked, independent of the configuration: the live version,
     /// the previous one, and those of other users' aliases. If no version is live, the function itself
     /// is.
     pub fn in_use(&self) -> Vec<&Content> {

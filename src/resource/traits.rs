@@ -18,7 +18,7 @@ pub trait ResourceKind: Send + Sync + 'static {
     const KIND: Kind;
 
     /// Lists the resources of this kind that the stack owns, and those that block its names. One
-    /// listing, whatever their number.
+    /// listing for any number.
     fn fetch(
         cx: &Context,
     ) -> impl Future<Output = Result<Listing<Self::Actual>, ResourceError>> + Send;

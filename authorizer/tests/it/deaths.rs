@@ -68,8 +68,8 @@ fn invoke(process: &mut Process, fuse: &Fuse, fault: Fault, event: &str) -> Opti
 }
 
 /// Fills Redis: usage of two minutes, of an application that 3scale does not know, and of yesterday. All of it is so
-/// old that the reporter checks every application, so each run has the same calls, whatever order Redis returns the
-/// usage in.
+/// old that the reporter checks every application, so each run has the same calls, for every order in which Redis
+/// returns the usage.
 fn counted() -> World {
     let world = World::with_clock(Clock::default()).with("caching", json!("allow"));
     for name in ["a", "b"] {

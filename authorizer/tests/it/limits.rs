@@ -1,5 +1,5 @@
-//! Limits: the usage that passes in a window is at most the limit, through any number of processes, whatever 3scale's
-//! queue does.
+//! Limits: the usage that passes in a window is at most the limit, through any number of processes, regardless of what
+//! 3scale's queue does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

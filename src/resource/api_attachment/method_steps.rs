@@ -186,7 +186,7 @@ fn is_deployed(
     protected: &[&Method],
     is_wanted: impl Fn(&Method) -> bool,
 ) -> bool {
-    // The deployment from before the first change does not contain this stack's authorizer, whatever
+    // The deployment from before the first change does not contain this stack's authorizer, regardless of what
     // its summary reports.
     if actual.is_before_us() {
         return false;

@@ -38,4 +38,4 @@ pub mod undeployed_changes;
 pub use self::apply::{AcceptedChanges, ApiAttachment, DEPLOYMENT};
 pub use self::kind::ApiAttachments;
 pub use self::method_steps::Wanted;
-pub use self::served::{Served, Standing};
+pub use self::served::Standing;

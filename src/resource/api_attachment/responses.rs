@@ -1,7 +1,7 @@
 //! The gateway responses for refused requests. Pure except for [`look`].
 //!
 //! A gateway response has one fixed status for its type and no conditions in its template, so an
-//! explicit Deny is a 403 whatever its reason: a 429 would be wrong for a caller with an invalid
+//! explicit Deny is a 403 for every reason: a 429 would be wrong for a caller with an invalid
 //! key, and would make it retry. The reason and the retry time are in the body and in headers,
 //! which take them from the authorizer's context. Source: API Gateway's gateway responses
 //! (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
