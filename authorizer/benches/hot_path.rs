@@ -28,7 +28,7 @@ use authorizer::backend::{Answer, Backend, Call};
 use authorizer::clock::Clock;
 use authorizer::credentials::Credential;
 use support::gateway::{self, World};
-use support::redis::{Redis, free_port};
+use support::redis::{Redis, reserve_port};
 use support::threescale::{Limit, Period};
 
 fn main() {
@@ -242,7 +242,7 @@ fn tls(world: &World, rounds: usize) {
     };
     let certificate = file("cert.pem", certified.cert.pem());
     let key = file("key.pem", certified.signing_key.serialize_pem());
-    let port = free_port();
+    let (port, _reserved) = reserve_port().unwrap();
     let redis = std::panic::catch_unwind(|| {
         Redis::start(&[
             "--appendonly",

@@ -1,7 +1,7 @@
 //! An AWS on this machine in which functions run and requests flow: ministack and a real Redis server, on loopback only.
 //!
 //! Loopback is open to every user of the machine and to every web page in a browser, and a caller of an AWS endpoint can run code.
-//! So all that listens wants a key of this sandbox ([`Keys`]), but for the stages of its APIs.
+//! So all that listens requires a key of this sandbox ([`Keys`]), except the stages of its APIs.
 //!
 //! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
 
@@ -16,7 +16,7 @@ pub mod usage;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 
@@ -77,9 +77,17 @@ struct Servers {
     said: Arc<Mutex<VecDeque<String>>>,
     /// Reads what they write, until all of them are gone.
     reading: JoinHandle<std::io::Result<()>>,
-    port: u16,
-    redis_port: u16,
+    ports: Ports,
     redis_password: Secret,
+}
+
+/// The ports of the servers.
+#[derive(Debug)]
+struct Ports {
+    aws: u16,
+    redis: u16,
+    /// Keep the ports while no server listens on them.
+    _reserved: Vec<TcpSocket>,
 }
 
 impl Sandbox {
@@ -115,7 +123,7 @@ impl Sandbox {
 
     /// Where AWS calls go.
     pub fn endpoint_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.servers.port)
+        format!("http://127.0.0.1:{}", self.servers.ports.aws)
     }
 
     /// A folder that is removed at the end.
@@ -125,7 +133,7 @@ impl Sandbox {
 
     /// Where Redis listens, on 127.0.0.1, without TLS.
     pub fn redis_port(&self) -> u16 {
-        self.servers.redis_port
+        self.servers.ports.redis
     }
 
     /// Ends Redis the way an orderly restart does: it answers what it has begun, and takes nothing new.
@@ -142,7 +150,7 @@ impl Sandbox {
         tokio::time::sleep(PAUSE).await;
         self.servers.order("stop 0\n").await?;
         let gone = async {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.servers.redis_port))
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.servers.ports.redis))
                 .await
                 .is_ok()
             {
@@ -200,8 +208,8 @@ impl Sandbox {
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .context("making a temporary folder")?;
-        let (port, redis_port) = ports(port)?;
-        let environment = environment(dir.path(), port, redis_port, keys);
+        let ports = Ports::reserve(port)?;
+        let environment = environment(dir.path(), &ports, keys);
         // Command lines are for everybody to see.
         let redis_config = dir.path().join("redis.conf");
         let password = format!("requirepass {}\n", keys.cache.expose());
@@ -218,7 +226,7 @@ impl Sandbox {
                 "--bind",
                 "127.0.0.1",
                 "--port",
-                &redis_port.to_string(),
+                &ports.redis.to_string(),
                 "--dir",
             ])
             .arg(dir.path());
@@ -244,7 +252,7 @@ impl Sandbox {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut servers = Servers::spawn(command, port, redis_port, keys.cache.clone())?;
+        let mut servers = Servers::spawn(command, ports, keys.cache.clone())?;
         servers.ready().await?;
         Ok(Self { servers, dir })
     }
@@ -253,8 +261,7 @@ impl Sandbox {
 impl Servers {
     fn spawn(
         command: std::process::Command,
-        port: u16,
-        redis_port: u16,
+        ports: Ports,
         redis_password: Secret,
     ) -> anyhow::Result<Self> {
         let mut supervisor = Group::spawn(command).context("starting Python")?;
@@ -275,15 +282,14 @@ impl Servers {
             stdin,
             said,
             reading,
-            port,
-            redis_port,
+            ports,
             redis_password,
         })
     }
 
     /// What Redis says to one command.
     async fn redis(&self, command: &str) -> std::io::Result<Vec<u8>> {
-        redis(self.redis_port, &self.redis_password, command).await
+        redis(self.ports.redis, &self.redis_password, command).await
     }
 
     /// Waits until Redis answers.
@@ -293,7 +299,7 @@ impl Servers {
 
     /// Waits until both servers answer.
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let (port, redis_port) = (self.port, self.redis_port);
+        let (port, redis_port) = (self.ports.aws, self.ports.redis);
         let password = self.redis_password.clone();
         let answers = async move {
             let ping = || redis(redis_port, &password, "PING");
@@ -368,7 +374,7 @@ impl Drop for Servers {
 
 /// What the servers see of the environment: nothing of the user's, above all no credentials of a real account. The
 /// functions they run inherit it.
-fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environment {
+fn environment(dir: &Path, ports: &Ports, keys: &Keys) -> Environment {
     let path = |name: &str| dir.join(name).into_os_string();
     let text = |text: &str| OsString::from(text);
     let own = ["PATH", "LANG", "LD_LIBRARY_PATH"].into_iter();
@@ -380,7 +386,7 @@ fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environme
         // Inherited by the functions, whose AWS calls thereby come back.
         (
             "AWS_ENDPOINT_URL",
-            OsString::from(format!("http://127.0.0.1:{port}")),
+            OsString::from(format!("http://127.0.0.1:{}", ports.aws)),
         ),
         ("BIND_HOST", text("127.0.0.1")),
         // Names nothing: containers of the user's own are neither used nor cleaned up.
@@ -388,7 +394,7 @@ fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environme
             "DOCKER_HOST",
             OsString::from(format!("unix://{}", dir.join("no-docker").display())),
         ),
-        ("GATEWAY_PORT", OsString::from(port.to_string())),
+        ("GATEWAY_PORT", OsString::from(ports.aws.to_string())),
         ("HOME", dir.into()),
         ("IOT_MTLS_ENABLED", text("0")),
         ("LAMBDA_EXECUTOR", text("local")),
@@ -396,7 +402,7 @@ fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environme
         ("MINISTACK_REGION", text(REGION)),
         ("PYTHONUNBUFFERED", text("1")),
         ("REDIS_HOST", text("127.0.0.1")),
-        ("REDIS_PORT", OsString::from(redis_port.to_string())),
+        ("REDIS_PORT", OsString::from(ports.redis.to_string())),
         ("S3_DATA_DIR", path("s3")),
         ("SFTP_ENABLED", text("0")),
         ("STATE_DIR", path("state")),
@@ -405,20 +411,35 @@ fn environment(dir: &Path, port: u16, redis_port: u16, keys: &Keys) -> Environme
     Environment::exactly(own.chain(settings))
 }
 
-/// The wanted port of the loopback interface, or a free one, and a second one that is free.
-fn ports(wanted: Option<u16>) -> anyhow::Result<(u16, u16)> {
-    let open = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    // Both are held at once, or the second could be the first.
-    let first = match wanted {
-        Some(port) => open(port).with_context(|| {
-            format!(
-                "port {port} of 127.0.0.1 cannot be had: end what listens there (`ss -ltnp` shows it), or give another --port"
-            )
-        })?,
-        None => open(0).context(NO_PORT)?,
-    };
-    let second = open(0).context(NO_PORT)?;
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+impl Ports {
+    /// The wanted port of the loopback interface, or a free one, and a free one for Redis.
+    fn reserve(wanted: Option<u16>) -> anyhow::Result<Self> {
+        let reserve = |port| -> std::io::Result<(u16, TcpSocket)> {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+            Ok((socket.local_addr()?.port(), socket))
+        };
+        let (aws, first) = match wanted {
+            Some(port) => reserve(port).with_context(|| {
+                format!(
+                    "port {port} of 127.0.0.1 is not available: stop the process that listens on it (`ss -ltnp` shows it), or choose another --port"
+                )
+            })?,
+            None => reserve(0).context(NO_PORT)?,
+        };
+        let (redis, second) = reserve(0).context(NO_PORT)?;
+        let mut reserved = vec![first, second];
+        // Only Linux lets a server listen on a port to which a socket that does not listen is bound.
+        if !cfg!(target_os = "linux") {
+            reserved.clear();
+        }
+        Ok(Self {
+            aws,
+            redis,
+            _reserved: reserved,
+        })
+    }
 }
 
 /// Asks again and again until the answer is the right one.

@@ -81,7 +81,7 @@ async fn it_starts_answers_and_leaves_nothing() {
         .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
     let (port, redis_port, dir) = (
-        sandbox.servers.port,
+        sandbox.servers.ports.aws,
         sandbox.redis_port(),
         sandbox.dir.path().to_owned(),
     );
@@ -113,7 +113,7 @@ async fn dropping_it_is_enough() {
         .expect("a sandbox");
     let group = sandbox.servers.supervisor.child().id().expect("it runs");
     let (port, redis_port, dir) = (
-        sandbox.servers.port,
+        sandbox.servers.ports.aws,
         sandbox.redis_port(),
         sandbox.dir.path().to_owned(),
     );
@@ -137,7 +137,8 @@ fn supervised(dir: &Path, commands: &[&str]) -> Command {
 }
 
 fn spawn(command: Command) -> Servers {
-    Servers::spawn(command, 0, 0, Secret::from(String::new())).expect("started")
+    let ports = Ports::reserve(None).expect("ports");
+    Servers::spawn(command, ports, Secret::from(String::new())).expect("started")
 }
 
 #[tokio::test]
@@ -182,7 +183,8 @@ async fn one_that_fails_ends_all_and_its_error_is_told() {
 #[test]
 fn the_servers_see_nothing_of_the_user() {
     let keys = Keys::random().expect("keys");
-    let environment = environment(Path::new("/sandbox"), 1, 2, &keys);
+    let ports = Ports::reserve(None).expect("ports");
+    let environment = environment(Path::new("/sandbox"), &ports, &keys);
     let output = environment.command("env").output().expect("env");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut names: Vec<_> = text
@@ -200,4 +202,30 @@ fn the_servers_see_nothing_of_the_user() {
         "{text}"
     );
     assert!(text.contains("HOME=/sandbox\n"));
+}
+
+/// While Redis is stopped, nobody else takes its port.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn ports_are_kept_while_no_server_listens() {
+    let ports = Ports::reserve(None).expect("ports");
+    for port in [ports.aws, ports.redis] {
+        assert!(!connects(port).await);
+        // A socket that does not set SO_REUSEADDR, as most do, cannot have it.
+        let other = TcpSocket::new_v4().expect("a socket");
+        let refused = other.bind((Ipv4Addr::LOCALHOST, port).into());
+        assert_eq!(
+            refused.expect_err("reserved").kind(),
+            std::io::ErrorKind::AddrInUse
+        );
+        let server = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(
+            server
+                .expect("a server")
+                .local_addr()
+                .expect("bound")
+                .port(),
+            port
+        );
+    }
 }

@@ -817,7 +817,8 @@ fn what_is_missing_is_said_in_one_line() {
     let shared = home.shared();
     let (code, error) = fail(&["sandbox", "--port", &port, "-q"], &usual, &shared);
     assert_eq!(code, Some(1), "{error}");
-    let wanted = format!("port {port} of 127.0.0.1 cannot be had: end what listens there");
+    let wanted =
+        format!("port {port} of 127.0.0.1 is not available: stop the process that listens on it");
     assert!(error.contains(&wanted), "{error}");
     home.assert_no_folder_left();
 }

