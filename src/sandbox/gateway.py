@@ -11,6 +11,7 @@ import contextvars
 import re
 
 from ministack.app import main
+from ministack.core import router
 from ministack.services import apigateway_v1 as gateway
 
 said = contextvars.ContextVar("said", default={})
@@ -53,6 +54,9 @@ def patch_typed(obj, patch_ops):
     return obj
 
 
+# For a service that ministack does not have, it reads the models of all services of AWS, to tell a service from a bucket's
+# name: 6 s. This is the only such service that is called.
+router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
 patch, gateway._apply_patch = gateway._apply_patch, patch_typed
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()
