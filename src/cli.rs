@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::StackName;
+use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
 /// Adds 3scale API management to an API on Amazon API Gateway, and removes it again.
@@ -309,13 +310,6 @@ pub enum SandboxAction {
     Usage,
     /// Print shell lines for `eval` that point other tools to it
     Env,
-}
-
-/// A part of the sandbox that can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Chaos {
-    Redis,
-    Threescale,
 }
 
 fn parse_stack(text: &str) -> Result<StackName, String> {

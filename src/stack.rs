@@ -22,7 +22,7 @@ use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
-use crate::resource::parameter::{self, Parameter, Source};
+use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
@@ -96,7 +96,7 @@ pub fn desired(
     after.extend(secrets(config, &mut nodes));
     if config.deletion_protection {
         let source = Source::Given(Secret::from("true".to_owned()));
-        nodes.push(Arc::new(Parameter::<false> {
+        nodes.push(Arc::new(PlainParameter {
             name: parameter::DELETION_PROTECTION,
             source,
         }));
@@ -355,7 +355,7 @@ fn cache(
 ) -> Vec<LogicalId> {
     if let Some(url) = &config.cache.url {
         let source = Source::Given(url.clone());
-        nodes.push(Arc::new(Parameter::<true> {
+        nodes.push(Arc::new(SecretParameter {
             name: parameter::CACHE_URL,
             source,
         }));
@@ -377,7 +377,7 @@ fn cache(
         .then(|| id(Kind::Secret, parameter::CACHE_AUTH_TOKEN));
     if config.cache.tls {
         // 64 hexadecimal digits meet ElastiCache's limits of 16 to 128 characters and its character set.
-        nodes.push(Arc::new(Parameter::<true> {
+        nodes.push(Arc::new(SecretParameter {
             name: parameter::CACHE_AUTH_TOKEN,
             source: Source::Random(OnceLock::new()),
         }));
@@ -396,7 +396,7 @@ fn cache(
         cache,
         tls: config.cache.tls,
     };
-    nodes.push(Arc::new(Parameter::<false> {
+    nodes.push(Arc::new(PlainParameter {
         name: parameter::CACHE_ENDPOINT,
         source,
     }));
@@ -405,11 +405,11 @@ fn cache(
 
 fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<LogicalId> {
     let token = Source::Given(config.threescale.service_token.clone());
-    nodes.push(Arc::new(Parameter::<true> {
+    nodes.push(Arc::new(SecretParameter {
         name: parameter::SERVICE_TOKEN,
         source: token,
     }));
-    nodes.push(Arc::new(Parameter::<true> {
+    nodes.push(Arc::new(SecretParameter {
         name: parameter::HASH_KEY,
         source: Source::Random(OnceLock::new()),
     }));

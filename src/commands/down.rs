@@ -108,10 +108,10 @@ async fn look(cx: &Context) -> Result<Plan> {
     let observation = observe(&[], cx)
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
-    for foreign in &observation.foreign {
-        let text = format!("{} is left alone: {}", foreign.physical_id, foreign.why);
+    for unmanaged in &observation.unmanaged {
+        let text = format!("{} is left alone: {}", unmanaged.physical_id, unmanaged.why);
         cx.sink().emit(Event::Notice {
-            id: Some(foreign.id.clone()),
+            id: Some(unmanaged.id.clone()),
             text,
         });
     }

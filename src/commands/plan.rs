@@ -19,10 +19,10 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
         return Ok(ExitStatus::Done);
     }
     let observation = session.observe(&session.cx).await?;
-    let foreign = preflight::unmanaged(&observation.foreign);
+    let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let plan = plan(observation);
     plan.check().map_err(Error::refused)?;
-    let findings = session.findings(&session.cx, foreign, &plan).await?;
+    let findings = session.findings(&session.cx, unmanaged, &plan).await?;
     match global.output {
         Format::Text => report::result(&report::plan::table(
             &plan,

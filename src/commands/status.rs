@@ -27,10 +27,10 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let session = Session::open(global, 10, options, sink).await?;
     let cx = &session.cx;
     let observation = session.observe(cx).await?;
-    let foreign = preflight::unmanaged(&observation.foreign);
+    let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
-    let mut notices = foreign;
+    let mut notices = unmanaged;
     let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {

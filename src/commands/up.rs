@@ -139,7 +139,7 @@ async fn look(
     only: Option<Only>,
 ) -> Result<(Plan, preflight::Findings)> {
     let observation = session.observe(cx).await?;
-    let foreign = preflight::unmanaged(&observation.foreign);
+    let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
         plan.retain(|id, action| match id.kind {
@@ -159,7 +159,7 @@ async fn look(
         }
     }
     plan.check().map_err(Error::refused)?;
-    let findings = session.findings(cx, foreign, &plan).await?;
+    let findings = session.findings(cx, unmanaged, &plan).await?;
     refuse(&findings.blockers)?;
     Ok((plan, findings))
 }

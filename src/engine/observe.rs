@@ -29,7 +29,7 @@ pub struct Observation {
     /// Every resource that the stack owns, desired or not.
     pub found: Vec<(&'static dyn DynKind, Live)>,
     /// Resources that have this stack's names but belong to another owner.
-    pub foreign: Vec<Unmanaged>,
+    pub unmanaged: Vec<Unmanaged>,
     /// The kind that AWS leaves behind when resources of other kinds are deleted.
     pub left_behind: Option<&'static dyn DynKind>,
 }
@@ -55,7 +55,7 @@ pub async fn observe(
         .filter(|kind| !kind.kind().is_left_behind())
         .map(|kind| async move {
             match kind.list(cx).await {
-                Ok((found, foreign)) => Ok((kind, found, foreign)),
+                Ok((found, unmanaged)) => Ok((kind, found, unmanaged)),
                 Err(error) => Err((LogicalId::new(kind.kind(), "*"), error)),
             }
         });
@@ -65,11 +65,11 @@ pub async fn observe(
             .find(|kind| kind.kind().is_left_behind()),
         ..Observation::default()
     };
-    for (kind, found, foreign) in try_join_all(listings).await? {
+    for (kind, found, unmanaged) in try_join_all(listings).await? {
         observation
             .found
             .extend(found.into_iter().map(|found| (kind, found)));
-        observation.foreign.extend(foreign);
+        observation.unmanaged.extend(unmanaged);
     }
     let needs: BTreeMap<_, _> = nodes.iter().map(|node| (node.id(), node.needs())).collect();
     let order = graph::order(&needs).map_err(|cycle| {
@@ -85,7 +85,11 @@ pub async fn observe(
             continue;
         };
         // A resource of another owner is reported as such, not as a failed observation.
-        let seen = if observation.foreign.iter().any(|foreign| foreign.id == id) {
+        let seen = if observation
+            .unmanaged
+            .iter()
+            .any(|unmanaged| unmanaged.id == id)
+        {
             None
         } else {
             node.look(cx)
@@ -127,12 +131,12 @@ async fn disown(
         .iter()
         .filter(|(_, found)| !stays(&found.identity.id))
         .map(|(kind, found)| async move {
-            let foreign = kind.foreign(cx, found).await;
-            foreign.map_err(|error| (found.identity.id.clone(), error))
+            let unmanaged = kind.unmanaged(cx, found).await;
+            unmanaged.map_err(|error| (found.identity.id.clone(), error))
         });
-    let foreign: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
-    for foreign in foreign {
-        let id = &foreign.id;
+    let unmanaged: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
+    for unmanaged in unmanaged {
+        let id = &unmanaged.id;
         observation
             .found
             .retain(|(_, found)| found.identity.id != *id);
@@ -141,7 +145,7 @@ async fn disown(
             *seen = None;
         }
         cx.forget_output(id);
-        observation.foreign.push(foreign);
+        observation.unmanaged.push(unmanaged);
     }
     Ok(())
 }

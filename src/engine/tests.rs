@@ -123,7 +123,7 @@ impl DynKind for Account {
         })
     }
 
-    fn foreign<'a>(
+    fn unmanaged<'a>(
         &'a self,
         _: &'a Context,
         _: &'a Live,

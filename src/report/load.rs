@@ -1,38 +1,23 @@
 //! The display of a load run on the sandbox, and its results.
 
-use std::time::Duration;
-
 use console::Term;
 use serde_json::{Value, json};
 
 use super::{elapsed, note, seconds};
-use crate::cli::{Chaos, Global};
+use crate::cli::Global;
 use crate::sandbox::load::{Figures, Latency};
+use crate::sandbox::load_run::{Chaos, LoadEvent, LoadOptions, LoadOutcome};
 
 /// A line of progress, where there is no terminal.
 const LINE_EVERY: u64 = 5;
 const PHASES: [&str; 3] = ["before", "without it", "after"];
 
 /// The part that fails, in words.
-pub fn word(part: Chaos) -> &'static str {
+fn word(part: Chaos) -> &'static str {
     match part {
         Chaos::Redis => "Redis",
         Chaos::Threescale => "3scale",
     }
-}
-
-/// The results of a load run.
-#[derive(Debug)]
-pub struct LoadOutcome {
-    pub phases: [Figures; 3],
-    pub whole: Figures,
-    pub took: Duration,
-    pub unanswered: usize,
-    /// Instances of the authorizer.
-    pub instances: usize,
-    /// Calls of 3scale by kind.
-    pub calls: Vec<(String, u64)>,
-    pub reported: u64,
 }
 
 /// The progress of a load run: updated in place on a terminal, else a line every few seconds.
@@ -63,8 +48,22 @@ impl LoadDisplay {
         }
     }
 
+    /// Shows one event.
+    pub fn show(&mut self, event: &LoadEvent<'_>) {
+        match event {
+            LoadEvent::Stopping(part) => self.say(&format!("stopping {}", word(*part))),
+            LoadEvent::Starting(part) => self.say(&format!("starting {} again", word(*part))),
+            LoadEvent::Second {
+                recent,
+                unanswered,
+                calls,
+            } => self.show_second(recent, *unanswered, *calls),
+            LoadEvent::Sent => self.clear(),
+        }
+    }
+
     /// Prints a line above the display.
-    pub fn say(&mut self, text: &str) {
+    fn say(&mut self, text: &str) {
         self.clear();
         if !self.quiet {
             note(text);
@@ -72,14 +71,13 @@ impl LoadDisplay {
     }
 
     /// Removes the display from the terminal.
-    pub fn clear(&mut self) {
+    fn clear(&mut self) {
         if let Some(screen) = &self.screen {
             let _ = screen.clear_last_lines(std::mem::take(&mut self.lines));
         }
     }
 
-    /// Shows one more second.
-    pub fn show(&mut self, recent: &Figures, waiting: usize, calls: u64) {
+    fn show_second(&mut self, recent: &Figures, waiting: usize, calls: u64) {
         self.seconds += 1;
         self.decisions += recent.decisions();
         self.rates.push(recent.decisions());
@@ -129,141 +127,123 @@ fn ms(us: u32) -> String {
     }
 }
 
-impl LoadOutcome {
-    /// Whether what passed is what 3scale has counted, to the request.
-    pub fn agrees(&self) -> bool {
-        self.whole.usage == self.reported
-    }
-
-    /// Questions about a caller, as opposed to reports.
-    fn questions(&self) -> u64 {
-        let asked = self.calls.iter().filter(|(kind, _)| kind != "report");
-        asked.map(|(_, count)| count).sum()
-    }
-
-    fn all_calls(&self) -> u64 {
-        self.calls.iter().map(|(_, count)| count).sum()
-    }
-
-    fn rate(&self) -> f64 {
-        self.whole.decisions() as f64 / self.took.as_secs_f64()
-    }
-
-    /// The results as text.
-    pub fn text(&self, chaos: Option<Chaos>) -> String {
-        let whole = &self.whole;
-        let decisions = whole.decisions();
-        let latency = |latency: Latency| {
-            format!(
-                "p50 {}, p90 {}, p99 {}, p99.9 {}, slowest {}",
-                ms(latency.p50),
-                ms(latency.p90),
-                ms(latency.p99),
-                ms(latency.p999),
-                ms(latency.max)
-            )
-        };
-        let refused = |figures: &Figures| match figures.refused.is_empty() {
-            true => "none".to_owned(),
-            false => {
-                let reasons = figures.refused.iter();
-                let reasons: Vec<String> = reasons
-                    .map(|(reason, count)| format!("{count} {reason}"))
-                    .collect();
-                reasons.join(", ")
-            }
-        };
-        let questions = self.questions();
-        let mut lines = vec![
-            format!(
-                "{decisions} decisions in {}, {:.0} a second, by {} instances of the function's own binary",
-                elapsed(self.took),
-                self.rate(),
-                self.instances
-            ),
-            "(events go to it as Lambda hands them over; the emulated gateway is not in the way)"
-                .to_owned(),
-            format!("latency   {}", latency(whole.latency())),
-            format!(
-                "hit rate  {:.2} %: {questions} questions to 3scale and {} reports, {} calls saved",
-                percent(decisions.saturating_sub(questions), decisions),
-                self.all_calls() - questions,
-                decisions.saturating_sub(self.all_calls())
-            ),
-            format!("allowed   {}", whole.allowed),
-            format!("refused   {}", refused(whole)),
-        ];
-        if let Some(part) = chaos {
-            lines.push(format!("{} was stopped and started again:", word(part)));
-            for (name, phase) in PHASES.iter().zip(&self.phases) {
-                lines.push(format!(
-                    "  {name:<10}  {} allowed; refused: {}; {}",
-                    phase.allowed,
-                    refused(phase),
-                    latency(phase.latency())
-                ));
-            }
+/// The results as text.
+pub fn text(outcome: &LoadOutcome, chaos: Option<Chaos>) -> String {
+    let whole = &outcome.whole;
+    let decisions = whole.decisions();
+    let latency = |latency: Latency| {
+        format!(
+            "p50 {}, p90 {}, p99 {}, p99.9 {}, slowest {}",
+            ms(latency.p50),
+            ms(latency.p90),
+            ms(latency.p99),
+            ms(latency.p999),
+            ms(latency.max)
+        )
+    };
+    let refused = |figures: &Figures| match figures.refused.is_empty() {
+        true => "none".to_owned(),
+        false => {
+            let reasons = figures.refused.iter();
+            let reasons: Vec<String> = reasons
+                .map(|(reason, count)| format!("{count} {reason}"))
+                .collect();
+            reasons.join(", ")
         }
-        if self.unanswered > 0 {
-            lines.push(format!("{} requests were never answered", self.unanswered));
+    };
+    let questions = outcome.questions();
+    let mut lines = vec![
+        format!(
+            "{decisions} decisions in {}, {:.0} a second, by {} instances of the function's own binary",
+            elapsed(outcome.took),
+            outcome.rate(),
+            outcome.instances
+        ),
+        "(events go to it as Lambda hands them over; the emulated gateway is not in the way)"
+            .to_owned(),
+        format!("latency   {}", latency(whole.latency())),
+        format!(
+            "hit rate  {:.2} %: {questions} questions to 3scale and {} reports, {} calls saved",
+            percent(decisions.saturating_sub(questions), decisions),
+            outcome.all_calls() - questions,
+            decisions.saturating_sub(outcome.all_calls())
+        ),
+        format!("allowed   {}", whole.allowed),
+        format!("refused   {}", refused(whole)),
+    ];
+    if let Some(part) = chaos {
+        lines.push(format!("{} was stopped and started again:", word(part)));
+        for (name, phase) in PHASES.iter().zip(&outcome.phases) {
+            lines.push(format!(
+                "  {name:<10}  {} allowed; refused: {}; {}",
+                phase.allowed,
+                refused(phase),
+                latency(phase.latency())
+            ));
         }
-        lines.push(match self.agrees() {
-            true => format!(
-                "usage of what was allowed {} = reported to 3scale {}",
-                whole.usage, self.reported
-            ),
-            false => format!(
-                "usage of what was allowed {} is NOT what was reported to 3scale: {}",
-                whole.usage, self.reported
-            ),
-        });
-        lines.join("\n")
     }
+    if outcome.unanswered > 0 {
+        lines.push(format!(
+            "{} requests were never answered",
+            outcome.unanswered
+        ));
+    }
+    lines.push(match outcome.agrees() {
+        true => format!(
+            "usage of what was allowed {} = reported to 3scale {}",
+            whole.usage, outcome.reported
+        ),
+        false => format!(
+            "usage of what was allowed {} is NOT what was reported to 3scale: {}",
+            whole.usage, outcome.reported
+        ),
+    });
+    lines.join("\n")
+}
 
-    /// The results as a JSON document.
-    pub fn document(&self, chaos: Option<Chaos>, rate: u32) -> Value {
-        let figures = |figures: &Figures| {
-            json!({
-                "decisions": figures.decisions(),
-                "allowed": figures.allowed,
-                "refused": figures.refused,
-                "latency_us": figures.latency(),
-            })
-        };
-        let decisions = self.whole.decisions();
-        let calls: serde_json::Map<_, _> = self
-            .calls
-            .iter()
-            .map(|(kind, count)| (kind.clone(), json!(count)))
-            .collect();
-        let mut document = json!({
-            "event": "load",
-            "measured": "events to the function's own binary, past the emulated gateway",
-            "rate": rate,
-            "seconds": seconds(self.took),
-            "instances": self.instances,
-            "decisions_per_second": self.rate().round(),
-            "hit_rate": percent(decisions.saturating_sub(self.questions()), decisions) / 100.0,
-            "calls": calls,
-            "calls_saved": decisions.saturating_sub(self.all_calls()),
-            "unanswered": self.unanswered,
-            "usage_allowed": self.whole.usage,
-            "usage_reported": self.reported,
-            "agrees": self.agrees(),
-        });
-        if let (Some(document), Value::Object(whole)) =
-            (document.as_object_mut(), figures(&self.whole))
-        {
-            document.extend(whole);
-            if let Some(part) = chaos {
-                let phases = self.phases.iter().map(figures);
-                let phases: Vec<Value> = phases.collect();
-                document.insert(
-                    "chaos".to_owned(),
-                    json!({"part": word(part).to_lowercase(), "before": phases[0], "without": phases[1], "after": phases[2]}),
-                );
-            }
+/// The results as a JSON document.
+pub fn document(outcome: &LoadOutcome, options: &LoadOptions) -> Value {
+    let figures = |figures: &Figures| {
+        json!({
+            "decisions": figures.decisions(),
+            "allowed": figures.allowed,
+            "refused": figures.refused,
+            "latency_us": figures.latency(),
+        })
+    };
+    let decisions = outcome.whole.decisions();
+    let calls: serde_json::Map<_, _> = outcome
+        .calls
+        .iter()
+        .map(|(kind, count)| (kind.clone(), json!(count)))
+        .collect();
+    let mut document = json!({
+        "event": "load",
+        "measured": "events to the function's own binary, past the emulated gateway",
+        "rate": options.rate,
+        "seconds": seconds(outcome.took),
+        "instances": outcome.instances,
+        "decisions_per_second": outcome.rate().round(),
+        "hit_rate": percent(decisions.saturating_sub(outcome.questions()), decisions) / 100.0,
+        "calls": calls,
+        "calls_saved": decisions.saturating_sub(outcome.all_calls()),
+        "unanswered": outcome.unanswered,
+        "usage_allowed": outcome.whole.usage,
+        "usage_reported": outcome.reported,
+        "agrees": outcome.agrees(),
+    });
+    if let (Some(document), Value::Object(whole)) =
+        (document.as_object_mut(), figures(&outcome.whole))
+    {
+        document.extend(whole);
+        if let Some(part) = options.chaos {
+            let phases = outcome.phases.iter().map(figures);
+            let phases: Vec<Value> = phases.collect();
+            document.insert(
+                "chaos".to_owned(),
+                json!({"part": word(part).to_lowercase(), "before": phases[0], "without": phases[1], "after": phases[2]}),
+            );
         }
-        document
     }
+    document
 }

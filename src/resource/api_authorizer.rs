@@ -96,7 +96,7 @@ impl ResourceKind for ApiAuthorizers {
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
             let id = identify(Kind::ApiAuthorizer, cx, &target);
             match named {
-                Some(found) if !is_ours(cx, &found.uri) => listing.foreign.push(Unmanaged {
+                Some(found) if !is_ours(cx, &found.uri) => listing.unmanaged.push(Unmanaged {
                     id,
                     physical_id: format!("authorizer {} of API {}", found.id, target.id),
                     why: "it invokes another function".to_owned(),

@@ -93,7 +93,7 @@ impl ResourceKind for Caches {
         };
         if !ours {
             let why = "is not managed by this stack (no stack tag)".to_owned();
-            listing.foreign.push(Unmanaged {
+            listing.unmanaged.push(Unmanaged {
                 id,
                 physical_id: name,
                 why,

@@ -66,7 +66,7 @@ impl ResourceKind for CacheSubnetGroups {
                     tags,
                 });
             }
-            None => listing.foreign.push(Unmanaged {
+            None => listing.unmanaged.push(Unmanaged {
                 id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
                 physical_id: name,
                 why: "is not managed by this stack (no stack tag)".to_owned(),

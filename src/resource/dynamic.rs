@@ -88,7 +88,7 @@ pub trait DynKind: Send + Sync {
         cx: &'a Context,
         found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>>;
-    fn foreign<'a>(
+    fn unmanaged<'a>(
         &'a self,
         cx: &'a Context,
         found: &'a Live,
@@ -125,7 +125,7 @@ impl<K: ResourceKind> DynKind for Typed<K> {
                     actual: Box::new(actual),
                 })
                 .collect();
-            Ok((owned, listing.foreign))
+            Ok((owned, listing.unmanaged))
         })
     }
 
@@ -145,12 +145,12 @@ impl<K: ResourceKind> DynKind for Typed<K> {
         Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
     }
 
-    fn foreign<'a>(
+    fn unmanaged<'a>(
         &'a self,
         cx: &'a Context,
         found: &'a Live,
     ) -> BoxFuture<'a, Result<Option<Unmanaged>, ResourceError>> {
-        Box::pin(async move { K::foreign(cx, typed(&*found.actual)?).await })
+        Box::pin(async move { K::unmanaged(cx, typed(&*found.actual)?).await })
     }
 }
 
@@ -175,8 +175,15 @@ impl<R: Resource> DynResource for R {
             let id = DynResource::id(self);
             let scoped = cx.scoped(&id, Resource::needs(self));
             let listing = R::Kind::list(cx).await?;
-            if let Some(foreign) = listing.foreign.iter().find(|foreign| foreign.id == id) {
-                let text = format!("{} already exists and {}", foreign.physical_id, foreign.why);
+            if let Some(unmanaged) = listing
+                .unmanaged
+                .iter()
+                .find(|unmanaged| unmanaged.id == id)
+            {
+                let text = format!(
+                    "{} already exists and {}",
+                    unmanaged.physical_id, unmanaged.why
+                );
                 return Err(ResourceError::NotManaged(text));
             }
             let mut matches: Vec<_> = listing

@@ -188,7 +188,7 @@ impl ResourceKind for Functions {
         for found in [authorizer, reporter].into_iter().flatten() {
             match found {
                 Ok(actual) => listing.owned.push(actual),
-                Err(foreign) => listing.foreign.push(foreign),
+                Err(unmanaged) => listing.unmanaged.push(unmanaged),
             }
         }
         Ok(listing)

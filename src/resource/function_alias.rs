@@ -78,7 +78,7 @@ impl ResourceKind for FunctionAliases {
         }
         Ok(Listing {
             owned,
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 

@@ -133,7 +133,7 @@ impl ResourceKind for FunctionPermissions {
         let lists = all.map(|(name, alias)| Self::get(cx, name, alias));
         Ok(Listing {
             owned: try_join_all(lists).await?.into_iter().flatten().collect(),
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 

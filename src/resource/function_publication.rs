@@ -73,7 +73,7 @@ impl Publication {
             .map(|function| Self::load(cx, function));
         Ok(Listing {
             owned: try_join_all(loads).await?,
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 

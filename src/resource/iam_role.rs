@@ -148,7 +148,7 @@ impl ResourceKind for IamRoles {
                 .map(|tag| (Some(tag.key()), Some(tag.value()))),
         );
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.foreign.push(Unmanaged {
+            listing.unmanaged.push(Unmanaged {
                 id: LogicalId::new(Kind::IamRole, "authorizer"),
                 physical_id: role,
                 why: "is not managed by this stack (no stack tag)".to_owned(),

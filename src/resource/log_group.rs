@@ -86,7 +86,7 @@ impl ResourceKind for LogGroups {
                         tags,
                     });
                 }
-                None => listing.foreign.push(Unmanaged {
+                None => listing.unmanaged.push(Unmanaged {
                     id: LogicalId::new(Kind::LogGroup, name),
                     physical_id: group,
                     why: "is not managed by this stack (no stack tag)".to_owned(),

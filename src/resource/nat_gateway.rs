@@ -116,7 +116,7 @@ impl ResourceKind for NatGateways {
             .await?;
         Ok(Listing {
             owned: census.living.clone(),
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 

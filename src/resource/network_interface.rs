@@ -115,7 +115,7 @@ impl ResourceKind for NetworkInterfaces {
         });
         Ok(Listing {
             owned: owned.collect(),
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 

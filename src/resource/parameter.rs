@@ -341,7 +341,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         });
         Ok(Listing {
             owned: names.collect(),
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         })
     }
 
@@ -365,7 +365,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
         remove(cx, &actual.name).await
     }
 
-    async fn foreign(cx: &Context, actual: &Actual) -> Result<Option<Unmanaged>, ResourceError> {
+    async fn unmanaged(cx: &Context, actual: &Actual) -> Result<Option<Unmanaged>, ResourceError> {
         let is_ours = is_ours(cx, &actual.name).await?;
         let name = cx.names().parameter(&actual.name);
         Ok((!is_ours).then(|| Unmanaged {
@@ -418,7 +418,12 @@ pub enum Source {
     Endpoint { cache: LogicalId, tls: bool },
 }
 
-/// The desired parameter.
+/// A desired `SecureString` under `secrets/`.
+pub type SecretParameter = Parameter<true>;
+/// A desired plain parameter.
+pub type PlainParameter = Parameter<false>;
+
+/// A desired parameter.
 #[derive(Debug)]
 pub struct Parameter<const SECRET: bool> {
     pub name: &'static str,

@@ -64,7 +64,7 @@ impl ResourceKind for Schedules {
         let tags = answer.and_then(|answer| answer.tags).unwrap_or_default();
         let tags = tags::collect(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.foreign.push(Unmanaged {
+            listing.unmanaged.push(Unmanaged {
                 id: LogicalId::new(Kind::Schedule, "reporter"),
                 physical_id: rule,
                 why: "is not managed by this stack (no stack tag)".to_owned(),

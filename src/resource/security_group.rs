@@ -154,7 +154,7 @@ impl SecurityGroups {
             .aws()
             .call_idempotent("ec2:DescribeSecurityGroups", || request.clone().send())
             .await?;
-        let foreign = |group: Live| {
+        let unmanaged = |group: Live| {
             let tags = from_tags(group.tags.as_ref());
             if tags::owner(&cx.names().stack, &tags).is_some() {
                 return None;
@@ -171,7 +171,7 @@ impl SecurityGroups {
             })
         };
         let groups = answer.security_groups.unwrap_or_default();
-        Ok(groups.into_iter().filter_map(foreign).collect())
+        Ok(groups.into_iter().filter_map(unmanaged).collect())
     }
 
     async fn revoke(

@@ -67,14 +67,14 @@ pub struct Unmanaged {
 #[derive(Debug, Clone)]
 pub struct Listing<A> {
     pub owned: Vec<A>,
-    pub foreign: Vec<Unmanaged>,
+    pub unmanaged: Vec<Unmanaged>,
 }
 
 impl<A> Default for Listing<A> {
     fn default() -> Self {
         Self {
             owned: Vec::new(),
-            foreign: Vec::new(),
+            unmanaged: Vec::new(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub trait ResourceKind: Send + Sync + 'static {
 
     /// Detects another owner's resource where the listing cannot. Called before the resource is changed
     /// or deleted.
-    fn foreign(
+    fn unmanaged(
         _cx: &Context,
         _actual: &Self::Actual,
     ) -> impl Future<Output = Result<Option<Unmanaged>, ResourceError>> + Send {

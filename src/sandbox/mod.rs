@@ -8,9 +8,12 @@
 mod control;
 mod keys;
 pub mod load;
-pub mod openapi;
+pub mod load_run;
+mod openapi;
 mod place;
 mod python;
+pub mod running;
+pub mod set_up;
 pub mod usage;
 
 use std::collections::VecDeque;

@@ -106,12 +106,12 @@ async fn relay(stream: Option<impl AsyncRead + Unpin>) {
     }
 }
 
-/// In the background process: until `stands` is set, the end of the parent process acts like Ctrl-C.
-pub(super) fn watch(stands: &Arc<AtomicBool>) {
-    let stands = Arc::clone(stands);
+/// In the background process: until `ready` is set, the end of the parent process acts like Ctrl-C.
+pub(super) fn watch(ready: &Arc<AtomicBool>) {
+    let ready = Arc::clone(ready);
     std::thread::spawn(move || {
         let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        if !stands.load(Ordering::SeqCst) {
+        if !ready.load(Ordering::SeqCst) {
             let _ = kill_process(getpid(), Signal::INT);
         }
     });

@@ -4,24 +4,8 @@ use threescale_stand_in::{Application, State};
 
 use crate::cli::FILE;
 use crate::config::{Config, CredentialLocation};
+use crate::sandbox::set_up::credentials;
 use crate::sandbox::{Facts, Found, REGION};
-
-/// The credentials of an application, as callers send them: location, name and value.
-pub(super) fn credentials(
-    config: &Config,
-    application: &Application,
-) -> Vec<(CredentialLocation, String, String)> {
-    let places = &config.threescale.credentials;
-    let first = match &places.key_name {
-        None => application.user_key.clone(),
-        Some(_) => application.id.clone(),
-    };
-    let mut sent = vec![(places.location, places.name.clone(), first)];
-    if let (Some(name), Some(key)) = (&places.key_name, application.keys.first()) {
-        sent.push((places.location, name.clone(), key.clone()));
-    }
-    sent
-}
 
 /// One `curl` command line.
 pub(super) fn curl(

@@ -8,8 +8,6 @@ mod detach;
 mod folders;
 mod load;
 mod messages;
-mod running;
-mod set_up;
 mod signals;
 mod start;
 

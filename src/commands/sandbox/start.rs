@@ -9,9 +9,8 @@ use threescale_stand_in::{State, Threescale};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::folders::{cache, root};
-use super::running::{Running, now_ms};
 use super::signals::End;
-use super::{detach, load, messages, set_up};
+use super::{detach, load, messages};
 use crate::aws::{Aws, example_api, logs};
 use crate::cli::{ChangeArgs, Format, Global, SandboxArgs, UpArgs};
 use crate::commands::ending::CommandOutcome;
@@ -26,8 +25,9 @@ use crate::names::Names;
 use crate::package::Package;
 use crate::resource::api_attachment::selection;
 use crate::rest_api::Method;
+use crate::sandbox::running::{Running, now_ms};
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox};
+use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox, set_up};
 use crate::{private, report};
 
 /// How often the authorizer's log is read for refusals.
@@ -41,9 +41,9 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         false => None,
     };
     let mut end = End::listen()?;
-    let stands = Arc::<AtomicBool>::default();
+    let ready = Arc::<AtomicBool>::default();
     if args.background {
-        detach::watch(&stands);
+        detach::watch(&ready);
     }
     let methods = set_up::methods(args.api.as_deref())?;
     let keys = Keys::random().map_err(Error::failed)?;
@@ -139,7 +139,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         keys,
         control,
         place,
-        stands,
+        ready,
     };
     let worked = work(&inner, args, &methods, &mut running, &mut end).await;
     let Running {
@@ -262,7 +262,7 @@ async fn work(
     }
     let mut refusals = Refusals::new(running);
     if args.background {
-        running.stands.store(true, Ordering::SeqCst);
+        running.ready.store(true, Ordering::SeqCst);
         report::result(detach::READY_MARKER);
     }
     loop {

@@ -6,27 +6,28 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use threescale_stand_in::Threescale;
 
+use super::{Control, Facts, Keys, Place, Sandbox};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::names::Names;
-use crate::sandbox::{Control, Facts, Keys, Place, Sandbox};
 
 /// All running parts. They end when this value is dropped.
-pub(super) struct Running {
-    pub(super) sandbox: Sandbox,
-    pub(super) threescale: Arc<Threescale>,
-    pub(super) config: Config,
-    pub(super) aws: Aws,
-    pub(super) names: Names,
-    pub(super) facts: Facts,
-    pub(super) keys: Keys,
-    pub(super) control: Control,
-    pub(super) place: Place,
+#[derive(Debug)]
+pub struct Running {
+    pub sandbox: Sandbox,
+    pub threescale: Arc<Threescale>,
+    pub config: Config,
+    pub aws: Aws,
+    pub names: Names,
+    pub facts: Facts,
+    pub keys: Keys,
+    pub control: Control,
+    pub place: Place,
     /// Set when the sandbox is ready and no longer depends on the process that started it.
-    pub(super) stands: Arc<AtomicBool>,
+    pub ready: Arc<AtomicBool>,
 }
 
 /// The current time in Unix milliseconds.
-pub(super) fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_yaml::{Mapping, Value};
-use threescale_stand_in::{AppEntry, Counting, File, Metric, Mode, State};
+use threescale_stand_in::{AppEntry, Application, Counting, File, Metric, Mode, State};
 
+use super::openapi;
 use crate::aws::example_api;
-use crate::config::{ApiSelector, Config, CredentialKind};
+use crate::config::{ApiSelector, Config, CredentialKind, CredentialLocation};
 use crate::error::{Error, Result};
 use crate::private;
-use crate::sandbox::openapi;
 use crate::secret::Secret;
 
-const CONFIG: &str = include_str!("../../../templates/sandbox.yaml");
-const LIMITS: &str = include_str!("../../../stand-in/limits.yaml");
+const CONFIG: &str = include_str!("../../templates/sandbox.yaml");
+const LIMITS: &str = include_str!("../../stand-in/limits.yaml");
 /// Placeholders in the template for the stand-in's address, its token, and the URL of Redis.
 const SOME_BACKEND: &str = "http://127.0.0.1:3000";
 const SOME_TOKEN: &str = "sandbox-token";
@@ -27,7 +27,7 @@ const COUNTED_AFTER: std::time::Duration = std::time::Duration::from_millis(100)
 
 /// The values that differ between sandboxes.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+pub struct Parts<'a> {
     /// The stand-in for 3scale.
     pub backend: &'a str,
     /// Its service token.
@@ -38,7 +38,7 @@ pub(super) struct Parts<'a> {
 
 /// The text of the sandbox's configuration: the example, or the user's file with replacements for what cannot be the
 /// same here.
-pub(super) fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
+pub fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
     let Some(path) = own else {
         return Ok(CONFIG
             .replace(SOME_BACKEND, parts.backend)
@@ -116,7 +116,7 @@ fn put(map: &mut Mapping, name: &str, value: &str) {
 
 /// Writes the configuration. It holds secrets, so only this user can read it. If the user edited the previous one, it
 /// is kept next to the new one, and its name is returned.
-pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
+pub fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
     let failed = |error: std::io::Error| {
         Error::failed(anyhow::Error::new(error).context(format!("writing {}", path.display())))
     };
@@ -144,7 +144,7 @@ pub(super) fn write_config(path: &Path, text: &str) -> Result<Option<String>> {
 
 /// The data of the sandbox's 3scale: the user's file, or three applications in the mode of the configuration. Problems
 /// that do not prevent the start are returned as sentences.
-pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String>)> {
+pub fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String>)> {
     let app_id = config.threescale.credentials.kind == CredentialKind::AppId;
     let (name, text) = match own {
         Some(path) => {
@@ -196,7 +196,7 @@ pub(super) fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec
 }
 
 /// The methods of the API: from the user's description, or the example's.
-pub(super) fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
+pub fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
     let Some(path) = own else {
         let all = example_api::METHODS.iter();
         return Ok(all
@@ -210,11 +210,28 @@ pub(super) fn methods(own: Option<&Path>) -> Result<Vec<(String, String)>> {
 }
 
 /// The name of the API to create.
-pub(super) fn api_name(config: &Config) -> &str {
+pub fn api_name(config: &Config) -> &str {
     match &config.api.selector {
         ApiSelector::Name(name) => name,
         ApiSelector::Id(_) => API,
     }
+}
+
+/// The credentials of an application, as callers send them: location, name and value.
+pub fn credentials(
+    config: &Config,
+    application: &Application,
+) -> Vec<(CredentialLocation, String, String)> {
+    let places = &config.threescale.credentials;
+    let first = match &places.key_name {
+        None => application.user_key.clone(),
+        Some(_) => application.id.clone(),
+    };
+    let mut sent = vec![(places.location, places.name.clone(), first)];
+    if let (Some(name), Some(key)) = (&places.key_name, application.keys.first()) {
+        sent.push((places.location, name.clone(), key.clone()));
+    }
+    sent
 }
 
 #[cfg(test)]
