@@ -1,4 +1,4 @@
-//! The imports between modules are those of ARCHITECTURE.md, and no files import each other in a cycle.
+//! The imports between modules match ARCHITECTURE.md, and no files import each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 /// A module by its path below the crate: `["resource", "vpc"]`.
 type Module = Vec<String>;
 
-/// The files of one crate: for each module, the paths it imports and the names it exports again.
+/// The files of one crate: for each module, the paths it imports and the names it re-exports.
 struct Crate {
     imports: BTreeMap<Module, Vec<Module>>,
     exports: BTreeMap<Module, BTreeMap<String, Module>>,
@@ -31,7 +31,7 @@ impl Crate {
                     .map(|part| part.to_string_lossy().into_owned())
                     .collect();
                 module.pop_if(|name| ["lib", "main", "mod"].contains(&name.as_str()));
-                // A file of tests alone.
+                // A file that contains only tests.
                 if module.last().is_some_and(|name| name == "tests") {
                     return None;
                 }
@@ -62,7 +62,7 @@ impl Crate {
         read
     }
 
-    /// The module that a path leads to, through exports, as the compiler follows it.
+    /// The module that a path resolves to, including through re-exports, as the compiler resolves it.
     fn file_of(&self, path: &[String]) -> Module {
         for length in (0..=path.len()).rev() {
             let Some(exports) = self.exports.get(&path[..length]) else {
@@ -80,7 +80,6 @@ impl Crate {
         Vec::new()
     }
 
-    /// Which files each file imports.
     fn edges(&self) -> BTreeMap<Module, BTreeSet<Module>> {
         self.imports
             .iter()
@@ -104,7 +103,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Collects the paths of one file outside its test modules.
+/// Collects the paths of one file, except those in its test modules.
 struct Paths<'a> {
     module: &'a Module,
     modules: &'a BTreeSet<Module>,
@@ -113,7 +112,7 @@ struct Paths<'a> {
 }
 
 impl Paths<'_> {
-    /// The path from the root of the crate; `None` for another crate's.
+    /// The path from the crate root, or `None` for a path into another crate.
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         let mut absolute = match first.as_str() {
@@ -272,7 +271,7 @@ fn table(document: &str) -> Vec<Row> {
         .collect()
 }
 
-/// The row with the longest path that a file is below.
+/// The row whose path is the longest prefix of the file's path.
 fn row_of<'a>(rows: &'a [Row], file: &Module) -> Option<&'a Row> {
     let depth = |row: &Row| {
         let fits = row.paths.iter().filter(|path| file.starts_with(path));
@@ -289,7 +288,7 @@ fn modules_import_what_architecture_md_says() {
     let edges = Crate::read("src").edges();
     let (mut used, mut wrong) = (BTreeSet::new(), Vec::new());
     for (file, imports) in &edges {
-        // The root of the crate.
+        // Skip the crate root.
         if file.is_empty() {
             continue;
         }

@@ -1,4 +1,5 @@
-//! The attachment to an API that is not ours: what is taken, what is left alone, and how it is given back.
+//! The attachment to an API that the stack does not own: what it protects, what it leaves unchanged, and how it
+//! restores the API.
 
 use crate::support::rest_api::{
     API, account, add_stage, assert_mentions, authorizer, authorizers, change, count, deployments,
@@ -24,7 +25,7 @@ fn what_each_method_becomes_and_that_it_is_given_back_exactly() {
         "GET /me has CUSTOM and stays unchanged",
         "GET /user has COGNITO_USER_POOLS and stays unchanged",
     ];
-    // What the configuration adds, which methods change, what `plan` says.
+    // The text added to the configuration, the methods that change, and the texts that `plan` prints.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
     let cases: &[Case<'_>] = &[
         ("", &open, left),
@@ -132,7 +133,7 @@ fn the_record_comes_first_then_the_methods_then_one_deployment_that_keeps_the_st
 
 #[test]
 fn what_others_publish_survives_down() {
-    // Which methods are protected: open ones, one with an authorizer of its own, one with a user pool.
+    // The protected methods: open ones, one with its own authorizer, and one with a user pool.
     for protect in [
         "",
         r#", protect: ["GET /me"]"#,
@@ -177,7 +178,7 @@ fn what_others_publish_survives_down() {
 
 #[test]
 fn what_others_changed_since_is_left_alone() {
-    // A method that was given to somebody else.
+    // Another user assigns a different authorizer to a method.
     let (aws, id) = account();
     let before = aws.account();
     let here = workplace(&aws, API);
@@ -205,7 +206,7 @@ fn what_others_changed_since_is_left_alone() {
     );
     assert_eq!(deployments(&after, &id), ["first release"]);
 
-    // A method that is gone, and one that is gone and was made anew.
+    // One method is deleted, and one is deleted and re-created.
     let (aws, id) = account();
     let before = aws.account();
     let here = workplace(&aws, API);
@@ -260,7 +261,7 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
         account
     };
 
-    // The API.
+    // The API is deleted.
     let (aws, id) = account();
     let before = aws.account();
     let here = workplace(&aws, API);
@@ -272,7 +273,7 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
     here.succeed(&["down", "--yes"]);
     assert_same(&without_api(&before, &id), &aws.account());
 
-    // The stage.
+    // The stage is deleted.
     let (aws, id) = account();
     let before = aws.account();
     let here = workplace(&aws, API);
@@ -289,7 +290,7 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
     assert_eq!(deployments(&after, &id), ["first release"]);
     assert_eq!(authorizers(rest_api(&after, &id)).len(), 2);
 
-    // The deployment that the stage had before.
+    // The stage's previous deployment is deleted.
     let (aws, id) = account();
     let before = aws.account();
     let here = workplace(&aws, API);
@@ -308,7 +309,7 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
 
 #[test]
 fn the_authorizer_stays_while_another_stage_asks_it() {
-    // Our own deployment, and one of the draft as we left it.
+    // The stack's own deployment, and another deployment of the draft as the stack left it.
     for with_our_deployment in [true, false] {
         let (aws, id) = account();
         let before = aws.account();
@@ -365,7 +366,7 @@ fn methods_move_in_and_out_when_the_configuration_changes() {
     let ours = ours.as_str();
     let with_key = format!("{ours} with a key");
     let mut part = "api: {name: orders-api, stage: prod}".to_owned();
-    // What the configuration says next, and which methods are ours then.
+    // The next configuration, and the methods that the stack protects then.
     let steps: &[(&str, &[(&str, &str)])] = &[
         (
             r#"except: ["ANY /files/*", "GET /health"]"#,
@@ -476,7 +477,7 @@ fn a_stack_that_moves_to_another_api_gives_the_former_one_back() {
     let plan = here.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, Some(0), "{}", plan.stdout);
 
-    // Callers of the former API are served until it is as it was: its permission goes last.
+    // Callers of the former API are served until it is restored, so its permission is removed last.
     let log = aws.log();
     let place = |operation: &str| {
         log.iter()
@@ -529,7 +530,7 @@ fn a_stack_that_moves_to_another_stage_gives_the_former_one_back() {
 
 #[test]
 fn two_stacks_share_an_api() {
-    // The second stack's stage and method, and whether the first one goes first.
+    // The second stack's stage, and whether the first stack is deleted first.
     for (stage, first_goes_first) in [
         ("dev", false),
         ("dev", true),
@@ -567,7 +568,8 @@ fn two_stacks_share_an_api() {
         let partners = "CUSTOM threescale-gw-partners-authorizer with a key";
         assert_eq!(served(&after, &id, stage)["POST /orders"], partners);
         if stage == "dev" {
-            // The draft is of the whole API, and still the first stack's method is not in the second one's stage.
+            // The draft belongs to the whole API, but the first stack's method is not protected in the second stack's
+            // stage.
             assert_eq!(served(&after, &id, "dev")["GET /orders"], "NONE");
             assert_eq!(draft(&after, &id)["GET /orders"], ours());
         }
@@ -595,7 +597,7 @@ fn two_stacks_share_an_api() {
     }
 }
 
-/// Somebody deletes a parameter of the attachment's record.
+/// Another user deletes a parameter of the attachment's record.
 fn forget(aws: &TestAws, id: &str, part: &str) {
     let name = format!("/threescale-gw/orders/attachment/{id}/prod/{part}");
     aws.call("ssm", "DeleteParameter", json!({"Name": name}));
@@ -670,7 +672,7 @@ fn a_record_without_its_head_is_repaired() {
     let plan = here.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, Some(0), "{}", plan.stdout);
     here.succeed(&["down", "--yes"]);
-    // Nobody knows which deployment it was, so the API as it was is deployed anew.
+    // The previous deployment is not known, so the original API is deployed again.
     let after = aws.account();
     assert_eq!(draft(&after, &id), draft(&before, &id));
     assert_eq!(served(&after, &id, "prod"), draft(&before, &id));
@@ -706,7 +708,7 @@ fn three_hundred_methods_are_recorded_in_parts_and_deployed_once() {
             .values()
             .all(|words| words.starts_with(&ours()))
     );
-    // A second look takes a handful of calls, whatever the number of methods.
+    // A second run makes only a few calls, regardless of the number of methods.
     aws.check_log();
     aws.post("config", &json!({"page_size": null}));
     here.succeed(&["up", "--yes"]);

@@ -1,4 +1,4 @@
-//! What lies in the cache folder is uploaded and run, so nothing is taken from it that another user may have put there.
+//! Files in the cache folder are uploaded and run, so a file that another user could have written is not used.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use threescale_gw::package::Package;
 
-/// The package of this program, whose build finds no tools.
+/// The package of this program, with a build environment that contains no tools.
 fn package(cache: &Path) -> Package {
     let nothing: [(OsString, OsString); 1] = [("PATH".into(), "/nowhere".into())];
     Package::bundled("x86_64", cache.to_owned(), Arc::new(|_| {}))
@@ -22,7 +22,7 @@ fn package(cache: &Path) -> Package {
         .with_environment(nothing)
 }
 
-/// Where a build of it would lie in `cache`.
+/// The path at which a build of the package is stored in `cache`.
 fn build(cache: &Path, extension: &str) -> PathBuf {
     let package = package(cache);
     cache.join(format!(
@@ -54,7 +54,7 @@ async fn a_zip_is_taken_only_with_a_digest_that_vouches_for_it() {
     assert!(refusal(cache).starts_with(NOT_TAKEN));
     let error = package(cache).zip().await.expect_err("nothing to take");
     assert!(error.to_string().starts_with(NOT_TAKEN), "{error}");
-    // Of another zip, of a torn one, and of this one.
+    // A checksum for another zip, for a truncated zip, and for this zip.
     vouch(cache, &artifact(8));
     assert!(refusal(cache).starts_with(NOT_TAKEN));
     vouch(cache, &zip);
@@ -63,14 +63,14 @@ async fn a_zip_is_taken_only_with_a_digest_that_vouches_for_it() {
     fs::write(build(cache, "zip"), artifact(8)).expect("another zip");
     assert!(refusal(cache).starts_with(NOT_TAKEN));
 
-    // A file that another user can write, or owns.
+    // A file that another user can write, or that another user owns.
     fs::write(build(cache, "zip"), &zip).expect("a zip");
     package(cache).check().expect("a zip");
     for planted in [build(cache, "zip"), build(cache, "sha256")] {
         set(&planted, 0o666);
         assert!(refusal(cache).starts_with(NOT_TAKEN));
         set(&planted, 0o644);
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if chown(&planted, Some(65534), None).is_ok() {
             assert!(refusal(cache).starts_with(NOT_TAKEN));
             chown(&planted, Some(0), None).expect("restored");
@@ -90,7 +90,7 @@ async fn a_folder_that_others_can_change_is_refused_with_everything_in_it() {
     fs::write(build(&cache, "zip"), &zip).expect("a zip");
     vouch(&cache, &zip);
     package(&cache).check().expect("a zip");
-    // From now on it is this user's alone.
+    // The folder is now private to this user.
     let mode = fs::metadata(&cache).expect("a folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 
@@ -136,7 +136,7 @@ fn nothing_is_uploaded_from_a_folder_that_all_users_share() {
         }
         Run::of(command.output().expect("the binary runs"))
     };
-    // Where builds were kept without a home folder, and where another user may have been first.
+    // Builds were stored here when there was no home folder, and another user could have created it first.
     let shared = here.path("threescale-gw");
     fs::create_dir(&shared).expect("a folder");
     fs::write(build(&shared, "zip"), artifact(7)).expect("a zip");
@@ -160,7 +160,7 @@ fn nothing_is_uploaded_from_a_folder_that_all_users_share() {
         assert_mentions(&run, &texts);
     }
     assert!(aws.changes().is_empty());
-    // Nor is a sandbox followed that another user may have left there.
+    // A sandbox folder that another user could have created is not used either.
     fs::create_dir(shared.join("sandbox")).expect("a folder");
     set(&shared.join("sandbox"), 0o777);
     for command in [&["sandbox", "status"][..], &["status", "--sandbox"]] {

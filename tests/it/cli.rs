@@ -1,6 +1,6 @@
-//! What the command line shows: help, plans, status, errors, and how it behaves in a pipe and on a terminal.
+//! The output of the command line: help, plans, status, errors, and its behavior in a pipe and on a terminal.
 //!
-//! `cargo insta review`, or `INSTA_UPDATE=always cargo test --test it cli`, takes over what changed on purpose.
+//! To accept intended changes, run `cargo insta review` or `INSTA_UPDATE=always cargo test --test it cli`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::support::{CONFIG, Run, TestAws, Workplace, artifact, python};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-/// Text with what differs from run to run replaced.
+/// The text with values that differ between runs replaced.
 fn tidy(aws: &TestAws, text: &str) -> String {
     let account = aws.account();
     let mut text = text.replace(&aws.url(), "http://aws.test");
@@ -51,7 +51,7 @@ fn tidy(aws: &TestAws, text: &str) -> String {
         .join("\n")
 }
 
-/// Shortens every EC2 id with this prefix.
+/// Shortens every EC2 ID with this prefix.
 fn without_hex(text: &str, prefix: &str) -> String {
     let mut tidy = String::new();
     let mut rest = text;
@@ -69,7 +69,7 @@ fn without_hex(text: &str, prefix: &str) -> String {
     tidy + rest
 }
 
-/// A JSON document on several lines, tidied.
+/// The JSON document of a run, pretty-printed, with values that differ between runs replaced.
 fn pretty(aws: &TestAws, run: &Run) -> String {
     tidy(
         aws,
@@ -88,7 +88,7 @@ fn whole(run: &Run) -> String {
     )
 }
 
-/// Runs the binary without any AWS.
+/// Runs the binary without a test AWS.
 fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
     let folder = tempfile::TempDir::new().expect("a folder");
     for (name, text) in files {
@@ -113,7 +113,7 @@ fn help_of_every_command() {
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1);
-    // A description that is too long for its line goes on below it, further to the right.
+    // A description that does not fit on its line continues below it with more indentation, so those lines are skipped.
     let commands = commands
         .take_while(|line| !line.is_empty())
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
@@ -214,7 +214,7 @@ fn an_empty_account() {
         "refused_json",
         tidy(&aws, &workplace.run(&["up", "--yes", "-o", "json"]).stdout)
     );
-    // Nothing was made for all that.
+    // None of these commands created anything.
     assert!(aws.changes().is_empty());
 }
 
@@ -273,7 +273,7 @@ fn quiet_verbose_and_pipes() {
             "{text:?}"
         );
     };
-    // Even when something around it asks for colours, a pipe gets none.
+    // A pipe receives no colors, even if a variable in the environment requests them.
     let up = workplace
         .command(&["up", "--yes", "-v"])
         .env("CLICOLOR_FORCE", "1")
@@ -321,7 +321,7 @@ fn quiet_verbose_and_pipes() {
     aws.post("faults", &json!([]));
     plain(&workplace.succeed(&["down", "--yes"]));
 
-    // A reader that goes away is no failure.
+    // A closed pipe is not an error.
     let mut child = workplace.start(&["plan"]);
     drop(child.stdout.take());
     let run = Run::of(child.wait_with_output().expect("its end"));
@@ -332,7 +332,7 @@ fn quiet_verbose_and_pipes() {
 fn the_configuration_may_come_from_anywhere() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
-    // From standard input, an artifact is found from where we are.
+    // If the configuration comes from standard input, the artifact's path is relative to the working directory.
     let mut child = workplace
         .command(&["plan", "-f", "-"])
         .stdin(Stdio::piped())
@@ -357,7 +357,7 @@ fn the_configuration_may_come_from_anywhere() {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("<stdin>:"), "{}", run.stderr);
 
-    // From a file elsewhere, it is found beside that file.
+    // If it comes from a file, the artifact's path is relative to that file.
     std::fs::create_dir(workplace.path("elsewhere")).expect("a folder");
     workplace.write(
         "elsewhere/orders.yaml",
@@ -365,7 +365,7 @@ fn the_configuration_may_come_from_anywhere() {
     );
     workplace.write("elsewhere/ours.zip", &artifact(1));
     workplace.succeed(&["plan", "-f", "elsewhere/orders.yaml"]);
-    // A flag names the address that the environment named so far.
+    // A flag replaces the address in the environment.
     let output = workplace
         .command(&[
             "plan",
@@ -380,7 +380,7 @@ fn the_configuration_may_come_from_anywhere() {
     assert_eq!(Run::of(output.expect("the binary runs")).code, Some(0));
 }
 
-/// Runs a command on a terminal of its own, answers the question it asks, and writes what the terminal showed.
+/// Runs a command on a new terminal, answers its prompt, and prints what the terminal showed.
 const TERMINAL: &str = r#"
 import os, pty, sys
 answer, command = sys.argv[1], sys.argv[2:]
@@ -428,7 +428,7 @@ fn on_a_terminal(workplace: &Workplace, answer: &str, arguments: &[&str], no_col
     Run::of(command.output().expect("a terminal"))
 }
 
-/// Whether there is a sequence that sets a colour; those that move the cursor are none.
+/// Whether the text contains a sequence that sets a color. Sequences that move the cursor do not count.
 fn has_colour(text: &str) -> bool {
     let sequences = text.split("\u{1b}[").skip(1);
     sequences
@@ -469,7 +469,7 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
         "{}",
         no.stdout
     );
-    // Nobody is asked who was not told first what is to be changed.
+    // Every prompt comes after a statement of what is going to change.
     for arguments in [
         &["up"][..],
         &["up", "-q"],

@@ -1,12 +1,12 @@
-//! Bad configuration files, given to the real program: every problem at its place, exit code 2, and
-//! not one request.
+//! Invalid configuration files passed to the real program: it reports every problem with its position, exits with 2,
+//! and sends no request.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs `plan` with a file of this text; returns what it said and whether it asked AWS anything.
+/// Runs `plan` with a file of this text. Returns the output and whether the program connected to AWS.
 fn plan(folder: &Path, text: &str) -> (Output, bool) {
     let file = folder.join("bad.yaml");
     std::fs::write(&file, text).expect("the test's folder can be written");
@@ -28,7 +28,7 @@ fn plan(folder: &Path, text: &str) -> (Output, bool) {
     (output, asked)
 }
 
-/// Expects these problems, each `line:column: message`.
+/// Requires exactly these problems, each as `line:column: message`.
 #[track_caller]
 fn refused(text: &str, problems: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder for the test");

@@ -1,4 +1,5 @@
-//! An API whose authorizer refuses every caller is not called healthy: of a bad key only 3scale's own refusal is right.
+//! An API whose authorizer refuses every caller is not healthy: only 3scale's own refusal of a bad key counts as
+//! correct.
 
 use crate::support::rest_api::{
     account, assert_mentions, ours, served, stack, stage_of, workplace,
@@ -15,12 +16,12 @@ fn config(aws: &TestAws, config: Value) {
     aws.post("config", &config);
 }
 
-/// The authorizer refuses every key for this reason.
+/// Makes the authorizer refuse every key for this reason.
 fn reason(aws: &TestAws, reason: &str) {
     config(aws, json!({"authorizer_context": {"reason": reason}}));
 }
 
-/// Each of these methods refuses whoever calls, since no mapping rule matches.
+/// Makes each of these methods refuse every caller because no mapping rule matches.
 fn unmapped(aws: &TestAws, methods: &[&str]) {
     let reasons: serde_json::Map<_, _> = methods
         .iter()
@@ -171,7 +172,7 @@ fn where_refusals_tell_no_reason_the_authorizer_itself_is_asked() {
         "verified:",
     ];
     ends(&here.run(&VERIFY), 0, &texts);
-    // A key that is let in shows more.
+    // An accepted key proves more, so the self-test is not run.
     config(&aws, json!({"valid_keys": ["the-key"]}));
     let verify = here.succeed(&["verify", "--key", "the-key"]);
     assert!(!verify.stdout.contains("self-test"), "{}", verify.stdout);

@@ -1,4 +1,4 @@
-//! What README.md and docs/ show works: every configuration loads, and every command line is one.
+//! The examples in README.md and docs/ work: every configuration loads, and every command line parses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-/// The code blocks of a document in one of these languages.
+/// The code blocks of a document that are in one of these languages.
 fn blocks(text: &str, languages: &[&str]) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<(bool, Vec<&str>)> = None;
@@ -52,7 +52,8 @@ fn every_configuration_loads() {
     assert!(loaded > 0);
 }
 
-/// The words of a shell line up to a pipe, a redirection or a comment. A placeholder, `<stack>`, is its own value.
+/// The words of a shell line up to a pipe, a redirection, or a comment. A placeholder such as `<stack>` is kept as a
+/// value.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut quote, mut placeholder) = (None, false);

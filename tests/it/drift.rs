@@ -1,4 +1,4 @@
-//! What somebody else changes by hand is seen by `status` and `plan`, and repaired by `up`.
+//! `status` and `plan` detect manual changes by another user, and `up` repairs them.
 
 use std::collections::BTreeSet;
 
@@ -571,7 +571,7 @@ fn the_cache_and_the_parameters_are_repaired() {
         |stack| delete(stack, "secrets/hash-key"),
         &["secret/hash-key"],
     ));
-    // A token that is not the configured one is never written over: a version may read it.
+    // A token that is not the configured one is never overwritten, because a function version might read it.
     stack.repairs(&(
         "the service token is changed",
         |stack| put(stack, "secrets/service-token", "SecureString"),
@@ -609,7 +609,7 @@ fn a_role_that_may_more_is_seen_by_status_and_cut_back_by_the_next_change() {
         BTreeSet::from(["iam-role/authorizer".to_owned()])
     );
     assert!(status.to_string().contains("further policies"), "{status}");
-    // It is no reason to change anything by itself: a run that has nothing to do does not ask.
+    // Additional policies alone do not cause a change: a run without other changes does not look for them.
     assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
     workplace.edit("tags: {team: payments}", "tags: {team: pay}");
     workplace.succeed(&["up", "--yes"]);

@@ -1,9 +1,9 @@
-//! What somebody else changes of the API by hand is seen by `status` and `plan`, and repaired by `up`.
+//! `status` and `plan` detect manual changes to the API by another user, and `up` repairs them.
 
 use crate::support::drifted::{Drift, PROTECTED, Stack, all_but, protected};
 use serde_json::json;
 
-/// Somebody changes how our authorizer asks.
+/// Another user changes the cache time and the identity source of the stack's authorizer.
 fn remember(stack: &Stack) {
     let (id, _) = stack.api();
     let patches = json!([
@@ -18,7 +18,7 @@ fn remember(stack: &Stack) {
 #[test]
 fn protected_means_in_the_deployment_that_the_stage_serves() {
     let attachment: &[&str] = &["api-attachment/main"];
-    // What happens, and which methods callers reach without a credential until it is repaired.
+    // Each change, and the methods that callers reach without a credential until it is repaired.
     let drifts: &[(Drift, &[&str])] = &[
         (
             (
@@ -107,7 +107,7 @@ fn protected_means_in_the_deployment_that_the_stage_serves() {
         assert_eq!(protected(&stack.status().1), all_but(&[]), "{}", drift.0);
     }
 
-    // A method that is added to the API is protected by the next run, as the configuration says.
+    // The next run protects a method that is added to the API, as the configuration specifies.
     let (id, _) = stack.api();
     let drift: Drift = (
         "a method is added",
@@ -128,7 +128,7 @@ fn protected_means_in_the_deployment_that_the_stage_serves() {
     assert_eq!(protected(&status), all_but(&[]));
     assert!(protected(&stack.status().1).contains("DELETE /orders"));
 
-    // Somebody published on top of ours meanwhile, so the stage is not put back but deployed anew.
+    // Another user published a deployment after the stack's, so the stage is deployed again instead of moved back.
     stack.workplace.succeed(&["down", "--yes"]);
     let after = stack.aws.account();
     let apis = after["rest_apis"].as_array().expect("a list");

@@ -1,11 +1,11 @@
-//! How the tests themselves are put together.
+//! The structure of the tests.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What `folder` holds and the module file there does not declare.
+/// The entries of `folder` that its module file does not declare.
 fn forgotten(folder: &Path, module: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join(module)).expect("a module");
     let declared = |name: &str| {
@@ -40,13 +40,13 @@ fn forgotten(folder: &Path, module: &str) -> Vec<String> {
 fn every_file_is_part_of_the_binary() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     assert_eq!(forgotten(&tests.join("it"), "main.rs"), [""; 0]);
-    // A file beside the folder would be a binary of its own.
+    // Cargo would build a file in this folder as a separate test binary.
     let beside = fs::read_dir(tests).expect("a folder").flatten();
     let beside: Vec<_> = beside.filter(|entry| entry.path().is_file()).collect();
     assert!(beside.is_empty(), "{beside:?}");
 }
 
-/// Every package of a build with its features.
+/// All packages in a build, with their features.
 fn packages(selection: &[&str]) -> BTreeSet<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
@@ -71,7 +71,8 @@ fn packages(selection: &[&str]) -> BTreeSet<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// A package with other features is compiled again: the README's second command would not go on from the first one.
+/// Cargo compiles a package again if its features differ, so the second command in the README could not reuse the build
+/// of the first one.
 #[test]
 fn the_tests_are_built_on_what_the_program_is_built_on() {
     let run = packages(&["--package", "threescale-gw", "--edges", "normal,build"]);

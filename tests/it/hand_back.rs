@@ -1,4 +1,4 @@
-//! What the API gets back, in the cases where that is not plainly what it had.
+//! How the API is restored in the cases where the result differs from its original state.
 
 use crate::support::rest_api::{
     OURS, account, add_stage, assert_mentions, authorizer, authorizers, change, draft, move_stage,
@@ -27,7 +27,7 @@ fn methods_can_be_left_closed_rather_than_open() {
         ],
     );
     let after = aws.account();
-    // What was open is closed; what others guarded is theirs again.
+    // Open methods become closed, and methods that other users protected get their own authorization back.
     let closed = with(
         &draft(&before, &id),
         &[
@@ -72,7 +72,7 @@ fn a_method_whose_own_authorizer_is_gone_is_closed_and_not_opened() {
     assert!(draft(&aws.account(), &id)["GET /me"].starts_with("AWS_IAM"));
 }
 
-/// Somebody makes an authorizer again, as an import of the API does: it gets another id.
+/// Another user re-creates an authorizer, as an import of the API does. It gets a new ID.
 fn make_again(aws: &TestAws, id: &str, name: &str) -> String {
     let before = authorizer(&aws.account(), id, name);
     let parameters = json!({"restApiId": id, "authorizerId": before});
@@ -89,7 +89,7 @@ fn make_again(aws: &TestAws, id: &str, name: &str) -> String {
 #[test]
 fn what_the_owners_guarded_since_stays_guarded() {
     const GUARDED: [&str; 4] = ["GET /orders", "GET /orders/{id}", "GET /me", "GET /user"];
-    // Whether the owners published their edits, and whether they removed our deployments too.
+    // Whether the owners published their edits, and whether they also deleted the stack's deployments.
     for (published, cleaned_up) in [(true, false), (true, true), (false, false)] {
         let (aws, id) = account();
         let here = workplace(
@@ -248,7 +248,7 @@ fn two_stacks_protect_one_method_in_two_stages() {
         let both = aws.account();
         assert_eq!(served(&both, &id, "prod")["GET /orders"], ours);
         assert_eq!(served(&both, &id, "dev")["GET /orders"], theirs);
-        // The draft is the first one's.
+        // The draft has the first stack's authorizer.
         assert_eq!(draft(&both, &id)["GET /orders"], ours);
         for stack in [&one, &two] {
             assert_eq!(stack.run(&["plan", "--exit-code"]).code, Some(0));
@@ -280,7 +280,8 @@ fn two_stacks_protect_one_method_in_two_stages() {
     }
 }
 
-/// The API's id, a stack that stands and guards `GET /orders` in `prod`, and one that is to guard `method` in `dev`.
+/// Returns the account, the API's ID, a deployed stack that protects `GET /orders` in `prod`, and a stack that is
+/// configured to protect `method` in `dev`.
 fn two_stacks(method: &str) -> (TestAws, String, Workplace, Workplace) {
     let (aws, id) = account();
     add_stage(&aws, &id);
@@ -300,7 +301,7 @@ fn two_stacks(method: &str) -> (TestAws, String, Workplace, Workplace) {
     (aws, id, one, two)
 }
 
-/// An `up` is killed behind a call to API Gateway, and the next one finishes.
+/// Kills an `up` after a call to API Gateway, and runs `up` again, which must succeed.
 fn finishes_after_a_kill(aws: &TestAws, stack: &Workplace, operation: &str, nth: usize) {
     aws.post(
         "faults",
@@ -319,7 +320,7 @@ fn finishes_after_a_kill(aws: &TestAws, stack: &Workplace, operation: &str, nth:
 fn a_borrowed_method_is_owed_after_a_kill() {
     let (aws, id, one, two) = two_stacks("GET /orders");
     let ours = format!("CUSTOM {OURS}");
-    // Killed behind each of: taking the method, the deployment, giving it back.
+    // Killed after each of these calls: the change of the method, the deployment, and the restoration of the method.
     for (operation, nth) in [
         ("UpdateMethod", 1),
         ("CreateDeployment", 1),
@@ -352,7 +353,8 @@ fn a_borrowed_method_is_owed_after_a_kill() {
 fn a_method_of_another_stack_is_returned_after_a_kill() {
     let (aws, id, one, two) = two_stacks("POST /orders");
     let ours = format!("CUSTOM {OURS}");
-    // Killed behind each of: taking its own method, putting the other one back, the deployment, returning it.
+    // Killed after each of these calls: the change of the stack's own method, the restoration of the other stack's
+    // method, the deployment, and the return of that method.
     for (operation, nth) in [
         ("UpdateMethod", 1),
         ("UpdateMethod", 2),

@@ -1,4 +1,4 @@
-//! Signals, time-outs and two runs at once: calls in flight return, the lock is given back, the next run goes on.
+//! Signals, timeouts, and concurrent runs: calls in flight complete, the lock is released, and the next run continues.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -18,7 +18,7 @@ fn send(child: &Child, signal: Signal) {
     kill_process(pid, signal).expect("a signal");
 }
 
-/// Starts `up` and returns when its third changing call after the lock is on its way and held.
+/// Starts `up` and returns when its third changing call after the lock is in flight and held.
 fn held_up(aws: &TestAws, workplace: &Workplace) -> Child {
     aws.post(
         "faults",
@@ -47,7 +47,7 @@ fn a_signal_lets_calls_in_flight_return_and_gives_the_lock_back() {
         let workplace = Workplace::new(&aws);
         let mut child = held_up(&aws, &workplace);
         send(&child, signal);
-        // It says that it stops, and then waits for the held call; only when that returned may it end.
+        // The run reports the interruption and then waits for the held call. It must not end before that call returns.
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let said = lines.find(|line| {
             line.as_ref()
@@ -75,7 +75,7 @@ fn a_signal_lets_calls_in_flight_return_and_gives_the_lock_back() {
     }
 }
 
-/// Stands in for cargo in `folder`: it has a version, and a build writes its process id and goes on for ever.
+/// Writes a substitute for cargo to a folder: it prints a version, and its build writes its process ID and never ends.
 fn endless_cargo(workplace: &Workplace) -> (std::path::PathBuf, std::path::PathBuf) {
     let (folder, started) = (workplace.path("tools"), workplace.path("started"));
     fs::create_dir(&folder).expect("a folder");
@@ -100,7 +100,7 @@ fn a_signal_ends_the_build_of_the_authorizer() {
     let path = of_this("PATH");
     let child = workplace
         .command(&["up", "--yes"])
-        // The compiler may be managed by what stands in the home folder.
+        // Tools that manage compilers keep their settings in the home folder.
         .env("HOME", of_this("HOME"))
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("THREESCALE_GW_CACHE", workplace.path("cache"))
@@ -129,7 +129,7 @@ fn a_second_signal_leaves_at_once() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
     let mut child = held_up(&aws, &workplace);
-    // How often it takes: two signals of one kind may arrive as one.
+    // The signal is sent repeatedly because two pending signals of one kind can be merged into one.
     let status = eventually("its end", || {
         send(&child, Signal::INT);
         child.try_wait().expect("a status")
@@ -145,7 +145,7 @@ fn a_second_signal_leaves_at_once() {
     );
 }
 
-/// Sends a signal to a run with `-o json`, and returns when it said that it heard it, with what else it says.
+/// Sends a signal to a run with `-o json`, waits until the run reports it, and returns the lines that follow.
 fn interrupted(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let output = child.stdout.take().expect("its output");
     send(child, Signal::INT);
@@ -154,7 +154,7 @@ fn interrupted(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     lines
 }
 
-/// Starts a run and returns when the call that fits `rule` is held.
+/// Starts a run and returns when a call that matches `rule` is held.
 fn held_at(aws: &TestAws, workplace: &Workplace, arguments: &[&str], rule: &Value) -> Child {
     aws.post("faults", &json!([rule]));
     let child = workplace.start(arguments);
@@ -213,7 +213,7 @@ fn a_signal_ends_a_call_that_is_tried_again_and_again() {
             .filter(|name| *name == operation)
             .count()
     };
-    // The lock is the first that is written; the VPC the first that is made.
+    // The lock is the first parameter that is written, and the VPC is the first resource that is created.
     for (operation, kind) in [("PutParameter", "500"), ("CreateVpc", "throttle")] {
         aws.post("faults", &json!([{"operation": operation, "kind": kind}]));
         let mut child = workplace.start(&["up", "--yes", "-o", "json"]);
@@ -305,7 +305,7 @@ fn the_time_given_is_kept_and_the_next_run_goes_on() {
         run.stderr
     );
     assert!(lock_is_gone(&aws));
-    // On a slow machine the time was over before the cache was asked for.
+    // On a slow machine, the timeout can pass before the cache is requested.
     aws.post("config", &json!({"delay": 0}));
     aws.post("advance", &json!({"seconds": 3600}));
     workplace.succeed(&["up", "--yes"]);

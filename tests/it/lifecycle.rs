@@ -1,4 +1,4 @@
-//! The life of a stack: up, nothing to do, seen, down without a trace.
+//! The life cycle of a stack: created, unchanged by a second run, visible in `status`, and deleted without a trace.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -146,7 +146,7 @@ fn transitions_are_waited_for_and_interfaces_reaped() {
     assert_same(&before, &aws.account());
 }
 
-/// Source: API Gateway quotas: 10 calls a second with a burst of 40, for all control calls of an account.
+/// Source: API Gateway quotas: 10 requests a second with a burst of 40, for all control plane requests of an account.
 #[test]
 fn no_call_exceeds_the_quota_of_api_gateway() {
     let aws = TestAws::seeded();
@@ -160,7 +160,7 @@ fn no_call_exceeds_the_quota_of_api_gateway() {
         assert!(calls.count() > 20, "{arguments:?}");
         let throttled = log.iter().filter(|entry| entry["status"] == 429);
         assert_eq!(throttled.count(), 0, "{arguments:?}");
-        // The bucket is full again when the next run begins.
+        // The token bucket is full again before the next run.
         aws.post("advance", &json!({"seconds": 10}));
         aws.check_log();
     }
@@ -200,7 +200,7 @@ fn a_proxy_is_used_for_aws_and_not_for_an_emulator() {
         command.env("HTTP_PROXY", &address);
         command
     };
-    // Nobody answers at the proxy: the requests of `up`, and those that prove the API, do not go there.
+    // The proxy never responds. The requests of `up` and the requests that verify the API do not use it.
     let up = command(&["up", "--yes"]).output().expect("it runs");
     let up = Run::of(up);
     assert_eq!(up.code, Some(0), "{}", up.stderr);

@@ -1,4 +1,4 @@
-//! `logs`: what the functions wrote, of both in the order of time, for a reader and for a program.
+//! `logs`: the output of both functions in chronological order, as text and as JSON.
 
 use std::io::{BufRead as _, BufReader};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ const REPORTED: &str = r#"{"level":"info","event":"report","transactions":3}"#;
 const METRIC: &str = r#"{"_aws":{"Timestamp":7},"CacheHits":1}"#;
 const INVOCATION: &str = "REPORT RequestId: 7 Duration: 2 ms";
 
-/// The function writes these lines this many seconds ago.
+/// Writes lines to the log group of a function, each with a time this many seconds ago.
 fn write(aws: &TestAws, function: &str, lines: &[(u64, &str)]) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -33,7 +33,7 @@ fn group(function: &str) -> String {
     format!("/aws/lambda/threescale-gw-orders-{function}")
 }
 
-/// A stack whose functions have written nothing yet.
+/// A stack whose functions have not written anything yet.
 fn stack(aws: &TestAws) -> Workplace {
     let here = Workplace::new(aws);
     here.succeed(&["up", "--yes"]);
@@ -88,7 +88,7 @@ fn the_lines_of_both_come_in_the_order_of_time() {
         ]
     );
 
-    // No configuration is needed, and everything is in it.
+    // No configuration is required, and the JSON output contains every line.
     let run = here.succeed(&["logs", "-o", "json", "--stack", "orders", "-f", "none.yaml"]);
     let lines = run.lines();
     assert_eq!(lines.len(), 5);
@@ -106,7 +106,7 @@ fn the_lines_of_both_come_in_the_order_of_time() {
 fn more_than_a_page_comes_whole() {
     let aws = TestAws::seeded();
     let here = stack(&aws);
-    // Source: FilterLogEvents answers at most 10,000 events a page; PutLogEvents takes as many.
+    // Source: FilterLogEvents returns at most 10,000 events per page, and PutLogEvents accepts as many per call.
     write(&aws, "authorizer", &vec![(60, "first"); 10_000]);
     write(&aws, "authorizer", &[(50, "last")]);
     let run = here.succeed(&["logs", "authorizer"]);
@@ -126,7 +126,7 @@ fn what_is_written_later_follows_until_it_is_interrupted() {
         serde_json::from_str(&line).expect("JSON")
     };
     assert_eq!(next()["record"]["reason"], "limits_exceeded");
-    // Written later, and one of them with an earlier time.
+    // Lines that are written later, one of them with an earlier timestamp.
     write(&aws, "reporter", &[(0, REPORTED)]);
     assert_eq!(next()["record"]["transactions"], 3);
     write(&aws, "reporter", &[(2, "late"), (0, "last")]);
@@ -153,7 +153,7 @@ fn an_interrupt_while_it_asks_ends_it() {
     assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a process id"), Signal::INT).expect("a signal");
-    // It ends although no answer comes.
+    // The run ends even though its call gets no response.
     assert_eq!(child.wait().expect("its end").code(), Some(130));
     aws.post("release", &json!({}));
 }

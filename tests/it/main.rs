@@ -1,7 +1,8 @@
-//! The program against the test AWS and real servers. One binary: what it links takes longer than most of its tests.
+//! Tests of the program against the test AWS and real servers. They are one binary because linking takes longer than
+//! most of the tests.
 //!
-//! The harness starts tests in the order of their names, so what takes longest is in the folders that come first: what
-//! mostly waits, then what keeps the cores busy.
+//! The harness starts tests in the order of their names, so the longest tests are in the folders that sort first: first
+//! the tests that mostly wait, then the tests that keep the cores busy.
 
 mod all_of_it;
 mod all_states;

@@ -1,4 +1,4 @@
-//! APIs of every shape: `plan` tells the truth, `up` protects what it told, `down` restores attribute by attribute.
+//! APIs of many shapes: `plan` is correct, `up` protects what the plan lists, and `down` restores every attribute.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,14 +6,14 @@ use crate::support::rest_api::{assert_mentions, draft, ours, seed, served, stage
 use crate::support::{TestAws, assert_same};
 use serde_json::{Value, json};
 
-/// One API: how it is seeded, what the configuration says of it, and which methods are to be ours.
+/// One API: its seed, its configuration, and the methods that the stack protects.
 struct Shape {
     name: &'static str,
     api: Value,
-    /// More of the configuration's `api`.
+    /// Additional keys of the configuration's `api` section.
     config: &'static str,
     protected: &'static [&'static str],
-    /// Words that `plan` has to say.
+    /// Texts that `plan` must print.
     told: &'static [&'static str],
 }
 
@@ -155,7 +155,7 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// The methods that a plan says it will protect.
+/// The methods that the plan marks as protected.
 fn planned(plan: &str) -> BTreeSet<String> {
     let lines = plan
         .lines()
@@ -204,7 +204,7 @@ fn every_shape_is_told_protected_and_restored() {
                 assert_eq!(words, was[&label], "{name}: {label}");
             }
         }
-        // The stage keeps all of its settings, and every method what is not its authorization.
+        // The stage keeps all of its settings, and every method keeps everything except its authorization.
         let settings = |account: &Value| {
             let mut stage = stage_of(account, &id, "prod").clone();
             stage["deploymentId"] = Value::Null;
@@ -219,7 +219,7 @@ fn every_shape_is_told_protected_and_restored() {
     }
 }
 
-/// The draft's methods with all their attributes but those of authorization.
+/// The draft's methods with all their attributes except the authorization.
 fn bare(account: &Value, id: &str) -> BTreeMap<String, Value> {
     let resources = crate::support::rest_api::rest_api(account, id)["resources"]
         .as_array()

@@ -1,18 +1,18 @@
-//! A network and a cache of the operator's own: used, never changed, never deleted.
+//! An existing network and an existing cache: used, never changed, never deleted.
 
 use crate::support::{TestAws, Workplace, assert_same};
 use serde_json::{Value, json};
 
-/// An address with a secret in it.
+/// An address that contains a secret.
 const CACHE: &str = "cache: {url: \"rediss://user:own-cache-secret@cache.example.com:6379\"}";
 
-/// A network that somebody made, and how it is written in the configuration.
+/// A network that another user created, and the lines that configure it.
 struct Network {
     text: String,
     vpc: String,
 }
 
-/// A VPC with two private subnets.
+/// A VPC with private subnets in two zones.
 fn own_network(aws: &TestAws) -> Network {
     let vpc = aws.call("ec2", "CreateVpc", json!({"CidrBlock": "10.9.0.0/16"}));
     let vpc = id(&vpc["Vpc"]["VpcId"]);
@@ -27,7 +27,7 @@ fn own_network(aws: &TestAws) -> Network {
     with_a_way_out(aws, &vpc, &vpc, &subnets)
 }
 
-/// The region's default VPC.
+/// The default VPC of the region.
 fn default_network(aws: &TestAws) -> Network {
     let account = aws.account();
     let list = |name: &str| account[name].as_array().cloned().expect("a list");
@@ -44,7 +44,7 @@ fn default_network(aws: &TestAws) -> Network {
     with_a_way_out(aws, "default", &vpc, &subnets)
 }
 
-/// Leads the first two subnets to a NAT gateway in the third one.
+/// Routes the first two subnets to a NAT gateway in the third one.
 fn with_a_way_out(aws: &TestAws, name: &str, vpc: &str, subnets: &[String]) -> Network {
     let call = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
     let gateway = call("CreateInternetGateway", json!({}));
@@ -81,7 +81,7 @@ fn id(value: &Value) -> String {
     value.as_str().expect("an id").to_owned()
 }
 
-/// Puts lines into the configuration.
+/// Adds lines to the configuration.
 fn add(workplace: &Workplace, lines: &str) {
     workplace.edit(
         "tags: {team: payments}",
@@ -89,7 +89,7 @@ fn add(workplace: &Workplace, lines: &str) {
     );
 }
 
-/// How many of each kind the stack owns.
+/// The number of resources of a kind that the stack owns.
 fn owned(aws: &TestAws, kind: &str) -> usize {
     let account = aws.account();
     let list = account[kind].as_array().expect("a list");
@@ -107,7 +107,8 @@ const NETWORK: [&str; 6] = [
     "route_tables",
 ];
 
-/// Up, nothing more to do, healthy, down without a trace; in between, `look` sees the stack stand.
+/// Runs `up`, checks that nothing more changes and that the stack is healthy, calls `look`, and runs `down`, which must
+/// leave no trace.
 fn lives(aws: &TestAws, lines: &str, look: impl Fn(&Workplace)) {
     let before = aws.account();
     let workplace = Workplace::new(aws);
@@ -164,7 +165,7 @@ fn a_cache_of_ones_own_is_used_and_its_address_is_secret() {
             .find(|parameter| parameter["name"] == "/threescale-gw/orders/secrets/cache-url");
         assert_eq!(url.expect("the address")["type"], "SecureString");
         assert!(!account.to_string().contains("own-cache-secret"));
-        // Another address is one change, and is not shown either.
+        // A changed address is one change, and its value is not shown either.
         workplace.edit("own-cache-secret", "own-cache-secret-2");
         let plan = workplace.run(&["plan", "--exit-code"]);
         assert_eq!(plan.code, Some(3), "{}", plan.stderr);
@@ -220,7 +221,7 @@ fn a_group_of_others_with_our_name_is_refused() {
             "security-group/{name} cannot be created: threescale-gw-orders-{name} already exists"
         )
     });
-    // With a cache of one's own there is no group for one, so that name is free.
+    // With an existing cache, the stack creates no security group for a cache, so that name does not conflict.
     for (lines, count) in [(text.clone(), 2), (format!("{text}\n{CACHE}"), 1)] {
         let workplace = Workplace::new(&aws);
         add(&workplace, &lines);

@@ -1,4 +1,5 @@
-//! A deployment publishes the API's whole draft: what others left in it is told, and published only by who says so.
+//! A deployment publishes the API's whole draft. Undeployed edits of other users are reported, and are published only
+//! on request.
 
 use crate::support::rest_api::{assert_mentions, draft, seed, served, workplace};
 use crate::support::{TestAws, assert_same};
@@ -17,7 +18,7 @@ fn api(pending: &Value, tags: &Value) -> Value {
             {"method": "GET", "path": "/key", "authorization_type": "AWS_IAM", "api_key_required": true},
             {"method": "GET", "path": "/own", "authorizer": "own"},
         ],
-        // What the console's "Enable CORS" and frameworks make of errors: headers and nothing else.
+        // The gateway responses that the console's "Enable CORS" and frameworks create for errors: only headers.
         "gateway_responses": {
             "DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
             "DEFAULT_5XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
@@ -27,7 +28,7 @@ fn api(pending: &Value, tags: &Value) -> Value {
     })
 }
 
-/// Edits, as the seed takes them, and the words they are told in.
+/// Edits in the format of the seed, each with the text that reports it.
 fn edits() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"method": "GET", "path": "/new"}), "GET /new is new"),
@@ -69,7 +70,7 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
     for (edit, words) in edits() {
         aws.check_log();
         aws.post("reset", &json!({}));
-        // `/me` stays excepted, or opened it would be ours to take.
+        // `/me` is excepted, because the stack would otherwise protect it once it is open.
         let id = seed(&aws, &[api(&json!([edit]), &json!({}))]).remove(0);
         let here = workplace(
             &aws,
@@ -97,14 +98,14 @@ fn each_kind_of_edit_is_told_and_refused_and_then_published_on_demand() {
         here.succeed(&["up", "--yes", "--publish-pending"]);
         let after = aws.account();
         assert_eq!(served(&after, &id, "prod"), draft(&after, &id), "{words}");
-        // What waits now is nobody's: a second plan has nothing to do and nothing to tell.
+        // No edits of other users remain: a second plan has no changes and reports no edits.
         let plan = here.run(&["plan", "--exit-code", "-o", "json"]);
         assert_eq!(
             (plan.code, plan.json()["pending"].clone()),
             (Some(0), json!([])),
             "{words}"
         );
-        // The deployment before ours lacks the edit: to go back to it would take the edit away.
+        // The previous deployment lacks the edit, so moving the stage back to it would undo the edit.
         let down = here.succeed(&["down", "--yes"]);
         assert_mentions(
             &down,
@@ -130,7 +131,7 @@ fn without_edits_there_is_nothing_to_say_and_ours_are_none() {
         json!([])
     );
     here.succeed(&["up", "--yes"]);
-    // A change of ours on top of ours.
+    // The second change follows a deployment of the same stack.
     here.edit("stage: prod}", "stage: prod, except: [\"POST /orders\"]}");
     let plan = here.run(&["plan", "-o", "json"]).json();
     assert_eq!(plan["pending"], json!([]));
@@ -145,7 +146,7 @@ fn an_edit_that_comes_while_the_plan_is_read_is_not_published() {
         &aws,
         r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
     );
-    // The lock is taken behind the plan: held there, somebody else edits.
+    // The lock is acquired after the plan. While that call is held, another user edits the API.
     aws.post(
         "faults",
         &json!([{"service": "ssm", "operation": "PutParameter", "nth": 1, "kind": "hold"}]),

@@ -1,4 +1,4 @@
-//! What is refused before anything is changed, and what happens where a permission lacks.
+//! Conditions that are refused before any change, and the behavior when a permission is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Servers that work side by side.
+/// The number of workers that run in parallel, each with its own account.
 const WORKERS: usize = 2;
 
-/// How somebody else takes a name.
+/// A function by which another user creates a resource with a name that the stack needs.
 type Take = fn(&TestAws);
 
 #[track_caller]
@@ -23,14 +23,14 @@ fn assert_mentions(run: &Run, code: i32, texts: &[&str]) {
     }
 }
 
-/// Every changing request that was carried out.
+/// Every changing request that succeeded.
 fn carried_out(aws: &TestAws) -> Vec<Value> {
     let log = aws.log().into_iter();
     log.filter(|entry| entry["mutating"] == true && entry["status"] == 200)
         .collect()
 }
 
-/// The API of the tests.
+/// The ID of the API that the tests protect.
 fn api_id(aws: &TestAws) -> String {
     let account = aws.account();
     let apis = account["rest_apis"].as_array().expect("a list");
@@ -40,10 +40,10 @@ fn api_id(aws: &TestAws) -> String {
         .to_owned()
 }
 
-/// A function of the look-alike stack.
+/// A function of the other stack in the seed.
 const OTHER: &str = "arn:aws:lambda:us-east-1:123456789012:function:threescale-gw-other-authorizer";
 
-/// Every name that must be exact, who would take it, and how that is told.
+/// Every name that must be exact: the error message, and how another user creates a resource with that name.
 const NAMES: &[(&str, Take)] = &[
     (
         "iam-role/authorizer cannot be created: threescale-gw-orders-us-east-1 already exists",
@@ -153,7 +153,7 @@ fn a_parameter_that_somebody_else_put_among_ours_is_left_alone() {
         all.into_iter().find(|parameter| parameter["name"] == name)
     };
     let was = theirs();
-    // Ours stands beside it.
+    // The stack is deployed alongside it.
     workplace.succeed(&["up", "--yes"]);
     assert_mentions(&workplace.run(&["up", "--yes"]), 0, &["No changes"]);
     assert_eq!(theirs(), was);
@@ -162,7 +162,7 @@ fn a_parameter_that_somebody_else_put_among_ours_is_left_alone() {
     assert_same(&before, &aws.account());
     aws.call("ssm", "DeleteParameter", json!({"Name": name}));
 
-    // One that nothing of ours is to be is not deleted either; our own are.
+    // A secret that no resource of the stack uses is not deleted either. The stack's own secrets are.
     workplace.succeed(&["up", "--yes"]);
     put("another");
     let text = "/threescale-gw/orders/secrets/another";
@@ -208,7 +208,7 @@ fn all_findings_come_at_once_and_nothing_is_changed() {
 fn each_finding_comes_alone_too() {
     let aws = TestAws::seeded();
     let ample = json!({"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5});
-    // What is edited, which quota is full, what is told.
+    // The edit, the exhausted quota, and the error message.
     let cases = [
         (
             "name: orders-api",
@@ -273,7 +273,7 @@ fn each_finding_comes_alone_too() {
         assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
         assert!(aws.changes().is_empty(), "{text}");
     }
-    // Quotas are no obstacle to a stack that stands, nor is a caller who may not read them.
+    // A deployed stack is not blocked by quotas, or by missing permission to read them.
     aws.post("config", &json!({"quotas": ample}));
     aws.post(
         "faults",
@@ -313,7 +313,7 @@ fn without_the_api_all_else_is_found_at_once_too() {
 fn zones_that_lack_something_are_the_last_choice() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
-    // The fifth zone of us-east-1 is the old one here: use1-az3.
+    // The fifth zone of us-east-1 in the test AWS is use1-az3, which does not offer everything.
     workplace.edit("tags: {team: payments}", "network: {zones: 5}");
     workplace.succeed(&["up", "--yes"]);
     let account = aws.account();
@@ -357,7 +357,7 @@ fn one_cause_is_told_once() {
     );
 }
 
-/// The operations in the log, each with the service and the IAM action that allows it.
+/// The operations in the log, by service and name, each with the IAM action that allows it.
 fn operations(aws: &TestAws, mutating: bool) -> BTreeMap<(String, String), String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let log = aws
@@ -386,7 +386,7 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 &json!([{"service": service, "operation": operation, "kind": "deny"}]),
             );
             let plan = workplace.run(&["plan"]);
-            // Without a word about quotas a plan is still a plan.
+            // A plan succeeds without reading the quotas.
             let code = if operation == "GetServiceQuota" { 0 } else { 1 };
             let hint = format!("grant {action} to the calling identity");
             let texts: &[&str] = if code == 0 { &[] } else { &[&hint, &operation] };
@@ -445,7 +445,7 @@ fn the_permission_that_lacks_is_named_where_it_is_not_the_call_s_own() {
     }
 }
 
-/// One `up` without the permission for `operation`, and one with it.
+/// Runs `up` once without the permission for `operation` and once with it.
 fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
     let workplace = Workplace::new(aws);
     aws.post(
@@ -460,7 +460,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
         lines.iter().filter(|line| line["event"] == event).collect()
     };
     match operation {
-        // Without a lock nothing is done.
+        // Without the lock, the run does nothing.
         "PutParameter" => {
             assert_eq!(
                 (run.code, carried_out(aws).len()),
@@ -470,7 +470,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
             );
             assert!(run.stdout.contains(&hint), "{}", run.stdout);
         }
-        // The lock stays and is dead with its owner.
+        // The lock remains, but it is stale because its owner's process has ended.
         "DeleteParameter" => {
             assert_eq!(run.code, Some(0), "{}", run.stdout);
             assert!(
@@ -489,7 +489,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
             );
             assert!(!failed.is_empty(), "{operation}");
             for (index, failure) in failed.iter().enumerate() {
-                // The first tells the cause, the others whose that was.
+                // The first failure shows the cause. The others refer to it.
                 let (hint, again) = match index {
                     0 => (json!(hint), false),
                     _ => (Value::Null, true),
@@ -510,7 +510,7 @@ fn denied(aws: &TestAws, service: &str, operation: &str, action: &str) {
                     "{failure}"
                 );
             }
-            // Everything has one end, and what is skipped is skipped because of a failure.
+            // Every resource has exactly one result, and each skipped resource is skipped because of a failure.
             assert_eq!(
                 failed.len() + skipped.len() + finished.len(),
                 30,
@@ -574,7 +574,7 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         .output();
     let nobody = Run::of(nobody.expect("the binary runs"));
     assert_mentions(&nobody, 4, &["check the credentials"]);
-    // The causes in words, and not the error as the SDK holds it.
+    // The output shows the causes as text and not the SDK's debug output of the error.
     assert!(!nobody.stderr.contains("{ "), "{}", nobody.stderr);
     assert_eq!(aws.get("stats")["requests"], 0);
 
@@ -599,7 +599,7 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
     assert!(aws.changes().is_empty());
 }
 
-/// A lock as a run leaves it.
+/// The value of a lock as a run writes it.
 fn lock(host: &str, boot: &str, pid: u32, expires: &str) -> Value {
     json!({
         "token": "0123456789abcdef", "owner": "ann", "host": host, "pid": pid, "boot": boot,
@@ -698,7 +698,7 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
         read("/proc/sys/kernel/hostname"),
         read("/proc/sys/kernel/random/boot_id"),
     );
-    // No process has an id beyond this.
+    // No process ID exceeds this value.
     let nobody = read("/proc/sys/kernel/pid_max")
         .parse::<u32>()
         .expect("a number")
@@ -720,7 +720,7 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
         }
         assert_same(&before, &aws.account());
     }
-    // The same process id after a reboot, or in another container, is not the same process.
+    // The same process ID after a reboot or in another container belongs to a different process.
     put_lock(&aws, &lock(&host, "another", nobody, FAR).to_string());
     assert_mentions(&workplace.run(&["up", "--yes"]), 4, &["is locked by ann"]);
 }

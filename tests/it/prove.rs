@@ -1,4 +1,4 @@
-//! Nothing of the API is touched before the authorizer has proved that it can decide; and `status` asks it too.
+//! The API is not changed until the authorizer's self-test passes. `status` runs the self-test too.
 
 use crate::support::rest_api::{account, assert_mentions, rest_api, stack, workplace};
 use crate::support::{TestAws, Workplace};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 const HERE: &str = "api: {name: orders-api, stage: prod}";
 
-/// What a self-test answers in which one check failed.
+/// The response of a self-test in which one check fails.
 fn failed(check: &str, cause: &str) -> Value {
     let of = |name: &str| match name {
         name if name == check => {
             json!({"name": name, "ok": false, "ms": 3, "error": format!("{name} says {cause}"), "cause": cause})
         }
-        // What comes after a failed one is not tried.
+        // The decision check is skipped after a failed check.
         "decision" => {
             json!({"name": name, "ok": false, "ms": 0, "error": "not tried", "cause": "skipped"})
         }
@@ -36,7 +36,7 @@ fn changes_of_the_api(aws: &TestAws) -> Vec<String> {
     found.map(|entry| entry["operation"].to_string()).collect()
 }
 
-/// `up` must end with 1, say this, and leave the API as it was.
+/// `up` must exit with 1, print these texts, and leave the API unchanged.
 #[track_caller]
 fn refused(aws: &TestAws, here: &Workplace, id: &str, before: &Value, texts: &[&str]) {
     let up = here.run(&["up", "--yes"]);
@@ -91,7 +91,7 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
         refused(&aws, &here, &id, &before, &[&what, remedy]);
     }
 
-    // A function that dies, and one that answers something else.
+    // A function that times out, and one that returns something other than a self-test.
     answer(
         &aws,
         &json!({"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 5.00 seconds"}),
@@ -101,7 +101,7 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
     answer(&aws, &json!("hello"), false);
     refused(&aws, &here, &id, &before, &["up --only authorizer"]);
 
-    // Mended, the same command goes on from there.
+    // After the cause is fixed, the same command continues from there.
     aws.post("config", &json!({"outcomes": {"invoke": null}}));
     let up = here.succeed(&["up", "--yes"]);
     assert_mentions(&up, &["created  api-attachment/main"]);
@@ -118,7 +118,7 @@ fn what_may_pass_by_itself_is_waited_for() {
     ] {
         answer(&aws, &failed(check, cause), false);
         let child = here.start(&["up", "--yes", "-o", "json"]);
-        // It asks again; then all is well, and it goes on.
+        // `up` repeats the self-test. Once it passes, the run continues.
         crate::support::eventually("a second self-test", || {
             let invoked = aws
                 .log()
@@ -146,7 +146,7 @@ fn what_may_pass_by_itself_is_waited_for() {
 #[test]
 fn a_later_up_and_status_ask_again() {
     let (aws, _, here) = stack(HERE);
-    // As it was asked for when it was not done by itself.
+    // `--deep` is the former way to request the self-test, which now runs by default.
     here.succeed(&["status", "--deep", "--exit-code"]);
     let status = here.succeed(&["status", "--exit-code"]);
     assert_mentions(
@@ -185,7 +185,7 @@ fn a_later_up_and_status_ask_again() {
     let document = here.run(&["status", "-o", "json"]).json();
     assert_eq!(document["healthy"], false);
     assert_eq!(document["self_test"]["checks"][2]["cause"], "token_invalid");
-    // Who does not want to know is not told, nor told more than that.
+    // `--no-deep` skips the self-test and reports only the configuration.
     let shallow = here.succeed(&["status", "--no-deep", "--exit-code"]);
     assert_mentions(
         &shallow,
@@ -193,7 +193,7 @@ fn a_later_up_and_status_ask_again() {
     );
     let shallow = here.succeed(&["status", "--no-deep", "-o", "json"]).json();
     assert_eq!(shallow["self_test"], Value::Null);
-    // Nor is it a failure of the stack that the caller may not ask.
+    // A missing permission to invoke the function is not a failure of the stack either.
     let denied = json!([{"service": "lambda", "operation": "Invoke", "kind": "deny"}]);
     aws.post("faults", &denied);
     let status = here.succeed(&["status", "--exit-code"]);
@@ -212,7 +212,7 @@ fn a_later_up_and_status_ask_again() {
     );
 }
 
-/// What was changed behind an attachment that stands is proved as well.
+/// The self-test also runs when something else than the attachment changes.
 #[test]
 fn an_up_that_changes_something_else_proves_the_authorizer_too() {
     let (aws, _) = account();

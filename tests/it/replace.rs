@@ -1,4 +1,5 @@
-//! Changes of the configuration: what is changed in place, what is made anew, and that nothing of the old shape is left.
+//! Changes to the configuration: which resources are updated in place, which are replaced, and that nothing of the
+//! former state remains.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -8,14 +9,14 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// One change of the configuration: what is edited, what `plan` does with which resource, and some of its reasons.
+/// A change to the configuration: the edit, the expected action for each resource, and some of the reasons in the plan.
 struct Change {
     edit: (&'static str, &'static str),
     actions: &'static [(&'static str, &'static str)],
     reasons: &'static [&'static str],
 }
 
-/// What `plan` does with which resource, those left alone not counted.
+/// The planned action for each resource, except for unchanged resources.
 fn actions(workplace: &Workplace) -> BTreeMap<String, String> {
     let plan = workplace.succeed(&["plan", "-o", "json"]).json();
     let resources = plan["resources"].as_array().expect("a list").iter();
@@ -28,7 +29,7 @@ fn actions(workplace: &Workplace) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The resources of the stack by logical id, and how many stand for each.
+/// The resources of the stack by logical ID, with the number of physical resources for each.
 fn owned(account: &Value) -> BTreeMap<String, usize> {
     let mut owned = BTreeMap::new();
     let lists = account
@@ -49,7 +50,7 @@ fn owned(account: &Value) -> BTreeMap<String, usize> {
 }
 
 impl Change {
-    /// Makes the change on a stack that stands.
+    /// Makes the change to a deployed stack.
     #[track_caller]
     fn make(&self, workplace: &Workplace) {
         let (from, to) = self.edit;
@@ -59,7 +60,7 @@ impl Change {
             .iter()
             .map(|(id, action)| ((*id).to_owned(), (*action).to_owned()))
             .collect();
-        // Tags are no part of a version.
+        // Tags are not part of a function version.
         let expected = match from.starts_with("tags:") {
             true => expected,
             false => with_aliases(expected),
@@ -81,7 +82,7 @@ impl Change {
     }
 }
 
-/// Makes changes one after the other on one stack; at the end the account must be as it was before the stack.
+/// Makes the changes one after the other on one stack. At the end, the account must equal its state before the stack.
 fn walk(setup: &[(&str, &str)], changes: &[Change]) {
     walk_on(&TestAws::seeded(), setup, changes);
 }
@@ -106,7 +107,7 @@ fn walk_on(aws: &TestAws, setup: &[(&str, &str)], changes: &[Change]) {
     assert_same(&before, &aws.account());
 }
 
-/// What changes a function is a new version, to which its alias moves.
+/// A change to a function publishes a new version, and its alias moves to that version.
 fn with_aliases(mut expected: BTreeMap<String, String>) -> BTreeMap<String, String> {
     for name in ["authorizer", "reporter"] {
         if expected.contains_key(&format!("lambda/{name}")) {
@@ -272,7 +273,8 @@ fn the_cache_is_made_anew_for_what_it_cannot_change() {
 
 #[test]
 fn the_network_is_made_anew_and_the_functions_move() {
-    // Lambda keeps the functions' interfaces for a while, and what they hang on cannot go before.
+    // Lambda keeps the functions' network interfaces for some time, and the subnets and security groups that they use
+    // cannot be deleted before then.
     let aws = TestAws::seeded();
     aws.post(
         "config",
@@ -387,7 +389,7 @@ fn nat_gateways_come_and_go() {
     );
 }
 
-/// The program of [`artifact`], said to be one for arm64.
+/// The program of [`artifact`], marked as a program for arm64.
 fn artifact_for_arm64() -> Vec<u8> {
     let zip = std::io::Cursor::new(artifact(3));
     let mut program = Vec::new();
@@ -396,7 +398,7 @@ fn artifact_for_arm64() -> Vec<u8> {
         .expect("a program")
         .read_to_end(&mut program)
         .expect("its bytes");
-    // The machine, as the ELF header has it.
+    // The machine field of the ELF header.
     program[18] = 183;
     artifact_of(&program)
 }
@@ -417,7 +419,7 @@ fn the_functions_get_another_architecture_and_other_code() {
     let before = TestAws::seeded().account();
     let (aws, workplace) = standing();
 
-    // An artifact for another machine is refused before anything is changed.
+    // An artifact for another architecture is refused before any change.
     workplace.edit("artifact:", "architecture: arm64, artifact:");
     aws.check_log();
     let wrong = workplace.run(&["up", "--yes"]);
@@ -469,7 +471,7 @@ fn only_the_code_is_replaced_when_that_is_asked_for() {
     workplace.succeed(&["up", "--yes"]);
     let code = |name: &str| function(&aws, name)["code_sha256"].clone();
     let old = [code("authorizer"), code("reporter")];
-    // Something else differs too, and is left for an `up` that does it all.
+    // Another resource differs too. `--only` leaves it for a full `up`.
     aws.call(
         "events",
         "DisableRule",
@@ -559,7 +561,7 @@ fn a_replacement_that_is_killed_is_finished_by_the_next_run() {
         aws.post("release", &json!({}));
         aws.post("faults", &json!([]));
 
-        // Half of the time the change is finished, half of the time all is taken away.
+        // Every second time, `up` finishes the change. Otherwise, `down` deletes everything.
         if nth % 2 == 1 {
             let up = workplace.run(&["up", "--yes"]);
             assert_eq!(up.code, Some(0), "killed after call {nth}: {}", up.stderr);
@@ -570,7 +572,7 @@ fn a_replacement_that_is_killed_is_finished_by_the_next_run() {
                 "killed after call {nth}: {}",
                 plan.stdout
             );
-            // Of the versions published on the way the former one stays.
+            // Of the versions published in between, the previous one remains, so versions are not compared.
             let but_versions = |account| {
                 let mut counts = counts(account);
                 counts.retain(|path, _| !path.starts_with("/functions/versions"));
@@ -618,7 +620,7 @@ fn what_may_invoke_a_function_that_is_made_anew_may_do_so_again() {
     aws.post("config", &json!({"outcomes": {"function": failed}}));
     assert_eq!(workplace.run(&["up", "--yes"]).code, Some(5));
     aws.post("config", &json!({"outcomes": {"function": null}}));
-    // A function may have failed after its permissions were given.
+    // A run can fail after it added the function's permissions.
     aws.call(
         "lambda",
         "CreateAlias",

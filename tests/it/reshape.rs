@@ -1,9 +1,10 @@
-//! A stack takes another shape: what can be changed in place is, what cannot is replaced, what is not wanted any more goes.
+//! A stack changes its shape: resources are updated in place where possible, replaced otherwise, and deleted when they
+//! are no longer configured.
 
 use crate::support::{TestAws, Workplace, assert_same};
 use serde_json::json;
 
-/// Each: what is added to the configuration first, what stands there instead then, and an action the plan must show.
+/// Each change: the first configuration, the configuration that replaces it, and an action that the plan must show.
 const CHANGES: &[(&str, &str, &str)] = &[
     (
         "network: {cidr: 10.42.0.0/16}",
@@ -93,7 +94,7 @@ fn takes_the_shape(aws: &TestAws, (from, to, expected): &(&str, &str, &str)) {
     aws.check_log();
     aws.post("reset", &json!({}));
     aws.seed();
-    // Enough for three zones with a gateway each, beside somebody else's two addresses.
+    // Enough for three zones with a NAT gateway each, in addition to two addresses of another user.
     aws.post(
         "config",
         &json!({"quotas": {"vpcs": 10, "elastic_ips": 10, "nat_gateways": 10}, "eni_linger": 0.2}),

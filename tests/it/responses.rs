@@ -1,4 +1,4 @@
-//! Refused callers read 3scale's texts; what others made of the API's gateway responses is theirs.
+//! Refused callers receive 3scale's texts. Gateway responses that other users customized remain unchanged.
 
 use crate::support::rest_api::{account, assert_mentions, rest_api, stack, workplace};
 use crate::support::{TestAws, assert_same};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const HERE: &str = "api: {name: orders-api, stage: prod}";
 
-/// What a caller gets: status, body and headers in lower case.
+/// The response to a caller: status, body, and headers in lower case.
 fn call(aws: &TestAws, id: &str, path: &str, key: Option<&str>) -> (u16, Value, Value) {
     let url = format!("{}/_aws/execute-api/{id}/prod{path}", aws.url());
     let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -58,7 +58,7 @@ fn callers_read_the_reason_and_when_to_come_again() {
         (401, &json!("credential_missing"))
     );
     assert_eq!(body["message"], "Authentication parameters missing");
-    // The API has OPTIONS methods, so browsers call it.
+    // The API has OPTIONS methods, so browsers call it and the response includes CORS headers.
     assert_eq!(headers["access-control-allow-origin"], "*");
 
     let (status, body, _) = call(&aws, &id, "/orders", Some("nobody"));
@@ -92,7 +92,7 @@ fn down_and_the_switch_give_back_what_was_there() {
         put(&aws, &id, "ACCESS_DENIED", "418");
         crate::support::rest_api::publish(&aws, &id, "prod");
         let before = aws.account();
-        // Named, it is taken though others made it.
+        // A gateway response that the configuration names is replaced even if another user customized it.
         let named =
             r#"api: {name: orders-api, stage: prod, responses: [ACCESS_DENIED, UNAUTHORIZED]}"#;
         let here = workplace(&aws, named);
@@ -195,7 +195,7 @@ fn one_that_is_not_served_any_more_is_drift_that_up_repairs() {
     let here = workplace(&aws, HERE);
     here.succeed(&["up", "--yes"]);
     let protected = aws.account();
-    // In the draft alone nobody notices.
+    // A change that exists only in the draft has no effect on callers and is not reported.
     let parameters = json!({"restApiId": id, "responseType": "ACCESS_DENIED"});
     aws.call("apigateway", "DeleteGatewayResponse", parameters);
     assert_eq!(here.run(&["status", "--exit-code"]).code, Some(0));

@@ -1,4 +1,5 @@
-//! `rollback`: the stage goes back to the deployment before ours with one call, and the next `up` brings ours forward again.
+//! `rollback` moves the stage back to the deployment before the stack's with one call, and the next `up` moves it
+//! forward again.
 
 use crate::support::assert_same;
 use crate::support::rest_api::{
@@ -27,7 +28,7 @@ fn the_stage_goes_back_with_one_call_and_the_next_up_brings_it_forward_again() {
     assert_eq!(draft(&back, &id), draft(&protected, &id));
     assert_eq!(deployments(&back, &id), deployments(&protected, &id));
 
-    // A second one has nothing to do, and says so.
+    // A second `rollback` has nothing to do and reports that.
     aws.post("log/clear", &serde_json::json!({}));
     let run = here.succeed(&["rollback", "-o", "json"]);
     let stages = &run.json()["stages"];
@@ -56,7 +57,8 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     assert_eq!(run.code, Some(4), "{}", run.stderr);
     assert_mentions(&run, &["stack orders is attached to no API"]);
 
-    // Somebody publishes on top of ours, and the next `up` on top of that: to go back would take their work away.
+    // Another user publishes a deployment after the stack's, and the next `up` deploys after that. A rollback would
+    // undo the other user's work.
     here.succeed(&["up", "--yes"]);
     crate::support::rest_api::change(
         &aws,
@@ -74,7 +76,7 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     assert_same(&before, &aws.account());
 }
 
-/// Only our own authorizer counts as ours, by what the stage serves.
+/// Only methods with the stack's own authorizer in the served deployment count as protected by the stack.
 #[test]
 fn a_method_is_protected_by_us_or_it_is_not() {
     let (aws, _) = account();

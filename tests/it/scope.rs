@@ -1,5 +1,5 @@
-//! In whose name and on which stack a command works: what the user names decides, a contradiction is refused, and every
-//! change says first what it works on.
+//! The credentials and the stack that a command uses: explicit flags take precedence, contradictions are refused, and
+//! every change starts with a line that states what it affects.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::support::rest_api::assert_mentions;
 use crate::support::{Run, TestAws, Workplace};
 use serde_json::{Value, json};
 
-/// The key in the environment of every [`Workplace`].
+/// The access key in the environment of every [`Workplace`].
 const OF_ENVIRONMENT: &str = "AKIAIOSFODNN7EXAMPLE";
 const OF_PROD: &str = "AKIAPROD000000000000";
 const OF_PROCESS: &str = "AKIAPROCESS000000000";
@@ -26,7 +26,7 @@ fn profiles(here: &Workplace) {
     here.write(".aws/config", config.as_bytes());
 }
 
-/// Runs the binary with changes to its environment; a variable without a value is taken out.
+/// Runs the binary with changes to its environment. A variable with the value `None` is removed.
 fn run_in(here: &Workplace, arguments: &[&str], variables: &[(&str, Option<&str>)]) -> Run {
     let mut command = here.command(arguments);
     for (name, value) in variables {
@@ -38,7 +38,7 @@ fn run_in(here: &Workplace, arguments: &[&str], variables: &[(&str, Option<&str>
     Run::of(command.output().expect("the binary runs"))
 }
 
-/// Whose credentials the requests since the last question were signed with.
+/// The access keys that signed the requests since the previous call of this function.
 fn keys(aws: &TestAws) -> BTreeSet<String> {
     let log = aws.log();
     aws.check_log();
@@ -62,7 +62,7 @@ fn a_named_profile_is_the_only_source_of_credentials() {
         here.succeed(&["plan", "--profile", profile]);
         assert_eq!(keys(&aws), only(key), "{profile}");
     }
-    // In the environment a key goes before a profile, as in every AWS tool.
+    // In the environment, an access key takes precedence over a profile, as in every AWS tool.
     let profile = ("AWS_PROFILE", Some("prod"));
     run_in(&here, &["plan"], &[profile]);
     assert_eq!(keys(&aws), only(OF_ENVIRONMENT));
@@ -78,7 +78,7 @@ fn a_named_profile_is_the_only_source_of_credentials() {
         "{}",
         plan.stderr
     );
-    // The region is the profile's own where nothing else names one, and nothing else is asked for it.
+    // The region comes from the profile if nothing else sets one, and no request is made to find it.
     let status = ["down", "--yes", "--stack", "orders", "--profile", "prod"];
     assert_mentions(&here.succeed(&status), &["in us-east-1"]);
     let status = run_in(&here, &status, &[("AWS_REGION", None)]);
@@ -88,7 +88,7 @@ fn a_named_profile_is_the_only_source_of_credentials() {
     );
     aws.check_log();
 
-    // One that has no credentials leaves none, whatever the environment has.
+    // A profile without credentials results in no credentials, regardless of the environment.
     let empty = here.run(&["plan", "--profile", "empty"]);
     assert_eq!(empty.code, Some(4), "{}", empty.stderr);
     assert_mentions(
@@ -142,7 +142,7 @@ fn an_unknown_profile_is_wrong_usage_and_nothing_is_sent() {
     );
     assert!(!broken.stderr.contains("s3cret"), "{}", broken.stderr);
     assert_eq!(aws.log(), [Value::Null; 0]);
-    // What stands for the default need not be there.
+    // The profile named `default` does not have to exist.
     assert_eq!(
         run_in(&here, &["plan"], &[("AWS_PROFILE", Some("default"))]).code,
         Some(0)
@@ -169,7 +169,7 @@ fn a_stack_that_contradicts_the_file_is_refused_by_every_command() {
         let text = "--stack payments contradicts threescale-gw.yaml, which is for stack orders";
         assert_mentions(&run, &[text]);
     }
-    // Also a file in which more is missing than such a command needs.
+    // The same applies to a file in which more values are missing than such a command needs.
     here.edit("the-service-token", "\"${NOT_SET}\"");
     assert_eq!(
         here.run(&["down", "--yes", "--stack", "payments"]).code,
@@ -177,7 +177,7 @@ fn a_stack_that_contradicts_the_file_is_refused_by_every_command() {
     );
     assert_eq!(aws.log(), [Value::Null; 0]);
     here.succeed(&["down", "--yes", "--stack", "orders"]);
-    // Without a file, or with one that cannot be read, there is nothing to contradict.
+    // Without a file, or with one that cannot be read, there is no contradiction.
     here.succeed(&["down", "--yes", "--stack", "payments", "-f", "none.yaml"]);
     here.write("threescale-gw.yaml", b"stack: [");
     here.succeed(&["down", "--yes", "--stack", "payments"]);
@@ -235,7 +235,7 @@ fn every_change_says_first_what_it_works_on() {
         "{}",
         down.stdout
     );
-    // Also where there is nothing: it may be the wrong account.
+    // The line also appears when there is nothing to change, because the account might be the wrong one.
     let nothing = here.succeed(&["down", "--yes"]);
     assert_eq!(first(&nothing), format!("{begin}no API attached"));
 }

@@ -1,4 +1,4 @@
-//! The test AWS behaves as its README says: its own checks, one for each behaviour.
+//! Runs the test AWS's own checks, one for each behavior that its README describes.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Real requests after a deployment: what is answered wrongly is found, and the stage goes back.
+//! Real requests after a deployment: wrong responses are detected, and the stage moves back.
 
 use crate::support::rest_api::{
     OURS, account, assert_mentions, authorizer, change, ours, publish, served, stack, stage_of,
@@ -8,7 +8,7 @@ use crate::support::{Run, TestAws};
 use serde_json::{Value, json};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
-/// With a method named, so that it is taken from others too.
+/// A configuration that names a method, so that the stack also protects it if another authorizer does.
 const NAMED: &str = r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /orders"], except: ["GET /health"]}"#;
 
 fn requests(aws: &TestAws) -> Vec<String> {
@@ -28,10 +28,10 @@ fn requests(aws: &TestAws) -> Vec<String> {
         .collect()
 }
 
-/// An `up` that does not wait for a deployment to spread.
+/// An `up` that does not wait for a deployment to take effect.
 const UP: [&str; 4] = ["up", "--yes", "--settle", "1ms"];
 
-/// An `up` deployed, found this, moved the stage back, and ended with 1.
+/// Requires that an `up` deployed, found these errors, moved the stage back, and exited with 1.
 #[track_caller]
 fn went_back(aws: &TestAws, up: &Run, id: &str, former: &Value, texts: &[&str]) {
     assert_eq!(up.code, Some(1), "{}", up.stderr);
@@ -63,7 +63,7 @@ fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
     assert_eq!(
         asked,
         [
-            // An `ANY` method by a verb that is safe.
+            // An `ANY` method is called with a safe HTTP method.
             "GET /files/threescale-gw-verify given",
             "GET /files/threescale-gw-verify none",
             "GET /health none",
@@ -75,7 +75,7 @@ fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
             "POST /orders none",
         ]
     );
-    // A second `up` deploys nothing, so it asks nothing.
+    // A second `up` deploys nothing, so it sends no requests.
     aws.check_log();
     here.succeed(&["up", "--yes"]);
     assert_eq!(requests(&aws), [""; 0]);
@@ -120,7 +120,7 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         let here = workplace(&aws, HERE);
         aws.post("config", &config);
         went_back(&aws, &here.run(&UP), &id, &former, texts);
-        // Everything but the stage is there, so with the cause gone one deployment is all there is to do.
+        // Everything except the stage is up to date, so once the cause is removed, one deployment is enough.
         aws.post(
             "config",
             &json!({"outcomes": {"open": null, "closed": null, "authorizer": null}}),
@@ -132,12 +132,12 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
     }
 }
 
-/// Holds the deployment back.
+/// A fault that holds the deployment before it is executed.
 fn held() -> Value {
     json!({"operation": "CreateDeployment", "kind": "hold-before"})
 }
 
-/// It goes back to what it had, and not to where nothing is protected.
+/// The stage moves back to its previous deployment, and not to one in which nothing is protected.
 #[test]
 fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
     let (aws, id, here) = stack(HERE);
@@ -148,7 +148,7 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
     went_back(&aws, &here.run(&UP), &id, &ours_before, &[text]);
     assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 
-    // The same where others published on top of ours.
+    // The same applies if another user published a deployment after the stack's.
     let theirs = publish(&aws, &id, "prod");
     here.edit(r#"except: ["GET /files"]"#, r#"except: ["GET /health"]"#);
     aws.post(
@@ -162,7 +162,7 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
     assert_eq!(served(&aws.account(), &id, "prod")["GET /health"], "NONE");
 }
 
-/// Somebody else takes API Gateway the right to invoke our authorizer.
+/// Removes API Gateway's permission to invoke the stack's authorizer, as another user.
 fn remove_permission(aws: &TestAws) {
     let function = "threescale-gw-orders-authorizer";
     let policy = aws.call(
@@ -180,13 +180,13 @@ fn remove_permission(aws: &TestAws) {
     );
 }
 
-/// Somebody else gives `GET /orders` to an authorizer of their own.
+/// Assigns another authorizer to `GET /orders`, as another user.
 fn take_away(aws: &TestAws, id: &str) {
     let own = authorizer(&aws.account(), id, "own");
     change(aws, id, "GET", "/orders", &[("/authorizerId", &own)]);
 }
 
-/// Somebody else leads our authorizer to a function.
+/// Points the stack's authorizer to another function, as another user.
 fn lead(aws: &TestAws, id: &str, function: &str) {
     let function = format!("arn:aws:lambda:us-east-1:123456789012:function:{function}");
     let uri = format!(
@@ -221,7 +221,7 @@ fn what_others_break_before_the_deployment_moves_the_stage_back() {
         let here = workplace(&aws, HERE);
         let up = here.run_with(&aws, &UP, &held(), || meanwhile(&aws, &id));
         went_back(&aws, &up, &id, &former, &[text]);
-        // What `up` makes anew, and what it leaves to who has done it.
+        // `up` restores the permission. The changed authorizer has to be corrected by the user who changed it.
         lead(&aws, &id, OURS);
         here.succeed(&["up", "--yes"]);
         assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
@@ -257,7 +257,8 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
     here.succeed(&["up", "--yes"]);
     here.succeed(&["verify"]);
 
-    // Somebody gives a method to another authorizer and publishes that. It refuses as well, but it is not ours.
+    // Another user assigns another authorizer to a method and publishes the change. That authorizer also refuses
+    // requests, but it is not the stack's.
     take_away(&aws, &id);
     publish(&aws, &id, "prod");
     here.edit("except:", "protect: [\"ANY /*\", \"GET /orders\"], except:");
@@ -294,11 +295,11 @@ fn the_credential_is_looked_for_where_the_configuration_says_in_the_stage_too() 
 #[test]
 fn a_method_that_others_open_is_found_though_something_else_refuses_the_call() {
     let (aws, id, here) = stack(HERE);
-    // With an export, and where the service gives none.
+    // With an export, and if the service returns no export.
     let refused = json!([{"operation": "GetExport", "kind": "error", "code": "BadRequestException",
         "message": "unable to export", "status": 400}]);
     for faults in [json!([]), refused] {
-        // It still wants an API key, so who has none is refused.
+        // The method still requires an API key, so requests without one are refused.
         change(
             &aws,
             &id,
@@ -388,7 +389,7 @@ fn a_test_key_that_is_refused_for_what_it_is_leaves_the_stage_where_it_is() {
             &["the test key is refused (403", reason, "stage prod stays"],
         );
         assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
-        // Nobody noted that all is well, so the next run asks again.
+        // No successful verification was recorded, so the next run verifies again.
         let again = here.run(&arguments);
         assert_eq!(again.code, Some(1), "{}", again.stderr);
         aws.post("config", &json!({"valid_keys": ["the-key"]}));
@@ -444,7 +445,7 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
         );
     }
 
-    // Another address is asked in place of the API's own; nobody listens at this one.
+    // The requests go to this address instead of the API's own, and nothing listens there.
     let (aws, _) = account();
     let here = workplace(&aws, HERE);
     let up = here.succeed(&["up", "--yes", "--no-verify"]);
@@ -458,7 +459,7 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     ]);
     assert_eq!(verify.code, Some(1));
     assert_mentions(&verify, &["no answer", "http://127.0.0.1:1/base"]);
-    // What `--no-verify` left out, the next `up` makes up for, and ends as if it had deployed.
+    // The next `up` does the verification that `--no-verify` skipped, and ends as if it had deployed.
     aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
     let found = here.run(&["up", "--yes", "--settle", "1ms", "-o", "json"]);
     assert_eq!(found.code, Some(1), "{}", found.stderr);

@@ -1,4 +1,5 @@
-//! New code and settings go live by one move of an alias, after their self-test: what callers depend on is a version.
+//! New code and new settings go live when an alias moves, after their self-test. Callers always depend on a published
+//! version.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +12,8 @@ const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health
 const GOOD: &str = "a-good-key";
 const TOKEN: &str = "service_token: the-service-token";
 
-/// An API with a stack in front of it, callers who are let in, and a 3scale that knows what is configured.
+/// An account with an API, a deployed stack that protects it, accepted callers, and a 3scale that accepts the
+/// configured token.
 fn stand() -> (TestAws, String, Workplace) {
     let aws = TestAws::state("a stack and callers", || {
         let (aws, _) = account();
@@ -37,7 +39,7 @@ fn stand_on(aws: &TestAws) -> Workplace {
     here
 }
 
-/// From here on, a good key in each of these headers is tried after every changing call.
+/// From here on, the test AWS sends a request with a good key in each of these headers after every changing call.
 fn watch(aws: &TestAws, api: &str, headers: &[&str]) {
     aws.post("log/clear", &json!({}));
     let request =
@@ -46,7 +48,8 @@ fn watch(aws: &TestAws, api: &str, headers: &[&str]) {
     aws.post("config", &json!({"watch": requests}));
 }
 
-/// After every changing call at least one of the watched requests was let in. Returns how many calls there were.
+/// Requires that at least one of the watched requests was allowed after every changing call. Returns the number of
+/// changing calls.
 #[track_caller]
 fn nobody_was_refused(aws: &TestAws) -> usize {
     let watched = aws.get("watched");
@@ -65,7 +68,7 @@ fn function<'a>(account: &'a Value, name: &str) -> &'a Value {
     functions.iter().find(is_it).expect("the function")
 }
 
-/// The version that the alias leads to, and all versions that there are.
+/// The version that the alias points to, and all versions.
 fn versions(account: &Value, name: &str) -> (String, Vec<String>) {
     let function = function(account, name);
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -77,7 +80,7 @@ fn versions(account: &Value, name: &str) -> (String, Vec<String>) {
     (text(&function["aliases"][0]["FunctionVersion"]), all)
 }
 
-/// The stack's parameters with a service token.
+/// The suffixes of the stack's parameters that contain a service token.
 fn tokens(account: &Value) -> Vec<String> {
     let all = account["parameters"].as_array().expect("a list");
     let names = all
@@ -121,7 +124,7 @@ fn a_mistake_in_the_configuration_reaches_no_caller() {
         here.write("threescale-gw.yaml", &configuration);
     }
     assert!(nobody_was_refused(&aws) > 8);
-    // Corrected, the former version is as configured, and what never went live is gone.
+    // With the corrected configuration, the previous version matches, and the version that never went live is deleted.
     here.succeed(&["up", "--yes"]);
     assert_same(&before, &aws.account());
 }
@@ -181,7 +184,8 @@ fn another_header_and_another_token_refuse_no_caller_at_any_moment() {
         "the former header is not asked for any more"
     );
     let account = aws.account();
-    // 1 as it was, 2 as configured; the one that takes both headers is gone.
+    // Version 1 has the former settings and version 2 the configured ones. The version that accepts both headers is
+    // deleted.
     assert_eq!(
         versions(&account, "authorizer"),
         ("2".to_owned(), vec!["1".to_owned(), "2".to_owned()])
@@ -214,7 +218,7 @@ fn the_last_two_versions_stay_with_what_they_read() {
     };
     let other = "service_token: another-token";
     change(TOKEN, other, ("2", "1"), &["", "-1"]);
-    // A version with just these settings is there already.
+    // A version with exactly these settings already exists.
     change(other, TOKEN, ("1", "2"), &["", "-1"]);
     change(TOKEN, other, ("2", "1"), &["", "-1"]);
     let memory = |megabytes: u32| format!("bootstrap.zip, memory: {megabytes}}}");
@@ -233,7 +237,7 @@ fn what_real_requests_do_not_pass_is_moved_back_and_so_does_rollback() {
     };
     let deployment = served(&aws.account());
 
-    // The self-test passes, and real requests are answered with 500.
+    // The self-test passes, but real requests receive a 500.
     aws.post(
         "config",
         &json!({"outcomes": {"authorizer": {"2": "error"}}}),
@@ -253,7 +257,7 @@ fn what_real_requests_do_not_pass_is_moved_back_and_so_does_rollback() {
         "the stage was not what changed"
     );
 
-    // With another header the deployment changed as well: both go back.
+    // With another header, the deployment changes as well: both the alias and the stage move back.
     here.edit(
         "the-service-token",
         "the-service-token, credentials: {kind: user_key, in: header, name: x-key}",
@@ -291,13 +295,13 @@ fn a_stack_of_the_release_before_aliases_is_led_to_them_under_constant_calls() {
     former::make(&aws, &api);
     watch(&aws, &api, &["apikey", "x-key"]);
 
-    // The code alone cannot be replaced before the API invokes the alias.
+    // The code cannot be updated separately before the API invokes the alias.
     let only = here.run(&["up", "--yes", "--only", "authorizer"]);
     assert_eq!(only.code, Some(4), "{}", only.stderr);
     assert_mentions(&only, &["run `threescale-gw up` first"]);
     assert!(aws.changes().is_empty());
 
-    // A caller that never stops, beside what is tried after every changing call.
+    // A caller that sends requests continuously, in addition to the watched requests.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let caller = scope.spawn(|| {
@@ -333,12 +337,12 @@ fn a_stack_of_the_release_before_aliases_is_led_to_them_under_constant_calls() {
         );
         assert_eq!(
             versions(&account, name),
-            // Numbers are not used again: 1 was before the stack was made a former one.
+            // Version numbers are not reused: version 1 existed before the stack was turned into a former one.
             ("3".to_owned(), vec!["2".to_owned(), "3".to_owned()])
         );
     }
     assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
-    // But for the version before, all is as after a first `up`.
+    // Except for the previous version, the account equals its state after a first `up`.
     let mut now = counts(&account);
     now.retain(|path, _| !path.contains("/versions") && !path.contains("/deployments"));
     let mut whole = whole;
@@ -364,7 +368,7 @@ fn an_up_that_is_killed_after_each_of_its_calls_refuses_nobody_and_is_finished()
     here.succeed(&["down", "--yes"]);
     aws.check_log();
 
-    // Again, with every run killed right after its first change, and the lock of each released.
+    // Again, but every run is killed right after its first change, and its lock is released.
     let (aws, api, here) = stand();
     former::make(&aws, &api);
     here.edit(
@@ -374,7 +378,8 @@ fn an_up_that_is_killed_after_each_of_its_calls_refuses_nobody_and_is_finished()
     watch(&aws, &api, &["apikey", "x-key"]);
     let (mut killed, mut nth) = (Vec::new(), 2);
     while let Some(operation) = killed_after(&aws, &here, &["up", "--yes"], nth) {
-        // Every run gets at least as far as the one before: a version for both headers takes several calls in a row.
+        // Every run gets at least as far as the one before: creating a version for both headers takes several calls in
+        // a row.
         nth = match killed.last() {
             Some(last) if *last == operation => nth + 1,
             _ => 2,

@@ -1,4 +1,4 @@
-//! The whole system on this machine: the package as it is built, and the sandbox in which it runs.
+//! Tests of the whole system on this machine: the package as it is built, and the sandbox in which it runs.
 
 mod package;
 mod sandbox;

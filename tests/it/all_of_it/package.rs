@@ -1,6 +1,6 @@
-//! The authorizer's package, built for real: twice, in two places that share nothing but what was downloaded.
+//! Builds the authorizer's package twice, in two places that share only the downloaded crates.
 //!
-//! The two builds run at the same time and take one to three minutes of two cores.
+//! The two builds run at the same time and take one to three minutes on two cores.
 
 use std::fs;
 use std::io::{Cursor, Read as _};
@@ -13,7 +13,7 @@ use threescale_gw::package::Package;
 
 use crate::support::built::{Built, Lines, built, bundled, host, no_tools, provide};
 
-/// What would change every byte of the binary, were it heard.
+/// Settings that would change every byte of the binary if the build read them.
 const HOSTILE: &str = r#"
 [build]
 rustflags = ["-C", "target-cpu=native"]
@@ -45,7 +45,7 @@ fn text<T: std::fmt::Debug>(result: anyhow::Result<T>) -> String {
     format!("{:#}", result.expect_err("a refusal"))
 }
 
-/// Another home for Cargo: what was downloaded is shared, the code is unpacked again, elsewhere.
+/// A separate Cargo home: it shares the downloads, but unpacks the sources again in a different place.
 fn another_home(dir: &TempDir) -> PathBuf {
     let own = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let own = own
@@ -72,7 +72,7 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     let first = tokio::task::spawn_blocking(built);
     let there = tempfile::tempdir().expect("a folder");
 
-    // The other one lies deeper, below a configuration that must not be heard.
+    // The second build runs in a deeper folder, below a Cargo configuration that the build must ignore.
     let cache = there.path().join("a folder/with a longer name");
     fs::create_dir_all(there.path().join(".cargo")).expect("a folder");
     fs::write(there.path().join(".cargo/config.toml"), HOSTILE).expect("a configuration");
@@ -104,12 +104,12 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     for (other, of) in zips.iter().zip(["a place", "a package", "a cache"]) {
         assert!(zip == *other, "two zips of {of}, of {} bytes", zip.len());
     }
-    // Three callers, two packages, one build; the dependencies are compiled before the crate itself.
+    // Three callers and two packages cause one build. The dependencies are compiled before the crate itself.
     assert_eq!(said.starting("compiling authorizer "), 1);
     assert_eq!(said.starting("waiting for another build"), 1);
     assert_eq!(second.starting("compiling authorizer "), 1);
 
-    // Nothing stays but the zip, what vouches for it, and the empty lock.
+    // Only the zip, its checksum, and the empty lock file remain.
     let left = fs::read_dir(here.path())
         .expect("a folder")
         .flatten()
@@ -120,7 +120,7 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     left.sort();
     assert_eq!(left, ["lock", "sha256", "zip"]);
 
-    // Limits of the function: Lambda's, and the one that the authorizer sets itself for the sake of cold starts.
+    // Size limits: Lambda's, and the stricter one that the authorizer sets itself to keep cold starts short.
     assert!(zip.len() < 3 * 1024 * 1024, "{} bytes", zip.len());
     let mut archive = zip::ZipArchive::new(Cursor::new(&zip[..])).expect("an archive");
     assert_eq!(archive.len(), 1);
@@ -152,7 +152,7 @@ async fn the_cache_serves_without_tools(cache: &Path, zip: &[u8]) {
     cached().check().expect("the cached zip");
     assert!(*cached().zip().await.expect("the cached zip") == *zip);
 
-    // A zip that is not whole is no zip.
+    // A truncated zip is rejected.
     let entries = fs::read_dir(cache)
         .expect("a folder")
         .flatten()
@@ -204,11 +204,11 @@ async fn artifacts_are_taken_if_they_fit(dir: &Path, zip: &[u8], binary: &[u8]) 
     }
 }
 
-/// Whoever owns the folder could put any code there.
+/// The owner of the folder could put any code there.
 #[tokio::test]
 async fn a_cache_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        // Nobody else can give a folder away.
+        // Only root can change the owner of a folder.
         return;
     }
     let cache = tempfile::tempdir().expect("a folder");

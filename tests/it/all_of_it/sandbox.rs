@@ -1,5 +1,5 @@
-//! The sandbox: one command and the whole system stands on this machine, requests flow through all of it, and of what ran
-//! nothing is left behind.
+//! The sandbox: one command starts the whole system on this machine, requests pass through all of it, and nothing
+//! remains after it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use threescale_stand_in::http::{Response, Server};
 
-/// The lines of README that are to be tried, each with what it says will come.
+/// The command lines to try from docs/sandbox.md, each with the output that the document promises.
 fn readme_lines() -> Vec<(String, String)> {
     let readme = include_str!("../../../docs/sandbox.md");
     let block = readme
@@ -36,8 +36,8 @@ fn readme_lines() -> Vec<(String, String)> {
     lines
 }
 
-/// How README shows what a line said: of an HTTP head the status alone, of much the end, and of a welcome not the lines
-/// that README itself begins with.
+/// The output of a command as docs/sandbox.md shows it: only the status line of an HTTP head, only the end of a long
+/// output, and the welcome text without the lines that start the document.
 fn shown(said: &str) -> String {
     const LAST: usize = 11;
     let mut lines = Vec::new();
@@ -63,13 +63,13 @@ fn shown(said: &str) -> String {
     format!("{first}{lines}{rest}")
 }
 
-/// A session without what differs from one to the next: ids, addresses, times and counts.
+/// A session with the values that differ between runs replaced: IDs, addresses, times, and counts.
 fn masked(session: &str) -> String {
     let of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
     let word = |word: &str| {
         let is_number = word.chars().all(|c| !c.is_alphabetic());
         let is_id = word.len() > 5 && word.chars().all(|c| c.is_ascii_hexdigit());
-        // Three digits alone are a status.
+        // Exactly three digits are an HTTP status.
         let is_status = word.len() == 3 && word.chars().all(|c| c.is_ascii_digit());
         match (is_number || is_id) && word.contains(|c: char| c.is_ascii_digit()) && !is_status {
             true => "#".to_owned(),
@@ -85,7 +85,7 @@ fn masked(session: &str) -> String {
     text
 }
 
-/// README holds the session as the program has just had it; with `README_SESSION=write` it is made to.
+/// docs/sandbox.md contains the session that the program just produced. `README_SESSION=write` updates the document.
 fn assert_in_readme(session: &str) {
     let readme = include_str!("../../../docs/sandbox.md");
     let begins = "```console\n";
@@ -108,8 +108,8 @@ fn assert_in_readme(session: &str) {
     );
 }
 
-/// README's lines as they stand: a sandbox in the background, a request of every kind, plan and usage, and its end. They
-/// say what README says they do.
+/// Runs the command lines of docs/sandbox.md unchanged: a sandbox in the background, a request of every kind, plan and
+/// usage, and the stop. Their output is what the document says.
 #[test]
 fn the_readme_holds() {
     let home = Home::new();
@@ -131,7 +131,7 @@ fn the_readme_holds() {
             });
         }
         if line.starts_with("for ") {
-            // All of them are to fall into one minute.
+            // All requests must fall into the same minute.
             eventually("a minute that is not almost over", || {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 (now.expect("a time after 1970").as_secs() % 60 < 45).then_some(())
@@ -142,7 +142,8 @@ fn the_readme_holds() {
             true => format!("{setting}; {line}"),
             false => line.clone(),
         };
-        // What the program says in passing stands where it was said; curl tells a pipe what it shows no terminal.
+        // Messages on standard error appear in the order in which they are written. curl is excluded because it writes
+        // to a pipe what it does not show on a terminal.
         let script = match line.starts_with("threescale-gw") {
             true => format!("exec 2>&1; {script}"),
             false => script,
@@ -179,14 +180,14 @@ fn the_readme_holds() {
     assert_in_readme(&session.replace(&folder, "~/.cache/threescale-gw/sandbox"));
 }
 
-/// What the stand-in has counted of each application.
+/// The hits that the stand-in has counted for each application.
 fn totals(usage: &Value) -> Vec<u64> {
     let all = usage["applications"].as_array().expect("a list").iter();
     all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
         .collect()
 }
 
-/// Waits for the reporter's schedule, which has one minute, and needs a little more for its first time.
+/// Waits for the reporter's one-minute schedule, plus some time for its first run.
 fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
     let began = Instant::now();
     loop {
@@ -198,7 +199,7 @@ fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
     }
 }
 
-/// A port that is free, and that the system gives nobody who does not name it.
+/// A free port outside the range from which the operating system assigns ports.
 fn free_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("a range");
     let first = range.split_whitespace().next().expect("its beginning");
@@ -209,8 +210,8 @@ fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// A second sandbox beside the first shares nothing with it; requests that were let through appear at 3scale by the
-/// reporter's own schedule; the other commands work against it; Ctrl-C leaves nothing.
+/// Two sandboxes share nothing. Allowed requests appear at 3scale on the reporter's schedule, the other commands work
+/// against the sandbox, and Ctrl-C leaves nothing behind.
 #[test]
 fn requests_flow_through_all_of_it() {
     let home = Home::new();
@@ -245,12 +246,12 @@ fn requests_flow_through_all_of_it() {
     }
     let passed = (0..11).filter(|_| request("GET", &orders, &key("sandbox-five")).0 == 200);
     let passed = passed.count();
-    // Eleven at once lie in one minute, or in two.
+    // Eleven requests sent at once fall into one minute or two.
     assert!(
         (5..=10).contains(&passed),
         "{passed} passed a limit of 5 a minute"
     );
-    // The proof's calls with a key that is let in are usage like any other.
+    // The requests of `verify` with an accepted key count as usage.
     let verified = home.said(&["verify", "--sandbox=1", "--key", "sandbox-unlimited"]);
     let proven = verified.matches("good key").count() as u64;
     assert_eq!(proven, 2, "{verified}");
@@ -261,10 +262,10 @@ fn requests_flow_through_all_of_it() {
         assert!(logs.contains(refusal), "{logs}");
     }
 
-    // Nothing is to be done, by the other commands, with the flag alone.
+    // With the flag alone, the other commands find no changes.
     let plan = home.run(&["plan", "--sandbox=1", "--exit-code"]);
     assert_eq!(plan.status.code(), Some(0));
-    // Nor with the lines for other tools alone; a flag leads elsewhere all the same.
+    // The same holds with only the environment variables for other tools. A flag takes precedence over them.
     let led = home.environment(&two);
     for (arguments, facts) in [
         (&["plan", "--exit-code"][..], &two),
@@ -305,7 +306,7 @@ fn requests_flow_through_all_of_it() {
     home.assert_nothing_left(&one);
 }
 
-/// The API in words: what its methods ask, its authorizers and gateway responses.
+/// The API as text: the authorization of its methods, its authorizers, and its gateway responses.
 fn api_of(home: &Home, facts: &Value) -> Vec<String> {
     let url = facts["url"].as_str().expect("a URL");
     let id = url.rsplit('/').nth(1).expect("an id");
@@ -324,15 +325,15 @@ fn api_of(home: &Home, facts: &Value) -> Vec<String> {
     .into()
 }
 
-/// Listens, and neither takes a connection's words nor answers.
+/// Listens, but never accepts a connection or responds.
 fn silent() -> (std::net::TcpListener, u16) {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     (listener, port)
 }
 
-/// The real authorizer, in a real Lambda runtime, with what it depends on stopped, silent, speaking something else or refusing:
-/// `up` says which it is, and the API is as it was.
+/// Runs the real authorizer in a real Lambda runtime while one of its dependencies is stopped, silent, speaks another
+/// protocol, or refuses. `up` names the dependency and leaves the API unchanged.
 #[test]
 fn up_proves_the_authorizer_before_it_touches_the_api() {
     let home = Home::new();
@@ -344,7 +345,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
     let backend = facts["backend"].as_str().expect("an address");
     let redis = facts["redis_port"].as_u64().expect("a port");
     let ((_hangs, hangs), closed) = (silent(), "127.0.0.1:1");
-    // A web server, and no 3scale.
+    // A web server that is not 3scale.
     let elsewhere = Server::start(Arc::new(|_| Response::new(404, "")));
     let plain = backend.trim_start_matches("http://");
     let broken = home.dir.path().join("broken.yaml");
@@ -409,7 +410,7 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
     assert_eq!(sandbox.interrupt(), Some(0));
 }
 
-/// One's own configuration, limits and API, with credentials of another kind in another place.
+/// A custom configuration, limits, and API, with credentials of another kind in another place.
 #[test]
 fn ones_own_configuration_limits_and_api() {
     let home = Home::new();
@@ -418,7 +419,7 @@ fn ones_own_configuration_limits_and_api() {
         std::fs::write(&path, text).expect("written");
         path.display().to_string()
     };
-    // That of another machine than this one.
+    // An architecture that differs from this machine's.
     let other = match std::env::consts::ARCH {
         "x86_64" => "arm64",
         _ => "x86_64",
@@ -473,13 +474,13 @@ paths:
     assert_eq!(status("GET", "/v1/items/7"), 401);
     assert_eq!(status("GET", "/v1/items/7?id=shop&secret=three"), 403);
     assert_eq!(status("GET", "/v1/items/7?id=nobody"), 403);
-    // 2 a read, and 6 in a year.
+    // A read counts 2, and the limit is 6 a year.
     let reads = ["one", "two", "one", "two"]
         .map(|key| status("GET", &format!("/v1/items/7?id=shop&secret={key}")));
     assert_eq!(reads, [200, 200, 200, 403]);
     assert_eq!(status("POST", "/v1/items?id=shop&secret=one"), 200);
     assert_eq!(status("POST", "/v1/items?id=free"), 200);
-    // No mapping rule says what it would count as.
+    // No mapping rule matches, so the request has no metric to count.
     assert_eq!(status("GET", "/v1/nothing?id=free"), 403);
     let usage = home.usage();
     assert_eq!(usage["service"], "42");
@@ -490,7 +491,7 @@ paths:
     home.assert_nothing_left(&facts);
 }
 
-/// The keys of the template, `section.key` where they stand in one, whether they are commented out or not.
+/// The keys of the template, as `section.key` inside a section, whether or not they are commented out.
 fn keys_of_the_template() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut section = String::new();
@@ -513,12 +514,13 @@ fn keys_of_the_template() -> BTreeSet<String> {
     keys
 }
 
-/// Every key of the template that can be another one here, changed together and back again: `up` makes it so, and then
-/// nothing is left to do.
+/// Changes every key of the template that can differ in a sandbox, all at once and back again. `up` applies the
+/// changes, and then there are no changes left.
 #[test]
 fn every_key_of_the_template_can_be_changed_there() {
-    // What stands there and stays as it is: the stack's name, what the stand-in knows, and its Redis. What cannot be there: a
-    // program of another processor or of one's own, a network of one's own, and a cache of the emulator's, which has no password.
+    // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
+    // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, and an
+    // ElastiCache cache of the emulator, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
@@ -628,8 +630,8 @@ deletion_protection: true
     assert_eq!(sandbox.interrupt(), Some(0));
 }
 
-/// Under load, and with a part stopped and started again meanwhile: every request is answered, and what was let through
-/// is what 3scale has counted.
+/// Sends load while a part is stopped and started again. Every request is answered, and 3scale counts exactly the
+/// allowed requests.
 fn under_load(more: &[&str]) -> Value {
     let home = Home::new();
     let mut arguments = vec!["sandbox", "-o", "json", "--load", "200", "--for", "9s"];
@@ -647,13 +649,13 @@ fn under_load(more: &[&str]) -> Value {
         (&document["decisions"], &document["unanswered"]),
         (&1800.into(), &0.into())
     );
-    // Nine of ten are of an application without limits.
+    // Nine out of ten requests belong to an application without limits.
     assert!(document["allowed"].as_u64() >= Some(1600), "{document}");
     home.assert_no_folder_left();
     document
 }
 
-/// A signal under load ends everything: also the instances that the load goes to.
+/// A signal under load ends everything, including the function instances that serve the load.
 #[test]
 fn a_signal_under_load_leaves_nothing() {
     let home = Home::new();
@@ -664,7 +666,7 @@ fn a_signal_under_load_leaves_nothing() {
         .spawn()
         .expect("the sandbox starts");
     let mut sandbox = Foreground(child);
-    // The authorizer may have to be built first, which takes minutes.
+    // The authorizer might have to be built first, which takes minutes.
     let facts = loop {
         let status = home.said(&["sandbox", "status", "-o", "json"]);
         let status: Value = serde_json::from_str(&status).expect("a document");
@@ -684,11 +686,11 @@ fn a_signal_under_load_leaves_nothing() {
     home.assert_nothing_left(&facts);
 }
 
-/// While it starts, `sandbox --detach` goes as a whole: with a signal, and when the one in the foreground is killed.
+/// If `sandbox --detach` receives a signal, or if its foreground process is killed while it starts, everything ends.
 #[test]
 fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     let home = Home::new();
-    // Its first line, whatever it prepares, and one of the time when its servers run.
+    // The first line of output, during preparation, and a line from the time when the servers run.
     let (early, late) = ("", "created the API");
     for (moment, signal, code) in [
         (early, Signal::INT, Some(130)),
@@ -737,7 +739,7 @@ fn nothing_is_lost_under_load() {
 fn nothing_is_lost_when_redis_is_restarted() {
     let document = under_load(&["--chaos", "redis"]);
     let without = &document["chaos"]["without"];
-    // 3scale is asked directly.
+    // While Redis is down, the authorizer calls 3scale directly.
     assert!(without["allowed"].as_u64() > Some(0), "{document}");
     assert!(
         document["calls"]["authrep"].as_u64() > Some(0),
@@ -749,12 +751,12 @@ fn nothing_is_lost_when_redis_is_restarted() {
 fn nothing_is_lost_when_3scale_is_restarted() {
     let document = under_load(&["--chaos", "threescale"]);
     let without = &document["chaos"]["without"];
-    // What Redis knows goes on.
+    // While 3scale is down, the authorizer decides from the data in Redis.
     assert!(without["allowed"].as_u64() > Some(0), "{document}");
     assert!(document["calls"].get("authrep").is_none(), "{document}");
 }
 
-/// What is missing is said in one line, with what to do; nothing of it starts.
+/// Each missing prerequisite is reported in one line with a remedy, and nothing starts.
 #[test]
 fn what_is_missing_is_said_in_one_line() {
     let home = Home::new();
@@ -764,7 +766,7 @@ fn what_is_missing_is_said_in_one_line() {
             .args(arguments)
             .env("PATH", path)
             .env("THREESCALE_GW_CACHE", cache)
-            // A package index that nobody runs.
+            // A package index that is not reachable.
             .envs([
                 ("PIP_INDEX_URL", "http://127.0.0.1:1/simple"),
                 ("PIP_CONFIG_FILE", "/dev/null"),
@@ -811,7 +813,7 @@ fn what_is_missing_is_said_in_one_line() {
         assert!(error.contains(wanted), "{error}");
     }
 
-    // A port that somebody has. The packages are there already.
+    // A port that is in use. The packages are already installed.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let shared = home.shared();

@@ -1,4 +1,5 @@
-//! Who may call a sandbox: its user's programs. A web page and other users of the machine reach the stages of its APIs only.
+//! Access to a sandbox: only programs of its user can call it. Web pages and other users of the machine reach only
+//! the stages of its APIs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
@@ -13,11 +14,11 @@ use crate::support::sandbox::{Foreground, Home, signed};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
 
-/// Another user of the machine: nobody.
+/// Another user of the machine: `nobody`.
 const NOBODY: u32 = 65534;
 const PAGE: &str = "Origin: https://evil.example";
 
-/// Sends lines as they stand, as a browser or another program would, and reads the answer.
+/// Sends the lines unchanged, as a browser or another program would, and reads the response.
 fn send(port: u16, lines: &[&str], body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     stream
@@ -26,7 +27,7 @@ fn send(port: u16, lines: &[&str], body: &str) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
     let head = format!("{lines}Content-Length: {length}\r\nConnection: close\r\n\r\n");
-    // Whoever refuses may hang up at once.
+    // The server might close the connection as soon as it refuses the request.
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -38,7 +39,7 @@ fn send(port: u16, lines: &[&str], body: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Whether nothing comes any more, though the connection goes on.
+/// Whether the response is complete, even though the connection stays open.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
@@ -54,7 +55,7 @@ fn is_whole(answer: &[u8]) -> bool {
 #[track_caller]
 fn assert_refused(answer: &str) {
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
-    // Nothing lets a page read it, or send what it may not send unasked.
+    // No CORS header allows a page to read the response or to send a request that is not simple.
     assert!(
         !answer.to_lowercase().contains("access-control-"),
         "{answer}"
@@ -70,8 +71,8 @@ fn port(facts: &Value, name: &str) -> u16 {
     port.expect("a port")
 }
 
-/// The processes of a sandbox: each has the test's folder in its environment, or works in it, as Redis, which writes over its
-/// environment.
+/// The processes of a sandbox: each has the test's folder in its environment, or as its working directory. The latter
+/// finds Redis, which overwrites its environment.
 fn processes(home: &Home) -> Vec<PathBuf> {
     let folder = home.temporary().display().to_string();
     let all = fs::read_dir("/proc").expect("processes").flatten();
@@ -83,7 +84,6 @@ fn processes(home: &Home) -> Vec<PathBuf> {
     ours.collect()
 }
 
-/// The ports on which these processes listen.
 fn listeners(processes: &[PathBuf]) -> BTreeSet<u16> {
     let descriptors = processes.iter().flat_map(|process| {
         fs::read_dir(process.join("fd"))
@@ -105,7 +105,7 @@ fn listeners(processes: &[PathBuf]) -> BTreeSet<u16> {
     ports.collect()
 }
 
-/// What makes a function of one's own, in one simple request.
+/// The body of a simple request that creates a function.
 fn function() -> String {
     json!({
         "FunctionName": "evil", "Runtime": "provided.al2023", "Handler": "x",
@@ -114,7 +114,8 @@ fn function() -> String {
     .to_string()
 }
 
-/// Calls of AWS and of the emulator's own endpoints, as a browser sends them for a page and as others would.
+/// Calls to AWS and to the emulator's own endpoints, as a browser sends them for a page and as other programs send
+/// them.
 fn assert_aws_is_closed(home: &Home, facts: &Value) {
     let port = port(facts, "endpoint");
     let host = format!("Host: 127.0.0.1:{port}");
@@ -127,9 +128,9 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
     for lines in [
         &[create, &host, PAGE, simple][..],
         &[invoke, &host, PAGE, simple],
-        // A form's, and a page from a file.
+        // A request from a form, and one from a page opened from a file.
         &[create, &host, "Origin: null", simple],
-        // The question before a request that is not simple.
+        // The preflight request before a request that is not simple.
         &[
             "OPTIONS /2015-03-31/functions HTTP/1.1",
             &host,
@@ -137,7 +138,7 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
             "Access-Control-Request-Method: PUT",
         ],
         &["OPTIONS / HTTP/1.1", &host],
-        // A name that leads here: for the browser the page and the sandbox are one.
+        // A host name that resolves to this machine: to the browser, the page and the sandbox have the same origin.
         &[
             create,
             &format!("Host: evil.example:{port}"),
@@ -153,12 +154,12 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
             "Host: 00000000.lambda-url.us-east-1.localhost",
             simple,
         ],
-        // Another user's program.
+        // A program of another user.
         &[create, &host],
         &["GET /_ministack/health HTTP/1.1", &host],
         &["POST /_ministack/reset HTTP/1.1", &host],
         &["POST /_ministack/config HTTP/1.1", &host],
-        // What looks like a stage, and is none.
+        // Paths that look like a stage but are not.
         &[
             "POST /_aws/execute-api/ HTTP/1.1",
             &host,
@@ -181,7 +182,7 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
         assert_refused(&send(port, lines, &body));
     }
 
-    // Signed by one who does not have the key, with its id alone, and by a page that would have both.
+    // Requests signed without the secret key, with only the key's ID, and from a page that has both.
     let environment = home.environment(facts);
     let [id, secret] =
         ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| &environment[name]);
@@ -206,7 +207,7 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
         let (status, said) = list(key, more);
         assert!((400..500).contains(&status), "{status} {said}");
     }
-    // What is signed is what counts, and no answer is for a page.
+    // The signature decides, and no response is readable by a page.
     let (status, head) = list(&key, &["-D", "-"]);
     assert!(
         status == 200 && !head.to_lowercase().contains("access-control-"),
@@ -214,7 +215,7 @@ fn assert_aws_is_closed(home: &Home, facts: &Value) {
     );
 }
 
-/// The API is there for every page, as the APIs of others are: it decides for itself.
+/// Every page can call the API, as with any deployed API: the API itself decides.
 fn assert_stage_is_open(facts: &Value) {
     let port = port(facts, "endpoint");
     let url = facts["url"].as_str().expect("a URL");
@@ -242,7 +243,7 @@ fn assert_stage_is_open(facts: &Value) {
     assert_refused(&send(port, &[&rebound, "Host: evil.example"], ""));
 }
 
-/// The running sandbox's own port, and the stand-in's.
+/// The sandbox's control port and the stand-in's port.
 fn assert_control_and_3scale_are_closed(home: &Home, facts: &Value) {
     let control = port(facts, "control");
     let host = format!("Host: 127.0.0.1:{control}");
@@ -277,8 +278,8 @@ fn assert_control_and_3scale_are_closed(home: &Home, facts: &Value) {
     );
 }
 
-/// Every port that any process of the sandbox listens on refuses who has no key: also the functions' Runtime APIs, which
-/// hand out events with the callers' keys.
+/// Every port of every sandbox process refuses requests without a key. This includes the functions' Runtime APIs, which
+/// return events that contain the callers' keys.
 fn assert_every_port_is_closed(facts: &Value, processes: &[PathBuf]) {
     let mut ports = listeners(processes);
     let redis = facts["redis_port"]
@@ -294,7 +295,7 @@ fn assert_every_port_is_closed(facts: &Value, processes: &[PathBuf]) {
     let mut answer = [0; 7];
     stream.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"-NOAUTH");
-    // At least the authorizer has run.
+    // More than the three known ports: at least the authorizer has run.
     assert!(ports.len() > 3, "{ports:?}");
     for port in ports {
         let host = format!("Host: 127.0.0.1:{port}");
@@ -308,7 +309,7 @@ fn assert_every_port_is_closed(facts: &Value, processes: &[PathBuf]) {
     }
 }
 
-/// Everything below a folder, with it.
+/// Adds a path and everything below it.
 fn tree(path: &Path, all: &mut Vec<PathBuf>) {
     all.push(path.to_owned());
     if path.is_dir() && !path.is_symlink() {
@@ -317,7 +318,7 @@ fn tree(path: &Path, all: &mut Vec<PathBuf>) {
     }
 }
 
-/// What a program of another user says; nothing if the tests may not act as one.
+/// The output of a program run as another user, or `None` if the tests do not run as root.
 fn as_nobody(program: &str, arguments: &[&str]) -> Option<String> {
     let id = NOBODY.to_string();
     let mut command = Command::new("setpriv");
@@ -329,7 +330,7 @@ fn as_nobody(program: &str, arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&said).into_owned())
 }
 
-/// No other user can read or change what is on disk, and no secret stands where all can see it.
+/// No other user can read or change the files, and no secret is in a place that all users can read.
 fn assert_files_and_processes_are_private(home: &Home, facts: &Value, processes: &[PathBuf]) {
     let folder = home.dir.path().join("sandboxes");
     let mut all = Vec::new();
@@ -343,7 +344,7 @@ fn assert_files_and_processes_are_private(home: &Home, facts: &Value, processes:
         let Ok(metadata) = fs::symlink_metadata(path) else {
             continue;
         };
-        // The mode of a function's code is a part of its zip; the folder is private.
+        // The file mode of a function's code comes from its zip. The folder is private.
         let code = path.file_name().is_some_and(|name| name == "bootstrap");
         let open = metadata.permissions().mode() & 0o077 != 0;
         assert!(
@@ -399,11 +400,11 @@ fn assert_files_and_processes_are_private(home: &Home, facts: &Value, processes:
     }
 }
 
-/// One sandbox, and all that a web page and another user may try with it.
+/// Tries everything that a web page and another user could attempt against one sandbox.
 #[test]
 fn only_its_user_may_call_a_sandbox() {
     let home = Home::new();
-    // Others get as far as our own folders.
+    // Other users can reach the sandbox folders, so only the permissions of those folders protect them.
     fs::set_permissions(home.dir.path(), Permissions::from_mode(0o755)).expect("opened");
     let (sandbox, facts) = Foreground::start(&home, &[]);
     assert_aws_is_closed(&home, &facts);
@@ -413,7 +414,7 @@ fn only_its_user_may_call_a_sandbox() {
     assert_every_port_is_closed(&facts, &processes);
     assert_files_and_processes_are_private(&home, &facts, &processes);
 
-    // All that was in vain, and its user's commands work.
+    // None of the attempts had an effect, and the user's own commands still work.
     let usage = home.usage();
     assert_eq!(usage["applications"][1]["totals"], json!({}), "{usage}");
     let plan = home.run(&["plan", "--sandbox", "--exit-code"]);
@@ -422,11 +423,11 @@ fn only_its_user_may_call_a_sandbox() {
     home.assert_nothing_left(&facts);
 }
 
-/// Another user's folder is neither used nor believed.
+/// A folder owned by another user is neither used nor trusted.
 #[test]
 fn the_folder_of_another_user_is_refused() {
     if !geteuid().is_root() {
-        // Nobody else can give a folder away.
+        // Only root can change the owner of a folder.
         return;
     }
     let home = Home::new();
@@ -449,7 +450,7 @@ fn the_folder_of_another_user_is_refused() {
             .contains("http://127.0.0.1:1")
     );
 
-    // One sandbox's folder is passed over; what all of them lie in is refused.
+    // A single sandbox folder of another user is skipped. A parent folder of another user is refused.
     for (theirs, code) in [(&dir, 2), (&root, 4)] {
         chown(theirs, Some(NOBODY), None).expect("given away");
         let env = home.run(&["sandbox", "env"]);

@@ -1,4 +1,4 @@
-//! Killed after every single changing call, the next run finishes; nothing is there twice, nothing is left behind.
+//! After a kill at every changing call, the next run completes. Nothing exists twice, and nothing is left behind.
 
 use crate::support::kill::{each, killed_after_each};
 use crate::support::rest_api::{self, change, draft, publish, served};
@@ -46,7 +46,7 @@ fn a_half_made_stack_is_brought_down() {
     let aws = TestAws::seeded();
     let before = aws.account();
     let mut states = killed_after_each(&aws, &Workplace::new(&aws), &["up", "--yes"], "*");
-    // Every third call is enough here: `up` and `down` are both killed everywhere above.
+    // Every third call is enough here: the tests above kill `up` and `down` at every call.
     let mut nth = 0;
     states.retain(|_| {
         nth += 1;
@@ -58,7 +58,7 @@ fn a_half_made_stack_is_brought_down() {
     });
 }
 
-/// Whatever comes after a `down --keep-protected` that was killed: the API is what the next run says.
+/// After a killed `down --keep-protected`, every kind of next run leaves the API as that run specifies.
 #[test]
 fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
     const KEEP: [&str; 5] = ["down", "--yes", "--stack", "orders", "--keep-protected"];
@@ -68,13 +68,13 @@ fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
     let (aws, workplace) = standing();
     let whole = aws.account();
     let mut states = killed_after_each(&aws, &workplace, &KEEP, "apigateway");
-    // By then the API is handed back, and the record of it gone.
+    // From this call on, the API is restored and its record is deleted.
     let handed_back = states
         .iter()
         .position(|killed| killed.after == "DeleteAuthorizer");
     states.truncate(handed_back.expect("the authorizer is deleted"));
     assert!(states.len() >= 6, "{} calls", states.len());
-    // Each with three that come after it.
+    // Each state is followed by each of three next runs.
     let runs = states
         .iter()
         .flat_map(|killed| (0..3).map(|next| (next, killed.aws.fork())))
@@ -99,7 +99,7 @@ fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
                 workplace.succeed(&["up", "--yes"]);
                 let again = aws.account();
                 assert_eq!(served(&again, &id, "prod"), served(&whole, &id, "prod"));
-                // What was closed is deployed again; our deployments all go with `down`.
+                // The closed methods are deployed again. `down` deletes all deployments of the stack.
                 let but_deployments = |account| {
                     let mut counts = counts(account);
                     counts.retain(|path, _| !path.starts_with("/rest_apis/deployments"));
@@ -114,7 +114,8 @@ fn a_method_that_is_to_stay_closed_is_no_change_of_others_after_a_kill() {
     });
 }
 
-/// The owners guard a method that was open and publish that; an `up` that takes it again is killed.
+/// The owners protect a method that was open and publish the change. Then an `up` that protects the method again is
+/// killed.
 #[test]
 fn a_method_that_was_guarded_since_is_not_opened_after_a_kill() {
     const PROTECT: (&str, &str) = ("except: [\"GET /health\"]", "protect: [\"GET /orders\"]");

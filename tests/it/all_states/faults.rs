@@ -1,5 +1,5 @@
-//! Every changing call once throttled, once answered with a server error, once carried out with its answer lost or not to be
-//! read: `up` and `down` end well, and nothing is there twice.
+//! Every changing call is once throttled, once answered with a server error, and once executed with its response lost
+//! or unreadable. `up` and `down` succeed, and nothing exists twice.
 
 use crate::support::{TestAws, Workplace, assert_same, counts, standing};
 use serde_json::json;

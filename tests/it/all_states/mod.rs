@@ -1,4 +1,4 @@
-//! What a run leaves at every point where it can be cut off, and at every call that can fail.
+//! The state that a run leaves at every point where it can be interrupted, and at every call that can fail.
 
 mod crash;
 mod faults;

@@ -1,4 +1,4 @@
-//! The test AWS: one server for all tests, from which each test forks an account of its own.
+//! The test AWS: one server for all tests, from which each test forks its own account.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 
 use super::{python, times};
 
-/// An account that behaves as AWS does; it ends with this value.
+/// An account that behaves like AWS. It is deleted when this value is dropped.
 #[derive(Debug)]
 pub struct TestAws {
     pub port: u16,
 }
 
-/// The server of this process. It and all its forks end with the process, because its standard input is then closed.
+/// The server of this process. The server and all its forks end with the process, because their standard input closes.
 struct Root {
     _server: Child,
     empty: TestAws,
 }
 
 static ROOT: OnceLock<Root> = OnceLock::new();
-/// Accounts that several tests begin with, by name.
+/// Account states from which several tests start, by name.
 static STATES: Mutex<BTreeMap<String, Arc<OnceLock<TestAws>>>> = Mutex::new(BTreeMap::new());
 
 impl Root {
@@ -65,7 +65,7 @@ impl TestAws {
         ROOT.get_or_init(Root::start).empty.fork()
     }
 
-    /// An account with the API most tests protect, and a look-alike stack of somebody else.
+    /// An account with the API that most tests protect, and another stack of the same tool.
     pub fn seeded() -> Self {
         Self::state("seeded", || {
             let aws = Self::start();
@@ -74,7 +74,7 @@ impl TestAws {
         })
     }
 
-    /// An account as `make` leaves it. What has a name is made once.
+    /// An account in the state that `make` creates. Each named state is created once.
     pub fn state(name: &str, make: impl FnOnce() -> Self) -> Self {
         let state = {
             let mut states = STATES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,23 +88,22 @@ impl TestAws {
         made.fork()
     }
 
-    /// An account of its own as this one is now, right after the call that is held, if one is.
+    /// A separate account with the current state, which is the state right after the held call if there is one.
     pub fn fork(&self) -> Self {
         times::measure();
         Self::at(&self.post("fork", &json!({})))
     }
 
-    /// Fills an empty account.
+    /// Adds the API and the other stack to an empty account.
     pub fn seed(&self) {
         self.post("seed", &json!({"api": api(), "foreign": true}));
     }
 
-    /// Where the server listens.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sends a control request.
+    /// Sends a control request with a body.
     pub fn post(&self, path: &str, body: &Value) -> Value {
         let mut answer = ureq::post(format!("{}/_test/{path}", self.url()))
             .send_json(body)
@@ -112,7 +111,7 @@ impl TestAws {
         answer.body_mut().read_json().expect("JSON")
     }
 
-    /// Asks a control question.
+    /// Sends a control request without a body.
     pub fn get(&self, path: &str) -> Value {
         let mut answer = ureq::get(format!("{}/_test/{path}", self.url()))
             .call()
@@ -120,7 +119,7 @@ impl TestAws {
         answer.body_mut().read_json().expect("JSON")
     }
 
-    /// Makes one AWS call as somebody else.
+    /// Makes one AWS call as another user.
     pub fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
         self.post(
             "call",
@@ -133,12 +132,12 @@ impl TestAws {
         self.get("account")
     }
 
-    /// The requests so far.
+    /// The requests since the log was last cleared.
     pub fn log(&self) -> Vec<Value> {
         self.get("log").as_array().cloned().expect("a list")
     }
 
-    /// The operations of the changing requests so far.
+    /// The operations of the changing requests since the log was last cleared.
     pub fn changes(&self) -> Vec<String> {
         let name = |entry: &Value| entry["operation"].as_str().map(str::to_owned);
         self.log()
@@ -148,8 +147,8 @@ impl TestAws {
             .collect()
     }
 
-    /// Forgets the requests so far, after a look at them: each must have been valid by the service's own model, and no
-    /// server error may have come that the test did not ask for.
+    /// Checks the logged requests and clears the log: each request must be valid according to the service's model, and
+    /// no server error is allowed except those that the test injected.
     pub fn check_log(&self) {
         for entry in self.log() {
             assert_eq!(entry["model_errors"], json!([]), "{entry}");
@@ -170,7 +169,7 @@ impl Drop for TestAws {
     }
 }
 
-/// The API of the tests: open methods, one that is excepted, one that AWS_IAM guards.
+/// The API of the tests: open methods, an excepted method, and a method protected by AWS_IAM.
 pub fn api() -> Value {
     json!({
         "name": "orders-api",
@@ -188,7 +187,7 @@ pub fn api() -> Value {
     })
 }
 
-/// What the console's "Enable CORS" gives `OPTIONS`: its response has a template without text.
+/// The `OPTIONS` integration that the console's "Enable CORS" creates. Its response has an empty template.
 pub fn cors() -> Value {
     let origin = json!({"method.response.header.Access-Control-Allow-Origin": "'*'"});
     json!({

@@ -1,4 +1,4 @@
-//! The authorizer's package, built once for all tests of this process: it takes a minute or two.
+//! The authorizer's package, built once for all tests of this process because it takes a minute or two.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tempfile::TempDir;
 use threescale_gw::package::{Package, Progress};
 
-/// A build that nothing else shares.
+/// A build in a separate cache folder.
 pub struct Built {
     pub cache: TempDir,
-    /// What three callers got, of two packages on one cache.
+    /// The results of three concurrent calls on two packages with one cache.
     pub zips: Vec<Arc<[u8]>>,
     pub said: Lines,
 }
 
-/// What a build says.
+/// The progress lines of a build.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -33,7 +33,7 @@ impl Lines {
     }
 }
 
-/// This machine's architecture in Lambda's words.
+/// This machine's architecture as a Lambda architecture.
 pub fn host() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
@@ -45,7 +45,7 @@ pub fn bundled(cache: &Path, lines: &Lines) -> Package {
     Package::bundled(host(), cache.to_owned(), lines.progress()).expect("a package")
 }
 
-/// The build, which the first caller makes.
+/// The build. The first caller runs it.
 pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -63,12 +63,12 @@ pub fn built() -> &'static Built {
     })
 }
 
-/// Without a compiler, a package is only what the cache holds.
+/// An environment without a compiler, in which a package can only come from the cache.
 pub fn no_tools() -> Vec<(OsString, OsString)> {
     vec![("PATH".into(), "/nowhere".into())]
 }
 
-/// Puts the package into `cache` unless it is there, so that sandboxes do not build it again.
+/// Copies the package to `cache` unless it is there already, so that sandboxes do not build it again.
 pub fn provide(cache: &Path) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ pub fn provide(cache: &Path) {
     let mut folder = fs::DirBuilder::new();
     folder.recursive(true).mode(0o700);
     folder.create(cache).expect("a folder");
-    // What vouches for a zip comes after it.
+    // The checksum is copied after the zip.
     for extension in ["zip", "sha256"] {
         let files = fs::read_dir(built).expect("a folder").flatten();
         let is_it = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);

@@ -1,4 +1,4 @@
-//! A stack that stands, to which somebody else does something by hand.
+//! A deployed stack that another user changes manually.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::{TestAws, Workplace, assert_same, standing};
 
-/// A stack that stands, and somebody who meddles with it.
+/// A deployed stack whose resources a test changes as another user.
 pub struct Stack {
     pub aws: TestAws,
     pub workplace: Workplace,
     /// The account before the stack.
     pub before: Value,
-    /// The account with the stack as it should be.
+    /// The account with the stack in its intended state.
     pub whole: Value,
 }
 
-/// Something that somebody does: in words, how, and which resources it spoils, no more and no fewer.
+/// A manual change: a description, a function that makes it, and the exact set of resources that become unhealthy.
 pub type Drift = (&'static str, fn(&Stack), &'static [&'static str]);
 
 impl Stack {
@@ -32,7 +32,7 @@ impl Stack {
         }
     }
 
-    /// What the account holds under a logical id now.
+    /// The resource in the account that has this logical ID.
     pub fn find(&self, list: &str, id: &str) -> Value {
         let account = self.aws.account();
         let all = account[list].as_array().expect("a list");
@@ -46,7 +46,7 @@ impl Stack {
             .clone()
     }
 
-    /// The physical id of an EC2 resource.
+    /// The physical ID of an EC2 resource.
     pub fn id(&self, list: &str, id: &str) -> String {
         self.find(list, id)["id"]
             .as_str()
@@ -63,7 +63,7 @@ impl Stack {
         self.aws.call("lambda", operation, parameters)
     }
 
-    /// The association that puts a subnet under its route table.
+    /// The association of a subnet with its route table.
     pub fn association(&self, subnet: &str) -> String {
         let subnet = self.id("subnets", subnet);
         let filter = json!({"Filters": [{"Name": "association.subnet-id", "Values": [subnet]}]});
@@ -87,7 +87,7 @@ impl Stack {
         self.ec2("DeleteNatGateway", json!({"NatGatewayId": gateway}));
     }
 
-    /// The API, its draft by label.
+    /// The API's ID, and the methods of its draft by label.
     pub fn api(&self) -> (String, BTreeMap<String, Value>) {
         let account = self.aws.account();
         let apis = account["rest_apis"].as_array().expect("a list");
@@ -109,7 +109,7 @@ impl Stack {
         (api["id"].as_str().expect("an id").to_owned(), methods)
     }
 
-    /// Makes a method of the draft an open one.
+    /// Removes the authorization of a method in the draft.
     pub fn open(&self, label: &str) {
         let (id, methods) = self.api();
         let verb = label.split(' ').next().expect("a verb");
@@ -144,7 +144,7 @@ impl Stack {
         (run.code, run.json())
     }
 
-    /// Lets somebody do one thing: it must be seen as what it is, and `up` must repair it.
+    /// Makes one manual change. `status` must report exactly its effects, and `up` must repair them.
     #[track_caller]
     pub fn repairs(&self, (what, happen, spoils): &Drift) -> Value {
         happen(self);
@@ -179,7 +179,7 @@ impl Stack {
         status
     }
 
-    /// Takes the stack away; nothing may be left of it.
+    /// Deletes the stack, which must leave nothing behind.
     pub fn end(self) {
         self.workplace.succeed(&["down", "--yes"]);
         assert_same(&self.before, &self.aws.account());
@@ -195,7 +195,7 @@ pub fn unhealthy(status: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// The methods that callers cannot call without a credential.
+/// The methods that require a credential.
 pub fn protected(status: &Value) -> BTreeSet<String> {
     let methods = status["api"]["methods"].as_array().expect("a list").iter();
     methods

@@ -1,14 +1,14 @@
-//! A stack as the release before aliases left it: the API and the schedule invoke the functions themselves.
+//! A stack as created by the release before aliases: the API and the schedule invoke the functions directly.
 
 use serde_json::{Value, json};
 
 use super::TestAws;
 use super::rest_api::stage_of;
 
-/// How such a release describes how its authorizer asks for the header `apikey`.
+/// The part of a deployment's description in which that release records that its authorizer reads the header `apikey`.
 const ASKS: &str = "authorizer ef3717e6";
 
-/// Turns a stack that stands into one of that release. The account is then as that release's `up` leaves it.
+/// Turns a deployed stack into a stack of that release. The account then equals its state after `up` of that release.
 pub fn make(aws: &TestAws, api: &str) {
     for name in ["authorizer", "reporter"] {
         let function = format!("threescale-gw-orders-{name}");
@@ -51,7 +51,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:lambda:us-east-1:123456789012:function:threescale-gw-orders-{name}")
 }
 
-/// Takes out of the environment what that release does not know.
+/// Removes the environment variables that that release does not set.
 fn plain_environment(aws: &TestAws, function: &str) {
     let found = aws.call(
         "lambda",
@@ -69,7 +69,7 @@ fn plain_environment(aws: &TestAws, function: &str) {
     );
 }
 
-/// Gives the permission of the alias to the function itself.
+/// Moves the permission from the alias to the function.
 fn move_permission(aws: &TestAws, function: &str) {
     let policy = aws.call(
         "lambda",
@@ -92,7 +92,7 @@ fn move_permission(aws: &TestAws, function: &str) {
     );
 }
 
-/// Publishes the API with the address of the function, as a deployment of that release.
+/// Publishes the API with the ARN of the function, as a deployment of that release.
 fn invoke_the_function(aws: &TestAws, api: &str) {
     let all = aws.call("apigateway", "GetAuthorizers", json!({"restApiId": api}));
     let authorizers = all["items"].as_array().expect("a list");

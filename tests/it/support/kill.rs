@@ -1,4 +1,4 @@
-//! Runs of the binary that are cut off: killed at a chosen moment, or copied at every moment at which they could be.
+//! Interrupted runs of the binary: killed at one call, or copied after every changing call.
 
 use std::collections::VecDeque;
 use std::process::Child;
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Run, TestAws, Workplace, eventually};
 
-/// Runs the binary, kills it when the account is as it is right after changing call `nth`, and says which that was; `None`
-/// if there is no such call.
+/// Runs the binary and kills it right after changing call `nth`. Returns the operation of that call, or `None` if the
+/// run makes fewer calls.
 pub fn killed_after(
     aws: &TestAws,
     workplace: &Workplace,
@@ -32,15 +32,15 @@ pub fn killed_after(
     held
 }
 
-/// What a kill leaves: the account right after a changing call.
+/// The account in the state that a kill leaves: right after a changing call.
 pub struct Killed {
-    /// The call's operation.
+    /// The operation of the call.
     pub after: String,
     pub aws: TestAws,
 }
 
-/// Runs the binary to its good end, and copies the account right after each changing call to `service`. By then the run is
-/// over, as a killed one is.
+/// Runs the binary until it succeeds, and copies the account right after each changing call to `service`. The run has
+/// ended by the time of the return, as a killed run has.
 pub fn killed_after_each(
     aws: &TestAws,
     workplace: &Workplace,
@@ -64,7 +64,7 @@ pub fn killed_after_each(
     states
 }
 
-/// Holds the calls that fit, and everything else while one is held.
+/// Holds the calls that match, and freezes all other calls while one is held.
 fn hold(aws: &TestAws, rule: &Value) {
     let mut rule = rule.clone();
     rule["kind"] = json!("hold");
@@ -72,7 +72,7 @@ fn hold(aws: &TestAws, rule: &Value) {
     aws.post("faults", &json!([rule]));
 }
 
-/// The operation that is held, or `None` if the run ended.
+/// The operation of the held call, or `None` if the run ended.
 fn held_or_ended(aws: &TestAws, child: &mut Child) -> Option<String> {
     eventually("the held call or the end", || {
         let held = aws.get("held?timeout=0.2");
@@ -83,7 +83,7 @@ fn held_or_ended(aws: &TestAws, child: &mut Child) -> Option<String> {
     })
 }
 
-/// Does `scenario` with each item and its number, beginning with 1, by as many workers as there are cores.
+/// Runs `scenario` with each item and its number, starting at 1, on as many threads as there are cores.
 pub fn each<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let left: Mutex<VecDeque<_>> = Mutex::new((1..).zip(items).collect());

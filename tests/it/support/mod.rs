@@ -1,4 +1,4 @@
-//! What the tests share: the test AWS, and the real binary run against it.
+//! Shared parts of the tests: the test AWS, and the binary that runs against it.
 
 mod aws;
 pub mod built;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 pub use self::aws::{TestAws, cors};
 
-/// The configuration most tests run with; the artifact stands in for a build.
+/// The configuration that most tests use. The artifact replaces a build.
 pub const CONFIG: &str = r#"
 stack: orders
 tags: {team: payments}
@@ -30,14 +30,14 @@ threescale: {service_id: "2555417834780", service_token: the-service-token}
 authorizer: {artifact: bootstrap.zip}
 "#;
 
-/// A folder with a configuration, and the binary run in it against one server.
+/// A folder with a configuration in which the binary runs against one account.
 #[derive(Debug)]
 pub struct Workplace {
     pub folder: TempDir,
     url: String,
 }
 
-/// What a run of the binary left.
+/// The result of a run of the binary.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -45,7 +45,7 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// An account in which the stack of [`CONFIG`] stands, and its folder.
+/// An account in which the stack of [`CONFIG`] is deployed, and the stack's folder.
 pub fn standing() -> (TestAws, Workplace) {
     let aws = TestAws::state("standing", || {
         let aws = TestAws::seeded();
@@ -57,7 +57,7 @@ pub fn standing() -> (TestAws, Workplace) {
 }
 
 impl Workplace {
-    /// With [`CONFIG`].
+    /// A folder with [`CONFIG`] and an artifact.
     pub fn new(aws: &TestAws) -> Self {
         let workplace = Self {
             folder: TempDir::new().expect("a folder"),
@@ -68,7 +68,7 @@ impl Workplace {
         workplace
     }
 
-    /// Writes a file.
+    /// Writes a file in the folder.
     pub fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::File::create(self.path(name))
             .and_then(|mut file| file.write_all(bytes))
@@ -83,12 +83,12 @@ impl Workplace {
         self.write("threescale-gw.yaml", text.replace(from, to).as_bytes());
     }
 
-    /// A path in the folder.
+    /// The path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The binary with these arguments, not started yet.
+    /// The command that runs the binary with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_threescale-gw"));
         command
@@ -108,12 +108,12 @@ impl Workplace {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary until it ends.
     pub fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).output().expect("the binary runs"))
     }
 
-    /// Runs the binary; it must end well.
+    /// Runs the binary, which must exit with 0.
     pub fn succeed(&self, arguments: &[&str]) -> Run {
         let run = self.run(arguments);
         assert_eq!(
@@ -126,7 +126,7 @@ impl Workplace {
         run
     }
 
-    /// Runs the binary to its end, and does something else while the call that fits `rule` is held.
+    /// Runs the binary until it ends. Calls `meanwhile` while the call that matches `rule` is held.
     pub fn run_with(
         &self,
         aws: &TestAws,
@@ -144,14 +144,13 @@ impl Workplace {
         Run::of(child.wait_with_output().expect("it ends"))
     }
 
-    /// Starts the binary.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the binary starts")
     }
 }
 
 impl Run {
-    /// From a finished process.
+    /// The result of a finished process.
     pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
@@ -175,12 +174,12 @@ impl Run {
     }
 }
 
-/// A zip with the smallest static x86_64 program there can be; `seed` tells two apart.
+/// A zip with a minimal static x86_64 program. Different seeds result in different programs.
 pub fn artifact(seed: u8) -> Vec<u8> {
     artifact_of(&elf(seed))
 }
 
-/// A zip with `bootstrap` in it.
+/// A zip that contains `bootstrap`.
 pub fn artifact_of(bootstrap: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
@@ -207,12 +206,12 @@ fn elf(seed: u8) -> Vec<u8> {
     for word in [0u64, 0x40_0000, 0x40_0000, 0x81, 0x81, 0x1000] {
         bytes.extend(word.to_le_bytes());
     }
-    // exit(0), and the seed behind it.
+    // exit(0), followed by the seed.
     bytes.extend([0x31, 0xff, 0xb0, 0x3c, 0x0f, 0x05, 0xc3, 0x90, seed]);
     bytes
 }
 
-/// How many of everything the account holds, at any depth: what is there twice is one too many.
+/// The number of items in each list of the account, at any depth. Comparing the counts detects duplicates.
 pub fn counts(account: &Value) -> BTreeMap<String, usize> {
     fn count(value: &Value, path: &str, counts: &mut BTreeMap<String, usize>) {
         match value {
@@ -233,7 +232,7 @@ pub fn counts(account: &Value) -> BTreeMap<String, usize> {
     all
 }
 
-/// Both accounts must be equal; the first difference is shown.
+/// Requires two accounts to be equal, and shows the first difference.
 #[track_caller]
 pub fn assert_same(before: &Value, after: &Value) {
     if before == after {
@@ -250,7 +249,7 @@ pub fn assert_same(before: &Value, after: &Value) {
     panic!("the accounts differ");
 }
 
-/// Asks until the answer is there; the deadline is only for a test that hangs.
+/// Polls until there is an answer. The deadline only stops a test that hangs.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     loop {

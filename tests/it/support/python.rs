@@ -1,4 +1,4 @@
-//! A Python environment for the tests, pinned by version, made once below the build folder.
+//! A Python environment for the tests with pinned versions, created once below the target folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-/// The interpreter of an environment with everything in `requirements`; made if there is none yet.
+/// The interpreter of an environment with the packages in `requirements`. Creates the environment if it does not exist.
 pub fn venv(requirements: &Path) -> PathBuf {
     let text = fs::read(requirements).expect("the requirements");
     let hash: String = Sha256::digest(&text)[..6]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    // The test binaries stand in target/<profile>/deps.
+    // The test binaries are in target/<profile>/deps.
     let target = Path::new(env!("CARGO_BIN_EXE_threescale-gw"))
         .parent()
         .and_then(Path::parent)
@@ -21,7 +21,7 @@ pub fn venv(requirements: &Path) -> PathBuf {
     let folder = target.join(format!("python-{hash}"));
     let interpreter = folder.join("bin/python");
     let ready = folder.join("ready");
-    // Test binaries and threads may come here at once; the first one makes it.
+    // Several test binaries and threads can call this at once. The first one creates the environment.
     let lock = File::create(target.join(format!("python-{hash}.lock"))).expect("a lock file");
     lock.lock().expect("the lock");
     if !ready.exists() {

@@ -1,4 +1,4 @@
-//! REST APIs in tests: made, changed by others, and told in words.
+//! REST APIs in tests: how they are created, changed by other users, and described as text.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Run, TestAws, Workplace};
 
-/// What the name of our authorizer in an API is.
+/// The name of the stack's authorizer in an API.
 pub const OURS: &str = "threescale-gw-orders-authorizer";
-/// The API part of [`CONFIG`], which the tests replace.
+/// The `api` line of [`CONFIG`], which the tests replace.
 pub const API: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
 
-/// An API with everything that a method can be before us.
+/// An API with every kind of method that can exist before the stack protects it.
 pub fn rich(name: &str) -> Value {
     json!({
         "name": name,
@@ -32,7 +32,7 @@ pub fn rich(name: &str) -> Value {
     })
 }
 
-/// Fills an empty account; returns the APIs' ids.
+/// Adds APIs to an empty account. Returns their IDs.
 pub fn seed(aws: &TestAws, apis: &[Value]) -> Vec<String> {
     aws.post("seed", &json!({"foreign": true}));
     let id = |api| {
@@ -42,7 +42,7 @@ pub fn seed(aws: &TestAws, apis: &[Value]) -> Vec<String> {
     apis.iter().map(id).collect()
 }
 
-/// An account with one [`rich`] API; the API's id.
+/// An account with one [`rich`] API, and the API's ID.
 pub fn account() -> (TestAws, String) {
     let aws = TestAws::state("rich", || {
         let aws = TestAws::start();
@@ -53,7 +53,8 @@ pub fn account() -> (TestAws, String) {
     (aws, id)
 }
 
-/// An account with one [`rich`] API and a stack with this API part in its configuration; the API's id, the stack's folder.
+/// An account with one [`rich`] API and a stack with this `api` line in its configuration. Also returns the API's ID
+/// and the stack's folder.
 pub fn stack(api: &str) -> (TestAws, String, Workplace) {
     let aws = TestAws::state(&format!("rich, {api}"), || {
         let (aws, _) = account();
@@ -65,7 +66,7 @@ pub fn stack(api: &str) -> (TestAws, String, Workplace) {
     (aws, id, here)
 }
 
-/// The id of the API with this name.
+/// The ID of the API with this name.
 pub fn id(account: &Value, name: &str) -> String {
     let apis = account["rest_apis"].as_array().expect("a list");
     let api = apis.iter().find(|api| api["name"] == name);
@@ -73,20 +74,19 @@ pub fn id(account: &Value, name: &str) -> String {
     id.expect("the API's id").to_owned()
 }
 
-/// A folder with this API part in its configuration.
+/// A folder with this `api` line in its configuration.
 pub fn workplace(aws: &TestAws, api: &str) -> Workplace {
     let workplace = Workplace::new(aws);
     workplace.edit(API, api);
     workplace
 }
 
-/// An API of the account.
+/// The API with this ID.
 pub fn rest_api<'a>(account: &'a Value, id: &str) -> &'a Value {
     let apis = account["rest_apis"].as_array().expect("a list");
     apis.iter().find(|api| api["id"] == id).expect("the API")
 }
 
-/// A stage of an API.
 pub fn stage_of<'a>(account: &'a Value, id: &str, name: &str) -> &'a Value {
     let stages = rest_api(account, id)["stages"].as_array().expect("a list");
     stages
@@ -95,7 +95,7 @@ pub fn stage_of<'a>(account: &'a Value, id: &str, name: &str) -> &'a Value {
         .expect("the stage")
 }
 
-/// A method in words: `NONE`, `CUSTOM own with a key`, `COGNITO_USER_POOLS pool for orders/read`.
+/// The authorization of a method as text: `NONE`, `CUSTOM own with a key`, `COGNITO_USER_POOLS pool for orders/read`.
 pub fn words(method: &Value, authorizers: &BTreeMap<&str, &str>) -> String {
     let mut words = method["authorizationType"]
         .as_str()
@@ -116,7 +116,7 @@ pub fn words(method: &Value, authorizers: &BTreeMap<&str, &str>) -> String {
     words
 }
 
-/// The methods of the draft by label, in words.
+/// The methods of the draft by label, as text.
 pub fn draft(account: &Value, id: &str) -> BTreeMap<String, String> {
     let api = rest_api(account, id);
     let authorizers = authorizers(api);
@@ -130,7 +130,7 @@ pub fn draft(account: &Value, id: &str) -> BTreeMap<String, String> {
     methods
 }
 
-/// The methods that the stage's deployment serves, by label, in words.
+/// The methods that the stage's deployment serves, by label, as text.
 pub fn served(account: &Value, id: &str, stage: &str) -> BTreeMap<String, String> {
     let api = rest_api(account, id);
     let authorizers = authorizers(api);
@@ -153,7 +153,7 @@ pub fn served(account: &Value, id: &str, stage: &str) -> BTreeMap<String, String
     methods
 }
 
-/// The API's authorizers: name by id.
+/// The names of the API's authorizers by ID.
 pub fn authorizers(api: &Value) -> BTreeMap<&str, &str> {
     let list = api["authorizers"].as_array().expect("a list").iter();
     list.filter_map(|found| Some((found["id"].as_str()?, found["name"].as_str()?)))
@@ -170,7 +170,7 @@ pub fn deployments(account: &Value, id: &str) -> Vec<String> {
         .collect()
 }
 
-/// The id of a method's resource.
+/// The ID of the resource with this path.
 pub fn resource_id(account: &Value, id: &str, path: &str) -> String {
     let resources = rest_api(account, id)["resources"]
         .as_array()
@@ -182,7 +182,7 @@ pub fn resource_id(account: &Value, id: &str, path: &str) -> String {
     found["id"].as_str().expect("an id").to_owned()
 }
 
-/// Somebody else changes a method.
+/// Changes a method as another user.
 pub fn change(aws: &TestAws, id: &str, verb: &str, path: &str, patches: &[(&str, &str)]) {
     let resource = resource_id(&aws.account(), id, path);
     let patches: Vec<_> = patches
@@ -193,35 +193,35 @@ pub fn change(aws: &TestAws, id: &str, verb: &str, path: &str, patches: &[(&str,
     aws.call("apigateway", "UpdateMethod", parameters);
 }
 
-/// The id of an authorizer of the API.
+/// The ID of the authorizer with this name.
 pub fn authorizer(account: &Value, id: &str, name: &str) -> String {
     let authorizers = authorizers(rest_api(account, id));
     let mut found = authorizers.iter().filter(|(_, found)| **found == name);
     (*found.next().expect("the authorizer").0).to_owned()
 }
 
-/// Somebody else makes the stage serve a deployment.
+/// Moves the stage to a deployment as another user.
 pub fn move_stage(aws: &TestAws, id: &str, stage: &str, deployment: &str) {
     let patches = json!([{"op": "replace", "path": "/deploymentId", "value": deployment}]);
     let parameters = json!({"restApiId": id, "stageName": stage, "patchOperations": patches});
     aws.call("apigateway", "UpdateStage", parameters);
 }
 
-/// Somebody else makes a stage `dev` beside `prod`, with the same deployment.
+/// Creates a stage `dev` next to `prod`, with the same deployment, as another user.
 pub fn add_stage(aws: &TestAws, id: &str) {
     let deployment = stage_of(&aws.account(), id, "prod")["deploymentId"].clone();
     let parameters = json!({"restApiId": id, "stageName": "dev", "deploymentId": deployment});
     aws.call("apigateway", "CreateStage", parameters);
 }
 
-/// Somebody else publishes the API's draft.
+/// Deploys the API's draft to a stage as another user.
 pub fn publish(aws: &TestAws, id: &str, stage: &str) -> String {
     let parameters = json!({"restApiId": id, "stageName": stage, "description": "theirs"});
     let answer = aws.call("apigateway", "CreateDeployment", parameters);
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-/// How often an operation stands in the log.
+/// The number of calls of a changing operation in the log.
 pub fn count(aws: &TestAws, operation: &str) -> usize {
     aws.changes()
         .iter()
@@ -229,7 +229,7 @@ pub fn count(aws: &TestAws, operation: &str) -> usize {
         .count()
 }
 
-/// `before` with some methods changed.
+/// `before` with some methods replaced.
 pub fn with(
     before: &BTreeMap<String, String>,
     changed: &[(&str, &str)],
@@ -242,7 +242,7 @@ pub fn with(
     methods
 }
 
-/// What a run said holds all of these.
+/// Requires the output of a run to contain all of these texts.
 #[track_caller]
 pub fn assert_mentions(run: &Run, texts: &[&str]) {
     let shown = format!("{}\n{}", run.stdout, run.stderr);
@@ -251,7 +251,7 @@ pub fn assert_mentions(run: &Run, texts: &[&str]) {
     }
 }
 
-/// What a method is when it asks our authorizer.
+/// The text for a method that uses the stack's authorizer.
 pub fn ours() -> String {
     format!("CUSTOM {OURS}")
 }

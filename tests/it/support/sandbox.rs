@@ -1,4 +1,4 @@
-//! A sandbox in a test: a home for it, the program run there, and what is left of it.
+//! Sandboxes in tests: their folder, the program that runs there, and checks of what remains.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,11 +11,10 @@ use serde_json::Value;
 
 use super::{built, eventually, times};
 
-/// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_threescale-gw");
 
-/// A test's own home for sandboxes. What they install and build is shared by all tests and kept below the build folder, as
-/// it takes minutes.
+/// A separate home for the sandboxes of a test. All tests share what sandboxes install and build, below the target
+/// folder, because that takes minutes.
 pub struct Home {
     pub dir: tempfile::TempDir,
 }
@@ -32,13 +31,13 @@ impl Home {
         home
     }
 
-    /// Where what all sandboxes install and build is kept.
+    /// The folder in which all sandboxes keep what they install and build.
     pub fn shared(&self) -> PathBuf {
         let target = Path::new(PROGRAM).ancestors().nth(2).expect("a folder");
         target.join("threescale-gw")
     }
 
-    /// The program, or a shell that finds it on its path.
+    /// A command that runs the program, or a shell that finds the program in its PATH.
     pub fn command(&self, program: &str) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
@@ -61,7 +60,7 @@ impl Home {
         command.args(arguments).output().expect("the program runs")
     }
 
-    /// What it writes to standard output; it must end well.
+    /// The standard output of a run, which must succeed.
     pub fn said(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -74,7 +73,7 @@ impl Home {
         serde_json::from_str(&text).expect("a document")
     }
 
-    /// What `sandbox env` says about a sandbox, by name.
+    /// The variables that `sandbox env` prints for a sandbox, by name.
     pub fn environment(&self, facts: &Value) -> BTreeMap<String, String> {
         let lines = self.said(&["sandbox", "env", &format!("--sandbox={}", facts["number"])]);
         let lines = lines.lines().map(|line| {
@@ -85,7 +84,8 @@ impl Home {
         lines.collect()
     }
 
-    /// A call of a sandbox's AWS, signed with its access key: status and body. `more` goes to curl.
+    /// Sends a request to a sandbox's AWS, signed with its access key. Returns the status and the body. `more` is
+    /// passed to curl.
     pub fn call(&self, facts: &Value, service: &str, path: &str, more: &[&str]) -> (u16, String) {
         let environment = self.environment(facts);
         let key = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| &environment[name]);
@@ -97,7 +97,7 @@ impl Home {
         self.dir.path().join("tmp")
     }
 
-    /// Nobody listens any more at the addresses of a sandbox.
+    /// Requires that nothing listens at the addresses of a sandbox.
     pub fn assert_gone(&self, facts: &Value) {
         for name in ["endpoint", "backend", "control"] {
             let address = facts[name].as_str().expect("an address");
@@ -111,7 +111,7 @@ impl Home {
         );
     }
 
-    /// The same, and no process and no temporary folder is left of any sandbox here.
+    /// Also requires that no process and no temporary folder of any sandbox in this home remains.
     pub fn assert_nothing_left(&self, facts: &Value) {
         self.assert_gone(facts);
         self.assert_no_process_left();
@@ -145,16 +145,16 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // Of a test that failed.
+        // A test that failed might leave a sandbox.
         let _ = self.run(&["sandbox", "stop"]);
     }
 }
 
-/// A sandbox in the foreground, killed with a test that fails.
+/// A sandbox in the foreground. It is killed if its test fails.
 pub struct Foreground(pub Child);
 
 impl Foreground {
-    /// Started, with its facts, when it stands.
+    /// Starts a sandbox and returns it with its properties when it is ready.
     pub fn start(home: &Home, arguments: &[&str]) -> (Self, Value) {
         let child = home
             .command(PROGRAM)
@@ -191,7 +191,7 @@ impl Drop for Foreground {
     }
 }
 
-/// A request with these headers: status and body.
+/// Sends a request with these headers. Returns the status and the body.
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -208,12 +208,13 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Strin
     (answer.status().as_u16(), body)
 }
 
-/// A call of a sandbox's AWS, signed with a key (`id:secret`): status and body. `more` goes to curl.
+/// Sends a request to a sandbox's AWS, signed with a key (`id:secret`). Returns the status and the body. `more` is
+/// passed to curl.
 pub fn signed(facts: &Value, key: &str, service: &str, path: &str, more: &[&str]) -> (u16, String) {
     let endpoint = facts["endpoint"].as_str().expect("an address");
     let scope = format!("aws:amz:us-east-1:{service}");
     let mut curl = Command::new("curl")
-        // The key stands in its standard input, as command lines are for everybody to see.
+        // The key is passed on standard input because every user can read command lines.
         .args([
             "-s",
             "-m",

@@ -1,11 +1,11 @@
-//! How long each test takes, which the harness of stable Rust does not tell. `.ci/run` shows what is noted here.
+//! Records how long each test takes, which the harness of stable Rust does not report. `.ci/run` shows the times.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-/// Runs until the thread of its test ends.
+/// Measures the time until the thread of its test ends.
 struct Stopwatch {
     since: Instant,
     test: Option<String>,
@@ -14,12 +14,12 @@ struct Stopwatch {
 thread_local! {
     static STOPWATCH: Stopwatch = Stopwatch {
         since: Instant::now(),
-        // The harness names a thread after its test; a worker of a test has no name.
+        // The harness names each thread after its test. The worker threads of a test have no name.
         test: std::thread::current().name().map(str::to_owned),
     };
 }
 
-/// Begins to measure the test of this thread. Everything slow calls it when it begins.
+/// Starts to measure the test of this thread. Every slow helper calls this first.
 pub fn measure() {
     STOPWATCH.with(|_| {});
 }
@@ -32,7 +32,7 @@ impl Drop for Stopwatch {
             .ancestors()
             .nth(2);
         let path = target.expect("a target folder").join("test-times.tsv");
-        // One short write, so that lines of several processes do not mix.
+        // One short write, so that lines of several processes are not interleaved.
         let file = File::options().create(true).append(true).open(path);
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
