@@ -1,9 +1,9 @@
-//! How a usage value is read.
+//! Parses usage values.
 
 use crate::answers::Failure;
 use crate::model::Amount;
 
-/// A value: spaces, `#`, digits.
+/// Parses a value: optional spaces, an optional `#`, and digits.
 pub(crate) fn amount(metric: &str, value: Option<&str>) -> Result<Amount, Failure> {
     let invalid = |text: String| Failure::new(403, "usage_value_invalid", text);
     let value = value.unwrap_or_default();
@@ -20,7 +20,7 @@ pub(crate) fn amount(metric: &str, value: Option<&str>) -> Result<Amount, Failur
         let text = format!("usage value \"{value}\" for metric \"{metric}\" is invalid");
         return Err(invalid(text));
     }
-    // Digits beyond 64 bits are a number all the same, which then fails in the queue.
+    // Digits that do not fit into 64 bits are accepted as a number, which then fails in the queue.
     let number = digits.parse().unwrap_or(u64::MAX);
     Ok(if set {
         Amount::Set(number)

@@ -1,14 +1,14 @@
-//! The bodies and headers of answers.
+//! The bodies and headers of responses.
 
 use crate::http::Response;
 
 pub(crate) const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 
-/// An error of a call: a status, a code and a text.
+/// An error response: a status, a code, and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: u16,
-    /// Empty for the ones without a body.
+    /// Empty for errors without a body.
     pub(crate) code: &'static str,
     pub(crate) text: String,
 }
@@ -31,14 +31,14 @@ impl Failure {
     }
 }
 
-/// `&`, `<` and `>`; quotes stay.
+/// Escapes `&`, `<`, and `>`. Quotes are not escaped.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// An answer of the transaction paths, with the headers that all of them have.
+/// A response of the transaction endpoints, with the headers that all of these responses have.
 pub(crate) fn xml(status: u16, own: Vec<(&str, String)>, body: String) -> Response {
     let mut headers = vec![
         ("content-type", "application/vnd.3scale-v2.0+xml".to_owned()),
@@ -63,12 +63,12 @@ pub(crate) fn xml(status: u16, own: Vec<(&str, String)>, body: String) -> Respon
     }
 }
 
-/// The web server's own 500.
+/// The 500 response of the web server itself.
 pub(crate) fn broken() -> Response {
     Response::new(500, "Internal Server Error\n")
 }
 
-/// The same answer without its body.
+/// The same response without its body.
 pub(crate) fn without_body(response: Response) -> Response {
     match response {
         Response::Reply {

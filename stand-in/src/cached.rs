@@ -1,5 +1,5 @@
-//! What a listener process or the worker knows of the configuration: each keeps what it has looked up for 60 s, also
-//! that something is not there.
+//! The view that a listener process or the worker has of the configuration: each caches every lookup for 60 s,
+//! including lookups that find nothing.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::memo::{Metrics, Process, Service};
 use crate::model::{Application, Limit};
 use crate::state::State;
 
-/// One process' view of the configuration at one moment.
+/// The view of one process at one point in time.
 pub(crate) struct View<'a> {
     state: &'a State,
     process: Process,
@@ -15,7 +15,8 @@ pub(crate) struct View<'a> {
 }
 
 impl State {
-    /// Takes a process' knowledge out, to be returned with [`Self::keep`]. The worker is the process `u64::MAX`.
+    /// Takes the caches of a process out of the state. [`Self::keep`] puts them back. The worker is the process
+    /// `u64::MAX`.
     pub(crate) fn view(&mut self, process: u64, now_ms: i64) -> (Process, i64) {
         let known = match self.caching {
             true => self.known.remove(&process).unwrap_or_default(),

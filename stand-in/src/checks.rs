@@ -1,4 +1,4 @@
-//! Authorize and authrep: the checks in their order; the first that fails is the answer.
+//! Authorize and authrep: the checks in their order. The first check that fails determines the response.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::params::{Map, Param};
 use crate::reports;
 use crate::state::State;
 
-/// The options of a request.
+/// The options in `3scale-options`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) rejection_reason_header: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Options {
 pub(crate) struct Call<'a> {
     pub(crate) params: &'a Map,
     pub(crate) options: Options,
-    /// Whether it reports what it allows.
+    /// Whether the call reports the usage that it allows.
     pub(crate) count: bool,
     pub(crate) oauth: bool,
     pub(crate) target: &'a str,
@@ -38,10 +38,10 @@ pub(crate) struct Call<'a> {
     pub(crate) now_ms: i64,
 }
 
-/// A 409: code and text.
+/// A denial with the status 409: code and text.
 type Denial = (&'static str, String);
 
-/// What is known of the caller once it is known.
+/// The data of the calling application once it is identified.
 struct Known {
     application: Arc<Application>,
     keys: Vec<String>,
@@ -63,7 +63,7 @@ pub(crate) fn provider(
         let known = ours || state.other_providers.iter().any(|other| other == key);
         let invalid = || format!("provider key \"{key}\" is invalid");
         let Some(service) = service else {
-            // The provider's default service; other providers' services are not here.
+            // The provider's default service. Services of other providers are not part of the stand-in.
             let text = format!("provider key \"{key}\" invalid and/or service ID missing");
             let code = "provider_key_invalid_or_service_missing";
             return match ours {
@@ -154,7 +154,7 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// Metrics with the values as sent. Spaces around a metric's name go, except with `no_body`.
+    /// The metrics with their values as sent. Spaces around a metric's name are removed, except with `no_body`.
     fn usage(&self, map: &Map) -> Vec<(String, Option<String>)> {
         let text = |value: &Param| match value {
             Param::Text(text) => Some(text.clone()),
@@ -238,7 +238,7 @@ impl Call<'_> {
         found.ok_or_else(|| missing(format!("application with id=\"{id}\" was not found")))
     }
 
-    /// OAuth settings, application key, redirect URL.
+    /// Checks the OAuth settings, the application key, and the redirect URL.
     fn credentials(&self, mode: Mode, known: &Known) -> Option<Denial> {
         if self.oauth && mode != Mode::Oauth {
             return Some(("oauth_not_enabled", "oauth is not enabled".to_owned()));
@@ -265,7 +265,7 @@ impl Call<'_> {
         wrong.then(|| (code, format!("{name} \"{sent}\" is invalid")))
     }
 
-    /// Which of the two names of the redirect URL is in use.
+    /// The name of the redirect URL parameter that the call uses, with the matching error code.
     fn redirect(&self) -> (&'static str, &'static str) {
         let sent = |name| self.params.text(name).is_some();
         match sent("redirect_uri") && !sent("redirect_url") {
@@ -336,7 +336,7 @@ impl Call<'_> {
             reason.is_none()
         );
         if let Some(reason) = reason {
-            // Not escaped: a caller's own text can break the document.
+            // Not escaped, as in 3scale: text from the caller can make the document malformed.
             body.push_str(&format!("<reason>{reason}</reason>"));
         }
         if self.oauth {
@@ -381,7 +381,7 @@ impl Call<'_> {
 }
 
 impl Known {
-    /// By metric, as the plan has them, and within a metric the longest period first.
+    /// The limits grouped by metric in the order of the plan, with the longest period first within a metric.
     pub(crate) fn ordered(&self) -> Vec<&Limit> {
         let mut metrics: Vec<&str> = Vec::new();
         for limit in &self.limits {
@@ -432,7 +432,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-/// Whether the whole text fits the filter, in which `*` is any text.
+/// Whether the whole text matches the filter, in which `*` matches any text.
 fn matches(filter: &str, text: &str) -> bool {
     match filter.split_once('*') {
         None => filter == text,

@@ -1,4 +1,4 @@
-//! The service as a file describes it: its metrics, applications and limits.
+//! The service as described in a file: its metrics, applications, and limits.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Application, Limit, Mode, line};
 use crate::state::State;
 
-/// A whole service. Every key has a default.
+/// A complete service. Every key has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
-    /// The service's id.
+    /// The service's ID.
     pub service_id: String,
     /// The service's token.
     pub service_token: String,
-    /// How its applications prove who they are.
+    /// How its applications authenticate.
     pub mode: Mode,
-    /// `hits` is there always.
+    /// Its metrics in addition to `hits`, which always exists.
     pub metrics: Vec<Metric>,
     /// Its applications.
     pub applications: Vec<AppEntry>,
@@ -29,7 +29,7 @@ pub struct File {
 pub struct Metric {
     /// Its system name.
     pub name: String,
-    /// The metric it is a method of.
+    /// The metric that this is a method of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
 }
@@ -38,7 +38,7 @@ pub struct Metric {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppEntry {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its user key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,10 +49,10 @@ pub struct AppEntry {
     /// The name of its plan.
     #[serde(default = "plan")]
     pub plan: String,
-    /// Whether it may be used.
+    /// Whether it is active.
     #[serde(default)]
     pub state: Activity,
-    /// Its plan's limits.
+    /// The limits of its plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
 }
@@ -61,10 +61,10 @@ pub struct AppEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
-    /// It may.
+    /// Its requests are allowed.
     #[default]
     Active,
-    /// It may not.
+    /// Its requests are denied.
     Suspended,
 }
 
@@ -85,10 +85,10 @@ impl Default for File {
 }
 
 impl File {
-    /// The state it describes.
+    /// The state that the file describes.
     ///
     /// # Errors
-    /// Everything in it that 3scale would not take, a sentence each.
+    /// One sentence for each entry in the file that 3scale would not accept.
     pub fn state(&self) -> Result<State, Vec<String>> {
         let mut problems = Vec::new();
         let mut names: BTreeSet<String> = BTreeSet::from(["hits".to_owned()]);

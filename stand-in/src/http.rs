@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server with kept connections, whose handler can also misbehave.
+//! A small HTTP/1.1 server with persistent connections, whose handler can also misbehave.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -8,29 +8,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What all headers of a request may take together; 3scale's web server refuses somewhere between 80,000 and 100,000.
+/// The maximum total size of a request's headers. 3scale's web server has its limit somewhere between 80,000 and
+/// 100,000.
 const MOST_HEAD: usize = 90_000;
 
-/// How long requests that were begun may take when the server ends.
+/// The time that requests in progress have to complete when the server stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// One request.
 #[derive(Debug)]
 pub struct Request {
-    /// Its method.
+    /// Its method, such as `GET`.
     pub method: String,
-    /// Path with query, as sent.
+    /// The path with the query, as sent.
     pub target: String,
-    /// In the order they came.
+    /// In the order in which they were received.
     pub headers: Vec<(String, String)>,
-    /// All of it.
+    /// The complete body.
     pub body: Vec<u8>,
-    /// Which connection it came on, counted from 0.
+    /// The number of the connection, counted from 0.
     pub connection: u64,
 }
 
 impl Request {
-    /// The first header of this name, in any case.
+    /// The first header with this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -40,28 +41,28 @@ impl Request {
     }
 }
 
-/// What a handler wants to happen.
+/// The action that a handler requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// An ordinary answer; `Content-Length` is added.
+    /// A normal response. `Content-Length` is added.
     Reply {
         /// Its status.
         status: u16,
         /// In this order.
         headers: Vec<(String, String)>,
-        /// All of it.
+        /// The complete body.
         body: Vec<u8>,
     },
-    /// These bytes, then the connection ends.
+    /// These bytes, followed by the end of the connection.
     Raw(Vec<u8>),
-    /// The connection ends without a byte.
+    /// The connection is closed without a response.
     Close,
-    /// Nothing for so long, then the connection ends.
+    /// No response for this duration, then the connection is closed.
     Hang(Duration),
 }
 
 impl Response {
-    /// An answer without headers.
+    /// A response without headers.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::Reply {
             status,
@@ -71,14 +72,14 @@ impl Response {
     }
 }
 
-/// Answers requests, several at a time.
+/// Handles requests, several of them in parallel.
 pub type Handler = dyn Fn(Request) -> Response + Send + Sync;
 
-/// A running server on the loopback interface; it ends with this value, and its connections with it. What it has begun it
-/// answers first, if that takes no longer than a second.
+/// A running server on the loopback interface. Dropping it stops the server and closes its connections. Requests in
+/// progress are answered first, if that takes at most one second.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     open: Arc<Open>,
     accepting: Option<JoinHandle<()>>,
@@ -93,19 +94,19 @@ struct Open {
 }
 
 impl Server {
-    /// On a free port.
+    /// Starts a server on a free port.
     ///
     /// # Panics
-    /// Without a free port: a test's server, see [`Self::on`].
+    /// If there is no free port. This function is for tests; see [`Self::on`].
     #[must_use]
     pub fn start(handler: Arc<Handler>) -> Self {
         Self::on(0, handler).expect("a free port")
     }
 
-    /// On this port of 127.0.0.1, or on a free one if it is 0.
+    /// Starts a server on this port of 127.0.0.1, or on a free port if it is 0.
     ///
     /// # Errors
-    /// The port is taken.
+    /// If the port is in use.
     pub fn on(port: u16, handler: Arc<Handler>) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let address = listener.local_addr()?;
@@ -121,7 +122,7 @@ impl Server {
         })
     }
 
-    /// Its address as a URL, without a slash at the end.
+    /// Its address as a URL, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -131,7 +132,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.open.stop.store(true, Ordering::SeqCst);
-        // Wakes the listener up, which then goes.
+        // Wakes the listener thread, which then ends.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -164,7 +165,7 @@ fn accept(listener: &TcpListener, handler: &Arc<Handler>, open: &Arc<Open>) {
         open.lock().insert(connection, copy);
         let (handler, shared) = (Arc::clone(handler), Arc::clone(open));
         let served = std::thread::Builder::new().spawn(move || {
-            // A client that goes away ends its own thread only.
+            // A client that disconnects ends only the thread of its connection.
             let _ = serve(stream, connection, &handler, &shared);
             shared.lock().remove(&connection);
         });
@@ -184,7 +185,7 @@ fn serve(
     let mut input = Vec::new();
     while let Some(request) = read(&mut stream, &mut input, connection)? {
         open.busy.fetch_add(1, Ordering::SeqCst);
-        // Looked at after it was counted as begun: either it is answered, or it was never begun.
+        // Checked after the request is counted as busy, so that the request is either answered or never started.
         let answered = match open.stop.load(Ordering::SeqCst) {
             true => Ok(false),
             false => answer(&mut stream, request, handler),
@@ -197,7 +198,7 @@ fn serve(
     Ok(())
 }
 
-/// Lets the handler answer; says whether the connection goes on.
+/// Calls the handler and sends its response. Returns whether the connection stays open.
 fn answer(
     stream: &mut TcpStream,
     request: Request,
@@ -229,8 +230,8 @@ fn answer(
     Ok(false)
 }
 
-/// Writes and hangs up, but reads what still comes first: unread input turns the end into a reset, which can overtake the
-/// answer.
+/// Writes and closes the connection, but reads the remaining input first: unread input turns the close into a reset,
+/// which can discard the response.
 fn end(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(bytes)?;
     stream.shutdown(Shutdown::Write)?;
@@ -240,7 +241,7 @@ fn end(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The words of a status line, as the recorded web server has them.
+/// The reason phrase of a status, as in the recordings of the web server.
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -316,5 +317,5 @@ fn read(
     }
 }
 
-/// What the web server itself says to a request it does not pass on.
+/// The web server's own response to a request that it does not forward.
 pub(crate) const REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\n";

@@ -1,11 +1,11 @@
-//! A stand-in for 3scale's Service Management API, for tests and for trying things out on one machine.
+//! A stand-in for 3scale's Service Management API, for tests and for local experiments.
 //!
-//! It is held to the recorded behaviour of the real backend (Apisonator 3.4.3): endpoints, order of checks, statuses,
-//! codes, texts, bodies, headers, the options of `3scale-options`, limits and their headers, what is accepted and then
-//! lost as a whole batch, counting some time after the answer, and configuration that each process keeps for 60 s. The
-//! recorded samples stand in `tests/recorded.md`, and a test compares every one.
+//! It follows the recorded behavior of the real backend (Apisonator 3.4.3): endpoints, the order of checks, statuses,
+//! codes, texts, bodies, headers, the options of `3scale-options`, limits and their headers, batches that are accepted
+//! and then lost as a whole, counting some time after the response, and configuration that each process caches for 60
+//! s. The recorded samples are in `tests/recorded.md`, and a test compares every one of them.
 //!
-//! Not here: more than one service, multipart bodies, response codes (`log[code]`), the Admin Portal.
+//! Not supported: more than one service, multipart bodies, response codes (`log[code]`), and the Admin Portal.
 
 mod amount;
 mod answers;
@@ -34,12 +34,12 @@ pub use model::{Application, Counting, Fault, IntegrationError, Limit, Mode, SER
 pub use periods::Period;
 pub use state::State;
 
-/// Tells the time, in Unix milliseconds.
+/// Returns the time in Unix milliseconds.
 type Clock = dyn Fn() -> i64 + Send + Sync;
 
 /// A running stand-in. Dropping it closes its port and ends its threads.
 pub struct Threescale {
-    /// Where it listens; `None` while it is [stopped](Self::stop).
+    /// The server, or `None` while it is [stopped](Self::stop).
     listening: Mutex<Option<Server>>,
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ pub struct Threescale {
 struct Shared {
     state: Mutex<State>,
     clock: Box<Clock>,
-    /// Something was put in the queue, or the end has come.
+    /// Notified when a job is queued and when the stand-in is dropped.
     news: Condvar,
     over: std::sync::atomic::AtomicBool,
 }
@@ -63,21 +63,21 @@ impl fmt::Debug for Threescale {
 }
 
 impl Threescale {
-    /// With the recorded service and one application, `app_free` with the user key `uk_free`, without limits; on a free
-    /// port of 127.0.0.1. `clock` tells the time in Unix milliseconds.
+    /// Starts a stand-in with the recorded service and one application, `app_free` with the user key `uk_free` and
+    /// without limits, on a free port of 127.0.0.1. `clock` returns the time in Unix milliseconds.
     ///
     /// # Errors
-    /// No port, or no thread.
+    /// If no port is free or no thread can be started.
     pub fn start(clock: impl Fn() -> i64 + Send + Sync + 'static) -> std::io::Result<Self> {
         let threescale = Self::serve(State::default(), 0, clock)?;
         threescale.add("free", &[]);
         Ok(threescale)
     }
 
-    /// With this service, on this port of 127.0.0.1 or on a free one if it is 0.
+    /// Starts a stand-in with this service, on this port of 127.0.0.1 or on a free port if it is 0.
     ///
     /// # Errors
-    /// The port is taken, or there is no thread.
+    /// If the port is in use or no thread can be started.
     pub fn serve(
         state: State,
         port: u16,
@@ -102,25 +102,25 @@ impl Threescale {
         })
     }
 
-    /// Where it listens, or did before it was stopped.
+    /// The address on which it listens, or on which it listened before it was stopped.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address as a URL, without a slash at the end.
+    /// Its address as a URL, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Everything behind it. While this is held, no call is answered.
+    /// The state behind its endpoints. While the guard is held, no call is answered.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
     }
 
-    /// Closes the port and all connections, after it has answered what it has begun. Everything it knows is kept, and its
-    /// worker goes on.
+    /// Closes the port and all connections after it has answered the requests in progress. The state is kept, and the
+    /// worker continues.
     pub fn stop(&self) {
         *self.listening() = None;
     }
@@ -128,7 +128,7 @@ impl Threescale {
     /// Listens again on the same port.
     ///
     /// # Errors
-    /// Somebody else has taken the port.
+    /// If another process uses the port.
     pub fn restart(&self) -> std::io::Result<()> {
         let mut listening = self.listening();
         if listening.is_none() {
@@ -152,14 +152,14 @@ impl Threescale {
         });
     }
 
-    /// The queue's worker: counts all that was accepted.
+    /// Runs the queue's worker, which counts everything that was accepted.
     pub fn work(&self) {
         let now_ms = (self.shared.clock)();
         reports::work(&mut self.state(), now_ms);
     }
 
-    /// Puts failed jobs back and works on them, as the real one's scheduled task does: whatever of them could be counted
-    /// is counted once more.
+    /// Queues the failed jobs again and processes them, as the scheduled task of the real backend does. The parts of
+    /// them that could be counted are counted a second time.
     pub fn retry(&self) {
         let mut state = self.state();
         let failed = std::mem::take(&mut state.failed);
@@ -168,27 +168,27 @@ impl Threescale {
         self.work();
     }
 
-    /// How often an endpoint was called; see [`State::calls`].
+    /// The number of calls to an endpoint; see [`State::calls`].
     #[must_use]
     pub fn calls(&self, kind: &str) -> u64 {
         self.state().calls.get(kind).copied().unwrap_or(0)
     }
 
-    /// What was ever counted for the application `app_<name>` under this metric.
+    /// The total that was counted for the application `app_<name>` under this metric.
     #[must_use]
     pub fn total(&self, name: &str, metric: &str) -> u64 {
         let key = (format!("app_{name}"), metric.to_owned());
         self.state().totals.get(&key).copied().unwrap_or(0)
     }
 
-    /// All calls from now on fail so, or none any more.
+    /// Makes all further calls fail with this fault, or with `None` lets them succeed again.
     pub fn fail(&self, fault: Option<Fault>) {
         let mut state = self.state();
         state.sticky = fault.is_some();
         state.faults = fault.into_iter().collect();
     }
 
-    /// The next calls fail so, one each.
+    /// Makes the next calls fail, each with one of these faults.
     pub fn fail_next(&self, faults: &[Fault]) {
         let mut state = self.state();
         state.sticky = false;
@@ -227,7 +227,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what has waited for as long as [`Counting::After`] says.
+    /// Counts jobs that have waited for the duration in [`Counting::After`].
     fn work_on(&self) {
         let mut state = self.lock();
         while !self.over.load(std::sync::atomic::Ordering::SeqCst) {

@@ -1,21 +1,22 @@
-//! The usage of an application against its limits.
+//! The usage of an application compared with its limits.
 
 use std::collections::HashMap;
 
 use crate::model::{Amount, Limit};
 use crate::periods::format;
 
-/// An application's limits with their counters, and what a request adds to them.
+/// An application's limits with their counters, and the usage that a request adds.
 #[derive(Debug)]
 pub(crate) struct Standing<'a> {
-    /// In the order of the answer, each with its stored counter.
+    /// In the order of the response, each with its stored counter.
     limits: Vec<(&'a Limit, u64)>,
-    /// What the request asks for, by metric; its methods are in their parents unless the caller did that.
+    /// The usage that the request asks for, by metric. The usage of methods is added to their parents unless the caller
+    /// has done so.
     asked: HashMap<String, Amount>,
-    /// What an answer shows as added.
+    /// The added usage as a response shows it.
     shown: HashMap<String, Amount>,
     without_usage: bool,
-    /// Whether the request counts what it is allowed.
+    /// Whether the request reports the usage that it is allowed.
     count: bool,
     now: i64,
     pub(crate) exceeded: bool,
@@ -47,7 +48,8 @@ impl<'a> Standing<'a> {
         standing
     }
 
-    /// The limits that the request is held to: those of its metrics and their ancestors; without usage, all.
+    /// The limits that apply to the request: those of its metrics and their ancestors, or all limits if it has no
+    /// usage.
     fn applying(&self) -> impl Iterator<Item = (&'a Limit, u64)> {
         let applies = |limit: &Limit| self.without_usage || self.asked.contains_key(&limit.metric);
         self.limits
@@ -56,7 +58,7 @@ impl<'a> Standing<'a> {
             .filter(move |(limit, _)| applies(limit))
     }
 
-    /// What an answer shows as the counter: with this request's usage if that is counted.
+    /// The counter that a response shows. It includes the usage of this request if that usage is counted.
     fn current(&self, limit: &Limit, counter: u64) -> u64 {
         match self.count && !self.exceeded {
             true => added(counter, self.shown.get(&limit.metric)),
@@ -64,7 +66,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// The limit headers, for the limit with the fewest remaining requests like this one.
+    /// The limit headers. They describe the limit with the fewest remaining requests like this one.
     pub(crate) fn headers(&self, now_ms: i64) -> Vec<(&'static str, String)> {
         let remaining = |limit: &Limit, counter: u64| -> Option<u64> {
             let current = self.current(limit, counter);
@@ -95,12 +97,12 @@ impl<'a> Standing<'a> {
         ]
     }
 
-    /// The element `usage_reports`; nothing if there are no limits.
+    /// The element `usage_reports`, or an empty string if there are no limits.
     pub(crate) fn reports(&self) -> String {
         self.element(|limit, counter| self.current(limit, counter))
     }
 
-    /// The same with the counters as they are stored.
+    /// The same with the counters as stored.
     pub(crate) fn stored(&self) -> String {
         self.element(|_, counter| counter)
     }
@@ -138,7 +140,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-/// A counter after this usage.
+/// The value of a counter after this usage.
 fn added(counter: u64, amount: Option<&Amount>) -> u64 {
     match amount {
         None => counter,

@@ -1,14 +1,14 @@
-//! What one process remembers of the configuration.
+//! The parts of the configuration that one process caches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Application, Limit, Mode};
 
-/// How long something looked up is kept, in milliseconds.
+/// How long a lookup is cached, in milliseconds.
 const KEPT_MS: i64 = 60_000;
 
-/// One kind of thing, by name.
+/// The cached lookups of one kind, by name.
 #[derive(Debug)]
 pub(crate) struct Memo<V>(HashMap<String, (i64, V)>);
 
@@ -44,7 +44,7 @@ pub(crate) struct Process {
     pub(crate) metrics: Memo<Arc<Metrics>>,
 }
 
-/// What there is to know about the service itself.
+/// The properties of the service itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) mode: Mode,
@@ -52,7 +52,7 @@ pub(crate) struct Service {
     pub(crate) referrer_filters_required: bool,
 }
 
-/// Its metrics.
+/// The service's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) names: BTreeSet<String>,

@@ -1,4 +1,5 @@
-//! What the stand-in knows: a service with its applications, the counters, and the queue of what is not counted yet.
+//! The data of the stand-in: a service with its applications, the counters, and the queue of usage that is not counted
+//! yet.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::periods::Period;
 
-/// The service of [`crate::Threescale::start`], as in the recorded samples.
+/// The service ID of [`crate::Threescale::start`], as in the recorded samples.
 pub const SERVICE: &str = "1001";
-/// Its token.
+/// The service token.
 pub const TOKEN: &str = "st_1001";
 
 /// A usage limit.
@@ -18,14 +19,14 @@ pub const TOKEN: &str = "st_1001";
 pub struct Limit {
     /// The metric's system name.
     pub metric: String,
-    /// Per what.
+    /// The period in which the limit applies.
     pub period: Period,
-    /// What is allowed; 0 for ever disables the metric.
+    /// The allowed amount. With `Eternity`, 0 disables the metric.
     pub max: u64,
 }
 
 impl Limit {
-    /// At most `max` of `metric` a `period`.
+    /// At most `max` of `metric` in each `period`.
     pub fn new(metric: impl Into<String>, period: Period, max: u64) -> Self {
         let metric = metric.into();
         Self {
@@ -39,9 +40,9 @@ impl Limit {
 /// An application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    /// Its id.
+    /// Its ID.
     pub id: String,
-    /// Its user key; empty if it has none.
+    /// Its user key, or empty if it has none.
     pub user_key: String,
     /// Its application keys.
     pub keys: Vec<String>,
@@ -51,14 +52,14 @@ pub struct Application {
     pub plan: String,
     /// The limits of its plan.
     pub limits: Vec<Limit>,
-    /// Which referrers are let in; `*` is any text. Empty: all.
+    /// The allowed referrers, in which `*` matches any text. If empty, all are allowed.
     pub referrer_filters: Vec<String>,
-    /// For OAuth; empty if it has none.
+    /// The redirect URL for OAuth, or empty if it has none.
     pub redirect_url: String,
 }
 
 impl Application {
-    /// An active one without limits and credentials.
+    /// An active application without limits and credentials.
     pub fn new(id: impl Into<String>, plan: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -73,7 +74,7 @@ impl Application {
     }
 }
 
-/// How a service's applications prove who they are.
+/// How a service's applications authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -89,45 +90,46 @@ pub enum Mode {
 /// When a report or an authrep is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
-    /// Before its call is answered: slower than nothing real, and the simplest for a test.
+    /// Before the response to the call. The real backend never counts this early, but it is the simplest mode for a
+    /// test.
     Prompt,
     /// When [`crate::Threescale::work`] is called.
     Manual,
-    /// By a worker in the background, so long after the call was taken in.
+    /// By a background worker, this long after the call was accepted.
     After(Duration),
 }
 
-/// What a call is answered with in place of the real thing.
+/// The response to a call instead of the normal one.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// This status and body.
     Status(u16, &'static str),
     /// These bytes.
     Raw(&'static [u8]),
-    /// The connection ends without an answer.
+    /// The connection is closed without a response.
     Close,
-    /// Nothing for so long, then the connection ends.
+    /// No response for this duration, then the connection is closed.
     Hang(Duration),
-    /// Takes the call in, and loses the answer.
+    /// The call is accepted, but its response is lost.
     LoseAnswer,
-    /// Takes a report in and answers 500, as when its storage is slow.
+    /// A report is accepted and answered with a 500, as when 3scale's storage is slow.
     CountAnd500,
 }
 
 /// An entry of the service's list of integration errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntegrationError {
-    /// As in the table of statuses.
+    /// The code, as in the table of statuses.
     pub code: &'static str,
-    /// For people.
+    /// The human-readable text.
     pub text: String,
-    /// Unix seconds.
+    /// The time in Unix seconds.
     pub time: i64,
-    /// The whole path and query of an authorize call; nothing for a report.
+    /// The path and query of an authorize call, or `None` for a report.
     pub request: Option<String>,
 }
 
-/// How much of a metric, or `#N`: the counter itself.
+/// An amount to add to a metric, or, written as `#N`, the new value of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Amount {
     Add(u64),
@@ -141,7 +143,7 @@ impl Amount {
     }
 }
 
-/// By which of its names a transaction calls its application.
+/// How a transaction identifies its application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {
     AppId(String),
@@ -150,12 +152,12 @@ pub(crate) enum Who {
     Nobody,
 }
 
-/// One transaction of a report as it was sent, checked only when it is counted.
+/// A transaction of a report as it was sent. It is checked only when it is counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Transaction {
     pub(crate) who: Who,
     pub(crate) timestamp: Option<String>,
-    /// Metric and value; a value that is `None` was sent without `=`.
+    /// Metrics and values. A value is `None` if it was sent without `=`.
     pub(crate) usage: Vec<(String, Option<String>)>,
 }
 
@@ -163,16 +165,16 @@ pub(crate) struct Transaction {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) transactions: Vec<Transaction>,
-    /// Whether the caller has added methods to their parents itself.
+    /// Whether the caller has already added the usage of methods to their parents.
     pub(crate) flat: bool,
     pub(crate) accepted: Instant,
 }
 
-/// A metric and its ancestors, from itself up.
+/// A metric and its ancestors, starting with the metric itself.
 pub(crate) fn line(parents: &BTreeMap<String, String>, metric: &str) -> Vec<String> {
     let mut line = vec![metric.to_owned()];
     while let Some(parent) = line.last().and_then(|metric| parents.get(metric)) {
-        // A ring of parents cannot be made in 3scale; here it would never end.
+        // 3scale does not allow a cycle of parents. Here, it would result in an endless loop.
         if line.contains(parent) {
             break;
         }

@@ -1,12 +1,12 @@
-//! Parameters as the backend's web framework reads them: decoding, nesting, and what it refuses.
+//! Parses parameters like the backend's web framework: decoding, nesting, and the inputs that it rejects.
 
 use percent_encoding::percent_decode_str;
 
-/// Parameters in a query string or a body.
+/// The maximum number of parameters in a query string or a body.
 const MOST_PARAMETERS: usize = 4096;
-/// Bytes of a report's body.
+/// The maximum number of bytes in a report's body.
 const MOST_BYTES: usize = 4_194_304;
-/// Levels of brackets that a name may not reach.
+/// The nesting depth of brackets at which a name is rejected.
 const DEPTH: usize = 32;
 
 /// A parameter's value.
@@ -19,18 +19,18 @@ pub(crate) enum Param {
     Map(Map),
 }
 
-/// Names with their values, in the order they came first.
+/// Names with their values, in the order of their first occurrence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Map(Vec<(String, Param)>);
 
-/// Why parameters are refused.
+/// The reason for which parameters are rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` that is not followed by two hexadecimal digits.
     Encoding,
     /// Bytes that are not UTF-8.
     Utf8,
-    /// One name used as text and as a collection, or too deep.
+    /// A name that is used both as text and as a collection, or that is nested too deeply.
     Syntax,
     TooMany(usize),
     TooLong,
@@ -42,12 +42,12 @@ impl Map {
         found.map(|(_, value)| value)
     }
 
-    /// A value that is text and not blank.
+    /// The value if it is text and not blank.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.any_text(name).filter(|text| !text.trim().is_empty())
     }
 
-    /// A value that is text, blank or not.
+    /// The value if it is text, blank or not.
     pub(crate) fn any_text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Some(Param::Text(text)) => Some(text),
@@ -75,14 +75,14 @@ impl Map {
             }
         };
         let place = &mut self.0[at].1;
-        // The framework takes a name without a value as not there yet.
+        // The framework treats a name without a value as not yet set.
         if *place == Param::Nil {
             *place = Param::Map(Self::default());
         }
         place
     }
 
-    /// Puts one decoded name in its place, after the framework's own algorithm.
+    /// Inserts a decoded name at its place, following the framework's algorithm.
     fn insert(&mut self, name: &str, value: Param, depth: usize) -> Result<(), Refusal> {
         if depth >= DEPTH {
             return Err(Refusal::Syntax);
@@ -113,7 +113,8 @@ impl Map {
             if child.is_empty() {
                 list.push(value);
             } else {
-                // Whether it joins the last element or begins a new one makes no difference to any call: all refuse lists.
+                // Whether the value joins the last element or starts a new one makes no difference, because every call
+                // rejects lists.
                 let mut map = Self::default();
                 map.insert(child, value, depth + 1)?;
                 list.push(Param::Map(map));
@@ -127,7 +128,7 @@ impl Map {
     }
 }
 
-/// Reads a query string or a form body into `map`, over what is there.
+/// Parses a query string or a form body into `map`, in addition to its existing parameters.
 pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
     if text.len() > MOST_BYTES {
         return Err(Refusal::TooLong);
@@ -137,7 +138,7 @@ pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
     if count > MOST_PARAMETERS {
         return Err(Refusal::TooMany(count));
     }
-    // An encoding error has priority over a byte error, at any position.
+    // An encoding error takes precedence over invalid UTF-8, regardless of their positions.
     let mut decoded = Vec::with_capacity(count);
     for part in parts().filter(|part| !part.is_empty()) {
         let part = std::str::from_utf8(part).map_err(|_| Refusal::Utf8)?;
@@ -159,7 +160,7 @@ pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `+` is a space, `%XX` a byte.
+/// Decodes `+` as a space and `%XX` as a byte.
 fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('%') {

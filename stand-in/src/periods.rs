@@ -5,28 +5,28 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
-/// A limit's period.
+/// The period of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
-    /// From second 0 to 59.
+    /// A minute, starting at second 0.
     Minute,
-    /// Each hour.
+    /// An hour.
     Hour,
-    /// Each day.
+    /// A day.
     Day,
-    /// From Monday.
+    /// A week, starting on Monday.
     Week,
-    /// Each month.
+    /// A month.
     Month,
-    /// Each year.
+    /// A year.
     Year,
-    /// For ever.
+    /// Without an end.
     Eternity,
 }
 
 impl Period {
-    /// All of them, shortest first.
+    /// All periods, shortest first.
     pub const ALL: [Self; 7] = [
         Self::Minute,
         Self::Hour,
@@ -37,7 +37,7 @@ impl Period {
         Self::Eternity,
     ];
 
-    /// The word in answers.
+    /// The name of the period in responses.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -51,7 +51,8 @@ impl Period {
         }
     }
 
-    /// First second of the window that `now` (Unix seconds) lies in, and first second after it. Eternity is `(0, None)`.
+    /// The first second of the window that contains `now` (Unix seconds), and the first second after it. For
+    /// `Eternity`, `(0, None)`.
     #[must_use]
     pub fn window(self, now: i64) -> (i64, Option<i64>) {
         let fixed = |length: i64| {
@@ -92,21 +93,22 @@ fn midnight(date: Date) -> i64 {
     zoned.map_or(0, |zoned| zoned.timestamp().as_second())
 }
 
-/// `2026-11-22 07:14:00 +0000`.
+/// Formats a time like `2026-11-22 07:14:00 +0000`.
 pub(crate) fn format(seconds: i64) -> String {
     let moment = Timestamp::from_second(seconds).unwrap_or_default();
     moment.strftime("%Y-%m-%d %H:%M:%S +0000").to_string()
 }
 
-/// A report's timestamp in Unix seconds. `None`: not understood, which the backend takes for none at all.
+/// Parses a report's timestamp to Unix seconds. `None` means that it is invalid, which the backend treats as no
+/// timestamp.
 pub(crate) fn timestamp(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(seconds);
     }
-    // The `+` of an offset that was sent raw has become a space, and the offset is lost.
+    // The unencoded `+` of an offset was decoded as a space, and the offset is lost.
     let text = text.split("  ").next().unwrap_or(text);
-    // Offsets come with a space before them, or without a colon.
+    // Offsets can have a space before them, or no colon.
     let joined = match text.rsplit_once(' ') {
         Some((moment, offset)) if offset.starts_with(['+', '-']) => format!("{moment}{offset}"),
         _ => text.to_owned(),
@@ -132,7 +134,7 @@ pub(crate) fn timestamp(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// Sample A10 of the recording.
+    /// Sample A10 of the recordings.
     #[test]
     fn the_recorded_windows() {
         let now = timestamp("2026-11-22 07:11:30").expect("a time");
@@ -165,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Section 11.3 of the recording.
+    /// Section 11.3 of the recordings.
     #[test]
     fn timestamps() {
         let utc = |text: &str| timestamp(text).map(format);
@@ -181,7 +183,7 @@ mod tests {
         ] {
             assert_eq!(utc(text), seven, "{text}");
         }
-        // A `+` that was sent raw has become a space.
+        // An unencoded `+` was decoded as a space.
         let lost = Some("2026-11-22 09:16:07 +0000".to_owned());
         assert_eq!(utc("2026-11-22 09:16:07  0200"), lost);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Reports: taken in by their outer shape, and checked and counted later by the worker, all or nothing.
+//! Reports: accepted based on their structure, then checked and counted by the worker as a whole or not at all.
 
 use std::time::Instant;
 
@@ -11,13 +11,13 @@ use crate::params::{Map, Param};
 use crate::periods::timestamp;
 use crate::state::State;
 
-/// The worker's caches are its own.
+/// The process number of the worker, which has its own caches.
 const WORKER: u64 = u64::MAX;
-/// Seconds that a transaction may lie in the past, and (below) in the future, both included.
+/// The maximum number of seconds that a transaction can be in the past, and (below) in the future, both inclusive.
 const PAST: i64 = 86_400;
 const FUTURE: i64 = 3_600;
 
-/// Takes in the transactions of a report.
+/// Accepts the transactions of a report.
 pub(crate) fn accept(state: &mut State, map: &Map, flat: bool, now_ms: i64) -> Response {
     let mut transactions = Vec::new();
     for (_, value) in map.iter() {
@@ -43,7 +43,7 @@ pub(crate) fn accept(state: &mut State, map: &Map, flat: bool, now_ms: i64) -> R
     xml(202, Vec::new(), String::new())
 }
 
-/// One transaction; `None` if its usage is no hash, which the listener falls over.
+/// Parses a transaction. `None` if its usage is not a hash, for which the listener fails.
 fn transaction(fields: &Map) -> Option<Transaction> {
     let usage = match fields.get("usage") {
         None | Some(Param::Nil) => Vec::new(),
@@ -72,7 +72,7 @@ fn transaction(fields: &Map) -> Option<Transaction> {
     })
 }
 
-/// Puts a job in the queue, without usage of zero; if nothing is left there is no job.
+/// Queues a job without the usage values that are zero. If no usage remains, nothing is queued.
 pub(crate) fn queue(state: &mut State, mut job: Job, now_ms: i64) {
     let zero = |value: &Option<String>| {
         let digits = value.as_deref().unwrap_or_default().trim();
@@ -91,7 +91,7 @@ pub(crate) fn queue(state: &mut State, mut job: Job, now_ms: i64) {
     }
 }
 
-/// Counts all that waits.
+/// Counts all queued jobs.
 pub(crate) fn work(state: &mut State, now_ms: i64) {
     while let Some(job) = state.queue.pop_front() {
         count(state, job, now_ms);

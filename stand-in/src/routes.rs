@@ -1,4 +1,4 @@
-//! The endpoints: what is called, and what every call is held to before it means anything.
+//! The endpoints: routing, and the checks that apply to every call.
 
 use crate::answers::{Failure, broken, without_body, xml};
 use crate::checks::{Call, Options};
@@ -7,10 +7,10 @@ use crate::model::Fault;
 use crate::params::{Map, Param, Refusal, read};
 use crate::state::State;
 
-/// Bytes of a query string that the web server lets through.
+/// The maximum number of bytes in a query string that the web server accepts.
 const LONGEST_QUERY: usize = 10_240;
 
-/// Answers one request at `now_ms`, Unix milliseconds.
+/// Answers one request at the time `now_ms` in Unix milliseconds.
 pub(crate) fn answer(state: &mut State, request: &Request, now_ms: i64) -> Response {
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, query),
@@ -121,7 +121,7 @@ fn refused(refusal: &Refusal) -> Response {
     Failure::new(400, "bad_request", text).response()
 }
 
-/// The request header `3scale-options`; nothing if it cannot be parsed. Two of them are joined with a comma.
+/// Parses the request header `3scale-options`. `None` if it is invalid. Two headers are joined with a comma.
 fn options(request: &Request) -> Option<Options> {
     let sent: Vec<&str> = request
         .headers
@@ -197,7 +197,7 @@ fn report(state: &mut State, request: &Request, query: &str, now_ms: i64) -> Res
     }
     match read(&request.body, &mut params) {
         Ok(()) => {}
-        // In a body it is no answer of the application, but its end.
+        // In a body, this error makes the application fail, so the response is an empty 500.
         Err(Refusal::Encoding) => return Response::new(500, ""),
         Err(refusal) => return refused(&refusal),
     }

@@ -1,4 +1,4 @@
-//! The state of the service: its configuration, its counters, its queue, and the faults to play.
+//! The state of the service: its configuration, its counters, its queue, and the faults to inject.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -8,13 +8,13 @@ use crate::model::{
 };
 use crate::periods::Period;
 
-/// Integration errors that are kept.
+/// The maximum number of stored integration errors.
 const KEPT_ERRORS: usize = 1000;
 
-/// Everything behind the stand-in's endpoints, open to be changed at any time.
+/// Everything behind the stand-in's endpoints. It can be changed at any time.
 #[derive(Debug)]
 pub struct State {
-    /// The service's id.
+    /// The service's ID.
     pub service: String,
     /// The service's token.
     pub token: String,
@@ -22,50 +22,50 @@ pub struct State {
     pub provider_key: String,
     /// Keys of providers that have other services.
     pub other_providers: Vec<String>,
-    /// How its applications prove who they are.
+    /// How its applications authenticate.
     pub mode: Mode,
-    /// Whether it is active.
+    /// Whether the service is active.
     pub service_active: bool,
-    /// Whether it demands a referrer of applications with filters.
+    /// Whether applications with referrer filters must send a referrer.
     pub referrer_filters_required: bool,
     /// Its applications.
     pub applications: Vec<Application>,
-    /// Child to parent.
+    /// The parent of each method.
     pub parents: BTreeMap<String, String>,
-    /// System names.
+    /// The system names of the metrics.
     pub metrics: BTreeSet<String>,
-    /// All that was ever counted, under the metric it was reported as: (application id, metric).
+    /// Everything that was counted, under the metric with which it was reported: (application ID, metric).
     pub totals: BTreeMap<(String, String), u64>,
     /// When calls are counted.
     pub counting: Counting,
-    /// Whether each process keeps what it knows about the service for 60 s, as the real ones do.
+    /// Whether each process caches its view of the service for 60 s, as the real processes do.
     pub caching: bool,
-    /// How many listener processes there are; a connection stays with its process.
+    /// The number of listener processes. A connection always belongs to the same process.
     pub processes: u64,
-    /// The codes of batches that were accepted, and lost as a whole.
+    /// The error codes of batches that were accepted and then lost as a whole.
     pub lost_batches: Vec<&'static str>,
-    /// The newest 1000, oldest first.
+    /// The latest 1000 errors, oldest first.
     pub integration_errors: VecDeque<IntegrationError>,
-    /// Calls by endpoint: `authorize`, `authrep`, `oauth_authorize`, `oauth_authrep`, `report`.
+    /// The number of calls by endpoint: `authorize`, `authrep`, `oauth_authorize`, `oauth_authrep`, `report`.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Transactions of the largest report so far.
+    /// The number of transactions in the largest report so far.
     pub largest_report: usize,
-    /// In the order of the calls; the first one stays if `sticky`.
+    /// The faults in the order of the calls. The first one is kept if `sticky` is set.
     pub faults: VecDeque<Fault>,
-    /// Whether all calls meet the first fault.
+    /// Whether the first fault applies to all calls.
     pub sticky: bool,
-    /// Only reports meet faults.
+    /// Whether faults apply only to reports.
     pub only_reports: bool,
-    /// Every query and body received, for looking for what should not be there.
+    /// Every query and body received, so that a test can search them for data that must not be sent.
     pub received: Vec<String>,
-    /// Whether `received` is kept.
+    /// Whether queries and bodies are stored in `received`.
     pub keep_received: bool,
-    /// (application id, metric, period, window start) to count.
+    /// The counters by application ID, metric, period, and start of the window.
     pub(crate) counters: HashMap<(String, String, Period, i64), u64>,
     pub(crate) queue: VecDeque<Job>,
-    /// Jobs that fail again and again; see [`crate::Threescale::retry`].
+    /// Jobs that fail on every attempt; see [`crate::Threescale::retry`].
     pub(crate) failed: Vec<Job>,
-    /// The caches of the listener processes, then that of the worker at the end.
+    /// The caches of the listener processes and of the worker.
     pub(crate) known: HashMap<u64, Process>,
 }
 
@@ -114,13 +114,13 @@ impl Default for State {
 }
 
 impl State {
-    /// What is counted for the application `app_<name>` in the window that `at` (Unix seconds) lies in.
+    /// The counter of the application `app_<name>` in the window that contains `at` (Unix seconds).
     #[must_use]
     pub fn counted(&self, name: &str, metric: &str, period: Period, at: i64) -> u64 {
         self.counter(&format!("app_{name}"), metric, period, at)
     }
 
-    /// The same by the application's id.
+    /// The same counter by the application's ID.
     #[must_use]
     pub fn counter(&self, id: &str, metric: &str, period: Period, at: i64) -> u64 {
         let key = (
@@ -132,13 +132,13 @@ impl State {
         self.counters.get(&key).copied().unwrap_or(0)
     }
 
-    /// Accepted calls that are not counted yet.
+    /// The number of accepted calls that are not counted yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// Counts for `app_<name>` as another gateway would, and not in [`Self::totals`].
+    /// Counts usage for `app_<name>` as another gateway would. It is not included in [`Self::totals`].
     pub fn others(&mut self, name: &str, metric: &str, amount: u64, at: i64) {
         let id = format!("app_{name}");
         for metric in line(&self.parents, metric) {

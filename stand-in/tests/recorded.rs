@@ -1,5 +1,5 @@
-//! Every sample in `recorded.md`, sent as it stands there over a connection, and its answer compared: the status line, all
-//! headers that the sample shows with their order, and the body.
+//! Sends every sample in `recorded.md` unchanged over a connection and compares the response: the status line, all
+//! headers that the sample shows and their order, and the body.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -12,7 +12,7 @@ use threescale_stand_in::{Application, Fault, Limit, Mode, Period, State, Threes
 
 /// 2026-11-22 07:14:00 UTC.
 const QUARTER_PAST: i64 = 1_795_331_640;
-/// Headers that the samples leave out unless they are about them.
+/// Headers that the samples omit unless they are the subject of the sample.
 const USUAL: [&str; 4] = [
     "access-control-allow-origin",
     "access-control-expose-headers",
@@ -26,7 +26,7 @@ struct Sample {
     answer: String,
 }
 
-/// The samples that hold a request and an answer, all but G14.
+/// The samples that contain a request and a response, which are all except G14.
 fn samples() -> Vec<Sample> {
     let text = include_str!("recorded.md");
     let sections = text.split("\n#### ").skip(1);
@@ -56,7 +56,7 @@ fn application(id: &str, user_key: &str, plan: &str, limits: Vec<Limit>) -> Appl
     }
 }
 
-/// The service a sample is about, as it was when the sample was recorded.
+/// The service of a sample, in its state when the sample was recorded.
 fn service(id: &str) -> State {
     let hits = |period, max| Limit::new("hits", period, max);
     let five = || vec![hits(Period::Minute, 5)];
@@ -137,7 +137,7 @@ fn service(id: &str) -> State {
     state
 }
 
-/// When a sample was recorded, and what had been counted by then: application, metric, amount, seconds before.
+/// The time at which a sample was recorded, and the usage counted by then: application, metric, amount, seconds before.
 type Circumstances = (i64, &'static [(&'static str, &'static str, u64, i64)]);
 
 fn circumstances(name: &str) -> Circumstances {
@@ -151,7 +151,7 @@ fn circumstances(name: &str) -> Circumstances {
         "A10" => (at - 180, &[]),
         "A11" => (at + 662, &[]),
         "F1" => (at - 94, &[]),
-        // Counted some minutes ago in this hour.
+        // Counted some minutes earlier in the same hour.
         "F4" => (
             at - 100,
             &[("pmulti", "hits", 1, 300), ("pmulti", "orders", 1, 300)],
@@ -182,7 +182,7 @@ fn parse(text: &str) -> Answer {
 fn exchange(address: std::net::SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request).unwrap();
-    // The end of what is asked: the answer is then followed by the end of the connection.
+    // Marks the end of the request, so that the server closes the connection after its response.
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -242,11 +242,11 @@ fn every_sample_is_answered_as_it_was_recorded() {
         if name == "F4" {
             assert_eq!(any_order(&given.body), any_order(&wanted.body), "{name}");
         } else {
-            // The web server's text ends with a line end that the samples do not show.
+            // The web server's text ends with a line break that the samples do not show.
             assert_eq!(given.body.trim_end(), wanted.body, "{name}");
         }
         assert_eq!(shown(given.headers), shown(wanted.headers), "{name}");
-        // Refused by the worker, not by the listener.
+        // Rejected by the worker, not by the listener.
         let lost: &[&str] = match name.as_str() {
             "G8" => &["user_key_invalid"],
             "G13" => &["transaction_timestamp_too_old"],
@@ -271,7 +271,7 @@ fn a_lost_batch_counts_nothing_and_says_why() {
     );
 }
 
-/// Sample G14 and the other limits of size, section 13.
+/// Sample G14 and the other size limits in section 13.
 #[test]
 fn limits_of_size() {
     let threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
@@ -306,7 +306,7 @@ fn limits_of_size() {
     assert_eq!(get(1, 100_000), "HTTP/1.0 400 Bad Request\n\n");
 }
 
-/// A clock that a test moves.
+/// A clock that the test advances.
 fn clock() -> (Arc<AtomicI64>, impl Fn() -> i64 + Send + Sync + 'static) {
     let seconds = Arc::new(AtomicI64::new(QUARTER_PAST));
     let told = Arc::clone(&seconds);
@@ -320,7 +320,7 @@ fn authorize(threescale: &Threescale, key: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Section 12: what a process has looked up stays for 60 s, also that something is not there; each process for itself.
+/// Section 12: each process caches its lookups for 60 s separately, including lookups that find nothing.
 #[test]
 fn configuration_is_kept_for_a_minute_by_each_process() {
     let (seconds, clock) = clock();
@@ -330,7 +330,7 @@ fn configuration_is_kept_for_a_minute_by_each_process() {
         state.caching = true;
         state.processes = 2;
     }
-    // Connections go to the processes by turns.
+    // Connections are assigned to the processes in turn.
     let both = |key: &str| [authorize(&threescale, key), authorize(&threescale, key)];
     assert_eq!(authorize(&threescale, "late"), 403);
     assert_eq!(both("tk1"), [200, 200]);
@@ -342,7 +342,7 @@ fn configuration_is_kept_for_a_minute_by_each_process() {
         let application = state.applications.iter_mut().find(|a| a.user_key == "tk1");
         application.unwrap().active = false;
     }
-    // The second process has not heard of the new key yet, and takes it at once.
+    // The second process has not looked up the new key yet, so it accepts the key immediately.
     assert_eq!(authorize(&threescale, "late"), 200);
     assert_eq!(authorize(&threescale, "late"), 403);
     seconds.fetch_add(59, Ordering::SeqCst);
@@ -354,7 +354,7 @@ fn configuration_is_kept_for_a_minute_by_each_process() {
     assert_eq!(both("tk1"), [409, 409]);
 }
 
-/// The worker has caches of its own: a batch can be lost for an application that is there by now.
+/// The worker has its own caches: a batch can be lost although its application exists by now.
 #[test]
 fn the_worker_keeps_what_it_knows_too() {
     let (seconds, clock) = clock();
@@ -387,7 +387,8 @@ fn authrep(threescale: &Threescale, usage: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Section 12: with the worker stopped everything passes; what waits is counted in the minute it is worked on in.
+/// Section 12: while the worker is stopped, every call is allowed. Queued usage counts in the minute in which it is
+/// processed.
 #[test]
 fn counting_comes_after_the_answer() {
     let (seconds, clock) = clock();
@@ -416,7 +417,7 @@ fn a_worker_in_the_background() {
     }
 }
 
-/// Section 10: sums, sets, parents, and what fails again and again.
+/// Section 10: added values, set values, parents, and jobs that fail on every attempt.
 #[test]
 fn usage_values() {
     let threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
@@ -450,7 +451,7 @@ fn usage_values() {
     assert_eq!(threescale.state().waiting(), 0);
 }
 
-/// Section 7: a wrong application key with an unknown metric is 409, and 404 with `no_body`.
+/// Section 7: a wrong application key with an unknown metric results in a 409, or a 404 with `no_body`.
 #[test]
 fn the_order_of_checks() {
     let threescale = Threescale::serve(service("1002"), 0, || QUARTER_PAST * 1000).unwrap();
@@ -469,7 +470,7 @@ fn the_order_of_checks() {
     assert_eq!(ask("app_key=ak_pfree&usage[hits]=x"), "409");
 }
 
-/// Rows of the table of statuses that no sample shows, and what section 2 says about the provider's credentials.
+/// Rows of the table of statuses that have no sample, and the rules of section 2 for the provider's credentials.
 #[test]
 fn rows_without_a_sample() {
     let threescale = Threescale::serve(service("1003"), 0, || QUARTER_PAST * 1000).unwrap();
@@ -509,7 +510,7 @@ fn rows_without_a_sample() {
         ("provider_key=pk_main&service_id=1003", allowed.clone()),
         ("provider_key=pk_main&service_id=foo-1003", allowed.clone()),
         ("provider_key=pk_main", allowed.clone()),
-        // A wrong key outranks a right token, and an empty one is none.
+        // A wrong key takes precedence over a correct token. An empty key counts as no key.
         (
             "provider_key=x&service_id=1003&service_token=st_1003",
             said("403", "provider_key_invalid"),
@@ -537,7 +538,7 @@ fn rows_without_a_sample() {
     assert_eq!(ask("/status", "").0, "200");
 }
 
-/// What is kept when the port is closed, and the same port again.
+/// The state is kept while the port is closed, and the same port is used again.
 #[test]
 fn stopped_and_restarted() {
     let threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
