@@ -1,4 +1,4 @@
-"""Checks the test AWS itself, one check for each behaviour its README lists. Exits 1 if one fails.
+"""Checks the test AWS itself, with one check for each behavior in its README. Exits with 1 if a check fails.
 
 python selfcheck.py [part of a check's name]
 """
@@ -42,7 +42,7 @@ def main() -> int:
                     if not entry["injected"] and (entry["unimplemented"] or (entry["status"] or 200) >= 500)
                 ]
                 assert not suspicious, suspicious
-            except Exception:  # noqa: BLE001 - every failure is reported, the rest goes on
+            except Exception:  # noqa: BLE001 - every failure is reported, and the other checks continue
                 failed += 1
                 print(f"FAILED {one.__name__}: {one.__doc__}")
                 traceback.print_exc(file=sys.stdout)

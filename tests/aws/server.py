@@ -1,6 +1,6 @@
 """Runs the test AWS: AWS's endpoint and the control endpoints on one port of the loopback address.
 
-Prints one line, `{"port": N}`, once it answers; ends when its standard input is closed.
+Prints one line, `{"port": N}`, when it is ready, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-# moto reads these at import.
+# moto reads these variables when it is imported.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_ACCOUNT_ID", "123456789012")
 for _name, _value in (("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")):
@@ -45,11 +45,11 @@ def _date(second: int) -> str:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # buffered: a reply is one write
+    wbufsize = -1  # buffered, so that a reply is one write
     world: World
 
     def handle_one_request(self) -> None:
-        """Reads a request without the mail parser of the base class, which takes longer than many an answer."""
+        """Reads a request without the mail parser of the base class, which takes longer than many calls."""
         words = self.rfile.readline().decode("latin-1").split()
         if len(words) != 3:
             self.close_connection = True
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
             response = gateway.handle(self.world, raw, self._alive)
         if response is None:
             self.close_connection = True
-            with contextlib.suppress(OSError):  # the caller may have gone first
+            with contextlib.suppress(OSError):  # the caller may have closed the connection first
                 self.connection.shutdown(socket.SHUT_RDWR)
             return
         self._reply(response)
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         }
         for name in ("status", "server", "content-length"):
             headers.pop(name, None)
-        bodiless = response.status == 204  # such a reply must not have one, nor a length
+        bodiless = response.status == 204  # a 204 must not have a body or a length
         if not bodiless:
             headers["content-length"] = str(len(response.body))
         lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
             return False
 
     def handle(self) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):  # killed callers are what this server is for
+        with contextlib.suppress(ConnectionError, TimeoutError):  # tests kill callers deliberately
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -1,1 +1,1 @@
-"""One check for each behaviour the test AWS adds to moto."""
+"""One check for each behavior that the test AWS adds to moto."""

@@ -34,7 +34,7 @@ def _patch(**values: str) -> list[dict[str, str]]:
 
 @check
 def update_method(aws: Aws) -> None:
-    """Attach and detach an authorizer; everything else stays."""
+    """Attaching and detaching an authorizer leaves everything else unchanged."""
     api = aws.seed_api({"method": "GET", "path": "/a", "api_key_required": True, "operation_name": "op"})
     of = _method(aws, api)
     before = aws.apigateway.get_method(**of)
@@ -71,7 +71,7 @@ def update_method(aws: Aws) -> None:
 
 @check
 def update_method_scopes(aws: Aws) -> None:
-    """Scopes of a user pool's method are taken off and put back."""
+    """The scopes of a method with a user pool can be removed and restored."""
     api = aws.seed_api(
         {
             "method": "GET",
@@ -96,7 +96,7 @@ def update_method_scopes(aws: Aws) -> None:
 
 @check
 def put_method_refuses_existing(aws: Aws) -> None:
-    """409, and the integration stays."""
+    """The response is a 409, and the existing integration remains."""
     of = _method(aws, aws.seed_api({"method": "GET", "path": "/a"}))
     with aws.refused("ConflictException"):
         aws.apigateway.put_method(**of, authorizationType="NONE")
@@ -107,7 +107,7 @@ def put_method_refuses_existing(aws: Aws) -> None:
 
 @check
 def authorizers(aws: Aws) -> None:
-    """What AWS refuses, updates, and paging."""
+    """Parameters that AWS refuses, updates, and paging."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
     ours = _authorizer(aws, api)
     for parameters in (
@@ -139,7 +139,8 @@ def authorizers(aws: Aws) -> None:
 
 @check
 def deployments_are_snapshots(aws: Aws) -> None:
-    """A stage keeps its settings; the draft does not show through; the old deployment can be gone back to."""
+    """A stage keeps its settings, changes to the draft are not visible, and the stage can move back to the old
+    deployment."""
     api = aws.seed_api({"method": "GET", "path": "/a"}, {"method": "ANY", "path": "/{proxy+}"})
     of = {"restApiId": api["api_id"]}
     stage = {**of, "stageName": "prod"}
@@ -176,7 +177,7 @@ def deployments_are_snapshots(aws: Aws) -> None:
 
 @check
 def deployment_needs_integrations(aws: Aws) -> None:
-    """A method without one is refused."""
+    """A deployment with a method that has no integration is refused."""
     api = aws.seed_api({"method": "GET", "path": "/a"})
     aws.apigateway.put_method(**{**_method(aws, api), "httpMethod": "PUT"}, authorizationType="NONE")
     with aws.refused("BadRequestException", "No integration defined for method"):
@@ -185,7 +186,7 @@ def deployment_needs_integrations(aws: Aws) -> None:
 
 @check
 def resources_page_and_embed(aws: Aws) -> None:
-    """25 a page; bodies of methods only with embed=methods."""
+    """25 items per page, and the methods' bodies only with embed=methods."""
     api = aws.seed_api(*({"method": "GET", "path": f"/r{index}"} for index in range(30)))["api_id"]
     page = aws.apigateway.get_resources(restApiId=api)
     assert len(page["items"]) == 25 and page["position"]
@@ -200,7 +201,7 @@ def resources_page_and_embed(aws: Aws) -> None:
 
 @check
 def rest_apis_page(aws: Aws) -> None:
-    """GetRestApis has a position too."""
+    """GetRestApis pages with a position too."""
     for _ in range(3):
         aws.seed_api({"method": "GET", "path": "/a"})
     aws.configure(page_size=2)
@@ -213,7 +214,7 @@ def rest_apis_page(aws: Aws) -> None:
 
 @check
 def tags_of_apis_and_stages(aws: Aws) -> None:
-    """By ARN, of both."""
+    """APIs and stages are tagged by ARN."""
     api = aws.seed_api({"method": "GET", "path": "/a"}, tags={"a": "1"})["api_id"]
     arn = f"arn:aws:apigateway:us-east-1::/restapis/{api}"
     for one, before in ((arn, {"a": "1"}), (f"{arn}/stages/prod", {"owner": "orders-team"})):
@@ -225,7 +226,7 @@ def tags_of_apis_and_stages(aws: Aws) -> None:
 
 @check
 def control_call_rate(aws: Aws) -> None:
-    """With a rate configured, a burst beyond it is answered 429."""
+    """With a configured rate, calls beyond the burst receive a 429."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
     aws.configure(apigateway_rate={"per_second": 0.001, "burst": 3})
     for _ in range(3):
@@ -238,7 +239,8 @@ def control_call_rate(aws: Aws) -> None:
 
 @check
 def attributes_of_apis(aws: Aws) -> None:
-    """Kept as created, changed by patches, all or nothing; tags with the reserved prefix are AWS's own."""
+    """Attributes are stored at creation and changed by patches, all or nothing. Tags with the reserved prefix are
+    refused."""
     made = aws.apigateway.create_rest_api(
         name="a", version="2", binaryMediaTypes=["image/png"], endpointConfiguration={"types": ["PRIVATE"]}
     )

@@ -7,7 +7,8 @@ from .harness import Aws, check
 
 @check
 def cache_life(aws: Aws) -> None:
-    """Creating, available with endpoint and member, modifying, deleting, gone; interfaces with it."""
+    """Creating, available with an endpoint and a member, modifying, deleting, deleted, including the network
+    interfaces."""
     aws.configure(delay={"cache": 600})
     net = aws.network()
     made = aws.cache(net)
@@ -54,7 +55,7 @@ def cache_life(aws: Aws) -> None:
 
 @check
 def cache_create_failed(aws: Aws) -> None:
-    """A forced failure; it can be deleted."""
+    """A forced failure. The failed cache can be deleted."""
     aws.configure(outcomes={"cache": "create-failed"})
     aws.cache(aws.network())
     assert aws.cache_status() == "create-failed"
@@ -64,7 +65,7 @@ def cache_create_failed(aws: Aws) -> None:
 
 @check
 def cache_endpoint_is_settable(aws: Aws) -> None:
-    """So that something real can listen there."""
+    """A real server can listen at the configured endpoint."""
     aws.configure(cache_endpoint={"host": "127.0.0.1", "port": 7777})
     aws.cache(aws.network())
     group = aws.elasticache.describe_replication_groups()["ReplicationGroups"][0]
@@ -73,7 +74,7 @@ def cache_endpoint_is_settable(aws: Aws) -> None:
 
 @check
 def cache_tags(aws: Aws) -> None:
-    """Refused, reading too, until the group is available."""
+    """Tag operations, including reads, are refused until the group is available."""
     aws.configure(delay={"cache": 600})
     made = aws.cache(aws.network(), Tags=[{"Key": "a", "Value": "1"}])
     with aws.refused("InvalidReplicationGroupState", "not in available state to perform tagging operations"):
@@ -122,7 +123,7 @@ def cache_parameters(aws: Aws) -> None:
 
 @check
 def cache_subnet_groups(aws: Aws) -> None:
-    """Existing subnets of one network; names once; modify; tags; deletion."""
+    """Existing subnets of one VPC, unique names, modification, tags, and deletion."""
     net = aws.network()
     second = aws.subnet(net["vpc"], "10.0.2.0/24", "us-east-1b")
     stranger = aws.subnet(aws.vpc("10.9.0.0/16"), "10.9.0.0/24")

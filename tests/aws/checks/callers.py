@@ -1,4 +1,4 @@
-"""Calls to deployed APIs: who is let in, and what the gateway itself answers."""
+"""Calls to deployed APIs: which callers are allowed, and the responses of the gateway itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DENIED = "User is not authorized to access this resource with an explicit deny i
 
 
 def _protected(aws: Aws, *others: dict[str, Any], **more: Any) -> tuple[str, str]:
-    """An API whose first method our authorizer protects: (id, address of the stage)."""
+    """An API whose first method the tool's authorizer protects: (id, address of the stage)."""
     api = aws.seed_api({"method": "GET", "path": "/a"}, *others, **more)
     ours = _authorizer(aws, api["api_id"], OURS)
     aws.function(aws.role())
@@ -49,7 +49,7 @@ def _answer(aws: Aws, address: str, headers: dict[str, str] | None = None, metho
 
 @check
 def default_refusals(aws: Aws) -> None:
-    """Statuses, bodies and x-amzn-ErrorType as AWS has them."""
+    """The statuses, bodies, and x-amzn-ErrorType values equal those of AWS."""
     api, address = _protected(aws, {"method": "GET", "path": "/iam", "authorization_type": "AWS_IAM"})
     missing = (403, "MissingAuthenticationTokenException", {"message": "Missing Authentication Token"})
     assert _answer(aws, f"{address}/none") == missing and _answer(aws, f"{address}/iam") == missing
@@ -68,7 +68,8 @@ def default_refusals(aws: Aws) -> None:
 
 @check
 def gateway_responses_shape_refusals(aws: Aws) -> None:
-    """Status, headers and body of the deployed ones; simple substitution only; fallbacks of the type's class."""
+    """Status, headers, and body come from the deployed responses, with simple substitution only and with the fallback
+    to the response of the type's class."""
     api, address = _protected(aws)
     body = '{"error":"$context.authorizer.reason","message":$context.error.messageString,"path":"${context.path}",'
     body += '"none":"$context.none.at.all","type":"$context.error.responseType","vtl":"#if(1)"}'
@@ -121,7 +122,7 @@ def gateway_responses_shape_refusals(aws: Aws) -> None:
 
 @check
 def resources_are_found_by_path(aws: Aws) -> None:
-    """The most specific one; its parameters can be told in a refusal."""
+    """The most specific resource matches, and a refusal can contain its path parameters."""
     kinds = ("/o/{id}/items", "/o/{id}", "/o/new", "/{all+}", "/o")
     methods = [{"method": "GET", "path": path, "authorization_type": "AWS_IAM"} for path in kinds]
     template = "$context.resourcePath $method.request.path.id $method.request.path.all"
@@ -140,7 +141,7 @@ def resources_are_found_by_path(aws: Aws) -> None:
 
 @check
 def deployments_reach_callers_late(aws: Aws) -> None:
-    """With a lag, the first requests still see the former deployment."""
+    """With a configured lag, the first requests still reach the former deployment."""
     api, address = _protected(aws)
     former = aws.apigateway.get_stage(restApiId=api, stageName="prod")["deploymentId"]
     resource = next(item for item in aws.apigateway.get_resources(restApiId=api)["items"] if item["path"] == "/a")
@@ -162,7 +163,7 @@ def deployments_reach_callers_late(aws: Aws) -> None:
 
 @check
 def methods_can_be_opened_and_closed(aws: Aws) -> None:
-    """By their label, whatever the deployment says."""
+    """Methods are opened and closed by label, regardless of the deployment."""
     _, address = _protected(aws, {"method": "OPTIONS", "path": "/a"}, {"method": "ANY", "path": "/f/{all+}"})
     assert _answer(aws, f"{address}/a", method="OPTIONS")[0] == 200
     aws.configure(outcomes={"open": ["GET /a"], "closed": ["OPTIONS /a", "ANY /f/{all+}"]})
@@ -178,7 +179,7 @@ def methods_can_be_opened_and_closed(aws: Aws) -> None:
 
 @check
 def other_authorizers_decide_as_told(aws: Aws) -> None:
-    """Those that are not the tool's: denied unless the configuration says otherwise."""
+    """Authorizers that are not the tool's deny requests unless the configuration says otherwise."""
     pool = {"authorizer": "pool", "authorization_type": "COGNITO_USER_POOLS"}
     _, address = _protected(
         aws, {"method": "GET", "path": "/own", "authorizer": "own"}, {"method": "GET", "path": "/u", **pool}
@@ -202,7 +203,7 @@ def other_authorizers_decide_as_told(aws: Aws) -> None:
 
 @check
 def api_keys_are_asked_for_last(aws: Aws) -> None:
-    """After the authorizer, with a key of a usage plan of the stage."""
+    """API keys are checked after the authorizer, and must belong to a usage plan of the stage."""
     api, address = _protected(aws, {"method": "GET", "path": "/k", "api_key_required": True})
     assert _answer(aws, f"{address}/k") == (403, "ForbiddenException", {"message": "Forbidden"})
     value = "k" * 30
@@ -216,7 +217,7 @@ def api_keys_are_asked_for_last(aws: Aws) -> None:
 
 @check
 def calls_are_recorded(aws: Aws) -> None:
-    """Method, path, status, and whether a credential came along; every verb works."""
+    """Method, path, status, and whether the request had a credential. Every HTTP method works."""
     _, address = _protected(aws, {"method": "ANY", "path": "/any"}, {"method": "GET", "path": "/open"})
     verbs = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     assert [aws.ask(f"{address}/any", method=verb)[0] for verb in verbs] == [200] * 7
@@ -236,7 +237,7 @@ def calls_are_recorded(aws: Aws) -> None:
 
 @check
 def endpoints_can_be_closed(aws: Aws) -> None:
-    """The default endpoint is off once that is deployed; a private API is not reached at all."""
+    """A disabled default endpoint takes effect with the next deployment. A private API is not reachable at all."""
     api, address = _protected(aws, {"method": "GET", "path": "/open"})
     aws.apigateway.update_rest_api(restApiId=api, patchOperations=_patch(disableExecuteApiEndpoint="true"))
     assert aws.get(f"{address}/open") == 200
@@ -255,7 +256,7 @@ def endpoints_can_be_closed(aws: Aws) -> None:
 
 @check
 def deployed_api_authorizes(aws: Aws) -> None:
-    """The stage's deployment decides who is let in."""
+    """The stage's deployment determines which callers are allowed."""
     api = aws.seed_api({"method": "GET", "path": "/orders/{id}"}, {"method": "GET", "path": "/health"})
     address = f"/_aws/execute-api/{api['api_id']}/prod"
     assert aws.get(f"{address}/orders/1") == 200
@@ -287,7 +288,7 @@ def deployed_api_authorizes(aws: Aws) -> None:
 
 @check
 def a_broken_authorizer_refuses_every_caller(aws: Aws) -> None:
-    """Also with a key that is let in otherwise, and with the reason; of one method where the configuration says so."""
+    """Also with an otherwise valid key, and with the reason. The configuration can limit this to one method."""
     template = '{"error":"$context.authorizer.reason"}'
     told = {"ACCESS_DENIED": {"responseTemplates": {"application/json": template}}}
     _, address = _protected(aws, gateway_responses=told)

@@ -1,4 +1,4 @@
-"""The control endpoints, the log, the fault table."""
+"""The control endpoints, the log, and the fault table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def signature(service: str) -> str:
 
 @check
 def reset_empties(aws: Aws) -> None:
-    """Fast, and as if nothing had been."""
+    """A reset is fast and restores the initial state."""
     before = aws.account()
     aws.control("POST", "seed", {"foreign": True})
     aws.seed_api({"method": "GET", "path": "/"})
@@ -38,7 +38,7 @@ def reset_empties(aws: Aws) -> None:
 
 @check
 def configuration_is_strict(aws: Aws) -> None:
-    """An unknown key is refused."""
+    """Unknown keys are refused."""
     assert "error" in aws.control("POST", "config", {"delays": 1})
     assert "error" in aws.control("POST", "faults", [{"kind": "explode"}])
     assert "error" in aws.control("POST", "faults", [{"kind": "throttle", "when": 1}])
@@ -47,7 +47,7 @@ def configuration_is_strict(aws: Aws) -> None:
 
 @check
 def log_says_what_was_asked(aws: Aws) -> None:
-    """Service, operation, actions, parameters without secrets, whose credentials."""
+    """Service, operation, actions, parameters without secrets, and the access key."""
     tags = [{"ResourceType": "vpc", "Tags": [{"Key": "a", "Value": "b"}]}]
     aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tags)
     aws.ssm.put_parameter(Name="/p", Type="SecureString", Value="hush-hush")
@@ -73,7 +73,7 @@ def log_says_what_was_asked(aws: Aws) -> None:
 
 @check
 def requests_are_checked_against_the_model(aws: Aws) -> None:
-    """Names, required members, types, enums, lengths, patterns, ranges - on each protocol."""
+    """Names, required members, types, enums, lengths, patterns, and ranges, in each protocol."""
     calls = [
         lambda: aws.ec2.create_subnet(CidrBlock="10.0.0.0/24"),
         lambda: aws.ec2.describe_vpc_attribute(VpcId="vpc-1", Attribute="enableMagic"),
@@ -103,7 +103,7 @@ def requests_are_checked_against_the_model(aws: Aws) -> None:
 
 @check
 def connections_are_kept(aws: Aws) -> None:
-    """Many requests on one connection; a chunked body."""
+    """Many requests on one connection, including one with a chunked body."""
     port = int(aws.url.rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.connect()
@@ -122,7 +122,7 @@ def connections_are_kept(aws: Aws) -> None:
 
 @check
 def missing_operations_are_named(aws: Aws) -> None:
-    """A call nobody implements is a clear 400, not a retried 500."""
+    """A call that is not implemented receives a clear 400, not a 500 that the SDK would retry."""
     with aws.refused("TestAwsUnimplemented"):
         aws.ec2.describe_ipam_pools()
     entry = aws.log()[-1]
@@ -132,7 +132,8 @@ def missing_operations_are_named(aws: Aws) -> None:
 
 @check
 def faults_fail_calls(aws: Aws) -> None:
-    """Throttled, 500, 503, denied, a given error; the nth, every first try, so many times."""
+    """Throttling, 500, 503, denial, a given error; for the nth call, for every first attempt, and with a limited count.
+    """
     aws.faults({"operation": "CreateVpc", "kind": "throttle", "nth": 2})
     aws.vpc("10.1.0.0/16")
     with aws.refused("RequestLimitExceeded"):
@@ -174,7 +175,7 @@ def faults_fail_calls(aws: Aws) -> None:
 
 @check
 def reads_can_lag(aws: Aws) -> None:
-    """So many reads do not show what was just made."""
+    """The configured number of reads does not show a new resource."""
     aws.vpc("10.1.0.0/16")
     aws.configure(read_lag=2)
     vpc = aws.vpc("10.2.0.0/16")
@@ -191,7 +192,7 @@ def reads_can_lag(aws: Aws) -> None:
 
 @check
 def replies_can_be_lost(aws: Aws) -> None:
-    """Executed, but the connection is closed."""
+    """The call is executed, but the connection is closed."""
     aws.faults({"operation": "CreateVpc", "kind": "drop", "times": 1})
     try:
         aws.vpc()
@@ -205,7 +206,7 @@ def replies_can_be_lost(aws: Aws) -> None:
 
 @check
 def replies_can_be_unreadable(aws: Aws) -> None:
-    """Executed, but nobody can read what the reply says."""
+    """The call is executed, but its reply cannot be parsed."""
     aws.faults({"operation": "Create*", "kind": "unreadable"})
     try:
         aws.vpc()
@@ -221,7 +222,7 @@ def replies_can_be_unreadable(aws: Aws) -> None:
 
 @check
 def calls_can_be_held(aws: Aws) -> None:
-    """Before or after they are executed, until released."""
+    """Calls are held before or after they are executed, until they are released."""
     assert aws.control("GET", "held?timeout=0") == {"held": None}
     for phase, kind, count in (("after", "hold", 2), ("before", "hold-before", 2)):
         aws.faults({"operation": "CreateVpc", "kind": kind, "nth": 1})
@@ -238,7 +239,8 @@ def calls_can_be_held(aws: Aws) -> None:
 
 @check
 def killed_callers_leave_no_trace(aws: Aws) -> None:
-    """A freezing hold keeps everything else back; when its caller is gone, what waited is not executed."""
+    """A freezing hold blocks all other calls. If the caller of the hold disconnects, calls that waited are not
+    executed."""
     port = int(aws.url.rpartition(":")[2])
     aws.faults({"operation": "CreateVpc", "kind": "hold", "nth": 1, "freeze": True})
 
@@ -263,7 +265,7 @@ def killed_callers_leave_no_trace(aws: Aws) -> None:
 
 @check
 def someone_else_can_call(aws: Aws) -> None:
-    """Neither logged nor subject to faults; errors are told."""
+    """Calls as another user are neither logged nor subject to faults, and their errors are returned."""
     aws.faults({"kind": "throttle"})
     body = {"service": "ec2", "operation": "CreateVpc", "parameters": {"CidrBlock": "10.0.0.0/16"}}
     vpc = aws.control("POST", "call", body)["Vpc"]["VpcId"]
@@ -276,7 +278,8 @@ def someone_else_can_call(aws: Aws) -> None:
 
 @check
 def foreign_stack(aws: Aws) -> None:
-    """A second stack and look-alikes in the same account, at once whatever delays are set."""
+    """A second stack and resources with similar names in the same account are created immediately, regardless of
+    delays."""
     aws.configure(delay=30, role_delay=30)
     found = aws.control("POST", "seed", {"foreign": True})["foreign"]
     account = aws.account()
@@ -289,7 +292,7 @@ def foreign_stack(aws: Aws) -> None:
 
 @check
 def parallel_calls_are_one_step_each(aws: Aws) -> None:
-    """Of racing creations of one name exactly one wins; nothing is lost."""
+    """Of concurrent calls that create the same name, exactly one succeeds, and no change is lost."""
     vpc = aws.vpc()
 
     def attempt(_: int) -> str:
@@ -309,7 +312,7 @@ def parallel_calls_are_one_step_each(aws: Aws) -> None:
 
 @check
 def restart_is_not_needed(aws: Aws) -> None:
-    """A hundred resets leave the server as it was."""
+    """After a hundred resets, the server still works as before."""
     for _ in range(100):
         aws.control("POST", "reset")
     assert len(aws.ec2.describe_vpcs()["Vpcs"]) == 1

@@ -1,4 +1,4 @@
-"""Copies of an account: what they begin with, and that they go their own way."""
+"""Copies of an account: their initial state, and their independence from the original."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def vpcs(aws: Aws) -> int:
 
 @check
 def a_copy_begins_with_the_state_and_goes_its_own_way(aws: Aws) -> None:
-    """Resources and configuration are copied; log, faults and requests are not; a copy can be copied and can end."""
+    """Resources and configuration are copied; log, faults, and requests are not. A copy can be copied and can end."""
     aws.vpc()
     aws.configure(page_size=2)
     aws.faults({"kind": "throttle", "operation": "CreateSubnet"})
@@ -41,7 +41,7 @@ def a_copy_begins_with_the_state_and_goes_its_own_way(aws: Aws) -> None:
 
 @check
 def every_changing_call_is_held_once_and_can_be_copied(aws: Aws) -> None:
-    """With callers side by side, a copy has exactly what was done by the call that is held, and the calls before it."""
+    """With concurrent callers, a copy contains exactly the effects of the held call and of the calls before it."""
     cidrs = [f"10.{n}.0.0/16" for n in range(1, 5)]
     aws.configure(quotas={"vpcs": 10})
     aws.faults({"mutating": True, "kind": "hold", "freeze": True})
@@ -56,7 +56,7 @@ def every_changing_call_is_held_once_and_can_be_copied(aws: Aws) -> None:
             result.result()
     assert aws.control("GET", "held?timeout=0") == {"held": None}
     assert [vpcs(one) for one in copies] == [2, 3, 4, 5]
-    # What the original holds is no business of a copy.
+    # A call that is held in the original is not held in a copy.
     copies[0].vpc("10.9.0.0/16")
     for one in copies:
         one.control("POST", "end", {})

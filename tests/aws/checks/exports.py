@@ -1,4 +1,4 @@
-"""API Gateway: what a stage's export and the embedded methods show."""
+"""API Gateway: the content of a stage's export and of embedded methods."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _rich(aws: Aws) -> dict[str, Any]:
 
 @check
 def embedded_methods_are_whole(aws: Aws) -> None:
-    """GetResources shows integrations with their responses and AWS's defaults, and method responses."""
+    """GetResources returns integrations with their responses and AWS's defaults, and method responses."""
     api = _rich(aws)
     items = aws.apigateway.get_resources(restApiId=api["api_id"], embed=["methods"])["items"]
     methods = {item["path"]: item.get("resourceMethods", {}) for item in items}
@@ -88,7 +88,7 @@ def embedded_methods_are_whole(aws: Aws) -> None:
 
 @check
 def empty_templates_are_null(aws: Aws) -> None:
-    """In every answer that shows them; an export leaves them out."""
+    """Empty templates are null in every response that contains them. An export omits them."""
     api = aws.seed_api({"method": "GET", "path": "/a"})
     of, empty = _method(aws, api), {"application/json": ""}
     null = {"application/json": None}
@@ -114,7 +114,7 @@ def empty_templates_are_null(aws: Aws) -> None:
 
 @check
 def export_shows_the_deployment(aws: Aws) -> None:
-    """Not the draft; integrations and authorizers as AWS's extensions."""
+    """An export shows the deployment and not the draft, with integrations and authorizers as AWS's extensions."""
     api = _rich(aws)
     extensions = {"parameters": {"extensions": "apigateway"}}
     before = _export(aws, api["api_id"], **extensions)
@@ -172,7 +172,7 @@ def export_shows_the_deployment(aws: Aws) -> None:
 
 @check
 def export_takes_parameters(aws: Aws) -> None:
-    """Extensions one by one, both types, and what is refused."""
+    """Each extension by itself, both export types, and parameters that are refused."""
     api = _rich(aws)["api_id"]
     plain = json.dumps(_export(aws, api))
     assert "-integration" not in plain and "-authorizer" not in plain
@@ -194,7 +194,7 @@ def export_takes_parameters(aws: Aws) -> None:
 
 @check
 def export_shows_settings(aws: Aws) -> None:
-    """Models, validators, and what the API itself is set to, as of the deployment."""
+    """Models, validators, and the API's own settings as of the deployment."""
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]}
     api = aws.apigateway.create_rest_api(
         name="set",

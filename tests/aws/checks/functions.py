@@ -1,4 +1,4 @@
-"""Lambda and the roles it needs."""
+"""Lambda and the IAM roles that it requires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _vpc(net: dict[str, str]) -> dict:
 
 @check
 def function_life(aws: Aws) -> None:
-    """Pending then Active; updates are in progress and exclude each other."""
+    """Pending, then Active. Updates are in progress for some time, and a second update is refused meanwhile."""
     aws.configure(delay={"function": 600})
     role = aws.role()
     made = aws.function(role, Tags={"a": "1"}, LoggingConfig={"LogGroup": "/x", "LogFormat": "JSON"})
@@ -56,7 +56,7 @@ def function_life(aws: Aws) -> None:
 
 @check
 def function_can_fail(aws: Aws) -> None:
-    """A forced Failed state, with its reason."""
+    """A forced Failed state with its reason."""
     aws.configure(outcomes={"function": {"state": "Failed", "code": "EniLimitExceeded", "reason": "no more"}})
     aws.function(aws.role())
     found = aws.lambda_.get_function_configuration(FunctionName="f")
@@ -65,7 +65,7 @@ def function_can_fail(aws: Aws) -> None:
 
 @check
 def function_listing_pages(aws: Aws) -> None:
-    """Marker and MaxItems; the configured page size."""
+    """Marker and MaxItems, and the configured page size."""
     role = aws.role()
     for index in range(5):
         aws.function(role, f"f{index}")
@@ -81,7 +81,7 @@ def function_listing_pages(aws: Aws) -> None:
 
 @check
 def role_must_be_assumable(aws: Aws) -> None:
-    """Unknown, young, foreign and powerless roles are refused."""
+    """Roles that do not exist, are too new, do not trust Lambda, or lack permissions are refused."""
     cannot = "The role defined for the function cannot be assumed by Lambda."
     with aws.refused("InvalidParameterValueException", cannot):
         aws.function("arn:aws:iam::123456789012:role/none")
@@ -104,7 +104,7 @@ def role_must_be_assumable(aws: Aws) -> None:
 
 @check
 def function_limits(aws: Aws) -> None:
-    """What CreateFunction refuses."""
+    """Parameters that CreateFunction refuses."""
     role = aws.role()
     net = aws.network()
     stranger = aws.group(aws.vpc("10.9.0.0/16"), "s")
@@ -131,7 +131,8 @@ def function_limits(aws: Aws) -> None:
 
 @check
 def function_interfaces(aws: Aws) -> None:
-    """Shared by functions of the same pair; linger, then become available and deletable."""
+    """Functions with the same subnet and groups share an interface. It lingers, then becomes available and can be
+    deleted."""
     aws.configure(eni_linger=1200)
     net = aws.network()
     role = aws.role()
@@ -166,7 +167,7 @@ def function_interfaces(aws: Aws) -> None:
 
 @check
 def interfaces_outlive_their_role(aws: Aws) -> None:
-    """Without the role they stay in use for ever."""
+    """Without the role, the interfaces stay in use forever."""
     net = aws.network()
     aws.configure(eni_linger=1200)
     aws.function(aws.role(), VpcConfig=_vpc(net))
@@ -179,7 +180,7 @@ def interfaces_outlive_their_role(aws: Aws) -> None:
 
 @check
 def deletion_during_detach_strands(aws: Aws) -> None:
-    """Deleting a function while its VPC change is in progress strands the interface."""
+    """Deleting a function while its VPC change is in progress leaves the interface stranded."""
     aws.configure(delay={"function-update": 600})
     net = aws.network()
     aws.function(aws.role(), VpcConfig=_vpc(net))
@@ -191,7 +192,7 @@ def deletion_during_detach_strands(aws: Aws) -> None:
 
 @check
 def permissions(aws: Aws) -> None:
-    """One statement an id; unknown ones are not found."""
+    """Each statement ID is unique, and unknown IDs are not found."""
     aws.function(aws.role())
     one = {
         "FunctionName": "f",
@@ -225,7 +226,7 @@ def function_tags(aws: Aws) -> None:
 
 @check
 def self_test_is_derived(aws: Aws) -> None:
-    """Invoke's answer to the self-test depends on what the account holds; it can be replaced."""
+    """The self-test's result depends on the content of the account, and the configuration can replace it."""
     net = aws.network()
     public = aws.subnet(net["vpc"], "10.0.2.0/24")
     aws.igw(net["vpc"])
@@ -307,7 +308,7 @@ def self_test_is_derived(aws: Aws) -> None:
 
 @check
 def roles_and_policies(aws: Aws) -> None:
-    """Trust policies are checked, deletion wants the role empty, listings have no tags."""
+    """Trust policies are checked, a role must be empty to be deleted, and listings have no tags."""
     with aws.refused("MalformedPolicyDocument"):
         aws.iam.create_role(RoleName="x", AssumeRolePolicyDocument="{")
     with aws.refused("MalformedPolicyDocument"):
@@ -339,7 +340,8 @@ def roles_and_policies(aws: Aws) -> None:
 
 @check
 def published_versions_are_snapshots(aws: Aws) -> None:
-    """A version keeps code, settings and VPC; without a change there is no new one; it is pending first; numbers are not used again."""
+    """A version keeps code, settings, and VPC configuration. It is pending first. Without a change, no version is
+    published, and version numbers are not reused."""
     net = aws.network()
     role = aws.role()
     with aws.refused("ResourceNotFoundException"):
@@ -378,7 +380,7 @@ def published_versions_are_snapshots(aws: Aws) -> None:
 
 @check
 def aliases_lead_to_versions(aws: Aws) -> None:
-    """Create, move, split, list, delete; a version in use is not deleted; an alias has a policy of its own."""
+    """Create, move, split, list, and delete. A version in use cannot be deleted, and an alias has its own policy."""
     aws.function(aws.role())
     with aws.refused("ResourceNotFoundException", "f:1"):
         aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
@@ -422,7 +424,8 @@ def aliases_lead_to_versions(aws: Aws) -> None:
 
 @check
 def a_version_keeps_the_interfaces_of_its_vpc(aws: Aws) -> None:
-    """They go once the version is deleted too; with a function that is deleted before its versions they stay."""
+    """The interfaces are released after the version is also deleted. If the function is deleted before its versions,
+    they remain."""
     net = aws.network()
     role = aws.role()
 

@@ -1,4 +1,4 @@
-"""Starts the server and speaks to it: AWS through boto3, the control endpoints through HTTP."""
+"""Starts the server and calls it: AWS through boto3, the control endpoints over HTTP."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check(function: Callable[[Aws], None]) -> Callable[[Aws], None]:
 
 
 class Server:
-    """The process under test."""
+    """The server process under test."""
 
     def __enter__(self) -> Server:
         self.process = subprocess.Popen(
@@ -58,7 +58,7 @@ class Server:
 
 
 class Aws:
-    """Clients for the server, and shorthands for what most checks need."""
+    """Clients for the server, and helpers that most checks use."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -130,7 +130,7 @@ class Aws:
 
     @contextlib.contextmanager
     def refused(self, code: str, text: str = "") -> Iterator[None]:
-        """The call inside fails with this code, and this in its message."""
+        """Requires that the call inside fails with this code and with this text in its message."""
         try:
             yield
         except ClientError as error:
@@ -152,7 +152,7 @@ class Aws:
             assert time.monotonic() < deadline, f"{found!r} did not become {wanted!r}"
             time.sleep(0.02)
 
-    # --- things to have
+    # --- resources
 
     def vpc(self, cidr: str = "10.0.0.0/16") -> str:
         return self.ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]

@@ -37,7 +37,7 @@ def cidrs_are_canonical(aws: Aws) -> None:
 
 @check
 def quotas_are_enforced(aws: Aws) -> None:
-    """VPCs (the default one counts), addresses, internet gateways, NAT gateways per zone."""
+    """VPCs including the default one, addresses, internet gateways, and NAT gateways per zone."""
     aws.configure(quotas={"vpcs": 2, "elastic_ips": 3, "nat_gateways": 1})
     vpc = aws.vpc()
     with aws.refused("VpcLimitExceeded"):
@@ -63,7 +63,8 @@ def quotas_are_enforced(aws: Aws) -> None:
 
 @check
 def nat_gateway_life(aws: Aws) -> None:
-    """Pending, available, deleting, deleted; its interface and address come and go with it."""
+    """Pending, available, deleting, deleted. The interface and the address are attached and released with the gateway.
+    """
     aws.configure(delay={"nat-gateway": 600})
     vpc = aws.vpc()
     aws.igw(vpc)
@@ -92,7 +93,8 @@ def nat_gateway_life(aws: Aws) -> None:
 
 @check
 def nat_gateway_failures(aws: Aws) -> None:
-    """No internet gateway, an address in use, a forced outcome: the state tells, not the call."""
+    """No internet gateway, an address in use, or a forced outcome: the call succeeds and the state shows the failure.
+    """
     vpc = aws.vpc()
     subnet = aws.subnet(vpc)
     nat, _ = aws.nat(subnet)
@@ -117,7 +119,7 @@ def nat_gateway_failures(aws: Aws) -> None:
 
 @check
 def nat_gateway_filters(aws: Aws) -> None:
-    """The tag filter does not find strangers; unknown filters are refused."""
+    """The tag filter does not return other gateways, and unknown filters are refused."""
     vpc = aws.vpc()
     aws.igw(vpc)
     subnet = aws.subnet(vpc)
@@ -138,7 +140,7 @@ def nat_gateway_filters(aws: Aws) -> None:
 
 @check
 def filters_of_every_listing(aws: Aws) -> None:
-    """Tags, wildcards, several filters at once, on each kind."""
+    """Tags, wildcards, and several filters at once, for each listing."""
     tag = {"Key": "k:1", "Value": "a*b"}
     made = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": [tag]}])
     vpc = made["Vpc"]["VpcId"]
@@ -173,7 +175,7 @@ def filters_of_every_listing(aws: Aws) -> None:
 
 @check
 def listings_page(aws: Aws) -> None:
-    """Two a page when configured; MaxResults is honoured."""
+    """Two items per page if configured, and MaxResults."""
     vpc = aws.vpc()
     for index in range(5):
         aws.group(vpc, f"g{index}")
@@ -194,7 +196,7 @@ def listings_page(aws: Aws) -> None:
 
 @check
 def subnet_deletion(aws: Aws) -> None:
-    """Refused with a NAT gateway, an interface, or a cache subnet group in the way."""
+    """Refused while a NAT gateway, an interface, or a cache subnet group uses the subnet."""
     vpc = aws.vpc()
     aws.igw(vpc)
     subnet = aws.subnet(vpc)
@@ -216,7 +218,7 @@ def subnet_deletion(aws: Aws) -> None:
 
 @check
 def security_group_deletion(aws: Aws) -> None:
-    """Refused while referenced, used, or the default one."""
+    """Refused while the group is referenced or used, and for the default group."""
     net = aws.network()
     other = aws.group(net["vpc"], "other")
     rule = [{"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}]
@@ -238,7 +240,7 @@ def security_group_deletion(aws: Aws) -> None:
 
 @check
 def internet_gateway_rules(aws: Aws) -> None:
-    """One a network; not detached while addresses are mapped; not deleted while attached."""
+    """One per VPC, not detachable while addresses are mapped, and not deletable while attached."""
     vpc = aws.vpc()
     igw = aws.igw(vpc)
     with aws.refused("Resource.AlreadyAssociated"):
@@ -260,7 +262,7 @@ def internet_gateway_rules(aws: Aws) -> None:
 
 @check
 def vpc_deletion(aws: Aws) -> None:
-    """Refused with a gateway, group, or table in it; leaves nothing behind."""
+    """Refused while the VPC contains a gateway, a group, or a table. Deletion leaves nothing behind."""
     before = aws.account()
     vpc = aws.vpc()
     igw, group = aws.igw(vpc), aws.group(vpc)
@@ -281,7 +283,7 @@ def vpc_deletion(aws: Aws) -> None:
 
 @check
 def routes(aws: Aws) -> None:
-    """Targets must exist and belong to the network; a route to a gone NAT gateway is a blackhole."""
+    """Targets must exist and belong to the VPC. A route to a deleted NAT gateway is a blackhole."""
     vpc = aws.vpc()
     table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     everywhere = {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}
@@ -312,7 +314,7 @@ def routes(aws: Aws) -> None:
 
 @check
 def route_table_association(aws: Aws) -> None:
-    """A subnet has one association; replacing moves it."""
+    """A subnet has one association, and replacing the association moves the subnet."""
     vpc = aws.vpc()
     subnet = aws.subnet(vpc)
     tables = [aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
@@ -329,7 +331,7 @@ def route_table_association(aws: Aws) -> None:
 
 @check
 def security_group_rules(aws: Aws) -> None:
-    """Descriptions are kept for group sources and make no second rule."""
+    """Descriptions are stored for group sources too. A different description does not make a different rule."""
     net = aws.network()
     other = aws.group(net["vpc"], "other")
 
@@ -356,7 +358,7 @@ def security_group_rules(aws: Aws) -> None:
 
 @check
 def client_tokens(aws: Aws) -> None:
-    """The same token answers the same resource, a dead one included; with other parameters it is refused."""
+    """The same token returns the same resource, even a deleted one. With other parameters, the call is refused."""
     vpc = aws.vpc()
     aws.igw(vpc)
     subnet = aws.subnet(vpc)
@@ -377,7 +379,7 @@ def client_tokens(aws: Aws) -> None:
 
 @check
 def dry_run_never_executes(aws: Aws) -> None:
-    """DryRunOperation, and nothing changed."""
+    """The error is DryRunOperation, and nothing changes."""
     before = aws.account()
     default = before["vpcs"][0]["id"]
     calls = [
@@ -396,7 +398,7 @@ def dry_run_never_executes(aws: Aws) -> None:
 
 @check
 def tags_are_checked(aws: Aws) -> None:
-    """Reserved keys, mistaken resource types, unknown ids."""
+    """Reserved keys, wrong resource types, and unknown IDs are refused."""
     vpc = aws.vpc()
     with aws.refused("InvalidParameterValue", "reserved for internal use"):
         aws.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "aws:x", "Value": "y"}])
@@ -410,7 +412,7 @@ def tags_are_checked(aws: Aws) -> None:
 
 @check
 def vpc_attributes(aws: Aws) -> None:
-    """DNS attributes are kept, one a call."""
+    """DNS attributes are stored, and each call can change only one."""
     vpc = aws.vpc()
     aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
     aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsSupport={"Value": True})

@@ -9,7 +9,7 @@ TARGET = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
 @check
 def schedules(aws: Aws) -> None:
-    """Expressions, targets, tags of an existing rule, deletion."""
+    """Expressions, targets, the tags of an existing rule, and deletion."""
     for wrong in ("rate(1 minutes)", "rate(2 minute)", "rate(0 minutes)", "cron(99 99 * * ? *)", "cron(0 12 * * *)"):
         with aws.refused("ValidationException", "ScheduleExpression is not valid"):
             aws.events.put_rule(Name="r", ScheduleExpression=wrong)
@@ -35,7 +35,7 @@ def schedules(aws: Aws) -> None:
 
 @check
 def log_groups(aws: Aws) -> None:
-    """Retention from the fixed list; tags by the ARN without `:*`, gone with the group."""
+    """Retention values from the fixed list. Tags use the ARN without `:*` and are deleted with the group."""
     aws.logs.create_log_group(logGroupName="/aws/lambda/f", tags={"a": "1"})
     with aws.refused("ResourceAlreadyExistsException"):
         aws.logs.create_log_group(logGroupName="/aws/lambda/f")
@@ -59,7 +59,7 @@ def log_groups(aws: Aws) -> None:
 
 @check
 def parameters(aws: Aws) -> None:
-    """Size, tags with Overwrite, names; paths page by ten."""
+    """Size, tags together with Overwrite, and names. Paths page by ten."""
     with aws.refused("ValidationException", "4096"):
         aws.ssm.put_parameter(Name="/p/big", Type="String", Value="x" * 4097)
     with aws.refused("ValidationException", "can't nest another parameter"):
@@ -88,5 +88,5 @@ def parameters(aws: Aws) -> None:
 
 @check
 def identity(aws: Aws) -> None:
-    """The one account."""
+    """The account ID."""
     assert aws.sts.get_caller_identity()["Account"] == "123456789012"

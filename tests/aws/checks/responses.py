@@ -26,7 +26,7 @@ def _bare(reply: dict[str, Any]) -> dict[str, Any]:
 
 @check
 def gateway_responses(aws: Aws) -> None:
-    """Made, read, reset; all types are listed at once; defaults of a class reach its types."""
+    """Create, read, and reset. All types are listed at once, and defaults of a class apply to its types."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
     untouched = aws.account()
     default = {
@@ -70,7 +70,7 @@ def gateway_responses(aws: Aws) -> None:
 
 @check
 def gateway_responses_are_checked(aws: Aws) -> None:
-    """Types, status codes, parameters and their sources."""
+    """Types, status codes, parameters, and their sources are checked."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
     before = aws.account()
     for code, kind, more in (
@@ -89,7 +89,7 @@ def gateway_responses_are_checked(aws: Aws) -> None:
 
 @check
 def gateway_responses_are_patched(aws: Aws) -> None:
-    """Each path by the operations AWS takes, all or nothing."""
+    """Each path accepts the operations that AWS accepts, all or nothing."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
 
     def patch(*operations: tuple[str, ...]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def gateway_responses_are_patched(aws: Aws) -> None:
 
 @check
 def gateway_responses_are_deployed(aws: Aws) -> None:
-    """Part of the snapshot, and of its export, which leaves out what a class has by default."""
+    """They are part of the snapshot and of its export, which omits the defaults of a class."""
     api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
     headers = {"gatewayresponse.header.x-a": "'1'"}
     for kind in ("UNAUTHORIZED", "DEFAULT_4XX"):

@@ -1,4 +1,4 @@
-"""API Gateway: canaries, caches, and APIs as the seed makes them."""
+"""API Gateway: canaries, caches, and APIs that the seed creates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def _update(aws: Aws, api: str, *patches: tuple[str, ...]) -> dict[str, Any]:
 
 @check
 def canaries(aws: Aws) -> None:
-    """A stage with a canary takes canary deployments only; UpdateStage keeps, changes, promotes and removes it."""
+    """A stage with a canary accepts only canary deployments. UpdateStage keeps, changes, promotes, and removes the
+    canary."""
     seeded = aws.seed_api(
         {"method": "GET", "path": "/a"},
         stage_settings={"canary": {"percent_traffic": 25, "variables": {"backend": "green"}}},
@@ -90,7 +91,7 @@ def canaries(aws: Aws) -> None:
 
 @check
 def canaries_take_their_share(aws: Aws) -> None:
-    """Of calls, in turn, with their own variables."""
+    """The canary receives its share of the calls, in turn, with its own variables."""
     seeded = aws.seed_api({"method": "GET", "path": "/a"}, stage_settings={"canary": {"percent_traffic": 0}})
     of = {"restApiId": seeded["api_id"]}
     aws.apigateway.delete_method(**of, resourceId=seeded["methods"][0]["resource_id"], httpMethod="GET")
@@ -103,7 +104,7 @@ def canaries_take_their_share(aws: Aws) -> None:
 
 @check
 def caches_of_stages(aws: Aws) -> None:
-    """Size and state, at creation and later."""
+    """Size and state of the cache cluster, at creation and later."""
     api = aws.seed_api({"method": "GET", "path": "/a"}, stage_settings={"cache_cluster_size": "0.5"})["api_id"]
     found = _stage(aws, api)
     assert (found["cacheClusterEnabled"], found["cacheClusterSize"]) == (True, "0.5")
@@ -116,7 +117,7 @@ def caches_of_stages(aws: Aws) -> None:
 
 @check
 def seed_makes_rich_apis(aws: Aws) -> None:
-    """Every member of the seed is found again, in the account and through calls."""
+    """Every member of the seed is present in the account and in the responses of calls."""
     stack = {"aws:cloudformation:stack-name": "theirs"}
     policy = {"Version": "2012-10-17", "Statement": []}
     seeded = aws.seed_api(
@@ -185,7 +186,7 @@ def seed_makes_rich_apis(aws: Aws) -> None:
 
 @check
 def seed_leaves_edits_pending(aws: Aws) -> None:
-    """Each kind changes the draft and not what is served."""
+    """Each kind of edit changes the draft and not the deployment."""
     plain = [{"method": "GET", "path": "/a"}, {"method": "GET", "path": "/old"}, {"method": "GET", "path": "/b"}]
     served: list[Any] = []
     for pending in (

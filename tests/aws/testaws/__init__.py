@@ -1,1 +1,1 @@
-"""An AWS account for tests: moto, plus what it lacks to behave as AWS does."""
+"""An AWS account for tests: moto, plus the behavior of AWS that moto lacks."""

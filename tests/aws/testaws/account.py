@@ -1,4 +1,4 @@
-"""Everything in the account, in a stable order and without volatile times: what a test compares before and after."""
+"""Everything in the account, in a stable order and without times, for comparisons before and after."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _network(region: str) -> dict[str, Any]:
             ),
             "id",
         ),
-        # AWS goes on showing deleted and failed ones for about an hour; they are no longer there.
+        # AWS lists deleted and failed gateways for about an hour, although they no longer exist.
         "nat_gateways": _sorted(
             (
                 {
@@ -198,7 +198,7 @@ def _network(region: str) -> dict[str, Any]:
 
 
 def _rule(rule: Any) -> str:
-    """One rule as a line: `tcp 6379-6379 sg-0abc "why"`."""
+    """A rule as one line: `tcp 6379-6379 sg-0abc "why"`."""
     peer = rule.cidr_ipv4 or rule.cidr_ipv6 or rule.source_group.get("GroupId") or rule.prefix_list_id
     ports = "all" if rule.ip_protocol == "-1" else f"{rule.from_port}-{rule.to_port}"
     return f"{rule.ip_protocol} {ports} {peer}" + (f' "{rule.description}"' if rule.description else "")

@@ -1,4 +1,4 @@
-"""The account's configuration, clock and everything that is not moto's to keep."""
+"""The account's configuration, its clock, and the state that moto does not store."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DEFAULT_CONFIG: dict[str, Any] = {
 
 
 class World:
-    """One account. `lock` is held while a call is executed: checks and changes are one step."""
+    """One account. `lock` is held while a call is executed, so checks and changes are atomic."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.log = RequestsLog()
         self.faults = Faults()
-        self.serve: Callable[[Callable[[int], None]], None] = lambda tell: None  # set by what serves it
+        self.serve: Callable[[Callable[[int], None]], None] = lambda tell: None  # set by the server
         self._reset_hooks: list[Callable[[World], None]] = []
         self._fresh()
 
@@ -51,11 +51,11 @@ class World:
         self._advanced = 0.0
         self.tokens: dict[tuple[str, str, str], tuple[str, Any]] = {}  # client tokens
         self.control_bucket: tuple[float, float] | None = None
-        self.requests: list[dict[str, Any]] = []  # to deployed APIs
-        self.watched: list[dict[str, Any]] = []  # what `watch` of the configuration saw after each changing call
+        self.requests: list[dict[str, Any]] = []  # requests to deployed APIs
+        self.watched: list[dict[str, Any]] = []  # the statuses of the `watch` requests after each changing call
 
     def on_reset(self, hook: Callable[[World], None]) -> None:
-        """Registers what builds a module's own state; runs now and at every reset."""
+        """Registers a function that creates a module's state. It runs now and at every reset."""
         self._reset_hooks.append(hook)
         hook(self)
 
@@ -69,7 +69,7 @@ class World:
                 hook(self)
 
     def forked(self) -> None:
-        """Makes this the account of a copy: what was asked of the original, and how it was to fail, stays there."""
+        """Turns this into the account of a copy, without the requests and faults of the original."""
         self.log = RequestsLog()
         self.faults = Faults()
         self.requests = []
@@ -86,7 +86,7 @@ class World:
                 self.config[key] = value
 
     def delay(self, kind: str) -> float:
-        """Seconds a transition of this kind takes; `<kind>-delete` and `<kind>-update` fall back to the kind."""
+        """The duration of a transition in seconds. `<kind>-delete` and `<kind>-update` fall back to the kind."""
         delay = self.config["delay"]
         if not isinstance(delay, dict):
             return float(delay)
@@ -96,24 +96,24 @@ class World:
         return 0.0
 
     def now(self) -> float:
-        """The account's clock, in seconds from no particular moment."""
+        """The account's clock, in seconds from an arbitrary point in time."""
         return time.monotonic() + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Moves the account's clock forward: what would have happened by then happens."""
+        """Moves the account's clock forward and runs the transitions that are due by then."""
         with self.lock:
             self._advanced += seconds
             self.tick()
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Runs `action` once that much time has passed: at once for 0, else before the next call is executed."""
+        """Runs `action` after this duration: immediately for 0, otherwise before the next call after it has passed."""
         if seconds <= 0:
             action()
         else:
             heapq.heappush(self._timers, (self.now() + seconds, next(self._sequence), action))
 
     def tick(self) -> None:
-        """Lets every transition that is due happen, in order."""
+        """Runs all transitions that are due, in order."""
         now = self.now()
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()

@@ -1,6 +1,6 @@
-"""How API Gateway shows methods, integrations and APIs: moto's objects, with what moto leaves out.
+"""The API Gateway representation of methods, integrations, and APIs: moto's objects plus the members that moto omits.
 
-Of the nulls only those stay that AWS has too: a template whose text is empty is null within its map.
+The only nulls are those that AWS also returns: a template with empty text is null in its map.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TEMPLATES = ("requestTemplates", "responseTemplates")
 
 
 def clean(value: Any) -> Any:
-    """Without the nulls moto leaves where AWS leaves members out, and with those that AWS has for empty templates."""
+    """Removes the nulls of moto for members that AWS omits, and adds the nulls of AWS for empty templates."""
     if not isinstance(value, dict):
         return value
     return {
@@ -53,6 +53,6 @@ def method_json(method: Method) -> dict[str, Any]:
 
 def api_json(api: RestAPI) -> dict[str, Any]:
     found = clean(api.to_dict())
-    if found.get("version") == "V1":  # moto's stand-in for none given
+    if found.get("version") == "V1":  # moto's default if no version is given
         del found["version"]
     return without_empty(found, "binaryMediaTypes", "description")

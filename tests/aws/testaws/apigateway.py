@@ -1,4 +1,4 @@
-"""API Gateway (REST): methods, authorizers, listings. Moto keeps the objects; deployments are in `deployments`."""
+"""API Gateway (REST): methods, authorizers, listings. Moto stores the objects. Deployments are in `deployments`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .gateway import operation
 from .wire import ACCOUNT, Call
 from .account_state import World
 
-# Moto registers each method of each stage with an HTTP mock nobody calls here; it only grows.
+# Moto registers each method of each stage in an HTTP mock that is not used here and only grows.
 RestAPI.update_integration_mocks = lambda self, stage_name: None
 
 
@@ -51,7 +51,7 @@ def method_of(call: Call, resource: Resource) -> Method:
 
 
 def page(world: World, call: Call, items: list[Any], largest: int = 500) -> dict[str, Any]:
-    """One page as API Gateway pages: `limit` (25 by default), `position` names the next one."""
+    """One page in API Gateway's format: `limit` (25 by default), and `position` for the next page."""
     limit = min(call.get("limit", 25), largest, world.config["page_size"] or largest)
     try:
         start = int(call.get("position", "0"), 36)
@@ -132,7 +132,7 @@ def put_method(world: World, call: Call) -> Any:
 def update_method(world: World, call: Call) -> Any:
     api = api_of(call)
     method = method_of(call, resource_of(call, api))
-    # On a copy: either every operation holds or nothing changes.
+    # Applied to a copy, so that either all operations succeed or nothing changes.
     changed = {
         "authorization_type": method.authorization_type,
         "authorizer_id": method.authorizer_id,
@@ -148,11 +148,11 @@ def update_method(world: World, call: Call) -> Any:
         _patch_method(changed, patch)
         patched.add(patch["path"])
     if changed["authorization_type"] in ("CUSTOM", "COGNITO_USER_POOLS"):
-        # AWS wants the authorizer named in the very call that sets the type (validated by LocalStack against AWS).
+        # AWS requires the authorizer in the same call that sets the type (validated by LocalStack against AWS).
         if "/authorizationType" in patched and "/authorizerId" not in patched:
             changed["authorizer_id"] = None
     else:
-        changed["authorizer_id"] = None  # and ignores an authorizer without such a type
+        changed["authorizer_id"] = None  # AWS ignores an authorizer without such a type
     check_authorization(api, changed["authorization_type"], changed["authorizer_id"])
     scoped = "/authorizationScopes" in patched and changed["authorization_scopes"]
     if scoped and changed["authorization_type"] != "COGNITO_USER_POOLS":

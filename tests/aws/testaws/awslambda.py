@@ -1,4 +1,4 @@
-"""Lambda, kept here entirely: functions have states, network interfaces, and roles they may not assume yet."""
+"""Lambda, implemented here: functions have states, network interfaces, and roles that might not be assumable yet."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class Function:
     tags: dict[str, str] = field(default_factory=dict)
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by qualifier, "" for the function itself
     version: str = "$LATEST"
-    versions: dict[str, Function] = field(default_factory=dict)  # published ones, by number
+    versions: dict[str, Function] = field(default_factory=dict)  # published versions by number
     aliases: dict[str, dict[str, Any]] = field(default_factory=dict)
-    published: int = 0  # the highest number so far
+    published: int = 0  # the highest version number so far
     policy_revision: str = ""
     revision: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "Pending"
@@ -84,7 +84,7 @@ class Function:
 
     @property
     def key(self) -> str:
-        """Tells the function and its versions apart."""
+        """Distinguishes the function and its versions."""
         return self.name if self.version == "$LATEST" else f"{self.name}:{self.version}"
 
     def touch(self) -> None:
@@ -116,7 +116,7 @@ def validation(value: Any, member: str, constraint: str) -> AwsError:
 
 
 def named(text: str) -> tuple[str, str | None]:
-    """The function's name and the qualifier out of a name, a partial or a full ARN."""
+    """The function's name and the qualifier in a name, a partial ARN, or a full ARN."""
     found = re.fullmatch(r"(?:(?:arn:aws:lambda:[a-z0-9-]+:)?(?:\d{12}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?", text)
     return (found.group(1), found.group(2)) if found else (text, None)
 
@@ -135,7 +135,7 @@ def function_of(world: World, call: Call, member: str = "FunctionName") -> Funct
 
 
 def resolve(function: Function, qualifier: str | None) -> Function | None:
-    """The function or the version that a qualifier means; None if there is no such version or alias."""
+    """The function or the version that a qualifier refers to, or None if there is no such version or alias."""
     if qualifier in function.aliases:
         qualifier = function.aliases[qualifier]["FunctionVersion"]
     if qualifier in (None, "", "$LATEST"):
@@ -144,7 +144,7 @@ def resolve(function: Function, qualifier: str | None) -> Function | None:
 
 
 def qualified(world: World, call: Call) -> Function:
-    """What the call's function name and qualifier mean together."""
+    """The function or version that the call's function name and qualifier refer to."""
     function = function_of(world, call)
     qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1]
     found = resolve(function, qualifier)
@@ -153,7 +153,7 @@ def qualified(world: World, call: Call) -> Function:
     return found
 
 
-# --- what AWS refuses
+# --- checks of parameters
 
 
 def _check_code(call: Call, code: bytes | None) -> bytes:
@@ -202,7 +202,7 @@ def _check_limits(call: Call) -> None:
 
 
 def _check_network(call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    """(subnets, security groups, VPC) of a VpcConfig; all empty for an empty one."""
+    """(subnets, security groups, VPC) of a VpcConfig, all empty for an empty one."""
     subnets, groups = list(wanted.get("SubnetIds") or []), list(wanted.get("SecurityGroupIds") or [])
     if not subnets and not groups:
         return [], [], ""
@@ -403,7 +403,7 @@ def list_functions(world: World, call: Call) -> Any:
     return found
 
 
-# Like AWS's, listings leave out where a function is in its life.
+# Like AWS, listings omit the state of a function.
 _HIDDEN = (
     "State",
     "StateReason",
@@ -419,7 +419,7 @@ def summary(function: Function) -> dict[str, Any]:
 
 
 def _start_update(world: World, function: Function, done: Any = None) -> dict[str, Any]:
-    """Marks an update as in progress; `done` runs once it is successful."""
+    """Marks an update as in progress. `done` runs when the update succeeds."""
     function.touch()
     function.update_status = "InProgress"
     function.update_reason = ("The function is being updated.", "Updating")

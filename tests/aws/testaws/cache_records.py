@@ -1,4 +1,4 @@
-"""ElastiCache: what is kept of subnet groups and replication groups, and how it is described."""
+"""ElastiCache: the stored subnet groups and replication groups, and their descriptions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Caches:
 
 
 def address(world: World, group: ReplicationGroup, node: Node | None = None, reader: bool = False) -> dict[str, Any]:
-    """The endpoint of the group, or of one node; `cache_endpoint` of the configuration replaces both."""
+    """The endpoint of the group or of one node. `cache_endpoint` in the configuration replaces both."""
     given = world.config["cache_endpoint"]
     zone = f"{group.region[:2]}{group.region.split('-')[1][0]}{group.region[-1]}"
     if node is not None:

@@ -1,4 +1,4 @@
-"""Calls made from inside: what "someone else" in the account does. Neither logged nor subject to faults."""
+"""Internal calls, which play another user of the account. They are neither logged nor subject to faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .account_state import REGION, World
 
 
 class CallFailed(Exception):
-    """The account refused a call; `code` and `message` as boto3 would show them."""
+    """The account refused a call. `code` and `message` are the same as in boto3."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -35,7 +35,7 @@ def _serializer(protocol: str) -> Any:
 def call(
     world: World, service: str, operation: str, parameters: dict[str, Any], region: str = REGION
 ) -> dict[str, Any]:
-    """One AWS call in boto3's terms (`service` as botocore names it). Raises `CallFailed`."""
+    """Makes one AWS call in boto3's terms (`service` as in botocore). Raises `CallFailed`."""
     if service not in {name for name, _ in SERVICES.values()}:
         raise CallFailed("UnknownService", service)
     model = get_service_model(service)
@@ -85,7 +85,7 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 def from_json(value: Any) -> Any:
-    """`{"$base64": "..."}` stands for bytes."""
+    """Converts `{"$base64": "..."}` to bytes."""
     if isinstance(value, dict):
         if set(value) == {"$base64"}:
             return base64.b64decode(value["$base64"])

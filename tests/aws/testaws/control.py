@@ -29,7 +29,7 @@ def handle(world: World, raw: RawRequest) -> Response:
     except (KeyError, TypeError) as problem:
         traceback.print_exc()
         return _reply(400, {"error": f"{type(problem).__name__}: {problem}"})
-    except Exception as problem:  # noqa: BLE001 - a defect here is answered, or the caller sees a closed connection
+    except Exception as problem:  # noqa: BLE001 - a defect here gets a response instead of a closed connection
         traceback.print_exc()
         return _reply(500, {"error": f"{type(problem).__name__}: {problem}"})
 

@@ -1,6 +1,7 @@
-"""Requests to a deployed API at /_aws/execute-api/<api>/<stage>/<path>, as far as authorization goes.
+"""Authorization of requests to a deployed API at /_aws/execute-api/<api>/<stage>/<path>.
 
-The stage's deployment decides, not the API's draft. Integrations are not run: what is let through answers 200.
+The stage's deployment determines the response, not the API's draft. Integrations are not run: an allowed request
+receives a 200.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from .stages import canary_of, serving, takes_canary
 from .wire import ACCOUNT, RawRequest, Response
 from .account_state import REGION, World
 
-# Authorizers named so are the tool's: what they answer comes from its function and `valid_keys`.
+# Authorizers with this prefix are the tool's: their function and `valid_keys` determine their response.
 OURS = "threescale-gw-"
 
-# Headers any client sends; others can hold a credential.
+# Headers that every client sends. Other headers can contain a credential.
 _COMMON = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length", "content-type"}
 
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
@@ -33,7 +34,7 @@ _DENIED = "User is not authorized to access this resource with an explicit deny 
 
 
 class Refused(Exception):
-    """The gateway answers by itself, with the gateway response of this type."""
+    """The gateway itself responds, with the gateway response of this type."""
 
     def __init__(self, kind: str, message: str | None, context: dict[str, Any] | None = None) -> None:
         super().__init__(kind)
@@ -50,11 +51,11 @@ class Request:
     stage: Stage
     path: str
     snapshot: dict[str, Any]
-    variables: dict[str, str]  # of the stage
+    variables: dict[str, str]  # the stage's variables
     canary: bool = False
-    parameters: dict[str, str] = field(default_factory=dict)  # of the path
+    parameters: dict[str, str] = field(default_factory=dict)  # the path parameters
     template: str = ""
-    verb: str = ""  # as the method is named: ANY where it is one
+    verb: str = ""  # the method's name, which can be ANY
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -62,7 +63,7 @@ class Request:
 
 
 def handle(world: World, raw: RawRequest) -> Response | None:
-    """The reply; None where the connection is to be closed without one."""
+    """The reply, or None if the connection is to be closed without one."""
     parts = raw.path.removeprefix("/_aws/execute-api/").split("/", 2)
     api_id, stage_name = parts[0], parts[1] if len(parts) > 1 else ""
     path = "/" + unquote(parts[2]) if len(parts) > 2 else "/"
@@ -91,7 +92,7 @@ def _answer(
     ]
     region, api = found[0] if found else (REGION, None)
     if api is not None and "PRIVATE" in api.endpoint_configuration.get("types", []):
-        return None  # nothing of it can be reached from outside its VPC
+        return None  # a private API is not reachable from outside its VPC
     stage = api.stages.get(stage_name) if api is not None else None
     if api is None or stage is None:
         return _forbidden()
@@ -139,7 +140,7 @@ def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
-    """Raises `Refused` for a request that does not get to the integration."""
+    """Raises `Refused` for a request that does not reach the integration."""
     method = _method(request)
     if method is None:
         raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
@@ -163,18 +164,18 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
 
 
 def _labels(request: Request) -> set[str]:
-    """The names of a request and of its method."""
+    """The labels of a request and of its method."""
     return {f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)}
 
 
 def _method(request: Request) -> dict[str, Any] | None:
-    """The method of the most specific resource that fits: literal before `{one}` before `{all+}`."""
+    """The method of the most specific matching resource: a literal before `{one}` before `{all+}`."""
     best: tuple[int, str, str, tuple[str, ...]] | None = None
     for template, verbs in request.snapshot["methods"].items():
         verb = next((name for name in (request.raw.method, "ANY") if name in verbs), None)
         if verb is None:
             continue
-        parts = re.split(r"(\{[^}/]*\})", template)  # literal text and parameters in turn
+        parts = re.split(r"(\{[^}/]*\})", template)  # alternating literal text and parameters
         pattern = "".join(
             re.escape(part) if index % 2 == 0 else ("(.+)" if part.endswith("+}") else "([^/]+)")
             for index, part in enumerate(parts)
@@ -192,7 +193,8 @@ def _method(request: Request) -> dict[str, Any] | None:
 
 
 def _credentials(request: Request, source: str | None) -> list[str]:
-    """The values of the identity sources, none where one is missing; without sources whatever can be a credential."""
+    """The values of the identity sources, or none if one is missing. Without sources, all values that can be a
+    credential."""
     headers, query = request.raw.headers, request.query
     if not source:
         return [values[0] for values in query.values()] + [
@@ -249,7 +251,7 @@ def _invoked(authorizer: dict[str, Any]) -> tuple[str | None, str | None]:
 def _ours(
     world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
 ) -> None:
-    """What the tool's authorizer answers. Keys in `valid_keys` of the configuration are let in."""
+    """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration."""
     function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
     version = resolve(function, qualifier) if function is not None else None
     if version is None or not _may_invoke(function, qualifier, request.region, request.api.id, authorizer["id"]):
@@ -258,7 +260,7 @@ def _ours(
     if isinstance(outcome, dict):
         outcome = outcome.get(version.version)
     if version.state != "Active" or outcome in ("error", "timeout"):
-        # A time-out of the function's own is an error of the function's to who invoked it.
+        # For the caller of a function, a timeout of the function is an error of the function.
         raise Refused("AUTHORIZER_FAILURE", None)
     found = _looked_for(request, version)
     credentials = credentials if found is None else found
@@ -273,14 +275,14 @@ def _ours(
 
 
 def _told(world: World, request: Request) -> str | None:
-    """The reason that the configuration gives for refusing every caller of this method, by its label."""
+    """The reason for which the configuration refuses every caller of this method, by label."""
     reasons = world.outcome("reasons") or {}
     labels = _labels(request)
     return next((reason for label, reason in reasons.items() if label in labels), None)
 
 
 def _looked_for(request: Request, version: Any) -> list[str] | None:
-    """The first credential where the settings of the version look for one; None for a function without settings."""
+    """The first credential in the places that the version's settings name, or None for a function without settings."""
     try:
         places = json.loads(version.environment["THREESCALE_GW_SETTINGS"])["credentials"]
     except (KeyError, ValueError):
@@ -308,7 +310,7 @@ def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, 
 def _has_api_key(request: Request) -> bool:
     """Whether the request has a key of a usage plan that covers the stage."""
     if request.snapshot["settings"].get("apiKeySource") == "AUTHORIZER":
-        return False  # the authorizer's to give, and none here does
+        return False  # the authorizer would have to return the key, and no authorizer here does
     value = request.raw.headers.get("x-api-key")
     backend = apigateway_backends[ACCOUNT][request.region]
     stage = {"apiId": request.api.id, "stage": request.stage.name}

@@ -1,4 +1,4 @@
-"""API Gateway (REST): deployments are snapshots of the whole API, stages point to one."""
+"""API Gateway (REST): deployments are snapshots of the whole API, and stages point to a deployment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .stages import canary_of, point, stage_of, start_canary
 from .wire import Call
 from .account_state import World
 
-# What of an API's own attributes its deployments freeze.
+# The API's own attributes that a deployment freezes.
 _SETTINGS = ("binaryMediaTypes", "minimumCompressionSize", "apiKeySource", "policy", "disableExecuteApiEndpoint")
 
 
 def snapshot_of(api: RestAPI) -> dict[str, Any]:
-    """What a deployment freezes: everything requests to the API depend on."""
+    """The content of a deployment: everything that requests to the API depend on."""
     settings = api_json(api)
     return copy.deepcopy(
         {
@@ -99,7 +99,7 @@ def create_deployment(world: World, call: Call) -> Any:
             )
             stage.created_date = int(time.time())
         else:
-            # The stage keeps its settings; only what the call names is changed besides the deployment.
+            # The stage keeps its settings. Besides the deployment, only the members in the call change.
             if canary is None:
                 point(world, api, stage, deployment.id)
             else:
@@ -122,7 +122,7 @@ def create_deployment(world: World, call: Call) -> Any:
 
 
 def _check_canary(api: RestAPI, name: str | None, canary: dict[str, Any] | None) -> None:
-    """A canary needs a stage, and a stage that has one takes nothing but canaries."""
+    """A canary requires a stage, and a stage with a canary accepts only canary deployments."""
     stage = api.stages.get(name) if name else None
     if canary is None:
         if stage is not None and canary_of(stage) is not None:
@@ -178,7 +178,7 @@ def delete_deployment(world: World, call: Call) -> Any:
 
 
 def _tagged(call: Call) -> Any:
-    """The stage or the API an ARN names."""
+    """The stage or the API of an ARN."""
     found = re.fullmatch(
         r"arn:aws:apigateway:[a-z0-9-]+::/restapis/([a-z0-9]+)(?:/stages/(.+))?", call.params["resourceArn"]
     )

@@ -1,4 +1,4 @@
-"""EC2 besides NAT gateways: limits, what may be deleted when, and what moto takes that AWS does not."""
+"""EC2 without NAT gateways: limits, the order of deletion, and parameters that moto accepts but AWS refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .interfaces import ec2_of
 from .wire import Call
 from .account_state import World
 
-# --- what moto's rules lack: a description is no part of a rule's identity, and is kept for group sources too
+# --- corrections of moto's rules: a description is not part of a rule's identity, and is stored for group sources too
 
 
 def _description(rule: SecurityGroupRule) -> str | None:
@@ -43,7 +43,7 @@ SecurityGroupRule.__hash__ = object.__hash__
 
 
 def canonical_cidr(text: str) -> str:
-    """With the host bits cleared, as AWS stores it; what is no CIDR is moto's to refuse."""
+    """Clears the host bits, as AWS does. Text that is not a CIDR is left for moto to refuse."""
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
@@ -170,12 +170,12 @@ def create_subnet(world: World, call: Call) -> Any:
         try:
             prefix = ipaddress.ip_network(cidr).prefixlen
         except ValueError:
-            prefix = 24  # moto refuses it with AWS's words
+            prefix = 24  # moto refuses it with the error message of AWS
         if not 16 <= prefix <= 28:
             raise AwsError("InvalidSubnet.Range", f"The CIDR '{cidr}' is invalid.")
     result = call.result(put={"CidrBlock": cidr} if cidr is not None else None)
     subnet = ec2.get_subnet(result["Subnet"]["SubnetId"])
-    # Moto calls the first subnet of a zone the default one; that only holds for the default VPC's.
+    # Moto marks the first subnet of a zone as the default one, which is correct only for the default VPC.
     if not ec2.vpcs[subnet.vpc_id].is_default:
         subnet.default_for_az = subnet.map_public_ip_on_launch = False
         result["Subnet"]["DefaultForAz"] = result["Subnet"]["MapPublicIpOnLaunch"] = False
@@ -209,7 +209,7 @@ def delete_subnet(world: World, call: Call) -> Any:
 @operation("ec2", "CreateInternetGateway")
 def create_internet_gateway(world: World, call: Call) -> Any:
     _check_specifications(call, "internet-gateway")
-    # Tied to the VPC quota; the default VPC has none in moto.
+    # Coupled to the VPC quota. In moto, the default VPC has no internet gateway.
     if len(ec2_of(call.region).internet_gateways) >= world.config["quotas"]["vpcs"]:
         raise AwsError("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
     return call.moto()
@@ -267,7 +267,7 @@ def release_address(world: World, call: Call) -> Any:
     ec2 = ec2_of(call.region)
     address = ec2.address_by_allocation([call.params["AllocationId"]])[0]
     if any(gateway.address is address and gateway.eni and not gateway.gone for gateway in ec2.nat_gateways.values()):
-        # AWS says this of an address a NAT gateway has; it goes away with the gateway.
+        # AWS returns this error for an address that a NAT gateway uses, until the gateway is deleted.
         raise AwsError("AuthFailure", "You do not have permission to access the specified resource.", 400)
     if address.association_id:
         raise AwsError("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")

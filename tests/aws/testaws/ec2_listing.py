@@ -1,4 +1,4 @@
-"""EC2 Describe calls: every filter as AWS has it, and pages."""
+"""EC2 Describe calls: all filters that AWS has, and paging."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Values = Callable[[dict[str, Any]], Iterable[Any]]
 
 
 def _at(*path: str) -> Values:
-    """All values at a path of members; a list on the way is entered."""
+    """All values at a path of members. Lists on the path are traversed."""
 
     def find(item: Any) -> list[Any]:
         found = [item]
@@ -49,7 +49,7 @@ def _permissions(member: str) -> dict[str, Values]:
 
 _OWNER = {"owner-id": _at("OwnerId")}
 
-# operation -> (member of the reply that lists, filters besides tags)
+# operation -> (list member of the reply, filters besides tags)
 LISTINGS: dict[str, tuple[str, dict[str, Values]]] = {
     "DescribeVpcs": (
         "Vpcs",
@@ -192,7 +192,7 @@ _UNPAGED = {"DescribeAddresses", "DescribeAvailabilityZones"}
 
 @cache
 def _glob(text: str) -> re.Pattern[str]:
-    """EC2's wildcards: `*`, `?`, and a backslash before a literal one."""
+    """EC2's wildcards: `*`, `?`, and a backslash that escapes the next character."""
     pattern = ""
     characters = iter(text)
     for character in characters:
@@ -236,7 +236,7 @@ def select(call: Call, items: list[dict[str, Any]], filters: dict[str, Values]) 
             )
         items = [item for item in items if _matches(item, name, values, filters)]
         if not items:
-            _matches({"Tags": []}, name, values, filters)  # an unknown filter is refused also where nothing is left
+            _matches({"Tags": []}, name, values, filters)  # an unknown filter is refused even if no items are left
     return items
 
 
@@ -278,5 +278,5 @@ def _register(name: str, key: str, filters: dict[str, Values]) -> None:
 
 
 for _name, (_key, _filters) in LISTINGS.items():
-    if _name != "DescribeNatGateways":  # has its own records
+    if _name != "DescribeNatGateways":  # handled with its own records
         _register(_name, _key, _filters)

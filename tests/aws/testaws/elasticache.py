@@ -1,7 +1,7 @@
-"""ElastiCache: subnet groups and replication groups, kept here entirely.
+"""ElastiCache: subnet groups and replication groups, implemented here.
 
-Moto's replication groups are available at once and deleting for ever, have no members and no network interfaces, and
-its subnet groups cannot be deleted.
+Moto's replication groups are available immediately, stay in the state deleting forever, and have no members and no
+network interfaces. Its subnet groups cannot be deleted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _tag_map(call: Call) -> dict[str, str]:
 
 
 def page(call: Call, items: list[Any], key: str) -> dict[str, Any]:
-    """`MaxRecords` (20 to 100, default 100) and `Marker`."""
+    """A page according to `MaxRecords` (20 to 100, default 100) and `Marker`."""
     size = call.get("MaxRecords", 100)
     if not 20 <= size <= 100:
         raise invalid("The parameter MaxRecords must be between 20 and 100")
@@ -62,7 +62,7 @@ def page(call: Call, items: list[Any], key: str) -> dict[str, Any]:
 
 
 def _subnets(call: Call) -> tuple[str, list[str]]:
-    """(VPC, subnets) of the request, which must exist and share one VPC."""
+    """(VPC, subnets) of the request. The subnets must exist and belong to one VPC."""
     known = {subnet.id: subnet for subnet in ec2_of(call.region).describe_subnets()}
     wanted = call.get("SubnetIds", [])
     if not wanted:
@@ -261,7 +261,7 @@ def create_group(world: World, call: Call) -> Any:
 
 
 def _add_nodes(group: ReplicationGroup, subnet_group: SubnetGroup, count: int) -> None:
-    """Nodes with their network interfaces, spread over the subnet group's subnets."""
+    """Adds nodes with their network interfaces, distributed over the subnets of the subnet group."""
     for _ in range(count):
         number = len(group.nodes) + 1
         subnet = ec2_of(group.region).get_subnet(subnet_group.subnet_ids[(number - 1) % len(subnet_group.subnet_ids)])
@@ -392,7 +392,7 @@ def describe_clusters(world: World, call: Call) -> Any:
 
 
 def _tags_of(world: World, arn: str) -> dict[str, str]:
-    """The tags of a resource. AWS refuses every tag operation, reading too, on a group that is not available."""
+    """The tags of a resource. AWS refuses every tag operation, including reads, on a group that is not available."""
     parts = arn.split(":")
     if len(parts) != 7 or parts[2] != "elasticache":
         raise AwsError("InvalidARN", f"The ARN {arn} is not valid.")

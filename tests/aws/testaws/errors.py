@@ -1,4 +1,4 @@
-"""Errors as the AWS services word them."""
+"""Errors with the codes and messages of the AWS services."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from moto.core.exceptions import ServiceException
 
 
 class AwsError(ServiceException):
-    """An error reply: `code` and `message` as on the wire.
+    """An error reply with the `code` and `message` that are sent.
 
-    The HTTP status is the one the service's model gives the code, else 400; `status` overrides it.
+    The HTTP status is the one for the code in the service's model, or 400. `status` overrides it.
     """
 
     def __init__(self, code: str, message: str, status: int | None = None) -> None:
@@ -17,11 +17,11 @@ class AwsError(ServiceException):
 
 
 class Unimplemented(Exception):
-    """A call neither this package nor moto implements."""
+    """A call that neither this package nor moto implements."""
 
 
 class MotoReply(Exception):
-    """Moto refused the call; its reply goes to the caller as it is."""
+    """Moto refused the call. Its reply is sent to the caller unchanged."""
 
     def __init__(self, response) -> None:
         super().__init__(response.status)

@@ -1,4 +1,4 @@
-"""EventBridge: the checks that moto leaves out."""
+"""EventBridge: the checks that moto lacks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _check_schedule(text: str) -> None:
 
 
 def _rule(call: Call, member: str) -> Any:
-    """The rule a request names, on the default bus."""
+    """The rule in a request, on the default event bus."""
     rules = events_backends[ACCOUNT][call.region].describe_event_bus("default").rules
     return next((rule for rule in rules.values() if rule.name == call.params[member]), None)
 
@@ -47,7 +47,7 @@ def put_rule(world: World, call: Call) -> Any:
     kept = backend.tagger.list_tags_for_resource(arn)["Tags"] if arn else None
     response = call.moto()
     if response.status < 300 and arn is not None:
-        # On an existing rule AWS ignores the tags of the call.
+        # AWS ignores the tags in the call if the rule exists.
         backend.tagger.delete_all_tags_for_resource(arn)
         if kept:
             backend.tagger.tag_resource(arn, kept)

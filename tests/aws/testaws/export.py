@@ -1,4 +1,4 @@
-"""API Gateway (REST): a stage exported as OpenAPI, from its deployment's snapshot."""
+"""API Gateway (REST): the OpenAPI export of a stage, from the snapshot of its deployment."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class _Export:
         return {"$ref": f"#/{'definitions' if self.swagger else 'components/schemas'}/{model}"}
 
     def _schema(self, schema: Any) -> Any:
-        """A model's schema, with the references to other models as they are within the document."""
+        """A model's schema, with references to other models rewritten for the document."""
         if isinstance(schema, list):
             return [self._schema(item) for item in schema]
         if not isinstance(schema, dict):
@@ -112,7 +112,7 @@ class _Export:
         }
 
     def _settings(self) -> dict[str, Any]:
-        """What concerns the whole API; defaults are left out."""
+        """The settings of the whole API, without defaults."""
         settings = self.snapshot["settings"]
         found: dict[str, Any] = {}
         if self.snapshot["gateway_responses"]:
@@ -240,7 +240,7 @@ class _Export:
                         "identitySource",
                         "identityValidationExpression",
                     )
-                    # A TOKEN authorizer's only source is the scheme's own name.
+                    # The only identity source of a TOKEN authorizer is the name of the security scheme itself.
                     if name in authorizer and not (name == "identitySource" and authorizer["type"] != "REQUEST")
                 },
                 "type": authorizer["type"].lower(),
@@ -259,7 +259,7 @@ def _with_text(name: str, value: Any) -> Any:
 
 
 def _integration(integration: dict[str, Any], namespaces: Any) -> dict[str, Any]:
-    """An integration as the extension shows it: defaults left out, responses by what they are selected by."""
+    """An integration in the format of the extension: without defaults, and with the responses by selection pattern."""
     found = {
         name: value
         for name in (

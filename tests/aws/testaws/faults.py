@@ -1,7 +1,8 @@
-"""The fault table: which call fails, how, and which is held.
+"""The fault table: which calls fail, how they fail, and which are held.
 
-A rule is a JSON object: `service`, `operation` (both globs), `mutating` choose calls; `nth` (only the nth chosen call),
-`every` (the first try of each distinct call) or neither (each chosen call) say when; `kind` says what happens.
+A rule is a JSON object. `service`, `operation` (both globs), and `mutating` select calls. `nth` (only the nth selected
+call), `every` (the first attempt of each distinct call), or neither (each selected call) define when it applies. `kind`
+defines the effect.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Hold:
     n: int
     service: str
     operation: str
-    phase: str  # "before" or "after" it was executed
+    phase: str  # "before" or "after" its execution
     freeze: bool
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -71,7 +72,7 @@ class Faults:
         self._holds: list[Hold] = []
 
     def set(self, rules: list[dict[str, Any]]) -> None:
-        """Replaces the table. Raises ValueError for a rule that cannot be."""
+        """Replaces the table. Raises ValueError for an invalid rule."""
         parsed = []
         for rule in rules:
             unknown = set(rule) - set(Rule.__dataclass_fields__) | (set(rule) & {"matched", "fired", "seen"})
@@ -89,19 +90,19 @@ class Faults:
         self.release()
 
     def match(self, service: str, operation: str, mutating: bool, identity: str) -> Rule | None:
-        """The first rule that fires for this call. Every rule counts the call."""
+        """The first rule that applies to this call. Every rule counts the call."""
         with self.changed:
             fired = [rule for rule in self._rules if rule.fires(service, operation, mutating, identity)]
         return fired[0] if fired else None
 
     def begin(self, hold: Hold) -> None:
-        """Holds a call from now on."""
+        """Starts to hold a call."""
         with self.changed:
             self._holds.append(hold)
             self.changed.notify_all()
 
     def wait(self, hold: Hold, alive: Callable[[], bool]) -> None:
-        """Blocks until released, or until the caller has gone away."""
+        """Blocks until the hold is released or the caller disconnects."""
         while not hold.released.wait(0.05):
             if not alive():
                 break
@@ -111,18 +112,18 @@ class Faults:
             self.changed.notify_all()
 
     def is_frozen(self) -> bool:
-        """Whether a hold is on that freezes the account."""
+        """Whether there is a hold that freezes the account."""
         with self.changed:
             return any(hold.freeze for hold in self._holds)
 
     def thaw(self, alive: Callable[[], bool]) -> None:
-        """Blocks while a hold is on that freezes the account."""
+        """Blocks while there is a hold that freezes the account."""
         with self.changed:
             while self.is_frozen() and alive():
                 self.changed.wait(0.05)
 
     def held(self, timeout: float) -> Hold | None:
-        """The oldest call held, waiting up to `timeout` seconds for one."""
+        """The oldest held call. Waits up to `timeout` seconds for one."""
         deadline = time.monotonic() + timeout
         with self.changed:
             while not self._holds:
@@ -161,7 +162,7 @@ _SERVER_ERRORS = {
 
 
 def error_for(rule: Rule, service: str, action: str) -> AwsError:
-    """The error a failing rule answers with, worded as the service words it."""
+    """The error of a failing rule, with the code and message of the service."""
     if rule.kind == "throttle":
         return AwsError(*_THROTTLES.get(service, ("ThrottlingException", "Rate exceeded", 400)))
     if rule.kind in ("500", "503"):

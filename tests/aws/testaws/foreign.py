@@ -1,4 +1,5 @@
-"""Somebody else's stack of the same tool in the same account, and look-alikes without tags: not to be touched."""
+"""Another team's stack of the same tool in the same account, and untagged resources with similar names. The tool must
+not change either."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def _trust() -> str:
 
 
 def seed_foreign(world: World, region: str) -> dict[str, Any]:
-    """Builds the stack `other` (with its own API) beside untagged things; at once, whatever delays are configured."""
+    """Creates the stack `other` (with its own API) and untagged resources, immediately and regardless of configured
+    delays."""
     with world.lock:
         before = {name: world.config[name] for name in ("delay", "role_delay", "outcomes")}
         world.config.update(delay=0, role_delay=0, outcomes={})
@@ -228,7 +230,7 @@ def _build(world: World, region: str) -> dict[str, Any]:
     )
     found |= {"vpc_id": vpc, "nat_gateway_id": nat, "api_id": api["id"], "function_arn": function, "role_arn": role}
 
-    # look-alikes nobody tagged; names start like the tool's
+    # untagged resources whose names start like the tool's
     ask(
         "iam",
         "CreateRole",

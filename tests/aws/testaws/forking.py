@@ -1,4 +1,5 @@
-"""Copies of this account, each a process of its own: `fork()` takes milliseconds where making a state again takes seconds."""
+"""Copies of this account in separate processes: `fork()` takes milliseconds, while re-creating a state takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +12,19 @@ from .account_state import World
 
 
 def reap() -> None:
-    """Leaves no zombies of copies that have ended."""
+    """Prevents zombies of copies that have ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def fork(world: World, serve: Callable[[Callable[[int], None]], None]) -> int:
-    """The port of a copy of this account as it is between two calls, or after the call that is held.
+    """The port of a copy of this account, taken between two calls or after the held call.
 
-    The copy knows no faults, holds nothing and has an empty log. `serve` runs in it, for ever, and tells its port.
+    The copy has no faults, no holds, and an empty log. `serve` runs in it forever and reports its port.
     """
     reading, writing = os.pipe()
     gc.collect()
-    gc.freeze()  # what the collector never looks at stays one page for all
-    # Whatever another thread may hold, or it would be held in the copy for ever.
+    gc.freeze()  # pages that the garbage collector does not touch stay shared
+    # A lock that another thread holds during the fork would be held in the copy forever.
     with world.lock, world.log.lock, world.faults.changed:
         copy = os.fork() == 0
         if copy:
@@ -48,11 +49,11 @@ def _tell(pipe: int, port: int) -> None:
 
 
 def _close_all_but(kept: int) -> None:
-    """Closes what belongs to the original's callers. It goes on there, so nothing is shut down."""
+    """Closes the connections of the original's callers. They continue in the original, so they are not shut down."""
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
         if descriptor > 2 and descriptor != kept:
             try:
                 os.close(descriptor)
             except OSError:
-                pass  # the one that listed the folder
+                pass  # the descriptor that listed the folder

@@ -1,4 +1,4 @@
-"""From a request to its reply: log, faults, idempotency, then the handler of the call or moto."""
+"""Processes a request: log, faults, idempotency, then the handler of the call or moto."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ QUIET_HEADER = "x-test-aws-quiet"
 
 
 def operation(service: str, *names: str) -> Callable[[Handler], Handler]:
-    """Registers a function as what answers these operations.
+    """Registers a function as the handler of these operations.
 
-    It returns a result in the shape boto3 shows, or a `Response` of moto's, or raises `AwsError`.
+    It returns a result in boto3's format or a moto `Response`, or raises `AwsError`.
     """
 
     def register(handler: Handler) -> Handler:
@@ -42,7 +42,7 @@ def operation(service: str, *names: str) -> Callable[[Handler], Handler]:
 
 
 def watch(world: World) -> list[int | None]:
-    """What the requests of `watch` are answered with now."""
+    """The current statuses of the `watch` requests."""
     from . import data_plane
 
     statuses = []
@@ -63,7 +63,7 @@ def _canonical(params: Any) -> str:
 
 
 def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: True) -> Response | None:
-    """The reply to a request; None where the connection is to be closed without one."""
+    """The reply to a request, or None if the connection is to be closed without one."""
     if QUIET_HEADER in raw.headers:
         call = wire.parse(raw)
         return _answer(world, call, check(call))[0]
@@ -107,7 +107,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         if not alive():
             entry["error_code"] = "ClientGone"
             return None
-        # What is done and that it is held is one step: no call gets in between.
+        # Executing the call and holding it is one step, so that no other call is executed in between.
         with world.lock:
             if world.faults.is_frozen():
                 continue
@@ -151,7 +151,7 @@ def _unknown(world: World, raw: RawRequest, what: str) -> Response:
 
 
 def _unimplemented(what: str) -> AwsError:
-    # A 4xx: as a 5xx the client's SDK would retry it, and a test would hang where it should name the call.
+    # A 4xx, because the SDK would retry a 5xx and the test would hang instead of naming the call.
     return AwsError("TestAwsUnimplemented", f"the test AWS does not implement {what}", 400)
 
 
@@ -163,7 +163,7 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
     try:
         with world.lock:
             world.tick()
-            # Whoever plays somebody else sees the account as it is.
+            # Internal calls that play another user see the account without lag.
             if QUIET_HEADER in call.raw.headers:
                 result = _execute(world, call)
             else:
@@ -179,7 +179,7 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
         return wire.plain_error(call.service, call.protocol, error), error.code, True
     except ServiceException as error:
         return wire.serialize(call, error), error.code, False
-    except Exception as problem:  # noqa: BLE001 - a defect here must be seen, not take the server down
+    except Exception as problem:  # noqa: BLE001 - a defect here must be visible and must not stop the server
         traceback.print_exc(file=sys.stderr)
         error = AwsError("TestAwsDefect", f"{type(problem).__name__}: {problem}", 500)
         return wire.plain_error(call.service, call.protocol, error), error.code, False
@@ -210,13 +210,13 @@ def _execute(world: World, call: Call) -> Any:
         return known[1]() if callable(known[1]) else known[1]
     result = handler(world, call) if handler else call.moto()
     if not (isinstance(result, Response) and result.status >= 300):
-        # `setdefault`: a handler may have left a way to answer with the resource as it is by then.
+        # `setdefault`: the handler may already have stored a function that returns the current state of the resource.
         world.tokens.setdefault(key, (canonical, result))
     return result
 
 
 def _pace(world: World) -> None:
-    """API Gateway's limit on control calls, where one is configured: a bucket of `burst`, filled at `per_second`."""
+    """API Gateway's rate limit for control calls, if configured: a bucket of `burst`, refilled at `per_second`."""
     rate = world.config["apigateway_rate"]
     if not rate:
         return
@@ -230,7 +230,7 @@ def _pace(world: World) -> None:
 
 
 def remember(world: World, call: Call, again: Callable[[], Any]) -> None:
-    """Makes a repeat of this call's client token answer with what `again` returns by then."""
+    """Makes a repeat of this call's client token return the current result of `again`."""
     token = next((call.params[name] for name in TOKENS if call.params.get(name)), None)
     if token is not None:
         canonical = _canonical({k: v for k, v in call.params.items() if k not in TOKENS})

@@ -1,4 +1,4 @@
-"""API Gateway (REST): what the gateway itself answers with, by type, and how a caller sees it."""
+"""API Gateway (REST): the responses of the gateway itself, by type, and their format for callers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATUSES: dict[str, str | None] = {
     "WAF_FILTERED": "403",
 }
 
-# `x-amzn-ErrorType` of the types this server's callers can meet.
+# The `x-amzn-ErrorType` of the types that callers of this server can receive.
 _ERROR_TYPES = {
     "ACCESS_DENIED": "AccessDeniedException",
     "AUTHORIZER_CONFIGURATION_ERROR": "AuthorizerConfigurationException",
@@ -63,7 +63,7 @@ def _made(kind: str, of: dict[str, Any], customised: bool) -> dict[str, Any]:
 
 
 def effective(kind: str, customised: dict[str, Any]) -> dict[str, Any]:
-    """A type's response: its own, else after DEFAULT_4XX or DEFAULT_5XX, else AWS's."""
+    """The response of a type: its own, or one based on DEFAULT_4XX or DEFAULT_5XX, or AWS's default."""
     if kind in customised:
         return customised[kind]
     status = STATUSES[kind]
@@ -72,8 +72,8 @@ def effective(kind: str, customised: dict[str, Any]) -> dict[str, Any]:
 
 
 def exported(kind: str, response: dict[str, Any]) -> dict[str, Any]:
-    """A customised response as an export shows it: the status is a number, and a class without a template of its own
-    shows none, though the listing fills it in."""
+    """A customized response in an export: the status is a number, and a class without its own template has none,
+    although the listing adds it."""
     found = {name: response[name] for name in ("responseParameters", "responseTemplates") if response.get(name)}
     if kind in ("DEFAULT_4XX", "DEFAULT_5XX") and found.get("responseTemplates") == _TEMPLATES:
         del found["responseTemplates"]
@@ -108,7 +108,7 @@ _VALUE = re.compile(
 
 
 def _check(response: dict[str, Any]) -> None:
-    """What AWS refuses of a customised response."""
+    """Checks a customized response as AWS does."""
     _check_status(response.get("statusCode"))
     for name, value in response["responseParameters"].items():
         if not re.fullmatch(r"gatewayresponse\.header\.[A-Za-z0-9!#$%&*+.^_`|~-]+", name):
@@ -143,7 +143,8 @@ def get_gateway_response(world: World, call: Call) -> Any:
 
 @operation("apigateway", "GetGatewayResponses")
 def get_gateway_responses(world: World, call: Call) -> Any:
-    """All types at once: AWS says the collection does not page, whatever `limit` and `position` are."""
+    """Returns all types at once: according to AWS, the collection does not page, regardless of `limit` and `position`.
+    """
     api = api_of(call)
     return {"items": [effective(kind, api.gateway_responses) for kind in STATUSES]}
 
@@ -192,7 +193,7 @@ def _patch(response: dict[str, Any], patch: dict[str, Any]) -> None:
         raise bad_request(f"Invalid patch path {path or 'null'}")
 
 
-# --- what a caller sees
+# --- responses to callers
 
 _NAME = r"(?:context|stageVariables)(?:\.[A-Za-z0-9_]+)+|method\.request\.[a-z]+\.[A-Za-z0-9_-]+"
 _VARIABLE = re.compile(rf"\$(?:\{{({_NAME})\}}|({_NAME}))")
@@ -201,7 +202,8 @@ _VARIABLE = re.compile(rf"\$(?:\{{({_NAME})\}}|({_NAME}))")
 def render(
     kind: str, message: str | None, customised: dict[str, Any], variables: dict[str, Any], accept: str = ""
 ) -> Response:
-    """The reply of this type. `variables`: what `$context`, `$stageVariables`, `method.request` hold, by full name."""
+    """The reply of this type. `variables` has the values of `$context`, `$stageVariables`, `method.request` by full
+    name."""
     response = effective(kind, customised)
     known = {
         **variables,
@@ -211,14 +213,14 @@ def render(
     }
 
     def text(name: str) -> str:
-        # Header names are found whatever their case.
+        # Header names are case-insensitive.
         value = known.get(name.lower() if name.startswith("method.request.header.") else name, "")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     templates = response["responseTemplates"]
     content_type = next((one for one in (accept, "application/json") if one in templates), next(iter(templates)))
     body = _VARIABLE.sub(lambda found: text(found.group(1) or found.group(2)), templates[content_type])
-    if kind == "ACCESS_DENIED" and templates == _TEMPLATES:  # the one default body AWS writes with a capital
+    if kind == "ACCESS_DENIED" and templates == _TEMPLATES:  # the only default body in which AWS capitalizes the name
         body = json.dumps({"Message": message}, separators=(",", ":"))
     headers = {"Content-Type": content_type, "x-amzn-ErrorType": _ERROR_TYPES[kind]}
     for name, value in response["responseParameters"].items():

@@ -1,4 +1,4 @@
-"""The IAM actions a call needs of its caller."""
+"""The IAM actions that a call requires."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 _READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate", "Test", "Filter")
 
-# Invoke changes nothing an operator would find in the account.
+# Invoke does not change anything in the account that an operator sees.
 _READ_OPERATIONS = {("lambda", "Invoke")}
 
 _PREFIX = {"service-quotas": "servicequotas"}
 
 _RENAMED = {("lambda", "Invoke"): "InvokeFunction"}
 
-# What a create with tags needs besides, by service.
+# The additional action that a create call with tags requires, by service.
 _TAG_ACTION = {
     "ec2": "ec2:CreateTags",
     "elasticache": "elasticache:AddTagsToResource",
@@ -32,7 +32,7 @@ def is_mutating(service: str, operation: str) -> bool:
 
 
 def actions(service: str, operation: str, method: str, params: dict[str, Any]) -> list[str]:
-    """The call's own action first, then those derived from what it carries."""
+    """The call's own action, followed by the actions that its parameters require."""
     if service == "apigateway":
         return [f"apigateway:{method}"]
     prefix = _PREFIX.get(service, service)

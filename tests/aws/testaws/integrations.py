@@ -1,4 +1,4 @@
-"""API Gateway (REST): integrations, with the members and defaults moto leaves out."""
+"""API Gateway (REST): integrations, with the members and defaults that moto omits."""
 
 from __future__ import annotations
 

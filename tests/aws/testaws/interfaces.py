@@ -1,4 +1,4 @@
-"""Network interfaces that services keep in an account's subnets."""
+"""Network interfaces that AWS services create in the subnets of an account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .wire import ACCOUNT
 
 
 class ManagedInterface(NetworkInterface):
-    """An interface a service made: requester-managed, and attached to what the caller cannot see."""
+    """An interface of an AWS service: requester-managed, and attached to a resource that the caller cannot see."""
 
     attached = True
     attachment_owner = "amazon-aws"
@@ -35,7 +35,7 @@ def ec2_of(region: str) -> Any:
 
 
 def free_address(region: str, subnet: Any) -> str:
-    """The lowest address of the subnet nobody has; AWS keeps the first four and the last."""
+    """The lowest unused address of the subnet. AWS reserves the first four and the last."""
     taken = {
         ip["PrivateIpAddress"]
         for eni in ec2_of(region).enis.values()

@@ -1,8 +1,9 @@
-"""The network interfaces of functions: one for each pair of subnet and security groups, shared, slow to go.
+"""The network interfaces of functions: one for each combination of subnet and security groups, shared, and slow to
+delete.
 
-An interface stays in use while a function or a published version uses its pair, and for `eni_linger` seconds after the last one left it. It
-then becomes available and the caller may delete it. It stays in use for ever if the role it was made with is gone by
-then, or if the function was deleted while its VPC configuration was being changed.
+An interface stays in use while a function or a published version uses its combination, and for `eni_linger` seconds
+after the last one stops using it. It then becomes available, and the caller can delete it. It stays in use forever if
+its role no longer exists by then, or if the function was deleted while its VPC configuration was being changed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Shared:
     region: str
     role: str
     users: set[str] = field(default_factory=set)
-    left: int = 0  # how often the last user left: outdates a linger that was begun before
+    left: int = 0  # how often the last user left; each time invalidates the release timers started before
 
 
 def fresh(world: World) -> None:
@@ -40,7 +41,7 @@ def _wanted(function: Function) -> set[Pair]:
 
 
 def use(world: World, function: Function) -> None:
-    """Gives the function the interfaces of its present VPC configuration."""
+    """Assigns the interfaces of the current VPC configuration to the function."""
     for pair in _wanted(function):
         shared = world.function_interfaces.get(pair)
         if shared is None:
@@ -60,14 +61,14 @@ def use(world: World, function: Function) -> None:
 
 
 def leave_unused(world: World, function: Function) -> None:
-    """Lets go of the interfaces the present VPC configuration no longer needs."""
+    """Releases the interfaces that the current VPC configuration no longer requires."""
     for pair in function.interfaces - _wanted(function):
         _leave(world, pair, function.key, stranded=False)
     function.interfaces &= _wanted(function)
 
 
 def abandon(world: World, function: Function, stranded: bool) -> None:
-    """The function was deleted."""
+    """Releases the interfaces of a deleted function."""
     for pair in function.interfaces:
         kept = pair in _wanted(function)
         _leave(world, pair, function.key, stranded=stranded and not kept)
@@ -75,7 +76,7 @@ def abandon(world: World, function: Function, stranded: bool) -> None:
 
 
 def strand(world: World, version: Function) -> None:
-    """The function was deleted before this version: nothing releases what the version holds."""
+    """Strands the interfaces of a version whose function was deleted first: nothing releases them."""
     for pair in version.interfaces:
         _leave(world, pair, version.key, stranded=True)
     version.interfaces = set()
@@ -95,7 +96,7 @@ def _leave(world: World, pair: Pair, key: str, stranded: bool) -> None:
         if shared.users or shared.left != begun or world.function_interfaces.get(pair) is not shared:
             return
         if not roles.exists(shared.role):
-            return  # Lambda needs the role to delete the interface
+            return  # Lambda requires the role to delete the interface
         del world.function_interfaces[pair]
         eni = ec2_of(shared.region).enis.get(shared.eni_id)
         if eni is not None:
@@ -108,6 +109,6 @@ def _leave(world: World, pair: Pair, key: str, stranded: bool) -> None:
 
 
 def groups_in_use(world: World) -> set[str]:
-    """Security groups some function or version names."""
+    """The security groups of all functions and versions."""
     functions = world.functions.by_name.values()
     return {group for function in functions for one in (function, *function.versions.values()) for group in one.groups}

@@ -1,4 +1,4 @@
-"""What a function answers: nothing runs here, but the self-test is answered from what the account holds."""
+"""The responses of functions: no code runs, and the self-test's response is derived from the content of the account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def answer(world: World, function: Function, body: bytes) -> tuple[Any, bool]:
-    """(payload, whether it is a function error). `outcomes.invoke` of the configuration replaces it."""
+    """(payload, whether it is a function error). `outcomes.invoke` in the configuration replaces it."""
     given = world.outcome("invoke")
     if isinstance(given, dict):
         for name in (function.name, "*"):
@@ -51,7 +51,7 @@ def _check(name: str, finding: Finding) -> dict[str, Any]:
 
 
 def broken(world: World, function: Function) -> str | None:
-    """The reason why the authorizer refuses every caller, where what it reads is of no use."""
+    """The reason for which the authorizer refuses every caller, if its parameters are missing or invalid."""
     if not function.environment.get("THREESCALE_GW_PARAMETERS"):
         return None
     parameters = _parameters(function)
@@ -61,7 +61,7 @@ def broken(world: World, function: Function) -> str | None:
 
 
 def _refused(world: World, function: Function, parameters: dict[str, str]) -> Finding:
-    """Why 3scale refuses whatever is asked."""
+    """The reason for which 3scale refuses every call."""
     tokens, services = world.config["valid_tokens"], world.config["valid_services"]
     if tokens is not None and parameters.get(_token_name(function)) not in tokens:
         return "token_invalid", "3scale refused the set-up: service_token_invalid"
@@ -71,7 +71,7 @@ def _refused(world: World, function: Function, parameters: dict[str, str]) -> Fi
 
 
 def _parameters(function: Function) -> dict[str, str] | None:
-    """The function's parameters; None where its role may not read them."""
+    """The function's parameters, or None if its role is not allowed to read them."""
     from moto.ssm.models import ssm_backends
 
     from .wire import ACCOUNT
@@ -93,7 +93,7 @@ def _token_name(function: Function) -> str:
 
 
 def _service_of(function: Function) -> str | None:
-    """The product that the function or version asks for."""
+    """The product ID in the settings of the function or version."""
     try:
         return json.loads(function.environment.get("THREESCALE_GW_SETTINGS", "")).get("service_id")
     except (ValueError, AttributeError):
@@ -110,7 +110,7 @@ def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
 
 
 def _redis(world: World, function: Function, parameters: dict[str, str]) -> Finding:
-    """Whether the endpoint parameter leads to an available cache that admits the function."""
+    """Checks that the endpoint parameter refers to an available cache that accepts connections from the function."""
     default = "secrets/cache-url" if "secrets/cache-url" in parameters else "cache-endpoint"
     name = function.environment.get("THREESCALE_GW_CACHE_PARAMETER", default)
     endpoint = parameters.get(name)
@@ -154,7 +154,8 @@ def _admits(function: Function, group: Any) -> bool:
 
 
 def _threescale(world: World, function: Function, parameters: dict[str, str]) -> Finding:
-    """Whether each of the function's subnets has a working way out through a NAT gateway, and the token is one."""
+    """Checks that each of the function's subnets has a working route through a NAT gateway, and that the token is
+    valid."""
     ec2 = ec2_of(function.region)
     for subnet_id in function.subnets:
         table = _route_table(ec2, subnet_id, function.vpc_id)

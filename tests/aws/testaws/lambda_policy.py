@@ -39,11 +39,11 @@ def untag_resource(world: World, call: Call) -> Any:
     return {}
 
 
-# --- resource policy: the function has one, and so has each alias and version
+# --- resource policy: the function, each alias, and each version have their own
 
 
 def _policy(world: World, call: Call) -> tuple[Function, str]:
-    """The function, and the qualifier whose policy is meant; "" for its own."""
+    """The function and the qualifier of the policy, "" for the function's own."""
     function = function_of(world, call)
     qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1] or ""
     if qualifier and qualifier not in function.aliases and qualifier not in function.versions:

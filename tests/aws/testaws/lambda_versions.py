@@ -14,7 +14,7 @@ from .gateway import operation
 from .wire import Call
 from .account_state import World
 
-# What a version is a snapshot of.
+# The attributes that a version freezes.
 _CONTENT = (
     "role",
     "runtime",
@@ -95,7 +95,7 @@ def list_versions(world: World, call: Call) -> Any:
 
 
 def _routing(function: Function, call: Call, version: str) -> dict[str, Any]:
-    """The RoutingConfig to keep; AWS leaves out one without weights."""
+    """The RoutingConfig to store. AWS omits one without weights."""
     weights = call.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {}
     if not weights:
         return {}
@@ -161,7 +161,7 @@ def update_alias(world: World, call: Call) -> Any:
 @operation("lambda", "DeleteAlias")
 def delete_alias(world: World, call: Call) -> Any:
     function = function_of(world, call)
-    # Deleting one that is not there answers as if it had been.
+    # Deleting an alias that does not exist succeeds.
     function.aliases.pop(call.params["Name"], None)
     function.policies.pop(call.params["Name"], None)
     return {}

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: the checks that moto leaves out."""
+"""CloudWatch Logs: the checks that moto lacks."""
 
 from __future__ import annotations
 

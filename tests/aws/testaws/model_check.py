@@ -1,4 +1,4 @@
-"""Checks a request against the service's own model: names, required, types, enums, lengths, patterns, ranges."""
+"""Checks a request against the service's model: names, required members, types, enums, lengths, patterns, ranges."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import regex
 from .errors import AwsError
 from .wire import Call
 
-# Secrets the models do not mark as such.
+# Secrets that the models do not mark as sensitive.
 _SECRET_NAMES = {"AuthToken"}
 
 
 class Fatal(str):
-    """A finding for which AWS refuses the request before looking at what it asks."""
+    """A finding for which AWS refuses the request before it evaluates the parameters."""
 
 
 def refusal(call: Call, findings: list[str]) -> AwsError | None:
-    """How the service answers a request it cannot read; None where it can."""
+    """The service's error for a request that it cannot parse, or None."""
     found = next((finding for finding in findings if isinstance(finding, Fatal)), None)
     if found is None:
         return None
@@ -37,7 +37,7 @@ def refusal(call: Call, findings: list[str]) -> AwsError | None:
 
 
 def check(call: Call) -> list[str]:
-    """What the service's model finds wrong with the request; empty for a valid one."""
+    """The violations of the service's model in the request, empty for a valid one."""
     problems: list[str] = []
     if call.parse_error:
         problems.append(f"unreadable: {call.parse_error}")
@@ -61,7 +61,7 @@ def _unknown_names(call: Call, shape: Any) -> list[str]:
             if member.serialization.get("location") == "querystring"
         }
         known = {*in_query, *call.model.http_trait.query_args}
-        # A map there takes whatever no other member does.
+        # A map in the query accepts all names that no other member uses.
         free = any(member.type_name == "map" for member in in_query.values())
         for name, _ in parse_qsl(call.raw.query, keep_blank_values=True):
             if name not in known and not free:
@@ -191,11 +191,11 @@ def _pattern(text: str) -> Any:
     try:
         return regex.compile(text)
     except regex.error:
-        return None  # a dialect this engine does not read
+        return None  # a dialect that the `regex` engine does not support
 
 
 def redacted(call: Call) -> Any:
-    """The parameters for the log: secrets masked, blobs by their digest."""
+    """The parameters for the log, with secrets masked and blobs replaced with their digest."""
     shape = call.model.input_shape if call.model else None
     return _redact(shape, call.params, call.operation) if shape is not None else {}
 

@@ -1,4 +1,4 @@
-"""NAT gateways, kept here; moto's table of them holds these, so that its routes and tags find them."""
+"""NAT gateways, implemented here. They are stored in moto's table, so that its routes and tags find them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Gateway(TaggedEC2Resource):
             one |= {"NetworkInterfaceId": self.eni.id, "PrivateIp": self.eni.private_ip_address}
         if self.allocation_id:
             one["AllocationId"] = self.allocation_id
-        # The public address shows once the gateway has it.
+        # The public address is shown once the gateway uses it.
         if self.public_ip and self.state not in ("pending", "failed"):
             one["PublicIp"] = self.public_ip
             if self.address.association_id:
@@ -69,7 +69,7 @@ class Gateway(TaggedEC2Resource):
 
 
 def route_state(route: Route) -> str:
-    """`blackhole` where the target is gone or cannot carry anything."""
+    """`blackhole` if the target is deleted or cannot forward traffic."""
     if route.nat_gateway is not None and route.nat_gateway.gone:
         return "blackhole"
     ec2 = route.route_table.ec2_backend
@@ -147,7 +147,7 @@ def create(world: World, call: Call) -> Any:
 
 
 def _failure(world: World, ec2: Any, gateway: Gateway) -> tuple[str, str] | None:
-    """(code, message) of why this gateway is going to fail; AWS accepts the call and tells later."""
+    """(code, message) of the failure of this gateway. AWS accepts the call and reports the failure later."""
     outcome = world.outcome("nat-gateway")
     if isinstance(outcome, dict) and outcome.get("state") == "failed":
         return outcome.get("code", "InternalError"), outcome.get("message", "Network interface could not be created")

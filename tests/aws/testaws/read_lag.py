@@ -1,4 +1,4 @@
-"""Reads that lag behind: what was made a moment ago is not shown by the next few reads of its kind."""
+"""Delayed reads: the next few reads of a kind do not show a new resource."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .errors import AwsError
 from .wire import Call, Response
 from .account_state import World
 
-# What makes it, where the answer has its id; the listing that shows it.
+# Create operation: the path of the ID in its response, the listing, and the listing's list member.
 _LISTED = {
     "CreateVpc": (("Vpc", "VpcId"), "DescribeVpcs", "Vpcs"),
     "CreateSubnet": (("Subnet", "SubnetId"), "DescribeSubnets", "Subnets"),
@@ -19,7 +19,7 @@ _LISTED = {
     "AllocateAddress": (("AllocationId",), "DescribeAddresses", "Addresses"),
 }
 
-# What makes it, the read that shows it, the parameter that names it, and how its absence is told.
+# Create operation: the read operation, the parameter with the name, and the error for a missing resource.
 _NAMED = {
     ("lambda", "CreateFunction"): ("GetFunction", "FunctionName", "ResourceNotFoundException", 404),
     ("iam", "CreateRole"): ("GetRole", "RoleName", "NoSuchEntity", 404),
@@ -31,14 +31,14 @@ def fresh(world: World) -> None:
 
 
 def refuse(world: World, call: Call) -> None:
-    """Tells that something is absent which was made a moment ago."""
+    """Reports a new resource as missing."""
     for (service, _), (read, name, code, status) in _NAMED.items():
         if (call.service, call.operation) == (service, read) and _is_unseen(world, read, call.get(name)):
             raise AwsError(code, f"{call.get(name)} cannot be found.", status)
 
 
 def show(world: World, call: Call, result: Any) -> Any:
-    """Notes what a call made; takes out of a listing what is not to be seen yet."""
+    """Records what a call creates, and removes new resources from listings."""
     lag = world.config["read_lag"]
     if call.service == "ec2" and call.operation in _LISTED and lag:
         path, read, _ = _LISTED[call.operation]

@@ -1,4 +1,4 @@
-"""What was asked of the account, in order of arrival."""
+"""The requests to the account, in order of arrival."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RequestsLog:
         self._n = 0
 
     def begin(self, **fields: Any) -> dict[str, Any]:
-        """Adds an entry; its outcome (`status`, `error_code`) stays null until the call was answered."""
+        """Adds an entry. Its outcome (`status`, `error_code`) stays null until the call is answered."""
         with self.lock:
             self._n += 1
             entry = {"n": self._n, **fields}

@@ -1,4 +1,4 @@
-"""API Gateway (REST): APIs and their own attributes."""
+"""API Gateway (REST): APIs and their attributes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 
 
 def check_tags(call: Call, keys: Iterable[str]) -> None:
-    """AWS keeps `aws:` for itself; what comes from inside may play CloudFormation."""
+    """AWS reserves the prefix `aws:`. Internal calls can use it to play CloudFormation."""
     if QUIET_HEADER not in call.raw.headers and any(key.lower().startswith("aws:") for key in keys):
         raise bad_request("aws: prefixed tag key names are not allowed for external use.")
 

@@ -1,4 +1,4 @@
-"""IAM: fresh roles cannot be assumed at once, and listings leave out what AWS leaves out."""
+"""IAM: new roles cannot be assumed immediately, and listings omit the same members as AWS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def exists(arn: str) -> bool:
 
 
 def check_assumable(world: World, arn: str, in_vpc: bool) -> None:
-    """Refuses a role as CreateFunction does: unknown, not Lambda's to assume, too young, or without ENI permissions."""
+    """Refuses roles that CreateFunction refuses: missing, not trusting Lambda, too new, or without ENI permissions."""
     cannot = AwsError(
         "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400
     )
@@ -91,7 +91,7 @@ def _allows(role: Any, action: str) -> bool:
 
 
 def permits(arn: str, action: str) -> bool:
-    """Whether a role's policies allow an action on something, and none denies it everywhere."""
+    """Whether a role's policies allow an action on some resource, and no policy denies it on all resources."""
     role = _role(arn)
     if role is None:
         return False
@@ -154,7 +154,7 @@ def put_role_policy(world: World, call: Call) -> Any:
         )
     response = call.moto()
     if response.status < 300 and arn is not None:
-        # A changed policy does not make a working role unusable, so only the first one counts.
+        # A changed policy does not make a working role unusable, so only the first policy counts.
         world.role_policies_changed.setdefault(arn, world.now())
     return response
 
@@ -173,7 +173,8 @@ def delete_role(world: World, call: Call) -> Any:
 
 @operation("iam", "ListRoles")
 def list_roles(world: World, call: Call) -> Any:
-    """AWS's listing has neither tags nor a permissions boundary; a finder by tag must ask for each role's."""
+    """AWS's listing has neither tags nor a permissions boundary, so a search by tag has to request the tags of each
+    role."""
     result = call.result()
     for role in result.get("Roles", []):
         for name in ("Tags", "PermissionsBoundary", "RoleLastUsed"):

@@ -1,4 +1,4 @@
-"""Things that are in an account before the tool comes: an API, and somebody else's stack."""
+"""Resources that exist in an account before the tool runs: an API, and another team's stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API as its team made it: resources, methods, integrations, settings, a stage, and edits not yet deployed."""
+"""An API as created by its team: resources, methods, integrations, settings, a stage, and undeployed edits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .client_calls import call
 from .account_state import World
 
-# Members of a seeded API that are CreateRestApi's, by their name there.
+# Members of a seeded API that are parameters of CreateRestApi, with the names of the parameters.
 _ATTRIBUTES = {
     "binary_media_types": "binaryMediaTypes",
     "minimum_compression_size": "minimumCompressionSize",
@@ -25,7 +25,7 @@ _THROTTLING = {
 
 
 def seed_api(world: World, wanted: dict[str, Any], region: str) -> dict[str, Any]:
-    """Makes a REST API; the answer names what was made. Raises `CallFailed` for what API Gateway refuses."""
+    """Creates a REST API and returns what it created. Raises `CallFailed` if API Gateway refuses a call."""
     return _Seed(world, wanted, region).build()
 
 
@@ -126,7 +126,7 @@ class _Seed:
         return {"method": method["method"], "path": method["path"], "resource_id": resource}
 
     def integration(self, of: dict[str, str], wanted: dict[str, Any]) -> None:
-        """PutIntegration in boto3's words, what is left out filled in for the type."""
+        """PutIntegration with boto3's parameter names. Missing parameters are filled in for the type."""
         kind = wanted.get("type", "MOCK")
         parameters = {name: value for name, value in wanted.items() if name != "responses"}
         if kind == "MOCK":
@@ -170,7 +170,7 @@ class _Seed:
     def deploy(self) -> dict[str, Any]:
         settings = self.wanted.get("stage_settings") or {}
         if not self.wanted["methods"]:
-            return {"deployment_id": None}  # API Gateway deploys nothing without a method
+            return {"deployment_id": None}  # API Gateway does not deploy an API without a method
         stage = {"restApiId": self.api, "stageName": self.stage}
         size = settings.get("cache_cluster_size")
         found = {
@@ -221,7 +221,7 @@ class _Seed:
     # --- after the deployment
 
     def pending(self, edit: dict[str, Any]) -> None:
-        """One edit of the draft."""
+        """Makes one edit to the draft."""
         if "method" in edit:
             self.method(edit)
         elif "remove" in edit:

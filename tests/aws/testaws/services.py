@@ -1,4 +1,4 @@
-"""Puts the services together."""
+"""Registers and initializes the services."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def install(world: World) -> None:
 
 
 def warm(world: World) -> None:
-    """Makes once, before any copy, what moto makes at its first calls: the default VPC, models, routes, modules."""
+    """Creates once, before any copy, what moto creates at its first calls: the default VPC, models, routes, modules."""
     call(world, "ec2", "DescribeVpcs", {})
     wire.warm()

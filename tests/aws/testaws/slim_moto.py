@@ -1,4 +1,4 @@
-"""Makes moto start sooner and smaller. To be called before anything of moto's services is imported."""
+"""Makes moto start faster and use less memory. Must be called before any of moto's services is imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def slim_moto() -> None:
 
 
 def _skip_instance_types() -> None:
-    """The tables of instance types are most of the memory moto's EC2 takes; nothing here starts an instance."""
+    """The tables of instance types use most of the memory of moto's EC2, and no test starts an instance."""
     from moto.utilities import utils
 
     load = utils.load_resource
@@ -34,7 +34,7 @@ def _skip_instance_types() -> None:
 
 
 def _ask_for_regions_once() -> None:
-    """Moto makes a session for each question about regions, and each reads the service's model anew."""
+    """Moto creates a session for each query of the regions, and each session reads the service's model again."""
     import boto3
 
     ask = cache(boto3.Session().get_available_regions)
@@ -42,14 +42,15 @@ def _ask_for_regions_once() -> None:
 
 
 def _look_methods_up_once() -> None:
-    """Moto lists the methods of a service's class at every request."""
+    """Moto lists the methods of a service's class for every request."""
     from moto.core import responses
 
     responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
 def _look_names_up_once() -> None:
-    """Moto tries several names for each member of each object. Which ones depends on the object's class and the member."""
+    """Moto tries several names for each member of each object. The names depend on the object's class and the member.
+    """
     from moto.core import serialize
 
     picker, plain = serialize.XFormedAttributePicker, serialize.DefaultAttributePicker
@@ -83,7 +84,7 @@ def _look_names_up_once() -> None:
 
 
 def _write_xml_plainly() -> None:
-    """What moto writes as XML needs none of what `xmltodict` checks for."""
+    """The XML that moto writes does not need the checks of `xmltodict`."""
     from moto.core import serialize
 
     class Xml:
@@ -123,18 +124,18 @@ def _element(parts: list[str], name: str, value: Any, short: bool) -> None:
     parts.append(f"<{name}/>" if short and not text else f"<{name}>{text}</{name}>")
 
 
-# Set while a result is wanted as boto3 shows it, and not as it goes over the wire.
+# Set while a result is required in boto3's format instead of the wire format.
 AS_BOTO3_SHOWS: ContextVar[list[Any] | None] = ContextVar("as boto3 shows", default=None)
 
 
 def _answer_without_a_wire() -> None:
-    """Lets a result be taken before moto writes what we would read at once."""
+    """Returns a result before moto serializes it, because the caller would parse it again immediately."""
     from moto.core import responses, serialize
 
     execute = responses.ActionResult.execute_result
 
     class Shown(serialize.ResponseSerializer):
-        """Writes a result with the names and types that boto3 shows."""
+        """Serializes a result with the names and types of boto3."""
 
         DEFAULT_TIMESTAMP_FORMAT = serialize.TimestampSerializer.TIMESTAMP_FORMAT_ISO8601_ZEROED
 

@@ -1,4 +1,4 @@
-"""Systems Manager Parameter Store: the checks that moto leaves out."""
+"""Systems Manager Parameter Store: the checks that moto lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API Gateway (REST): stages, what they point to, and their canaries."""
+"""API Gateway (REST): stages, the deployments they point to, and their canaries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stage_of(call: Call, api: RestAPI) -> Stage:
 
 
 def point(world: World, api: RestAPI, stage: Stage, deployment_id: str) -> None:
-    """Moves a stage; for as many requests as `deployment_lag` says, callers go on seeing what they saw."""
+    """Moves a stage. For `deployment_lag` requests, callers still reach the former deployment."""
     if deployment_id == stage.deployment_id:
         return
     stage.lagging = (world.config["deployment_lag"], serving(api, stage, peek=True))
@@ -48,7 +48,7 @@ def point(world: World, api: RestAPI, stage: Stage, deployment_id: str) -> None:
 
 
 def serving(api: RestAPI, stage: Stage, peek: bool = False) -> dict[str, Any]:
-    """The snapshot the next request to a stage sees. `peek`: without that request being made."""
+    """The snapshot for the next request to a stage. With `peek`, the request is not counted."""
     left, former = getattr(stage, "lagging", (0, None))
     if left > 0 and former is not None:
         if not peek:
@@ -62,7 +62,7 @@ def canary_of(stage: Stage) -> dict[str, Any] | None:
 
 
 def start_canary(api: RestAPI, stage: Stage, settings: dict[str, Any], deployment_id: str | None = None) -> None:
-    """Gives a stage a canary. Without a deployment of its own it has the stage's."""
+    """Adds a canary to a stage. Without its own deployment, the canary uses the stage's."""
     wanted = deployment_id or settings.get("deploymentId") or stage.deployment_id
     if wanted not in api.deployments:
         raise bad_request("Deployment id does not exist")
@@ -75,7 +75,7 @@ def start_canary(api: RestAPI, stage: Stage, settings: dict[str, Any], deploymen
 
 
 def takes_canary(stage: Stage) -> bool:
-    """Whether the next request goes to the canary: AWS draws lots, here every request's turn is known."""
+    """Whether the next request goes to the canary. AWS decides at random, but here the order is deterministic."""
     canary = canary_of(stage)
     if canary is None:
         return False
@@ -133,7 +133,7 @@ def get_stages(world: World, call: Call) -> Any:
 def update_stage(world: World, call: Call) -> Any:
     api = api_of(call)
     stage = stage_of(call, api)
-    # What a stage served before is not changed by a patch, and too large to be copied at each.
+    # A patch does not change the formerly served snapshot, which is too large to copy for each patch.
     before = {name: value if name == "lagging" else copy.deepcopy(value) for name, value in stage.__dict__.items()}
     try:
         for patch in call.get("patchOperations", []):

@@ -1,6 +1,6 @@
-"""Requests from the wire to (service, operation, parameters), and results back to the wire.
+"""Converts requests to (service, operation, parameters), and results to responses.
 
-Parsing and serialising are moto's and botocore's, driven by the service models botocore ships.
+moto and botocore parse and serialize, based on the service models in botocore.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SERVICES = {
     "sts": ("sts", "sts"),
 }
 
-# EC2 and the common errors are in no service's model; moto says so each time.
+# EC2's errors and the common errors are not in any service's model, and moto warns about each of them.
 warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
@@ -57,7 +57,7 @@ _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 
 @dataclass
 class RawRequest:
-    """One HTTP request as it came in. `path` is percent-encoded, `query` without the question mark."""
+    """An HTTP request as received. `path` is percent-encoded, `query` has no question mark."""
 
     method: str
     path: str
@@ -114,16 +114,16 @@ class Call:
     model: Any = None
     protocol: str = ""
     backend: str = ""
-    unread: set[str] = field(default_factory=set)  # wire names no parameter took
+    unread: set[str] = field(default_factory=set)  # names in the request that match no parameter
     parse_error: str | None = None
-    request: MotoRequest | None = None  # as moto reads it
+    request: MotoRequest | None = None  # the request in moto's format
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.params.get(name)
         return default if value is None else value
 
     def moto(self, drop: tuple[str, ...] = (), put: dict[str, str] | None = None) -> Response:
-        """Lets moto answer. `drop` (prefixes) and `put` edit the form parameters of a query call first."""
+        """Lets moto respond. `drop` (prefixes) and `put` edit the form parameters of a query call first."""
         body = None
         if drop or put:
             form = parse_qsl(self.raw.body.decode(), keep_blank_values=True)
@@ -134,8 +134,9 @@ class Call:
         return call_moto(self, body)
 
     def result(self, drop: tuple[str, ...] = (), put: dict[str, str] | None = None) -> dict[str, Any]:
-        """Moto's answer as boto3 shows it; an error reply of moto's ends the call with that reply."""
-        # Of interfaces moto has empty members, which only the wire drops; other services have times of another precision.
+        """Moto's result in boto3's format. An error reply of moto ends the call with that reply."""
+        # Moto's interfaces have empty members that only the serialization drops, and other services have a different
+        # time precision.
         if self.service != "ec2" or self.operation == "DescribeNetworkInterfaces":
             return self.parse(self.moto(drop, put))
         shown: list[dict[str, Any]] = []
@@ -165,13 +166,13 @@ def scope(headers: dict[str, str]) -> tuple[str, str] | None:
 
 
 def access_key(headers: dict[str, str]) -> str | None:
-    """Whose credentials a request was signed with."""
+    """The ID of the access key that signed a request."""
     found = _ACCESS_KEY.search(headers.get("authorization", ""))
     return found.group(1) if found else None
 
 
 class _Watched(dict):
-    """Form values that remember which names were asked for."""
+    """Form values that record which names were read."""
 
     def __init__(self, items):
         super().__init__(items)
@@ -188,7 +189,7 @@ class _Watched(dict):
 
 
 def parse(raw: RawRequest) -> Call:
-    """The AWS call of a request. Raises `Unimplemented` for a request no known operation fits."""
+    """The AWS call of a request. Raises `Unimplemented` if no known operation matches the request."""
     found = scope(raw.headers)
     if found is None:
         raise Unimplemented("request is not signed")
@@ -239,7 +240,7 @@ def _name_of(raw: RawRequest) -> str:
 
 
 def _foreign(raw: RawRequest, region: str, signing: str) -> Call:
-    """A call to a service only moto knows: passed through unread."""
+    """A call to a service that only moto implements, which is passed through without parsing."""
     call = Call(signing, _name_of(raw), region, {}, raw)
     call.backend = "*"
     return call
@@ -247,25 +248,25 @@ def _foreign(raw: RawRequest, region: str, signing: str) -> Call:
 
 @cache
 def _application() -> Any:
-    """Every service that moto has."""
+    """All services of moto."""
     return DomainDispatcherApplication(create_backend_app)
 
 
 class DirectRequest(MotoRequest):
-    """A request that moto answers without an application around it."""
+    """A request that moto handles without an application around it."""
 
     from_wsgi_server = True
 
 
 @cache
 def _dispatch(backend: str) -> Any:
-    """What answers all requests to a service: all its paths lead there."""
+    """The handler of all requests to a service: all its paths refer to it."""
     paths = import_module(f"moto.{backend}.urls").url_paths
     return next(iter(paths.values()))
 
 
 def warm() -> None:
-    """Loads and makes what the first call to each service would."""
+    """Loads and creates what the first call to each service would."""
     for service, backend in SERVICES.values():
         _dispatch(backend)
         get_service_router(service)._get_router(str(get_service_model(service).protocol))
@@ -298,7 +299,7 @@ def call_moto(call: Call, body: bytes | None = None) -> Response:
         status, headers, data = answer(call, body)
     except NotImplementedError as missing:
         raise Unimplemented(f"{call.service}:{call.operation}: {missing}") from None
-    # No route, or no operation: moto's own refusals are never HTML.
+    # There is no route or no operation. Moto's own errors are never HTML.
     if status == 404 and (not data or data.startswith(b"<!doctype html")):
         raise Unimplemented(f"{call.service}:{call.operation}")
     kept = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "connection", "date", "server", "status")}
@@ -311,7 +312,7 @@ def _serializer(service: str, protocol: str):
 
 
 def serialize(call: Call, result: Any) -> Response:
-    """A result in the shape of the operation's output (as boto3 shows it), or an `AwsError`, on the wire."""
+    """Serializes a result in the shape of the operation's output (boto3's format), or an `AwsError`."""
     status = getattr(result, "status", None) if isinstance(result, Exception) else None
     serialized = _serializer(call.service, call.protocol)(call.model).serialize(result)
     body = serialized["body"]
@@ -322,7 +323,7 @@ def serialize(call: Call, result: Any) -> Response:
 
 
 def plain_error(service: str, protocol: str, error: AwsError) -> Response:
-    """An error reply for a request no operation was found for."""
+    """An error reply for a request without a known operation."""
     status = error.status or 400
     if protocol in ("ec2",):
         body = (
