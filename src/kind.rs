@@ -172,6 +172,13 @@ impl Kind {
         }
     }
 
+    /// The time limit of a wait in a state that this version does not know: three times the usual
+    /// duration.
+    pub fn budget_of_unknown(self) -> Duration {
+        let usual = self.usual().0.unwrap_or(Duration::from_secs(60));
+        (usual * 3).min(self.budget())
+    }
+
     /// The time limit of a wait, after which it fails. Source: the timeouts of Terraform's AWS
     /// provider.
     pub fn budget(self) -> Duration {
@@ -197,6 +204,16 @@ mod tests {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::parse("bucket"), None);
+    }
+
+    #[test]
+    fn an_unknown_state_is_given_up_before_the_time_limit() {
+        for kind in Kind::ALL {
+            assert!(kind.budget_of_unknown() <= kind.budget());
+        }
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        assert_eq!(Kind::Cache.budget_of_unknown(), minutes(21));
+        assert_eq!(Kind::Vpc.budget_of_unknown(), minutes(3));
     }
 
     #[test]

@@ -17,15 +17,36 @@ pub struct Names {
     pub stack: String,
     pub region: String,
     pub account: String,
+    /// The partition of the account.
+    partition: String,
 }
 
 impl Names {
-    /// The names of `stack` in this region and account.
+    /// The names of `stack` in this region and account of the partition `aws`.
     pub fn new(stack: &str, region: &str, account: &str) -> Self {
         Self {
             stack: stack.to_owned(),
             region: region.to_owned(),
             account: account.to_owned(),
+            partition: "aws".to_owned(),
+        }
+    }
+
+    /// The same names in another partition.
+    #[must_use]
+    pub fn in_partition(self, partition: &str) -> Self {
+        Self {
+            partition: partition.to_owned(),
+            ..self
+        }
+    }
+
+    /// The names of another stack in the same region and account.
+    #[must_use]
+    pub fn of_stack(&self, stack: &str) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            ..self.clone()
         }
     }
 
@@ -145,13 +166,9 @@ impl Names {
         format!("/threescale-gw/{}/{name}", self.stack)
     }
 
-    /// The ARN partition of the region.
-    pub fn partition(&self) -> &'static str {
-        match self.region.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+    /// The partition in ARNs.
+    pub fn partition(&self) -> &str {
+        &self.partition
     }
 }
 

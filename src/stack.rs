@@ -41,6 +41,8 @@ const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub names: Names,
+    /// The domain of the region's endpoints.
+    pub dns_suffix: String,
     pub api: ApiTarget,
     /// Availability Zones by index.
     pub zones: Vec<String>,
@@ -430,6 +432,9 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
         Some(_) => secret(parameter::CACHE_URL),
         None => parameter::CACHE_ENDPOINT.to_owned(),
     };
+    // Without the variable, the authorizer uses the domain of most regions.
+    let suffix = Some(&facts.dns_suffix).filter(|suffix| *suffix != "amazonaws.com");
+    let suffix = suffix.map(|suffix| ("THREESCALE_GW_DNS_SUFFIX", suffix.clone()));
     [
         ("THREESCALE_GW_ROLE", role.to_owned()),
         ("THREESCALE_GW_STACK", facts.names.stack.clone()),
@@ -439,6 +444,7 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
         (SETTINGS, config.authorizer_settings()),
     ]
     .into_iter()
+    .chain(suffix)
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
 }

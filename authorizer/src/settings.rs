@@ -298,7 +298,11 @@ impl Settings {
         let ssm_endpoint = var("AWS_ENDPOINT_URL_SSM")
             .or_else(|| var("AWS_ENDPOINT_URL"))
             .filter(|url| !url.is_empty())
-            .unwrap_or_else(|| ssm_endpoint(&region));
+            .unwrap_or_else(|| {
+                let suffix = given("THREESCALE_GW_DNS_SUFFIX");
+                let suffix = suffix.as_deref().unwrap_or("amazonaws.com");
+                format!("https://ssm.{region}.{suffix}")
+            });
         let defaults = Budgets::default();
         Ok(Self {
             role,
@@ -338,16 +342,6 @@ impl Settings {
             },
         })
     }
-}
-
-/// The region's endpoint. The partition of China has its own domain.
-fn ssm_endpoint(region: &str) -> String {
-    let suffix = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    format!("https://ssm.{region}.{suffix}")
 }
 
 impl Service {
@@ -426,6 +420,16 @@ mod tests {
         assert_eq!(
             settings.aws.ssm_endpoint,
             "https://ssm.eu-west-1.amazonaws.com"
+        );
+        let of_partition = |name: &str| match name {
+            "AWS_REGION" => Some("eusc-de-east-1".to_owned()),
+            "THREESCALE_GW_DNS_SUFFIX" => Some("amazonaws.eu".to_owned()),
+            _ => environment(name),
+        };
+        let sovereign = Settings::read(&of_partition).expect("settings");
+        assert_eq!(
+            sovereign.aws.ssm_endpoint,
+            "https://ssm.eusc-de-east-1.amazonaws.eu"
         );
         assert_eq!(settings.service.caching, Caching::Strict);
         assert_eq!(settings.service.max_age(), Duration::from_secs(60));

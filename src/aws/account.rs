@@ -40,19 +40,42 @@ pub struct Quota {
     pub used: usize,
 }
 
+/// The identity of the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerIdentity {
+    pub account: String,
+    /// The partition of the account, for example `aws` or `aws-us-gov`.
+    pub partition: String,
+}
+
+/// The partition in an ARN. `None` if it is not an ARN.
+fn partition_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    let is_arn = parts.next() == Some("arn");
+    parts.next().filter(|part| is_arn && !part.is_empty())
+}
+
 impl Aws {
-    /// Returns the account id of the credentials.
+    /// Returns the account of the credentials, and its partition.
     ///
     /// # Errors
     /// When the credentials are missing, invalid or expired.
-    pub async fn account(&self) -> Result<String, AwsError> {
+    pub async fn caller(&self) -> Result<CallerIdentity, AwsError> {
         let answer = self
             .call_idempotent("sts:GetCallerIdentity", || {
                 self.sts.get_caller_identity().send()
             })
             .await?;
-        answer.account.ok_or_else(|| {
-            AwsError::incomplete("sts:GetCallerIdentity", "the answer names no account")
+        let incomplete = |what| {
+            AwsError::incomplete(
+                "sts:GetCallerIdentity",
+                format!("the answer names no {what}"),
+            )
+        };
+        let partition = answer.arn.as_deref().and_then(partition_of);
+        Ok(CallerIdentity {
+            partition: partition.ok_or_else(|| incomplete("ARN"))?.to_owned(),
+            account: answer.account.ok_or_else(|| incomplete("account"))?,
         })
     }
 
@@ -242,5 +265,26 @@ impl Aws {
             add(QuotaKind::NatGateways(zone.clone()), &gateway_limit, used);
         }
         Ok((quotas, unread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_is_that_of_the_arn() {
+        for (arn, partition) in [
+            ("arn:aws:iam::123456789012:root", Some("aws")),
+            (
+                "arn:aws-eusc:sts::123456789012:assumed-role/a/b",
+                Some("aws-eusc"),
+            ),
+            ("arn::iam::123456789012:root", None),
+            ("urn:aws:iam", None),
+            ("", None),
+        ] {
+            assert_eq!(partition_of(arn), partition, "{arn}");
+        }
     }
 }

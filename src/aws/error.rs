@@ -49,10 +49,11 @@ pub struct AwsError {
     pub message: String,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
+    /// The reason in the error's body, which Lambda adds to a throttled invocation, for example
+    /// `ReservedFunctionConcurrentInvocationLimitExceeded`.
+    pub reason: Option<String>,
     /// How the error is handled.
     pub class: Class,
-    /// The next step, where only the code that found the error knows it.
-    pub advice: Option<String>,
 }
 
 impl AwsError {
@@ -94,8 +95,10 @@ impl AwsError {
             code,
             message,
             status,
+            reason: error
+                .raw_response()
+                .and_then(|response| reason(response.body().bytes()?)),
             class,
-            advice: None,
         }
     }
 
@@ -106,8 +109,8 @@ impl AwsError {
             code: String::new(),
             message: message.into(),
             status: None,
+            reason: None,
             class: Class::Fatal,
-            advice: None,
         }
     }
 
@@ -131,17 +134,25 @@ impl AwsError {
                 && ["lambda:CreateFunction", "lambda:AddPermission"].contains(&self.operation))
     }
 
+    /// Whether the signature is not accepted because of the time in it.
+    fn is_about_the_clock(&self) -> bool {
+        ["RequestExpired", "RequestTimeTooSkewed"].contains(&self.code.as_str())
+            || self.message.contains("Signature expired")
+            || self.message.contains("Signature not yet current")
+    }
+
     /// The next step for the user, if known.
     pub fn hint(&self) -> Option<String> {
-        if self.advice.is_some() {
-            return self.advice.clone();
-        }
         match self.class {
             Class::Denied => {
                 let action = denied_action(&self.message).map(str::to_owned);
                 let action = action.unwrap_or_else(|| iam_action(self.operation));
-                Some(format!("grant {action} to the calling identity"))
+                Some(denial_hint(&self.message, &action))
             }
+            Class::Credentials if self.is_about_the_clock() => Some(
+                "the clock of this machine differs from AWS's by more than AWS accepts: set it, for example with NTP"
+                    .to_owned(),
+            ),
             Class::Credentials => Some(
                 "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
                     .to_owned(),
@@ -150,10 +161,7 @@ impl AwsError {
                 "use another region, or subnets of your own in other zones (`network.vpc`)"
                     .to_owned(),
             ),
-            Class::Fatal
-                if self.code.ends_with("LimitExceeded")
-                    || self.code.ends_with("QuotaExceededException") =>
-            {
+            Class::Fatal if is_quota(&self.code) => {
                 Some(
                     "raise the quota in Service Quotas, or remove what is no longer used"
                         .to_owned(),
@@ -169,6 +177,52 @@ impl AwsError {
             _ => None,
         }
     }
+}
+
+/// Whether the code says that a quota is used up. Quotas are not retried.
+fn is_quota(code: &str) -> bool {
+    code.ends_with("LimitExceeded")
+        || code.ends_with("LimitExceededException")
+        || code.contains("QuotaExceeded")
+        || code.contains("QuotaForCustomerExceeded")
+}
+
+/// The hint for a refused call. IAM's messages name the type of the policy that refuses it. An explicit
+/// deny takes precedence over every allow.
+/// Source: IAM User Guide, "Troubleshoot access denied error messages".
+fn denial_hint(message: &str, action: &str) -> String {
+    let policy = |text: &str| {
+        let words = text
+            .split([',', '.', ':'])
+            .next()
+            .unwrap_or_default()
+            .trim();
+        words
+            .trim_start_matches("an ")
+            .trim_start_matches("a ")
+            .to_owned()
+    };
+    if let Some((_, rest)) = message.split_once("with an explicit deny in ") {
+        return format!(
+            "an explicit deny of {action} in the {} refuses this, and no allow overrides it: remove or narrow the deny",
+            policy(rest)
+        );
+    }
+    match message.split_once("because no ") {
+        Some((_, rest)) if !rest.starts_with("identity-based policy") => {
+            let policy = rest.split(" allows").next().unwrap_or_default();
+            format!("allow {action} in the {}", policy.trim())
+        }
+        _ => format!("grant {action} to the calling identity"),
+    }
+}
+
+/// The member `Reason` of an error's body. Only a word: the text could contain anything.
+fn reason(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let reason = body.get("Reason")?.as_str()?;
+    let is_word = !reason.is_empty() && reason.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_word.then(|| reason.to_owned())
 }
 
 /// Joins an error and its causes.
@@ -235,6 +289,47 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         "throttled by EC2",
         Duration::from_secs(540),
     ),
+    // Lambda looks for new subnets and security groups, which may not be visible to it yet.
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "EC2 Error Code: InvalidSubnetID.NotFound",
+        Duration::from_secs(180),
+    ),
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "EC2 Error Code: InvalidGroup.NotFound",
+        Duration::from_secs(180),
+    ),
+    (
+        "lambda:",
+        "InvalidParameterValueException",
+        "EC2 Error Code: InvalidSecurityGroupID.NotFound",
+        Duration::from_secs(180),
+    ),
+    // A function that was not invoked for weeks is inactive. The first invocation restores it, which takes
+    // 40 to 106 s. Source: aws-solutions-library-samples, issue 801 of
+    // accelerated-intelligent-document-processing-on-aws.
+    (
+        "lambda:Invoke",
+        "CodeArtifactUserPendingException",
+        "",
+        Duration::from_secs(300),
+    ),
+    (
+        "lambda:Invoke",
+        "ResourceNotReadyException",
+        "",
+        Duration::from_secs(300),
+    ),
+    // The callers of the API use the same concurrency.
+    (
+        "lambda:Invoke",
+        "TooManyRequestsException",
+        "",
+        Duration::from_secs(30),
+    ),
     (
         "lambda:",
         "InvalidParameterValueException",
@@ -271,6 +366,12 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         "ec2:",
         "InvalidNetworkInterface.InUse",
         "",
+        Duration::from_secs(2700),
+    ),
+    (
+        "ec2:DeleteNetworkInterface",
+        "InvalidParameterValue",
+        "is currently in use",
         Duration::from_secs(2700),
     ),
     (
@@ -313,6 +414,12 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
     ("iam:", "DeleteConflict", "", MINUTE),
     ("logs:", "OperationAbortedException", "", MINUTE),
     ("events:", "ConcurrentModificationException", "", MINUTE),
+    (
+        "events:DeleteRule",
+        "ValidationException",
+        "since it has targets",
+        MINUTE,
+    ),
     ("ssm:", "TooManyUpdates", "", MINUTE),
 ];
 
@@ -350,7 +457,12 @@ fn classify(
     status: Option<u16>,
     transport: bool,
 ) -> Class {
-    if THROTTLES.contains(&code) || status == Some(429) || message.contains("Rate exceeded") {
+    // API Gateway's quotas have the status of a throttled call. A throttled invocation is not a throttled
+    // control call: it is in the table.
+    let is_invocation = operation == "lambda:Invoke";
+    let is_throttled = THROTTLES.contains(&code)
+        || !is_quota(code) && (status == Some(429) || message.contains("Rate exceeded"));
+    if is_throttled && !is_invocation {
         return Class::Throttled;
     }
     let verb = verb(operation);
@@ -396,6 +508,7 @@ fn classify(
         | "InvalidSignatureException"
         | "AuthFailure"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "MissingAuthenticationToken"
         | "IncompleteSignature" => return Class::Credentials,
         _ => {}
@@ -474,6 +587,109 @@ mod tests {
             class("apigateway:UpdateMethod", "", "", 429),
             Class::Throttled
         );
+    }
+
+    #[test]
+    fn a_quota_with_the_status_of_a_throttle_is_not_retried() {
+        let quota = "LimitExceededException";
+        assert_eq!(
+            class("apigateway:CreateDeployment", quota, "", 429),
+            Class::Fatal
+        );
+        let error = AwsError {
+            code: quota.to_owned(),
+            ..AwsError::incomplete("apigateway:CreateDeployment", "")
+        };
+        assert!(error.hint().is_some_and(|hint| hint.contains("quota")));
+        for code in THROTTLES {
+            assert!(class("ec2:CreateVpc", code, "", 429) == Class::Throttled);
+        }
+    }
+
+    #[test]
+    fn a_throttled_invocation_is_not_a_throttled_control_call() {
+        let code = "TooManyRequestsException";
+        assert!(matches!(
+            class("lambda:Invoke", code, "Rate Exceeded.", 429),
+            Class::NotYet(_)
+        ));
+        assert_eq!(class("lambda:GetFunction", code, "", 429), Class::Throttled);
+        let word = "ReservedFunctionConcurrentInvocationLimitExceeded";
+        let body = format!(r#"{{"Reason":"{word}","Type":"User","message":"Rate Exceeded."}}"#);
+        assert_eq!(reason(body.as_bytes()).as_deref(), Some(word));
+        for other in [
+            "",
+            "<Error/>",
+            "[]",
+            r#"{"Reason":1}"#,
+            r#"{"Reason":"a\u001b[0m"}"#,
+        ] {
+            assert_eq!(reason(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_about_the_clock() {
+        let hint = |code: &str, message: &str| {
+            let error = AwsError {
+                code: code.to_owned(),
+                class: class("sts:GetCallerIdentity", code, message, 403),
+                ..AwsError::incomplete("sts:GetCallerIdentity", message)
+            };
+            assert_eq!(error.class, Class::Credentials, "{code}");
+            error.hint().unwrap_or_default()
+        };
+        for (code, message) in [
+            (
+                "SignatureDoesNotMatch",
+                "Signature expired: 20261128T100000Z is now earlier than 20261128T101500Z (20261128T103000Z - 15 min.)",
+            ),
+            (
+                "InvalidSignatureException",
+                "Signature not yet current: 20261128T110000Z is still later than 20261128T101500Z (20261128T100000Z + 15 min.)",
+            ),
+            ("RequestExpired", "Request has expired."),
+            ("RequestTimeTooSkewed", ""),
+        ] {
+            assert!(hint(code, message).contains("clock"), "{code}");
+        }
+        let other =
+            "The request signature we calculated does not match the signature you provided.";
+        assert!(!hint("SignatureDoesNotMatch", other).contains("clock"));
+    }
+
+    #[test]
+    fn a_denial_names_the_policy_that_refuses() {
+        let user = "User: arn:aws:iam::123456789012:user/operator is not authorized to perform: iam:PassRole on resource: r";
+        for (cause, expected) in [
+            (
+                "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o/p",
+                "explicit deny of iam:PassRole in the service control policy",
+            ),
+            (
+                "with an explicit deny in an identity-based policy",
+                "explicit deny of iam:PassRole in the identity-based policy",
+            ),
+            (
+                "because no permissions boundary allows the iam:PassRole action",
+                "allow iam:PassRole in the permissions boundary",
+            ),
+            (
+                "because no service control policy allows the iam:PassRole action",
+                "allow iam:PassRole in the service control policy",
+            ),
+            (
+                "because no identity-based policy allows the iam:PassRole action",
+                "grant iam:PassRole to the calling identity",
+            ),
+        ] {
+            let error = AwsError {
+                class: Class::Denied,
+                ..AwsError::incomplete("lambda:CreateFunction", format!("{user} {cause}"))
+            };
+            let hint = error.hint().unwrap_or_default();
+            assert!(hint.contains(expected), "{hint}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_apigateway::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -76,6 +77,8 @@ pub struct Aws {
     pub ssm: aws_sdk_ssm::Client,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
+    /// The domain of the region's endpoints, for example `amazonaws.com`.
+    pub dns_suffix: String,
     /// The endpoint URL that replaces AWS's own, if any.
     pub endpoint_url: Option<String>,
     /// The profile that the user named; it is then the only source of credentials.
@@ -153,6 +156,7 @@ impl Aws {
             quotas: aws_sdk_servicequotas::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            dns_suffix: dns_suffix(&region).await,
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),
             profile: target.profile.clone(),
@@ -319,6 +323,20 @@ impl Aws {
     }
 }
 
+/// The domain of the region's endpoints, from the SDK's partition data.
+async fn dns_suffix(region: &str) -> String {
+    let suffix = async {
+        let params = Params::builder().region(region).build().ok()?;
+        let endpoint = DefaultResolver::new()
+            .resolve_endpoint(&params)
+            .await
+            .ok()?;
+        let domain = endpoint.url().split_once(&format!(".{region}."))?.1;
+        Some(domain.trim_end_matches('/').to_owned())
+    };
+    suffix.await.unwrap_or_else(|| "amazonaws.com".to_owned())
+}
+
 /// Waits that double from a quarter of a second to eight seconds. Each is reduced by up to a
 /// quarter at random, so that concurrent callers spread out.
 #[derive(Debug)]
@@ -366,5 +384,24 @@ pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
     match result {
         Err(error) if !error.is_carried_out() => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dns_suffix;
+
+    #[tokio::test]
+    async fn the_domain_is_that_of_the_partition() {
+        for (region, suffix) in [
+            ("us-east-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+            // Newer than the SDK.
+            ("xx-new-1", "amazonaws.com"),
+        ] {
+            assert_eq!(dns_suffix(region).await, suffix, "{region}");
+        }
     }
 }

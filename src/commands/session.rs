@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use super::input::{load, named_stack};
+use crate::aws::account::CallerIdentity;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NatMode};
@@ -51,8 +52,8 @@ pub(super) fn target(global: &Global, parallelism: u16) -> Target {
 }
 
 /// The account of the credentials. Where they are not accepted, nothing can have been begun.
-pub(super) async fn account(aws: &Aws) -> Result<String> {
-    aws.account().await.map_err(|error| {
+pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
+    aws.caller().await.map_err(|error| {
         let status = match error.class {
             Class::Credentials => ExitStatus::Refused,
             _ => ExitStatus::Failed,
@@ -72,6 +73,11 @@ pub(super) async fn account(aws: &Aws) -> Result<String> {
             None => error,
         }
     })
+}
+
+/// The names of the stack.
+fn names(stack: &str, aws: &Aws, caller: &CallerIdentity) -> Names {
+    Names::new(stack, &aws.region, &caller.account).in_partition(&caller.partition)
 }
 
 /// Where builds are kept: the user's cache folder.
@@ -116,9 +122,9 @@ impl Session {
             ApiSelector::Id(id) => (Some(id.as_str()), None),
             ApiSelector::Name(name) => (None, Some(name.as_str())),
         };
-        let (account, apis) = tokio::join!(account(&aws), rest_api::find(&aws, id, name));
-        let account = account?;
-        let names = Names::new(config.stack.as_str(), &aws.region, &account);
+        let (caller, apis) = tokio::join!(caller(&aws), rest_api::find(&aws, id, name));
+        let caller = caller?;
+        let names = names(config.stack.as_str(), &aws, &caller);
         let api = match preflight::choose_api(&config, &apis?) {
             Ok(api) => api,
             Err(text) => {
@@ -149,6 +155,7 @@ impl Session {
             ..options
         });
         let facts = Facts {
+            dns_suffix: cx.aws().dns_suffix.clone(),
             names,
             api: target,
             zones,
@@ -233,17 +240,11 @@ impl Session {
                 "{}/_aws/execute-api/{id}/{stage}/",
                 endpoint.trim_end_matches('/')
             ),
-            None => {
-                let suffix = if self.facts.names.partition() == "aws-cn" {
-                    "amazonaws.com.cn"
-                } else {
-                    "amazonaws.com"
-                };
-                format!(
-                    "https://{id}.execute-api.{}.{suffix}/{stage}/",
-                    self.facts.names.region
-                )
-            }
+            None => format!(
+                "https://{id}.execute-api.{}.{}/{stage}/",
+                self.facts.names.region,
+                self.cx.aws().dns_suffix
+            ),
         }
     }
 }
@@ -252,8 +253,8 @@ impl Session {
 pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
     let stack = named_stack(global).await?;
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
-    let account = account(&aws).await?;
-    let names = Names::new(stack.as_str(), &aws.region, &account);
+    let caller = caller(&aws).await?;
+    let names = names(stack.as_str(), &aws, &caller);
     Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
 }
 

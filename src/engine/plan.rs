@@ -149,7 +149,7 @@ pub fn decide(seen: Option<&ObservedState>) -> Action {
         Phase::Deleting(_) => Action::Create,
         Phase::Failed(_) => Action::Replace,
         _ if seen.diff.replace => Action::Replace,
-        Phase::Pending(_) if seen.diff.is_same() => Action::Wait,
+        Phase::Pending(_) | Phase::Unknown(_) if seen.diff.is_same() => Action::Wait,
         _ if seen.diff.is_same() => Action::None,
         _ => Action::Update,
     }
@@ -386,15 +386,15 @@ fn item(id: LogicalId, action: Action, seen: Option<&ObservedState>) -> Item {
     let mut changes = seen
         .map(|seen| seen.diff.changes.clone())
         .unwrap_or_default();
-    if let Some(Phase::Failed(why)) = seen.map(|seen| &seen.phase) {
-        changes.insert(
-            0,
-            Change {
-                field: STATE,
-                from: format!("failed ({why})"),
-                to: "available".to_owned(),
-            },
-        );
+    let from = match seen.map(|seen| &seen.phase) {
+        Some(Phase::Failed(why)) => Some(format!("failed ({why})")),
+        Some(Phase::Unknown(state) | Phase::Blocked { state, .. }) => Some(state.clone()),
+        _ => None,
+    };
+    if let Some(from) = from {
+        let to = "available".to_owned();
+        let field = STATE;
+        changes.insert(0, Change { field, from, to });
     }
     let output = seen.map(|seen| seen.output.clone()).unwrap_or_default();
     Item {

@@ -24,6 +24,8 @@ const MAX_CHANGES: usize = 12;
 const LAG: Duration = Duration::from_secs(60);
 /// The same for a resource whose creation is uncertain.
 const DOUBT: Duration = Duration::from_secs(3);
+/// How long a state that this version does not know may last before it is reported.
+const NAMED_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a step did not succeed.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(super) struct StepRunner<'a> {
     pub cancel: &'a CancelToken,
     polls: &'a Polls<Context>,
     waiting: Option<(String, Instant)>,
+    /// Whether an unknown state was reported.
+    named: bool,
     trouble: Option<(Instant, Backoff)>,
     changes: usize,
     made: Option<PendingCreate>,
@@ -105,6 +109,7 @@ impl<'a> StepRunner<'a> {
             cancel,
             polls,
             waiting: None,
+            named: false,
             trouble: None,
             changes: 0,
             made: None,
@@ -181,8 +186,14 @@ impl<'a> StepRunner<'a> {
                 });
             }
             match &identity.phase {
-                Phase::Pending(_) | Phase::Deleting(_) => {
+                Phase::Pending(_) | Phase::Unknown(_) | Phase::Deleting(_) => {
                     self.settle(node.kind(), &look.found).await?;
+                }
+                Phase::Blocked { state, hint } => {
+                    return Err(StepError::Failed(ResourceError::Blocked {
+                        what: format!("is in the state {state}, which does not end by itself"),
+                        hint: Some((*hint).to_owned()),
+                    }));
                 }
                 Phase::Failed(why) => {
                     // A failed resource never recovers. It is deleted and recreated once; a second failure is
@@ -243,7 +254,7 @@ impl<'a> StepRunner<'a> {
                 return Ok(());
             };
             match &look.found.identity.phase {
-                Phase::Pending(_) | Phase::Deleting(_) => {
+                Phase::Pending(_) | Phase::Unknown(_) | Phase::Deleting(_) => {
                     self.settle(node.kind(), &look.found).await?;
                 }
                 _ => match node.detach(&cx, &look).await {
@@ -284,7 +295,7 @@ impl<'a> StepRunner<'a> {
                 }
             };
             match &now.identity.phase {
-                Phase::Pending(_) | Phase::Deleting(_) => {
+                Phase::Pending(_) | Phase::Unknown(_) | Phase::Deleting(_) => {
                     if !self.settle(kind, now).await? {
                         return Ok(());
                     }
@@ -321,7 +332,7 @@ impl<'a> StepRunner<'a> {
                 0 => self.cx.fresh(),
                 _ => {
                     let what = format!("{busy} network interfaces that Lambda has not released");
-                    self.wait(&what).await?
+                    self.wait(&what, self.id().kind.budget()).await?
                 }
             };
         }
@@ -331,17 +342,39 @@ impl<'a> StepRunner<'a> {
     /// still exists.
     async fn settle(&mut self, kind: &dyn DynKind, found: &Live) -> Result<bool, StepError> {
         let mut phase = Some(found.identity.phase.clone());
-        while let Some(Phase::Pending(what) | Phase::Deleting(what)) = phase {
-            let cx = self.wait(&what).await?;
+        loop {
+            let budget = self.id().kind.budget();
+            let (what, budget) = match phase {
+                Some(Phase::Pending(what) | Phase::Deleting(what)) => (what, budget),
+                Some(Phase::Unknown(state)) => {
+                    self.name_unknown(&state);
+                    (state, self.id().kind.budget_of_unknown())
+                }
+                _ => break,
+            };
+            let cx = self.wait(&what, budget).await?;
             self.proceed()?;
             phase = kind.phase(&cx, found).await.map_err(StepError::Failed)?;
         }
         Ok(phase.is_some())
     }
 
+    /// Reports an unknown state once, if it lasts.
+    fn name_unknown(&mut self, state: &str) {
+        let is_waiting = self.waiting.as_ref().filter(|(what, _)| what == state);
+        let lasts = is_waiting.is_some_and(|(_, since)| since.elapsed() > NAMED_AFTER);
+        if lasts && !self.named {
+            self.named = true;
+            self.cx.sink().emit(Event::Notice {
+                id: Some(self.id().clone()),
+                text: format!("is in the state `{state}`, which this version of threescale-gw does not know; waiting until it ends"),
+            });
+        }
+    }
+
     /// Waits a short time, with a limit, while the state is `what`, and returns the view for the next
     /// read.
-    async fn wait(&mut self, what: &str) -> Result<Context, StepError> {
+    async fn wait(&mut self, what: &str, budget: Duration) -> Result<Context, StepError> {
         self.trouble = None;
         let since = match &self.waiting {
             Some((text, since)) if text == what => *since,
@@ -360,7 +393,6 @@ impl<'a> StepRunner<'a> {
                 since
             }
         };
-        let budget = self.id().kind.budget();
         if since.elapsed() > budget {
             return Err(StepError::Failed(ResourceError::TimedOut {
                 state: what.to_owned(),

@@ -330,3 +330,35 @@ async fn what_failed_is_deleted_and_recreated_once() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_state_that_does_not_end_by_itself_ends_the_wait() {
+    let blocked = Phase::Blocked {
+        state: "incompatible-network".to_owned(),
+        hint: "check the subnets",
+    };
+    let course = Course {
+        phases: [pending(), blocked].into(),
+        ..Course::default()
+    };
+    let account = Account::with([("a", course)]);
+    let outcome = create(account, &[("a", &[])], &CancelToken::new(None)).await;
+    let (_, error) = &outcome.failures[0];
+    assert!(
+        error.to_string().contains("incompatible-network"),
+        "{error}"
+    );
+    assert_eq!(error.hint().as_deref(), Some("check the subnets"));
+    assert_eq!(account.calls("delete"), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_state_is_waited_for() {
+    let course = Course {
+        phases: [Phase::Unknown("new-in-2027".to_owned()), Phase::Ready].into(),
+        ..Course::default()
+    };
+    let account = Account::with([("a", course)]);
+    let outcome = create(account, &[("a", &[])], &CancelToken::new(None)).await;
+    assert!(outcome.is_done());
+}

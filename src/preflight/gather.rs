@@ -40,8 +40,10 @@ pub async fn gather(
     unmanaged: Vec<String>,
     plan: &Plan,
 ) -> Result<Findings> {
+    let mut blockers = unmanaged;
+    blockers.extend(plan.items.iter().filter_map(rules::blocked));
     let mut findings = Findings {
-        blockers: unmanaged,
+        blockers,
         prices: prices::of(plan, subject.config),
         prices_of: prices::AS_OF,
         ..Findings::default()

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::aws::account::{Quota, QuotaKind};
 use crate::config::Config;
+use crate::engine::plan::Item;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::Unmanaged;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
+use crate::resource::{Phase, Unmanaged};
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Method, RestApi, Stage};
 
 /// Selects the API that the configuration names.
@@ -57,6 +58,17 @@ pub fn unmanaged<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<Stri
         )
     };
     found.into_iter().map(text).collect()
+}
+
+/// Names a resource in a state that does not end by itself.
+pub fn blocked(item: &Item) -> Option<String> {
+    match &item.phase {
+        Some(Phase::Blocked { state, hint }) => Some(format!(
+            "{} is in the state {state}, which does not end by itself: {hint}",
+            item.id
+        )),
+        _ => None,
+    }
 }
 
 /// Lists the quotas that the resources to create would exceed. `quotas` covers the zones that get a

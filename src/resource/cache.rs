@@ -37,13 +37,14 @@ pub struct Actual {
     phase: Phase,
     /// `host:port`, once the group has an endpoint.
     endpoint: Option<String>,
-    engine: String,
-    node_type: String,
+    // `None` is a property that the service does not report: older responses lack some.
+    engine: Option<String>,
+    node_type: Option<String>,
     nodes: usize,
-    failover: bool,
-    multi_az: bool,
-    tls: bool,
-    auth: bool,
+    failover: Option<bool>,
+    multi_az: Option<bool>,
+    tls: Option<bool>,
+    auth: Option<bool>,
     /// The fingerprint of the AUTH token; `None` if it is unknown.
     token: Option<String>,
     tags: BTreeMap<String, String>,
@@ -81,7 +82,6 @@ impl ResourceKind for Caches {
         let Some(group) = Self::describe(cx, &name).await? else {
             return Ok(listing);
         };
-        let status = group.status.unwrap_or_default();
         let id = LogicalId::new(Kind::Cache, "main");
         // Tags cannot be read in every state; the description, which only the creator writes, replaces
         // them.
@@ -114,22 +114,26 @@ impl ResourceKind for Caches {
                     endpoint.port.unwrap_or(i32::from(PORT))
                 ))
             });
-        let phase = phase_of(status);
+        let phase = phase_of(group.status);
         listing.owned.push(Actual {
             id,
             group_id: group.replication_group_id.unwrap_or(name),
             phase,
             endpoint,
-            engine: group.engine.unwrap_or_default(),
-            node_type: group.cache_node_type.unwrap_or_default(),
+            engine: group.engine,
+            node_type: group.cache_node_type,
             nodes: group.member_clusters.map_or(0, |members| members.len()),
-            failover: matches!(
-                group.automatic_failover,
-                Some(AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling)
-            ),
-            multi_az: group.multi_az == Some(MultiAzStatus::Enabled),
-            tls: group.transit_encryption_enabled.unwrap_or_default(),
-            auth: group.auth_token_enabled.unwrap_or_default(),
+            failover: group.automatic_failover.map(|status| {
+                matches!(
+                    status,
+                    AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling
+                )
+            }),
+            multi_az: group
+                .multi_az
+                .map(|status| status == MultiAzStatus::Enabled),
+            tls: group.transit_encryption_enabled,
+            auth: group.auth_token_enabled,
             token,
             tags,
         });
@@ -154,7 +158,7 @@ impl ResourceKind for Caches {
 
     async fn phase(cx: &Context, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         let group = Self::describe(cx, &actual.group_id).await?;
-        Ok(group.map(|group| phase_of(group.status.unwrap_or_default())))
+        Ok(group.map(|group| phase_of(group.status)))
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
@@ -174,12 +178,28 @@ impl ResourceKind for Caches {
     }
 }
 
-fn phase_of(status: String) -> Phase {
+/// The phase of a group with this status. Source: the API reference of ElastiCache (`ReplicationGroup`,
+/// `CacheCluster`).
+fn phase_of(status: Option<String>) -> Phase {
+    let Some(status) = status else {
+        return Phase::Unknown("without a status".to_owned());
+    };
     match status.as_str() {
-        "available" => Phase::Ready,
-        "deleting" => Phase::Deleting(status),
+        // A group that takes a snapshot accepts reads and writes.
+        "available" | "snapshotting" => Phase::Ready,
+        "creating" | "modifying" | "rebooting cluster nodes" => Phase::Pending(status),
+        "deleting" | "deleted" => Phase::Deleting(status),
         "create-failed" => Phase::Failed(status),
-        _ => Phase::Pending(status),
+        "incompatible-network" => Phase::Blocked {
+            state: status,
+            hint: "ElastiCache cannot work in its subnets: check that the subnets of its subnet group exist and have free \
+                   addresses; if that is not the cause, `threescale-gw down` and `up` recreate the stack",
+        },
+        "incompatible-parameters" | "restore-failed" => Phase::Blocked {
+            state: status,
+            hint: "look at the events of the replication group in ElastiCache; `threescale-gw down` and `up` recreate the stack",
+        },
+        _ => Phase::Unknown(status),
     }
 }
 
@@ -241,12 +261,11 @@ impl Resource for Cache {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.immutable(ENGINE, &actual.engine, self.engine);
-        diff.immutable(TLS, actual.tls, self.tls);
-        diff.immutable(AUTH_TOKEN, actual.auth, self.tls);
-        if let (Some(token), Some(made_with), true) =
-            (&self.auth_token, &actual.token, actual.auth && self.tls)
-        {
+        diff.known_immutable(ENGINE, actual.engine.as_ref(), self.engine);
+        diff.known_immutable(TLS, actual.tls, self.tls);
+        diff.known_immutable(AUTH_TOKEN, actual.auth, self.tls);
+        let has_token = actual.auth.unwrap_or(true) && self.tls;
+        if let (Some(token), Some(made_with), true) = (&self.auth_token, &actual.token, has_token) {
             // A lost or changed token blocks all access: only a new cache accepts a new token at once.
             let token = cx
                 .known_output(token)
@@ -259,14 +278,14 @@ impl Resource for Cache {
             &cx.names().cache_subnet_group(),
             cx.known_output(&self.subnet_group),
         );
-        diff.field(NODE_TYPE, &actual.node_type, &self.node_type);
+        diff.known(NODE_TYPE, actual.node_type.as_ref(), &self.node_type);
         // The members of a new group are not all listed yet.
         if actual.nodes > 0 {
             diff.field(REPLICAS, actual.nodes - 1, usize::from(self.replicas));
             let on = |on| if on { "on" } else { "off" };
             let (failover, multi_az) = self.failover();
-            diff.field(AUTOMATIC_FAILOVER, on(actual.failover), on(failover));
-            diff.field(MULTI_AZ, on(actual.multi_az), on(multi_az));
+            diff.known(AUTOMATIC_FAILOVER, actual.failover.map(on), on(failover));
+            diff.known(MULTI_AZ, actual.multi_az.map(on), on(multi_az));
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

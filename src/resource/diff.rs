@@ -82,11 +82,35 @@ impl Diff {
         }
     }
 
-    /// Adds a change that requires a replacement, if the values differ.
+    /// The same for a value that AWS may not report: an unknown value is no difference.
+    pub fn known<T: ToString>(&mut self, field: Field, from: Option<T>, to: impl ToString) {
+        if let Some(from) = from {
+            self.field(field, from, to);
+        }
+    }
+
+    /// Adds a change that requires a replacement, if the values differ. A value that AWS does not report,
+    /// which is an empty text, is never a reason for a replacement.
     pub fn immutable(&mut self, field: Field, from: impl ToString, to: impl ToString) {
+        let from = from.to_string();
+        if from.is_empty() {
+            return;
+        }
         let before = self.changes.len();
         self.field(field, from, to);
         self.replace |= self.changes.len() > before;
+    }
+
+    /// The same for a value that is no text.
+    pub fn known_immutable<T: ToString>(
+        &mut self,
+        field: Field,
+        from: Option<T>,
+        to: impl ToString,
+    ) {
+        if let Some(from) = from {
+            self.immutable(field, from, to);
+        }
     }
 
     /// Adds a change of a reference to another resource, which cannot be changed in place. `to` is

@@ -76,9 +76,13 @@ impl Content {
                 .runtime
                 .as_ref()
                 .map_or_else(String::new, |runtime| runtime.as_str().to_owned()),
-            memory: found.memory_size.unwrap_or_default(),
-            timeout: found.timeout.unwrap_or_default(),
-            architecture: sorted(found.architectures().iter().map(|a| a.as_str().to_owned())),
+            // Absent values are Lambda's defaults. Source: Lambda, `CreateFunction`.
+            memory: found.memory_size.unwrap_or(128),
+            timeout: found.timeout.unwrap_or(3),
+            architecture: match found.architectures() {
+                [] => Architecture::X8664.as_str().to_owned(),
+                all => sorted(all.iter().map(|a| a.as_str().to_owned())),
+            },
             environment: variables.unwrap_or_default().into_iter().collect(),
             subnets: vpc
                 .map(|vpc| sorted_ids(vpc.subnet_ids()))
@@ -101,6 +105,19 @@ pub struct Actual {
     update_failure: Option<String>,
     pub(super) content: Content,
     tags: BTreeMap<String, String>,
+}
+
+/// The phase of a function. Nobody invokes the function itself, only versions, so `Inactive` is a normal
+/// state of it.
+fn phase_of(found: &FunctionConfiguration) -> Phase {
+    match (&found.state, &found.last_update_status) {
+        (Some(State::Pending), _) => Phase::Pending("pending".to_owned()),
+        (Some(State::Deleting), _) => Phase::Deleting("deleting".to_owned()),
+        (Some(State::Failed), _) => Phase::Failed(found.state_reason.clone().unwrap_or_default()),
+        (_, Some(LastUpdateStatus::InProgress)) => Phase::Pending("update in progress".to_owned()),
+        (Some(State::Active | State::Inactive) | None, _) => Phase::Ready,
+        (Some(other), _) => Phase::Unknown(other.as_str().to_owned()),
+    }
 }
 
 /// Lambda functions.
@@ -133,16 +150,7 @@ impl Functions {
         let found = answer
             .configuration
             .unwrap_or_else(|| FunctionConfiguration::builder().build());
-        let phase = match (&found.state, &found.last_update_status) {
-            (Some(State::Pending), _) => Phase::Pending("pending".to_owned()),
-            (Some(State::Failed), _) => {
-                Phase::Failed(found.state_reason.clone().unwrap_or_default())
-            }
-            (_, Some(LastUpdateStatus::InProgress)) => {
-                Phase::Pending("update in progress".to_owned())
-            }
-            _ => Phase::Ready,
-        };
+        let phase = phase_of(&found);
         let update_failure = (found.last_update_status == Some(LastUpdateStatus::Failed))
             .then(|| found.last_update_status_reason.clone().unwrap_or_default());
         Ok(Some(Ok(Actual {
@@ -347,8 +355,9 @@ impl Resource for Function {
         let none = "(none)".to_owned();
         let source = actual.tags.get(SOURCE_TAG).unwrap_or(&none);
         diff.field(CODE, short(source), short(self.package.source()));
+        let uploaded = Some(&actual.content.code_sha256).filter(|hash| !hash.is_empty());
         if source == self.package.source()
-            && actual.tags.get(CODE_TAG) != Some(&actual.content.code_sha256)
+            && uploaded.is_some_and(|hash| actual.tags.get(CODE_TAG) != Some(hash))
         {
             diff.field(CODE, "uploaded by someone else", short(source));
         }
@@ -357,12 +366,10 @@ impl Resource for Function {
             &actual.content.architecture,
             self.architecture,
         );
-        diff.field(
-            RUNTIME,
-            &actual.content.runtime,
-            Runtime::Providedal2023.as_str(),
-        );
-        diff.field(ROLE, &actual.content.role, cx.names().role_arn());
+        let runtime = Some(&actual.content.runtime).filter(|runtime| !runtime.is_empty());
+        diff.known(RUNTIME, runtime, Runtime::Providedal2023.as_str());
+        let role = Some(&actual.content.role).filter(|role| !role.is_empty());
+        diff.known(ROLE, role, cx.names().role_arn());
         diff.field(
             MEMORY,
             format!("{} MB", actual.content.memory),

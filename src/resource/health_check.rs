@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::{Context, ResourceError, function_publication};
-use crate::aws::{Backoff, Class};
+use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -124,6 +124,16 @@ impl Check {
                 "3scale answers with an error: look at its status page, or check `threescale.backend`"
             }
             ("threescale", _) => "`threescale.backend` is not 3scale's Service Management API",
+            ("authorizer", "inactive") => {
+                "Lambda made the function inactive, because it was not invoked for weeks, and restores it now; this takes up to two \
+                 minutes: run the same command again"
+            }
+            ("authorizer", "throttled_reserved") => {
+                "the function's reserved concurrency is used up, or it is 0: raise it, or remove it from the function"
+            }
+            ("authorizer", "throttled") => {
+                "the account's concurrent executions are used up: raise that quota of Lambda in Service Quotas"
+            }
             ("decision", _) => {
                 "this should not happen: look at the authorizer's log group, and report it"
             }
@@ -163,9 +173,10 @@ impl Report {
 
     /// The failure as an error; `None` if all checks passed.
     pub fn failure(&self) -> Option<ResourceError> {
-        if self.ok {
-            return None;
-        }
+        (!self.ok).then(|| self.as_error())
+    }
+
+    fn as_error(&self) -> ResourceError {
         let failed: Vec<_> = self.failed().collect();
         let what = failed
             .iter()
@@ -175,10 +186,10 @@ impl Report {
         let mut remedies: Vec<_> = failed.iter().map(|check| check.remedy()).collect();
         remedies.dedup();
         let text = format!("the authorizer cannot decide: {what}");
-        Some(ResourceError::SelfTest {
+        ResourceError::SelfTest {
             what: text,
             hint: Some(remedies.join("; ")),
-        })
+        }
     }
 }
 
@@ -223,8 +234,21 @@ async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, Resou
     })
 }
 
+/// The cause of an invocation that Lambda refused.
+fn refusal(error: &AwsError) -> Option<&'static str> {
+    match (error.code.as_str(), error.reason.as_deref()) {
+        ("CodeArtifactUserPendingException" | "ResourceNotReadyException", _) => Some("inactive"),
+        ("TooManyRequestsException", Some("ReservedFunctionConcurrentInvocationLimitExceeded")) => {
+            Some("throttled_reserved")
+        }
+        ("TooManyRequestsException", _) => Some("throttled"),
+        _ => None,
+    }
+}
+
 /// Converts a failed invocation to a report.
 fn unanswered(error: ResourceError) -> Report {
+    let cause = error.aws().and_then(refusal).map(str::to_owned);
     Report {
         ok: false,
         checks: vec![Check {
@@ -232,7 +256,7 @@ fn unanswered(error: ResourceError) -> Report {
             ok: false,
             ms: 0,
             error: Some(error.to_string()),
-            cause: None,
+            cause,
         }],
     }
 }
@@ -337,11 +361,21 @@ async fn prove(cx: &Context, qualifier: Option<String>) -> Result<(), ResourceEr
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {
-        let report = run_on(cx, qualifier.clone()).await?;
-        let Some(failure) = report.failure() else {
-            return Ok(());
+        let (failure, patience) = match run_on(cx, qualifier.clone()).await {
+            Ok(report) => match report.failure() {
+                None => return Ok(()),
+                Some(failure) => (failure, report.is_passing().then_some(PATIENCE)),
+            },
+            // Lambda restores an inactive function, or throttles the invocation.
+            Err(error) => match error.aws().map(|error| error.class) {
+                Some(Class::NotYet(budget)) => {
+                    let failure = unanswered(error).as_error();
+                    (failure, Some(budget))
+                }
+                _ => return Err(error),
+            },
         };
-        if !report.is_passing() || began.elapsed() > PATIENCE {
+        if patience.is_none_or(|patience| began.elapsed() > patience) {
             return Err(failure);
         }
         let wait = backoff.wait();

@@ -81,7 +81,8 @@ impl NatGateways {
                         gateway.failure_message.unwrap_or_default()
                     ))
                 }
-                _ => Phase::Ready,
+                Some(NatGatewayState::Available) | None => Phase::Ready,
+                Some(other) => Phase::Unknown(other.as_str().to_owned()),
             };
             let address = gateway
                 .nat_gateway_addresses

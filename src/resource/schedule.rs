@@ -9,7 +9,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
     Unmanaged,
 };
-use crate::aws::{AwsError, Class, optional, tags};
+use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -233,12 +233,8 @@ impl Resource for Schedule {
                     entry.error_message.unwrap_or_default(),
                 );
                 return Err(AwsError {
-                    operation: "events:PutTargets",
                     code,
-                    message,
-                    status: None,
-                    class: Class::Fatal,
-                    advice: None,
+                    ..AwsError::incomplete("events:PutTargets", message)
                 }
                 .into());
             }

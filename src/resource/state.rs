@@ -8,10 +8,17 @@ use crate::id::LogicalId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     Pending(String),
+    /// A state that this version does not know.
+    Unknown(String),
     Ready,
     Deleting(String),
     /// Never recovers: delete and recreate it.
     Failed(String),
+    /// Does not end by itself, and a replacement would lose data or meet the same cause: the operator decides.
+    Blocked {
+        state: String,
+        hint: &'static str,
+    },
 }
 
 impl Phase {
@@ -19,9 +26,10 @@ impl Phase {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending(_) => "pending",
+            Self::Unknown(_) => "unknown",
             Self::Ready => "ready",
             Self::Deleting(_) => "deleting",
-            Self::Failed(_) => "failed",
+            Self::Failed(_) | Self::Blocked { .. } => "failed",
         }
     }
 }

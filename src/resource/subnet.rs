@@ -24,7 +24,7 @@ pub struct Actual {
     id: LogicalId,
     subnet_id: String,
     vpc_id: String,
-    available: bool,
+    phase: Phase,
     cidr: String,
     zone: String,
     tags: BTreeMap<String, String>,
@@ -47,6 +47,17 @@ impl Subnets {
             .into_iter()
             .map(|subnet| (letter(&subnet.id), subnet.zone))
             .collect())
+    }
+}
+
+fn phase_of(state: Option<SubnetState>) -> Phase {
+    match state {
+        Some(SubnetState::Available) | None => Phase::Ready,
+        Some(SubnetState::Pending) => Phase::Pending("pending".to_owned()),
+        Some(state @ (SubnetState::Failed | SubnetState::FailedInsufficientCapacity)) => {
+            Phase::Failed(state.as_str().to_owned())
+        }
+        Some(other) => Phase::Unknown(other.as_str().to_owned()),
     }
 }
 
@@ -81,7 +92,7 @@ impl ResourceKind for Subnets {
                 id,
                 subnet_id,
                 vpc_id: subnet.vpc_id.unwrap_or_default(),
-                available: subnet.state != Some(SubnetState::Pending),
+                phase: phase_of(subnet.state),
                 cidr: subnet.cidr_block.unwrap_or_default(),
                 zone: subnet.availability_zone.unwrap_or_default(),
                 tags,
@@ -91,18 +102,13 @@ impl ResourceKind for Subnets {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let phase = if actual.available {
-            Phase::Ready
-        } else {
-            Phase::Pending("pending".to_owned())
-        };
         let output = Output {
             physical_id: actual.subnet_id.clone(),
             ..Output::default()
         };
         Identity {
             id: actual.id.clone(),
-            phase,
+            phase: actual.phase.clone(),
             output,
         }
     }

@@ -24,7 +24,7 @@ const DNS_SUPPORT: Field = Field::Property("dns support");
 pub struct Actual {
     id: LogicalId,
     vpc_id: String,
-    available: bool,
+    phase: Phase,
     cidr: String,
     dns_support: bool,
     dns_hostnames: bool,
@@ -57,6 +57,15 @@ impl Vpcs {
             _ => answer.enable_dns_hostnames,
         });
         Ok(value.and_then(|value| value.value).unwrap_or_default())
+    }
+}
+
+fn phase_of(state: Option<VpcState>) -> Phase {
+    match state {
+        Some(VpcState::Available) | None => Phase::Ready,
+        Some(VpcState::Pending) => Phase::Pending("pending".to_owned()),
+        Some(VpcState::Deleting) => Phase::Deleting("deleting".to_owned()),
+        Some(other) => Phase::Unknown(other.as_str().to_owned()),
     }
 }
 
@@ -93,7 +102,7 @@ impl ResourceKind for Vpcs {
             listing.owned.push(Actual {
                 id,
                 vpc_id,
-                available: vpc.state != Some(VpcState::Pending),
+                phase: phase_of(vpc.state),
                 cidr: vpc.cidr_block.unwrap_or_default(),
                 dns_support,
                 dns_hostnames,
@@ -104,18 +113,13 @@ impl ResourceKind for Vpcs {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let phase = if actual.available {
-            Phase::Ready
-        } else {
-            Phase::Pending("pending".to_owned())
-        };
         let output = Output {
             physical_id: actual.vpc_id.clone(),
             ..Output::default()
         };
         Identity {
             id: actual.id.clone(),
-            phase,
+            phase: actual.phase.clone(),
             output,
         }
     }

@@ -44,6 +44,10 @@ impl AuthorizerSettings {
     }
 }
 
+/// The time that an authorizer without one caches a policy, in seconds.
+/// Source: API Gateway, `CreateAuthorizer`.
+pub const DEFAULT_TTL: i32 = 300;
+
 /// The authorizer counts usage, so requests with a cached policy would not be metered.
 const TTL: i32 = 0;
 
@@ -84,7 +88,9 @@ pub async fn authorizers(cx: &Context, api_id: &str) -> Result<Arc<Vec<Authorize
                         .r#type
                         .map_or_else(String::new, |kind| kind.as_str().to_owned()),
                     identity_source: found.identity_source.unwrap_or_default(),
-                    ttl: found.authorizer_result_ttl_in_seconds.unwrap_or_default(),
+                    ttl: found
+                        .authorizer_result_ttl_in_seconds
+                        .unwrap_or(DEFAULT_TTL),
                 })
             })
             .collect())

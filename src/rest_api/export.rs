@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authorizers::AuthorizerSettings;
+use super::authorizers::{AuthorizerSettings, DEFAULT_TTL};
 use super::definition::{self, Integration, Settings};
 use super::methods::MethodKey;
 use super::responses::Response;
@@ -173,7 +173,11 @@ fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
     let ttl = definition::number(&authorizer["authorizerResultTtlInSeconds"]);
     let asking = ExportedAuthorizer {
         identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
-        ttl: ttl.and_then(|ttl| i32::try_from(ttl).ok()),
+        // An export without it is that of an authorizer with the default.
+        ttl: match authorizer["authorizerResultTtlInSeconds"].is_null() {
+            true => Some(DEFAULT_TTL),
+            false => ttl.and_then(|ttl| i32::try_from(ttl).ok()),
+        },
         alias: None,
     };
     Some((uri.to_owned(), asking))
@@ -230,6 +234,8 @@ mod tests {
             ExportedAuthorizer::default()
                 .fits(&AuthorizerSettings::ours("method.request.header.key"))
         );
+        let (_, without) = asking(&json!({"authorizerUri": "arn:ours"})).expect("an authorizer");
+        assert_eq!(without.ttl, Some(DEFAULT_TTL));
         let asking = asking(&json!({
             "authorizerUri": "arn:ours", "identitySource": "method.request.header.App-Key,method.request.header.app-id",
             "authorizerResultTtlInSeconds": "0",

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use super::record::{self, ResponseBackup};
 use crate::aws::Class;
 use crate::aws::paginate::pages;
-use crate::names::Names;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget, Method};
 
@@ -115,7 +114,7 @@ async fn look(
     api_id: &str,
     authorizer_id: &str,
 ) -> Result<Other, ResourceError> {
-    let names = Names::new(stack, &cx.names().region, &cx.names().account);
+    let names = cx.names().of_stack(stack);
     let path = format!("{}/attachment/{api_id}", names.parameters());
     let request = cx
         .aws()
