@@ -37,8 +37,8 @@ impl fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
-/// Creates a directory and its missing parents for this user alone. Removes the access of others
-/// from an existing directory.
+/// Creates a directory and its missing parents, accessible only by this user. Removes the access of
+/// others from an existing directory.
 ///
 /// # Errors
 /// [`Foreign`], or it cannot be created.
@@ -48,7 +48,7 @@ pub fn folder(path: &Path) -> anyhow::Result<()> {
     let made = builder.recursive(true).mode(0o700).create(path);
     made.with_context(making)?;
     owned(path)?;
-    // An earlier version created it with wider permissions.
+    // An earlier version of this program might have created it with wider permissions.
     let mode = fs::metadata(path).with_context(making)?.mode();
     if mode & OTHERS != 0 {
         let closed = Permissions::from_mode(mode & 0o777 & !OTHERS);

@@ -15,7 +15,7 @@ pub(super) const ZIPPED_LIMIT: u64 = 50 * 1024 * 1024;
 /// Lambda's limit for all files of a zip, in bytes.
 pub(super) const UNZIPPED_LIMIT: u64 = 250 * 1024 * 1024;
 
-/// Zips a binary. The same binary gives the same bytes at any time and on any machine.
+/// Zips a binary. The same binary always results in the same bytes, on any machine.
 pub(super) fn pack(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)

@@ -1,4 +1,4 @@
-//! Compiles the tree. The same tree and tools give the same bytes, independent of folder and user.
+//! Compiles the tree. The same tree and tools produce the same bytes, independent of folder and user.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,10 @@ const GLIBC: &str = "2.34";
 /// The binary's name in the crate.
 const BINARY: &str = "bootstrap";
 
-/// The folder for temporary files of compilers and linkers, below the target folder. A killed process leaves them.
+/// The folder for temporary files of compilers and linkers, below the target folder. A killed process does not remove
+/// them.
 const TEMPORARY_DIR: &str = "tmp";
-/// The folder in which cargo-lambda leaves binaries, below the target folder.
+/// The folder to which cargo-lambda writes binaries, below the target folder.
 const LAMBDA_DIR: &str = "lambda";
 
 /// Builds `tree` in `dir` and returns the binary. Dropping the future stops the build; the next build resumes from
@@ -39,7 +40,7 @@ pub(super) async fn build(
     settle(&mut fetch, dir, toolchain, "");
     run(fetch, "fetching what the authorizer depends on", progress).await?;
 
-    // Cargo may only have removed unused packages. From here on it must use the remaining versions.
+    // `cargo fetch` may only remove unused packages. From here on Cargo must use the remaining versions.
     tree.check_lock(dir)?;
 
     // The folders with the code of dependencies are known only after the fetch.
@@ -52,7 +53,7 @@ pub(super) async fn build(
             build
                 .arg("--lambda-dir")
                 .arg(dir.join(TARGET_DIR).join(LAMBDA_DIR));
-            // Otherwise it would change the user's toolchain. The target's presence is already checked.
+            // Otherwise cargo-lambda would change the user's toolchain. The target's presence is already checked.
             build.arg("--skip-target-check");
         }
         Tool::Cargo => {
@@ -65,7 +66,7 @@ pub(super) async fn build(
 
     let target_dir = dir.join(TARGET_DIR);
     let binary = match toolchain.tool {
-        // It moves the binary away from Cargo's output folder.
+        // cargo-lambda moves the binary out of Cargo's output folder.
         Tool::CargoLambda => target_dir.join(LAMBDA_DIR).join(BINARY),
         Tool::Cargo => target_dir.join(&toolchain.target).join("release"),
     };
@@ -82,7 +83,7 @@ fn settle(command: &mut Command, dir: &Path, toolchain: &Toolchain, flags: &str)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("CARGO_TERM_COLOR", "never")
-        // Without a terminal it would not report its progress.
+        // Without a terminal, Cargo does not report its progress by default.
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "120")
         .env("RUSTC_WORKSPACE_WRAPPER", "")

@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 
 /// The environment variable that sets the folder.
 const VARIABLE: &str = "THREESCALE_GW_CACHE";
-/// What to do if no folder is known.
+/// The error if no folder is known.
 pub(super) const UNKNOWN: &str = "no folder is known to keep builds in: set HOME, or THREESCALE_GW_CACHE to a folder of your own";
 /// Private to this user.
 const PRIVATE: u32 = 0o700;
@@ -68,13 +68,13 @@ pub(crate) fn make(path: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The existing folder by its real path, closed to other users.
+/// Returns the real path of the folder if it exists, and removes the access of other users.
 ///
 /// # Errors
 /// Other users can change its contents.
 pub(crate) fn find(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     let of = |path: &Path| format!("the folder {}", path.display());
-    // The checked path must be the used path, so all symbolic links are resolved from here on.
+    // Symbolic links are resolved first, so that the checked path is the path in use.
     let real = match path.canonicalize() {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -164,7 +164,7 @@ impl Entry {
     }
 }
 
-/// The problem of the folder itself, or of a file in it.
+/// Why the folder itself, or a file in it, is not safe.
 fn own_fault(entry: &Entry, me: u32) -> Option<String> {
     if entry.owner != me {
         return Some(format!("belongs to the user with the id {}", entry.owner));
@@ -172,7 +172,7 @@ fn own_fault(entry: &Entry, me: u32) -> Option<String> {
     entry.is_shared().then(|| writable(entry))
 }
 
-/// The problem of a parent folder. With the sticky bit, users cannot replace other users' files.
+/// Why a parent folder is not safe. With the sticky bit, users cannot replace other users' files.
 fn way_fault(entry: &Entry, me: u32) -> Option<String> {
     if ![0, me].contains(&entry.owner) {
         return Some(format!("belongs to the user with the id {}", entry.owner));
@@ -270,7 +270,7 @@ mod tests {
             assert!(error.contains(&text), "{error}");
             set(open, 0o700);
         }
-        // A link is judged by its target.
+        // The target of a link is checked.
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&cache, &link).expect("a link");
         assert_eq!(make(&link).expect("a folder"), made);

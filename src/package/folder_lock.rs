@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// The interval between attempts to take a held lock.
+/// The interval between attempts to acquire a lock.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Holds the lock file `path` until the returned file is dropped. The kernel releases the lock when the process ends.
@@ -29,7 +29,7 @@ pub(crate) async fn hold(path: &Path, wait: impl FnOnce()) -> io::Result<File> {
     }
 }
 
-/// Takes the lock file `path` if no other process holds it.
+/// Acquires the lock file `path` if no other process holds it.
 pub(crate) fn try_hold(path: &Path) -> io::Result<Option<File>> {
     let file = open(path)?;
     match file.try_lock() {

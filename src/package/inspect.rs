@@ -1,6 +1,6 @@
-//! Whether Lambda can start a binary, told from the binary alone.
+//! Checks whether Lambda can start a binary.
 //!
-//! A binary that does not fit is taken without complaint when it is uploaded, and dies at every start.
+//! Lambda accepts an incompatible binary at upload, and every start of it fails.
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use goblin::elf::Elf;
@@ -11,10 +11,10 @@ use goblin::elf::symver::VER_FLG_WEAK;
 
 use super::source;
 
-/// The C library of the `provided.al2023` runtime.
+/// The glibc version of the `provided.al2023` runtime.
 const GLIBC: [u64; 2] = [2, 34];
 
-/// Lambda's word for a processor architecture, and what goes with it.
+/// A processor architecture of Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Architecture {
     X86_64,
@@ -30,7 +30,7 @@ impl Architecture {
         }
     }
 
-    /// Lambda's word.
+    /// The name in Lambda.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -38,7 +38,7 @@ impl Architecture {
         }
     }
 
-    /// The compiler's word.
+    /// The name in Rust targets.
     pub(super) fn rust(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -62,7 +62,8 @@ impl Architecture {
     }
 }
 
-/// Refuses what Lambda could not start on `architecture`, naming what is wrong and how to build what fits.
+/// Returns an error if Lambda cannot start the binary on `architecture`. The error states the problem and how to build
+/// a compatible binary.
 pub(super) fn inspect(binary: &[u8], architecture: Architecture) -> anyhow::Result<()> {
     problems(binary, architecture).map_err(|problem| {
         anyhow!(
@@ -108,7 +109,7 @@ fn problems(binary: &[u8], architecture: Architecture) -> anyhow::Result<()> {
             architecture.interpreter()
         ),
         None if dynamic => bail!("the name of its dynamic linker cannot be read"),
-        // Static, unless it lists libraries that only a dynamic linker would load.
+        // Static, unless it lists libraries, which only a dynamic linker loads.
         None => ensure!(elf.libraries.is_empty(), "it is a library, not a program"),
     }
     let needed = glibc(&elf)?;
@@ -123,14 +124,14 @@ fn problems(binary: &[u8], architecture: Architecture) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The newest glibc that must be there for the program to start; zero for a static one.
+/// The newest glibc version that the program requires; zero for a static program.
 fn glibc(elf: &Elf<'_>) -> anyhow::Result<[u64; 2]> {
     let wanted = elf
         .dynamic
         .as_ref()
         .is_some_and(|dynamic| dynamic.dyns.iter().any(|entry| entry.d_tag == DT_VERNEED));
     let Some(needs) = &elf.verneed else {
-        // The linker reads them by the dynamic section; they are found here by the section table only.
+        // The dynamic linker finds the versions through the dynamic section, this parser through the section table.
         ensure!(
             !wanted,
             "its section table is stripped, so what it needs of glibc cannot be told"
@@ -147,11 +148,11 @@ fn glibc(elf: &Elf<'_>) -> anyhow::Result<[u64; 2]> {
             .dynstrtab
             .get_at(version.vna_name)
             .context("its symbol versions cannot be read")?;
-        // The dynamic linker puts up with a missing version that only weak references name.
+        // The dynamic linker ignores a missing version that only weak references require.
         let weak = version.vna_flags & VER_FLG_WEAK != 0;
         match name.strip_prefix("GLIBC_") {
             Some(numbers) if !weak && numbers != "PRIVATE" => {
-                // Marks like GLIBC_ABI_DT_RELR are no numbers; all of them came after the runtime's glibc.
+                // Names like GLIBC_ABI_DT_RELR are not versions. All of them are newer than the runtime's glibc.
                 let numbers = source::version(numbers)
                     .with_context(|| format!("it needs {name}, the runtime lacks it"))?;
                 newest = newest.max([numbers[0], numbers[1]]);
@@ -177,7 +178,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// This machine's architecture in Lambda's word.
+    /// This machine's architecture.
     pub(in super::super) fn host() -> Architecture {
         match std::env::consts::ARCH {
             "aarch64" => Architecture::Arm64,
@@ -192,7 +193,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A small program, linked by the linker that every Rust on Linux uses.
+    /// A small program, linked with the linker that Rust uses on Linux.
     pub(in super::super) fn compile(flags: &[&str]) -> Vec<u8> {
         let dir = tempfile::tempdir().expect("a folder");
         let (source, binary) = (dir.path().join("main.c"), dir.path().join("main"));
@@ -208,7 +209,7 @@ pub(super) mod tests {
         fs::read(&binary).expect("a binary")
     }
 
-    /// The least static program there can be: a file header, one program header, no instruction worth it.
+    /// A minimal static program: a file header, one program header, and no real code.
     fn minimal(machine: u16, kind: u16) -> Vec<u8> {
         let mut elf = vec![0; 128];
         elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -259,7 +260,7 @@ pub(super) mod tests {
             .expect("a static program of another machine");
     }
 
-    /// The linker of a newer machine may ask for more than the runtime has; the tests want to say that themselves.
+    /// Replaces glibc versions that this machine's linker requires and the runtime lacks: the tests set the version.
     fn replace_newer(binary: &[u8]) -> Vec<u8> {
         let mut binary = binary.to_vec();
         while let Err(refusal) = inspect(&binary, host()) {
@@ -281,7 +282,7 @@ pub(super) mod tests {
     #[test]
     fn this_very_test_is_understood() {
         let this = fs::read(std::env::current_exe().expect("a path")).expect("a binary");
-        // Whether it fits depends on this machine's glibc; that it is understood does not.
+        // Whether it is compatible depends on this machine's glibc; whether it can be parsed does not.
         if let Err(refusal) = inspect(&this, host()) {
             assert!(format!("{refusal:#}").contains("GLIBC_2."), "{refusal:#}");
         }
@@ -302,7 +303,7 @@ pub(super) mod tests {
             "{text}"
         );
 
-        // The entry that wants the version: hash of its name, then flags.
+        // The entry that requires the version: the hash of its name, then flags.
         let hash = "GLIBC_2.34".bytes().fold(0_u32, |hash, byte| {
             let hash = (hash << 4).wrapping_add(u32::from(byte));
             let high = hash & 0xf000_0000;
@@ -353,7 +354,7 @@ pub(super) mod tests {
         for end in 0..binary.len() {
             let _ = inspect(&binary[..end], host());
         }
-        // Wherever it is cut, something that is loaded is missing.
+        // A part that must be loaded is missing.
         let loaded = replace_newer(&binary);
         assert!(inspect(&loaded[..loaded.len() / 4], host()).is_err());
         for at in 0..binary.len() {

@@ -1,4 +1,4 @@
-//! What Cargo writes while it works, as lines of progress and as the end of what it said before it failed.
+//! Converts Cargo's output to progress lines, and keeps its last lines for an error.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,13 @@ const KEPT: usize = 30;
 /// Reads Cargo's messages.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// Units done and units in all, once Cargo told them.
+    /// Compiled and total units, once Cargo has reported them.
     count: Option<(u32, u32)>,
     said: VecDeque<String>,
 }
 
 impl Meter {
-    /// Takes a piece of Cargo's output; answers with a line of progress where it means one.
+    /// Reads a piece of Cargo's output and returns its progress line, if it has one.
     pub(super) fn piece(&mut self, piece: &str) -> Option<String> {
         let piece = piece.replace("\x1b[K", "");
         let text = piece.trim_start();
@@ -25,7 +25,7 @@ impl Meter {
                 None
             }
             "Compiling" => {
-                // A path dependency is followed by its folder.
+                // Cargo appends the folder of a path dependency.
                 let unit = rest.split(" (").next().unwrap_or(rest);
                 let count = self
                     .count
@@ -40,7 +40,7 @@ impl Meter {
                 "waiting: {}",
                 rest.trim_start_matches("waiting for ")
             )),
-            // Too many to show, and no help in an error.
+            // Too many to show, and not useful in an error.
             "Adding" | "Downloaded" | "Downloading" | "Fetch" | "Finished" | "Locking"
             | "Updating" => None,
             _ => {
@@ -63,7 +63,7 @@ impl Meter {
     }
 }
 
-/// `[====>  ] 23/140: serde` as its two numbers.
+/// Parses the two numbers of `[====>  ] 23/140: serde`.
 fn count(bar: &str) -> Option<(u32, u32)> {
     let (_, numbers) = bar.split_once("] ")?;
     let (done, all) = numbers.split(':').next()?.split_once('/')?;

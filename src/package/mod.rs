@@ -1,7 +1,6 @@
-//! The zip with the authorizer's code: built from the source that this program carries, or taken from a file.
+//! The zip with the authorizer's code: built from the bundled source, or read from a file.
 //!
-//! Whatever it comes from, it is inspected before it is handed out, because Lambda takes anything and fails at the first
-//! request.
+//! Every binary is inspected before it is returned, because Lambda accepts any upload and fails at the first request.
 
 mod archive;
 mod build;
@@ -30,13 +29,13 @@ use inspect::Architecture;
 use source::Tree;
 use tool::Toolchain;
 
-/// Takes lines of progress: lower-case fragments such as `compiling ring v0.17.14 (23/140)`.
+/// Receives progress lines: lowercase fragments such as `compiling ring v0.17.14 (23/140)`.
 pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
 
-/// Decides, besides the tree, which bytes come out of a build; to be counted up when `build` changes them.
+/// The version of the build procedure, part of the source hash. Increase it when `build` changes the binary.
 const RECIPE: &str = "1";
 
-/// The extension of the file that vouches for a zip.
+/// The extension of the file with a zip's digest.
 const DIGEST: &str = "sha256";
 
 /// The code of both functions.
@@ -52,25 +51,25 @@ enum Origin {
     Artifact { path: PathBuf, bytes: Arc<[u8]> },
 }
 
-/// What a build needs. Cheap to clone, except for a few hundred kilobytes of source.
+/// The inputs of a build. A clone copies a few hundred kilobytes of source.
 #[derive(Clone)]
 struct Bundle {
     tree: Tree,
-    /// Where builds are kept; nothing but a build needs it to be known.
+    /// The cache folder. Only a build and its check require it.
     cache: Option<PathBuf>,
-    /// The name of everything in the cache that belongs to this source.
+    /// The base name of this source's files in the cache.
     name: String,
     progress: Progress,
     environment: Environment,
 }
 
 impl Package {
-    /// The crate that this program carries, for Lambda's `architecture` (`x86_64` or `arm64`). It is built below `cache`,
-    /// where the zip stays as well; the folder is made when it is needed, and no other user may be able to write to it.
+    /// The bundled crate, for Lambda's `architecture` (`x86_64` or `arm64`). It is built in `cache`, which also keeps
+    /// the zip. The folder is created when needed, and other users must not be able to write to it.
     ///
     /// # Errors
     ///
-    /// Another architecture.
+    /// `architecture` is another value.
     pub fn bundled(
         architecture: &'static str,
         cache: impl Into<Option<PathBuf>>,
@@ -96,12 +95,12 @@ impl Package {
         })
     }
 
-    /// A file: a zip with an executable `bootstrap`, which is taken as it is, or a bare binary, which is zipped. The file
-    /// is read once, here.
+    /// A file: a zip with an executable `bootstrap`, which is used unchanged, or a binary, which is zipped. The file is
+    /// read once, here.
     ///
     /// # Errors
     ///
-    /// Another architecture, or a file that cannot be read or is larger than anything that Lambda takes.
+    /// `architecture` is another value, or the file cannot be read or exceeds Lambda's size limit.
     pub fn artifact(path: &Path, architecture: &'static str) -> anyhow::Result<Self> {
         let architecture = Architecture::parse(architecture)?;
         let bytes = read(path).with_context(|| format!("reading {}", path.display()))?;
@@ -120,8 +119,8 @@ impl Package {
         })
     }
 
-    /// Lets a build see `variables` instead of this process's own environment variables. Either way it sees only those
-    /// that lead to tools and to where code comes from.
+    /// Uses `variables` for builds instead of this process's environment variables. In both cases a build receives only
+    /// those that locate tools and the sources of code.
     #[must_use]
     pub fn with_environment(
         mut self,
@@ -133,19 +132,19 @@ impl Package {
         self
     }
 
-    /// SHA-256, hexadecimal, of what the code is made from: of all source files with the versions and settings they are
-    /// built with, or of the file. It is known without a build, and says nothing about the compiler: two machines with the
-    /// same source agree that there is nothing to do.
+    /// The hexadecimal SHA-256 of all source files with their dependency versions and build settings, or of the file.
+    /// It requires no build and does not depend on the compiler: two machines with the same source agree that nothing
+    /// has changed.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// A cheap look, before anything is changed, at whether [`Self::zip`] can be expected to work: the file is one that
-    /// Lambda can start, or the zip is in the cache, or the tools are there.
+    /// Checks, before any change and without a build, whether [`Self::zip`] is likely to succeed: Lambda can start the
+    /// file, or the zip is in the cache, or the tools are installed.
     ///
     /// # Errors
     ///
-    /// They say what to install, what is wrong with the file, or that the cache belongs to another user.
+    /// What to install, what is wrong with the file, or that the cache belongs to another user.
     pub fn check(&self) -> anyhow::Result<()> {
         match &self.origin {
             Origin::Bundle(bundle) => {
@@ -159,12 +158,12 @@ impl Package {
         }
     }
 
-    /// The zip. It is built at most once per process, whatever comes of it, and kept in the cache; callers at the same time
-    /// share one build. When all of them drop their futures, the build ends.
+    /// The zip. A process builds it at most once, even if the build fails, and keeps it in the cache. Concurrent
+    /// callers share one build, which stops when all of them drop their futures.
     ///
     /// # Errors
     ///
-    /// What the compiler said last, or why Lambda could not start what came out.
+    /// The compiler's last output, or why Lambda cannot start the binary.
     pub async fn zip(&self) -> anyhow::Result<Arc<[u8]>> {
         let make = async {
             let zip = match &self.origin {
@@ -189,7 +188,7 @@ impl Package {
 ///
 /// # Errors
 ///
-/// It is no such zip.
+/// It is not such a zip.
 pub(crate) fn executable(zip: &[u8]) -> anyhow::Result<Vec<u8>> {
     archive::unpack(zip)
 }
@@ -209,13 +208,13 @@ impl fmt::Debug for Package {
 }
 
 impl Bundle {
-    /// The folder of builds, which may not be there yet.
+    /// The cache folder, which might not exist yet.
     fn folder(&self) -> anyhow::Result<&Path> {
         self.cache.as_deref().context(folder::UNKNOWN)
     }
 
-    /// The zip of an earlier build in `folder`, if it is there and whole: its digest, written after it, vouches for every
-    /// byte. Nobody else can write either of them.
+    /// The zip of an earlier build in `folder`, if it matches its digest, which is written after it. Other users can
+    /// write neither file.
     fn cached(&self, folder: &Path, architecture: Architecture) -> Option<Vec<u8>> {
         let zip = folder::read_own(&self.path(folder, "zip"))?;
         let vouched = folder::read_own(&self.path(folder, DIGEST))?;
@@ -239,7 +238,7 @@ impl Bundle {
 
     async fn zip(&self, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
         let bundle = self.clone();
-        // By its real path: it goes into compiler flags, which are relative to other folders than ours.
+        // The real path, because compiler flags contain it, and a relative path there refers to another folder.
         let (folder, zip) = blocking(move || {
             let folder = folder::make(bundle.folder()?)?;
             let zip = bundle.cached(&folder, architecture);
@@ -258,8 +257,8 @@ impl Bundle {
             .await
             .context("locking the cache")?;
 
-        // The process that held the lock may have built it.
-        // The lock moves into the task, because the work continues after the caller ends.
+        // The process that held the lock might have built it. The lock moves into the task, because the task continues
+        // after the caller ends.
         let (lock, bundle, folder, ready) = blocking(move || {
             let ready = match bundle.cached(&folder, architecture) {
                 Some(zip) => Err(zip),
@@ -298,7 +297,7 @@ impl Bundle {
         .await
     }
 
-    /// Puts the zip in its place as a whole or not at all, and then what vouches for it.
+    /// Writes the zip atomically, then its digest.
     fn store(&self, folder: &Path, zip: &[u8]) -> io::Result<()> {
         put(folder, &self.path(folder, "zip"), zip)?;
         put(folder, &self.path(folder, DIGEST), digest(zip).as_bytes())
@@ -309,7 +308,7 @@ impl Bundle {
     }
 }
 
-/// Writes a file of `folder` as a whole or not at all, for this user alone.
+/// Writes a file in `folder` atomically, readable only by this user.
 fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
@@ -318,13 +317,13 @@ fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// SHA-256, hexadecimal.
+/// The hexadecimal SHA-256.
 fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// Removes what builds leave, hundreds of megabytes, of this and of other sources, unless a build runs there. What cannot
-/// be removed stays for the next time.
+/// Removes the build folders, hundreds of megabytes, of this and other sources, unless a build is running there. A
+/// folder that cannot be removed remains until the next call.
 fn clean(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -340,7 +339,7 @@ fn clean(folder: &Path) {
     }
 }
 
-/// An artifact as the zip that is uploaded.
+/// Returns the zip to upload for an artifact.
 fn zipped(path: &Path, bytes: &[u8], architecture: Architecture) -> anyhow::Result<Vec<u8>> {
     let zip = || {
         if bytes.starts_with(b"PK") {
@@ -363,7 +362,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(fs::read(path)?)
 }
 
-/// Runs work that would hold up others on this thread.
+/// Runs blocking work on another thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {

@@ -1,4 +1,4 @@
-//! Child processes that are ended together with whatever they started.
+//! Child processes that are killed together with the processes they started.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -8,15 +8,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-/// A child that leads a process group of its own; the whole group is killed when this is dropped before the child was
-/// waited for. A signal that the terminal sends to our group does not reach it.
+/// A child that leads its own process group. Dropping this before the child has been waited for kills the whole group.
+/// Signals from the terminal to this program's group do not reach it.
 #[derive(Debug)]
 pub(crate) struct Group {
     child: Child,
 }
 
 impl Group {
-    /// Starts `command`. Nothing reads its standard input unless the caller set it.
+    /// Starts `command` as the leader of a new process group.
     pub(crate) fn spawn(command: std::process::Command) -> io::Result<Self> {
         let child = Command::from(command)
             .process_group(0)
@@ -25,12 +25,12 @@ impl Group {
         Ok(Self { child })
     }
 
-    /// The child itself.
+    /// The group leader.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// Kills the group. Nothing happens once the child was waited for, because its number may be another's by then.
+    /// Kills the group. Does nothing after the child has been waited for: another process can have its id by then.
     pub(crate) fn kill(&self) {
         let leader = self
             .child
@@ -49,7 +49,7 @@ impl Drop for Group {
     }
 }
 
-/// Runs `command` to its end and hands over what it writes, as [`read`] does. Dropping the future ends the command.
+/// Runs `command` to completion and passes its output to `line`, as [`read`] does. Dropping the future kills it.
 pub(crate) async fn run(
     mut command: std::process::Command,
     line: impl FnMut(&str) + Send,
@@ -65,8 +65,8 @@ pub(crate) async fn run(
     Ok(status)
 }
 
-/// Hands over what a child writes to its piped streams until all that hold them have ended, piece by piece: a piece ends
-/// where a line ends or is about to be overwritten.
+/// Passes the output of a child's piped streams to `line` until all processes that hold them have ended. A piece ends
+/// at a line feed or carriage return.
 pub(crate) fn read<F: FnMut(&str) + Send>(
     child: &mut Child,
     line: F,
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_group_takes_its_children_with_it() {
-        // The grandchild holds the pipe open; it is closed once both are gone.
+        // The grandchild also holds the pipe, which closes only after both have ended.
         let mut command = shell("sleep 1000 & echo started; wait");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut group = Group::spawn(command).expect("a group");

@@ -1,7 +1,7 @@
-//! The authorizer's source as the CLI carries it, and the tree it is built in.
+//! The authorizer's source that the CLI contains, and the tree that it is built in.
 //!
-//! What only tests and benchmarks of the authorizer need is left out, so that it neither has to be fetched by those who
-//! build it nor counts as a change of the function's code.
+//! Dependencies that only the authorizer's tests and benchmarks use are left out: a build does not fetch them, and a
+//! change of them does not change the function's code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,27 +13,27 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 use toml_edit::{Document, DocumentMut, Item, TableLike, Value};
 
-/// The crate's code. Its manifest and the versions it is built with are derived from the two texts below.
+/// The crate's code. Its manifest and lock file are derived from the two constants below.
 static CODE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/authorizer/src");
 const MANIFEST: &str = include_str!("../../authorizer/Cargo.toml");
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// The crate's name in its manifest, in the lock file and as a folder.
+/// The crate's name in its manifest and in the lock file, and the name of its folder.
 pub(super) const CRATE: &str = "authorizer";
 const LOCK_FILE: &str = "Cargo.lock";
-/// Where the build leaves its work, below the tree.
+/// The build's output folder, in the tree.
 pub(super) const TARGET_DIR: &str = "target";
 
-/// Every file of the tree by its path, which is relative and written with `/`.
+/// The files of the tree. The keys are relative paths, written with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tree {
     files: BTreeMap<String, Vec<u8>>,
-    /// The least Rust that builds it: major, minor, patch.
+    /// The minimum Rust version: major, minor, patch.
     rust_version: [u64; 3],
 }
 
 impl Tree {
-    /// The tree that this program carries.
+    /// The tree that is bundled with this program.
     pub(super) fn bundled() -> anyhow::Result<Self> {
         let manifest = manifest(MANIFEST).context("the bundled authorizer's manifest")?;
         let lock = lock(LOCK, &manifest).context("the bundled authorizer's lock file")?;
@@ -66,10 +66,10 @@ impl Tree {
         })
     }
 
-    /// SHA-256 over paths and contents, and over whatever else decides the bytes that come out; hexadecimal.
+    /// The hexadecimal SHA-256 of paths, contents, and the settings that affect the binary.
     pub(super) fn hash(&self, settings: &[&str]) -> String {
         let mut hash = Sha256::new();
-        // Lengths keep apart what would read the same when simply joined.
+        // Lengths distinguish inputs that are equal when concatenated.
         let mut part = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_be_bytes());
             hash.update(bytes);
@@ -82,12 +82,12 @@ impl Tree {
         format!("{:x}", hash.finalize())
     }
 
-    /// The least Rust that builds it: major, minor, patch.
+    /// The minimum Rust version: major, minor, patch.
     pub(super) fn rust_version(&self) -> [u64; 3] {
         self.rust_version
     }
 
-    /// Refuses the lock file that Cargo has left in `dir` if any version differs from those this program was tested with.
+    /// Returns an error if the lock file that Cargo wrote to `dir` has a version that this program was not tested with.
     pub(super) fn check_lock(&self, dir: &Path) -> anyhow::Result<()> {
         let ours = self.files.get(LOCK_FILE).context("no lock file")?;
         let theirs =
@@ -95,8 +95,8 @@ impl Tree {
         pinned(&String::from_utf8_lossy(ours), &theirs)
     }
 
-    /// Writes the tree into `dir`, which then holds nothing else but what an earlier, unfinished build left in
-    /// [`TARGET_DIR`].
+    /// Writes the tree into `dir` and removes everything else there except [`TARGET_DIR`], the output of an earlier,
+    /// unfinished build.
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)?;
         for entry in fs::read_dir(dir)? {
@@ -118,7 +118,7 @@ impl Tree {
     }
 }
 
-/// A version's numbers, without what may follow a `-`.
+/// The numbers of a version, without a suffix such as `-nightly`.
 pub(super) fn version(text: &str) -> Option<[u64; 3]> {
     let numbers = text.split(['-', '+', ' ']).next()?;
     let mut numbers = numbers.split('.').map(|number| number.parse().ok());
@@ -137,7 +137,7 @@ fn add(dir: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<(
     dir.dirs().try_for_each(|dir| add(dir, files))
 }
 
-/// The manifest without its tests, benchmarks, examples and what only these depend on.
+/// The manifest without tests, benchmarks, examples and their dependencies.
 fn manifest(text: &str) -> anyhow::Result<DocumentMut> {
     let mut manifest: DocumentMut = text.parse()?;
     for key in ["bench", "dev-dependencies", "example", "test"] {
@@ -149,8 +149,8 @@ fn manifest(text: &str) -> anyhow::Result<DocumentMut> {
     Ok(manifest)
 }
 
-/// The lock file cut down to the crate of `manifest` and what it may be built from: other crates of this workspace can turn
-/// on optional dependencies of shared ones, which Cargo alone can tell apart. It drops those as it builds.
+/// Reduces the lock file to the crate of `manifest` and its possible dependencies. Those can include optional
+/// dependencies that only other crates of this workspace enable: only Cargo can detect them, and it removes them.
 fn lock(text: &str, manifest: &DocumentMut) -> anyhow::Result<String> {
     let whole: Document<_> = Document::parse(text)?;
     let packages: Vec<Package<'_>> = whole
@@ -211,8 +211,7 @@ fn lock(text: &str, manifest: &DocumentMut) -> anyhow::Result<String> {
     Ok(cut.to_string())
 }
 
-/// Refuses a lock file that holds a package which `ours` does not hold in the same version, from the same place and with
-/// the same checksum.
+/// Returns an error if `theirs` has a package that `ours` does not have with the same version, source and checksum.
 fn pinned(ours: &str, theirs: &str) -> anyhow::Result<()> {
     let (ours, theirs): (DocumentMut, DocumentMut) = (ours.parse()?, theirs.parse()?);
     let identities = |lock: &DocumentMut| -> BTreeSet<[Option<String>; 4]> {
@@ -260,7 +259,7 @@ impl<'a> Package<'a> {
         })
     }
 
-    /// Whether `dependency` means this package. Cargo writes `name`, and the version only where there are several.
+    /// Whether `dependency` refers to this package. Cargo adds the version to the name only if there are several.
     fn is(&self, dependency: &str) -> bool {
         let mut words = dependency.split(' ');
         words.next() == Some(self.name)
@@ -268,19 +267,19 @@ impl<'a> Package<'a> {
     }
 }
 
-/// The package's name in a dependency of a lock file.
+/// The package name in a dependency of a lock file.
 fn name(dependency: &str) -> &str {
     dependency.split(' ').next().unwrap_or_default()
 }
 
-/// The packages that a manifest names, for all platforms, without those for its tests.
+/// The dependencies of a manifest for all platforms, without dev-dependencies.
 fn dependencies(manifest: &DocumentMut) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut add = |table: &dyn TableLike| {
         for kind in ["build-dependencies", "dependencies"] {
             let listed = table.get(kind).and_then(Item::as_table_like);
             for (key, item) in listed.into_iter().flat_map(|listed| listed.iter()) {
-                // A renamed dependency: the lock file knows it by its real name.
+                // The lock file lists a renamed dependency by its real name.
                 let package = item
                     .as_table_like()
                     .and_then(|table| table.get("package"))

@@ -1,4 +1,4 @@
-//! Which of the tools on this machine builds the authorizer.
+//! Selects the tool on this machine that builds the authorizer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,20 +9,20 @@ use super::environment::Environment;
 use super::inspect::Architecture;
 use super::source;
 
-/// What compiles and links.
+/// A build tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tool {
-    /// Links with zig, for any architecture and for the very glibc of the runtime.
+    /// Links with zig, for any architecture and against the runtime's glibc version.
     CargoLambda,
     /// Links with this machine's linker against this machine's C library.
     Cargo,
 }
 
-/// The tools that were found, and what they build for.
+/// The tools found, and their target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Toolchain {
     pub(super) tool: Tool,
-    /// The compiler's name of the target, without a glibc version.
+    /// The Rust target, without a glibc version.
     pub(super) target: String,
     /// The folder of the compiler and its libraries.
     pub(super) sysroot: PathBuf,
@@ -31,8 +31,8 @@ pub(super) struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools that build for `architecture` with at least the Rust of `rust_version`. Commands run in `dir`,
-    /// as the tool manager of Rust may choose by folder. The error says what to install.
+    /// Finds the tools that build for `architecture` with at least Rust `rust_version`. Commands run in `dir`, because
+    /// rustup can select a toolchain by folder. The error states what to install.
     pub(super) fn find(
         architecture: Architecture,
         rust_version: [u64; 3],
@@ -60,14 +60,14 @@ impl Toolchain {
             .trim()
             .into();
         let cargo_lambda = ask("cargo", &["lambda", "--version"]).is_ok();
-        // Asked first, as `cargo lambda` would otherwise install one on its own.
+        // Checked first, because `cargo lambda` would otherwise install zig itself.
         let zig = || {
             ask("python3", &["-m", "ziglang", "version"]).is_ok()
                 || ask("zig", &["version"]).is_ok()
         };
         let linker = || ask("cc", &["--version"]).is_ok();
         let (tool, target) = choose(architecture, &compiler.host, cargo_lambda, zig, linker)?;
-        // Cargo finds out only after it has compiled for minutes.
+        // Cargo detects this only after minutes of compiling.
         ensure!(
             sysroot
                 .join("lib/rustlib")
@@ -120,7 +120,7 @@ fn choose(
     )
 }
 
-/// What `rustc -vV` says.
+/// The output of `rustc -vV`.
 #[derive(Debug, PartialEq, Eq)]
 struct Compiler {
     host: String,
@@ -146,7 +146,7 @@ impl Compiler {
     }
 }
 
-/// What a command writes to its standard output, if it ends well.
+/// The standard output of a command that succeeds.
 fn answer(mut command: Command) -> anyhow::Result<String> {
     let name = || command.get_program().to_string_lossy().into_owned();
     let name = name();
