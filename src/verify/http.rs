@@ -1,4 +1,4 @@
-//! Sends one request to the API, as a caller would.
+//! Sends requests to the API, as a caller does.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use ureq::http::{Method, Request};
 
 use super::{Answer, Probe};
 
-/// API Gateway itself gives up after 29 s unless its quota was raised.
+/// API Gateway itself times out after 29 s unless its quota was raised.
 const TIMEOUT: Duration = Duration::from_secs(35);
-/// A body of API Gateway's own is short; of a backend's nothing needs to be known.
+/// The number of bytes to read: API Gateway's own bodies are short, and a backend's body is not needed.
 const READ: u64 = 4096;
 
 /// A client for many requests to one API.
@@ -21,14 +21,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Calls below `base`, which ends with a slash.
+    /// A client for the API at `base`. A trailing slash is optional.
     pub fn new(base: &str) -> Self {
-        // Plain HTTP is an emulator's, and goes there directly, as the calls of AWS do.
+        // Only emulators use plain HTTP. Requests to them bypass the proxy, as AWS calls do.
         let is_https = base.starts_with("https://");
         let config = ureq::Agent::config_builder()
             .proxy(is_https.then(ureq::Proxy::try_from_env).flatten())
             .timeout_global(Some(TIMEOUT))
-            // Redirects of the backend are not followed.
+            // Redirects come from the backend and are not followed.
             .max_redirects(0)
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -40,10 +40,10 @@ impl Client {
         }
     }
 
-    /// Sends a request; blocks until its answer is there.
+    /// Sends a request and blocks until the response arrives.
     ///
     /// # Errors
-    /// Why there is no answer. It names no header and no query, so no credential.
+    /// Why there is no response. The text contains no header and no query string, and so no credential.
     pub fn ask(&self, probe: &Probe) -> Result<Answer, String> {
         let method =
             Method::from_bytes(probe.verb.as_bytes()).map_err(|error| error.to_string())?;
@@ -58,7 +58,7 @@ impl Client {
             .map_err(|_| "the credential cannot be sent".to_owned())?;
         let mut response = self.agent.run(request).map_err(|error| cause(&error))?;
         let mut text = Vec::new();
-        // A body that breaks off does not change what the status says.
+        // A truncated body does not change the meaning of the status.
         let _ = response
             .body_mut()
             .as_reader()

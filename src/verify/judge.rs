@@ -1,24 +1,25 @@
-//! What an answer means. Pure.
+//! Evaluates the response to a request. Pure.
 
 use serde_json::Value;
 
 use super::reason::{self, Says};
 use super::report::{Check, Fault, Verdict};
 
-/// What a request was answered with.
+/// The response to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// API Gateway's word for an answer of its own, `UnauthorizedException`; an integration's answer has none.
+    /// The error type of API Gateway's own responses, such as `UnauthorizedException`. Integration responses have none.
     pub error_type: Option<String>,
-    /// The JSON body, as far as it is read.
+    /// The JSON body. Null if it is not JSON or exceeds the bytes that are read.
     pub body: Value,
 }
 
 /// The text for an unknown reason.
 const UNTOLD: &str = "the reason is not told";
 
-/// Judges an answer. `custom_responses_active`: refusals carry the authorizer's reason because the gateway responses are managed.
+/// Evaluates a response. `custom_responses_active`: the gateway responses are managed, so refusals contain the
+/// authorizer's reason.
 pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Verdict {
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
@@ -38,7 +39,7 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
     let reason = answer.body["error"].as_str();
     if kind.contains("MissingAuthenticationToken") {
-        // The error of a missing signature, and of a method that does not exist.
+        // The error for a missing signature, and for a method that does not exist.
         let fault = match check {
             Check::Open => Fault::Blocked,
             _ => Fault::NotServed,
@@ -47,11 +48,11 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
     let refused = is_refusal(answer, kind);
     match check {
-        // A resource policy, a firewall or a usage plan may refuse before the authorizer is called.
+        // A resource policy, a firewall or a usage plan can refuse the request before the authorizer is called.
         Check::NoKey if refused => Ok(Some(kind.to_owned())
             .filter(|kind| !kind.is_empty() && kind != "UnauthorizedException")),
-        // What was sent where the configuration says was not found there. Source: API Gateway answers a missing identity
-        // source with 401 by itself, and an authorizer's "Unauthorized" likewise.
+        // The credential was sent where the configuration specifies, and was not found there. Source: API Gateway
+        // itself returns 401 for a missing identity source, and for an authorizer's "Unauthorized".
         Check::BadKey | Check::GoodKey
             if refused
                 && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
@@ -61,13 +62,13 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
         Check::BadKey if refused && (custom_responses_active || has_our_shape(answer)) => {
             bad_key(reason, kind, &seen)
         }
-        // Whatever the texts of others say, it is not known to be the authorizer's reason.
+        // The text might come from another tool's gateway response, so it is not known to be the authorizer's reason.
         Check::BadKey if refused => Ok(Some(match reason {
             Some(text) if !text.is_empty() => text.to_owned(),
             _ => UNTOLD.to_owned(),
         })),
         Check::NoKey | Check::BadKey => Err((Fault::Open, seen)),
-        // A usage plan of API Gateway's own wants its own key.
+        // An API Gateway usage plan requires its own API key.
         Check::GoodKey if kind == "ForbiddenException" => Ok(Some(
             "refused by API Gateway's own x-api-key or policy".to_owned(),
         )),
@@ -77,11 +78,11 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
 }
 
-/// What the refusal of a key that no application has means, where refusals carry the authorizer's reason. Only 3scale's own refusal
-/// of the credential shows that others get in.
+/// Evaluates the refusal of a key that no application has, if refusals contain the authorizer's reason. Only 3scale's
+/// own refusal of the credential shows that others are allowed.
 fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
     let Some(why) = reason else {
-        // A firewall, a policy or a usage plan, with or without the authorizer.
+        // Refused by a firewall, a policy or a usage plan, with or without the authorizer.
         return Ok(Some(match kind {
             "" => UNTOLD.to_owned(),
             kind => kind.to_owned(),
@@ -92,7 +93,7 @@ fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
         Some(Says::Everyone) => Fault::NobodyGetsIn,
         Some(Says::NotAsked) => Fault::NotAsked,
         Some(Says::Credential) => Fault::Misplaced,
-        // It let pass what something else then refused.
+        // The authorizer allowed the request, and something else then refused it.
         Some(Says::Passes) => Fault::Open,
         None if why.is_empty() => {
             return Err((
@@ -110,24 +111,24 @@ fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
     Err((fault, format!("{seen}, {why}")))
 }
 
-/// What the refusal of the operator's test key means.
+/// Evaluates the refusal of the operator's test key.
 fn good_key(reason: Option<&str>, seen: String) -> Verdict {
     let Some(why) = reason else {
         return Err((Fault::Refuses, seen));
     };
     let fault = match reason::says(why) {
-        // It says nothing of the key.
+        // The reason does not depend on the key.
         Some(Says::Unmapped) => return Ok(Some(why.to_owned())),
         Some(Says::Key | Says::Credential) => Fault::KeyRefused,
         Some(Says::NotAsked) => Fault::NotAsked,
-        // Passed by the authorizer, refused by a policy.
+        // `Passes`: allowed by the authorizer, refused by a policy.
         Some(Says::Everyone | Says::Passes) | None => Fault::Refuses,
     };
     Err((fault, format!("{seen}, {why}")))
 }
 
-/// Whether API Gateway itself refused. Its status may be anything, for an operator may give its answers another one; an
-/// answer without its word for them, or a body of its shape, is a backend's.
+/// Whether API Gateway itself refused the request. An operator can customize the status, so it can have any value. A
+/// response with neither API Gateway's error type nor its body format comes from a backend.
 fn is_refusal(answer: &Answer, kind: &str) -> bool {
     let named = ["Unauthorized", "AccessDenied", "Forbidden"]
         .iter()
@@ -139,12 +140,13 @@ fn is_refusal(answer: &Answer, kind: &str) -> bool {
     named || (matches!(answer.status, 401 | 403) && (ours || plain))
 }
 
-/// Whether the body is one that our gateway responses write.
+/// Whether the body has the format of our gateway responses.
 fn has_our_shape(answer: &Answer) -> bool {
     answer.body["error"].is_string() && answer.body["detail"].is_string()
 }
 
-/// Whether API Gateway says that it got no decision. A failed authorizer is a bare 500, which our gateway response names.
+/// Whether API Gateway got no decision. A failed authorizer results in a 500 with a null message, or in our gateway
+/// response, which names the failure.
 fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
     let named = answer.body["error"] == "authorizer_failure" || kind.contains("Authorizer");
     let bare = answer
@@ -239,7 +241,7 @@ mod tests {
                 answer(200, "", Value::Null),
                 Some(Fault::Open),
             ),
-            // A backend that refuses the request was reached.
+            // A backend received the request and refuses it.
             (
                 Check::NoKey,
                 answer(401, "", json!({"code": 7})),
@@ -295,7 +297,7 @@ mod tests {
                 answer(200, "", Value::Null),
                 Some(Fault::Open),
             ),
-            // A stale authorizer that reads another header.
+            // An outdated authorizer that reads another header.
             (
                 Check::BadKey,
                 answer(401, "UnauthorizedException", ours("credential_missing")),
@@ -361,7 +363,7 @@ mod tests {
         }
     }
 
-    /// With gateway responses of others a refusal does not tell why, and nothing is concluded from what their texts say.
+    /// With gateway responses of other tools, a refusal has no known reason, and the texts are not evaluated.
     #[test]
     fn the_texts_of_others_are_no_reasons() {
         let judged = |body: Value| {
@@ -379,7 +381,7 @@ mod tests {
             judged(json!({"error": "internal"})),
             Ok(Some("internal".to_owned()))
         );
-        // Unless they are of our own shape: another tool edited what we wrote.
+        // Except in our own format: another tool edited our gateway responses.
         let ours = json!({"error": "misconfigured", "detail": "..."});
         assert_eq!(
             judged(ours).map_err(|(fault, _)| fault),

@@ -1,5 +1,5 @@
-//! Real requests that prove that the API is protected: what to ask, what to expect, what an answer means. Pure;
-//! [`http`] sends, [`prove`](run::prove) asks again while a deployment spreads.
+//! Real requests that prove that the API is protected: the requests, the expectations, the evaluation of responses.
+//! Pure, except that [`http`] sends requests and [`prove`](run::prove) repeats them while a deployment propagates.
 
 pub mod http;
 mod judge;

@@ -8,31 +8,31 @@ use crate::secret::Secret;
 /// The value of path parameters, and a key that no application has.
 const NOBODY: &str = "threescale-gw-verify";
 
-/// The verbs that change nothing by definition. Source: RFC 9110, section 9.2.1.
+/// The safe methods, which change nothing. Source: RFC 9110, section 9.2.1.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
-/// How the API's methods are meant to answer.
+/// The expected protection of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {
-    /// By our authorizer.
+    /// Protected by our authorizer.
     Protected,
-    /// Without a credential.
+    /// Requires no credential.
     Open,
-    /// Protected by another authorization: not called.
+    /// Protected by another authorization type, so it is not called.
     Guarded,
 }
 
-/// A credential to call with.
+/// A credential for requests.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// The user key, or the application id.
     pub id: Secret,
-    /// The application key, next to an application id.
+    /// The application key that accompanies an application id.
     pub key: Option<Secret>,
 }
 
 impl Key {
-    /// One that no application has.
+    /// A key that no application has.
     fn nobody() -> Self {
         Self {
             id: Secret::from(NOBODY.to_owned()),
@@ -40,7 +40,7 @@ impl Key {
         }
     }
 
-    /// Reads `--key`: a user key, or `<app_id>:<app_key>`.
+    /// Parses `--key`: a user key, or `<app_id>:<app_key>`.
     pub fn parse(text: &str, credentials: &Credentials) -> Self {
         let pair = credentials.key_name.as_ref().and(text.split_once(':'));
         match pair {
@@ -56,19 +56,19 @@ impl Key {
     }
 }
 
-/// One request and what it is to show.
+/// A request and what it checks.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// `GET /orders/{id}`, as the API has it.
+    /// The method as the API defines it, such as `GET /orders/{id}`.
     pub label: String,
     pub check: Check,
     pub verb: String,
-    /// Below the stage, with query, without a slash at its beginning.
+    /// The path below the stage, with the query string and without a leading slash.
     pub path: String,
     pub headers: Vec<(String, Secret)>,
 }
 
-/// The requests that show whether `methods` answer as they are meant to. `key`: the operator's, for calls that are safe.
+/// The requests that check whether `methods` behave as expected. `key`: the operator's key, for safe methods only.
 pub fn probes(
     methods: &[(Method, Expectation)],
     credentials: &Credentials,
@@ -93,7 +93,7 @@ pub fn probes(
                     }
                 }
             }
-            // What is open reaches the backend, so only what changes nothing is called.
+            // Requests to open methods reach the backend, so only safe methods are called.
             Expectation::Open if is_safe => add(Check::Open, None),
             Expectation::Open | Expectation::Guarded => {}
         }
@@ -101,7 +101,7 @@ pub fn probes(
     probes
 }
 
-/// The verb to call a method with: its own; for `ANY` the first that has no method of its own there.
+/// The HTTP method of a request: the method's own, or for `ANY` the first one that the path does not define itself.
 fn verb<'a>(method: &'a Method, all: &[(Method, Expectation)]) -> Option<&'a str> {
     if method.method != "ANY" {
         return Some(&method.method);

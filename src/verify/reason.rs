@@ -1,26 +1,26 @@
-//! The authorizer's reasons, and what each says of its callers. Pure.
+//! The authorizer's reasons, and what each means for its callers. Pure.
 
-/// What a reason says.
+/// The meaning of a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Says {
-    /// 3scale decided, about this credential: others may get in.
+    /// 3scale decided about this credential: others might be allowed.
     Key,
-    /// Whoever calls is refused, whatever the credential.
+    /// Every caller is refused, regardless of the credential.
     Everyone,
-    /// No mapping rule matches the request, so it is refused for every caller; another request may be allowed.
+    /// No mapping rule matches the request, so it is refused for every caller; another request might be allowed.
     Unmapped,
-    /// 3scale was not called for this credential, so the answer proves nothing.
+    /// 3scale was not called for this credential, so the response proves nothing.
     NotAsked,
     /// The authorizer found no credential, or none that it can use.
     Credential,
-    /// The request may pass.
+    /// The request is allowed.
     Passes,
 }
 
-/// No mapping rule matches.
+/// The reason if no mapping rule matches.
 pub(super) const UNMAPPED: &str = "no_mapping_rule";
 
-/// Every reason there is. Source: the authorizer's README, "reason"; a test compares.
+/// All reasons. Source: the authorizer's README, "reason"; a test compares them.
 const REASONS: [(&str, Says); 24] = [
     ("authorized", Says::Passes),
     ("old_answer", Says::Passes),
@@ -33,13 +33,13 @@ const REASONS: [(&str, Says); 24] = [
     ("application_key_invalid", Says::Key),
     ("application_not_active", Says::Key),
     ("limits_exceeded", Says::Key),
-    // Of applications with such settings.
+    // For applications with such settings.
     ("referrer_not_allowed", Says::Key),
     ("redirect_uri_invalid", Says::Key),
     ("redirect_url_invalid", Says::Key),
-    // Of a caller that sends credentials of two kinds.
+    // For a caller that sends two kinds of credentials.
     ("authentication_error", Says::Key),
-    // 3scale's refusal of a credential without a further word.
+    // 3scale refused the credential without a more specific reason.
     ("denied", Says::Key),
     ("too_many_unknown", Says::NotAsked),
     ("service_not_active", Says::Everyone),
@@ -48,11 +48,11 @@ const REASONS: [(&str, Says); 24] = [
     ("not_ready", Says::Everyone),
     ("backend_unavailable", Says::Everyone),
     ("internal", Says::Everyone),
-    // The word of our gateway response for an authorizer without an answer.
+    // The error of our gateway response if the authorizer returns no decision.
     ("authorizer_failure", Says::Everyone),
 ];
 
-/// What a reason says; `None` for a word that is none of the authorizer's.
+/// The meaning of a reason; `None` if the authorizer has no such reason.
 pub(super) fn says(reason: &str) -> Option<Says> {
     let found = REASONS.iter().find(|(known, _)| *known == reason);
     found.map(|(_, says)| *says)
@@ -78,14 +78,14 @@ mod tests {
             .collect()
     }
 
-    /// The words the authorizer's code refuses with.
+    /// The reasons for refusals in the authorizer's code.
     fn in_code() -> BTreeSet<&'static str> {
         let decide = include_str!("../../authorizer/src/decide.rs");
         let backend = include_str!("../../authorizer/src/backend.rs");
         let quoted = |text: &'static str| text.split('"').nth(1).unwrap_or_default();
         let denied = decide.split("deny(\"").skip(1);
         let denied = denied.filter_map(|rest| rest.split('"').next());
-        // 3scale's codes, which it hands on.
+        // The codes of 3scale that the authorizer returns unchanged.
         let answer = backend
             .split("fn answer(self)")
             .nth(1)

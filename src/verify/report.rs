@@ -1,28 +1,28 @@
-//! What real requests to the API have shown.
+//! The results of the requests to the API.
 
 use serde_json::{Value, json};
 
 use super::reason;
 
-/// What a request is to show.
+/// What a request checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
-    /// A protected method refuses a caller without a key.
+    /// A protected method refuses a request without a key.
     NoKey,
-    /// A protected method refuses a key that no application has, and this stack's authorizer does it.
+    /// A protected method refuses a key that no application has, through this stack's authorizer.
     BadKey,
-    /// A protected method lets the operator's test key in.
+    /// A protected method accepts the operator's test key.
     GoodKey,
-    /// An open method asks for nothing.
+    /// An open method requires no credential.
     Open,
-    /// The stage serves a protected method with our authorizer: read, not called.
+    /// The stage serves a protected method with our authorizer: read from the stage, not called.
     Guard,
     /// The self-test of the authorizer, run if no refusal shows that it can decide.
     SelfTest,
 }
 
 impl Check {
-    /// The words for it in reports.
+    /// The name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoKey => "no key",
@@ -35,37 +35,37 @@ impl Check {
     }
 }
 
-/// What is wrong.
+/// What a check found to be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A protected method answers without a key, or with a key that no application has.
+    /// A protected method accepts a request without a key, or with a key that no application has.
     Open,
-    /// API Gateway could not get a decision of the authorizer: it failed, took too long, or may not be invoked.
+    /// API Gateway got no decision from the authorizer: it failed, timed out, or cannot be invoked by API Gateway.
     AuthorizerFailed,
     /// Another authorizer decides.
     WrongAuthorizer,
-    /// The authorizer that the stage serves reads the credential from another place, so every caller is refused.
+    /// The authorizer that the stage uses reads the credential from another location, so every caller is refused.
     Misplaced,
-    /// The operator's test key is refused for what it is: its limits are exceeded, its application is suspended.
+    /// The test key is refused because of the key itself: its limits are exceeded, or its application is suspended.
     KeyRefused,
-    /// It is refused for another reason or for an unknown one, so other valid keys may be refused, too.
+    /// The test key is refused for another or an unknown reason, so other valid keys might be refused too.
     Refuses,
     /// The authorizer refuses every caller: it cannot decide.
     NobodyGetsIn,
-    /// The authorizer does not call 3scale for unknown keys at the moment, so the refusal proves nothing.
+    /// The authorizer currently does not call 3scale for unknown keys, so the refusal proves nothing.
     NotAsked,
-    /// A method that is meant to be open asks for a credential.
+    /// A method that should be open requires a credential.
     Blocked,
     /// The stage does not serve this method.
     NotServed,
-    /// API Gateway has no capacity for the question just now.
+    /// API Gateway throttles the request.
     Throttled,
-    /// Nobody answered.
+    /// There is no response.
     Unreachable,
 }
 
 impl Fault {
-    /// The word for it in JSON.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -83,8 +83,8 @@ impl Fault {
         }
     }
 
-    /// Whether callers suffer from it, so that the stage has to go back. What could not be asked says nothing of them, nor
-    /// does a key that is refused for what it is.
+    /// Whether the fault affects callers, so that the stage must be rolled back. A check without a result proves
+    /// nothing about callers, and neither does a key that is refused because of the key itself.
     pub fn requires_rollback(self) -> bool {
         !matches!(
             self,
@@ -93,33 +93,34 @@ impl Fault {
     }
 }
 
-/// What an answer means: all is well, with a remark perhaps, or a fault and what was seen.
+/// The result of a check: success with an optional remark, or a fault and what was observed.
 pub type Verdict = Result<Option<String>, (Fault, String)>;
 
-/// One request's outcome.
+/// The result of one request.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub label: String,
     pub check: Check,
     pub verb: String,
-    /// The status of the last answer.
+    /// The status of the last response.
     pub status: Option<u16>,
     pub verdict: Verdict,
 }
 
 impl Row {
-    /// Whether the request had a key, so that the authorizer's reason can be seen in its answer.
+    /// Whether the request had a key, so that its response can contain the authorizer's reason.
     fn is_keyed(&self) -> bool {
         matches!(self.check, Check::BadKey | Check::GoodKey)
     }
 
-    /// Whether no mapping rule matches the request: every caller of just this is refused, which may be meant so.
+    /// Whether no mapping rule matches the request. Every caller of this method is then refused, which might be
+    /// intended.
     pub fn is_unmapped(&self) -> bool {
         let told = self.verdict.as_ref().ok().and_then(Option::as_deref);
         self.is_keyed() && told == Some(reason::UNMAPPED)
     }
 
-    /// Whether the answer shows that the authorizer can decide, or is wrong anyway.
+    /// Whether the response shows that the authorizer can decide, or is a fault in any case.
     fn tells_of_decisions(&self) -> bool {
         self.is_keyed()
             && match &self.verdict {
@@ -130,13 +131,13 @@ impl Row {
     }
 }
 
-/// Whether there are requests with a key, and all of them match no mapping rule: then every caller is refused.
+/// Whether there are requests with a key and none of them matches a mapping rule: then every caller is refused.
 pub(super) fn all_unmapped<'a>(rows: impl Iterator<Item = &'a Row>) -> bool {
     let mut keyed = rows.filter(|row| row.is_keyed()).peekable();
     keyed.peek().is_some() && keyed.all(Row::is_unmapped)
 }
 
-/// Makes a fault of what is one only where no request is answered otherwise.
+/// Turns unmatched mapping rules into faults if no request with a key has another result.
 pub(super) fn conclude(rows: &mut [Row]) {
     if !all_unmapped(rows.iter()) {
         return;
@@ -148,30 +149,30 @@ pub(super) fn conclude(rows: &mut [Row]) {
     }
 }
 
-/// Everything that was found.
+/// The results of all requests.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     pub url: String,
     pub rows: Vec<Row>,
-    /// What could not be requested, and why.
+    /// Why the requests could not be sent.
     pub skipped: Option<String>,
-    /// What the answers do not show.
+    /// What the responses do not prove.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// Whether every answer was the right one.
+    /// Whether every response was as expected.
     pub fn is_well(&self) -> bool {
         self.rows.iter().all(|row| row.verdict.is_ok())
     }
 
-    /// Whether the answers show that the authorizer can decide. Where they do not, all callers may be refused and no answer
-    /// would be another one.
+    /// Whether the responses show that the authorizer can decide. If they do not, it might refuse all callers with the
+    /// same responses.
     pub fn tells_of_decisions(&self) -> bool {
         self.rows.iter().any(Row::tells_of_decisions)
     }
 
-    /// The rows whose fault callers suffer from.
+    /// The rows with a fault that affects callers.
     pub fn requires_rollback(&self) -> impl Iterator<Item = &Row> {
         self.rows
             .iter()

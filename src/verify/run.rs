@@ -1,4 +1,4 @@
-//! Asks until every answer is the right one, or the time a deployment may take to spread is over.
+//! Repeats requests until every response is as expected, or the time for a deployment to propagate is over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +12,13 @@ use super::judge::judge;
 use super::probes::Probe;
 use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 
-/// How many requests are under way at once.
+/// The maximum number of concurrent requests.
 const AT_ONCE: usize = 8;
 /// The first and the longest wait before a failed request is repeated.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// Sends the requests. A failed request is repeated for as long as `settle`, and must then succeed twice in a
-/// row: a deployment need not reach all of API Gateway's servers at once. `on_retry` learns why it asks again, and after how
-/// long.
+/// Sends the requests. A failed request is repeated for up to `settle`, and must then succeed twice in a row, because a
+/// deployment might not reach all of API Gateway's servers at once. `on_retry` receives the reason and the delay.
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
@@ -49,7 +48,7 @@ pub async fn prove(
             .await;
         for (index, row) in asked {
             match row.verdict {
-                // Right at once, or right for the second time.
+                // Succeeded at the first attempt, or for the second time in a row.
                 Ok(_) if !doubtful.contains(&index) => {
                     open.remove(&index);
                 }
@@ -64,7 +63,7 @@ pub async fn prove(
                 *place = Some(row);
             }
         }
-        // A function with the rules of before may have answered.
+        // A function with the previous mapping rules might have responded.
         if open.is_empty() && all_unmapped(rows.iter().flatten()) {
             open.extend((0..probes.len()).filter(|index| probes[*index].check != Check::Open));
             doubtful.clone_from(&open);
