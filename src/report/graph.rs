@@ -1,10 +1,10 @@
-//! The resources and what each needs, as a flowchart in Mermaid.
+//! The resources and their dependencies, as a Mermaid flowchart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::LogicalId;
 
-/// The flowchart. A need that follows from another need of the same resource is left out.
+/// The flowchart, without dependencies that another dependency of the same resource implies.
 pub fn mermaid(needs: &BTreeMap<LogicalId, Vec<LogicalId>>) -> String {
     let number: BTreeMap<_, _> = needs.keys().zip(0..).collect();
     let mut lines = vec!["flowchart LR".to_owned()];
@@ -24,7 +24,7 @@ pub fn mermaid(needs: &BTreeMap<LogicalId, Vec<LogicalId>>) -> String {
     lines.join("\n")
 }
 
-/// Everything that `id` needs, directly or through others.
+/// All direct and indirect dependencies of `id`.
 fn all<'a>(
     needs: &'a BTreeMap<LogicalId, Vec<LogicalId>>,
     id: &LogicalId,

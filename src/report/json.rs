@@ -1,4 +1,4 @@
-//! One JSON object a line.
+//! One JSON object per line.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
     object
 }
 
-/// The object for an event.
+/// The object for an event; `None` for a request.
 pub fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Scope(scope) => with(json!(scope), "event", "scope"),

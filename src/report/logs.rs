@@ -1,11 +1,12 @@
-//! A function's log lines for a reader: what it wrote as JSON becomes `name=value` pairs.
+//! Formats a function's log lines: JSON becomes `name=value` pairs.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::style::Style;
 
-/// What Lambda itself writes about an invocation. Source: Lambda Developer Guide, "Working with Lambda function logs".
+/// Prefixes of Lambda's own lines about an invocation. Source: Lambda Developer Guide, "Working with Lambda function
+/// logs".
 const OF_LAMBDA: [&str; 5] = [
     "INIT_START ",
     "START RequestId:",
@@ -14,20 +15,21 @@ const OF_LAMBDA: [&str; 5] = [
     "XRAY TraceId:",
 ];
 
-/// Whether a line is a metric for CloudWatch, or Lambda's own about an invocation: many, and of no use to a reader.
+/// Whether a line is one of the many that readers do not need: a CloudWatch metric, or Lambda's own about an
+/// invocation.
 pub fn is_measurement(text: &str) -> bool {
     OF_LAMBDA.iter().any(|start| text.starts_with(start))
         || parse(text).is_some_and(|record| record.contains_key("_aws"))
 }
 
-/// A moment of Unix milliseconds as RFC 3339, UTC.
+/// Formats Unix milliseconds as RFC 3339 in UTC.
 pub fn time(at_ms: i64) -> String {
     Timestamp::from_millisecond(at_ms)
         .map(|at| format!("{at:.3}"))
         .unwrap_or_default()
 }
 
-/// One line.
+/// Formats one line.
 pub fn line(function: &str, at_ms: i64, text: &str, style: &Style) -> String {
     let head = format!(
         "{} {}",
@@ -66,7 +68,7 @@ fn parse(text: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(text.trim()).ok()
 }
 
-/// A value, in quotes if it could not be told from the text beside it.
+/// Formats a value, in quotes if it is ambiguous without them.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text)
@@ -79,7 +81,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Callers have a say in what is logged: nothing of it may steer a terminal.
+/// Escapes control characters: callers influence what is logged and must not control a terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c.is_control() && c != '\t' {

@@ -1,6 +1,6 @@
-//! Everything that is written: to a terminal, to a pipe, as JSON.
+//! All output: to a terminal, to a pipe, as JSON.
 //!
-//! Results go to standard output, everything else to standard error; with `-o json` the events of `up` and `down` are
+//! Results go to standard output, everything else to standard error. With `-o json`, the events of `up` and `down` are
 //! results too.
 
 pub mod graph;
@@ -25,17 +25,17 @@ use crate::cli::{Format, Global};
 use crate::error::{Error, ExitStatus};
 use crate::event::{Event, Scope, Tally};
 
-/// One way to show events.
+/// Shows events in one format.
 pub trait Reporter: Send {
     /// Shows one event.
     fn event(&mut self, event: &Event);
-    /// Called every second while the run lasts.
+    /// Called every second during the run.
     fn tick(&mut self) {}
     /// Called once, after the last event.
     fn finish(&mut self) {}
 }
 
-/// Shows events as they come, until the last sink is dropped.
+/// Shows events as they arrive, until the last sink is dropped.
 pub fn start(
     global: &Global,
     json_events: bool,
@@ -46,7 +46,7 @@ pub fn start(
         Format::Json if json_events => Box::new(json::Json),
         _ if global.quiet => Box::new(plain::Quiet),
         Format::Json => Box::new(plain::Quiet),
-        // Every request on a line of its own and live lines do not go together.
+        // One line per request would interfere with live lines.
         Format::Text if style.is_terminal && !global.verbose => {
             Box::new(terminal::Terminal::new(style))
         }
@@ -67,22 +67,22 @@ pub fn start(
     })
 }
 
-/// Writes a line of result. A closed pipe is not an error.
+/// Writes a line of a result. A closed pipe is not an error.
 pub fn result(text: &str) {
     let _ = is_read(text);
 }
 
-/// The same, and returns whether the stream is still open.
+/// Writes a line of a result, and returns whether the stream is still open.
 pub fn is_read(text: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{text}").is_ok()
 }
 
-/// Writes a line that is no result.
+/// Writes a line that is not a result.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// What a change works on, in one line.
+/// The scope of a change, in one line.
 pub fn scope(scope: &Scope) -> String {
     let Scope {
         stack,
@@ -166,12 +166,12 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
     }
 }
 
-/// Seconds with one digit behind the point, as they stand in JSON.
+/// Seconds with one decimal place, for JSON.
 pub fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 10.0).round() / 10.0
 }
 
-/// `0.4 s`, `12 s`, `3 min 05 s`.
+/// Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`.
 pub fn elapsed(took: Duration) -> String {
     match took.as_secs() {
         0..10 => format!("{:.1} s", took.as_secs_f64()),

@@ -1,4 +1,4 @@
-//! One plain line a change of state, and a heartbeat: for pipes and CI logs.
+//! One plain line per change of state, and a heartbeat: for pipes and CI logs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use super::{Reporter, elapsed, note};
 use crate::event::Event;
 use crate::id::LogicalId;
 
-/// After this long without a line, one says what is still waited for.
+/// After this time without a line, a line lists what is still running.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// How often progress beside the resources makes a line.
+/// The minimum interval between progress lines that belong to no resource.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Writes lines to standard error.
@@ -25,7 +25,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Writes requests too, if `verbose`.
+    /// Also writes requests if `verbose`.
     pub fn new(style: Style, verbose: bool) -> Self {
         Self {
             style,
@@ -42,7 +42,7 @@ impl Plain {
     }
 }
 
-/// The line for an event that plain and live reports write alike; `None` for one that needs no line.
+/// The line for an event, the same in plain and live reports; `None` if the event needs no line.
 pub fn line(style: &Style, event: &Event) -> Option<String> {
     Some(match event {
         Event::Finished {
@@ -96,7 +96,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
     })
 }
 
-/// The word for what was done.
+/// The past tense of an action.
 pub fn past(action: crate::action::Action) -> &'static str {
     use crate::action::Action;
     match action {
@@ -124,7 +124,7 @@ impl Reporter for Plain {
             Event::Finished { id, .. } | Event::Failed { id, .. } => {
                 self.running.remove(id);
             }
-            // A build says more than a log should hold.
+            // A build reports more than a log should contain.
             Event::Progress { text }
                 if self
                     .last_progress

@@ -1,4 +1,4 @@
-//! The plan: a table with the reason for each change, a total, and what it costs.
+//! The plan: a table with the reason for each change, a total, and the costs.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::engine::plan::{Item, Plan};
 use crate::names::Names;
 use crate::preflight::Findings;
 
-/// Changes of one resource that the table shows; the rest is counted.
+/// The maximum number of changes that the table lists per resource. The rest is counted.
 const SHOWN: usize = 12;
 
 fn mark(action: Action) -> &'static str {

@@ -9,16 +9,16 @@ use crate::names::Names;
 use crate::resource::health_check;
 use crate::rest_api::AuthorizationType;
 
-/// One method of the API as callers meet it.
+/// A method of the API as callers see it.
 #[derive(Debug, Clone)]
 pub struct Method {
     pub method: String,
     pub path: String,
-    /// What the stage's active deployment does, not what the draft says.
+    /// Whether the stage's active deployment protects it, regardless of the draft.
     pub protected: bool,
     /// The authorization type in that deployment.
     pub authorization: AuthorizationType,
-    /// What differs from what is wanted, in words.
+    /// How it differs from the expected state, as text.
     pub remark: Option<String>,
 }
 
@@ -112,7 +112,7 @@ impl Status {
                 style.bold(&format!("API {id}, stage {stage}")),
             ]);
             for method in &self.methods {
-                // A method with another authorization is neither open nor protected by this stack.
+                // A method with another authorization type is neither open nor protected by this stack.
                 let word = match (method.protected, &method.authorization) {
                     (true, _) => style.good("protected"),
                     (false, AuthorizationType::None) => style.warn("open     "),
@@ -166,7 +166,7 @@ impl Status {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match self.is_as_configured() {
-                // What is wrong is behind it, and the hints above say what to do.
+                // The resources match the configuration, so `up` repairs nothing. The hints above contain the fix.
                 true => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"
                 }

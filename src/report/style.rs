@@ -4,7 +4,7 @@ use console::{Style as Paint, Term};
 
 use crate::cli::Global;
 
-/// How text is set off on one stream.
+/// The text styles of one stream.
 #[derive(Debug, Clone)]
 pub struct Style {
     /// Whether the stream is a terminal.
@@ -23,7 +23,7 @@ impl Style {
         Self::of(&Term::stdout(), global)
     }
 
-    /// For what is no terminal.
+    /// For a stream that is not a terminal.
     #[cfg(test)]
     pub fn plain() -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Style {
 
     fn of(term: &Term, global: &Global) -> Self {
         let is_terminal = term.is_term();
-        // https://no-color.org: any value but the empty one.
+        // https://no-color.org: any value except the empty one.
         let forbidden =
             global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
@@ -61,7 +61,7 @@ impl Style {
         self.paint(Paint::new().red().bold(), text)
     }
 
-    /// Changed, to be noticed.
+    /// Changed, or requires attention.
     pub fn warn(&self, text: &str) -> String {
         self.paint(Paint::new().yellow(), text)
     }

@@ -1,4 +1,4 @@
-//! One live line a resource: what it waits for, for how long, and how long that usually takes.
+//! One live line per resource: what it waits for, for how long, and how long that usually takes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Terminal {
     style: Style,
     lines: MultiProgress,
     bars: BTreeMap<LogicalId, ProgressBar>,
-    /// Progress that concerns no resource.
+    /// Progress that belongs to no resource.
     beside: Option<ProgressBar>,
 }
 

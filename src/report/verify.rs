@@ -1,17 +1,17 @@
-//! What real requests to the API showed.
+//! The results of the requests to the API, as text.
 
 use super::style::Style;
 use crate::verify::{Fault, Report, Row};
 
-/// Rows that a report of a change shows in full; of more, only what is wrong.
+/// The maximum number of rows that the report of a change shows in full. Beyond that, only faults and warnings.
 const BRIEF: usize = 40;
 
-/// Every request, one a line, and a total.
+/// One line per request, and a total.
 pub fn table(report: &Report, style: &Style) -> String {
     lines(report, style, |_| true)
 }
 
-/// The same without the good ones, where they are many.
+/// The same, without the successful requests if there are many.
 pub fn brief(report: &Report, style: &Style) -> String {
     let all = report.rows.len() <= BRIEF;
     lines(report, style, |row| {
@@ -77,7 +77,7 @@ fn total(report: &Report, style: &Style) -> String {
     }
 }
 
-/// A fault in words.
+/// The description of a fault.
 pub fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::Open => "reachable without a valid credential",
