@@ -1,4 +1,4 @@
-//! How other commands talk to a running sandbox: over HTTP on the loopback interface.
+//! How other commands communicate with a running sandbox: over HTTP on the loopback interface.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 use super::usage::Usage;
 use crate::secret::Secret;
 
-/// What is said where the system has no port to give.
+/// The error if no port is free.
 pub const NO_PORT: &str = "127.0.0.1 has no free port: end programs that hold many connections, or widen net.ipv4.ip_local_port_range";
-/// Carries the key. No web page can send it without asking first, and that question is refused.
+/// The header with the key. A web page must send a CORS preflight request before it, which is refused.
 const KEY: &str = "threescale-gw-key";
-/// How long an answer may take.
+/// The timeout of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The listening end, of the running sandbox.
+/// The server side, in the running sandbox.
 #[derive(Debug)]
 pub struct Control {
     server: Server,
@@ -28,7 +28,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers those who have the key with what `usage` says, and waits for the order to stop.
+    /// Serves `usage` and the stop request to clients that have the key.
     ///
     /// # Errors
     /// There is no free port.
@@ -59,33 +59,34 @@ impl Control {
         Ok(Self { server, stop })
     }
 
-    /// Where it listens, `127.0.0.1:port`.
+    /// The address that it listens on, `127.0.0.1:port`.
     #[must_use]
     pub fn address(&self) -> String {
         self.server.address.to_string()
     }
 
-    /// Waits for the order to stop.
+    /// Waits for the stop request.
     pub async fn stopped(&self) {
         self.stop.notified().await;
     }
 }
 
-/// Whether a request is of a program of this user: it has the key, names the loopback interface, and comes from no web page.
+/// Whether a request comes from a program of this user: it has the key, its host is the loopback interface, and it does
+/// not come from a web page.
 fn is_allowed(request: &Request, key: &Secret) -> bool {
     let host = request.header("host").unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    // Of hashes, so that the time a comparison takes says nothing about the key.
+    // Compares hashes, so that the duration of the comparison reveals nothing about the key.
     let hash = |text: &str| Sha256::digest(text.as_bytes());
     request.header("origin").is_none()
         && ["127.0.0.1", "localhost"].contains(&name)
         && hash(request.header(KEY).unwrap_or_default()) == hash(key.expose())
 }
 
-/// Asks a running sandbox: `GET /usage`, `POST /stop`.
+/// Sends a request to a running sandbox: `GET /usage`, `POST /stop`.
 ///
 /// # Errors
-/// It does not answer, or refuses.
+/// It does not respond, or refuses the request.
 pub async fn ask(control: &str, key: &Secret, question: &str) -> anyhow::Result<Vec<u8>> {
     let exchange = async {
         let mut stream = TcpStream::connect(control).await?;
@@ -94,7 +95,7 @@ pub async fn ask(control: &str, key: &Secret, question: &str) -> anyhow::Result<
             key.expose()
         );
         stream.write_all(head.as_bytes()).await?;
-        // End of the request: the server closes the connection after its answer.
+        // The end of the request: the server closes the connection after its response.
         stream.shutdown().await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -1,10 +1,10 @@
-"""Runs ministack with gateway responses that can say what the authorizer said, and with changes that keep the types of
-what they change, as API Gateway's do.
+"""Runs ministack with gateway responses that can contain the authorizer's context, and with patches that keep the types
+of values, as in API Gateway.
 
 Usage: python -c SCRIPT
 
-ministack leaves `$context.authorizer.*` in a body as it stands, and leaves headers that come from it out. A patch, whose
-values are texts, makes a text of a number, a switch or a list.
+ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
+whose values are strings, turn a number, a boolean or a list into a string.
 """
 
 import contextvars
@@ -39,7 +39,7 @@ def render(error, request):
 
 
 def patch_typed(obj, patch_ops):
-    """Applies a patch; what is a number, a switch or a list stays one."""
+    """Applies a patch and keeps the types of numbers, booleans and lists."""
     for op in patch_ops:
         path, value = op.get("path", ""), op.get("value")
         present = obj.get(path.lstrip("/"), [] if path == "/authorizationScopes" else None)
@@ -54,8 +54,8 @@ def patch_typed(obj, patch_ops):
     return obj
 
 
-# For a service that ministack does not have, it reads the models of all services of AWS, to tell a service from a bucket's
-# name: 6 s. This is the only such service that is called.
+# To distinguish a service that it does not emulate from a bucket name, ministack loads the models of all AWS services,
+# which takes 6 s. This is the only such service that is called.
 router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
 patch, gateway._apply_patch = gateway._apply_patch, patch_typed
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render

@@ -1,11 +1,11 @@
-"""Keeps the sandbox's AWS for those who have its access key: ministack itself takes any, and checks no signature.
+"""Restricts the sandbox's AWS to callers with its access key: ministack itself accepts any key and checks no signature.
 
-Runs before gateway.py, in the same process. Every web page can send requests to the loopback interface, and so can every
-user of this machine. So a call of AWS, or of ministack's own endpoints, must be signed with the access key in the
-environment; a host name that is not of the loopback interface (DNS rebinding) and any web page (`Origin`) are refused,
-and no answer lets a page read it. Requests to an API's stage need no key, as on AWS: the API itself decides about those.
+Runs before gateway.py, in the same process. Every web page and every user of this machine can send requests to the
+loopback interface. So a call to AWS, or to ministack's own endpoints, must be signed with the access key in the
+environment. A host name that is not of the loopback interface (DNS rebinding) and any web page (`Origin`) are refused,
+and no response allows a page to read it. Requests to an API's stage require no key, as on AWS: the API authorizes them.
 
-A function's Runtime API, which hands out events and takes answers, listens below a path that only the function knows.
+A function's Runtime API, which sends events and receives responses, has a path that only the function receives.
 """
 
 import json
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 
 def headers_of(scope):
-    """As ministack reads them: a name that comes twice has both values, and is then neither a host nor a signature."""
+    """As ministack reads them: a repeated name has both values, and is then not a valid host or signature."""
     headers = {}
     for name, value in scope["headers"]:
         name, value = name.decode("latin-1").lower(), sigv4.decode_header_value(value)
@@ -41,7 +41,7 @@ def headers_of(scope):
 
 
 def is_for_a_stage(path):
-    # What ministack cannot take for a stage it would take for a call of AWS.
+    # A path that ministack cannot parse as a stage is handled as an AWS call.
     return path.startswith(STAGES) and emulator._parse_execute_api_url("", path) is not None
 
 
@@ -105,11 +105,11 @@ def without_cors(send):
 async def refuse(send, refusal, scope, query, headers):
     request_id = str(uuid.uuid4())
     try:
-        # In the protocol of the service, so that every SDK can read it.
+        # In the protocol of the service, so that every SDK can parse it.
         service = emulator.detect_service(scope["method"], scope["path"], headers, query)
         status, fields, body = iam_actions.access_denied_response(
             service, "", "", request_id, error_code=refusal.code, message=refusal.message, headers=headers)
-    except Exception:  # whatever ministack cannot read is refused all the same
+    except Exception:  # a request that ministack cannot parse is refused too
         status, fields = 403, {"Content-Type": "application/json"}
         body = json.dumps({"__type": refusal.code, "message": refusal.message}).encode()
     fields = {**fields, "Content-Length": str(len(body)), "x-amzn-requestid": request_id}
@@ -123,7 +123,7 @@ def guarded(app):
         if scope["type"] == "lifespan":
             return await app(scope, receive, send)
         if scope["type"] != "http":
-            # A web page may open a web socket to anywhere, and the sandbox has no API that speaks it.
+            # A web page can open a WebSocket to any host, and the sandbox has no WebSocket API.
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
         headers = headers_of(scope)

@@ -1,4 +1,4 @@
-//! What opens the parts of one sandbox: random, known to its user's programs, and gone with it.
+//! The keys of one sandbox: random, available to its user's programs, and deleted with it.
 
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::secret::{AccessKey, Secret};
 /// The keys of one sandbox.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Signs the calls of its AWS.
+    /// Signs the calls to its AWS.
     pub access: AccessKey,
-    /// Goes with the questions and orders to the running sandbox.
+    /// Authenticates requests to the running sandbox.
     pub control: Secret,
-    /// Redis' password.
+    /// The password of Redis.
     pub cache: Secret,
     /// 3scale's service token.
     pub service_token: Secret,
@@ -23,7 +23,7 @@ impl Keys {
     /// New random keys.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system cannot generate random numbers.
     pub fn random() -> anyhow::Result<Self> {
         Ok(Self {
             access: AccessKey {
@@ -36,7 +36,7 @@ impl Keys {
         })
     }
 
-    /// As a document, for a file that only the user can read.
+    /// As a JSON document, for a file that only the user can read.
     pub(super) fn document(&self) -> String {
         json!({
             "access_key_id": self.access.id,
@@ -48,9 +48,9 @@ impl Keys {
         .to_string()
     }
 
-    /// From such a document.
+    /// Parses such a document.
     pub(super) fn read(document: &[u8]) -> anyhow::Result<Self> {
-        // What the parser says of a document could show a part of it.
+        // The parser's error could contain a part of the document.
         let document: Value =
             serde_json::from_slice(document).map_err(|_| anyhow!("it is no document"))?;
         let text = |name: &str| {
@@ -104,7 +104,7 @@ mod tests {
                 "{shown}"
             );
         }
-        // As the AWS SDKs want an id.
+        // The length of an id that the AWS SDKs accept.
         assert!(
             (16..=128).contains(&keys.access.id.len()),
             "{}",

@@ -1,16 +1,16 @@
-//! The methods of an API from its OpenAPI or Swagger description: paths and methods, and nothing else of it.
+//! The methods of an API from its OpenAPI or Swagger description: only paths and methods are read.
 
 use anyhow::{Context as _, ensure};
 use serde_yaml::Value;
 
-/// API Gateway's name for every method at once.
+/// API Gateway's name for all methods.
 const ANY: &str = "x-amazon-apigateway-any-method";
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
-/// Method and path of every operation, in the order of the file. JSON is YAML, too.
+/// Method and path of every operation, in the order of the file. JSON is valid YAML.
 ///
 /// # Errors
-/// It is no such description, or has no operation.
+/// It is not such a description, or has no operations.
 pub fn methods(text: &str) -> anyhow::Result<Vec<(String, String)>> {
     let document: Value = serde_yaml::from_str(text).context("it is neither YAML nor JSON")?;
     let paths = document.get("paths").and_then(Value::as_mapping);

@@ -1,5 +1,5 @@
-//! Where a sandbox keeps what outlives a moment: a numbered folder below the cache, held as long as it runs, with the files
-//! that other commands find it by. Only the user who started it can read them.
+//! The folder of a sandbox: numbered, below the cache, locked while the sandbox runs, with the files through which
+//! other commands find it. Only the user who started it can read them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,60 +11,60 @@ use super::keys::Keys;
 use crate::package::folder_lock;
 use crate::private;
 
-/// Says where everything is; below the numbered folder, for as long as the sandbox runs.
+/// The file with the addresses, in the numbered folder while the sandbox runs.
 const FACTS: &str = "sandbox.json";
-/// Holds what opens it, beside [`FACTS`].
+/// The file with the keys, next to [`FACTS`].
 const KEYS: &str = "keys.json";
-/// As many sandboxes there can be at once.
+/// The maximum number of running sandboxes.
 const MOST: u16 = 64;
 
-/// What other commands need to work with a running sandbox. It holds no secret.
+/// What other commands need to work with a running sandbox. It contains no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Facts {
     /// Its number, from 1.
     pub number: u16,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// Where AWS calls go.
+    /// The URL of its AWS.
     pub endpoint: String,
-    /// The API, without a slash at the end.
+    /// The URL of the API, without a trailing slash.
     pub url: String,
-    /// The stand-in for 3scale.
+    /// The URL of the 3scale stand-in.
     pub backend: String,
-    /// Where the running sandbox takes questions and orders: an address of the loopback interface.
+    /// The loopback address at which the running sandbox accepts requests.
     pub control: String,
     /// Redis' port on the loopback interface.
     pub redis_port: u16,
     /// The configuration file.
     pub config: PathBuf,
-    /// When it stood, RFC 3339.
+    /// The start time, RFC 3339.
     pub since: String,
 }
 
-/// A sandbox that runs.
+/// A running sandbox.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Where everything is.
+    /// Its addresses.
     pub facts: Facts,
-    /// What opens it.
+    /// Its keys.
     pub keys: Keys,
 }
 
-/// A number that no other sandbox has, with its folder. Dropped, both are free.
+/// A number that no other running sandbox has, and its folder. Dropping this releases both.
 #[derive(Debug)]
 pub struct Place {
     /// The number, from 1.
     pub number: u16,
-    /// The folder, which stays.
+    /// The folder, which is not removed.
     pub dir: PathBuf,
     _lock: File,
 }
 
 impl Place {
-    /// Takes the lowest number that is free below `root`.
+    /// Reserves the lowest free number below `root`.
     ///
     /// # Errors
-    /// The folder belongs to another user ([`private::Foreign`]), it cannot be made, or all numbers are taken.
+    /// The folder belongs to another user ([`private::Foreign`]), it cannot be created, or all numbers are in use.
     pub fn claim(root: &Path) -> anyhow::Result<Self> {
         private::folder(root)?;
         for number in 1..=MOST {
@@ -73,7 +73,7 @@ impl Place {
             let lock = folder_lock::try_hold(&lock_of(&dir))
                 .with_context(|| format!("locking the folder {}", dir.display()))?;
             if let Some(lock) = lock {
-                // Of one that was killed.
+                // Removes the files of a killed sandbox.
                 forget(&dir);
                 return Ok(Self {
                     number,
@@ -85,14 +85,14 @@ impl Place {
         bail!("{MOST} sandboxes are running; `threescale-gw sandbox stop` ends them")
     }
 
-    /// Lets other commands find the sandbox.
+    /// Writes the files through which other commands find the sandbox.
     ///
     /// # Errors
     /// The files cannot be written.
     pub fn publish(&self, facts: &Facts, keys: &Keys) -> anyhow::Result<()> {
         let document = keys.document();
         private::write(&self.dir.join(KEYS), 0o600, document.as_bytes())?;
-        // As a whole or not at all, and last: others read it at any time.
+        // Written atomically and last, because other commands can read it at any time.
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         serde_json::to_writer_pretty(&mut file, facts)?;
         file.persist(self.dir.join(FACTS))?;
@@ -112,18 +112,18 @@ fn forget(dir: &Path) {
     }
 }
 
-/// All sandboxes that this user runs, by number.
+/// All running sandboxes of this user, by number.
 #[must_use]
 pub fn running(root: &Path) -> Vec<Found> {
     let numbers = 1..=MOST;
     let dirs = numbers.map(|number| root.join(number.to_string()));
     dirs.filter_map(|dir| {
         let text = fs::read(dir.join(FACTS)).ok()?;
-        // Another user could send our calls, and the secrets in them, anywhere.
+        // Files of another user could redirect our calls, and the secrets in them.
         private::owned(root)
             .and_then(|()| private::owned(&dir))
             .ok()?;
-        // Whoever has the lock lives: the kernel takes it from the dead.
+        // A held lock means a running sandbox: the kernel releases the lock when the process ends.
         let free = folder_lock::try_hold(&lock_of(&dir)).ok()?.is_some();
         let facts = serde_json::from_slice(&text).ok().filter(|_| !free)?;
         let keys = Keys::read(&fs::read(dir.join(KEYS)).ok()?).ok()?;

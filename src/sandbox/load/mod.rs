@@ -1,6 +1,6 @@
-//! Load: events as API Gateway sends them, at a steady rate, to instances of the authorizer's real binary.
+//! Sends events, as API Gateway does, at a constant rate to instances of the authorizer's real binary.
 //!
-//! Not through the emulated API Gateway: that is a Python program, and its own speed is all that would be seen.
+//! Bypasses the emulated API Gateway: it is a Python program, and only its own speed would be measured.
 
 mod figures;
 mod runtime;
@@ -14,15 +14,15 @@ use serde_json::{Map, Value, json};
 pub use figures::{Figures, Latency};
 pub use runtime::Function;
 
-/// How often events are handed over: in portions, as a timer is not finer.
+/// The interval at which due events are sent together, because a timer is not more precise.
 const PORTION: Duration = Duration::from_millis(1);
 
-/// One kind of caller, and how many of 100 requests are its.
+/// A kind of caller, and its share of the requests.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The event of its request.
     pub event: Arc<str>,
-    /// Of 100.
+    /// The number of its requests in 100.
     pub share: u32,
 }
 
@@ -65,10 +65,10 @@ pub fn event(
     event.to_string().into()
 }
 
-/// Which caller sends the n-th request: all are mixed evenly.
+/// The caller of the n-th request. All callers are mixed evenly.
 fn turn(callers: &[Caller], n: u64) -> Option<&Caller> {
     let whole: u32 = callers.iter().map(|caller| caller.share).sum();
-    // 37 has no divisor in common with 100, so a hundred requests in a row meet every share.
+    // 37 and 100 are coprime, so any 100 consecutive requests match every share.
     let mut place = u32::try_from(n.wrapping_mul(37) % u64::from(whole.max(1))).unwrap_or(0);
     callers.iter().find(|caller| {
         let found = place < caller.share;
@@ -77,8 +77,8 @@ fn turn(callers: &[Caller], n: u64) -> Option<&Caller> {
     })
 }
 
-/// Hands over `rate` events a second for so long, and says how many those were. Each is due at its own moment, also when
-/// this thread comes late: a latency counts from there.
+/// Sends `rate` events per second for `time` and returns their number. Each event has its own due time, even if this
+/// thread is late, and its latency is measured from there.
 pub fn fire(
     function: &Function,
     callers: &[Caller],

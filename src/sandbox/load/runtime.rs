@@ -1,6 +1,6 @@
-//! A Lambda Runtime API on the loopback interface, and the authorizer's real binary on it, as often as wanted.
+//! A Lambda Runtime API on the loopback interface, and instances of the authorizer's real binary that use it.
 //!
-//! It lies below a path that only the instances know: others could take events, with the callers' keys in them, or answer.
+//! Only the instances receive its path: others could read events, which contain the callers' keys, or respond to them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -15,15 +15,15 @@ use threescale_stand_in::http::{Request, Response, Server};
 use crate::sandbox::keys::random;
 
 const INVOCATIONS: &str = "/2018-06-01/runtime/invocation/";
-/// What Lambda would give an invocation.
+/// The time limit of an invocation.
 const INVOCATION: Duration = Duration::from_secs(10);
 
-/// Takes what came of an event: when it was due, whether it is a result (or a function's error), and the text.
+/// Receives the outcome of an event: its due time, whether it is a result or a function's error, and the text.
 type Answered = dyn Fn(Instant, bool, &[u8]) + Send + Sync;
 
-/// One function: its events wait in one queue, and whichever instance is free takes the next.
+/// One function. Its events wait in one queue, and any free instance takes the next one.
 pub struct Function {
-    // Dropped in this order: first nothing waits any more, then the instances end, then the port.
+    // Dropped in this order: first no request waits anymore, then the instances end, then the port closes.
     queue: Queue,
     instances: Vec<Instance>,
     server: Server,
@@ -33,7 +33,7 @@ pub struct Function {
 struct Queue(Arc<Shared>);
 
 struct Shared {
-    /// What every path begins with.
+    /// The prefix of every path.
     prefix: String,
     state: Mutex<State>,
     news: Condvar,
@@ -51,10 +51,10 @@ struct State {
 struct Instance(Child);
 
 impl Function {
-    /// Starts so many instances of `binary`, which see this environment and nothing else.
+    /// Starts `instances` processes of `binary`, which receive only `environment` and the address of the Runtime API.
     ///
     /// # Errors
-    /// No port, or the binary cannot be run.
+    /// No port is free, or the binary cannot be run.
     pub fn start(
         binary: &Path,
         environment: &BTreeMap<String, String>,
@@ -94,13 +94,13 @@ impl Function {
         Ok(function)
     }
 
-    /// Puts events in the queue, each with the moment it is due.
+    /// Adds events to the queue, each with its due time.
     pub fn invoke(&self, events: impl IntoIterator<Item = (Instant, Arc<str>)>) {
         self.queue.lock().waiting.extend(events);
         self.queue.0.news.notify_all();
     }
 
-    /// Events that are not answered yet.
+    /// The number of events without a response.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         let state = self.queue.lock();
@@ -118,7 +118,7 @@ impl fmt::Debug for Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // Otherwise the port would wait for those who wait for events.
+        // Otherwise the server would wait for instances that wait for events.
         self.queue.lock().over = true;
         self.queue.0.news.notify_all();
         self.instances.clear();
@@ -186,7 +186,7 @@ impl Queue {
         });
         if let Some((id, due)) = asked {
             (self.0.answered)(due, kind == "response", body);
-            // Last: the thread that waits for the last answer reads what was counted until then.
+            // Removed last: the thread that waits for the last response then reads all counts.
             self.lock().open.remove(&id);
         }
         Response::new(202, "{}")
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn events_are_for_its_instances_alone() {
-        // Writes down what its environment says, and waits.
+        // Writes its Runtime API address to a file, and waits.
         let dir = tempfile::tempdir().expect("a folder");
         let (binary, said) = (dir.path().join("binary"), dir.path().join("said"));
         let script = format!(
