@@ -21,6 +21,11 @@ impl MethodPattern {
         self.takes_method(method) && self.takes_path(path)
     }
 
+    /// Whether the pattern can select several paths.
+    pub fn has_wildcard(&self) -> bool {
+        self.below().is_some()
+    }
+
     /// Whether the pattern names exactly this method: no wildcard, the same path and literally the same
     /// method. `ANY` names only a method that is `ANY` in the API.
     pub fn is_exact(&self, method: &str, path: &str) -> bool {

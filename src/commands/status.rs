@@ -43,6 +43,10 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             }
         },
     };
+    let drafted = rest_api::methods(cx, &session.facts.api.id).await?;
+    let (unmatched, noted) = preflight::patterns(&session.config, &drafted);
+    notices.extend(unmatched);
+    notices.extend(noted);
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,
@@ -79,6 +83,12 @@ async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment shows that an authorizer protects a method. Only its export shows which authorizer.
     let export = rest_api::export::export(cx, target).await?;
+    let served_by_other = |key: &MethodKey| {
+        let export = (*export).as_ref();
+        let method = export.and_then(|export| export.methods.get(key));
+        let uri = method.and_then(|method| method.authorizer_uri.as_ref());
+        uri.is_some_and(|uri| !api_authorizer::is_ours(cx, uri))
+    };
     let is_custom = |key: &MethodKey| {
         let exported = (*export)
             .as_ref()
@@ -107,6 +117,9 @@ async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
             || other_stacks::is_lent(method, &elsewhere)
             || selection::is_free(method, &session.config.api.protect));
         let remark = match (asks, custom, wanted) {
+            (true, false, _) if served_by_other(&key) => {
+                Some("served with the authorizer of another owner")
+            }
             (true, false, _) => Some("protected in the draft only: it is not deployed"),
             (false, true, true) => Some("opened in the draft: the next deployment opens it"),
             (false, false, true) => Some("to be protected"),

@@ -180,6 +180,9 @@ async fn of_methods(
             .map(|method| format!("{}: {} -> protected", method.label(), method.authorization)),
     );
     findings.notices.extend(methods.notices);
+    let (blockers, notices) = rules::patterns(config, &all);
+    findings.blockers.extend(blockers);
+    findings.notices.extend(notices);
     if !plan.is_empty() {
         findings.notices.extend(rules::maker(subject.api));
         let answers = responses::look(cx, api, &config.api.responses).await?;
@@ -204,6 +207,9 @@ async fn of_deployment(
     findings: &mut Findings,
 ) -> Result<()> {
     let api = &subject.facts.api;
+    if let Some(draft) = optional(rest_api::draft(cx, &api.id).await)? {
+        findings.blockers.extend(rules::without_integration(&draft));
+    }
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());
     let mut held = other_stacks::held_elsewhere(cx, api).await?;

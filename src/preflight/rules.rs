@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::engine::plan::Item;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::nearest::nearest;
+use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::resource::{Phase, Unmanaged};
-use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Method, RestApi, Stage};
+use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 
 /// Selects the API that the configuration names.
 ///
@@ -152,6 +154,55 @@ pub fn methods(
     }
     sorted.notices.extend(preflights(&sorted.wanted, all));
     sorted
+}
+
+/// Checks that the patterns of the configuration select methods of the API. An exact pattern of `api.protect` that
+/// selects none would leave the intended method open, so it blocks; the others are notices.
+pub fn patterns(config: &Config, all: &[Method]) -> (Vec<String>, Vec<String>) {
+    let labels: Vec<_> = all.iter().map(Method::label).collect();
+    let selects_none = |pattern: &&MethodPattern| {
+        !all.iter()
+            .any(|method| pattern.matches(&method.method, &method.path))
+    };
+    let text = |list: &str, pattern: &MethodPattern| {
+        let name = pattern.to_string();
+        let of_path = all.iter().find(|method| method.path == pattern.path);
+        let similar = match of_path {
+            Some(method) => Some(method.label()),
+            None => nearest(&name, labels.iter().map(String::as_str)).map(str::to_owned),
+        };
+        let hint = similar.map_or_else(String::new, |label| format!(": did you mean {label}?"));
+        format!("`api.{list}`: {name} selects no method of the API{hint}")
+    };
+    let (mut blockers, mut notices) = (Vec::new(), Vec::new());
+    for pattern in config.api.protect.iter().filter(selects_none) {
+        let list = match pattern.has_wildcard() {
+            true => &mut notices,
+            false => &mut blockers,
+        };
+        list.push(text("protect", pattern));
+    }
+    let except = config.api.except.iter().filter(selects_none);
+    notices.extend(except.map(|pattern| text("except", pattern)));
+    (blockers, notices)
+}
+
+/// Names the methods of the draft without an integration: API Gateway does not deploy them.
+pub fn without_integration(draft: &Draft) -> Option<String> {
+    let is_without = |method: &&Method| !draft.integrations.contains_key(&method.key());
+    let labels: Vec<_> = draft
+        .methods
+        .iter()
+        .filter(is_without)
+        .map(Method::label)
+        .collect();
+    (!labels.is_empty()).then(|| {
+        format!(
+            "API Gateway deploys no API with a method without an integration: add one to {}, or delete {}",
+            labels.join(", "),
+            if labels.len() == 1 { "it" } else { "them" }
+        )
+    })
 }
 
 /// Explains what happens to the methods that other stacks protect in other stages.
@@ -345,6 +396,53 @@ mod tests {
             notices[0].starts_with("ANY /0, ANY /1, ANY /2, ANY /3, ANY /4 and 2 more also answer"),
             "{notices:?}"
         );
+    }
+
+    #[test]
+    fn a_pattern_that_selects_no_method_is_told() {
+        let verb = |verb: &str, path: &str| Method::new(verb, path);
+        let all = [
+            verb("GET", "/orders/{id}"),
+            verb("ANY", "/files/{proxy+}"),
+            verb("GET", "/health"),
+        ];
+        let told = |extra: &str| patterns(&config(extra), &all);
+        let nothing = (Vec::<String>::new(), Vec::<String>::new());
+        assert_eq!(
+            told(", protect: [\"GET /orders/*\", \"ANY /health\"]"),
+            nothing
+        );
+        for (name, similar) in [
+            ("GET /ordres/{id}", "GET /orders/{id}"),
+            ("POST /health", "GET /health"),
+            ("GET /files/{proxy+}", "ANY /files/{proxy+}"),
+        ] {
+            let (blockers, notices) = told(&format!(", protect: [\"{name}\"]"));
+            let expected = format!(
+                "`api.protect`: {name} selects no method of the API: did you mean {similar}?"
+            );
+            assert_eq!((blockers, notices), (vec![expected], Vec::new()));
+        }
+        let (blockers, notices) = told(", protect: [\"GET /nothing/*\"], except: [\"GET /zzz\"]");
+        assert!(blockers.is_empty());
+        assert!(
+            notices[0].contains("GET /nothing/* selects no method"),
+            "{notices:?}"
+        );
+        assert!(notices[1].contains("`api.except`: GET /zzz"), "{notices:?}");
+    }
+
+    #[test]
+    fn methods_without_an_integration_are_named() {
+        let methods = vec![Method::new("GET", "/a"), Method::new("GET", "/b")];
+        let with = |key: &Method| (key.key(), [("type".to_owned(), "MOCK".into())].into());
+        let draft = |integrations: &[Method]| Draft {
+            integrations: integrations.iter().map(with).collect(),
+            methods: methods.clone().into(),
+        };
+        assert_eq!(without_integration(&draft(&methods)), None);
+        let text = without_integration(&draft(&methods[..1])).expect("a finding");
+        assert!(text.ends_with("add one to GET /b, or delete it"), "{text}");
     }
 
     #[test]

@@ -71,9 +71,11 @@ impl Status {
         !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
     }
 
-    /// Whether every resource matches the configuration.
+    /// Whether every resource and every method matches the configuration, and the self-test passes.
     pub fn is_healthy(&self) -> bool {
-        self.is_as_configured() && self.self_test.as_ref().is_none_or(|report| report.ok)
+        self.is_as_configured()
+            && self.self_test.as_ref().is_none_or(|report| report.ok)
+            && self.methods.iter().all(|method| method.remark.is_none())
     }
 
     /// The status as text.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use crate::support::rest_api::resource_id;
 use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -259,6 +260,12 @@ fn each_finding_comes_alone_too() {
             "no method of API",
         ),
         (
+            r#"except: ["GET /health"]"#,
+            r#"protect: ["GET /ordres", "GET /orders"]"#,
+            json!({}),
+            "`api.protect`: GET /ordres selects no method of the API: did you mean GET /orders?",
+        ),
+        (
             "tags: {team: payments}",
             "network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0]}",
             json!({}),
@@ -290,6 +297,19 @@ fn each_finding_comes_alone_too() {
     aws.post("faults", &json!([]));
     workplace.edit("stage: prod", "stage: prod, protect: [\"GET /orders\"]");
     workplace.succeed(&["up", "--yes"]);
+}
+
+#[test]
+fn a_method_that_cannot_be_deployed_is_found_before_the_first_change() {
+    let aws = TestAws::seeded();
+    let id = api_id(&aws);
+    let resource = resource_id(&aws.account(), &id, "/orders");
+    let method = json!({"restApiId": id, "resourceId": resource, "httpMethod": "DELETE", "authorizationType": "NONE"});
+    aws.call("apigateway", "PutMethod", method);
+    let workplace = Workplace::new(&aws);
+    let text = "a method without an integration: add one to DELETE /orders, or delete it";
+    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &[text]);
+    assert!(aws.changes().is_empty());
 }
 
 #[test]

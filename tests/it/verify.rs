@@ -276,6 +276,30 @@ fn the_permission_and_another_authorizer_are_found_by_verify() {
     assert_eq!(document["ok"], false);
 }
 
+/// Another user deploys a method with another authorizer, and sets the draft back to the stack's.
+#[test]
+fn a_method_that_the_stage_serves_with_another_authorizer_is_drift() {
+    let (aws, id, here) = stack(HERE);
+    take_away(&aws, &id);
+    publish(&aws, &id, "prod");
+    let ours = authorizer(&aws.account(), &id, OURS);
+    change(&aws, &id, "GET", "/orders", &[("/authorizerId", &ours)]);
+
+    let status = here.run(&["status", "--exit-code"]);
+    assert_eq!(status.code, Some(3), "{}", status.stdout);
+    assert_mentions(&status, &["served with the authorizer of another owner"]);
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(3), "{}", plan.stdout);
+    here.succeed(&["up", "--yes"]);
+    let status = here.succeed(&["status", "--exit-code"]);
+    assert!(
+        !status.stdout.contains("another owner"),
+        "{}",
+        status.stdout
+    );
+    here.succeed(&["verify"]);
+}
+
 #[test]
 fn the_credential_is_looked_for_where_the_configuration_says_in_the_stage_too() {
     let (aws, _) = account();

@@ -10,7 +10,9 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, api_authorizer};
 use crate::rest_api::export::ExportedAuthorizer;
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Authorizer, Method, Response, Stage};
+use crate::rest_api::{
+    self, ApiTarget, AuthorizationType, Authorizer, Method, MethodKey, Response, Stage,
+};
 
 /// The actual state of an attachment: the record, the API's draft, and what the stage serves.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Actual {
     /// The authorizer settings in a deployment that another user published; the description of this
     /// stack's deployments contains them.
     pub(super) asking: Option<ExportedAuthorizer>,
+    /// The methods that such a deployment serves with an authorizer of another owner.
+    pub(super) served_by_others: BTreeSet<MethodKey>,
     pub(super) authorizer_id: Option<String>,
     /// The prefix of the descriptions of this stack's deployments.
     pub(super) marker: String,
@@ -76,21 +80,28 @@ impl Actual {
                     head.previous_deployment.as_ref() != Some(&stage.deployment_id)
                 })
         });
-        let asking = if others_serve_us {
-            let export = rest_api::export::export(cx, target).await?;
-            (*export).as_ref().and_then(|export| {
-                let mut ours = export
-                    .authorizers
-                    .iter()
-                    .filter(|(uri, _)| api_authorizer::is_ours(cx, uri));
-                ours.next().map(|(uri, asking)| ExportedAuthorizer {
-                    alias: Some(*uri == api_authorizer::uri(cx)),
-                    ..asking.clone()
-                })
-            })
-        } else {
-            None
+        let export = match others_serve_us {
+            true => (*rest_api::export::export(cx, target).await?).clone(),
+            false => None,
         };
+        let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
+        let asking = export.as_ref().and_then(|export| {
+            let (uri, asking) = export.authorizers.iter().find(|(uri, _)| is_ours(uri))?;
+            Some(ExportedAuthorizer {
+                alias: Some(*uri == api_authorizer::uri(cx)),
+                ..asking.clone()
+            })
+        });
+        let served = export.iter().flat_map(|export| &export.methods);
+        let served_by_others = served
+            .filter(|(_, method)| {
+                method
+                    .authorizer_uri
+                    .as_deref()
+                    .is_some_and(|uri| !is_ours(uri))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
         // Without the API there is nothing to read or restore.
         let methods = optional(rest_api::methods(cx, &target.id).await)?;
         let mut actual = Self {
@@ -102,6 +113,7 @@ impl Actual {
             methods: methods.map(|methods| methods.to_vec()).unwrap_or_default(),
             stage,
             asking,
+            served_by_others,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
             marker: marker::marker(cx),
             authorizers: Arc::clone(&authorizers),

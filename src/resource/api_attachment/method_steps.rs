@@ -208,8 +208,10 @@ fn is_deployed(
         served.get(&method.key()) == Some(authorization)
     };
     let mut protected = protected.iter();
-    protected.all(|method| serves(method, &AuthorizationType::Custom))
-        && restored.all(|before| serves(&before, &before.authorization))
+    protected.all(|method| {
+        serves(method, &AuthorizationType::Custom)
+            && !actual.served_by_others.contains(&method.key())
+    }) && restored.all(|before| serves(&before, &before.authorization))
 }
 
 #[cfg(test)]
@@ -274,6 +276,7 @@ mod tests {
                     canary: None,
                 }),
                 asking: None,
+                served_by_others: BTreeSet::new(),
                 authorizer_id: Some(OURS.to_owned()),
                 marker: "threescale-gw-orders".to_owned(),
                 authorizers: Arc::default(),
