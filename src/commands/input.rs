@@ -1,7 +1,7 @@
 //! The configuration and the stack that the user names. No request is sent until both are valid.
 
 use crate::cli::Global;
-use crate::config::{self, Config, StackName};
+use crate::config::{self, Config, Place, StackName};
 use crate::error::{Error, Result};
 use crate::report;
 
@@ -27,6 +27,14 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
     })
 }
 
+/// The name of the configuration for messages.
+pub(super) fn file_name(global: &Global) -> String {
+    match global.file.as_os_str() == "-" {
+        true => "<stdin>".to_owned(),
+        false => global.file.display().to_string(),
+    }
+}
+
 /// The text of the configuration, and its name for messages.
 async fn read(global: &Global) -> Result<(String, String)> {
     if global.file.as_os_str() == "-" {
@@ -35,9 +43,9 @@ async fn read(global: &Global) -> Result<(String, String)> {
                 "reading the configuration from standard input: {error}"
             ))
         })?;
-        return Ok(("<stdin>".to_owned(), text));
+        return Ok((file_name(global), text));
     }
-    let name = global.file.display().to_string();
+    let name = file_name(global);
     let text = tokio::fs::read_to_string(&global.file).await.map_err(|error| {
         Error::usage(format!("reading the configuration {name}: {error}"))
             .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
@@ -49,21 +57,23 @@ fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// The stack for commands that need no configuration. If `--stack` names it, the rest of the file may be invalid and
-/// the file may be missing, but the file must not name another stack.
-pub(super) async fn named_stack(global: &Global) -> Result<StackName> {
+/// The stack for commands that need no configuration, and where it must be. If `--stack` names it, the rest of the file
+/// may be invalid and the file may be missing, but the file must not name another stack.
+pub(super) async fn named_stack(global: &Global) -> Result<(StackName, Place)> {
     let Some(stack) = &global.stack else {
         let config = load(global).await.map_err(|error| {
             error.hint("or name the stack with --stack: no configuration is needed then")
         })?;
-        return Ok(config.stack);
+        return Ok((config.stack, config.place));
     };
+    let mut place = Place::default();
     if let Ok((name, text)) = read(global).await
         && let Some(of_file) = config::stack_of(&text, &environment)
     {
         agree(Some(stack), &name, &of_file)?;
+        place = config::place_of(&text, &environment);
     }
-    Ok(stack.clone())
+    Ok((stack.clone(), place))
 }
 
 /// Refuses a `--stack` that differs from the stack in the file, because one of the two is a mistake.

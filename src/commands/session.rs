@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) use super::input::{load, named_stack};
+pub(super) use super::input::{file_name, load, named_stack};
 use crate::aws::account::CallerIdentity;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, Config, NatMode};
+use crate::config::{ApiSelector, Artifact, Config, NatMode, Place};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result};
@@ -75,6 +75,25 @@ pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
     })
 }
 
+/// Refuses another account or region than the configuration is for.
+fn ensure_place(place: &Place, aws: &Aws, caller: &CallerIdentity) -> Result<()> {
+    let others = [
+        ("account", &place.account, &caller.account),
+        ("region", &place.region, &aws.region),
+    ];
+    for (key, wanted, actual) in others {
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != actual) {
+            let text =
+                format!("`{key}` of the configuration is {wanted}, but this run uses {actual}");
+            return Err(Error::refused(text).hint(match key {
+                "account" => "use credentials of that account (--profile, AWS_PROFILE)",
+                _ => "give --region, or set AWS_REGION",
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// The names of the stack.
 fn names(stack: &str, aws: &Aws, caller: &CallerIdentity) -> Names {
     Names::new(stack, &aws.region, &caller.account).in_partition(&caller.partition)
@@ -111,9 +130,15 @@ impl Session {
                     .file
                     .parent()
                     .filter(|_| global.file.as_os_str() != "-");
-                let path = base.map_or_else(|| artifact.clone(), |base| base.join(artifact));
-                Package::artifact(&path, architecture)
-                    .map_err(|error| Error::usage(format!("authorizer.artifact: {error:#}")))?
+                let path = &artifact.path;
+                let path = base.map_or_else(|| path.clone(), |base| base.join(path));
+                Package::artifact(&path, architecture).map_err(|error| {
+                    let file = file_name(global);
+                    let Artifact { line, column, .. } = artifact;
+                    Error::usage(format!(
+                        "{file}:{line}:{column}: authorizer.artifact: {error:#}"
+                    ))
+                })?
             }
             None => Package::bundled(architecture, cache_dir().ok(), progress(&sink))?,
         };
@@ -124,6 +149,7 @@ impl Session {
         };
         let (caller, apis) = tokio::join!(caller(&aws), rest_api::find(&aws, id, name));
         let caller = caller?;
+        ensure_place(&config.place, &aws, &caller)?;
         let names = names(config.stack.as_str(), &aws, &caller);
         let api = match preflight::choose_api(&config, &apis?) {
             Ok(api) => api,
@@ -251,9 +277,10 @@ impl Session {
 
 /// A context without an API: `down` restores every API that the stack is attached to.
 pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Result<Context> {
-    let stack = named_stack(global).await?;
+    let (stack, place) = named_stack(global).await?;
     let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
     let caller = caller(&aws).await?;
+    ensure_place(&place, &aws, &caller)?;
     let names = names(stack.as_str(), &aws, &caller);
     Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
 }

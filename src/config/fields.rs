@@ -11,9 +11,9 @@ use super::problem::{Flaw, Invalid};
 use super::read::{Field, Reader, Schema, Section, Show};
 use super::substitute::Environment;
 use super::{
-    Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, Network, StackName, Threescale, identifiers,
-    mapping_rule, validate,
+    Api, ApiSelector, Artifact, Authorizer, Cache, Choice, Config, CredentialKind,
+    CredentialLocation, Credentials, ExistingVpc, MappingRule, Network, Place, StackName,
+    Threescale, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -23,6 +23,8 @@ const ROOT: Schema = Schema {
     path: "",
     keys: &[
         "stack",
+        "account",
+        "region",
         "tags",
         "api",
         "threescale",
@@ -119,10 +121,36 @@ pub(super) fn stack_of(node: &Node, environment: Environment<'_>) -> Option<Stac
     reader.text(field, Show::No, identifiers::stack_name)
 }
 
+/// Reads only the account and the region.
+pub(super) fn place_of(node: &Node, environment: Environment<'_>) -> Place {
+    let mut reader = Reader::new(environment, SCHEMAS);
+    let root = reader.root(node, &ROOT);
+    let place = root.and_then(|root| place(&mut reader, &root));
+    place.unwrap_or_default()
+}
+
+fn place(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Place> {
+    let mut text = |key, parse: fn(&str) -> Result<String, Invalid>| {
+        let field = root.field(key);
+        field.map(|field| reader.text(field, Show::Yes, parse))
+    };
+    let (account, region) = (
+        text("account", identifiers::account),
+        text("region", identifiers::region),
+    );
+    // A value that is not valid is a problem, and not an absent value.
+    let is_sound = account != Some(None) && region != Some(None);
+    is_sound.then(|| Place {
+        account: account.flatten(),
+        region: region.flatten(),
+    })
+}
+
 fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let root = reader.root(node, &ROOT)?;
     let stack = reader.required(&root, "stack");
     let stack = stack.and_then(|field| reader.text(field, Show::Yes, identifiers::stack_name));
+    let place = place(reader, &root);
     let tags = tags(reader, &root);
     let api = reader
         .required(&root, "api")
@@ -141,6 +169,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         .and_then(|field| reader.boolean(field));
     let config = Config {
         stack: stack?,
+        place: place?,
         tags: tags?,
         api: api?,
         threescale: threescale?,
@@ -468,12 +497,16 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         None => Some(DEFAULT_LOG_RETENTION_DAYS),
     };
     let artifact = field(section, "artifact").and_then(|field| {
+        let at = field.at();
         reader.text(field, Show::Yes, |text| {
             if text.is_empty() || text.contains('\0') {
-                Err(Invalid::new("must be the path of a zip file"))
-            } else {
-                Ok(PathBuf::from(text))
+                return Err(Invalid::new("must be the path of a zip file"));
             }
+            Ok(Artifact {
+                path: PathBuf::from(text),
+                line: at.line,
+                column: at.column,
+            })
         })
     });
     let authorizer = Authorizer {

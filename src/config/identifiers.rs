@@ -48,6 +48,24 @@ pub(super) fn stack_name(text: &str) -> Result<StackName, Invalid> {
     }
 }
 
+pub(super) fn account(text: &str) -> Result<String, Invalid> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("must be an AWS account id: twelve digits"))
+    }
+}
+
+/// New regions and partitions appear, so only the form is checked.
+pub(super) fn region(text: &str) -> Result<String, Invalid> {
+    let is_allowed = |c: char| is_lower_or_digit(c) || c == '-';
+    if (4..=32).contains(&text.len()) && text.contains('-') && text.chars().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("must be an AWS region, such as `eu-west-1`"))
+    }
+}
+
 /// API Gateway's ids have ten characters, but this is not guaranteed. Emulators use shorter ids.
 pub(super) fn rest_api_id(text: &str) -> Result<String, Invalid> {
     if (8..=12).contains(&text.len()) && text.chars().all(is_lower_or_digit) {
@@ -300,9 +318,10 @@ pub(super) fn tag_key(text: &str) -> Result<String, Invalid> {
             "tag keys must not begin with `aws:` or `threescale-gw:`, which are reserved",
         ));
     }
-    if text == "Name" {
+    // IAM refuses tag keys that differ only in case.
+    if lower == "name" {
         return Err(Invalid::new(
-            "tag key `Name` is set by threescale-gw itself",
+            "tag key `Name`, in any spelling, is set by threescale-gw itself",
         ));
     }
     Ok(text.to_owned())

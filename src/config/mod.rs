@@ -56,11 +56,27 @@ pub fn stack_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<Stac
     fields::stack_of(&document::parse(text).ok()?, env)
 }
 
+/// The account and region that a configuration file is for, even if the rest of the file is invalid.
+pub fn place_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Place {
+    document::parse(text).map_or_else(|_| Place::default(), |root| fields::place_of(&root, env))
+}
+
+/// The account and region that the stack must be in; `None` allows any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Twelve digits.
+    pub account: Option<String>,
+    /// For example `eu-west-1`.
+    pub region: Option<String>,
+}
+
 /// A valid configuration with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The stack's name, part of every name and tag.
     pub stack: StackName,
+    /// Where the stack must be.
+    pub place: Place,
     /// The user's tags, added to every created resource; 40 at most.
     pub tags: BTreeMap<String, String>,
     /// The API to protect.
@@ -274,9 +290,19 @@ pub struct Authorizer {
     pub report_every: Duration,
     /// The log retention in days, one of the periods that CloudWatch Logs supports.
     pub log_retention_days: u32,
-    /// A zip file to use in place of a build of the bundled authorizer. As written in the file: not checked and not
-    /// made absolute.
-    pub artifact: Option<PathBuf>,
+    /// A zip file to use in place of a build of the bundled authorizer.
+    pub artifact: Option<Artifact>,
+}
+
+/// A file that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// As written in the file: not checked and not made absolute.
+    pub path: PathBuf,
+    /// The line of the path in the configuration, counted from 1.
+    pub line: usize,
+    /// The column of the path, counted from 1.
+    pub column: usize,
 }
 
 /// The processor architecture of a function.

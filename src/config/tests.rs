@@ -73,6 +73,7 @@ fn defaults_are_filled_in() {
         config,
         Config {
             stack: StackName("orders".to_owned()),
+            place: Place::default(),
             tags: BTreeMap::new(),
             api: Api {
                 selector: ApiSelector::Id("a1b2c3d4e5".to_owned()),
@@ -171,8 +172,8 @@ fn every_key_is_read() {
         }],
     );
     assert_eq!(
-        config.authorizer.artifact,
-        Some(PathBuf::from("bootstrap.zip"))
+        config.authorizer.artifact.expect("a file").path,
+        PathBuf::from("bootstrap.zip")
     );
 
     let config = self::config(include_str!("../../examples/06-production.yaml"));
@@ -222,6 +223,8 @@ fn the_template_offers_every_key_with_its_default() {
         "# subnets:",
         "# url:",
         "# artifact:",
+        "# account:",
+        "# region:",
     ];
     let offered: String = template
         .lines()
@@ -814,5 +817,27 @@ fn no_damaged_file_makes_it_panic() {
 fn a_hostile_file_is_refused() {
     for text in ["[", "{", "- ", "? ", "[{", "a: {"] {
         assert_eq!(problems(&text.repeat(20_000)).len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_place_is_read_even_if_the_rest_is_invalid() {
+    let text = format!("{GOOD}account: \"123456789012\"\nregion: eusc-de-east-1\n");
+    let place = Place {
+        account: Some("123456789012".to_owned()),
+        region: Some("eusc-de-east-1".to_owned()),
+    };
+    assert_eq!(config(&text).place, place);
+    assert_eq!(place_of(&format!("{text}unknown: 1\n"), &|_| None), place);
+    assert_eq!(place_of("- no mapping", &|_| None), Place::default());
+    for (line, text) in [
+        ("account: \"12345\"", "must be an AWS account id"),
+        ("account: 123456789012", "account"),
+        ("region: Frankfurt", "must be an AWS region"),
+        ("tags: {name: x}", "tag key `Name`, in any spelling"),
+        ("tags: {NAME: x}", "tag key `Name`, in any spelling"),
+    ] {
+        let found = problems(&format!("{GOOD}{line}\n"));
+        assert!(found.len() == 1 && found[0].contains(text), "{found:?}");
     }
 }

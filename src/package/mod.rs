@@ -353,7 +353,10 @@ fn zipped(path: &Path, bytes: &[u8], architecture: Architecture) -> anyhow::Resu
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
+    let metadata = fs::metadata(path)?;
+    // Reading a pipe or a device might never end.
+    ensure!(metadata.is_file(), "it is not a regular file");
+    let length = metadata.len();
     ensure!(
         length <= archive::UNZIPPED_LIMIT,
         "it has {length} bytes, Lambda accepts at most {}",

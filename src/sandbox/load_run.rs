@@ -276,7 +276,7 @@ async fn binary(running: &Running, cache: &Path) -> anyhow::Result<PathBuf> {
     let authorizer = &running.config.authorizer;
     let architecture = authorizer.architecture.as_str();
     let package = match &authorizer.artifact {
-        Some(artifact) => Package::artifact(artifact, architecture)?,
+        Some(artifact) => Package::artifact(&artifact.path, architecture)?,
         None => Package::bundled(architecture, cache.to_owned(), Arc::new(|_| {}))?,
     };
     let path = running.sandbox.dir().join("bootstrap-under-load");

@@ -56,6 +56,8 @@ pub fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
 fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> {
     let mut config: Value = serde_yaml::from_str(text).context("it is no YAML")?;
     let map = config.as_mapping_mut().context("it is no mapping")?;
+    map.remove("account");
+    map.remove("region");
     let api = section(map, "api")?;
     if api.remove("id").is_some() || !api.contains_key("name") {
         put(api, "name", API);
@@ -84,8 +86,8 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     map.insert("deletion_protection".into(), false.into());
     let text = serde_yaml::to_string(&config).context("writing it")?;
     Ok(format!(
-        "# Made from your configuration. Other than there: api, threescale.backend and service_token, cache,\n\
-         # network.vpc and subnets, authorizer.architecture (unless there is an artifact), deletion_protection.\n{text}"
+        "# Made from your configuration. Different here: account, region, api, threescale.backend and service_token,\n\
+         # cache, network.vpc and subnets, authorizer.architecture (unless there is an artifact), deletion_protection.\n{text}"
     ))
 }
 

@@ -299,6 +299,68 @@ fn each_finding_comes_alone_too() {
     workplace.succeed(&["up", "--yes"]);
 }
 
+/// Every command refuses another account or region than the configuration allows, with `--stack` too.
+#[test]
+fn the_configuration_can_name_the_only_account_and_region() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let at = |account: &str, region: &str| {
+        let here = Workplace::new(&aws);
+        let place = format!("stack: orders\naccount: \"{account}\"\nregion: {region}");
+        here.edit("stack: orders", &place);
+        here
+    };
+    here.succeed(&["up", "--yes"]);
+    let before = aws.account();
+    for (there, text) in [
+        (
+            at("210987654321", "us-east-1"),
+            "`account` of the configuration is 210987654321",
+        ),
+        (
+            at("123456789012", "eu-west-1"),
+            "`region` of the configuration is eu-west-1",
+        ),
+    ] {
+        for command in [
+            &["plan"][..],
+            &["up", "--yes"],
+            &["status"],
+            &["verify"],
+            &["rollback"],
+            &["unlock"],
+            &["down", "--yes"],
+            &["down", "--yes", "--stack", "orders"],
+        ] {
+            assert_mentions(&there.run(command), 4, &[text]);
+        }
+    }
+    assert_same(&before, &aws.account());
+    let there = at("123456789012", "us-east-1");
+    there.succeed(&["plan", "--exit-code"]);
+}
+
+/// An artifact that cannot be read is a problem of the configuration, at its position.
+#[test]
+fn an_artifact_that_is_no_file_is_refused_at_its_place() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    for (artifact, text) in [
+        ("nothing.zip", "nothing.zip"),
+        ("/", "it is not a regular file"),
+        ("/dev/zero", "it is not a regular file"),
+    ] {
+        here.edit("artifact: bootstrap.zip", &format!("artifact: {artifact}"));
+        for command in ["plan", "status"] {
+            let run = here.run(&[command]);
+            let line = "threescale-gw.yaml:6:24: authorizer.artifact: ";
+            assert_mentions(&run, 2, &[line, text]);
+        }
+        here.edit(&format!("artifact: {artifact}"), "artifact: bootstrap.zip");
+    }
+    assert!(aws.log().is_empty());
+}
+
 #[test]
 fn a_method_that_cannot_be_deployed_is_found_before_the_first_change() {
     let aws = TestAws::seeded();
