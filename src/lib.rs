@@ -21,6 +21,7 @@ pub mod package;
 pub mod pattern;
 pub mod preflight;
 pub mod prices;
+pub mod printable;
 pub mod private;
 pub mod report;
 pub mod resource;

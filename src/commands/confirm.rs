@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use crate::cli::{Format, Global};
 use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
+use crate::printable::block;
 use crate::report;
 
 /// Announces the change before any question. `asks`: a question follows, and the user needs this information to answer
@@ -30,7 +31,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     let question = format!("{question} [y/N] ");
     let answer = tokio::task::spawn_blocking(move || {
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{question}");
+        let _ = write!(stderr, "{}", block(&question));
         let _ = stderr.flush();
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::style::Style;
+use crate::printable;
 
 /// Prefixes of Lambda's own lines about an invocation. Source: Lambda Developer Guide, "Working with Lambda function
 /// logs".
@@ -37,7 +38,7 @@ pub fn line(function: &str, at_ms: i64, text: &str, style: &Style) -> String {
         style.bold(&format!("{function:<10}"))
     );
     let Some(mut record) = parse(text) else {
-        return format!("{head} {}", printable(text.trim_end()));
+        return format!("{head} {}", printable::line(text.trim_end()));
     };
     let mut words = Vec::new();
     for (name, width) in [("level", 5), ("event", 0)] {
@@ -59,7 +60,7 @@ pub fn line(function: &str, at_ms: i64, text: &str, style: &Style) -> String {
     let pairs = record
         .iter()
         .filter(|(_, value)| !value.is_null() && value.as_str() != Some(""))
-        .map(|(name, value)| format!("{}={}", printable(name), plain(value)));
+        .map(|(name, value)| format!("{}={}", printable::line(name), plain(value)));
     words.extend(pairs);
     format!("{head} {}", words.join(" "))
 }
@@ -75,20 +76,10 @@ fn plain(value: &Value) -> String {
             if !text.is_empty()
                 && !text.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') =>
         {
-            printable(text)
+            printable::line(text).into_owned()
         }
-        other => printable(&other.to_string()),
+        other => printable::line(&other.to_string()).into_owned(),
     }
-}
-
-/// Escapes control characters: callers influence what is logged and must not control a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c.is_control() && c != '\t' {
-            true => c.escape_default().to_string(),
-            false => c.to_string(),
-        })
-        .collect()
 }
 
 #[cfg(test)]

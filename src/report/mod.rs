@@ -24,6 +24,7 @@ use self::style::Style;
 use crate::cli::{Format, Global};
 use crate::error::{Error, ExitStatus};
 use crate::event::{Event, Scope, Tally};
+use crate::printable::{block, line};
 
 /// Shows events in one format.
 pub trait Reporter: Send {
@@ -74,12 +75,12 @@ pub fn result(text: &str) {
 
 /// Writes a line of a result, and returns whether the stream is still open.
 pub fn is_read(text: &str) -> bool {
-    writeln!(std::io::stdout().lock(), "{text}").is_ok()
+    writeln!(std::io::stdout().lock(), "{}", block(text)).is_ok()
 }
 
 /// Writes a line that is not a result.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", block(text));
 }
 
 /// The scope of a change, in one line.
@@ -93,7 +94,8 @@ pub fn scope(scope: &Scope) -> String {
     let apis: Vec<_> = apis
         .iter()
         .map(|api| {
-            let name = api.name.as_ref().map(|name| format!(" ({name})"));
+            let name = api.name.as_ref();
+            let name = name.map(|name| format!(" ({})", line(name)));
             let name = name.unwrap_or_default();
             format!("API {}{name}, stage {}", api.id, api.stage)
         })

@@ -11,6 +11,7 @@ use super::{Reporter, elapsed};
 use crate::action::Action;
 use crate::event::Event;
 use crate::id::LogicalId;
+use crate::printable;
 
 /// Draws live lines on standard error.
 #[derive(Debug)]
@@ -72,8 +73,9 @@ impl Reporter for Terminal {
                 action,
                 physical_id,
             } => {
-                self.bar(id, *action)
-                    .set_message(format!("{} {physical_id}", action.as_str()));
+                self.bar(id, *action).set_message(
+                    printable::line(&format!("{} {physical_id}", action.as_str())).into_owned(),
+                );
             }
             Event::Progress { text } => {
                 let lines = &self.lines;
@@ -82,16 +84,20 @@ impl Reporter for Terminal {
                     bar.enable_steady_tick(Duration::from_millis(120));
                     bar
                 });
-                bar.set_message(text.clone());
+                bar.set_message(printable::line(text).into_owned());
             }
-            Event::Waiting { id, action, what } => self.bar(id, *action).set_message(what.clone()),
+            Event::Waiting { id, action, what } => self
+                .bar(id, *action)
+                .set_message(printable::line(what).into_owned()),
             Event::Retrying {
                 id: Some(id),
                 cause,
                 ..
             } => {
                 if let Some(bar) = self.bars.get(id) {
-                    bar.set_message(format!("trying again: {cause}"));
+                    bar.set_message(
+                        printable::line(&format!("trying again: {cause}")).into_owned(),
+                    );
                 }
             }
             Event::Finished { id, .. } | Event::Failed { id, .. } => {
@@ -105,7 +111,7 @@ impl Reporter for Terminal {
             return;
         }
         if let Some(line) = line(&self.style, event) {
-            let _ = self.lines.println(line);
+            let _ = self.lines.println(printable::block(&line));
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::state::Output;
 use crate::aws::tags;
+use crate::printable::line;
 
 /// The placeholder for an id that is unknown until the resource exists.
 pub const NEW: &str = "(new)";
@@ -51,7 +52,8 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} -> {}", self.field, self.from, self.to)
+        // The actual value is text from the account.
+        write!(f, "{}: {} -> {}", self.field, line(&self.from), self.to)
     }
 }
 
