@@ -121,6 +121,7 @@ impl Python {
             "pip",
             "install",
             "--no-deps",
+            "--require-hashes",
             "--no-input",
             "--disable-pip-version-check",
         ]);
@@ -153,12 +154,17 @@ impl Python {
     }
 }
 
-/// The packages to install, one per line. The environment is named after the hash of this text.
+/// The packages to install, with their hashes. The environment is named after the hash of this text.
 fn requirements(text: &str, with_redis: bool) -> String {
+    let mut is_wanted = true;
     let wanted = |line: &&str| {
-        !line.is_empty()
-            && !line.starts_with('#')
-            && (with_redis || !line.starts_with(REDIS_PACKAGE))
+        // The hashes of a package are in indented lines below it.
+        if !line.starts_with(' ') {
+            is_wanted = !line.is_empty()
+                && !line.starts_with('#')
+                && (with_redis || !line.starts_with(REDIS_PACKAGE));
+        }
+        is_wanted
     };
     text.lines()
         .filter(wanted)
@@ -200,10 +206,26 @@ mod tests {
             requirements(REQUIREMENTS, false),
             requirements(REQUIREMENTS, true),
         );
-        assert!(with.lines().all(|line| line.contains("==")), "{with}");
+        let packages = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with(' '));
+            lines.map(str::to_owned).collect()
+        };
+        for package in packages(&with) {
+            assert!(
+                package.contains("==") && package.ends_with('\\'),
+                "{package}"
+            );
+        }
         assert!(!without.contains(REDIS_PACKAGE));
-        assert_eq!(with.lines().count(), without.lines().count() + 1);
-        assert!(without.contains("ministack==1.5.33\n"));
+        assert_eq!(packages(&with).len(), packages(&without).len() + 1);
+        assert!(without.contains("ministack==1.5.33 "));
+        let hashes = with.lines().filter(|line| line.starts_with(' '));
+        assert!(
+            hashes
+                .clone()
+                .all(|line| line.trim().starts_with("--hash=sha256:"))
+        );
+        assert!(hashes.count() > packages(&with).len());
     }
 
     #[tokio::test]

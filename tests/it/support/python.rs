@@ -28,7 +28,15 @@ pub fn venv(requirements: &Path) -> PathBuf {
         let _ = fs::remove_dir_all(&folder);
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
         run(Command::new(&interpreter)
-            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--require-hashes",
+            ])
+            .arg("--requirement")
             .arg(requirements));
         File::create(ready).expect("the mark");
     }

