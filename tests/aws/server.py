@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
             "content-type": "application/json",
             "x-amzn-requestid": "00000000-0000-4000-8000-000000000000",
             **given,
-            "date": _date(int(time.time())),
+            "date": _date(int(time.time() + self.world.advanced)),
         }
         for name in ("status", "server", "content-length"):
             headers.pop(name, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 from .harness import Aws, check
 
 TARGET = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -84,6 +86,27 @@ def parameters(aws: Aws) -> None:
     assert aws.ssm.delete_parameters(Names=["/p/x", "/p/none"])["DeletedParameters"] == ["/p/x"]
     with aws.refused("ParameterNotFound"):
         aws.ssm.delete_parameter(Name="/p/x")
+
+
+@check
+def age_of_parameters(aws: Aws) -> None:
+    """A parameter's age is what the clock was moved forward since it was written; its version counts the writes."""
+
+    def listed() -> tuple[int, float]:
+        page = aws.ssm.get_parameters_by_path(Path="/p", Recursive=True)
+        date = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+        (parameter,) = page["Parameters"]
+        return parameter["Version"], (date - parameter["LastModifiedDate"]).total_seconds()
+
+    assert aws.ssm.put_parameter(Name="/p/x", Type="String", Value="x")["Version"] == 1
+    aws.advance(240)
+    version, age = listed()
+    assert version == 1 and 239 <= age < 300
+    assert aws.ssm.put_parameter(Name="/p/x", Type="String", Value="y", Overwrite=True)["Version"] == 2
+    version, age = listed()
+    assert version == 2 and -1 <= age < 60
+    aws.ssm.delete_parameter(Name="/p/x")
+    assert aws.ssm.put_parameter(Name="/p/x", Type="String", Value="x")["Version"] == 1
 
 
 @check

@@ -99,6 +99,11 @@ class World:
         """The account's clock, in seconds from an arbitrary point in time."""
         return time.monotonic() + self._advanced
 
+    @property
+    def advanced(self) -> float:
+        """How far the account's clock was moved forward, in seconds."""
+        return self._advanced
+
     def advance(self, seconds: float) -> None:
         """Moves the account's clock forward and runs the transitions that are due by then."""
         with self.lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from moto.ssm.models import ssm_backends
@@ -45,4 +46,7 @@ def put_parameter(world: World, call: Call) -> Any:
         )
     if name not in known and not call.get("Type"):
         raise AwsError("ValidationException", "A parameter type is required when you create a parameter.", 400)
-    return call.moto()
+    response = call.moto()
+    if response.status < 300:
+        known[name][-1].last_modified_date += timedelta(seconds=world.advanced)
+    return response
