@@ -1,10 +1,11 @@
-//! Stops a run on a signal or when `--timeout` expires. Calls in flight complete; nothing new
-//! starts.
+//! Stops a run on a signal, when `--timeout` expires or when its lock does. Calls in flight complete;
+//! nothing new starts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -19,6 +20,18 @@ pub enum StopReason {
 struct Inner {
     interrupted: AtomicBool,
     woken: Notify,
+    /// When the lease of the lock ends, in nanoseconds of [`since_boot`]; zero without a lease.
+    lease: AtomicU64,
+}
+
+/// The time since the machine was started, which nobody sets. It includes the time in which the
+/// machine slept.
+pub fn since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }
 
 /// The cancellation token that all steps of a run share.
@@ -43,9 +56,18 @@ impl CancelToken {
         self.inner.woken.notify_waiters();
     }
 
+    /// From now on the run must stop at `end`, on the clock of [`since_boot`], unless that is moved.
+    pub fn lease_until(&self, end: Option<Duration>) {
+        let end = end.map_or(0, |end| u64::try_from(end.as_nanos()).unwrap_or(u64::MAX));
+        self.inner.lease.store(end, Ordering::SeqCst);
+    }
+
     /// Returns the reason if the run must stop.
     pub fn stop(&self) -> Option<StopReason> {
-        if self.inner.interrupted.load(Ordering::SeqCst) {
+        let lease = self.inner.lease.load(Ordering::SeqCst);
+        // Read before every call: a machine that has slept is woken in the middle of its work.
+        let expired = lease > 0 && Duration::from_nanos(lease) <= since_boot();
+        if expired || self.inner.interrupted.load(Ordering::SeqCst) {
             return Some(StopReason::Interrupted);
         }
         self.deadline
@@ -78,5 +100,21 @@ impl CancelToken {
             () = tokio::time::sleep_until(until) => {}
             () = woken => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_stops_when_its_lease_ends() {
+        let cancel = CancelToken::new(None);
+        cancel.lease_until(Some(since_boot() + Duration::from_secs(3600)));
+        assert_eq!(cancel.stop(), None);
+        cancel.lease_until(Some(since_boot()));
+        assert_eq!(cancel.stop(), Some(StopReason::Interrupted));
+        cancel.lease_until(None);
+        assert_eq!(cancel.stop(), None);
     }
 }

@@ -2,6 +2,7 @@
 //! limited, and retried only where a retry can help.
 
 pub mod account;
+pub mod answered;
 pub mod ec2;
 pub mod elasticache;
 pub mod error;

@@ -14,8 +14,8 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
     let scope = super::down::scope(&cx).await?;
     announce(global, cx.sink(), scope.clone(), false);
     let holder = lock::holder(&cx).await?;
-    if holder.is_some() {
-        lock::break_lock(&cx).await?;
+    if let Some(shown) = &holder {
+        lock::break_lock(&cx, shown).await?;
     }
     let broken = holder.map(|holder| holder.describe());
     report::result(&match (global.output, &broken) {

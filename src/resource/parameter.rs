@@ -6,13 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
     Unmanaged,
 };
+use crate::aws::answered::{Answered, timestamp};
 use crate::aws::paginate::pages;
 use crate::aws::{carried_out, optional, tags};
 use crate::hex;
@@ -169,35 +172,68 @@ pub async fn superseded(
 /// When the listing fails.
 pub async fn all(cx: &Context) -> Result<Arc<BTreeMap<String, Secret>>, ResourceError> {
     let ask = async {
-        let prefix = cx.names().parameters();
-        let request = cx
-            .aws()
-            .ssm
-            .get_parameters_by_path()
-            .path(&prefix)
-            .recursive(true)
-            .with_decryption(true);
-        let parameters = pages(|token| async {
-            let request = request.clone().set_next_token(token);
-            let page = cx
-                .aws()
-                .call_idempotent("ssm:GetParametersByPath", || request.clone().send())
-                .await?;
-            Ok((page.parameters, page.next_token))
-        })
-        .await?;
-        let below = |name: String| name.strip_prefix(&format!("{prefix}/")).map(str::to_owned);
-        Ok(parameters
-            .into_iter()
-            .filter_map(|parameter| {
-                Some((
-                    below(parameter.name?)?,
-                    Secret::from(parameter.value.unwrap_or_default()),
-                ))
-            })
+        let stored = list(cx).await?.into_iter();
+        Ok(stored
+            .map(|(name, parameter)| (name, parameter.value))
             .collect::<BTreeMap<_, _>>())
     };
     cx.listings().get_or_fetch("parameters", ask).await
+}
+
+/// A parameter as the service has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub value: Secret,
+    /// Counts the writes since the parameter was created, from 1.
+    pub version: i64,
+    /// When it was last written, by the service's clock.
+    pub written: Option<Timestamp>,
+    /// How long ago that is, by the service's clock; `None` if the service does not say.
+    pub age: Option<SignedDuration>,
+}
+
+/// Requests every parameter of the stack, by its name below the stack's path.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
+    let prefix = cx.names().parameters();
+    let request = cx
+        .aws()
+        .ssm
+        .get_parameters_by_path()
+        .path(&prefix)
+        .recursive(true)
+        .with_decryption(true);
+    let parameters = pages(|token| async {
+        let request = request.clone().set_next_token(token);
+        let send = || {
+            let answered = Answered::default();
+            let request = request.clone().customize().interceptor(answered.clone());
+            async move { request.send().await.map(|page| (page, answered.at())) }
+        };
+        let asked = cx.aws().call_idempotent("ssm:GetParametersByPath", send);
+        let (page, answered) = asked.await?;
+        let listed = page.parameters.unwrap_or_default().into_iter();
+        let dated = listed.map(|parameter| (parameter, answered)).collect();
+        Ok((Some(dated), page.next_token))
+    })
+    .await?;
+    let below = |name: String| name.strip_prefix(&format!("{prefix}/")).map(str::to_owned);
+    Ok(parameters
+        .into_iter()
+        .filter_map(|(parameter, answered)| {
+            let written = parameter.last_modified_date.as_ref().and_then(timestamp);
+            let age = written.zip(answered);
+            let stored = Stored {
+                value: Secret::from(parameter.value.unwrap_or_default()),
+                version: parameter.version,
+                written,
+                age: age.map(|(written, answered)| answered.duration_since(written)),
+            };
+            Some((below(parameter.name?)?, stored))
+        })
+        .collect())
 }
 
 /// Writes a plain parameter; a new one gets the tags of `id`.
@@ -222,6 +258,45 @@ pub async fn put(
     .await
 }
 
+/// [`put`] once: if the response is lost, the caller must read the parameter before another write.
+/// Returns the version of the parameter.
+///
+/// # Errors
+/// The error of the service.
+pub async fn put_once(
+    cx: &Context,
+    id: &LogicalId,
+    name: &str,
+    value: &str,
+    overwrite: bool,
+) -> Result<i64, ResourceError> {
+    let value = Secret::from(value.to_owned());
+    let request = request(cx, id, name, ParameterType::String, &value, overwrite)?;
+    let put = cx
+        .aws()
+        .call_non_idempotent("ssm:PutParameter", || request.clone().send());
+    Ok(put.await?.version)
+}
+
+/// [`remove`] once: if the response is lost, the caller must read the parameter before it deletes
+/// again.
+///
+/// # Errors
+/// The error of the service.
+pub async fn remove_once(cx: &Context, name: &str) -> Result<(), ResourceError> {
+    let request = cx
+        .aws()
+        .ssm
+        .delete_parameter()
+        .name(cx.names().parameter(name));
+    let removed = cx
+        .aws()
+        .call_non_idempotent("ssm:DeleteParameter", || request.clone().send())
+        .await;
+    optional(carried_out(removed))?;
+    Ok(())
+}
+
 /// Deletes a parameter; an absent one is not an error.
 ///
 /// # Errors
@@ -240,6 +315,34 @@ pub async fn remove(cx: &Context, name: &str) -> Result<(), ResourceError> {
     Ok(())
 }
 
+/// The request that writes a parameter.
+fn request(
+    cx: &Context,
+    id: &LogicalId,
+    name: &str,
+    kind: ParameterType,
+    value: &Secret,
+    overwrite: bool,
+) -> Result<PutParameterFluentBuilder, ResourceError> {
+    let request = cx
+        .aws()
+        .ssm
+        .put_parameter()
+        .name(cx.names().parameter(name))
+        .value(value.expose())
+        .r#type(kind);
+    if overwrite {
+        return Ok(request.overwrite(true));
+    }
+    // Tags are set only on a new parameter; SSM rejects them together with overwrite.
+    let tags = cx
+        .tags(id)
+        .into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build());
+    let tags: Result<Vec<_>, _> = tags.collect();
+    Ok(request.set_tags(Some(tags?)))
+}
+
 async fn write(
     cx: &Context,
     id: &LogicalId,
@@ -248,24 +351,7 @@ async fn write(
     value: &Secret,
     overwrite: bool,
 ) -> Result<(), ResourceError> {
-    let mut request = cx
-        .aws()
-        .ssm
-        .put_parameter()
-        .name(cx.names().parameter(name))
-        .value(value.expose())
-        .r#type(kind);
-    if overwrite {
-        request = request.overwrite(true);
-    } else {
-        // Tags are set only on a new parameter; SSM rejects them together with overwrite.
-        let tags = cx
-            .tags(id)
-            .into_iter()
-            .map(|(key, value)| Tag::builder().key(key).value(value).build());
-        let tags: Result<Vec<_>, _> = tags.collect();
-        request = request.set_tags(Some(tags?));
-    }
+    let request = request(cx, id, name, kind, value, overwrite)?;
     let repeat = if overwrite {
         crate::aws::Idempotency::Safe
     } else {

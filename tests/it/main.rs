@@ -20,6 +20,7 @@ mod files;
 mod hand_back;
 mod interrupt;
 mod lifecycle;
+mod lock;
 mod logs;
 mod matrix;
 mod own;
