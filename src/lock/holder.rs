@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::hex;
+use crate::printable::line;
 use crate::resource::ResourceError;
 use crate::resource::parameter::Stored;
 
@@ -123,10 +124,11 @@ impl Holder {
 
     /// Describes the holder, the host and the start time.
     pub fn describe(&self) -> String {
+        // Anybody with access to the parameter can write these names.
         format!(
             "{}@{} (process {}) since {}",
-            self.owner,
-            self.host,
+            line(&self.owner),
+            line(&self.host),
             self.pid,
             self.since.strftime("%Y-%m-%d %H:%M:%S UTC")
         )

@@ -14,11 +14,15 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 
+const ACTION: Field = Field::Property("action");
+const CONDITIONS: Field = Field::Property("other conditions");
+const EFFECT: Field = Field::Property("effect");
 const FUNCTION: Field = Field::Property("function");
 const PRINCIPAL: Field = Field::Property("principal");
 const SOURCE: Field = Field::Property("source");
 
 const STATEMENT: &str = "threescale-gw-";
+const INVOKE: &str = "lambda:InvokeFunction";
 /// The name suffix of a permission on the function itself, which releases without aliases created.
 const UNQUALIFIED: &str = "-unqualified";
 
@@ -30,8 +34,59 @@ pub struct Actual {
     /// The alias of the statement; `None` for the function itself.
     alias: Option<&'static str>,
     statement: String,
+    grant: Grant,
+}
+
+/// The contents of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    effect: String,
+    action: String,
     principal: String,
     source_arn: String,
+    /// The conditions other than the source ARN, as JSON; empty if there are none.
+    conditions: String,
+}
+
+impl Grant {
+    fn read(statement: &Value) -> Self {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            // A list with one element is the element.
+            Value::Array(items) => match items.as_slice() {
+                [Value::String(text)] => text.clone(),
+                _ => value.to_string(),
+            },
+            other => other.to_string(),
+        };
+        let principal = &statement["Principal"];
+        let principal = match principal.as_object() {
+            Some(members) if members.len() == 1 && members.contains_key("Service") => {
+                text(&members["Service"])
+            }
+            _ => text(principal),
+        };
+        let mut source_arn = None;
+        let mut others = Vec::new();
+        for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                let is_arn = ["ArnLike", "ArnEquals", "StringLike", "StringEquals"]
+                    .contains(&operator.as_str());
+                if is_arn && key.eq_ignore_ascii_case("aws:SourceArn") && source_arn.is_none() {
+                    source_arn = Some(text(value));
+                } else {
+                    others.push(format!("{operator} {key} {}", text(value)));
+                }
+            }
+        }
+        Self {
+            effect: text(&statement["Effect"]),
+            action: text(&statement["Action"]),
+            principal,
+            source_arn: source_arn.unwrap_or_else(|| "(anyone)".to_owned()),
+            conditions: others.join(", "),
+        }
+    }
 }
 
 /// Statements in the resource policies of Lambda functions.
@@ -63,7 +118,6 @@ impl FunctionPermissions {
         let policy: Value = answer
             .and_then(|answer| serde_json::from_str(&answer.policy?).ok())
             .unwrap_or_default();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
         Ok(statements
             .iter()
@@ -75,7 +129,9 @@ impl FunctionPermissions {
             })
             .filter_map(|statement| {
                 let sid = statement["Sid"].as_str()?;
-                let name = sid.strip_prefix(STATEMENT)?;
+                // A statement of another owner lets others invoke the function. Nothing desires it, so it is
+                // deleted.
+                let name = sid.strip_prefix(STATEMENT).unwrap_or(sid);
                 let of_this_run = |api: &str| cx.api().is_none_or(|target| target.id == api);
                 let name = match name.strip_prefix("api-") {
                     Some(api) if of_this_run(api) => "api",
@@ -83,24 +139,12 @@ impl FunctionPermissions {
                 };
                 let suffix = if alias.is_some() { "" } else { UNQUALIFIED };
                 let id = LogicalId::new(Kind::FunctionPermission, format!("{name}{suffix}"));
-                let source = &statement["Condition"];
-                let source_arn = ["ArnLike", "ArnEquals", "StringLike", "StringEquals"]
-                    .iter()
-                    .find_map(|operator| {
-                        ["AWS:SourceArn", "aws:SourceArn"]
-                            .iter()
-                            .find_map(|key| source[operator][key].as_str())
-                    })
-                    .unwrap_or("(anyone)")
-                    .to_owned();
-                let principal = text(&statement["Principal"]["Service"]);
                 Some(Actual {
                     id,
                     function: function.clone(),
                     alias,
                     statement: sid.to_owned(),
-                    principal,
-                    source_arn,
+                    grant: Grant::read(statement),
                 })
             })
             .collect())
@@ -232,12 +276,19 @@ impl Resource for FunctionPermission {
         if cx.known_output(&self.function).is_none() || cx.known_output(&self.alias).is_none() {
             diff.field(FUNCTION, "(replaced)", NEW);
         }
-        diff.field(PRINCIPAL, &actual.principal, self.principal());
-        diff.field(
-            SOURCE,
-            &actual.source_arn,
-            self.source_arn(cx).as_deref().unwrap_or(NEW),
-        );
+        let Grant {
+            effect,
+            action,
+            principal,
+            source_arn,
+            conditions,
+        } = &actual.grant;
+        diff.field(EFFECT, effect, "Allow");
+        diff.field(ACTION, action, INVOKE);
+        diff.field(PRINCIPAL, principal, self.principal());
+        let wanted = self.source_arn(cx);
+        diff.field(SOURCE, source_arn, wanted.as_deref().unwrap_or(NEW));
+        diff.field(CONDITIONS, conditions, "");
         diff
     }
 
@@ -250,7 +301,7 @@ impl Resource for FunctionPermission {
             .function_name(cx.names().function(self.of))
             .qualifier(LIVE)
             .statement_id(self.statement(cx))
-            .action("lambda:InvokeFunction")
+            .action(INVOKE)
             .principal(self.principal())
             .set_source_arn(source);
         cx.aws()
@@ -268,5 +319,56 @@ impl Resource for FunctionPermission {
         // A statement cannot be changed, so it is removed and then created again.
         FunctionPermissions::remove(cx, actual).await?;
         self.create(cx).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn all_of_a_statement_counts() {
+        let ours = json!({
+            "Effect": "Allow", "Action": "lambda:InvokeFunction",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Condition": {"ArnLike": {"AWS:SourceArn": "arn:rule"}},
+        });
+        let grant = Grant::read(&ours);
+        let written = [
+            &grant.effect,
+            &grant.action,
+            &grant.principal,
+            &grant.source_arn,
+            &grant.conditions,
+        ];
+        let expected = ["Allow", INVOKE, "events.amazonaws.com", "arn:rule", ""];
+        assert_eq!(written, expected);
+        for (member, value) in [
+            ("Effect", json!("Deny")),
+            ("Action", json!("lambda:*")),
+            ("Principal", json!("*")),
+            ("Principal", json!({"AWS": "*"})),
+            (
+                "Principal",
+                json!({"Service": "events.amazonaws.com", "AWS": "1"}),
+            ),
+            ("Condition", json!({})),
+            (
+                "Condition",
+                json!({"ArnLike": {"AWS:SourceArn": ["arn:rule", "arn:*"]}}),
+            ),
+            (
+                "Condition",
+                json!({"ArnLike": {"AWS:SourceArn": "arn:rule"}, "Bool": {"aws:SecureTransport": "false"}}),
+            ),
+        ] {
+            let mut other = ours.clone();
+            other[member] = value;
+            assert_ne!(Grant::read(&other), grant, "{other}");
+        }
+        let mut listed = ours.clone();
+        listed["Action"] = json!(["lambda:InvokeFunction"]);
+        assert_eq!(Grant::read(&listed), grant);
     }
 }

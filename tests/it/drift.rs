@@ -285,6 +285,16 @@ fn the_functions_and_what_they_stand_on_are_repaired() {
             &["lambda-permission/api-another-unqualified"],
         ),
         (
+            "everybody may invoke the alias",
+            |stack| {
+                let parameters = json!({
+                    "StatementId": "everybody", "Action": "lambda:InvokeFunction", "Principal": "*", "Qualifier": "live",
+                });
+                stack.lambda("AddPermission", parameters);
+            },
+            &["lambda-permission/everybody"],
+        ),
+        (
             "both permissions are removed",
             |stack| {
                 for name in ["authorizer", "reporter"] {
@@ -311,6 +321,22 @@ fn the_functions_and_what_they_stand_on_are_repaired() {
                 other["Action"] = json!("lambda:InvokeFunction");
                 other["Principal"] = json!("events.amazonaws.com");
                 other["SourceArn"] = json!("arn:aws:events:us-east-1:123456789012:rule/another");
+                stack.aws.call("lambda", "AddPermission", other);
+            },
+            &["lambda-permission/schedule"],
+        ),
+        (
+            "the permission has one more condition",
+            |stack| {
+                let of = json!({"FunctionName": RULE, "Qualifier": "live", "StatementId": "threescale-gw-schedule"});
+                stack.aws.call("lambda", "RemovePermission", of.clone());
+                let mut other = of;
+                other["Action"] = json!("lambda:InvokeFunction");
+                other["Principal"] = json!("events.amazonaws.com");
+                other["SourceArn"] = json!(
+                    "arn:aws:events:us-east-1:123456789012:rule/threescale-gw-orders-reporter"
+                );
+                other["SourceAccount"] = json!("123456789012");
                 stack.aws.call("lambda", "AddPermission", other);
             },
             &["lambda-permission/schedule"],

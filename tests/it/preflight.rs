@@ -737,6 +737,37 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
     assert!(carried_out(&aws).is_empty());
 }
 
+/// Text from the account neither controls the terminal nor forges lines of output.
+#[test]
+fn what_others_write_in_the_account_cannot_control_the_terminal() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    workplace.succeed(&["up", "--yes"]);
+    let host = "build\u{1b}]0;owned\u{7}\nerror: forged\u{9b}2J";
+    put_lock(&aws, &lock(host, "0", 4711).to_string());
+    let variables =
+        json!({"Variables": {"EVIL": "\u{1b}[2J", "THREESCALE_GW_ROLE": "a\u{1b}[2J\u{202e}b"}});
+    aws.call(
+        "lambda",
+        "UpdateFunctionConfiguration",
+        json!({"FunctionName": "threescale-gw-orders-reporter", "Environment": variables}),
+    );
+    for command in [&["status"][..], &["plan"], &["up", "--yes"]] {
+        let run = workplace.run(command);
+        let shown = format!("{}\n{}", run.stdout, run.stderr);
+        let unsafe_characters: String = shown
+            .chars()
+            .filter(|c| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c))
+            .collect();
+        assert_eq!(unsafe_characters, "", "{shown}");
+        assert!(
+            !shown.lines().any(|line| line.starts_with("error: forged")),
+            "{shown}"
+        );
+        assert!(shown.contains(r"\u{1b}"), "{shown}");
+    }
+}
+
 #[test]
 fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
     let aws = TestAws::seeded();
