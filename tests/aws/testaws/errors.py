@@ -11,9 +11,10 @@ class AwsError(ServiceException):
     The HTTP status is the one for the code in the service's model, or 400. `status` overrides it.
     """
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    def __init__(self, code: str, message: str, status: int | None = None, **members: str) -> None:
         super().__init__(code, message)
         self.status = status
+        self.members = members  # what the body has besides, such as `Reason`
 
 
 class Unimplemented(Exception):

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from botocore.parsers import create_parser
+from moto.core.errors import get_error_model
+from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request as MotoRequest
 from moto.core.request import determine_request_protocol
@@ -26,13 +28,29 @@ from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     create_backend_app,
 )
-
+from moto.utilities.utils import get_partition
 from werkzeug.exceptions import HTTPException
 
 from . import slim_moto
 from .errors import AwsError, MotoReply, Unimplemented
 
 ACCOUNT = "123456789012"
+
+_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
+
+# In the patterns of ARNs.
+PARTITIONS = "aws(?:-[a-z]+)*"
+
+
+def arn(service: str, region: str, resource: str, account: str = ACCOUNT) -> str:
+    """An ARN, in the partition of the region. IAM's and STS's name none, but are of one too."""
+    shown = "" if service in ("iam", "sts") else region
+    return f"arn:{get_partition(region)}:{service}:{shown}:{account}:{resource}"
+
+
+def dns_suffix(region: str) -> str:
+    """What the names of AWS's endpoints in a region end with."""
+    return _DNS_SUFFIXES.get(get_partition(region), "amazonaws.com")
 
 # SigV4 service name -> (botocore service, moto backend)
 SERVICES = {
@@ -312,7 +330,9 @@ def _serializer(service: str, protocol: str):
 
 
 def serialize(call: Call, result: Any) -> Response:
-    """Serializes a result in the shape of the operation's output (boto3's format), or an `AwsError`."""
+    """A result in the shape of the operation's output (as boto3 shows it), or an `AwsError`, on the wire."""
+    if isinstance(result, ServiceException) and call.protocol in ("json", "rest-json"):
+        return _json_error(call, result)
     status = getattr(result, "status", None) if isinstance(result, Exception) else None
     serialized = _serializer(call.service, call.protocol)(call.model).serialize(result)
     body = serialized["body"]
@@ -320,6 +340,27 @@ def serialize(call: Call, result: Any) -> Response:
         body = body.encode()
     headers = dict(serialized["headers"])
     return Response(status or serialized["status_code"], headers, body or b"")
+
+
+def _json_error(call: Call, error: ServiceException) -> Response:
+    """An error as JSON: the services differ in where the code stands and what the text is called."""
+    shape = get_error_model(error, call.model.service_model)
+    status = getattr(error, "status", None) or shape.metadata.get("error", {}).get("httpStatusCode", 400)
+    body: dict[str, str] = dict(getattr(error, "members", {}))
+    headers = {"Content-Type": "application/json"}
+    if call.protocol == "json":
+        body["__type"] = error.code
+        headers["Content-Type"] = f"application/x-amz-json-{call.model.service_model.metadata.get('jsonVersion', '1.1')}"
+    else:
+        headers["x-amzn-ErrorType"] = error.code
+        if call.service == "lambda":
+            body["Type"] = "User" if status < 500 else "Service"
+    # What denies a call is in front of the service, and in no model.
+    unmodelled = "Message" if error.code.startswith("AccessDenied") else "message"
+    text = next((name for name in shape.members if name.lower() == "message"), unmodelled)
+    if error.message:
+        body[text] = error.message
+    return Response(status, headers, json.dumps(body).encode())
 
 
 def plain_error(service: str, protocol: str, error: AwsError) -> Response:
@@ -342,4 +383,4 @@ def plain_error(service: str, protocol: str, error: AwsError) -> Response:
     return Response(status, headers, body.encode())
 
 
-__all__ = ["ACCOUNT", "Call", "RawRequest", "Response", "parse", "scope", "serialize"]
+__all__ = ["ACCOUNT", "Call", "RawRequest", "Response", "arn", "dns_suffix", "parse", "scope", "serialize"]
