@@ -64,6 +64,16 @@ def put_targets(world: World, call: Call) -> Any:
     return call.moto()
 
 
+@operation("events", "DescribeRule", "ListTargetsByRule", "RemoveTargets")
+def of_a_rule(world: World, call: Call) -> Any:
+    member = "Name" if call.operation == "DescribeRule" else "Rule"
+    bus = call.get("EventBusName", "default")
+    if bus == "default" and _rule(call, member) is None:
+        text = f"Rule {call.params[member]} does not exist on EventBus {bus}."
+        raise AwsError("ResourceNotFoundException", text, 400)
+    return call.moto()
+
+
 @operation("events", "DeleteRule")
 def delete_rule(world: World, call: Call) -> Any:
     backend = events_backends[ACCOUNT][call.region]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.logs.models import logs_backends
+from moto.logs.models import LogGroup, logs_backends
 
 from .account_state import World
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
 
+
+def _describe(self: LogGroup) -> dict[str, Any]:
+    return {**_moto_describes(self), "logGroupClass": "STANDARD", "deletionProtectionEnabled": False}
+
+
+_moto_describes, LogGroup.to_describe_dict = LogGroup.to_describe_dict, _describe
 
 RETENTION = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 

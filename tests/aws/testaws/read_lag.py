@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import AwsError
-from .wire import Call, Response
+from .wire import Call, Response, arn
 from .account_state import World
 
 # Create operation: the path of the ID in its response, the listing, and the listing's list member.
@@ -19,10 +19,12 @@ _LISTED = {
     "AllocateAddress": (("AllocationId",), "DescribeAddresses", "Addresses"),
 }
 
-# Create operation: the read operation, the parameter with the name, and the error for a missing resource.
+_FUNCTION = "Function not found: {1}"
+
+# What makes it, the read that shows it, the parameter that names it, and how its absence is told.
 _NAMED = {
-    ("lambda", "CreateFunction"): ("GetFunction", "FunctionName", "ResourceNotFoundException", 404),
-    ("iam", "CreateRole"): ("GetRole", "RoleName", "NoSuchEntity", 404),
+    ("lambda", "CreateFunction"): ("GetFunction", "FunctionName", "ResourceNotFoundException", 404, _FUNCTION),
+    ("iam", "CreateRole"): ("GetRole", "RoleName", "NoSuchEntity", 404, "The role with name {0} cannot be found."),
 }
 
 
@@ -31,10 +33,10 @@ def fresh(world: World) -> None:
 
 
 def refuse(world: World, call: Call) -> None:
-    """Reports a new resource as missing."""
-    for (service, _), (read, name, code, status) in _NAMED.items():
+    """Tells that something is absent which was made a moment ago."""
+    for (service, _), (read, name, code, status, text) in _NAMED.items():
         if (call.service, call.operation) == (service, read) and _is_unseen(world, read, call.get(name)):
-            raise AwsError(code, f"{call.get(name)} cannot be found.", status)
+            raise AwsError(code, text.format(call.get(name), arn("lambda", call.region, f"function:{call.get(name)}")), status)
 
 
 def show(world: World, call: Call, result: Any) -> Any:
@@ -47,7 +49,7 @@ def show(world: World, call: Call, result: Any) -> Any:
             made = made[member]
         world.unseen.append([read, made, lag])
     elif (call.service, call.operation) in _NAMED and lag:
-        read, name, _, _ = _NAMED[call.service, call.operation]
+        read, name, *_ = _NAMED[call.service, call.operation]
         world.unseen.append([read, call.get(name), lag])
     elif call.service == "ec2" and any(call.operation == read for read, _, _ in world.unseen):
         path, _, items = next(listed for listed in _LISTED.values() if listed[1] == call.operation)

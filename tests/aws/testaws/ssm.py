@@ -48,5 +48,15 @@ def put_parameter(world: World, call: Call) -> Any:
         raise AwsError("ValidationException", "A parameter type is required when you create a parameter.", 400)
     response = call.moto()
     if response.status < 300:
-        known[name][-1].last_modified_date += timedelta(seconds=world.advanced)
+        # Its date is the service's, whose clock may not show what the caller's does.
+        known[name][-1].last_modified_date = world.date()
     return response
+
+
+@operation("ssm", "GetParameter", "DeleteParameter")
+def one_parameter(world: World, call: Call) -> Any:
+    """AWS says of one that is not there nothing but the code."""
+    name = call.params["Name"]
+    if ":" not in name and name not in ssm_backends[ACCOUNT][call.region]._parameters:
+        raise AwsError("ParameterNotFound", "", 400)
+    return call.moto()
