@@ -13,7 +13,6 @@ import select
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from email.utils import formatdate
@@ -101,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             "content-type": "application/json",
             "x-amzn-requestid": "00000000-0000-4000-8000-000000000000",
             **given,
-            "date": _date(int(time.time() + self.world.advanced)),
+            "date": _date(int(self.world.time())),
         }
         for name in ("status", "server", "content-length"):
             headers.pop(name, None)

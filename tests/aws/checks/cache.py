@@ -74,7 +74,7 @@ def cache_endpoint_is_settable(aws: Aws) -> None:
 
 @check
 def cache_tags(aws: Aws) -> None:
-    """Tag operations, including reads, are refused until the group is available."""
+    """Refused, reading too, until the group is available, which it is not for a while after they were written."""
     aws.configure(delay={"cache": 600})
     made = aws.cache(aws.network(), Tags=[{"Key": "a", "Value": "1"}])
     with aws.refused("InvalidReplicationGroupState", "not in available state to perform tagging operations"):
@@ -82,7 +82,12 @@ def cache_tags(aws: Aws) -> None:
     aws.advance(600)
     assert aws.cache_status() == "available"
     aws.elasticache.add_tags_to_resource(ResourceName=made["ARN"], Tags=[{"Key": "b", "Value": "2"}])
+    assert aws.cache_status() == "modifying"
+    with aws.refused("InvalidReplicationGroupState", "not in available state to perform tagging operations"):
+        aws.elasticache.remove_tags_from_resource(ResourceName=made["ARN"], TagKeys=["a"])
+    aws.advance(600)
     aws.elasticache.remove_tags_from_resource(ResourceName=made["ARN"], TagKeys=["a"])
+    aws.advance(600)
     found = aws.elasticache.list_tags_for_resource(ResourceName=made["ARN"])["TagList"]
     assert found == [{"Key": "b", "Value": "2"}]
     with aws.refused("ReplicationGroupNotFoundFault"):

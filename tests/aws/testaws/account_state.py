@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import heapq
 import itertools
 import threading
@@ -30,6 +31,10 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "deployment_lag": 0,
     "read_lag": 0,
     "apigateway_rate": None,
+    "clock_shift": 0,
+    "omit": {},
+    "export_adds": {},
+    "service_lag": 0,
 }
 
 
@@ -99,10 +104,12 @@ class World:
         """The account's clock, in seconds from an arbitrary point in time."""
         return time.monotonic() + self._advanced
 
-    @property
-    def advanced(self) -> float:
-        """How far the account's clock was moved forward, in seconds."""
-        return self._advanced
+    def time(self) -> float:
+        """What the service's clock shows, in seconds since 1970: with `clock_shift` not what the caller's shows."""
+        return time.time() + self.config["clock_shift"]
+
+    def date(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
 
     def advance(self, seconds: float) -> None:
         """Moves the account's clock forward and runs the transitions that are due by then."""

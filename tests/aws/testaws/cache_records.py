@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .interfaces import ec2_of
-from .wire import ACCOUNT
+from .wire import arn, dns_suffix
 from .account_state import World
 
 
@@ -60,7 +60,7 @@ class ReplicationGroup:
     tls: bool
     tls_mode: str | None
     at_rest: bool
-    auth_token: str | None
+    tokens: list[str | None]  # which it accepts; None: a caller without one, too
     failover: bool
     multi_az: bool
     snapshot_retention: int
@@ -68,13 +68,20 @@ class ReplicationGroup:
     auto_minor: bool
     parameter_group: str
     maintenance_window: str
+    cluster_mode: bool = False
     status: str = "creating"
+    was_available: bool = False
+    turn: int = 0  # outdates transitions that were begun before
+    pending: dict[str, Any] = field(default_factory=dict)  # what a modification has not brought yet
+    pending_nodes: dict[str, Any] = field(default_factory=dict)  # the same, as the members show it
+    failing_over: bool | None = None  # where a modification leads
+    token_modified: datetime.datetime | None = None
     nodes: list[Node] = field(default_factory=list)
     created: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:elasticache:{self.region}:{ACCOUNT}:replicationgroup:{self.id}"
+        return arn("elasticache", self.region, f"replicationgroup:{self.id}")
 
 
 @dataclass
@@ -84,16 +91,31 @@ class Caches:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)  # by ARN
 
 
-def address(world: World, group: ReplicationGroup, node: Node | None = None, reader: bool = False) -> dict[str, Any]:
-    """The endpoint of the group or of one node. `cache_endpoint` in the configuration replaces both."""
+def _short(region: str) -> str:
+    """The region as ElastiCache's names have it: `use1`, `apne1`, `usgw1`."""
+    *area, side, number = region.split("-")
+    sides = {"northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw"}
+    return f"{area[0]}{''.join(part[0] for part in area[1:])}{sides.get(side, side[0])}{number}"
+
+
+def address(
+    world: World, group: ReplicationGroup, node: Node | None = None, reader: bool = False, tls: bool | None = None
+) -> dict[str, Any]:
+    """The endpoint of the group, or of one node; `cache_endpoint` of the configuration replaces both.
+
+    `tls`: the name it has with TLS, or without, instead of the present one.
+    """
     given = world.config["cache_endpoint"]
-    zone = f"{group.region[:2]}{group.region.split('-')[1][0]}{group.region[-1]}"
+    tls = group.tls if tls is None else tls
     if node is not None:
-        host = f"{node.cluster_id}.{group.id}.tstaws.{zone}.cache.amazonaws.com"
-    elif group.tls:
-        host = f"{'replica' if reader else 'master'}.{group.id}.tstaws.{zone}.cache.amazonaws.com"
+        host = f"{node.cluster_id}.{group.id}.tstaws" if tls else f"{node.cluster_id}.tstaws.0001"
+    elif group.cluster_mode:
+        host = f"clustercfg.{group.id}.tstaws" if tls else f"{group.id}.tstaws.clustercfg"
+    elif tls:
+        host = f"{'replica' if reader else 'master'}.{group.id}.tstaws"
     else:
-        host = f"{group.id}{'-ro' if reader else ''}.tstaws.ng.0001.{zone}.cache.amazonaws.com"
+        host = f"{group.id}{'-ro' if reader else ''}.tstaws.ng.0001"
+    host = f"{host}.{_short(group.region)}.cache.{dns_suffix(group.region)}"
     return {"Address": given.get("host", host), "Port": given.get("port", group.port)}
 
 
@@ -103,20 +125,26 @@ def group_json(world: World, group: ReplicationGroup) -> dict[str, Any]:
         "Description": group.description,
         "GlobalReplicationGroupInfo": {},
         "Status": group.status,
-        "PendingModifiedValues": {},
-        "MemberClusters": [node.cluster_id for node in group.nodes],
-        "AutomaticFailover": "enabled" if group.failover else "disabled",
+        "PendingModifiedValues": dict(group.pending),
+        "AutomaticFailover": _switch(group.failover, group.failing_over),
         "MultiAZ": "enabled" if group.multi_az else "disabled",
         "SnapshotRetentionLimit": group.snapshot_retention,
         "SnapshotWindow": group.snapshot_window,
-        "ClusterEnabled": False,
-        "ClusterMode": "disabled",
-        "CacheNodeType": group.node_type,
-        "AuthTokenEnabled": group.auth_token is not None,
+        "AuthTokenEnabled": bool(group.tokens),
         "TransitEncryptionEnabled": group.tls,
         "AtRestEncryptionEnabled": group.at_rest,
         "ARN": group.arn,
+        "LogDeliveryConfigurations": [],
+    }
+    if group.status == "deleting":  # nothing is told any more of what it consisted of
+        return found
+    found |= {
+        "MemberClusters": [node.cluster_id for node in group.nodes],
+        "ClusterEnabled": group.cluster_mode,
+        "ClusterMode": "enabled" if group.cluster_mode else "disabled",
+        "CacheNodeType": group.node_type,
         "ReplicationGroupCreateTime": group.created,
+        "DataTiering": "disabled",
         "AutoMinorVersionUpgrade": group.auto_minor,
         "NetworkType": "ipv4",
         "IpDiscovery": "ipv4",
@@ -124,25 +152,45 @@ def group_json(world: World, group: ReplicationGroup) -> dict[str, Any]:
     }
     if group.tls_mode:
         found["TransitEncryptionMode"] = group.tls_mode
-    if group.status in ("available", "modifying"):
-        found["NodeGroups"] = [
-            {
-                "NodeGroupId": "0001",
-                "Status": group.status,
-                "PrimaryEndpoint": address(world, group),
-                "ReaderEndpoint": address(world, group, reader=True),
-                "NodeGroupMembers": [
-                    {
-                        "CacheClusterId": node.cluster_id,
-                        "CacheNodeId": "0001",
-                        "ReadEndpoint": address(world, group, node),
-                        "PreferredAvailabilityZone": node.zone,
-                        "CurrentRole": "primary" if index == 0 else "replica",
-                    }
-                    for index, node in enumerate(group.nodes)
-                ],
-            }
-        ]
+    if group.token_modified:
+        found["AuthTokenLastModifiedDate"] = group.token_modified
+    if group.was_available:
+        found["NodeGroups"] = [_node_group(world, group)]
+        if group.cluster_mode:
+            found["ConfigurationEndpoint"] = address(world, group)
+    return found
+
+
+def _switch(on: bool, leading_to: bool | None) -> str:
+    if leading_to is not None and leading_to != on:
+        return "enabling" if leading_to else "disabling"
+    return "enabled" if on else "disabled"
+
+
+def _node_group(world: World, group: ReplicationGroup) -> dict[str, Any]:
+    """The one shard. With cluster mode it has slots, and neither endpoints nor roles."""
+    found: dict[str, Any] = {"NodeGroupId": "0001", "Status": "available"}
+    if group.cluster_mode:
+        found["Slots"] = "0-16383"
+    else:
+        found["PrimaryEndpoint"] = address(world, group)
+        found["ReaderEndpoint"] = address(world, group, reader=True)
+    found["NodeGroupMembers"] = [
+        {
+            "CacheClusterId": node.cluster_id,
+            "CacheNodeId": "0001",
+            "PreferredAvailabilityZone": node.zone,
+            **(
+                {}
+                if group.cluster_mode
+                else {
+                    "ReadEndpoint": address(world, group, node),
+                    "CurrentRole": "primary" if index == 0 else "replica",
+                }
+            ),
+        }
+        for index, node in enumerate(group.nodes)
+    ]
     return found
 
 
@@ -158,7 +206,7 @@ def cluster_json(world: World, group: ReplicationGroup, node: Node, with_nodes: 
         "PreferredAvailabilityZone": node.zone,
         "CacheClusterCreateTime": group.created,
         "PreferredMaintenanceWindow": group.maintenance_window,
-        "PendingModifiedValues": {},
+        "PendingModifiedValues": dict(group.pending_nodes),
         "CacheSecurityGroups": [],
         "CacheParameterGroup": {
             "CacheParameterGroupName": group.parameter_group,
@@ -171,17 +219,17 @@ def cluster_json(world: World, group: ReplicationGroup, node: Node, with_nodes: 
         "ReplicationGroupId": group.id,
         "SnapshotRetentionLimit": group.snapshot_retention,
         "SnapshotWindow": group.snapshot_window,
-        "AuthTokenEnabled": group.auth_token is not None,
+        "AuthTokenEnabled": bool(group.tokens),
         "TransitEncryptionEnabled": group.tls,
         "AtRestEncryptionEnabled": group.at_rest,
-        "ARN": f"arn:aws:elasticache:{group.region}:{ACCOUNT}:cluster:{node.cluster_id}",
+        "ARN": arn("elasticache", group.region, f"cluster:{node.cluster_id}"),
         "ReplicationGroupLogDeliveryEnabled": False,
         "NetworkType": "ipv4",
         "IpDiscovery": "ipv4",
     }
     if group.tls_mode:
         found["TransitEncryptionMode"] = group.tls_mode
-    if with_nodes and group.status in ("available", "modifying"):
+    if with_nodes and group.was_available:
         found["CacheNodes"] = [
             {
                 "CacheNodeId": "0001",

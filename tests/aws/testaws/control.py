@@ -8,7 +8,7 @@ import traceback
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import account, client_calls, forking, seed
+from . import account, client_calls, elasticache, forking, seed
 from .wire import RawRequest, Response
 from .account_state import REGION, World
 
@@ -111,6 +111,12 @@ def _call(world: World, body: Any, query: dict[str, str]) -> Any:
     )
 
 
+def _cache(world: World, body: Any, query: dict[str, str]) -> Any:
+    with world.lock:
+        world.tick()
+        return elasticache.set_status(world, body or {})
+
+
 def _stats(world: World, body: Any, query: dict[str, str]) -> Any:
     return world.log.stats()
 
@@ -135,5 +141,6 @@ _ENDPOINTS = {
     ("GET", "account"): _account,
     ("POST", "seed"): _seed,
     ("POST", "call"): _call,
+    ("POST", "cache"): _cache,
     ("GET", "stats"): _stats,
 }

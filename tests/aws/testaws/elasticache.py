@@ -7,6 +7,7 @@ network interfaces. Its subnet groups cannot be deleted.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from . import interfaces
@@ -14,7 +15,7 @@ from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, cluster_
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
-from .wire import ACCOUNT, Call
+from .wire import Call, arn
 from .account_state import World
 
 _IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
@@ -86,10 +87,10 @@ def create_subnet_group(world: World, call: Call) -> Any:
     if not call.get("CacheSubnetGroupDescription"):
         raise invalid("The parameter CacheSubnetGroupDescription must be provided.")
     vpc_id, subnet_ids = _subnets(call)
-    arn = f"arn:aws:elasticache:{call.region}:{ACCOUNT}:subnetgroup:{name}"
-    group = SubnetGroup(name, call.params["CacheSubnetGroupDescription"], vpc_id, subnet_ids, arn)
+    name_of_it = arn("elasticache", call.region, f"subnetgroup:{name}")
+    group = SubnetGroup(name, call.params["CacheSubnetGroupDescription"], vpc_id, subnet_ids, name_of_it)
     world.caches.subnet_groups[name] = group
-    world.caches.tags[arn] = _tag_map(call)
+    world.caches.tags[group.arn] = _tag_map(call)
     return {"CacheSubnetGroup": group.json(call.region)}
 
 
@@ -160,6 +161,9 @@ def _version(engine: str, wanted: str | None) -> str:
     raise combination(f"Cannot find version {wanted} for {engine}")
 
 
+_PREFERRED_WITH_TOKEN = "Transit encryption preferred is not supported with redis access control."
+
+
 def _check_auth_token(token: str | None, tls: bool) -> None:
     if token is None:
         return
@@ -170,6 +174,11 @@ def _check_auth_token(token: str | None, tls: bool) -> None:
             "Invalid AuthToken provided. AUTH token must be 16 to 128 printable characters, of which the only "
             "nonalphanumeric ones permitted are !, &, #, $, ^, <, > and -."
         )
+
+
+def _family(engine: str, version: str) -> str:
+    """The default parameter group of a version."""
+    return f"default.{engine}{version.split('.')[0]}" + (".x" if version.startswith("6") else "")
 
 
 def _check_node_type(node_type: str | None, tls: bool) -> str:
@@ -211,7 +220,10 @@ def create_group(world: World, call: Call) -> Any:
         raise invalid(f"Invalid engine: {engine}. Replication groups support redis and valkey.")
     tls = bool(call.get("TransitEncryptionEnabled", False))
     node_type = _check_node_type(call.get("CacheNodeType"), tls)
-    _check_auth_token(call.get("AuthToken"), tls)
+    token = call.get("AuthToken")
+    _check_auth_token(token, tls)
+    if token and call.get("TransitEncryptionMode") == "preferred":
+        raise combination(_PREFERRED_WITH_TOKEN)
     count = call.get("NumCacheClusters", 1)
     if call.get("NumNodeGroups", 1) != 1:
         raise invalid("the test AWS keeps replication groups of one node group only")
@@ -228,7 +240,6 @@ def create_group(world: World, call: Call) -> Any:
     subnet_group = _subnet_group(world, call.get("CacheSubnetGroupName", "default"))
     security_groups = _check_security_groups(call, call.get("SecurityGroupIds", []), subnet_group.vpc_id)
     version = _version(engine, call.get("EngineVersion"))
-    family = f"default.{engine}{version.split('.')[0]}" + (".x" if version.startswith("6") else "")
     group = ReplicationGroup(
         id=identifier,
         region=call.region,
@@ -242,13 +253,14 @@ def create_group(world: World, call: Call) -> Any:
         tls=tls,
         tls_mode=call.get("TransitEncryptionMode", "required") if tls else None,
         at_rest=bool(call.get("AtRestEncryptionEnabled", False)),
-        auth_token=call.get("AuthToken"),
+        tokens=[token] if token else [],
+        token_modified=world.date() if token else None,
         failover=bool(call.get("AutomaticFailoverEnabled")),
         multi_az=bool(call.get("MultiAZEnabled")),
         snapshot_retention=call.get("SnapshotRetentionLimit", 0),
         snapshot_window=call.get("SnapshotWindow", "05:00-06:00"),
         auto_minor=call.get("AutoMinorVersionUpgrade", True),
-        parameter_group=call.get("CacheParameterGroupName", family),
+        parameter_group=call.get("CacheParameterGroupName", _family(engine, version)),
         maintenance_window=call.get("PreferredMaintenanceWindow", "sun:23:00-mon:01:30"),
     )
     _add_nodes(group, subnet_group, count)
@@ -276,12 +288,34 @@ def _add_nodes(group: ReplicationGroup, subnet_group: SubnetGroup, count: int) -
         group.nodes.append(Node(cluster_id, subnet.availability_zone, eni.id))
 
 
-def _later(world: World, group: ReplicationGroup, kind: str, status: str) -> None:
-    def become() -> None:
-        if world.caches.groups.get(group.id) is group and group.status != "deleting":
-            group.status = status
+def _later(
+    world: World,
+    group: ReplicationGroup,
+    kind: str,
+    status: str,
+    then: Callable[[], None] | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Lets the group get into a status, after what `then` does."""
+    group.turn += 1
+    begun = group.turn
 
-    world.after(world.delay(kind), become)
+    def become() -> None:
+        if world.caches.groups.get(group.id) is group and group.turn == begun:
+            if then is not None:
+                then()
+            become_status(group, status)
+
+    world.after(world.delay(kind) if seconds is None else seconds, become)
+
+
+def become_status(group: ReplicationGroup, status: str) -> None:
+    group.status = status
+    group.was_available = group.was_available or status == "available"
+
+
+# Besides `available`.
+_DELETABLE = ("create-failed", "restore-failed", "incompatible-network", "incompatible-parameters")
 
 
 def _require_available(group: ReplicationGroup, verb: str, allowed: tuple[str, ...] = ("available",)) -> None:
@@ -293,37 +327,112 @@ def _require_available(group: ReplicationGroup, verb: str, allowed: tuple[str, .
         )
 
 
+def _new_tls(call: Call, group: ReplicationGroup) -> tuple[bool, str | None]:
+    """(TLS, its mode) that a modification leads to."""
+    tls, mode = call.get("TransitEncryptionEnabled"), call.get("TransitEncryptionMode")
+    if tls is None and mode is None:
+        return group.tls, group.tls_mode
+    if group.tokens:
+        raise combination("Modification of transit encryption is not supported for access control enabled clusters.")
+    if mode is not None and not (group.tls if tls is None else tls):
+        raise combination("To modify transit encryption mode, set encryption-in-transit as enabled.")
+    if int(group.version.split(".")[0]) < 7:
+        raise combination("Modification of transit encryption is supported from engine version 7.0 only.")
+    if tls is False:
+        if group.tls_mode == "required":
+            raise combination("Transit encryption mode must be preferred before encryption-in-transit is disabled.")
+        return False, None
+    if not group.tls and mode != "preferred":
+        raise combination("Transit encryption mode must be preferred when encryption-in-transit is enabled.")
+    return True, mode or group.tls_mode
+
+
+def _new_tokens(call: Call, group: ReplicationGroup) -> list[str | None]:
+    """The tokens that a modification leads to: ROTATE keeps the newest one besides, SET keeps none besides."""
+    token, strategy = call.get("AuthToken"), call.get("AuthTokenUpdateStrategy")
+    if token is None and strategy is None:
+        return group.tokens
+    if strategy == "DELETE":
+        return []
+    if token is None:
+        raise combination("The parameter AuthToken must be provided when AuthTokenUpdateStrategy is ROTATE or SET.")
+    _check_auth_token(token, group.tls)
+    if group.tls_mode == "preferred":
+        raise combination(_PREFERRED_WITH_TOKEN)
+    return [token] if strategy == "SET" else [*(group.tokens or [None])[-1:], token]
+
+
+def _new_engine(call: Call, group: ReplicationGroup) -> tuple[str, str]:
+    """(engine, version) that a modification leads to: forward only, and Redis OSS may become Valkey."""
+    engine = call.get("Engine", group.engine).lower()
+    if engine not in _ENGINES or (group.engine, engine) == ("valkey", "redis"):
+        raise combination(f"Cannot change the engine from {group.engine} to {engine}.")
+    version = _version(engine, call.get("EngineVersion", group.version if engine == group.engine else None))
+    if engine == group.engine and _numbers(version) < _numbers(group.version):
+        raise combination(f"Cannot downgrade the engine version from {group.version} to {version}.")
+    return engine, version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 @operation("elasticache", "ModifyReplicationGroup")
 def modify_group(world: World, call: Call) -> Any:
     group = _group(world, call.params["ReplicationGroupId"])
     _require_available(group, "modify")
     subnet_group = world.caches.subnet_groups[group.subnet_group]
-    token = call.get("AuthToken")
-    _check_auth_token(token, group.tls)
     failover = call.get("AutomaticFailoverEnabled", group.failover)
     if failover and len(group.nodes) < 2:
         raise combination("Automatic failover requires at least 2 cache clusters: it needs a replica to fail over to.")
-    if call.get("MultiAZEnabled", group.multi_az) and not failover:
+    multi_az = call.get("MultiAZEnabled", group.multi_az)
+    if multi_az and not failover:
         raise combination("Must have automatic failover enabled to enable Multi-AZ.")
-    engine = call.get("Engine", group.engine)
-    version = _version(engine, call.get("EngineVersion", group.version))
-    node_type = _check_node_type(call.get("CacheNodeType", group.node_type), group.tls)
+    engine, version = _new_engine(call, group)
+    tls, tls_mode = _new_tls(call, group)
+    tokens = _new_tokens(call, group)
+    node_type = _check_node_type(call.get("CacheNodeType", group.node_type), tls)
     if "SecurityGroupIds" in call.params:
         group.security_groups = _check_security_groups(call, call.params["SecurityGroupIds"], subnet_group.vpc_id)
         for node in group.nodes:
             interfaces.set_groups(group.region, node.eni_id, group.security_groups)
-    group.engine, group.version, group.node_type = engine, version, node_type
-    group.failover, group.multi_az = failover, call.get("MultiAZEnabled", group.multi_az)
     group.description = call.get("ReplicationGroupDescription", group.description)
     group.snapshot_retention = call.get("SnapshotRetentionLimit", group.snapshot_retention)
     group.auto_minor = call.get("AutoMinorVersionUpgrade", group.auto_minor)
-    if token is not None:
-        group.auth_token = token
-    if call.get("AuthTokenUpdateStrategy") == "DELETE":
-        group.auth_token = None
+    for_nodes: dict[str, Any] = {}
+    if node_type != group.node_type:
+        for_nodes["CacheNodeType"] = node_type
+    if version != group.version:
+        for_nodes["EngineVersion"] = version
+    if for_nodes and not call.get("ApplyImmediately"):
+        # These wait for the maintenance window, which never comes here.
+        group.pending_nodes = {**group.pending_nodes, **for_nodes}
+        engine, version, node_type, for_nodes = group.engine, group.version, group.node_type, {}
+    both: dict[str, Any] = {}
+    if (tls, tls_mode) != (group.tls, group.tls_mode):
+        both = {"TransitEncryptionEnabled": tls, **({"TransitEncryptionMode": tls_mode} if tls_mode else {})}
+    if tokens != group.tokens or "AuthToken" in call.params:
+        both["AuthTokenStatus"] = "SETTING" if call.get("AuthTokenUpdateStrategy") == "SET" else "ROTATING"
+    group.pending = dict(both)
+    if failover != group.failover:
+        group.pending["AutomaticFailoverStatus"] = "enabled" if failover else "disabled"
+    waiting = group.pending_nodes
+    group.pending_nodes = {**waiting, **for_nodes, **both}
+    group.failing_over = failover
+
+    def apply() -> None:
+        if group.engine != engine or group.version.split(".")[0] != version.split(".")[0]:
+            group.parameter_group = _family(engine, version)
+        group.engine, group.version, group.node_type = engine, version, node_type
+        group.failover, group.multi_az, group.failing_over = failover, multi_az, None
+        group.tls, group.tls_mode = tls, tls_mode
+        if "AuthTokenStatus" in both:
+            group.tokens, group.token_modified = tokens, world.date()
+        group.pending, group.pending_nodes = {}, waiting
+
     group.status = "modifying"
     reply = {"ReplicationGroup": group_json(world, group)}
-    _later(world, group, "cache-update", "available")
+    _later(world, group, "cache-update", "available", apply)
     return reply
 
 
@@ -352,9 +461,11 @@ def change_replicas(world: World, call: Call) -> Any:
 @operation("elasticache", "DeleteReplicationGroup")
 def delete_group(world: World, call: Call) -> Any:
     group = _group(world, call.params["ReplicationGroupId"])
-    _require_available(group, "delete", ("available", "create-failed"))
+    _require_available(group, "delete", ("available", *_DELETABLE))
     group.status = "deleting"
+    group.turn += 1
     reply = {"ReplicationGroup": group_json(world, group)}
+    del reply["ReplicationGroup"]["AuthTokenEnabled"]
 
     def gone() -> None:
         if world.caches.groups.get(group.id) is group:
@@ -428,6 +539,7 @@ def list_tags(world: World, call: Call) -> Any:
 def add_tags(world: World, call: Call) -> Any:
     tags = _tags_of(world, call.params["ResourceName"])
     tags.update(_tag_map(call))
+    _retag(world, call.params["ResourceName"])
     return _tag_list(tags)
 
 
@@ -436,4 +548,32 @@ def remove_tags(world: World, call: Call) -> Any:
     tags = _tags_of(world, call.params["ResourceName"])
     for key in call.get("TagKeys", []):
         tags.pop(key, None)
+    _retag(world, call.params["ResourceName"])
     return _tag_list(tags)
+
+
+def _retag(world: World, name: str) -> None:
+    """A replication group is being modified for a while after its tags were written."""
+    group = next((group for group in world.caches.groups.values() if group.arn == name), None)
+    if group is not None:
+        group.status = "modifying"
+        _later(world, group, "cache-update", "available")
+
+
+# --- what a test decides
+
+
+def set_status(world: World, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Puts a replication group into a status, for ever or for some seconds; or into cluster mode."""
+    unknown = set(wanted) - {"id", "status", "seconds", "cluster_mode"}
+    group = world.caches.groups.get(str(wanted.get("id", "")).lower())
+    if unknown or group is None:
+        raise ValueError(f"unknown: {sorted(unknown) or wanted.get('id')}")
+    if "cluster_mode" in wanted:
+        group.cluster_mode = bool(wanted["cluster_mode"])
+    if "status" in wanted:
+        group.turn += 1
+        become_status(group, wanted["status"])
+    if "seconds" in wanted:
+        _later(world, group, "cache", "available", seconds=float(wanted["seconds"]))
+    return {"id": group.id, "status": group.status}

@@ -123,18 +123,19 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
     host, _, port = address.rstrip("/").partition(":")
     for group in world.caches.groups.values():
         known = cache_records.address(world, group)
-        if host != known["Address"]:
+        both = group.tls_mode == "preferred"  # it takes callers with and without TLS, by either name
+        if host != known["Address"] and not (both and host == cache_records.address(world, group, tls=False)["Address"]):
             continue
         if not _admits(function, group):
             return "timeout", f"{endpoint}: timed out"
         if group.status not in ("available", "modifying") or port not in ("", str(known["Port"])):
             return "refused", f"{endpoint}: connection refused (the cache is {group.status})"
-        if (scheme == "rediss") != group.tls:
+        if (scheme == "rediss") != group.tls and not both:
             return "tls", f"{endpoint}: TLS does not match the cache's"
-        if group.auth_token is not None and "secrets/cache-auth-token" not in parameters:
-            return "auth", "NOAUTH Authentication required."
-        if group.auth_token is not None and parameters["secrets/cache-auth-token"] != group.auth_token:
-            return "auth", "WRONGPASS invalid username-password pair"
+        token = parameters.get("secrets/cache-auth-token")
+        if group.tokens and token not in group.tokens:
+            missing = "NOAUTH Authentication required." if token is None else "WRONGPASS invalid username-password pair"
+            return "auth", missing
         return None
     return "dns", f"{endpoint}: no such host"
 
