@@ -140,7 +140,12 @@ def function_interfaces(aws: Aws) -> None:
         aws.function(role, name, VpcConfig=_vpc(net))
     (eni,) = aws.enis(subnet_id=net["subnet"])
     assert eni["Description"].startswith("AWS Lambda VPC ENI-f-") and eni["InterfaceType"] == "lambda"
-    assert eni["RequesterManaged"] and eni["Status"] == "in-use" and eni["Attachment"]["Status"] == "attached"
+    assert not eni["RequesterManaged"] and eni["Status"] == "in-use" and eni["Attachment"]["Status"] == "attached"
+    assert eni["Attachment"]["InstanceOwnerId"] == "amazon-aws" and eni["SourceDestCheck"] and eni["TagSet"] == []
+    role_id = aws.iam.get_role(RoleName="r")["Role"]["RoleId"]
+    assert eni["RequesterId"] == f"{role_id}:123456789012"
+    name = f"ip-{eni['PrivateIpAddress'].replace('.', '-')}.ec2.internal"
+    assert eni["PrivateDnsName"] == name and eni["PrivateIpAddresses"][0]["PrivateDnsName"] == name
     with aws.refused("InvalidParameterValue", "is currently in use"):
         aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
     aws.lambda_.delete_function(FunctionName="g")

@@ -14,6 +14,7 @@ from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
+from moto.utilities.utils import get_partition
 
 from .api_json import api_json, clean, method_json
 from .awslambda import configuration
@@ -41,7 +42,7 @@ def listing(world: World, region: str) -> dict[str, Any]:
             **_caches(world, region),
             "functions": _functions(world, region),
             "log_groups": _log_groups(region),
-            "roles": _roles(),
+            "roles": _roles(region),
             "rules": _rules(region),
             "parameters": _parameters(region),
             "rest_apis": _apis(region),
@@ -284,7 +285,7 @@ def _document(text: str) -> Any:
         return text
 
 
-def _roles() -> list[Any]:
+def _roles(region: str) -> list[Any]:
     return _sorted(
         (
             {
@@ -299,7 +300,7 @@ def _roles() -> list[Any]:
                 "attached": sorted(role.managed_policies),
                 "tags": _pairs(role.tags or []),
             }
-            for role in iam_backends[ACCOUNT]["aws"].roles.values()
+            for role in iam_backends[ACCOUNT][get_partition(region)].roles.values()
         ),
         "arn",
     )

@@ -10,7 +10,7 @@ from moto.apigateway.models import Authorizer, Method, Resource, RestAPI, apigat
 from .api_json import api_json, method_json
 from .errors import AwsError
 from .gateway import operation
-from .wire import ACCOUNT, Call
+from .wire import ACCOUNT, PARTITIONS, Call
 from .account_state import World
 
 # Moto registers each method of each stage in an HTTP mock that is not used here and only grows.
@@ -201,8 +201,8 @@ def _patch_method(changed: dict[str, Any], patch: dict[str, Any]) -> None:
 
 
 _URI = re.compile(
-    r"arn:aws:apigateway:[a-z0-9-]+:lambda:path/2015-03-31/functions/"
-    r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9-_]+(:[A-Za-z0-9-_$]+)?/invocations"
+    rf"arn:{PARTITIONS}:apigateway:[a-z0-9-]+:lambda:path/2015-03-31/functions/"
+    rf"arn:{PARTITIONS}:lambda:[a-z0-9-]+:\d{{12}}:function:[A-Za-z0-9-_]+(:[A-Za-z0-9-_$]+)?/invocations"
 )
 _SOURCE = re.compile(
     r"(method\.request\.(header|querystring)\.[A-Za-z0-9._$-]+|(context|stageVariables)\.[A-Za-z0-9._]+)"

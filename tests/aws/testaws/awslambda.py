@@ -17,7 +17,8 @@ from . import lambda_interfaces, lambda_invoke, roles
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
-from .wire import ACCOUNT, Call, Response
+from .wire import PARTITIONS, Call, Response
+from .wire import arn as arn_of
 from .account_state import World
 
 _RESERVED = {
@@ -80,7 +81,7 @@ class Function:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:lambda:{self.region}:{ACCOUNT}:function:{self.name}"
+        return arn_of("lambda", self.region, f"function:{self.name}")
 
     @property
     def key(self) -> str:
@@ -115,9 +116,14 @@ def validation(value: Any, member: str, constraint: str) -> AwsError:
     )
 
 
+_NAME = re.compile(
+    rf"(?:(?:arn:{PARTITIONS}:lambda:[a-z0-9-]+:)?(?:\d{{12}}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?"
+)
+
+
 def named(text: str) -> tuple[str, str | None]:
-    """The function's name and the qualifier in a name, a partial ARN, or a full ARN."""
-    found = re.fullmatch(r"(?:(?:arn:aws:lambda:[a-z0-9-]+:)?(?:\d{12}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?", text)
+    """The function's name and the qualifier out of a name, a partial or a full ARN."""
+    found = _NAME.fullmatch(text)
     return (found.group(1), found.group(2)) if found else (text, None)
 
 
@@ -129,7 +135,7 @@ def function_of(world: World, call: Call, member: str = "FunctionName") -> Funct
     name = _name(call.params[member])
     function = world.functions.by_name.get(name)
     if function is None:
-        arn = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
+        arn = arn_of("lambda", call.region, f"function:{name}")
         raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404)
     return function
 

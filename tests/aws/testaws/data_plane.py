@@ -19,7 +19,7 @@ from . import lambda_invoke
 from .awslambda import resolve
 from .gateway_responses import render
 from .stages import canary_of, serving, takes_canary
-from .wire import ACCOUNT, RawRequest, Response
+from .wire import ACCOUNT, RawRequest, Response, arn, dns_suffix
 from .account_state import REGION, World
 
 # Authorizers with this prefix are the tool's: their function and `valid_keys` determine their response.
@@ -118,7 +118,7 @@ def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {
         "context.accountId": ACCOUNT,
         "context.apiId": request.api.id,
-        "context.domainName": f"{request.api.id}.execute-api.{request.region}.amazonaws.com",
+        "context.domainName": f"{request.api.id}.execute-api.{request.region}.{dns_suffix(request.region)}",
         "context.domainPrefix": request.api.id,
         "context.extendedRequestId": "test-aws=",
         "context.httpMethod": raw.method,
@@ -296,13 +296,13 @@ def _looked_for(request: Request, version: Any) -> list[str] | None:
 
 
 def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, authorizer_id: str) -> bool:
-    arn = f"arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/authorizers/{authorizer_id}"
+    called = arn("execute-api", region, f"{api_id}/authorizers/{authorizer_id}")
     for statement in function.policies.get(qualifier or "", []):
         principal = statement["Principal"]
         if not isinstance(principal, dict) or principal.get("Service") != "apigateway.amazonaws.com":
             continue
         pattern = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "*")
-        if fnmatchcase(arn, pattern):
+        if fnmatchcase(called, pattern):
             return True
     return False
 

@@ -15,7 +15,7 @@ from .apigateway import api_of, bad_request, not_found, page
 from .gateway import operation
 from .rest_apis import check_tags
 from .stages import canary_of, point, stage_of, start_canary
-from .wire import Call
+from .wire import PARTITIONS, Call
 from .account_state import World
 
 # The API's own attributes that a deployment freezes.
@@ -180,7 +180,7 @@ def delete_deployment(world: World, call: Call) -> Any:
 def _tagged(call: Call) -> Any:
     """The stage or the API of an ARN."""
     found = re.fullmatch(
-        r"arn:aws:apigateway:[a-z0-9-]+::/restapis/([a-z0-9]+)(?:/stages/(.+))?", call.params["resourceArn"]
+        rf"arn:{PARTITIONS}:apigateway:[a-z0-9-]+::/restapis/([a-z0-9]+)(?:/stages/(.+))?", call.params["resourceArn"]
     )
     if found is None:
         raise bad_request("Invalid ARN specified in the request")

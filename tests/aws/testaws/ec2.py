@@ -5,14 +5,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Any
+from zlib import crc32
 
+from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
+from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.vpcs import VPC
 
 from . import interfaces, lambda_interfaces
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
-from .wire import Call
+from .wire import Call, arn
 from .account_state import World
 
 # --- corrections of moto's rules: a description is not part of a rule's identity, and is stored for group sources too
@@ -37,9 +42,46 @@ def _same_rule(rule: SecurityGroupRule, other: SecurityGroupRule) -> bool:
     return identity(rule) == identity(other)
 
 
+def _rule_text(permission: dict[str, Any]) -> str:
+    """A rule as AWS words it in its refusal of a second one."""
+    sources = permission.get("IpRanges", []) + permission.get("Ipv6Ranges", []) + permission.get("UserIdGroupPairs", [])
+    source = sources[0] if sources else {}
+    peer = source.get("CidrIp") or source.get("CidrIpv6") or source.get("GroupId")
+    protocol = {"-1": "ALL", "6": "TCP", "17": "UDP"}.get(permission["IpProtocol"], permission["IpProtocol"].upper())
+    first, last = permission.get("FromPort"), permission.get("ToPort")
+    ports = f", from port: {first}, to port: {last}" if protocol in ("TCP", "UDP") else ""
+    return f'"peer: {peer}, {protocol}{ports}, ALLOW"'
+
+
 SecurityGroupRule.description = property(_description)
 SecurityGroupRule.__eq__ = _same_rule
 SecurityGroupRule.__hash__ = object.__hash__
+
+# --- what moto's records lack, or have in one partition only
+
+Subnet.arn = property(lambda subnet: arn("ec2", subnet.ec2_backend.region_name, f"subnet/{subnet.id}"))
+VPC.dhcp_options_id = property(
+    lambda vpc: vpc.dhcp_options.id if vpc.dhcp_options else f"dopt-{crc32(vpc.ec2_backend.region_name.encode()):08x}"
+)
+RouteTable.propagating_vgws = ()
+Zone.group_name = property(lambda zone: f"{zone.region_name}-zg-1")
+Zone.group_long_name = property(lambda zone: f"{_title(zone.region_name)} 1")
+Zone.network_border_group = property(lambda zone: zone.region_name)
+Zone.opt_in_status = "opt-in-not-required"
+RegionsAndZonesBackend.zones.setdefault(
+    "eusc-de-east-1",
+    [
+        Zone(region_name="eusc-de-east-1", name=f"eusc-de-east-1{letter}", zone_id=f"euscde1-az{number}")
+        for number, letter in enumerate("abc", 1)
+    ],
+)
+
+
+_TITLES = {"us-east-1": "US East (N. Virginia)", "us-west-2": "US West (Oregon)", "eu-west-1": "Europe (Ireland)"}
+
+
+def _title(region: str) -> str:
+    return _TITLES.get(region, region)
 
 
 def canonical_cidr(text: str) -> str:
@@ -262,10 +304,19 @@ def allocate_address(world: World, call: Call) -> Any:
     return result
 
 
+def address_of(call: Call) -> Any:
+    """The address that a call names by its allocation."""
+    wanted = call.params["AllocationId"]
+    found = next((one for one in ec2_of(call.region).addresses if one.allocation_id == wanted), None)
+    if found is None:
+        raise AwsError("InvalidAllocationID.NotFound", f"The allocation ID '{wanted}' does not exist")
+    return found
+
+
 @operation("ec2", "ReleaseAddress")
 def release_address(world: World, call: Call) -> Any:
     ec2 = ec2_of(call.region)
-    address = ec2.address_by_allocation([call.params["AllocationId"]])[0]
+    address = address_of(call)
     if any(gateway.address is address and gateway.eni and not gateway.gone for gateway in ec2.nat_gateways.values()):
         # AWS returns this error for an address that a NAT gateway uses, until the gateway is deleted.
         raise AwsError("AuthFailure", "You do not have permission to access the specified resource.", 400)
@@ -390,7 +441,11 @@ def authorize(world: World, call: Call) -> Any:
                     "InvalidParameterValue",
                     "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.",
                 )
-    return call.moto()
+    response = call.moto()
+    if response.status == 400 and b"InvalidPermission.Duplicate" in response.body:
+        text = _rule_text(call.get("IpPermissions", [{"IpProtocol": "-1"}])[0])
+        raise AwsError("InvalidPermission.Duplicate", f"the specified rule {text} already exists")
+    return response
 
 
 @operation("ec2", "DeleteSecurityGroup")
@@ -426,7 +481,7 @@ def delete_network_interface(world: World, call: Call) -> Any:
     ec2 = ec2_of(call.region)
     eni = ec2.get_network_interface(call.params["NetworkInterfaceId"])
     if eni.status == "in-use":
-        if eni.requester_managed and eni.interface_type != "lambda":
+        if eni.requester_managed:
             raise AwsError("AuthFailure", "You do not have permission to access the specified resource.", 400)
         raise AwsError("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
     return call.moto()

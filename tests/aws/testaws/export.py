@@ -14,7 +14,7 @@ from .errors import Unimplemented
 from .gateway import operation
 from .gateway_responses import exported
 from .stages import stage_of
-from .wire import Call, Response
+from .wire import Call, Response, dns_suffix
 from .account_state import World
 
 PREFIX = "x-amazon-apigateway"
@@ -63,7 +63,7 @@ class _Export:
         info = {"title": self.api.name, "version": version}
         if self.api.description:
             info["description"] = self.api.description
-        host = f"{self.api.id}.execute-api.{self.api.region_name}.amazonaws.com"
+        host = f"{self.api.id}.execute-api.{self.api.region_name}.{dns_suffix(self.api.region_name)}"
         if self.swagger:
             found: dict[str, Any] = {
                 "swagger": "2.0",

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from moto.utilities.utils import get_partition
+
 from .errors import AwsError
 
 KINDS = ("throttle", "500", "503", "drop", "unreadable", "deny", "error", "hold", "hold-before")
@@ -161,8 +163,8 @@ _SERVER_ERRORS = {
 }
 
 
-def error_for(rule: Rule, service: str, action: str) -> AwsError:
-    """The error of a failing rule, with the code and message of the service."""
+def error_for(rule: Rule, service: str, action: str, region: str) -> AwsError:
+    """The error a failing rule answers with, worded as the service words it."""
     if rule.kind == "throttle":
         return AwsError(*_THROTTLES.get(service, ("ThrottlingException", "Rate exceeded", 400)))
     if rule.kind in ("500", "503"):
@@ -171,12 +173,12 @@ def error_for(rule: Rule, service: str, action: str) -> AwsError:
             return AwsError(internal, "An internal error has occurred", 500)
         return AwsError(unavailable, "The service is unavailable. Please try again shortly.", 503)
     if rule.kind == "deny":
-        return access_denied(service, rule.iam_action or action)
+        return access_denied(service, rule.iam_action or action, region)
     return AwsError(rule.code, rule.message, rule.status)
 
 
-def access_denied(service: str, action: str) -> AwsError:
-    user = "arn:aws:iam::123456789012:user/operator"
+def access_denied(service: str, action: str, region: str) -> AwsError:
+    user = f"arn:{get_partition(region)}:iam::123456789012:user/operator"
     text = f"User: {user} is not authorized to perform: {action} on resource: *"
     why = f"because no identity-based policy allows the {action} action"
     if service == "ec2":

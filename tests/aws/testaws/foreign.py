@@ -9,6 +9,8 @@ import zipfile
 from typing import Any
 
 from .client_calls import call
+from .seed_api import invocation
+from .wire import arn
 from .account_state import World
 
 STACK = "other"
@@ -180,7 +182,7 @@ def _build(world: World, region: str) -> dict[str, Any]:
             VpcConfig={"SubnetIds": private, "SecurityGroupIds": [groups["authorizer"]]},
             Tags=tags(f"lambda/{name}"),
         )
-    function = f"arn:aws:lambda:{region}:123456789012:function:threescale-gw-{STACK}-authorizer"
+    function = arn("lambda", region, f"function:threescale-gw-{STACK}-authorizer")
     ask(
         "events",
         "PutRule",
@@ -211,7 +213,7 @@ def _build(world: World, region: str) -> dict[str, Any]:
         restApiId=api["id"],
         name=f"threescale-gw-{STACK}",
         type="REQUEST",
-        authorizerUri=f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations",
+        authorizerUri=invocation(region, function),
         identitySource="method.request.header.apikey",
         authorizerResultTtlInSeconds=0,
     )["id"]
@@ -226,7 +228,7 @@ def _build(world: World, region: str) -> dict[str, Any]:
         StatementId="api",
         Action="lambda:InvokeFunction",
         Principal="apigateway.amazonaws.com",
-        SourceArn=f"arn:aws:execute-api:{region}:123456789012:{api['id']}/authorizers/{authorizer}",
+        SourceArn=arn("execute-api", region, f"{api['id']}/authorizers/{authorizer}"),
     )
     found |= {"vpc_id": vpc, "nat_gateway_id": nat, "api_id": api["id"], "function_arn": function, "role_arn": role}
 

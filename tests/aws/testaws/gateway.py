@@ -94,7 +94,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
     if rule is not None:
         entry["injected"] = True
     if rule is not None and rule.kind in ("throttle", "500", "503", "deny", "error"):
-        error = error_for(rule, call.service, needed[0])
+        error = error_for(rule, call.service, needed[0], call.region)
         response = wire.serialize(call, error)
         entry.update(status=response.status, error_code=error.code)
         return response

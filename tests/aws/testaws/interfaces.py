@@ -60,12 +60,21 @@ def add(
 ) -> ManagedInterface:
     ec2 = ec2_of(region)
     eni = ManagedInterface(ec2, subnet, free_address(region, subnet), group_ids=list(groups), description=description)
-    eni.requester_managed = True
+    eni.requester_managed = interface_type != "lambda"
     eni.requester_id = requester
     eni.status = "in-use"
     eni.interface_type = interface_type
+    eni.private_dns_name = _private_name(region, eni.private_ip_address)
+    for address in eni.private_ip_addresses:
+        address["PrivateDnsName"] = eni.private_dns_name
     ec2.enis[eni.id] = eni
     return eni
+
+
+def _private_name(region: str, address: str) -> str:
+    """The name within the VPC; the oldest region's names do not tell it."""
+    domain = "ec2" if region == "us-east-1" else f"{region}.compute"
+    return f"ip-{address.replace('.', '-')}.{domain}.internal"
 
 
 def remove(region: str, eni_id: str) -> None:

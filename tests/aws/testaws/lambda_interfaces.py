@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import interfaces, roles
 from .interfaces import ec2_of
+from .wire import ACCOUNT
 from .account_state import World
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def use(world: World, function: Function) -> None:
                 subnet,
                 list(pair[1]),
                 f"AWS Lambda VPC ENI-{function.name}-{uuid.uuid4()}",
-                requester="AROATESTAWS:awslambda_1",
+                requester=f"{roles.id_of(function.role)}:{ACCOUNT}",
                 interface_type="lambda",
             )
             shared = world.function_interfaces[pair] = Shared(eni.id, function.region, function.role)
@@ -102,7 +103,6 @@ def _leave(world: World, pair: Pair, key: str, stranded: bool) -> None:
         if eni is not None:
             eni.status = "available"
             eni.interface_type = "interface"
-            eni.requester_managed = False
             eni.attached = False
 
     world.after(world.config["eni_linger"], release)

@@ -64,7 +64,7 @@ def add_permission(world: World, call: Call) -> Any:
             409,
         )
     principal = call.params["Principal"]
-    kind = "Service" if principal.endswith((".amazonaws.com", ".amazon.com")) else "AWS"
+    kind = "Service" if principal.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".amazon.com")) else "AWS"
     statement: dict[str, Any] = {
         "Sid": sid,
         "Effect": "Allow",

@@ -11,6 +11,7 @@ from moto.ec2.models.route_tables import Route
 from moto.ec2.utils import random_eip_association_id, random_nat_gateway_id
 
 from . import interfaces
+from .ec2 import address_of
 from .ec2_listing import LISTINGS, page, select
 from .errors import AwsError
 from .gateway import operation, remember
@@ -93,7 +94,7 @@ def create(world: World, call: Call) -> Any:
     if connectivity == "public":
         if not call.get("AllocationId"):
             raise AwsError("MissingParameter", "The request must contain the parameter AllocationId")
-        address = ec2.address_by_allocation([call.params["AllocationId"]])[0]
+        address = address_of(call)
     elif call.get("AllocationId"):
         raise AwsError("InvalidParameter", "A private NAT gateway cannot have an Elastic IP address")
     here = [

@@ -7,7 +7,7 @@ from typing import Any
 from .account_state import World
 from .errors import AwsError
 from .gateway import operation
-from .wire import ACCOUNT, Call
+from .wire import Call, arn
 
 
 _QUOTAS = {
@@ -32,7 +32,7 @@ def get_service_quota(world: World, call: Call) -> Any:
         "Quota": {
             "ServiceCode": service,
             "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)" if service == "vpc" else "Amazon EC2",
-            "QuotaArn": f"arn:aws:servicequotas:{call.region}:{ACCOUNT}:{service}/{code}",
+            "QuotaArn": arn("servicequotas", call.region, f"{service}/{code}"),
             "QuotaCode": code,
             "QuotaName": title,
             "Value": float(world.config["quotas"][name]),

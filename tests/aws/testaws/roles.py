@@ -7,12 +7,25 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
-from moto.iam.models import iam_backends
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import IAMBackend, Role, iam_backends
+from moto.utilities.utils import get_partition
 
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
 from .account_state import World
+
+
+def _get_role(self: IAMBackend, role_name: str) -> Role:
+    """As moto does, but told in AWS's words."""
+    for role in self.get_roles():
+        if role.name == role_name:
+            return role
+    raise NotFoundException(f"The role with name {role_name} cannot be found.")
+
+
+IAMBackend.get_role = _get_role
 
 
 def fresh(world: World) -> None:
@@ -21,10 +34,23 @@ def fresh(world: World) -> None:
 
 
 def _role(arn: str) -> Any:
-    for role in iam_backends[ACCOUNT]["aws"].roles.values():
+    partition = arn.split(":")[1] if arn.count(":") >= 5 else "aws"
+    for role in iam_backends[ACCOUNT][partition].roles.values() if partition in iam_backends[ACCOUNT] else ():
         if role.arn == arn:
             return role
     return None
+
+
+def _named(call: Call) -> Any:
+    """The role that a call names; None where there is none."""
+    roles = iam_backends[ACCOUNT][get_partition(call.region)].roles.values()
+    return next((role for role in roles if role.name == call.params["RoleName"]), None)
+
+
+def id_of(arn: str) -> str:
+    """The id of a role, by which those who assumed it are named."""
+    role = _role(arn)
+    return role.id if role is not None else "AROATESTAWSEXAMPLE000"
 
 
 def exists(arn: str) -> bool:
@@ -145,8 +171,8 @@ def update_trust(world: World, call: Call) -> Any:
 
 @operation("iam", "PutRolePolicy")
 def put_role_policy(world: World, call: Call) -> Any:
-    role = iam_backends[ACCOUNT]["aws"].roles
-    arn = next((item.arn for item in role.values() if item.name == call.params["RoleName"]), None)
+    role = _named(call)
+    arn = role.arn if role else None
     size = len("".join(call.params.get("PolicyDocument", "").split()))
     if size > 10240:
         raise AwsError(
@@ -161,9 +187,8 @@ def put_role_policy(world: World, call: Call) -> Any:
 
 @operation("iam", "DeleteRole")
 def delete_role(world: World, call: Call) -> Any:
-    arn = next(
-        (role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values() if role.name == call.params["RoleName"]), None
-    )
+    role = _named(call)
+    arn = role.arn if role else None
     response = call.moto()
     if response.status < 300:
         world.role_born.pop(arn, None)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from .client_calls import call
+from .wire import arn
 from .account_state import World
 
 # Members of a seeded API that are parameters of CreateRestApi, with the names of the parameters.
@@ -22,6 +23,11 @@ _THROTTLING = {
     "/*/*/throttling/burstLimit": "100",
     "/*/*/metrics/enabled": "true",
 }
+
+
+def invocation(region: str, function: str) -> str:
+    """The URI by which API Gateway invokes a function."""
+    return arn("apigateway", region, f"path/2015-03-31/functions/{function}/invocations", account="lambda")
 
 
 def seed_api(world: World, wanted: dict[str, Any], region: str) -> dict[str, Any]:
@@ -142,14 +148,13 @@ class _Seed:
             self.ask("PutIntegrationResponse", **of, **response)
 
     def uri(self, function: str) -> str:
-        arn = f"arn:aws:lambda:{self.region}:123456789012:function:{function}"
-        return f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
+        return invocation(self.region, arn("lambda", self.region, f"function:{function}"))
 
     def authorizer(self, name: str, kind: str | None) -> str:
         if name not in self.authorizers:
             parameters: dict[str, Any] = {"type": "REQUEST", "authorizerUri": self.uri(name)}
             if kind == "COGNITO_USER_POOLS":
-                pool = f"arn:aws:cognito-idp:{self.region}:123456789012:userpool/{self.region}_AbCdEfGhI"
+                pool = arn("cognito-idp", self.region, f"userpool/{self.region}_AbCdEfGhI")
                 parameters = {"type": kind, "providerARNs": [pool]}
             self.authorizers[name] = self.ask(
                 "CreateAuthorizer",
@@ -190,8 +195,8 @@ class _Seed:
         self.ask("UpdateStage", **stage, patchOperations=patches)
         tags = settings.get("tags", {"owner": "orders-team"})
         if tags:
-            arn = f"arn:aws:apigateway:{self.region}::/restapis/{self.api}/stages/{self.stage}"
-            self.ask("TagResource", resourceArn=arn, tags=tags)
+            tagged = arn("apigateway", self.region, f"/restapis/{self.api}/stages/{self.stage}", account="")
+            self.ask("TagResource", resourceArn=tagged, tags=tags)
         canary = settings.get("canary")
         if canary is not None:
             found["canary_deployment_id"] = self.ask(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (  # noqa: F401 - importing a module registers its handlers
     apigateway,
     awslambda,
+    callers,
     deployments,
     ec2,
     ec2_listing,
