@@ -247,6 +247,7 @@ def _functions(world: World, region: str) -> list[Any]:
                     }
                     for version in function.versions.values()
                 ],
+                "reserved_concurrency": function.reserved,
                 "aliases": [
                     {
                         **{key: value for key, value in alias.items() if key != "RevisionId"},

@@ -20,7 +20,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "eni_linger": 0,
     "role_delay": 0,
     "page_size": None,
-    "quotas": {"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5},
+    "quotas": {"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5, "concurrent_executions": 1000},
     "outcomes": {},
     "cache_endpoint": {},
     "valid_keys": [],
@@ -34,7 +34,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "clock_shift": 0,
     "omit": {},
     "export_adds": {},
-    "service_lag": 0,
+    "lambda_lag": 0,
 }
 
 
@@ -91,11 +91,11 @@ class World:
                 self.config[key] = value
 
     def delay(self, kind: str) -> float:
-        """The duration of a transition in seconds. `<kind>-delete` and `<kind>-update` fall back to the kind."""
+        """Seconds a transition of this kind takes; `<kind>-delete`, `-update` and `-restore` fall back to it."""
         delay = self.config["delay"]
         if not isinstance(delay, dict):
             return float(delay)
-        for name in (kind, kind.removesuffix("-delete").removesuffix("-update"), "default"):
+        for name in (kind, kind.removesuffix("-delete").removesuffix("-update").removesuffix("-restore"), "default"):
             if name in delay:
                 return float(delay[name])
         return 0.0

@@ -13,7 +13,7 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import lambda_interfaces, lambda_invoke, roles
+from . import lambda_idle, lambda_interfaces, lambda_invoke, read_lag, roles
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -78,6 +78,10 @@ class Function:
     update_reason: tuple[str, str] | None = ("The function is being created.", "Creating")
     modified: str = ""
     interfaces: set[lambda_interfaces.Pair] = field(default_factory=set)
+    with_vpc: bool = False  # whether it was ever given a VPC configuration, or an environment, empty ones included
+    with_environment: bool = False
+    reserved: int | None = None  # concurrent executions
+    idle: lambda_idle.Idle | None = None  # how it answers until it is active again
 
     @property
     def arn(self) -> str:
@@ -91,7 +95,9 @@ class Function:
     def touch(self) -> None:
         self.revision = str(uuid.uuid4())
         now = datetime.datetime.now(datetime.UTC)
-        self.modified = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}+0000"
+        # Of an update Lambda tells the second.
+        milliseconds = 0 if self.modified else now.microsecond // 1000
+        self.modified = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03}+0000"
 
 
 @dataclass
@@ -149,10 +155,14 @@ def resolve(function: Function, qualifier: str | None) -> Function | None:
     return function.versions.get(qualifier)
 
 
+def _qualifier(call: Call) -> str | None:
+    return call.get("Qualifier") or named(call.params["FunctionName"])[1]
+
+
 def qualified(world: World, call: Call) -> Function:
     """The function or version that the call's function name and qualifier refer to."""
     function = function_of(world, call)
-    qualifier = call.get("Qualifier") or named(call.params["FunctionName"])[1]
+    qualifier = _qualifier(call)
     found = resolve(function, qualifier)
     if found is None:
         raise AwsError("ResourceNotFoundException", f"Function not found: {function.arn}:{qualifier}", 404)
@@ -207,8 +217,8 @@ def _check_limits(call: Call) -> None:
         raise validation(memory, "memorySize", "Member must have value less than or equal to 10240")
 
 
-def _check_network(call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    """(subnets, security groups, VPC) of a VpcConfig, all empty for an empty one."""
+def _check_network(world: World, call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[str], str]:
+    """(subnets, security groups, VPC) of a VpcConfig; all empty for an empty one."""
     subnets, groups = list(wanted.get("SubnetIds") or []), list(wanted.get("SecurityGroupIds") or [])
     if not subnets and not groups:
         return [], [], ""
@@ -219,7 +229,7 @@ def _check_network(call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[
     ec2 = ec2_of(call.region)
     known = {subnet.id: subnet for subnet in ec2.describe_subnets()}
     for subnet in subnets:
-        if subnet not in known:
+        if subnet not in known or read_lag.is_hidden(world, call, subnet):
             raise invalid(
                 "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. "
                 f"EC2 Error Message: The subnet ID '{subnet}' does not exist"
@@ -227,7 +237,7 @@ def _check_network(call: Call, wanted: dict[str, Any]) -> tuple[list[str], list[
     vpcs = {known[subnet].vpc_id for subnet in subnets}
     for group in groups:
         found = ec2.get_security_group_from_id(group)
-        if found is None:
+        if found is None or read_lag.is_hidden(world, call, group):
             raise invalid(
                 "Error occurred while DescribeSecurityGroups. EC2 Error Code: InvalidGroup.NotFound. "
                 f"EC2 Error Message: The security group '{group}' does not exist"
@@ -284,7 +294,7 @@ def create_function(world: World, call: Call) -> Any:
     environment = _check_environment(call.get("Environment", {}).get("Variables") or {})
     if name in world.functions.by_name:
         raise AwsError("ResourceConflictException", f"Function already exist: {name}", 409)
-    subnets, groups, vpc_id = _check_network(call, call.get("VpcConfig", {}))
+    subnets, groups, vpc_id = _check_network(world, call, call.get("VpcConfig", {}))
     roles.check_assumable(world, call.params["Role"], in_vpc=bool(subnets))
     function = Function(
         name=name,
@@ -306,14 +316,14 @@ def create_function(world: World, call: Call) -> Any:
         subnets=subnets,
         groups=groups,
         vpc_id=vpc_id,
+        with_vpc="VpcConfig" in call.params,
+        with_environment="Environment" in call.params,
         tags=dict(call.get("Tags", {})),
     )
     function.touch()
     world.functions.by_name[name] = function
     lambda_interfaces.use(world, function)
     reply = configuration(function)
-    reply.pop("LastUpdateStatus"), reply.pop("LastUpdateStatusReason", None)
-    reply.pop("LastUpdateStatusReasonCode", None)
 
     def ready() -> None:
         if world.functions.by_name.get(name) is not function:
@@ -331,10 +341,16 @@ def create_function(world: World, call: Call) -> Any:
     return reply
 
 
-def configuration(function: Function) -> dict[str, Any]:
+# What Amazon Linux 2023 runs on; every function of one runtime has the same.
+_RUNTIME = "0cdcfbdefbc5e7d3343f73c2e2dd3cba17d61dea0686b404502a0c9ce83931b9"
+
+
+def configuration(function: Function, qualifier: str | None = None) -> dict[str, Any]:
+    """`qualifier`: by which it was asked for, which its ARN then has."""
+    qualifier = qualifier or (None if function.version == "$LATEST" else function.version)
     found: dict[str, Any] = {
         "FunctionName": function.name,
-        "FunctionArn": function.arn if function.version == "$LATEST" else f"{function.arn}:{function.version}",
+        "FunctionArn": f"{function.arn}:{qualifier}" if qualifier else function.arn,
         "Runtime": function.runtime,
         "Role": function.role,
         "Handler": function.handler,
@@ -348,7 +364,6 @@ def configuration(function: Function) -> dict[str, Any]:
         "TracingConfig": {"Mode": function.tracing},
         "RevisionId": function.revision,
         "State": function.state,
-        "LastUpdateStatus": function.update_status,
         "PackageType": "Zip",
         "Architectures": function.architectures,
         "EphemeralStorage": {"Size": function.ephemeral},
@@ -358,21 +373,28 @@ def configuration(function: Function) -> dict[str, Any]:
             "LogGroup": function.logging.get("LogGroup", f"/aws/lambda/{function.name}"),
             **{k: v for k, v in function.logging.items() if k.endswith("Level")},
         },
+        "RuntimeVersionConfig": {
+            "RuntimeVersionArn": arn_of("lambda", function.region, f"runtime:{_RUNTIME}", account="")
+        },
     }
-    if function.environment:
+    if function.with_environment:
         found["Environment"] = {"Variables": dict(function.environment)}
     if function.kms_key:
         found["KMSKeyArn"] = function.kms_key
     if function.layers:
         found["Layers"] = [{"Arn": arn} for arn in function.layers]
-    found["VpcConfig"] = {
-        "SubnetIds": list(function.subnets),
-        "SecurityGroupIds": list(function.groups),
-        "VpcId": function.vpc_id,
-        "Ipv6AllowedForDualStack": False,
-    }
+    if function.with_vpc:
+        found["VpcConfig"] = {
+            "SubnetIds": list(function.subnets),
+            "SecurityGroupIds": list(function.groups),
+            "VpcId": function.vpc_id,
+            "Ipv6AllowedForDualStack": False,
+        }
     if function.state_reason:
         found["StateReason"], found["StateReasonCode"] = function.state_reason
+    if found["State"] == "Pending" and found.get("StateReasonCode") == "Creating":
+        return found  # no update is told of before there is something to update
+    found["LastUpdateStatus"] = function.update_status
     if function.update_reason:
         found["LastUpdateStatusReason"], found["LastUpdateStatusReasonCode"] = function.update_reason
     return found
@@ -382,18 +404,21 @@ def configuration(function: Function) -> dict[str, Any]:
 def get_function(world: World, call: Call) -> Any:
     function = qualified(world, call)
     found = {
-        "Configuration": configuration(function),
+        "Configuration": configuration(function, _qualifier(call)),
         "Code": {"RepositoryType": "S3", "Location": f"https://awslambda.invalid/{function.name}"},
     }
     tags = world.functions.by_name[function.name].tags
     if tags:
         found["Tags"] = dict(tags)
+    reserved = world.functions.by_name[function.name].reserved
+    if reserved is not None:
+        found["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
     return found
 
 
 @operation("lambda", "GetFunctionConfiguration")
 def get_function_configuration(world: World, call: Call) -> Any:
-    return configuration(qualified(world, call))
+    return configuration(qualified(world, call), _qualifier(call))
 
 
 @operation("lambda", "ListFunctions")
@@ -417,23 +442,25 @@ _HIDDEN = (
     "LastUpdateStatus",
     "LastUpdateStatusReason",
     "LastUpdateStatusReasonCode",
+    "RuntimeVersionConfig",
 )
 
 
-def summary(function: Function) -> dict[str, Any]:
-    return {key: value for key, value in configuration(function).items() if key not in _HIDDEN}
+def summary(function: Function, qualifier: str | None = None) -> dict[str, Any]:
+    return {key: value for key, value in configuration(function, qualifier).items() if key not in _HIDDEN}
 
 
 def _start_update(world: World, function: Function, done: Any = None) -> dict[str, Any]:
     """Marks an update as in progress. `done` runs when the update succeeds."""
     function.touch()
     function.update_status = "InProgress"
-    function.update_reason = ("The function is being updated.", "Updating")
+    function.update_reason = ("The function is being created.", "Creating")  # so it is said of an update too
     reply = configuration(function)
 
     def finish() -> None:
         if world.functions.by_name.get(function.name) is function:
             function.update_status, function.update_reason = "Successful", None
+            lambda_idle.redeployed(world, function)
             if done is not None:
                 done()
 
@@ -465,7 +492,7 @@ def update_configuration(world: World, call: Call) -> Any:
     require_idle(function)
     network = None
     if "VpcConfig" in call.params:
-        network = _check_network(call, call.params["VpcConfig"])
+        network = _check_network(world, call, call.params["VpcConfig"])
     role = call.get("Role", function.role)
     if "Role" in call.params or (network and network[0] and network[0] != function.subnets):
         roles.check_assumable(world, role, in_vpc=bool(network[0] if network else function.subnets))
@@ -479,10 +506,11 @@ def update_configuration(world: World, call: Call) -> Any:
     function.logging = dict(call.get("LoggingConfig", function.logging))
     function.ephemeral = call.get("EphemeralStorage", {}).get("Size", function.ephemeral)
     if environment is not None:
-        function.environment = environment
+        function.environment, function.with_environment = environment, True
     done = None
     if network is not None:
         function.subnets, function.groups, function.vpc_id = network
+        function.with_vpc = True
         lambda_interfaces.use(world, function)
 
         def done() -> None:
@@ -529,6 +557,10 @@ def _delete_version(world: World, function: Function, qualifier: str) -> Any:
 @operation("lambda", "Invoke")
 def invoke(world: World, call: Call) -> Any:
     function = qualified(world, call)
+    if world.functions.by_name[function.name].reserved == 0:
+        reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+        raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason)
+    lambda_idle.require_active(world, call, function)
     if function.state == "Pending":
         raise AwsError(
             "ResourceConflictException",

@@ -8,7 +8,7 @@ import traceback
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import account, client_calls, elasticache, forking, seed
+from . import account, client_calls, elasticache, forking, lambda_idle, seed
 from .wire import RawRequest, Response
 from .account_state import REGION, World
 
@@ -117,6 +117,12 @@ def _cache(world: World, body: Any, query: dict[str, str]) -> Any:
         return elasticache.set_status(world, body or {})
 
 
+def _function(world: World, body: Any, query: dict[str, str]) -> Any:
+    with world.lock:
+        world.tick()
+        return {"versions": lambda_idle.make_idle(world, body or {})}
+
+
 def _stats(world: World, body: Any, query: dict[str, str]) -> Any:
     return world.log.stats()
 
@@ -142,5 +148,6 @@ _ENDPOINTS = {
     ("POST", "seed"): _seed,
     ("POST", "call"): _call,
     ("POST", "cache"): _cache,
+    ("POST", "function"): _function,
     ("GET", "stats"): _stats,
 }

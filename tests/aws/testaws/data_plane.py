@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
-from . import lambda_invoke
+from . import lambda_idle, lambda_invoke
 from .awslambda import resolve
 from .gateway_responses import render
 from .stages import canary_of, serving, takes_canary
@@ -259,8 +259,9 @@ def _ours(
     outcome = world.outcome("authorizer")
     if isinstance(outcome, dict):
         outcome = outcome.get(version.version)
-    if version.state != "Active" or outcome in ("error", "timeout"):
-        # For the caller of a function, a timeout of the function is an error of the function.
+    lambda_idle.wake(world, version)
+    if version.state != "Active" or function.reserved == 0 or outcome in ("error", "timeout"):
+        # A time-out of the function's own is an error of the function's to who invoked it.
         raise Refused("AUTHORIZER_FAILURE", None)
     found = _looked_for(request, version)
     credentials = credentials if found is None else found

@@ -13,7 +13,7 @@ from moto.core.exceptions import ServiceException
 from . import read_lag, wire
 from .errors import AwsError, MotoReply, Unimplemented
 from .faults import Hold, error_for
-from .iam_actions import actions, is_mutating
+from .iam_actions import QUIET_HEADER, actions, is_mutating
 from .model_check import check, redacted, refusal
 from .wire import Call, RawRequest, Response
 from .account_state import World
@@ -23,8 +23,6 @@ Handler = Callable[[World, Call], Any]
 HANDLERS: dict[tuple[str, str], Handler] = {}
 
 TOKENS = ("ClientToken", "ClientRequestToken", "clientToken", "IdempotencyToken")
-
-QUIET_HEADER = "x-test-aws-quiet"
 
 
 def operation(service: str, *names: str) -> Callable[[Handler], Handler]:
@@ -88,6 +86,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         parameters=redacted(call),
         access_key=wire.access_key(raw.headers),
     )
+    call.entry = entry
     without_tokens = {k: v for k, v in call.params.items() if k not in TOKENS}
     identity = f"{call.service}:{call.operation}:{_canonical(without_tokens)}"
     rule = world.faults.match(call.service, call.operation, mutating, identity)

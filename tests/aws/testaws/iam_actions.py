@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# On a call that plays somebody else: neither logged nor subject to faults.
+QUIET_HEADER = "x-test-aws-quiet"
+
 _READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate", "Test", "Filter")
 
 # Invoke does not change anything in the account that an operator sees.

@@ -76,6 +76,19 @@ def abandon(world: World, function: Function, stranded: bool) -> None:
     function.interfaces = set()
 
 
+def reclaim(world: World, function: Function) -> None:
+    """The function was idle for weeks: Lambda takes the interfaces that nobody else uses."""
+    for pair in function.interfaces:
+        shared = world.function_interfaces.get(pair)
+        if shared is None:
+            continue
+        shared.users.discard(function.key)
+        if not shared.users:
+            del world.function_interfaces[pair]
+            interfaces.remove(shared.region, shared.eni_id)
+    function.interfaces = set()
+
+
 def strand(world: World, version: Function) -> None:
     """Strands the interfaces of a version whose function was deleted first: nothing releases them."""
     for pair in version.interfaces:

@@ -9,7 +9,7 @@ from typing import Any
 from .awslambda import Function, function_of, named
 from .errors import AwsError
 from .gateway import operation
-from .wire import Call
+from .wire import Call, arn
 from .account_state import World
 
 # --- tags
@@ -88,8 +88,14 @@ def add_permission(world: World, call: Call) -> Any:
 
 @operation("lambda", "RemovePermission")
 def remove_permission(world: World, call: Call) -> Any:
+    name = named(call.params["FunctionName"])[0]
+    if name not in world.functions.by_name:
+        resource = arn("lambda", call.region, f"function:{name}")
+        raise AwsError("ResourceNotFoundException", f"No policy found for: {resource}", 404)
     function, qualifier = _policy(world, call)
     statements = function.policies.get(qualifier, [])
+    if not statements:
+        raise AwsError("ResourceNotFoundException", "No policy is associated with the given resource.", 404)
     kept = [statement for statement in statements if statement["Sid"] != call.params["StatementId"]]
     if len(kept) == len(statements):
         raise AwsError(

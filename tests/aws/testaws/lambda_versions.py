@@ -62,6 +62,10 @@ def publish_version(world: World, call: Call) -> Any:
         versions={},
         aliases={},
         policies={},
+        reserved=None,
+        state="Active",
+        state_reason=None,
+        idle=None,
     )
     function.versions[version.version] = version
     lambda_interfaces.use(world, version)
@@ -88,7 +92,7 @@ def _page(world: World, call: Call, items: list[Any], name: str) -> dict[str, An
 def list_versions(world: World, call: Call) -> Any:
     function = function_of(world, call)
     versions = sorted(function.versions.values(), key=lambda version: int(version.version))
-    return _page(world, call, [summary(one) for one in (function, *versions)], "Versions")
+    return _page(world, call, [summary(one, one.version) for one in (function, *versions)], "Versions")
 
 
 # --- aliases

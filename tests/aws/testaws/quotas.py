@@ -14,7 +14,10 @@ _QUOTAS = {
     ("vpc", "L-F678F1CE"): ("vpcs", "VPCs per Region"),
     ("ec2", "L-0263D0A3"): ("elastic_ips", "EC2-VPC Elastic IPs"),
     ("vpc", "L-FE5A380F"): ("nat_gateways", "NAT gateways per Availability Zone"),
+    ("lambda", "L-B99A9384"): ("concurrent_executions", "Concurrent executions"),
 }
+
+_SERVICES = {"vpc": "Amazon Virtual Private Cloud (Amazon VPC)", "ec2": "Amazon EC2", "lambda": "AWS Lambda"}
 
 
 @operation("service-quotas", "GetServiceQuota")
@@ -31,7 +34,7 @@ def get_service_quota(world: World, call: Call) -> Any:
     return {
         "Quota": {
             "ServiceCode": service,
-            "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)" if service == "vpc" else "Amazon EC2",
+            "ServiceName": _SERVICES[service],
             "QuotaArn": arn("servicequotas", call.region, f"{service}/{code}"),
             "QuotaCode": code,
             "QuotaName": title,

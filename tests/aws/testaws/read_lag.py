@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import AwsError
+from .iam_actions import QUIET_HEADER
 from .wire import Call, Response, arn
 from .account_state import World
 
@@ -30,6 +31,15 @@ _NAMED = {
 
 def fresh(world: World) -> None:
     world.unseen = []
+    world.looks: dict[str, int] = {}  # how often Lambda looked for a subnet or a security group
+
+
+def is_hidden(world: World, call: Call, identifier: str) -> bool:
+    """Whether Lambda does not find a subnet or a security group yet, as often as `lambda_lag` says."""
+    if QUIET_HEADER in call.raw.headers or not world.config["lambda_lag"]:
+        return False
+    world.looks[identifier] = looks = world.looks.get(identifier, 0) + 1
+    return looks <= world.config["lambda_lag"]
 
 
 def refuse(world: World, call: Call) -> None:

@@ -14,6 +14,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     export,
     gateway_responses,
     integrations,
+    lambda_concurrency,
     lambda_policy,
     lambda_versions,
     logs,

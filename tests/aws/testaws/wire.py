@@ -134,7 +134,8 @@ class Call:
     backend: str = ""
     unread: set[str] = field(default_factory=set)  # names in the request that match no parameter
     parse_error: str | None = None
-    request: MotoRequest | None = None  # the request in moto's format
+    request: MotoRequest | None = None  # as moto reads it
+    entry: dict[str, Any] | None = None  # of the log
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.params.get(name)
