@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
 from moto.apigateway.models import Authorizer, Method, Resource, RestAPI, apigateway_backends
 
-from .api_json import api_json, method_json
+from .api_json import method_json, shown, shown_alone
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, PARTITIONS, Call
@@ -74,19 +75,20 @@ def _base36(number: int) -> str:
 @operation("apigateway", "GetRestApis")
 def get_rest_apis(world: World, call: Call) -> Any:
     apis = apigateway_backends[ACCOUNT][call.region].apis.values()
-    return page(world, call, [api_json(api) for api in apis])
+    return page(world, call, [shown(api) for api in apis])
 
 
 @operation("apigateway", "GetRestApi")
 def get_rest_api(world: World, call: Call) -> Any:
-    return api_json(api_of(call))
+    return shown_alone(api_of(call))
 
 
 @operation("apigateway", "GetResources")
 def get_resources(world: World, call: Call) -> Any:
     api = api_of(call)
     embed = "methods" in call.get("embed", [])
-    items = [resource_json(resource, embed) for resource in api.resources.values()]
+    # AWS's order is by no rule; the ids are random.
+    items = [resource_json(resource, embed) for _, resource in sorted(api.resources.items())]
     return page(world, call, items)
 
 
@@ -130,6 +132,8 @@ def put_method(world: World, call: Call) -> Any:
 
 @operation("apigateway", "UpdateMethod")
 def update_method(world: World, call: Call) -> Any:
+    if call.params["restApiId"] not in apigateway_backends[ACCOUNT][call.region].apis:
+        raise not_found("Invalid Resource identifier specified")
     api = api_of(call)
     method = method_of(call, resource_of(call, api))
     # Applied to a copy, so that either all operations succeed or nothing changes.
@@ -143,6 +147,7 @@ def update_method(world: World, call: Call) -> Any:
         "request_parameters": dict(method.request_parameters or {}),
         "request_models": dict(method.request_models or {}),
     }
+    before = copy.deepcopy(changed)
     patched = set()
     for patch in call.get("patchOperations", []):
         _patch_method(changed, patch)
@@ -157,8 +162,12 @@ def update_method(world: World, call: Call) -> Any:
     scoped = "/authorizationScopes" in patched and changed["authorization_scopes"]
     if scoped and changed["authorization_type"] != "COGNITO_USER_POOLS":
         raise bad_request("Authorization scopes are only supported for authorization type COGNITO_USER_POOLS")
+    validator = changed["request_validator_id"]
+    if "/requestValidatorId" in patched and validator and validator not in api.request_validators:
+        raise bad_request("Invalid Request Validator identifier specified")
     for name, value in changed.items():
-        setattr(method, name, value or (None if name != "api_key_required" else False))
+        if value != before[name]:
+            setattr(method, name, value or (None if name != "api_key_required" else False))
     return method_json(method)
 
 
@@ -236,6 +245,9 @@ def check_authorizer(api: RestAPI, wanted: Authorizer) -> None:
 def create_authorizer(world: World, call: Call) -> Any:
     from moto.apigateway.utils import create_id
 
+    if call.params["restApiId"] not in apigateway_backends[ACCOUNT][call.region].apis:
+        # So AWS says it here.
+        raise conflict("Unable to complete operation due to concurrent modification. Please try again later.")
     api = api_of(call)
     if len(api.authorizers) >= 10:
         raise AwsError("LimitExceededException", "Maximum number of Authorizers for this API has been reached.", 429)
@@ -315,7 +327,7 @@ def delete_authorizer(world: World, call: Call) -> Any:
     for resource in api.resources.values():
         for verb, method in resource.resource_methods.items():
             if method.authorizer_id == authorizer.id:
-                used = f"{resource.get_path()} {verb}"
+                used = f"{verb}/{resource.get_path()}"
                 raise conflict(f"Cannot delete authorizer '{authorizer.name}', is referenced in method: {used}")
     del api.authorizers[authorizer.id]
     return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,7 +33,7 @@ def get_export(world: World, call: Call) -> Any:
         raise Unimplemented("apigateway:GetExport as YAML")
     extensions = {name.strip() for given in parse_qs(call.raw.query).get("extensions", []) for name in given.split(",")}
     snapshot = api.deployments[stage.deployment_id].snapshot
-    document = _Export(api, snapshot, kind, extensions).document(stage.name)
+    document = _Export(api, snapshot, kind, extensions, world.config["export_adds"]).document(stage.name)
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f'attachment; filename="{kind}_{document["info"]["version"]}.json"',
@@ -41,23 +42,23 @@ def get_export(world: World, call: Call) -> Any:
 
 
 class _Export:
-    def __init__(self, api: RestAPI, snapshot: dict[str, Any], kind: str, extensions: set[str]) -> None:
+    def __init__(
+        self, api: RestAPI, snapshot: dict[str, Any], kind: str, extensions: set[str], adds: dict[str, Any]
+    ) -> None:
         self.api = api
         self.snapshot = snapshot
         self.swagger = kind == "swagger"
         self.integrations = bool(extensions & {"integrations", "apigateway"})
         self.authorizers = bool(extensions & {"authorizers", "apigateway"})
+        self.adds = adds  # what newer exports have besides, by the part they have it in
         self.schemes: dict[str, Any] = {}
 
     def document(self, stage: str) -> dict[str, Any]:
         paths = {
-            path: {self._verb(verb): self._operation(method) for verb, method in sorted(verbs.items())}
+            path: {self._verb(verb): self._operation(method, f"{verb} {path}") for verb, method in sorted(verbs.items())}
             for path, verbs in sorted(self.snapshot["methods"].items())
         }
-        models = {
-            name: self._schema(json.loads(model.get("schema") or "{}"))
-            for name, model in self.snapshot["models"].items()
-        }
+        models = self._models()
         created = datetime.datetime.fromtimestamp(self.api.create_date, datetime.UTC)
         version = created.strftime("%Y-%m-%dT%H:%M:%SZ") if self.api.version == "V1" else self.api.version
         info = {"title": self.api.name, "version": version}
@@ -88,6 +89,27 @@ class _Export:
             }
         if self.integrations:
             found |= self._settings()
+            found |= self.adds.get("document", {})
+        return found
+
+    def _models(self) -> dict[str, Any]:
+        """Those that a method names, and those that these name in turn."""
+        methods = [method for verbs in self.snapshot["methods"].values() for method in verbs.values()]
+        names = [name for method in methods for name in method.get("requestModels", {}).values()]
+        names += [
+            name
+            for method in methods
+            for response in method.get("methodResponses", {}).values()
+            for name in response.get("responseModels", {}).values()
+        ]
+        found: dict[str, Any] = {}
+        while names:
+            name = names.pop(0)
+            model = self.snapshot["models"].get(name)
+            if model is None or name in found:
+                continue
+            found[name] = self._schema(json.loads(model.get("schema") or "{}"))
+            names += re.findall(r'"\$ref": "#/[a-z/]+/([^"]+)"', json.dumps(found[name]))
         return found
 
     @staticmethod
@@ -137,15 +159,15 @@ class _Export:
             found[f"{PREFIX}-binary-media-types"] = settings["binaryMediaTypes"]
         return found
 
-    def _operation(self, method: dict[str, Any]) -> dict[str, Any]:
+    def _operation(self, method: dict[str, Any], label: str) -> dict[str, Any]:
         integration = method.get("methodIntegration")
         found: dict[str, Any] = {}
         if method.get("operationName"):
             found["operationId"] = method["operationName"]
         found |= self._request(method)
-        found["responses"] = {
-            status: self._response(status, response) for status, response in method.get("methodResponses", {}).items()
-        }
+        responses = method.get("methodResponses", {})
+        if responses:
+            found["responses"] = {status: self._response(status, response) for status, response in responses.items()}
         security = self._security(method)
         if security:
             found["security"] = security
@@ -155,6 +177,9 @@ class _Export:
                 found[f"{PREFIX}-request-validator"] = validator["name"]
             if integration:
                 found[f"{PREFIX}-integration"] = _integration(integration, self.snapshot["resources"].values())
+            if label in self.adds.get("methods", [label]):
+                found |= self.adds.get("method", {})
+                found.get(f"{PREFIX}-integration", {}).update(self.adds.get("integration", {}))
         return found
 
     def _request(self, method: dict[str, Any]) -> dict[str, Any]:
@@ -169,12 +194,12 @@ class _Export:
         ]
         models = method.get("requestModels", {})
         if self.swagger:
-            consumes = {*models, *method.get("methodIntegration", {}).get("requestTemplates", {})}
-            produces = {
-                kind
-                for response in method.get("methodResponses", {}).values()
-                for kind in response.get("responseModels", {})
-            }
+            responses = method.get("methodResponses", {})
+            integration = method.get("methodIntegration", {}) if responses else {}
+            consumes = {*models, *integration.get("requestTemplates", {})}
+            produces = {kind for response in responses.values() for kind in response.get("responseModels", {})}
+            for response in integration.get("integrationResponses", {}).values():
+                produces |= set(response.get("responseTemplates", {}))
             found |= {"consumes": sorted(consumes)} if consumes else {}
             found |= {"produces": sorted(produces)} if produces else {}
             parameters += [
@@ -248,6 +273,7 @@ class _Export:
             if authorizer["type"] != "COGNITO_USER_POOLS":
                 ttl = authorizer["authorizerResultTtlInSeconds"]
                 found[f"{PREFIX}-authorizer"]["authorizerResultTtlInSeconds"] = ttl
+            found[f"{PREFIX}-authorizer"] |= self.adds.get("authorizer", {})
         return found
 
 
@@ -274,6 +300,7 @@ def _integration(integration: dict[str, Any], namespaces: Any) -> dict[str, Any]
             "timeoutInMillis",
             "cacheNamespace",
             "cacheKeyParameters",
+            "responseTransferMode",
             "tlsConfig",
         )
         if (value := _with_text(name, integration.get(name)))

@@ -168,6 +168,9 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
             else:
                 read_lag.refuse(world, call)
                 result = read_lag.show(world, call, _execute(world, call))
+                omitted = world.config["omit"].get(call.operation)
+                if omitted:
+                    result = _omit(call, result, frozenset(omitted))
         if isinstance(result, Response):
             return result, _code_of(call, result), False
         return wire.serialize(call, result), None, False
@@ -182,6 +185,23 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
         traceback.print_exc(file=sys.stderr)
         error = AwsError("TestAwsDefect", f"{type(problem).__name__}: {problem}", 500)
         return wire.plain_error(call.service, call.protocol, error), error.code, False
+
+
+def _omit(call: Call, result: Any, names: frozenset[str]) -> Any:
+    """An answer without the members of these names, at whatever depth: as AWS's were before it had them."""
+
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: without(inner) for name, inner in value.items() if name not in names}
+        return [without(inner) for inner in value] if isinstance(value, list) else value
+
+    if not isinstance(result, Response):
+        return without(result)
+    if result.status >= 300:
+        return result
+    if call.operation == "GetExport":
+        return Response(result.status, result.headers, json.dumps(without(json.loads(result.body)), indent=2).encode())
+    return without(call.parse(result))
 
 
 def _execute(world: World, call: Call) -> Any:

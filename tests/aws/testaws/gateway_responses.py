@@ -37,7 +37,15 @@ STATUSES: dict[str, str | None] = {
     "WAF_FILTERED": "403",
 }
 
-# The `x-amzn-ErrorType` of the types that callers of this server can receive.
+# The types in the order of AWS's refusal of another one.
+_ENUM = (
+    "REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, AUTHORIZER_CONFIGURATION_ERROR, MISSING_AUTHENTICATION_TOKEN, "
+    "BAD_REQUEST_BODY, INVALID_SIGNATURE, INVALID_API_KEY, BAD_REQUEST_PARAMETERS, AUTHORIZER_FAILURE, UNAUTHORIZED, "
+    "INTEGRATION_TIMEOUT, ACCESS_DENIED, DEFAULT_4XX, DEFAULT_5XX, WAF_FILTERED, QUOTA_EXCEEDED, THROTTLED, "
+    "API_CONFIGURATION_ERROR, UNSUPPORTED_MEDIA_TYPE, INTEGRATION_FAILURE, EXPIRED_TOKEN"
+)
+
+# `x-amzn-ErrorType` of the types this server's callers can meet.
 _ERROR_TYPES = {
     "ACCESS_DENIED": "AccessDeniedException",
     "AUTHORIZER_CONFIGURATION_ERROR": "AuthorizerConfigurationException",
@@ -87,7 +95,7 @@ def exported(kind: str, response: dict[str, Any]) -> dict[str, Any]:
 def _kind(call: Call) -> str:
     kind = call.params["responseType"]
     if kind not in STATUSES:
-        raise _invalid(kind, "responseType", f"Member must satisfy enum value set: [{', '.join(STATUSES)}]")
+        raise _invalid(kind, "responseType", f"Member must satisfy enum value set: [{_ENUM}]")
     return kind
 
 
@@ -185,7 +193,7 @@ def _patch(response: dict[str, Any], patch: dict[str, Any]) -> None:
             raise not_found("Invalid parameter name specified")
         if kind == "remove":
             del response[group][name]
-        elif value is None:
+        elif not value:
             raise bad_request(f"Invalid null or empty value in {group}")
         else:
             response[group][name] = value

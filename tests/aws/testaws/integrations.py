@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.apigateway.models import Integration
 
-from .api_json import integration_json
+from .api_json import integration_json, integration_response_json
 from .apigateway import api_of, bad_request, method_of, not_found, resource_of
 from .gateway import operation
 from .wire import Call
@@ -29,7 +29,26 @@ def put_integration(world: World, call: Call) -> Any:
     integration.cache_namespace = call.get("cacheNamespace", resource.id)
     integration.cache_key_parameters = list(call.get("cacheKeyParameters", []))
     integration.connection_id = call.get("connectionId")
+    if integration.connection_type is None and call.params["type"] in ("HTTP", "HTTP_PROXY"):
+        integration.connection_type = "INTERNET"
+    integration.response_transfer_mode = call.get("responseTransferMode")
     return integration_json(integration)
+
+
+@operation("apigateway", "PutIntegrationResponse")
+def put_integration_response(world: World, call: Call) -> Any:
+    integration = _integration_of(call)
+    response = integration.create_integration_response(
+        call.params["statusCode"],
+        call.get("selectionPattern"),
+        dict(call.get("responseTemplates", {})),
+        call.get("responseParameters"),
+        call.get("contentHandling"),
+    )
+    found = integration_response_json(response.to_json())
+    if "selectionPattern" in call.params:
+        found["selectionPattern"] = call.params["selectionPattern"]
+    return found
 
 
 def _integration_of(call: Call) -> Integration:
@@ -54,6 +73,7 @@ _REPLACEABLE = {
     "/timeoutInMillis": "timeout_in_millis",
     "/connectionType": "connection_type",
     "/connectionId": "connection_id",
+    "/responseTransferMode": "response_transfer_mode",
 }
 
 

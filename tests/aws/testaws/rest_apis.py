@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.apigateway.models import RestAPI, apigateway_backends
 
-from .api_json import api_json
+from .api_json import shown_alone
 from .apigateway import api_of, bad_request
 from .errors import AwsError
 from .gateway import QUIET_HEADER, operation
@@ -33,7 +33,7 @@ def create_rest_api(world: World, call: Call) -> Any:
     api = apigateway_backends[ACCOUNT][call.region].apis[call.result()["id"]]
     api.binaryMediaTypes = list(call.get("binaryMediaTypes", []))
     api.version = call.get("version", "V1")
-    return api_json(api)
+    return shown_alone(api)
 
 
 def _check_size(size: int | None) -> None:
@@ -66,7 +66,7 @@ def update_rest_api(world: World, call: Call) -> Any:
     except AwsError:
         api.__dict__.update(before)
         raise
-    return api_json(api)
+    return shown_alone(api)
 
 
 _TEXTS = {"/name": "name", "/description": "description", "/apiKeySource": "api_key_source", "/policy": "policy"}

@@ -122,10 +122,10 @@ class _Seed:
             ("request_models", "requestModels"),
             ("request_parameters", "requestParameters"),
         ):
-            if method.get(ours):
+            if method.get(ours) is not None:
                 parameters[theirs] = method[ours]
         self.ask("PutMethod", **of, **parameters)
-        response = {"responseModels": method["response_models"]} if method.get("response_models") else {}
+        response = {"responseModels": method["response_models"]} if "response_models" in method else {}
         if not method.get("integration", {}).get("type", "").endswith("_PROXY"):
             self.ask("PutMethodResponse", **of, statusCode="200", **response)
         self.integration(of, method.get("integration", {}))

@@ -17,6 +17,14 @@ from .wire import Call
 from .account_state import World
 
 
+def _default_settings(self: Stage) -> dict[str, Any]:
+    settings = _moto_settings(self)
+    return {**settings, "cacheDataEncrypted": False, "throttlingRateLimit": 10000.0, "throttlingBurstLimit": 5000}
+
+
+_moto_settings, Stage._get_default_method_settings = Stage._get_default_method_settings, _default_settings
+
+
 def stage_json(stage: Stage) -> dict[str, Any]:
     found = without_empty(clean(stage.to_json()), "variables", "description")
     found.setdefault("cacheClusterStatus", "NOT_AVAILABLE")
