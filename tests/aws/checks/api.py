@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .harness import Aws, check
@@ -48,7 +49,7 @@ def update_method(aws: Aws) -> None:
     assert (changed["authorizationType"], changed["authorizerId"]) == ("CUSTOM", ours)
     assert changed["apiKeyRequired"] and changed["operationName"] == "op"
     assert changed["methodIntegration"]["type"] == "MOCK"
-    with aws.refused("ConflictException", "is referenced in method"):
+    with aws.refused("ConflictException", "Cannot delete authorizer 'ours', is referenced in method: GET//a"):
         aws.apigateway.delete_authorizer(restApiId=api["api_id"], authorizerId=ours)
     aws.apigateway.update_method(**of, patchOperations=_patch(authorizationType="NONE"))
     after = aws.apigateway.get_method(**of)
@@ -64,8 +65,15 @@ def update_method(aws: Aws) -> None:
     ):
         with aws.refused("BadRequestException", text):
             aws.apigateway.update_method(**of, patchOperations=[{"op": op, "path": path, "value": "x"}])
-    with aws.refused("NotFoundException"):
-        aws.apigateway.update_method(**{**of, "httpMethod": "PUT"}, patchOperations=[])
+    with aws.refused("BadRequestException", "Invalid Request Validator identifier specified"):
+        aws.apigateway.update_method(**of, patchOperations=_patch(requestValidatorId="fake"))
+    for wrong, text in (
+        ({"restApiId": "fake"}, "Invalid Resource identifier specified"),
+        ({"resourceId": "fake"}, "Invalid Resource identifier specified"),
+        ({"httpMethod": "PUT"}, "Invalid Method identifier specified"),
+    ):
+        with aws.refused("NotFoundException", text):
+            aws.apigateway.update_method(**{**of, **wrong}, patchOperations=[])
     aws.apigateway.delete_authorizer(restApiId=api["api_id"], authorizerId=ours)
 
 
@@ -131,6 +139,10 @@ def authorizers(aws: Aws) -> None:
         _authorizer(aws, api, f"n{index}")
     with aws.refused("LimitExceededException"):
         _authorizer(aws, api, "eleventh")
+    with aws.refused("ConflictException", "Unable to complete operation due to concurrent modification."):
+        _authorizer(aws, "nowhere")
+    with aws.refused("NotFoundException", "Invalid API identifier specified 123456789012:nowhere"):
+        aws.apigateway.get_authorizers(restApiId="nowhere")
     page = aws.apigateway.get_authorizers(restApiId=api, limit=4)
     assert len(page["items"]) == 4 and page["position"]
     with aws.refused("NotFoundException"):
@@ -186,15 +198,18 @@ def deployment_needs_integrations(aws: Aws) -> None:
 
 @check
 def resources_page_and_embed(aws: Aws) -> None:
-    """25 items per page, and the methods' bodies only with embed=methods."""
+    """25 a page; bodies of methods only with embed=methods; the order is by no rule."""
     api = aws.seed_api(*({"method": "GET", "path": f"/r{index}"} for index in range(30)))["api_id"]
     page = aws.apigateway.get_resources(restApiId=api)
     assert len(page["items"]) == 25 and page["position"]
     rest = aws.apigateway.get_resources(restApiId=api, position=page["position"])
     assert len(rest["items"]) == 6 and "position" not in rest
-    assert page["items"][1]["resourceMethods"] == {"GET": {}}
-    page = aws.apigateway.get_resources(restApiId=api, limit=500, embed=["methods"])
-    assert len(page["items"]) == 31 and page["items"][1]["resourceMethods"]["GET"]["authorizationType"] == "NONE"
+    items = page["items"] + rest["items"]
+    assert [item["id"] for item in items] == sorted(item["id"] for item in items)
+    assert all(item.get("resourceMethods") == (None if item["path"] == "/" else {"GET": {}}) for item in items)
+    items = aws.apigateway.get_resources(restApiId=api, limit=500, embed=["methods"])["items"]
+    first = next(item for item in items if item["path"] == "/r0")
+    assert len(items) == 31 and first["resourceMethods"]["GET"]["authorizationType"] == "NONE"
     aws.configure(page_size=2)
     assert len(aws.apigateway.get_resources(restApiId=api, limit=500)["items"]) == 2
 
@@ -280,3 +295,65 @@ def attributes_of_apis(aws: Aws) -> None:
         aws.apigateway.untag_resource(
             resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{seeded}", tagKeys=list(stack)
         )
+
+
+@check
+def apis_are_shown_as_aws_does(aws: Aws) -> None:
+    """The address type, the policy escaped once more, no tags in an answer about one API that has none."""
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]}
+    made = aws.apigateway.create_rest_api(name="a", policy=json.dumps(policy))
+    one = aws.apigateway.get_rest_api(restApiId=made["id"])
+    (listed,) = aws.apigateway.get_rest_apis()["items"]
+    assert "tags" not in made and "tags" not in one and listed["tags"] == {}
+    for shown in (made, one, listed):
+        assert shown["endpointConfiguration"] == {"types": ["EDGE"], "ipAddressType": "ipv4"}
+        assert shown["policy"].startswith('{\\"Version\\"') and json.loads(json.loads(f'"{shown["policy"]}"')) == policy
+    private = aws.apigateway.create_rest_api(name="b", endpointConfiguration={"types": ["PRIVATE"]}, tags={"a": "1"})
+    assert private["endpointConfiguration"]["ipAddressType"] == "dualstack" and private["tags"] == {"a": "1"}
+
+
+@check
+def methods_keep_what_they_were_made_with(aws: Aws) -> None:
+    """Maps that are empty stay so until they are patched; how an HTTP backend is reached; the transfer mode."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})
+    of = {**_method(aws, api), "httpMethod": "ANY"}
+    aws.apigateway.put_method(**of, authorizationType="NONE", requestParameters={}, requestModels={})
+    aws.apigateway.put_method_response(**of, statusCode="200", responseModels={})
+    made = aws.apigateway.put_integration(
+        **of, type="HTTP", integrationHttpMethod="GET", uri="http://a.example.com", requestTemplates={}
+    )
+    assert (made["connectionType"], made["requestTemplates"]) == ("INTERNET", {}) and "requestParameters" not in made
+    answered = aws.apigateway.put_integration_response(**of, statusCode="200", selectionPattern="")
+    answered.pop("ResponseMetadata")
+    assert answered == {"statusCode": "200", "selectionPattern": ""}
+    shown = aws.apigateway.update_method(**of, patchOperations=_patch(operationName="op"))
+    assert (shown["requestParameters"], shown["requestModels"]) == ({}, {})
+    assert shown["methodResponses"] == {"200": {"statusCode": "200", "responseModels": {}}}
+    assert shown["methodIntegration"]["integrationResponses"] == {"200": {"statusCode": "200"}}
+    path = "/requestParameters/method.request.querystring.q"
+    aws.apigateway.update_method(**of, patchOperations=[{"op": "add", "path": path, "value": "true"}])
+    shown = aws.apigateway.update_method(**of, patchOperations=[{"op": "remove", "path": path}])
+    assert "requestParameters" not in shown and shown["requestModels"] == {}
+    mode = {"responseTransferMode": "STREAM"}
+    streamed = aws.apigateway.put_integration(
+        **of, type="HTTP_PROXY", integrationHttpMethod="GET", uri="http://a.example.com", **mode
+    )
+    assert mode.items() <= streamed.items() and mode.items() <= aws.apigateway.get_integration(**of).items()
+    for kind, uri in (("MOCK", None), ("AWS_PROXY", URI)):
+        more = {"uri": uri, "integrationHttpMethod": "POST"} if uri else {}
+        assert "connectionType" not in aws.apigateway.put_integration(**of, type=kind, **more)
+
+
+@check
+def errors_can_be_given(aws: Aws) -> None:
+    """A quota that answers 429 like a throttle, and a modification at the same time, by code and text."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
+    for code, status, text in (
+        ("LimitExceededException", 429, "Maximum number of Resources for this API has been reached."),
+        ("ConflictException", 409, "Unable to complete operation due to concurrent modification."),
+    ):
+        rule = {"service": "apigateway", "kind": "error", "times": 1}
+        aws.faults({**rule, "code": code, "message": text, "status": status})
+        with aws.refused(code, text):
+            aws.apigateway.get_rest_api(restApiId=api)
+        assert aws.log()[-1]["status"] == status

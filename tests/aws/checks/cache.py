@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from .harness import Aws, check
 
 
@@ -159,3 +162,179 @@ def cache_subnet_groups(aws: Aws) -> None:
     assert zones == {"us-east-1a", "us-east-1b"}
     with aws.refused("CacheSubnetGroupNotFoundFault"):
         aws.elasticache.delete_cache_subnet_group(CacheSubnetGroupName="other")
+
+
+def _group(aws: Aws, name: str = "c") -> dict[str, Any]:
+    return aws.elasticache.describe_replication_groups(ReplicationGroupId=name)["ReplicationGroups"][0]
+
+
+def _modify(aws: Aws, **changes: Any) -> dict[str, Any]:
+    parameters = {"ReplicationGroupId": "c", "ApplyImmediately": True, **changes}
+    return aws.elasticache.modify_replication_group(**parameters)["ReplicationGroup"]
+
+
+@check
+def cache_tls_changes_in_two_steps(aws: Aws) -> None:
+    """Preferred first, then required, and back the same way; names and callers follow; none of it with a token."""
+    aws.configure(delay={"cache-update": 600})
+    aws.cache(aws.network(), TransitEncryptionEnabled=False)
+    found = _group(aws)
+    assert found["AuthTokenEnabled"] is False and "TransitEncryptionMode" not in found
+    primary = found["NodeGroups"][0]["PrimaryEndpoint"]["Address"]
+    member = found["NodeGroups"][0]["NodeGroupMembers"][0]["ReadEndpoint"]["Address"]
+    assert primary == "c.tstaws.ng.0001.use1.cache.amazonaws.com" and member.startswith("c-001.tstaws.0001.")
+    combination = "InvalidParameterCombination"
+    with aws.refused(combination, "To modify transit encryption mode, set encryption-in-transit as enabled."):
+        _modify(aws, TransitEncryptionMode="preferred")
+    with aws.refused(combination):
+        _modify(aws, TransitEncryptionEnabled=True, TransitEncryptionMode="required")
+    changed = _modify(aws, TransitEncryptionEnabled=True, TransitEncryptionMode="preferred")
+    assert changed["Status"] == "modifying" and changed["NodeGroups"][0]["Status"] == "available"
+    assert changed["PendingModifiedValues"] == {"TransitEncryptionEnabled": True, "TransitEncryptionMode": "preferred"}
+    assert changed["TransitEncryptionEnabled"] is False
+    with aws.refused("InvalidReplicationGroupState"):
+        _modify(aws, TransitEncryptionMode="required")
+    aws.advance(600)
+    found = _group(aws)
+    assert found["TransitEncryptionEnabled"] and found["TransitEncryptionMode"] == "preferred"
+    assert found["PendingModifiedValues"] == {} and found["Status"] == "available"
+    node = found["NodeGroups"][0]
+    assert node["PrimaryEndpoint"]["Address"] == "master.c.tstaws.use1.cache.amazonaws.com"
+    assert node["ReaderEndpoint"]["Address"].startswith("replica.c.")
+    assert node["NodeGroupMembers"][0]["ReadEndpoint"]["Address"].startswith("c-001.c.tstaws.use1.")
+    with aws.refused(combination, "Transit encryption preferred is not supported with redis access control."):
+        _modify(aws, AuthToken="0123456789abcdef", AuthTokenUpdateStrategy="ROTATE")
+    _modify(aws, TransitEncryptionMode="required")
+    aws.advance(600)
+    with aws.refused(combination):
+        _modify(aws, TransitEncryptionEnabled=False)
+    _modify(aws, AuthToken="0123456789abcdef", AuthTokenUpdateStrategy="SET")
+    aws.advance(600)
+    with aws.refused(combination, "Modification of transit encryption is not supported for access control enabled"):
+        _modify(aws, TransitEncryptionMode="preferred")
+    with aws.refused(combination, "Transit encryption preferred is not supported"):
+        aws.cache(
+            {"group": ""}, "d", SecurityGroupIds=[], AuthToken="0123456789abcdef", TransitEncryptionMode="preferred"
+        )
+
+
+@check
+def cache_tokens_rotate(aws: Aws) -> None:
+    """ROTATE keeps the former token beside the new one, SET leaves the one, DELETE none."""
+    net = aws.network()
+    rule = {"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}
+    aws.ec2.authorize_security_group_ingress(GroupId=net["group"], IpPermissions=[rule])
+    aws.cache(net)
+    statements = [{"Effect": "Allow", "Action": ["ec2:*NetworkInterface*", "ssm:Get*"], "Resource": "*"}]
+    role = aws.role(policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    vpc = {"SubnetIds": [net["subnet"]], "SecurityGroupIds": [net["group"]]}
+    aws.function(role, VpcConfig=vpc, Environment={"Variables": {"THREESCALE_GW_PARAMETERS": "/p"}})
+    host = _group(aws)["NodeGroups"][0]["PrimaryEndpoint"]["Address"]
+    stored = {"secrets/service-token": "t", "secrets/hash-key": "k", "cache-endpoint": f"rediss://{host}"}
+    for name, value in stored.items():
+        aws.ssm.put_parameter(Name=f"/p/{name}", Type="String", Value=value)
+
+    def works(token: str | None) -> bool:
+        if token is None:
+            aws.ssm.delete_parameters(Names=["/p/secrets/cache-auth-token"])
+        else:
+            aws.ssm.put_parameter(Name="/p/secrets/cache-auth-token", Type="String", Value=token, Overwrite=True)
+        reply = aws.lambda_.invoke(FunctionName="f", Payload=b'{"threescale-gw": "self-test"}')
+        return next(one["ok"] for one in json.loads(reply["Payload"].read())["checks"] if one["name"] == "redis")
+
+    one, two, three = ("0123456789abcde1", "0123456789abcde2", "0123456789abcde3")
+    _modify(aws, AuthToken=one, AuthTokenUpdateStrategy="ROTATE")
+    found = _group(aws)
+    assert found["AuthTokenEnabled"] and found["AuthTokenLastModifiedDate"]
+    assert [works(token) for token in (None, one, two)] == [True, True, False]
+    _modify(aws, AuthToken=one, AuthTokenUpdateStrategy="SET")
+    assert [works(token) for token in (None, one, two)] == [False, True, False]
+    aws.configure(delay={"cache-update": 600})
+    changed = _modify(aws, AuthToken=two)
+    assert changed["PendingModifiedValues"] == {"AuthTokenStatus": "ROTATING"}
+    assert [works(token) for token in (one, two)] == [True, False]
+    aws.advance(600)
+    assert [works(token) for token in (one, two)] == [True, True]
+    aws.configure(delay=0)
+    _modify(aws, AuthToken=three)
+    assert [works(token) for token in (one, two, three)] == [False, True, True]
+    with aws.refused("InvalidParameterCombination"):
+        _modify(aws, AuthTokenUpdateStrategy="SET")
+    with aws.refused("InvalidParameterValue", "AuthToken"):
+        _modify(aws, AuthToken="short")
+    _modify(aws, AuthTokenUpdateStrategy="DELETE")
+    assert _group(aws)["AuthTokenEnabled"] is False and works(None)
+
+
+@check
+def cache_engine_and_size_change(aws: Aws) -> None:
+    """Forward only, Redis OSS to Valkey but not back; what is not applied at once waits; failover is being enabled."""
+    aws.configure(delay={"cache-update": 600})
+    aws.cache(aws.network(), EngineVersion="7.0", NumCacheClusters=2)
+
+    def cluster() -> dict[str, Any]:
+        return aws.elasticache.describe_cache_clusters(CacheClusterId="c-001")["CacheClusters"][0]
+
+    for changes in ({"EngineVersion": "6.2"}, {"Engine": "memcached"}, {"EngineVersion": "9.9"}):
+        with aws.refused("InvalidParameterCombination"):
+            _modify(aws, **changes)
+    waiting = _modify(aws, CacheNodeType="cache.t4g.small", ApplyImmediately=False)
+    assert waiting["PendingModifiedValues"] == {} and cluster()["PendingModifiedValues"] == {
+        "CacheNodeType": "cache.t4g.small"
+    }
+    aws.advance(600)
+    assert _group(aws)["CacheNodeType"] == "cache.t4g.micro"
+    changed = _modify(aws, Engine="valkey", CacheNodeType="cache.t4g.medium", AutomaticFailoverEnabled=True)
+    assert (changed["Engine"], changed["CacheNodeType"]) == ("redis", "cache.t4g.micro")
+    assert changed["AutomaticFailover"] == "enabling"
+    assert changed["PendingModifiedValues"] == {"AutomaticFailoverStatus": "enabled"}
+    aws.advance(600)
+    found = _group(aws)
+    assert (found["Engine"], found["CacheNodeType"]) == ("valkey", "cache.t4g.medium")
+    assert found["AutomaticFailover"] == "enabled"
+    assert cluster()["CacheParameterGroup"]["CacheParameterGroupName"].startswith("default.valkey")
+    with aws.refused("InvalidParameterCombination"):
+        _modify(aws, Engine="redis")
+
+
+@check
+def cache_status_can_be_set(aws: Aws) -> None:
+    """Any status, for ever or for a while; what is being deleted shows no parts; cluster mode has one endpoint."""
+    aws.cache(aws.network())
+    for status in ("incompatible-network", "restore-failed", "snapshotting"):
+        answer = aws.control("POST", "cache", {"id": "c", "status": status})
+        assert answer == {"id": "c", "status": status} and aws.cache_status() == status
+        with aws.refused("InvalidReplicationGroupState"):
+            _modify(aws, ReplicationGroupDescription="x")
+    with aws.refused("InvalidReplicationGroupState"):
+        aws.elasticache.delete_replication_group(ReplicationGroupId="c")
+    aws.control("POST", "cache", {"id": "c", "status": "modifying", "seconds": 60})
+    assert aws.cache_status() == "modifying"
+    aws.advance(60)
+    assert aws.cache_status() == "available"
+    aws.control("POST", "cache", {"id": "c", "cluster_mode": True})
+    found = _group(aws)
+    assert found["ClusterEnabled"] and found["ConfigurationEndpoint"]["Address"].startswith("clustercfg.c.tstaws.")
+    (node,) = found["NodeGroups"]
+    assert "PrimaryEndpoint" not in node and "CurrentRole" not in node["NodeGroupMembers"][0]
+    aws.configure(delay={"cache-delete": 600})
+    aws.control("POST", "cache", {"id": "c", "status": "incompatible-network"})
+    deleted = aws.elasticache.delete_replication_group(ReplicationGroupId="c")["ReplicationGroup"]
+    found = _group(aws)
+    assert found["Status"] == "deleting" and found.keys() - deleted.keys() == {"AuthTokenEnabled"}
+    assert not {"NodeGroups", "MemberClusters", "CacheNodeType", "Engine", "ClusterEnabled"} & found.keys()
+    assert found["LogDeliveryConfigurations"] == [] and found["TransitEncryptionEnabled"]
+    assert "error" in aws.control("POST", "cache", {"id": "none", "status": "available"})
+
+
+@check
+def answers_can_lack_fields(aws: Aws) -> None:
+    """As they did before AWS had them."""
+    aws.cache(aws.network())
+    assert _group(aws)["Engine"] == "redis" and _group(aws)["DataTiering"] == "disabled"
+    aws.configure(omit={"DescribeReplicationGroups": ["Engine", "CurrentRole"], "DescribeVpcs": ["OwnerId"]})
+    found = _group(aws)
+    assert "Engine" not in found and found["CacheNodeType"] == "cache.t4g.micro"
+    assert "CurrentRole" not in found["NodeGroups"][0]["NodeGroupMembers"][0]
+    assert "Engine" in aws.elasticache.describe_cache_clusters()["CacheClusters"][0]
+    assert all("OwnerId" not in vpc and vpc["VpcId"] for vpc in aws.ec2.describe_vpcs()["Vpcs"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from botocore.exceptions import ClientError
+
 from .harness import ENI_POLICY, TRUST, Aws, check, package
 
 
@@ -215,9 +217,15 @@ def permissions(aws: Aws) -> None:
     (statement,) = json.loads(aws.lambda_.get_policy(FunctionName="f")["Policy"])["Statement"]
     assert statement["Condition"]["ArnLike"]["AWS:SourceArn"] == one["SourceArn"]
     assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
-    with aws.refused("ResourceNotFoundException"):
+    with aws.refused("ResourceNotFoundException", "Statement none is not found in resource policy."):
         aws.lambda_.remove_permission(FunctionName="f", StatementId="none")
     aws.lambda_.remove_permission(FunctionName="f", StatementId="api")
+    with aws.refused("ResourceNotFoundException", "No policy is associated with the given resource."):
+        aws.lambda_.remove_permission(FunctionName="f", StatementId="api")
+    with aws.refused(
+        "ResourceNotFoundException", "No policy found for: arn:aws:lambda:us-east-1:123456789012:function:"
+    ):
+        aws.lambda_.remove_permission(FunctionName="g", StatementId="api")
 
 
 @check
@@ -451,3 +459,148 @@ def a_version_keeps_the_interfaces_of_its_vpc(aws: Aws) -> None:
     aws.lambda_.update_function_configuration(FunctionName="f", VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
     aws.lambda_.delete_function(FunctionName="f")
     assert states() == ["in-use"]
+
+
+@check
+def functions_show_what_they_were_given(aws: Aws) -> None:
+    """A VPC and an environment only once they were given, no update before there is one, the ARN asked for."""
+    aws.configure(delay={"function": 600, "function-version": 600})
+    role = aws.role()
+    made = aws.function(role)
+    assert not {"VpcConfig", "Environment", "LastUpdateStatus"} & made.keys()
+    assert made["RuntimeVersionConfig"]["RuntimeVersionArn"].startswith("arn:aws:lambda:us-east-1::runtime:")
+    empty = {"SubnetIds": [], "SecurityGroupIds": []}
+    bare = aws.function(role, "bare", VpcConfig=empty, Environment={"Variables": {}})
+    assert bare["VpcConfig"] == {**empty, "VpcId": "", "Ipv6AllowedForDualStack": False}
+    assert bare["Environment"] == {"Variables": {}}
+    pending = aws.lambda_.get_function_configuration(FunctionName="f")
+    assert (pending["State"], pending["StateReasonCode"]) == ("Pending", "Creating")
+    assert pending["StateReason"] == "The function is being created." and "LastUpdateStatus" not in pending
+    aws.advance(600)
+    found = aws.lambda_.get_function_configuration(FunctionName="f")
+    assert (found["State"], found["LastUpdateStatus"]) == ("Active", "Successful") and "StateReason" not in found
+    updated = aws.lambda_.update_function_configuration(FunctionName="f", Timeout=9, VpcConfig=empty)
+    assert (updated["State"], updated["LastUpdateStatus"]) == ("Active", "InProgress")
+    assert updated["LastUpdateStatusReason"] == "The function is being created."
+    assert updated["LastUpdateStatusReasonCode"] == "Creating" and updated["LastModified"].endswith(".000+0000")
+    assert updated["VpcConfig"]["VpcId"] == ""
+    aws.advance(600)
+    version = aws.lambda_.publish_version(FunctionName="f")
+    assert version["State"] == "Pending" and "LastUpdateStatus" not in version
+    aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    arn = made["FunctionArn"]
+    for qualifier, number in (("live", "1"), ("1", "1"), ("$LATEST", "$LATEST")):
+        one = aws.lambda_.get_function(FunctionName="f", Qualifier=qualifier)["Configuration"]
+        assert (one["FunctionArn"], one["Version"]) == (f"{arn}:{qualifier}", number)
+    listed = aws.lambda_.list_versions_by_function(FunctionName="f")["Versions"]
+    assert [one["FunctionArn"] for one in listed] == [f"{arn}:$LATEST", f"{arn}:1"]
+    assert not {"State", "StateReasonCode", "LastUpdateStatus", "RuntimeVersionConfig"} & listed[1].keys()
+
+
+@check
+def idle_functions_come_back(aws: Aws) -> None:
+    """Inactive until somebody invokes, which fails; then pending for a while; their interfaces go and come."""
+    net = aws.network()
+    aws.function(aws.role(), VpcConfig=_vpc(net))
+    aws.lambda_.publish_version(FunctionName="f")
+    aws.lambda_.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+
+    def state(qualifier: str) -> tuple:
+        found = aws.lambda_.get_function_configuration(FunctionName="f", Qualifier=qualifier)
+        return found["State"], found.get("StateReason"), found.get("StateReasonCode"), found["LastUpdateStatus"]
+
+    active = ("Active", None, None, "Successful")
+    idle = ("Inactive", "The function is currently idle.", "Idle", "Successful")
+    made = aws.control("POST", "function", {"name": "f", "version": "live", "seconds": 60})
+    assert made == {"versions": ["1"]} and (state("$LATEST"), state("1")) == (active, idle)
+    assert len(aws.enis(subnet_id=net["subnet"])) == 1
+    assert aws.control("POST", "function", {"name": "f", "seconds": 60}) == {"versions": ["$LATEST", "1"]}
+    assert aws.enis(subnet_id=net["subnet"]) == []
+    text = "Lambda is initializing your function. It will be ready to invoke shortly."
+    for _ in range(2):
+        with aws.refused("CodeArtifactUserPendingException", text):
+            aws.lambda_.invoke(FunctionName="f", Qualifier="live")
+        assert state("live") == ("Pending", "The function is being restored.", "Restoring", "Successful")
+    assert [entry["status"] for entry in aws.log() if entry["operation"] == "Invoke"] == [409, 409]
+    with aws.refused("CodeArtifactUserPendingException"):
+        aws.lambda_.invoke(FunctionName="f")
+    with aws.refused("ResourceConflictException", "state: Pending"):
+        aws.lambda_.update_function_configuration(FunctionName="f", Timeout=9)
+    aws.advance(60)
+    assert aws.lambda_.invoke(FunctionName="f", Qualifier="live")["ExecutedVersion"] == "1" and state("1") == active
+    assert len(aws.enis(subnet_id=net["subnet"])) == 1
+    assert "error" in aws.control("POST", "function", {"name": "none"})
+    assert "error" in aws.control("POST", "function", {"name": "f", "sleep": 1})
+
+
+@check
+def idle_functions_answer_as_told(aws: Aws) -> None:
+    """Another code, text and status; a return that fails; an update that brings them back."""
+    aws.function(aws.role())
+    fails = {"code": "InvalidSubnet"}
+    aws.control("POST", "function", {"name": "f", "code": "ResourceNotReadyException", "fails": fails})
+    for _ in range(2):
+        with aws.refused("ResourceNotReadyException", "VPC connection is no longer available"):
+            aws.lambda_.invoke(FunctionName="f")
+        found = aws.lambda_.get_function_configuration(FunctionName="f")
+        assert (found["State"], found["StateReasonCode"]) == ("Inactive", "InvalidSubnet")
+    (*_, entry, _) = aws.log()
+    assert (entry["status"], entry["injected"]) == (502, True)
+    aws.lambda_.update_function_configuration(FunctionName="f", Timeout=9)
+    aws.lambda_.invoke(FunctionName="f")
+    text = "ERROR: Lambda is initializing your function. It will be ready to invoke shortly."
+    aws.control("POST", "function", {"name": "f", "message": text, "status": 500})
+    with aws.refused("CodeArtifactUserPendingException", text):
+        aws.lambda_.invoke(FunctionName="f")
+    aws.lambda_.invoke(FunctionName="f")
+
+
+@check
+def concurrency(aws: Aws) -> None:
+    """Reserved for a function, none of it refuses every invocation; what the account has at most."""
+    aws.function(aws.role())
+    assert "ReservedConcurrentExecutions" not in aws.lambda_.get_function_concurrency(FunctionName="f")
+    assert "Concurrency" not in aws.lambda_.get_function(FunctionName="f")
+    with aws.refused("InvalidParameterValueException", "below its minimum value of [100]"):
+        aws.lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=901)
+    aws.lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=900)
+    assert aws.lambda_.get_function(FunctionName="f")["Concurrency"] == {"ReservedConcurrentExecutions": 900}
+    limits = aws.lambda_.get_account_settings()["AccountLimit"]
+    assert (limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]) == (1000, 100)
+    aws.configure(quotas={"concurrent_executions": 10})
+    aws.lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+    limits = aws.lambda_.get_account_settings()["AccountLimit"]
+    assert (limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]) == (10, 10)
+    quota = aws.quotas.get_service_quota(ServiceCode="lambda", QuotaCode="L-B99A9384")["Quota"]
+    assert (quota["Value"], quota["ServiceName"]) == (10, "AWS Lambda")
+    try:
+        aws.lambda_.invoke(FunctionName="f")
+    except ClientError as refused:
+        assert refused.response["Error"]["Code"] == "TooManyRequestsException"
+        assert refused.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert refused.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    else:
+        raise AssertionError("not refused")
+    aws.lambda_.delete_function_concurrency(FunctionName="f")
+    aws.lambda_.invoke(FunctionName="f")
+
+
+@check
+def networks_are_found_late(aws: Aws) -> None:
+    """Lambda does not see a subnet or a security group the first times it looks."""
+    net, role = aws.network(), aws.role()
+    aws.configure(lambda_lag=2)
+    invalid = "InvalidParameterValueException"
+    subnets = (
+        "DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: "
+        f"The subnet ID '{net['subnet']}' does not exist"
+    )
+    groups = (
+        "DescribeSecurityGroups. EC2 Error Code: InvalidGroup.NotFound. EC2 Error Message: "
+        f"The security group '{net['group']}' does not exist"
+    )
+    for text in (subnets, subnets, groups, groups):
+        with aws.refused(invalid, f"Error occurred while {text}"):
+            aws.function(role, VpcConfig=_vpc(net))
+    aws.function(role, VpcConfig=_vpc(net))
+    aws.function(role, "g", VpcConfig=_vpc(net))

@@ -62,19 +62,19 @@ class Aws:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
-    def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        if (service, region) not in self._clients:
+            self._clients[service, region] = boto3.client(
                 service,
                 endpoint_url=self.url,
-                region_name="us-east-1",
+                region_name=region,
                 aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
                 aws_secret_access_key="none",
                 config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, max_pool_connections=50),
             )
-        return self._clients[service]
+        return self._clients[service, region]
 
     def __getattr__(self, name: str) -> Any:
         names = {"lambda_": "lambda", "quotas": "service-quotas"}

@@ -340,8 +340,13 @@ def security_group_rules(aws: Aws) -> None:
         return [{"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [pair]}]
 
     aws.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule("one"))
-    with aws.refused("InvalidPermission.Duplicate"):
+    text = f'the specified rule "peer: {net["group"]}, TCP, from port: 6379, to port: 6379, ALLOW" already exists'
+    with aws.refused("InvalidPermission.Duplicate", text):
         aws.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule("two"))
+    with aws.refused("InvalidPermission.Duplicate", 'the specified rule "peer: 0.0.0.0/0, ALL, ALLOW" already exists'):
+        aws.ec2.authorize_security_group_egress(
+            GroupId=other, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        )
     found = aws.ec2.describe_security_group_rules(Filters=filters(group_id=other))["SecurityGroupRules"]
     assert [item.get("Description") for item in found if not item["IsEgress"]] == ["one"], found
     found = aws.ec2.describe_security_groups(GroupIds=[other])["SecurityGroups"][0]["IpPermissions"]
@@ -421,3 +426,48 @@ def vpc_attributes(aws: Aws) -> None:
     found = aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")
     assert found["EnableDnsHostnames"]["Value"] is True
     assert {item["id"]: item["dns_hostnames"] for item in aws.account()["vpcs"]}[vpc] == "true"
+
+
+@check
+def what_is_gone_is_not_found(aws: Aws) -> None:
+    """In EC2's words."""
+    gone = "0123456789abcdef0"
+    for call, parameters, code, text in (
+        ("release_address", {"AllocationId": f"eipalloc-{gone}"}, "InvalidAllocationID.NotFound", "The allocation ID"),
+        ("delete_subnet", {"SubnetId": f"subnet-{gone}"}, "InvalidSubnetID.NotFound", "The subnet ID"),
+        ("delete_security_group", {"GroupId": f"sg-{gone}"}, "InvalidGroup.NotFound", "The security group"),
+        (
+            "delete_network_interface",
+            {"NetworkInterfaceId": f"eni-{gone}"},
+            "InvalidNetworkInterfaceID.NotFound",
+            "The networkInterface ID",
+        ),
+    ):
+        (identifier,) = parameters.values()
+        with aws.refused(code, f"{text} '{identifier}' does not exist"):
+            getattr(aws.ec2, call)(**parameters)
+    with aws.refused("InvalidAllocationID.NotFound", f"The allocation ID 'eipalloc-{gone}' does not exist"):
+        aws.ec2.create_nat_gateway(SubnetId=aws.subnet(aws.vpc()), AllocationId=f"eipalloc-{gone}")
+
+
+@check
+def records_are_whole(aws: Aws) -> None:
+    """Zones, networks and route tables have what AWS's have."""
+    zone = aws.ec2.describe_availability_zones(ZoneNames=["us-east-1a"])["AvailabilityZones"][0]
+    assert zone == {
+        "GroupLongName": "US East (N. Virginia) 1",
+        "GroupName": "us-east-1-zg-1",
+        "Messages": [],
+        "NetworkBorderGroup": "us-east-1",
+        "OptInStatus": "opt-in-not-required",
+        "RegionName": "us-east-1",
+        "State": "available",
+        "ZoneId": "use1-az6",
+        "ZoneName": "us-east-1a",
+        "ZoneType": "availability-zone",
+    }
+    assert len(aws.ec2.describe_availability_zones(Filters=filters(opt_in_status="opt-in-not-required"))) > 1
+    vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]
+    assert vpc["DhcpOptionsId"].startswith("dopt-") and vpc["Ipv6CidrBlockAssociationSet"] == []
+    table = aws.ec2.describe_route_tables(Filters=filters(vpc_id=vpc["VpcId"]))["RouteTables"][0]
+    assert table["PropagatingVgws"] == [] and table["OwnerId"] == "123456789012"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from email.utils import parsedate_to_datetime
 
+from .control import signature
 from .harness import Aws, check
+
+SEED = {"name": "orders", "stage": "prod", "methods": [{"method": "GET", "path": "/a", "authorizer": "own"}]}
 
 TARGET = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
@@ -28,7 +33,7 @@ def schedules(aws: Aws) -> None:
     aws.events.remove_targets(Rule="r", Ids=[f"t{index}" for index in range(5)])
     aws.events.delete_rule(Name="r")
     aws.events.delete_rule(Name="r")
-    with aws.refused("ResourceNotFoundException"):
+    with aws.refused("ResourceNotFoundException", "Rule r does not exist on EventBus default."):
         aws.events.describe_rule(Name="r")
     aws.events.put_rule(Name="r", ScheduleExpression="rate(5 minutes)")
     assert aws.events.list_tags_for_resource(ResourceARN=arn)["Tags"] == []
@@ -45,6 +50,8 @@ def log_groups(aws: Aws) -> None:
         aws.logs.put_retention_policy(logGroupName="/aws/lambda/f", retentionInDays=13)
     aws.logs.put_retention_policy(logGroupName="/aws/lambda/f", retentionInDays=14)
     (group,) = aws.logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    assert group["logGroupClass"] == "STANDARD" and group["deletionProtectionEnabled"] is False
+    assert group["logGroupArn"] == group["arn"].removesuffix(":*")
     assert group["retentionInDays"] == 14 and group["arn"].endswith(":*") and "tags" not in group
     arn = group["arn"].removesuffix(":*")
     with aws.refused("InvalidParameterException"):
@@ -111,5 +118,98 @@ def age_of_parameters(aws: Aws) -> None:
 
 @check
 def identity(aws: Aws) -> None:
-    """The account ID."""
-    assert aws.sts.get_caller_identity()["Account"] == "123456789012"
+    """The one account."""
+    found = aws.sts.get_caller_identity()
+    assert (found["Account"], found["Arn"]) == ("123456789012", "arn:aws:iam::123456789012:user/operator")
+
+
+@check
+def partitions(aws: Aws) -> None:
+    """ARNs and names are of the partition of the region, in every service."""
+    for region, partition, suffix, short in (
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com", "usgw1"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn", "cnn1"),
+        ("eusc-de-east-1", "aws-eusc", "amazonaws.eu", "euscde1"),
+        ("ap-southeast-1", "aws", "amazonaws.com", "apse1"),
+    ):
+        aws.reset()
+        answer = aws.control("POST", f"seed?region={region}", {"api": SEED, "foreign": True})
+        assert "error" not in answer, answer
+        assert answer["foreign"]["function_arn"].startswith(f"arn:{partition}:lambda:{region}:123456789012:function:")
+        account = json.dumps(aws.control("GET", f"account?region={region}"))
+        assert {part.split(":")[0] for part in account.split("arn:")[1:]} == {partition}, account
+        identity = aws.client("sts", region).get_caller_identity()["Arn"]
+        assert identity == f"arn:{partition}:iam::123456789012:user/operator"
+        cache = aws.client("elasticache", region)
+        group = cache.describe_replication_groups()["ReplicationGroups"][0]
+        host = group["NodeGroups"][0]["PrimaryEndpoint"]["Address"]
+        assert host == f"master.threescale-gw-other.tstaws.{short}.cache.{suffix}"
+        assert cache.list_tags_for_resource(ResourceName=group["ARN"])["TagList"]
+        with aws.refused("InvalidARN"):
+            wrong = group["ARN"].replace(f"arn:{partition}:", "arn:aws-iso:")
+            cache.list_tags_for_resource(ResourceName=wrong)
+        subnet = aws.client("ec2", region).describe_subnets()["Subnets"][0]
+        assert subnet["SubnetArn"].startswith(f"arn:{partition}:ec2:{region}:")
+        gateway = aws.client("apigateway", region)
+        export = gateway.get_export(restApiId=answer["api_id"], stageName="prod", exportType="swagger")
+        assert json.loads(export["body"].read())["host"] == f"{answer['api_id']}.execute-api.{region}.{suffix}"
+        stage = f"arn:{partition}:apigateway:{region}::/restapis/{answer['api_id']}/stages/prod"
+        assert gateway.get_tags(resourceArn=stage)["tags"] == {"owner": "orders-team"}
+        quota = aws.client("service-quotas", region).get_service_quota(ServiceCode="vpc", QuotaCode="L-F678F1CE")
+        assert quota["Quota"]["QuotaArn"].startswith(f"arn:{partition}:servicequotas:{region}:")
+        assert aws.client("lambda", region).get_function(FunctionName=answer["foreign"]["function_arn"])
+        aws.faults({"operation": "ListFunctions", "kind": "deny"})
+        with aws.refused("AccessDeniedException", f"User: arn:{partition}:iam::123456789012:user/operator"):
+            aws.client("lambda", region).list_functions()
+
+
+@check
+def clock(aws: Aws) -> None:
+    """The service's clock can show another time than the caller's: in the Date header and in a parameter's date."""
+    aws.ssm.put_parameter(Name="/p", Type="String", Value="1")
+    now = aws.ssm.get_parameter(Name="/p")["Parameter"]["LastModifiedDate"]
+    aws.configure(clock_shift=3600)
+    for version in (2, 3):
+        made = aws.ssm.put_parameter(Name="/p", Value=str(version), Overwrite=True)
+        assert (made["Version"], made["Tier"]) == (version, "Standard")
+    reply = aws.ssm.get_parameters_by_path(Path="/")
+    (found,) = reply["Parameters"]
+    date = parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert 3590 < (found["LastModifiedDate"] - now).total_seconds() < 3700
+    assert abs((date - found["LastModifiedDate"]).total_seconds()) < 60
+    assert (found["Version"], found["DataType"]) == (3, "text")
+    assert found["ARN"] == "arn:aws:ssm:us-east-1:123456789012:parameter/p"
+    aws.configure(clock_shift=-3600)
+    aws.ssm.put_parameter(Name="/p", Value="4", Overwrite=True)
+    assert aws.ssm.get_parameter(Name="/p")["Parameter"]["LastModifiedDate"] < now
+
+
+@check
+def errors_are_worded_by_service(aws: Aws) -> None:
+    """Where JSON has the code, what it calls the text, and that some have none."""
+
+    def body(service: str, method: str, path: str, target: str = "", content: bytes = b"") -> tuple[int, dict, dict]:
+        headers = {"Authorization": signature(service)}
+        if target:
+            headers |= {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+        connection = http.client.HTTPConnection("127.0.0.1", int(aws.url.rpartition(":")[2]))
+        connection.request(method, path, body=content, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, {k.lower(): v for k, v in reply.headers.items()}, json.loads(reply.read())
+
+    status, headers, found = body("lambda", "GET", "/2015-03-31/functions/f")
+    assert status == 404 and headers["x-amzn-errortype"] == "ResourceNotFoundException"
+    text = "Function not found: arn:aws:lambda:us-east-1:123456789012:function:f"
+    assert found == {"Type": "User", "Message": text}
+    status, headers, found = body("apigateway", "GET", "/restapis/none")
+    assert status == 404 and headers["x-amzn-errortype"] == "NotFoundException"
+    assert found == {"message": "Invalid API identifier specified 123456789012:none"}
+    status, headers, found = body("ssm", "POST", "/", "AmazonSSM.DeleteParameter", b'{"Name": "/p"}')
+    assert (status, found) == (400, {"__type": "ParameterNotFound"})
+    status, _, found = body("events", "POST", "/", "AWSEvents.DescribeRule", b'{"Name": "r"}')
+    expected = {"__type": "ResourceNotFoundException", "message": "Rule r does not exist on EventBus default."}
+    assert (status, found) == (400, expected)
+    with aws.refused("ParameterNotFound"):
+        aws.ssm.get_parameter(Name="/p")
+    with aws.refused("NoSuchEntity", "The role with name r cannot be found."):
+        aws.iam.get_role(RoleName="r")

@@ -84,6 +84,8 @@ def gateway_responses_are_checked(aws: Aws) -> None:
     ):
         with aws.refused(code):
             _put(aws, api, kind, **more)
+    with aws.refused("ValidationException", "enum value set: [REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, AUTHORIZER_"):
+        aws.apigateway.delete_gateway_response(restApiId=api, responseType="FAKE_RESPONSE_TYPE")
     assert aws.account() == before
 
 
@@ -112,7 +114,9 @@ def gateway_responses_are_patched(aws: Aws) -> None:
     for code, text, operation in (
         ("BadRequestException", "Invalid patch path /statusCode", ("add", "/statusCode", "1")),
         ("BadRequestException", "Invalid patch path /color", ("replace", "/color", "1")),
-        ("BadRequestException", "Invalid null or empty value", ("add", "/responseTemplates/a~1b")),
+        ("BadRequestException", "Invalid null or empty value in responseTemplates", ("add", "/responseTemplates/a~1b")),
+        ("BadRequestException", "Invalid null or empty value", ("replace", "/responseTemplates/application~1xml", "")),
+        ("BadRequestException", "Invalid patch path null", ("replace", None)),
         ("NotFoundException", "Invalid parameter name", ("replace", "/responseParameters/x", "'1'")),
         ("NotFoundException", "Invalid parameter name", ("remove", "/responseParameters/x")),
         ("ValidationException", "enum value set", ("wrong", "/statusCode", "1")),

@@ -226,3 +226,36 @@ def seed_leaves_edits_pending(aws: Aws) -> None:
     assert "error" in aws.control(
         "POST", "seed", {"api": {"name": "x", "stage": "s", "methods": plain, "pending": [{"wrong": 1}]}}
     )
+
+
+@check
+def stage_settings_have_defaults(aws: Aws) -> None:
+    """What a method's settings have besides the one that was set; a stage without any has an empty map and no tags."""
+    api = aws.seed_api({"method": "GET", "path": "/a"})["api_id"]
+    _update(aws, api, ("replace", "/a/GET/metrics/enabled", "true"))
+    assert _stage(aws, api)["methodSettings"]["a/GET"] == {
+        "cacheDataEncrypted": False,
+        "cacheTtlInSeconds": 300,
+        "cachingEnabled": False,
+        "dataTraceEnabled": False,
+        "metricsEnabled": True,
+        "requireAuthorizationForCacheControl": True,
+        "throttlingBurstLimit": 5000,
+        "throttlingRateLimit": 10000.0,
+        "unauthorizedCacheControlHeaderStrategy": "SUCCEED_WITH_RESPONSE_HEADER",
+    }
+    deployment = aws.apigateway.get_deployments(restApiId=api)["items"][0]["id"]
+    made = aws.apigateway.create_stage(restApiId=api, stageName="bare", deploymentId=deployment)
+    (bare,) = [stage for stage in aws.apigateway.get_stages(restApiId=api)["item"] if stage["stageName"] == "bare"]
+    for stage in (made, bare):
+        stage.pop("ResponseMetadata", None)
+        assert set(stage) == {
+            "cacheClusterEnabled",
+            "cacheClusterStatus",
+            "createdDate",
+            "deploymentId",
+            "lastUpdatedDate",
+            "methodSettings",
+            "stageName",
+            "tracingEnabled",
+        }, stage

@@ -122,9 +122,7 @@ def validation(value: Any, member: str, constraint: str) -> AwsError:
     )
 
 
-_NAME = re.compile(
-    rf"(?:(?:arn:{PARTITIONS}:lambda:[a-z0-9-]+:)?(?:\d{{12}}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?"
-)
+_NAME = re.compile(rf"(?:(?:arn:{PARTITIONS}:lambda:[a-z0-9-]+:)?(?:\d{{12}}:)?function:)?([A-Za-z0-9_-]+)(?::(.+))?")
 
 
 def named(text: str) -> tuple[str, str | None]:

@@ -502,12 +502,14 @@ def describe_clusters(world: World, call: Call) -> Any:
 # --- tags
 
 
-def _tags_of(world: World, arn: str) -> dict[str, str]:
-    """The tags of a resource. AWS refuses every tag operation, including reads, on a group that is not available."""
-    parts = arn.split(":")
+def _tags_of(world: World, name_of_it: str) -> dict[str, str]:
+    """The tags of a resource. AWS refuses every tag operation, reading too, on a group that is not available."""
+    parts = name_of_it.split(":")
     if len(parts) != 7 or parts[2] != "elasticache":
-        raise AwsError("InvalidARN", f"The ARN {arn} is not valid.")
+        raise AwsError("InvalidARN", f"The ARN {name_of_it} is not valid.")
     kind, name = parts[5], parts[6]
+    if parts != arn("elasticache", parts[3], f"{kind}:{name}").split(":"):
+        raise AwsError("InvalidARN", f"The ARN {name_of_it} is not valid.")
     if kind == "replicationgroup":
         group = _group(world, name)
         if group.status != "available":
@@ -522,8 +524,8 @@ def _tags_of(world: World, arn: str) -> dict[str, str]:
                 return world.caches.tags[group.arn]
         raise AwsError("CacheClusterNotFound", f"{name} is either not present or not available.", 404)
     else:
-        raise AwsError("InvalidARN", f"The ARN {arn} is not valid.")
-    return world.caches.tags[arn]
+        raise AwsError("InvalidARN", f"The ARN {name_of_it} is not valid.")
+    return world.caches.tags[name_of_it]
 
 
 def _tag_list(tags: dict[str, str]) -> dict[str, Any]:

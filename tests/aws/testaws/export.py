@@ -55,7 +55,7 @@ class _Export:
 
     def document(self, stage: str) -> dict[str, Any]:
         paths = {
-            path: {self._verb(verb): self._operation(method, f"{verb} {path}") for verb, method in sorted(verbs.items())}
+            path: {self._verb(verb): self._operation(one, f"{verb} {path}") for verb, one in sorted(verbs.items())}
             for path, verbs in sorted(self.snapshot["methods"].items())
         }
         models = self._models()

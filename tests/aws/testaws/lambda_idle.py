@@ -1,4 +1,4 @@
-"""Lambda: functions that were idle for weeks. They are inactive, an invocation fails, and brings them back after a while."""
+"""Lambda: functions that were idle for weeks are inactive. An invocation fails, and brings them back after a while."""
 
 from __future__ import annotations
 

@@ -124,7 +124,10 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
     for group in world.caches.groups.values():
         known = cache_records.address(world, group)
         both = group.tls_mode == "preferred"  # it takes callers with and without TLS, by either name
-        if host != known["Address"] and not (both and host == cache_records.address(world, group, tls=False)["Address"]):
+        names = {known["Address"]}
+        if both:
+            names.add(cache_records.address(world, group, tls=False)["Address"])
+        if host not in names:
             continue
         if not _admits(function, group):
             return "timeout", f"{endpoint}: timed out"

@@ -12,6 +12,9 @@ from .gateway import operation
 from .wire import Call, arn
 from .account_state import World
 
+# What the names of services end with.
+_SERVICES = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".amazon.com")
+
 # --- tags
 
 
@@ -64,7 +67,7 @@ def add_permission(world: World, call: Call) -> Any:
             409,
         )
     principal = call.params["Principal"]
-    kind = "Service" if principal.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".amazon.com")) else "AWS"
+    kind = "Service" if principal.endswith(_SERVICES) else "AWS"
     statement: dict[str, Any] = {
         "Sid": sid,
         "Effect": "Allow",

@@ -46,7 +46,8 @@ def refuse(world: World, call: Call) -> None:
     """Tells that something is absent which was made a moment ago."""
     for (service, _), (read, name, code, status, text) in _NAMED.items():
         if (call.service, call.operation) == (service, read) and _is_unseen(world, read, call.get(name)):
-            raise AwsError(code, text.format(call.get(name), arn("lambda", call.region, f"function:{call.get(name)}")), status)
+            function = arn("lambda", call.region, f"function:{call.get(name)}")
+            raise AwsError(code, text.format(call.get(name), function), status)
 
 
 def show(world: World, call: Call, result: Any) -> Any:

@@ -351,7 +351,7 @@ def _json_error(call: Call, error: ServiceException) -> Response:
     headers = {"Content-Type": "application/json"}
     if call.protocol == "json":
         body["__type"] = error.code
-        headers["Content-Type"] = f"application/x-amz-json-{call.model.service_model.metadata.get('jsonVersion', '1.1')}"
+        headers["Content-Type"] = f"application/x-amz-json-{call.model.service_model.metadata['jsonVersion']}"
     else:
         headers["x-amzn-ErrorType"] = error.code
         if call.service == "lambda":
