@@ -36,6 +36,8 @@ from .errors import AwsError, MotoReply, Unimplemented
 
 ACCOUNT = "123456789012"
 
+partition_of = cache(get_partition)
+
 _DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
 
 # In the patterns of ARNs.
@@ -45,12 +47,12 @@ PARTITIONS = "aws(?:-[a-z]+)*"
 def arn(service: str, region: str, resource: str, account: str = ACCOUNT) -> str:
     """An ARN, in the partition of the region. IAM's and STS's name none, but are of one too."""
     shown = "" if service in ("iam", "sts") else region
-    return f"arn:{get_partition(region)}:{service}:{shown}:{account}:{resource}"
+    return f"arn:{partition_of(region)}:{service}:{shown}:{account}:{resource}"
 
 
 def dns_suffix(region: str) -> str:
     """What the names of AWS's endpoints in a region end with."""
-    return _DNS_SUFFIXES.get(get_partition(region), "amazonaws.com")
+    return _DNS_SUFFIXES.get(partition_of(region), "amazonaws.com")
 
 # SigV4 service name -> (botocore service, moto backend)
 SERVICES = {
