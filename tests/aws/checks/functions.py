@@ -166,10 +166,20 @@ def function_interfaces(aws: Aws) -> None:
         with aws.refused("DependencyViolation"):
             call()
     aws.advance(1200)
-    assert state() == ("available", "interface", True)
+    assert state() == ("available", "interface", True) and "Attachment" not in aws.enis(subnet_id=net["subnet"])[0]
     aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
     aws.ec2.delete_security_group(GroupId=net["group"])
     aws.ec2.delete_subnet(SubnetId=net["subnet"])
+
+
+@check
+def interfaces_can_be_described_as_they_were(aws: Aws) -> None:
+    """With a colon, and without the function's name."""
+    aws.configure(eni_description="AWS Lambda VPC ENI: {id}")
+    net = aws.network()
+    aws.function(aws.role(), VpcConfig=_vpc(net))
+    (eni,) = aws.enis(subnet_id=net["subnet"])
+    assert eni["Description"].startswith("AWS Lambda VPC ENI: ") and len(eni["Description"]) == 56
 
 
 @check

@@ -18,6 +18,7 @@ REGION = "us-east-1"
 DEFAULT_CONFIG: dict[str, Any] = {
     "delay": 0,
     "eni_linger": 0,
+    "eni_description": "AWS Lambda VPC ENI-{function}-{id}",
     "role_delay": 0,
     "page_size": None,
     "quotas": {"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5, "concurrent_executions": 1000},

@@ -51,7 +51,7 @@ def use(world: World, function: Function) -> None:
                 function.region,
                 subnet,
                 list(pair[1]),
-                f"AWS Lambda VPC ENI-{function.name}-{uuid.uuid4()}",
+                world.config["eni_description"].format(function=function.name, id=uuid.uuid4()),
                 requester=f"{roles.id_of(function.role)}:{ACCOUNT}",
                 interface_type="lambda",
             )
