@@ -305,3 +305,21 @@ def export_can_have_more_or_less(aws: Aws) -> None:
     assert ttl in json.dumps(before) and ttl not in json.dumps(_export(aws, api["api_id"], **extensions))
     for one in aws.apigateway.get_authorizers(restApiId=api["api_id"])["items"]:
         assert ttl not in one and ttl in aws.apigateway.get_authorizer(restApiId=api["api_id"], authorizerId=one["id"])
+
+
+@check
+def authorizers_can_be_imported_ones(aws: Aws) -> None:
+    """Without a TTL, which neither the listing nor the export shows then; beside others that have one."""
+    api = aws.seed_api(
+        {"method": "GET", "path": "/a", "authorizer": "own"},
+        {"method": "GET", "path": "/b", "authorizer": "other"},
+        authorizers={"own": {"type": "TOKEN", "authType": "oauth2", "authorizerResultTtlInSeconds": None}},
+    )["api_id"]
+    found = {one["name"]: one for one in aws.apigateway.get_authorizers(restApiId=api)["items"]}
+    assert "authorizerResultTtlInSeconds" not in found["own"] and found["own"]["authType"] == "oauth2"
+    assert found["other"]["authorizerResultTtlInSeconds"] == 300
+    schemes = _export(aws, api, parameters={"extensions": "apigateway"})["securityDefinitions"]
+    ttl = {
+        name: one["x-amazon-apigateway-authorizer"].get("authorizerResultTtlInSeconds") for name, one in schemes.items()
+    }
+    assert ttl == {"own": None, "other": 300} and schemes["own"]["x-amazon-apigateway-authtype"] == "oauth2"

@@ -270,8 +270,8 @@ class _Export:
                 },
                 "type": authorizer["type"].lower(),
             }
-            if authorizer["type"] != "COGNITO_USER_POOLS":
-                ttl = authorizer["authorizerResultTtlInSeconds"]
+            ttl = authorizer.get("authorizerResultTtlInSeconds")
+            if authorizer["type"] != "COGNITO_USER_POOLS" and ttl is not None:
                 found[f"{PREFIX}-authorizer"]["authorizerResultTtlInSeconds"] = ttl
             found[f"{PREFIX}-authorizer"] |= self.adds.get("authorizer", {})
         return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from moto.apigateway.models import apigateway_backends
+
 from .client_calls import call
-from .wire import arn
+from .wire import ACCOUNT, arn
 from .account_state import World
 
 # Members of a seeded API that are parameters of CreateRestApi, with the names of the parameters.
@@ -156,14 +158,14 @@ class _Seed:
             if kind == "COGNITO_USER_POOLS":
                 pool = arn("cognito-idp", self.region, f"userpool/{self.region}_AbCdEfGhI")
                 parameters = {"type": kind, "providerARNs": [pool]}
-            self.authorizers[name] = self.ask(
-                "CreateAuthorizer",
-                restApiId=self.api,
-                name=name,
-                identitySource="method.request.header.Authorization",
-                authorizerResultTtlInSeconds=300,
-                **parameters,
-            )["id"]
+            parameters |= {"identitySource": "method.request.header.Authorization", "authorizerResultTtlInSeconds": 300}
+            parameters |= self.wanted.get("authorizers", {}).get(name, {})
+            imported = parameters["authorizerResultTtlInSeconds"] is None
+            parameters = {member: value for member, value in parameters.items() if value is not None}
+            made = self.ask("CreateAuthorizer", restApiId=self.api, name=name, **parameters)["id"]
+            self.authorizers[name] = made
+            if imported:  # whoever imports an API need not give it a TTL, and none is shown then
+                apigateway_backends[ACCOUNT][self.region].apis[self.api].authorizers[made].authorizer_result_ttl = None
         return self.authorizers[name]
 
     def gateway_responses(self, wanted: dict[str, Any]) -> None:
