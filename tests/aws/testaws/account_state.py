@@ -106,8 +106,8 @@ class World:
         return time.monotonic() + self._advanced
 
     def time(self) -> float:
-        """What the service's clock shows, in seconds since 1970: with `clock_shift` not what the caller's shows."""
-        return time.time() + self.config["clock_shift"]
+        """The time of the service in seconds since 1970. `advance` and `clock_shift` move it."""
+        return time.time() + self._advanced + self.config["clock_shift"]
 
     def date(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
