@@ -128,7 +128,9 @@ pub fn desired(
         function: reporter,
         // The reporter is updated only after the authorizer's version is verified.
         after: vec![id(Kind::FunctionAlias, "authorizer")],
-        goal: Goal::Following,
+        goal: Goal::Following {
+            proof: Arc::clone(proof),
+        },
     }));
     nodes.extend(invokers(config, &api_authorizer));
     nodes.push(Arc::new(ApiAuthorizer {

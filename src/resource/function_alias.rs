@@ -162,9 +162,10 @@ pub enum Goal {
         /// The desired authorizer settings of the API.
         asks: AuthorizerSettings,
     },
-    /// The configured code and settings, after those of the authorizer pass the self-test. This alias
-    /// moves last, so it also removes the parameters that nothing reads any more.
-    Following,
+    /// The configured code and settings, after the authorizer's alias moved, and after these pass the
+    /// self-test, too. This alias moves last, so it also removes the parameters that nothing reads any
+    /// more.
+    Following { proof: Arc<SelfTestGate> },
     /// The function that is currently invoked: a stack of a release without aliases gets one.
     Standing,
 }
@@ -240,7 +241,7 @@ impl FunctionAlias {
 
     fn unread<'a>(&self, actual: &'a Actual) -> &'a [String] {
         match self.goal {
-            Goal::Following => &actual.unread,
+            Goal::Following { .. } => &actual.unread,
             _ => &[],
         }
     }
@@ -325,7 +326,7 @@ impl Resource for FunctionAlias {
     }
 
     async fn prepare(&self, cx: &Context, _diff: Option<&Diff>) -> Result<(), ResourceError> {
-        let Goal::Proved { proof, .. } = &self.goal else {
+        let (Goal::Proved { proof, .. } | Goal::Following { proof }) = &self.goal else {
             return Ok(());
         };
         let Some(actual) = FunctionAliases::list(cx)
@@ -345,7 +346,9 @@ impl Resource for FunctionAlias {
             && actual.publication.versions.latest == self.configured(&actual)
         {
             for version in found {
-                proof.ensure_version_passed(cx, version.number).await?;
+                proof
+                    .ensure_version_passed(cx, self.function.name, version.number)
+                    .await?;
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ use aws_sdk_lambda::primitives::Blob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
+use super::function::NAMES;
 use super::{Context, ResourceError, function_publication};
 use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
@@ -173,10 +174,11 @@ impl Report {
 
     /// The failure as an error; `None` if all checks passed.
     pub fn failure(&self) -> Option<ResourceError> {
-        (!self.ok).then(|| self.as_error())
+        (!self.ok).then(|| self.as_error(NAMES[0]))
     }
 
-    fn as_error(&self) -> ResourceError {
+    /// The failure of this function as an error.
+    fn as_error(&self, function: &str) -> ResourceError {
         let failed: Vec<_> = self.failed().collect();
         let what = failed
             .iter()
@@ -185,7 +187,10 @@ impl Report {
             .join("; ");
         let mut remedies: Vec<_> = failed.iter().map(|check| check.remedy()).collect();
         remedies.dedup();
-        let text = format!("the authorizer cannot decide: {what}");
+        let text = match function {
+            "authorizer" => format!("the authorizer cannot decide: {what}"),
+            _ => format!("the {function} cannot work: {what}"),
+        };
         ResourceError::SelfTest {
             what: text,
             hint: Some(remedies.join("; ")),
@@ -202,16 +207,20 @@ pub async fn run(cx: &Context) -> Result<Report, ResourceError> {
     let alias = function_publication::live_version(cx)
         .await?
         .map(|_| LIVE.to_owned());
-    run_on(cx, alias).await
+    run_on(cx, NAMES[0], alias).await
 }
 
-/// Runs the self-test once, on an alias, a version, or the function itself.
-async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, ResourceError> {
+/// Runs the self-test of a function once, on an alias, a version, or the function itself.
+async fn run_on(
+    cx: &Context,
+    function: &str,
+    qualifier: Option<String>,
+) -> Result<Report, ResourceError> {
     let request = cx
         .aws()
         .lambda
         .invoke()
-        .function_name(cx.names().function("authorizer"))
+        .function_name(cx.names().function(function))
         .set_qualifier(qualifier)
         .payload(Blob::new(r#"{"threescale-gw":"self-test"}"#));
     let answer = cx
@@ -220,10 +229,10 @@ async fn run_on(cx: &Context, qualifier: Option<String>) -> Result<Report, Resou
         .await?;
     let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
     if answer.function_error.is_some() {
-        return Err(crashed(&payload));
+        return Err(crashed(function, &payload));
     }
     serde_json::from_slice(&payload).map_err(|error| {
-        let text = format!("the authorizer answered something else than a self-test: {error}");
+        let text = format!("the {function} answered something else than a self-test: {error}");
         ResourceError::SelfTest {
             what: text,
             hint: Some(
@@ -280,7 +289,7 @@ pub async fn asked(cx: &Context) -> Asked {
 }
 
 /// The error of a function that crashed, from the message of its runtime.
-fn crashed(payload: &[u8]) -> ResourceError {
+fn crashed(function: &str, payload: &[u8]) -> ResourceError {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Crash {
@@ -297,7 +306,7 @@ fn crashed(payload: &[u8]) -> ResourceError {
         Err(_) => "no reason given".to_owned(),
     };
     ResourceError::SelfTest {
-        what: format!("the authorizer failed: {}", text.trim()),
+        what: format!("the {function} failed: {}", text.trim()),
         hint: Some("look at the authorizer's log group".to_owned()),
     }
 }
@@ -307,7 +316,8 @@ fn crashed(payload: &[u8]) -> ResourceError {
 #[derive(Debug, Default)]
 pub struct SelfTestGate {
     live: OnceCell<()>,
-    versions: Mutex<BTreeSet<u64>>,
+    /// The versions that passed, by function.
+    versions: Mutex<BTreeSet<(&'static str, u64)>>,
 }
 
 impl SelfTestGate {
@@ -328,7 +338,7 @@ impl SelfTestGate {
             let alias = function_publication::live_version(cx)
                 .await?
                 .map(|_| LIVE.to_owned());
-            prove(cx, alias).await
+            prove(cx, NAMES[0], alias).await
         };
         self.live.get_or_try_init(prove).await.map(|_| ())
     }
@@ -340,36 +350,44 @@ impl SelfTestGate {
     pub async fn ensure_version_passed(
         &self,
         cx: &Context,
+        function: &'static str,
         version: u64,
     ) -> Result<(), ResourceError> {
-        if self.proved().contains(&version) {
+        if self.proved().contains(&(function, version)) {
             return Ok(());
         }
-        prove(cx, Some(version.to_string())).await?;
-        self.proved().insert(version);
-        // The alias moves to this version before anything else of the API is changed.
-        let _ = self.live.set(());
+        prove(cx, function, Some(version.to_string())).await?;
+        self.proved().insert((function, version));
+        if function == NAMES[0] {
+            // The alias moves to this version before anything else of the API is changed.
+            let _ = self.live.set(());
+        }
         Ok(())
     }
 
-    fn proved(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+    fn proved(&self) -> MutexGuard<'_, BTreeSet<(&'static str, u64)>> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn prove(cx: &Context, qualifier: Option<String>) -> Result<(), ResourceError> {
+async fn prove(
+    cx: &Context,
+    function: &'static str,
+    qualifier: Option<String>,
+) -> Result<(), ResourceError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {
-        let (failure, patience) = match run_on(cx, qualifier.clone()).await {
-            Ok(report) => match report.failure() {
-                None => return Ok(()),
-                Some(failure) => (failure, report.is_passing().then_some(PATIENCE)),
-            },
+        let (failure, patience) = match run_on(cx, function, qualifier.clone()).await {
+            Ok(report) if report.ok => return Ok(()),
+            Ok(report) => (
+                report.as_error(function),
+                report.is_passing().then_some(PATIENCE),
+            ),
             // Lambda restores an inactive function, or throttles the invocation.
             Err(error) => match error.aws().map(|error| error.class) {
                 Some(Class::NotYet(budget)) => {
-                    let failure = unanswered(error).as_error();
+                    let failure = unanswered(error).as_error(function);
                     (failure, Some(budget))
                 }
                 _ => return Err(error),
@@ -380,7 +398,7 @@ async fn prove(cx: &Context, qualifier: Option<String>) -> Result<(), ResourceEr
         }
         let wait = backoff.wait();
         cx.sink().emit(Event::Retrying {
-            id: Some(LogicalId::new(Kind::Function, "authorizer")),
+            id: Some(LogicalId::new(Kind::Function, function)),
             cause: failure.to_string(),
             wait,
         });
@@ -450,13 +468,17 @@ mod tests {
 
     #[test]
     fn a_crash_is_told_in_the_words_of_the_runtime() {
-        let error = crashed(br#"{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 5.00 seconds"}"#);
+        let error = crashed("authorizer", br#"{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 5.00 seconds"}"#);
         assert!(
             error
                 .to_string()
                 .contains("Sandbox.Timedout Task timed out"),
             "{error}"
         );
-        assert!(crashed(b"").to_string().contains("no reason given"));
+        assert!(
+            crashed("authorizer", b"")
+                .to_string()
+                .contains("no reason given")
+        );
     }
 }

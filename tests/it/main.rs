@@ -6,6 +6,7 @@
 
 mod all_of_it;
 mod all_states;
+mod answers;
 mod architecture;
 mod attachment;
 

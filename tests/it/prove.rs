@@ -243,3 +243,26 @@ fn an_up_that_changes_something_else_proves_the_authorizer_too() {
     here.edit("another-token", "the-service-token");
     here.succeed(&["up", "--yes"]);
 }
+
+/// The reporter's new version becomes live only after its own self-test.
+#[test]
+fn the_reporter_is_proved_before_it_is_live() {
+    let (aws, _, here) = stack(HERE);
+    let reporter = "threescale-gw-orders-reporter";
+    let live = |aws: &TestAws| {
+        let parameters = json!({"FunctionName": reporter, "Name": "live"});
+        aws.call("lambda", "GetAlias", parameters)["FunctionVersion"].clone()
+    };
+    let before = live(&aws);
+    let outcome = |payload: &Value| json!({"outcomes": {"invoke": {reporter: payload}}});
+    let broken = json!({"payload": failed("redis", "auth"), "error": false});
+    aws.post("config", &outcome(&broken));
+    here.write("bootstrap.zip", &crate::support::artifact(2));
+    let up = here.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(&up, &["the reporter cannot work: redis (auth)"]);
+    assert_eq!(live(&aws), before);
+    aws.post("config", &json!({"outcomes": {"invoke": null}}));
+    here.succeed(&["up", "--yes"]);
+    assert_ne!(live(&aws), before);
+}

@@ -1,6 +1,6 @@
 //! Shared parts of the tests: the test AWS, and the binary that runs against it.
 
-mod aws;
+pub mod aws;
 pub mod built;
 pub mod drifted;
 pub mod former;
