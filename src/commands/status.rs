@@ -109,18 +109,20 @@ async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
             .is_some_and(|authorizer| method.asks(authorizer));
         let key = method.key();
         let custom = is_custom(&key).unwrap_or(asks);
-        let wanted = selection::is_wanted(
-            method,
-            &session.config.api.protect,
-            &session.config.api.except,
-        ) && (asks
-            || other_stacks::is_lent(method, &elsewhere)
-            || selection::is_free(method, &session.config.api.protect));
+        let is_lent = other_stacks::is_lent(method, &elsewhere);
+        let wanted =
+            selection::is_wanted(
+                method,
+                &session.config.api.protect,
+                &session.config.api.except,
+            ) && (asks || is_lent || selection::is_free(method, &session.config.api.protect));
         let remark = match (asks, custom, wanted) {
             (true, false, _) if served_by_other(&key) => {
                 Some("served with the authorizer of another owner")
             }
             (true, false, _) => Some("protected in the draft only: it is not deployed"),
+            // The draft has the authorizer of another stack, and only this stage's deployment has ours.
+            (false, true, true) if is_lent => None,
             (false, true, true) => Some("opened in the draft: the next deployment opens it"),
             (false, false, true) => Some("to be protected"),
             _ => None,

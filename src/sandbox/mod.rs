@@ -1,9 +1,10 @@
-//! An AWS on this machine in which functions run and requests flow: ministack and a real Redis server, on loopback only.
+//! An AWS on this machine that runs functions and serves APIs: ministack and a real Redis server, on the loopback
+//! interface only.
 //!
-//! Loopback is open to every user of the machine and to every web page in a browser, and a caller of an AWS endpoint can run code.
-//! So all that listens requires a key of this sandbox ([`Keys`]), except the stages of its APIs.
+//! Every user of the machine and every web page in a browser can connect to the loopback interface, and a caller of an AWS
+//! endpoint can run code. Therefore all servers require a key of this sandbox ([`Keys`]), except the stages of its APIs.
 //!
-//! Everything ends with the [`Sandbox`], and even if this process is killed: a supervisor holds the other end of a pipe.
+//! All processes end with the [`Sandbox`], even if this process is killed: a supervisor holds the other end of a pipe.
 
 mod control;
 mod keys;
@@ -43,31 +44,31 @@ pub use keys::Keys;
 pub use place::{Facts, Found, Place, running};
 use python::Python;
 
-/// The region that the sandbox knows.
+/// The only region of the sandbox.
 pub const REGION: &str = "us-east-1";
-/// The account that the sandbox knows.
+/// The only account of the sandbox.
 pub const ACCOUNT: &str = "123456789012";
 
 const GUARD: &str = include_str!("guard.py");
 const GATEWAY: &str = include_str!("gateway.py");
 const SUPERVISE: &str = include_str!("supervise.py");
-/// How long the servers may take to answer.
+/// The longest time until the servers answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long the servers may take to end before they are killed.
+/// The longest time until the servers end. Then they are killed.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How often a state is polled.
 const AGAIN: Duration = Duration::from_millis(25);
-/// How long Redis has to send its last answers before it is ended.
+/// The time for Redis to send its last answers before it is stopped.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many of the last lines of the servers are kept.
+/// The number of output lines of the servers that are kept.
 const KEPT: usize = 200;
-/// How often a port that another process has taken is replaced.
+/// How often the start is repeated if another process takes a port.
 const ATTEMPTS: usize = 3;
 
-/// A running sandbox. Dropping it ends all of its processes and waits for that; [`Self::stop`] does not block.
+/// A running sandbox. Dropping it ends all of its processes and waits for them; [`Self::stop`] does not block.
 #[derive(Debug)]
 pub struct Sandbox {
-    // Dropped in this order: the processes, then what they work in.
+    // Dropped in this order: the processes, then their working folder.
     servers: Servers,
     dir: TempDir,
 }
@@ -78,7 +79,7 @@ struct Servers {
     /// Closing it makes the supervisor end everything.
     stdin: Option<ChildStdin>,
     said: Arc<Mutex<VecDeque<String>>>,
-    /// Reads what they write, until all of them are gone.
+    /// Reads the output of the servers until all of them have ended.
     reading: JoinHandle<std::io::Result<()>>,
     ports: Ports,
     redis_password: Secret,
@@ -94,14 +95,14 @@ struct Ports {
 }
 
 impl Sandbox {
-    /// Starts the servers on the loopback interface: its AWS on `port`, or like Redis on a free one. Their Python
-    /// environment is kept in `dir`, and created there at the first start, which takes the network and half a minute. They
-    /// take `keys`, and nothing else.
+    /// Starts the servers on the loopback interface: AWS on `port` or a free port, and Redis on a free port. Their Python
+    /// environment is kept in `dir`. The first start creates it, which needs the network and takes half a minute. They accept
+    /// only `keys`.
     ///
     /// # Errors
     ///
-    /// One line: what is missing, or what a server said last before it ended. [`crate::private::Foreign`] if `dir` belongs
-    /// to another user.
+    /// One line: what is missing, or the last output of a server that ended. [`crate::private::Foreign`] if `dir` belongs to
+    /// another user.
     pub async fn start(
         dir: &Path,
         port: Option<u16>,
@@ -124,7 +125,7 @@ impl Sandbox {
         }
     }
 
-    /// Where AWS calls go.
+    /// The URL of the AWS endpoint.
     pub fn endpoint_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.servers.ports.aws)
     }
@@ -134,18 +135,18 @@ impl Sandbox {
         self.dir.path()
     }
 
-    /// Where Redis listens, on 127.0.0.1, without TLS.
+    /// The port of Redis on 127.0.0.1, without TLS.
     pub fn redis_port(&self) -> u16 {
         self.servers.ports.redis
     }
 
-    /// Ends Redis the way an orderly restart does: it answers what it has begun, and takes nothing new.
+    /// Stops Redis as an orderly restart does: it completes the commands in progress, and accepts no new ones.
     ///
     /// # Errors
-    /// When it cannot be signaled, or does not end.
+    /// Redis cannot be signaled, or does not end.
     pub async fn stop_redis(&mut self) -> anyhow::Result<()> {
-        // Without the pause a command could be carried out, and its answer lost with the process: nobody could then say
-        // whether it was counted.
+        // Without the pause, Redis could run a command and end before it answers: it would be unknown whether the usage was
+        // counted.
         self.servers
             .redis("CLIENT PAUSE 60000 ALL")
             .await
@@ -167,7 +168,7 @@ impl Sandbox {
     /// Starts Redis again on its port, with its data, and waits until it answers.
     ///
     /// # Errors
-    /// It does not.
+    /// Redis does not answer in time.
     pub async fn start_redis(&mut self) -> anyhow::Result<()> {
         self.servers.order("start 0\n").await?;
         let answers = tokio::time::timeout(READY_WITHIN, self.servers.redis_ready()).await;
@@ -188,7 +189,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// The processes could not be waited for; they are killed nevertheless.
+    /// Waiting for the processes failed. They are killed nevertheless.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { mut servers, dir } = self;
         servers.stdin = None;
@@ -213,7 +214,7 @@ impl Sandbox {
             .context("making a temporary folder")?;
         let ports = Ports::reserve(port)?;
         let environment = environment(dir.path(), &ports, keys);
-        // Command lines are for everybody to see.
+        // Every user of the machine can see command lines.
         let redis_config = dir.path().join("redis.conf");
         let password = format!("requirepass {}\n", keys.cache.expose());
         private::write(&redis_config, 0o600, password.as_bytes())
@@ -233,7 +234,7 @@ impl Sandbox {
                 "--dir",
             ])
             .arg(dir.path());
-        // Every write is in the kernel's hands before it is answered, so a Redis that is started again has it.
+        // Redis hands every write to the kernel before it answers, so the data survives a restart of Redis.
         command.args([
             "--save",
             "",
@@ -290,7 +291,7 @@ impl Servers {
         })
     }
 
-    /// What Redis says to one command.
+    /// Redis' answer to one command.
     async fn redis(&self, command: &str) -> std::io::Result<Vec<u8>> {
         redis(self.ports.redis, &self.redis_password, command).await
     }
@@ -307,7 +308,7 @@ impl Servers {
         let answers = async move {
             let ping = || redis(redis_port, &password, "PING");
             until_answered(ping, |answer| answer == b"+PONG\r\n").await;
-            // Its guard refuses unsigned requests: it is ready, and not open.
+            // If the guard refuses an unsigned request, the server is ready and protected.
             let unsigned = b"GET /_ministack/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
             until_answered(
                 || ask(port, unsigned),
@@ -321,14 +322,14 @@ impl Servers {
             () = answers => Ok(()),
             error = self.ended() => Err(error),
             () = tokio::time::sleep(READY_WITHIN) => bail!(
-                "the local AWS did not answer within {} s; its last words: {}",
+                "the local AWS did not answer within {} s; its last output: {}",
                 READY_WITHIN.as_secs(),
-                self.last_words()
+                self.last_output()
             ),
         }
     }
 
-    /// Tells the supervisor something.
+    /// Sends a line to the supervisor.
     async fn order(&mut self, line: &str) -> anyhow::Result<()> {
         let stdin = self.stdin.as_mut().context("the sandbox is ending")?;
         let written = stdin.write_all(line.as_bytes()).await;
@@ -337,11 +338,11 @@ impl Servers {
 
     async fn ended(&mut self) -> anyhow::Error {
         let _ = self.supervisor.child().wait().await;
-        // What they wrote is read to its end first.
+        // Reads the remaining output first.
         let _ = (&mut self.reading).await;
         anyhow!(
-            "the local AWS has ended; its last words: {}",
-            self.last_words()
+            "the local AWS has ended; its last output: {}",
+            self.last_output()
         )
     }
 
@@ -352,8 +353,8 @@ impl Servers {
             .unwrap_or_default()
     }
 
-    /// The last line that speaks of an error, else the last one.
-    fn last_words(&self) -> String {
+    /// The last line about an error, or the last line.
+    fn last_output(&self) -> String {
         let log = self.log();
         let mut lines = log.iter().rev();
         let error = lines
@@ -375,8 +376,8 @@ impl Drop for Servers {
     }
 }
 
-/// What the servers see of the environment: nothing of the user's, above all no credentials of a real account. The
-/// functions they run inherit it.
+/// The environment of the servers. It contains nothing of the user's, in particular no credentials of a real account. The
+/// functions inherit it.
 fn environment(dir: &Path, ports: &Ports, keys: &Keys) -> Environment {
     let path = |name: &str| dir.join(name).into_os_string();
     let text = |text: &str| OsString::from(text);
@@ -386,13 +387,13 @@ fn environment(dir: &Path, ports: &Ports, keys: &Keys) -> Environment {
         ("AWS_ACCESS_KEY_ID", text(&keys.access.id)),
         ("AWS_SECRET_ACCESS_KEY", text(keys.access.secret.expose())),
         ("AWS_DEFAULT_REGION", text(REGION)),
-        // Inherited by the functions, whose AWS calls thereby come back.
+        // The functions inherit it, so their AWS calls reach this endpoint.
         (
             "AWS_ENDPOINT_URL",
             OsString::from(format!("http://127.0.0.1:{}", ports.aws)),
         ),
         ("BIND_HOST", text("127.0.0.1")),
-        // Names nothing: containers of the user's own are neither used nor cleaned up.
+        // A path that does not exist: the user's containers are neither used nor removed.
         (
             "DOCKER_HOST",
             OsString::from(format!("unix://{}", dir.join("no-docker").display())),
@@ -415,7 +416,7 @@ fn environment(dir: &Path, ports: &Ports, keys: &Keys) -> Environment {
 }
 
 impl Ports {
-    /// The wanted port of the loopback interface, or a free one, and a free one for Redis.
+    /// Reserves the requested port of the loopback interface or a free one, and a free one for Redis.
     fn reserve(wanted: Option<u16>) -> anyhow::Result<Self> {
         let reserve = |port| -> std::io::Result<(u16, TcpSocket)> {
             let socket = TcpSocket::new_v4()?;
@@ -445,7 +446,7 @@ impl Ports {
     }
 }
 
-/// Asks again and again until the answer is the right one.
+/// Repeats a request until the answer is as expected.
 async fn until_answered<F: Future<Output = std::io::Result<Vec<u8>>>>(
     ask: impl Fn() -> F,
     right: impl Fn(&[u8]) -> bool,
@@ -460,7 +461,7 @@ async fn until_answered<F: Future<Output = std::io::Result<Vec<u8>>>>(
     }
 }
 
-/// The first piece of the answer to a question; both are so short that they come as one piece.
+/// Sends a request and returns the first part of the answer. Both are so short that they arrive in one part.
 async fn ask(port: u16, question: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(question).await?;
@@ -470,7 +471,7 @@ async fn ask(port: u16, question: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// What a Redis with this password says to one command: a line.
+/// The answer of Redis, with this password, to one command: a line.
 async fn redis(port: u16, password: &Secret, command: &str) -> std::io::Result<Vec<u8>> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let mut stream = BufReader::new(stream);
@@ -485,7 +486,7 @@ async fn redis(port: u16, password: &Secret, command: &str) -> std::io::Result<V
     Ok(answer)
 }
 
-/// The first of these programs that is on the search path.
+/// The first of these programs on the search path.
 fn find(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<_> = std::env::split_paths(&path).collect();

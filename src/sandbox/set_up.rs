@@ -22,7 +22,7 @@ const SOME_TOKEN: &str = "sandbox-token";
 const SOME_CACHE: &str = "redis://127.0.0.1:6379";
 /// The API's name, if the configuration identifies the API by an id.
 const API: &str = "sandbox-api";
-/// The delay before a call is counted, as in the real backend on an idle day.
+/// The delay before 3scale counts a call, as in the real backend when it is idle.
 const COUNTED_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The values that differ between sandboxes.
@@ -36,8 +36,8 @@ pub struct Parts<'a> {
     pub cache: &'a Secret,
 }
 
-/// The text of the sandbox's configuration: the example, or the user's file with replacements for what cannot be the
-/// same here.
+/// The text of the sandbox's configuration: the example, or the user's file with the values replaced that cannot be the
+/// same in a sandbox.
 pub fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
     let Some(path) = own else {
         return Ok(CONFIG
@@ -54,8 +54,8 @@ pub fn config_text(own: Option<&Path>, parts: &Parts) -> Result<String> {
 }
 
 fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> {
-    let mut config: Value = serde_yaml::from_str(text).context("it is no YAML")?;
-    let map = config.as_mapping_mut().context("it is no mapping")?;
+    let mut config: Value = serde_yaml::from_str(text).context("it is not YAML")?;
+    let map = config.as_mapping_mut().context("it is not a mapping")?;
     map.remove("account");
     map.remove("region");
     let api = section(map, "api")?;
@@ -64,7 +64,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     }
     let threescale = section(map, "threescale")?;
     put(threescale, "backend", parts.backend);
-    // Never the real token: it would be written to a file, and the sandbox has no use for it.
+    // Never the real token: it would be written to a file, and the sandbox does not need it.
     put(threescale, "service_token", parts.token.expose());
     let mut cache = Mapping::new();
     put(&mut cache, "url", parts.cache.expose());
@@ -80,7 +80,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
             *artifact = path.display().to_string().into();
         }
     } else {
-        // A package that is built here runs here.
+        // A package that is built on this machine runs on it.
         put(authorizer, "architecture", host());
     }
     map.insert("deletion_protection".into(), false.into());
@@ -109,7 +109,7 @@ fn section<'a>(map: &'a mut Mapping, name: &str) -> anyhow::Result<&'a mut Mappi
     }
     value
         .as_mapping_mut()
-        .with_context(|| format!("`{name}` is no mapping"))
+        .with_context(|| format!("`{name}` is not a mapping"))
 }
 
 fn put(map: &mut Mapping, name: &str, value: &str) {

@@ -175,7 +175,7 @@ async fn one_that_fails_ends_all_and_its_error_is_told() {
     let error = servers.ready().await.expect_err("it ended").to_string();
     assert_eq!(
         error,
-        "the local AWS has ended; its last words: bind: Address already in use"
+        "the local AWS has ended; its last output: bind: Address already in use"
     );
     assert_gone(group);
 }

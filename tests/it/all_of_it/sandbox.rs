@@ -547,6 +547,8 @@ fn every_key_of_the_template_can_be_changed_there() {
     };
     let changed = format!(
         r#"{head}
+account: "123456789012"
+region: us-east-1
 tags: {{team: payments}}
 api: {{id: {api}, stage: prod, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: [UNAUTHORIZED]}}
 {}
