@@ -14,6 +14,7 @@ mod nulls;
 pub mod paginate;
 pub mod profile;
 pub mod rate_limit;
+pub mod raw;
 pub mod tags;
 mod unreadable;
 

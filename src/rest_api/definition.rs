@@ -6,9 +6,8 @@
 //! Source: Amazon API Gateway REST API reference (`Integration`) and the OpenAPI extension
 //! `x-amazon-apigateway-integration`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use aws_sdk_apigateway::types::Integration as ServiceIntegration;
 use serde_json::{Map, Value, json};
 
 /// An integration by field, without fields that have their default value.
@@ -26,45 +25,61 @@ const POLICY: &str = "resource policy";
 /// The default timeout of an integration, in milliseconds.
 const DEFAULT_TIMEOUT: i64 = 29_000;
 
+/// The members of an integration that are compared in a form of their own, and those without an effect: the cache
+/// namespace is an internal id.
+const KNOWN: [&str; 14] = [
+    "type",
+    "httpMethod",
+    "uri",
+    "credentials",
+    "connectionType",
+    "connectionId",
+    "requestParameters",
+    "requestTemplates",
+    "passthroughBehavior",
+    "contentHandling",
+    "timeoutInMillis",
+    "cacheKeyParameters",
+    "cacheNamespace",
+    "responses",
+];
+
+/// Members that an integration without them also has, with their default.
+fn is_default(name: &str, value: &Value) -> bool {
+    match name {
+        "responseTransferMode" => value.as_str() == Some("BUFFERED"),
+        "tlsConfig" => *value == json!({"insecureSkipVerification": false}),
+        _ => false,
+    }
+}
+
 /// The text that represents an empty template where the service cannot write null.
 const PASSTHROUGH: &str = "__passthrough__";
 
-/// Converts an integration from the service's listing.
-pub fn integration(given: &ServiceIntegration) -> Integration {
-    let texts = |map: &Option<HashMap<String, String>>| json!(map.clone().unwrap_or_default());
-    let responses: Map<String, Value> = given
-        .integration_responses
-        .iter()
+/// Converts an integration from the service's listing: the object `methodIntegration`.
+pub fn drafted(given: &Value) -> Integration {
+    let mut given = given.clone();
+    let Some(members) = given.as_object_mut() else {
+        return Integration::new();
+    };
+    let listed = members.remove("integrationResponses").unwrap_or_default();
+    let responses: Map<String, Value> = listed
+        .as_object()
+        .into_iter()
         .flatten()
         .map(|(status, response)| {
-            let pattern = response
-                .selection_pattern
-                .clone()
-                .filter(|pattern| !pattern.is_empty());
-            let fields = json!({
-                "statusCode": response.status_code.as_ref().unwrap_or(status),
-                "responseParameters": texts(&response.response_parameters),
-                "responseTemplates": texts(&response.response_templates),
-                "contentHandling": response.content_handling.as_ref().map(|word| word.as_str()),
-            });
-            (pattern.unwrap_or_else(|| "default".to_owned()), fields)
+            let pattern = response["selectionPattern"].as_str();
+            let pattern = pattern.filter(|pattern| !pattern.is_empty());
+            let mut response = response.clone();
+            if let Some(members) = response.as_object_mut() {
+                members.remove("selectionPattern");
+                members.entry("statusCode").or_insert_with(|| json!(status));
+            }
+            (pattern.unwrap_or("default").to_owned(), response)
         })
         .collect();
-    normal(&json!({
-        "type": given.r#type.as_ref().map(|word| word.as_str()),
-        "httpMethod": given.http_method,
-        "uri": given.uri,
-        "credentials": given.credentials,
-        "connectionType": given.connection_type.as_ref().map(|word| word.as_str()),
-        "connectionId": given.connection_id,
-        "requestParameters": texts(&given.request_parameters),
-        "requestTemplates": texts(&given.request_templates),
-        "passthroughBehavior": given.passthrough_behavior,
-        "contentHandling": given.content_handling.as_ref().map(|word| word.as_str()),
-        "timeoutInMillis": given.timeout_in_millis,
-        "cacheKeyParameters": given.cache_key_parameters,
-        "responses": responses,
-    }))
+    members.insert("responses".to_owned(), responses.into());
+    normal(&given)
 }
 
 /// Converts an integration from an export: the object of `x-amazon-apigateway-integration`.
@@ -74,23 +89,11 @@ pub fn exported(given: &Value) -> Integration {
 
 fn normal(given: &Value) -> Integration {
     let mut fields = Integration::new();
-    for name in [
-        "type",
-        "httpMethod",
-        "uri",
-        "credentials",
-        "connectionType",
-        "connectionId",
-        "requestParameters",
-        "requestTemplates",
-        "passthroughBehavior",
-        "contentHandling",
-        "timeoutInMillis",
-        "cacheKeyParameters",
-    ] {
+    for name in KNOWN {
         let value = &given[name];
         let word = || value.as_str().unwrap_or_default().to_uppercase();
         let value = match name {
+            "cacheNamespace" | "responses" => continue,
             "type" => json!(word()),
             "connectionType" if word() == "INTERNET" => Value::Null,
             "passthroughBehavior" if word() == "WHEN_NO_MATCH" => Value::Null,
@@ -114,6 +117,12 @@ fn normal(given: &Value) -> Integration {
             _ => value.clone(),
         };
         put(&mut fields, name, value);
+    }
+    // A member that this version does not know may have an effect. Names with an underscore are links.
+    for (name, value) in given.as_object().into_iter().flatten() {
+        if !KNOWN.contains(&name.as_str()) && !name.starts_with('_') && !is_default(name, value) {
+            put(&mut fields, name, text(value));
+        }
     }
     let responses = given["responses"].as_object().into_iter().flatten();
     for (pattern, response) in responses {
@@ -284,32 +293,35 @@ fn policy_document(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_apigateway::types::{ConnectionType, IntegrationResponse, IntegrationType};
 
     #[test]
     fn the_draft_and_the_export_of_one_integration_are_equal() {
-        let response = IntegrationResponse::builder()
-            .status_code("200")
-            .response_templates("application/json", "{}")
-            .build();
-        let draft = ServiceIntegration::builder()
-            .r#type(IntegrationType::HttpProxy)
-            .http_method("GET")
-            .uri("https://example.com/${stageVariables.path}")
-            .connection_type(ConnectionType::Internet)
-            .passthrough_behavior("WHEN_NO_MATCH")
-            .timeout_in_millis(29_000)
-            .cache_namespace("abc123")
-            .cache_key_parameters("b")
-            .cache_key_parameters("a")
-            .integration_responses("200", response)
-            .build();
+        let draft = json!({
+            "type": "HTTP_PROXY", "httpMethod": "GET", "uri": "https://example.com/${stageVariables.path}",
+            "connectionType": "INTERNET", "passthroughBehavior": "WHEN_NO_MATCH", "timeoutInMillis": 29000,
+            "cacheNamespace": "abc123", "cacheKeyParameters": ["b", "a"], "responseTransferMode": "BUFFERED",
+            "tlsConfig": {"insecureSkipVerification": false}, "_links": {},
+            "integrationResponses": {"200": {"statusCode": "200", "responseTemplates": {"application/json": "{}"}}},
+        });
         let export = json!({
             "type": "http_proxy", "httpMethod": "GET", "uri": "https://example.com/${stageVariables.path}",
             "passthroughBehavior": "when_no_match", "cacheKeyParameters": ["a", "b"],
             "responses": {"default": {"statusCode": "200", "responseTemplates": {"application/json": "{}"}}},
         });
-        assert_eq!(integration(&draft), exported(&export));
+        assert_eq!(drafted(&draft), exported(&export));
+    }
+
+    #[test]
+    fn a_response_is_named_by_its_pattern() {
+        let draft = json!({"type": "MOCK", "integrationResponses": {
+            "200": {"selectionPattern": ""},
+            "404": {"statusCode": "404", "selectionPattern": "4.*"},
+        }});
+        let export = json!({"type": "mock", "responses": {
+            "default": {"statusCode": "200"}, "4.*": {"statusCode": "404"},
+        }});
+        assert_eq!(drafted(&draft), exported(&export));
+        assert_eq!(drafted(&json!(null)), Integration::new());
     }
 
     #[test]
@@ -340,7 +352,7 @@ mod tests {
             "type": "aws", "httpMethod": "POST", "uri": "arn:x", "credentials": "arn:role", "connectionType": "VPC_LINK",
             "connectionId": "link", "requestParameters": {"a": "b"}, "requestTemplates": {"application/json": "x"},
             "passthroughBehavior": "never", "contentHandling": "CONVERT_TO_TEXT", "timeoutInMillis": 5000,
-            "cacheKeyParameters": ["a"],
+            "cacheKeyParameters": ["a"], "responseTransferMode": "STREAM", "inventedIn2027": 1,
             "responses": {"default": {"statusCode": "200"}, "4..": {"statusCode": "400"}},
         });
         let all = export.as_object().expect("an object");

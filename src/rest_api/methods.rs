@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::definition::{self, Integration};
 use crate::aws::AwsError;
 use crate::aws::paginate::pages;
+use crate::aws::raw::RawResponse;
 use crate::resource::Context;
 
 /// The properties of an authorizer that stay the same when it is recreated.
@@ -164,6 +166,13 @@ pub async fn methods(cx: &Context, api_id: &str) -> Result<Arc<Vec<Method>>, Aws
     Ok(Arc::clone(&draft(cx, api_id).await?.methods))
 }
 
+/// The methods of a resource in the document of a listing; API Gateway names its list `item`.
+fn raw_methods<'a>(document: &'a Value, resource_id: &str) -> &'a Value {
+    let mut items = document["item"].as_array().into_iter().flatten();
+    let found = items.find(|item| item["id"] == resource_id);
+    found.map_or(&Value::Null, |item| &item["resourceMethods"])
+}
+
 /// The methods and integrations of the API's draft.
 ///
 /// # Errors
@@ -179,22 +188,31 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             .embed("methods");
         let resources = pages(|position| async {
             let request = request.clone().set_position(position);
+            let raw = RawResponse::default();
             let page = cx
                 .aws()
-                .call_idempotent("apigateway:GetResources", || request.clone().send())
+                .call_idempotent("apigateway:GetResources", || {
+                    let call = request.clone().customize();
+                    call.interceptor(raw.clone()).send()
+                })
                 .await?;
-            Ok((page.items, page.position))
+            let document = Arc::new(raw.document());
+            let items = page.items.unwrap_or_default();
+            let of_page = items.into_iter().map(|item| (item, Arc::clone(&document)));
+            Ok((Some(of_page.collect()), page.position))
         })
         .await?;
         let mut methods = Vec::new();
         let mut integrations = BTreeMap::new();
-        for resource in resources {
+        for (resource, document) in resources {
             let (Some(resource_id), Some(path)) = (resource.id, resource.path) else {
                 continue;
             };
+            // The SDK drops members that it does not know.
+            let raw = raw_methods(&document, &resource_id);
             for (verb, method) in resource.resource_methods.unwrap_or_default() {
-                if let Some(integration) = &method.method_integration {
-                    let integration = definition::integration(integration);
+                if method.method_integration.is_some() {
+                    let integration = definition::drafted(&raw[&verb]["methodIntegration"]);
                     integrations.insert(MethodKey::new(&*path, &*verb), integration);
                 }
                 methods.push(Method {

@@ -187,6 +187,62 @@ fn an_edit_that_comes_while_the_stack_is_made_is_not_published() {
     assert_eq!(served(&aws.account(), &id, "prod")["GET /me"], "NONE");
 }
 
+/// The comparison is repeated after the stack has changed its methods, right before the deployment.
+#[test]
+fn an_edit_that_comes_while_the_methods_are_changed_is_not_published() {
+    let aws = TestAws::start();
+    let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
+    let here = workplace(
+        &aws,
+        r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
+    );
+    let before = served(&aws.account(), &id, "prod");
+    let last = json!({"operation": "UpdateMethod", "nth": 2, "kind": "hold"});
+    let up = here.run_with(&aws, &["up", "--yes"], &last, || {
+        crate::support::rest_api::change(
+            &aws,
+            &id,
+            "GET",
+            "/me",
+            &[("/authorizationType", "NONE")],
+        );
+    });
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &["the API was changed concurrently: GET /me: authorization AWS_IAM -> NONE"],
+    );
+    assert_eq!(served(&aws.account(), &id, "prod"), before);
+    here.succeed(&["up", "--yes", "--publish-pending"]);
+}
+
+/// A member that the export has and the draft does not show is an edit: its meaning is not known.
+#[test]
+fn a_member_that_is_not_known_is_an_edit() {
+    let aws = TestAws::start();
+    seed(&aws, &[api(&json!([]), &json!({}))]);
+    let here = workplace(&aws, HERE);
+    let adds =
+        |value: &Value| json!({"export_adds": {"integration": value, "methods": ["GET /orders"]}});
+    // A default that older imports lack makes no difference.
+    aws.post(
+        "config",
+        &adds(&json!({"responseTransferMode": "BUFFERED"})),
+    );
+    let plan = here.succeed(&["plan"]);
+    assert!(
+        !plan.stdout.contains("integration changed"),
+        "{}",
+        plan.stdout
+    );
+    aws.post("config", &adds(&json!({"inventedIn2027": "x"})));
+    let plan = here.run(&["plan"]);
+    assert_mentions(
+        &plan,
+        &["GET /orders: integration changed (inventedIn2027)"],
+    );
+}
+
 #[test]
 fn an_api_of_another_tool_is_told_of() {
     let aws = TestAws::start();

@@ -90,6 +90,10 @@ impl ApiAttachment {
             restore_method(cx, &self.api, &wanted, now).await?;
         }
         if steps.deploy {
+            // The changes above take half a minute with hundreds of methods.
+            if taken().next().is_some() || !steps.restore.is_empty() {
+                self.refuse_new_changes(&cx.fresh(), actual).await?;
+            }
             let head = self.note_previous(cx, actual, publishes_changes).await?;
             if let Some(head) = head.filter(|_| !steps.reset_for_deployment.is_empty()) {
                 let resetting = true;
