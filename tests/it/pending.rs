@@ -187,17 +187,21 @@ fn an_edit_that_comes_while_the_stack_is_made_is_not_published() {
     assert_eq!(served(&aws.account(), &id, "prod")["GET /me"], "NONE");
 }
 
-/// The comparison is repeated after the stack has changed its methods, right before the deployment.
+/// The comparison is repeated after the stack has changed many methods, right before the deployment.
 #[test]
 fn an_edit_that_comes_while_the_methods_are_changed_is_not_published() {
     let aws = TestAws::start();
-    let id = seed(&aws, &[api(&json!([]), &json!({}))]).remove(0);
+    let mut many = api(&json!([]), &json!({}));
+    let methods = many["methods"].as_array_mut().expect("a list");
+    let more = (0..12).map(|n| json!({"method": "GET", "path": format!("/more-{n}")}));
+    methods.extend(more);
+    let id = seed(&aws, &[many]).remove(0);
     let here = workplace(
         &aws,
         r#"api: {name: orders-api, stage: prod, except: ["GET /me"]}"#,
     );
     let before = served(&aws.account(), &id, "prod");
-    let last = json!({"operation": "UpdateMethod", "nth": 2, "kind": "hold"});
+    let last = json!({"operation": "UpdateMethod", "nth": 13, "kind": "hold"});
     let up = here.run_with(&aws, &["up", "--yes"], &last, || {
         crate::support::rest_api::change(
             &aws,
