@@ -24,8 +24,8 @@ struct Inner {
     lease: AtomicU64,
 }
 
-/// The time since the machine was started, which nobody sets. It includes the time in which the
-/// machine slept.
+/// The time since the machine was started. Unlike the time of day, it cannot be set. It includes the
+/// time in which the machine was suspended.
 pub fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;

@@ -97,7 +97,7 @@ impl Holder {
         })
     }
 
-    /// The same holder, but nobody can tell from its process id that it has ended.
+    /// The same holder without its process: other runs cannot conclude that it has ended.
     pub(super) fn without_process(&self) -> Self {
         Self {
             boot: String::new(),

@@ -4,20 +4,20 @@
 //! Parameter Store has: of several callers, one succeeds. Everything else follows from that.
 //!
 //! - A run takes a free lock by creating the parameter, and renews it while it is alive. It counts on
-//!   it only for a part of the lease, by a clock of its own that nobody sets, and starts nothing after
+//!   it only for a part of the lease, by a local clock that cannot be set, and starts nothing after
 //!   that. The rest of the lease is for the calls that are still in flight.
 //! - A lock is dead if the service's clock shows that it was not renewed for a whole lease, or if its
 //!   process can be proved to have ended. The local clock proves nothing.
-//! - Whoever takes over a dead lock, or breaks a lock, must first create a claim: a parameter whose
+//! - A run that takes over a dead lock, or breaks a lock, must first create a claim: a parameter whose
 //!   name is made from the token of the run that it succeeds. Only one run can do so. It then reads the
 //!   lock again, because the claim may be about a lock that has changed hands, and only then writes. A
 //!   claim dies like a lock. The next claim is then named after the dead one, so nothing of another run
-//!   ever has to be deleted to go on. Whoever holds the lock deletes all claims with it.
+//!   ever has to be deleted to go on. The holder of the lock deletes all claims with it.
 //! - Every overwrite must return the version that was read plus one. Otherwise another program has
 //!   written in between, such as an earlier version, which knows no claims: the lock is lost. A version
 //!   alone identifies nothing, because a recreated parameter starts again, so the token must match too.
 //! - A takeover first writes the lock without its process, and completes it when the versions match. If
-//!   they do not, nobody else can conclude from the end of this process that the lock is free.
+//!   they do not, other runs cannot conclude from the end of this process that the lock is free.
 //! - Parameter Store has no conditional delete. A run deletes only what it has just read, only within
 //!   its part of the lease, and reads again before it repeats a delete whose response was lost.
 //!
@@ -280,8 +280,8 @@ async fn claim(cx: &Context, me: &Holder, look: &Look) -> Result<Option<Held>, R
     Ok(lock)
 }
 
-/// Overwrites the lock that the run `key` holds at this version. Returns whether nobody has written in
-/// between.
+/// Overwrites the lock that the run `key` holds at this version. Returns whether no other
+/// write happened in between.
 async fn overwrite(
     cx: &Context,
     by: &Holder,
@@ -537,7 +537,7 @@ async fn keep(
             }
             Ok(Renewal::Lost(text)) => text,
             Err(error) if since_boot() < mine.until() => {
-                // Its end wakes whatever sleeps until the run must stop.
+                // The end of the lease ends all waits of the run.
                 let left = mine.until().saturating_sub(since_boot());
                 wait = backoff.wait().min(left);
                 let text = format!("the lock could not be renewed: {error}");

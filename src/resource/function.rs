@@ -107,8 +107,8 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
-/// The phase of a function. Nobody invokes the function itself, only versions, so `Inactive` is a normal
-/// state of it.
+/// The phase of a function. Only its versions are invoked and not the function itself, so `Inactive` is a
+/// normal state of it.
 fn phase_of(found: &FunctionConfiguration) -> Phase {
     match (&found.state, &found.last_update_status) {
         (Some(State::Pending), _) => Phase::Pending("pending".to_owned()),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::aws::answered::{Answered, timestamp};
 use crate::aws::paginate::pages;
-use crate::aws::{carried_out, optional, tags};
+use crate::aws::{Idempotency, carried_out, optional, tags};
 use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -284,17 +284,7 @@ pub async fn put_once(
 /// # Errors
 /// The error of the service.
 pub async fn remove_once(cx: &Context, name: &str) -> Result<(), ResourceError> {
-    let request = cx
-        .aws()
-        .ssm
-        .delete_parameter()
-        .name(cx.names().parameter(name));
-    let removed = cx
-        .aws()
-        .call_non_idempotent("ssm:DeleteParameter", || request.clone().send())
-        .await;
-    optional(carried_out(removed))?;
-    Ok(())
+    delete(cx, name, Idempotency::Unsafe).await
 }
 
 /// Deletes a parameter; an absent one is not an error.
@@ -302,16 +292,20 @@ pub async fn remove_once(cx: &Context, name: &str) -> Result<(), ResourceError> 
 /// # Errors
 /// The error of the service.
 pub async fn remove(cx: &Context, name: &str) -> Result<(), ResourceError> {
+    delete(cx, name, Idempotency::Safe).await
+}
+
+async fn delete(cx: &Context, name: &str, repeat: Idempotency) -> Result<(), ResourceError> {
     let request = cx
         .aws()
         .ssm
         .delete_parameter()
         .name(cx.names().parameter(name));
-    optional(
-        cx.aws()
-            .change("ssm:DeleteParameter", || request.clone().send())
-            .await,
-    )?;
+    let deleted = cx
+        .aws()
+        .call("ssm:DeleteParameter", repeat, || request.clone().send())
+        .await;
+    optional(carried_out(deleted))?;
     Ok(())
 }
 
@@ -353,9 +347,9 @@ async fn write(
 ) -> Result<(), ResourceError> {
     let request = request(cx, id, name, kind, value, overwrite)?;
     let repeat = if overwrite {
-        crate::aws::Idempotency::Safe
+        Idempotency::Safe
     } else {
-        crate::aws::Idempotency::Unsafe
+        Idempotency::Unsafe
     };
     let written = cx
         .aws()

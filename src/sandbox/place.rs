@@ -185,7 +185,9 @@ mod tests {
         let left = root.path().join("1").join(FACTS);
         fs::write(&left, serde_json::to_string(&facts(1)).expect("text")).expect("written");
         // A process that another test starts inherits the lock, and releases it when it executes its program.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         while numbers() != [2] || Place::claim(root.path()).expect("a place").number != 1 {
+            assert!(std::time::Instant::now() < deadline, "{:?}", numbers());
             std::thread::yield_now();
             fs::write(&left, serde_json::to_string(&facts(1)).expect("text")).expect("written");
         }

@@ -18,7 +18,7 @@ use threescale_gw::secret::{AccessKey, Secret};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Longer than a lock lives that nobody renews.
+/// Longer than the lease of a lock.
 const LONG: f64 = 240.0;
 
 /// Numbers that look random, the same ones for each seed.
@@ -346,13 +346,13 @@ async fn work_once(store: Store, cx: Context, at_work: AtWork, run: u64, mut num
     }
 }
 
-/// What stands before the runs begin.
+/// The parameters before the runs begin.
 #[derive(Debug, Clone, Copy)]
 enum Before {
     Nothing,
     /// The lock of a run that ended elsewhere long ago.
     Expired,
-    /// What a run leaves that took an expired lock over and was killed amid it.
+    /// The parameters that a run leaves if it is killed while it takes over an expired lock.
     Killed,
 }
 
@@ -636,7 +636,7 @@ async fn a_takeover_that_meets_an_earlier_version_of_the_program_is_none() {
     });
     assert!(!takes(&aws, "s").await);
     assert_eq!(store.names("s"), ["lock"]);
-    // Nobody concludes from the end of this run that no run is at work.
+    // Other runs do not conclude from the end of this run that no run is at work.
     let left: Value = serde_json::from_str(&store.lock_of("s").expect("a lock")).expect("JSON");
     assert_eq!(
         (&left["boot"], &left["pid_namespace"]),

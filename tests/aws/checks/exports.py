@@ -280,7 +280,7 @@ def export_has_nothing_empty(aws: Aws) -> None:
 
 @check
 def export_can_have_more_or_less(aws: Aws) -> None:
-    """Fields that nobody knew when this was written, everywhere or in some methods; none where AWS leaves one out."""
+    """Exports have additional fields in all or some methods, and lack the fields that are omitted."""
     api = _rich(aws)
     aws.apigateway.create_deployment(restApiId=api["api_id"], stageName="prod")
     extensions = {"parameters": {"extensions": "apigateway"}}

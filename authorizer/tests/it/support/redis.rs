@@ -124,8 +124,8 @@ fn ask(port: u16, command: &str) -> Option<String> {
     Some(text.strip_suffix("+OK\r\n").unwrap_or(&text).to_owned())
 }
 
-/// A free port, and a socket that is bound to it and does not listen. While the socket exists, Linux assigns the port to
-/// nobody else, refuses connections to it, and lets a server that names it and sets `SO_REUSEADDR` listen on it.
+/// A free port, and a socket that is bound to it and does not listen. While the socket exists, Linux does not assign the
+/// port to another process and refuses connections to it. A server that sets `SO_REUSEADDR` can listen on it.
 pub fn reserve_port() -> std::io::Result<(u16, Socket)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
