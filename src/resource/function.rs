@@ -444,6 +444,8 @@ impl Resource for Function {
             .timeout(self.timeout)
             .environment(variables(&self.environment))
             .vpc_config(self.vpc_config(cx)?)
+            // The first version becomes ready together with the function, and not after it.
+            .publish(true)
             .code(
                 FunctionCode::builder()
                     .zip_file(Blob::new(zip.to_vec()))

@@ -57,6 +57,19 @@ def function_life(aws: Aws) -> None:
 
 
 @check
+def function_created_with_its_first_version(aws: Aws) -> None:
+    """Publish at creation: the response names the version, which is ready no earlier than the function."""
+    aws.configure(delay={"function": 600, "function-version": 10})
+    made = aws.function(aws.role(), Publish=True)
+    assert made["Version"] == "1" and made["FunctionArn"].endswith(":function:f") and made["State"] == "Pending"
+    aws.advance(10)
+    assert aws.lambda_.get_function_configuration(FunctionName="f", Qualifier="1")["State"] == "Pending"
+    aws.advance(590)
+    assert aws.lambda_.get_function_configuration(FunctionName="f", Qualifier="1")["State"] == "Active"
+    assert aws.lambda_.publish_version(FunctionName="f", Description="again")["Version"] == "1"
+
+
+@check
 def function_can_fail(aws: Aws) -> None:
     """A forced Failed state with its reason."""
     aws.configure(outcomes={"function": {"state": "Failed", "code": "EniLimitExceeded", "reason": "no more"}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import io
@@ -322,6 +323,9 @@ def create_function(world: World, call: Call) -> Any:
     world.functions.by_name[name] = function
     lambda_interfaces.use(world, function)
     reply = configuration(function)
+    if call.get("Publish"):
+        # The response names the version, but its ARN is that of the function.
+        reply["Version"] = add_version(world, function, function.description).version
 
     def ready() -> None:
         if world.functions.by_name.get(name) is not function:
@@ -337,6 +341,63 @@ def create_function(world: World, call: Call) -> Any:
 
     world.after(world.delay("function"), ready)
     return reply
+
+
+# The attributes that a version freezes.
+CONTENT = (
+    "role",
+    "runtime",
+    "handler",
+    "code",
+    "timeout",
+    "memory",
+    "architectures",
+    "environment",
+    "tracing",
+    "logging",
+    "ephemeral",
+    "kms_key",
+    "layers",
+    "subnets",
+    "groups",
+)
+
+
+def add_version(world: World, function: Function, description: str) -> Function:
+    """Publishes a version. It becomes ready no earlier than a function that is still being created."""
+    function.published += 1
+    version = dataclasses.replace(
+        function,
+        version=str(function.published),
+        description=description,
+        environment=dict(function.environment),
+        subnets=list(function.subnets),
+        groups=list(function.groups),
+        revision=str(uuid.uuid4()),
+        interfaces=set(),
+        versions={},
+        aliases={},
+        policies={},
+        reserved=None,
+        state="Active",
+        state_reason=None,
+        update_status="Successful",
+        update_reason=None,
+        idle=None,
+    )
+    function.versions[version.version] = version
+    lambda_interfaces.use(world, version)
+    delay = world.delay("function-version")
+    if function.state == "Pending":
+        delay = max(delay, world.delay("function"))
+    if delay > 0:
+        version.state, version.state_reason = "Pending", ("The function is being created.", "Creating")
+
+        def ready() -> None:
+            version.state, version.state_reason = "Active", None
+
+        world.after(delay, ready)
+    return version
 
 
 # What Amazon Linux 2023 runs on; every function of one runtime has the same.

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import uuid
 from typing import Any
 
-from . import lambda_interfaces
-from .awslambda import Function, configuration, function_of, invalid, require_idle, require_revision, summary
+from .awslambda import (
+    CONTENT,
+    Function,
+    add_version,
+    configuration,
+    function_of,
+    invalid,
+    require_idle,
+    require_revision,
+    summary,
+)
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
 from .account_state import World
 
-# The attributes that a version freezes.
-_CONTENT = (
-    "role",
-    "runtime",
-    "handler",
-    "code",
-    "timeout",
-    "memory",
-    "architectures",
-    "environment",
-    "tracing",
-    "logging",
-    "ephemeral",
-    "kms_key",
-    "layers",
-    "subnets",
-    "groups",
-)
-
-
 def _content(function: Function) -> list[Any]:
-    return [getattr(function, name) for name in _CONTENT]
+    return [getattr(function, name) for name in CONTENT]
 
 
 @operation("lambda", "PublishVersion")
@@ -49,34 +37,7 @@ def publish_version(world: World, call: Call) -> Any:
     newest = function.versions.get(str(function.published))
     if newest is not None and _content(newest) == _content(function):
         return configuration(newest)
-    function.published += 1
-    version = dataclasses.replace(
-        function,
-        version=str(function.published),
-        description=call.get("Description", function.description),
-        environment=dict(function.environment),
-        subnets=list(function.subnets),
-        groups=list(function.groups),
-        revision=str(uuid.uuid4()),
-        interfaces=set(),
-        versions={},
-        aliases={},
-        policies={},
-        reserved=None,
-        state="Active",
-        state_reason=None,
-        idle=None,
-    )
-    function.versions[version.version] = version
-    lambda_interfaces.use(world, version)
-    if world.delay("function-version") > 0:
-        version.state, version.state_reason = "Pending", ("The function is being created.", "Creating")
-
-        def ready() -> None:
-            version.state, version.state_reason = "Active", None
-
-        world.after(world.delay("function-version"), ready)
-    return configuration(version)
+    return configuration(add_version(world, function, call.get("Description", function.description)))
 
 
 def _page(world: World, call: Call, items: list[Any], name: str) -> dict[str, Any]:
