@@ -439,6 +439,7 @@ mod tests {
         let draft = |integrations: &[Method]| Draft {
             integrations: integrations.iter().map(with).collect(),
             methods: methods.clone().into(),
+            ..Draft::default()
         };
         assert_eq!(without_integration(&draft(&methods)), None);
         let text = without_integration(&draft(&methods[..1])).expect("a finding");

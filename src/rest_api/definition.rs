@@ -2,7 +2,7 @@
 //! the draft and the export of a stage. Pure.
 //!
 //! The draft and the export write the same values differently: in upper or lower case, with or
-//! without defaults. Only what both contain is kept; models, validators and documentation are not.
+//! without defaults.
 //! Source: Amazon API Gateway REST API reference (`Integration`) and the OpenAPI extension
 //! `x-amazon-apigateway-integration`.
 
@@ -146,7 +146,7 @@ fn normal(given: &Value) -> Integration {
 }
 
 /// Stores a value unless it is empty.
-fn put(fields: &mut Integration, name: &str, value: Value) {
+pub(super) fn put(fields: &mut Integration, name: &str, value: Value) {
     let says_nothing = match &value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -197,7 +197,7 @@ fn templates(map: &Value) -> Value {
     )
 }
 
-fn sorted(list: &Value) -> Value {
+pub(super) fn sorted(list: &Value) -> Value {
     let mut texts: Vec<_> = list
         .as_array()
         .into_iter()
@@ -255,6 +255,47 @@ pub fn exported_settings(export: &Value) -> Settings {
         settings.insert(POLICY, plain(policy.clone()));
     }
     settings
+}
+
+/// The extensions of an export's document that are compared in a form of their own, and those that a deployment does not
+/// publish.
+const KNOWN_EXTENSIONS: [&str; 13] = [
+    "api-key-source",
+    "binary-media-types",
+    "documentation",
+    "endpoint-access-mode",
+    "endpoint-configuration",
+    "gateway-responses",
+    "importexport-version",
+    "minimum-compression-size",
+    "policy",
+    "request-validator",
+    "request-validators",
+    "security-policy",
+    "tag-value",
+];
+
+/// The extensions of an export's document that this version does not know.
+pub fn unknown_extensions(export: &Value) -> BTreeMap<String, Value> {
+    let members = export.as_object().into_iter().flatten();
+    let extensions = members.filter_map(|(name, value)| {
+        let name = name.strip_prefix("x-amazon-apigateway-")?;
+        Some((name, value)).filter(|_| !KNOWN_EXTENSIONS.contains(&name))
+    });
+    extensions
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
+}
+
+/// Whether the description of an API has the value of an extension.
+pub fn has_extension(description: &Value, name: &str, value: &Value) -> bool {
+    let mut words = name.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    let member = words.fold(first, |member, word| {
+        let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        member + &head.to_uppercase() + tail
+    });
+    text(&description[member]) == text(value)
 }
 
 /// A policy document in one form: a list with one element becomes the element, and the order of

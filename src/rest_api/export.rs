@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authorizers::{AuthorizerSettings, DEFAULT_TTL};
+use super::authorizers::{Authorizer, AuthorizerSettings, DEFAULT_TTL};
 use super::definition::{self, Integration, Settings};
+use super::interface::{self, Interface, Validation};
 use super::methods::MethodKey;
 use super::responses::Response;
 use super::target::ApiTarget;
@@ -29,6 +30,9 @@ pub struct Export {
     pub authorizers: BTreeMap<String, ExportedAuthorizer>,
     /// Customized gateway responses by type.
     pub responses: BTreeMap<String, Response>,
+    pub validation: Validation,
+    /// The extensions of the document that this version does not know.
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// One method that a stage serves.
@@ -43,6 +47,8 @@ pub struct Method {
     /// `custom`, `awsSigv4`, `cognito_user_pools`, ...; `None` if at most an API key is required.
     pub guard: Option<String>,
     pub integration: Integration,
+    /// What it accepts, with its validator by name.
+    pub interface: Interface,
 }
 
 /// The export of the stage; `None` if the service provides none.
@@ -123,6 +129,7 @@ fn read(document: &Value) -> Export {
                     .any(|name| name.eq_ignore_ascii_case("x-api-key")),
                 guard: guard.map(str::to_owned),
                 integration: definition::exported(&operation["x-amazon-apigateway-integration"]),
+                interface: interface::exported(operation, document),
             };
             methods.insert(MethodKey::new(path, verb), method);
         }
@@ -134,6 +141,8 @@ fn read(document: &Value) -> Export {
             .filter_map(|(_, scheme)| asking(&scheme["x-amazon-apigateway-authorizer"]))
             .collect(),
         settings: definition::exported_settings(document),
+        validation: Validation::exported(document),
+        unknown: definition::unknown_extensions(document),
         responses: document["x-amazon-apigateway-gateway-responses"]
             .as_object()
             .into_iter()
@@ -155,15 +164,22 @@ pub struct ExportedAuthorizer {
 impl ExportedAuthorizer {
     /// Whether it may have the settings `wanted`.
     pub fn fits(&self, wanted: &AuthorizerSettings) -> bool {
+        self.has(&wanted.identity_source, wanted.ttl) && self.alias != Some(false)
+    }
+
+    /// Whether it may have the settings of an authorizer of the draft.
+    pub fn is_as(&self, drafted: &Authorizer) -> bool {
+        self.has(&drafted.identity_source, drafted.ttl)
+    }
+
+    fn has(&self, identity_source: &str, ttl: i32) -> bool {
         let sources = |text: &str| -> BTreeSet<String> {
             let parts = text.split(',');
             parts.map(|part| definition::header(part.trim())).collect()
         };
-        self.identity_source
-            .as_ref()
-            .is_none_or(|source| sources(source) == sources(&wanted.identity_source))
-            && self.ttl.is_none_or(|ttl| ttl == wanted.ttl)
-            && self.alias != Some(false)
+        let source = self.identity_source.as_ref();
+        source.is_none_or(|source| sources(source) == sources(identity_source))
+            && self.ttl.is_none_or(|served| served == ttl)
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_apigateway::types::{EndpointConfiguration, EndpointType};
+use serde_json::Value;
 
 use super::definition::{self, Settings};
 use crate::aws::paginate::pages;
+use crate::aws::raw::RawResponse;
 use crate::aws::{Aws, AwsError, optional};
 
 /// The API that a name or an id refers to, and its current settings.
@@ -20,11 +22,13 @@ pub struct RestApi {
     pub default_endpoint_disabled: bool,
     /// The settings that a deployment publishes in addition to the methods.
     pub settings: Settings,
+    /// Its description as the service writes it, with the members that the SDK does not know.
+    pub description: Value,
 }
 
 /// The SDK has two types with the same fields: one for a single API, and one for an API in a list.
 macro_rules! described {
-    ($id:expr, $api:ident) => {
+    ($id:expr, $api:ident, $description:expr) => {
         RestApi {
             id: $id,
             name: $api.name.unwrap_or_default(),
@@ -37,6 +41,7 @@ macro_rules! described {
                 $api.api_key_source.map(|source| source.as_str().to_owned()),
                 $api.policy.as_deref(),
             ),
+            description: $description,
         }
     };
 }
@@ -57,27 +62,42 @@ pub async fn find(
 ) -> Result<Vec<RestApi>, AwsError> {
     if let Some(id) = id {
         let request = aws.apigateway.get_rest_api().rest_api_id(id);
+        let raw = RawResponse::default();
         let answer = optional(
-            aws.call_idempotent("apigateway:GetRestApi", || request.clone().send())
-                .await,
+            aws.call_idempotent("apigateway:GetRestApi", || {
+                let call = request.clone().customize();
+                call.interceptor(raw.clone()).send()
+            })
+            .await,
         )?;
         return Ok(answer
-            .map(|api| described!(id.to_owned(), api))
+            .map(|api| described!(id.to_owned(), api, raw.document()))
             .into_iter()
             .collect());
     }
     let request = aws.apigateway.get_rest_apis().limit(500);
     let apis = pages(|position| async {
         let request = request.clone().set_position(position);
+        let raw = RawResponse::default();
         let page = aws
-            .call_idempotent("apigateway:GetRestApis", || request.clone().send())
+            .call_idempotent("apigateway:GetRestApis", || {
+                let call = request.clone().customize();
+                call.interceptor(raw.clone()).send()
+            })
             .await?;
-        Ok((page.items, page.position))
+        let document = raw.document();
+        let of_page = page.items.unwrap_or_default().into_iter().map(|api| {
+            let mut items = document["item"].as_array().into_iter().flatten();
+            let found = items.find(|item| item["id"].as_str() == api.id.as_deref());
+            let description = found.cloned().unwrap_or_default();
+            (api, description)
+        });
+        Ok((Some(of_page.collect()), page.position))
     })
     .await?;
     Ok(apis
         .into_iter()
-        .filter(|api| api.name.as_deref() == name)
-        .filter_map(|api| Some(described!(api.id?, api)))
+        .filter(|(api, _)| api.name.as_deref() == name)
+        .filter_map(|(api, description)| Some(described!(api.id?, api, description)))
         .collect())
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition::{self, Integration};
+use super::interface::{self, Interface};
 use crate::aws::AwsError;
 use crate::aws::paginate::pages;
 use crate::aws::raw::RawResponse;
@@ -156,6 +157,8 @@ pub struct Draft {
     pub methods: Arc<Vec<Method>>,
     /// The integration of each method, by path and verb.
     pub integrations: BTreeMap<MethodKey, Integration>,
+    /// What each method accepts, with its validator by id.
+    pub interfaces: BTreeMap<MethodKey, Interface>,
 }
 
 /// Every method of the API's draft, sorted by path and verb.
@@ -203,7 +206,7 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
         })
         .await?;
         let mut methods = Vec::new();
-        let mut integrations = BTreeMap::new();
+        let (mut integrations, mut interfaces) = (BTreeMap::new(), BTreeMap::new());
         for (resource, document) in resources {
             let (Some(resource_id), Some(path)) = (resource.id, resource.path) else {
                 continue;
@@ -211,10 +214,12 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             // The SDK drops members that it does not know.
             let raw = raw_methods(&document, &resource_id);
             for (verb, method) in resource.resource_methods.unwrap_or_default() {
+                let key = MethodKey::new(&*path, &*verb);
                 if method.method_integration.is_some() {
                     let integration = definition::drafted(&raw[&verb]["methodIntegration"]);
-                    integrations.insert(MethodKey::new(&*path, &*verb), integration);
+                    integrations.insert(key.clone(), integration);
                 }
+                interfaces.insert(key, interface::drafted(&raw[&verb]));
                 methods.push(Method {
                     path: path.clone(),
                     method: verb,
@@ -234,6 +239,7 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
         Ok(Draft {
             methods: Arc::new(methods),
             integrations,
+            interfaces,
         })
     };
     cx.listings()

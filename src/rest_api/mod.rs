@@ -8,6 +8,7 @@ mod authorizers;
 pub mod definition;
 pub mod export;
 mod find;
+pub mod interface;
 mod methods;
 mod responses;
 mod stage;

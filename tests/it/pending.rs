@@ -17,7 +17,15 @@ fn api(pending: &Value, tags: &Value) -> Value {
             {"method": "GET", "path": "/me", "authorization_type": "AWS_IAM"},
             {"method": "GET", "path": "/key", "authorization_type": "AWS_IAM", "api_key_required": true},
             {"method": "GET", "path": "/own", "authorizer": "own"},
+            {"method": "PUT", "path": "/orders", "request_validator": "all", "request_models": {"application/json": "Order"},
+             "request_parameters": {"method.request.querystring.page": false, "method.request.header.X-Id": true}},
         ],
+        "models": [
+            {"name": "Order", "schema": {"type": "object", "required": ["b", "a"], "properties": {
+                "item": {"$ref": "https://apigateway.amazonaws.com/restapis/any/models/Item"}}}},
+            {"name": "Item", "schema": {"type": "object"}},
+        ],
+        "request_validators": [{"name": "all", "body": true, "parameters": true}, {"name": "none"}],
         // The gateway responses that the console's "Enable CORS" and frameworks create for errors: only headers.
         "gateway_responses": {
             "DEFAULT_4XX": {"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}},
@@ -56,6 +64,22 @@ fn edits() -> Vec<(Value, &'static str)> {
         (
             json!({"settings": {"/minimumCompressionSize": "10"}}),
             "the API's minimum compression size changed",
+        ),
+        (
+            json!({"change": "PUT /orders", "to": {"/requestParameters/method.request.querystring.page": "true"}}),
+            "PUT /orders: request changed (parameters)",
+        ),
+        (
+            json!({"update_authorizer": "own", "to": {"/authorizerResultTtlInSeconds": "60"}}),
+            "GET /own: the settings of its authorizer changed",
+        ),
+        (
+            json!({"validator": "all", "to": {"/validateRequestParameters": "false"}}),
+            "request validator all changed",
+        ),
+        (
+            json!({"model": "Item", "schema": {"type": "array"}}),
+            "model Item changed",
         ),
         (
             json!({"gateway_responses": {"THROTTLED": {"statusCode": "503"}}}),
@@ -245,6 +269,15 @@ fn a_member_that_is_not_known_is_an_edit() {
         &plan,
         &["GET /orders: integration changed (inventedIn2027)"],
     );
+    let adds = json!({"export_adds": {"methods": ["GET /orders"], "integration": {},
+        "method": {"x-amazon-apigateway-invented-in": "2027"}, "document": {"x-amazon-apigateway-invented": 2028}}});
+    aws.post("config", &adds);
+    let plan = here.run(&["plan"]);
+    let told = [
+        "GET /orders: request changed (invented-in)",
+        "the API's invented changed",
+    ];
+    assert_mentions(&plan, &told);
 }
 
 #[test]

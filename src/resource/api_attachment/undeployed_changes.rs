@@ -9,8 +9,9 @@ use super::responses;
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
-use crate::rest_api::definition::Integration;
+use crate::rest_api::definition::{self, Integration};
 use crate::rest_api::export::{self, Export};
+use crate::rest_api::interface::{self, Interface, Validation};
 use crate::rest_api::{
     self, ApiTarget, AuthorizationType, Authorizer, Draft, Method, MethodKey, Response, RestApi,
     Served,
@@ -27,6 +28,8 @@ pub struct Sides<'a> {
     pub served: &'a Served,
     /// The stage's export, if the service provides one.
     pub export: Option<&'a Export>,
+    /// The draft's request validators and models, if a method uses them.
+    pub validation: &'a Validation,
 }
 
 /// The parts of the draft that this stack changes, and which are therefore not reported.
@@ -71,8 +74,18 @@ pub async fn look(
     };
     let export = export::export(cx, target).await?;
     let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let validates = (*export).as_ref().is_some_and(|export| {
+        let served = export.methods.values().map(|method| &method.interface);
+        let mut all = served.chain(draft.interfaces.values());
+        all.any(interface::is_validated)
+    });
+    let validation = match validates {
+        true => interface::validation(cx, &target.id).await?,
+        false => Validation::default(),
+    };
     let sides = Sides {
         api,
+        validation: &validation,
         draft: &draft,
         authorizers: &authorizers,
         responses: &now,
@@ -84,7 +97,7 @@ pub async fn look(
 
 /// Describes the edits, in the order of the API.
 pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
-    let mut edits = Vec::new();
+    let (mut edits, mut effects) = (Vec::new(), Vec::new());
     for method in sides.draft.methods.iter() {
         let key = method.key();
         let Some(served) = sides.served.get(&key) else {
@@ -101,7 +114,7 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
         let exported = sides.export.and_then(|export| export.methods.get(&key));
         if let Some(exported) = exported {
             let is_ours = ours.methods.contains(&key);
-            edits.extend(guard(method, exported, sides.authorizers, is_ours));
+            edits.extend(guard(method, exported, sides, is_ours));
             let empty = Integration::new();
             let draft = sides.draft.integrations.get(&key).unwrap_or(&empty);
             let fields = different(draft, &exported.integration);
@@ -112,6 +125,17 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
                     fields.join(", ")
                 ));
             }
+            let empty = Interface::new();
+            let draft = sides.draft.interfaces.get(&key).unwrap_or(&empty);
+            let draft = sides.validation.effect(draft);
+            let served = sides.export.map(|export| &export.validation);
+            let served = served.map(|served| served.effect(&exported.interface));
+            let fields = different(&draft, &served.unwrap_or_default());
+            if !fields.is_empty() {
+                let fields = fields.join(", ");
+                edits.push(format!("{}: request changed ({fields})", method.label()));
+            }
+            effects.push(draft);
         }
     }
     let drafted: BTreeSet<_> = sides.draft.methods.iter().map(Method::key).collect();
@@ -126,6 +150,11 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
                 .into_iter()
                 .map(|name| format!("the API's {name} changed")),
         );
+        let unknown = export.unknown.iter().filter(|(name, value)| {
+            !definition::has_extension(&sides.api.description, name, value)
+        });
+        edits.extend(unknown.map(|(name, _)| format!("the API's {name} changed")));
+        edits.extend(sides.validation.changes(&export.validation, &effects));
         edits.extend(gateway_responses(sides.responses, &export.responses, ours));
     }
     edits
@@ -133,27 +162,27 @@ pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
 
 /// Describes other changes to a method's authorization. `is_ours`: the method uses this stack's
 /// authorizer.
-fn guard(
-    draft: &Method,
-    served: &export::Method,
-    authorizers: &[Authorizer],
-    is_ours: bool,
-) -> Vec<String> {
-    let uri = authorizers
+fn guard(draft: &Method, served: &export::Method, sides: &Sides<'_>, is_ours: bool) -> Vec<String> {
+    let authorizer = sides
+        .authorizers
         .iter()
         .find(|authorizer| draft.authorizer_id.as_ref() == Some(&authorizer.id))
-        .map(|authorizer| &authorizer.uri)
-        .filter(|uri| !uri.is_empty());
-    let other_authorizer = !is_ours
-        && uri
-            .zip(served.authorizer_uri.as_ref())
-            .is_some_and(|(now, served)| now != served);
+        .filter(|authorizer| !is_ours && !authorizer.uri.is_empty());
+    let pair = authorizer.zip(served.authorizer_uri.as_ref());
+    let other_authorizer = pair.is_some_and(|(now, served)| now.uri != *served);
+    let other_settings = pair
+        .filter(|_| !other_authorizer)
+        .is_some_and(|(now, uri)| {
+            let served = sides.export.and_then(|export| export.authorizers.get(uri));
+            served.is_some_and(|served| !served.is_as(now))
+        });
     let scopes: BTreeSet<_> = draft.scopes.iter().cloned().collect();
     let other_scopes = !is_ours
         && draft.authorization == AuthorizationType::CognitoUserPools
         && scopes != served.scopes;
     let changed = [
         (other_authorizer, "another authorizer"),
+        (other_settings, "the settings of its authorizer changed"),
         (other_scopes, "scopes changed"),
         (
             draft.api_key_required && !served.api_key,
@@ -249,7 +278,6 @@ mod tests {
 
     use super::*;
     use crate::rest_api::Method;
-    use crate::rest_api::definition;
 
     fn method(verb: &str, path: &str, authorization: &str) -> Method {
         Method {
@@ -272,6 +300,7 @@ mod tests {
                 responses: &responses,
                 served,
                 export,
+                validation: &Validation::default(),
             },
             ours,
         )
@@ -285,7 +314,7 @@ mod tests {
                 method("GET", "/orders", "CUSTOM"),
                 method("GET", "/user", "AWS_IAM"),
             ]),
-            integrations: BTreeMap::new(),
+            ..Draft::default()
         };
         let served = Served::from([
             (key("GET", "/orders"), "NONE".into()),
@@ -314,6 +343,7 @@ mod tests {
         let draft = Draft {
             methods: Arc::new(vec![method("GET", "/orders", "NONE")]),
             integrations: BTreeMap::from([(at.clone(), integration("https://new"))]),
+            ..Draft::default()
         };
         let mut export = Export::default();
         let served = Served::from([(at.clone(), "NONE".into())]);

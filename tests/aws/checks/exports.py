@@ -247,6 +247,10 @@ def export_shows_settings(aws: Aws) -> None:
         "schema": {"$ref": "#/definitions/Pets"},
     }
     assert "x-amazon-apigateway-policy" not in _export(aws, api)
+    patch = [{"op": "replace", "path": "/schema", "value": '{"type": "string"}'}]
+    aws.apigateway.update_model(restApiId=api, modelName="Pet", patchOperations=patch)
+    assert aws.apigateway.get_model(restApiId=api, modelName="Pet")["schema"] == '{"type": "string"}'
+    assert _export(aws, api)["definitions"]["Pet"] == {"type": "object"}
     aws.apigateway.delete_method(**of)
     aws.apigateway.delete_model(restApiId=api, modelName="Pets")
     assert _export(aws, api, parameters={"extensions": "apigateway"}) == found

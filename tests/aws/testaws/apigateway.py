@@ -206,6 +206,23 @@ def _patch_method(changed: dict[str, Any], patch: dict[str, Any]) -> None:
         raise bad_request(f"Invalid patch path {path}")
 
 
+@operation("apigateway", "UpdateModel")
+def update_model(world: World, call: Call) -> Any:
+    api, name = api_of(call), call.params["modelName"]
+    model = api.models.get(name)
+    if model is None:
+        raise AwsError("NotFoundException", f"Invalid model name specified: {name}", 404)
+    changed = {}
+    for patch in call.get("patchOperations", []):
+        path = patch.get("path")
+        if patch.get("op") != "replace" or path not in ("/schema", "/description"):
+            raise bad_request(f"Invalid patch path {path}")
+        changed[path[1:]] = patch.get("value", "")
+    for attribute, value in changed.items():
+        setattr(model, attribute, value)
+    return model.to_json()
+
+
 # --- authorizers
 
 

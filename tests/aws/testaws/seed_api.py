@@ -238,7 +238,28 @@ class _Seed:
         elif "settings" in edit:
             patches = [{"op": "replace", "path": path, "value": value} for path, value in edit["settings"].items()]
             self.ask("UpdateRestApi", restApiId=self.api, patchOperations=patches)
-        elif set(edit) & {"integration", "authorization_type", "authorizer", "api_key_required"}:
+        elif "model" in edit:
+            self.ask(
+                "UpdateModel",
+                restApiId=self.api,
+                modelName=edit["model"],
+                patchOperations=[{"op": "replace", "path": "/schema", "value": json.dumps(edit["schema"])}],
+            )
+        elif "update_authorizer" in edit:
+            self.ask(
+                "UpdateAuthorizer",
+                restApiId=self.api,
+                authorizerId=self.authorizers[edit["update_authorizer"]],
+                patchOperations=[{"op": "replace", "path": path, "value": value} for path, value in edit["to"].items()],
+            )
+        elif "validator" in edit:
+            self.ask(
+                "UpdateRequestValidator",
+                restApiId=self.api,
+                requestValidatorId=self.validators[edit["validator"]],
+                patchOperations=[{"op": "replace", "path": path, "value": value} for path, value in edit["to"].items()],
+            )
+        elif set(edit) & {"integration", "authorization_type", "authorizer", "api_key_required", "to"}:
             first = self.methods[0]
             self.change(self.of(edit.get("change") or f"{first['method']} {first['path']}"), edit)
         else:
@@ -251,7 +272,7 @@ class _Seed:
     def change(self, of: dict[str, str], edit: dict[str, Any]) -> None:
         if "integration" in edit:
             self.integration(of, edit["integration"])
-        values: dict[str, str] = {}
+        values: dict[str, str] = dict(edit.get("to", {}))
         kind = edit.get("authorization_type") or ("CUSTOM" if edit.get("authorizer") else None)
         if kind:
             values["/authorizationType"] = kind
