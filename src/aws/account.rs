@@ -186,6 +186,27 @@ impl Aws {
         Ok(Ok(value.map(|value| value as usize)))
     }
 
+    /// Reads how many executions of functions the account may run at a time. Returns `Err` inside if that
+    /// cannot be read. Service Quotas may report the default in place of the lower limit of a new account.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn concurrency(&self) -> Result<Result<Option<i32>, AwsError>, AwsError> {
+        let answer = self
+            .call("lambda:GetAccountSettings", Idempotency::Unsafe, || {
+                self.lambda.get_account_settings().send()
+            })
+            .await;
+        match answer {
+            Ok(answer) => {
+                let limit = answer.account_limit;
+                Ok(Ok(limit.map(|limit| limit.concurrent_executions)))
+            }
+            Err(error) if error.class == Class::Credentials => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// Reads the quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and reports why a
     /// quota cannot be read.
     ///

@@ -12,6 +12,7 @@ use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, selection};
+use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer};
 use crate::rest_api;
@@ -43,6 +44,19 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             }
         },
     };
+    let (stopped, limit) = tokio::join!(Functions::stopped(cx), cx.aws().concurrency());
+    let faults = stopped?
+        .into_iter()
+        .map(|name| {
+            format!("Lambda does not run {name}, because its reserved concurrency is 0: raise it, or remove it")
+        })
+        .collect();
+    match limit? {
+        Ok(limit) => notices.extend(preflight::concurrency(limit)),
+        Err(error) => notices.push(format!(
+            "the limit of concurrent executions of Lambda is not known: {error}"
+        )),
+    }
     let drafted = rest_api::methods(cx, &session.facts.api.id).await?;
     let (unmatched, noted) = preflight::patterns(&session.config, &drafted);
     notices.extend(unmatched);
@@ -57,6 +71,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
         methods: methods(&session, cx).await?,
         outputs: session.outputs(),
         notices,
+        faults,
         self_test,
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
     };

@@ -53,7 +53,7 @@ pub async fn gather(
     findings
         .blockers
         .extend(of_network(subject, cx, plan).await?);
-    let unread_quotas = of_quotas(subject, cx, plan, &mut findings.blockers).await?;
+    let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
     of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
     if plan.items.iter().any(builds) {
@@ -117,14 +117,14 @@ async fn of_quotas(
     subject: Subject<'_>,
     cx: &Context,
     plan: &Plan,
-    blockers: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<Option<String>> {
     let new = plan
         .items
         .iter()
         .filter(|item| item.action == Action::Create);
     let new: Vec<_> = new.map(|item| item.id.clone()).collect();
-    let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway];
+    let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway, Kind::Function];
     if !new.iter().any(|id| counted.contains(&id.kind)) {
         return Ok(None);
     }
@@ -137,8 +137,12 @@ async fn of_quotas(
         .filter(|(index, _)| has_gateway(*index))
         .map(|(_, zone)| zone.clone())
         .collect();
-    let (quotas, unread) = cx.aws().quotas(&zones).await?;
-    blockers.extend(rules::quotas(&new, &quotas));
+    let aws = cx.aws();
+    let ((quotas, unread), concurrency) = tokio::try_join!(aws.quotas(&zones), aws.concurrency())?;
+    findings.blockers.extend(rules::quotas(&new, &quotas));
+    let unread = unread.or(concurrency.as_ref().err().cloned());
+    let limit = concurrency.unwrap_or_default();
+    findings.notices.extend(rules::concurrency(limit));
     Ok(unread.map(|error| format!("some quotas could not be read and are not checked: {error}")))
 }
 

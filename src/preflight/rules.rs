@@ -96,6 +96,19 @@ pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {
         .collect()
 }
 
+/// The least number of concurrent executions that is not reported. New accounts have 10.
+const CONCURRENCY: i32 = 100;
+
+/// Describes a low limit of the account's concurrent executions.
+pub fn concurrency(limit: Option<i32>) -> Option<String> {
+    // The SDK reads an absent limit as 0.
+    let limit = limit.filter(|limit| (1..CONCURRENCY).contains(limit))?;
+    Some(format!(
+        "Lambda runs at most {limit} executions at a time in this account and region, for all functions together; callers \
+         beyond that receive a 500: request an increase of the quota \"Concurrent executions\" of Lambda"
+    ))
+}
+
 /// The API's methods, sorted before any of them is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Methods {
@@ -430,6 +443,18 @@ mod tests {
             "{notices:?}"
         );
         assert!(notices[1].contains("`api.except`: GET /zzz"), "{notices:?}");
+    }
+
+    #[test]
+    fn a_low_limit_of_concurrent_executions_is_told() {
+        for (limit, is_told) in [
+            (Some(10), true),
+            (Some(100), false),
+            (Some(0), false),
+            (None, false),
+        ] {
+            assert_eq!(concurrency(limit).is_some(), is_told, "{limit:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Status {
     pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
+    /// Why callers are refused, as far as that is known without the self-test.
+    pub faults: Vec<String>,
     /// The result of the self-test, if it was run.
     pub self_test: Option<health_check::Report>,
     pub lock: Option<String>,
@@ -75,6 +77,7 @@ impl Status {
     pub fn is_healthy(&self) -> bool {
         self.is_as_configured()
             && self.self_test.as_ref().is_none_or(|report| report.ok)
+            && self.faults.is_empty()
             && self.methods.iter().all(|method| method.remark.is_none())
     }
 
@@ -153,6 +156,11 @@ impl Status {
                 .map(|(name, value)| format!("{name:<width$}  {value}")),
         );
         lines.extend(
+            self.faults
+                .iter()
+                .map(|fault| format!("{} {fault}", style.bad("fault"))),
+        );
+        lines.extend(
             self.notices
                 .iter()
                 .map(|notice| format!("{} {notice}", style.warn("note"))),
@@ -167,12 +175,14 @@ impl Status {
         } else if self.items.iter().all(|item| item.phase.is_none()) {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
-            style.bad(match self.is_as_configured() {
-                // The resources match the configuration, so `up` repairs nothing. The hints above contain the fix.
-                true => {
+            let passes = self.self_test.as_ref().is_none_or(|report| report.ok);
+            style.bad(match (self.is_as_configured(), passes) {
+                (false, _) => "unhealthy: run `threescale-gw up` to repair",
+                // The resources match the configuration, so `up` repairs nothing. The lines above name the fix.
+                (true, false) => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"
                 }
-                false => "unhealthy: run `threescale-gw up` to repair",
+                (true, true) => "unhealthy: see the faults and the methods above",
             })
         });
         lines.join("\n")
@@ -213,6 +223,7 @@ impl Status {
             "outputs": outputs,
             "self_test": self.self_test,
             "notices": self.notices,
+            "faults": self.faults,
             "lock": self.lock,
             "healthy": self.is_healthy(),
         })

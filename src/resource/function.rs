@@ -104,6 +104,8 @@ pub struct Actual {
     /// Why the last update failed, if it did.
     update_failure: Option<String>,
     pub(super) content: Content,
+    /// The executions that are reserved for the function; `None` without a reservation.
+    reserved: Option<i32>,
     tags: BTreeMap<String, String>,
 }
 
@@ -159,8 +161,21 @@ impl Functions {
             phase,
             update_failure,
             content: Content::of(&found),
+            reserved: answer
+                .concurrency
+                .and_then(|concurrency| concurrency.reserved_concurrent_executions),
             tags,
         })))
+    }
+
+    /// The functions with a reserved concurrency of 0, which Lambda does not run.
+    ///
+    /// # Errors
+    /// The errors of the service.
+    pub async fn stopped(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let all = Self::list(cx).await?.owned.into_iter();
+        let stopped = all.filter(|function| function.reserved == Some(0));
+        Ok(stopped.map(|function| function.name).collect())
     }
 
     /// Detaches the function from its VPC, so that Lambda starts to release the network interfaces.

@@ -91,6 +91,24 @@ fn a_function_without_concurrency_is_told_at_once() {
     let status = here.run(&["status", "--exit-code"]);
     let texts = ["authorizer (throttled_reserved)", "reserved concurrency"];
     ends(&status, 3, &texts);
+    // The listing shows it as well.
+    let quick = here.run(&["status", "--no-deep", "--exit-code"]);
+    let texts = [AUTHORIZER, "reserved concurrency is 0", "unhealthy"];
+    ends(&quick, 3, &texts);
+    let parameters = json!({"FunctionName": AUTHORIZER});
+    aws.call("lambda", "DeleteFunctionConcurrency", parameters);
+    // A new account has 10.
+    aws.post("config", &json!({"quotas": {"concurrent_executions": 10}}));
+    let status = here.succeed(&["status", "--exit-code"]);
+    let text = "at most 10 executions at a time";
+    assert!(status.stdout.contains(text), "{}", status.stdout);
+    aws.post(
+        "faults",
+        &json!([{"operation": "GetAccountSettings", "kind": "deny"}]),
+    );
+    let status = here.succeed(&["status", "--exit-code"]);
+    let text = "executions of Lambda is not known";
+    assert!(status.stdout.contains(text), "{}", status.stdout);
 }
 
 /// A state that does not end by itself is reported before any change, and `down` removes the cache.
