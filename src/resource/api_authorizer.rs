@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 
-use super::api_attachment::record;
+use super::api_attachment::{deleted_api, record};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged,
@@ -147,11 +147,17 @@ impl ResourceKind for ApiAuthorizers {
                 .delete_authorizer()
                 .rest_api_id(&actual.target.id)
                 .authorizer_id(&authorizer.id);
-            optional(
+            let deleted = optional(
                 cx.aws()
                     .change("apigateway:DeleteAuthorizer", || request.clone().send())
                     .await,
-            )?;
+            );
+            if let Err(error) = deleted {
+                let error = error.into();
+                if !deleted_api::is_deleted(cx, &actual.target.id, &error).await? {
+                    return Err(error);
+                }
+            }
         }
         record::remove_head(cx, &actual.target).await
     }
@@ -217,10 +223,12 @@ impl Resource for ApiAuthorizer {
             .authorizer_uri(uri(cx))
             .identity_source(&self.asks.identity_source)
             .authorizer_result_ttl_in_seconds(self.asks.ttl);
-        cx.aws()
+        let created = cx
+            .aws()
             .call_non_idempotent("apigateway:CreateAuthorizer", || request.clone().send())
-            .await?;
-        Ok(())
+            .await;
+        let created = created.map(|_| ()).map_err(ResourceError::from);
+        deleted_api::explained(cx, &self.api.id, created).await
     }
 
     async fn update(
@@ -255,9 +263,10 @@ impl Resource for ApiAuthorizer {
                 "/authorizerResultTtlInSeconds",
                 &self.asks.ttl.to_string(),
             ));
-        Ok(cx
+        let updated = cx
             .aws()
             .change("apigateway:UpdateAuthorizer", || request.clone().send())
-            .await?)
+            .await;
+        deleted_api::explained(cx, &self.api.id, updated.map_err(ResourceError::from)).await
     }
 }

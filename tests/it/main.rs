@@ -25,6 +25,7 @@ mod lock;
 mod logs;
 mod matrix;
 mod own;
+mod owner;
 mod pending;
 mod preflight;
 mod prove;

@@ -27,6 +27,8 @@ pub struct Actual {
     /// unknown.
     pub(super) unknown: Vec<Method>,
     pub(super) methods: Vec<Method>,
+    /// Whether the API exists.
+    pub(super) exists: bool,
     pub(super) stage: Option<Stage>,
     /// The authorizer settings in a deployment that another user published; the description of this
     /// stack's deployments contains them.
@@ -110,6 +112,7 @@ impl Actual {
             record,
             unrecorded: of_other_stages,
             unknown: Vec::new(),
+            exists: methods.is_some(),
             methods: methods.map(|methods| methods.to_vec()).unwrap_or_default(),
             stage,
             asking,

@@ -9,13 +9,16 @@ use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
 use super::method_updates::{restore_method, set_authorizer};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
-use super::{other_stacks, responses, restore, restored, selection, undeployed_changes};
+use super::{
+    deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
+};
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError};
 use crate::rest_api::{self, ApiTarget, Method};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
+const API: Field = Field::Property("API");
 pub const DEPLOYMENT: Field = Field::Property("deployment");
 const RECORD: Field = Field::Property("record");
 
@@ -62,6 +65,13 @@ pub struct ApiAttachment {
 
 impl ApiAttachment {
     async fn apply(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        if !actual.exists {
+            return Err(deleted_api::deleted(&self.api.id));
+        }
+        deleted_api::explained(cx, &self.api.id, self.change(cx, actual).await).await
+    }
+
+    async fn change(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => self.refuse_new_changes(cx, actual).await?,
@@ -148,7 +158,7 @@ impl ApiAttachment {
             .await?
             .pop()
         else {
-            return Ok(false);
+            return Err(deleted_api::deleted(&self.api.id));
         };
         let served = actual
             .stage
@@ -302,6 +312,10 @@ impl Resource for ApiAttachment {
 
     fn diff(&self, _cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
+        if !actual.exists {
+            diff.field(API, "(none)", &self.api.id);
+            return diff;
+        }
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
             diff.field(RECORD, format!("{methods} methods missing"), "complete");

@@ -1,7 +1,7 @@
 //! Lists the stack's attachments in the account, one for each API and stage with a record.
 
 use super::actual::Actual;
-use super::{record, restore};
+use super::{deleted_api, record, restore};
 use crate::kind::Kind;
 use crate::resource::{Context, Identity, Listing, ResourceError, ResourceKind};
 
@@ -38,6 +38,10 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        restore::restore(cx, actual).await
+        match restore::restore(cx, actual).await {
+            // The next listing shows that there is nothing left to restore.
+            Err(error) if deleted_api::is_deleted(cx, &actual.target.id, &error).await? => Ok(()),
+            other => other,
+        }
     }
 }

@@ -269,6 +269,7 @@ mod tests {
                 unrecorded: Vec::new(),
                 unknown: Vec::new(),
                 methods: vec![self.now.clone()],
+                exists: true,
                 stage: Some(Stage {
                     deployment_id: "d1".to_owned(),
                     description: String::new(),

@@ -19,6 +19,7 @@
 
 mod actual;
 mod apply;
+pub mod deleted_api;
 mod deployments;
 mod kind;
 mod marker;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::deleted_api;
 use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -244,6 +245,12 @@ pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), Re
         return Ok(());
     }
     let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
+        if rest_api::find(cx.aws(), Some(&target.id), None)
+            .await?
+            .is_empty()
+        {
+            return Err(deleted_api::deleted(&target.id));
+        }
         let text = format!("API {} has no stage {}", target.id, target.stage);
         return Err(ResourceError::Blocked {
             what: text,
