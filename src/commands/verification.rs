@@ -60,7 +60,12 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
                 Ok(RolledBack::Moved { to, .. }) => {
                     format!("stage {stage} is rolled back to deployment {to}")
                 }
-                Ok(_) => {
+                Ok(
+                    RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment },
+                ) => format!(
+                    "stage {stage} serves deployment {deployment}, which another user published since, and stays unchanged"
+                ),
+                Ok(RolledBack::NoFormer { .. } | RolledBack::NoStage) => {
                     format!("stage {stage} has no previous deployment and stays unchanged")
                 }
                 Err(error) => format!("stage {stage} could not be moved back: {error}"),

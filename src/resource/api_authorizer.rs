@@ -212,7 +212,7 @@ impl Resource for ApiAuthorizer {
     }
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
-        record::write_first_head(cx, &self.api).await?;
+        record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         let request = cx
             .aws()
             .apigateway
@@ -241,7 +241,7 @@ impl Resource for ApiAuthorizer {
             return self.create(cx).await;
         };
         if !actual.has_head {
-            record::write_first_head(cx, &self.api).await?;
+            record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         }
         let replace = |path: &str, value: &str| {
             PatchOperation::builder()

@@ -1,6 +1,9 @@
 //! What the owner of the API does while a command runs, and what the stack finds when its own data is gone.
 
-use crate::support::rest_api::{API, account, assert_mentions, count, stack, workplace};
+use crate::support::rest_api::{
+    API, account, assert_mentions, authorizer, change, count, deployments, draft, publish, served,
+    stack, stage_of, workplace,
+};
 use crate::support::{Run, TestAws};
 use serde_json::{Value, json};
 
@@ -59,4 +62,155 @@ fn an_api_that_is_deleted_during_down_is_nothing_to_restore() {
         assert_eq!(aws.account()["functions"].as_array().map(Vec::len), Some(2));
         assert_mentions(&here.succeed(&["down", "--yes"]), &["No changes"]);
     }
+}
+
+/// The deployment that the stage serves.
+fn current(aws: &TestAws, id: &str) -> String {
+    let deployment = stage_of(&aws.account(), id, "prod")["deploymentId"].clone();
+    deployment.as_str().expect("an id").to_owned()
+}
+
+/// The first call of this operation, held after it is executed.
+fn first(operation: &str) -> Value {
+    json!({"operation": operation, "nth": 1, "kind": "hold"})
+}
+
+#[test]
+fn a_deployment_of_others_during_down_is_not_replaced_by_an_older_one() {
+    let (aws, id) = account();
+    let before = aws.account();
+    let (aws, _, here) = stack(API);
+    let down = here.run_with(&aws, &["down", "--yes"], &first("UpdateMethod"), || {
+        publish(&aws, &id, "prod");
+    });
+    assert_eq!(down.code, Some(0), "{}", down.stderr);
+    let after = aws.account();
+    assert_eq!(draft(&after, &id), draft(&before, &id));
+    // The restored draft is deployed on top, because their deployment has the stack's authorizer.
+    assert_eq!(served(&after, &id, "prod"), draft(&before, &id));
+    let mut left = deployments(&after, &id);
+    left.sort();
+    assert_eq!(
+        left,
+        ["first release", "theirs", "threescale-gw-orders restored"]
+    );
+    assert_ne!(current(&aws, &id), former(&before, &id));
+}
+
+/// The deployment that the stage has in this account.
+fn former(account: &Value, id: &str) -> String {
+    let deployment = &stage_of(account, id, "prod")["deploymentId"];
+    deployment.as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_deployment_of_others_during_up_is_the_one_that_up_returns_to() {
+    let (aws, id) = account();
+    let before = aws.account();
+    let here = workplace(&aws, API);
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let mut theirs = String::new();
+    let up = ["up", "--yes", "--settle", "1ms"];
+    let up = here.run_with(&aws, &up, &first("UpdateMethod"), || {
+        theirs = publish(&aws, &id, "prod");
+    });
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &[&format!("stage prod is rolled back to deployment {theirs}")],
+    );
+    assert_eq!(current(&aws, &id), theirs);
+
+    // Their deployment has the stack's authorizer, so `rollback` and `down` do not return to it, nor to an older one.
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    here.succeed(&["up", "--yes"]);
+    let rollback = here.run(&["rollback"]);
+    assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
+    here.succeed(&["down", "--yes"]);
+    assert_eq!(served(&aws.account(), &id, "prod"), draft(&before, &id));
+    assert_ne!(current(&aws, &id), former(&before, &id));
+}
+
+#[test]
+fn a_deployment_of_others_during_the_verification_stays() {
+    let (start, id) = account();
+    start.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let up = ["up", "--yes", "--settle", "1ms"];
+    // The last export is read at the end of the verification.
+    let counted = start.fork();
+    assert_eq!(workplace(&counted, API).run(&up).code, Some(1));
+    let log = counted.log();
+    let exports = log.iter().filter(|entry| entry["operation"] == "GetExport");
+    let last = json!({"operation": "GetExport", "nth": exports.count(), "kind": "hold"});
+
+    let aws = start.fork();
+    let mut theirs = String::new();
+    let up = workplace(&aws, API).run_with(&aws, &up, &last, || {
+        theirs = publish(&aws, &id, "prod");
+    });
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    let text = format!(
+        "stage prod serves deployment {theirs}, which another user published since, and stays unchanged"
+    );
+    assert_mentions(&up, &[&text]);
+    assert_eq!(current(&aws, &id), theirs);
+}
+
+#[test]
+fn what_others_published_without_the_authorizer_stays_whatever_is_run() {
+    let (aws, id, here) = stack(API);
+    for (verb, path) in [
+        ("GET", "/orders"),
+        ("POST", "/orders"),
+        ("GET", "/orders/{id}"),
+        ("ANY", "/files/{proxy+}"),
+    ] {
+        let open = [("/authorizationType", "NONE"), ("/authorizerId", "")];
+        change(&aws, &id, verb, path, &open);
+    }
+    let theirs = publish(&aws, &id, "prod");
+    here.succeed(&["rollback"]);
+    assert_eq!(current(&aws, &id), theirs);
+    let fork = aws.fork();
+    workplace(&fork, API).succeed(&["down", "--yes"]);
+    assert_eq!(current(&fork, &id), theirs);
+
+    // A stack that is deployed again on top of theirs returns to theirs at the earliest.
+    here.succeed(&["up", "--yes"]);
+    let rollback = here.run(&["rollback"]);
+    assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
+    let protected = served(&aws.account(), &id, "prod");
+    assert_eq!(protected["GET /orders"], crate::support::rest_api::ours());
+    here.succeed(&["down", "--yes"]);
+    assert_mentions(&here.succeed(&["down", "--yes"]), &["No changes"]);
+    let left = deployments(&aws.account(), &id);
+    assert!(
+        left.contains(&"threescale-gw-orders restored".to_owned()),
+        "{left:?}"
+    );
+}
+
+/// Deletes parameters of the attachment's record, as another user.
+fn forget(aws: &TestAws, id: &str, parts: &[&str]) {
+    for part in parts {
+        let name = format!("/threescale-gw/orders/attachment/{id}/prod/{part}");
+        aws.call("ssm", "DeleteParameter", json!({"Name": name}));
+    }
+}
+
+#[test]
+fn a_deployment_of_others_with_the_authorizer_is_not_recorded_as_the_former_one() {
+    let (aws, id) = account();
+    let before = aws.account();
+    let (aws, _, here) = stack(API);
+    publish(&aws, &id, "prod");
+    forget(&aws, &id, &["head"]);
+    here.edit(
+        "service_token: the-service-token",
+        "service_token: the-service-token, credentials: {in: query, name: apikey}",
+    );
+    here.succeed(&["up", "--yes"]);
+    assert!(!authorizer(&aws.account(), &id, "threescale-gw-orders-authorizer").is_empty());
+    here.succeed(&["down", "--yes"]);
+    assert_eq!(served(&aws.account(), &id, "prod"), draft(&before, &id));
 }

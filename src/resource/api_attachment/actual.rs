@@ -146,6 +146,24 @@ impl Actual {
         Ok(actual)
     }
 
+    /// The same with the stage as it is now: others may have deployed it since it was read.
+    pub(super) async fn with_current_stage(&self, cx: &Context) -> Result<Self, ResourceError> {
+        let cx = cx.fresh();
+        let stage = (*rest_api::stage(&cx, &self.target).await?).clone();
+        let deployment = |stage: &Option<Stage>| {
+            let stage = stage.as_ref();
+            stage.map(|stage| stage.deployment_id.clone())
+        };
+        let mut now = self.clone();
+        if deployment(&stage) != deployment(&self.stage) {
+            // What others deployed may contain methods that were recorded since.
+            let record = record::all(&cx).await?.remove(&self.target);
+            now.record = record.unwrap_or_default();
+        }
+        now.stage = stage;
+        Ok(now)
+    }
+
     /// The methods of the draft that use this stack's authorizer.
     pub(super) fn taken(&self) -> impl Iterator<Item = &Method> {
         self.methods.iter().filter(|now| self.is_taken(now))

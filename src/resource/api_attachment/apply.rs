@@ -107,7 +107,8 @@ impl ApiAttachment {
             if taken().count() + steps.restore.len() > MANY {
                 self.refuse_new_changes(&cx.fresh(), actual).await?;
             }
-            let head = self.note_previous(cx, actual, publishes_changes).await?;
+            let now = actual.with_current_stage(cx).await?;
+            let head = self.note_previous(cx, &now, publishes_changes).await?;
             if let Some(head) = head.filter(|_| !steps.reset_for_deployment.is_empty()) {
                 let resetting = true;
                 record::write_head(cx, &self.api, &AttachmentState { resetting, ..head }).await?;
@@ -123,7 +124,7 @@ impl ApiAttachment {
                 responses: answers.as_deref(),
             };
             let description = description(&actual.marker, token, holds);
-            deploy(cx, &self.api, actual.stage.as_ref(), &description).await?;
+            deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
         }
         for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();

@@ -107,6 +107,9 @@ pub(super) async fn restore_stage(
     actual: &Actual,
     kept: Option<&str>,
 ) -> Result<Option<String>, ResourceError> {
+    // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
+    // an older one.
+    let actual = &actual.with_current_stage(cx).await?;
     let target = &actual.target;
     let all = deployments(cx, target).await?;
     // The former deployment would open methods that should stay closed.

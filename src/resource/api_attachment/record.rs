@@ -16,7 +16,7 @@ use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, parameter};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response, Stage};
 
 /// The maximum size of a standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -232,11 +232,16 @@ fn encode<T: Serialize>(value: &T) -> Result<String, ResourceError> {
     Ok(text.replace("{{", "{\\u007b"))
 }
 
-/// Writes the head with the current deployment of the stage, unless there is a head.
+/// Writes the head with the current deployment of the stage, unless there is a head. `is_our_uri`:
+/// whether this stack's authorizer is invoked at the URI.
 ///
 /// # Errors
 /// The errors of the services, or that the stage does not exist.
-pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
+pub async fn write_first_head(
+    cx: &Context,
+    target: &ApiTarget,
+    is_our_uri: impl Fn(&str) -> bool,
+) -> Result<(), ResourceError> {
     if all(cx)
         .await?
         .get(target)
@@ -257,13 +262,35 @@ pub async fn write_first_head(cx: &Context, target: &ApiTarget) -> Result<(), Re
             hint: None,
         });
     };
-    // A deployment of this stack, from a head that was lost, is no rollback target.
-    let ours = super::marker::is_ours(cx, &stage.description);
+    // A deployment with this stack's authorizer, from a head that was lost, is no rollback target.
+    let ours = super::marker::is_ours(cx, &stage.description)
+        || serves_ours(cx, target, &stage, is_our_uri).await?;
     let head = AttachmentState {
         previous_deployment: (!ours).then_some(stage.deployment_id),
         ..AttachmentState::default()
     };
     parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
+}
+
+/// Whether the deployment of another user contains this stack's authorizer.
+async fn serves_ours(
+    cx: &Context,
+    target: &ApiTarget,
+    stage: &Stage,
+    is_our_uri: impl Fn(&str) -> bool,
+) -> Result<bool, ResourceError> {
+    let mut served = stage.served.iter().flatten();
+    if !served.any(|(_, authorization)| *authorization == AuthorizationType::Custom) {
+        return Ok(false);
+    }
+    let export = rest_api::export::export(cx, target).await?;
+    Ok((*export).as_ref().is_some_and(|export| {
+        let mut methods = export.methods.values();
+        methods.any(|method| {
+            let uri = method.authorizer_uri.as_ref();
+            uri.is_some_and(|uri| is_our_uri(uri))
+        })
+    }))
 }
 
 /// Writes the head, or overwrites it.
