@@ -10,6 +10,7 @@ use super::session::{connect, look_failed};
 use super::signals::Signals;
 use super::walk::apply;
 use crate::action::Action;
+use crate::aws::Class;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
@@ -20,9 +21,10 @@ use crate::lock::{self, Lock};
 use crate::preflight::Findings;
 use crate::report;
 use crate::report::style::Style;
+use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::record;
 use crate::resource::parameter::{self, DELETION_PROTECTION};
-use crate::resource::{Context, RunOptions};
+use crate::resource::{Context, ResourceError, RunOptions, function_permission};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
@@ -120,7 +122,35 @@ async fn look(cx: &Context) -> Result<Plan> {
         return Err(Error::refused(text)
             .hint("set `deletion_protection: false` and run `threescale-gw up`, then `down`"));
     }
-    Ok(plan(observation))
+    let plan = plan(observation);
+    refuse_unrecorded(cx, &plan).await?;
+    Ok(plan)
+}
+
+/// Refuses to delete the authorizer while methods use it whose original authorization is unknown.
+async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
+    let mut found = lost_record::of_recorded(cx).await?;
+    let mut apis = function_permission::unrecorded_apis(cx).await?;
+    // Without the function, the methods fail already.
+    if plan.items.iter().any(|item| item.id.kind == Kind::Function) {
+        match lost_record::listed(cx).await {
+            Ok(listed) => apis.extend(listed),
+            Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
+                cx.sink().notice(format!(
+                    "no record names the API of the stack, and the APIs of the account cannot be listed ({error}): make sure that none uses the authorizer"
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    found.extend(lost_record::of_lost(cx, &apis).await?);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let methods: Vec<_> = found.iter().map(Unrecorded::describe).collect();
+    Err(Error::refused(methods.join("; ")).hint(
+        "set their authorization in the draft (NONE, AWS_IAM, or an authorizer of your own), deploy the API to the stages that serve them, and run `threescale-gw down` again: without the authorizer function, these methods answer 500",
+    ))
 }
 
 /// Says which methods become open again.

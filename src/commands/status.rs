@@ -11,6 +11,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
+use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, selection};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
@@ -61,6 +62,8 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let (unmatched, noted) = preflight::patterns(&session.config, &drafted);
     notices.extend(unmatched);
     notices.extend(noted);
+    let unrecorded = lost_record::of_recorded(cx).await?;
+    notices.extend(unrecorded.iter().map(Unrecorded::notice));
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,

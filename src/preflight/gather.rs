@@ -13,6 +13,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
 use crate::prices;
+use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
     DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
@@ -184,6 +185,10 @@ async fn of_methods(
             .map(|method| format!("{}: {} -> protected", method.label(), method.authorization)),
     );
     findings.notices.extend(methods.notices);
+    let unrecorded = lost_record::of_recorded(cx).await?;
+    findings
+        .notices
+        .extend(unrecorded.iter().map(Unrecorded::notice));
     let (blockers, notices) = rules::patterns(config, &all);
     findings.blockers.extend(blockers);
     findings.notices.extend(notices);

@@ -11,7 +11,7 @@ use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
 use super::api_attachment::{deleted_api, record};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind, Unmanaged,
+    ResourceKind, Unmanaged, function_permission,
 };
 use crate::aws::optional;
 use crate::id::LogicalId;
@@ -86,6 +86,16 @@ impl ResourceKind for ApiAuthorizers {
         if let Some(api) = cx.api().filter(|api| !records.contains_key(*api)) {
             targets.push(api.clone());
         }
+        // Without a record, the stage is not known. It does not matter for the authorizer.
+        let lost = function_permission::unrecorded_apis(cx).await?;
+        let lost = lost
+            .into_iter()
+            .filter(|id| cx.api().is_none_or(|api| api.id != *id))
+            .map(|id| ApiTarget {
+                id,
+                stage: String::new(),
+            });
+        targets.extend(lost);
         for target in targets {
             let has_head = records
                 .get(&target)
@@ -94,7 +104,10 @@ impl ResourceKind for ApiAuthorizers {
             let named = all
                 .iter()
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
-            let id = identify(Kind::ApiAuthorizer, cx, &target);
+            let id = match target.stage.is_empty() {
+                true => LogicalId::new(Kind::ApiAuthorizer, &target.id),
+                false => identify(Kind::ApiAuthorizer, cx, &target),
+            };
             match named {
                 Some(found) if !is_ours(cx, &found.uri) => listing.unmanaged.push(Unmanaged {
                     id,
@@ -159,7 +172,10 @@ impl ResourceKind for ApiAuthorizers {
                 }
             }
         }
-        record::remove_head(cx, &actual.target).await
+        match actual.target.stage.is_empty() {
+            true => Ok(()),
+            false => record::remove_head(cx, &actual.target).await,
+        }
     }
 }
 

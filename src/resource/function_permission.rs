@@ -1,9 +1,12 @@
 //! The permissions to invoke the functions' aliases: the authorizer's for this API, the reporter's
 //! for the schedule's rule.
 
+use std::collections::BTreeSet;
+
 use futures::future::try_join_all;
 use serde_json::Value;
 
+use super::api_attachment::record;
 use super::function::NAMES;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
@@ -87,6 +90,35 @@ impl Grant {
             conditions: others.join(", "),
         }
     }
+}
+
+impl Actual {
+    /// The API whose authorizer may invoke the authorizer function.
+    fn api(&self, cx: &Context) -> Option<&str> {
+        if self.function != cx.names().function("authorizer") {
+            return None;
+        }
+        let source = self.grant.source_arn.split(':').collect::<Vec<_>>();
+        match source[..] {
+            ["arn", _, "execute-api", _, _, resource] => resource.split('/').next(),
+            _ => None,
+        }
+    }
+}
+
+/// The APIs whose authorizers may invoke the authorizer function, and that the stack has no record of.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn unrecorded_apis(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
+    let targets = record::targets(cx).await?;
+    let permissions = FunctionPermissions::list(cx).await?.owned;
+    let apis = permissions.iter().filter_map(|found| found.api(cx));
+    Ok(apis
+        .filter(|api| targets.iter().all(|target| target.id != *api))
+        .filter(|api| api.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Statements in the resource policies of Lambda functions.

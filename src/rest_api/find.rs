@@ -75,6 +75,18 @@ pub async fn find(
             .into_iter()
             .collect());
     }
+    let all = all(aws).await?;
+    Ok(all
+        .into_iter()
+        .filter(|api| Some(api.name.as_str()) == name)
+        .collect())
+}
+
+/// Every API of the account and Region.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn all(aws: &Aws) -> Result<Vec<RestApi>, AwsError> {
     let request = aws.apigateway.get_rest_apis().limit(500);
     let apis = pages(|position| async {
         let request = request.clone().set_position(position);
@@ -97,7 +109,6 @@ pub async fn find(
     .await?;
     Ok(apis
         .into_iter()
-        .filter(|(api, _)| api.name.as_deref() == name)
         .filter_map(|(api, description)| Some(described!(api.id?, api, description)))
         .collect())
 }

@@ -16,7 +16,7 @@ mod target;
 
 pub use self::authorizers::{Authorizer, AuthorizerSettings, authorizers};
 pub use self::definition::{Integration, Settings};
-pub use self::find::{RestApi, find};
+pub use self::find::{RestApi, all, find};
 pub use self::methods::{AuthorizationType, Draft, Mark, Method, MethodKey, draft, methods};
 pub use self::responses::{Response, responses, set as set_response};
 pub use self::stage::{Served, Stage, deployment, stage, stages};

@@ -639,12 +639,13 @@ fn down_leaves_the_api_as_it_is_while_it_cannot_be_given_back() {
     let whole = aws.account();
     forget(&aws, &id, "methods-000");
     let down = here.run(&["down", "--yes"]);
-    assert_eq!(down.code, Some(5), "{}", down.stderr);
+    assert_eq!(down.code, Some(4), "{}", down.stderr);
     assert_mentions(
         &down,
         &["the original authorization of GET /me is not recorded"],
     );
     let after = aws.account();
+    assert_eq!(after["rules"], whole["rules"], "nothing is deleted");
     assert_eq!(rest_api(&after, &id), rest_api(&whole, &id));
     assert_eq!(
         after["functions"], whole["functions"],

@@ -1,10 +1,10 @@
 //! What the owner of the API does while a command runs, and what the stack finds when its own data is gone.
 
 use crate::support::rest_api::{
-    API, account, assert_mentions, authorizer, change, count, deployments, draft, publish, served,
-    stack, stage_of, workplace,
+    API, account, assert_mentions, authorizer, authorizers, change, count, deployments, draft,
+    publish, rest_api, served, stack, stage_of, workplace,
 };
-use crate::support::{Run, TestAws};
+use crate::support::{Run, TestAws, assert_same};
 use serde_json::{Value, json};
 
 /// Deletes the API, as its owner.
@@ -159,12 +159,7 @@ fn a_deployment_of_others_during_the_verification_stays() {
 #[test]
 fn what_others_published_without_the_authorizer_stays_whatever_is_run() {
     let (aws, id, here) = stack(API);
-    for (verb, path) in [
-        ("GET", "/orders"),
-        ("POST", "/orders"),
-        ("GET", "/orders/{id}"),
-        ("ANY", "/files/{proxy+}"),
-    ] {
+    for (verb, path) in PROTECTED {
         let open = [("/authorizationType", "NONE"), ("/authorizerId", "")];
         change(&aws, &id, verb, path, &open);
     }
@@ -214,3 +209,97 @@ fn a_deployment_of_others_with_the_authorizer_is_not_recorded_as_the_former_one(
     here.succeed(&["down", "--yes"]);
     assert_eq!(served(&aws.account(), &id, "prod"), draft(&before, &id));
 }
+
+/// Every parameter of the attachment's record of [`API`].
+const RECORD: [&str; 5] = [
+    "head",
+    "methods-000",
+    "response-UNAUTHORIZED",
+    "response-ACCESS_DENIED",
+    "response-AUTHORIZER_FAILURE",
+];
+
+#[test]
+fn without_its_records_down_refuses_while_a_method_uses_the_authorizer() {
+    let (aws, id, here) = stack(API);
+    forget(&aws, &id, &RECORD);
+    let before = aws.account();
+    for command in [&["plan"][..], &["status"]] {
+        let run = here.run(command);
+        assert_mentions(
+            &run,
+            &[
+                "the original authorization of ANY /files/{proxy+}, GET /orders, ",
+                "`down` refuses to run until it is set by hand",
+            ],
+        );
+    }
+    let refused = |aws: &TestAws, texts: &[&str]| {
+        let before = aws.account();
+        for arguments in [
+            &["down", "--yes"][..],
+            &["down", "--yes", "--stack", "orders", "-f", "none.yaml"],
+        ] {
+            let down = workplace(aws, API).run(arguments);
+            assert_eq!(down.code, Some(4), "{}", down.stderr);
+            assert_mentions(&down, texts);
+            assert_same(&before, &aws.account());
+        }
+    };
+    let draft_of_api = format!("is not recorded (draft of API {id})");
+    let stage_of_api = format!("is not recorded (stage prod of API {id})");
+    let all = [
+        "GET /orders, ",
+        "POST /orders",
+        "GET /orders/{id}",
+        "ANY /files/{proxy+}",
+        &draft_of_api,
+        &stage_of_api,
+        "set their authorization in the draft",
+    ];
+    refused(&aws, &all);
+    assert_same(&before, &aws.account());
+
+    // Without the permission, the authorizer in the API shows that it is used.
+    let fork = aws.fork();
+    let function = "threescale-gw-orders-authorizer";
+    let statement = format!("threescale-gw-api-{id}");
+    fork.call(
+        "lambda",
+        "RemovePermission",
+        json!({"FunctionName": function, "Qualifier": "live", "StatementId": statement}),
+    );
+    refused(&fork, &all);
+
+    // The owner sets the authorization in the draft, and the stage still serves the authorizer. The service may
+    // provide no export.
+    for (verb, path) in PROTECTED {
+        let open = [("/authorizationType", "NONE"), ("/authorizerId", "")];
+        change(&aws, &id, verb, path, &open);
+    }
+    refused(&aws, &["GET /orders, ", &stage_of_api]);
+    let no_export = json!([{"operation": "GetExport", "kind": "error", "code": "BadRequestException",
+        "message": "unable to export", "status": 400}]);
+    aws.post("faults", &no_export);
+    refused(&aws, &["GET /orders, ", &stage_of_api]);
+    aws.post("faults", &json!([]));
+    publish(&aws, &id, "prod");
+    here.succeed(&["down", "--yes"]);
+    let after = aws.account();
+    assert!(
+        !authorizers(rest_api(&after, &id))
+            .values()
+            .any(|name| *name == function)
+    );
+    assert_eq!(served(&after, &id, "prod")["GET /orders"], "NONE");
+    assert_eq!(after["functions"].as_array().map(Vec::len), Some(2));
+    assert_mentions(&here.succeed(&["down", "--yes"]), &["No changes"]);
+}
+
+/// The methods that [`API`] protects.
+const PROTECTED: [(&str, &str); 4] = [
+    ("GET", "/orders"),
+    ("POST", "/orders"),
+    ("GET", "/orders/{id}"),
+    ("ANY", "/files/{proxy+}"),
+];

@@ -22,6 +22,7 @@ mod apply;
 pub mod deleted_api;
 mod deployments;
 mod kind;
+pub mod lost_record;
 mod marker;
 mod method_steps;
 mod method_updates;
