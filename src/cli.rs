@@ -204,6 +204,9 @@ pub struct DownArgs {
     /// Set methods that had no authorization before to AWS_IAM instead of opening them
     #[arg(long)]
     pub keep_protected: bool,
+    /// Publish undeployed changes of others in the API's draft without asking
+    #[arg(long)]
+    pub publish_pending: bool,
 }
 
 /// Flags of commands that change something.

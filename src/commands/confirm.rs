@@ -49,3 +49,23 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
 pub(super) fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
+
+/// Asks `question`. Edits of others that are published with it (`pending`) need an answer, or the flag that accepts them.
+pub(super) async fn confirm_with(yes: bool, question: &str, pending: &[String]) -> Result<()> {
+    if pending.is_empty() {
+        return confirm(yes, &format!("{question}?")).await;
+    }
+    if yes {
+        let count = pending.len();
+        let text = format!(
+            "the deployment would also publish {count} edit{} of others:\n  - {}",
+            if count == 1 { "" } else { "s" },
+            pending.join("\n  - ")
+        );
+        return Err(Error::refused(text)
+            .hint("publish or take back these edits first, or give --publish-pending"));
+    }
+    let edits = pending.join("; ");
+    let question = format!("{question}, and publish the undeployed changes of others ({edits})?");
+    confirm(false, &question).await
+}

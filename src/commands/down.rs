@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::confirm::{announce, confirm, is_interactive};
+use super::confirm::{announce, confirm, confirm_with, is_interactive};
 use super::ending::{CommandOutcome, Summary};
 use super::session::{connect, look_failed};
 use super::signals::Signals;
@@ -22,14 +22,14 @@ use crate::preflight::Findings;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::record;
+use crate::resource::api_attachment::{ApiAttachments, record};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Context, ResourceError, RunOptions, function_permission};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
-    let keep_protected = args.keep_protected;
+    let (keep_protected, publish_pending) = (args.keep_protected, args.publish_pending);
     let args = &args.change;
     if !args.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -40,9 +40,12 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         keep_protected,
         ..RunOptions::default()
     });
-    let shown = look(&cx).await?;
+    let mut shown = look(&cx).await?;
+    if publish_pending {
+        shown.pending.clear();
+    }
     announce(global, cx.sink(), scope(&cx).await?, !args.yes);
-    if shown.is_empty() && lock::holder(&cx).await?.is_none() {
+    if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
         if global.output == Format::Text && !global.quiet {
             report::note(&format!(
                 "No changes: stack {} has no resources.",
@@ -61,15 +64,19 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     }
     if global.output == Format::Text && !global.quiet {
         report::note(&report::plan::table(
-            &shown,
-            &opened(&cx).await?,
+            &shown.plan,
+            &findings(&cx, &shown).await?,
             &Style::stderr(global),
         ));
     }
-    confirm(args.yes, "Destroy these resources?").await?;
+    confirm_with(args.yes, "Destroy these resources", &shown.pending).await?;
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let cx = cx.with_options(RunOptions {
+        accepted_edits: (!publish_pending).then(|| shown.pending.clone()),
+        ..cx.options().clone()
+    });
     let worked = work(&cx, &shown, args.yes, &signals).await;
     let released = lock.release().await;
     let (tally, status) = worked?;
@@ -106,7 +113,14 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
     })
 }
 
-async fn look(cx: &Context) -> Result<Plan> {
+/// What `down` does.
+struct Removal {
+    plan: Plan,
+    /// The undeployed changes of others that it publishes.
+    pending: Vec<String>,
+}
+
+async fn look(cx: &Context) -> Result<Removal> {
     let observation = observe(&[], cx)
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
@@ -124,7 +138,8 @@ async fn look(cx: &Context) -> Result<Plan> {
     }
     let plan = plan(observation);
     refuse_unrecorded(cx, &plan).await?;
-    Ok(plan)
+    let pending = ApiAttachments::pending_of_removal(cx).await?;
+    Ok(Removal { plan, pending })
 }
 
 /// Refuses to delete the authorizer while methods use it whose original authorization is unknown.
@@ -153,9 +168,12 @@ async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
     ))
 }
 
-/// Says which methods become open again.
-async fn opened(cx: &Context) -> Result<Findings> {
-    let mut extras = Findings::default();
+/// Says which methods become open again, and what others have left in the draft.
+async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
+    let mut extras = Findings {
+        pending: shown.pending.clone(),
+        ..Findings::default()
+    };
     for (target, record) in record::all(cx).await? {
         for method in record.methods() {
             let method_of = format!("{} of API {}", method.label(), target.id);
@@ -173,13 +191,15 @@ async fn opened(cx: &Context) -> Result<Findings> {
 
 async fn work(
     cx: &Context,
-    shown: &Plan,
+    shown: &Removal,
     yes: bool,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = cx.fresh();
-    let plan = look(&cx).await?;
-    if plan.outline() != shown.outline() && !yes {
+    let Removal { plan, pending } = look(&cx).await?;
+    let accepted = cx.options().accepted_edits.as_ref();
+    let has_new_edits = accepted.is_some_and(|accepted| *accepted != pending);
+    if has_new_edits || (plan.outline() != shown.plan.outline() && !yes) {
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::confirm::{announce, confirm, is_interactive};
+use super::confirm::{announce, confirm, confirm_with, is_interactive};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::session::{Session, look_failed, outputs_text, refuse};
@@ -78,13 +78,11 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         let style = Style::stderr(global);
         report::note(&report::plan::table(&first.0, &first.1, &style));
     }
-    let pending = &first.1.pending;
-    if pending.is_empty() || args.publish_pending {
-        confirm(args.change.yes, "Apply these changes?").await?;
-    } else {
-        refuse_pending(args, pending)?;
-        confirm(false, &publishes(pending)).await?;
-    }
+    let pending: &[String] = match args.publish_pending {
+        true => &[],
+        false => &first.1.pending,
+    };
+    confirm_with(args.change.yes, "Apply these changes", pending).await?;
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();
@@ -108,28 +106,6 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             took: began.elapsed(),
         }),
     })
-}
-
-/// Publishes other users' edits only with the user's knowledge.
-fn refuse_pending(args: &UpArgs, pending: &[String]) -> Result<()> {
-    if !args.change.yes {
-        return Ok(());
-    }
-    let count = pending.len();
-    Err(Error::refused(format!(
-        "the deployment would also publish {count} edit{} of others:\n  - {}",
-        if count == 1 { "" } else { "s" },
-        pending.join("\n  - ")
-    ))
-    .hint("publish or take back these edits first, or give --publish-pending"))
-}
-
-/// The question that lists the edits published together with ours.
-fn publishes(pending: &[String]) -> String {
-    format!(
-        "Apply these changes, and publish the undeployed changes of others ({})?",
-        pending.join("; ")
-    )
 }
 
 /// Observes, plans and checks.

@@ -15,7 +15,7 @@ use crate::package::Package;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, function};
@@ -201,6 +201,7 @@ async fn of_methods(
             .attaches
             .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
     }
+    findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if deploys(plan) {
         of_deployment(subject, cx, stage, &methods.wanted, findings).await?;
     }
@@ -232,7 +233,8 @@ async fn of_deployment(
     ours.extend(unchanged.map(Method::key));
     findings.notices.extend(rules::held(&held, &api.stage));
     let wanted = &subject.config.api.responses;
-    findings.pending = undeployed_changes::look(cx, subject.api, api, ours, wanted).await?;
+    let edits = undeployed_changes::look(cx, subject.api, api, ours, wanted).await?;
+    findings.pending.extend(edits);
     Ok(())
 }
 

@@ -23,6 +23,8 @@ pub struct RunOptions {
     pub inspect_role_policies: bool,
     /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
+    /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.
+    pub accepted_edits: Option<Vec<String>>,
     /// The parameter name of each configured secret, by the secret's name; `None` if the run has no
     /// configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,

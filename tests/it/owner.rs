@@ -303,3 +303,70 @@ const PROTECTED: [(&str, &str); 4] = [
     ("GET", "/orders/{id}"),
     ("ANY", "/files/{proxy+}"),
 ];
+
+/// Opens `GET /me` in the draft, as the owner.
+fn open_me(aws: &TestAws, id: &str) {
+    let open = [("/authorizationType", "NONE"), ("/authorizerId", "")];
+    change(aws, id, "GET", "/me", &open);
+}
+
+const EDIT: &str = "GET /me: authorization CUSTOM -> NONE";
+
+#[test]
+fn down_lists_what_its_deployment_would_publish_and_publishes_it_only_on_demand() {
+    let (aws, id, here) = stack(API);
+    // The stage returns to its former deployment, so nothing is published.
+    let fork = aws.fork();
+    open_me(&fork, &id);
+    workplace(&fork, API).succeed(&["down", "--yes"]);
+    assert_ne!(
+        served(&fork.account(), &id, "prod")["GET /me"],
+        "NONE with a key"
+    );
+
+    publish(&aws, &id, "prod");
+    open_me(&aws, &id);
+    let before = aws.account();
+    let down = here.run(&["down", "--yes"]);
+    assert_eq!(down.code, Some(4), "{}", down.stderr);
+    assert_mentions(
+        &down,
+        &[
+            "the deployment also publishes undeployed changes of others",
+            "1 edit of others",
+            EDIT,
+            "--publish-pending",
+        ],
+    );
+    assert_same(&before, &aws.account());
+    here.succeed(&["down", "--yes", "--publish-pending"]);
+    let after = aws.account();
+    assert_eq!(served(&after, &id, "prod")["GET /me"], "NONE with a key");
+    assert_eq!(served(&after, &id, "prod"), draft(&after, &id));
+}
+
+#[test]
+fn an_edit_that_comes_while_down_restores_the_methods_is_not_published() {
+    let (aws, id, here) = stack(API);
+    publish(&aws, &id, "prod");
+    let down = here.run_with(&aws, &["down", "--yes"], &first("UpdateMethod"), || {
+        open_me(&aws, &id)
+    });
+    assert_eq!(down.code, Some(5), "{}", down.stderr);
+    assert_mentions(
+        &down,
+        &[&format!("the API was changed concurrently: {EDIT}")],
+    );
+    assert_eq!(
+        served(&aws.account(), &id, "prod")["GET /me"],
+        "CUSTOM own with a key"
+    );
+    let down = here.run(&["down", "--yes"]);
+    assert_eq!(down.code, Some(4), "{}", down.stderr);
+    assert_mentions(&down, &[EDIT]);
+    here.succeed(&["down", "--yes", "--publish-pending"]);
+    assert_eq!(
+        served(&aws.account(), &id, "prod")["GET /me"],
+        "NONE with a key"
+    );
+}

@@ -240,7 +240,7 @@ impl Actual {
     /// Whether the stage may serve a method with this stack's authorizer. The service reports the type
     /// of an authorizer and not its id, so a method that had another Lambda authorizer before counts
     /// too.
-    pub(super) fn serves_ours(&self, cx: &Context) -> bool {
+    pub(super) fn serves_ours(&self) -> bool {
         let Some(stage) = self.stage.as_ref().filter(|_| !self.is_before_us()) else {
             return false;
         };
@@ -250,7 +250,37 @@ impl Actual {
                     .get(&before.key())
                     .is_some_and(|now| *now == AuthorizationType::Custom)
             }),
-            None => marker::is_ours(cx, &stage.description),
+            None => marker::protects(&stage.description, &self.marker).is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Actual {
+    /// An API without methods and without a record, for tests.
+    pub(super) fn example() -> Self {
+        Self {
+            id: LogicalId::new(Kind::ApiAttachment, "main"),
+            target: ApiTarget {
+                id: "a1".to_owned(),
+                stage: "prod".to_owned(),
+            },
+            record: Record::default(),
+            unrecorded: Vec::new(),
+            unknown: Vec::new(),
+            methods: Vec::new(),
+            exists: true,
+            stage: None,
+            asking: None,
+            served_by_others: BTreeSet::new(),
+            authorizer_id: None,
+            marker: "threescale-gw-orders".to_owned(),
+            authorizers: Arc::default(),
+            elsewhere: BTreeSet::new(),
+            held_elsewhere: Vec::new(),
+            responses: BTreeMap::new(),
+            shared_responses: BTreeMap::new(),
+            unrecorded_responses: BTreeMap::new(),
         }
     }
 }

@@ -287,7 +287,7 @@ impl ApiAttachment {
                 .any(|(_, description)| is_ours(cx, description));
             // A deployment of another user that uses this stack's authorizer is no rollback target, even if
             // this stack's own deployments no longer exist.
-            let goes_back = first && !actual.serves_ours(cx);
+            let goes_back = first && !actual.serves_ours();
             noted.previous_deployment = goes_back.then(|| stage.deployment_id.clone());
             noted.verified = None;
             noted.published = false;

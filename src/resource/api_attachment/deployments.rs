@@ -4,7 +4,7 @@
 use aws_sdk_apigateway::types::Op;
 
 use super::actual::Actual;
-use super::marker::{is_ours, restores};
+use super::marker::restores;
 use super::method_updates::patch;
 use crate::aws::optional;
 use crate::aws::paginate::pages;
@@ -96,64 +96,6 @@ pub(super) async fn deployments(
         .into_iter()
         .filter_map(|d| Some((d.id?, d.description.unwrap_or_default())))
         .collect())
-}
-
-/// Moves the stage away from this stack's deployment: back to its former deployment if no other
-/// user has published since, neither on top of this stack's deployment nor with it; otherwise to a
-/// new deployment of the restored draft. Then deletes this stack's deployments except `kept`.
-/// Returns the deployment that the stage was moved to.
-pub(super) async fn restore_stage(
-    cx: &Context,
-    actual: &Actual,
-    kept: Option<&str>,
-) -> Result<Option<String>, ResourceError> {
-    // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
-    // an older one.
-    let actual = &actual.with_current_stage(cx).await?;
-    let target = &actual.target;
-    let all = deployments(cx, target).await?;
-    // The former deployment would open methods that should stay closed.
-    let goes_back = !cx.options().keep_protected;
-    let restored = restores(&actual.marker, !goes_back);
-    let ours = |id: &str, description: &str| {
-        is_ours(cx, description) || (goes_back && is_of_closing(actual, id, description))
-    };
-    let stage = actual.stage.as_ref();
-    let description = stage.map(|stage| &stage.description);
-    let mut moved_to = None;
-    if stage.is_some_and(|stage| ours(&stage.deployment_id, &stage.description)) {
-        let head = actual.record.head.as_ref();
-        if goes_back && head.is_some_and(|head| head.published) {
-            cx.notice(
-                &actual.id,
-                "changes of others were published with this stack's deployment: the restored methods are deployed on top of them",
-            );
-        }
-        let previous = head
-            .filter(|head| goes_back && !head.published)
-            .and_then(|head| head.previous_deployment.clone())
-            .filter(|previous| all.iter().any(|(id, _)| id == previous));
-        moved_to = match previous {
-            Some(previous) => {
-                move_stage(cx, target, &previous).await?;
-                Some(previous)
-            }
-            None => deploy(cx, target, stage, &restored).await?,
-        };
-    } else if description != Some(&restored) && actual.serves_ours(cx) {
-        cx.notice(
-            &actual.id,
-            "another user has deployed the API since: the restored methods are deployed on top",
-        );
-        moved_to = deploy(cx, target, stage, &restored).await?;
-    }
-    for (deployment, _) in all
-        .iter()
-        .filter(|(id, description)| ours(id, description) && Some(id.as_str()) != kept)
-    {
-        remove(cx, actual, deployment).await?;
-    }
-    Ok(moved_to)
 }
 
 /// Deletes a deployment, unless a stage serves it.

@@ -1,13 +1,30 @@
 //! Lists the stack's attachments in the account, one for each API and stage with a record.
 
 use super::actual::Actual;
-use super::{deleted_api, record, restore};
+use super::{deleted_api, record, removal, restore};
 use crate::kind::Kind;
 use crate::resource::{Context, Identity, Listing, ResourceError, ResourceKind};
 
 /// The attachments of the stack, one for each API and stage.
 #[derive(Debug)]
 pub struct ApiAttachments;
+
+impl ApiAttachments {
+    /// The undeployed changes of others that the removal of the attachments publishes; those of former
+    /// APIs and stages only, if the run has an API.
+    ///
+    /// # Errors
+    /// The errors of the services.
+    pub async fn pending_of_removal(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let mut pending = Vec::new();
+        for actual in Self::list(cx).await?.owned {
+            if cx.api() != Some(&actual.target) {
+                pending.extend(removal::pending(cx, &actual).await?);
+            }
+        }
+        Ok(pending)
+    }
+}
 
 impl ResourceKind for ApiAttachments {
     type Actual = Actual;

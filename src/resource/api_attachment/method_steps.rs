@@ -217,14 +217,11 @@ fn is_deployed(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use super::super::other_stacks::Held;
     use super::super::record::{AttachmentState, Record};
     use super::*;
-    use crate::id::LogicalId;
-    use crate::kind::Kind;
-    use crate::rest_api::{ApiTarget, Stage};
+    use crate::rest_api::Stage;
 
     const OURS: &str = "ours";
     const OTHER: &str = "other";
@@ -256,39 +253,25 @@ mod tests {
         fn actual(&self, served: AuthorizationType) -> Actual {
             let chunks = self.recorded.iter().cloned();
             Actual {
-                id: LogicalId::new(Kind::ApiAttachment, "main"),
-                target: ApiTarget {
-                    id: "a1".to_owned(),
-                    stage: "prod".to_owned(),
-                },
                 record: Record {
                     head: Some(self.state.clone()),
                     chunks: BTreeMap::from([("methods-000".to_owned(), chunks.collect())]),
                     responses: BTreeMap::new(),
                 },
-                unrecorded: Vec::new(),
-                unknown: Vec::new(),
                 methods: vec![self.now.clone()],
-                exists: true,
                 stage: Some(Stage {
                     deployment_id: "d1".to_owned(),
                     description: String::new(),
                     served: Some([(self.now.key(), served)].into()),
                     canary: None,
                 }),
-                asking: None,
-                served_by_others: BTreeSet::new(),
                 authorizer_id: Some(OURS.to_owned()),
-                marker: "threescale-gw-orders".to_owned(),
-                authorizers: Arc::default(),
                 elsewhere: [OTHER.to_owned()].into(),
                 held_elsewhere: Vec::from_iter(self.held_elsewhere.then(|| Held {
                     before: method(None),
                     authorizer_id: OTHER.to_owned(),
                 })),
-                responses: BTreeMap::new(),
-                shared_responses: BTreeMap::new(),
-                unrecorded_responses: BTreeMap::new(),
+                ..Actual::example()
             }
         }
 

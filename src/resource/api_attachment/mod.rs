@@ -29,6 +29,7 @@ mod method_updates;
 pub mod missing_record;
 pub mod other_stacks;
 pub mod record;
+mod removal;
 pub mod responses;
 mod restore;
 mod restored;

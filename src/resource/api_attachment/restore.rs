@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::actual::Actual;
-use super::deployments::restore_stage;
 use super::marker::is_ours;
 use super::method_updates::restore_method;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
+use super::removal::restore_stage;
 use super::restored::{self, same_guard};
 use super::{missing_record, responses};
 use crate::aws::optional;

@@ -1,0 +1,222 @@
+//! What the removal of this stack does to the stage: it returns to its former deployment, or the
+//! restored draft is deployed. Such a deployment publishes the undeployed changes of others, too.
+
+use std::collections::BTreeSet;
+
+use super::actual::Actual;
+use super::deployments::{deploy, deployments, is_of_closing, move_stage, remove};
+use super::marker::{protects, restores};
+use super::undeployed_changes;
+use crate::resource::{Context, ResourceError};
+use crate::responses::Responses;
+use crate::rest_api::{self, Method};
+
+/// How the removal of this stack changes what the stage serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StageMove {
+    /// It does not serve this stack's authorizer.
+    Stays,
+    /// It returns to this deployment.
+    Returns(String),
+    /// The restored draft is deployed, for the reason that callers of the program should learn.
+    Deploys(Option<&'static str>),
+}
+
+/// Decides how the stage is moved. `all`: the deployments of the API, with their descriptions. Pure.
+fn stage_move(actual: &Actual, all: &[(String, String)], keep_protected: bool) -> StageMove {
+    // The former deployment would open methods that should stay closed.
+    let goes_back = !keep_protected;
+    let Some(stage) = &actual.stage else {
+        return StageMove::Stays;
+    };
+    if is_removed(
+        actual,
+        keep_protected,
+        &stage.deployment_id,
+        &stage.description,
+    ) {
+        let head = actual.record.head.as_ref();
+        let is_published = head.is_some_and(|head| head.published);
+        let previous = head
+            .filter(|_| goes_back && !is_published)
+            .and_then(|head| head.previous_deployment.clone())
+            .filter(|previous| all.iter().any(|(id, _)| id == previous));
+        return match previous {
+            Some(previous) => StageMove::Returns(previous),
+            None => StageMove::Deploys((goes_back && is_published).then_some(
+                "changes of others were published with this stack's deployment: the restored methods are deployed on top of them",
+            )),
+        };
+    }
+    let is_restored = stage.description == restores(&actual.marker, keep_protected);
+    if is_restored || !actual.serves_ours() {
+        return StageMove::Stays;
+    }
+    StageMove::Deploys(Some(
+        "another user has deployed the API since: the restored methods are deployed on top",
+    ))
+}
+
+/// Whether the removal of this stack deletes the deployment. Pure.
+fn is_removed(actual: &Actual, keep_protected: bool, id: &str, description: &str) -> bool {
+    protects(description, &actual.marker).is_some()
+        || (!keep_protected && is_of_closing(actual, id, description))
+}
+
+/// Moves the stage away from this stack's deployment: back to its former deployment if no other
+/// user has published since, neither on top of this stack's deployment nor with it; otherwise to a
+/// new deployment of the restored draft. Then deletes this stack's deployments except `kept`.
+/// Returns the deployment that the stage was moved to.
+pub(super) async fn restore_stage(
+    cx: &Context,
+    actual: &Actual,
+    kept: Option<&str>,
+) -> Result<Option<String>, ResourceError> {
+    // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
+    // an older one.
+    let actual = &actual.with_current_stage(cx).await?;
+    let target = &actual.target;
+    let all = deployments(cx, target).await?;
+    let keep_protected = cx.options().keep_protected;
+    let moved_to = match stage_move(actual, &all, keep_protected) {
+        StageMove::Stays => None,
+        StageMove::Returns(previous) => {
+            move_stage(cx, target, &previous).await?;
+            Some(previous)
+        }
+        StageMove::Deploys(why) => {
+            refuse_new_edits(cx, actual).await?;
+            if let Some(why) = why {
+                cx.notice(&actual.id, why);
+            }
+            let description = restores(&actual.marker, keep_protected);
+            deploy(cx, target, actual.stage.as_ref(), &description).await?
+        }
+    };
+    for (deployment, _) in all.iter().filter(|(id, description)| {
+        is_removed(actual, keep_protected, id, description) && Some(id.as_str()) != kept
+    }) {
+        remove(cx, actual, deployment).await?;
+    }
+    Ok(moved_to)
+}
+
+/// The undeployed changes of others that the removal of this attachment publishes.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn pending(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceError> {
+    let all = deployments(cx, &actual.target).await?;
+    match stage_move(actual, &all, cx.options().keep_protected) {
+        StageMove::Deploys(_) => edits(cx, actual).await,
+        StageMove::Stays | StageMove::Returns(_) => Ok(Vec::new()),
+    }
+}
+
+/// Refuses to deploy the restored draft with a change that the operator has not accepted.
+///
+/// # Errors
+/// The errors of the services, or the changes.
+async fn refuse_new_edits(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+    let Some(accepted) = &cx.options().accepted_edits else {
+        return Ok(());
+    };
+    let mut new = edits(&cx.fresh(), actual).await?;
+    new.retain(|edit| !accepted.contains(edit));
+    if new.is_empty() {
+        return Ok(());
+    }
+    Err(ResourceError::ConcurrentChange {
+        what: format!("the API was changed concurrently: {}", new.join("; ")),
+        hint: Some(
+            "revert the changes, or run `threescale-gw down` again and accept them".to_owned(),
+        ),
+    })
+}
+
+/// The undeployed changes of others in the draft.
+async fn edits(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceError> {
+    let target = &actual.target;
+    let Some(api) = rest_api::find(cx.aws(), Some(&target.id), None)
+        .await?
+        .pop()
+    else {
+        return Ok(Vec::new());
+    };
+    let ours: BTreeSet<_> = actual
+        .all_before()
+        .chain(actual.taken())
+        .map(Method::key)
+        .collect();
+    undeployed_changes::look(cx, &api, target, ours, &Responses::Off).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::resource::api_attachment::record::{AttachmentState, Record};
+    use crate::rest_api::{AuthorizationType, Stage};
+
+    /// The move of a stage that serves a deployment with this description, and `GET /orders` with this
+    /// authorization. `GET /orders` was open before this stack, and the former deployment is `d0`.
+    fn moved(
+        description: &str,
+        authorization: AuthorizationType,
+        state: AttachmentState,
+        keep_protected: bool,
+    ) -> StageMove {
+        let before = Method::new("GET", "/orders");
+        let served = [(before.key(), authorization)].into();
+        let actual = Actual {
+            record: Record {
+                head: Some(state),
+                chunks: BTreeMap::from([("methods-000".to_owned(), vec![before])]),
+                responses: BTreeMap::new(),
+            },
+            stage: Some(Stage {
+                deployment_id: "d1".to_owned(),
+                description: description.to_owned(),
+                served: Some(served),
+                canary: None,
+            }),
+            ..Actual::example()
+        };
+        let all = [("d0", "first"), ("d1", description)];
+        let all = all.map(|(id, text)| (id.to_owned(), text.to_owned()));
+        stage_move(&actual, &all, keep_protected)
+    }
+
+    #[test]
+    fn the_stage_returns_only_from_our_deployment_to_the_one_before_it() {
+        const OURS: &str = "threescale-gw-orders protects 1";
+        let custom = AuthorizationType::Custom;
+        let after = |previous: &str, published| AttachmentState {
+            previous_deployment: Some(previous.to_owned()),
+            published,
+            ..AttachmentState::default()
+        };
+        let to_former = moved(OURS, custom.clone(), after("d0", false), false);
+        assert_eq!(to_former, StageMove::Returns("d0".to_owned()));
+        for (description, state, keep_protected) in [
+            // Others published after this stack, or with it.
+            ("theirs", after("d0", false), false),
+            (OURS, after("d0", true), false),
+            (OURS, AttachmentState::default(), false),
+            // Others deleted the former deployment.
+            (OURS, after("gone", false), false),
+            (OURS, after("d0", false), true),
+        ] {
+            let moved = moved(description, custom.clone(), state, keep_protected);
+            assert!(matches!(moved, StageMove::Deploys(_)), "{description}");
+        }
+        for (description, authorization) in [
+            ("theirs", AuthorizationType::None),
+            ("threescale-gw-orders restored", custom),
+        ] {
+            let moved = moved(description, authorization, after("d0", false), false);
+            assert_eq!(moved, StageMove::Stays, "{description}");
+        }
+    }
+}
