@@ -9,9 +9,12 @@ use super::confirm::announce;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
+use crate::resource::Context;
+use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::function_publication;
+use crate::rest_api::ApiTarget;
 use crate::{lock, report};
 
 /// Runs `rollback`.
@@ -55,16 +58,25 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 (false, Some(deployment), None, text)
             }
             RolledBack::OthersWithOurs { deployment } => {
-                stuck.push(format!(
+                let text = format!(
                     "stage {stage} of API {api} serves deployment {deployment}, which another user published and which uses this stack's authorizer"
-                ));
+                );
+                stuck.push(with_left(&cx, target, text, &deployment).await?);
                 continue;
             }
             RolledBack::NoFormer { deployment } => {
-                stuck.push(format!(
+                let text = format!(
                     "stage {stage} of API {api} serves this stack's deployment {deployment}, and the previous one is not known \
                      because another user published in between"
-                ));
+                );
+                stuck.push(with_left(&cx, target, text, &deployment).await?);
+                continue;
+            }
+            RolledBack::Gone { from, to } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {from}, and deployment {to} does not exist"
+                );
+                stuck.push(with_left(&cx, target, text, &from).await?);
                 continue;
             }
             RolledBack::NoStage => {
@@ -112,4 +124,66 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
+}
+
+/// The number of deployments that an error lists.
+const SHOWN: usize = 10;
+
+/// The text with the deployments that the stage can be moved to.
+async fn with_left(
+    cx: &Context,
+    target: &ApiTarget,
+    text: String,
+    current: &str,
+) -> Result<String> {
+    let mut left = deployments(cx, target).await?;
+    left.retain(|found| found.id != current);
+    Ok(format!("{text}; {}", listed(left)))
+}
+
+/// The deployments in one line, newest first.
+fn listed(mut left: Vec<Deployment>) -> String {
+    if left.is_empty() {
+        return "the API has no other deployment".to_owned();
+    }
+    left.sort_by(|one, other| (other.created, &one.id).cmp(&(one.created, &other.id)));
+    let more = left.len().saturating_sub(SHOWN);
+    let shown = left.iter().take(SHOWN).map(|found| {
+        let created = found
+            .created
+            .map(|created| created.strftime("%Y-%m-%d %H:%M UTC").to_string());
+        let description = Some(&found.description).filter(|text| !text.is_empty());
+        let about: Vec<_> = description.cloned().into_iter().chain(created).collect();
+        match about.is_empty() {
+            true => found.id.clone(),
+            false => format!("{} ({})", found.id, about.join(", ")),
+        }
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match more {
+        0 => format!("other deployments of the API: {shown}"),
+        _ => format!("other deployments of the API: {shown}, and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_listed_newest_first() {
+        let made = |id: &str, description: &str, second| Deployment {
+            id: id.to_owned(),
+            description: description.to_owned(),
+            created: jiff::Timestamp::from_second(second).ok(),
+        };
+        assert_eq!(listed(Vec::new()), "the API has no other deployment");
+        let left = vec![made("a", "first", 0), made("b", "", 86_400)];
+        assert_eq!(
+            listed(left),
+            "other deployments of the API: b (1970-01-02 00:00 UTC), a (first, 1970-01-01 00:00 UTC)"
+        );
+        let many = (0..12).map(|n| made(&n.to_string(), "", 0)).collect();
+        assert!(listed(many).ends_with(", and 2 more"));
+    }
 }

@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, selection};
+use crate::resource::api_attachment::{other_stacks, rollback, selection};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer};
@@ -64,6 +64,12 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     notices.extend(noted);
     let unrecorded = lost_record::of_recorded(cx).await?;
     notices.extend(unrecorded.iter().map(Unrecorded::notice));
+    if let Some(deployment) = rollback::missing_target(cx, &session.facts.api).await? {
+        notices.push(format!(
+            "deployment {deployment}, to which `rollback` returns stage {}, no longer exists: another user deleted it",
+            session.facts.api.stage
+        ));
+    }
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,

@@ -65,6 +65,9 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
                 ) => format!(
                     "stage {stage} serves deployment {deployment}, which another user published since, and stays unchanged"
                 ),
+                Ok(RolledBack::Gone { to, .. }) => format!(
+                    "the previous deployment {to} of stage {stage} no longer exists, so the stage stays unchanged"
+                ),
                 Ok(RolledBack::NoFormer { .. } | RolledBack::NoStage) => {
                     format!("stage {stage} has no previous deployment and stays unchanged")
                 }

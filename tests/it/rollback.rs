@@ -128,5 +128,53 @@ fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_
     );
     let none = here.run(&["rollback", "--to", "nosuch"]);
     assert_eq!(none.code, Some(1), "{}", none.stderr);
-    assert_mentions(&none, &["apigateway:UpdateStage"]);
+    assert_mentions(
+        &none,
+        &["deployment nosuch does not exist", &theirs],
+    );
+}
+
+#[test]
+fn a_deployment_that_others_deleted_is_reported_and_the_others_are_listed() {
+    let (aws, id) = account();
+    let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    let former = former.as_str().expect("an id");
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    assert!(
+        !here.succeed(&["status"]).stdout.contains(former),
+        "the former deployment exists"
+    );
+    let made = aws.call(
+        "apigateway",
+        "CreateDeployment",
+        serde_json::json!({"restApiId": id, "description": "second release"}),
+    );
+    let second = made["id"].as_str().expect("an id");
+    aws.call(
+        "apigateway",
+        "DeleteDeployment",
+        serde_json::json!({"restApiId": id, "deploymentId": former}),
+    );
+    let before = aws.account();
+    let status = here.succeed(&["status"]);
+    let text =
+        format!("deployment {former}, to which `rollback` returns stage prod, no longer exists");
+    assert_mentions(&status, &[&text]);
+    let run = here.run(&["rollback"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_mentions(
+        &run,
+        &[
+            &format!("deployment {former} does not exist"),
+            &format!("other deployments of the API: {second} (second release, "),
+            "rollback --to <deployment>",
+        ],
+    );
+    assert_same(&before, &aws.account());
+    here.succeed(&["rollback", "--to", second]);
+    assert_eq!(
+        stage_of(&aws.account(), &id, "prod")["deploymentId"],
+        second
+    );
 }

@@ -203,9 +203,9 @@ impl ApiAttachment {
             return Ok(());
         };
         if head.closing {
-            for (id, description) in deployments(&cx, &self.api).await? {
-                if is_of_closing(actual, &id, &description) {
-                    remove(&cx, actual, &id).await?;
+            for found in deployments(&cx, &self.api).await? {
+                if is_of_closing(actual, &found.id, &found.description) {
+                    remove(&cx, actual, &found.id).await?;
                 }
             }
         }
@@ -284,7 +284,7 @@ impl ApiAttachment {
             let first = !deployments(cx, &self.api)
                 .await?
                 .iter()
-                .any(|(_, description)| is_ours(cx, description));
+                .any(|found| is_ours(cx, &found.description));
             // A deployment of another user that uses this stack's authorizer is no rollback target, even if
             // this stack's own deployments no longer exist.
             let goes_back = first && !actual.serves_ours();

@@ -2,10 +2,12 @@
 //! former deployment is restored.
 
 use aws_sdk_apigateway::types::Op;
+use jiff::Timestamp;
 
 use super::actual::Actual;
 use super::marker::restores;
 use super::method_updates::patch;
+use crate::aws::answered::timestamp;
 use crate::aws::optional;
 use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
@@ -71,11 +73,22 @@ pub async fn move_stage(
         .await?)
 }
 
-/// Every deployment of the API, with its description.
-pub(super) async fn deployments(
+/// A deployment of the API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deployment {
+    pub id: String,
+    pub description: String,
+    pub created: Option<Timestamp>,
+}
+
+/// Every deployment of the API.
+///
+/// # Errors
+/// The error of the service.
+pub async fn deployments(
     cx: &Context,
     target: &ApiTarget,
-) -> Result<Vec<(String, String)>, ResourceError> {
+) -> Result<Vec<Deployment>, ResourceError> {
     let request = cx
         .aws()
         .apigateway
@@ -94,7 +107,13 @@ pub(super) async fn deployments(
     .await?;
     Ok(deployments
         .into_iter()
-        .filter_map(|d| Some((d.id?, d.description.unwrap_or_default())))
+        .filter_map(|found| {
+            Some(Deployment {
+                id: found.id?,
+                description: found.description.unwrap_or_default(),
+                created: found.created_date.as_ref().and_then(timestamp),
+            })
+        })
         .collect())
 }
 

@@ -20,7 +20,7 @@
 mod actual;
 mod apply;
 pub mod deleted_api;
-mod deployments;
+pub mod deployments;
 mod kind;
 pub mod lost_record;
 mod marker;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::actual::Actual;
-use super::deployments::{deploy, deployments, is_of_closing, move_stage, remove};
+use super::deployments::{Deployment, deploy, deployments, is_of_closing, move_stage, remove};
 use super::marker::{protects, restores};
 use super::undeployed_changes;
 use crate::resource::{Context, ResourceError};
@@ -22,8 +22,8 @@ enum StageMove {
     Deploys(Option<&'static str>),
 }
 
-/// Decides how the stage is moved. `all`: the deployments of the API, with their descriptions. Pure.
-fn stage_move(actual: &Actual, all: &[(String, String)], keep_protected: bool) -> StageMove {
+/// Decides how the stage is moved. `all`: the deployments of the API. Pure.
+fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> StageMove {
     // The former deployment would open methods that should stay closed.
     let goes_back = !keep_protected;
     let Some(stage) = &actual.stage else {
@@ -40,7 +40,7 @@ fn stage_move(actual: &Actual, all: &[(String, String)], keep_protected: bool) -
         let previous = head
             .filter(|_| goes_back && !is_published)
             .and_then(|head| head.previous_deployment.clone())
-            .filter(|previous| all.iter().any(|(id, _)| id == previous));
+            .filter(|previous| all.iter().any(|found| found.id == *previous));
         return match previous {
             Some(previous) => StageMove::Returns(previous),
             None => StageMove::Deploys((goes_back && is_published).then_some(
@@ -93,10 +93,11 @@ pub(super) async fn restore_stage(
             deploy(cx, target, actual.stage.as_ref(), &description).await?
         }
     };
-    for (deployment, _) in all.iter().filter(|(id, description)| {
-        is_removed(actual, keep_protected, id, description) && Some(id.as_str()) != kept
+    for found in all.iter().filter(|found| {
+        is_removed(actual, keep_protected, &found.id, &found.description)
+            && Some(found.id.as_str()) != kept
     }) {
-        remove(cx, actual, deployment).await?;
+        remove(cx, actual, &found.id).await?;
     }
     Ok(moved_to)
 }
@@ -184,7 +185,11 @@ mod tests {
             ..Actual::example()
         };
         let all = [("d0", "first"), ("d1", description)];
-        let all = all.map(|(id, text)| (id.to_owned(), text.to_owned()));
+        let all = all.map(|(id, description)| Deployment {
+            id: id.to_owned(),
+            description: description.to_owned(),
+            created: None,
+        });
         stage_move(&actual, &all, keep_protected)
     }
 

@@ -1,9 +1,10 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
-use super::deployments::move_stage;
+use super::deployments::{deployments, move_stage};
 use super::marker::is_ours;
 use super::record;
 use super::served::asks_us;
+use crate::aws::Class;
 use crate::resource::{Context, ResourceError};
 use crate::rest_api::{self, ApiTarget};
 
@@ -30,6 +31,8 @@ pub enum RolledBack {
     /// The stage serves this stack's deployment, and no former one is recorded because another user
     /// published in between.
     NoFormer { deployment: String },
+    /// The deployment `to` no longer exists. The stage still serves `from`.
+    Gone { from: String, to: String },
     /// The stage or the API does not exist.
     NoStage,
 }
@@ -73,6 +76,45 @@ pub async fn roll_back(
     let Some(to) = to else {
         return Ok(RolledBack::NoFormer { deployment: from });
     };
-    move_stage(&cx, target, &to).await?;
-    Ok(RolledBack::Moved { from, to })
+    let Err(error) = move_stage(&cx, target, &to).await else {
+        return Ok(RolledBack::Moved { from, to });
+    };
+    // The service may report a missing deployment in several ways, so only the listing counts.
+    let may_be_gone = error.aws().is_some_and(|error| {
+        matches!(
+            error.class,
+            Class::Fatal | Class::NotFound | Class::NotYet(_)
+        )
+    });
+    if may_be_gone
+        && let Ok(all) = deployments(&cx, target).await
+        && all.iter().all(|found| found.id != to)
+    {
+        return Ok(RolledBack::Gone { from, to });
+    }
+    Err(error)
+}
+
+/// The deployment to which a rollback returns the stage, if others have deleted it.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn missing_target(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<String>, ResourceError> {
+    let stage = rest_api::stage(cx, target).await?;
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let serves_ours = (*stage)
+        .as_ref()
+        .is_some_and(|stage| is_ours(cx, &stage.description));
+    let Some(to) = record
+        .head
+        .and_then(|head| head.previous_deployment)
+        .filter(|_| serves_ours)
+    else {
+        return Ok(None);
+    };
+    let all = deployments(cx, target).await?;
+    Ok(all.iter().all(|found| found.id != to).then_some(to))
 }
