@@ -89,6 +89,8 @@ pub struct Question<'a> {
     pub not_before_ms: i64,
     /// Whether to use answers that are too old, because 3scale gives no new one.
     pub old: bool,
+    /// Whether the request was sent before and may have been counted.
+    pub repeated: bool,
 }
 
 /// 3scale's answer about an application.
@@ -216,7 +218,8 @@ impl Cache {
         key.push_str(&self.prefix);
         key.push_str("c:");
         key.push_str(question.credential);
-        for repeated in [false, true] {
+        for again in [false, true] {
+            let repeated = again || question.repeated;
             let args = RequestArgs {
                 now_ms: question.now_ms,
                 not_before_ms: question.not_before_ms,
@@ -232,7 +235,7 @@ impl Cache {
                 .redis
                 .script(script(&self.scripts), &key, &arguments, deadline)
             {
-                Err(RedisError::Unknown(_, true)) if !repeated => {}
+                Err(RedisError::Unknown(_, true)) if !again => {}
                 // Redis may have run the first attempt, even if it did not run this one.
                 Err(RedisError::NotDone(why)) if repeated => {
                     return Err(RedisError::Unknown(why, false));

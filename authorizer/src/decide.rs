@@ -213,6 +213,7 @@ impl Authorizer {
             sequence: self.sequence,
             not_before_ms: self.not_before_ms,
             old,
+            repeated: false,
         }
     }
 
@@ -223,9 +224,17 @@ impl Authorizer {
         old: bool,
     ) -> Result<Decision, RedisError> {
         let question = self.question(clients, request, old);
+        Self::ask_redis(clients, request, &question)
+    }
+
+    fn ask_redis(
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+        question: &Question<'_>,
+    ) -> Result<Decision, RedisError> {
         let deadline = clients.redis_deadline(request.deadline);
         let started = Instant::now();
-        let result = clients.cache.decide(&question, deadline);
+        let result = clients.cache.decide(question, deadline);
         clients.metrics.took("RedisLatency", started.elapsed());
         result
     }
@@ -387,12 +396,20 @@ impl Authorizer {
                 serde_json::json!({ "error": error.to_string() }),
             );
         }
-        if matches!(error, RedisError::NotDone(_)) && clients.may_reread() {
+        let not_done = matches!(error, RedisError::NotDone(_));
+        // A cache that changes its TLS or its token ends the connection and accepts no new one: the request may have
+        // been counted before.
+        let reread = not_done || clients.cache.redis.is_unreachable();
+        if reread && clients.may_reread() {
             let before = clients.cache.redis.endpoint().cloned();
             let left = request.deadline.saturating_duration_since(Instant::now());
             clients.read_secrets(left / 3);
             if clients.cache.redis.endpoint() != before.as_ref() {
-                match self.ask_cache(clients, request, false) {
+                let question = Question {
+                    repeated: !not_done,
+                    ..self.question(clients, request, false)
+                };
+                match Self::ask_redis(clients, request, &question) {
                     Ok(Decision::Miss | Decision::Unknown) => {
                         return self.miss(clients, request, true);
                     }

@@ -281,8 +281,16 @@ fn assemble(
     let cache = find(cache_name)
         .map(|url| {
             // The operator's own URL contains its password.
-            let token = (cache_name == CACHE_ENDPOINT).then(|| find("secrets/cache-auth-token"));
-            Endpoint::parse(url, token.flatten()).ok_or_else(|| unusable(cache_name))
+            if cache_name != CACHE_ENDPOINT {
+                return Endpoint::parse(url, None).ok_or_else(|| unusable(cache_name));
+            }
+            let token = find(AUTH_TOKEN);
+            let mut endpoint = Endpoint::parse(url, token).ok_or_else(|| unusable(cache_name))?;
+            if token.is_some() {
+                let former = find(FORMER_AUTH_TOKEN).map(|former| Some(former.to_owned()));
+                endpoint.fallback = former.into_iter().chain([None]).collect();
+            }
+            Ok(endpoint)
         })
         .transpose()?;
     Ok(Secrets {
@@ -295,6 +303,9 @@ fn assemble(
 const HASH_KEY: &str = "secrets/hash-key";
 const CACHE_URL: &str = "secrets/cache-url";
 const CACHE_ENDPOINT: &str = "cache-endpoint";
+const AUTH_TOKEN: &str = "secrets/cache-auth-token";
+/// The token before, while the cache accepts it.
+const FORMER_AUTH_TOKEN: &str = "secrets/cache-auth-token-former";
 
 #[cfg(test)]
 mod tests {
@@ -336,7 +347,17 @@ mod tests {
         let endpoint = secrets.cache.clone().expect("endpoint");
         assert!(endpoint.tls);
         assert_eq!(endpoint.password.as_deref(), Some("auth-secret"));
+        assert_eq!(endpoint.fallback, [None]);
         assert!(!format!("{secrets:?}").contains("secret\""));
+        let rotated = read(&[
+            ("cache-endpoint", "rediss://cache:6379"),
+            ("secrets/cache-auth-token", "new"),
+            ("secrets/cache-auth-token-former", "former"),
+        ])
+        .expect("secrets");
+        let endpoint = rotated.cache.expect("endpoint");
+        assert_eq!(endpoint.password.as_deref(), Some("new"));
+        assert_eq!(endpoint.fallback, [Some("former".to_owned()), None]);
         assert_eq!(
             read(&[("cache-endpoint", "http://x")]).expect_err("refused"),
             SecretsError::Unusable("cache-endpoint".to_owned())

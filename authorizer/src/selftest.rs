@@ -135,6 +135,7 @@ fn other_way(failure: Failure, endpoint: &Endpoint, client: &RedisClient) -> Fai
         tls: !endpoint.tls,
         user: None,
         password: None,
+        fallback: Vec::new(),
         database: 0,
         ..endpoint.clone()
     };
@@ -415,6 +416,7 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
         sequence: 0,
         not_before_ms: 0,
         old: false,
+        repeated: false,
     };
     clients.cache.redis.connect(deadline)?;
     clients.cache.store_denial(

@@ -44,6 +44,8 @@ pub struct RedisClient {
     breaker: Breaker,
     used: Instant,
     attempted: bool,
+    /// Whether the last command failed because the connection could not be opened.
+    unreachable: bool,
 }
 
 impl RedisClient {
@@ -57,6 +59,7 @@ impl RedisClient {
             breaker: Breaker::new(1, Duration::from_millis(250), Duration::from_secs(5)),
             used: Instant::now(),
             attempted: false,
+            unreachable: false,
         }
     }
 
@@ -79,6 +82,13 @@ impl RedisClient {
     #[must_use]
     pub fn was_attempted(&self) -> bool {
         self.attempted
+    }
+
+    /// Whether the last command failed because the connection could not be opened: the endpoint or the login may have
+    /// changed.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable
     }
 
     /// Opens a separate connection, even during the pause after a failure.
@@ -121,6 +131,7 @@ impl RedisClient {
         }
         self.used = now;
         self.attempted = true;
+        self.unreachable = false;
         if self.connection.is_some() {
             return Ok(());
         }
@@ -142,6 +153,7 @@ impl RedisClient {
                 Ok(())
             }
             Err(error) => {
+                self.unreachable = true;
                 self.breaker.failure(Instant::now());
                 Err(error)
             }

@@ -155,12 +155,61 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Logs in and selects the database. If the password is refused, tries the fallbacks in turn.
     fn log_in(&mut self, endpoint: &Endpoint, deadline: Instant) -> Result<(), RedisError> {
-        let mut ask = |arguments: &[&[u8]], cause: Option<Cause>| match self.command(
-            arguments,
-            &Arguments::default(),
-            deadline,
-        ) {
+        let user = endpoint.user.as_deref();
+        let mut login = match &endpoint.password {
+            Some(password) => self.authenticate(user, password, deadline),
+            None => Ok(()),
+        };
+        for fallback in &endpoint.fallback {
+            if !matches!(&login, Err(RedisError::NotDone(why)) if why.cause == Cause::Auth) {
+                break;
+            }
+            let other = match fallback {
+                Some(password) => self.authenticate(user, password, deadline),
+                // A server that requires a login refuses every other command.
+                None => self.ask(&[b"PING"], None, deadline),
+            };
+            // The cause is that the first password is refused.
+            if !matches!(&other, Err(RedisError::NotDone(why)) if why.cause == Cause::Auth) {
+                login = other;
+            }
+        }
+        login?;
+        if endpoint.database != 0 {
+            let number = endpoint.database.to_string();
+            self.ask(&[b"SELECT", number.as_bytes()], None, deadline)?;
+        }
+        Ok(())
+    }
+
+    fn authenticate(
+        &mut self,
+        user: Option<&str>,
+        password: &str,
+        deadline: Instant,
+    ) -> Result<(), RedisError> {
+        // Any error reply to AUTH means that the login is wrong: old servers have no code for it.
+        let login = Some(Cause::Auth);
+        match user {
+            Some(user) => self.ask(
+                &[b"AUTH", user.as_bytes(), password.as_bytes()],
+                login,
+                deadline,
+            ),
+            None => self.ask(&[b"AUTH", password.as_bytes()], login, deadline),
+        }
+    }
+
+    /// Runs a command of which only an error reply matters; `cause` replaces the cause of the reply.
+    fn ask(
+        &mut self,
+        words: &[&[u8]],
+        cause: Option<Cause>,
+        deadline: Instant,
+    ) -> Result<(), RedisError> {
+        match self.command(words, &Arguments::default(), deadline) {
             Ok(Value::Error(error)) => {
                 let refused = refusal(&error);
                 let cause = cause.unwrap_or(refused.cause);
@@ -168,20 +217,7 @@ impl Connection {
             }
             Ok(_) => Ok(()),
             Err(error) => Err(RedisError::NotDone(error.into())),
-        };
-        // Any error reply to AUTH means that the login is wrong: old servers have no code for it.
-        let login = Some(Cause::Auth);
-        match (&endpoint.user, &endpoint.password) {
-            (Some(user), Some(password)) => {
-                ask(&[b"AUTH", user.as_bytes(), password.as_bytes()], login)?;
-            }
-            (None, Some(password)) => ask(&[b"AUTH", password.as_bytes()], login)?,
-            (_, None) => {}
         }
-        if endpoint.database != 0 {
-            ask(&[b"SELECT", endpoint.database.to_string().as_bytes()], None)?;
-        }
-        Ok(())
     }
 
     /// Sends one command, `words` and then `rest`, and waits for its reply.

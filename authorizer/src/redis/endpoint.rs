@@ -17,6 +17,9 @@ pub struct Endpoint {
     pub user: Option<String>,
     /// AUTH token.
     pub password: Option<String>,
+    /// What is tried in turn if the server refuses `password`: another token, or `None` for no login. A managed cache
+    /// accepts the former token, or no token, for some time while its token changes.
+    pub fallback: Vec<Option<String>>,
     /// Database number.
     pub database: u32,
 }
@@ -75,6 +78,7 @@ impl Endpoint {
             tls,
             user,
             password: password.or_else(|| token.map(str::to_owned)),
+            fallback: Vec::new(),
             database,
         })
     }

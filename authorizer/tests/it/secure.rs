@@ -1,12 +1,15 @@
 //! TLS and AUTH with a real handshake, and servers that must not be trusted.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
 use authorizer::decide::Source;
 use authorizer::http::RootCertificates;
+use authorizer::reporter::Reporter;
 
+use crate::support::cut::CutProxy;
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::redis::Redis;
 use crate::support::runtime_api::{Answer, Process};
@@ -37,6 +40,16 @@ fn source(authorizer: &mut Authorizer) -> Source {
     let decided = decide(authorizer, &event("uk_free", "/"));
     assert_eq!(decided.outcome.effect, Effect::Allow);
     decided.source
+}
+
+/// What one run of a new reporter delivers.
+fn delivered(world: &World, proxy: &TlsProxy) -> u64 {
+    let mut process = authorizer(world, &proxy.ca_file);
+    let mut reporter = Reporter::new(&world.read_settings("reporter"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let summary = reporter.run(&mut process.clients, deadline);
+    assert_eq!(summary.stopped, None);
+    summary.delivered
 }
 
 const TOKEN: &str = "a-token!of&the#cache$with^odd<chars>-";
@@ -78,6 +91,94 @@ fn the_real_binary_over_tls_with_a_token() {
         panic!("an error");
     };
     assert_eq!(test["ok"], true, "{test}");
+}
+
+/// The connections end at each step, which is the worst case: ElastiCache keeps them while it changes a token.
+#[test]
+fn the_token_changes_under_traffic_and_redis_decides_and_counts_every_request() {
+    const NEW: &str = "another-token-of-the-cache";
+    let (world, proxy) = world(Redis::start(&["--requirepass", TOKEN]));
+    world.ssm.put("secrets/cache-auth-token", TOKEN);
+    let mut warm = authorizer(&world, &proxy.ca_file);
+    assert_eq!(source(&mut warm), Source::Backend);
+    let mut counted = 1;
+    let mut passes = |warm: &mut Authorizer, what: &str| {
+        let new = authorizer(&world, &proxy.ca_file);
+        // The pause between two reads of the parameters is over.
+        warm.clients.forget_reading();
+        for (process, authorizer) in [("the old", warm), ("a new", &mut { new })] {
+            for _ in 0..2 {
+                let decided = decide(authorizer, &event("uk_free", "/"));
+                assert_eq!(decided.outcome.effect, Effect::Allow);
+                assert_eq!(decided.source, Source::Cache, "{process} process, {what}");
+                counted += 1;
+            }
+        }
+    };
+    let redis = |login: &str, command: &str| {
+        let answer = world.redis.ask(&format!("AUTH {login}\r\n{command}"));
+        assert!(answer.starts_with("+OK\r\n"), "{answer}");
+    };
+    let disconnect = |login: &str| redis(login, "CLIENT KILL TYPE normal SKIPME yes");
+
+    world.ssm.put("secrets/cache-auth-token-former", TOKEN);
+    world.ssm.put("secrets/cache-auth-token", NEW);
+    disconnect(TOKEN);
+    passes(&mut warm, "before the cache has the new token");
+    redis(TOKEN, &format!("ACL SETUSER default >{NEW}"));
+    disconnect(NEW);
+    passes(&mut warm, "while it accepts both");
+    redis(NEW, &format!("ACL SETUSER default <{TOKEN}"));
+    disconnect(NEW);
+    passes(&mut warm, "while it accepts the new one only");
+    world.ssm.delete("secrets/cache-auth-token-former");
+    disconnect(NEW);
+    passes(&mut warm, "after the former one is deleted");
+
+    assert_eq!(world.threescale.calls("authrep"), 0);
+    assert_eq!(delivered(&world, &proxy), counted);
+}
+
+/// From no TLS and no token to TLS and a token, in the steps that ElastiCache has.
+#[test]
+fn tls_and_a_token_are_turned_on_under_traffic() {
+    let (world, proxy) = world(Redis::start(&[]));
+    let plain = CutProxy::start(world.redis.port);
+    world
+        .ssm
+        .put("cache-endpoint", &format!("redis://{}", plain.address));
+    let mut warm = authorizer(&world, &proxy.ca_file);
+    assert_eq!(source(&mut warm), Source::Backend);
+    let decided = |authorizer: &mut Authorizer| {
+        authorizer.clients.forget_reading();
+        source(authorizer)
+    };
+    // The token exists before the cache has one.
+    world.ssm.put("secrets/cache-auth-token", TOKEN);
+    world.redis.ask("CLIENT KILL TYPE normal");
+    assert_eq!(decided(&mut warm), Source::Cache);
+    world.ssm.put(
+        "cache-endpoint",
+        &format!("rediss://localhost:{}", proxy.address.port()),
+    );
+    // Without TLS, there are no connections any more.
+    drop(plain);
+    world.redis.ask("CLIENT KILL TYPE normal");
+    assert_eq!(decided(&mut warm), Source::Cache);
+    assert_eq!(
+        source(&mut authorizer(&world, &proxy.ca_file)),
+        Source::Cache
+    );
+    world
+        .redis
+        .ask(&format!("ACL SETUSER default resetpass >{TOKEN}"));
+    assert_eq!(decided(&mut warm), Source::Cache);
+    assert_eq!(
+        source(&mut authorizer(&world, &proxy.ca_file)),
+        Source::Cache
+    );
+    assert_eq!(world.threescale.calls("authrep"), 0);
+    assert_eq!(delivered(&world, &proxy), 6);
 }
 
 #[test]

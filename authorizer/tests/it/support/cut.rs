@@ -61,7 +61,7 @@ fn pass(mut client: TcpStream, port: u16, cut: &AtomicBool) -> std::io::Result<(
         }
         server.write_all(&chunk[..read])?;
         let read = server.read(&mut chunk)?;
-        if cut.swap(false, Ordering::SeqCst) {
+        if read == 0 || cut.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
         client.write_all(&chunk[..read])?;

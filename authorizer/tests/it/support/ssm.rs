@@ -53,6 +53,12 @@ impl Ssm {
         state.parameters.push((name, value.to_owned()));
     }
 
+    pub fn delete(&self, name: &str) {
+        let name = format!("{PATH}/{name}");
+        let mut state = self.state.lock().expect("lock");
+        state.parameters.retain(|(known, _)| *known != name);
+    }
+
     pub fn fault(&self, fault: Option<Fault>) {
         self.state.lock().expect("lock").fault = fault;
     }
