@@ -186,8 +186,10 @@ def cache_tls_changes_in_two_steps(aws: Aws) -> None:
     combination = "InvalidParameterCombination"
     with aws.refused(combination, "To modify transit encryption mode, set encryption-in-transit as enabled."):
         _modify(aws, TransitEncryptionMode="preferred")
-    with aws.refused(combination):
+    with aws.refused(combination, "Direct transition from transit-encryption-disabled"):
         _modify(aws, TransitEncryptionEnabled=True, TransitEncryptionMode="required")
+    with aws.refused("InvalidParameterValue", "should be called with applied immediately option"):
+        _modify(aws, TransitEncryptionEnabled=True, TransitEncryptionMode="preferred", ApplyImmediately=False)
     changed = _modify(aws, TransitEncryptionEnabled=True, TransitEncryptionMode="preferred")
     assert changed["Status"] == "modifying" and changed["NodeGroups"][0]["Status"] == "available"
     assert changed["PendingModifiedValues"] == {"TransitEncryptionEnabled": True, "TransitEncryptionMode": "preferred"}
@@ -202,8 +204,9 @@ def cache_tls_changes_in_two_steps(aws: Aws) -> None:
     assert node["PrimaryEndpoint"]["Address"] == "master.c.tstaws.use1.cache.amazonaws.com"
     assert node["ReaderEndpoint"]["Address"].startswith("replica.c.")
     assert node["NodeGroupMembers"][0]["ReadEndpoint"]["Address"].startswith("c-001.c.tstaws.use1.")
-    with aws.refused(combination, "Transit encryption preferred is not supported with redis access control."):
-        _modify(aws, AuthToken="0123456789abcdef", AuthTokenUpdateStrategy="ROTATE")
+    for changes in ({}, {"TransitEncryptionMode": "required"}):
+        with aws.refused("InvalidParameterValue", "only supported when encryption-in-transit is enabled"):
+            _modify(aws, AuthToken="0123456789abcdef", AuthTokenUpdateStrategy="ROTATE", **changes)
     _modify(aws, TransitEncryptionMode="required")
     aws.advance(600)
     with aws.refused(combination):
@@ -220,7 +223,7 @@ def cache_tls_changes_in_two_steps(aws: Aws) -> None:
 
 @check
 def cache_tokens_rotate(aws: Aws) -> None:
-    """ROTATE keeps the former token beside the new one, SET leaves the one, DELETE none."""
+    """ROTATE keeps the former token beside the new one, SET leaves the newest one, DELETE is for user groups."""
     net = aws.network()
     rule = {"IpProtocol": "tcp", "FromPort": 6379, "ToPort": 6379, "UserIdGroupPairs": [{"GroupId": net["group"]}]}
     aws.ec2.authorize_security_group_ingress(GroupId=net["group"], IpPermissions=[rule])
@@ -246,7 +249,8 @@ def cache_tokens_rotate(aws: Aws) -> None:
     _modify(aws, AuthToken=one, AuthTokenUpdateStrategy="ROTATE")
     found = _group(aws)
     assert found["AuthTokenEnabled"] and found["AuthTokenLastModifiedDate"]
-    assert [works(token) for token in (None, one, two)] == [True, True, False]
+    # A login without a token is still accepted, so the authorizer gets in with any token.
+    assert [works(token) for token in (None, one, two)] == [True, True, True]
     _modify(aws, AuthToken=one, AuthTokenUpdateStrategy="SET")
     assert [works(token) for token in (None, one, two)] == [False, True, False]
     aws.configure(delay={"cache-update": 600})
@@ -262,13 +266,21 @@ def cache_tokens_rotate(aws: Aws) -> None:
         _modify(aws, AuthTokenUpdateStrategy="SET")
     with aws.refused("InvalidParameterValue", "AuthToken"):
         _modify(aws, AuthToken="short")
-    _modify(aws, AuthTokenUpdateStrategy="DELETE")
-    assert _group(aws)["AuthTokenEnabled"] is False and works(None)
+    with aws.refused("InvalidParameterValue", "rotated last"):
+        _modify(aws, AuthToken=two, AuthTokenUpdateStrategy="SET")
+    for _ in range(2):
+        _modify(aws, AuthToken=three, AuthTokenUpdateStrategy="SET")
+    assert [works(token) for token in (two, three)] == [False, True]
+    aws.ssm.put_parameter(Name="/p/secrets/cache-auth-token-former", Type="String", Value=three)
+    assert [works(token) for token in (one, None)] == [True, False]
+    with aws.refused("InvalidParameterCombination", "user group"):
+        _modify(aws, AuthTokenUpdateStrategy="DELETE")
 
 
 @check
 def cache_engine_and_size_change(aws: Aws) -> None:
-    """Forward only, Redis OSS to Valkey but not back; what is not applied at once waits; failover is being enabled."""
+    """Forward only, Redis OSS to Valkey, and back from 7.2 to 7.1 only; what is not applied at once waits; failover is
+    being enabled."""
     aws.configure(delay={"cache-update": 600})
     aws.cache(aws.network(), EngineVersion="7.0", NumCacheClusters=2)
 
@@ -294,7 +306,14 @@ def cache_engine_and_size_change(aws: Aws) -> None:
     assert found["AutomaticFailover"] == "enabled"
     assert cluster()["CacheParameterGroup"]["CacheParameterGroupName"].startswith("default.valkey")
     with aws.refused("InvalidParameterCombination"):
-        _modify(aws, Engine="redis")
+        _modify(aws, Engine="redis", EngineVersion="7.1")
+    aws.cache({"group": ""}, "d", SecurityGroupIds=[], Engine="valkey", EngineVersion="7.2")
+    with aws.refused("InvalidParameterCombination"):
+        _modify(aws, ReplicationGroupId="d", Engine="redis", EngineVersion="7.0")
+    _modify(aws, ReplicationGroupId="d", Engine="redis", EngineVersion="7.1")
+    aws.advance(600)
+    found = aws.elasticache.describe_cache_clusters(CacheClusterId="d-001")["CacheClusters"][0]
+    assert (found["Engine"], found["EngineVersion"]) == ("redis", "7.1.0")
 
 
 @check

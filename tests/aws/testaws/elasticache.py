@@ -165,6 +165,7 @@ _PREFERRED_WITH_TOKEN = "Transit encryption preferred is not supported with redi
 
 
 def _check_auth_token(token: str | None, tls: bool) -> None:
+    """`tls`: whether TLS is required. With the mode preferred, AWS counts it as not enabled."""
     if token is None:
         return
     if not tls:
@@ -332,6 +333,8 @@ def _new_tls(call: Call, group: ReplicationGroup) -> tuple[bool, str | None]:
     tls, mode = call.get("TransitEncryptionEnabled"), call.get("TransitEncryptionMode")
     if tls is None and mode is None:
         return group.tls, group.tls_mode
+    if not call.get("ApplyImmediately"):
+        raise invalid("Transit encryption modification should be called with applied immediately option.")
     if group.tokens:
         raise combination("Modification of transit encryption is not supported for access control enabled clusters.")
     if mode is not None and not (group.tls if tls is None else tls):
@@ -343,31 +346,44 @@ def _new_tls(call: Call, group: ReplicationGroup) -> tuple[bool, str | None]:
             raise combination("Transit encryption mode must be preferred before encryption-in-transit is disabled.")
         return False, None
     if not group.tls and mode != "preferred":
-        raise combination("Transit encryption mode must be preferred when encryption-in-transit is enabled.")
+        raise combination(
+            "Direct transition from transit-encryption-disabled to transit-encryption-enabled is not allowed. Update "
+            "the cluster to transit-encryption-mode preferred prior to enabling transit encryption."
+        )
     return True, mode or group.tls_mode
 
 
 def _new_tokens(call: Call, group: ReplicationGroup) -> list[str | None]:
-    """The tokens that a modification leads to: ROTATE keeps the newest one besides, SET keeps none besides."""
+    """The tokens that a modification leads to: ROTATE keeps the newest one besides, SET keeps none besides.
+
+    DELETE is documented for the transition to user groups only, which do not exist here.
+    """
     token, strategy = call.get("AuthToken"), call.get("AuthTokenUpdateStrategy")
     if token is None and strategy is None:
         return group.tokens
     if strategy == "DELETE":
-        return []
+        raise combination("AuthTokenUpdateStrategy DELETE requires a user group.")
     if token is None:
         raise combination("The parameter AuthToken must be provided when AuthTokenUpdateStrategy is ROTATE or SET.")
-    _check_auth_token(token, group.tls)
-    if group.tls_mode == "preferred":
-        raise combination(_PREFERRED_WITH_TOKEN)
-    return [token] if strategy == "SET" else [*(group.tokens or [None])[-1:], token]
+    _check_auth_token(token, group.tls_mode == "required")
+    if strategy == "SET":
+        if group.tokens and token != group.tokens[-1]:
+            raise invalid("The AuthToken of the strategy SET must be the token that was rotated last.")
+        return [token]
+    return [*(group.tokens or [None])[-1:], token]
 
 
 def _new_engine(call: Call, group: ReplicationGroup) -> tuple[str, str]:
-    """(engine, version) that a modification leads to: forward only, and Redis OSS may become Valkey."""
+    """(engine, version) that a modification leads to.
+
+    Forward only. Redis OSS may become Valkey. The only way back is from Valkey 7.2 to Redis OSS 7.1.
+    """
     engine = call.get("Engine", group.engine).lower()
-    if engine not in _ENGINES or (group.engine, engine) == ("valkey", "redis"):
+    if engine not in _ENGINES:
         raise combination(f"Cannot change the engine from {group.engine} to {engine}.")
     version = _version(engine, call.get("EngineVersion", group.version if engine == group.engine else None))
+    if (group.engine, engine) == ("valkey", "redis") and (_numbers(group.version)[:2], version) != ([7, 2], "7.1.0"):
+        raise combination(f"Cannot change the engine from {group.engine} {group.version} to {engine} {version}.")
     if engine == group.engine and _numbers(version) < _numbers(group.version):
         raise combination(f"Cannot downgrade the engine version from {group.version} to {version}.")
     return engine, version

@@ -136,7 +136,9 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
         if (scheme == "rediss") != group.tls and not both:
             return "tls", f"{endpoint}: TLS does not match the cache's"
         token = parameters.get("secrets/cache-auth-token")
-        if group.tokens and token not in group.tokens:
+        # As the authorizer: the token, then the former one, then none.
+        tried = {token} if token is None else {token, parameters.get("secrets/cache-auth-token-former"), None}
+        if group.tokens and tried.isdisjoint(group.tokens):
             missing = "NOAUTH Authentication required." if token is None else "WRONGPASS invalid username-password pair"
             return "auth", missing
         return None
