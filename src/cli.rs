@@ -234,6 +234,9 @@ pub struct UpArgs {
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
+    /// Replace the AUTH token of the cache, without an interruption
+    #[arg(long, conflicts_with = "only")]
+    pub rotate_cache_token: bool,
     /// Skip the requests that verify a deployment
     #[arg(long, conflicts_with_all = ["key", "settle"])]
     pub no_verify: bool,
@@ -248,6 +251,7 @@ impl UpArgs {
             change,
             only: None,
             publish_pending: false,
+            rotate_cache_token: false,
             no_verify: false,
             requests: RequestArgs {
                 key: None,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, CredentialLocation, NatMode};
+use crate::engine_version::{EngineVersion, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::Package;
 use crate::resource::api_attachment::{AcceptedChanges, ApiAttachment, Standing, Wanted};
 use crate::resource::api_authorizer::ApiAuthorizer;
-use crate::resource::cache::{Cache, PORT};
+use crate::resource::cache::{Cache, PORT, TokenChange};
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
 use crate::resource::elastic_ip::ElasticIp;
 use crate::resource::function::{self, Function};
@@ -387,7 +388,7 @@ fn cache(
         }));
     }
     nodes.push(Arc::new(Cache {
-        engine: config.cache.engine.as_str(),
+        engine: engine(config),
         node_type: config.cache.node_type.clone(),
         replicas: config.cache.replicas,
         multi_az: config.network.zones > 1,
@@ -395,6 +396,7 @@ fn cache(
         subnet_group: id(Kind::CacheSubnetGroup, "main"),
         security_group: group,
         auth_token,
+        token_change: TokenChange::default(),
     }));
     let source = Source::Endpoint {
         cache,
@@ -405,6 +407,17 @@ fn cache(
         source,
     }));
     vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
+}
+
+/// The configured engine, with the pinned version if the configuration names none.
+pub fn engine(config: &Config) -> WantedEngine {
+    let engine = config.cache.engine.as_str();
+    let named = config.cache.engine_version;
+    WantedEngine {
+        engine,
+        version: named.unwrap_or_else(|| EngineVersion::pinned(engine)),
+        is_named: named.is_some(),
+    }
 }
 
 fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<LogicalId> {

@@ -11,6 +11,7 @@ use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Artifact, Config, NatMode, Place};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
+use crate::engine_version::describe;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::id::LogicalId;
@@ -21,7 +22,7 @@ use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::AcceptedChanges;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Context, DynResource, ResourceError, RunOptions, parameter};
+use crate::resource::{Context, DynResource, Output, ResourceError, RunOptions, cache, parameter};
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts};
 use crate::{preflight, rest_api};
@@ -246,9 +247,12 @@ impl Session {
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let mut outputs = Vec::new();
         let cache = self.cx.known_output(&LogicalId::new(Kind::Cache, "main"));
-        if let Some(endpoint) = cache.and_then(|output| output.attributes.get("endpoint").cloned())
-        {
-            outputs.push(("redis_endpoint", endpoint));
+        if let Some(Output { attributes, .. }) = cache {
+            let endpoint = attributes.get("endpoint").cloned();
+            outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
+            let engine = cache::engine_of(&attributes);
+            let engine = engine.map(|(name, version)| describe(name, version));
+            outputs.extend(engine.map(|engine| ("redis_engine", engine)));
         }
         outputs.push(("invoke_url", self.invoke_url()));
         let address = self.cx.known_output(&LogicalId::new(Kind::ElasticIp, "a"));

@@ -24,6 +24,7 @@ use crate::{lock, preflight, report};
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
     let options = RunOptions {
         inspect_role_policies: true,
+        inspect_engine_version: true,
         ..RunOptions::default()
     };
     let session = Session::open(global, 10, options, sink).await?;
@@ -33,6 +34,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let plan = plan(observation);
     let function = LogicalId::new(Kind::Function, "authorizer");
     let mut notices = unmanaged;
+    notices.extend(preflight::engine_support(&plan.items, &session.config));
     let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {

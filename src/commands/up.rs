@@ -36,9 +36,16 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let options = RunOptions {
         skip_verification: args.no_verify,
+        rotate_cache_token: args.rotate_cache_token,
         ..RunOptions::default()
     };
     let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
+    let cache = &session.config.cache;
+    if args.rotate_cache_token && (cache.url.is_some() || !cache.tls) {
+        return Err(Error::usage(
+            "--rotate-cache-token: the stack has no cache with an AUTH token: its cache must be its own, with `cache.tls: true`",
+        ));
+    }
     announce(global, session.cx.sink(), session.scope(), !args.change.yes);
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
@@ -73,6 +80,15 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             ..session.cx.options().clone()
         });
         first = look(&session, &session.cx.fresh(), args.only).await?;
+    }
+    let cache = LogicalId::new(Kind::Cache, "main");
+    let changes = |item: &Item| item.id == cache && item.action != Action::None;
+    if first.0.items.iter().any(changes) {
+        // AWS may have upgraded the engine since its version was noted.
+        session.cx = session.cx.with_options(RunOptions {
+            inspect_engine_version: true,
+            ..session.cx.options().clone()
+        });
     }
     if global.output == Format::Text && !global.quiet {
         let style = Style::stderr(global);

@@ -62,7 +62,14 @@ const NETWORK: Schema = Schema {
 };
 const CACHE: Schema = Schema {
     path: "cache",
-    keys: &["engine", "node_type", "replicas", "tls", "url"],
+    keys: &[
+        "engine",
+        "engine_version",
+        "node_type",
+        "replicas",
+        "tls",
+        "url",
+    ],
 };
 const AUTHORIZER: Schema = Schema {
     path: "authorizer",
@@ -442,6 +449,15 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
     let section = optional_section(reader, root, &CACHE, "cache")?;
     let section = section.as_ref();
     let engine = choice(reader, section, "engine");
+    let engine_version = match field(section, "engine_version") {
+        Some(field) => reader
+            .text(field, Show::Yes, identifiers::engine_version)
+            .map(Some),
+        None => Some(None),
+    };
+    if let (Some(section), Some(engine), Some(Some(version))) = (section, engine, engine_version) {
+        validate::engine_version(reader, section, engine, version);
+    }
     let node_type = match field(section, "node_type") {
         Some(field) => reader.text(field, Show::Yes, identifiers::node_type),
         None => Some(DEFAULT_NODE_TYPE.to_owned()),
@@ -468,6 +484,7 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
     };
     Some(Cache {
         engine: engine?,
+        engine_version: engine_version?,
         node_type: node_type?,
         replicas: replicas?,
         tls: tls?,

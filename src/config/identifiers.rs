@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::problem::Invalid;
 use super::{CredentialLocation, StackName};
+use crate::engine_version::EngineVersion;
 use crate::secret::Secret;
 
 /// Maximum number of characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
@@ -303,6 +304,12 @@ pub(super) fn node_type(text: &str) -> Result<String, Invalid> {
         )));
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn engine_version(text: &str) -> Result<EngineVersion, Invalid> {
+    EngineVersion::parse(text)
+        .filter(|version| version.to_string() == text)
+        .ok_or_else(|| Invalid::new("must be a major and a minor version such as `7.1`"))
 }
 
 pub(super) fn tag_key(text: &str) -> Result<String, Invalid> {

@@ -29,6 +29,7 @@ use serde::Serialize;
 
 pub use self::layout::SubnetPlan;
 pub use self::problem::{Invalid, Problem, Problems};
+use crate::engine_version::EngineVersion;
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
 use crate::secret::Secret;
@@ -256,6 +257,8 @@ pub struct ExistingVpc {
 pub struct Cache {
     /// The engine.
     pub engine: CacheEngine,
+    /// The version of the engine; `None` for the pinned one.
+    pub engine_version: Option<EngineVersion>,
     /// The ElastiCache node type.
     pub node_type: String,
     /// The number of read replicas, 0 to 5.

@@ -102,6 +102,7 @@ fn defaults_are_filled_in() {
             },
             cache: Cache {
                 engine: CacheEngine::Redis,
+                engine_version: None,
                 node_type: "cache.t4g.micro".to_owned(),
                 replicas: 0,
                 tls: true,
@@ -222,6 +223,7 @@ fn the_template_offers_every_key_with_its_default() {
         "# vpc:",
         "# subnets:",
         "# url:",
+        "# engine_version:",
         "# artifact:",
         "# account:",
         "# region:",
@@ -639,6 +641,35 @@ fn caches_are_made_or_brought() {
     assert_eq!(
         with("engine: reddis"),
         ["6:17 cache.engine: must be `redis` or `valkey`, not `reddis`; did you mean `redis`?"],
+    );
+    for good in [
+        "engine_version: '6.2'",
+        "engine: valkey, engine_version: '7.2'",
+        "engine: valkey, engine_version: '10.1'",
+    ] {
+        assert_eq!(with(good), Vec::<String>::new(), "{good}");
+    }
+    assert_eq!(
+        with("engine_version: '7.1.0'"),
+        [
+            "6:25 cache.engine_version: must be a major and a minor version such as `7.1`, not `7.1.0`"
+        ],
+    );
+    assert_eq!(
+        with("engine_version: 7.1"),
+        ["6:25 cache.engine_version: must be text: put it in quotes, not `7.1`"],
+    );
+    assert_eq!(
+        with("engine_version: '7.2'"),
+        ["6:25 cache.engine_version: must be 6.2, 7.0 or 7.1 for `redis`"],
+    );
+    assert_eq!(
+        with("engine: valkey, engine_version: '7.1'"),
+        ["6:41 cache.engine_version: must be 7.2 or newer for `valkey`"],
+    );
+    assert_eq!(
+        with("url: 'redis://x', engine_version: '7.1'"),
+        ["6:43 cache.engine_version: is for a managed cache: remove it if you use `cache.url`"],
     );
     assert!(
         !config(&format!("{GOOD}cache: {{url: 'redis://x'}}\n"))

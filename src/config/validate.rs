@@ -4,8 +4,10 @@ use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
 use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
-    Authorizer, Caching, Config, CredentialKind, CredentialLocation, Credentials, Network,
+    Authorizer, CacheEngine, Caching, Config, CredentialKind, CredentialLocation, Credentials,
+    Network,
 };
+use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
 
 /// AWS allows 50 tags. The stack adds some, and some remain for tags that users add later.
@@ -154,6 +156,27 @@ pub(super) fn room(reader: &mut Reader<'_>, section: &Section<'_>, network: &Net
     reader.report(field, &message);
 }
 
+/// Redis OSS ends with 7.1, and Valkey begins with 7.2.
+pub(super) fn engine_version(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    engine: CacheEngine,
+    version: EngineVersion,
+) {
+    let message = match engine {
+        CacheEngine::Redis if !REDIS_VERSIONS.contains(&version) => {
+            "must be 6.2, 7.0 or 7.1 for `redis`".to_owned()
+        }
+        CacheEngine::Valkey if version < FIRST_VALKEY => {
+            format!("must be {FIRST_VALKEY} or newer for `valkey`")
+        }
+        _ => return,
+    };
+    if let Some(field) = section.field("engine_version") {
+        reader.report(field, &message);
+    }
+}
+
 /// A user's own cache has its own nodes, and its address determines TLS.
 pub(super) fn own_cache(
     reader: &mut Reader<'_>,
@@ -165,7 +188,12 @@ pub(super) fn own_cache(
         return;
     }
     let reason = "is for a managed cache: remove it if you use `cache.url`";
-    forbid(reader, section, &["node_type", "replicas"], reason);
+    forbid(
+        reader,
+        section,
+        &["engine_version", "node_type", "replicas"],
+        reason,
+    );
     if let (Some(field), Some(url_tls)) = (section.field("tls"), url_tls)
         && url_tls != tls
     {

@@ -17,8 +17,8 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::resource::{Context, DynKind, DynResource, Live, Observed, Phase, ResourceError};
 
-/// The number of changes after which a resource counts as not converging.
-const MAX_CHANGES: usize = 12;
+/// The number of changes after which a resource counts as not converging. A cache of which everything changes takes 12.
+const MAX_CHANGES: usize = 16;
 /// How long a created resource may be missing from listings, because they are eventually
 /// consistent.
 const LAG: Duration = Duration::from_secs(60);

@@ -57,6 +57,10 @@ pub async fn gather(
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
     of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
+    findings
+        .notices
+        .extend(rules::engine_support(&plan.items, subject.config));
+    findings.notices.extend(rules::replaced_cache(&plan.items));
     if plan.items.iter().any(builds) {
         let error = subject.package.check().err();
         findings

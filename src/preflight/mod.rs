@@ -7,6 +7,6 @@ mod rules;
 pub use self::findings::Findings;
 pub use self::gather::{Subject, gather};
 pub use self::rules::{
-    Methods, authorizers, canary, choose_api, concurrency, held, maker, methods, patterns, quotas,
-    responses, unmanaged, zones,
+    Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
+    patterns, quotas, responses, unmanaged, zones,
 };

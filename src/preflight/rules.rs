@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
+use crate::action::Action;
 use crate::aws::account::{Quota, QuotaKind};
 use crate::config::Config;
 use crate::engine::plan::Item;
+use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::resource::{Phase, Unmanaged};
+use crate::resource::{Phase, Unmanaged, cache};
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
+use crate::stack;
 
 /// Selects the API that the configuration names.
 ///
@@ -71,6 +76,31 @@ pub fn blocked(item: &Item) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// Says when AWS ends the standard support of the version that the cache has after the plan.
+pub fn engine_support(items: &[Item], config: &Config) -> Option<String> {
+    let is_cache = |item: &&Item| item.id == LogicalId::new(Kind::Cache, "main");
+    let item = items.iter().find(is_cache)?;
+    let mut changes = item.changes.iter();
+    let stays = !changes.any(|change| change.field == cache::ENGINE_VERSION);
+    let actual = cache::engine_of(&item.output.attributes).filter(|_| stays);
+    let wanted = stack::engine(config);
+    let (engine, version) = actual.unwrap_or((wanted.engine, wanted.version));
+    let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let text = engine_version::support(engine, version, &today)?;
+    Some(format!("{}: {text}", item.id))
+}
+
+/// Says what a plan loses that replaces the cache.
+pub fn replaced_cache(items: &[Item]) -> Option<String> {
+    let is_replaced = |item: &&Item| item.id.kind == Kind::Cache && item.action == Action::Replace;
+    let item = items.iter().find(is_replaced)?;
+    Some(format!(
+        "{} is replaced: usage that is counted and not yet reported is lost, and until the new cache is available, 3scale is \
+         asked for every request",
+        item.id
+    ))
 }
 
 /// Lists the quotas that the resources to create would exceed. `quotas` covers the zones that get a

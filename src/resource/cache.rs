@@ -2,32 +2,65 @@
 //! encryption at rest, even with one node.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use aws_sdk_elasticache::types::{AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup};
+use aws_sdk_elasticache::operation::modify_replication_group::builders::ModifyReplicationGroupFluentBuilder;
+use aws_sdk_elasticache::types::{
+    AuthTokenUpdateStrategyType, AutomaticFailoverStatus, MultiAzStatus, ReplicationGroup,
+    TransitEncryptionMode,
+};
 
-use super::parameter::{CACHE_AUTH_TOKEN, FINGERPRINT, Secrets, fingerprint};
+use super::cache_change::{self, Situation, Step, Tls, Token, TokenProgress};
+use super::parameter::{
+    self, CACHE_AUTH_TOKEN, CACHE_ENDPOINT, FINGERPRINT, FORMER_CACHE_AUTH_TOKEN, Secrets,
+    fingerprint,
+};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged,
 };
-use crate::aws::{elasticache, optional, tags};
+use crate::aws::{Class, elasticache, optional, tags};
+use crate::engine_version::{self, Change, EngineVersion, FIRST_WITH_TLS_CHANGE, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
 const AUTH_TOKEN: Field = Field::Property("auth token");
 const AUTH_TOKEN_IN_USE: Field = Field::Property("auth token in use");
 const AUTOMATIC_FAILOVER: Field = Field::Property("automatic failover");
+const AUTOMATIC_UPGRADES: Field = Field::Property("automatic minor version upgrades");
 const ENGINE: Field = Field::Property("engine");
+pub const ENGINE_VERSION: Field = Field::Property("engine version");
 const MULTI_AZ: Field = Field::Property("multi-AZ");
 const NODE_TYPE: Field = Field::Property("node type");
 const REPLICAS: Field = Field::Property("replicas");
 const SUBNET_GROUP: Field = Field::Property("subnet group");
 const TLS: Field = Field::Property("tls");
+const TLS_MODE: Field = Field::Property("tls mode");
 
 /// The port of the cache.
 pub const PORT: u16 = 6379;
 /// The tag with the fingerprint of the AUTH token; the service reports only that there is a token.
 const TOKEN_TAG: &str = "threescale-gw:auth-token";
+/// Its value while the cache gets its first token.
+const NO_TOKEN: &str = "none";
+/// The tag with the engine and its version, for example `redis-7.1`: the service reports the version only with the nodes,
+/// which would take one more request in every run.
+const VERSION_TAG: &str = "threescale-gw:engine-version";
+
+/// The output attributes with the engine and its version, if they are known.
+const ENGINE_ATTRIBUTE: &str = "engine";
+const VERSION_ATTRIBUTE: &str = "engine_version";
+
+/// The engine and its version in the output of a cache.
+pub fn engine_of<'a>(
+    attributes: &'a BTreeMap<&'static str, String>,
+) -> Option<(&'a str, EngineVersion)> {
+    let version = attributes.get(VERSION_ATTRIBUTE)?;
+    Some((
+        attributes.get(ENGINE_ATTRIBUTE)?,
+        EngineVersion::parse(version)?,
+    ))
+}
 
 /// The actual replication group.
 #[derive(Debug, Clone)]
@@ -39,11 +72,13 @@ pub struct Actual {
     endpoint: Option<String>,
     // `None` is a property that the service does not report: older responses lack some.
     engine: Option<String>,
+    version: Option<EngineVersion>,
+    automatic_upgrades: Option<bool>,
     node_type: Option<String>,
     nodes: usize,
     failover: Option<bool>,
     multi_az: Option<bool>,
-    tls: Option<bool>,
+    tls: Option<Tls>,
     auth: Option<bool>,
     /// The fingerprint of the AUTH token; `None` if it is unknown.
     token: Option<String>,
@@ -70,6 +105,33 @@ impl Caches {
         )?;
         Ok(answer.and_then(|answer| answer.replication_groups?.into_iter().next()))
     }
+
+    /// Reads the version of the engine from a node; `None` if the caller may not.
+    async fn version_of(cx: &Context, node: &str) -> Result<Option<EngineVersion>, ResourceError> {
+        let request = cx
+            .aws()
+            .elasticache
+            .describe_cache_clusters()
+            .cache_cluster_id(node);
+        let asked = cx
+            .aws()
+            .call_idempotent("elasticache:DescribeCacheClusters", || {
+                request.clone().send()
+            })
+            .await;
+        if matches!(&asked, Err(error) if error.class == Class::Denied) {
+            return Ok(None);
+        }
+        let node = optional(asked)?.and_then(|answer| answer.cache_clusters?.into_iter().next());
+        Ok(node.and_then(|node| EngineVersion::parse(&node.engine_version?)))
+    }
+}
+
+/// The version in a tag, if the tag is about this engine.
+fn noted_version(tags: &BTreeMap<String, String>, engine: Option<&str>) -> Option<EngineVersion> {
+    let (of, version) = tags.get(VERSION_TAG)?.split_once('-')?;
+    let is_it = engine.is_none_or(|engine| engine == of);
+    EngineVersion::parse(version).filter(|_| is_it)
 }
 
 impl ResourceKind for Caches {
@@ -101,6 +163,15 @@ impl ResourceKind for Caches {
             return Ok(listing);
         }
         let token = tags.as_ref().and_then(|tags| tags.get(TOKEN_TAG).cloned());
+        let nodes = group.member_clusters.unwrap_or_default();
+        let mut version = tags
+            .as_ref()
+            .and_then(|tags| noted_version(tags, group.engine.as_deref()));
+        if let (Some(_), Some(node)) = (&tags, nodes.first())
+            && (version.is_none() || cx.options().inspect_engine_version)
+        {
+            version = Self::version_of(cx, node).await?.or(version);
+        }
         let tags = tags.unwrap_or_else(|| cx.tags(&id));
         let endpoint = group
             .node_groups
@@ -121,8 +192,10 @@ impl ResourceKind for Caches {
             phase,
             endpoint,
             engine: group.engine,
+            version,
+            automatic_upgrades: group.auto_minor_version_upgrade,
             node_type: group.cache_node_type,
-            nodes: group.member_clusters.map_or(0, |members| members.len()),
+            nodes: nodes.len(),
             failover: group.automatic_failover.map(|status| {
                 matches!(
                     status,
@@ -132,7 +205,13 @@ impl ResourceKind for Caches {
             multi_az: group
                 .multi_az
                 .map(|status| status == MultiAzStatus::Enabled),
-            tls: group.transit_encryption_enabled,
+            tls: Tls::of(
+                group.transit_encryption_enabled,
+                group
+                    .transit_encryption_mode
+                    .as_ref()
+                    .map(TransitEncryptionMode::as_str),
+            ),
             auth: group.auth_token_enabled,
             token,
             tags,
@@ -144,6 +223,12 @@ impl ResourceKind for Caches {
         let mut attributes = BTreeMap::new();
         if let Some(endpoint) = &actual.endpoint {
             attributes.insert("endpoint", endpoint.clone());
+        }
+        if let Some(engine) = &actual.engine {
+            attributes.insert(ENGINE_ATTRIBUTE, engine.clone());
+        }
+        if let Some(version) = actual.version {
+            attributes.insert(VERSION_ATTRIBUTE, version.to_string());
         }
         let output = Output {
             physical_id: actual.group_id.clone(),
@@ -206,8 +291,7 @@ fn phase_of(status: Option<String>) -> Phase {
 /// The desired cache.
 #[derive(Debug)]
 pub struct Cache {
-    /// `redis` or `valkey`.
-    pub engine: &'static str,
+    pub engine: WantedEngine,
     pub node_type: String,
     pub replicas: u8,
     /// Whether the replicas can be in another Availability Zone.
@@ -218,6 +302,18 @@ pub struct Cache {
     pub security_group: LogicalId,
     /// The AUTH token, if TLS is on.
     pub auth_token: Option<LogicalId>,
+    /// How far this run has changed the token of the running cache.
+    pub token_change: TokenChange,
+}
+
+/// Kept between the steps of one run. After a kill, the change of the token begins again, with the same token.
+#[derive(Debug, Default)]
+pub struct TokenChange(Mutex<TokenProgress>);
+
+impl TokenChange {
+    fn progress(&self) -> MutexGuard<'_, TokenProgress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Cache {
@@ -227,23 +323,139 @@ impl Cache {
         (several, several && self.multi_az)
     }
 
-    async fn write_failover(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let (failover, multi_az) = self.failover();
-        let request = cx
-            .aws()
+    fn version_change(&self, actual: &Actual) -> Change {
+        engine_version::change(actual.engine.as_deref(), actual.version, &self.engine)
+    }
+
+    /// The tag with the version, if it must be written. A version that AWS has upgraded since is not worth a change.
+    fn version_tag(&self, actual: &Actual) -> Option<(String, String)> {
+        let engine = self.engine.engine;
+        let version = actual.version?;
+        let noted = noted_version(&actual.tags, Some(engine));
+        let is_noted = noted.is_some_and(|noted| noted >= version.min(self.engine.version));
+        (!is_noted).then(|| (VERSION_TAG.to_owned(), format!("{engine}-{version}")))
+    }
+
+    /// The tags that the cache should have, as far as they are compared.
+    fn desired_tags(&self, cx: &Context, actual: &Actual) -> BTreeMap<String, String> {
+        let mut tags = cx.tags(&actual.id);
+        // The version is noted after the cache has it.
+        if self.version_change(actual) == Change::None {
+            tags.extend(self.version_tag(actual));
+        }
+        tags
+    }
+
+    /// The fingerprint of the stored AUTH token; `(new)` if it will be another one.
+    fn wanted_token(&self, cx: &Context) -> Option<String> {
+        let token = cx.known_output(self.auth_token.as_ref()?);
+        let token = token.and_then(|token| token.attributes.get(FINGERPRINT).cloned());
+        Some(token.unwrap_or_else(|| NEW.to_owned()))
+    }
+
+    /// What differs in the token of a cache that stays.
+    fn token(&self, cx: &Context, actual: &Actual) -> Token {
+        let Some(wanted) = self.wanted_token(cx) else {
+            return Token::Same;
+        };
+        let is_other = |made_with: &String| *made_with != wanted;
+        match (&actual.token, actual.auth) {
+            (made_with, Some(false)) => Token::Missing {
+                is_marked: made_with.as_deref() == Some(NO_TOKEN),
+            },
+            (Some(made_with), _) if is_other(made_with) => Token::Other,
+            (Some(_), _) if self.rotates(cx) => Token::Other,
+            _ => Token::Same,
+        }
+    }
+
+    /// Whether this run replaces the token and has not done so yet.
+    fn rotates(&self, cx: &Context) -> bool {
+        cx.options().rotate_cache_token && *self.token_change.progress() == TokenProgress::NotBegun
+    }
+
+    fn modification(&self, cx: &Context, actual: &Actual) -> ModifyReplicationGroupFluentBuilder {
+        cx.aws()
             .elasticache
             .modify_replication_group()
             .replication_group_id(&actual.group_id)
-            .automatic_failover_enabled(failover)
-            .multi_az_enabled(multi_az)
-            .apply_immediately(true);
-        cx.aws()
-            .call_idempotent("elasticache:ModifyReplicationGroup", || {
-                request.clone().send()
-            })
-            .await?;
+            .apply_immediately(true)
+    }
+
+    /// The URL of the running cache with the configured scheme, for the functions.
+    fn url(&self, actual: &Actual) -> Option<String> {
+        let endpoint = actual.endpoint.as_ref()?;
+        Some(parameter::endpoint_url(endpoint, self.tls))
+    }
+
+    async fn announce(&self, cx: &Context, url: &str) -> Result<(), ResourceError> {
+        let id = LogicalId::new(Kind::Parameter, CACHE_ENDPOINT);
+        let exists = parameter::all(cx).await?.contains_key(CACHE_ENDPOINT);
+        parameter::put(cx, &id, CACHE_ENDPOINT, url, exists).await
+    }
+
+    /// Deletes the former token, and notes the new one.
+    async fn note_token(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        parameter::remove(cx, &parameter::secret_path(FORMER_CACHE_AUTH_TOKEN)).await?;
+        let token = fingerprint(&Secrets::value(cx, CACHE_AUTH_TOKEN).await?);
+        self.write_token_tag(cx, actual, &token).await
+    }
+
+    async fn write_token_tag(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        value: &str,
+    ) -> Result<(), ResourceError> {
+        let arn = cx.names().cache_arn("replicationgroup", &actual.group_id);
+        let tag = BTreeMap::from([(TOKEN_TAG.to_owned(), value.to_owned())]);
+        Ok(elasticache::write_tags(cx.aws(), arn, tag).await?)
+    }
+
+    async fn write_replicas(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        let replicas = i32::from(self.replicas);
+        // A repeated call is refused, because the count is reached: after a lost reply, the group is read again.
+        if usize::from(self.replicas) + 1 > actual.nodes {
+            let request = cx
+                .aws()
+                .elasticache
+                .increase_replica_count()
+                .replication_group_id(&actual.group_id)
+                .new_replica_count(replicas)
+                .apply_immediately(true);
+            cx.aws()
+                .call_non_idempotent("elasticache:IncreaseReplicaCount", || {
+                    request.clone().send()
+                })
+                .await?;
+        } else {
+            let request = cx
+                .aws()
+                .elasticache
+                .decrease_replica_count()
+                .replication_group_id(&actual.group_id)
+                .new_replica_count(replicas)
+                .apply_immediately(true);
+            cx.aws()
+                .call_non_idempotent("elasticache:DecreaseReplicaCount", || {
+                    request.clone().send()
+                })
+                .await?;
+        }
         Ok(())
     }
+}
+
+async fn modify(
+    cx: &Context,
+    request: ModifyReplicationGroupFluentBuilder,
+) -> Result<(), ResourceError> {
+    cx.aws()
+        .call_idempotent("elasticache:ModifyReplicationGroup", || {
+            request.clone().send()
+        })
+        .await?;
+    Ok(())
 }
 
 impl Resource for Cache {
@@ -261,18 +473,18 @@ impl Resource for Cache {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.known_immutable(ENGINE, actual.engine.as_ref(), self.engine);
-        diff.known_immutable(TLS, actual.tls, self.tls);
-        diff.known_immutable(AUTH_TOKEN, actual.auth, self.tls);
-        let has_token = actual.auth.unwrap_or(true) && self.tls;
-        if let (Some(token), Some(made_with), true) = (&self.auth_token, &actual.token, has_token) {
-            // A lost or changed token blocks all access: only a new cache accepts a new token at once.
-            let token = cx
-                .known_output(token)
-                .and_then(|token| token.attributes.get(FINGERPRINT).cloned());
-            let token = token.unwrap_or_else(|| NEW.to_owned());
-            diff.immutable(AUTH_TOKEN_IN_USE, made_with, token);
+        let change = self.version_change(actual);
+        if change != Change::None {
+            let before = diff.changes.len();
+            diff.known(ENGINE, actual.engine.as_ref(), self.engine.engine);
+            let from = actual
+                .version
+                .map_or_else(|| "(unknown)".to_owned(), |version| version.to_string());
+            diff.field(ENGINE_VERSION, from, self.engine.version);
+            diff.replace |= change == Change::Replacement && diff.changes.len() > before;
         }
+        diff.known(AUTOMATIC_UPGRADES, actual.automatic_upgrades.map(on), "off");
+        self.compare_encryption(cx, actual, &mut diff);
         diff.reference(
             SUBNET_GROUP,
             &cx.names().cache_subnet_group(),
@@ -282,12 +494,11 @@ impl Resource for Cache {
         // The members of a new group are not all listed yet.
         if actual.nodes > 0 {
             diff.field(REPLICAS, actual.nodes - 1, usize::from(self.replicas));
-            let on = |on| if on { "on" } else { "off" };
             let (failover, multi_az) = self.failover();
             diff.known(AUTOMATIC_FAILOVER, actual.failover.map(on), on(failover));
             diff.known(MULTI_AZ, actual.multi_az.map(on), on(multi_az));
         }
-        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff.tags(&self.desired_tags(cx, actual), &actual.tags);
         diff
     }
 
@@ -302,6 +513,10 @@ impl Resource for Cache {
                 .as_ref()
                 .map(|token| (TOKEN_TAG.to_owned(), fingerprint(token))),
         );
+        let WantedEngine {
+            engine, version, ..
+        } = self.engine;
+        tags.insert(VERSION_TAG.to_owned(), format!("{engine}-{version}"));
         let (failover, multi_az) = self.failover();
         let mut request = cx
             .aws()
@@ -309,7 +524,9 @@ impl Resource for Cache {
             .create_replication_group()
             .replication_group_id(cx.names().cache())
             .replication_group_description(description(cx))
-            .engine(self.engine)
+            .engine(engine)
+            .engine_version(version.to_string())
+            .auto_minor_version_upgrade(false)
             .cache_node_type(&self.node_type)
             .num_cache_clusters(i32::from(self.replicas) + 1)
             .automatic_failover_enabled(failover)
@@ -328,74 +545,149 @@ impl Resource for Cache {
                 request.clone().send()
             })
             .await?;
+        *self.token_change.progress() = TokenProgress::Noted;
         Ok(())
     }
 
+    /// Takes the next step; called again when the group is available, until nothing differs.
     async fn update(
         &self,
         cx: &Context,
         actual: &Actual,
         diff: &Diff,
     ) -> Result<(), ResourceError> {
-        if diff.has(&NODE_TYPE) {
-            let request = cx
-                .aws()
-                .elasticache
-                .modify_replication_group()
-                .replication_group_id(&actual.group_id)
-                .cache_node_type(&self.node_type)
-                .apply_immediately(true);
-            cx.aws()
-                .call_idempotent("elasticache:ModifyReplicationGroup", || {
-                    request.clone().send()
-                })
-                .await?;
-            // The group is now in state `modifying`; other differences are updated when it is available again.
-            return Ok(());
+        let url = self.url(actual);
+        let token = self.token(cx, actual);
+        let mut is_announced = true;
+        let is_told = actual.tls == Some(Tls::Preferred) || token != Token::Same;
+        if let (true, Some(url)) = (is_told, &url) {
+            let all = parameter::all(cx).await?;
+            let told = all.get(CACHE_ENDPOINT);
+            is_announced = told.is_some_and(|told| told.expose() == url);
         }
-        let fails_over_anew = diff.has(&AUTOMATIC_FAILOVER) || diff.has(&MULTI_AZ);
-        // The last replica can be removed only after failover is off, and failover needs a replica.
-        if fails_over_anew && self.replicas == 0 {
-            return self.write_failover(cx, actual).await;
-        }
-        if diff.has(&REPLICAS) {
-            let replicas = i32::from(self.replicas);
-            if usize::from(self.replicas) + 1 > actual.nodes {
-                let request = cx
-                    .aws()
-                    .elasticache
-                    .increase_replica_count()
-                    .replication_group_id(&actual.group_id)
-                    .new_replica_count(replicas)
-                    .apply_immediately(true);
-                cx.aws()
-                    .call_idempotent("elasticache:IncreaseReplicaCount", || {
-                        request.clone().send()
-                    })
-                    .await?;
-            } else {
-                let request = cx
-                    .aws()
-                    .elasticache
-                    .decrease_replica_count()
-                    .replication_group_id(&actual.group_id)
-                    .new_replica_count(replicas)
-                    .apply_immediately(true);
-                cx.aws()
-                    .call_idempotent("elasticache:DecreaseReplicaCount", || {
-                        request.clone().send()
-                    })
-                    .await?;
+        let situation = Situation {
+            engine: [ENGINE, ENGINE_VERSION, AUTOMATIC_UPGRADES]
+                .iter()
+                .any(|field| diff.has(field)),
+            tls: actual.tls,
+            wants_tls: self.tls,
+            is_announced,
+            token,
+            progress: *self.token_change.progress(),
+            node_type: diff.has(&NODE_TYPE),
+            failover: diff.has(&AUTOMATIC_FAILOVER) || diff.has(&MULTI_AZ),
+            replicas: diff.has(&REPLICAS),
+            wants_replicas: self.replicas > 0,
+        };
+        let request = self.modification(cx, actual);
+        let change_token = async |strategy, progress| {
+            let token = Secrets::value(cx, CACHE_AUTH_TOKEN).await?;
+            let request = self.modification(cx, actual);
+            let request = request
+                .auth_token(token.expose())
+                .auth_token_update_strategy(strategy);
+            let changed = modify(cx, request).await;
+            if changed
+                .as_ref()
+                .err()
+                .is_none_or(ResourceError::is_carried_out)
+            {
+                *self.token_change.progress() = progress;
             }
-            return Ok(());
+            changed
+        };
+        match cache_change::next(&situation) {
+            Step::Engine => {
+                let mut request = request.auto_minor_version_upgrade(false);
+                if diff.has(&ENGINE) {
+                    request = request.engine(self.engine.engine);
+                }
+                if diff.has(&ENGINE) || diff.has(&ENGINE_VERSION) {
+                    request = request.engine_version(self.engine.version.to_string());
+                }
+                modify(cx, request).await
+            }
+            Step::PreferTls => {
+                let mode = TransitEncryptionMode::Preferred;
+                let request = request.transit_encryption_enabled(true);
+                modify(cx, request.transit_encryption_mode(mode)).await
+            }
+            Step::Announce => self.announce(cx, &url.unwrap_or_default()).await,
+            Step::RequireTls => {
+                let mode = TransitEncryptionMode::Required;
+                let request = request.transit_encryption_enabled(true);
+                modify(cx, request.transit_encryption_mode(mode)).await
+            }
+            Step::DropTls => modify(cx, request.transit_encryption_enabled(false)).await,
+            Step::MarkToken => self.write_token_tag(cx, actual, NO_TOKEN).await,
+            Step::RotateToken => {
+                change_token(AuthTokenUpdateStrategyType::Rotate, TokenProgress::Rotated).await
+            }
+            Step::SetToken => {
+                change_token(AuthTokenUpdateStrategyType::Set, TokenProgress::Set).await
+            }
+            Step::NoteToken => {
+                let noted = self.note_token(cx, actual).await;
+                if noted
+                    .as_ref()
+                    .err()
+                    .is_none_or(ResourceError::is_carried_out)
+                {
+                    *self.token_change.progress() = TokenProgress::Noted;
+                }
+                noted
+            }
+            Step::NodeType => modify(cx, request.cache_node_type(&self.node_type)).await,
+            Step::Failover => {
+                let (failover, multi_az) = self.failover();
+                let request = request.automatic_failover_enabled(failover);
+                modify(cx, request.multi_az_enabled(multi_az)).await
+            }
+            Step::Replicas => self.write_replicas(cx, actual).await,
+            Step::Tags => {
+                let missing = tags::missing(&self.desired_tags(cx, actual), &actual.tags);
+                let arn = cx.names().cache_arn("replicationgroup", &actual.group_id);
+                Ok(elasticache::write_tags(cx.aws(), arn, missing).await?)
+            }
         }
-        if fails_over_anew {
-            return self.write_failover(cx, actual).await;
-        }
-        let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
-        let arn = cx.names().cache_arn("replicationgroup", &actual.group_id);
-        Ok(elasticache::write_tags(cx.aws(), arn, missing).await?)
     }
+}
+
+impl Cache {
+    /// Compares TLS and the AUTH token.
+    fn compare_encryption(&self, cx: &Context, actual: &Actual, diff: &mut Diff) {
+        let is_on = actual.tls.map(|tls| tls != Tls::Off);
+        // Source: ElastiCache User Guide: TLS cannot be changed while there is a token, and a token can be deleted only
+        // together with the transition to user groups; TLS can be changed from Redis OSS 7.0.
+        let can_change = if self.tls {
+            let version = match self.version_change(actual) {
+                Change::InPlace => Some(self.engine.version),
+                _ => actual.version,
+            };
+            version.is_none_or(|version| version >= FIRST_WITH_TLS_CHANGE)
+        } else {
+            actual.auth != Some(true)
+        };
+        if can_change {
+            diff.known(TLS, is_on, self.tls);
+            diff.known(AUTH_TOKEN, actual.auth, self.tls);
+        } else {
+            diff.known_immutable(TLS, is_on, self.tls);
+            diff.known_immutable(AUTH_TOKEN, actual.auth, self.tls);
+        }
+        if actual.tls == Some(Tls::Preferred) && self.tls {
+            diff.field(TLS_MODE, Tls::Preferred.as_str(), Tls::Required.as_str());
+        }
+        if let (Some(made_with), Token::Other) = (&actual.token, self.token(cx, actual)) {
+            let wanted = self.wanted_token(cx).filter(|wanted| wanted != made_with);
+            let wanted = wanted.unwrap_or_else(|| NEW.to_owned());
+            diff.field(AUTH_TOKEN_IN_USE, made_with, wanted);
+        }
+    }
+}
+
+fn on(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
 }
 
 fn description(cx: &Context) -> String {

@@ -21,6 +21,10 @@ pub struct RunOptions {
     /// Also read the other policies of the role, which takes more requests and seldom shows a
     /// difference.
     pub inspect_role_policies: bool,
+    /// Also read the version of the cache's engine from a node, which takes one more request.
+    pub inspect_engine_version: bool,
+    /// Replace the AUTH token of the cache.
+    pub rotate_cache_token: bool,
     /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
     /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.

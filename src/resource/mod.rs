@@ -7,6 +7,7 @@
 pub mod api_attachment;
 pub mod api_authorizer;
 pub mod cache;
+mod cache_change;
 pub mod cache_subnet_group;
 mod context;
 mod diff;

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
-    Unmanaged,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
+    ResourceKind, Unmanaged,
 };
 use crate::aws::answered::{Answered, timestamp};
 use crate::aws::paginate::pages;
@@ -29,6 +29,8 @@ const VALUE: Field = Field::Property("value");
 pub const SERVICE_TOKEN: &str = "service-token";
 /// The cache's AUTH token, which this program generates.
 pub const CACHE_AUTH_TOKEN: &str = "cache-auth-token";
+/// The token before, as long as the cache may still have it.
+pub const FORMER_CACHE_AUTH_TOKEN: &str = "cache-auth-token-former";
 /// The key of the hashes that represent credentials in the cache.
 pub const HASH_KEY: &str = "hash-key";
 /// The URL, credentials included, of a cache that the operator provides.
@@ -60,6 +62,8 @@ pub struct Actual {
     id: LogicalId,
     name: String,
     value: Secret,
+    /// The stored former AUTH token, if this is the AUTH token.
+    former: Option<Secret>,
 }
 
 /// The kind of secrets (`SecureString` under `secrets/`), or of plain parameters.
@@ -395,6 +399,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
 
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let all = all(cx).await?;
+        let former = all.get(&Self::path(FORMER_CACHE_AUTH_TOKEN));
         let names = all.iter().filter_map(|(path, value)| {
             let name = if SECRET {
                 path.strip_prefix("secrets/")
@@ -417,6 +422,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
                 id: LogicalId::new(Self::KIND, called),
                 name: path.clone(),
                 value: value.clone(),
+                former: former.filter(|_| called == CACHE_AUTH_TOKEN).cloned(),
             })
         });
         Ok(Listing {
@@ -486,6 +492,12 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
     Ok(tags::owner(&cx.names().stack, &tags).is_some())
 }
 
+/// The address of the stack's own cache, as the functions read it.
+pub fn endpoint_url(endpoint: &str, tls: bool) -> String {
+    let scheme = if tls { "rediss" } else { "redis" };
+    format!("{scheme}://{endpoint}")
+}
+
 /// The source of a parameter's value.
 #[derive(Debug)]
 pub enum Source {
@@ -518,8 +530,7 @@ impl<const SECRET: bool> Parameter<SECRET> {
             Source::Random(_) => None,
             Source::Endpoint { cache, tls } => {
                 let endpoint = cx.known_output(cache)?.attributes.get("endpoint")?.clone();
-                let scheme = if *tls { "rediss" } else { "redis" };
-                Some(Secret::from(format!("{scheme}://{endpoint}")))
+                Some(Secret::from(endpoint_url(&endpoint, *tls)))
             }
         }
     }
@@ -531,6 +542,19 @@ impl<const SECRET: bool> Parameter<SECRET> {
         }
         self.wanted(cx)
             .ok_or_else(|| ResourceError::Bug(format!("parameter {} has no value yet", self.name)))
+    }
+
+    /// Whether this run replaces the AUTH token and has not done so yet. While another change of the token is not
+    /// complete, the cache may know only the former one, so there is no newer one.
+    fn rotates(&self, cx: &Context, actual: &Actual) -> bool {
+        let Source::Random(made) = &self.source else {
+            return false;
+        };
+        let mut former = actual.former.iter();
+        self.name == CACHE_AUTH_TOKEN
+            && cx.options().rotate_cache_token
+            && made.get().is_none()
+            && former.all(|former| *former == actual.value)
     }
 
     fn kind() -> ParameterType {
@@ -566,6 +590,9 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
             // Neither value is shown, because one of them may be a secret.
             diff.field(VALUE, "(differs)", "(as configured)");
         }
+        if self.rotates(cx, actual) {
+            diff.field(VALUE, "(present)", NEW);
+        }
         diff
     }
 
@@ -594,6 +621,13 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         actual: &Actual,
         _diff: &Diff,
     ) -> Result<(), ResourceError> {
+        if self.rotates(cx, actual) {
+            // The functions use it until the cache has the new one.
+            let id = LogicalId::new(Self::Kind::KIND, FORMER_CACHE_AUTH_TOKEN);
+            let path = secret_path(FORMER_CACHE_AUTH_TOKEN);
+            let exists = actual.former.is_some();
+            write(cx, &id, &path, Self::kind(), &actual.value, exists).await?;
+        }
         write(
             cx,
             &actual.id,

@@ -581,16 +581,12 @@ fn the_cache_and_the_parameters_are_repaired() {
     stack.repairs(&(
         "the AUTH token is deleted, so nobody can tell it to the functions",
         |stack| delete(stack, "secrets/cache-auth-token"),
-        &[
-            "cache/main",
-            "parameter/cache-endpoint",
-            "secret/cache-auth-token",
-        ],
+        &["cache/main", "secret/cache-auth-token"],
     ));
     stack.repairs(&(
         "the AUTH token is changed, so the cache does not know it",
         |stack| put(stack, "secrets/cache-auth-token", "SecureString"),
-        &["cache/main", "parameter/cache-endpoint"],
+        &["cache/main"],
     ));
     stack.repairs(&(
         "the key of the hashes is deleted",

@@ -11,6 +11,7 @@ mod architecture;
 mod attachment;
 
 mod cache;
+mod cache_change;
 mod cli;
 mod config;
 mod dead;

@@ -234,7 +234,7 @@ fn replicas_that_were_there_from_the_start_go_and_come() {
 }
 
 #[test]
-fn the_cache_is_made_anew_for_what_it_cannot_change() {
+fn the_cache_is_replaced_for_what_it_cannot_change() {
     walk(
         &[(
             "authorizer:",
@@ -243,11 +243,8 @@ fn the_cache_is_made_anew_for_what_it_cannot_change() {
         &[
             Change {
                 edit: ("engine: redis", "engine: valkey"),
-                actions: &[
-                    ("cache/main", "replace"),
-                    ("parameter/cache-endpoint", "update"),
-                ],
-                reasons: &["engine: redis -> valkey", CUT],
+                actions: &[("cache/main", "update")],
+                reasons: &["engine: redis -> valkey", "engine version: 7.1 -> 7.2"],
             },
             Change {
                 edit: ("tls: true", "tls: false"),
@@ -261,7 +258,7 @@ fn the_cache_is_made_anew_for_what_it_cannot_change() {
             Change {
                 edit: ("engine: valkey, tls: false", "engine: redis, tls: true"),
                 actions: &[
-                    ("cache/main", "replace"),
+                    ("cache/main", "update"),
                     ("parameter/cache-endpoint", "update"),
                     ("secret/cache-auth-token", "create"),
                 ],

@@ -62,8 +62,13 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "replace cache/main",
     ),
     (
+        "cache: {tls: false}",
+        "cache: {tls: true, engine: valkey}",
+        "update cache/main",
+    ),
+    (
+        "cache: {engine: valkey, engine_version: \"8.0\"}",
         "cache: {engine: redis}",
-        "cache: {engine: valkey}",
         "replace cache/main",
     ),
     (

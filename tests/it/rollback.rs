@@ -128,10 +128,7 @@ fn what_others_published_with_our_authorizer_is_no_success_and_a_deployment_can_
     );
     let none = here.run(&["rollback", "--to", "nosuch"]);
     assert_eq!(none.code, Some(1), "{}", none.stderr);
-    assert_mentions(
-        &none,
-        &["deployment nosuch does not exist", &theirs],
-    );
+    assert_mentions(&none, &["deployment nosuch does not exist", &theirs]);
 }
 
 #[test]
