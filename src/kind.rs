@@ -141,6 +141,11 @@ impl Kind {
         }
     }
 
+    /// Whether a resource of this kind holds what would be lost with it: the counted usage.
+    pub fn holds_usage(self) -> bool {
+        self == Self::Cache
+    }
+
     /// Whether AWS creates and deletes resources of this kind, so that they are not resources of the
     /// stack.
     pub fn is_left_behind(self) -> bool {

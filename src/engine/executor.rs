@@ -56,7 +56,7 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
             step.id == plan.steps[index].id && matches!(step.work, Operation::Converge(_))
         }),
         Operation::Drain(_) => true,
-        Operation::Detach(_) => false,
+        Operation::Detach(_) | Operation::Empty(..) => false,
     };
     loop {
         if cancel.stop().is_none() {
@@ -171,12 +171,15 @@ fn skip(
         for dependent in dependents {
             left.remove(&dependent);
             let step = &plan.steps[dependent];
-            cx.sink().emit(Event::Skipped {
-                id: step.id.clone(),
-                action: step.action,
-                because: plan.steps[failed].id.clone(),
-            });
-            skipped.push(step.id.clone());
+            // A resource with several steps is reported once, with the one that failed.
+            if step.id != plan.steps[failed].id {
+                cx.sink().emit(Event::Skipped {
+                    id: step.id.clone(),
+                    action: step.action,
+                    because: plan.steps[failed].id.clone(),
+                });
+                skipped.push(step.id.clone());
+            }
             gone.push(dependent);
         }
     }

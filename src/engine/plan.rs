@@ -10,7 +10,7 @@ use super::observe::{Observation, ObservedState};
 use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Change, DynKind, DynResource, Field, Live, Output, Phase};
+use crate::resource::{Change, DynKind, DynResource, Field, Live, Output, Phase, function};
 
 /// The field that shows that a resource failed permanently.
 const STATE: Field = Field::Property("state");
@@ -39,6 +39,8 @@ pub enum Operation {
     Converge(Arc<dyn DynResource>),
     /// Detach the resource from what will be replaced.
     Detach(Arc<dyn DynResource>),
+    /// Take out of this resource what would be lost with it.
+    Empty(&'static dyn DynKind, Arc<Live>),
     /// Delete this resource.
     Delete(&'static dyn DynKind, Arc<Live>),
     /// Delete all resources of a kind that the service leaves behind, and wait until none exist.
@@ -184,6 +186,16 @@ pub fn plan(observation: Observation) -> Plan {
     let mut steps = desired_steps(&nodes, &actions);
     let converging = steps.len();
     detach_steps(&mut steps, &replaced);
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(kind, found)| (kind, Arc::new(found)))
+        .collect();
+    if !replaced.is_empty() {
+        // Otherwise what is not desired goes last: it is empty by then, because the reporter has moved to another cache.
+        let goes = |id: &LogicalId| !desired.contains(id) || replaced.contains(id);
+        let deleted = found.iter().filter(|(_, found)| goes(&found.identity.id));
+        empty_steps(&mut steps, deleted, converging);
+    }
     let first_deletion = steps.len();
     for (kind, found) in found {
         let is_orphan = !desired.contains(&found.identity.id);
@@ -191,7 +203,7 @@ pub fn plan(observation: Observation) -> Plan {
             plan.items.push(deleted_item(&found));
         }
         if is_orphan || replaced.contains(&found.identity.id) {
-            let deletion = Operation::Delete(kind, Arc::new(found));
+            let deletion = Operation::Delete(kind, found);
             delete_step(
                 &mut steps,
                 deletion,
@@ -257,6 +269,38 @@ fn detach_steps(steps: &mut Vec<Step>, replaced: &BTreeSet<LogicalId>) {
                 needs: BTreeSet::new(),
             });
         }
+    }
+}
+
+/// Takes out of a resource that is deleted what would be lost with it, before any deletion. The authorizer, which fills it,
+/// is detached before, and the reporter, which empties it, only after. `converging` is the number of the steps that converge
+/// a resource; all other steps detach one.
+fn empty_steps<'a>(
+    steps: &mut Vec<Step>,
+    deleted: impl Iterator<Item = &'a (&'static dyn DynKind, Arc<Live>)>,
+    converging: usize,
+) {
+    let [fills, empties] = function::NAMES;
+    let holding = deleted.filter(|(_, found)| {
+        found.identity.id.kind.holds_usage() && found.identity.phase == Phase::Ready
+    });
+    for (kind, found) in holding {
+        let index = steps.len();
+        let of = |steps: &[Step], name| -> BTreeSet<usize> {
+            let detaching = converging..index;
+            detaching
+                .filter(|detach| steps[*detach].id.name == name)
+                .collect()
+        };
+        for detach in of(steps, empties) {
+            steps[detach].needs.insert(index);
+        }
+        steps.push(Step {
+            id: found.identity.id.clone(),
+            action: Action::Delete,
+            needs: of(steps, fills),
+            work: Operation::Empty(*kind, Arc::clone(found)),
+        });
     }
 }
 
@@ -576,6 +620,40 @@ mod tests {
         let kept: &[(&str, &[&str], bool)] = &[("subnet/private-a", &[], false)];
         let orphan = planned(&["nat-gateway/a", "subnet/private-a"], kept);
         assert_eq!(drain(&orphan), None);
+    }
+
+    #[test]
+    fn a_replaced_cache_is_emptied_between_authorizer_and_reporter_and_before_all_deletions() {
+        let plan = planned(
+            &[
+                "subnet/private-a",
+                "cache/main",
+                "lambda/authorizer",
+                "lambda/reporter",
+                "nat-gateway/b",
+            ],
+            &[
+                ("subnet/private-a", &[], true),
+                ("cache/main", &["subnet/private-a"], true),
+                ("lambda/authorizer", &["subnet/private-a"], false),
+                ("lambda/reporter", &["subnet/private-a"], false),
+            ],
+        );
+        plan.check().expect("no cycle");
+        let find = |is_it: &dyn Fn(&Step) -> bool| plan.steps.iter().position(is_it).expect("it");
+        let empty = find(&|step| matches!(step.work, Operation::Empty(..)));
+        let detach =
+            |name| find(&|step| step.id.name == name && matches!(step.work, Operation::Detach(_)));
+        assert!(plan.steps[empty].needs.contains(&detach("authorizer")));
+        assert!(plan.steps[detach("reporter")].needs.contains(&empty));
+        for text in ["cache/main", "nat-gateway/b", "subnet/private-a"] {
+            let deletion = &plan.steps[position(&plan, text, true)];
+            assert!(deletion.needs.contains(&empty), "{text}");
+        }
+        // What goes last has been left by the reporter.
+        let orphan = planned(&["cache/main"], &[("secret/cache-url", &[], false)]);
+        let empties = |step: &Step| matches!(step.work, Operation::Empty(..));
+        assert!(!orphan.steps.iter().any(empties));
     }
 
     #[test]

@@ -118,6 +118,7 @@ impl<'a> StepRunner<'a> {
         let ended = match &step.work {
             Operation::Converge(node) => round.converge(&**node).await,
             Operation::Detach(node) => round.detach(&**node).await.map(|()| None),
+            Operation::Empty(kind, found) => round.empty(*kind, found).await.map(|()| None),
             Operation::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
             Operation::Drain(kind) => round.drain(*kind).await.map(|()| None),
         };
@@ -262,6 +263,16 @@ impl<'a> StepRunner<'a> {
                     other => self.after(other.map(|_| ()), "still holds on").await?,
                 },
             }
+        }
+    }
+
+    /// Waits for what must be taken out of a resource. It changes nothing in the account, so the wait ends early when the
+    /// run must stop.
+    async fn empty(&self, kind: &dyn DynKind, found: &Live) -> Result<(), StepError> {
+        self.proceed()?;
+        tokio::select! {
+            emptied = kind.empty(self.cx, found) => emptied.map_err(StepError::Failed),
+            stop = self.cancel.stopped() => Err(stop.into()),
         }
     }
 

@@ -123,6 +123,14 @@ impl DynKind for Account {
         })
     }
 
+    fn empty<'a>(
+        &'a self,
+        _: &'a Context,
+        _: &'a Live,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn unmanaged<'a>(
         &'a self,
         _: &'a Context,

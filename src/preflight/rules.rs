@@ -97,8 +97,8 @@ pub fn replaced_cache(items: &[Item]) -> Option<String> {
     let is_replaced = |item: &&Item| item.id.kind == Kind::Cache && item.action == Action::Replace;
     let item = items.iter().find(is_replaced)?;
     Some(format!(
-        "{} is replaced: usage that is counted and not yet reported is lost, and until the new cache is available, 3scale is \
-         asked for every request",
+        "{} is replaced: its usage is delivered to 3scale first; what is counted after that, until the cache is deleted, is lost; \
+         until the new cache is available, 3scale is asked for every request",
         item.id
     ))
 }

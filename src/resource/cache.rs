@@ -17,7 +17,7 @@ use super::parameter::{
 };
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind, Unmanaged,
+    ResourceKind, Unmanaged, usage,
 };
 use crate::aws::{Class, elasticache, optional, tags};
 use crate::engine_version::{self, Change, EngineVersion, FIRST_WITH_TLS_CHANGE, WantedEngine};
@@ -244,6 +244,11 @@ impl ResourceKind for Caches {
     async fn phase(cx: &Context, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
         let group = Self::describe(cx, &actual.group_id).await?;
         Ok(group.map(|group| phase_of(group.status)))
+    }
+
+    /// The counted usage.
+    async fn empty(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        usage::deliver(cx, &actual.id).await
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

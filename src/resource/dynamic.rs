@@ -88,6 +88,11 @@ pub trait DynKind: Send + Sync {
         cx: &'a Context,
         found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>>;
+    fn empty<'a>(
+        &'a self,
+        cx: &'a Context,
+        found: &'a Live,
+    ) -> BoxFuture<'a, Result<(), ResourceError>>;
     fn unmanaged<'a>(
         &'a self,
         cx: &'a Context,
@@ -143,6 +148,14 @@ impl<K: ResourceKind> DynKind for Typed<K> {
         found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
         Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
+    }
+
+    fn empty<'a>(
+        &'a self,
+        cx: &'a Context,
+        found: &'a Live,
+    ) -> BoxFuture<'a, Result<(), ResourceError>> {
+        Box::pin(async move { K::empty(cx, typed(&*found.actual)?).await })
     }
 
     fn unmanaged<'a>(

@@ -15,9 +15,10 @@ use super::function_publishing::{
     create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
 use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
+use super::parameter::{CACHE_ENDPOINT, CACHE_PARAMETER};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind, parameter,
+    ResourceKind, parameter, usage,
 };
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -239,6 +240,37 @@ impl FunctionAlias {
         actual.publication.versions.surplus(&contents)
     }
 
+    /// If the next version uses another cache, lets the live one deliver what the former cache holds. The authorizer has
+    /// moved already.
+    async fn leave_cache(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        next: &Version,
+    ) -> Result<(), ResourceError> {
+        let Some(live) = actual.publication.versions.live() else {
+            return Ok(());
+        };
+        let cache = |version: &Version| version.content.environment.get(CACHE_PARAMETER).cloned();
+        let former = cache(live);
+        // A version that was detached from its network reaches no cache: it was emptied before.
+        if former.is_none() || former == cache(next) || live.content.subnets.is_empty() {
+            return Ok(());
+        }
+        let delivered = usage::deliver(cx, &actual.publication.id).await;
+        match delivered {
+            // The operator's own cache stays, with what it holds.
+            Err(error) if former.as_deref() != Some(CACHE_ENDPOINT) => {
+                cx.notice(
+                    &actual.publication.id,
+                    format!("usage stays in the former cache: {error}"),
+                );
+                Ok(())
+            }
+            delivered => delivered,
+        }
+    }
+
     fn unread<'a>(&self, actual: &'a Actual) -> &'a [String] {
         match self.goal {
             Goal::Following { .. } => &actual.unread,
@@ -345,10 +377,13 @@ impl Resource for FunctionAlias {
         if found.len() == goals.len()
             && actual.publication.versions.latest == self.configured(&actual)
         {
-            for version in found {
+            for version in &found {
                 proof
                     .ensure_version_passed(cx, self.function.name, version.number)
                     .await?;
+            }
+            if let (Goal::Following { .. }, Some(last)) = (&self.goal, found.last()) {
+                self.leave_cache(cx, &actual, last).await?;
             }
         }
         Ok(())

@@ -103,6 +103,15 @@ pub async fn live_version(cx: &Context) -> Result<Option<String>, ResourceError>
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
 
+/// The live version of the reporter; `None` without an alias.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn live_reporter(cx: &Context) -> Result<Option<String>, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[1]).await?;
+    Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
+}
+
 /// A function whose alias moved back to the previous version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedBack {

@@ -36,6 +36,7 @@ pub mod security_group;
 mod state;
 pub mod subnet;
 mod traits;
+mod usage;
 pub mod vpc;
 
 pub use self::context::{Context, RunOptions};

@@ -63,6 +63,15 @@ pub trait ResourceKind: Send + Sync + 'static {
         actual: &Self::Actual,
     ) -> impl Future<Output = Result<(), ResourceError>> + Send;
 
+    /// Takes out of the resource what would be lost with it, before anything that it depends on is changed. Called before a
+    /// resource is deleted by `up`.
+    fn empty(
+        _cx: &Context,
+        _actual: &Self::Actual,
+    ) -> impl Future<Output = Result<(), ResourceError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Detects another owner's resource where the listing cannot. Called before the resource is changed
     /// or deleted.
     fn unmanaged(

@@ -131,7 +131,7 @@ fn the_engine_and_its_version_change_in_place_where_aws_can() {
         "engine: valkey -> redis",
         "engine version: 8.1 -> 7.1",
         "forces replacement",
-        "note cache/main is replaced: usage that is counted and not yet reported is lost",
+        "note cache/main is replaced: its usage is delivered to 3scale first",
     ] {
         assert!(plan.contains(told), "{told:?} is not in\n{plan}");
     }

@@ -12,6 +12,7 @@ mod attachment;
 
 mod cache;
 mod cache_change;
+mod cache_leave;
 mod cli;
 mod config;
 mod dead;

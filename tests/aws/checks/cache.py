@@ -278,6 +278,28 @@ def cache_tokens_rotate(aws: Aws) -> None:
 
 
 @check
+def reporter_runs(aws: Aws) -> None:
+    """A run delivers what the configuration says, unless a check of the self-test fails."""
+    net = aws.network()
+    statements = [{"Effect": "Allow", "Action": ["ec2:*NetworkInterface*", "ssm:Get*"], "Resource": "*"}]
+    role = aws.role(policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    variables = {"THREESCALE_GW_PARAMETERS": "/p", "THREESCALE_GW_ROLE": "reporter"}
+    vpc = {"SubnetIds": [net["subnet"]], "SecurityGroupIds": [net["group"]]}
+    aws.function(role, VpcConfig=vpc, Environment={"Variables": variables})
+    aws.configure(outcomes={"reports": [5]})
+
+    def run() -> dict[str, Any]:
+        reply = aws.lambda_.invoke(FunctionName="f", Payload=b'{"source": "aws.events"}')
+        return json.loads(reply["Payload"].read())
+
+    assert run()["stopped"].startswith("missing: ")
+    for name in ("secrets/service-token", "secrets/hash-key"):
+        aws.ssm.put_parameter(Name=f"/p/{name}", Type="String", Value="v")
+    # There is no way to 3scale yet.
+    assert run()["stopped"].startswith("timeout: ") and run()["delivered"] == 0
+
+
+@check
 def cache_engine_and_size_change(aws: Aws) -> None:
     """Forward only, Redis OSS to Valkey, and back from 7.2 to 7.1 only; what is not applied at once waits; failover is
     being enabled."""
