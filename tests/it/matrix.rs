@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::rest_api::{assert_mentions, draft, ours, seed, served, stage_of, workplace};
+use crate::support::rest_api::{
+    add_stage, assert_mentions, draft, ours, seed, served, stage_of, workplace,
+};
 use crate::support::{TestAws, assert_same};
 use serde_json::{Value, json};
 
@@ -217,6 +219,71 @@ fn every_shape_is_told_protected_and_restored() {
         here.succeed(&["down", "--yes"]);
         assert_same(&before, &aws.account());
     }
+}
+
+/// What the console, frameworks and teams add to an API over the years, all of it in one API.
+#[test]
+fn an_api_with_everything_is_protected_and_restored() {
+    let aws = TestAws::start();
+    let cors = json!({"responseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}});
+    let template = json!({"type": "HTTP", "uri": "https://backend.example.com/orders", "integrationHttpMethod": "GET",
+        "requestTemplates": {"application/json": null},
+        "responses": [{"statusCode": "200", "responseTemplates": {"application/json": null}}]});
+    let everything = with(
+        api(json!([
+            {"method": "GET", "path": "/orders", "integration": template,
+             "request_parameters": {"method.request.querystring.page": false}},
+            {"method": "POST", "path": "/orders", "api_key_required": true, "request_validator": "all",
+             "request_models": {"application/json": "Order"}, "response_models": {"application/json": "Order"}, "operation_name": "add"},
+            {"method": "OPTIONS", "path": "/orders", "integration": crate::support::cors()},
+            {"method": "ANY", "path": "/files/{proxy+}", "request_parameters": {"method.request.path.proxy": true}},
+            {"method": "GET", "path": "/internal", "authorization_type": "AWS_IAM"},
+            {"method": "GET", "path": "/me", "authorizer": "own"},
+            {"method": "GET", "path": "/you", "authorizer": "another"},
+            {"method": "GET", "path": "/user", "authorizer": "pool", "authorization_type": "COGNITO_USER_POOLS", "scopes": ["orders/read"]},
+        ])),
+        json!({
+            "tags": {"team": "orders"}, "binary_media_types": ["image/png"], "minimum_compression_size": 1024,
+            "models": [{"name": "Order", "schema": {"$schema": "http://json-schema.org/draft-04/schema#", "title": "Order", "type": "object"}}],
+            "request_validators": [{"name": "all", "body": true, "parameters": true}],
+            "authorizers": {"another": {"type": "TOKEN", "authorizerResultTtlInSeconds": null}},
+            "gateway_responses": {"DEFAULT_4XX": cors, "DEFAULT_5XX": cors, "UNAUTHORIZED": cors},
+            "usage_plans": [{"name": "gold", "keys": [{"name": "k", "value": "a-key-of-twenty-characters"}],
+                             "throttle": {"rateLimit": 10.0, "burstLimit": 20}}],
+            "stage_settings": {"variables": {"backend": "v2"}, "patches": {"/*/*/throttling/rateLimit": "50"},
+                               "canary": {"percent_traffic": 0, "variables": {"c": "d"}}},
+        }),
+    );
+    let id = seed(&aws, &[everything]).remove(0);
+    add_stage(&aws, &id);
+    let domain = json!({"domainName": "api.example.com", "certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/a"});
+    aws.call("apigateway", "CreateDomainName", domain);
+    let mapping = json!({"domainName": "api.example.com", "restApiId": id, "basePath": "orders", "stage": "prod"});
+    aws.call("apigateway", "CreateBasePathMapping", mapping);
+    let mappings = || {
+        let domain = json!({"domainName": "api.example.com"});
+        aws.call("apigateway", "GetBasePathMappings", domain)
+    };
+    let (before, mapped) = (aws.account(), mappings());
+    let here = workplace(&aws, "api: {name: orders-api, stage: prod}");
+
+    let plan = here.succeed(&["plan"]);
+    let open = ["ANY /files/{proxy+}", "GET /orders", "POST /orders"];
+    assert_eq!(planned(&plan.stdout), open.map(str::to_owned).into());
+    assert!(!plan.stdout.contains("also publishes"), "{}", plan.stdout);
+    here.succeed(&["up", "--yes"]);
+    let after = aws.account();
+    assert_eq!(bare(&after, &id), bare(&before, &id));
+    assert_eq!(served(&after, &id, "dev"), served(&before, &id, "dev"));
+    here.succeed(&["status", "--exit-code"]);
+    here.succeed(&["verify"]);
+    // A change of the configuration deploys again.
+    here.edit("stage: prod}", "stage: prod, except: [\"POST /orders\"]}");
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+    here.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+    assert_eq!(mappings(), mapped);
 }
 
 /// The draft's methods with all their attributes except the authorization.
