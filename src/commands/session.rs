@@ -22,7 +22,9 @@ use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::AcceptedChanges;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::subnet::Subnets;
-use crate::resource::{Context, DynResource, Output, ResourceError, RunOptions, cache, parameter};
+use crate::resource::{
+    Context, DynResource, Output, ResourceError, RunOptions, cache_group, parameter,
+};
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts};
 use crate::{preflight, rest_api};
@@ -250,7 +252,7 @@ impl Session {
         if let Some(Output { attributes, .. }) = cache {
             let endpoint = attributes.get("endpoint").cloned();
             outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
-            let engine = cache::engine_of(&attributes);
+            let engine = cache_group::engine_of(&attributes);
             let engine = engine.map(|(name, version)| describe(name, version));
             outputs.extend(engine.map(|engine| ("redis_engine", engine)));
         }

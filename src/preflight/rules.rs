@@ -15,7 +15,7 @@ use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::resource::{Phase, Unmanaged, cache};
+use crate::resource::{Phase, Unmanaged, cache, cache_group};
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 use crate::stack;
 
@@ -84,7 +84,7 @@ pub fn engine_support(items: &[Item], config: &Config) -> Option<String> {
     let item = items.iter().find(is_cache)?;
     let mut changes = item.changes.iter();
     let stays = !changes.any(|change| change.field == cache::ENGINE_VERSION);
-    let actual = cache::engine_of(&item.output.attributes).filter(|_| stays);
+    let actual = cache_group::engine_of(&item.output.attributes).filter(|_| stays);
     let wanted = stack::engine(config);
     let (engine, version) = actual.unwrap_or((wanted.engine, wanted.version));
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();

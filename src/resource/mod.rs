@@ -8,6 +8,7 @@ pub mod api_attachment;
 pub mod api_authorizer;
 pub mod cache;
 mod cache_change;
+pub mod cache_group;
 pub mod cache_subnet_group;
 mod context;
 mod diff;

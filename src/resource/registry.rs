@@ -2,7 +2,7 @@
 
 use super::dynamic::{DynKind, any};
 use super::{
-    api_attachment, api_authorizer, cache, cache_subnet_group, elastic_ip, function,
+    api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
     function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
     network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
 };
@@ -19,7 +19,7 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
             any::<route_table::RouteTables>(),
             any::<security_group::SecurityGroups>(),
             any::<cache_subnet_group::CacheSubnetGroups>(),
-            any::<cache::Caches>(),
+            any::<cache_group::Caches>(),
             any::<parameter::Secrets>(),
             any::<parameter::Parameters>(),
             any::<iam_role::IamRoles>(),
