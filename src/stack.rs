@@ -73,6 +73,12 @@ pub fn letter(zone: usize) -> String {
     char::from(b'a' + u8::try_from(zone % 26).unwrap_or_default()).to_string()
 }
 
+/// The index of the zone with this letter.
+pub fn index(letter: &str) -> Option<usize> {
+    let letter = letter.bytes().next()?;
+    letter.checked_sub(b'a').map(usize::from)
+}
+
 /// The resources of the stack, in no particular order.
 pub fn desired(
     config: &Config,
@@ -105,7 +111,9 @@ pub fn desired(
             source,
         }));
     }
-    nodes.push(Arc::new(IamRole));
+    nodes.push(Arc::new(IamRole {
+        boundary: config.authorizer.permissions_boundary.clone(),
+    }));
     for name in function::NAMES {
         let days = i32::try_from(config.authorizer.log_retention_days).unwrap_or(i32::MAX);
         nodes.push(Arc::new(LogGroup {
@@ -299,16 +307,19 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
             zone,
         }));
     }
-    let gateways = match config.network.nat {
-        NatMode::Single => 1,
-        NatMode::PerZone => usize::from(config.network.zones),
-    };
+    let gateways = config.network.nat_gateways();
     for (index, subnet) in public.iter().take(gateways).enumerate() {
         let name = letter(index);
-        nodes.push(Arc::new(ElasticIp { name: name.clone() }));
+        let address = match config.network.elastic_ips.get(index) {
+            Some(own) => Reference::Given(own.clone()),
+            None => {
+                nodes.push(Arc::new(ElasticIp { name: name.clone() }));
+                Reference::Managed(id(Kind::ElasticIp, &name))
+            }
+        };
         nodes.push(Arc::new(NatGateway {
             subnet: subnet.clone(),
-            address: id(Kind::ElasticIp, &name),
+            address,
             internet_gateway: internet_gateway.clone(),
             name,
         }));

@@ -5,8 +5,8 @@ use std::fmt;
 
 use aws_sdk_ec2::types::AvailabilityZoneState;
 
-use super::ec2::filter;
-use super::{Aws, AwsError, Class, Idempotency};
+use super::ec2::{filter, from_tags};
+use super::{Aws, AwsError, Class, Idempotency, optional};
 
 /// Availability Zone ids that lack NAT gateways or newer node types, so they are the last choice. A
 /// zone id names the same zone in every account.
@@ -38,6 +38,15 @@ pub struct Quota {
     pub kind: QuotaKind,
     pub limit: usize,
     pub used: usize,
+}
+
+/// An Elastic IP address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub id: String,
+    /// The instance or network interface that it is associated with.
+    pub used_by: Option<String>,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The identity of the credentials.
@@ -184,6 +193,51 @@ impl Aws {
             reason = "quotas are small, positive, whole numbers"
         )]
         Ok(Ok(value.map(|value| value as usize)))
+    }
+
+    /// Reads these Elastic IP addresses; those that do not exist are missing from the result.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn addresses(&self, ids: &[String]) -> Result<Vec<Address>, AwsError> {
+        let request = self
+            .ec2
+            .describe_addresses()
+            .filters(filter("allocation-id", ids.to_vec()));
+        let answer = self
+            .call_idempotent("ec2:DescribeAddresses", || request.clone().send())
+            .await?;
+        let addresses = answer.addresses.unwrap_or_default().into_iter();
+        Ok(addresses
+            .filter_map(|address| {
+                Some(Address {
+                    id: address.allocation_id?,
+                    used_by: [address.instance_id, address.network_interface_id]
+                        .into_iter()
+                        .flatten()
+                        .find(|id| !id.is_empty()),
+                    tags: from_tags(address.tags.as_ref()),
+                })
+            })
+            .collect())
+    }
+
+    /// Whether a managed policy exists. `Err` inside if that cannot be read.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn has_policy(&self, arn: &str) -> Result<Result<bool, AwsError>, AwsError> {
+        let request = self.iam.get_policy().policy_arn(arn);
+        let answer = self
+            .call("iam:GetPolicy", Idempotency::Unsafe, || {
+                request.clone().send()
+            })
+            .await;
+        match optional(answer) {
+            Ok(answer) => Ok(Ok(answer.is_some())),
+            Err(error) if error.class == Class::Credentials => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Reads how many executions of functions the account may run at a time. Returns `Err` inside if that

@@ -174,6 +174,15 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
         pending: shown.pending.clone(),
         ..Findings::default()
     };
+    let addresses = shown
+        .plan
+        .items
+        .iter()
+        .filter(|item| item.id.kind == Kind::ElasticIp);
+    let addresses = addresses.filter_map(|item| item.output.attributes.get("public_ip"));
+    extras.notices.extend(addresses.map(|address| {
+        format!("the public address {address} is released: 3scale or a firewall that admits it must admit another one")
+    }));
     for (target, record) in record::all(cx).await? {
         for method in record.methods() {
             let method_of = format!("{} of API {}", method.label(), target.id);

@@ -257,8 +257,14 @@ impl Session {
             outputs.extend(engine.map(|engine| ("redis_engine", engine)));
         }
         outputs.push(("invoke_url", self.invoke_url()));
-        let address = self.cx.known_output(&LogicalId::new(Kind::ElasticIp, "a"));
-        if let Some(ip) = address.and_then(|output| output.attributes.get("public_ip").cloned()) {
+        // An address of the operator is no resource of the stack.
+        let ip = [Kind::ElasticIp, Kind::NatGateway]
+            .into_iter()
+            .find_map(|kind| {
+                let output = self.cx.known_output(&LogicalId::new(kind, "a"))?;
+                output.attributes.get("public_ip").cloned()
+            });
+        if let Some(ip) = ip.filter(|ip| !ip.is_empty()) {
             outputs.push(("nat_public_ip", ip));
         }
         outputs

@@ -58,7 +58,7 @@ const MAPPING_RULE: Schema = Schema {
 };
 const NETWORK: Schema = Schema {
     path: "network",
-    keys: &["cidr", "zones", "nat", "vpc", "subnets"],
+    keys: &["cidr", "zones", "nat", "elastic_ips", "vpc", "subnets"],
 };
 const CACHE: Schema = Schema {
     path: "cache",
@@ -80,6 +80,7 @@ const AUTHORIZER: Schema = Schema {
         "max_age",
         "report_every",
         "log_retention_days",
+        "permissions_boundary",
         "artifact",
     ],
 };
@@ -407,6 +408,10 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
     let id =
         field(section, "vpc").and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
     let subnets = field(section, "subnets").and_then(|field| subnets(reader, field));
+    let elastic_ips = match field(section, "elastic_ips") {
+        Some(field) => elastic_ips(reader, field),
+        None => Some(Vec::new()),
+    };
     let vpc = id
         .zip(subnets)
         .map(|(id, subnets)| ExistingVpc { id, subnets });
@@ -418,10 +423,12 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         cidr: cidr?,
         zones: zones?,
         nat: nat?,
+        elastic_ips: elastic_ips?,
         vpc,
     };
     if let Some(section) = section.filter(|_| sound && network.vpc.is_none()) {
         validate::room(reader, section, &network);
+        validate::elastic_ips(reader, section, &network);
     }
     Some(network)
 }
@@ -432,17 +439,37 @@ fn subnets(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
         let message = format!("must be 1 to {MAX_SUBNETS} subnets, not {}", items.len());
         reader.report(field, &message);
     }
-    let mut subnets = Vec::with_capacity(items.len());
-    for item in &items {
-        let Some(id) = reader.text(item, Show::Yes, identifiers::subnet_id) else {
+    Some(ids(reader, &items, "a subnet", identifiers::subnet_id))
+}
+
+fn elastic_ips(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+    let items = reader.list(field)?;
+    Some(ids(
+        reader,
+        &items,
+        "an address",
+        identifiers::allocation_id,
+    ))
+}
+
+/// The ids of a list, each of which may be in it once.
+fn ids(
+    reader: &mut Reader<'_>,
+    items: &[Field<'_>],
+    what: &str,
+    parse: fn(&str) -> Result<String, Invalid>,
+) -> Vec<String> {
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(id) = reader.text(item, Show::Yes, parse) else {
             continue;
         };
-        if subnets.contains(&id) {
-            reader.report(item, "names a subnet twice");
+        if ids.contains(&id) {
+            reader.report(item, &format!("names {what} twice"));
         }
-        subnets.push(id);
+        ids.push(id);
     }
-    Some(subnets)
+    ids
 }
 
 fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
@@ -513,6 +540,12 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         Some(field) => reader.number(field, identifiers::log_retention_days),
         None => Some(DEFAULT_LOG_RETENTION_DAYS),
     };
+    let permissions_boundary = field(section, "permissions_boundary")
+        .map(|field| reader.text(field, Show::Yes, identifiers::policy_arn));
+    let permissions_boundary = match permissions_boundary {
+        Some(arn) => Some(arn?),
+        None => None,
+    };
     let artifact = field(section, "artifact").and_then(|field| {
         let at = field.at();
         reader.text(field, Show::Yes, |text| {
@@ -533,6 +566,7 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         max_age: max_age?,
         report_every: report_every?,
         log_retention_days: log_retention_days?,
+        permissions_boundary,
         artifact,
     };
     if let Some(section) = section {

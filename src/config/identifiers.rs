@@ -277,6 +277,40 @@ pub(super) fn subnet_id(text: &str) -> Result<String, Invalid> {
     }
 }
 
+pub(super) fn allocation_id(text: &str) -> Result<String, Invalid> {
+    if is_ec2_id(text, "eipalloc-") {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the allocation id of an Elastic IP address such as `eipalloc-0123456789abcdef0`",
+        ))
+    }
+}
+
+/// The ARN of a managed policy, of the account or of AWS.
+pub(super) fn policy_arn(text: &str) -> Result<String, Invalid> {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    let is_policy = match parts[..] {
+        ["arn", partition, "iam", "", owner, resource] => {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+            let name = resource.strip_prefix("policy/").unwrap_or_default();
+            partition.starts_with("aws")
+                && (owner == "aws" || account(owner).is_ok())
+                && !name.is_empty()
+                && !name.ends_with('/')
+                && name.chars().all(is_name)
+        }
+        _ => false,
+    };
+    if is_policy {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the ARN of an IAM policy such as `arn:aws:iam::123456789012:policy/boundary`",
+        ))
+    }
+}
+
 /// EC2 ids have 17 hexadecimal digits; ids created before 2016 have 8.
 fn is_ec2_id(text: &str, prefix: &str) -> bool {
     let hexadecimal = |c: char| matches!(c, '0'..='9' | 'a'..='f');

@@ -219,6 +219,8 @@ pub struct Network {
     pub zones: u8,
     /// How many NAT gateways it has.
     pub nat: NatMode,
+    /// The allocation ids of the user's own addresses, one for each NAT gateway; empty to allocate addresses.
+    pub elastic_ips: Vec<String>,
     /// An existing VPC of the user, in place of a created one.
     pub vpc: Option<ExistingVpc>,
 }
@@ -230,6 +232,14 @@ impl Network {
         match self.vpc {
             Some(_) => Vec::new(),
             None => layout::subnets(self.cidr, self.zones),
+        }
+    }
+
+    /// The number of NAT gateways of a created network.
+    pub fn nat_gateways(&self) -> usize {
+        match self.nat {
+            NatMode::Single => 1,
+            NatMode::PerZone => usize::from(self.zones),
         }
     }
 }
@@ -293,6 +303,8 @@ pub struct Authorizer {
     pub report_every: Duration,
     /// The log retention in days, one of the periods that CloudWatch Logs supports.
     pub log_retention_days: u32,
+    /// The ARN of the policy that is the permissions boundary of the functions' role.
+    pub permissions_boundary: Option<String>,
     /// A zip file to use in place of a build of the bundled authorizer.
     pub artifact: Option<Artifact>,
 }

@@ -131,7 +131,21 @@ pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
     if section.field("vpc").is_some() {
         let reason = "is for a managed network: remove it if you use `network.vpc`";
-        forbid(reader, section, &["cidr", "zones", "nat"], reason);
+        forbid(
+            reader,
+            section,
+            &["cidr", "zones", "nat", "elastic_ips"],
+            reason,
+        );
+    }
+}
+
+/// There must be one address for each NAT gateway.
+pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
+    let (given, needed) = (network.elastic_ips.len(), network.nat_gateways());
+    if let Some(field) = section.field("elastic_ips").filter(|_| given != needed) {
+        let message = format!("must name one address for each NAT gateway: {needed}, not {given}");
+        reader.report(field, &message);
     }
 }
 

@@ -54,6 +54,9 @@ pub async fn gather(
     findings
         .blockers
         .extend(of_network(subject, cx, plan).await?);
+    findings
+        .blockers
+        .extend(of_boundary(subject, cx, plan).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
     of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
@@ -87,7 +90,9 @@ fn of_stage(subject: Subject<'_>, stage: Option<&Stage>) -> Vec<String> {
 async fn of_network(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
     let Subject { config, facts, .. } = subject;
     let Some(own) = &config.network.vpc else {
-        return Ok(rules::zones(config, &facts.zones).into_iter().collect());
+        let mut blockers: Vec<_> = rules::zones(config, &facts.zones).into_iter().collect();
+        blockers.extend(of_addresses(config, cx, plan).await?);
+        return Ok(blockers);
     };
     let Some(vpc) = &facts.own_vpc else {
         let mut blockers: Vec<_> = rules::zones(config, &facts.zones).into_iter().collect();
@@ -115,6 +120,48 @@ async fn of_network(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<V
         blockers.extend(rules::unmanaged(&taken));
     }
     Ok(blockers)
+}
+
+/// The operator's own addresses that the NAT gateways cannot have.
+async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
+    let given = &config.network.elastic_ips;
+    let gateways = plan
+        .items
+        .iter()
+        .filter(|item| item.id.kind == Kind::NatGateway && item.action != Action::None);
+    let changed: Vec<_> = gateways
+        .filter_map(|item| Some((item, stack::index(&item.id.name)?)))
+        .collect();
+    if given.is_empty() || changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let new = changed
+        .iter()
+        .filter(|(item, _)| item.action == Action::Create);
+    let new: Vec<_> = new
+        .filter_map(|(_, index)| given.get(*index).cloned())
+        .collect();
+    let found = cx.aws().addresses(given).await?;
+    Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
+}
+
+/// What keeps a policy from being the permissions boundary, if the plan sets it.
+async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Option<String>> {
+    let Some(arn) = &subject.config.authorizer.permissions_boundary else {
+        return Ok(None);
+    };
+    let is_changed = |item: &Item| item.id.kind == Kind::IamRole && item.action != Action::None;
+    if !plan.items.iter().any(is_changed) {
+        return Ok(None);
+    }
+    let refusal = rules::boundary(arn, cx.names());
+    if refusal.is_some() {
+        return Ok(refusal);
+    }
+    // Without the permission to look, IAM refuses a missing policy when the role is created.
+    let exists = cx.aws().has_policy(arn).await?;
+    Ok(matches!(exists, Ok(false))
+        .then(|| format!("authorizer.permissions_boundary: there is no policy {arn}")))
 }
 
 /// Adds the quotas that the plan would exceed. Returns a notice if some cannot be read.

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::action::Action;
-use crate::aws::account::{Quota, QuotaKind};
+use crate::aws::account::{Address, Quota, QuotaKind};
+use crate::aws::tags;
 use crate::config::Config;
 use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::names::Names;
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
@@ -65,6 +67,50 @@ pub fn unmanaged<'a>(found: impl IntoIterator<Item = &'a Unmanaged>) -> Vec<Stri
         )
     };
     found.into_iter().map(text).collect()
+}
+
+/// Names the configured addresses that the NAT gateways cannot have. `new` are those of NAT gateways to create.
+pub fn elastic_ips(
+    given: &[String],
+    new: &[String],
+    found: &[Address],
+    stack: &str,
+) -> Vec<String> {
+    let problem = |id: &String| {
+        let Some(address) = found.iter().find(|address| address.id == *id) else {
+            return Some(format!(
+                "there is no address {id} in this account and region"
+            ));
+        };
+        if tags::owner(stack, &address.tags).is_some() {
+            return Some(format!(
+                "{id} has the tags of this stack, which releases its own addresses: remove the tags `threescale-gw:...`"
+            ));
+        }
+        let used_by = address.used_by.as_ref().filter(|_| new.contains(id))?;
+        Some(format!(
+            "{id} is in use by {used_by}: disassociate it, or name another address"
+        ))
+    };
+    let problems = given.iter().filter_map(problem);
+    problems
+        .map(|problem| format!("network.elastic_ips: {problem}"))
+        .collect()
+}
+
+/// Checks that a policy can be a permissions boundary in the account of the stack.
+pub fn boundary(arn: &str, names: &Names) -> Option<String> {
+    let mut parts = arn.split(':').skip(1);
+    let (partition, owner) = (parts.next(), parts.nth(2));
+    let fits = partition == Some(names.partition())
+        && (owner == Some("aws") || owner == Some(&names.account));
+    (!fits).then(|| {
+        format!(
+            "authorizer.permissions_boundary: {arn} is not a policy of account {} or of AWS in the partition {}",
+            names.account,
+            names.partition()
+        )
+    })
 }
 
 /// Names a resource in a state that does not end by itself.
@@ -473,6 +519,50 @@ mod tests {
             "{notices:?}"
         );
         assert!(notices[1].contains("`api.except`: GET /zzz"), "{notices:?}");
+    }
+
+    #[test]
+    fn an_address_of_ones_own_must_be_free() {
+        let address = |id: &str, used_by: Option<&str>, tags: &[(&str, &str)]| Address {
+            id: id.to_owned(),
+            used_by: used_by.map(str::to_owned),
+            tags: tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let ours = [
+            ("threescale-gw:stack", "orders"),
+            ("threescale-gw:resource", "elastic-ip/a"),
+        ];
+        let found = [
+            address("free", None, &[("team", "a")]),
+            address("used", Some("eni-1"), &[]),
+            address("ours", None, &ours),
+        ];
+        let told = |given: &[&str], new: &[&str]| {
+            let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+            elastic_ips(&owned(given), &owned(new), &found, "orders")
+        };
+        assert!(told(&["free"], &["free"]).is_empty());
+        // Its NAT gateway exists and uses it.
+        assert!(told(&["used"], &[]).is_empty());
+        assert!(told(&["used"], &["used"])[0].contains("in use by eni-1"));
+        assert!(told(&["ours"], &[])[0].contains("tags of this stack"));
+        assert!(told(&["gone"], &[])[0].contains("no address gone"));
+    }
+
+    #[test]
+    fn a_boundary_is_of_this_account_or_of_aws() {
+        let names = Names::new("orders", "us-east-1", "123456789012");
+        for (arn, fits) in [
+            ("arn:aws:iam::123456789012:policy/a", true),
+            ("arn:aws:iam::aws:policy/a", true),
+            ("arn:aws:iam::123456789013:policy/a", false),
+            ("arn:aws-cn:iam::123456789012:policy/a", false),
+        ] {
+            assert_eq!(boundary(arn, &names).is_none(), fits, "{arn}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::kind::Kind;
 use crate::names::Names;
 
 const FURTHER_POLICIES: Field = Field::Property("further policies");
+const BOUNDARY: Field = Field::Property("permissions boundary");
 const INLINE_POLICY: Field = Field::Property("inline policy");
 const TRUST_POLICY: Field = Field::Property("trust policy");
 
@@ -34,6 +35,8 @@ pub struct Actual {
     policy: Value,
     /// The other policies of the role; read only if the run inspects them.
     further: Vec<Policy>,
+    /// The ARN of its permissions boundary.
+    boundary: Option<String>,
     tags: BTreeMap<String, String>,
 }
 
@@ -182,6 +185,9 @@ impl ResourceKind for IamRoles {
             trust,
             policy,
             further,
+            boundary: found
+                .permissions_boundary
+                .and_then(|boundary| boundary.permissions_boundary_arn),
             tags,
         });
         Ok(listing)
@@ -215,7 +221,11 @@ impl ResourceKind for IamRoles {
 
 /// The desired role.
 #[derive(Debug)]
-pub struct IamRole;
+pub struct IamRole {
+    /// The ARN of its permissions boundary. Without one, it keeps the boundary that it has, because an organization may add
+    /// one.
+    pub boundary: Option<String>,
+}
 
 impl Resource for IamRole {
     type Kind = IamRoles;
@@ -252,6 +262,10 @@ impl Resource for IamRole {
         if !further.is_empty() {
             diff.field(FURTHER_POLICIES, further, "(none)");
         }
+        if let Some(boundary) = &self.boundary {
+            let actual = actual.boundary.as_deref().unwrap_or("(none)");
+            diff.field(BOUNDARY, actual, boundary);
+        }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }
@@ -269,6 +283,7 @@ impl Resource for IamRole {
                 cx.names().stack
             ))
             .assume_role_policy_document(TRUST)
+            .set_permissions_boundary(self.boundary.clone())
             .set_tags(Some(to_tags(tags)?));
         cx.aws()
             .call_non_idempotent("iam:CreateRole", || request.clone().send())
@@ -282,6 +297,17 @@ impl Resource for IamRole {
         actual: &Actual,
         diff: &Diff,
     ) -> Result<(), ResourceError> {
+        if let Some(boundary) = self.boundary.as_ref().filter(|_| diff.has(&BOUNDARY)) {
+            let request = cx
+                .aws()
+                .iam
+                .put_role_permissions_boundary()
+                .role_name(&actual.role)
+                .permissions_boundary(boundary);
+            cx.aws()
+                .call_idempotent("iam:PutRolePermissionsBoundary", || request.clone().send())
+                .await?;
+        }
         if diff.has(&TRUST_POLICY) {
             let request = cx
                 .aws()

@@ -6,7 +6,8 @@ use aws_sdk_ec2::types::{NatGateway as Live, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -154,7 +155,7 @@ impl ResourceKind for NatGateways {
 pub struct NatGateway {
     pub name: String,
     pub subnet: LogicalId,
-    pub address: LogicalId,
+    pub address: Reference,
     /// A NAT gateway that is created before the internet gateway is attached fails.
     pub internet_gateway: LogicalId,
 }
@@ -167,11 +168,9 @@ impl Resource for NatGateway {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![
-            self.subnet.clone(),
-            self.address.clone(),
-            self.internet_gateway.clone(),
-        ]
+        let mut needs = vec![self.subnet.clone(), self.internet_gateway.clone()];
+        needs.extend(self.address.need());
+        needs
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
@@ -179,11 +178,9 @@ impl Resource for NatGateway {
         diff.reference(SUBNET, &actual.subnet_id, cx.known_output(&self.subnet));
         // An emulator may not report the address; then it cannot be compared.
         if !actual.allocation_id.is_empty() {
-            diff.reference(
-                ADDRESS,
-                &actual.allocation_id,
-                cx.known_output(&self.address),
-            );
+            let address = self.address.known_output(cx);
+            let address = address.unwrap_or_else(|| NEW.to_owned());
+            diff.immutable(ADDRESS, &actual.allocation_id, address);
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
@@ -191,7 +188,7 @@ impl Resource for NatGateway {
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let id = LogicalId::new(Kind::NatGateway, self.name());
-        let allocation_id = cx.physical_id(&self.address)?;
+        let allocation_id = self.address.resolve(cx)?;
         let census = cx
             .listings()
             .get_or_fetch("nat gateways", NatGateways::ask(cx))

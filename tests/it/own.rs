@@ -179,6 +179,129 @@ fn a_cache_of_ones_own_is_used_and_its_address_is_secret() {
 }
 
 #[test]
+fn addresses_of_ones_own_are_used_and_never_released() {
+    let aws = TestAws::seeded();
+    let allocate = || {
+        let address = aws.call("ec2", "AllocateAddress", json!({"Domain": "vpc"}));
+        id(&address["AllocationId"])
+    };
+    aws.post("config", &json!({"quotas": {"elastic_ips": 10}}));
+    let (first, second, used) = (allocate(), allocate(), allocate());
+    let pair = json!({"AllocationId": used, "NetworkInterfaceId": interface(&aws)});
+    aws.call("ec2", "AssociateAddress", pair);
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    add(&workplace, "network: {elastic_ips: [eipalloc-00000000]}");
+    for (wrong, exit, words) in [
+        (
+            "eipalloc-00000000",
+            4,
+            "there is no address eipalloc-00000000",
+        ),
+        (&*used, 4, "is in use by eni-"),
+        ("nonsense", 2, "network.elastic_ips[0]"),
+        (
+            &*format!("{first}, {second}"),
+            2,
+            "one address for each NAT gateway",
+        ),
+    ] {
+        workplace.edit(
+            "elastic_ips: [eipalloc-00000000]",
+            &format!("elastic_ips: [{wrong}]"),
+        );
+        let up = workplace.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(exit), "{}", up.stderr);
+        assert!(up.stderr.contains(words), "{}", up.stderr);
+        workplace.edit(
+            &format!("elastic_ips: [{wrong}]"),
+            "elastic_ips: [eipalloc-00000000]",
+        );
+    }
+    assert_same(&before, &aws.account());
+    workplace.edit("eipalloc-00000000", &first);
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(owned(&aws, "addresses"), 0);
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    let status = workplace.succeed(&["status", "--exit-code", "-o", "json"]);
+    assert!(
+        status.json()["outputs"]["nat_public_ip"].is_string(),
+        "{}",
+        status.stdout
+    );
+    // Another address needs another NAT gateway. Without the key, the stack allocates one.
+    workplace.edit(&first, &second);
+    workplace.succeed(&["up", "--yes"]);
+    workplace.edit(&format!("network: {{elastic_ips: [{second}]}}"), "# here");
+    workplace.succeed(&["up", "--yes"]);
+    let down = workplace.succeed(&["down", "--yes"]);
+    let text = format!("{}{}", down.stdout, down.stderr);
+    assert!(text.contains("is released"), "{text}");
+    assert_same(&before, &aws.account());
+}
+
+/// A network interface of another user in the default VPC.
+fn interface(aws: &TestAws) -> String {
+    let account = aws.account();
+    let subnets = account["subnets"].as_array().expect("a list");
+    let subnet = json!({"SubnetId": subnets[0]["id"]});
+    let interface = aws.call("ec2", "CreateNetworkInterface", subnet);
+    id(&interface["NetworkInterface"]["NetworkInterfaceId"])
+}
+
+#[test]
+fn the_role_has_the_configured_permissions_boundary() {
+    let aws = TestAws::seeded();
+    let document = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+    let policy = |name: &str| {
+        let policy = json!({"PolicyName": name, "PolicyDocument": document});
+        id(&aws.call("iam", "CreatePolicy", policy)["Policy"]["Arn"])
+    };
+    let (one, other) = (policy("one"), policy("other"));
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let line = |arn: &str| format!("authorizer: {{permissions_boundary: \"{arn}\", ");
+    let missing = one.replace("/one", "/missing");
+    workplace.edit("authorizer: {", &line(&missing));
+    for (wrong, exit, words) in [
+        (&*missing, 4, "there is no policy"),
+        ("arn:aws-cn:iam::aws:policy/a", 4, "in the partition aws"),
+        ("no-arn", 2, "must be the ARN of an IAM policy"),
+    ] {
+        workplace.edit(&missing, wrong);
+        let up = workplace.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(exit), "{}", up.stderr);
+        assert!(up.stderr.contains(words), "{}", up.stderr);
+        workplace.edit(wrong, &missing);
+    }
+    assert_same(&before, &aws.account());
+    let boundary = || {
+        let account = aws.account();
+        let mut roles = account["roles"].as_array().expect("a list").iter();
+        let ours = roles.find(|role| role["tags"]["threescale-gw:stack"] == "orders");
+        id(&ours.expect("the role")["permissions_boundary"])
+    };
+    workplace.edit(&missing, &one);
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(boundary(), one);
+    workplace.edit(&one, &other);
+    let plan = workplace.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(3), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("permissions boundary"),
+        "{}",
+        plan.stdout
+    );
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(boundary(), other);
+    // Without the key, the boundary stays: an organization may have set it.
+    workplace.edit(&line(&other), "authorizer: {");
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
 fn a_stack_moves_to_what_is_the_operators_own_and_back() {
     let aws = TestAws::seeded();
     aws.post(

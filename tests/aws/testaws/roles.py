@@ -155,8 +155,22 @@ def _check_trust(call: Call, name: str) -> None:
             raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource", 400)
 
 
+def _check_boundary(call: Call) -> None:
+    """A permissions boundary is a managed policy that exists."""
+    arn = call.get("PermissionsBoundary")
+    if arn and arn not in iam_backends[ACCOUNT][get_partition(call.region)].managed_policies:
+        raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+
+
+@operation("iam", "PutRolePermissionsBoundary")
+def put_boundary(world: World, call: Call) -> Any:
+    _check_boundary(call)
+    return call.moto()
+
+
 @operation("iam", "CreateRole")
 def create_role(world: World, call: Call) -> Any:
+    _check_boundary(call)
     _check_trust(call, "AssumeRolePolicyDocument")
     result = call.result()
     world.role_born[result["Role"]["Arn"]] = world.now()
