@@ -67,6 +67,55 @@ def default_refusals(aws: Aws) -> None:
 
 
 @check
+def resource_policies_refuse_addresses(aws: Aws) -> None:
+    """An explicit deny comes before the authorizer. Without a matching statement, only open methods are refused. A
+    policy applies once it is deployed."""
+
+    def policy(*conditions: tuple[str, dict[str, Any]]) -> str:
+        every = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+        statements = [{"Effect": effect, **every, "Condition": condition} for effect, condition in conditions]
+        return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    api, address = _protected(aws, {"method": "GET", "path": "/open"})
+    arn = f"arn:aws:execute-api:us-east-1:********9012:{api}/prod/GET/"
+    start = f"User: anonymous is not authorized to perform: execute-api:Invoke on resource: {arn}"
+    elsewhere = {"aws:SourceIp": "203.0.113.0/24"}
+    here = {"aws:SourceIp": ["127.0.0.0/8"]}
+    unauthorized = (401, "UnauthorizedException", {"message": "Unauthorized"})
+    for statements, expected in (
+        ([("Allow", {}), ("Deny", {"NotIpAddress": elsewhere})], ("explicit", "explicit")),
+        ([("Allow", {}), ("Deny", {"IpAddress": elsewhere})], (200, 401)),
+        ([("Allow", {"IpAddress": elsewhere})], ("implicit", 401)),
+        ([("Allow", {"IpAddress": here})], (200, 401)),
+    ):
+        patch = [{"op": "replace", "path": "/policy", "value": policy(*statements)}]
+        aws.apigateway.update_rest_api(restApiId=api, patchOperations=patch)
+        before = _answer(aws, f"{address}/open")
+        _deploy(aws, api)
+        for path, answer in zip(("open", "a"), expected, strict=True):
+            words = {"explicit": " with an explicit deny", "implicit": ""}.get(answer)
+            found = _answer(aws, f"{address}/{path}")
+            if words is not None:
+                assert found == (403, "AccessDeniedException", {"Message": f"{start}{path}{words}"}), found
+            else:
+                assert found == unauthorized if answer == 401 else found[0] == 200, found
+        if statements[-1][0] == "Deny" and expected[0] == "explicit":
+            assert before[0] == 200
+
+
+@check
+def backends_answer_allowed_requests(aws: Aws) -> None:
+    """The configured response of the backend has no x-amzn-ErrorType, and does not replace a refusal."""
+    _, address = _protected(aws, {"method": "GET", "path": "/open"})
+    body = {"message": "Unauthorized"}
+    aws.configure(outcomes={"backends": {"GET /open": {"status": 401, "body": body}, "GET /a": {"status": 200}}})
+    assert _answer(aws, f"{address}/open") == (401, None, body)
+    assert _answer(aws, f"{address}/a")[0] == 401
+    aws.configure(outcomes={"backends": None})
+    assert _answer(aws, f"{address}/open")[0] == 200
+
+
+@check
 def gateway_responses_shape_refusals(aws: Aws) -> None:
     """Status, headers, and body come from the deployed responses, with simple substitution only and with the fallback
     to the response of the type's class."""

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
-from . import lambda_idle, lambda_invoke
+from . import lambda_idle, lambda_invoke, resource_policy
 from .awslambda import resolve
 from .gateway_responses import render
 from .stages import canary_of, serving, takes_canary
@@ -27,6 +27,9 @@ OURS = "threescale-gw-"
 
 # Headers that every client sends. Other headers can contain a credential.
 _COMMON = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length", "content-type"}
+
+# The address of every caller.
+SOURCE_IP = "127.0.0.1"
 
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -110,7 +113,16 @@ def _answer(
         variables = _variables(request, refused.context)
         accept = raw.headers.get("accept", "")
         return render(refused.kind, refused.message, request.snapshot["gateway_responses"], variables, accept)
-    return Response(200, {"Content-Type": "application/json"}, b'{"ok": true}')
+    return _backend(world, request)
+
+
+def _backend(world: World, request: Request) -> Response:
+    """The response of the integration: 200, or the one that the configuration gives the method. It has no
+    x-amzn-ErrorType."""
+    backends = world.outcome("backends") or {}
+    found = next((backends[label] for label in sorted(_labels(request)) if label in backends), {})
+    body = json.dumps(found.get("body", {"ok": True})).encode()
+    return Response(found.get("status", 200), {"Content-Type": "application/json"}, body)
 
 
 def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +134,7 @@ def _variables(request: Request, context: dict[str, Any]) -> dict[str, Any]:
         "context.domainPrefix": request.api.id,
         "context.extendedRequestId": "test-aws=",
         "context.httpMethod": raw.method,
-        "context.identity.sourceIp": "127.0.0.1",
+        "context.identity.sourceIp": SOURCE_IP,
         "context.identity.userAgent": raw.headers.get("user-agent", ""),
         "context.isCanaryRequest": request.canary,
         "context.path": f"/{stage.name}{request.path}",
@@ -144,6 +156,7 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
     method = _method(request)
     if method is None:
         raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
+    _check_policy(request, method)
     authorizer = request.snapshot["authorizers"].get(method.get("authorizerId"))
     credentials = _credentials(request, (authorizer or {}).get("identitySource"))
     entry["credential"] = "given" if credentials else "none"
@@ -161,6 +174,23 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
         _authorize(world, request, authorizer, credentials)
     if method.get("apiKeyRequired") and not _has_api_key(request):
         raise Refused("INVALID_API_KEY", "Forbidden")
+
+
+def _check_policy(request: Request, method: dict[str, Any]) -> None:
+    """An explicit deny of the resource policy comes before the authorizer. Without a matching statement, a method
+    without authorization is refused."""
+    path = request.path.removeprefix("/")
+    resource = f"{request.api.id}/{request.stage.name}/{request.raw.method}/{path}"
+    decision = resource_policy.decision(
+        request.snapshot["settings"].get("policy"), arn("execute-api", request.region, resource), SOURCE_IP
+    )
+    if decision == "allow" or (decision is None and method["authorizationType"] != "NONE"):
+        return
+    account = f"********{ACCOUNT[-4:]}"
+    shown = arn("execute-api", request.region, resource).replace(ACCOUNT, account)
+    explicit = " with an explicit deny" if decision == "deny" else ""
+    message = f"User: anonymous is not authorized to perform: execute-api:Invoke on resource: {shown}{explicit}"
+    raise Refused("ACCESS_DENIED", message)
 
 
 def _labels(request: Request) -> set[str]:
