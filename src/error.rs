@@ -98,6 +98,12 @@ impl Error {
         self.status
     }
 
+    /// The error of this type in the chain of causes.
+    pub fn cause<T: std::error::Error + Send + Sync + 'static>(&self) -> Option<&T> {
+        let mut chain = self.source.chain();
+        chain.find_map(|error| error.downcast_ref::<T>())
+    }
+
     /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints

@@ -9,7 +9,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::Package;
-use crate::resource::api_attachment::{AcceptedChanges, ApiAttachment, Standing, Wanted};
+use crate::resource::api_attachment::{ApiAttachment, Publication, Standing, Wanted};
 use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, TokenChange};
 use crate::resource::cache_group::PORT;
@@ -85,7 +85,7 @@ pub fn desired(
     facts: &Facts,
     package: &Arc<Package>,
     proof: &Arc<SelfTestGate>,
-    accepted: &Arc<AcceptedChanges>,
+    publication: &Arc<Publication>,
 ) -> Vec<Arc<dyn DynResource>> {
     let mut nodes: Vec<Arc<dyn DynResource>> = Vec::new();
     let network = network(config, facts, &mut nodes);
@@ -161,7 +161,7 @@ pub fn desired(
             responses: config.api.responses.clone(),
             asks,
         },
-        accepted: Arc::clone(accepted),
+        publication: Arc::clone(publication),
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof: Arc::clone(proof),
@@ -177,7 +177,7 @@ pub fn handover(
     facts: &Facts,
     package: &Arc<Package>,
     standing: Standing,
-    accepted: &Arc<AcceptedChanges>,
+    publication: &Arc<Publication>,
 ) -> Vec<Arc<dyn DynResource>> {
     let proof = Arc::new(SelfTestGate::given());
     let network = network(config, facts, &mut Vec::new());
@@ -205,7 +205,7 @@ pub fn handover(
             responses: config.api.responses.clone(),
             asks: standing.asks,
         },
-        accepted: Arc::clone(accepted),
+        publication: Arc::clone(publication),
         authorizer: api_authorizer,
         permission: id(Kind::FunctionPermission, "api"),
         proof,

@@ -19,6 +19,7 @@ use crate::kind::Kind;
 use crate::resource::Context;
 use crate::resource::api_attachment::served;
 use crate::stack;
+use crate::verify::Before;
 
 /// Whether the API invokes the functions themselves.
 pub(super) async fn is_needed(cx: &Context, session: &Session) -> Result<bool> {
@@ -49,7 +50,7 @@ pub(super) async fn run(
                 settle: Duration::ZERO,
                 ..args.requests.clone()
             };
-            prove(session, cx, &once, None)
+            prove(session, cx, &once, None, &Before::default())
                 .await?
                 .requires_rollback()
                 .next()
@@ -61,7 +62,7 @@ pub(super) async fn run(
         &session.facts,
         &session.package,
         standing,
-        &session.accepted,
+        &session.publication,
     );
     let mut observation = observe(&nodes, cx)
         .await
@@ -73,7 +74,7 @@ pub(super) async fn run(
     if status == ExitStatus::Done && is_well {
         let cx = session.cx.fresh();
         if let Some(found) = served::unverified(&cx, &session.facts.api).await? {
-            status = verify(session, &cx, args, signals, found).await?;
+            status = verify(session, &cx, args, signals, found, None).await?;
             tally.failed += usize::from(status == ExitStatus::Failed);
         }
     }

@@ -19,7 +19,7 @@ use crate::kind::Kind;
 use crate::names::Names;
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
-use crate::resource::api_attachment::AcceptedChanges;
+use crate::resource::api_attachment::Publication;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::subnet::Subnets;
 use crate::resource::{
@@ -38,8 +38,8 @@ pub(super) struct Session {
     pub api: RestApi,
     pub package: Arc<Package>,
     pub proof: Arc<SelfTestGate>,
-    /// The undeployed changes of others that `up` may publish.
-    pub accepted: Arc<AcceptedChanges>,
+    /// The deployment of `up`: what it may publish, and whether it was made.
+    pub publication: Arc<Publication>,
     pub nodes: Vec<Arc<dyn DynResource>>,
 }
 
@@ -193,8 +193,8 @@ impl Session {
         };
         let package = Arc::new(package);
         let proof = Arc::default();
-        let accepted = Arc::default();
-        let nodes = stack::desired(&config, &facts, &package, &proof, &accepted);
+        let publication = Arc::default();
+        let nodes = stack::desired(&config, &facts, &package, &proof, &publication);
         Ok(Self {
             config,
             cx,
@@ -202,7 +202,7 @@ impl Session {
             api,
             package,
             proof,
-            accepted,
+            publication,
             nodes,
         })
     }

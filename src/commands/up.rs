@@ -11,9 +11,10 @@ use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::session::{Session, look_failed, outputs_text, refuse};
 use super::signals::Signals;
-use super::verification::{failed, verify};
+use super::verification::{Baseline, failed, verify, verify_without_aws};
 use super::walk::apply;
 use crate::action::Action;
+use crate::aws::{AwsError, Class};
 use crate::cli::{Format, Global, Only, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
@@ -24,7 +25,8 @@ use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
-use crate::resource::{Context, RunOptions, function_publication, iam_role};
+use crate::resource::{Context, ResourceError, RunOptions, function_publication, iam_role};
+use crate::verify::Before;
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -59,7 +61,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             signals.enter_critical_section();
             let cx = session.cx.fresh();
             let lock = Lock::take(&cx, &signals.cancel).await?;
-            let verified = finish(&session, &cx, args, &signals).await;
+            let verified = finish(&session, &cx, args, &signals, None).await;
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
@@ -173,7 +175,7 @@ async fn work(
     }
     // Minutes can pass before the deployment.
     let shown = (!args.publish_pending).then(|| extras.pending.clone());
-    session.accepted.set(shown);
+    session.publication.accept(shown);
     let builds = plan
         .items
         .iter()
@@ -194,6 +196,7 @@ async fn work(
         cx = session.cx.fresh();
         plan = look(session, &cx, args.only).await?.0;
     }
+    let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
     let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
     outcome.tally.add(&before);
     if let Some(build) = build {
@@ -201,6 +204,8 @@ async fn work(
         build.abort();
         let _ = build.await;
     }
+    let mut failures = outcome.failures.iter().map(|(_, error)| error);
+    let mut expired = failures.find_map(|error| rejected(error.aws()));
     if status == ExitStatus::Done {
         // The authorizer may depend on anything that changed. If the API was changed, the self-test has already passed.
         if let Err(error) = session.proof.ensure_passed(&cx.fresh()).await {
@@ -208,13 +213,37 @@ async fn work(
             let id = LogicalId::new(Kind::Function, "authorizer");
             status = failed(cx.sink(), id, error.to_string(), hint);
             outcome.tally.failed += 1;
+            expired = rejected(error.aws());
         }
     }
     if status == ExitStatus::Done {
-        status = finish(session, &session.cx.fresh(), args, signals).await?;
+        let before = baseline.as_ref().map(|baseline| &baseline.before);
+        status = match finish(session, &session.cx.fresh(), args, signals, before).await {
+            Err(error) => {
+                let source = error.cause::<ResourceError>().and_then(ResourceError::aws);
+                expired = rejected(source.or_else(|| error.cause::<AwsError>()));
+                match &expired {
+                    Some(_) => ExitStatus::Failed,
+                    None => return Err(error),
+                }
+            }
+            status => status?,
+        };
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
+    if let (Some(baseline), Some(cause)) = (&baseline, &expired)
+        && session.publication.is_made()
+    {
+        status = verify_without_aws(session, args, signals, baseline, cause).await;
+    }
     Ok((outcome.tally, status))
+}
+
+/// The error, if AWS does not accept the credentials.
+fn rejected(error: Option<&AwsError>) -> Option<AwsError> {
+    error
+        .filter(|error| error.class == Class::Credentials)
+        .cloned()
 }
 
 /// Verifies the API if this was not done since its last change, and ends a transition that this change needed.
@@ -223,11 +252,12 @@ async fn finish(
     cx: &Context,
     args: &UpArgs,
     signals: &Signals,
+    before: Option<&Before>,
 ) -> Result<ExitStatus> {
     let target = &session.facts.api;
     let unverified = served::unverified(cx, target).await?;
     if let Some(found) = unverified.filter(|_| !args.no_verify) {
-        let status = verify(session, cx, args, signals, found).await?;
+        let status = verify(session, cx, args, signals, found, before).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }

@@ -2,10 +2,12 @@
 
 use super::session::Session;
 use super::signals::Signals;
-use super::verify::prove;
+use super::verify::{Requests, prove};
 use crate::action::Action;
+use crate::aws::AwsError;
 use crate::cancel::StopReason;
 use crate::cli::UpArgs;
+use crate::engine::plan::{Item, Plan};
 use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
@@ -15,18 +17,27 @@ use crate::resource::Context;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
-use crate::verify::{Fault, Report, Row};
+use crate::verify::{Before, Fault, Report, Row};
 
-/// Verifies the API after a change, and moves the stage and the alias back if callers are affected.
+/// Verifies the API after a change, and moves the stage and the alias back if callers are affected. `before`: how the API
+/// answered before; unknown if an earlier run made the change.
 pub(super) async fn verify(
     session: &Session,
     cx: &Context,
     args: &UpArgs,
     signals: &Signals,
     found: Unverified,
+    before: Option<&Before>,
 ) -> Result<ExitStatus> {
+    let before = match before {
+        Some(before) => before.clone(),
+        None => {
+            let (open, known) = served::before(cx, &session.facts.api).await?;
+            Before::known(open, known)
+        }
+    };
     let report = tokio::select! {
-        report = prove(session, cx, &args.requests, None) => report?,
+        report = prove(session, cx, &args.requests, None, &before) => report?,
         // No result is recorded, so the next run verifies again.
         stop = signals.cancel.stopped() => return Ok(match stop {
             StopReason::Interrupted => ExitStatus::Interrupted,
@@ -118,6 +129,18 @@ async fn unharmed(
         let hint = "pass a key that 3scale accepts, then run `threescale-gw up` again";
         return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
     }
+    let same = told(report.as_before());
+    if !same.is_empty() {
+        let marks = report.as_before().map(Row::mark).take(MARKS).collect();
+        served::note_as_before(cx, target, marks).await?;
+        let text = format!(
+            "the API does not behave as expected, but this was the same before the change: {}; stage {} stays unchanged",
+            shortened(&same),
+            target.stage
+        );
+        let hint = "find the cause, for example a backend or a gateway response of others; then run `threescale-gw up` again";
+        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
+    }
     if !report.is_well() {
         let text = "not every request could be sent from here, so a later `up` repeats them; or run `threescale-gw verify` from \
                     a host that reaches the API";
@@ -126,6 +149,78 @@ async fn unharmed(
     }
     served::note_verified(cx, target, found).await?;
     Ok(ExitStatus::Done)
+}
+
+/// The number of faults that are recorded, so that the record fits its parameter.
+const MARKS: usize = 100;
+
+/// Verifies the API without AWS, because the credentials are not accepted any more after the deployment. The result cannot be
+/// recorded, and the stage cannot be moved back.
+pub(super) async fn verify_without_aws(
+    session: &Session,
+    args: &UpArgs,
+    signals: &Signals,
+    baseline: &Baseline,
+    cause: &AwsError,
+) -> ExitStatus {
+    let (sink, stage) = (session.cx.sink(), &session.facts.api.stage);
+    let settle = args.requests.settle;
+    let report = tokio::select! {
+        report = baseline.requests.send(sink, settle, &baseline.before, true) => report,
+        _ = signals.cancel.stopped() => Report::default(),
+    };
+    sink.emit(Event::Verified(report.clone()));
+    let worst = told(report.requires_rollback());
+    let result = match (worst.is_empty(), &report.skipped) {
+        (_, Some(_)) => String::new(),
+        (true, None) => {
+            "; the requests, which need no credentials, found nothing that affects callers"
+                .to_owned()
+        }
+        (false, None) => format!(
+            "; the requests, which need no credentials, found: {}; the stage could not be moved back",
+            shortened(&worst)
+        ),
+    };
+    let text =
+        format!("stage {stage} serves our deployment and it was not verified: {cause}{result}");
+    let hint = match worst.is_empty() {
+        true => "renew the credentials and run `threescale-gw up` again, which verifies it",
+        false => "renew the credentials and run `threescale-gw rollback`",
+    };
+    failed(sink, attachment(), text, Some(hint.to_owned()));
+    ExitStatus::Partial
+}
+
+/// The requests of a verification, and how the API answered before the change.
+pub(super) struct Baseline {
+    pub requests: Requests,
+    pub before: Before,
+}
+
+impl Baseline {
+    /// Asks the API before `plan` is applied, if that changes what callers get.
+    pub(super) async fn ask(
+        session: &Session,
+        cx: &Context,
+        args: &UpArgs,
+        signals: &Signals,
+        plan: &Plan,
+    ) -> Result<Option<Self>> {
+        let changes = |item: &Item| {
+            let kinds = [Kind::ApiAttachment, Kind::FunctionAlias];
+            kinds.contains(&item.id.kind) && !matches!(item.action, Action::None | Action::Delete)
+        };
+        if args.no_verify || !plan.items.iter().any(changes) {
+            return Ok(None);
+        }
+        let requests = Requests::prepare(session, cx, &args.requests, None).await?;
+        let before = tokio::select! {
+            before = requests.ask_before(session, cx) => before?,
+            _ = signals.cancel.stopped() => return Ok(None),
+        };
+        Ok(Some(Self { requests, before }))
+    }
 }
 
 pub(super) fn attachment() -> LogicalId {

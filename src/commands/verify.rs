@@ -1,5 +1,7 @@
 //! `verify`: proves with real requests that the API is protected.
 
+use std::time::Duration;
+
 use super::session::Session;
 use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
 use crate::error::{ExitStatus, Result};
@@ -12,14 +14,15 @@ use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer};
 use crate::rest_api;
 use crate::rest_api::AuthorizationType;
-use crate::verify::{self, Check, Expectation, Fault, Key, Report, Row};
+use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Report, Row};
 use crate::{preflight, report};
 
 /// Runs `verify`.
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
     let session = Session::open(global, 10, RunOptions::default(), sink).await?;
     session.observe(&session.cx).await?;
-    let mut report = prove(&session, &session.cx, &args.requests, args.url.as_deref()).await?;
+    let (cx, url) = (&session.cx, args.url.as_deref());
+    let mut report = prove(&session, cx, &args.requests, url, &Before::default()).await?;
     if report.skipped.is_none() && !report.tells_of_decisions() {
         ask_itself(&session.cx, &mut report).await;
     }
@@ -57,7 +60,98 @@ async fn ask_itself(cx: &Context, report: &mut Report) {
         verb: String::new(),
         status: None,
         verdict,
+        as_before: false,
     });
+}
+
+/// The requests that verify the API, and what their evaluation depends on.
+pub(super) struct Requests {
+    url: String,
+    /// Why they cannot be sent.
+    skipped: Option<String>,
+    methods: Vec<(rest_api::Method, Expectation)>,
+    probes: Vec<Probe>,
+    answers: responses::Steps,
+}
+
+impl Requests {
+    /// Prepares the requests to `url`, or to the API's own address.
+    pub(super) async fn prepare(
+        session: &Session,
+        cx: &Context,
+        args: &RequestArgs,
+        url: Option<&str>,
+    ) -> Result<Self> {
+        let own = session.invoke_url();
+        let url = url.unwrap_or(&own);
+        let methods = meant(session, cx).await?;
+        let credentials = &session.config.threescale.credentials;
+        let key = args
+            .key
+            .as_ref()
+            .map(|key| Key::parse(key.expose(), credentials));
+        let api = &session.facts.api;
+        Ok(Self {
+            url: url.to_owned(),
+            skipped: unreachable(session, url == own),
+            probes: verify::probes(&methods, credentials, key.as_ref()),
+            methods,
+            answers: responses::look(cx, api, &session.config.api.responses).await?,
+        })
+    }
+
+    /// Asks the API how it answers before a change.
+    pub(super) async fn ask_before(&self, session: &Session, cx: &Context) -> Result<Before> {
+        let stage = rest_api::stage(cx, &session.facts.api).await?;
+        let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+        let open = served
+            .into_iter()
+            .flatten()
+            .filter(|(_, authorization)| **authorization == AuthorizationType::None)
+            .map(|(key, _)| key.to_string())
+            .collect();
+        Ok(match &self.skipped {
+            Some(_) => Before::known(open, []),
+            None => verify::run::ask_before(&self.url, &self.probes, open).await,
+        })
+    }
+
+    /// Sends the requests. This needs no AWS credentials. `is_deployed`: the gateway responses were deployed after the
+    /// requests were prepared.
+    pub(super) async fn send(
+        &self,
+        sink: &Sink,
+        settle: Duration,
+        before: &Before,
+        is_deployed: bool,
+    ) -> Report {
+        if let Some(reason) = &self.skipped {
+            return Report {
+                url: self.url.clone(),
+                skipped: Some(reason.clone()),
+                ..Report::default()
+            };
+        }
+        let custom_responses_active = self.answers.managed.contains_key("ACCESS_DENIED")
+            && (is_deployed || self.answers.write.is_empty());
+        let probes = self.probes.clone();
+        let on_retry = |cause, wait| {
+            sink.emit(Event::Retrying {
+                id: None,
+                cause,
+                wait,
+            });
+        };
+        verify::run::prove(
+            &self.url,
+            probes,
+            custom_responses_active,
+            settle,
+            before,
+            on_retry,
+        )
+        .await
+    }
 }
 
 /// Verifies the API with requests to `url` or to its own address.
@@ -66,41 +160,14 @@ pub(super) async fn prove(
     cx: &Context,
     args: &RequestArgs,
     url: Option<&str>,
+    before: &Before,
 ) -> Result<Report> {
-    let own = session.invoke_url();
-    let url = url.unwrap_or(&own);
-    if let Some(reason) = unreachable(session, url == own) {
-        return Ok(Report {
-            url: url.to_owned(),
-            skipped: Some(reason),
-            ..Report::default()
-        });
+    let requests = Requests::prepare(session, cx, args, url).await?;
+    let mut report = requests.send(cx.sink(), args.settle, before, false).await;
+    if requests.skipped.is_none() {
+        let rows = misguarded(session, cx, &requests.methods).await?;
+        report.rows.extend(rows);
     }
-    let methods = meant(session, cx).await?;
-    let credentials = &session.config.threescale.credentials;
-    let key = args
-        .key
-        .as_ref()
-        .map(|key| Key::parse(key.expose(), credentials));
-    let probes = verify::probes(&methods, credentials, key.as_ref());
-    let answers = responses::look(cx, &session.facts.api, &session.config.api.responses).await?;
-    let custom_responses_active =
-        answers.managed.contains_key("ACCESS_DENIED") && answers.write.is_empty();
-    let mut report = verify::run::prove(
-        url,
-        probes,
-        custom_responses_active,
-        args.settle,
-        |cause, wait| {
-            cx.sink().emit(Event::Retrying {
-                id: None,
-                cause,
-                wait,
-            });
-        },
-    )
-    .await;
-    report.rows.extend(misguarded(session, cx, &methods).await?);
     Ok(report)
 }
 
@@ -185,6 +252,7 @@ async fn misguarded(
             verb: String::new(),
             status: None,
             verdict: Err(fault(method)?),
+            as_before: false,
         })
     };
     Ok(methods

@@ -37,7 +37,17 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
                     format!("{remark}: no mapping rule matches, so every caller is refused"),
                 ),
                 Ok(remark) => (style.good("ok    "), remark.clone().unwrap_or_default()),
-                Err((fault, seen)) => (style.bad("wrong "), format!("{}: {seen}", words(*fault))),
+                Err((fault, seen)) => {
+                    let before = if row.as_before {
+                        ", as before the change"
+                    } else {
+                        ""
+                    };
+                    (
+                        style.bad("wrong "),
+                        format!("{}: {seen}{before}", words(*fault)),
+                    )
+                }
             };
             let line = format!(
                 "{word} {:<label$}  {:<8}  {status:<3}  {text}",
@@ -89,6 +99,7 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::NobodyGetsIn => "the authorizer refuses every caller",
         Fault::NotAsked => "3scale is not asked about unknown keys just now",
         Fault::Blocked => "a credential is required, but the method should be open",
+        Fault::NotAdmitted => "the API's resource policy refuses requests from this address",
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",
         Fault::Unreachable => "no answer",

@@ -15,6 +15,34 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// Whether the backend answered: API Gateway's own responses have an error type.
+    pub(super) fn is_of_backend(&self) -> bool {
+        self.error_type.is_none() && !has_our_shape(self) && !is_authorizer_failure(self, "")
+    }
+
+    /// Whether another response means the same. The rest of a body can contain anything.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let seen = |answer: &Self| (answer.status, answer.error_type.clone());
+        let has_failed = |answer: &Self| {
+            is_authorizer_failure(answer, answer.error_type.as_deref().unwrap_or_default())
+        };
+        seen(self) == seen(other)
+            && (self.body["error"] == other.body["error"]
+                || (has_failed(self) && has_failed(other)))
+    }
+
+    /// Whether the API's resource policy refused the request, according to API Gateway's message.
+    /// Source: AWS Knowledge Center, "How do I troubleshoot HTTP 403 Forbidden errors when using a Lambda authorizer with
+    /// an API Gateway REST API?".
+    fn is_of_policy(&self) -> bool {
+        let texts = ["message", "Message", "detail"].map(|name| self.body[name].as_str());
+        let refuses =
+            |text: &str| text.contains("is not authorized to perform: execute-api:Invoke");
+        texts.into_iter().flatten().any(refuses)
+    }
+}
+
 /// The text for an unknown reason.
 const UNTOLD: &str = "the reason is not told";
 
@@ -36,6 +64,13 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
     }
     if is_authorizer_failure(answer, kind) {
         return Err((Fault::AuthorizerFailed, seen));
+    }
+    let reason = answer.body["error"].as_str().filter(|why| !why.is_empty());
+    // Without a credential, the authorizer is not called, so only a policy can deny the access.
+    if answer.is_of_policy()
+        || (check == Check::NoKey && kind.contains("AccessDenied") && reason.is_none())
+    {
+        return Err((Fault::NotAdmitted, seen));
     }
     let reason = answer.body["error"].as_str();
     if kind.contains("MissingAuthenticationToken") {
@@ -73,6 +108,8 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
             "refused by API Gateway's own x-api-key or policy".to_owned(),
         )),
         Check::GoodKey if refused => good_key(reason.filter(|why| !why.is_empty()), seen),
+        // The backend's own refusal.
+        Check::Open if answer.is_of_backend() => Ok(None),
         Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
         Check::GoodKey | Check::Open | Check::Guard | Check::SelfTest => Ok(None),
     }

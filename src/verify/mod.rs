@@ -1,6 +1,7 @@
 //! Real requests that prove that the API is protected: the requests, the expectations, the evaluation of responses.
-//! Pure, except that [`http`] sends requests and [`prove`](run::prove) repeats them while a deployment propagates.
+//! Pure, except that [`http`] sends requests and [`run`] repeats them while a deployment propagates.
 
+mod before;
 pub mod http;
 mod judge;
 mod probes;
@@ -8,6 +9,7 @@ mod reason;
 mod report;
 pub mod run;
 
+pub use self::before::Before;
 pub use self::judge::{Answer, judge};
 pub use self::probes::{Expectation, Key, Probe, probes};
 pub use self::report::{Check, Fault, Report, Row, Verdict};

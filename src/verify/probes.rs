@@ -31,6 +31,13 @@ pub struct Key {
     pub key: Option<Secret>,
 }
 
+impl Probe {
+    /// Whether the request changes nothing wherever it arrives.
+    pub(super) fn is_safe(&self) -> bool {
+        SAFE.contains(&self.verb.as_str())
+    }
+}
+
 impl Key {
     /// A key that no application has.
     fn nobody() -> Self {

@@ -1,8 +1,12 @@
 //! The results of the requests to the API.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::reason;
+use crate::hex;
 
 /// What a request checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +60,8 @@ pub enum Fault {
     NotAsked,
     /// A method that should be open requires a credential.
     Blocked,
+    /// The API's resource policy refuses requests from this address.
+    NotAdmitted,
     /// The stage does not serve this method.
     NotServed,
     /// API Gateway throttles the request.
@@ -77,6 +83,7 @@ impl Fault {
             Self::NobodyGetsIn => "nobody_gets_in",
             Self::NotAsked => "not_asked",
             Self::Blocked => "blocked",
+            Self::NotAdmitted => "not_admitted",
             Self::NotServed => "not_served",
             Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
@@ -88,7 +95,11 @@ impl Fault {
     pub fn requires_rollback(self) -> bool {
         !matches!(
             self,
-            Self::Throttled | Self::Unreachable | Self::KeyRefused | Self::NotAsked
+            Self::Throttled
+                | Self::Unreachable
+                | Self::KeyRefused
+                | Self::NotAsked
+                | Self::NotAdmitted
         )
     }
 }
@@ -105,9 +116,24 @@ pub struct Row {
     /// The status of the last response.
     pub status: Option<u16>,
     pub verdict: Verdict,
+    /// Whether the API answered like this before the change, so that the change did not cause the fault.
+    pub as_before: bool,
 }
 
 impl Row {
+    /// Whether the API's resource policy refuses the request.
+    pub(super) fn is_not_admitted(&self) -> bool {
+        matches!(&self.verdict, Err((Fault::NotAdmitted, _)))
+    }
+
+    /// A short text that identifies the fault of a request.
+    pub fn mark(&self) -> String {
+        let fault = self.verdict.as_ref().err().map(|(fault, _)| fault.as_str());
+        let fault = fault.unwrap_or_default();
+        let text = format!("{} {fault} {}", self.check.as_str(), self.label);
+        hex::encode(&Sha256::digest(text)[..4])
+    }
+
     /// Whether the request had a key, so that its response can contain the authorizer's reason.
     fn is_keyed(&self) -> bool {
         matches!(self.check, Check::BadKey | Check::GoodKey)
@@ -139,6 +165,18 @@ pub(super) fn all_unmapped<'a>(rows: impl Iterator<Item = &'a Row>) -> bool {
 
 /// Turns unmatched mapping rules into faults if no request with a key has another result.
 pub(super) fn conclude(rows: &mut [Row]) {
+    // A policy that refuses the request without a key refuses the others before the authorizer, too.
+    let refused: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| row.check == Check::NoKey && row.is_not_admitted())
+        .map(|row| row.label.clone())
+        .collect();
+    for row in rows.iter_mut().filter(|row| refused.contains(&row.label)) {
+        let tells = row.tells_of_decisions() && row.verdict.is_ok();
+        if row.status == Some(403) && !tells {
+            row.verdict = Err((Fault::NotAdmitted, "403".to_owned()));
+        }
+    }
     if !all_unmapped(rows.iter()) {
         return;
     }
@@ -172,8 +210,17 @@ impl Report {
         self.rows.iter().any(Row::tells_of_decisions)
     }
 
-    /// The rows with a fault that affects callers.
+    /// The rows with a fault that affects callers and that the change may have caused.
     pub fn requires_rollback(&self) -> impl Iterator<Item = &Row> {
+        self.harmful().filter(|row| !row.as_before)
+    }
+
+    /// The rows with a fault that affects callers, as before the change.
+    pub fn as_before(&self) -> impl Iterator<Item = &Row> {
+        self.harmful().filter(|row| row.as_before)
+    }
+
+    fn harmful(&self) -> impl Iterator<Item = &Row> {
         self.rows
             .iter()
             .filter(|row| matches!(&row.verdict, Err((fault, _)) if fault.requires_rollback()))
@@ -192,6 +239,7 @@ impl Report {
                 json!({
                     "method": row.label, "check": row.check.as_str(), "request": row.verb, "status": row.status,
                     "ok": row.verdict.is_ok(), "fault": fault, "detail": text, "unmapped": row.is_unmapped(),
+                    "as_before": row.as_before,
                 })
             })
             .collect();
@@ -212,6 +260,7 @@ mod tests {
             verb: "GET".to_owned(),
             status: Some(403),
             verdict,
+            as_before: false,
         }
     }
 

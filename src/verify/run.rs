@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
+use super::before::Before;
 use super::http::Client;
-use super::judge::judge;
+use super::judge::{Answer, judge};
 use super::probes::Probe;
 use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 
@@ -17,13 +18,18 @@ const AT_ONCE: usize = 8;
 /// The first and the longest wait before a failed request is repeated.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
+/// Why nothing is verified if the API's resource policy refuses every request.
+const NOT_ADMITTED: &str = "the API's resource policy refuses requests from the address of this machine: run `threescale-gw verify` from an address that it admits";
+
 /// Sends the requests. A failed request is repeated for up to `settle`, and must then succeed twice in a row, because a
-/// deployment might not reach all of API Gateway's servers at once. `on_retry` receives the reason and the delay.
+/// deployment might not reach all of API Gateway's servers at once. `before`: what is known about the API before the
+/// change. `on_retry` receives the reason and the delay.
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
     custom_responses_active: bool,
     settle: Duration,
+    before: &Before,
     on_retry: impl Fn(String, Duration),
 ) -> Report {
     let client = Client::new(url);
@@ -34,20 +40,14 @@ pub async fn prove(
     let until = Instant::now() + settle;
     let mut wait = AGAIN.0;
     loop {
-        let asked = stream::iter(open.clone())
-            .map(|index| {
-                ask(
-                    client.clone(),
-                    Arc::clone(&probes),
-                    index,
-                    custom_responses_active,
-                )
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        for (index, row) in asked {
+        for (index, answer) in ask_all(&client, &probes, open.clone()).await {
+            let row = judged(&probes[index], &answer, custom_responses_active);
+            let row = before.compare(row, answer.as_ref().ok());
             match row.verdict {
+                // Another request from here has the same answer.
+                Err((Fault::NotAdmitted, _)) => {
+                    open.remove(&index);
+                }
                 // Succeeded at the first attempt, or for the second time in a row.
                 Ok(_) if !doubtful.contains(&index) => {
                     open.remove(&index);
@@ -84,33 +84,73 @@ pub async fn prove(
     }
     let mut rows: Vec<_> = rows.into_iter().flatten().collect();
     conclude(&mut rows);
+    let skipped = rows
+        .iter()
+        .all(Row::is_not_admitted)
+        .then(|| NOT_ADMITTED.to_owned())
+        .filter(|_| !rows.is_empty());
+    if skipped.is_some() {
+        rows.clear();
+    }
     Report {
         url: url.to_owned(),
         rows,
+        skipped,
         ..Report::default()
     }
 }
 
-async fn ask(
-    client: Client,
-    probes: Arc<[Probe]>,
-    index: usize,
-    custom_responses_active: bool,
-) -> (usize, Row) {
-    let asked = Arc::clone(&probes);
-    let answer = tokio::task::spawn_blocking(move || client.ask(&asked[index]))
+/// Sends each request once before a change, except those that are not safe, and none if the API cannot be reached. `open`:
+/// the labels of the methods that require no authorization.
+pub async fn ask_before(url: &str, probes: &[Probe], open: BTreeSet<String>) -> Before {
+    let safe: Arc<[Probe]> = probes
+        .iter()
+        .filter(|probe| probe.is_safe())
+        .cloned()
+        .collect();
+    let client = Client::new(url);
+    let mut answers = ask_all(&client, &safe, 0..safe.len().min(1)).await;
+    if answers.iter().all(|(_, answer)| answer.is_ok()) {
+        answers.extend(ask_all(&client, &safe, 1..safe.len()).await);
+    }
+    let answers = answers.into_iter().filter_map(|(index, answer)| {
+        let probe = &safe[index];
+        Some(((probe.label.clone(), probe.check), answer.ok()?))
+    });
+    Before::of(answers, open)
+}
+
+/// Sends the requests with these indices.
+async fn ask_all(
+    client: &Client,
+    probes: &Arc<[Probe]>,
+    indices: impl IntoIterator<Item = usize>,
+) -> Vec<(usize, Result<Answer, String>)> {
+    let indices: Vec<_> = indices.into_iter().collect();
+    let ask = |index: usize| {
+        let (client, probes) = (client.clone(), Arc::clone(probes));
+        async move {
+            let asked = tokio::task::spawn_blocking(move || client.ask(&probes[index])).await;
+            (index, asked.unwrap_or_else(|error| Err(error.to_string())))
+        }
+    };
+    stream::iter(indices)
+        .map(ask)
+        .buffer_unordered(AT_ONCE)
+        .collect()
         .await
-        .unwrap_or_else(|error| Err(error.to_string()));
-    let probe = &probes[index];
-    let row = Row {
+}
+
+fn judged(probe: &Probe, answer: &Result<Answer, String>, custom_responses_active: bool) -> Row {
+    Row {
         label: probe.label.clone(),
         check: probe.check,
         verb: probe.verb.clone(),
         status: answer.as_ref().ok().map(|answer| answer.status),
-        verdict: match &answer {
+        verdict: match answer {
             Ok(answer) => judge(probe.check, answer, custom_responses_active),
             Err(cause) => Err((Fault::Unreachable, cause.clone())),
         },
-    };
-    (index, row)
+        as_before: false,
+    }
 }

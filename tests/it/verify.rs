@@ -8,6 +8,8 @@ use crate::support::{Run, TestAws};
 use serde_json::{Value, json};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
+/// A configuration that also protects a method that has an authorizer of its own.
+const OWN: &str = r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /me"], except: ["GET /health"]}"#;
 /// A configuration that names a method, so that the stack also protects it if another authorizer does.
 const NAMED: &str = r#"api: {name: orders-api, stage: prod, protect: ["ANY /*", "GET /orders"], except: ["GET /health"]}"#;
 
@@ -60,6 +62,10 @@ fn up_asks_every_method_and_calls_nothing_that_is_not_safe() {
     );
     let mut asked = requests(&aws);
     asked.sort();
+    // Before the deployment, the API is asked the same where that is safe.
+    let posted = asked.iter().filter(|request| request.starts_with("POST"));
+    assert_eq!(posted.count(), 1);
+    asked.dedup();
     assert_eq!(
         asked,
         [
@@ -95,8 +101,8 @@ fn a_deployment_that_takes_its_time_is_waited_for() {
 fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
     for (config, texts) in [
         (
-            json!({"outcomes": {"open": ["POST /orders"]}}),
-            &["POST /orders: reachable without a valid credential (200)"][..],
+            json!({"outcomes": {"open": ["GET /me"]}}),
+            &["GET /me: reachable without a valid credential (200)"][..],
         ),
         (
             json!({"outcomes": {"authorizer": "error"}}),
@@ -107,19 +113,17 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
             &["GET /orders: API Gateway got no decision from the authorizer (500"],
         ),
         (
-            json!({"outcomes": {"authorizer": "allow"}}),
-            &["GET /orders: reachable without a valid credential (200)"],
-        ),
-        (
             json!({"outcomes": {"closed": ["OPTIONS /orders"]}}),
             &["OPTIONS /orders: a credential is required, but the method should be open (403"],
         ),
     ] {
         let (aws, id) = account();
         let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
-        let here = workplace(&aws, HERE);
-        aws.post("config", &config);
-        went_back(&aws, &here.run(&UP), &id, &former, texts);
+        let here = workplace(&aws, OWN);
+        let up = here.run_with(&aws, &UP, &held(), || {
+            aws.post("config", &config);
+        });
+        went_back(&aws, &up, &id, &former, texts);
         // Everything except the stage is up to date, so once the cause is removed, one deployment is enough.
         aws.post(
             "config",
@@ -129,6 +133,164 @@ fn what_is_wrong_after_the_deployment_moves_the_stage_back() {
         assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
         let verify = here.succeed(&["verify"]);
         assert_mentions(&verify, &["verified:"]);
+    }
+}
+
+/// The faults that an API has before the deployment, too, are reported, but the stage stays.
+#[test]
+fn what_was_the_same_before_the_deployment_does_not_move_the_stage() {
+    let same = "this was the same before the change";
+    for (outcomes, text) in [
+        (
+            json!({"open": ["POST /orders"]}),
+            "POST /orders: reachable without a valid credential (200)",
+        ),
+        (
+            json!({"authorizer": "allow"}),
+            "GET /orders: reachable without a valid credential (200)",
+        ),
+        // The backend refuses requests without its own credential, and the authorizer is not called.
+        (
+            json!({"open": ["GET /orders"],
+                   "backends": {"GET /orders": {"status": 401, "body": {"message": "Unauthorized"}}}}),
+            "GET /orders: reachable without a valid credential (401 of the backend)",
+        ),
+    ] {
+        let (aws, id) = account();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &json!({"outcomes": outcomes}));
+        // A later run has not asked before the deployment, and does not move the stage either.
+        for _ in 0..2 {
+            let up = here.run(&UP);
+            assert_eq!(up.code, Some(1), "{}", up.stderr);
+            assert_mentions(
+                &up,
+                &[
+                    same,
+                    text,
+                    "as before the change",
+                    "stage prod stays unchanged",
+                ],
+            );
+            assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        }
+        let none = json!({"open": null, "authorizer": null, "backends": null});
+        aws.post("config", &json!({"outcomes": none}));
+        assert_mentions(&here.succeed(&UP), &["verified:"]);
+        assert!(!here.succeed(&UP).stderr.contains("verified"));
+    }
+
+    // A failing authorizer is no reason to return to a deployment that has it, too.
+    let (aws, id, here) = stack(HERE);
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    here.edit("except:", "responses: false, except:");
+    for _ in 0..2 {
+        let up = here.run(&UP);
+        assert_eq!(up.code, Some(1), "{}", up.stderr);
+        assert_mentions(&up, &[same, "got no decision from the authorizer (500"]);
+        assert_ne!(
+            stage_of(&aws.account(), &id, "prod")["deploymentId"],
+            former
+        );
+    }
+}
+
+/// The owner decides how an open method answers.
+#[test]
+fn a_method_that_should_be_open_may_refuse_as_it_did_before() {
+    let own = json!({"status": 401, "body": {"message": "Unauthorized"}});
+    for outcomes in [
+        json!({"backends": {"GET /health": own}}),
+        json!({"closed": ["OPTIONS /orders"]}),
+    ] {
+        let (aws, id) = account();
+        let here = workplace(&aws, HERE);
+        aws.post("config", &json!({"outcomes": outcomes}));
+        assert_mentions(&here.succeed(&UP), &["verified: 9 requests"]);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+    }
+}
+
+#[test]
+fn a_resource_policy_that_refuses_this_machine_is_not_a_fault_of_the_api() {
+    let aws = TestAws::start();
+    for responses in ["", ", responses: false"] {
+        aws.check_log();
+        aws.post("reset", &json!({}));
+        let mut api = crate::support::rest_api::rich("orders-api");
+        let every =
+            json!({"Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"});
+        let with = |effect: &str, condition: Value| {
+            let mut statement = every.clone();
+            statement["Effect"] = json!(effect);
+            statement["Condition"] = condition;
+            statement
+        };
+        let admitted = json!({"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}});
+        api["policy"] = json!({"Version": "2012-10-17",
+            "Statement": [with("Allow", json!({})), with("Deny", admitted)]});
+        let id = crate::support::rest_api::seed(&aws, &[api]).remove(0);
+        let here = workplace(&aws, &HERE.replace('}', &format!("{responses}}}")));
+        let words = [
+            "not verified:",
+            "resource policy refuses requests",
+            "run `threescale-gw verify` from an address that it admits",
+        ];
+        assert_mentions(&here.succeed(&["up", "--yes"]), &words);
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        assert_mentions(&here.succeed(&["verify"]), &words);
+        let verify = here.succeed(&["verify", "-o", "json"]).json();
+        assert!(
+            verify["skipped"]
+                .as_str()
+                .is_some_and(|why| why.contains("policy")),
+            "{verify}"
+        );
+    }
+}
+
+#[test]
+fn credentials_that_expire_after_the_deployment_do_not_prevent_the_verification() {
+    let expired = json!([{"operation": "*", "kind": "error", "code": "ExpiredTokenException", "status": 403,
+        "message": "The security token included in the request is expired"}]);
+    let text = "stage prod serves our deployment and it was not verified";
+    for (outcome, result) in [
+        (
+            Value::Null,
+            "the requests, which need no credentials, found nothing that affects callers",
+        ),
+        (
+            json!("error"),
+            "GET /orders: API Gateway got no decision from the authorizer",
+        ),
+    ] {
+        let (aws, id) = account();
+        let here = workplace(&aws, HERE);
+        let rule = json!({"operation": "CreateDeployment", "nth": 1, "kind": "hold"});
+        aws.post("faults", &json!([rule]));
+        let up = here.start(&UP);
+        assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
+        aws.post("config", &json!({"outcomes": {"authorizer": outcome}}));
+        aws.post("faults", &expired);
+        aws.post("release", &json!({}));
+        let up = Run::of(up.wait_with_output().expect("it ends"));
+        assert_eq!(up.code, Some(5), "{}", up.stderr);
+        assert_mentions(
+            &up,
+            &[
+                text,
+                "ExpiredTokenException",
+                result,
+                "renew the credentials",
+            ],
+        );
+        assert_mentions(&up, &["GET /orders          no key    401"]);
+        aws.post("faults", &json!([]));
+        aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+        assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
+        here.run(&["unlock"]);
+        assert_mentions(&here.succeed(&UP), &["verified:"]);
     }
 }
 
@@ -143,20 +305,22 @@ fn a_later_deployment_that_is_wrong_goes_back_to_the_one_before_it() {
     let (aws, id, here) = stack(HERE);
     let ours_before = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
     here.edit(r#"except: ["GET /health"]"#, r#"except: ["GET /files"]"#);
-    aws.post("config", &json!({"outcomes": {"open": ["GET /health"]}}));
-    let text = "GET /health: reachable without a valid credential (200)";
-    went_back(&aws, &here.run(&UP), &id, &ours_before, &[text]);
+    let up = here.run_with(&aws, &UP, &held(), || {
+        aws.post("config", &json!({"outcomes": {"open": ["GET /orders"]}}));
+    });
+    let text = "GET /orders: reachable without a valid credential (200)";
+    went_back(&aws, &up, &id, &ours_before, &[text]);
     assert_eq!(served(&aws.account(), &id, "prod")["GET /orders"], ours());
 
     // The same applies if another user published a deployment after the stack's.
     let theirs = publish(&aws, &id, "prod");
     here.edit(r#"except: ["GET /files"]"#, r#"except: ["GET /health"]"#);
-    aws.post(
-        "config",
-        &json!({"outcomes": {"open": null, "closed": ["GET /health"]}}),
-    );
+    aws.post("config", &json!({"outcomes": {"open": null}}));
+    let up = here.run_with(&aws, &UP, &held(), || {
+        aws.post("config", &json!({"outcomes": {"closed": ["GET /health"]}}));
+    });
     let text = "GET /health: a credential is required, but the method should be open (403";
-    went_back(&aws, &here.run(&UP), &id, &json!(theirs), &[text]);
+    went_back(&aws, &up, &id, &json!(theirs), &[text]);
     aws.post("config", &json!({"outcomes": {"closed": null}}));
     here.succeed(&["up", "--yes"]);
     assert_eq!(served(&aws.account(), &id, "prod")["GET /health"], "NONE");

@@ -1,5 +1,6 @@
 //! The desired state of the attachment, and the steps to reach it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::actual::Actual;
@@ -26,20 +27,30 @@ const RECORD: Field = Field::Property("record");
 /// quota makes the changes of 300 methods take half a minute. Fewer take about as long as the comparison.
 const MANY: usize = 10;
 
-/// The undeployed changes of other users that the operator has accepted for publication. Until they
-/// are set, any change may be published.
+/// The publication of the API in this run.
 #[derive(Debug, Default)]
-pub struct AcceptedChanges(Mutex<Option<Vec<String>>>);
+pub struct Publication {
+    /// The undeployed changes of other users that the operator has accepted. Until they are set, any change
+    /// may be published.
+    accepted: Mutex<Option<Vec<String>>>,
+    /// Whether this run has deployed the API.
+    made: AtomicBool,
+}
 
-impl AcceptedChanges {
+impl Publication {
     /// Sets the changes that the operator was shown; `None` accepts any.
-    pub fn set(&self, shown: Option<Vec<String>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    pub fn accept(&self, shown: Option<Vec<String>>) {
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Whether this run has deployed the API.
+    pub fn is_made(&self) -> bool {
+        self.made.load(Ordering::Acquire)
     }
 
     /// Those of `found` that the operator was not shown.
     fn new_among(&self, found: &[String]) -> Vec<String> {
-        let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = |change: &&String| {
             let shown = shown.as_ref();
             shown.is_some_and(|shown| !shown.contains(*change))
@@ -53,8 +64,7 @@ impl AcceptedChanges {
 pub struct ApiAttachment {
     pub api: ApiTarget,
     pub wanted: Wanted,
-    /// The undeployed changes of other users that a deployment may publish.
-    pub accepted: Arc<AcceptedChanges>,
+    pub publication: Arc<Publication>,
     pub authorizer: LogicalId,
     /// The permission that allows API Gateway to invoke the function.
     pub permission: LogicalId,
@@ -125,6 +135,7 @@ impl ApiAttachment {
             };
             let description = description(&actual.marker, token, holds);
             deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
+            self.publication.made.store(true, Ordering::Release);
         }
         for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
@@ -183,7 +194,7 @@ impl ApiAttachment {
             .collect();
         let found =
             undeployed_changes::look(cx, &api, &self.api, ours, &self.wanted.responses).await?;
-        let new = self.accepted.new_among(&found);
+        let new = self.publication.new_among(&found);
         if new.is_empty() {
             return Ok(!found.is_empty());
         }
@@ -275,6 +286,7 @@ impl ApiAttachment {
         let is_previous = head.previous_deployment.as_ref() == Some(&stage.deployment_id);
         let mut noted = AttachmentState {
             last_deployment: (!is_previous).then(|| stage.deployment_id.clone()),
+            as_before: Vec::new(),
             ..head.clone()
         };
         let is_known = is_previous

@@ -46,6 +46,10 @@ pub struct AttachmentState {
     /// The version of the authorizer that answered those requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_version: Option<String>,
+    /// The faults that this verification found and that the API had before, too: they are no reason to undo
+    /// the change. Marks of the rows of a report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_before: Vec<String>,
     /// `down --keep-protected` has started: methods that were open before this stack may be closed by
     /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -176,12 +176,61 @@ pub async fn note_verified(
     let noted = AttachmentState {
         verified: found.deployment.or(head.verified.clone()),
         verified_version: found.version,
+        as_before: Vec::new(),
         ..head.clone()
     };
     if noted == head {
         return Ok(());
     }
     record::write_head(cx, target, &noted).await
+}
+
+/// Records the faults that the API had before the change, too.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn note_as_before(
+    cx: &Context,
+    target: &ApiTarget,
+    marks: Vec<String>,
+) -> Result<(), ResourceError> {
+    let record = record::all(cx).await?.remove(target);
+    let Some(head) = record.and_then(|record| record.head) else {
+        return Ok(());
+    };
+    let noted = AttachmentState {
+        as_before: marks,
+        ..head.clone()
+    };
+    if noted == head {
+        return Ok(());
+    }
+    record::write_head(cx, target, &noted).await
+}
+
+/// What is known about the API before its last deployment: the labels of the methods that required no
+/// authorization, and the faults that an earlier verification found to be as before.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn before(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<(BTreeSet<String>, Vec<String>), ResourceError> {
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let head = record.head.unwrap_or_default();
+    let former = head.last_deployment.or(head.previous_deployment);
+    let served = match former {
+        Some(former) => rest_api::deployment(cx, &target.id, &former).await?.1,
+        None => None,
+    };
+    let open = served
+        .into_iter()
+        .flatten()
+        .filter(|(_, authorization)| *authorization == AuthorizationType::None)
+        .map(|(key, _)| key.to_string())
+        .collect();
+    Ok((open, head.as_before))
 }
 
 /// Whether another user's deployment uses this stack's authorizer: a method has a Lambda authorizer
