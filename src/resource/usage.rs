@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-/// Delivers the usage in the cache that the live reporter uses. Without a reporter, there is nobody to deliver it.
+/// Delivers the usage in the cache that the live reporter uses. Without a reporter, nothing delivers it.
 ///
 /// # Errors
 /// When the reporter cannot be invoked, or does not deliver.
