@@ -207,6 +207,9 @@ pub struct DownArgs {
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
+    /// Keep the VPC, its subnets, route tables and gateways, because others use them
+    #[arg(long)]
+    pub leave_network: bool,
 }
 
 /// Flags of commands that change something.

@@ -132,6 +132,18 @@ impl Kind {
         }
     }
 
+    /// Whether others can use a resource of this kind, so that AWS does not delete it.
+    pub fn is_network(self) -> bool {
+        matches!(
+            self,
+            Self::Vpc
+                | Self::Subnet
+                | Self::InternetGateway
+                | Self::RouteTable
+                | Self::SecurityGroup
+        )
+    }
+
     /// The kind of resource that AWS leaves behind when a resource of this kind is deleted, and deletes
     /// later. Source: Lambda Developer Guide, foundation-networking, on Hyperplane network interfaces.
     pub fn leaves_behind(self) -> Option<Self> {

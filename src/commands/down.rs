@@ -1,7 +1,8 @@
-//! `down`: removes the stack and gives the API back as it was.
+//! `down`: removes the stack and restores the API.
 //!
 //! It finds everything by tag and exact name, so it needs a stack's name and no configuration.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::confirm::{announce, confirm, confirm_with, is_interactive};
@@ -16,6 +17,7 @@ use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
+use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, Lock};
 use crate::preflight::Findings;
@@ -24,12 +26,16 @@ use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{ApiAttachments, record};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
-use crate::resource::{Context, ResourceError, RunOptions, function_permission};
+use crate::resource::{Context, ResourceError, RunOptions, function_permission, neighbors};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
-    let (keep_protected, publish_pending) = (args.keep_protected, args.publish_pending);
+    let (keep_protected, publish_pending, leave_network) = (
+        args.keep_protected,
+        args.publish_pending,
+        args.leave_network,
+    );
     let args = &args.change;
     if !args.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -44,13 +50,17 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     if publish_pending {
         shown.pending.clear();
     }
+    let left = left(&cx, &shown.plan, leave_network).await?;
     announce(global, cx.sink(), scope(&cx).await?, !args.yes);
+    report_left(&cx, &shown.plan, &left);
+    leave(&mut shown.plan, &left);
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
         if global.output == Format::Text && !global.quiet {
-            report::note(&format!(
-                "No changes: stack {} has no resources.",
-                cx.names().stack
-            ));
+            let stack = &cx.names().stack;
+            report::note(&match left.is_empty() {
+                true => format!("No changes: stack {stack} has no resources."),
+                false => format!("No changes: stack {stack} has only its network."),
+            });
         }
         let summary = Summary {
             tally: Tally::default(),
@@ -77,7 +87,11 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         accepted_edits: (!publish_pending).then(|| shown.pending.clone()),
         ..cx.options().clone()
     });
-    let worked = work(&cx, &shown, args.yes, &signals).await;
+    let network = Network {
+        left,
+        is_left: leave_network,
+    };
+    let worked = work(&cx, &shown, &network, args.yes, &signals).await;
     let released = lock.release().await;
     let (tally, status) = worked?;
     if let Err(error) = released {
@@ -198,14 +212,67 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
     Ok(extras)
 }
 
+/// What of the network is not deleted.
+struct Network {
+    left: BTreeSet<LogicalId>,
+    /// Whether the user wants to keep it.
+    is_left: bool,
+}
+
+/// The part of the network that is left. Others in the network are a reason to refuse, unless the user wants to leave it:
+/// EC2 would not delete what they use, and that would show only after everything else is deleted.
+async fn left(cx: &Context, plan: &Plan, is_wanted: bool) -> Result<BTreeSet<LogicalId>> {
+    if !plan.items.iter().any(|item| item.id.kind.is_network()) {
+        return Ok(BTreeSet::new());
+    }
+    let neighbors = neighbors::look(cx).await?;
+    if is_wanted {
+        return Ok(neighbors.left());
+    }
+    if neighbors.foreign.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let list: Vec<_> = neighbors.foreign.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "others use the network of stack {}, so it cannot be deleted:\n  - {}",
+        cx.names().stack,
+        list.join("\n  - ")
+    );
+    Err(Error::refused(text)
+        .hint("remove what is named, then run `threescale-gw down` again")
+        .hint("`threescale-gw down --leave-network` deletes everything except the network"))
+}
+
+fn leave(plan: &mut Plan, left: &BTreeSet<LogicalId>) {
+    plan.retain(|id, _| !left.contains(id));
+    if plan.items.is_empty() {
+        // What Lambda leaves behind is no item.
+        plan.steps.clear();
+    }
+}
+
+fn report_left(cx: &Context, plan: &Plan, left: &BTreeSet<LogicalId>) {
+    for item in plan.items.iter().filter(|item| left.contains(&item.id)) {
+        let physical_id = item.physical_id.as_deref().unwrap_or_default();
+        cx.notice(&item.id, format!("{physical_id} stays (--leave-network)"));
+    }
+}
+
 async fn work(
     cx: &Context,
     shown: &Removal,
+    network: &Network,
     yes: bool,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = cx.fresh();
-    let Removal { plan, pending } = look(&cx).await?;
+    let Removal { mut plan, pending } = look(&cx).await?;
+    // The confirmation may have taken long.
+    let left = match yes {
+        true => network.left.clone(),
+        false => left(&cx, &plan, network.is_left).await?,
+    };
+    leave(&mut plan, &left);
     let accepted = cx.options().accepted_edits.as_ref();
     let has_new_edits = accepted.is_some_and(|accepted| *accepted != pending);
     if has_new_edits || (plan.outline() != shown.plan.outline() && !yes) {

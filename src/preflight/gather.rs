@@ -18,7 +18,7 @@ use crate::resource::api_attachment::{
     ApiAttachments, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
 use crate::resource::security_group::SecurityGroups;
-use crate::resource::{Context, function};
+use crate::resource::{Context, function, neighbors};
 use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
 use crate::stack::{self, Facts};
 
@@ -57,6 +57,7 @@ pub async fn gather(
     findings
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
+    findings.blockers.extend(of_neighbors(cx, plan).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
     of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
@@ -162,6 +163,35 @@ async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<
     let exists = cx.aws().has_policy(arn).await?;
     Ok(matches!(exists, Ok(false))
         .then(|| format!("authorizer.permissions_boundary: there is no policy {arn}")))
+}
+
+/// What others have in the parts of the network that the plan deletes: AWS would not delete them.
+async fn of_neighbors(cx: &Context, plan: &Plan) -> Result<Vec<String>> {
+    let is_deleted = |item: &&Item| {
+        item.id.kind.is_network() && matches!(item.action, Action::Delete | Action::Replace)
+    };
+    let deleted: BTreeSet<_> = plan
+        .items
+        .iter()
+        .filter(is_deleted)
+        .map(|item| item.id.clone())
+        .collect();
+    if deleted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let neighbors = neighbors::look(cx).await?;
+    let text = |holder: &neighbors::Holder| {
+        let held = holder.holds.intersection(&deleted);
+        let held: Vec<_> = held.map(ToString::to_string).collect();
+        format!(
+            "the plan deletes {}, but others use it: {holder}",
+            held.join(", ")
+        )
+    };
+    Ok(neighbors
+        .hold(|id| deleted.contains(id))
+        .map(text)
+        .collect())
 }
 
 /// Adds the quotas that the plan would exceed. Returns a notice if some cannot be read.

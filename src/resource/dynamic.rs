@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use futures::future::BoxFuture;
 
 use super::error::ResourceError;
-use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged};
+use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged, neighbors};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -147,7 +147,14 @@ impl<K: ResourceKind> DynKind for Typed<K> {
         cx: &'a Context,
         found: &'a Live,
     ) -> BoxFuture<'a, Result<(), ResourceError>> {
-        Box::pin(async move { K::delete(cx, typed(&*found.actual)?).await })
+        Box::pin(async move {
+            match K::delete(cx, typed(&*found.actual)?).await {
+                Err(ResourceError::Aws(refusal)) => {
+                    Err(neighbors::explain(cx, &found.identity, refusal).await)
+                }
+                deleted => deleted,
+            }
+        })
     }
 
     fn empty<'a>(

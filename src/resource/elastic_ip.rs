@@ -15,8 +15,8 @@ use crate::kind::Kind;
 /// The actual Elastic IP.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    allocation_id: String,
+    pub(super) id: LogicalId,
+    pub(super) allocation_id: String,
     public_ip: String,
     tags: BTreeMap<String, String>,
 }

@@ -19,10 +19,10 @@ const VPC: Field = Field::Property("vpc");
 /// The actual internet gateway.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
+    pub(super) id: LogicalId,
     gateway_id: String,
     /// The VPC it is attached to, and the state of the attachment.
-    attachment: Option<(String, String)>,
+    pub(super) attachment: Option<(String, String)>,
     tags: BTreeMap<String, String>,
 }
 

@@ -27,6 +27,7 @@ pub mod internet_gateway;
 mod listing_cache;
 pub mod log_group;
 pub mod nat_gateway;
+pub mod neighbors;
 pub mod network_interface;
 pub mod parameter;
 mod reference;

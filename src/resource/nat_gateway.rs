@@ -1,6 +1,6 @@
 //! The NAT gateways: the route of the private subnets to 3scale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{NatGateway as Live, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
@@ -23,10 +23,10 @@ const SUBNET: Field = Field::Property("subnet");
 /// an hour.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    gateway_id: String,
+    pub(super) id: LogicalId,
+    pub(super) gateway_id: String,
     subnet_id: String,
-    allocation_id: String,
+    pub(super) allocation_id: String,
     public_ip: String,
     phase: Phase,
     tags: BTreeMap<String, String>,
@@ -44,6 +44,18 @@ struct Census {
 pub struct NatGateways;
 
 impl NatGateways {
+    /// The ids of the stack's deleted NAT gateways that EC2 still lists.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub(super) async fn deleted(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
+        let census = cx
+            .listings()
+            .get_or_fetch("nat gateways", Self::ask(cx))
+            .await?;
+        Ok(census.dead.iter().map(|(_, id)| id.clone()).collect())
+    }
+
     async fn ask(cx: &Context) -> Result<Census, ResourceError> {
         let request = cx
             .aws()

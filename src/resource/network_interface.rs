@@ -5,7 +5,9 @@
 //! Source: Lambda Developer Guide, foundation-networking; the deletion follows Terraform's AWS
 //! provider, `service/ec2/vpc_network_interface.go`.
 
-use aws_sdk_ec2::types::Filter;
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Filter, NetworkInterface};
 
 use super::security_group::SecurityGroups;
 use super::{Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
@@ -32,18 +34,35 @@ fn left_by_lambda() -> Filter {
     filter("description", ["AWS Lambda VPC ENI*".to_owned()])
 }
 
+async fn own_groups(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
+    let groups = SecurityGroups::list(cx).await?.owned.into_iter();
+    Ok(groups.map(|group| group.group_id).collect())
+}
+
+/// Whether the interface has the stack's security groups and no others. A function of another owner can share a
+/// subnet, and one of the groups.
+fn is_ours(found: &NetworkInterface, groups: &BTreeSet<String>) -> bool {
+    let mut ids = found.groups().iter().map(|group| group.group_id());
+    !found.groups().is_empty() && ids.all(|id| id.is_some_and(|id| groups.contains(id)))
+}
+
 impl NetworkInterfaces {
-    /// Deletes the interfaces in a subnet that Lambda has released.
+    /// Deletes the interfaces of the stack in a subnet that Lambda has released.
     ///
     /// # Errors
     /// The error of the service.
     pub async fn reap(cx: &Context, subnet_id: &str) -> Result<(), ResourceError> {
+        let ours = own_groups(cx).await?;
+        if ours.is_empty() {
+            return Ok(());
+        }
         let request = cx
             .aws()
             .ec2
             .describe_network_interfaces()
             .filters(filter("subnet-id", [subnet_id.to_owned()]))
             .filters(filter("status", ["available".to_owned()]))
+            .filters(filter("group-id", ours.iter().cloned()))
             .filters(left_by_lambda());
         let answer = cx
             .aws()
@@ -52,6 +71,7 @@ impl NetworkInterfaces {
         for interface_id in answer
             .network_interfaces()
             .iter()
+            .filter(|found| is_ours(found, &ours))
             .filter_map(|found| found.network_interface_id())
         {
             Self::delete_one(cx, interface_id).await?;
@@ -79,12 +99,7 @@ impl ResourceKind for NetworkInterfaces {
     const KIND: Kind = Kind::NetworkInterface;
 
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
-        let groups: Vec<_> = SecurityGroups::list(cx)
-            .await?
-            .owned
-            .iter()
-            .map(|group| SecurityGroups::identify(group).output.physical_id)
-            .collect();
+        let groups = own_groups(cx).await?;
         if groups.is_empty() {
             return Ok(Listing::default());
         }
@@ -92,7 +107,7 @@ impl ResourceKind for NetworkInterfaces {
             .aws()
             .ec2
             .describe_network_interfaces()
-            .filters(filter("group-id", groups))
+            .filters(filter("group-id", groups.iter().cloned()))
             .filters(left_by_lambda());
         let interfaces = pages(|token| async {
             let request = request.clone().set_next_token(token);
@@ -103,7 +118,9 @@ impl ResourceKind for NetworkInterfaces {
             Ok((page.network_interfaces, page.next_token))
         })
         .await?;
-        let owned = interfaces.into_iter().filter_map(|interface| {
+        let interfaces = interfaces.into_iter();
+        let ours = interfaces.filter(|found| is_ours(found, &groups));
+        let owned = ours.filter_map(|interface| {
             let in_use = interface
                 .status
                 .as_ref()

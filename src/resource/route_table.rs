@@ -1,10 +1,11 @@
 //! The route tables: the public one routes to the internet gateway, the private ones to a NAT
 //! gateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{ResourceType, RouteTable as Live};
 
+use super::subnet::Subnets;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind,
@@ -22,11 +23,11 @@ const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 /// The actual route table.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    table_id: String,
+    pub(super) id: LogicalId,
+    pub(super) table_id: String,
     vpc_id: String,
     /// Target and state of the default route.
-    default_route: Option<(String, String)>,
+    pub(super) default_route: Option<(String, String)>,
     /// Association id by subnet.
     associations: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
@@ -117,6 +118,31 @@ impl ResourceKind for RouteTables {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        let ours: BTreeSet<_> = Subnets::list(cx)
+            .await?
+            .owned
+            .into_iter()
+            .map(|subnet| subnet.subnet_id)
+            .collect();
+        let theirs: Vec<_> = actual
+            .associations
+            .keys()
+            .filter(|subnet_id| !ours.contains(*subnet_id))
+            .cloned()
+            .collect();
+        if !theirs.is_empty() {
+            return Err(ResourceError::Blocked {
+                what: format!(
+                    "subnets of others are associated with {}: {}",
+                    actual.table_id,
+                    theirs.join(", ")
+                ),
+                hint: Some(
+                    "associate them with another route table, or run `threescale-gw down --leave-network`"
+                        .to_owned(),
+                ),
+            });
+        }
         for association in actual.associations.values() {
             let request = cx
                 .aws()

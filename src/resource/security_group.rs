@@ -118,13 +118,21 @@ impl Rule {
 /// The actual security group.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    group_id: String,
-    vpc_id: String,
+    pub(super) id: LogicalId,
+    pub(super) group_id: String,
+    pub(super) vpc_id: String,
     ingress: BTreeSet<Rule>,
     /// Whether all outbound traffic is allowed.
     lets_out: bool,
     tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    /// The groups that its rules name.
+    pub(super) fn groups_in_rules(&self) -> impl Iterator<Item = &str> {
+        let sources = self.ingress.iter().map(|rule| rule.source.as_str());
+        sources.filter(|source| source.starts_with("sg-"))
+    }
 }
 
 /// Security groups of EC2.

@@ -21,9 +21,9 @@ const ZONE: Field = Field::Property("zone");
 /// The actual subnet.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    subnet_id: String,
-    vpc_id: String,
+    pub(super) id: LogicalId,
+    pub(super) subnet_id: String,
+    pub(super) vpc_id: String,
     phase: Phase,
     cidr: String,
     zone: String,

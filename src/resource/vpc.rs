@@ -22,8 +22,8 @@ const DNS_SUPPORT: Field = Field::Property("dns support");
 /// The actual VPC.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    vpc_id: String,
+    pub(super) id: LogicalId,
+    pub(super) vpc_id: String,
     phase: Phase,
     cidr: String,
     dns_support: bool,

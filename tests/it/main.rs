@@ -26,6 +26,7 @@ mod lifecycle;
 mod lock;
 mod logs;
 mod matrix;
+mod neighbors;
 mod own;
 mod owner;
 mod pending;

@@ -378,3 +378,39 @@ fn subnets_of_another_network_are_refused() {
     assert_eq!(told, 2, "{}", run.stderr);
     assert!(aws.changes().is_empty());
 }
+
+#[test]
+fn what_others_have_in_our_groups_keeps_down_from_beginning() {
+    let aws = TestAws::seeded();
+    let Network { text, vpc } = own_network(&aws);
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    add(&workplace, &text);
+    workplace.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let of = |list: &str, key: &str, value: &str| {
+        let list = account[list].as_array().expect("a list").clone();
+        let found = list.into_iter().find(|item| item[key] == value);
+        id(&found.expect("a resource")["id"])
+    };
+    let subnet = of("subnets", "vpc", &vpc);
+    let ours = of("security_groups", "name", "threescale-gw-orders-authorizer");
+    let server = json!({"SubnetId": subnet, "Groups": [ours], "Description": "their server"});
+    let server = aws.call("ec2", "CreateNetworkInterface", server);
+    let server = id(&server["NetworkInterface"]["NetworkInterfaceId"]);
+    aws.check_log();
+    let refused = workplace.run(&["down", "--yes"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&server), "{}", refused.stderr);
+    assert!(aws.changes().is_empty());
+    workplace.succeed(&["down", "--yes", "--leave-network"]);
+    assert_eq!(owned(&aws, "security_groups"), 1);
+    assert_eq!(owned(&aws, "roles") + owned(&aws, "functions"), 0);
+    aws.call(
+        "ec2",
+        "DeleteNetworkInterface",
+        json!({"NetworkInterfaceId": server}),
+    );
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}

@@ -471,3 +471,44 @@ def records_are_whole(aws: Aws) -> None:
     assert vpc["DhcpOptionsId"].startswith("dopt-") and vpc["Ipv6CidrBlockAssociationSet"] == []
     table = aws.ec2.describe_route_tables(Filters=filters(vpc_id=vpc["VpcId"]))["RouteTables"][0]
     assert table["PropagatingVgws"] == [] and table["OwnerId"] == "123456789012"
+
+
+@check
+def what_others_put_into_a_vpc(aws: Aws) -> None:
+    """Endpoints with their interfaces, and peering connections: listed with AWS's filters. They keep a VPC."""
+    before = aws.account()
+    net = aws.network()
+    vpc, subnet = net["vpc"], net["subnet"]
+    service = "com.amazonaws.us-east-1.guardduty-data"
+    made = aws.ec2.create_vpc_endpoint(
+        VpcId=vpc, ServiceName=service, VpcEndpointType="Interface", SubnetIds=[subnet], SecurityGroupIds=[net["group"]]
+    )["VpcEndpoint"]
+    found = aws.ec2.describe_vpc_endpoints(Filters=filters(vpc_id=vpc))["VpcEndpoints"]
+    assert [(one["ServiceName"], one["VpcEndpointType"]) for one in found] == [(service, "Interface")], found
+    (eni,) = aws.enis(subnet_id=subnet)
+    assert found[0]["NetworkInterfaceIds"] == [eni["NetworkInterfaceId"]]
+    assert eni["InterfaceType"] == "vpc_endpoint" and eni["RequesterManaged"]
+    assert eni["Description"] == f"VPC Endpoint Interface {made['VpcEndpointId']}"
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_subnet(SubnetId=subnet)
+    with aws.refused("AuthFailure"):
+        aws.ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
+    aws.ec2.delete_vpc_endpoints(VpcEndpointIds=[made["VpcEndpointId"]])
+    assert aws.enis(vpc_id=vpc) == []
+    other = aws.vpc("10.8.0.0/16")
+    peering = aws.ec2.create_vpc_peering_connection(VpcId=other, PeerVpcId=vpc)["VpcPeeringConnection"]
+    ours = [{"Name": "accepter-vpc-info.vpc-id", "Values": [vpc]}]
+    found = aws.ec2.describe_vpc_peering_connections(Filters=ours)["VpcPeeringConnections"]
+    assert [one["Status"]["Code"] for one in found] == ["pending-acceptance"], found
+    theirs = [{"Name": "requester-vpc-info.vpc-id", "Values": [vpc]}]
+    assert aws.ec2.describe_vpc_peering_connections(Filters=theirs)["VpcPeeringConnections"] == []
+    aws.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering["VpcPeeringConnectionId"])
+    aws.ec2.delete_vpc(VpcId=other)
+    aws.ec2.delete_security_group(GroupId=net["group"])
+    aws.ec2.delete_subnet(SubnetId=subnet)
+    for igw in aws.account()["internet_gateways"]:
+        if igw["vpc"] == vpc:
+            aws.ec2.detach_internet_gateway(InternetGatewayId=igw["id"], VpcId=vpc)
+            aws.ec2.delete_internet_gateway(InternetGatewayId=igw["id"])
+    aws.ec2.delete_vpc(VpcId=vpc)
+    assert aws.account() == before

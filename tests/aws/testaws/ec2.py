@@ -13,7 +13,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPC
 
-from . import interfaces, lambda_interfaces
+from . import interfaces, lambda_interfaces, vpc_endpoints
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -181,6 +181,7 @@ def delete_vpc(world: World, call: Call) -> Any:
         or any(not group.is_default for group in ec2.groups.get(identifier, {}).values())
         or any(gateway.vpc_id == identifier and not gateway.gone for gateway in ec2.nat_gateways.values())
         or any(eni.subnet.vpc_id == identifier for eni in ec2.enis.values())
+        or vpc_endpoints.holds(call.region, identifier)
     )
     if in_the_way:
         raise dependency(f"The vpc '{vpc.id}' has dependencies and cannot be deleted.")
@@ -188,6 +189,7 @@ def delete_vpc(world: World, call: Call) -> Any:
     if response.status < 300:
         for identifier_of_acl in [acl.id for acl in ec2.network_acls.values() if acl.vpc_id == identifier]:
             del ec2.network_acls[identifier_of_acl]
+        vpc_endpoints.end_peerings(call.region, identifier)
     return response
 
 

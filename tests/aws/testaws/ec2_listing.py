@@ -173,6 +173,31 @@ LISTINGS: dict[str, tuple[str, dict[str, Values]]] = {
             **_OWNER,
         },
     ),
+    "DescribeVpcEndpoints": (
+        "VpcEndpoints",
+        {
+            "ip-address-type": _at("IpAddressType"),
+            "service-name": _at("ServiceName"),
+            "vpc-endpoint-id": _at("VpcEndpointId"),
+            "vpc-endpoint-state": _at("State"),
+            "vpc-endpoint-type": _at("VpcEndpointType"),
+            "vpc-id": _at("VpcId"),
+        },
+    ),
+    "DescribeVpcPeeringConnections": (
+        "VpcPeeringConnections",
+        {
+            **{
+                f"{side}-vpc-info.{name}": _at(f"{side.capitalize()}VpcInfo", member)
+                for side in ("accepter", "requester")
+                for name, member in (("cidr-block", "CidrBlock"), ("owner-id", "OwnerId"), ("vpc-id", "VpcId"))
+            },
+            "expiration-time": _at("ExpirationTime"),
+            "status-code": _at("Status", "Code"),
+            "status-message": _at("Status", "Message"),
+            "vpc-peering-connection-id": _at("VpcPeeringConnectionId"),
+        },
+    ),
     "DescribeAvailabilityZones": (
         "AvailabilityZones",
         {

@@ -25,6 +25,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     roles,
     ssm,
     stages,
+    vpc_endpoints,
     wire,
 )
 from .client_calls import call

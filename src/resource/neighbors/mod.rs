@@ -1,0 +1,8 @@
+//! What other owners have in the stack's network. EC2 does not delete a network resource that others use, so
+//! `down` has to know it before its first deletion.
+
+mod judge;
+mod look;
+
+pub use self::judge::{Holder, Neighbors};
+pub use self::look::{explain, look};
