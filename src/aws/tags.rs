@@ -18,11 +18,13 @@ pub fn of(
     let mut tags = user.clone();
     tags.insert(STACK.to_owned(), stack.to_owned());
     tags.insert(RESOURCE.to_owned(), id.to_string());
-    tags.insert(
-        "Name".to_owned(),
-        format!("threescale-gw-{stack}-{}", id.to_string().replace('/', "-")),
-    );
+    tags.insert("Name".to_owned(), name(stack, id));
     tags
+}
+
+/// The value of the tag `Name`.
+pub fn name(stack: &str, id: &LogicalId) -> String {
+    format!("threescale-gw-{stack}-{}", id.to_string().replace('/', "-"))
 }
 
 /// Returns the logical id in `tags` if they mark the resource as part of this stack.

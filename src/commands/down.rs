@@ -26,7 +26,7 @@ use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{ApiAttachments, record};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
-use crate::resource::{Context, ResourceError, RunOptions, function_permission, neighbors};
+use crate::resource::{Context, ResourceError, RunOptions, claims, function_permission, neighbors};
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
@@ -144,6 +144,23 @@ async fn look(cx: &Context) -> Result<Removal> {
             id: Some(unmanaged.id.clone()),
             text,
         });
+    }
+    let verdicts = claims::verdicts(cx).await?;
+    for stranger in verdicts.strangers() {
+        let text = format!("{} is left alone: {}", stranger.physical_id, stranger.why);
+        cx.notice(&stranger.id, text);
+    }
+    let unclear = verdicts.unclear();
+    if !unclear.is_empty() {
+        let lines = unclear
+            .iter()
+            .map(|claim| format!("{} {}", claim.physical_id, claim.why));
+        let lines: Vec<_> = lines.collect();
+        return Err(Error::refused(format!(
+            "not everything with the tags of stack {} can be its own:\n  - {}",
+            cx.names().stack,
+            lines.join("\n  - ")
+        )));
     }
     if parameter::all(cx).await?.contains_key(DELETION_PROTECTION) {
         let text = format!("stack {} is protected against deletion", cx.names().stack);

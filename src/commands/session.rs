@@ -21,9 +21,8 @@ use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::Publication;
 use crate::resource::health_check::SelfTestGate;
-use crate::resource::subnet::Subnets;
 use crate::resource::{
-    Context, DynResource, Output, ResourceError, RunOptions, cache_group, parameter,
+    Context, DynResource, Output, ResourceError, RunOptions, cache_group, claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts};
@@ -327,7 +326,7 @@ fn refusal(findings: &[String]) -> Error {
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.
 async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
-    if config.network.vpc.is_some() || !Subnets::zones(cx).await?.is_empty() {
+    if config.network.vpc.is_some() || !claims::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
     let zones = zones(cx, config).await?;
@@ -353,7 +352,7 @@ async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if config.network.vpc.is_some() {
         return Ok(Vec::new());
     }
-    let taken = Subnets::zones(cx).await?;
+    let taken = claims::zones(cx).await?;
     let wanted = usize::from(config.network.zones);
     let mut zones: Vec<_> = (0..wanted)
         .map(|index| taken.get(&stack::letter(index)).cloned())

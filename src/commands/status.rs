@@ -35,6 +35,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let function = LogicalId::new(Kind::Function, "authorizer");
     let mut notices = unmanaged;
     notices.extend(preflight::engine_support(&plan.items, &session.config));
+    notices.extend(preflight::strangers(cx).await?);
     let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {

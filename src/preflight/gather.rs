@@ -18,7 +18,7 @@ use crate::resource::api_attachment::{
     ApiAttachments, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
 use crate::resource::security_group::SecurityGroups;
-use crate::resource::{Context, function, neighbors};
+use crate::resource::{Context, claims, function, neighbors};
 use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
 use crate::stack::{self, Facts};
 
@@ -58,6 +58,7 @@ pub async fn gather(
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
     findings.blockers.extend(of_neighbors(cx, plan).await?);
+    findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
     of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
@@ -163,6 +164,17 @@ async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<
     let exists = cx.aws().has_policy(arn).await?;
     Ok(matches!(exists, Ok(false))
         .then(|| format!("authorizer.permissions_boundary: there is no policy {arn}")))
+}
+
+/// The resources of other owners with the stack's tags, as notices.
+///
+/// # Errors
+/// When a listing fails.
+pub async fn strangers(cx: &Context) -> Result<Vec<String>> {
+    let strangers = claims::verdicts(cx).await?.strangers().into_iter();
+    Ok(strangers
+        .map(|stranger| format!("{} stays unchanged: {}", stranger.physical_id, stranger.why))
+        .collect())
 }
 
 /// What others have in the parts of the network that the plan deletes: AWS would not delete them.

@@ -5,7 +5,7 @@ mod gather;
 mod rules;
 
 pub use self::findings::Findings;
-pub use self::gather::{Subject, gather};
+pub use self::gather::{Subject, gather, strangers};
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,

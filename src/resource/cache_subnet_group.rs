@@ -17,7 +17,7 @@ const SUBNETS: Field = Field::Property("subnets");
 pub struct Actual {
     id: LogicalId,
     name: String,
-    subnets: Vec<String>,
+    pub(super) subnets: Vec<String>,
     tags: BTreeMap<String, String>,
 }
 

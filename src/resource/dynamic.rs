@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use futures::future::BoxFuture;
 
 use super::error::ResourceError;
-use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged, neighbors};
+use super::{Context, Diff, Identity, Phase, Resource, ResourceKind, Unmanaged, claims, neighbors};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -121,16 +121,16 @@ impl<K: ResourceKind> DynKind for Typed<K> {
 
     fn list<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Result<DynListing, ResourceError>> {
         Box::pin(async move {
-            let listing = K::list(cx).await?;
-            let owned = listing
+            let settled = claims::settled::<K>(cx).await?;
+            let owned = settled
                 .owned
                 .into_iter()
-                .map(|actual| Live {
-                    identity: K::identify(&actual),
+                .map(|(identity, actual)| Live {
+                    identity,
                     actual: Box::new(actual),
                 })
                 .collect();
-            Ok((owned, listing.unmanaged))
+            Ok((owned, settled.unmanaged))
         })
     }
 
@@ -194,7 +194,7 @@ impl<R: Resource> DynResource for R {
         Box::pin(async move {
             let id = DynResource::id(self);
             let scoped = cx.scoped(&id, Resource::needs(self));
-            let listing = R::Kind::list(cx).await?;
+            let listing = claims::settled::<R::Kind>(cx).await?;
             if let Some(unmanaged) = listing
                 .unmanaged
                 .iter()
@@ -209,7 +209,6 @@ impl<R: Resource> DynResource for R {
             let mut matches: Vec<_> = listing
                 .owned
                 .into_iter()
-                .map(|actual| (R::Kind::identify(&actual), actual))
                 .filter(|(identity, _)| identity.id == id)
                 .collect();
             // A paginated listing may show a resource twice while others are created.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{DomainType, ResourceType};
 
+use super::claims::Claim;
 use super::{
     Context, Diff, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
@@ -18,6 +19,8 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) allocation_id: String,
     public_ip: String,
+    /// Whether it is associated with anything.
+    is_used: bool,
     tags: BTreeMap<String, String>,
 }
 
@@ -50,6 +53,7 @@ impl ResourceKind for ElasticIps {
             listing.owned.push(Actual {
                 id,
                 allocation_id,
+                is_used: address.association_id.is_some(),
                 public_ip: address.public_ip.unwrap_or_default(),
                 tags,
             });
@@ -68,6 +72,13 @@ impl ResourceKind for ElasticIps {
             phase: Phase::Ready,
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            is_used: actual.is_used,
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{InternetGateway as Live, ResourceType};
 
+use super::claims::Claim;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind,
@@ -121,6 +122,14 @@ impl ResourceKind for InternetGateways {
             phase,
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: actual.attachment.as_ref().map(|(vpc_id, _)| vpc_id.clone()),
+            is_used: actual.attachment.is_some(),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -10,6 +10,7 @@ pub mod cache;
 mod cache_change;
 pub mod cache_group;
 pub mod cache_subnet_group;
+pub mod claims;
 mod context;
 mod diff;
 mod dynamic;

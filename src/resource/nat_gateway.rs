@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{NatGateway as Live, NatGatewayState, ResourceType};
 use sha2::{Digest as _, Sha256};
 
+use super::claims::Claim;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
     ResourceError, ResourceKind,
@@ -26,6 +27,7 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) gateway_id: String,
     subnet_id: String,
+    vpc_id: String,
     pub(super) allocation_id: String,
     public_ip: String,
     phase: Phase,
@@ -109,6 +111,7 @@ impl NatGateways {
                 id,
                 gateway_id,
                 subnet_id: gateway.subnet_id.unwrap_or_default(),
+                vpc_id: gateway.vpc_id.unwrap_or_default(),
                 allocation_id: allocation_id.unwrap_or_default(),
                 public_ip: public_ip.unwrap_or_default(),
                 phase,
@@ -145,6 +148,14 @@ impl ResourceKind for NatGateways {
             phase: actual.phase.clone(),
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            uses: Some(actual.allocation_id.clone()),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

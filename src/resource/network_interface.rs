@@ -36,7 +36,8 @@ fn left_by_lambda() -> Filter {
 
 async fn own_groups(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
     let groups = SecurityGroups::list(cx).await?.owned.into_iter();
-    Ok(groups.map(|group| group.group_id).collect())
+    let named = groups.filter(|group| group.name == cx.names().exact(&group.id.name));
+    Ok(named.map(|group| group.group_id).collect())
 }
 
 /// Whether the interface has the stack's security groups and no others. A function of another owner can share a

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{ResourceType, RouteTable as Live};
+use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
+use super::claims::Claim;
 use super::subnet::Subnets;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
@@ -26,6 +27,8 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) table_id: String,
     vpc_id: String,
+    /// Whether it has routes or associations.
+    is_used: bool,
     /// Target and state of the default route.
     pub(super) default_route: Option<(String, String)>,
     /// Association id by subnet.
@@ -64,9 +67,14 @@ impl ResourceKind for RouteTables {
             else {
                 continue;
             };
-            let default_route = table
-                .routes
-                .unwrap_or_default()
+            let routes = table.routes.unwrap_or_default();
+            let is_local = |route: &Route| route.gateway_id.as_deref() == Some("local");
+            let is_used = !routes.iter().all(is_local)
+                || table
+                    .associations
+                    .as_ref()
+                    .is_some_and(|all| !all.is_empty());
+            let default_route = routes
                 .into_iter()
                 .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE))
                 .map(|route| {
@@ -97,6 +105,7 @@ impl ResourceKind for RouteTables {
                 id,
                 table_id,
                 vpc_id,
+                is_used,
                 default_route,
                 associations,
                 tags,
@@ -115,6 +124,18 @@ impl ResourceKind for RouteTables {
             phase: Phase::Ready,
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            is_used: actual.is_used,
+            uses: actual
+                .default_route
+                .as_ref()
+                .map(|(target, _)| target.clone()),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

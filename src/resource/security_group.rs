@@ -8,6 +8,7 @@ use aws_sdk_ec2::types::{
     IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup as Live, UserIdGroupPair,
 };
 
+use super::claims::Claim;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
     ResourceError, ResourceKind, Unmanaged,
@@ -120,6 +121,8 @@ impl Rule {
 pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) group_id: String,
+    /// It cannot be changed.
+    pub(super) name: String,
     pub(super) vpc_id: String,
     ingress: BTreeSet<Rule>,
     /// Whether all outbound traffic is allowed.
@@ -248,6 +251,7 @@ impl ResourceKind for SecurityGroups {
             listing.owned.push(Actual {
                 id,
                 group_id,
+                name: group.group_name.unwrap_or_default(),
                 vpc_id: group.vpc_id.unwrap_or_default(),
                 ingress,
                 lets_out,
@@ -267,6 +271,14 @@ impl ResourceKind for SecurityGroups {
             phase: Phase::Ready,
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            is_named: actual.name == format!("threescale-gw-{stack}-{}", actual.id.name),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

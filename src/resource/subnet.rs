@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, Subnet as Live, SubnetState};
 
+use super::claims::Claim;
 use super::network_interface::NetworkInterfaces;
 use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
@@ -26,29 +27,13 @@ pub struct Actual {
     pub(super) vpc_id: String,
     phase: Phase,
     cidr: String,
-    zone: String,
+    pub(super) zone: String,
     tags: BTreeMap<String, String>,
 }
 
 /// Subnets of EC2.
 #[derive(Debug)]
 pub struct Subnets;
-
-impl Subnets {
-    /// The zones of the stack's subnets, by the letter in their names.
-    ///
-    /// # Errors
-    /// When the listing fails.
-    pub async fn zones(cx: &Context) -> Result<BTreeMap<String, String>, ResourceError> {
-        let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
-        Ok(Self::list(cx)
-            .await?
-            .owned
-            .into_iter()
-            .map(|subnet| (letter(&subnet.id), subnet.zone))
-            .collect())
-    }
-}
 
 fn phase_of(state: Option<SubnetState>) -> Phase {
     match state {
@@ -111,6 +96,13 @@ impl ResourceKind for Subnets {
             phase: actual.phase.clone(),
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 
+use super::claims::Claim;
 use super::context::Context;
 use super::diff::Diff;
 use super::error::ResourceError;
@@ -38,6 +39,11 @@ pub trait ResourceKind: Send + Sync + 'static {
 
     /// Which resource `actual` is, and its phase.
     fn identify(actual: &Self::Actual) -> Identity;
+
+    /// What shows that the stack owns `actual`, beside its tags; `None` if its name is unique, or it is a part of what is.
+    fn claim(_stack: &str, _actual: &Self::Actual) -> Option<Claim> {
+        None
+    }
 
     /// Reads the current phase of `actual`; `None` if it no longer exists. It is polled while the
     /// resource is pending, so a kind whose listing takes many calls reads less here.

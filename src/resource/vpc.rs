@@ -6,6 +6,7 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, ResourceType, Vpc as Live, VpcAttributeName, VpcState,
 };
 
+use super::claims::Claim;
 use super::{
     Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
 };
@@ -122,6 +123,13 @@ impl ResourceKind for Vpcs {
             phase: actual.phase.clone(),
             output,
         }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -13,6 +13,7 @@ mod attachment;
 mod cache;
 mod cache_change;
 mod cache_leave;
+mod claims;
 mod cli;
 mod config;
 mod dead;

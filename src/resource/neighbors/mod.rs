@@ -3,6 +3,8 @@
 
 mod judge;
 mod look;
+mod read;
 
 pub use self::judge::{Holder, Neighbors};
 pub use self::look::{explain, look};
+pub use self::read::is_empty;
