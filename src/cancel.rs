@@ -1,8 +1,9 @@
 //! Stops a run on a signal, when `--timeout` expires or when its lock does. Calls in flight complete;
 //! nothing new starts.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -20,8 +21,8 @@ pub enum StopReason {
 struct Inner {
     interrupted: AtomicBool,
     woken: Notify,
-    /// When the lease of the lock ends, in nanoseconds of [`since_boot`]; zero without a lease.
-    lease: AtomicU64,
+    /// When the lease of each held lock ends, on the clock of [`since_boot`].
+    leases: Mutex<BTreeMap<String, Duration>>,
 }
 
 /// The time since the machine was started. Unlike the time of day, it cannot be set. It includes the
@@ -56,17 +57,27 @@ impl CancelToken {
         self.inner.woken.notify_waiters();
     }
 
-    /// From now on the run must stop at `end`, on the clock of [`since_boot`], unless that is moved.
-    pub fn lease_until(&self, end: Option<Duration>) {
-        let end = end.map_or(0, |end| u64::try_from(end.as_nanos()).unwrap_or(u64::MAX));
-        self.inner.lease.store(end, Ordering::SeqCst);
+    /// From now on the run must stop at `end`, on the clock of [`since_boot`], unless that is moved. `lock`
+    /// identifies the lock: the first lease to end counts.
+    pub fn lease_until(&self, lock: &str, end: Option<Duration>) {
+        let leases = self.inner.leases.lock();
+        let mut leases = leases.unwrap_or_else(PoisonError::into_inner);
+        match end {
+            Some(end) => drop(leases.insert(lock.to_owned(), end)),
+            None => drop(leases.remove(lock)),
+        }
     }
 
     /// Returns the reason if the run must stop.
     pub fn stop(&self) -> Option<StopReason> {
-        let lease = self.inner.lease.load(Ordering::SeqCst);
+        let leases = self.inner.leases.lock();
+        let first = leases
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .min()
+            .copied();
         // Read before every call: a machine that has slept is woken in the middle of its work.
-        let expired = lease > 0 && Duration::from_nanos(lease) <= since_boot();
+        let expired = first.is_some_and(|end| end <= since_boot());
         if expired || self.inner.interrupted.load(Ordering::SeqCst) {
             return Some(StopReason::Interrupted);
         }
@@ -110,11 +121,16 @@ mod tests {
     #[test]
     fn a_run_stops_when_its_lease_ends() {
         let cancel = CancelToken::new(None);
-        cancel.lease_until(Some(since_boot() + Duration::from_secs(3600)));
+        let later = || Some(since_boot() + Duration::from_secs(3600));
+        cancel.lease_until("a", later());
         assert_eq!(cancel.stop(), None);
-        cancel.lease_until(Some(since_boot()));
+        cancel.lease_until("b", Some(since_boot()));
         assert_eq!(cancel.stop(), Some(StopReason::Interrupted));
-        cancel.lease_until(None);
+        cancel.lease_until("a", later());
+        assert_eq!(cancel.stop(), Some(StopReason::Interrupted));
+        cancel.lease_until("a", None);
+        assert_eq!(cancel.stop(), Some(StopReason::Interrupted));
+        cancel.lease_until("b", None);
         assert_eq!(cancel.stop(), None);
     }
 }

@@ -105,6 +105,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether anything was changed.
+    pub fn is_any_changed(&self) -> bool {
+        self.created + self.updated + self.replaced + self.deleted > 0
+    }
+
     /// Adds the changes of an earlier part of the same run.
     pub fn add(&mut self, earlier: &Self) {
         self.created += earlier.created;

@@ -19,6 +19,8 @@ pub struct Names {
     pub account: String,
     /// The partition of the account.
     partition: String,
+    /// The API whose lock these names are for, instead of the parameters of the stack.
+    locked_api: Option<String>,
 }
 
 impl Names {
@@ -29,6 +31,7 @@ impl Names {
             region: region.to_owned(),
             account: account.to_owned(),
             partition: "aws".to_owned(),
+            locked_api: None,
         }
     }
 
@@ -46,8 +49,31 @@ impl Names {
     pub fn of_stack(&self, stack: &str) -> Self {
         Self {
             stack: stack.to_owned(),
+            locked_api: None,
             ..self.clone()
         }
+    }
+
+    /// The same names, with the parameters of the API's lock, which all stacks share, instead of the stack's own.
+    #[must_use]
+    pub fn of_api(&self, api: &str) -> Self {
+        Self {
+            locked_api: Some(api.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// What the lock among [`Self::parameters`] is for, in words.
+    pub fn locked(&self) -> String {
+        match &self.locked_api {
+            None => format!("stack {}", self.stack),
+            Some(api) => format!("API {api}"),
+        }
+    }
+
+    /// Whether the lock among [`Self::parameters`] is that of an API.
+    pub fn is_of_api(&self) -> bool {
+        self.locked_api.is_some()
     }
 
     /// `threescale-gw-<stack>-<suffix>`.
@@ -158,12 +184,16 @@ impl Names {
 
     /// The path prefix of all parameters.
     pub fn parameters(&self) -> String {
-        format!("/threescale-gw/{}", self.stack)
+        match &self.locked_api {
+            None => format!("/threescale-gw/{}", self.stack),
+            // No stack has this name: it would begin with a letter.
+            Some(api) => format!("/threescale-gw/_apis/{api}"),
+        }
     }
 
     /// The full name of one parameter.
     pub fn parameter(&self, name: &str) -> String {
-        format!("/threescale-gw/{}/{name}", self.stack)
+        format!("{}/{name}", self.parameters())
     }
 
     /// The partition in ARNs.
@@ -195,6 +225,22 @@ mod tests {
             assert!(names.function("authorizer").len() <= 64);
             assert!(names.rule().len() <= 64);
         }
+    }
+
+    #[test]
+    fn the_lock_of_an_api_is_below_no_stack() {
+        let names = Names::new("orders", "us-east-1", "123456789012");
+        assert_eq!(names.parameter("lock"), "/threescale-gw/orders/lock");
+        let api = names.of_api("0jb6kpgv2a");
+        assert_eq!(
+            api.parameter("lock"),
+            "/threescale-gw/_apis/0jb6kpgv2a/lock"
+        );
+        assert_eq!(
+            (names.locked(), api.locked()),
+            ("stack orders".to_owned(), "API 0jb6kpgv2a".to_owned())
+        );
+        assert_eq!(api.of_stack("partners").locked(), "stack partners");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It finds everything by tag and exact name, so it needs a stack's name and no configuration.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::confirm::{announce, confirm, confirm_with, is_interactive};
@@ -19,7 +20,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::lock::{self, Lock};
+use crate::lock::{self, ApiLocks, Lock};
 use crate::preflight::Findings;
 use crate::report;
 use crate::report::style::Style;
@@ -83,7 +84,9 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let api_locks = Arc::new(ApiLocks::new(&cx, &signals.cancel));
     let cx = cx.with_options(RunOptions {
+        exclusion: Some(Arc::clone(&api_locks) as _),
         accepted_edits: (!publish_pending).then(|| shown.pending.clone()),
         ..cx.options().clone()
     });
@@ -92,6 +95,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         is_left: leave_network,
     };
     let worked = work(&cx, &shown, &network, args.yes, &signals).await;
+    api_locks.release().await;
     let released = lock.release().await;
     let (tally, status) = worked?;
     if let Err(error) = released {
@@ -282,6 +286,10 @@ async fn work(
     yes: bool,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
+    // Before the first deletion: a run that must wait for another stack in vain has changed nothing.
+    for target in record::targets(cx).await? {
+        cx.enter_api(&target).await?;
+    }
     let cx = cx.fresh();
     let Removal { mut plan, pending } = look(&cx).await?;
     // The confirmation may have taken long.

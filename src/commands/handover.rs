@@ -78,5 +78,7 @@ pub(super) async fn run(
             tally.failed += usize::from(status == ExitStatus::Failed);
         }
     }
+    // The functions change next, which takes minutes.
+    cx.leave_api(&session.facts.api).await?;
     Ok((tally, status))
 }

@@ -1,21 +1,30 @@
 //! `rollback`: moves the stage to its previous deployment and the functions to their previous version, immediately.
 //!
-//! It is for incidents: it needs the stack's name and no configuration, asks nothing, waits for no lock, and makes one
-//! changing call per stage and function. If that deployment is not the desired one, the user can name another one.
+//! It is for incidents: it needs the stack's name and no configuration, asks nothing, does not wait for another run of the
+//! stack, and makes one changing call per stage and function. Only a run of another stack on the API is waited for, briefly.
+//! If that deployment is not the desired one, the user can name another one.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::confirm::announce;
+use crate::aws::Class;
+use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
-use crate::resource::Context;
+use crate::lock::{self, ApiLocks, Held};
+use crate::report;
 use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::function_publication;
+use crate::resource::{ApiExclusion as _, Context, ResourceError};
 use crate::rest_api::ApiTarget;
-use crate::{lock, report};
+
+/// How long another stack on the API is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `rollback`.
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
@@ -39,56 +48,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             targets.len()
         )));
     }
-    let mut stages = Vec::new();
-    let mut stuck = Vec::new();
-    for target in &targets {
-        let outcome = roll_back(&cx, target, &way).await?;
-        let (api, stage) = (&target.id, &target.stage);
-        let (moved, from, to, text) = match outcome {
-            RolledBack::Moved { from, to } => {
-                let text = format!(
-                    "rolled back stage {stage} of API {api} from deployment {from} to {to}"
-                );
-                (true, Some(from), Some(to), text)
-            }
-            RolledBack::NotOurs { deployment } => {
-                let text = format!(
-                    "stage {stage} of API {api} serves deployment {deployment}, which is not of this stack"
-                );
-                (false, Some(deployment), None, text)
-            }
-            RolledBack::OthersWithOurs { deployment } => {
-                let text = format!(
-                    "stage {stage} of API {api} serves deployment {deployment}, which another user published and which uses this stack's authorizer"
-                );
-                stuck.push(with_left(&cx, target, text, &deployment).await?);
-                continue;
-            }
-            RolledBack::NoFormer { deployment } => {
-                let text = format!(
-                    "stage {stage} of API {api} serves this stack's deployment {deployment}, and the previous one is not known \
-                     because another user published in between"
-                );
-                stuck.push(with_left(&cx, target, text, &deployment).await?);
-                continue;
-            }
-            RolledBack::Gone { from, to } => {
-                let text = format!(
-                    "stage {stage} of API {api} serves deployment {from}, and deployment {to} does not exist"
-                );
-                stuck.push(with_left(&cx, target, text, &from).await?);
-                continue;
-            }
-            RolledBack::NoStage => {
-                let text = format!("API {api} has no stage {stage} with a deployment");
-                (false, None, None, text)
-            }
-        };
-        stages.push(json!({"api": api, "stage": stage, "moved": moved, "from": from, "to": to}));
-        if global.output == Format::Text {
-            report::result(&text);
-        }
-    }
+    let cancel = CancelToken::new(None);
+    let api_locks = ApiLocks::new(&cx, &cancel).patient_for(PATIENCE);
+    let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
+    api_locks.release().await;
+    let (stages, stuck) = moved?;
     // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
@@ -124,6 +88,89 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
+}
+
+/// Moves the stages. Returns what became of each, and what could not be moved.
+async fn move_stages(
+    cx: &Context,
+    global: &Global,
+    targets: &[ApiTarget],
+    way: &RollbackTarget,
+    api_locks: &ApiLocks,
+) -> Result<(Vec<Value>, Vec<String>)> {
+    let mut stages = Vec::new();
+    let mut stuck = Vec::new();
+    for target in targets {
+        exclude(cx, target, api_locks).await?;
+        let outcome = roll_back(cx, target, way).await?;
+        let (api, stage) = (&target.id, &target.stage);
+        let (moved, from, to, text) = match outcome {
+            RolledBack::Moved { from, to } => {
+                let text = format!(
+                    "rolled back stage {stage} of API {api} from deployment {from} to {to}"
+                );
+                (true, Some(from), Some(to), text)
+            }
+            RolledBack::NotOurs { deployment } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {deployment}, which is not of this stack"
+                );
+                (false, Some(deployment), None, text)
+            }
+            RolledBack::OthersWithOurs { deployment } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {deployment}, which another user published and which uses this stack's authorizer"
+                );
+                stuck.push(with_left(cx, target, text, &deployment).await?);
+                continue;
+            }
+            RolledBack::NoFormer { deployment } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves this stack's deployment {deployment}, and the previous one is not known \
+                     because another user published in between"
+                );
+                stuck.push(with_left(cx, target, text, &deployment).await?);
+                continue;
+            }
+            RolledBack::Gone { from, to } => {
+                let text = format!(
+                    "stage {stage} of API {api} serves deployment {from}, and deployment {to} does not exist"
+                );
+                stuck.push(with_left(cx, target, text, &from).await?);
+                continue;
+            }
+            RolledBack::NoStage => {
+                let text = format!("API {api} has no stage {stage} with a deployment");
+                (false, None, None, text)
+            }
+        };
+        stages.push(json!({"api": api, "stage": stage, "moved": moved, "from": from, "to": to}));
+        if global.output == Format::Text {
+            report::result(&text);
+        }
+    }
+    Ok((stages, stuck))
+}
+
+/// Excludes other stacks on the API. A run of this stack is not waited for: the rollback may be there to undo it.
+async fn exclude(cx: &Context, target: &ApiTarget, api_locks: &ApiLocks) -> Result<()> {
+    let holder = lock::holder(&cx.of_api(&target.id)).await;
+    let is_own = |holder: &Held| holder.stack() == Some(cx.names().stack.as_str());
+    let entered = match holder {
+        Ok(holder) if holder.as_ref().is_some_and(is_own) => return Ok(()),
+        Ok(_) => api_locks.enter(target).await,
+        Err(error) => Err(error),
+    };
+    match entered {
+        Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
+            cx.sink().notice(format!(
+                "other stacks on API {} are not excluded: {error}",
+                target.id
+            ));
+            Ok(())
+        }
+        entered => Ok(entered.map(|_| ())?),
+    }
 }
 
 /// The number of deployments that an error lists.

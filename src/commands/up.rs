@@ -22,7 +22,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::lock::{self, Lock};
+use crate::lock::{self, ApiLocks, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
 use crate::resource::{Context, ResourceError, RunOptions, function_publication, iam_role};
@@ -49,6 +49,11 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         ));
     }
     announce(global, session.cx.sink(), session.scope(), !args.change.yes);
+    let api_locks = Arc::new(ApiLocks::new(&session.cx, &signals.cancel));
+    session.cx = session.cx.with_options(RunOptions {
+        exclusion: Some(Arc::clone(&api_locks) as _),
+        ..session.cx.options().clone()
+    });
     let mut first = look(&session, &session.cx, args.only).await?;
     if first.0.is_empty() {
         // A run that was killed after its last change leaves only its lock.
@@ -62,6 +67,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             let cx = session.cx.fresh();
             let lock = Lock::take(&cx, &signals.cancel).await?;
             let verified = finish(&session, &cx, args, &signals, None).await;
+            api_locks.release().await;
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
@@ -106,6 +112,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     signals.enter_critical_section();
     let lock = Lock::take(&lock_cx, &signals.cancel).await?;
     let worked = work(&session, args, &first, &signals).await;
+    api_locks.release().await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
     if let Err(error) = released {
@@ -198,6 +205,9 @@ async fn work(
     }
     let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
     let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
+    if status == ExitStatus::Refused && before.is_any_changed() {
+        status = ExitStatus::Partial;
+    }
     outcome.tally.add(&before);
     if let Some(build) = build {
         // An interrupted run leaves no compiler running.
@@ -224,6 +234,11 @@ async fn work(
                 expired = rejected(source.or_else(|| error.cause::<AwsError>()));
                 match &expired {
                     Some(_) => ExitStatus::Failed,
+                    None if error.status() == ExitStatus::Refused
+                        && outcome.tally.is_any_changed() =>
+                    {
+                        return Err(error.with_status(ExitStatus::Partial));
+                    }
                     None => return Err(error),
                 }
             }
@@ -255,14 +270,25 @@ async fn finish(
     before: Option<&Before>,
 ) -> Result<ExitStatus> {
     let target = &session.facts.api;
-    let unverified = served::unverified(cx, target).await?;
+    let mut unverified = served::unverified(cx, target).await?;
+    let mut cx = cx.clone();
+    // The stage may have to be moved back.
+    let may_move = !args.no_verify
+        && unverified
+            .as_ref()
+            .is_some_and(|found| found.is_new_deployment);
+    if may_move && cx.enter_api(target).await? {
+        cx = cx.fresh();
+        unverified = served::unverified(&cx, target).await?;
+    }
     if let Some(found) = unverified.filter(|_| !args.no_verify) {
-        let status = verify(session, cx, args, signals, found, before).await?;
+        let status = verify(session, &cx, args, signals, found, before).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
     }
-    if args.only.is_some() || !function_publication::is_in_transition(cx).await? {
+    cx.leave_api(target).await?;
+    if args.only.is_some() || !function_publication::is_in_transition(&cx).await? {
         return Ok(ExitStatus::Done);
     }
     // At this point callers send only the new credential, so the version that accepts both is no longer needed.

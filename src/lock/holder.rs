@@ -30,6 +30,9 @@ pub struct Holder {
     /// When the process started, in clock ticks since the boot: a process id is used again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
+    /// The stack of the run, in the lock of an API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
     pub since: Timestamp,
     /// By the clock of the holder. Only earlier versions read it.
     pub expires: Timestamp,
@@ -92,6 +95,7 @@ impl Holder {
             boot: read("/proc/sys/kernel/random/boot_id"),
             pid_namespace: namespace.map(|link| link.to_string_lossy().into_owned()),
             started: start_time(&read("/proc/self/stat")),
+            stack: None,
             since: now,
             expires: now + lease,
         })
@@ -125,8 +129,10 @@ impl Holder {
     /// Describes the holder, the host and the start time.
     pub fn describe(&self) -> String {
         // Anybody with access to the parameter can write these names.
+        let stack = self.stack.as_ref();
         format!(
-            "{}@{} (process {}) since {}",
+            "{}{}@{} (process {}) since {}",
+            stack.map_or_else(String::new, |stack| format!("stack {}: ", line(stack))),
             line(&self.owner),
             line(&self.host),
             self.pid,
@@ -163,6 +169,16 @@ impl Held {
     pub(super) fn key(&self) -> String {
         let token = self.by.as_ref().map(|holder| holder.token.as_str());
         key(token.unwrap_or(&self.text))
+    }
+
+    /// The stack of the run that holds it, if it is the lock of an API.
+    pub fn stack(&self) -> Option<&str> {
+        self.by.as_ref()?.stack.as_deref()
+    }
+
+    /// Whether it can be read.
+    pub fn is_known(&self) -> bool {
+        self.by.is_some()
     }
 
     /// Whether the run with this token holds it.
@@ -219,6 +235,7 @@ mod tests {
             boot: "this boot".to_owned(),
             pid_namespace: Some("pid:[1]".to_owned()),
             started: Some(500),
+            stack: None,
             since: Timestamp::UNIX_EPOCH,
             expires: Timestamp::UNIX_EPOCH,
         }

@@ -21,8 +21,11 @@
 //! - Parameter Store has no conditional delete. A run deletes only what it has just read, only within
 //!   its part of the lease, and reads again before it repeats a delete whose response was lost.
 //!
+//! The lock of an API is a lock of the same kind below a path that no stack has, see [`ApiLocks`].
+//!
 //! This assumes that the service does not carry out a call later than [`Pace::call`] after it was sent.
 
+mod api;
 mod holder;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +37,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub use self::api::ApiLocks;
 pub use self::holder::{Held, Holder};
 use crate::aws::Backoff;
 use crate::cancel::{CancelToken, StopReason, since_boot};
@@ -41,6 +45,7 @@ use crate::error::{Error, ExitStatus};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::names::Names;
 use crate::resource::{Context, ResourceError, parameter};
 
 const NAME: &str = "lock";
@@ -103,6 +108,14 @@ impl Mine {
             written: since_boot(),
             claimed: false,
         })
+    }
+
+    /// A holder of the lock that `cx` is for.
+    fn of(cx: &Context, pace: Pace) -> Result<Self, ResourceError> {
+        let mut mine = Self::new(pace)?;
+        let names = cx.names();
+        mine.holder.stack = names.is_of_api().then(|| names.stack.clone());
+        Ok(mine)
     }
 
     fn wrote(&mut self, version: i64, sent: Duration) {
@@ -211,17 +224,35 @@ pub async fn holder(cx: &Context) -> Result<Option<Held>, ResourceError> {
     Ok(Look::at(cx).await?.lock)
 }
 
-/// Removes the lock of a run that has ended, if there is one. The lock of a live run stays.
+/// Removes the lock of a run that has ended, if there is one, and the one that it may have left on the API of `cx`. The
+/// lock of a live run stays.
 ///
 /// # Errors
 /// The error of the service.
 pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
-    if !parameter::all(cx).await?.contains_key(NAME) {
+    let Some(lock) = take_left(cx, cancel).await? else {
         return Ok(());
+    };
+    let of_api = match cx.api() {
+        Some(api) => take_left(&cx.of_api(&api.id), cancel).await,
+        None => Ok(None),
+    };
+    let released = match of_api {
+        Ok(Some(left)) => left.release().await.map_err(Error::from),
+        other => other.map(|_| ()),
+    };
+    lock.release().await?;
+    released
+}
+
+/// Takes the lock if a run that has ended has left it.
+async fn take_left(cx: &Context, cancel: &CancelToken) -> Result<Option<Lock>, Error> {
+    if !parameter::all(cx).await?.contains_key(NAME) {
+        return Ok(None);
     }
     match Lock::take(cx, cancel).await {
-        Ok(lock) => Ok(lock.release().await?),
-        Err(error) if error.status() == ExitStatus::Refused => Ok(()),
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.status() == ExitStatus::Refused => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -231,12 +262,12 @@ pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
 /// # Errors
 /// `refused` if the lock has changed hands, and the error of the service.
 pub async fn break_lock(cx: &Context, shown: &Held) -> Result<(), Error> {
-    let mine = Mine::new(Pace::default())?;
-    let (stack, lease) = (&cx.names().stack, mine.pace.lease);
+    let mine = Mine::of(cx, Pace::default())?;
+    let (names, lease) = (cx.names(), mine.pace.lease);
     let look = Look::at(cx).await?;
     match &look.lock {
         None => return Ok(()),
-        Some(now) if now.key() != shown.key() => return Err(refused(stack, now, lease)),
+        Some(now) if now.key() != shown.key() => return Err(refused(names, now, lease)),
         Some(_) => {}
     }
     let (claims, _) = look.succession();
@@ -244,10 +275,10 @@ pub async fn break_lock(cx: &Context, shown: &Held) -> Result<(), Error> {
         .iter()
         .find(|held| !held.is_dead(&mine.holder, lease));
     if let Some(other) = living {
-        return Err(refused(stack, other, lease));
+        return Err(refused(names, other, lease));
     }
     if claim(cx, &mine.holder, &look).await?.is_none() {
-        return Err(changed(stack));
+        return Err(changed(names));
     }
     let token = &mine.holder.token;
     let deleted = mine.within(delete(cx, token, |now| now.key() == shown.key()));
@@ -345,8 +376,16 @@ async fn give_back(cx: &Context, mine: &Mine) -> Result<(), ResourceError> {
 }
 
 /// An error that names the holder of the lock and the possible next steps.
-fn refused(stack: &str, held: &Held, lease: Duration) -> Error {
-    let error = Error::refused(format!("stack {stack} is locked by {}", held.describe()));
+fn refused(names: &Names, held: &Held, lease: Duration) -> Error {
+    let text = format!("{} is locked by {}", names.locked(), held.describe());
+    let error = Error::refused(text);
+    // Anybody with access to the parameter can write this name.
+    let is_name = |stack: &&str| {
+        stack
+            .bytes()
+            .all(|it| it == b'-' || it.is_ascii_alphanumeric())
+    };
+    let stack = held.stack().filter(is_name).unwrap_or(&names.stack);
     let unlock = format!("`threescale-gw unlock --stack {stack}`");
     match held.expires(lease) {
         Some(expires) => error.hint("wait until that run is through").hint(format!(
@@ -358,8 +397,8 @@ fn refused(stack: &str, held: &Held, lease: Duration) -> Error {
 }
 
 /// The error of a run that met another one at the same moment.
-fn changed(stack: &str) -> Error {
-    Error::refused(format!("the lock of stack {stack} is changing hands"))
+fn changed(names: &Names) -> Error {
+    Error::refused(format!("the lock of {} is changing hands", names.locked()))
         .hint("run the same command again in a few minutes")
 }
 
@@ -395,7 +434,7 @@ impl Lock {
     /// # Errors
     /// As [`Self::take`].
     pub async fn take_at(cx: &Context, cancel: &CancelToken, pace: Pace) -> Result<Self, Error> {
-        let mut mine = Mine::new(pace)?;
+        let mut mine = Mine::of(cx, pace)?;
         let taken = acquire(&cx.until(cancel), cancel, &mut mine).await;
         let stop = cancel.stop();
         if stop.is_some() || (taken.is_err() && mine.claimed) {
@@ -409,7 +448,7 @@ impl Lock {
             return Err(stopped(stop));
         }
         taken?;
-        cancel.lease_until(Some(mine.until()));
+        cancel.lease_until(&mine.holder.token, Some(mine.until()));
         let (stop, stopping) = oneshot::channel();
         let renewal = keep(cx.clone(), cancel.clone(), mine, stopping);
         Ok(Self {
@@ -431,7 +470,7 @@ impl Lock {
         let mine = mine.map_err(|error| ResourceError::Bug(error.to_string()))?;
         let Some(mine) = mine else { return Ok(()) };
         let released = give_back(&self.cx, &mine).await;
-        self.cancel.lease_until(None);
+        self.cancel.lease_until(&mine.holder.token, None);
         released
     }
 }
@@ -472,7 +511,7 @@ async fn acquire(cx: &Context, cancel: &CancelToken, mine: &mut Mine) -> Result<
                 let mut all = std::iter::once(held).chain(claims);
                 let lease = mine.pace.lease;
                 if let Some(living) = all.find(|held| !held.is_dead(&mine.holder, lease)) {
-                    return Err(refused(&cx.names().stack, living, lease));
+                    return Err(refused(cx.names(), living, lease));
                 }
                 if take_over(cx, mine, &look).await? {
                     let text = format!("took over the expired lock of {}", held.describe());
@@ -495,7 +534,7 @@ async fn take_over(cx: &Context, mine: &mut Mine, look: &Look) -> Result<bool, E
     };
     // It may have been renewed by a run that only seemed to have ended.
     if !dead.is_dead(&mine.holder, mine.pace.lease) {
-        return Err(refused(&cx.names().stack, &dead, mine.pace.lease));
+        return Err(refused(cx.names(), &dead, mine.pace.lease));
     }
     let (key, mut version) = (dead.key(), dead.version);
     let own = holder::key(&mine.holder.token);
@@ -506,7 +545,7 @@ async fn take_over(cx: &Context, mine: &mut Mine, look: &Look) -> Result<bool, E
         let sent = since_boot();
         if !mine.within(overwrite(cx, &by, before, version)).await? {
             mine.versions = 0..0;
-            return Err(changed(&cx.names().stack));
+            return Err(changed(cx.names()));
         }
         version += 1;
         mine.wrote(version, sent);
@@ -531,7 +570,7 @@ async fn keep(
         let text = match mine.within(renew(&cx, &mine)).await {
             Ok(Renewal::Done { version, sent }) => {
                 mine.wrote(version, sent);
-                cancel.lease_until(Some(mine.until()));
+                cancel.lease_until(&mine.holder.token, Some(mine.until()));
                 (backoff, wait) = (Backoff::new(), mine.pace.renew);
                 continue;
             }

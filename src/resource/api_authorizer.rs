@@ -149,6 +149,10 @@ impl ResourceKind for ApiAuthorizers {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        let has_record = !actual.target.stage.is_empty();
+        if has_record {
+            cx.enter_api(&actual.target).await?;
+        }
         // The stages of one API share the authorizer: if only the stage changed, it stays.
         let stays = cx
             .api()
@@ -172,10 +176,12 @@ impl ResourceKind for ApiAuthorizers {
                 }
             }
         }
-        match actual.target.stage.is_empty() {
-            true => Ok(()),
-            false => record::remove_head(cx, &actual.target).await,
+        if has_record {
+            // First: without the record, the next run does not know for which API a killed one has left its lock.
+            cx.leave_api(&actual.target).await?;
+            record::remove_head(cx, &actual.target).await?;
         }
+        Ok(())
     }
 }
 
@@ -228,7 +234,9 @@ impl Resource for ApiAuthorizer {
     }
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
+        // First: by its record, the next run knows for which API a killed one has left its lock.
         record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
+        cx.enter_api(&self.api).await?;
         let request = cx
             .aws()
             .apigateway
@@ -259,6 +267,7 @@ impl Resource for ApiAuthorizer {
         if !actual.has_head {
             record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         }
+        cx.enter_api(&self.api).await?;
         let replace = |path: &str, value: &str| {
             PatchOperation::builder()
                 .op(Op::Replace)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
+use super::exclusion::ApiExclusion;
 use super::listing_cache::ListingCache;
 use super::state::Output;
 use crate::aws::{Aws, tags};
@@ -32,11 +33,12 @@ pub struct RunOptions {
     /// The parameter name of each configured secret, by the secret's name; `None` if the run has no
     /// configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
+    /// Excludes the other stacks on an API; `None` for a run that changes no API.
+    pub exclusion: Option<Arc<dyn ApiExclusion>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    names: Names,
     user_tags: BTreeMap<String, String>,
     api: Option<ApiTarget>,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
@@ -48,6 +50,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Context {
     shared: Arc<Shared>,
+    names: Arc<Names>,
     options: Arc<RunOptions>,
     aws: Arc<Aws>,
     view: Arc<ListingCache>,
@@ -65,7 +68,6 @@ impl Context {
         sink: Sink,
     ) -> Self {
         let shared = Shared {
-            names,
             user_tags,
             api,
             outputs: Mutex::default(),
@@ -73,6 +75,7 @@ impl Context {
         };
         Self {
             shared: Arc::new(shared),
+            names: Arc::new(names),
             options: Arc::default(),
             aws: Arc::new(aws),
             view: Arc::default(),
@@ -107,6 +110,37 @@ impl Context {
         }
     }
 
+    /// The same context, with the parameters of the API's lock instead of the stack's own.
+    #[must_use]
+    pub fn of_api(&self, api_id: &str) -> Self {
+        Self {
+            names: Arc::new(self.names.of_api(api_id)),
+            ..self.fresh()
+        }
+    }
+
+    /// Excludes the other stacks on the API, as [`ApiExclusion::enter`].
+    ///
+    /// # Errors
+    /// As [`ApiExclusion::enter`].
+    pub async fn enter_api(&self, target: &ApiTarget) -> Result<bool, ResourceError> {
+        match &self.options.exclusion {
+            Some(exclusion) => exclusion.enter(target).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Admits the other stacks on the API again, as [`ApiExclusion::leave`].
+    ///
+    /// # Errors
+    /// As [`ApiExclusion::leave`].
+    pub async fn leave_api(&self, target: &ApiTarget) -> Result<(), ResourceError> {
+        match &self.options.exclusion {
+            Some(exclusion) => exclusion.leave(target).await,
+            None => Ok(()),
+        }
+    }
+
     /// The AWS clients.
     pub fn aws(&self) -> &Aws {
         &self.aws
@@ -114,7 +148,7 @@ impl Context {
 
     /// The names of this stack.
     pub fn names(&self) -> &Names {
-        &self.shared.names
+        &self.names
     }
 
     /// The API to attach to, if the run knows one.
@@ -143,7 +177,7 @@ impl Context {
 
     /// The tags of the resource `id`.
     pub fn tags(&self, id: &LogicalId) -> BTreeMap<String, String> {
-        tags::of(&self.shared.names.stack, id, &self.shared.user_tags)
+        tags::of(&self.names.stack, id, &self.shared.user_tags)
     }
 
     /// Reports something about `id` to the user.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_smithy_types::error::operation::BuildError;
 
 use crate::aws::{AwsError, Class};
-use crate::error::Error;
+use crate::error::{Error, ExitStatus};
 
 /// How long a call that was throttled, or whose result is unknown, is retried.
 const TROUBLE: Duration = Duration::from_secs(180);
@@ -30,6 +30,8 @@ pub enum ResourceError {
     Failed(String),
     /// The operator has to change something first.
     Blocked { what: String, hint: Option<String> },
+    /// Another stack holds the lock of the API.
+    ApiLocked { what: String, hint: Option<String> },
     /// The authorizer did not pass its self-test.
     SelfTest { what: String, hint: Option<String> },
     /// The authorizer was not built.
@@ -102,6 +104,7 @@ impl ResourceError {
             Self::Aws(error) => error.hint(),
             Self::ConcurrentChange { hint, .. }
             | Self::Blocked { hint, .. }
+            | Self::ApiLocked { hint, .. }
             | Self::SelfTest { hint, .. } => hint.clone(),
             Self::NotVisible { .. } | Self::TimedOut { .. } => {
                 Some("run the same command again; it goes on from here".to_owned())
@@ -135,7 +138,8 @@ impl fmt::Display for ResourceError {
             Self::NotManaged(what)
             | Self::ConcurrentChange { what, .. }
             | Self::NotVisible { what, .. }
-            | Self::Blocked { what, .. } => f.write_str(what),
+            | Self::Blocked { what, .. }
+            | Self::ApiLocked { what, .. } => f.write_str(what),
             Self::NotConverging { updates, what } => write!(
                 f,
                 "did not converge after {updates} updates; something else may be changing it: {what}"
@@ -183,7 +187,11 @@ impl From<getrandom::Error> for ResourceError {
 impl From<ResourceError> for Error {
     fn from(source: ResourceError) -> Self {
         let hint = source.hint();
-        let error = Self::failed(source);
+        let status = match source {
+            ResourceError::ApiLocked { .. } => ExitStatus::Refused,
+            _ => ExitStatus::Failed,
+        };
+        let error = Self::new(status, source);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,

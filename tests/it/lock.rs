@@ -11,9 +11,10 @@ use threescale_gw::aws::{Aws, Target};
 use threescale_gw::cancel::CancelToken;
 use threescale_gw::error::ExitStatus;
 use threescale_gw::event::Sink;
-use threescale_gw::lock::{self, Lock, Pace};
+use threescale_gw::lock::{self, ApiLocks, Lock, Pace};
 use threescale_gw::names::Names;
-use threescale_gw::resource::Context;
+use threescale_gw::resource::{ApiExclusion as _, Context, ResourceError};
+use threescale_gw::rest_api::ApiTarget;
 use threescale_gw::secret::{AccessKey, Secret};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -706,4 +707,69 @@ async fn unlock_removes_the_lock_that_was_shown_and_no_other() {
             assert_eq!(store.names(stack), left, "{stack}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_api_is_left_when_the_last_work_on_it_has_ended() {
+    let (store, aws) = Store::serve().await;
+    let locks = |stack| {
+        let cx = run_on(&aws, stack);
+        ApiLocks::new(&cx, &forever()).patient_for(Duration::ZERO)
+    };
+    let at = |stage: &str| ApiTarget {
+        id: "abc".to_owned(),
+        stage: stage.to_owned(),
+    };
+    let (one, other) = (locks("orders"), locks("partners"));
+    assert_eq!(one.enter(&at("prod")).await, Ok(true));
+    assert_eq!(one.enter(&at("prod")).await, Ok(false));
+    assert_eq!(one.enter(&at("dev")).await, Ok(false));
+    one.leave(&at("dev")).await.expect("left");
+    let refused = other.enter(&at("prod")).await.expect_err("it is locked");
+    let ResourceError::ApiLocked { what, hint } = refused.clone() else {
+        panic!("{refused}");
+    };
+    assert!(
+        what.starts_with("API abc is locked by stack orders: "),
+        "{what}"
+    );
+    let hint = hint.expect("a next step");
+    assert!(
+        hint.contains("`threescale-gw unlock --stack orders`"),
+        "{hint}"
+    );
+    let error = threescale_gw::error::Error::from(refused);
+    assert_eq!(error.status(), ExitStatus::Refused);
+    other.leave(&at("prod")).await.expect("nothing to leave");
+    assert_eq!(store.names("_apis"), ["abc/lock"]);
+    one.leave(&at("prod")).await.expect("left");
+    assert_eq!(other.enter(&at("prod")).await, Ok(true));
+    // A stack is not locked by the lock of its API.
+    assert!(takes(&aws, "orders").await);
+    other.release().await;
+    assert_eq!(store.names("_apis"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_wait_for_another_stack_ends_with_the_run() {
+    let (_, aws) = Store::serve().await;
+    let target = ApiTarget {
+        id: "abc".to_owned(),
+        stage: "prod".to_owned(),
+    };
+    let one = ApiLocks::new(&run_on(&aws, "orders"), &forever());
+    assert_eq!(one.enter(&target).await, Ok(true));
+    let cancel = forever();
+    let other = ApiLocks::new(&run_on(&aws, "partners"), &cancel);
+    let stop = async {
+        tokio::task::yield_now().await;
+        cancel.interrupt();
+    };
+    let (entered, ()) = tokio::join!(other.enter(&target), stop);
+    let error = entered.expect_err("stopped");
+    assert_eq!(
+        error.aws().map(|error| error.class),
+        Some(threescale_gw::aws::Class::Stopped)
+    );
+    one.release().await;
 }

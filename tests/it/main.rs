@@ -40,5 +40,6 @@ mod rollback;
 mod scope;
 mod support;
 mod the_test_aws;
+mod two_stacks;
 mod verify;
 mod versions;

@@ -54,6 +54,12 @@ pub struct Actual {
 }
 
 impl Actual {
+    /// Reads the record of the attachment to `target`, and everything that concerns it.
+    pub(super) async fn read(cx: &Context, target: &ApiTarget) -> Result<Self, ResourceError> {
+        let record = record::all(cx).await?.remove(target).unwrap_or_default();
+        Self::load(cx, target, record).await
+    }
+
     /// Reads everything that concerns the attachment to `target`.
     pub(super) async fn load(
         cx: &Context,

@@ -75,6 +75,20 @@ pub struct ApiAttachment {
 
 impl ApiAttachment {
     async fn apply(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        if cx.enter_api(&self.api).await? {
+            return self.apply_afresh(cx).await;
+        }
+        self.apply_now(cx, actual).await
+    }
+
+    /// Reads the API before it is changed.
+    async fn apply_afresh(&self, cx: &Context) -> Result<(), ResourceError> {
+        let cx = cx.fresh();
+        let actual = Actual::read(&cx, &self.api).await?;
+        self.apply_now(&cx, &actual).await
+    }
+
+    async fn apply_now(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         if !actual.exists {
             return Err(deleted_api::deleted(&self.api.id));
         }
@@ -410,13 +424,8 @@ impl Resource for ApiAttachment {
     }
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
-        let cx = cx.fresh();
-        let record = record::all(&cx)
-            .await?
-            .remove(&self.api)
-            .unwrap_or_default();
-        let actual = Actual::load(&cx, &self.api, record).await?;
-        self.apply(&cx, &actual).await
+        cx.enter_api(&self.api).await?;
+        self.apply_afresh(cx).await
     }
 
     async fn update(

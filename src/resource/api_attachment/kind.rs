@@ -55,7 +55,15 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        match restore::restore(cx, actual).await {
+        let restored = match cx.enter_api(&actual.target).await? {
+            true => {
+                let cx = &cx.fresh();
+                let actual = Actual::read(cx, &actual.target).await?;
+                restore::restore(cx, &actual).await
+            }
+            false => restore::restore(cx, actual).await,
+        };
+        match restored {
             // The next listing shows that there is nothing left to restore.
             Err(error) if deleted_api::is_deleted(cx, &actual.target.id, &error).await? => Ok(()),
             other => other,

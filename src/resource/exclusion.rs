@@ -1,0 +1,24 @@
+//! Excludes the runs of other stacks while this run touches the draft of an API.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+
+use super::error::ResourceError;
+use crate::rest_api::ApiTarget;
+
+/// The exclusion of other stacks from the APIs that this run changes.
+pub trait ApiExclusion: fmt::Debug + Send + Sync {
+    /// Excludes the other stacks from the API for the work on `target`. Returns whether it was open to them
+    /// before: then what was read of the API must be read again.
+    ///
+    /// # Errors
+    /// [`ResourceError::ApiLocked`] if another stack does not finish in time, and the errors of the service.
+    fn enter<'a>(&'a self, target: &'a ApiTarget) -> BoxFuture<'a, Result<bool, ResourceError>>;
+
+    /// Ends the work on `target`. If it was the last work on the API, other stacks are admitted again.
+    ///
+    /// # Errors
+    /// The errors of the service.
+    fn leave<'a>(&'a self, target: &'a ApiTarget) -> BoxFuture<'a, Result<(), ResourceError>>;
+}
