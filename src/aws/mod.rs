@@ -2,19 +2,18 @@
 //! limited, and retried only where a retry can help.
 
 pub mod account;
-pub mod answered;
 pub mod ec2;
 pub mod elasticache;
 pub mod error;
 pub mod example_api;
 pub mod http;
+pub mod kept;
 pub mod lambda;
 pub mod logs;
 mod nulls;
 pub mod paginate;
 pub mod profile;
 pub mod rate_limit;
-pub mod raw;
 pub mod tags;
 mod unreadable;
 

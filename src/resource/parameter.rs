@@ -15,7 +15,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged,
 };
-use crate::aws::answered::{Answered, timestamp};
+use crate::aws::kept::{self, timestamp};
 use crate::aws::paginate::pages;
 use crate::aws::{Idempotency, carried_out, optional, tags};
 use crate::hex;
@@ -212,9 +212,9 @@ pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceErro
     let parameters = pages(|token| async {
         let request = request.clone().set_next_token(token);
         let send = || {
-            let answered = Answered::default();
+            let answered = kept::date();
             let request = request.clone().customize().interceptor(answered.clone());
-            async move { request.send().await.map(|page| (page, answered.at())) }
+            async move { request.send().await.map(|page| (page, answered.take())) }
         };
         let asked = cx.aws().call_idempotent("ssm:GetParametersByPath", send);
         let (page, answered) = asked.await?;

@@ -6,8 +6,8 @@ use aws_sdk_apigateway::types::{EndpointConfiguration, EndpointType};
 use serde_json::Value;
 
 use super::definition::{self, Settings};
+use crate::aws::kept;
 use crate::aws::paginate::pages;
-use crate::aws::raw::RawResponse;
 use crate::aws::{Aws, AwsError, optional};
 
 /// The API that a name or an id refers to, and its current settings.
@@ -62,7 +62,7 @@ pub async fn find(
 ) -> Result<Vec<RestApi>, AwsError> {
     if let Some(id) = id {
         let request = aws.apigateway.get_rest_api().rest_api_id(id);
-        let raw = RawResponse::default();
+        let raw = kept::document();
         let answer = optional(
             aws.call_idempotent("apigateway:GetRestApi", || {
                 let call = request.clone().customize();
@@ -71,7 +71,7 @@ pub async fn find(
             .await,
         )?;
         return Ok(answer
-            .map(|api| described!(id.to_owned(), api, raw.document()))
+            .map(|api| described!(id.to_owned(), api, raw.take().unwrap_or_default()))
             .into_iter()
             .collect());
     }
@@ -90,14 +90,14 @@ pub async fn all(aws: &Aws) -> Result<Vec<RestApi>, AwsError> {
     let request = aws.apigateway.get_rest_apis().limit(500);
     let apis = pages(|position| async {
         let request = request.clone().set_position(position);
-        let raw = RawResponse::default();
+        let raw = kept::document();
         let page = aws
             .call_idempotent("apigateway:GetRestApis", || {
                 let call = request.clone().customize();
                 call.interceptor(raw.clone()).send()
             })
             .await?;
-        let document = raw.document();
+        let document = raw.take().unwrap_or_default();
         let of_page = page.items.unwrap_or_default().into_iter().map(|api| {
             let mut items = document["item"].as_array().into_iter().flatten();
             let found = items.find(|item| item["id"].as_str() == api.id.as_deref());

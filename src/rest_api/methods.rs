@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::definition::{self, Integration};
 use super::interface::{self, Interface};
 use crate::aws::AwsError;
+use crate::aws::kept;
 use crate::aws::paginate::pages;
-use crate::aws::raw::RawResponse;
 use crate::resource::Context;
 
 /// The properties of an authorizer that stay the same when it is recreated.
@@ -191,7 +191,7 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
             .embed("methods");
         let resources = pages(|position| async {
             let request = request.clone().set_position(position);
-            let raw = RawResponse::default();
+            let raw = kept::document();
             let page = cx
                 .aws()
                 .call_idempotent("apigateway:GetResources", || {
@@ -199,7 +199,7 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
                     call.interceptor(raw.clone()).send()
                 })
                 .await?;
-            let document = Arc::new(raw.document());
+            let document = Arc::new(raw.take().unwrap_or_default());
             let items = page.items.unwrap_or_default();
             let of_page = items.into_iter().map(|item| (item, Arc::clone(&document)));
             Ok((Some(of_page.collect()), page.position))

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::actual::Actual;
 use super::marker::restores;
 use super::method_updates::patch;
-use crate::aws::answered::timestamp;
+use crate::aws::kept::timestamp;
 use crate::aws::optional;
 use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
