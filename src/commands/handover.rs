@@ -18,6 +18,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Context;
 use crate::resource::api_attachment::served;
+use crate::rest_api::ApiTarget;
 use crate::stack;
 use crate::verify::Before;
 
@@ -79,6 +80,15 @@ pub(super) async fn run(
         }
     }
     // The functions change next, which takes minutes.
-    cx.leave_api(&session.facts.api).await?;
+    leave_api(cx, &session.facts.api).await;
     Ok((tally, status))
+}
+
+/// Admits other stacks on the API again. A lock that cannot be released expires.
+pub(super) async fn leave_api(cx: &Context, target: &ApiTarget) {
+    if let Err(error) = cx.leave_api(target).await {
+        let api = &target.id;
+        let text = format!("could not release the lock of API {api}: {error}");
+        cx.sink().notice(text);
+    }
 }

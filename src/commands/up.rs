@@ -287,7 +287,7 @@ async fn finish(
             return Ok(status);
         }
     }
-    cx.leave_api(target).await?;
+    handover::leave_api(&cx, target).await;
     if args.only.is_some() || !function_publication::is_in_transition(&cx).await? {
         return Ok(ExitStatus::Done);
     }
