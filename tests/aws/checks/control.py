@@ -132,8 +132,7 @@ def missing_operations_are_named(aws: Aws) -> None:
 
 @check
 def faults_fail_calls(aws: Aws) -> None:
-    """Throttling, 500, 503, denial, a given error; for the nth call, for every first attempt, and with a limited count.
-    """
+    """Throttling, 500, 503, denial, a given error; for the nth call, for every first attempt, and with a limited count."""
     aws.faults({"operation": "CreateVpc", "kind": "throttle", "nth": 2})
     aws.vpc("10.1.0.0/16")
     with aws.refused("RequestLimitExceeded"):

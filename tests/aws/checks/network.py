@@ -63,8 +63,7 @@ def quotas_are_enforced(aws: Aws) -> None:
 
 @check
 def nat_gateway_life(aws: Aws) -> None:
-    """Pending, available, deleting, deleted. The interface and the address are attached and released with the gateway.
-    """
+    """Pending, available, deleting, deleted. The interface and the address are attached and released with the gateway."""
     aws.configure(delay={"nat-gateway": 600})
     vpc = aws.vpc()
     aws.igw(vpc)
@@ -93,8 +92,7 @@ def nat_gateway_life(aws: Aws) -> None:
 
 @check
 def nat_gateway_failures(aws: Aws) -> None:
-    """No internet gateway, an address in use, or a forced outcome: the call succeeds and the state shows the failure.
-    """
+    """No internet gateway, an address in use, or a forced outcome: the call succeeds and the state shows the failure."""
     vpc = aws.vpc()
     subnet = aws.subnet(vpc)
     nat, _ = aws.nat(subnet)

@@ -598,7 +598,8 @@ def _delete_version(world: World, function: Function, qualifier: str) -> Any:
     users = [
         name
         for name, alias in function.aliases.items()
-        if alias["FunctionVersion"] == qualifier or qualifier in alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        if alias["FunctionVersion"] == qualifier
+        or qualifier in alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
     ]
     if users:
         raise AwsError(

@@ -195,7 +195,9 @@ def _check_policy(request: Request, method: dict[str, Any]) -> None:
 
 def _labels(request: Request) -> set[str]:
     """The labels of a request and of its method."""
-    return {f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)}
+    return {
+        f"{verb} {path}" for verb in (request.raw.method, request.verb) for path in (request.path, request.template)
+    }
 
 
 def _method(request: Request) -> dict[str, Any] | None:
@@ -278,9 +280,7 @@ def _invoked(authorizer: dict[str, Any]) -> tuple[str | None, str | None]:
     return named.groups() if named else (None, None)
 
 
-def _ours(
-    world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
-) -> None:
+def _ours(world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]) -> None:
     """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration."""
     function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
     version = resolve(function, qualifier) if function is not None else None
@@ -320,7 +320,9 @@ def _looked_for(request: Request, version: Any) -> list[str] | None:
         return None
     for place in places:
         name = place["name"]
-        found = request.raw.headers.get(name.lower()) if place["in"] == "header" else (request.query.get(name) or [None])[0]
+        found = (
+            request.raw.headers.get(name.lower()) if place["in"] == "header" else (request.query.get(name) or [None])[0]
+        )
         if found:
             return [found]
     return []

@@ -1,5 +1,4 @@
-"""Copies of this account in separate processes: `fork()` takes milliseconds, while re-creating a state takes seconds.
-"""
+"""Copies of this account in separate processes: `fork()` takes milliseconds, while re-creating a state takes seconds."""
 
 from __future__ import annotations
 

@@ -151,8 +151,7 @@ def get_gateway_response(world: World, call: Call) -> Any:
 
 @operation("apigateway", "GetGatewayResponses")
 def get_gateway_responses(world: World, call: Call) -> Any:
-    """Returns all types at once: according to AWS, the collection does not page, regardless of `limit` and `position`.
-    """
+    """Returns all types at once: according to AWS, the collection does not page, regardless of `limit` and `position`."""
     api = api_of(call)
     return {"items": [effective(kind, api.gateway_responses) for kind in STATUSES]}
 

@@ -22,6 +22,7 @@ from .gateway import operation
 from .wire import Call
 from .account_state import World
 
+
 def _content(function: Function) -> list[Any]:
     return [getattr(function, name) for name in CONTENT]
 

@@ -66,7 +66,9 @@ def show(world: World, call: Call, result: Any) -> Any:
         path, _, items = next(listed for listed in _LISTED.values() if listed[1] == call.operation)
         listing = call.parse(result) if isinstance(result, Response) else dict(result)
         listing[items] = [
-            item for item in listing.get(items, []) if not _is_unseen(world, call.operation, item[path[-1]], count=False)
+            item
+            for item in listing.get(items, [])
+            if not _is_unseen(world, call.operation, item[path[-1]], count=False)
         ]
         for entry in world.unseen:
             entry[2] -= entry[0] == call.operation

@@ -49,8 +49,7 @@ def _look_methods_up_once() -> None:
 
 
 def _look_names_up_once() -> None:
-    """Moto tries several names for each member of each object. The names depend on the object's class and the member.
-    """
+    """Moto tries several names for each member of each object. The names depend on the object's class and the member."""
     from moto.core import serialize
 
     picker, plain = serialize.XFormedAttributePicker, serialize.DefaultAttributePicker
@@ -90,7 +89,10 @@ def _write_xml_plainly() -> None:
     class Xml:
         @staticmethod
         def unparse(
-            document: dict[str, Any], full_document: bool = True, short_empty_elements: bool = False, pretty: bool = False
+            document: dict[str, Any],
+            full_document: bool = True,
+            short_empty_elements: bool = False,
+            pretty: bool = False,
         ) -> str:
             assert not pretty
             parts = ['<?xml version="1.0" encoding="utf-8"?>\n'] if full_document else []

@@ -61,5 +61,8 @@ def holds(region: str, vpc_id: str) -> bool:
 def end_peerings(region: str, vpc_id: str) -> None:
     """The peering connections of a deleted VPC are deleted with it."""
     for peering in ec2_of(region).vpc_pcxs.values():
-        if vpc_id in (peering.vpc.id, peering.peer_vpc.id) and peering.status["Code"] in ("active", "pending-acceptance"):
+        if vpc_id in (peering.vpc.id, peering.peer_vpc.id) and peering.status["Code"] in (
+            "active",
+            "pending-acceptance",
+        ):
             peering._status.deleted(deleter_id=ACCOUNT)

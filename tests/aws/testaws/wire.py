@@ -54,6 +54,7 @@ def dns_suffix(region: str) -> str:
     """What the names of AWS's endpoints in a region end with."""
     return _DNS_SUFFIXES.get(partition_of(region), "amazonaws.com")
 
+
 # SigV4 service name -> (botocore service, moto backend)
 SERVICES = {
     "apigateway": ("apigateway", "apigateway"),
@@ -323,7 +324,11 @@ def call_moto(call: Call, body: bytes | None = None) -> Response:
     # There is no route or no operation. Moto's own errors are never HTML.
     if status == 404 and (not data or data.startswith(b"<!doctype html")):
         raise Unimplemented(f"{call.service}:{call.operation}")
-    kept = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "connection", "date", "server", "status")}
+    kept = {
+        k: v
+        for k, v in headers.items()
+        if k.lower() not in ("content-length", "connection", "date", "server", "status")
+    }
     return Response(status, kept, data)
 
 
