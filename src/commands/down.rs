@@ -225,8 +225,8 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
                 "NONE" if cx.options().keep_protected => {
                     format!("{method_of} is closed with AWS_IAM, where it was open before us")
                 }
-                "NONE" => format!("{method_of} gets back NONE: it will be open"),
-                other => format!("{method_of} gets back {other}"),
+                "NONE" => format!("{method_of} returns to NONE: it will be open"),
+                other => format!("{method_of} returns to {other}"),
             });
         }
     }

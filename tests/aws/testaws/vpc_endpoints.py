@@ -50,7 +50,7 @@ def delete_vpc_endpoints(world: World, call: Call) -> Any:
 
 
 def holds(region: str, vpc_id: str) -> bool:
-    """Whether an endpoint, or a request for a peering connection that nobody has accepted, keeps the VPC."""
+    """Whether an endpoint, or a request for a peering connection that is not accepted, keeps the VPC."""
     ec2 = ec2_of(region)
     return any(endpoint.vpc_id == vpc_id for endpoint in ec2.vpc_end_points.values()) or any(
         peering.peer_vpc.id == vpc_id and peering.status["Code"] == "pending-acceptance"
