@@ -32,7 +32,7 @@ pub struct Key {
 }
 
 impl Probe {
-    /// Whether the request changes nothing wherever it arrives.
+    /// Whether the request changes nothing, even if it reaches the backend.
     pub(super) fn is_safe(&self) -> bool {
         SAFE.contains(&self.verb.as_str())
     }
