@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
+from . import slim_moto
 from .errors import AwsError
 from .gateway import operation
 from .wire import Call
@@ -265,6 +266,24 @@ def select(call: Call, items: list[dict[str, Any]], filters: dict[str, Values]) 
     return items
 
 
+def _may_match(call: Call) -> Callable[[Any], bool]:
+    """Whether a resource of moto has the tags that the filters ask for. `select` decides, on fewer resources."""
+    wanted = [
+        (one["Name"].removeprefix("tag:"), one.get("Values") or [])
+        for one in call.get("Filters") or call.get("Filter") or []
+        if (one.get("Name") or "").startswith("tag:")
+    ]
+
+    def only(item: Any) -> bool:
+        tags = {tag["key"]: tag["value"] for tag in item.get_tags()} if wanted else {}
+        return all(
+            key in tags and any(_glob(pattern).fullmatch(_text(tags[key])) for pattern in patterns)
+            for key, patterns in wanted
+        )
+
+    return only
+
+
 def page(world: World, call: Call, items: list[Any], key: str) -> dict[str, Any]:
     most = call.get("MaxResults")
     if most is not None and not 5 <= most <= 1000:
@@ -295,7 +314,11 @@ def _register(name: str, key: str, filters: dict[str, Values]) -> None:
         narrowed = call.params.keys() & {"Filters", "Filter", "MaxResults", "NextToken"}
         if not narrowed and world.config["page_size"] is None:
             return call.moto()
-        items = call.result(drop=("Filter", "MaxResults", "NextToken")).get(key, [])
+        token = slim_moto.ONLY.set(_may_match(call))
+        try:
+            items = call.result(drop=("Filter", "MaxResults", "NextToken")).get(key, [])
+        finally:
+            slim_moto.ONLY.reset(token)
         items = select(call, items, filters)
         if name in _UNPAGED:
             return {key: items}

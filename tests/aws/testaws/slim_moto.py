@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -15,6 +16,9 @@ def slim_moto() -> None:
     _ask_for_regions_once()
     _look_methods_up_once()
     _look_names_up_once()
+    _answer_without_request_ids()
+    _look_errors_up_once()
+    _look_tags_up_by_resource()
     _write_xml_plainly()
     _answer_without_a_wire()
 
@@ -56,6 +60,8 @@ def _look_names_up_once() -> None:
     slow = serialize.ResponseSerializer.get_value
     missing = object()
     names: dict[Any, tuple[str, ...]] = {}
+    # The transformers of a service are one dictionary, to which its handlers add.
+    paths: dict[tuple[int, int, str], list[str]] = {}
 
     def get_value(self: Any, value: Any, key: str, shape: Any) -> Any:
         pick = self._value_picker
@@ -74,12 +80,49 @@ def _look_names_up_once() -> None:
                 break
         else:
             item = None
-        for path, transform in pick.response_transformers.items():
-            if path.endswith(key) and f"{'.'.join(self.path)}.{key}".endswith(path):
-                return transform(item)
+        transformers = pick.response_transformers
+        if transformers:
+            fitting = paths.get((id(transformers), len(transformers), key))
+            if fitting is None:
+                fitting = [path for path in transformers if path.endswith(key)]
+                paths[id(transformers), len(transformers), key] = fitting
+            for path in fitting:
+                if f"{'.'.join(self.path)}.{key}".endswith(path):
+                    return transformers[path](item)
         return item
 
     serialize.ResponseSerializer.get_value = get_value
+
+
+def _answer_without_request_ids() -> None:
+    """Moto chooses the 52 characters of an ID for every response, and looks for its place there. The server has its own."""
+    from moto.core import responses
+
+    responses.BaseResponse._enrich_response = staticmethod(lambda headers, body: (headers, body))
+
+
+def _look_errors_up_once() -> None:
+    """Moto builds the table of a service's errors for every error."""
+    from moto.core import errors
+
+    errors.ErrorLookupFactory = cache(errors.ErrorLookupFactory)
+
+
+def _look_tags_up_by_resource() -> None:
+    """Moto compares the ID of a resource with those of all tagged resources, as patterns."""
+    from moto.ec2.models.core import TaggedEC2Resource
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+
+    def get_tags(self: Any) -> list[dict[str, str]]:
+        tags = self.ec2_backend.tags.get(self.id) if self.id else None
+        if not tags:
+            return []
+        kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(self.id), "")
+        return [
+            {"resource_id": self.id, "key": key, "value": value, "resource_type": kind} for key, value in tags.items()
+        ]
+
+    TaggedEC2Resource.get_tags = get_tags
 
 
 def _write_xml_plainly() -> None:
@@ -128,6 +171,8 @@ def _element(parts: list[str], name: str, value: Any, short: bool) -> None:
 
 # Set while a result is required in boto3's format instead of the wire format.
 AS_BOTO3_SHOWS: ContextVar[list[Any] | None] = ContextVar("as boto3 shows", default=None)
+# Set while only the listed resources of which this holds are required: the others need no conversion.
+ONLY: ContextVar[Callable[[Any], bool] | None] = ContextVar("only", default=None)
 
 
 def _answer_without_a_wire() -> None:
@@ -180,7 +225,13 @@ def _answer_without_a_wire() -> None:
         transformers = getattr(context.response, "RESPONSE_KEY_PATH_TO_TRANSFORMER", None)
         picker = serialize.XFormedAttributePicker(response_transformers=transformers)
         result: dict[str, Any] = {}
-        Shown(context.operation_model, value_picker=picker)._serialize(result, self.result, shape, "")
+        only, listing = ONLY.get(), self.result
+        if only is not None and isinstance(listing, dict):
+            listing = {
+                name: [item for item in value if only(item)] if isinstance(value, list) else value
+                for name, value in listing.items()
+            }
+        Shown(context.operation_model, value_picker=picker)._serialize(result, listing, shape, "")
         shown.append(result)
         return 200, {}, ""
 

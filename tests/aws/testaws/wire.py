@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlencode
 
 from botocore.parsers import create_parser
 from moto.core.errors import get_error_model
@@ -29,6 +29,7 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.utilities.utils import get_partition
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException
 
 from . import slim_moto
@@ -137,7 +138,6 @@ class Call:
     backend: str = ""
     unread: set[str] = field(default_factory=set)  # names in the request that match no parameter
     parse_error: str | None = None
-    request: MotoRequest | None = None  # as moto reads it
     entry: dict[str, Any] | None = None  # of the log
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -220,18 +220,25 @@ def parse(raw: RawRequest) -> Call:
     if service is None:
         return _foreign(raw, region, signing)
     service_model = get_service_model(service)
-    request = DirectRequest(raw.environ())
+    uri_params = headers = path = None
     try:
-        model, uri_params = get_service_router(service).match(request)
-        protocol = determine_request_protocol(service_model, request.content_type)
+        content_type = raw.headers.get("content-type")
+        protocol = determine_request_protocol(service_model, content_type)
+        if protocol in ("ec2", "query", "json"):
+            form = [] if protocol == "json" else _form(raw)
+            name = dict(form).get("Action") if form else raw.headers.get("x-amz-target", "").rpartition(".")[2]
+            model = _operations(service).get(name)
+            if model is None:
+                raise NotFound
+            values: Any = _Watched(form)
+        else:
+            model, uri_params = _route(service, raw)
+            values = MultiDict(parse_qsl(raw.query, keep_blank_values=True))
+            headers, path = Headers(list(raw.headers.items())), unquote(raw.path)
     except (NotFound, NotImplementedError):
         name = _name_of(raw)
         raise Unimplemented(f"{service}:{name}") from None
-    call = Call(service, model.name, region, {}, raw, model, protocol, backend, request=request)
-    if protocol in ("ec2", "query"):
-        values = _Watched(list(parse_qsl(raw.query, keep_blank_values=True)) + list(request.form.items()))
-    else:
-        values = request.values
+    call = Call(service, model.name, region, {}, raw, model, protocol, backend)
     try:
         parser = PROTOCOL_PARSERS[protocol](model)
         call.params = (
@@ -239,9 +246,9 @@ def parse(raw: RawRequest) -> Call:
                 {
                     "method": raw.method,
                     "values": values,
-                    "headers": request.headers,
+                    "headers": headers,
                     "body": raw.body,
-                    "url_path": request.path,
+                    "url_path": path,
                     "url_params": uri_params,
                 }
             )
@@ -253,6 +260,32 @@ def parse(raw: RawRequest) -> Call:
         call.unread = set(values) - values.asked - {"Action", "Version"}
     call.params = {k: v for k, v in call.params.items() if v is not None}
     return call
+
+
+_ROUTES: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
+
+
+def _route(service: str, raw: RawRequest) -> tuple[Any, dict[str, Any]]:
+    """The operation of a path, and the parameters in it. Most paths are requested many times."""
+    key = service, raw.method, raw.path, raw.query
+    found = _ROUTES.get(key)
+    if found is None:
+        found = _ROUTES[key] = get_service_router(service).match(DirectRequest(raw.environ()))
+    model, uri_params = found
+    return model, dict(uri_params)
+
+
+@cache
+def _operations(service: str) -> dict[str, Any]:
+    """The operations of a service whose requests name them, instead of a path."""
+    model = get_service_model(service)
+    return {name: model.operation_model(name) for name in model.operation_names}
+
+
+def _form(raw: RawRequest) -> list[tuple[str, str]]:
+    return parse_qsl(raw.query, keep_blank_values=True) + parse_qsl(
+        raw.body.decode("utf-8", "replace"), keep_blank_values=True
+    )
 
 
 def _name_of(raw: RawRequest) -> str:
@@ -279,6 +312,10 @@ class DirectRequest(MotoRequest):
 
     from_wsgi_server = True
 
+    @property
+    def raw_url(self) -> str:
+        return "http://127.0.0.1" + self.environ["RAW_URI"]
+
 
 @cache
 def _dispatch(backend: str) -> Any:
@@ -295,7 +332,7 @@ def warm() -> None:
 
 
 def _call_directly(call: Call, body: bytes | None) -> tuple[int, dict[str, Any], bytes]:
-    request = call.request if body is None and call.request else DirectRequest(call.raw.environ(body))
+    request = DirectRequest(call.raw.environ(body))
     try:
         result = _dispatch(call.backend)(request, request.raw_url, dict(request.headers))
     except HTTPException as refused:
