@@ -13,7 +13,7 @@ use crate::settings::HttpApiAnswer;
 pub enum Effect {
     /// It is allowed.
     Allow,
-    /// It is refused with a 403.
+    /// It is refused: with a 403, or as a failure if the reason is one.
     Deny,
     /// It is refused with a 401, because it has no credential.
     Unauthorized,
@@ -57,6 +57,14 @@ impl Outcome {
     }
 }
 
+/// The reasons that are no caller's fault: no decision could be made.
+const FAILURES: [&str; 4] = [
+    "backend_unavailable",
+    "not_ready",
+    "misconfigured",
+    "internal",
+];
+
 /// The longest value of the context, in bytes. With ten values, the answer stays far below 8 KiB, the smallest limit of
 /// all kinds of APIs.
 const MAX_VALUE: usize = 512;
@@ -78,6 +86,11 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
     if outcome.effect == Effect::Unauthorized {
         // API Gateway turns exactly this text into a 401.
         return Reply::Error("Unauthorized".to_owned());
+    }
+    if outcome.effect == Effect::Deny && FAILURES.contains(&outcome.reason.as_str()) {
+        // Any other text becomes an AUTHORIZER_FAILURE, for which a REST API can have a status of its own. A Deny would
+        // read as the caller's fault.
+        return Reply::Error(outcome.reason.clone());
     }
     let allow = outcome.effect == Effect::Allow;
     let numbers = [outcome.remaining, outcome.reset_s, outcome.retry_after_s]
@@ -292,6 +305,18 @@ mod tests {
             write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple),
             Reply::Error("Unauthorized".to_owned())
         );
+    }
+
+    #[test]
+    fn what_is_no_fault_of_the_caller_is_no_deny() {
+        for reason in FAILURES {
+            for format in [Format::Policy, Format::HttpApi] {
+                assert_eq!(
+                    write(&Outcome::deny(reason), format, ARN, HttpApiAnswer::Simple),
+                    Reply::Error(reason.to_owned())
+                );
+            }
+        }
     }
 
     #[test]

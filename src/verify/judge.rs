@@ -27,9 +27,9 @@ impl Answer {
         let has_failed = |answer: &Self| {
             is_authorizer_failure(answer, answer.error_type.as_deref().unwrap_or_default())
         };
-        seen(self) == seen(other)
-            && (self.body["error"] == other.body["error"]
-                || (has_failed(self) && has_failed(other)))
+        // A failure of the authorizer is one with any gateway response.
+        (has_failed(self) && has_failed(other))
+            || (seen(self) == seen(other) && self.body["error"] == other.body["error"])
     }
 
     /// Whether the API's resource policy refused the request, according to API Gateway's message.
@@ -183,7 +183,7 @@ fn has_our_shape(answer: &Answer) -> bool {
 }
 
 /// Whether API Gateway got no decision. A failed authorizer results in a 500 with a null message, or in our gateway
-/// response, which names the failure.
+/// response, a 503 that names the failure.
 fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
     let named = answer.body["error"] == "authorizer_failure" || kind.contains("Authorizer");
     let bare = answer
@@ -326,7 +326,7 @@ mod tests {
             ),
             (
                 Check::BadKey,
-                answer(500, "", ours("authorizer_failure")),
+                answer(503, "", ours("authorizer_failure")),
                 Some(Fault::AuthorizerFailed),
             ),
             (

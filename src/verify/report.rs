@@ -146,13 +146,14 @@ impl Row {
         self.is_keyed() && told == Some(reason::UNMAPPED)
     }
 
-    /// Whether the response shows that the authorizer can decide, or is a fault in any case.
+    /// Whether the response shows that the authorizer can decide, or is a fault of which the cause is known. A failure of
+    /// the authorizer has no cause in the response.
     fn tells_of_decisions(&self) -> bool {
         self.is_keyed()
             && match &self.verdict {
                 Ok(Some(told)) => reason::says(told) == Some(reason::Says::Key),
                 Ok(None) => self.check == Check::GoodKey,
-                Err(_) => true,
+                Err((fault, _)) => *fault != Fault::AuthorizerFailed,
             }
     }
 }
@@ -308,6 +309,10 @@ mod tests {
         assert!(shows(
             Check::BadKey,
             Err((Fault::NobodyGetsIn, String::new()))
+        ));
+        assert!(!shows(
+            Check::BadKey,
+            Err((Fault::AuthorizerFailed, String::new()))
         ));
         for silent in [
             "the reason is not told",

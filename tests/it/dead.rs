@@ -44,8 +44,11 @@ fn a_revoked_token_is_told_by_verify_and_status() {
     config(&aws, json!({"valid_tokens": ["another"]}));
     let texts = [
         "wrong  GET /orders",
-        "the authorizer refuses every caller: 403 AccessDeniedException, misconfigured",
-        "FAIL: 3 of 9",
+        "API Gateway got no decision from the authorizer: 503",
+        // The response has no cause, so the authorizer itself is asked.
+        "wrong  lambda/authorizer",
+        "the authorizer refuses every caller: threescale (token_invalid)",
+        "FAIL: 4 of 10",
     ];
     ends(&here.run(&VERIFY), 1, &texts);
     let texts = [
@@ -57,7 +60,7 @@ fn a_revoked_token_is_told_by_verify_and_status() {
     let row = &document["requests"][1];
     assert_eq!(
         (&row["check"], &row["fault"]),
-        (&"bad key".into(), &"nobody_gets_in".into()),
+        (&"bad key".into(), &"authorizer_failed".into()),
         "{document}"
     );
 }
@@ -65,20 +68,19 @@ fn a_revoked_token_is_told_by_verify_and_status() {
 #[test]
 fn only_3scales_own_refusal_of_a_bad_key_is_right() {
     let (aws, _, here) = stack(HERE);
-    for dead in [
+    for failure in [
         "misconfigured",
         "not_ready",
         "backend_unavailable",
         "internal",
-        "service_not_active",
     ] {
-        reason(&aws, dead);
-        ends(
-            &here.run(&VERIFY),
-            1,
-            &["the authorizer refuses every caller", dead],
-        );
+        reason(&aws, failure);
+        let text = "got no decision from the authorizer: 503";
+        ends(&here.run(&VERIFY), 1, &[text]);
     }
+    reason(&aws, "service_not_active");
+    let texts = ["the authorizer refuses every caller", "service_not_active"];
+    ends(&here.run(&VERIFY), 1, &texts);
     for (word, text) in [
         (
             "too_many_unknown",
@@ -99,11 +101,14 @@ fn only_3scales_own_refusal_of_a_bad_key_is_right() {
 fn up_goes_back_where_nobody_gets_in() {
     let up = ["up", "--yes", "--settle", "1ms"];
     let every = ["GET /orders", "GET /orders/{id}", "ANY /files/{proxy+}"];
-    let misconfigured: &dyn Fn(&TestAws) = &|aws| reason(aws, "misconfigured");
+    let refused: &dyn Fn(&TestAws) = &|aws| reason(aws, "service_not_active");
+    let failed: &dyn Fn(&TestAws) = &|aws| reason(aws, "misconfigured");
     let no_rule: &dyn Fn(&TestAws) = &|aws| unmapped(aws, &every);
-    for (breaks, text) in [
-        (misconfigured, "misconfigured"),
-        (no_rule, "no_mapping_rule"),
+    let refuses = "the authorizer refuses every caller";
+    for (breaks, fault, text) in [
+        (refused, refuses, "service_not_active"),
+        (failed, "API Gateway got no decision", "503"),
+        (no_rule, refuses, "no_mapping_rule"),
     ] {
         let (aws, id) = account();
         let former = stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
@@ -116,11 +121,7 @@ fn up_goes_back_where_nobody_gets_in() {
         ends(
             &here.run(&up),
             1,
-            &[
-                "GET /orders: the authorizer refuses every caller",
-                text,
-                &back,
-            ],
+            &[&format!("GET /orders: {fault}"), text, &back],
         );
         assert_eq!(
             stage_of(&aws.account(), &id, "prod")["deploymentId"],
@@ -183,6 +184,7 @@ fn where_refusals_tell_no_reason_the_authorizer_itself_is_asked() {
         "the authorizer refuses every caller: threescale (token_invalid)",
     ];
     ends(&here.run(&VERIFY), 1, &texts);
+    config(&aws, json!({"valid_tokens": null}));
     aws.post(
         "faults",
         &json!([{"service": "lambda", "operation": "Invoke", "kind": "deny"}]),

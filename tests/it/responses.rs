@@ -77,11 +77,23 @@ fn callers_read_the_reason_and_when_to_come_again() {
     assert_eq!(headers["ratelimit-reset"], "17");
 
     aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
-    let (status, body, _) = call(&aws, &id, "/orders", Some("nobody"));
-    assert_eq!(
-        (status, &body["error"]),
-        (500, &json!("authorizer_failure"))
+    let failed = || {
+        let (status, body, headers) = call(&aws, &id, "/orders", Some("nobody"));
+        assert_eq!(
+            (status, &body["error"]),
+            (503, &json!("authorizer_failure"))
+        );
+        assert_eq!(headers["retry-after"], "5");
+        assert_eq!(headers["access-control-expose-headers"], "Retry-After");
+        assert_ne!(body["message"], "Authentication failed");
+    };
+    failed();
+    // What is no fault of the caller is a failure, too.
+    aws.post(
+        "config",
+        &json!({"outcomes": {"authorizer": null}, "authorizer_context": {"reason": "backend_unavailable"}}),
     );
+    failed();
 }
 
 #[test]

@@ -378,10 +378,10 @@ fn a_hanging_parameter_store_is_not_waited_for_twice() {
         &world.settings,
         None,
     ));
-    let Answer::Result(answer) = process.api.invoke(&event("uk_free", "/")) else {
-        panic!("no answer");
+    let Answer::Error(error) = process.api.invoke(&event("uk_free", "/")) else {
+        panic!("no failure");
     };
-    assert_eq!(answer["context"]["reason"], "not_ready");
+    assert_eq!(error["errorMessage"], "not_ready");
     assert_eq!(world.ssm.state.lock().unwrap().reads, 1);
 }
 

@@ -3,7 +3,8 @@
 //! A gateway response has one fixed status for its type and no conditions in its template, so an
 //! explicit Deny is a 403 for every reason: a 429 would be wrong for a caller with an invalid
 //! key, and would make it retry. The reason and the retry time are in the body and in headers,
-//! which take them from the authorizer's context. Source: API Gateway's gateway responses
+//! which take them from the authorizer's context. A failure of the authorizer has no context: it is
+//! a 503, because the caller's request is not the reason. Source: API Gateway's gateway responses
 //! (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
 
 use std::collections::BTreeMap;
@@ -22,12 +23,17 @@ const TYPES: [(&str, &str, &str); 3] = {
     [
         (unauthorized, "401", "DEFAULT_4XX"),
         (access_denied, "403", "DEFAULT_4XX"),
-        (authorizer_failure, "500", "DEFAULT_5XX"),
+        (authorizer_failure, "503", "DEFAULT_5XX"),
     ]
 };
 
 const HEADER: &str = "gatewayresponse.header.";
 const ALLOW_ORIGIN: &str = "gatewayresponse.header.Access-Control-Allow-Origin";
+const EXPOSE_HEADERS: &str = "gatewayresponse.header.Access-Control-Expose-Headers";
+
+/// After how many seconds a caller can try again when the authorizer failed: it asks a dependency that does not answer
+/// again after at most 5 s.
+const RETRY_AFTER_S: u8 = 5;
 
 /// The changes to the gateway responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,12 +164,20 @@ fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> R
             if cors {
                 let names = headers.map(|(header, _)| header).join(",");
                 parameters
-                    .entry(format!("{HEADER}Access-Control-Expose-Headers"))
+                    .entry(EXPOSE_HEADERS.to_owned())
                     .or_insert_with(|| format!("'{names}'"));
             }
             r#""error":"$context.authorizer.reason","message":"$context.authorizer.message""#
         }
-        _ => r#""error":"authorizer_failure","message":"The request could not be authorized""#,
+        _ => {
+            parameters.insert(format!("{HEADER}Retry-After"), format!("'{RETRY_AFTER_S}'"));
+            if cors {
+                parameters
+                    .entry(EXPOSE_HEADERS.to_owned())
+                    .or_insert_with(|| "'Retry-After'".to_owned());
+            }
+            r#""error":"authorizer_failure","message":"The request cannot be authorized at the moment""#
+        }
     };
     // API Gateway's own message is kept for refusals that the authorizer did not cause, because the
     // type covers the whole API.

@@ -50,6 +50,8 @@ impl Figures {
         let reason = match (is_result, answer["errorMessage"].as_str()) {
             (true, _) => context["reason"].as_str().unwrap_or("no policy"),
             (false, Some("Unauthorized")) => "credential_missing",
+            // A decision that could not be made: its reason is one word.
+            (false, Some(reason)) if is_word(reason) => reason,
             (false, _) => "function error",
         };
         *self.refused.entry(reason.to_owned()).or_default() += 1;
@@ -91,6 +93,14 @@ impl Figures {
     }
 }
 
+/// Whether a text is one of the authorizer's reasons, and not the description of an error.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 /// The sum of all amounts: 3 for `hits=1,orders=2`.
 fn usage(metric: &str) -> u64 {
     let amounts = metric.split(',').filter_map(|part| part.rsplit_once('='));
@@ -118,6 +128,7 @@ mod tests {
             (true, passed.as_slice()),
             (true, &refused),
             (false, br#"{"errorMessage": "Unauthorized"}"#),
+            (false, br#"{"errorMessage": "backend_unavailable"}"#),
             (false, b"{}"),
             (true, b"not JSON"),
         ] {
@@ -125,10 +136,11 @@ mod tests {
         }
         assert_eq!(
             (figures.decisions(), figures.allowed, figures.usage),
-            (5, 1, 3)
+            (6, 1, 3)
         );
         let reasons: Vec<&str> = figures.refused.keys().map(String::as_str).collect();
         let wanted = [
+            "backend_unavailable",
             "credential_missing",
             "function error",
             "limits_exceeded",

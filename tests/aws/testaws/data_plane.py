@@ -33,6 +33,9 @@ SOURCE_IP = "127.0.0.1"
 
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
+# The reasons of the tool's authorizer that are no caller's fault: it ends with an error.
+_FAILURES = {"backend_unavailable", "internal", "misconfigured", "not_ready"}
+
 _DENIED = "User is not authorized to access this resource with an explicit deny in an identity-based policy"
 
 
@@ -302,6 +305,8 @@ def _ours(world: World, request: Request, authorizer: dict[str, Any], name: str 
         raise Refused("UNAUTHORIZED", "Unauthorized")
     context = {"reason": broken or "user_key_invalid", "message": "Authentication failed"}
     context |= world.config["authorizer_context"] or {}
+    if context["reason"] in _FAILURES:
+        raise Refused("AUTHORIZER_FAILURE", None)
     raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
 
 
