@@ -42,6 +42,7 @@ pub fn events(data: &[u8]) {
         request.format,
         &request.arn,
         HttpApiAnswer::Simple,
+        None,
     );
 }
 

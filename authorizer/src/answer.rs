@@ -80,9 +80,15 @@ fn words(reason: &str) -> &'static str {
     }
 }
 
-/// Formats the answer.
+/// Formats the answer. `usage_key`: the key for usage plans.
 #[must_use]
-pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnswer) -> Reply {
+pub fn write(
+    outcome: &Outcome,
+    format: Format,
+    arn: &str,
+    http_api: HttpApiAnswer,
+    usage_key: Option<&str>,
+) -> Reply {
     if outcome.effect == Effect::Unauthorized {
         // API Gateway turns exactly this text into a 401.
         return Reply::Error("Unauthorized".to_owned());
@@ -123,6 +129,8 @@ pub fn write(outcome: &Outcome, format: Format, arn: &str, http_api: HttpApiAnsw
                 }],
             },
             context: &context,
+            // HTTP APIs have no usage plans.
+            usage_identifier_key: usage_key.filter(|_| allow && format == Format::Policy),
         })
     };
     // Strings and booleans can always be serialized.
@@ -142,6 +150,8 @@ struct Policy<'a> {
     principal_id: &'a str,
     policy_document: Document,
     context: &'a Context<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_identifier_key: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -224,7 +234,7 @@ mod tests {
     const ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:api/prod/GET/orders/1";
 
     fn written(outcome: &Outcome, format: Format, arn: &str) -> Value {
-        match write(outcome, format, arn, HttpApiAnswer::Simple) {
+        match write(outcome, format, arn, HttpApiAnswer::Simple, None) {
             Reply::Answer(body) => serde_json::from_slice(&body).expect("JSON"),
             Reply::Error(error) => panic!("{error}"),
         }
@@ -269,6 +279,26 @@ mod tests {
     }
 
     #[test]
+    fn a_usage_plan_gets_the_key_of_an_allowed_request() {
+        let key = |outcome: &Outcome, format| match write(
+            outcome,
+            format,
+            ARN,
+            HttpApiAnswer::Simple,
+            Some("the-key"),
+        ) {
+            Reply::Answer(body) => {
+                let answer: Value = serde_json::from_slice(&body).expect("JSON");
+                answer["usageIdentifierKey"].clone()
+            }
+            Reply::Error(error) => panic!("{error}"),
+        };
+        assert_eq!(key(&allowed(), Format::Policy), "the-key");
+        assert_eq!(key(&allowed(), Format::HttpApi), Value::Null);
+        assert_eq!(key(&Outcome::deny("denied"), Format::Policy), Value::Null);
+    }
+
+    #[test]
     fn a_long_path_is_left_out() {
         let arn = format!("{ARN}/{}", "x".repeat(600));
         let answer = written(&Outcome::deny("x"), Format::Policy, &arn);
@@ -288,11 +318,17 @@ mod tests {
             written(&Outcome::deny("x"), Format::HttpApi, "")["isAuthorized"],
             false
         );
-        let Reply::Answer(body) = write(&allowed(), Format::HttpApi, ARN, HttpApiAnswer::Policy)
-        else {
+        let Reply::Answer(body) = write(
+            &allowed(),
+            Format::HttpApi,
+            ARN,
+            HttpApiAnswer::Policy,
+            Some("key"),
+        ) else {
             panic!("no answer")
         };
-        assert!(String::from_utf8_lossy(&body).contains("policyDocument"));
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("policyDocument") && !body.contains("usageIdentifierKey"));
     }
 
     #[test]
@@ -302,7 +338,7 @@ mod tests {
             ..Outcome::deny("credential_missing")
         };
         assert_eq!(
-            write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple),
+            write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple, None),
             Reply::Error("Unauthorized".to_owned())
         );
     }
@@ -312,7 +348,13 @@ mod tests {
         for reason in FAILURES {
             for format in [Format::Policy, Format::HttpApi] {
                 assert_eq!(
-                    write(&Outcome::deny(reason), format, ARN, HttpApiAnswer::Simple),
+                    write(
+                        &Outcome::deny(reason),
+                        format,
+                        ARN,
+                        HttpApiAnswer::Simple,
+                        None
+                    ),
                     Reply::Error(reason.to_owned())
                 );
             }
@@ -325,7 +367,7 @@ mod tests {
         outcome.plan = Some("é".repeat(5000));
         outcome.metric = "m".repeat(5000);
         outcome.app_id = Some("a".repeat(5000));
-        let Reply::Answer(body) = write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple)
+        let Reply::Answer(body) = write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple, None)
         else {
             panic!("no answer")
         };

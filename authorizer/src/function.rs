@@ -18,7 +18,7 @@ use crate::log;
 use crate::reporter::Reporter;
 use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
 use crate::selftest;
-use crate::settings::{Role, Settings};
+use crate::settings::{Role, Settings, UsageKey};
 
 /// How long before Lambda's own time-out the answer must be ready.
 const BEFORE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -58,6 +58,16 @@ fn cannot_start(why: &str) -> ExitCode {
         let _ = Runtime::new(&address).init_error(why);
     }
     ExitCode::FAILURE
+}
+
+/// The key for usage plans, if it is known.
+fn usage_key(wanted: Option<UsageKey>, decided: &Decided) -> Option<&str> {
+    match (wanted?, &decided.credential) {
+        (UsageKey::UserKey, Some(Credential::UserKey(key))) => Some(key),
+        (UsageKey::AppId, Some(Credential::AppId { id, .. })) => Some(id),
+        (UsageKey::AppId, _) => decided.outcome.app_id.as_deref(),
+        (UsageKey::UserKey, _) => None,
+    }
 }
 
 fn serve(runtime: &mut Runtime, function: &mut Function) -> Result<(), RuntimeError> {
@@ -126,6 +136,7 @@ impl Function {
                     request.format,
                     &request.arn,
                     self.clients.settings.service.http_api_answer,
+                    usage_key(self.clients.settings.service.usage_key, &decided),
                 )
             }
             (Ok(Event::Scheduled), Role::Reporter) => {

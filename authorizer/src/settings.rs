@@ -109,6 +109,16 @@ pub enum HttpApiAnswer {
     Policy,
 }
 
+/// What API Gateway gets as the key for its usage plans, where an API takes the key from its authorizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageKey {
+    /// The application ID.
+    AppId,
+    /// The user key of the request.
+    UserKey,
+}
+
 /// `THREESCALE_GW_SETTINGS`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +144,9 @@ pub struct Service {
     /// The format of answers to an HTTP API.
     #[serde(default)]
     pub http_api_answer: HttpApiAnswer,
+    /// The key for usage plans; none by default.
+    #[serde(default)]
+    pub usage_key: Option<UsageKey>,
 }
 
 fn default_max_age() -> u64 {

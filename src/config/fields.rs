@@ -36,7 +36,15 @@ const ROOT: Schema = Schema {
 };
 const API: Schema = Schema {
     path: "api",
-    keys: &["id", "name", "stage", "protect", "except", "responses"],
+    keys: &[
+        "id",
+        "name",
+        "stage",
+        "protect",
+        "except",
+        "responses",
+        "usage_key",
+    ],
 };
 const THREESCALE: Schema = Schema {
     path: "threescale",
@@ -160,9 +168,12 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let stack = stack.and_then(|field| reader.text(field, Show::Yes, identifiers::stack_name));
     let place = place(reader, &root);
     let tags = tags(reader, &root);
-    let api = reader
+    let api_section = reader
         .required(&root, "api")
-        .and_then(|field| api(reader, field));
+        .and_then(|field| reader.section(field, &API));
+    let api = api_section
+        .as_ref()
+        .and_then(|section| api(reader, section));
     let threescale_section = reader
         .required(&root, "threescale")
         .and_then(|field| reader.section(field, &THREESCALE));
@@ -186,6 +197,9 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         authorizer: authorizer?,
         deletion_protection: deletion_protection.unwrap_or(false),
     };
+    if let Some(section) = &api_section {
+        validate::usage_key(reader, section, &config);
+    }
     let rules = threescale_section
         .as_ref()
         .and_then(|section| section.field("mapping_rules"));
@@ -214,8 +228,7 @@ fn tags(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<BTreeMap<String, 
     Some(tags)
 }
 
-fn api(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Api> {
-    let section = reader.section(field, &API)?;
+fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
     let mut text = |key, parse: fn(&str) -> Result<String, Invalid>| {
         section
             .field(key)
@@ -223,29 +236,34 @@ fn api(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Api> {
     };
     let id = text("id", identifiers::rest_api_id).map(ApiSelector::Id);
     let name = text("name", identifiers::rest_api_name).map(ApiSelector::Name);
-    validate::selector(reader, &section);
-    let stage = reader.required(&section, "stage");
+    validate::selector(reader, section);
+    let stage = reader.required(section, "stage");
     let stage = stage.and_then(|field| reader.text(field, Show::Yes, identifiers::stage));
     let before = reader.flaw_count();
-    let protect = method_patterns(reader, &section, "protect");
+    let protect = method_patterns(reader, section, "protect");
     if let (Some(field), Some([])) = (section.field("protect"), protect.as_deref())
         && reader.flaw_count() == before
     {
         reader.report(field, "must name a method at least, or be left out");
     }
-    let except = method_patterns(reader, &section, "except");
+    let except = method_patterns(reader, section, "except");
     if let (Some(protect), Some(except)) = (&protect, &except)
         && reader.flaw_count() == before
     {
-        validate::protected(reader, &section, protect, except);
+        validate::protected(reader, section, protect, except);
     }
-    let responses = responses(reader, &section);
+    let responses = responses(reader, section);
+    let usage_key = match section.field("usage_key") {
+        Some(_) => choice(reader, Some(section), "usage_key").map(Some),
+        None => Some(None),
+    };
     Some(Api {
         selector: id.or(name)?,
         stage: stage?,
         protect: protect?,
         except: except?,
         responses: responses?,
+        usage_key: usage_key?,
     })
 }
 

@@ -136,6 +136,8 @@ pub struct Api {
     pub except: Vec<MethodPattern>,
     /// Which of API Gateway's responses to refused callers get 3scale's texts.
     pub responses: Responses,
+    /// What the authorizer gives API Gateway as the key of its usage plans.
+    pub usage_key: Option<CredentialKind>,
 }
 
 /// How the API is found.

@@ -23,7 +23,7 @@ impl Config {
         if let (CredentialKind::AppId, Some(key_name)) = (credentials.kind, &credentials.key_name) {
             place["key_name"] = json!(key_name);
         }
-        let settings = json!({
+        let mut settings = json!({
             "service_id": self.threescale.service_id,
             "backend": self.threescale.backend,
             "credentials": [place],
@@ -32,6 +32,10 @@ impl Config {
             "max_age_s": self.authorizer.max_age.as_secs(),
             "report_every_s": self.authorizer.report_every.as_secs(),
         });
+        // Without the key, the settings are those of the former release.
+        if let Some(kind) = self.api.usage_key {
+            settings["usage_key"] = json!(kind.as_str());
+        }
         settings.to_string()
     }
 }

@@ -81,6 +81,7 @@ fn defaults_are_filled_in() {
                 protect: Vec::new(),
                 except: Vec::new(),
                 responses: Responses::All,
+                usage_key: None,
             },
             threescale: Threescale {
                 service_id: "1".to_owned(),
@@ -222,6 +223,7 @@ fn the_template_offers_every_key_with_its_default() {
         "# name:",
         "# protect:",
         "# except:",
+        "# usage_key:",
         "# elastic_ips:",
         "# vpc:",
         "# subnets:",
@@ -759,6 +761,34 @@ fn settings_fit_into_the_functions_environment() {
         problems[0].starts_with("7:5 threescale.mapping_rules: too many or too long"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn the_key_of_usage_plans_must_be_one_that_callers_send() {
+    let text = |kind: &str, key: &str| {
+        format!(
+            "stack: orders\napi: {{name: a, stage: prod, usage_key: {key}}}\n\
+             threescale: {{service_id: '1', service_token: t, credentials: {{kind: {kind}}}}}\n"
+        )
+    };
+    let read = |kind, key| load("x.yaml", &text(kind, key), &|_| None);
+    for (kind, key) in [
+        ("user_key", "user_key"),
+        ("user_key", "app_id"),
+        ("app_id", "app_id"),
+    ] {
+        let config = read(kind, key).expect("a configuration");
+        let settings = config.authorizer_settings();
+        assert!(settings.contains(&format!("\"usage_key\":\"{key}\"")));
+    }
+    let refused = read("app_id", "user_key").expect_err("a problem");
+    assert!(
+        refused
+            .to_string()
+            .contains("x.yaml:2:40: api.usage_key: must be `app_id`"),
+        "{refused}"
+    );
+    assert!(read("user_key", "key").is_err());
 }
 
 #[test]

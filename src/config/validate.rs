@@ -232,6 +232,17 @@ pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &A
     }
 }
 
+/// A caller with an application id sends no user key.
+pub(super) fn usage_key(reader: &mut Reader<'_>, section: &Section<'_>, config: &Config) {
+    let sent = config.threescale.credentials.kind;
+    let wanted = config.api.usage_key;
+    if let Some(field) = section.field("usage_key")
+        && (wanted, sent) == (Some(CredentialKind::UserKey), CredentialKind::AppId)
+    {
+        reader.report(field, "must be `app_id`: callers send no user key");
+    }
+}
+
 /// The settings must fit into the functions' environment.
 pub(super) fn settings(reader: &mut Reader<'_>, rules: Option<&Field<'_>>, config: &Config) {
     let size = config.authorizer_settings().len();

@@ -285,6 +285,9 @@ async fn of_methods(
     let (blockers, notices) = rules::patterns(config, &all);
     findings.blockers.extend(blockers);
     findings.notices.extend(notices);
+    findings
+        .notices
+        .extend(rules::usage_key(config, subject.api, &methods.wanted));
     if !plan.is_empty() {
         findings.notices.extend(rules::maker(subject.api));
         let answers = responses::look(cx, api, &config.api.responses).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
@@ -18,6 +19,7 @@ use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::resource::{Phase, Unmanaged, cache, cache_group};
+use crate::rest_api::definition::API_KEY_SOURCE;
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 use crate::stack;
 
@@ -274,6 +276,33 @@ pub fn patterns(config: &Config, all: &[Method]) -> (Vec<String>, Vec<String>) {
     let except = config.api.except.iter().filter(selects_none);
     notices.extend(except.map(|pattern| text("except", pattern)));
     (blockers, notices)
+}
+
+/// Says where the source of the keys of usage plans and `api.usage_key` do not fit together.
+pub fn usage_key(config: &Config, api: &RestApi, wanted: &[Method]) -> Option<String> {
+    let from_authorizer = api.settings.get(API_KEY_SOURCE) == Some(&json!("AUTHORIZER"));
+    match (from_authorizer, config.api.usage_key) {
+        (true, None) => {
+            let labels: Vec<_> = wanted
+                .iter()
+                .filter(|method| method.api_key_required)
+                .map(Method::label)
+                .collect();
+            (!labels.is_empty()).then(|| {
+                format!(
+                    "API {} takes the keys of its usage plans from the authorizer (apiKeySource AUTHORIZER), which gives none: every \
+                     request to {} would be refused; set `api.usage_key`",
+                    api.id,
+                    labels.join(", ")
+                )
+            })
+        }
+        (false, Some(_)) => Some(format!(
+            "`api.usage_key` has no effect: API {} takes the keys of its usage plans from the header x-api-key",
+            api.id
+        )),
+        _ => None,
+    }
 }
 
 /// Names the methods of the draft without an integration: API Gateway does not deploy them.
@@ -575,6 +604,35 @@ mod tests {
         ] {
             assert_eq!(concurrency(limit).is_some(), is_told, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn keys_of_usage_plans_come_from_where_the_api_expects_them() {
+        let api = |source: Option<&str>| RestApi {
+            id: "a1b2c3d4e5".to_owned(),
+            settings: source
+                .map(|source| (API_KEY_SOURCE, json!(source)))
+                .into_iter()
+                .collect(),
+            ..RestApi::default()
+        };
+        let required = Method {
+            api_key_required: true,
+            ..method("/orders", "NONE")
+        };
+        let methods = [required, method("/health", "NONE")];
+        let found = |extra: &str, source| usage_key(&config(extra), &api(source), &methods);
+        let text = found("", Some("AUTHORIZER")).expect("a finding");
+        assert!(
+            text.contains("GET /orders would be refused") && !text.contains("/health"),
+            "{text}"
+        );
+        let none = usage_key(&config(""), &api(Some("AUTHORIZER")), &methods[1..]);
+        assert_eq!(none, None);
+        let given = ", usage_key: user_key";
+        assert_eq!(found(given, Some("AUTHORIZER")), None);
+        assert!(found(given, None).is_some_and(|text| text.contains("has no effect")));
+        assert_eq!(found("", None), None);
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub type Settings = BTreeMap<&'static str, Value>;
 
 const BINARY_MEDIA_TYPES: &str = "binary media types";
 const MINIMUM_COMPRESSION_SIZE: &str = "minimum compression size";
-const API_KEY_SOURCE: &str = "API key source";
+/// `HEADER` is the default, and not a member of the settings.
+pub const API_KEY_SOURCE: &str = "API key source";
 const POLICY: &str = "resource policy";
 
 /// The default timeout of an integration, in milliseconds.

@@ -1,6 +1,6 @@
 //! Refused callers receive 3scale's texts. Gateway responses that other users customized remain unchanged.
 
-use crate::support::rest_api::{account, assert_mentions, rest_api, stack, workplace};
+use crate::support::rest_api::{account, assert_mentions, rest_api, seed, stack, workplace};
 use crate::support::{TestAws, assert_same};
 use serde_json::{Value, json};
 
@@ -94,6 +94,39 @@ fn callers_read_the_reason_and_when_to_come_again() {
         &json!({"outcomes": {"authorizer": null}, "authorizer_context": {"reason": "backend_unavailable"}}),
     );
     failed();
+}
+
+#[test]
+fn a_usage_plan_gets_its_key_from_the_authorizer() {
+    const IN_PLAN: &str = "a-key-of-the-usage-plan";
+    let aws = TestAws::start();
+    let api = json!({
+        "name": "orders-api", "stage": "prod", "api_key_source": "AUTHORIZER",
+        "methods": [{"method": "GET", "path": "/orders", "api_key_required": true}, {"method": "GET", "path": "/health"}],
+    });
+    let id = seed(&aws, &[api]).remove(0);
+    let made = |operation: &str, parameters: Value| {
+        let made = aws.call("apigateway", operation, parameters);
+        made["id"].as_str().expect("an id").to_owned()
+    };
+    let key = json!({"name": "orders", "value": IN_PLAN, "enabled": true});
+    let key = made("CreateApiKey", key);
+    let plan = json!({"name": "orders", "apiStages": [{"apiId": id, "stage": "prod"}]});
+    let plan = made("CreateUsagePlan", plan);
+    aws.call(
+        "apigateway",
+        "CreateUsagePlanKey",
+        json!({"usagePlanId": plan, "keyId": key, "keyType": "API_KEY"}),
+    );
+    aws.post("config", &json!({"valid_keys": [IN_PLAN, "another-key"]}));
+    let here = workplace(&aws, HERE);
+    let refused = "every request to GET /orders would be refused; set `api.usage_key`";
+    assert_mentions(&here.succeed(&["plan"]), &[refused]);
+    here.edit("stage: prod", "stage: prod, usage_key: user_key");
+    let up = here.succeed(&["up", "--yes"]);
+    assert!(!up.stderr.contains("usage_key"), "{}", up.stderr);
+    let status = |key| call(&aws, &id, "/orders", Some(key)).0;
+    assert_eq!((status(IN_PLAN), status("another-key")), (200, 403));
 }
 
 #[test]

@@ -170,12 +170,12 @@ def _admit(world: World, request: Request, entry: dict[str, Any]) -> None:
         raise Refused("THROTTLED", "Too Many Requests")
     if labels & set(world.outcome("open") or []):
         return
-    kind = method["authorizationType"]
+    kind, given = method["authorizationType"], None
     if kind == "AWS_IAM":
         raise Refused("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
     if kind in ("CUSTOM", "COGNITO_USER_POOLS"):
-        _authorize(world, request, authorizer, credentials)
-    if method.get("apiKeyRequired") and not _has_api_key(request):
+        given = _authorize(world, request, authorizer, credentials)
+    if method.get("apiKeyRequired") and not _has_api_key(request, given):
         raise Refused("INVALID_API_KEY", "Forbidden")
 
 
@@ -251,7 +251,8 @@ def _credentials(request: Request, source: str | None) -> list[str]:
     return values
 
 
-def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None, credentials: list[str]) -> None:
+def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None, credentials: list[str]) -> str | None:
+    """The key for usage plans that the authorizer gives with its permission."""
     if authorizer is None:
         raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
     pattern = authorizer.get("identityValidationExpression")
@@ -261,8 +262,7 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
     function = _function(authorizer)
     outcome = (world.outcome("functions") or {}).get(function)
     if authorizer["name"].startswith(OURS) and outcome is None:
-        _ours(world, request, authorizer, function, credentials)
-        return
+        return _ours(world, request, authorizer, function, credentials)
     outcome = outcome or (world.outcome("authorizers") or {}).get(authorizer["name"], "deny")
     if outcome == "error":
         raise Refused("AUTHORIZER_FAILURE", None)
@@ -270,6 +270,7 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
         if authorizer["type"] == "COGNITO_USER_POOLS":
             raise Refused("UNAUTHORIZED", "Unauthorized")
         raise Refused("ACCESS_DENIED", _DENIED)
+    return None
 
 
 def _function(authorizer: dict[str, Any]) -> str | None:
@@ -283,8 +284,11 @@ def _invoked(authorizer: dict[str, Any]) -> tuple[str | None, str | None]:
     return named.groups() if named else (None, None)
 
 
-def _ours(world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]) -> None:
-    """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration."""
+def _ours(
+    world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
+) -> str | None:
+    """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration, and gives the user key to
+    usage plans if its settings say so."""
     function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
     version = resolve(function, qualifier) if function is not None else None
     if version is None or not _may_invoke(function, qualifier, request.region, request.api.id, authorizer["id"]):
@@ -300,7 +304,7 @@ def _ours(world: World, request: Request, authorizer: dict[str, Any], name: str 
     credentials = credentials if found is None else found
     broken = lambda_invoke.broken(world, version) or _told(world, request)
     if broken is None and (outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials)):
-        return
+        return next(iter(credentials), None) if _settings(version).get("usage_key") == "user_key" else None
     if not credentials:
         raise Refused("UNAUTHORIZED", "Unauthorized")
     context = {"reason": broken or "user_key_invalid", "message": "Authentication failed"}
@@ -317,11 +321,18 @@ def _told(world: World, request: Request) -> str | None:
     return next((reason for label, reason in reasons.items() if label in labels), None)
 
 
+def _settings(version: Any) -> dict[str, Any]:
+    """The settings of the tool's authorizer; none for another function."""
+    try:
+        return json.loads(version.environment["THREESCALE_GW_SETTINGS"])
+    except (KeyError, ValueError):
+        return {}
+
+
 def _looked_for(request: Request, version: Any) -> list[str] | None:
     """The first credential in the places that the version's settings name, or None for a function without settings."""
-    try:
-        places = json.loads(version.environment["THREESCALE_GW_SETTINGS"])["credentials"]
-    except (KeyError, ValueError):
+    places = _settings(version).get("credentials")
+    if places is None:
         return None
     for place in places:
         name = place["name"]
@@ -345,11 +356,10 @@ def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, 
     return False
 
 
-def _has_api_key(request: Request) -> bool:
-    """Whether the request has a key of a usage plan that covers the stage."""
-    if request.snapshot["settings"].get("apiKeySource") == "AUTHORIZER":
-        return False  # the authorizer would have to return the key, and no authorizer here does
-    value = request.raw.headers.get("x-api-key")
+def _has_api_key(request: Request, given: str | None) -> bool:
+    """Whether the request, or its authorizer where the API says so, has a key of a usage plan that covers the stage."""
+    from_authorizer = request.snapshot["settings"].get("apiKeySource") == "AUTHORIZER"
+    value = given if from_authorizer else request.raw.headers.get("x-api-key")
     backend = apigateway_backends[ACCOUNT][request.region]
     stage = {"apiId": request.api.id, "stage": request.stage.name}
     for plan in backend.usage_plans.values():
