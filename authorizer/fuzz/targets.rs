@@ -36,7 +36,7 @@ pub fn events(data: &[u8]) {
         rule("/a+(b)*"),
         rule(&request.path),
     ]);
-    let _ = rules.usage(&request.method, &request.path, &request.query);
+    let _ = rules.usage_of(&request);
     let _ = answer::write(
         &Outcome::deny(&request.path),
         request.format,

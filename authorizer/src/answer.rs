@@ -74,7 +74,7 @@ const MAX_RESOURCE: usize = 512;
 /// The message of a refusal: APIcast's default error text. API Gateway's responses to callers contain it.
 fn words(reason: &str) -> &'static str {
     match reason {
-        "no_mapping_rule" => "No Mapping Rule matched",
+        "no_mapping_rule" | "path_ambiguous" => "No Mapping Rule matched",
         "limits_exceeded" => "Usage limit exceeded",
         _ => "Authentication failed",
     }

@@ -210,6 +210,8 @@ mod tests {
             arn: "".into(),
             method: "GET".into(),
             path: "/".into(),
+            path_is_decoded: false,
+            path_has_open_end: false,
             headers: Pairs(pairs(headers)),
             query: pairs(query),
             token: None,

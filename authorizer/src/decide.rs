@@ -13,7 +13,7 @@ use crate::credentials::{self, Credential, Missing};
 use crate::event::Request;
 use crate::keys::Name;
 use crate::log;
-use crate::mapping::{Rules, Usage};
+use crate::mapping::{Ambiguous, Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
 use crate::scripts::REFUSALS_PER_S;
@@ -138,13 +138,10 @@ impl Authorizer {
             }
             Err(Missing::Unusable) => return at_once(Outcome::deny("credential_unusable")),
         };
-        let usage = self
-            .rules
-            .usage(&request.method, &request.path, &request.query);
-        let (outcome, source) = if usage.0.is_empty() {
-            (Outcome::deny("no_mapping_rule"), Source::Request)
-        } else {
-            self.ask(clients, &credential, &usage, deadline)
+        let (outcome, source) = match self.rules.usage_of(request) {
+            Err(Ambiguous) => (Outcome::deny("path_ambiguous"), Source::Request),
+            Ok(usage) if usage.0.is_empty() => (Outcome::deny("no_mapping_rule"), Source::Request),
+            Ok(usage) => self.ask(clients, &credential, &usage, deadline),
         };
         Decided {
             outcome,

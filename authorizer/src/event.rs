@@ -2,7 +2,7 @@
 //!
 //! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them, query parameters
 //! are percent-decoded, except in `rawQueryString` of payload 2.0. That one is used, because the decoded form joins
-//! repeated parameters with commas. Header values are raw.
+//! repeated parameters with commas. Header values are raw. REST APIs leave the path encoded, and HTTP APIs decode it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::path::{self, Route};
 
 /// An event.
 #[derive(Debug)]
@@ -40,8 +42,12 @@ pub struct Request<'a> {
     pub arn: Cow<'a, str>,
     /// The HTTP method, in upper case.
     pub method: Cow<'a, str>,
-    /// The path, without the stage.
+    /// The path below the root of the API, without stage and base path.
     pub path: Cow<'a, str>,
+    /// Whether the path is percent-decoded already.
+    pub path_is_decoded: bool,
+    /// Whether a slash at the end of the path may be one that the resource does not have.
+    pub path_has_open_end: bool,
     /// All values of all headers, as sent.
     pub headers: Pairs<'a>,
     /// The query parameters, decoded and in their order.
@@ -177,6 +183,12 @@ struct Raw<'a> {
     #[serde(borrow)]
     path: Option<Text<'a>>,
     #[serde(borrow)]
+    resource: Option<Text<'a>>,
+    #[serde(borrow)]
+    route_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    path_parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
     raw_path: Option<Text<'a>>,
     #[serde(borrow)]
     raw_query_string: Option<Text<'a>>,
@@ -197,12 +209,16 @@ struct Raw<'a> {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Context<'a> {
     #[serde(borrow)]
     http: Option<Http<'a>>,
     #[serde(borrow)]
     stage: Option<Text<'a>>,
+    #[serde(borrow)]
+    api_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    domain_name: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -253,13 +269,17 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
     // arn:partition:execute-api:region:account:api/stage/METHOD/path: only this contains the method and the path of a
     // TOKEN event.
-    let mut parts = arn.splitn(4, '/').skip(2);
-    let method = parts.next().ok_or(EventError::Malformed)?.to_owned();
-    let path = format!("/{}", parts.next().unwrap_or_default());
+    let method = arn.split('/').nth(2).ok_or(EventError::Malformed)?;
+    let (method, path) = (
+        method.to_owned(),
+        format!("/{}", path::of_arn(&arn).unwrap_or_default()),
+    );
     Ok(Event::Authorize(Box::new(Request {
         format: Format::Policy,
         method: Cow::Owned(method),
         path: Cow::Owned(path),
+        path_is_decoded: false,
+        path_has_open_end: true,
         arn,
         headers: Pairs::default(),
         query: Vec::new(),
@@ -268,11 +288,18 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
 }
 
 fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
+    let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
+    let whole = raw.path.ok_or(EventError::Malformed)?.0;
+    let resource = string(raw.resource);
+    let (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn)?;
     Ok(Event::Authorize(Box::new(Request {
         format: Format::Policy,
-        arn: raw.method_arn.ok_or(EventError::Malformed)?.0,
+        arn,
         method: raw.http_method.ok_or(EventError::Malformed)?.0,
-        path: raw.path.ok_or(EventError::Malformed)?.0,
+        path,
+        // Only HTTP APIs send a version.
+        path_is_decoded: raw.version.is_some(),
+        path_has_open_end,
         // The multi-value members contain all values. Emulators and old tests send only the others.
         headers: first_filled(raw.multi_value_headers, raw.headers)?,
         query: first_filled(
@@ -282,6 +309,41 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         .0,
         token: None,
     })))
+}
+
+/// The path below the root of the API, and whether its end is open.
+fn routed<'a>(
+    whole: Cow<'a, str>,
+    resource: &str,
+    parameters: Option<&RawValue>,
+    arn: &str,
+) -> Result<(Cow<'a, str>, bool), EventError> {
+    if path::is_whole(&whole, resource, arn) {
+        return Ok((whole, false));
+    }
+    let parameters = match path::greedy_name(resource) {
+        Some(_) => pairs(parameters)?,
+        None => Pairs::default(),
+    };
+    let greedy = path::greedy_name(resource).and_then(|name| {
+        let found = parameters.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_ref())
+    });
+    let route = Route {
+        resource,
+        greedy,
+        arn,
+    };
+    Ok(match whole {
+        Cow::Borrowed(whole) => {
+            let (path, open) = path::below_root(whole, &route);
+            (Cow::Borrowed(path), open)
+        }
+        Cow::Owned(whole) => {
+            let (path, open) = path::below_root(&whole, &route);
+            (Cow::Owned(path.to_owned()), open)
+        }
+    })
 }
 
 /// Parses the first of the two, and the second one only if the first is empty.
@@ -305,7 +367,22 @@ fn pairs(raw: Option<&RawValue>) -> Result<Pairs<'_>, EventError> {
 fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     let context = raw.request_context.unwrap_or_default();
     let http = context.http.unwrap_or_default();
+    let arn = string(raw.route_arn);
     let path = raw.raw_path.or(http.path).ok_or(EventError::Malformed)?.0;
+    // Behind a custom domain, the name of the stage is not in the path.
+    let stage = match on_own_address(&string(context.api_id), &string(context.domain_name)) {
+        true => string(context.stage),
+        false => Cow::Borrowed(""),
+    };
+    let route_key = string(raw.route_key);
+    // "GET /orders/{id}" or "$default"
+    let resource = route_key.split_once(' ').map_or("", |(_, path)| path);
+    let (path, path_has_open_end) = routed(
+        without_stage(path, &stage),
+        resource,
+        raw.path_parameters,
+        &arn,
+    )?;
     let query = match raw.raw_query_string {
         Some(Text(Cow::Borrowed(query))) => form_urlencoded::parse(query.as_bytes()).collect(),
         Some(Text(Cow::Owned(query))) => form_urlencoded::parse(query.as_bytes())
@@ -316,16 +393,27 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     };
     Ok(Event::Authorize(Box::new(Request {
         format: Format::HttpApi,
-        arn: string(raw.route_arn),
+        arn,
         method: http.method.ok_or(EventError::Malformed)?.0,
-        path: without_stage(path, &string(context.stage)),
+        path,
+        path_is_decoded: true,
+        path_has_open_end,
         headers: pairs(raw.headers)?,
         query,
         token: None,
     })))
 }
 
-/// The path of an HTTP API begins with the name of the stage, except for the stage `$default`.
+/// Whether the request was sent to the API's own address, `<api>.execute-api.<region>.amazonaws.com`. Emulators do not
+/// say it.
+fn on_own_address(api: &str, domain: &str) -> bool {
+    domain.is_empty()
+        || domain.split_once('.').is_some_and(|(first, rest)| {
+            (api.is_empty() || first.eq_ignore_ascii_case(api)) && rest.starts_with("execute-api.")
+        })
+}
+
+/// On the API's own address, the path of an HTTP API begins with the name of the stage, except for the stage `$default`.
 fn without_stage<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
     let rest = path
         .strip_prefix('/')
@@ -391,14 +479,93 @@ mod tests {
     #[test]
     fn reads_payload_2() {
         let request = authorize(
-            r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a%20b",
+            r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a b",
             "rawQueryString":"a=1%2C2&a=3&b=x+y","headers":{"apikey":"k"},
-            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a%20b"}}}"#,
+            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a b"}}}"#,
         );
-        assert_eq!(request.path, "/a%20b");
+        assert_eq!(request.path, "/a b");
+        assert!(request.path_is_decoded);
         assert_eq!(request.parameter("a").collect::<Vec<_>>(), ["1,2", "3"]);
         assert_eq!(request.parameter("b").collect::<Vec<_>>(), ["x y"]);
         assert_eq!(request.format, Format::HttpApi);
+    }
+
+    #[test]
+    fn the_path_is_the_one_below_the_root() {
+        let rest = |path: &str, resource: &str, parameters: &str, arn: &str| {
+            let event = format!(
+                r#"{{"type":"REQUEST","methodArn":"arn:aws:execute-api:r:1:api/prod/GET{arn}","httpMethod":"GET",
+                "path":"{path}","resource":"{resource}","pathParameters":{parameters}}}"#
+            );
+            let request = authorize(&event);
+            assert!(!request.path_is_decoded);
+            request.path.into_owned()
+        };
+        for (path, resource, parameters, arn, wanted) in [
+            (
+                "/shop/orders/1",
+                "/orders/{id}",
+                r#"{"id":"1"}"#,
+                "/orders/1",
+                "/orders/1",
+            ),
+            (
+                "/shop/orders/1",
+                "/{proxy+}",
+                r#"{"proxy":"orders/1"}"#,
+                "/orders/1",
+                "/orders/1",
+            ),
+            (
+                "/shop/orders/1",
+                "/{proxy+}",
+                "null",
+                "/orders/1",
+                "/orders/1",
+            ),
+            ("/shop/orders/1", "/{proxy+}", "{}", "/x", "/shop/orders/1"),
+            ("/orders/", "/orders", "null", "/orders/", "/orders"),
+            ("/shop", "/", "null", "/", "/"),
+        ] {
+            assert_eq!(
+                rest(path, resource, parameters, arn),
+                wanted,
+                "{path} {resource}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_own_address_of_an_http_api_has_the_stage() {
+        let path = |path: &str, key: &str, domain: &str| {
+            let event = format!(
+                r#"{{"version":"2.0","type":"REQUEST","routeKey":"{key}","rawPath":"{path}",
+                "routeArn":"arn:aws:execute-api:r:1:api/prod/GET/prod/1","headers":{{}},
+                "requestContext":{{"stage":"prod","apiId":"api","domainName":"{domain}","http":{{"method":"GET"}}}}}}"#
+            );
+            authorize(&event).path.into_owned()
+        };
+        let own = "api.execute-api.eu-west-1.amazonaws.com";
+        for (raw, key, domain, wanted) in [
+            ("/prod/prod/1", "GET /prod/{id}", own, "/prod/1"),
+            ("/prod/1", "GET /prod/{id}", "api.example.com", "/prod/1"),
+            (
+                "/shop/prod/1",
+                "GET /prod/{id}",
+                "api.example.com",
+                "/prod/1",
+            ),
+            ("/shop/prod/1", "$default", "api.example.com", "/prod/1"),
+            ("/prod/prod/1", "$default", own, "/prod/1"),
+            (
+                "/prod/1",
+                "$default",
+                "other.execute-api.eu-west-1.amazonaws.com",
+                "/prod/1",
+            ),
+        ] {
+            assert_eq!(path(raw, key, domain), wanted, "{raw} {key} {domain}");
+        }
     }
 
     #[test]

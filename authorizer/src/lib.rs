@@ -7,7 +7,7 @@
 //! - [`decide`], [`reporter`], [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`]: the outside world;
-//! - [`mapping`], [`credentials`], [`terms`], [`periods`], [`xml`], [`event`], [`answer`]: formats and pure decisions.
+//! - [`mapping`], [`credentials`], [`terms`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
@@ -24,6 +24,7 @@ pub mod http;
 pub mod keys;
 pub mod log;
 pub mod mapping;
+mod path;
 pub mod periods;
 pub mod redis;
 pub mod reporter;

@@ -4,11 +4,13 @@
 //! module does the same with `regex-lite`, which supports the syntax that patterns can contain and is linear in time.
 //! Patterns of plain text, which most are, are compared without it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use percent_encoding::percent_decode_str;
 use regex_lite::Regex;
 
+use crate::event::Request;
 use crate::settings::RuleSettings;
 
 /// What a `{name}` of a pattern matches: all characters of an escaped path segment except `[` and `]`.
@@ -49,7 +51,19 @@ enum Expected {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage(pub Vec<(String, u64)>);
 
+/// The path can be understood in two ways that count differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambiguous;
+
 impl Usage {
+    /// Whether this usage has at least the other one's amount of every metric.
+    fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|(metric, amount)| {
+            let own = self.0.iter().find(|(name, _)| name == metric);
+            own.is_some_and(|(_, own)| own >= amount)
+        })
+    }
+
     /// Adds to a metric. The sum is limited so that it is exact as a 64-bit counter and as a Lua number.
     pub fn add(&mut self, metric: &str, amount: u64) {
         const LIMIT: u64 = 1 << 52;
@@ -112,7 +126,46 @@ impl Rules {
             .count()
     }
 
-    /// The usage of a request; empty if no rule matches. `query` is decoded.
+    /// The usage of a request; empty if no rule matches.
+    ///
+    /// # Errors
+    /// The backend of the API may see another path than the mapping rules, and that one counts differently.
+    pub fn usage_of(&self, request: &Request<'_>) -> Result<Usage, Ambiguous> {
+        let (path, decoded) = (request.path.as_ref(), request.path_is_decoded);
+        let read = |reading| {
+            let path = normalise(path, decoded, reading);
+            self.count(&request.method, &path, &request.query)
+        };
+        let usage = read(Reading::APICAST);
+        if !is_plain(path) && has_dots_or_slashes(path, decoded) {
+            for reading in Reading::OTHERS {
+                let other = read(reading);
+                if !(usage.covers(&other) && other.covers(&usage)) {
+                    return Err(Ambiguous);
+                }
+            }
+        }
+        self.with_open_end(request, usage)
+    }
+
+    /// The larger one of the usages with and without the slash at the end, if the resource may not have it.
+    fn with_open_end(&self, request: &Request<'_>, usage: Usage) -> Result<Usage, Ambiguous> {
+        let path = request.path.trim_end_matches('/');
+        if !request.path_has_open_end || path.is_empty() || path.len() == request.path.len() {
+            return Ok(usage);
+        }
+        let path = normalise(path, request.path_is_decoded, Reading::APICAST);
+        let other = self.count(&request.method, &path, &request.query);
+        if usage.covers(&other) {
+            Ok(usage)
+        } else if other.covers(&usage) {
+            Ok(other)
+        } else {
+            Err(Ambiguous)
+        }
+    }
+
+    /// The usage of an encoded path as APIcast reads it; empty if no rule matches. `query` is decoded.
     #[must_use]
     pub fn usage<N: AsRef<str>, V: AsRef<str>>(
         &self,
@@ -120,10 +173,19 @@ impl Rules {
         path: &str,
         query: &[(N, V)],
     ) -> Usage {
-        let path = normalise(path);
+        self.count(method, &normalise(path, false, Reading::APICAST), query)
+    }
+
+    /// The usage of a normalized path.
+    fn count<N: AsRef<str>, V: AsRef<str>>(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(N, V)],
+    ) -> Usage {
         let mut usage = Usage::default();
         for rule in &self.0 {
-            if rule.matches(method, &path, query) {
+            if rule.matches(method, path, query) {
                 usage.add(&rule.metric, rule.delta);
                 if rule.last {
                     break;
@@ -263,31 +325,93 @@ fn expression(pattern: &str) -> String {
     expression
 }
 
-/// The path as nginx normalizes it, escaped again: percent-decoded, slashes merged, dot segments resolved.
-fn normalise(path: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~');
-    // Most paths need no change. A dot may be part of a dot segment.
-    if path.starts_with('/') && !path.contains("//") && path.bytes().all(|b| plain(b) || b == b'/')
-    {
-        return path.to_owned();
+/// How a path is understood. The parts of a path that are not normalized by API Gateway are normalized by some backends
+/// and not by others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    /// An encoded slash separates segments.
+    slashes: bool,
+    /// The segments `.` and `..` are resolved.
+    dots: bool,
+}
+
+impl Reading {
+    /// As nginx in front of APIcast.
+    const APICAST: Self = Self {
+        slashes: true,
+        dots: true,
+    };
+    const OTHERS: [Self; 3] = [
+        Self {
+            slashes: false,
+            dots: true,
+        },
+        Self {
+            slashes: true,
+            dots: false,
+        },
+        Self {
+            slashes: false,
+            dots: false,
+        },
+    ];
+}
+
+/// Whether the path needs no change, as most paths. A dot may be part of a dot segment.
+fn is_plain(path: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~' | b'/');
+    path.starts_with('/') && !path.contains("//") && path.bytes().all(plain)
+}
+
+/// Whether the path contains an encoded slash or a dot segment.
+fn has_dots_or_slashes(path: &str, decoded: bool) -> bool {
+    let bytes = decode(path, decoded);
+    let slashes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'/').count();
+    slashes(&bytes) != slashes(path.as_bytes())
+        || bytes
+            .split(|byte| *byte == b'/')
+            .any(|segment| matches!(segment, b"." | b".."))
+}
+
+fn decode(path: &str, decoded: bool) -> Cow<'_, [u8]> {
+    if decoded {
+        Cow::Borrowed(path.as_bytes())
+    } else {
+        percent_decode_str(path).into()
     }
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
+}
+
+/// The path as nginx normalizes it, escaped again: percent-decoded, slashes merged, dot segments resolved; the last two
+/// as far as the reading says.
+fn normalise(path: &str, decoded: bool, reading: Reading) -> Cow<'_, str> {
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
+    let whole;
+    let mut parts: Vec<Cow<'_, [u8]>> = Vec::new();
+    if reading.slashes {
+        whole = decode(path, decoded);
+        parts.extend(whole.split(|b| *b == b'/').map(Cow::Borrowed));
+    } else {
+        parts.extend(path.split('/').map(|part| decode(part, decoded)));
+    }
     let mut segments: Vec<&[u8]> = Vec::new();
     let mut directory = true;
-    for segment in decoded.split(|b| *b == b'/') {
+    for segment in &parts {
         directory = true;
-        match segment {
-            b"" | b"." => {}
-            b".." => {
+        match segment.as_ref() {
+            b"" => {}
+            b"." if reading.dots => {}
+            b".." if reading.dots => {
                 segments.pop();
             }
-            _ => {
+            segment => {
                 segments.push(segment);
                 directory = false;
             }
         }
     }
-    let mut escaped = String::with_capacity(decoded.len() + 8);
+    let mut escaped = String::with_capacity(path.len() + 8);
     for segment in &segments {
         escaped.push('/');
         for byte in *segment {
@@ -297,6 +421,7 @@ fn normalise(path: &str) -> String {
                 | b'"'
                 | b'#'
                 | b'%'
+                | b'/'
                 | b'<'
                 | b'>'
                 | b'?'
@@ -316,7 +441,7 @@ fn normalise(path: &str) -> String {
     if directory {
         escaped.push('/');
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]
@@ -524,8 +649,100 @@ mod tests {
             ("/a%zz", "/a%25zz"),
             ("/...", "/..."),
         ] {
-            assert_eq!(normalise(path), normal, "{path:?}");
+            assert_eq!(normalise(path, false, Reading::APICAST), normal, "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_decoded_path_is_not_decoded_again() {
+        for (path, normal) in [
+            ("/a%61", "/a%2561"),
+            ("/a b", "/a%20b"),
+            ("/a%2Fb", "/a%252Fb"),
+            ("/caf\u{e9}", "/caf%C3%A9"),
+            ("/plain", "/plain"),
+        ] {
+            assert_eq!(normalise(path, true, Reading::APICAST), normal, "{path:?}");
+        }
+    }
+
+    fn request(path: &str, decoded: bool, open: bool) -> Request<'_> {
+        Request {
+            format: crate::event::Format::Policy,
+            arn: "".into(),
+            method: "GET".into(),
+            path: path.into(),
+            path_is_decoded: decoded,
+            path_has_open_end: open,
+            headers: crate::event::Pairs::default(),
+            query: Vec::new(),
+            token: None,
+        }
+    }
+
+    fn orders_and_all() -> Rules {
+        let with = |pattern: &str, metric: &str| RuleSettings {
+            metric: metric.to_owned(),
+            ..rule(pattern)
+        };
+        Rules::new(&[with("/", "hits"), with("/orders$", "orders")])
+    }
+
+    #[test]
+    fn a_path_that_can_be_another_one_is_refused_if_that_one_counts_differently() {
+        let usage = |path, decoded| {
+            let usage = orders_and_all().usage_of(&request(path, decoded, false));
+            usage.map(|usage| usage.summary())
+        };
+        for path in [
+            "/x/../orders",
+            "/x/%2e%2E/orders",
+            "/./orders",
+            "/x/..%2forders",
+            "/x%2F..%2Forders",
+            "/orders/x/..%2f..%2forders",
+        ] {
+            assert_eq!(usage(path, false), Err(Ambiguous), "{path}");
+        }
+        assert_eq!(usage("/x/../orders", true), Err(Ambiguous));
+        // The same in every reading.
+        for path in [
+            "/groups/a%2Fb",
+            "/a/../b",
+            "/orders/.",
+            "/orders%2F..",
+            "/a.b/c",
+            "/...",
+            "/orders.",
+        ] {
+            assert_eq!(usage(path, false), Ok("hits=1".to_owned()), "{path}");
+        }
+        assert_eq!(usage("/orders", false), Ok("hits=1,orders=1".to_owned()));
+        assert_eq!(usage("/%6frders", false), Ok("hits=1,orders=1".to_owned()));
+        assert_eq!(usage("/%6frders", true), Ok("hits=1".to_owned()));
+    }
+
+    #[test]
+    fn of_an_open_end_the_larger_usage_counts() {
+        let usage = |path, open| {
+            let usage = orders_and_all().usage_of(&request(path, false, open));
+            usage.map(|usage| usage.summary())
+        };
+        assert_eq!(usage("/orders/", true), Ok("hits=1,orders=1".to_owned()));
+        assert_eq!(usage("/orders/", false), Ok("hits=1".to_owned()));
+        assert_eq!(usage("/orders.x/", true), Ok("hits=1".to_owned()));
+        assert_eq!(usage("/", true), Ok("hits=1".to_owned()));
+        let either = Rules::new(&[
+            rule("/docs/"),
+            RuleSettings {
+                metric: "other".to_owned(),
+                ..rule("/docs$")
+            },
+        ]);
+        assert_eq!(
+            either.usage_of(&request("/docs/", false, true)),
+            Err(Ambiguous)
+        );
     }
 
     #[test]

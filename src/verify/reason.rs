@@ -7,7 +7,7 @@ pub(super) enum Says {
     Key,
     /// Every caller is refused, regardless of the credential.
     Everyone,
-    /// No mapping rule matches the request, so it is refused for every caller; another request might be allowed.
+    /// The path of the request is refused for every caller; another request might be allowed.
     Unmapped,
     /// 3scale was not called for this credential, so the response proves nothing.
     NotAsked,
@@ -21,13 +21,14 @@ pub(super) enum Says {
 pub(super) const UNMAPPED: &str = "no_mapping_rule";
 
 /// All reasons. Source: the authorizer's README, "reason"; a test compares them.
-const REASONS: [(&str, Says); 24] = [
+const REASONS: [(&str, Says); 25] = [
     ("authorized", Says::Passes),
     ("old_answer", Says::Passes),
     ("outage", Says::Passes),
     ("credential_missing", Says::Credential),
     ("credential_unusable", Says::Credential),
     (UNMAPPED, Says::Unmapped),
+    ("path_ambiguous", Says::Unmapped),
     ("user_key_invalid", Says::Key),
     ("application_not_found", Says::Key),
     ("application_key_invalid", Says::Key),

@@ -122,7 +122,7 @@ proptest! {
             }
             if let Ok(event::Event::Authorize(request)) = event::parse(&bytes) {
                 let rules = Rules::new(&[rule("/{a}/b?c={d}")]);
-                let _ = rules.usage(&request.method, &request.path, &request.query);
+                let _ = rules.usage_of(&request);
             }
             let _ = redis::decode(&bytes);
             let _ = xml::parse(&String::from_utf8_lossy(&bytes));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use authorizer::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::gateway::{ARN, World, environment, event};
+use crate::support::gateway::{ARN, World, arn, environment, event};
 use crate::support::runtime_api::{Answer, Process};
 
 fn world() -> World {
@@ -224,6 +224,180 @@ fn application_ids_and_keys_wherever_they_stand() {
     world.threescale.state().applications[0].keys = vec!["k3".to_owned()];
     let event = rest(json!({ "Authorization": [basic("a:b:k3")] }), none());
     assert_eq!(reason(&process, &event), "authorized");
+}
+
+/// A path as API Gateway delivers it to a REST API: as it was sent, with the base path of a custom domain.
+fn routed(path: &str, resource: &str, parameters: Value, below: &str) -> Value {
+    json!({
+        "type": "REQUEST", "methodArn": arn(below), "httpMethod": "GET", "path": path, "resource": resource,
+        "pathParameters": parameters, "headers": { "apikey": "uk_free" }, "queryStringParameters": null,
+        "requestContext": { "stage": "prod", "path": path, "resourcePath": resource },
+    })
+}
+
+/// The mapping rules are about the path below the root of the API, decoded once.
+#[test]
+fn the_path_that_api_gateway_routed_is_counted() {
+    let world = world().with(
+        "mapping_rules",
+        json!([
+            { "method": "GET", "pattern": "/", "metric": "hits" },
+            { "method": "GET", "pattern": "/orders/{id}$", "metric": "orders" },
+            { "method": "GET", "pattern": "/products$", "metric": "products" },
+            { "method": "GET", "pattern": "/a%61$", "metric": "bytes" },
+            { "method": "GET", "pattern": "/a%2561$", "metric": "bytes", "delta": 1000 },
+        ]),
+    );
+    let process = process(&world, "authorizer", &[]);
+    let token = |path: &str| json!({ "type": "TOKEN", "authorizationToken": "uk_free", "methodArn": arn(path) });
+    let http = |raw: &str, key: &str, domain: &str| {
+        json!({
+            "version": "2.0", "type": "REQUEST", "routeKey": key, "routeArn": arn(raw), "rawPath": raw,
+            "rawQueryString": "", "headers": { "apikey": "uk_free" },
+            "requestContext": {
+                "stage": "prod", "apiId": "a1b2c3d4e5", "domainName": domain, "http": { "method": "GET", "path": raw },
+            },
+        })
+    };
+    let none = || Value::Null;
+    let (own, custom) = (
+        "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+        "api.example.com",
+    );
+    let orders = "hits=1,orders=1";
+    for (event, wanted) in [
+        (
+            routed(
+                "/orders/1",
+                "/orders/{id}",
+                json!({ "id": "1" }),
+                "/orders/1",
+            ),
+            orders,
+        ),
+        (
+            routed(
+                "/shop/orders/1",
+                "/orders/{id}",
+                json!({ "id": "1" }),
+                "/orders/1",
+            ),
+            orders,
+        ),
+        (
+            routed("/a/b/orders/1", "/orders/{id}", none(), "/orders/1"),
+            orders,
+        ),
+        (
+            routed(
+                "/shop/orders/1",
+                "/{proxy+}",
+                json!({ "proxy": "orders/1" }),
+                "/orders/1",
+            ),
+            orders,
+        ),
+        (
+            routed("/shop/orders/1", "/{proxy+}", none(), "/orders/1"),
+            orders,
+        ),
+        (
+            routed(
+                "/shop/orders/1/",
+                "/orders/{id}",
+                json!({ "id": "1" }),
+                "/orders/1/",
+            ),
+            orders,
+        ),
+        (
+            routed("/shop/products/", "/products", none(), "/products/"),
+            "hits=1,products=1",
+        ),
+        (
+            routed(
+                "/shop/products",
+                "/{a}",
+                json!({ "a": "products" }),
+                "/products",
+            ),
+            "hits=1,products=1",
+        ),
+        // The API's own first resource equals the base path.
+        (
+            routed(
+                "/orders/orders/1",
+                "/orders/{id}",
+                json!({ "id": "1" }),
+                "/orders/1",
+            ),
+            orders,
+        ),
+        (
+            routed(
+                "/orders/1/orders/1",
+                "/{proxy+}",
+                json!({ "proxy": "1/orders/1" }),
+                "/1/orders/1",
+            ),
+            "hits=1",
+        ),
+        (routed("/orders/1", "/", none(), "/"), "hits=1"),
+        // Decoded once.
+        (routed("/%61%61", "/{a}", none(), "/%61%61"), "hits=1"),
+        (
+            routed("/a%2561", "/{a}", none(), "/a%2561"),
+            "hits=1,bytes=1000",
+        ),
+        (token("/orders/1"), orders),
+        (token("/products/"), "hits=1,products=1"),
+        (token("/a%2561"), "hits=1,bytes=1000"),
+        (http("/prod/orders/1", "GET /orders/{id}", own), orders),
+        (http("/prod/a%61", "GET /{a}", own), "hits=1,bytes=1000"),
+        (
+            http("/prod/orders/1", "GET /prod/{a}/{b}", custom),
+            "hits=1",
+        ),
+        (http("/orders/1", "GET /orders/{id}", custom), orders),
+        (http("/shop/orders/1", "GET /orders/{id}", custom), orders),
+        // The same, however it is read.
+        (
+            routed("/orders/a%20b", "/orders/{id}", none(), "/orders/a%20b"),
+            orders,
+        ),
+        (routed("/x%2Fy", "/{a}", none(), "/x%2Fy"), "hits=1"),
+    ] {
+        let Answer::Result(answer) = process.api.invoke(&event.to_string()) else {
+            panic!("{event}");
+        };
+        assert_eq!(answer["context"]["metric"], wanted, "{event}: {answer}");
+    }
+    for event in [
+        routed("/x/../orders/1", "/{proxy+}", none(), "/x/../orders/1"),
+        routed(
+            "/x/..%2Forders%2f1",
+            "/{proxy+}",
+            none(),
+            "/x/..%2Forders%2f1",
+        ),
+        routed(
+            "/shop/orders/1%2F2",
+            "/orders/{id}",
+            none(),
+            "/orders/1%2F2",
+        ),
+        routed("/orders/%2e%2E", "/orders/{id}", none(), "/orders/%2e%2E"),
+        token("/x/%2e%2e/products"),
+        http("/prod/x/../products", "GET /{proxy+}", own),
+    ] {
+        let Answer::Result(answer) = process.api.invoke(&event.to_string()) else {
+            panic!("{event}");
+        };
+        assert_eq!(
+            answer["context"]["reason"], "path_ambiguous",
+            "{event}: {answer}"
+        );
+    }
 }
 
 /// Neither 3scale nor Redis is called about a value that cannot be a credential, or a request that no rule matches.

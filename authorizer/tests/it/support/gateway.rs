@@ -18,11 +18,16 @@ use super::threescale::{SERVICE, TOKEN, Threescale};
 
 pub const ARN: &str = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/GET/orders";
 
+/// The ARN of a GET of this path, which begins with a slash.
+pub fn arn(path: &str) -> String {
+    format!("arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/GET{path}")
+}
+
 /// A REST REQUEST event with the user key in the header `apikey`.
 pub fn event(key: &str, path: &str) -> String {
     json!({
         "type": "REQUEST",
-        "methodArn": ARN,
+        "methodArn": arn(path),
         "resource": "/{proxy+}",
         "path": path,
         "httpMethod": "GET",
@@ -30,7 +35,7 @@ pub fn event(key: &str, path: &str) -> String {
         "multiValueHeaders": { "apikey": [key], "Host": ["api.example.com"], "User-Agent": ["test"] },
         "queryStringParameters": {},
         "multiValueQueryStringParameters": {},
-        "pathParameters": {},
+        "pathParameters": { "proxy": path.trim_start_matches('/') },
         "stageVariables": {},
         "requestContext": { "path": format!("/prod{path}"), "stage": "prod", "identity": { "sourceIp": "192.0.2.1" } },
     })
