@@ -72,6 +72,8 @@ pub struct Limited {
     pub metric: String,
     /// If this is not certain: how long it stays uncertain.
     pub uncertain_for_ms: Option<u64>,
+    /// Whether the limit is smaller than the usage of the request, so that waiting does not help.
+    pub never: bool,
 }
 
 /// A request, as the scripts take it.
@@ -289,6 +291,7 @@ fn decision(value: &Value) -> Option<Decision> {
             period: period(2),
             metric: text(3)?.to_owned(),
             uncertain_for_ms: u64::try_from(number(4)?).ok(),
+            never: number(4)? == -2,
         })),
         _ => None,
     }

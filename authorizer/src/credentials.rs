@@ -136,13 +136,18 @@ fn last_filled<'a>(values: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     values.filter(|value| !value.trim().is_empty()).last()
 }
 
-/// Parses `Basic` and `Bearer` as APIcast does: the scheme is case-sensitive, and the last colon separates user and
-/// password.
+/// The rest of an `Authorization` header with this scheme, in any case (RFC 9110).
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (found, rest) = value.split_once([' ', '\t'])?;
+    found.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+/// Parses `Basic` and `Bearer`. As in APIcast, the last colon separates user and password. APIcast compares the scheme
+/// with its case.
 fn authorization(kind: CredentialKind, value: &str, bare: bool) -> Found {
     let value = value.trim();
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    if let Some(encoded) = value.strip_prefix("Basic ") {
-        let encoded = encoded.trim();
+    if let Some(encoded) = after_scheme(value, "Basic") {
         let Ok(decoded) = STANDARD
             .decode(encoded)
             .or_else(|_| STANDARD_NO_PAD.decode(encoded))
@@ -165,8 +170,8 @@ fn authorization(kind: CredentialKind, value: &str, bare: bool) -> Found {
             }),
         };
     }
-    let token = match value.strip_prefix("Bearer ") {
-        Some(token) => token.trim(),
+    let token = match after_scheme(value, "Bearer") {
+        Some(token) => token,
         None if bare => value,
         None => return None,
     };
@@ -294,7 +299,12 @@ mod tests {
         assert_eq!(find(AppId, &encode("a:b:k")), app("a:b", Some("k")));
         assert_eq!(find(AppId, &encode(":k")), Err(Missing::Absent));
         assert_eq!(find(AppId, "Bearer t"), app("t", None));
-        assert_eq!(find(UserKey, "basic dTpw"), Err(Missing::Absent));
+        assert_eq!(find(UserKey, "basic dTpw"), user_key("u"));
+        assert_eq!(find(UserKey, "BASIC  dTpw"), user_key("u"));
+        assert_eq!(find(UserKey, "bearer t"), user_key("t"));
+        assert_eq!(find(AppId, "BEARER\tt"), app("t", None));
+        assert_eq!(find(UserKey, "Bearer"), Err(Missing::Absent));
+        assert_eq!(find(UserKey, "Bearert x"), Err(Missing::Absent));
         assert_eq!(find(UserKey, "Basic ???"), Err(Missing::Unusable));
         assert_eq!(find(UserKey, "Basic /w=="), Err(Missing::Unusable));
         assert_eq!(find(UserKey, "Digest x"), Err(Missing::Absent));
@@ -304,7 +314,12 @@ mod tests {
     fn tokens() {
         let mut request = request(&[], &[]);
         let sources = [source(CredentialKind::UserKey, Place::Header, "apikey")];
-        for (token, wanted) in [("k", "k"), ("Bearer k", "k"), ("Basic dTpw", "u")] {
+        for (token, wanted) in [
+            ("k", "k"),
+            ("Bearer k", "k"),
+            ("bearer k", "k"),
+            ("basic dTpw", "u"),
+        ] {
             request.token = Some(Cow::Borrowed(token));
             assert_eq!(find(&sources, &request), user_key(wanted));
         }

@@ -465,17 +465,23 @@ impl Authorizer {
                 reset_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
                 retry_after_s: None,
             },
-            Answer::LimitsExceeded(status, headers) => Outcome {
-                app_id: status
+            Answer::LimitsExceeded(status, headers) => {
+                let reset_s = headers.reset_s.and_then(|n| u64::try_from(n).ok());
+                let never = status
                     .as_ref()
-                    .and_then(|status| app_id(request.credential, status)),
-                plan: status.map(|status| status.plan.clone()),
-                metric: request.usage.summary(),
-                remaining: Some(0),
-                reset_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
-                retry_after_s: headers.reset_s.and_then(|n| u64::try_from(n).ok()),
-                ..Outcome::deny("limits_exceeded")
-            },
+                    .is_some_and(|status| crate::terms::never_fits(status, &request.usage.0));
+                Outcome {
+                    app_id: status
+                        .as_ref()
+                        .and_then(|status| app_id(request.credential, status)),
+                    plan: status.map(|status| status.plan.clone()),
+                    metric: request.usage.summary(),
+                    remaining: Some(0),
+                    reset_s,
+                    retry_after_s: reset_s.filter(|_| !never),
+                    ..Outcome::deny("limits_exceeded")
+                }
+            }
             Answer::Denied(code) => Outcome::deny(&code),
             Answer::MetricInvalid(_) | Answer::Misconfigured(_) => Outcome::deny("misconfigured"),
             Answer::None(_) => return outage(self, clients),
@@ -584,6 +590,7 @@ impl Authorizer {
                 period,
                 metric,
                 uncertain_for_ms,
+                never,
             }) => {
                 let reset_s = period.and_then(|period| until_end(clients, period));
                 Outcome {
@@ -593,6 +600,7 @@ impl Authorizer {
                     remaining: Some(0),
                     reset_s,
                     retry_after_s: match uncertain_for_ms {
+                        _ if never => None,
                         Some(ms) => Some(ms.div_ceil(1000).max(1)),
                         None => reset_s,
                     },

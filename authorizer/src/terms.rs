@@ -86,6 +86,19 @@ pub fn explained(terms: &Terms, usage: &[(String, u64)]) -> bool {
     })
 }
 
+/// Whether a limit is smaller than this usage, as far as the answer shows, so that it never allows the usage.
+#[must_use]
+pub fn never_fits(status: &Status, usage: &[(String, u64)]) -> bool {
+    status.limits.iter().any(|limit| {
+        let counts = |metric: &str| line(status, metric).contains(&limit.metric);
+        usage
+            .iter()
+            .filter(|(metric, _)| counts(metric))
+            .fold(0, |sum: u64, (_, amount)| sum.saturating_add(*amount))
+            > limit.max
+    })
+}
+
 /// The metrics for which the answer does not show whether they have a limited ancestor: they have no limit and are not
 /// a child of a limited metric.
 #[must_use]

@@ -81,8 +81,10 @@ local function decide(app, asked)
         -- it, 3scale is asked again.
         local certain = limit.max - used - limit.low < limit.amount
         if not certain and not asked and not old_ones and now - t >= GRACE_MS then return {'M'} end
-        if not denied or limit.period > denied.period then
-          denied = {period = limit.period, metric = limit.metric, certain = certain}
+        -- A limit that is smaller than the request's usage never allows it, whatever the other limits do.
+        local never = limit.max < limit.amount
+        if not denied or (never and not denied.never) or (never == denied.never and limit.period > denied.period) then
+          denied = {period = limit.period, metric = limit.metric, certain = certain, never = never}
         end
       else
         local more = math.floor((left - limit.amount) / limit.amount)
@@ -92,7 +94,9 @@ local function decide(app, asked)
       end
     end
     if denied then
+      -- -1: when the period ends; -2: never.
       local settles = denied.certain and -1 or math.max(0, GRACE_MS - (now - t))
+      if denied.never then settles = -2 end
       return {'L', values[2], denied.period, denied.metric, settles}
     end
   end

@@ -377,6 +377,44 @@ fn a_disabled_metric() {
     }
 }
 
+/// A limit that is smaller than one request's usage never allows it, so there is no time to come again; also if another
+/// limit is used up until a later time, and without Redis.
+#[test]
+fn a_limit_smaller_than_one_request() {
+    for mode in ["strict", "none"] {
+        let world = World::patient().with("caching", json!(mode)).with(
+            "mapping_rules",
+            json!([
+                { "method": "GET", "pattern": "/hits", "metric": "hits" },
+                { "method": "GET", "pattern": "/orders", "metric": "orders", "delta": 3 },
+            ]),
+        );
+        let day = |metric, max| limit(metric, Period::Day, max);
+        world.threescale.add("off", &[day("hits", 0)]);
+        world
+            .threescale
+            .add("few", &[day("hits", 3), limit("orders", Period::Minute, 2)]);
+        world.threescale.add("one", &[day("hits", 1)]);
+        let mut authorizer = world.authorizer();
+        let mut ask = |key: &str, path: &str| {
+            let outcome = decide(&mut authorizer, &event(key, path)).outcome;
+            (outcome.reason, outcome.retry_after_s.is_some())
+        };
+        let refused = |retry| ("limits_exceeded".to_owned(), retry);
+        assert_eq!(ask("uk_off", "/hits"), refused(false), "{mode}");
+        assert_eq!(ask("uk_few", "/orders"), refused(false), "{mode}");
+        for _ in 0..3 {
+            assert_eq!(ask("uk_few", "/hits").0, "authorized", "{mode}");
+        }
+        assert_eq!(ask("uk_few", "/hits"), refused(true), "{mode}");
+        assert_eq!(ask("uk_few", "/orders"), refused(false), "{mode}");
+        // The usage of a method counts toward its parent.
+        assert_eq!(ask("uk_one", "/orders"), refused(false), "{mode}");
+        assert_eq!(ask("uk_one", "/hits").0, "authorized", "{mode}");
+        assert_eq!(ask("uk_one", "/hits"), refused(true), "{mode}");
+    }
+}
+
 /// A plan that gets a limit: usage that was counted before and is not reported yet counts toward it.
 #[test]
 fn a_limit_that_appears_later() {

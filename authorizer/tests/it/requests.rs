@@ -135,6 +135,13 @@ fn user_keys_wherever_they_stand() {
             ),
             "authorized",
         ),
+        (
+            rest(
+                json!({ "Authorization": [format!("bearer {key}")] }),
+                none(),
+            ),
+            "authorized",
+        ),
         (rest(json!({ "Authorization": ["Digest x"] }), none()), NONE),
         (
             rest(json!({ "Authorization": ["Basic ???"] }), none()),
