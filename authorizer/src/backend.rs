@@ -104,6 +104,20 @@ impl Backend {
         usage: impl Iterator<Item = (&'a str, u64)>,
         timeout: Duration,
     ) -> Answer {
+        self.ask_referred(call, token, credential, None, usage, timeout)
+    }
+
+    /// The same about a caller with a referrer. Only applications with referrer filters need it.
+    #[must_use]
+    pub fn ask_referred<'a>(
+        &self,
+        call: Call,
+        token: &str,
+        credential: &Credential,
+        referrer: Option<&str>,
+        usage: impl Iterator<Item = (&'a str, u64)>,
+        timeout: Duration,
+    ) -> Answer {
         let deadline = Instant::now() + timeout;
         let path = match call {
             Call::Authorize => "authorize",
@@ -120,6 +134,9 @@ impl Backend {
                     query.append_pair("app_key", key);
                 }
             }
+        }
+        if let Some(referrer) = referrer {
+            query.append_pair("referrer", referrer);
         }
         for (metric, amount) in usage {
             query.append_pair(&format!("usage[{metric}]"), &amount.to_string());

@@ -8,7 +8,8 @@ use crate::failure::{Cause, Failure};
 use crate::periods::Period;
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value};
 use crate::scripts::{
-    AuthorizerScripts, RECORD_TTL, RequestArgs, ScriptArgs, StoreArgs, StoreDenialArgs,
+    AuthorizerScripts, RECORD_TTL, REFERRER_RECORD_TTL, RequestArgs, ScriptArgs, StoreArgs,
+    StoreDenialArgs,
 };
 use crate::terms::Terms;
 
@@ -110,6 +111,8 @@ pub struct Stored<'a> {
     pub asked_at_ms: i64,
     /// Whether to decide on the request and count it too.
     pub count: bool,
+    /// Whether the record is that of a credential with a referrer.
+    pub referred: bool,
 }
 
 /// The cache of one stack's service.
@@ -120,6 +123,7 @@ pub struct Cache {
     pub(crate) prefix: String,
     process: String,
     keep_for_ms: i64,
+    keep_referred_for_ms: i64,
     scripts: AuthorizerScripts,
 }
 
@@ -138,6 +142,7 @@ impl Cache {
             redis,
             process,
             keep_for_ms: ms(RECORD_TTL.max(max_age)),
+            keep_referred_for_ms: ms(REFERRER_RECORD_TTL.max(max_age)),
             scripts: AuthorizerScripts::new(&prefix, ms(max_age)),
             prefix,
         }
@@ -169,7 +174,10 @@ impl Cache {
         let args = StoreArgs {
             count: stored.count,
             asked_at_ms: stored.asked_at_ms,
-            keep_for_ms: self.keep_for_ms,
+            keep_for_ms: match stored.referred {
+                true => self.keep_referred_for_ms,
+                false => self.keep_for_ms,
+            },
             application: stored.application,
             name: stored.name,
             plan: stored.plan,

@@ -22,6 +22,11 @@ use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, Upstream, Verdict};
 use crate::xml::Status;
 
+/// The longest referrer that is sent to 3scale, in bytes. The query string must stay below 10,240.
+const MAX_REFERRER: usize = 512;
+/// How long a process remembers which credentials need a referrer.
+const NEEDS_REFERRER: Duration = Duration::from_secs(600);
+
 /// The part of the time for an answer that is reserved for writing it.
 const MARGIN: Duration = Duration::from_millis(30);
 
@@ -80,6 +85,10 @@ pub struct Authorizer {
     known_good_keys: HashSet<String>,
     sequence: u64,
     not_before_ms: i64,
+    /// Keys of credentials whose applications have referrer filters: for those, the referrer is part of the question and
+    /// of the record's key from the start. Only a hint, so it is forgotten as a whole.
+    needs_referrer: HashSet<String>,
+    needs_referrer_since: Option<Instant>,
     /// The application ids of opened records.
     app_id_cache: HashMap<String, Option<String>>,
 }
@@ -103,6 +112,8 @@ impl Authorizer {
             known_good_keys: HashSet::new(),
             sequence: 0,
             not_before_ms: 0,
+            needs_referrer: HashSet::new(),
+            needs_referrer_since: None,
             app_id_cache: HashMap::new(),
         }
     }
@@ -141,13 +152,63 @@ impl Authorizer {
         let (outcome, source) = match self.rules.usage_of(request) {
             Err(Ambiguous) => (Outcome::deny("path_ambiguous"), Source::Request),
             Ok(usage) if usage.0.is_empty() => (Outcome::deny("no_mapping_rule"), Source::Request),
-            Ok(usage) => self.ask(clients, &credential, &usage, deadline),
+            Ok(usage) => self.ask_referred(clients, request, &credential, &usage, deadline),
         };
         Decided {
             outcome,
             source,
             credential: Some(credential),
         }
+    }
+
+    /// Asks without the referrer first: then one answer is enough for an application without referrer filters, however
+    /// many referrers its requests have. 3scale refuses the others with a code of its own, and those are asked about
+    /// with the referrer, each referrer with a record of its own.
+    fn ask_referred(
+        &mut self,
+        clients: &mut Clients,
+        request: &Request<'_>,
+        credential: &Credential,
+        usage: &Usage,
+        deadline: Instant,
+    ) -> (Outcome, Source) {
+        let known = self.is_known_to_need_referrer(clients, credential);
+        if !known {
+            let (outcome, source) = self.ask(clients, credential, usage, deadline);
+            if outcome.reason != REFERRER_NOT_ALLOWED {
+                return (outcome, source);
+            }
+            self.remember_to_need_referrer(clients, credential);
+            let Some(referrer) = referrer(request) else {
+                return (outcome, source);
+            };
+            return self.ask_with(clients, credential, Some(referrer), usage, deadline);
+        }
+        self.ask_with(clients, credential, referrer(request), usage, deadline)
+    }
+
+    fn is_known_to_need_referrer(&mut self, clients: &Clients, credential: &Credential) -> bool {
+        if self.needs_referrer.is_empty() {
+            return false;
+        }
+        if self
+            .needs_referrer_since
+            .is_none_or(|since| since.elapsed() > NEEDS_REFERRER)
+        {
+            self.needs_referrer.clear();
+        }
+        key(clients, credential, None).is_some_and(|key| self.needs_referrer.contains(&key))
+    }
+
+    fn remember_to_need_referrer(&mut self, clients: &Clients, credential: &Credential) {
+        const MANY: usize = 16_384;
+        if self.needs_referrer.len() >= MANY {
+            self.needs_referrer.clear();
+        }
+        if self.needs_referrer.is_empty() {
+            self.needs_referrer_since = Some(Instant::now());
+        }
+        self.needs_referrer.extend(key(clients, credential, None));
     }
 
     pub(crate) fn ask(
@@ -157,19 +218,29 @@ impl Authorizer {
         usage: &Usage,
         deadline: Instant,
     ) -> (Outcome, Source) {
+        self.ask_with(clients, credential, None, usage, deadline)
+    }
+
+    fn ask_with(
+        &mut self,
+        clients: &mut Clients,
+        credential: &Credential,
+        referrer: Option<&str>,
+        usage: &Usage,
+        deadline: Instant,
+    ) -> (Outcome, Source) {
         if clients.secrets.is_err() && clients.may_retry() {
             let left = deadline.saturating_duration_since(Instant::now());
             clients.read_secrets(left / 2);
         }
-        let Ok(secrets) = &clients.secrets else {
+        let Some(key) = key(clients, credential, referrer) else {
             return (Outcome::deny("not_ready"), Source::Request);
         };
         self.sequence += 1;
         let request = AuthorizationRequest {
             credential,
-            key: secrets
-                .keys
-                .credential(&clients.settings.service.service_id, credential),
+            key,
+            referrer,
             usage,
             deadline,
         };
@@ -264,7 +335,7 @@ impl Authorizer {
                 }
             }
             Verdict::Refused(code) => {
-                if !seen {
+                if !seen && !needs_referrer(request, &code) {
                     self.unknown_key_limiter.refused();
                 }
                 self.store_denial(clients, request, &code);
@@ -353,6 +424,7 @@ impl Authorizer {
             // Always too old, so that the next request calls 3scale again.
             asked_at_ms: 0,
             count: true,
+            referred: request.referrer.is_some(),
         };
         let question = self.question(clients, request, true);
         let deadline = clients.redis_deadline(request.deadline);
@@ -451,7 +523,9 @@ impl Authorizer {
         self.not_before_ms = clients.clock.now_ms() + 1;
         match &answer {
             Answer::Authorized(..) => self.remember(request),
-            Answer::Denied(_) if unknown => self.unknown_key_limiter.refused(),
+            Answer::Denied(code) if unknown && !needs_referrer(request, code) => {
+                self.unknown_key_limiter.refused();
+            }
             _ => {}
         }
         let outcome = match answer {
@@ -529,6 +603,7 @@ impl Authorizer {
             terms: &terms,
             asked_at_ms,
             count,
+            referred: request.referrer.is_some(),
         };
         let question = self.question(clients, request, false);
         let deadline = clients.redis_deadline(request.deadline);
@@ -541,12 +616,17 @@ impl Authorizer {
         request: &AuthorizationRequest<'_>,
         code: &str,
     ) {
-        let holds = denial_holds(code).min(clients.settings.service.max_age());
+        let needs_referrer = needs_referrer(request, code);
+        let holds = match needs_referrer {
+            true => clients.settings.service.max_age(),
+            false => denial_holds(code).min(clients.settings.service.max_age()),
+        };
         let question = self.question(clients, request, false);
         let until_ms = question
             .now_ms
             .saturating_add(i64::try_from(holds.as_millis()).unwrap_or(0));
-        let keep = clients.settings.service.caching == Caching::Allow;
+        // The application exists, so the credential is no unknown one.
+        let keep = clients.settings.service.caching == Caching::Allow || needs_referrer;
         let deadline = clients.redis_deadline(request.deadline);
         if let Err(error) = clients
             .cache
@@ -630,6 +710,34 @@ impl Authorizer {
             .insert(application.0.clone(), app_id.clone());
         app_id
     }
+}
+
+/// 3scale's code for a referrer that is missing or that no filter of the application matches.
+const REFERRER_NOT_ALLOWED: &str = "referrer_not_allowed";
+
+/// Whether 3scale refused the credential only because it was asked without the referrer.
+fn needs_referrer(request: &AuthorizationRequest<'_>, code: &str) -> bool {
+    request.referrer.is_none() && code == REFERRER_NOT_ALLOWED
+}
+
+/// The referrer of a request. 3scale accepts `*` for every filter, so it is no referrer.
+fn referrer<'a>(request: &'a Request<'_>) -> Option<&'a str> {
+    request
+        .header("referer")
+        .map(str::trim)
+        .filter(|referrer| !referrer.is_empty())
+        .last()
+        .filter(|referrer| *referrer != "*" && referrer.len() <= MAX_REFERRER)
+}
+
+/// The key of the record in the cache; `None` without secrets.
+fn key(clients: &Clients, credential: &Credential, referrer: Option<&str>) -> Option<String> {
+    let keys = &clients.secrets.as_ref().ok()?.keys;
+    let key = keys.credential(&clients.settings.service.service_id, credential);
+    Some(match referrer {
+        Some(referrer) => keys.referred(&key, referrer),
+        None => key,
+    })
 }
 
 /// Whole seconds until the current window of a period ends; `None` for eternity.

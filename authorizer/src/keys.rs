@@ -75,6 +75,12 @@ impl Keys {
         }
     }
 
+    /// The key of the record for a credential with a referrer, from the credential's key.
+    #[must_use]
+    pub fn referred(&self, credential: &str, referrer: &str) -> String {
+        self.hash(&["referrer", credential, referrer])
+    }
+
     /// The key of an application's record: from its ID if that is known, otherwise from the user key.
     #[must_use]
     pub fn application(&self, service: &str, name: &Name) -> String {
@@ -189,6 +195,9 @@ mod tests {
             keys.credential("1", &app("ab", Some(""))),
             keys.credential("1", &Credential::UserKey("ab".to_owned())),
             keys.credential("1a", &Credential::UserKey("b".to_owned())),
+            keys.referred("ab", "c"),
+            keys.referred("a", "bc"),
+            keys.unconfirmed("ab"),
         ];
         let mut distinct = all.to_vec();
         distinct.sort();

@@ -16,7 +16,7 @@ const UNKNOWN_METRIC: Duration = Duration::from_secs(60);
 /// How long 3scale is not called after it refused our own setup.
 const MISCONFIGURED: Duration = Duration::from_secs(2);
 /// The longest usage part of a call, in bytes. The whole query string must stay below 10,240.
-const MAX_USAGE: usize = 5500;
+const MAX_USAGE: usize = 5000;
 /// How long the result about limited ancestors is used.
 const LIMITED_ANCESTORS: Duration = Duration::from_secs(600);
 /// Up to this number of metrics, each one is asked about separately.
@@ -43,7 +43,10 @@ pub(crate) struct Known {
 /// A request, as the calls of 3scale and Redis need it.
 pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) credential: &'a Credential,
+    /// The key of the credential, or of the credential with the referrer.
     pub(crate) key: String,
+    /// The referrer, if an answer about this credential depends on it.
+    pub(crate) referrer: Option<&'a str>,
     pub(crate) usage: &'a Usage,
     pub(crate) deadline: Instant,
 }
@@ -158,10 +161,11 @@ impl Upstream {
             return None;
         }
         let token = &clients.secrets.as_ref().ok()?.service_token;
-        let answer = clients.backend.ask(
+        let answer = clients.backend.ask_referred(
             call,
             token,
             request.credential,
+            request.referrer,
             usage
                 .iter()
                 .map(|(metric, amount)| (metric.as_str(), *amount)),

@@ -13,6 +13,8 @@ use crate::terms::Terms;
 /// How long a credential's record stays in Redis, however old its answer is: some caching modes use it while 3scale is
 /// down, and all modes use it to tell a credential that was accepted from one that was never seen.
 pub(crate) const RECORD_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How long the record of a credential with a referrer stays: a credential can have many referrers.
+pub(crate) const REFERRER_RECORD_TTL: Duration = Duration::from_secs(3600);
 /// How long an application's record stays at least: longer than the records of its credentials.
 const APPLICATION_TTL: Duration = Duration::from_secs(25 * 3600);
 /// How long the index of an application's batches stays: longer than the reporter tries to deliver one.

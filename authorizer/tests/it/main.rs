@@ -11,6 +11,7 @@ mod limits;
 mod model;
 mod outages;
 mod properties;
+mod referrers;
 mod reports;
 mod requests;
 mod secure;
