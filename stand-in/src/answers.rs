@@ -19,6 +19,12 @@ impl Failure {
         Self { status, code, text }
     }
 
+    /// End users do not exist any more.
+    pub(crate) fn end_users() -> Self {
+        let text = "End-users are no longer supported, do not specify the user_id parameter";
+        Self::new(400, "end_users_no_longer_supported", text)
+    }
+
     pub(crate) fn response(&self) -> Response {
         let body = match self.code {
             "" => String::new(),

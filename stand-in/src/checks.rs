@@ -1,6 +1,5 @@
 //! Authorize and authrep: the checks in their order. The first check that fails determines the response.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::amount::amount;
@@ -9,8 +8,8 @@ use crate::cached::View;
 use crate::http::Response;
 use crate::limits::Standing;
 use crate::memo::Metrics;
+use crate::model::Limit;
 use crate::model::{Amount, Application, IntegrationError, Job, Mode, Transaction, Who};
-use crate::model::{Limit, line};
 use crate::params::{Map, Param};
 use crate::reports;
 use crate::state::State;
@@ -125,8 +124,7 @@ impl Call<'_> {
 
     fn check(&self, state: &mut State) -> Result<Response, Failure> {
         if self.params.any_text("user_id").is_some() {
-            let text = "End-users are no longer supported, do not specify the user_id parameter";
-            return Err(Failure::new(400, "end_users_no_longer_supported", text));
+            return Err(Failure::end_users());
         }
         let usage = match self.params.get("usage") {
             None | Some(Param::Nil) => Vec::new(),
@@ -252,6 +250,7 @@ impl Call<'_> {
         if !trusted {
             let text = match key {
                 None => Some("application key is missing".to_owned()),
+                Some(key) if key.trim().is_empty() => Some("application key is missing".to_owned()),
                 Some(key) if known.keys.iter().any(|known| known == key.trim()) => None,
                 Some(key) => Some(format!("application key \"{key}\" is invalid")),
             };
@@ -400,22 +399,6 @@ impl Known {
 
 impl<'a> Standing<'a> {
     fn new(state: &State, call: &Call<'_>, known: &'a Known, usage: &[(String, Amount)]) -> Self {
-        let mut whole: HashMap<String, Amount> = HashMap::new();
-        for (metric, amount) in usage {
-            for metric in line(&known.metrics.parents, metric) {
-                let sum = match (whole.get(&metric), amount) {
-                    (Some(Amount::Add(sum)), Amount::Add(more)) => {
-                        Amount::Add(sum.saturating_add(*more))
-                    }
-                    (_, amount) => *amount,
-                };
-                whole.insert(metric, sum);
-            }
-        }
-        let asked = match call.options.flat_usage {
-            true => usage.iter().cloned().collect(),
-            false => whole.clone(),
-        };
         let now = call.now_ms.div_euclid(1000);
         let limits = known.ordered().into_iter().map(|limit| {
             let counter = state.counter(&known.application.id, &limit.metric, limit.period, now);
@@ -423,9 +406,9 @@ impl<'a> Standing<'a> {
         });
         Self::of(
             limits.collect(),
-            asked,
-            whole,
-            usage.is_empty(),
+            &known.metrics.parents,
+            usage,
+            call.options.flat_usage,
             call.count,
             now,
         )

@@ -1,8 +1,8 @@
 //! The usage of an application compared with its limits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Amount, Limit};
+use crate::model::{Amount, Limit, descendants, line, with_ancestors};
 use crate::periods::format;
 
 /// An application's limits with their counters, and the usage that a request adds.
@@ -10,12 +10,11 @@ use crate::periods::format;
 pub(crate) struct Standing<'a> {
     /// In the order of the response, each with its stored counter.
     limits: Vec<(&'a Limit, u64)>,
-    /// The usage that the request asks for, by metric. The usage of methods is added to their parents unless the caller
-    /// has done so.
-    asked: HashMap<String, Amount>,
-    /// The added usage as a response shows it.
-    shown: HashMap<String, Amount>,
-    without_usage: bool,
+    parents: &'a BTreeMap<String, String>,
+    /// The usage as it was sent.
+    sent: Vec<(String, Amount)>,
+    /// The metrics of the usage and their ancestors.
+    lines: BTreeSet<String>,
     /// Whether the request reports the usage that it is allowed.
     count: bool,
     now: i64,
@@ -23,64 +22,87 @@ pub(crate) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
+    /// With `flat`, the caller has added the usage of methods to their parents. Only the decision depends on it: headers
+    /// and counters in the response are those of a request without it.
     pub(crate) fn of(
         limits: Vec<(&'a Limit, u64)>,
-        asked: HashMap<String, Amount>,
-        shown: HashMap<String, Amount>,
-        without_usage: bool,
+        parents: &'a BTreeMap<String, String>,
+        usage: &[(String, Amount)],
+        flat: bool,
         count: bool,
         now: i64,
     ) -> Self {
-        let mut standing = Self {
+        let asked = match flat {
+            true => usage.to_vec(),
+            false => with_ancestors(parents, usage),
+        };
+        let exceeded = limits.iter().any(|(limit, counter)| {
+            match asked.iter().find(|(metric, _)| *metric == limit.metric) {
+                Some((_, amount)) => added(*counter, Some(amount)) > limit.max,
+                None => usage.is_empty() && *counter > limit.max,
+            }
+        });
+        let lines = usage.iter().flat_map(|(metric, _)| line(parents, metric));
+        Self {
             limits,
-            asked,
-            shown,
-            without_usage,
+            parents,
+            sent: usage.to_vec(),
+            lines: lines.collect(),
             count,
             now,
-            exceeded: false,
-        };
-        let exceeded = standing.applying().any(|(limit, counter)| {
-            let after = added(counter, standing.asked.get(&limit.metric));
-            after > limit.max
-        });
-        standing.exceeded = exceeded;
-        standing
+            exceeded,
+        }
     }
 
-    /// The limits that apply to the request: those of its metrics and their ancestors, or all limits if it has no
-    /// usage.
-    fn applying(&self) -> impl Iterator<Item = (&'a Limit, u64)> {
-        let applies = |limit: &Limit| self.without_usage || self.asked.contains_key(&limit.metric);
-        self.limits
+    /// A number after the usage of a metric and all its descendants is added to it.
+    fn with_usage(&self, metric: &str, number: u64) -> u64 {
+        let sent = |metric: &str| {
+            let found = self.sent.iter().find(|(name, _)| name == metric);
+            found.map(|(_, amount)| amount)
+        };
+        let below = descendants(self.parents, metric);
+        below
             .iter()
-            .copied()
-            .filter(move |(limit, _)| applies(limit))
+            .fold(added(number, sent(metric)), |number, metric| {
+                added(number, sent(metric))
+            })
     }
 
     /// The counter that a response shows. It includes the usage of this request if that usage is counted.
     fn current(&self, limit: &Limit, counter: u64) -> u64 {
         match self.count && !self.exceeded {
-            true => added(counter, self.shown.get(&limit.metric)),
+            true => self.with_usage(&limit.metric, counter),
             false => counter,
         }
     }
 
-    /// The limit headers. They describe the limit with the fewest remaining requests like this one.
+    /// How many more requests like this one the limit allows; -1 if it does not limit them.
+    fn remaining(&self, limit: &Limit, counter: u64) -> i64 {
+        let left = limit.max.saturating_sub(self.current(limit, counter));
+        match (left, self.with_usage(&limit.metric, 0)) {
+            (0, _) => 0,
+            (_, 0) => -1,
+            (left, amount) => i64::try_from(left / amount).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The limit headers. They describe the limit of the metrics and their ancestors with the fewest remaining requests
+    /// like this one. As in 3scale, a limit that does not limit the request replaces the limits before it and is replaced
+    /// by those after it, so the result depends on their order.
     pub(crate) fn headers(&self, now_ms: i64) -> Vec<(&'static str, String)> {
-        let remaining = |limit: &Limit, counter: u64| -> Option<u64> {
-            let current = self.current(limit, counter);
-            let left = limit.max.saturating_sub(current);
-            match self.asked.get(&limit.metric).map_or(0, |a| a.number()) {
-                0 => (left == 0).then_some(0),
-                amount => Some(left / amount),
+        let concerned = |limit: &Limit| self.lines.is_empty() || self.lines.contains(&limit.metric);
+        let mut best: Option<(i64, &Limit)> = None;
+        for (limit, counter) in self.limits.iter().filter(|(limit, _)| concerned(limit)) {
+            let new = self.remaining(limit, *counter);
+            let better = best.is_none_or(|(known, best)| match new == known {
+                true => limit.period > best.period,
+                false => known == -1 || new < known,
+            });
+            if better {
+                best = Some((new, limit));
             }
-        };
-        let best = self
-            .applying()
-            .filter_map(|(limit, counter)| Some((remaining(limit, counter)?, limit)))
-            .min_by_key(|(left, limit)| (*left, std::cmp::Reverse(limit.period)));
-        let Some((left, limit)) = best else {
+        }
+        let Some((left, limit)) = best.filter(|(left, _)| *left != -1) else {
             return vec![
                 ("3scale-limit-remaining", "-1".to_owned()),
                 ("3scale-limit-reset", "-1".to_owned()),

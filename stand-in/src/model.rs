@@ -170,6 +170,46 @@ pub(crate) struct Job {
     pub(crate) accepted: Instant,
 }
 
+/// The usage with that of methods added to all their ancestors. As in 3scale, the result depends on the order if there
+/// are values to set: a value to set replaces an ancestor's usage, and a value to add is added to 0 after that.
+pub(crate) fn with_ancestors(
+    parents: &BTreeMap<String, String>,
+    usage: &[(String, Amount)],
+) -> Vec<(String, Amount)> {
+    let mut whole = usage.to_vec();
+    for (metric, amount) in usage {
+        for ancestor in line(parents, metric).into_iter().skip(1) {
+            let at = whole.iter().position(|(name, _)| *name == ancestor);
+            let at = at.unwrap_or_else(|| {
+                whole.push((ancestor, Amount::Add(0)));
+                whole.len() - 1
+            });
+            whole[at].1 = match (whole[at].1, *amount) {
+                (_, Amount::Set(number)) => Amount::Set(number),
+                (Amount::Set(_), Amount::Add(more)) => Amount::Add(more),
+                (Amount::Add(sum), Amount::Add(more)) => Amount::Add(sum.saturating_add(more)),
+            };
+        }
+    }
+    whole
+}
+
+/// All metrics below a metric, in 3scale's order.
+pub(crate) fn descendants(parents: &BTreeMap<String, String>, metric: &str) -> Vec<String> {
+    let mut all: Vec<String> = parents
+        .iter()
+        .filter(|(child, parent)| *parent == metric && *child != metric)
+        .map(|(child, _)| child.clone())
+        .collect();
+    for child in all.clone() {
+        // 3scale does not allow a cycle of parents. Here, it would result in an endless recursion.
+        if !line(parents, metric).contains(&child) {
+            all.extend(descendants(parents, &child));
+        }
+    }
+    all
+}
+
 /// A metric and its ancestors, starting with the metric itself.
 pub(crate) fn line(parents: &BTreeMap<String, String>, metric: &str) -> Vec<String> {
     let mut line = vec![metric.to_owned()];

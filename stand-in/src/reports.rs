@@ -6,7 +6,7 @@ use crate::amount::amount;
 use crate::answers::{Failure, broken, xml};
 use crate::cached::View;
 use crate::http::Response;
-use crate::model::{Amount, Counting, IntegrationError, Job, Transaction, Who, line};
+use crate::model::{Amount, Counting, IntegrationError, Job, Transaction, Who, with_ancestors};
 use crate::params::{Map, Param};
 use crate::periods::timestamp;
 use crate::state::State;
@@ -19,18 +19,27 @@ const FUTURE: i64 = 3_600;
 
 /// Accepts the transactions of a report.
 pub(crate) fn accept(state: &mut State, map: &Map, flat: bool, now_ms: i64) -> Response {
+    if map.iter().any(|(_, value)| *value == Param::Nil) {
+        let text = "transactions has a nil transaction";
+        return Failure::new(400, "transactions_has_nil_transaction", text).response();
+    }
+    let of_user = |value: &Param| {
+        let Param::Map(fields) = value else {
+            return false;
+        };
+        !matches!(fields.get("user_id"), None | Some(Param::Nil))
+    };
+    if map.iter().any(|(_, value)| of_user(value)) {
+        return Failure::end_users().response();
+    }
     let mut transactions = Vec::new();
     for (_, value) in map.iter() {
         match value {
-            Param::Nil => {
-                let text = "transactions has a nil transaction";
-                return Failure::new(400, "transactions_has_nil_transaction", text).response();
-            }
             Param::Map(fields) => match transaction(fields) {
                 Some(transaction) => transactions.push(transaction),
                 None => return broken(),
             },
-            Param::Text(_) | Param::List(_) => return broken(),
+            Param::Nil | Param::Text(_) | Param::List(_) => return broken(),
         }
     }
     state.largest_report = state.largest_report.max(transactions.len());
@@ -137,22 +146,22 @@ pub(crate) fn count(state: &mut State, job: Job, now_ms: i64) {
             continue;
         }
         let Resolved { id, time, usage } = transaction;
-        for (metric, amount) in usage {
+        for (metric, amount) in &usage {
             let total = state
                 .totals
                 .entry((id.clone(), metric.clone()))
                 .or_default();
             *total = match amount {
-                Amount::Add(number) => total.saturating_add(number),
-                Amount::Set(number) => number,
+                Amount::Add(number) => total.saturating_add(*number),
+                Amount::Set(number) => *number,
             };
-            let metrics = match job.flat {
-                true => vec![metric],
-                false => line(&parents.parents, &metric),
-            };
-            for metric in metrics {
-                state.add(&id, &metric, amount, time);
-            }
+        }
+        let whole = match job.flat {
+            true => usage,
+            false => with_ancestors(&parents.parents, &usage),
+        };
+        for (metric, amount) in whole {
+            state.add(&id, &metric, amount, time);
         }
     }
     if failed {

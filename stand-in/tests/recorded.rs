@@ -451,6 +451,83 @@ fn usage_values() {
     assert_eq!(threescale.state().waiting(), 0);
 }
 
+/// The limit headers of 3scale's code, whose comparison depends on the order of the limits if one of them does not limit
+/// the request; and `#N` beside other metrics.
+#[test]
+fn limit_headers_and_set_values() {
+    let threescale = Threescale::serve(service("1001"), 0, || QUARTER_PAST * 1000).unwrap();
+    let day = |metric: &str, max| Limit::new(metric, Period::Day, max);
+    let ask = |limits: &[Limit], call: &str, usage: &str, options: &str| {
+        let mut state = threescale.state();
+        let known = state.applications.iter_mut().find(|a| a.user_key == "tk1");
+        known.unwrap().limits = limits.to_vec();
+        drop(state);
+        let query = format!("service_token=st_1001&service_id=1001&user_key=tk1&{usage}");
+        let text = format!(
+            "GET /transactions/{call}.xml?{query} HTTP/1.1\nHost: x\n3scale-options: limit_headers=1{options}"
+        );
+        let answer = parse(&exchange(threescale.address(), &raw(&text)));
+        let remaining = answer
+            .headers
+            .iter()
+            .find(|(name, _)| name == "3scale-limit-remaining");
+        let remaining: i64 = remaining.unwrap().1.parse().unwrap();
+        let status: u16 = answer.status.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, remaining)
+    };
+    let limits = [day("hits", 100), day("bytes", 9)];
+    let turned = [day("bytes", 9), day("hits", 100)];
+    let both = "usage[hits]=3&usage[bytes]=0";
+    assert_eq!(ask(&limits, "authorize", both, ""), (200, -1));
+    assert_eq!(ask(&turned, "authorize", both, ""), (200, 33));
+    assert_eq!(ask(&limits, "authorize", "", ""), (200, -1));
+    assert_eq!(ask(&[day("bytes", 0)], "authorize", "", ""), (200, 0));
+    assert_eq!(
+        ask(&[day("bytes", 0), day("hits", 1)], "authorize", "", ""),
+        (200, -1)
+    );
+    assert_eq!(
+        ask(&limits, "authorize", "usage[orders_lines]=3", ""),
+        (200, 33)
+    );
+    // Flat usage: nothing is added to the parent for the decision, but the headers are about it.
+    let flat = "&flat_usage=1";
+    assert_eq!(
+        ask(&limits, "authorize", "usage[orders]=101", flat),
+        (200, 0)
+    );
+    assert_eq!(
+        ask(&limits, "authorize", "usage[orders]=50", flat),
+        (200, 2)
+    );
+    assert_eq!(ask(&limits, "authorize", "usage[orders]=101", ""), (409, 0));
+    // A value to add that comes after one to set for the parent is added to 0, in either order.
+    let counted = |metric: &str| {
+        let state = threescale.state();
+        state.counted("t1", metric, Period::Day, QUARTER_PAST)
+    };
+    assert_eq!(
+        ask(&limits, "authrep", "usage[orders]=1&usage[hits]=%2350", "").0,
+        200
+    );
+    assert_eq!((counted("hits"), counted("orders")), (1, 1));
+    assert_eq!(
+        ask(&limits, "authrep", "usage[hits]=%2350&usage[orders]=1", "").0,
+        200
+    );
+    assert_eq!((counted("hits"), counted("orders")), (2, 2));
+    assert_eq!(
+        ask(&limits, "authrep", "usage[orders]=%2320&usage[hits]=4", "").0,
+        200
+    );
+    assert_eq!((counted("hits"), counted("orders")), (20, 20));
+    assert_eq!(
+        ask(&limits, "authrep", "usage[hits]=4&usage[products]=1", "").0,
+        200
+    );
+    assert_eq!((counted("hits"), counted("products")), (25, 1));
+}
+
 /// Section 7: a wrong application key with an unknown metric results in a 409, or a 404 with `no_body`.
 #[test]
 fn the_order_of_checks() {
@@ -466,6 +543,9 @@ fn the_order_of_checks() {
     assert_eq!(ask("app_key=bad&usage[nope]=1&no_body"), "409");
     assert_eq!(ask("app_key=%20ak_pfree%20&usage[hits]=x"), "403");
     assert_eq!(ask("app_key=&usage[hits]=1"), "409");
+    let empty = "service_token=st_1002&service_id=1002&app_id=app_pfree&app_key=";
+    let text = format!("GET /transactions/authorize.xml?{empty} HTTP/1.1\nHost: x");
+    assert!(exchange(threescale.address(), &raw(&text)).contains("application key is missing"));
     threescale.state().applications[0].active = false;
     assert_eq!(ask("app_key=ak_pfree&usage[hits]=x"), "409");
 }
@@ -535,6 +615,11 @@ fn rows_without_a_sample() {
         );
     }
     assert_eq!(ask("/transactions/authorize.xml/", service).0, "404");
+    let of_user = "&transactions[0][app_id]=app_pfree&transactions[0][user_id]=u";
+    let head = "POST /transactions.xml HTTP/1.1\nHost: x";
+    let text = raw(&format!("{head}\n\n{service}{of_user}"));
+    let refused = exchange(threescale.address(), &text);
+    assert!(refused.starts_with("HTTP/1.1 400 ") && refused.contains("end_users_no_longer"));
     assert_eq!(ask("/status", "").0, "200");
 }
 
