@@ -589,18 +589,11 @@ impl Authorizer {
             .keys
             .application(&clients.settings.service.service_id, &name);
         let sealed = secrets.keys.seal(&application, &name)?;
-        let terms = crate::terms::terms(
-            status,
-            &known.headers,
-            &known.metrics,
-            &request.usage.0,
-            &known.limited_ancestors,
-        );
         let stored = Stored {
             application: &application,
             name: &sealed,
             plan: &status.plan,
-            terms: &terms,
+            terms: &known.terms,
             asked_at_ms,
             count,
             referred: request.referrer.is_some(),

@@ -7,7 +7,7 @@
 //! - [`decide`], [`reporter`], [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`]: the outside world;
-//! - [`mapping`], [`credentials`], [`terms`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
+//! - [`mapping`], [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
@@ -34,6 +34,7 @@ pub mod secrets;
 pub mod selftest;
 pub mod settings;
 pub mod terms;
+pub mod tree;
 mod upstream;
 pub mod xml;
 

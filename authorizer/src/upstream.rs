@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{Answer, Call, Headers};
+use crate::backend::{Answer, Call};
 use crate::breaker::Breaker;
 use crate::clients::Clients;
 use crate::credentials::Credential;
 use crate::log;
 use crate::mapping::Usage;
-use crate::terms;
+use crate::terms::{self, Terms};
+use crate::tree::Tree;
 use crate::xml::Status;
 
 /// How long a metric that 3scale does not know is left out of the calls.
@@ -17,10 +18,8 @@ const UNKNOWN_METRIC: Duration = Duration::from_secs(60);
 const MISCONFIGURED: Duration = Duration::from_secs(2);
 /// The longest usage part of a call, in bytes. The whole query string must stay below 10,240.
 const MAX_USAGE: usize = 5000;
-/// How long the result about limited ancestors is used.
-const LIMITED_ANCESTORS: Duration = Duration::from_secs(600);
-/// Up to this number of metrics, each one is asked about separately.
-const MAX_PROBES: usize = 8;
+/// How long it is used what 3scale's answers showed about the tree of metrics.
+const TREE: Duration = Duration::from_secs(600);
 
 /// What 3scale's answer means for the decision on a request.
 pub(crate) enum Verdict {
@@ -33,11 +32,8 @@ pub(crate) enum Verdict {
 /// An answer about an application, with what is needed to compute its terms.
 pub(crate) struct Known {
     pub(crate) status: Box<Status>,
-    pub(crate) headers: Headers,
-    /// The metrics of the call.
-    pub(crate) metrics: Vec<String>,
-    /// The metrics that have a limited ancestor that the answer does not show.
-    pub(crate) limited_ancestors: Vec<String>,
+    /// The limits of the plan, and the metrics of the call with those that they count toward.
+    pub(crate) terms: Terms,
 }
 
 /// A request, as the calls of 3scale and Redis need it.
@@ -60,7 +56,9 @@ pub(crate) struct Upstream {
     misconfigured: Option<Misconfigured>,
     /// Metrics that 3scale does not know, with the time of its answer.
     unknown_metrics: Vec<(String, Instant)>,
-    limited_ancestors: Vec<LimitedAncestors>,
+    /// What is known about the metrics, and since when.
+    tree: Tree,
+    tree_since: Instant,
 }
 
 /// 3scale's refusal of our own setup.
@@ -70,19 +68,6 @@ struct Misconfigured {
     code: String,
 }
 
-/// Which metrics have a limited ancestor that 3scale's answer does not show. The result depends on the service and the
-/// plan, which the two lists identify, and not on the application.
-#[derive(Debug)]
-struct LimitedAncestors {
-    /// The metrics with limits.
-    limited: Vec<String>,
-    /// The metrics for which the answer does not show whether they have a limited ancestor.
-    undetermined: Vec<String>,
-    /// Those of them that have one.
-    found: Vec<String>,
-    since: Instant,
-}
-
 impl Upstream {
     pub(crate) fn new(configured: Vec<String>) -> Self {
         Self {
@@ -90,7 +75,8 @@ impl Upstream {
             breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
             misconfigured: None,
             unknown_metrics: Vec::new(),
-            limited_ancestors: Vec::new(),
+            tree: Tree::default(),
+            tree_since: Instant::now(),
         }
     }
 
@@ -217,12 +203,12 @@ impl Upstream {
                 return Verdict::NoAnswer;
             };
             let verdict = match answer {
-                Answer::Authorized(status, headers) => {
-                    Verdict::Known(self.known(clients, request, status, headers, metrics))
+                Answer::Authorized(status, _) => {
+                    Verdict::Known(self.known(clients, request, status, &metrics))
                 }
                 // The header may be about a metric that this request does not use.
                 Answer::LimitsExceeded(Some(status), _) => {
-                    self.limited(clients, request, status, metrics, &usage)
+                    self.limited(clients, request, status, &metrics, &usage)
                 }
                 Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
                 Answer::Denied(code) => Verdict::Refused(code),
@@ -267,16 +253,10 @@ impl Upstream {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
         status: Box<Status>,
-        headers: Headers,
-        metrics: Vec<String>,
+        metrics: &[String],
     ) -> Known {
-        let limited_ancestors = self.limited_ancestors(clients, request, &status, &metrics);
-        Known {
-            status,
-            headers,
-            metrics,
-            limited_ancestors,
-        }
+        let terms = self.terms(clients, request, &status, metrics);
+        Known { status, terms }
     }
 
     /// 3scale may refuse because of the limit of a metric that this request does not use. If the reported limits
@@ -286,105 +266,48 @@ impl Upstream {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
         status: Box<Status>,
-        metrics: Vec<String>,
+        metrics: &[String],
         usage: &[(String, u64)],
     ) -> Verdict {
-        let known = self.known(clients, request, status, Headers::default(), metrics);
-        let terms = terms::terms(
-            &known.status,
-            &known.headers,
-            &known.metrics,
-            usage,
-            &known.limited_ancestors,
-        );
-        if terms::explained(&terms, usage) {
+        let known = self.known(clients, request, status, metrics);
+        if terms::explained(&known.terms, usage) {
             Verdict::Known(known)
         } else {
             Verdict::Refused("limits_exceeded".to_owned())
         }
     }
 
-    /// Finds out which metrics have a limited ancestor that the answer does not show. The result depends on the service
-    /// and the plan, so it is kept for a while and shared by applications. If 3scale does not tell, the metric counts
-    /// as having one.
-    fn limited_ancestors(
+    /// Which limits the metrics count toward. What the answer does not show is asked, in the first half of the time for
+    /// this request. It is about the service, so it is kept for a while and used for all applications.
+    fn terms(
         &mut self,
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
         status: &Status,
         metrics: &[String],
-    ) -> Vec<String> {
-        let unlisted = terms::unlisted(status, metrics);
-        let orphans = terms::orphans(status, metrics);
-        if unlisted.is_empty() && orphans.is_empty() {
-            return Vec::new();
+    ) -> Terms {
+        if self.tree_since.elapsed() >= TREE {
+            self.tree = Tree::default();
+            self.tree_since = Instant::now();
         }
-        let mut limited: Vec<String> = status.limits.iter().map(|l| l.metric.clone()).collect();
-        limited.sort();
-        limited.dedup();
-        let undetermined = [&unlisted[..], &orphans].concat();
-        let now = Instant::now();
-        self.limited_ancestors
-            .retain(|memo| now - memo.since < LIMITED_ANCESTORS);
-        let memo = self
-            .limited_ancestors
-            .iter()
-            .find(|memo| memo.limited == limited && memo.undetermined == undetermined);
-        if let Some(memo) = memo {
-            return memo.found.clone();
-        }
-        let mut certain = true;
-        let mut found = sift(unlisted, |metrics| {
-            let answer = self.limit_applies(clients, request, metrics);
-            certain &= answer.is_some();
-            answer.unwrap_or(true)
-        });
-        found.extend(sift(orphans, |orphans| {
-            let answer = self.below_hits(clients, request, status, orphans);
-            certain &= answer.is_some();
-            answer.unwrap_or(true)
-        }));
-        if certain {
-            self.limited_ancestors.push(LimitedAncestors {
-                limited,
-                undetermined,
-                found: found.clone(),
-                since: now,
-            });
-        }
-        found
-    }
-
-    /// Whether any limit applies to a usage of these metrics; `None` if 3scale does not tell.
-    fn limit_applies(
-        &mut self,
-        clients: &mut Clients,
-        request: &AuthorizationRequest<'_>,
-        metrics: &[String],
-    ) -> Option<bool> {
-        let usage: Vec<(String, u64)> = metrics.iter().map(|metric| (metric.clone(), 1)).collect();
-        match self.call(clients, Call::Authorize, request, &usage)? {
-            Answer::Authorized(_, headers) => headers.remaining.map(|remaining| remaining != -1),
-            Answer::LimitsExceeded(..) => Some(true),
-            _ => None,
-        }
-    }
-
-    /// Whether one of these limited metrics also counts toward the limits of `hits`; `None` if 3scale does not tell.
-    fn below_hits(
-        &mut self,
-        clients: &mut Clients,
-        request: &AuthorizationRequest<'_>,
-        status: &Status,
-        orphans: &[String],
-    ) -> Option<bool> {
-        let usage = terms::probe_usage(status, orphans)?;
-        match self.call(clients, Call::Authorize, request, &usage)? {
-            Answer::Authorized(status, _) | Answer::LimitsExceeded(Some(status), _) => {
-                terms::probe_result(&usage, &status)
+        let mut tree = std::mem::take(&mut self.tree);
+        let until = request
+            .deadline
+            .checked_sub(clients.settings.budgets.answer / 2);
+        let now_s = clients.clock.now_ms().div_euclid(1000);
+        tree.explore(status, metrics, now_s, &mut |usage| {
+            if until.is_none_or(|until| Instant::now() >= until) {
+                return None;
             }
-            _ => None,
-        }
+            match self.call(clients, Call::Authorize, request, usage)? {
+                Answer::Authorized(status, headers)
+                | Answer::LimitsExceeded(Some(status), headers) => Some((*status, headers)),
+                _ => None,
+            }
+        });
+        let terms = tree.terms(status, metrics);
+        self.tree = tree;
+        terms
     }
 
     /// The request's metrics and, as far as they fit, all other metrics of the mapping rules that 3scale knows.
@@ -412,16 +335,4 @@ impl Upstream {
         }
         metrics
     }
-}
-
-/// The metrics for which `question` returns true. Asks about all of them at once and, if the result is true and there
-/// are only a few, about each one.
-fn sift(mut metrics: Vec<String>, mut question: impl FnMut(&[String]) -> bool) -> Vec<String> {
-    if metrics.is_empty() || !question(&metrics) {
-        return Vec::new();
-    }
-    if (2..=MAX_PROBES).contains(&metrics.len()) {
-        metrics.retain(|metric| question(std::slice::from_ref(metric)));
-    }
-    metrics
 }

@@ -18,3 +18,4 @@ mod secure;
 mod selftest;
 mod statuses;
 mod support;
+mod trees;
