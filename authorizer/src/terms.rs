@@ -43,7 +43,7 @@ pub fn never_fits(status: &Status, usage: &[(String, u64)]) -> bool {
 }
 
 /// A metric and its ancestors, as far as the answer shows them.
-pub(crate) fn line(status: &Status, metric: &str) -> Vec<String> {
+fn line(status: &Status, metric: &str) -> Vec<String> {
     let mut line = vec![metric.to_owned()];
     // Every step adds a metric, so a cycle in the hierarchy ends the loop.
     while let Some(parent) = line.last().and_then(|metric| parent(status, metric)) {

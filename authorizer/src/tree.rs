@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::backend::Headers;
 use crate::periods::{Period, Windows};
-use crate::terms::{Terms, line};
+use crate::terms::Terms;
 use crate::xml::{Limit, Status};
 
 /// In the portal, this metric is always at the top.
@@ -44,17 +44,28 @@ impl Tree {
     /// The limits of an answer, and for each metric those that it counts toward.
     #[must_use]
     pub fn terms(&self, status: &Status, metrics: &[String]) -> Terms {
+        if status.limits.is_empty() {
+            return Terms {
+                limits: Vec::new(),
+                metrics: metrics
+                    .iter()
+                    .map(|metric| (metric.clone(), Vec::new()))
+                    .collect(),
+            };
+        }
+        let shape = Shape::of(status, metrics);
         let counts = |metric: &String| {
             let positions = status.limits.iter().enumerate();
-            let mut counts: Vec<usize> = positions
-                .filter(|(_, limit)| self.may_count(status, metric, &limit.metric))
-                .map(|(index, _)| index)
+            let mut counts: Vec<(bool, usize)> = positions
+                .filter_map(|(index, limit)| {
+                    let relation = self.relation(&shape, metric, &limit.metric);
+                    let may_count = self.may_count(&shape, metric, &limit.metric);
+                    may_count.then_some((relation != Relation::Yes, index))
+                })
                 .collect();
             // The first one of several that refuse is named.
-            counts.sort_by_key(|index| {
-                let above = status.limits.get(*index).map(|limit| limit.metric.as_str());
-                above.map(|above| self.relation(status, metric, above) != Relation::Yes)
-            });
+            counts.sort_unstable();
+            let counts = counts.into_iter().map(|(_, index)| index).collect();
             (metric.clone(), counts)
         };
         Terms {
@@ -64,32 +75,29 @@ impl Tree {
     }
 
     /// Whether `metric` is `above`, or below it as far as is known.
-    fn may_count(&self, status: &Status, metric: &str, above: &str) -> bool {
-        match self.relation(status, metric, above) {
+    fn may_count(&self, shape: &Shape, metric: &str, above: &str) -> bool {
+        match self.relation(shape, metric, above) {
             Relation::Yes => true,
             Relation::No => false,
-            Relation::Unknown => top(status, metric) != HITS,
+            Relation::Unknown => shape.top(metric) != HITS,
         }
     }
 
     /// Whether `metric` is `above` or below it.
-    fn relation(&self, status: &Status, metric: &str, above: &str) -> Relation {
-        let own = line(status, metric);
-        if own.iter().any(|name| name == above) {
+    fn relation(&self, shape: &Shape, metric: &str, above: &str) -> Relation {
+        if metric == above || shape.line(metric).iter().any(|name| name == above) {
             return Relation::Yes;
         }
-        let top = own.last().map_or(metric, String::as_str);
-        let others = line(status, above);
+        let top = shape.top(metric);
         let known = |metric: &str, above: &str| self.below.get(metric)?.get(above).copied();
         match known(top, above) {
             Some(true) => return Relation::Yes,
             Some(false) => return Relation::No,
             None => {}
         }
-        let is_below_top = others.iter().any(|name| name == top)
-            || others
-                .last()
-                .is_some_and(|other| known(other, top) == Some(true));
+        let others = shape.line(above);
+        let is_below_top =
+            others.iter().any(|name| name == top) || known(shape.top(above), top) == Some(true);
         let is_apart = others.iter().any(|name| known(top, name) == Some(false));
         match is_below_top || is_apart {
             true => Relation::No,
@@ -113,21 +121,29 @@ impl Tree {
         now_s: i64,
         ask: &mut dyn FnMut(&Amounts) -> Option<(Status, Headers)>,
     ) {
-        let limited = limited(status);
+        if status.limits.is_empty() {
+            return;
+        }
+        let shape = Shape::of(status, metrics);
+        let limited = shape.limited.clone();
         let mut tops: Vec<String> = Vec::new();
         for metric in metrics.iter().chain(&limited) {
-            let top = top(status, metric);
-            if !tops.contains(&top) {
-                tops.push(top);
+            let top = shape.top(metric);
+            if !tops.iter().any(|known| known == top) {
+                tops.push(top.to_owned());
             }
         }
         let mut session = Session {
             tree: self,
+            shape,
             status: status.clone(),
             now_s,
             left: MAX_QUESTIONS,
             ask,
         };
+        if !session.is_open(&limited, &tops) {
+            return;
+        }
         // A metric whose own limit is used up makes 3scale refuse every question with it.
         let (tops, used_up): (Vec<String>, Vec<String>) = tops.into_iter().partition(|metric| {
             let one = [(metric.clone(), 1)];
@@ -147,21 +163,53 @@ impl Tree {
     }
 }
 
-/// The metrics with limits, those at the top first.
-fn limited(status: &Status) -> Vec<String> {
-    let mut names: Vec<String> = status
-        .limits
-        .iter()
-        .map(|limit| limit.metric.clone())
-        .collect();
-    names.sort_by_cached_key(|name| (line(status, name).len(), name.clone()));
-    names.dedup();
-    names
+/// What an answer shows about the tree.
+struct Shape {
+    /// Each metric with itself and its ancestors, as far as the answer shows them.
+    lines: HashMap<String, Vec<String>>,
+    /// The metrics with limits, those at the top first.
+    limited: Vec<String>,
 }
 
-/// The topmost ancestor of a metric that the answer shows, or the metric itself.
-fn top(status: &Status, metric: &str) -> String {
-    line(status, metric).pop().unwrap_or_default()
+impl Shape {
+    fn of(status: &Status, metrics: &[String]) -> Self {
+        let mut parents: HashMap<&str, &str> = HashMap::new();
+        for (parent, children) in &status.hierarchy {
+            for child in children {
+                parents.entry(child).or_insert(parent);
+            }
+        }
+        let mut limited: Vec<String> = Vec::new();
+        for limit in &status.limits {
+            if !limited.contains(&limit.metric) {
+                limited.push(limit.metric.clone());
+            }
+        }
+        let mut lines = HashMap::new();
+        for metric in metrics.iter().chain(&limited) {
+            let mut line = vec![metric.clone()];
+            // Every step adds a metric, so a circle ends the loop.
+            while let Some(parent) = line.last().and_then(|name| parents.get(name.as_str())) {
+                if line.iter().any(|name| name == parent) {
+                    break;
+                }
+                line.push((*parent).to_owned());
+            }
+            lines.insert(metric.clone(), line);
+        }
+        let depth = |name: &String| lines.get(name).map_or(0, Vec::len);
+        limited.sort_by(|one, other| (depth(one), one).cmp(&(depth(other), other)));
+        Self { lines, limited }
+    }
+
+    fn line(&self, metric: &str) -> &[String] {
+        self.lines.get(metric).map_or(&[], Vec::as_slice)
+    }
+
+    /// The topmost ancestor of a metric that the answer shows, or the metric itself.
+    fn top<'a>(&'a self, metric: &'a str) -> &'a str {
+        self.line(metric).last().map_or(metric, String::as_str)
+    }
 }
 
 /// How much of a metric its own limits still allow; `None` without a limit.
@@ -192,6 +240,7 @@ enum Shown {
 /// The questions about one answer.
 struct Session<'a> {
     tree: &'a mut Tree,
+    shape: Shape,
     /// The latest answer.
     status: Status,
     now_s: i64,
@@ -201,11 +250,11 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn relation(&self, metric: &str, above: &str) -> Relation {
-        self.tree.relation(&self.status, metric, above)
+        self.tree.relation(&self.shape, metric, above)
     }
 
     fn may_count(&self, metric: &str, above: &str) -> bool {
-        self.tree.may_count(&self.status, metric, above)
+        self.tree.may_count(&self.shape, metric, above)
     }
 
     fn is_open(&self, above: &[String], metrics: &[String]) -> bool {
@@ -229,14 +278,15 @@ impl Session<'_> {
 
     /// What a usage adds to each metric with limits, through the relations that `counts`.
     fn sums(&self, usage: &Amounts, counts: impl Fn(&str, &str) -> bool) -> BTreeMap<String, u64> {
-        limited(&self.status)
-            .into_iter()
+        self.shape
+            .limited
+            .iter()
             .map(|above| {
                 let sum = usage
                     .iter()
-                    .filter(|(metric, _)| counts(metric, &above))
+                    .filter(|(metric, _)| counts(metric, above))
                     .fold(0_u64, |sum, (_, amount)| sum.saturating_add(*amount));
-                (above, sum)
+                (above.clone(), sum)
             })
             .collect()
     }
@@ -312,7 +362,7 @@ impl Session<'_> {
                     && *amount > 0
                     && self.relation(metric, &above) == Relation::Unknown
                 {
-                    apart.push((top(&self.status, metric), above.clone()));
+                    apart.push((self.shape.top(metric).to_owned(), above.clone()));
                 }
             }
         }
