@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 
-use crate::support::gateway::{START_MS, World, decide, event};
+use crate::support::gateway::{World, decide, event};
 use crate::support::threescale::{Limit, Period, TOKEN};
 
 /// The usage of one kind of request.
@@ -26,7 +26,8 @@ struct Case {
     limits: Vec<Limit>,
     others: Vec<(String, u64)>,
     kinds: Vec<Kind>,
-    requests: Vec<usize>,
+    /// The kind of each request, and the seconds before it.
+    requests: Vec<(usize, i64)>,
 }
 
 /// With time for every call, also of the Parameter Store: there are many processes.
@@ -64,7 +65,7 @@ fn case(parents: &[(&str, &str)], limits: &[(&str, Period, u64)], requests: &str
             .collect(),
         requests: requests
             .split(' ')
-            .filter_map(|name| position(&used, name))
+            .filter_map(|name| Some((position(&used, name)?, 0)))
             .collect(),
     }
 }
@@ -83,7 +84,7 @@ fn decisions(world: &mut World, case: &Case) -> (String, String, u64) {
         world.threescale.add(name, &case.limits);
         for (metric, amount) in &case.others {
             let mut state = world.threescale.state();
-            state.others(name, metric, *amount, START_MS / 1000);
+            state.others(name, metric, *amount, world.clock.now_ms() / 1000);
         }
     }
     let rules = case.kinds.iter().enumerate().flat_map(|(kind, usage)| {
@@ -113,7 +114,8 @@ fn decisions(world: &mut World, case: &Case) -> (String, String, u64) {
     let before = world.threescale.calls("authorize");
     let (mut ours, mut theirs) = (String::new(), String::new());
     let mut asked = 0;
-    for kind in &case.requests {
+    for (kind, before) in &case.requests {
+        world.advance(before * 1000);
         let path = format!("/{kind}");
         let decided = decide(&mut authorizer, &event(&format!("uk_{name}"), &path));
         let allowed = decided.outcome.effect == Effect::Allow;
@@ -261,7 +263,8 @@ fn plan(parents: BTreeMap<String, String>, metrics: Vec<String>) -> impl Strateg
         prop::collection::vec((any::<Index>(), 1..4_u64), 1..3),
         1..10,
     );
-    let requests = prop::collection::vec(any::<Index>(), 4..24);
+    let before = prop_oneof![6 => Just(0_i64), 2 => 1..60_i64, 1 => 60..90_000_i64];
+    let requests = prop::collection::vec((any::<Index>(), before), 4..24);
     (limits, others, kinds, requests).prop_map(move |(limits, others, kinds, requests)| {
         let name = |index: &Index| index.get(&metrics).clone();
         let mut all: Vec<Limit> = Vec::new();
@@ -294,7 +297,7 @@ fn plan(parents: BTreeMap<String, String>, metrics: Vec<String>) -> impl Strateg
                 .collect(),
             requests: requests
                 .iter()
-                .map(|index| index.index(kinds.len()))
+                .map(|(index, before)| (index.index(kinds.len()), *before))
                 .collect(),
             kinds,
         }
