@@ -9,6 +9,7 @@
 //! tree of any shape is never stopped too late.
 
 use std::collections::{BTreeMap, HashMap};
+use std::slice;
 
 use crate::backend::Headers;
 use crate::periods::{Period, Windows};
@@ -404,7 +405,9 @@ impl Session<'_> {
         match (above.as_slice(), metrics.as_slice()) {
             ([above], [metric]) => match shown {
                 Shown::Refused if !self.is_explained(above, metric) => {
-                    self.tree.learn(metric, above, true);
+                    if !self.may_be_reversed(above, metric) {
+                        self.tree.learn(metric, above, true);
+                    }
                 }
                 Shown::Blocked | Shown::Useless | Shown::Refused | Shown::Allowed => {
                     self.longest_limit(above, metric);
@@ -422,6 +425,29 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// Whether `above` may be below the metric: that explains the refusal of the question about these two as well, if the
+    /// metric has a limit. Asks about it.
+    fn may_be_reversed(&mut self, above: &str, metric: &str) -> bool {
+        let (metric, above) = (metric.to_owned(), above.to_owned());
+        let unknown = |this: &Self| this.relation(&above, &metric) == Relation::Unknown;
+        if !unknown(self) {
+            return false;
+        }
+        let usage = self.usage(slice::from_ref(&above), slice::from_ref(&metric));
+        let sum: u64 = usage
+            .iter()
+            .flatten()
+            .fold(0, |sum: u64, (_, amount)| sum.saturating_add(*amount));
+        if room(&self.status, &metric).is_none_or(|room| sum <= room) {
+            return false;
+        }
+        self.question(slice::from_ref(&metric), slice::from_ref(&above));
+        if unknown(self) {
+            self.longest_limit(&metric, &above);
+        }
+        self.relation(&above, &metric) != Relation::No
     }
 
     /// Whether another relation that is not known yet may explain the refusal of the question about these two.
@@ -706,6 +732,19 @@ mod tests {
         let mut service = Service::of(&parents, &[day("a", 9), day("c", 3)]);
         let found = service.found(&mut Tree::default(), &["a", "b", "c", "d"]);
         assert_eq!(found, ["a: a", "b: a", "c: a c", "d: a c"]);
+    }
+
+    /// Both directions explain a refusal of the first question. The limit of the longer period shows which one it is.
+    #[test]
+    fn hits_below_another_metric_is_not_taken_for_the_opposite() {
+        let parents = [("b", "a"), ("hits", "b")];
+        let limits = [
+            limit("hits", Period::Minute, 5, 1),
+            limit("a", Period::Hour, 8, 4),
+        ];
+        let mut service = Service::of(&parents, &limits);
+        let found = service.found(&mut Tree::default(), &["hits", "a", "b"]);
+        assert_eq!(found, ["hits: a hits", "a: a", "b: a"]);
     }
 
     #[test]

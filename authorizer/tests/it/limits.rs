@@ -347,8 +347,8 @@ fn a_limited_metric_below_one_without_limits() {
         assert_eq!(ask(key, "/hits").reason, "limits_exceeded");
         assert_eq!(ask(key, "/bytes").remaining, Some(19));
     }
-    // Two calls for the answers, five about ancestors, and none about ancestors for the second application.
-    assert_eq!(world.threescale.calls("authorize"), 7);
+    // Two calls for the answers, six about ancestors, and none about ancestors for the second application.
+    assert_eq!(world.threescale.calls("authorize"), 8);
     world.report();
     let state = world.threescale.state();
     for name in ["a", "b"] {

@@ -30,14 +30,6 @@ struct Case {
     requests: Vec<(usize, i64)>,
 }
 
-/// With time for every call, also of the Parameter Store: there are many processes.
-fn patient() -> World {
-    let mut world = World::patient();
-    let ssm = ("THREESCALE_GW_SSM_MS".to_owned(), "20000".to_owned());
-    world.extra.push(ssm);
-    world
-}
-
 /// A case with requests that use one of a metric each.
 fn case(parents: &[(&str, &str)], limits: &[(&str, Period, u64)], requests: &str) -> Case {
     let mut used: Vec<&str> = requests.split(' ').collect();
@@ -147,7 +139,7 @@ const BACKEND: [(&str, &str); 4] = [
 #[test]
 fn the_decisions_of_3scale() {
     use Period::{Day, Eternity, Minute, Year};
-    let mut world = patient();
+    let mut world = World::patient();
     let nine = "t0 t1 t2 t3 t4 t5 t6 t7 t8";
     for (parents, limits, requests, wanted) in [
         (
@@ -221,7 +213,7 @@ fn the_decisions_of_3scale() {
 /// A minute later, the limit of `hits` allows more, and the one of `b.12` was never that of `a.12`.
 #[test]
 fn a_method_is_not_counted_toward_the_limit_of_another_one() {
-    let mut world = patient();
+    let mut world = World::patient();
     let limits = [("hits", Period::Minute, 5), ("b.12", Period::Day, 7)];
     let case = case(&BACKEND, &limits, "a.12");
     decisions(&mut world, &case);
@@ -377,7 +369,7 @@ fn run(strategy: impl Strategy<Value = Case>, check: impl Fn(&Case, &str, &str) 
         max_shrink_iters: 400,
         ..ProptestConfig::default()
     };
-    let world = std::cell::RefCell::new(patient());
+    let world = std::cell::RefCell::new(World::patient());
     let allowed = Cell::new(0);
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner

@@ -124,9 +124,13 @@ impl World {
     /// With time for every call, however busy the machine is: for tests that are not about time-outs.
     pub fn patient() -> Self {
         let mut world = Self::new();
-        world.extra = ["THREESCALE_GW_REDIS_MS", "THREESCALE_GW_ANSWER_MS"]
-            .map(|name| (name.to_owned(), "20000".to_owned()))
-            .to_vec();
+        world.extra = [
+            "THREESCALE_GW_REDIS_MS",
+            "THREESCALE_GW_ANSWER_MS",
+            "THREESCALE_GW_SSM_MS",
+        ]
+        .map(|name| (name.to_owned(), "20000".to_owned()))
+        .to_vec();
         world
     }
 
