@@ -3,7 +3,7 @@
 //! It follows recorded responses of a running backend and classifies statuses and codes by their meaning for a
 //! decision. It takes the reason of a 409 only from the header: the body can contain the caller's own text, unescaped.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::credentials::Credential;
 use crate::failure::{Cause, Failure};
@@ -30,10 +30,14 @@ pub enum Answer {
     Denied(String),
     /// A metric of the usage does not exist in 3scale; its name, if the text contains it.
     MetricInvalid(Option<String>),
-    /// Our own setup is wrong, or the answer is one that 3scale never gives.
+    /// 3scale refuses the service token or the service ID, with this code.
     Misconfigured(String),
-    /// There is no decision: no connection, no answer in time, a 5xx, or an invalid document.
-    None(Failure),
+    /// A refusal that is neither about the caller nor about the service token, such as that of a firewall in front of
+    /// 3scale. It may be about this request alone.
+    Unclear(String),
+    /// There is no decision: no connection, no answer in time, a status that asks to try again later, or an invalid
+    /// document. With the time that the answer asks to wait.
+    None(Failure, Option<Duration>),
 }
 
 /// The response headers about limits.
@@ -151,7 +155,7 @@ impl Backend {
         let url = format!("{}/transactions/{path}.xml?{}", self.base, query.finish());
         match self.get(&url, options, deadline, call == Call::Authorize) {
             Ok(response) => response.answer(),
-            Err(why) => Answer::None(why),
+            Err(why) => Answer::None(why, None),
         }
     }
 
@@ -351,6 +355,7 @@ pub enum Known {
 struct Response {
     status: u16,
     reason: Option<String>,
+    retry_after: Option<Duration>,
     headers: Headers,
     body: String,
 }
@@ -371,6 +376,8 @@ impl Response {
             reset_s: number("3scale-limit-reset"),
             max: number("3scale-limit-max-value"),
         };
+        let retry_after =
+            header("retry-after").and_then(|value| http::retry_after(value, SystemTime::now()));
         let body = response
             .body_mut()
             .with_config()
@@ -380,6 +387,7 @@ impl Response {
         Ok(Self {
             status,
             reason,
+            retry_after,
             headers,
             body,
         })
@@ -441,15 +449,16 @@ impl Response {
 
     fn answer(self) -> Answer {
         let document = || xml::parse(&self.body);
+        let unclear = || Answer::Unclear(format!("status {}", self.status));
         match self.status {
             200 => match document() {
                 Some(Document::Status(status)) if status.authorized => {
                     Answer::Authorized(Box::new(status), self.headers)
                 }
-                _ => Answer::None(Failure::new(
-                    Cause::Protocol,
-                    "a 200 response that is not understood",
-                )),
+                _ => Answer::None(
+                    Failure::new(Cause::Protocol, "a 200 response that is not understood"),
+                    None,
+                ),
             },
             409 => match self.reason.as_deref() {
                 Some("limits_exceeded") => {
@@ -472,25 +481,33 @@ impl Response {
                 ) => Answer::Denied(code.to_owned()),
                 _ => Answer::Denied("denied".to_owned()),
             },
+            status if is_outage(status) => Answer::None(unexpected(status), self.retry_after),
             400..=498 => match document() {
                 Some(Document::Error { code, text }) => match code.as_str() {
                     "user_key_invalid" | "application_not_found" | "authentication_error" => {
                         Answer::Denied(code)
                     }
                     "metric_invalid" => Answer::MetricInvalid(quoted(&text)),
+                    _ if about_token(&code).is_some() => Answer::Misconfigured(code),
                     _ if code.len() < 80
                         && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
                     {
-                        Answer::Misconfigured(code)
+                        Answer::Unclear(format!("status {} {code}", self.status))
                     }
-                    _ => Answer::Misconfigured(format!("status {}", self.status)),
+                    _ => unclear(),
                 },
-                _ => Answer::Misconfigured(format!("status {}", self.status)),
+                _ => unclear(),
             },
-            201..=399 => Answer::Misconfigured(format!("status {}", self.status)),
-            status => Answer::None(unexpected(status)),
+            201..=399 => unclear(),
+            status => Answer::None(unexpected(status), self.retry_after),
         }
     }
+}
+
+/// Whether a status means that 3scale, or a server in front of it, does not answer at the moment: a time-out, too many
+/// requests, or a server error. The request may succeed later without a change.
+fn is_outage(status: u16) -> bool {
+    matches!(status, 408 | 421 | 425 | 429 | 499..)
 }
 
 /// The cause, if the error code is about the service token or the service ID.
@@ -524,6 +541,7 @@ mod tests {
         Response {
             status,
             reason: reason.map(str::to_owned),
+            retry_after: None,
             headers: Headers::default(),
             body: body.to_owned(),
         }
@@ -541,22 +559,40 @@ mod tests {
             );
         }
         for cut in 0..good.len() {
-            assert!(matches!(answer(200, None, &good[..cut]), Answer::None(_)));
+            assert!(matches!(answer(200, None, &good[..cut]), Answer::None(..)));
         }
         let denied = good.replace("true", "false");
-        assert!(matches!(answer(200, None, &denied), Answer::None(_)));
+        assert!(matches!(answer(200, None, &denied), Answer::None(..)));
     }
 
     #[test]
-    fn what_others_do_not_send_is_no_outage() {
-        for status in [201, 204, 301, 400, 401, 403, 404, 418, 429, 498] {
-            assert!(matches!(
-                answer(status, None, "<html>"),
-                Answer::Misconfigured(_)
-            ));
+    fn a_refusal_that_3scale_does_not_send_is_no_outage() {
+        for status in [201, 204, 301, 400, 401, 403, 404, 414, 418, 431, 498] {
+            assert!(matches!(answer(status, None, "<html>"), Answer::Unclear(_)));
         }
-        for status in [499, 500, 502, 503, 504] {
-            assert!(matches!(answer(status, None, ""), Answer::None(_)));
+        for status in [408, 421, 425, 429, 499, 500, 502, 503, 504] {
+            assert!(matches!(answer(status, None, ""), Answer::None(..)));
+        }
+    }
+
+    #[test]
+    fn only_the_token_and_the_service_are_the_set_up() {
+        let error = |code: &str| format!("<error code=\"{code}\">text</error>");
+        for code in [
+            "service_token_invalid",
+            "service_id_invalid",
+            "service_id_missing",
+        ] {
+            assert_eq!(
+                answer(403, None, &error(code)),
+                Answer::Misconfigured(code.to_owned())
+            );
+        }
+        for code in ["usage_value_invalid", "not_valid_data", "bad_request"] {
+            assert_eq!(
+                answer(403, None, &error(code)),
+                Answer::Unclear(format!("status 403 {code}"))
+            );
         }
     }
 
@@ -570,6 +606,7 @@ mod tests {
             let response = Response {
                 status,
                 reason: None,
+                retry_after: None,
                 headers: Headers::default(),
                 body,
             };

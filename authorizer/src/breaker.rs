@@ -39,6 +39,13 @@ impl Breaker {
         self.open_until = None;
     }
 
+    /// Records a failure that says how long to wait: it opens at once, at least for that time.
+    pub fn failure_for(&mut self, now: Instant, wait: Duration) {
+        self.failure(now);
+        let until = now + wait;
+        self.open_until = Some(self.open_until.map_or(until, |open| open.max(until)));
+    }
+
     /// Records a failure.
     pub fn failure(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
@@ -125,5 +132,18 @@ mod tests {
         assert!(breaker.allows(start));
         breaker.failure(start);
         assert!(breaker.allows(start));
+    }
+
+    #[test]
+    fn opens_at_once_for_the_time_that_a_failure_asks_for() {
+        let second = Duration::from_secs(1);
+        let mut breaker = Breaker::new(2, second * 5, second * 5);
+        let start = Instant::now();
+        breaker.failure_for(start, second * 3);
+        assert!(!breaker.allows(start + second * 3 - Duration::from_millis(1)));
+        assert!(breaker.allows(start + second * 3));
+        breaker.failure_for(start, second * 3);
+        assert!(!breaker.allows(start + second * 4));
+        assert!(breaker.allows(start + second * 5));
     }
 }

@@ -19,7 +19,7 @@ use crate::redis::RedisError;
 use crate::scripts::REFUSALS_PER_S;
 use crate::settings::{Caching, Service};
 use crate::terms::Terms;
-use crate::upstream::{AuthorizationRequest, Known, Upstream, Verdict};
+use crate::upstream::{AuthorizationRequest, Known, UNCLEAR, Upstream, Verdict};
 use crate::xml::Status;
 
 /// The longest referrer that is sent to 3scale, in bytes. The query string must stay below 10,240.
@@ -341,6 +341,14 @@ impl Authorizer {
                 self.store_denial(clients, request, &code);
                 (Outcome::deny(&code), Source::Backend)
             }
+            Verdict::Unclear => {
+                // The last answer about a credential that was accepted stays.
+                if !seen {
+                    self.unknown_key_limiter.refused();
+                    self.store_refusal(clients, request, "denied", UNCLEAR, false);
+                }
+                (Outcome::deny("denied"), Source::Backend)
+            }
             Verdict::Broken => (Outcome::deny("misconfigured"), Source::Backend),
             Verdict::NoAnswer => self.outage(clients, request),
         }
@@ -356,7 +364,7 @@ impl Authorizer {
                 let _ = self.store(clients, request, &known, asked_at_ms, false);
             }
             Verdict::Refused(code) => self.store_denial(clients, request, &code),
-            Verdict::Broken | Verdict::NoAnswer => {}
+            Verdict::Unclear | Verdict::Broken | Verdict::NoAnswer => {}
         }
     }
 
@@ -526,6 +534,7 @@ impl Authorizer {
             Answer::Denied(code) if unknown && !needs_referrer(request, code) => {
                 self.unknown_key_limiter.refused();
             }
+            Answer::Unclear(_) if unknown => self.unknown_key_limiter.refused(),
             _ => {}
         }
         let outcome = match answer {
@@ -557,8 +566,9 @@ impl Authorizer {
                 }
             }
             Answer::Denied(code) => Outcome::deny(&code),
+            Answer::Unclear(_) => Outcome::deny("denied"),
             Answer::MetricInvalid(_) | Answer::Misconfigured(_) => Outcome::deny("misconfigured"),
-            Answer::None(_) => return outage(self, clients),
+            Answer::None(..) => return outage(self, clients),
         };
         (outcome, Source::Direct)
     }
@@ -612,14 +622,26 @@ impl Authorizer {
         let needs_referrer = needs_referrer(request, code);
         let holds = match needs_referrer {
             true => clients.settings.service.max_age(),
-            false => denial_holds(code).min(clients.settings.service.max_age()),
+            false => denial_holds(code),
         };
+        // The application exists, so the credential is no unknown one.
+        let keep = clients.settings.service.caching == Caching::Allow || needs_referrer;
+        self.store_refusal(clients, request, code, holds, keep);
+    }
+
+    fn store_refusal(
+        &mut self,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+        code: &str,
+        holds: Duration,
+        keep: bool,
+    ) {
+        let holds = holds.min(clients.settings.service.max_age());
         let question = self.question(clients, request, false);
         let until_ms = question
             .now_ms
             .saturating_add(i64::try_from(holds.as_millis()).unwrap_or(0));
-        // The application exists, so the credential is no unknown one.
-        let keep = clients.settings.service.caching == Caching::Allow || needs_referrer;
         let deadline = clients.redis_deadline(request.deadline);
         if let Err(error) = clients
             .cache

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Cause, Failure};
 use ureq::config::Config;
@@ -169,6 +169,43 @@ pub fn place(url: &str) -> String {
         .unwrap_or_else(|| "an unusable URL".to_owned())
 }
 
+/// The longest time of a `Retry-After` that is honored. A server that is ready earlier, or that sends a wrong date, must
+/// not keep callers out for longer.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// The time that a `Retry-After` header asks to wait, in seconds or until a date; `None` if it cannot be read or is over.
+#[must_use]
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => date(value)?.duration_since(now).ok()?,
+    };
+    (!wait.is_zero()).then(|| wait.min(MAX_RETRY_AFTER))
+}
+
+/// A date as servers have to write it, `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(value: &str) -> Option<SystemTime> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let [_, day, month, year, time, "GMT"] = words[..] else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|name| *name == month)?;
+    let month = time::Month::try_from(u8::try_from(month + 1).ok()?).ok()?;
+    let date = time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
+    let mut parts = time.split(':').map(str::parse::<u8>);
+    let mut part = || parts.next()?.ok();
+    let moment = date
+        .with_hms(part()?, part()?, part()?)
+        .ok()?
+        .assume_utc()
+        .unix_timestamp();
+    Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(moment).ok()?))
+}
+
 /// Whether the request cannot have reached the server, so that it is safe to repeat it.
 #[must_use]
 pub fn never_sent(error: &ureq::Error) -> bool {
@@ -179,5 +216,38 @@ pub fn never_sent(error: &ureq::Error) -> bool {
         }
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_in_seconds_or_until_a_date_and_bounded() {
+        // 2026-11-22 07:14:10 UTC.
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_331_650);
+        for (value, wait) in [
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("0", None),
+            ("-1", None),
+            ("soon", None),
+            ("99999", Some(30)),
+            ("18446744073709551615", Some(30)),
+            ("Sun, 22 Nov 2026 07:14:15 GMT", Some(5)),
+            ("Sun, 22 Nov 2026 07:14:10 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 22 Nov 2099 07:14:15 GMT", Some(30)),
+            ("Sun, 32 Nov 2026 07:14:15 GMT", None),
+            ("Sun, 22 Nov 2026 07:14 GMT", None),
+            ("Sun, 22 Nov 2026 07:14:15 CET", None),
+        ] {
+            assert_eq!(
+                retry_after(value, now),
+                wait.map(Duration::from_secs),
+                "{value}"
+            );
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The guard in front of 3scale: whether to call it, which metrics to ask about, and what its answers mean.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Answer, Call};
 use crate::breaker::Breaker;
 use crate::clients::Clients;
 use crate::credentials::Credential;
+use crate::failure::Failure;
 use crate::log;
 use crate::mapping::Usage;
 use crate::terms::{self, Terms};
@@ -16,6 +18,14 @@ use crate::xml::Status;
 const UNKNOWN_METRIC: Duration = Duration::from_secs(60);
 /// How long 3scale is not called after it refused our own setup.
 const MISCONFIGURED: Duration = Duration::from_secs(2);
+/// How long a credential is not asked about again after an unclear refusal.
+pub(crate) const UNCLEAR: Duration = Duration::from_secs(5);
+/// How many unclear refusals are kept.
+const MAX_UNCLEAR: usize = 1024;
+/// The time between two questions whether unclear refusals are about our own setup, if it is not at fault.
+const SUSPECTED_EVERY: Duration = Duration::from_secs(5);
+/// A credential that no one has, for that question.
+const NO_ONE: &str = "threescale-gw-self-test";
 /// The longest usage part of a call, in bytes. The whole query string must stay below 10,240.
 const MAX_USAGE: usize = 5000;
 /// How long it is used what 3scale's answers showed about the tree of metrics.
@@ -25,6 +35,9 @@ const TREE: Duration = Duration::from_secs(600);
 pub(crate) enum Verdict {
     Known(Known),
     Refused(String),
+    /// A refusal that is neither about the credential nor about our own setup. It is for this credential alone, and
+    /// only for a few seconds.
+    Unclear,
     Broken,
     NoAnswer,
 }
@@ -54,6 +67,7 @@ pub(crate) struct Upstream {
     configured: Vec<String>,
     breaker: Breaker,
     misconfigured: Option<Misconfigured>,
+    unclear: Unclear,
     /// Metrics that 3scale does not know, with the time of its answer.
     unknown_metrics: Vec<(String, Instant)>,
     /// What is known about the metrics, and since when.
@@ -68,12 +82,44 @@ struct Misconfigured {
     code: String,
 }
 
+/// Refusals that are neither about the credential nor about our own setup.
+#[derive(Debug, Default)]
+struct Unclear {
+    /// By the credential's key: until when it is refused, and the answer.
+    refused: HashMap<String, (Instant, String)>,
+    /// When a question about a credential that no one has showed that our own setup is not at fault.
+    setup_good: Option<Instant>,
+}
+
+impl Unclear {
+    /// The answer about this credential, if it is recent.
+    fn about(&self, key: &str, now: Instant) -> Option<String> {
+        let (until, code) = self.refused.get(key)?;
+        (now < *until).then(|| code.clone())
+    }
+
+    /// Keeps an answer. Returns whether our own setup is suspected: different credentials got such an answer.
+    fn keep(&mut self, key: &str, code: &str, now: Instant) -> bool {
+        self.refused.retain(|_, (until, _)| now < *until);
+        if self.refused.len() >= MAX_UNCLEAR {
+            self.refused.clear();
+        }
+        self.refused
+            .insert(key.to_owned(), (now + UNCLEAR, code.to_owned()));
+        let good = self
+            .setup_good
+            .is_some_and(|since| now - since < SUSPECTED_EVERY);
+        self.refused.len() > 1 && !good
+    }
+}
+
 impl Upstream {
     pub(crate) fn new(configured: Vec<String>) -> Self {
         Self {
             configured,
             breaker: Breaker::new(3, Duration::from_millis(500), Duration::from_secs(5)),
             misconfigured: None,
+            unclear: Unclear::default(),
             unknown_metrics: Vec::new(),
             tree: Tree::default(),
             tree_since: Instant::now(),
@@ -89,6 +135,7 @@ impl Upstream {
     pub(crate) fn reset(&mut self) {
         self.breaker.success();
         self.misconfigured = None;
+        self.unclear = Unclear::default();
     }
 
     /// How long to wait for 3scale. An `authorize` call leaves time for Redis, which stores the answer.
@@ -117,16 +164,16 @@ impl Upstream {
         request: &AuthorizationRequest<'_>,
         usage: &[(String, u64)],
     ) -> Option<Answer> {
-        let answer = self.call_once(clients, call, request, usage)?;
-        let Answer::Misconfigured(_) = answer else {
-            return Some(answer);
-        };
-        let left = request.deadline.saturating_duration_since(Instant::now());
-        if !clients.may_reread() || !clients.reread_token(left / 2) {
-            return Some(answer);
+        let mut answer = self.call_once(clients, call, request, usage)?;
+        if matches!(answer, Answer::Misconfigured(_)) {
+            let left = request.deadline.saturating_duration_since(Instant::now());
+            if !clients.may_reread() || !clients.reread_token(left / 2) {
+                return Some(answer);
+            }
+            self.misconfigured = None;
+            answer = self.call_once(clients, call, request, usage)?;
         }
-        self.misconfigured = None;
-        self.call_once(clients, call, request, usage)
+        Some(answer)
     }
 
     fn call_once(
@@ -143,44 +190,126 @@ impl Upstream {
             }
             self.misconfigured = None;
         }
+        if let Some(code) = self.unclear.about(&request.key, now) {
+            return Some(Answer::Unclear(code));
+        }
         if !self.breaker.allows(now) {
             return None;
         }
-        let token = &clients.secrets.as_ref().ok()?.service_token;
-        let answer = clients.backend.ask_referred(
+        let time = Self::backend_time(clients, call, request, now);
+        let answer = Self::ask(
+            clients,
             call,
-            token,
             request.credential,
             request.referrer,
-            usage
-                .iter()
-                .map(|(metric, amount)| (metric.as_str(), *amount)),
-            Self::backend_time(clients, call, request, now),
-        );
-        clients.metrics.add("BackendCalls", 1.0);
-        clients.metrics.took("BackendLatency", now.elapsed());
+            usage,
+            time,
+        )?;
         match &answer {
-            Answer::None(why) => {
-                self.breaker.failure(Instant::now());
-                clients.metrics.add("BackendErrors", 1.0);
-                log::note("error", "backend", serde_json::json!({ "error": why.text }));
-            }
-            Answer::Misconfigured(code) => {
+            Answer::None(why, wait) => self.failed(clients, why, *wait),
+            Answer::Misconfigured(code) => self.refuse_all(clients, code),
+            Answer::Unclear(code) => {
                 self.breaker.success();
-                self.misconfigured = Some(Misconfigured {
-                    since: Instant::now(),
-                    code: code.clone(),
-                });
-                clients.metrics.add("Misconfigured", 1.0);
                 log::note(
                     "error",
-                    "misconfigured",
-                    serde_json::json!({ "code": code }),
+                    "answer-unclear",
+                    serde_json::json!({ "answer": code, "credential": request.credential.masked() }),
                 );
+                if self.unclear.keep(&request.key, code, Instant::now())
+                    && let Some(code) = self.setup_refused(clients, request)
+                {
+                    return Some(Answer::Misconfigured(code));
+                }
             }
             _ => self.breaker.success(),
         }
         Some(answer)
+    }
+
+    fn ask(
+        clients: &mut Clients,
+        call: Call,
+        credential: &Credential,
+        referrer: Option<&str>,
+        usage: &[(String, u64)],
+        time: Duration,
+    ) -> Option<Answer> {
+        let started = Instant::now();
+        let token = &clients.secrets.as_ref().ok()?.service_token;
+        let usage = usage
+            .iter()
+            .map(|(metric, amount)| (metric.as_str(), *amount));
+        let answer = clients
+            .backend
+            .ask_referred(call, token, credential, referrer, usage, time);
+        clients.metrics.add("BackendCalls", 1.0);
+        clients.metrics.took("BackendLatency", started.elapsed());
+        Some(answer)
+    }
+
+    fn failed(&mut self, clients: &mut Clients, why: &Failure, wait: Option<Duration>) {
+        let now = Instant::now();
+        match wait {
+            Some(wait) => self.breaker.failure_for(now, wait),
+            None => self.breaker.failure(now),
+        }
+        clients.metrics.add("BackendErrors", 1.0);
+        let wait = wait.map(|wait| wait.as_secs());
+        log::note(
+            "error",
+            "backend",
+            serde_json::json!({ "error": why.text, "retry_after": wait }),
+        );
+    }
+
+    /// Our own setup is refused: 3scale is not called for a moment.
+    fn refuse_all(&mut self, clients: &mut Clients, code: &str) {
+        self.breaker.success();
+        self.misconfigured = Some(Misconfigured {
+            since: Instant::now(),
+            code: code.to_owned(),
+        });
+        clients.metrics.add("Misconfigured", 1.0);
+        log::note(
+            "error",
+            "misconfigured",
+            serde_json::json!({ "code": code }),
+        );
+    }
+
+    /// Different credentials got an unclear refusal. A question about a credential that no one has, with the usual
+    /// metrics, decides whether our own setup is at fault: 3scale answers it if it gets it. Returns the answer that
+    /// shows that it is.
+    fn setup_refused(
+        &mut self,
+        clients: &mut Clients,
+        request: &AuthorizationRequest<'_>,
+    ) -> Option<String> {
+        let no_one = match request.credential {
+            Credential::UserKey(_) => Credential::UserKey(NO_ONE.to_owned()),
+            Credential::AppId { .. } => Credential::AppId {
+                id: NO_ONE.to_owned(),
+                key: None,
+            },
+        };
+        let usage: Vec<(String, u64)> = self
+            .metrics_with(request.usage)
+            .into_iter()
+            .map(|metric| (metric, 0))
+            .collect();
+        let time = Self::backend_time(clients, Call::Authorize, request, Instant::now());
+        match Self::ask(clients, Call::Authorize, &no_one, None, &usage, time)? {
+            Answer::None(why, wait) => self.failed(clients, &why, wait),
+            Answer::Misconfigured(code) | Answer::Unclear(code) => {
+                self.refuse_all(clients, &code);
+                return Some(code);
+            }
+            Answer::Authorized(..)
+            | Answer::LimitsExceeded(..)
+            | Answer::Denied(_)
+            | Answer::MetricInvalid(_) => self.unclear.setup_good = Some(Instant::now()),
+        }
+        None
     }
 
     /// Asks 3scale about the caller and, in the same call, about all metrics of the mapping rules, so that one answer
@@ -213,7 +342,8 @@ impl Upstream {
                 Answer::LimitsExceeded(None, _) => Verdict::Refused("limits_exceeded".to_owned()),
                 Answer::Denied(code) => Verdict::Refused(code),
                 Answer::Misconfigured(_) => Verdict::Broken,
-                Answer::None(_) => Verdict::NoAnswer,
+                Answer::Unclear(_) => Verdict::Unclear,
+                Answer::None(..) => Verdict::NoAnswer,
                 Answer::MetricInvalid(name) => {
                     let used = |name: &str| request.usage.0.iter().any(|(used, _)| used == name);
                     log::note(
@@ -334,5 +464,47 @@ impl Upstream {
             }
         }
         metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unclear_refusal_is_for_one_credential_and_ends() {
+        let mut unclear = Unclear::default();
+        let start = Instant::now();
+        assert!(!unclear.keep("a", "status 403", start));
+        assert!(!unclear.keep("a", "status 403", start));
+        assert_eq!(unclear.about("a", start).as_deref(), Some("status 403"));
+        assert_eq!(unclear.about("b", start), None);
+        assert_eq!(unclear.about("a", start + UNCLEAR), None);
+    }
+
+    #[test]
+    fn different_credentials_make_the_setup_suspect() {
+        let mut unclear = Unclear::default();
+        let start = Instant::now();
+        assert!(!unclear.keep("a", "status 403", start));
+        assert!(unclear.keep("b", "status 403", start));
+        unclear.setup_good = Some(start);
+        assert!(!unclear.keep("c", "status 403", start));
+        let later = start + SUSPECTED_EVERY;
+        assert!(
+            !unclear.keep("d", "status 403", later),
+            "the others are over"
+        );
+        assert!(unclear.keep("e", "status 403", later));
+    }
+
+    #[test]
+    fn unclear_refusals_are_few() {
+        let mut unclear = Unclear::default();
+        let start = Instant::now();
+        for n in 0..MAX_UNCLEAR * 3 {
+            unclear.keep(&n.to_string(), "status 403", start);
+            assert!(unclear.refused.len() <= MAX_UNCLEAR);
+        }
     }
 }

@@ -32,6 +32,8 @@ fn faults() -> Vec<Fault> {
     vec![
         Fault::Status(500, "Internal Server Error"),
         Fault::Status(503, ""),
+        Fault::Status(429, "slow down"),
+        Fault::Status(408, ""),
         Fault::Close,
         Fault::Hang(Duration::from_secs(5)),
         Fault::Raw(b"nonsense"),
@@ -331,6 +333,104 @@ fn a_failing_3scale_is_left_alone_and_tried_again() {
             .effect
             == Effect::Allow
     });
+}
+
+/// A server that asks to wait is not called before.
+#[test]
+fn a_retry_after_is_honored() {
+    for (mode, known) in [
+        ("strict", "backend_unavailable"),
+        ("resilient", "old_answer"),
+    ] {
+        let world = World::patient().with("caching", json!(mode));
+        let mut authorizer = world.authorizer();
+        decide(&mut authorizer, &event("uk_free", "/"));
+        world.advance(61_000);
+        let calls = world.threescale.calls("authorize");
+        world.threescale.fail_next(&[Fault::Raw(
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n",
+        )]);
+        for _ in 0..3 {
+            let outcome = decide(&mut authorizer, &event("uk_free", "/")).outcome;
+            assert_eq!(outcome.reason, known, "{mode}");
+        }
+        assert_eq!(world.threescale.calls("authorize"), calls + 1, "{mode}");
+    }
+}
+
+fn asked(world: &World) -> u64 {
+    world.threescale.calls("authorize") + world.threescale.calls("authrep")
+}
+
+/// What refuses may be in front of 3scale, such as a firewall that does not like a header of this caller.
+#[test]
+fn an_unclear_refusal_is_for_one_credential() {
+    for (status, body) in [(403, "<html>Request blocked</html>"), (414, ""), (400, "")] {
+        for mode in ["strict", "none"] {
+            let world = World::patient().with("caching", json!(mode));
+            let mut authorizer = world.authorizer();
+            let mut reason = |key: &str| decide(&mut authorizer, &event(key, "/")).outcome.reason;
+            world.threescale.fail_next(&[Fault::Status(status, body)]);
+            assert_eq!(reason("odd"), "denied", "{status} {mode}");
+            assert_eq!(reason("uk_free"), "authorized", "{status} {mode}");
+            assert_eq!(asked(&world), 2);
+            assert_eq!(reason("odd"), "denied", "{status} {mode}");
+            assert_eq!(asked(&world), 2, "the credential is not asked about again");
+        }
+    }
+}
+
+/// The last answer about a credential that was accepted is still there for an outage.
+#[test]
+fn an_unclear_refusal_leaves_the_last_answer() {
+    let world = World::patient().with("caching", json!("resilient"));
+    let mut authorizer = world.authorizer();
+    let mut reason = || {
+        decide(&mut authorizer, &event("uk_free", "/"))
+            .outcome
+            .reason
+    };
+    assert_eq!(reason(), "authorized");
+    world.advance(61_000);
+    world.threescale.fail_next(&[Fault::Status(403, "<html>")]);
+    assert_eq!(reason(), "denied");
+    assert_eq!(reason(), "denied");
+    world.threescale.fail(Some(Fault::Close));
+    let outcome = decide(&mut world.authorizer(), &event("uk_free", "/")).outcome;
+    assert_eq!(outcome.reason, "old_answer");
+}
+
+/// Different credentials get an unclear refusal: a question about a credential that no one has decides whether it is the
+/// set-up.
+#[test]
+fn different_credentials_make_the_set_up_suspect() {
+    for mode in ["strict", "none"] {
+        let world = World::patient().with("caching", json!(mode));
+        let refusal = || Fault::Status(403, "<html>");
+        let mut authorizer = world.authorizer();
+        let mut reason = |key: &str| decide(&mut authorizer, &event(key, "/")).outcome.reason;
+        world.threescale.fail_next(&[refusal(), refusal()]);
+        assert_eq!(reason("odd-1"), "denied");
+        assert_eq!(reason("odd-2"), "denied");
+        assert_eq!(asked(&world), 3, "two callers and one question");
+        assert_eq!(reason("uk_free"), "authorized");
+
+        world.threescale.fail(Some(refusal()));
+        let before = asked(&world);
+        let mut authorizer = world.authorizer();
+        let mut reason = |key: &str| decide(&mut authorizer, &event(key, "/")).outcome.reason;
+        assert_eq!(reason("odd-3"), "denied");
+        assert_eq!(reason("odd-4"), "misconfigured");
+        assert_eq!(asked(&world), before + 3);
+        for n in 5..9 {
+            assert_eq!(reason(&format!("odd-{n}")), "misconfigured");
+        }
+        assert_eq!(
+            asked(&world),
+            before + 3,
+            "3scale is not called for a moment"
+        );
+    }
 }
 
 #[test]
