@@ -60,6 +60,9 @@ pub enum Delivery {
     NotAccepted(String),
     /// The same, because of the service token or the service ID.
     TokenRefused(String),
+    /// 3scale, or a server in front of it, refused this report. `content` says that the status is one for a report that
+    /// cannot be accepted as it is, so that sending it again is no use.
+    Refused { why: String, content: bool },
     /// 3scale may or may not have queued the report, for this reason.
     InDoubt(String),
 }
@@ -82,6 +85,55 @@ pub struct Transaction<'a> {
     pub timestamp_s: i64,
     /// The metrics with their amounts.
     pub usage: Vec<(&'a str, u64)>,
+}
+
+/// The size limit of a report's body. Servers in front of 3scale can have limits far below that of 3scale itself.
+pub const MAX_REPORT: usize = 100_000;
+/// More than the authentication in a report needs.
+const AUTHENTICATION: usize = 2_000;
+/// More than the encoded name of one field of a transaction, without the metric, and its value need, except for the
+/// application.
+const FIELD: usize = 72;
+
+/// The encoded size of a transaction without its metrics, rounded up.
+pub(crate) fn transaction_size(name: &Name) -> usize {
+    let text = name.app_id.as_deref().or(name.user_key.as_deref());
+    2 * FIELD + encoded(text.unwrap_or_default())
+}
+
+/// The encoded size of one metric of a transaction with its amount, rounded up.
+pub(crate) fn metric_size(metric: &str) -> usize {
+    FIELD + encoded(metric)
+}
+
+/// The size that the transactions of a report can have together.
+pub(crate) const MAX_TRANSACTIONS: usize = MAX_REPORT - AUTHENTICATION;
+
+fn encoded(text: &str) -> usize {
+    form_urlencoded::byte_serialize(text.as_bytes())
+        .map(str::len)
+        .sum()
+}
+
+/// Splits metrics into groups that fit into one question.
+pub(crate) fn groups<T: AsRef<str>>(metrics: &[T]) -> Vec<Vec<&str>> {
+    const MOST: usize = 4_000;
+    let mut groups: Vec<Vec<&str>> = Vec::new();
+    let mut size = MOST;
+    for metric in metrics {
+        let metric = metric.as_ref();
+        // The longest percent-encoding, and the characters around the name.
+        let length = metric.len() * 3 + 16;
+        if size + length > MOST {
+            groups.push(Vec::new());
+            size = 0;
+        }
+        size += length;
+        if let Some(group) = groups.last_mut() {
+            group.push(metric);
+        }
+    }
+    groups
 }
 
 /// The size limit of a response. A plan with a thousand limits has 300 kB.
@@ -227,7 +279,8 @@ impl Backend {
                     Ok(response) => response.unknown(name.user_key.is_some(), &self.service_id),
                     Err(why) => Known::NoAnswer(why),
                 },
-                status => Known::NoAnswer(unexpected(status)),
+                status if is_outage(status) => Known::NoAnswer(unexpected(status)),
+                status => Known::Unclear(unexpected(status)),
             },
             Err(why) => Known::NoAnswer(why),
         }
@@ -279,17 +332,24 @@ impl Backend {
                 match status {
                     202 => Delivery::Accepted,
                     // The listener refused the report, so it is not queued.
-                    400..=499 => match xml::parse(&text) {
-                        Some(Document::Error { code, .. }) => {
-                            let why = format!("{status} {code}");
-                            if about_token(&code).is_some() {
-                                Delivery::TokenRefused(why)
-                            } else {
-                                Delivery::NotAccepted(why)
+                    400..=498 if is_outage(status) => Delivery::NotAccepted(status.to_string()),
+                    400..=499 => {
+                        let content = matches!(status, 400 | 413 | 422);
+                        match xml::parse(&text) {
+                            Some(Document::Error { code, .. }) => {
+                                let why = format!("{status} {code}");
+                                if about_token(&code).is_some() {
+                                    Delivery::TokenRefused(why)
+                                } else {
+                                    Delivery::Refused { why, content }
+                                }
                             }
+                            _ => Delivery::Refused {
+                                why: status.to_string(),
+                                content,
+                            },
                         }
-                        _ => Delivery::NotAccepted(status.to_string()),
-                    },
+                    }
                     // 3scale has been observed to count a report that it answered with a 500.
                     _ => Delivery::InDoubt(format!("status {status}")),
                 }
@@ -348,6 +408,8 @@ pub enum Known {
     Yes,
     /// At least one of them does not exist.
     No,
+    /// A refusal that is neither about them nor about the service token.
+    Unclear(Failure),
     /// 3scale gave no answer about them.
     NoAnswer(Failure),
 }
@@ -443,7 +505,11 @@ impl Response {
         match self.proof(by_user_key, service_id) {
             Ok(()) => Known::No,
             Err(why) if why.cause == Cause::CredentialKind => Known::No,
-            Err(why) => Known::NoAnswer(why),
+            Err(why) if matches!(why.cause, Cause::TokenInvalid | Cause::ServiceUnknown) => {
+                Known::NoAnswer(why)
+            }
+            Err(why) if is_outage(self.status) => Known::NoAnswer(why),
+            Err(why) => Known::Unclear(why),
         }
     }
 
@@ -620,7 +686,7 @@ mod tests {
             (403, "provider_key_invalid", Cause::TokenInvalid),
             (403, "service_id_invalid", Cause::ServiceUnknown),
             (422, "service_id_missing", Cause::ServiceUnknown),
-            (403, "", Cause::Protocol),
+            (429, "", Cause::HttpStatus),
             (500, "", Cause::HttpStatus),
         ] {
             match unknown(status, code) {
@@ -628,6 +694,27 @@ mod tests {
                 known => panic!("{code}: {known:?}"),
             }
         }
+        assert!(matches!(unknown(403, ""), Known::Unclear(_)));
+    }
+
+    #[test]
+    fn sizes_are_rounded_up() {
+        let name = Name {
+            app_id: Some("app é/1".to_owned()),
+            user_key: None,
+        };
+        let metric = "a metric+é";
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.append_pair("transactions[999][app_id]", "app é/1");
+        body.append_pair("transactions[999][timestamp]", "2026-11-22 07:14:10");
+        let without = body.finish().len();
+        assert!(transaction_size(&name) > without);
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.append_pair(
+            &format!("transactions[999][usage][{metric}]"),
+            &u64::MAX.to_string(),
+        );
+        assert!(metric_size(metric) > body.finish().len());
     }
 
     #[test]

@@ -10,17 +10,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, Delivery, Known, Transaction};
+use crate::backend::{
+    Backend, Delivery, Known, MAX_TRANSACTIONS, Transaction, groups, metric_size, transaction_size,
+};
 use crate::cache;
 use crate::clients::{Clients, process_id};
 use crate::clock::Clock;
+use crate::credentials::Credential;
 use crate::failure::{Cause, Failure};
 use crate::keys::Name;
 use crate::log::{self, Unit};
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value as RedisValue};
 use crate::scripts::{
-    ClaimArgs, GRACE, LeaseArgs, ReadArgs, ReporterScripts, ScriptArgs, SettleArgs, TakeArgs,
+    AsideArgs, ClaimArgs, GRACE, LeaseArgs, ReadArgs, ReporterScripts, ScriptArgs, SettleArgs,
+    TakeArgs,
 };
+use crate::selftest::UNKNOWN;
 use crate::settings::Settings;
 
 /// 3scale accepts usage that is at most 24 h old when its queue processes it; the margin is for a slow queue.
@@ -33,6 +38,11 @@ const MAX_FIELDS: usize = 1000;
 const MAX_ASKED: usize = 50;
 /// How long delivered amounts may be missing from 3scale's counters: the grace of the scripts and a margin.
 const UNCERTAIN_FOR: Duration = GRACE.saturating_add(Duration::from_secs(1));
+/// After this number of counters that 3scale refuses and no report that it accepts, the run ends: the fault is not in the
+/// counters.
+const MAX_REFUSED_AT_FIRST: usize = 3;
+/// The number of counters that a run finds out 3scale to refuse. Each costs some twenty reports.
+const MAX_REFUSED: usize = 20;
 /// With less time than this left, no new step begins.
 const ENOUGH: Duration = Duration::from_millis(500);
 
@@ -49,6 +59,8 @@ pub struct Summary {
     pub isolated: u64,
     /// The sum of all amounts that became too old.
     pub undeliverable: u64,
+    /// The sum of all amounts that 3scale refuses and that were put aside.
+    pub put_aside: u64,
     /// The reports that 3scale may or may not have accepted. They are sent again.
     pub in_doubt: u64,
     /// Why the run ended early.
@@ -65,6 +77,7 @@ impl Summary {
             "delivered": self.delivered,
             "apart": self.isolated,
             "undeliverable": self.undeliverable,
+            "put_aside": self.put_aside,
             "in_doubt": self.in_doubt,
             "stopped": self.stopped,
         })
@@ -162,6 +175,17 @@ pub struct Reporter {
     scripts: ReporterScripts,
 }
 
+/// A counter that 3scale refuses, even alone.
+#[derive(Debug)]
+struct Refused {
+    batch: String,
+    application: String,
+    counter: Counter,
+    why: String,
+    /// Whether sending it again is no use.
+    content: bool,
+}
+
 struct Run<'a> {
     reporter: &'a mut Reporter,
     backend: &'a Backend,
@@ -177,6 +201,7 @@ struct Run<'a> {
     summary: &'a mut Summary,
     parts: u64,
     probed: bool,
+    refused: Vec<Refused>,
 }
 
 impl Reporter {
@@ -213,8 +238,9 @@ impl Reporter {
             ("UsageDelivered", summary.delivered),
             ("UsageUndeliverable", summary.undeliverable),
             ("ReportsApart", summary.isolated),
+            ("UsagePutAside", summary.put_aside),
             ("ReportsInDoubt", summary.in_doubt),
-            ("LostUsage", summary.undeliverable),
+            ("LostUsage", summary.undeliverable + summary.put_aside),
         ] {
             clients.metrics.add(name, value as f64);
         }
@@ -253,8 +279,11 @@ impl Reporter {
             summary,
             parts: 0,
             probed: false,
+            refused: Vec::new(),
         };
-        run.all(oldest_s)
+        let result = run.all(oldest_s);
+        let refused = run.settle_refused();
+        result.and(refused)
     }
 }
 
@@ -293,6 +322,75 @@ impl Run<'_> {
                 return Err(stop);
             }
         }
+    }
+
+    /// Puts the counters aside that 3scale refuses. If it accepted no other report in this run, the fault may not be
+    /// theirs: they stay, and so do those whose refusal may end. The next run sends them again.
+    fn settle_refused(&mut self) -> Result<(), Stop> {
+        let refused = std::mem::take(&mut self.refused);
+        let Some(last) = refused.last() else {
+            return Ok(());
+        };
+        let why = last.why.clone();
+        let at_fault = self.summary.reports > 0;
+        let mut batches: Vec<&str> = Vec::new();
+        for Refused {
+            batch,
+            application,
+            counter,
+            why,
+            content,
+        } in &refused
+        {
+            let aside = at_fault && *content;
+            log::note(
+                "error",
+                if aside {
+                    "usage-put-aside"
+                } else {
+                    "usage-refused"
+                },
+                json!({
+                    "application": application,
+                    "metric": counter.metric,
+                    "minute": crate::periods::format(counter.minute_s),
+                    "sum": counter.amount,
+                    "answer": why,
+                }),
+            );
+            if aside && self.put_aside(batch, application, &counter.field)? {
+                self.summary.put_aside += counter.amount;
+            }
+            if !batches.contains(&batch.as_str()) {
+                batches.push(batch);
+            }
+        }
+        let now_ms = self.clock.now_ms();
+        for batch in batches {
+            self.acknowledge(batch, &[], Duration::ZERO)?;
+            // The next run does not wait for the lease of what is left.
+            match self.extend(batch, now_ms) {
+                Ok(()) | Err(Stop::LostLease) => {}
+                Err(stop) => return Err(stop),
+            }
+        }
+        if at_fault {
+            Ok(())
+        } else {
+            Err(Stop::Backend(why))
+        }
+    }
+
+    fn put_aside(&mut self, batch: &str, application: &str, field: &str) -> Result<bool, Stop> {
+        let args = AsideArgs {
+            prefix: &self.reporter.prefix,
+            batch,
+            application,
+            field,
+        };
+        let arguments = args.arguments();
+        let value = self.script(|scripts| &scripts.aside, &arguments)?;
+        Ok(value == RedisValue::Int(1))
     }
 
     fn left(&self) -> Duration {
@@ -463,58 +561,80 @@ impl Run<'_> {
             .collect();
         metrics.sort_unstable();
         metrics.dedup();
+        for metrics in groups(&metrics) {
+            if !self.knows(name, &metrics)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn knows(&mut self, name: &Name, metrics: &[&str]) -> Result<bool, Stop> {
         let time = self.left().saturating_sub(self.reserve);
         if time < ENOUGH.min(self.report_budget) {
             return Err(Stop::Time);
         }
         let timeout = self.report_budget.min(time);
-        match self
-            .backend
-            .application_exists(self.token, name, metrics.into_iter(), timeout)
-        {
+        let known =
+            self.backend
+                .application_exists(self.token, name, metrics.iter().copied(), timeout);
+        let answered = match known {
             Known::Yes => {
                 self.probed = true;
-                Ok(true)
+                return Ok(true);
             }
             Known::No => {
+                self.probed = true;
+                return Ok(false);
+            }
+            Known::Unclear(why) => {
+                log::note("warn", "answer-unclear", json!({ "answer": why.text }));
+                if self.probed {
+                    return Ok(false);
+                }
+                // A question about a credential that no one has decides whether it is the set-up.
+                let no_one = Credential::UserKey(UNKNOWN.to_owned());
+                self.backend.check_service(self.token, &no_one, timeout)
+            }
+            Known::NoAnswer(why) => Err(why),
+        };
+        match answered {
+            Ok(()) => {
+                self.probed = true;
+                Ok(false)
+            }
+            Err(why) if why.cause == Cause::CredentialKind => {
                 self.probed = true;
                 Ok(false)
             }
             // The call had less time than usual, so a time-out is not an outage.
-            Known::NoAnswer(why)
+            Err(why)
                 if self.probed && why.cause == Cause::Timeout && timeout < self.report_budget =>
             {
                 Err(Stop::Time)
             }
-            Known::NoAnswer(why)
-                if matches!(why.cause, Cause::TokenInvalid | Cause::ServiceUnknown) =>
-            {
+            Err(why) if matches!(why.cause, Cause::TokenInvalid | Cause::ServiceUnknown) => {
                 Err(Stop::Token(why.text))
             }
-            Known::NoAnswer(why) => Err(Stop::Backend(why.text)),
+            Err(why) => Err(Stop::Backend(why.text)),
         }
     }
 
     fn send_batched(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
-        let mut part = Vec::new();
-        let mut size = 0;
-        for (row, name) in rows {
-            for (minute_s, counters) in by_minute(&row.counters) {
-                if size + counters.len() > MAX_FIELDS {
-                    self.send(batch, &part)?;
-                    part.clear();
-                    size = 0;
-                }
-                size += counters.len();
-                part.push(Piece {
+        let pieces = rows.iter().flat_map(|(row, name)| {
+            by_minute(&row.counters)
+                .into_iter()
+                .map(|(minute_s, counters)| Piece {
                     application: &row.application,
                     name,
                     minute_s,
                     counters,
-                });
-            }
+                })
+        });
+        for part in parts(pieces) {
+            self.send(batch, &part)?;
         }
-        self.send(batch, &part)
+        Ok(())
     }
 
     /// Sends one report for each application and metric, so that one that 3scale does not know loses only its own
@@ -537,8 +657,8 @@ impl Run<'_> {
                     "usage-apart",
                     json!({ "application": row.application, "metric": metric, "sum": sum }),
                 );
-                for part in pieces.chunks(MAX_FIELDS) {
-                    self.send(batch, part)?;
+                for part in parts(pieces) {
+                    self.send(batch, &part)?;
                     self.summary.isolated += 1;
                 }
             }
@@ -546,10 +666,45 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Sends a report. If 3scale refuses it, sends each half of it, down to the one counter that is at fault.
     fn send(&mut self, batch: &str, pieces: &[Piece<'_>]) -> Result<(), Stop> {
         if pieces.is_empty() {
             return Ok(());
         }
+        let Some((why, content)) = self.send_once(batch, pieces)? else {
+            return Ok(());
+        };
+        if let Some((first, second)) = halves(pieces) {
+            self.send(batch, &first)?;
+            return self.send(batch, &second);
+        }
+        for piece in pieces {
+            for counter in &piece.counters {
+                self.refused.push(Refused {
+                    batch: batch.to_owned(),
+                    application: piece.application.to_owned(),
+                    counter: (*counter).clone(),
+                    why: why.clone(),
+                    content,
+                });
+            }
+        }
+        let most = match self.summary.reports {
+            0 => MAX_REFUSED_AT_FIRST,
+            _ => MAX_REFUSED,
+        };
+        if self.refused.len() >= most {
+            return Err(Stop::Backend(why));
+        }
+        Ok(())
+    }
+
+    /// Sends a report. Returns why 3scale refuses it, and whether sending it again is no use.
+    fn send_once(
+        &mut self,
+        batch: &str,
+        pieces: &[Piece<'_>],
+    ) -> Result<Option<(String, bool)>, Stop> {
         // Leaves time to remove the reported usage from the batch.
         let timeout = self.report_budget.min(self.left().saturating_sub(ENOUGH));
         if timeout < ENOUGH.min(self.report_budget) {
@@ -582,8 +737,10 @@ impl Run<'_> {
                             .map(|counter| (piece.application, counter.field.as_str()))
                     })
                     .collect();
-                self.acknowledge(batch, &fields, UNCERTAIN_FOR)
+                self.acknowledge(batch, &fields, UNCERTAIN_FOR)?;
+                Ok(None)
             }
+            Delivery::Refused { why, content } => Ok(Some((why, content))),
             Delivery::NotAccepted(why) => Err(Stop::Backend(why)),
             Delivery::TokenRefused(why) => Err(Stop::Token(why)),
             Delivery::InDoubt(why) => {
@@ -647,9 +804,70 @@ struct Piece<'a> {
     counters: Vec<&'a Counter>,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// The same transaction with these counters.
+    fn with(&self, counters: Vec<&'a Counter>) -> Self {
+        Self {
+            application: self.application,
+            name: self.name,
+            minute_s: self.minute_s,
+            counters,
+        }
+    }
+
     fn sum(&self) -> u64 {
         self.counters.iter().map(|counter| counter.amount).sum()
+    }
+}
+
+/// Splits transactions into reports that 3scale accepts: few enough counters, and small enough.
+fn parts<'a>(pieces: impl IntoIterator<Item = Piece<'a>>) -> Vec<Vec<Piece<'a>>> {
+    let mut parts: Vec<Vec<Piece<'a>>> = Vec::new();
+    let (mut fields, mut size) = (MAX_FIELDS, 0);
+    for piece in pieces {
+        let head = transaction_size(piece.name);
+        let mut begun = false;
+        for counter in &piece.counters {
+            let length = metric_size(&counter.metric);
+            let more = length + if begun { 0 } else { head };
+            if fields >= MAX_FIELDS || size + more > MAX_TRANSACTIONS {
+                parts.push(Vec::new());
+                (fields, size, begun) = (0, 0, false);
+            }
+            size += length + if begun { 0 } else { head };
+            fields += 1;
+            let Some(part) = parts.last_mut() else {
+                continue;
+            };
+            match part.last_mut() {
+                Some(last) if begun => last.counters.push(counter),
+                _ => part.push(piece.with(vec![*counter])),
+            }
+            begun = true;
+        }
+    }
+    parts
+}
+
+/// Splits a report into two; `None` if it has only one counter.
+fn halves<'a>(pieces: &[Piece<'a>]) -> Option<(Vec<Piece<'a>>, Vec<Piece<'a>>)> {
+    match pieces {
+        [] => None,
+        [piece] => {
+            let (first, second) = piece.counters.split_at(piece.counters.len() / 2);
+            let half = |counters: &[&'a Counter]| vec![piece.with(counters.to_vec())];
+            (!first.is_empty()).then(|| (half(first), half(second)))
+        }
+        _ => {
+            let (first, second) = pieces.split_at(pieces.len() / 2);
+            let half = |pieces: &[Piece<'a>]| {
+                pieces
+                    .iter()
+                    .map(|piece| piece.with(piece.counters.clone()))
+                    .collect()
+            };
+            Some((half(first), half(second)))
+        }
     }
 }
 
@@ -716,4 +934,83 @@ fn row(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Row> {
         known_at_ms: text(known_at_ms)?.parse().ok()?,
         known: known.iter().filter_map(text).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(metrics: impl Iterator<Item = String>) -> Vec<Counter> {
+        metrics
+            .map(|metric| Counter {
+                minute_s: 60,
+                field: format!("60\x1f{metric}"),
+                metric,
+                amount: 1,
+            })
+            .collect()
+    }
+
+    fn name() -> Name {
+        Name {
+            app_id: Some("app".to_owned()),
+            user_key: None,
+        }
+    }
+
+    fn piece<'a>(name: &'a Name, counters: &'a [Counter]) -> Piece<'a> {
+        Piece {
+            application: "a",
+            name,
+            minute_s: 60,
+            counters: counters.iter().collect(),
+        }
+    }
+
+    #[test]
+    fn reports_are_small() {
+        let name = name();
+        let long = counters((0..900).map(|n| format!("{n:0200}")));
+        let few = counters((0..3).map(|n| n.to_string()));
+        let parts = parts([piece(&name, &few), piece(&name, &long), piece(&name, &few)]);
+        let mut all = Vec::new();
+        for part in &parts {
+            let size: usize = part
+                .iter()
+                .map(|piece| {
+                    let metrics = piece.counters.iter().map(|c| metric_size(&c.metric));
+                    transaction_size(piece.name) + metrics.sum::<usize>()
+                })
+                .sum();
+            assert!(size <= MAX_TRANSACTIONS, "{size}");
+            let counters = part.iter().flat_map(|piece| &piece.counters);
+            all.extend(counters.map(|counter| counter.metric.clone()));
+        }
+        assert!(parts.len() > 2);
+        let sent = few
+            .iter()
+            .chain(&long)
+            .chain(&few)
+            .map(|c| c.metric.clone());
+        assert!(all.into_iter().eq(sent));
+    }
+
+    #[test]
+    fn a_report_is_halved_down_to_one_counter() {
+        let name = name();
+        let three = counters((0..3).map(|n| n.to_string()));
+        let metrics = |pieces: &[Piece<'_>]| {
+            let counters = pieces.iter().flat_map(|piece| &piece.counters);
+            counters.map(|c| c.metric.clone()).collect::<String>()
+        };
+        let (first, second) = halves(&[piece(&name, &three)]).expect("halves");
+        assert_eq!(
+            (metrics(&first), metrics(&second)),
+            ("0".into(), "12".into())
+        );
+        assert!(halves(&first).is_none());
+        let two = [piece(&name, &three), piece(&name, &three)];
+        let (first, second) = halves(&two).expect("halves");
+        assert_eq!(metrics(&first), metrics(&second));
+    }
 }

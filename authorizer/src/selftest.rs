@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::answer::Effect;
-use crate::backend::Known;
+use crate::backend::{Known, groups};
 use crate::cache::{Application, Decision, Question};
 use crate::clients::Clients;
 use crate::credentials::Credential;
@@ -22,7 +22,7 @@ use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
 /// A credential that does not exist. If 3scale says so, the address, the service, and the token are right.
-const UNKNOWN: &str = "threescale-gw-self-test";
+pub(crate) const UNKNOWN: &str = "threescale-gw-self-test";
 
 /// The time for all checks. The function's own time-out is 5 s.
 const ALL: Duration = Duration::from_millis(4_300);
@@ -249,13 +249,13 @@ fn metrics(
         ) {
             Known::Yes => Ok(true),
             Known::No => Ok(false),
-            Known::NoAnswer(why) => Err(why),
+            Known::Unclear(why) | Known::NoAnswer(why) => Err(why),
         }
     };
     // The check of Redis reports its failures.
     let names = applications(clients, secrets, deadline).unwrap_or_default();
     for name in names {
-        for part in parts(configured) {
+        for part in groups(configured) {
             if exists(&name, &part)? {
                 continue;
             }
@@ -274,26 +274,6 @@ fn metrics(
         }
     }
     Ok(())
-}
-
-/// Splits the metrics into groups that fit into one call.
-fn parts(metrics: &[String]) -> Vec<Vec<&str>> {
-    const MOST: usize = 4_000;
-    let mut parts: Vec<Vec<&str>> = Vec::new();
-    let mut size = MOST;
-    for metric in metrics {
-        // The longest percent-encoding, and the characters around the name.
-        let length = metric.len() * 3 + 16;
-        if size + length > MOST {
-            parts.push(Vec::new());
-            size = 0;
-        }
-        size += length;
-        if let Some(part) = parts.last_mut() {
-            part.push(metric);
-        }
-    }
-    parts
 }
 
 /// The names of a few applications that 3scale has confirmed, from a short scan of the cache.

@@ -46,6 +46,12 @@ pub(crate) fn answer(state: &mut State, request: &Request, now_ms: i64) -> Respo
         let body = String::from_utf8_lossy(&request.body);
         state.received.push(format!("{query} {body}"));
     }
+    if kind == "report" {
+        state.largest_body = state.largest_body.max(request.body.len());
+    }
+    if let Some(refusal) = in_front(state, request, query) {
+        return refusal;
+    }
     let fault = if state.only_reports && kind != "report" {
         None
     } else if state.sticky {
@@ -72,6 +78,19 @@ pub(crate) fn answer(state: &mut State, request: &Request, now_ms: i64) -> Respo
             broken()
         }
     }
+}
+
+/// What a server in front of 3scale refuses.
+fn in_front(state: &State, request: &Request, query: &str) -> Option<Response> {
+    const HTML: &str = "<html><body>Request blocked</body></html>";
+    if let Some(largest) = state.largest_allowed_body
+        && request.body.len() > largest
+    {
+        return Some(Response::new(413, HTML));
+    }
+    let (text, status) = state.firewall.as_ref()?;
+    let found = query.contains(text) || String::from_utf8_lossy(&request.body).contains(text);
+    found.then(|| Response::new(*status, HTML))
 }
 
 fn typed(content_type: &str, body: &str) -> Response {

@@ -56,6 +56,12 @@ pub struct State {
     pub sticky: bool,
     /// Whether faults apply only to reports.
     pub only_reports: bool,
+    /// A firewall in front: it refuses every call whose query or body contains this text, with this status and HTML.
+    pub firewall: Option<(String, u16)>,
+    /// The size of the largest body of a report that a server in front lets pass. It answers 413 to a larger one.
+    pub largest_allowed_body: Option<usize>,
+    /// The size of the largest body of a report so far.
+    pub largest_body: usize,
     /// Every query and body received, so that a test can search them for data that must not be sent.
     pub received: Vec<String>,
     /// Whether queries and bodies are stored in `received`.
@@ -103,6 +109,9 @@ impl Default for State {
             faults: VecDeque::new(),
             sticky: false,
             only_reports: false,
+            firewall: None,
+            largest_allowed_body: None,
+            largest_body: 0,
             received: Vec::new(),
             keep_received: false,
             counters: HashMap::new(),

@@ -19,6 +19,8 @@ pub(crate) const REFERRER_RECORD_TTL: Duration = Duration::from_secs(3600);
 const APPLICATION_TTL: Duration = Duration::from_secs(25 * 3600);
 /// How long the index of an application's batches stays: longer than the reporter tries to deliver one.
 const INDEX_TTL: Duration = Duration::from_secs(48 * 3600);
+/// How long a counter that 3scale refuses is kept for a person to look at.
+const ASIDE_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the number of a process's last counted request stays: longer than a request is repeated.
 const SEQUENCE_TTL: Duration = Duration::from_secs(60);
 /// How long one request may take to renew an answer before another one tries.
@@ -33,10 +35,11 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5);
 pub(crate) const REFUSALS_PER_S: u32 = 50;
 
 /// The names of the constants in the scripts, with their values.
-fn constants() -> [(&'static str, u128); 9] {
+fn constants() -> [(&'static str, u128); 10] {
     [
         ("APPLICATION_TTL_MS", APPLICATION_TTL.as_millis()),
         ("INDEX_TTL_MS", INDEX_TTL.as_millis()),
+        ("ASIDE_TTL_MS", ASIDE_TTL.as_millis()),
         ("SEQUENCE_TTL_MS", SEQUENCE_TTL.as_millis()),
         ("RENEWAL_TTL_MS", RENEWAL_TTL.as_millis()),
         ("REFUSALS_TTL_MS", REFUSALS_TTL.as_millis()),
@@ -63,6 +66,7 @@ const TAKE: &str = include_str!("take.lua");
 const LEASE: &str = include_str!("lease.lua");
 const READ: &str = include_str!("read.lua");
 const SETTLE: &str = include_str!("settle.lua");
+const ASIDE: &str = include_str!("aside.lua");
 
 /// The scripts of the authorizer.
 #[derive(Debug)]
@@ -92,6 +96,7 @@ pub(crate) struct ReporterScripts {
     pub(crate) lease: Script,
     pub(crate) read: Script,
     pub(crate) settle: Script,
+    pub(crate) aside: Script,
 }
 
 impl ReporterScripts {
@@ -104,6 +109,7 @@ impl ReporterScripts {
             lease: script(LEASE),
             read: script(READ),
             settle: script(SETTLE),
+            aside: script(ASIDE),
         }
     }
 }
@@ -336,6 +342,24 @@ impl ScriptArgs for SettleArgs<'_> {
     }
 }
 
+/// The arguments of `aside.lua`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsideArgs<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) batch: &'a str,
+    pub(crate) application: &'a str,
+    pub(crate) field: &'a str,
+}
+
+impl ScriptArgs for AsideArgs<'_> {
+    fn to_argv(&self, argv: &mut impl Argv) {
+        argv.text("prefix", self.prefix)
+            .text("batch", self.batch)
+            .text("application", self.application)
+            .text("field", self.field);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -346,7 +370,7 @@ mod tests {
     use crate::periods::Period;
     use crate::xml::Limit;
 
-    const ALL: [(&str, &str); 8] = [
+    const ALL: [(&str, &str); 9] = [
         ("common.lua", COMMON),
         ("hit.lua", HIT),
         ("store.lua", STORE),
@@ -355,6 +379,7 @@ mod tests {
         ("lease.lua", LEASE),
         ("read.lua", READ),
         ("settle.lua", SETTLE),
+        ("aside.lua", ASIDE),
     ];
 
     /// A script without its comments.
@@ -510,5 +535,12 @@ mod tests {
             counters: &[("a", "f")],
         };
         compare(SETTLE, "ARGV:", &settle);
+        let aside = AsideArgs {
+            prefix,
+            batch,
+            application: "a",
+            field: "f",
+        };
+        compare(ASIDE, "ARGV:", &aside);
     }
 }
