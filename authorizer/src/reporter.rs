@@ -30,6 +30,9 @@ use crate::settings::Settings;
 
 /// 3scale accepts usage that is at most 24 h old when its queue processes it; the margin is for a slow queue.
 const DELIVERABLE_FOR_S: i64 = 86_400 - 600;
+/// How far in the future a counter's minute may be. 3scale silently drops a whole report with a minute that is more than an
+/// hour in the future.
+const AHEAD_S: i64 = 60;
 /// How old 3scale's last confirmation of an application may be. Its own caches are up to 60 s old.
 const PROOF_FOR_MS: i64 = 75_000;
 /// The number of fields in a batch. Each becomes at most three parameters; 3scale accepts 4096, and 1000 transactions.
@@ -134,6 +137,17 @@ struct Row {
 }
 
 impl Row {
+    /// The same application with these counters.
+    fn with(&self, counters: Vec<Counter>) -> Self {
+        Self {
+            application: self.application.clone(),
+            name: self.name.clone(),
+            counters,
+            known_at_ms: self.known_at_ms,
+            known: self.known.clone(),
+        }
+    }
+
     /// Whether 3scale has confirmed the application and all these metrics recently enough.
     fn proven(&self, now_ms: i64) -> bool {
         let fresh = (0..PROOF_FOR_MS).contains(&(now_ms - self.known_at_ms));
@@ -161,6 +175,22 @@ impl Chunk {
             isolated: Vec::new(),
             asked: 0,
             since: Instant::now(),
+        }
+    }
+
+    /// Adds an application that 3scale knows. Its counters from a clock that is ahead are sent alone.
+    fn add(&mut self, mut row: Row, name: Name, now_s: i64) {
+        let (ahead, counters) = row
+            .counters
+            .into_iter()
+            .partition(|counter| is_ahead(counter.minute_s, now_s));
+        row.counters = counters;
+        let ahead: Vec<Counter> = ahead;
+        if !ahead.is_empty() {
+            self.isolated.push((row.with(ahead), name.clone()));
+        }
+        if !row.counters.is_empty() {
+            self.batched.push((row, name));
         }
     }
 }
@@ -491,15 +521,16 @@ impl Run<'_> {
             };
             // The first application is always checked by a call: 3scale may count a report that it answers with an
             // error, each time it is sent, so none is sent while 3scale does not answer such a call.
+            let now_s = self.clock.now_ms().div_euclid(1000);
             if self.probed && row.proven(self.clock.now_ms()) {
-                chunk.batched.push((row, name));
+                chunk.add(row, name, now_s);
                 continue;
             }
             if chunk.asked >= MAX_ASKED || chunk.since.elapsed() >= self.report_budget {
                 self.send_chunk(batch, &mut chunk)?;
             }
             match self.known(&name, &row) {
-                Ok(true) => chunk.batched.push((row, name)),
+                Ok(true) => chunk.add(row, name, now_s),
                 Ok(false) => chunk.isolated.push((row, name)),
                 Err(Stop::Time) => {
                     // The next run reports the rest of the batch.
@@ -641,14 +672,23 @@ impl Run<'_> {
     /// usage.
     fn send_isolated(&mut self, batch: &str, rows: &[(Row, Name)]) -> Result<(), Stop> {
         for (row, name) in rows {
+            let now_s = self.clock.now_ms().div_euclid(1000);
             let mut metrics: BTreeMap<&str, Vec<Piece<'_>>> = BTreeMap::new();
             for counter in &row.counters {
                 metrics.entry(&counter.metric).or_default().push(Piece {
                     application: &row.application,
                     name,
-                    minute_s: counter.minute_s,
+                    minute_s: sent_minute(counter.minute_s, now_s),
                     counters: vec![counter],
                 });
+            }
+            let latest_s = row.counters.iter().map(|counter| counter.minute_s).max();
+            if let Some(latest_s) = latest_s.filter(|latest_s| is_ahead(*latest_s, now_s)) {
+                log::note(
+                    "warn",
+                    "usage-ahead",
+                    json!({ "application": row.application, "ahead_s": latest_s - now_s }),
+                );
             }
             for (metric, pieces) in metrics {
                 let sum: u64 = pieces.iter().map(Piece::sum).sum();
@@ -817,6 +857,20 @@ impl<'a> Piece<'a> {
 
     fn sum(&self) -> u64 {
         self.counters.iter().map(|counter| counter.amount).sum()
+    }
+}
+
+/// Whether a counter's minute is so far in the future that the clock that it was counted by is wrong.
+fn is_ahead(minute_s: i64, now_s: i64) -> bool {
+    minute_s > now_s.saturating_add(AHEAD_S)
+}
+
+/// The minute with which a counter is reported: its own, or the present one if that is in the future.
+fn sent_minute(minute_s: i64, now_s: i64) -> i64 {
+    if is_ahead(minute_s, now_s) {
+        now_s - now_s.rem_euclid(60)
+    } else {
+        minute_s
     }
 }
 
@@ -993,6 +1047,15 @@ mod tests {
             .chain(&few)
             .map(|c| c.metric.clone());
         assert!(all.into_iter().eq(sent));
+    }
+
+    #[test]
+    fn a_minute_in_the_future_is_the_present_one() {
+        assert_eq!(sent_minute(0, 6_000), 0);
+        assert_eq!(sent_minute(6_000, 6_010), 6_000);
+        assert_eq!(sent_minute(6_060, 6_000), 6_060, "clocks differ a little");
+        assert_eq!(sent_minute(6_120, 6_010), 6_000);
+        assert_eq!(sent_minute(i64::MAX, 6_010), 6_000);
     }
 
     #[test]

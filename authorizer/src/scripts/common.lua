@@ -68,7 +68,8 @@ local function decide(app, asked)
       end
     end
   end
-  if repeated and call('GET', P .. 's:' .. ARGV[3]) == ARGV[4] then return {'A', values[2], -1, 0, 0} end
+  local number = P .. 's:' .. ARGV[3]
+  if repeated and tonumber(call('GET', number) or -1) >= tonumber(ARGV[4]) then return {'A', values[2], -1, 0, 0} end
   local remaining, period = -1, 0
   if order then
     local own, denied = call('HMGET', record, unpack(order)), nil
@@ -100,9 +101,12 @@ local function decide(app, asked)
       return {'L', values[2], denied.period, denied.metric, settles}
     end
   end
-  -- The last number counted for this process: a request that is sent again, or one that arrives late, is not counted
-  -- twice.
-  if call('SET', P .. 's:' .. ARGV[3], ARGV[4], 'PX', SEQUENCE_TTL_MS, 'GET') ~= ARGV[4] then
+  -- The last number counted for this process: a request that is sent again, or one that arrives late, after others of its
+  -- process, is not counted twice.
+  local last = call('SET', number, ARGV[4], 'PX', SEQUENCE_TTL_MS, 'GET')
+  if last and tonumber(last) >= tonumber(ARGV[4]) then
+    if last ~= ARGV[4] then call('SET', number, last, 'PX', SEQUENCE_TTL_MS) end
+  else
     local pending, new = P .. 'p:' .. app, false
     for i = 8, amount_of, 2 do
       if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end

@@ -9,7 +9,7 @@ use authorizer::reporter::Reporter;
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::gateway::{World, decide, environment, event};
+use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::http::{Request, Response, Server};
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::threescale::{Fault, Period};
@@ -341,6 +341,37 @@ fn many_metrics_are_asked_about_in_parts() {
         (summary.delivered, summary.isolated, summary.stopped),
         (60, 0, None)
     );
+    nothing_left(&world);
+}
+
+/// A counter from a clock that is ahead of time would cost the whole report. It is reported alone, with the present minute.
+#[test]
+fn a_clock_ahead_of_time_costs_no_other_usage() {
+    let world = World::patient();
+    hit(&world, "uk_free", 5);
+    world.threescale.add("a", &[]);
+    let now = world.clock.now_ms();
+    let ahead = Clock::standing(now + 2 * 3_600_000);
+    let settings = world.read_settings("authorizer");
+    let mut wrong = Authorizer::new(settings, None, ahead);
+    wrong.clients.warm_up();
+    for key in ["uk_a", "uk_a", "uk_free"] {
+        let decided = decide(&mut wrong, &event(key, "/"));
+        assert_eq!(decided.outcome.effect, Effect::Allow);
+    }
+    hit(&world, "uk_free", 1);
+    let summary = world.report();
+    assert_eq!(
+        (summary.delivered, summary.isolated, summary.stopped),
+        (9, 2, None)
+    );
+    let state = world.threescale.state();
+    assert_eq!(state.lost_batches, [""; 0]);
+    for (name, wanted) in [("free", 7), ("a", 2)] {
+        let counted = state.counted(name, "hits", Period::Minute, now / 1000);
+        assert_eq!(counted, wanted, "{name}");
+    }
+    drop(state);
     nothing_left(&world);
 }
 
