@@ -322,6 +322,7 @@ impl Backend {
             .config()
             .timeout_global(Some(timeout))
             .timeout_connect(Some(http::connecting(timeout)))
+            .max_idle_age(http::MAX_IDLE_COUNTING)
             .build()
             .content_type("application/x-www-form-urlencoded")
             .send(body.finish());
@@ -382,18 +383,21 @@ impl Backend {
             if left.is_zero() {
                 return Err(Failure::new(Cause::Timeout, "time-out: no answer"));
             }
-            let result = self
+            let mut config = self
                 .agent
                 .get(url)
                 .config()
                 .timeout_global(Some(left))
-                .timeout_connect(Some(http::connecting(left)))
-                .build()
-                .header("3scale-options", options)
-                .call();
+                .timeout_connect(Some(http::connecting(left)));
+            if !repeatable {
+                config = config.max_idle_age(http::MAX_IDLE_COUNTING);
+            }
+            let result = config.build().header("3scale-options", options).call();
             match result {
                 Ok(response) => return Response::read(response),
-                // The server closed the idle connection. Only calls that do not count are repeated.
+                // The server closed the idle connection. A call that counts is repeated only if the server cannot have
+                // got it.
+                Err(error) if first && http::not_sent(&error).is_some() => first = false,
                 Err(ureq::Error::Io(_)) if first && repeatable => first = false,
                 Err(error) => return Err(http::failure(&error)),
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::Backend;
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
+use crate::connect::Background;
 use crate::failure::{Cause, Failure};
 use crate::http::RootCertificates;
 use crate::log::{self, Metrics};
@@ -23,6 +24,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 pub struct Clients {
     pub(crate) settings: Settings,
     pub(crate) agent: ureq::Agent,
+    connector: Background,
     pub(crate) backend: Backend,
     pub(crate) cache: Cache,
     pub(crate) secrets: Result<Secrets, SecretsError>,
@@ -36,7 +38,7 @@ impl Clients {
     /// Creates the clients. Does not connect to anything.
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&RootCertificates>, clock: Clock) -> Self {
-        let agent = crate::http::agent(roots);
+        let (agent, connector) = crate::http::client(roots);
         let cache = Cache::new(
             RedisClient::new(redis::tls_config(roots.map(RootCertificates::store))),
             cache::prefix(&settings.stack, &settings.service.service_id),
@@ -56,6 +58,7 @@ impl Clients {
             ))),
             settings,
             agent,
+            connector,
             cache,
             clock,
             secrets_read: None,
@@ -63,8 +66,11 @@ impl Clients {
     }
 
     /// Reads the secrets and connects to Redis before the first event. A caller may already be waiting, so one deadline
-    /// covers both.
+    /// covers both. Meanwhile, a connection to 3scale is opened, which nobody waits for: if 3scale is far away, it takes
+    /// longer than a caller has.
     pub fn warm_up(&mut self) {
+        self.connector
+            .begin(&self.settings.service.backend, self.agent.config());
         let budgets = self.settings.budgets;
         let until = Instant::now() + budgets.ssm + budgets.redis;
         self.read_secrets(budgets.ssm);

@@ -17,7 +17,7 @@ use crate::mapping::{Ambiguous, Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
 use crate::scripts::REFUSALS_PER_S;
-use crate::settings::{Caching, Service};
+use crate::settings::{Caching, Service, WRITING};
 use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, UNCLEAR, Upstream, Verdict};
 use crate::xml::Status;
@@ -26,9 +26,6 @@ use crate::xml::Status;
 const MAX_REFERRER: usize = 512;
 /// How long a process remembers which credentials need a referrer.
 const NEEDS_REFERRER: Duration = Duration::from_secs(600);
-
-/// The part of the time for an answer that is reserved for writing it.
-const MARGIN: Duration = Duration::from_millis(30);
 
 /// Where a decision came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +134,7 @@ impl Authorizer {
     ) -> Decided {
         let deadline = deadline
             .min(Instant::now() + clients.settings.budgets.answer)
-            .checked_sub(MARGIN)
+            .checked_sub(WRITING)
             .unwrap_or(deadline);
         let credential = match credentials::find(&clients.settings.service.credentials, request) {
             Ok(credential) => credential,

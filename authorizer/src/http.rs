@@ -1,25 +1,31 @@
 //! The HTTP client for 3scale and the Parameter Store, and the classification of its errors.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::connect::{Background, NotSent};
 use crate::failure::{Cause, Failure};
-use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::resolver::DefaultResolver;
 
-/// Idle connections older than this are not used again. A NAT gateway drops them after 350 s and most servers earlier,
-/// and it would stay unknown whether a report on a dead connection was counted.
-const MAX_IDLE: Duration = Duration::from_secs(20);
+/// Idle connections older than this are not used again. A NAT gateway drops them after 350 s, and many servers after 60 s.
+const MAX_IDLE: Duration = Duration::from_secs(55);
+/// The same for a call that counts. It is less than the time for which servers keep connections: it would stay unknown
+/// whether a call on a connection that the server closes was counted.
+pub const MAX_IDLE_COUNTING: Duration = Duration::from_secs(4);
 
-/// A client that follows no redirects, uses no proxy, and returns every status as a response.
+/// A client that follows no redirects, uses no proxy, and returns every status as a response. It opens connections in the
+/// background, see [`crate::connect`].
 #[must_use]
 pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
+    client(roots).0
+}
+
+/// The same client, and its connector, which can open a connection before the first request.
+pub(crate) fn client(roots: Option<&RootCertificates>) -> (ureq::Agent, Background) {
     let mut tls = TlsConfig::builder();
     if let Some(roots) = roots {
         tls = tls.root_certs(roots.0.clone());
@@ -34,60 +40,9 @@ pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls.build())
         .build();
-    ureq::Agent::with_parts(
-        config,
-        DefaultConnector::default(),
-        CachingResolver::default(),
-    )
-}
-
-/// A resolver that keeps the last result for a while. `ureq` resolves the host before every request, even if a
-/// connection is open, in a new thread each time, which took longer than the rest of a request. The trait is part of
-/// `ureq`'s `unversioned` API, so `Cargo.toml` pins the minor version.
-#[derive(Debug, Default)]
-struct CachingResolver {
-    resolver: DefaultResolver,
-    last: Mutex<Option<(String, Instant, Vec<SocketAddr>)>>,
-}
-
-const REMEMBERED: Duration = Duration::from_secs(20);
-
-impl Resolver for CachingResolver {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let target = uri
-            .scheme()
-            .zip(uri.authority())
-            .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        // A poisoned lock is safe here: the value is always replaced as a whole.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(target), Some((known, since, addresses))) = (&target, &*last)
-            && known == target
-            && since.elapsed() < REMEMBERED
-        {
-            let mut result = self.empty();
-            for address in addresses {
-                result.push(*address);
-            }
-            return Ok(result);
-        }
-        *last = None;
-        let result = self
-            .resolver
-            .resolve(uri, config, timeout)
-            .map_err(|error| match error {
-                ureq::Error::Timeout(_) => ureq::Error::Timeout(ureq::Timeout::Resolve),
-                // The system's resolver returns this for an unknown name.
-                ureq::Error::Io(_) => ureq::Error::HostNotFound,
-                other => other,
-            })?;
-        *last = target.map(|target| (target, Instant::now(), result.to_vec()));
-        Ok(result)
-    }
+    let background = Background::new();
+    let agent = ureq::Agent::with_parts(config, background.clone(), background.clone());
+    (agent, background)
 }
 
 /// Root certificates that replace Mozilla's.
@@ -132,9 +87,18 @@ pub fn failure(error: &ureq::Error) -> Failure {
         ureq::Error::Timeout(ureq::Timeout::Resolve) => {
             (Cause::Dns, "the host name did not resolve in time")
         }
-        ureq::Error::Timeout(ureq::Timeout::Connect) => (Cause::Timeout, "time-out: no connection"),
+        ureq::Error::Timeout(ureq::Timeout::Connect) => (
+            Cause::Timeout,
+            "time-out: no connection yet; the next request goes on with it",
+        ),
         ureq::Error::Timeout(_) => (Cause::Timeout, "time-out: no answer"),
         ureq::Error::Io(error) => return Failure::io(error),
+        ureq::Error::Other(other) if other.is::<NotSent>() => {
+            return not_sent(error).map_or_else(
+                || Failure::new(Cause::Failed, "the request could not be sent"),
+                Failure::io,
+            );
+        }
         ureq::Error::Rustls(error) => return Failure::tls(error),
         ureq::Error::Tls(what) => return Failure::new(Cause::Tls, format!("TLS: {what}")),
         ureq::Error::HostNotFound => (Cause::Dns, "the host name does not resolve"),
@@ -215,7 +179,17 @@ pub fn never_sent(error: &ureq::Error) -> bool {
             matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect)
         }
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-        _ => false,
+        _ => not_sent(error).is_some(),
+    }
+}
+
+/// The error of a connection that ended before the whole request was sent. The server cannot have carried it out, so it
+/// can be sent again on another connection.
+#[must_use]
+pub fn not_sent(error: &ureq::Error) -> Option<&io::Error> {
+    match error {
+        ureq::Error::Other(other) => other.downcast_ref::<NotSent>().map(|error| &error.0),
+        _ => None,
     }
 }
 

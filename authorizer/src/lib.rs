@@ -6,7 +6,7 @@
 //! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
 //! - [`decide`], [`reporter`], [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
-//! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`]: the outside world;
+//! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`] with `connect`: the outside world;
 //! - [`mapping`], [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod cache;
 pub mod clients;
 pub mod clock;
+mod connect;
 pub mod credentials;
 pub mod decide;
 pub mod event;

@@ -127,6 +127,9 @@ pub struct Service {
     pub service_id: String,
     /// The base URL of the Service Management API.
     pub backend: String,
+    /// How many milliseconds a request waits for 3scale; without it, what the time for an answer leaves.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
     /// The places of credentials. The first one that contains a credential is used.
     pub credentials: Vec<CredentialSource>,
     /// The mapping rules. Without any, each request is one hit.
@@ -194,6 +197,9 @@ pub struct Budgets {
     /// One report of the reporter to 3scale.
     pub report: Duration,
 }
+
+/// The part of the time for an answer that is reserved for writing it.
+pub(crate) const WRITING: Duration = Duration::from_millis(30);
 
 impl Default for Budgets {
     fn default() -> Self {
@@ -317,6 +323,7 @@ impl Settings {
                 format!("https://ssm.{region}.{suffix}")
             });
         let defaults = Budgets::default();
+        let redis = millis("THREESCALE_GW_REDIS_MS", defaults.redis)?;
         Ok(Self {
             role,
             stack,
@@ -328,7 +335,6 @@ impl Settings {
                     .unwrap_or_else(|| ParameterNames::default().service_token),
                 cache: given("THREESCALE_GW_CACHE_PARAMETER"),
             },
-            service,
             aws: Aws {
                 region,
                 access_key_id: get("AWS_ACCESS_KEY_ID")?,
@@ -348,11 +354,12 @@ impl Settings {
                     .map_err(|_| bad("THREESCALE_GW_LOG_ALLOWED", "must be a whole number"))?,
             },
             budgets: Budgets {
-                answer: millis("THREESCALE_GW_ANSWER_MS", defaults.answer)?,
-                redis: millis("THREESCALE_GW_REDIS_MS", defaults.redis)?,
+                answer: millis("THREESCALE_GW_ANSWER_MS", service.answer(redis))?,
+                redis,
                 ssm: millis("THREESCALE_GW_SSM_MS", defaults.ssm)?,
                 report: millis("THREESCALE_GW_REPORT_MS", defaults.report)?,
             },
+            service,
         })
     }
 }
@@ -381,6 +388,12 @@ impl Service {
                 return Err(bad(name, "a credential in header or query needs a name"));
             }
         }
+        if self
+            .timeout_ms
+            .is_some_and(|ms| !(100..=4_000).contains(&ms))
+        {
+            return Err(bad(name, "timeout_ms must be from 100 to 4000"));
+        }
         for rule in &self.mapping_rules {
             // Control characters separate fields in the cache (see the key layout in the README).
             if rule.metric.trim().is_empty()
@@ -394,6 +407,14 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// The time for an answer: that for 3scale, one command to Redis, and writing it.
+    fn answer(&self, redis: Duration) -> Duration {
+        match self.timeout_ms {
+            Some(ms) => Duration::from_millis(ms) + redis + WRITING,
+            None => Budgets::default().answer,
+        }
     }
 
     /// How long an answer of 3scale is used.
@@ -450,6 +471,31 @@ mod tests {
         let start = settings.budgets.ssm + settings.budgets.redis;
         assert!(start + Duration::from_millis(100) < Duration::from_secs(1));
         assert!(!format!("{settings:?}").contains("very-secret"));
+    }
+
+    #[test]
+    fn the_time_for_3scale_makes_the_time_for_an_answer() {
+        let with = |timeout: &str, answer: Option<&str>| {
+            let read = |name: &str| match name {
+                "THREESCALE_GW_SETTINGS" => environment(name).map(|settings| {
+                    settings.replacen('{', &format!("{{\"timeout_ms\":{timeout},"), 1)
+                }),
+                "THREESCALE_GW_ANSWER_MS" => answer.map(str::to_owned),
+                _ => environment(name),
+            };
+            Settings::read(&read).map(|settings| settings.budgets.answer)
+        };
+        let ms = |ms| Ok(Duration::from_millis(ms));
+        assert_eq!(with("720", None), ms(950));
+        assert_eq!(with("3000", None), ms(3_230));
+        assert_eq!(with("3000", Some("400")), ms(400));
+        for timeout in ["99", "4001"] {
+            let error = with(timeout, None).expect_err("refused").to_string();
+            assert!(
+                error.contains("timeout_ms must be from 100 to 4000"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

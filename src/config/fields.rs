@@ -52,6 +52,7 @@ const THREESCALE: Schema = Schema {
         "service_id",
         "service_token",
         "backend",
+        "timeout",
         "credentials",
         "mapping_rules",
     ],
@@ -104,6 +105,7 @@ const SCHEMAS: &[Schema] = &[
 ];
 
 const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
 const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
 const DEFAULT_ZONES: u8 = 2;
 const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
@@ -320,12 +322,17 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         Some(field) => reader.text(field, Show::No, identifiers::backend),
         None => Some(DEFAULT_BACKEND.to_owned()),
     };
+    let timeout = match section.field("timeout") {
+        Some(field) => reader.text(field, Show::Yes, identifiers::timeout),
+        None => Some(DEFAULT_TIMEOUT),
+    };
     let credentials = credentials(reader, section);
     let mapping_rules = mapping_rules(reader, section);
     Some(Threescale {
         service_id: service_id?,
         service_token: service_token?,
         backend: backend?,
+        timeout: timeout?,
         credentials: credentials?,
         mapping_rules: mapping_rules?,
     })

@@ -4,6 +4,7 @@
 //! form. No error repeats the text, because it may be a secret.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -35,6 +36,9 @@ const LONGEST_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum `report_every`: 3scale drops usage older than 24 hours, so there must be time for another report after a
 /// failed one.
 const LONGEST_REPORT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How long a request may wait for 3scale. The authorizer ends after 5 s, and Redis needs a part of them.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(4);
 
 pub(super) fn stack_name(text: &str) -> Result<StackName, Invalid> {
     let rest = text.strip_prefix(|c: char| c.is_ascii_lowercase());
@@ -387,6 +391,16 @@ fn is_tag_character(c: char) -> bool {
 pub(super) fn max_age(text: &str) -> Result<Duration, Invalid> {
     let fits = |age: &Duration| *age <= LONGEST_MAX_AGE && age.subsec_nanos() == 0;
     let must = || Invalid::new("must be whole seconds, such as `60s` or `5m`, and at most `1d`");
+    humantime::parse_duration(text)
+        .ok()
+        .filter(fits)
+        .ok_or_else(must)
+}
+
+/// How long a request waits for 3scale, in whole milliseconds.
+pub(super) fn timeout(text: &str) -> Result<Duration, Invalid> {
+    let fits = |time: &Duration| TIMEOUTS.contains(time) && time.subsec_nanos() % 1_000_000 == 0;
+    let must = || Invalid::new("must be whole milliseconds or seconds, from `100ms` to `4s`");
     humantime::parse_duration(text)
         .ok()
         .filter(fits)

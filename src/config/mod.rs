@@ -158,6 +158,8 @@ pub struct Threescale {
     pub service_token: Secret,
     /// The address of the Service Management API, without a trailing slash. HTTP is accepted only on loopback.
     pub backend: String,
+    /// How long a request waits for 3scale.
+    pub timeout: Duration,
     /// Where callers put their credentials.
     pub credentials: Credentials,
     /// The usage of a request, in the order in which rules apply; empty for one hit per request.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::fields::DEFAULT_TIMEOUT;
 use super::{Config, CredentialKind};
 
 /// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
@@ -11,7 +12,7 @@ pub(super) const MAX_SETTINGS: usize = 3 * 1024;
 impl Config {
     /// The value of `THREESCALE_GW_SETTINGS`, the JSON from which the functions read their settings.
     ///
-    /// Contains no secret, and is identical for identical configurations. Times are in seconds. At most 3 KB for a
+    /// Contains no secret, and is identical for identical configurations. Times are in the units of their names. At most 3 KB for a
     /// loaded configuration.
     pub fn authorizer_settings(&self) -> String {
         let credentials = &self.threescale.credentials;
@@ -32,9 +33,13 @@ impl Config {
             "max_age_s": self.authorizer.max_age.as_secs(),
             "report_every_s": self.authorizer.report_every.as_secs(),
         });
-        // Without the key, the settings are those of the former release.
+        // Without the defaults, the settings of a stack of a former release stay the same.
         if let Some(kind) = self.api.usage_key {
             settings["usage_key"] = json!(kind.as_str());
+        }
+        if self.threescale.timeout != DEFAULT_TIMEOUT {
+            let ms = u64::try_from(self.threescale.timeout.as_millis()).unwrap_or(u64::MAX);
+            settings["timeout_ms"] = json!(ms);
         }
         settings.to_string()
     }

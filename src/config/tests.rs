@@ -87,6 +87,7 @@ fn defaults_are_filled_in() {
                 service_id: "1".to_owned(),
                 service_token: Secret::from(TOKEN.to_owned()),
                 backend: "https://su1.3scale.net".to_owned(),
+                timeout: Duration::from_millis(720),
                 credentials: Credentials {
                     kind: CredentialKind::UserKey,
                     location: CredentialLocation::Header,
@@ -682,6 +683,28 @@ fn caches_are_made_or_brought() {
             .cache
             .tls
     );
+}
+
+#[test]
+fn the_time_for_3scale_is_bounded() {
+    let timeout =
+        |time: &str| GOOD.replace("threescale:", &format!("threescale:\n  timeout: {time}"));
+    let with = |time: &str| problems(&timeout(time));
+    assert_eq!(with("100ms"), Vec::<String>::new());
+    assert_eq!(with("4s"), Vec::<String>::new());
+    for time in ["99ms", "4001ms", "1ms 1us", "soon"] {
+        let problems = with(time);
+        assert!(
+            problems.len() == 1
+                && problems[0].contains(
+                    "threescale.timeout: must be whole milliseconds or seconds, from `100ms` to `4s`"
+                ),
+            "{problems:?}"
+        );
+    }
+    assert!(!config(GOOD).authorizer_settings().contains("timeout_ms"));
+    let settings = config(&timeout("2s")).authorizer_settings();
+    assert!(settings.contains("\"timeout_ms\":2000"), "{settings}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! A small HTTP/1.1 server with persistent connections, whose handler can also misbehave.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// The maximum total size of a request's headers. 3scale's web server has its limit somewhere between 80,000 and
 /// 100,000.
 const MOST_HEAD: usize = 90_000;
+
+/// How long a server with one thread waits for the next request on a connection before it serves another one, as the web
+/// server of 3scale does.
+const KEPT: Duration = Duration::from_millis(200);
 
 /// The time that requests in progress have to complete when the server stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -90,6 +94,8 @@ struct Open {
     stop: AtomicBool,
     /// Requests that were read and are not answered yet.
     busy: AtomicUsize,
+    /// How often the only thread waited on a connection that was kept, and no request came.
+    waits: AtomicU64,
     streams: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -120,6 +126,33 @@ impl Server {
             open,
             accepting: Some(accepting),
         })
+    }
+
+    /// The same with one thread for all connections, as a listener of 3scale: after an answer it waits 0.2 s for the next
+    /// request on the connection, and serves no other connection meanwhile.
+    ///
+    /// # Errors
+    /// If the port is in use.
+    pub fn on_one_thread(port: u16, handler: Arc<Handler>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let open = Arc::<Open>::default();
+        let shared = Arc::clone(&open);
+        let accepting = std::thread::Builder::new()
+            .name("stand-in".to_owned())
+            .spawn(move || serve_all(&listener, &handler, &shared))?;
+        Ok(Self {
+            address,
+            open,
+            accepting: Some(accepting),
+        })
+    }
+
+    /// How often the only thread waited on a connection that was kept, and no request came.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.open.waits.load(Ordering::SeqCst)
     }
 
     /// Its address as a URL, without a trailing slash.
@@ -172,6 +205,87 @@ fn accept(listener: &TcpListener, handler: &Arc<Handler>, open: &Arc<Open>) {
         if served.is_err() {
             open.lock().remove(&connection);
         }
+    }
+}
+
+/// Serves all connections in this thread, until the server stops.
+fn serve_all(listener: &TcpListener, handler: &Arc<Handler>, open: &Open) {
+    let mut numbers = 0..;
+    let mut idle: VecDeque<(u64, TcpStream)> = VecDeque::new();
+    while !open.stop.load(Ordering::SeqCst) {
+        while let (Ok((stream, _)), Some(number)) = (listener.accept(), numbers.next()) {
+            idle.push_back((number, stream));
+        }
+        // Connections without a request are not waited for.
+        let mut served = false;
+        for _ in 0..idle.len() {
+            let Some((number, stream)) = idle.pop_front() else {
+                break;
+            };
+            match has_input(&stream, None) {
+                None => idle.push_back((number, stream)),
+                Some(false) => {}
+                Some(true) => {
+                    served = true;
+                    if let Ok(Some(stream)) = serve_one(stream, number, handler, open) {
+                        idle.push_back((number, stream));
+                    }
+                    break;
+                }
+            }
+        }
+        if !served {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Serves a connection as long as requests come. Returns it if it stays open.
+fn serve_one(
+    mut stream: TcpStream,
+    number: u64,
+    handler: &Arc<Handler>,
+    open: &Open,
+) -> std::io::Result<Option<TcpStream>> {
+    stream.set_nodelay(true)?;
+    let mut input = Vec::new();
+    loop {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let Some(request) = read(&mut stream, &mut input, number)? else {
+            return Ok(None);
+        };
+        if !answer(&mut stream, request, handler)? {
+            return Ok(None);
+        }
+        match has_input(&stream, Some(KEPT)) {
+            Some(true) => {}
+            Some(false) => return Ok(None),
+            None => {
+                open.waits.fetch_add(1, Ordering::SeqCst);
+                return Ok(Some(stream));
+            }
+        }
+    }
+}
+
+/// Whether a connection has input: `Some(false)` if it has ended, `None` if there is none in this time.
+fn has_input(stream: &TcpStream, time: Option<Duration>) -> Option<bool> {
+    let set = match time {
+        None => stream.set_nonblocking(true),
+        Some(_) => stream
+            .set_nonblocking(false)
+            .and_then(|()| stream.set_read_timeout(time)),
+    };
+    if set.is_err() {
+        return Some(false);
+    }
+    match stream.peek(&mut [0]) {
+        Ok(read) => Some(read > 0),
+        Err(error) => match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => None,
+            _ => Some(false),
+        },
     }
 }
 

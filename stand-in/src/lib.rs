@@ -137,6 +137,25 @@ impl Threescale {
         Ok(())
     }
 
+    /// Listens again on the same port with one thread for all connections, as a listener of the real backend: after an
+    /// answer it waits 0.2 s for the next request on the connection.
+    ///
+    /// # Errors
+    /// If another process uses the port.
+    pub fn use_one_thread(&self) -> std::io::Result<()> {
+        let mut listening = self.listening();
+        *listening = None;
+        let handler = handler(&self.shared);
+        *listening = Some(Server::on_one_thread(self.address.port(), handler)?);
+        Ok(())
+    }
+
+    /// How often its only thread waited on a connection that was kept, and no request came.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.listening().as_ref().map_or(0, Server::waits)
+    }
+
     fn listening(&self) -> MutexGuard<'_, Option<Server>> {
         self.listening
             .lock()
@@ -212,14 +231,17 @@ impl Drop for Threescale {
 }
 
 fn listen(shared: &Arc<Shared>, port: u16) -> std::io::Result<Server> {
+    Server::on(port, handler(shared))
+}
+
+fn handler(shared: &Arc<Shared>) -> Arc<http::Handler> {
     let shared = Arc::clone(shared);
-    let handler = move |request: http::Request| {
+    Arc::new(move |request: http::Request| {
         let now_ms = (shared.clock)();
         let answer = routes::answer(&mut shared.lock(), &request, now_ms);
         shared.news.notify_all();
         answer
-    };
-    Server::on(port, Arc::new(handler))
+    })
 }
 
 impl Shared {

@@ -310,10 +310,13 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, 
     }
 }
 
+/// Connects to the first address that answers. The addresses share the time, so one that does not answer leaves some for
+/// the others.
 fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect_timeout(address, left(deadline)?) {
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = u32::try_from(addresses.len() - tried).unwrap_or(1);
+        match TcpStream::connect_timeout(address, left(deadline)? / share) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -348,4 +351,28 @@ pub(crate) fn expects_tls() -> Failure {
         Cause::Tls,
         "TLS: the server expects TLS, but a plain connection is configured",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_hangs_leaves_time_for_the_others() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let good = listener.local_addr().expect("address");
+        // A full backlog: further connections hang.
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("socket");
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .expect("bind");
+        full.listen(0).expect("listen");
+        let hangs = full.local_addr().expect("address").as_socket().expect("IP");
+        let _filled: Vec<_> = (0..4)
+            .filter_map(|_| TcpStream::connect_timeout(&hangs, Duration::from_millis(50)).ok())
+            .collect();
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let stream = connect(&[hangs, good], deadline).expect("a connection");
+        assert_eq!(stream.peer_addr().expect("address"), good);
+    }
 }

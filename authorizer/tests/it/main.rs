@@ -6,6 +6,7 @@
 
 mod basics;
 mod deaths;
+mod far;
 mod fuzz;
 mod limits;
 mod model;

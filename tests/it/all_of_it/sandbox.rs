@@ -561,7 +561,8 @@ authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, l
 deletion_protection: true
 "#,
         threescale(
-            "  credentials: {kind: user_key, in: query, name: key}
+            "  timeout: 2s
+  credentials: {kind: user_key, in: query, name: key}
   mapping_rules: [{method: GET, pattern: /orders, metric: hits, delta: 2, last: true}]"
         )
         .replace(backend, &backend.replace("127.0.0.1", "localhost")),

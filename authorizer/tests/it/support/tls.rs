@@ -17,11 +17,33 @@ pub struct TlsProxy {
     /// The PEM file with the certificate authority.
     pub ca_file: PathBuf,
     pub handshakes: Arc<AtomicU64>,
+    /// The connections that were accepted.
+    pub accepted: Arc<AtomicU64>,
+    way: Arc<Way>,
     stop: Arc<AtomicBool>,
     _directory: TempDir,
 }
 
+/// The way to the server: how far it is, and whether it is blocked.
+#[derive(Default)]
+struct Way {
+    /// How long a handshake takes at least.
+    delay_ms: AtomicU64,
+    blocked: AtomicBool,
+}
+
 impl TlsProxy {
+    /// Makes each handshake take at least this long.
+    pub fn far(&self, delay: Duration) {
+        let ms = u64::try_from(delay.as_millis()).expect("a delay");
+        self.way.delay_ms.store(ms, Ordering::SeqCst);
+    }
+
+    /// Blocks handshakes, which then wait, or lets them go on.
+    pub fn block(&self, blocked: bool) {
+        self.way.blocked.store(blocked, Ordering::SeqCst);
+    }
+
     /// Starts a proxy in front of `127.0.0.1:port`, for the names `localhost` and `127.0.0.1`.
     pub fn start(port: u16) -> Self {
         let certified = rcgen::generate_simple_self_signed(vec![
@@ -48,13 +70,21 @@ impl TlsProxy {
         let stop = Arc::new(AtomicBool::new(false));
         let handshakes = Arc::new(AtomicU64::new(0));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&handshakes));
+        let (accepted, way) = (Arc::<AtomicU64>::default(), Arc::<Way>::default());
+        let (connections, to) = (Arc::clone(&accepted), Arc::clone(&way));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
+                connections.fetch_add(1, Ordering::SeqCst);
                 let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
+                let (way, stopped) = (Arc::clone(&to), Arc::clone(&stopped));
                 std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(way.delay_ms.load(Ordering::SeqCst)));
+                    while way.blocked.load(Ordering::SeqCst) && !stopped.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
                     // A client that does not trust the certificate ends only its own thread.
                     let _ = pass(stream, port, config, &counted);
                 });
@@ -64,6 +94,8 @@ impl TlsProxy {
             address,
             ca_file,
             handshakes,
+            accepted,
+            way,
             stop,
             _directory: directory,
         }
