@@ -1,6 +1,7 @@
 //! The clients of everything outside the process: the Parameter Store, Redis, and 3scale, with the settings, the clock,
 //! and the metrics. The authorizer, the reporter, and the self-test share them.
 
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
@@ -14,8 +15,14 @@ use crate::redis::{self, RedisClient};
 use crate::secrets::{self, Secrets, SecretsError};
 use crate::settings::{Caching, Settings};
 
-/// Shortest time between two reads of the Parameter Store when a value from it does not work.
+/// Shortest time between two reads of the Parameter Store when a value from it does not work. It doubles with each read
+/// that changes nothing, up to the second one.
 const REREAD_EVERY: Duration = Duration::from_secs(10);
+const LONGEST_REREAD: Duration = Duration::from_secs(320);
+/// How often the Parameter Store is read if everything works, in the background: the hash key may have been recreated.
+const REFRESH_EVERY: Duration = Duration::from_secs(300);
+/// How long this can take. No event waits for it.
+const REFRESH_TIME: Duration = Duration::from_secs(5);
 /// The same while there are no secrets: without them every request is refused.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,6 +39,22 @@ pub struct Clients {
     pub(crate) clock: Clock,
     /// When the last read of the Parameter Store ended.
     secrets_read: Option<Instant>,
+    /// How many reads in a row changed nothing, while a value did not work.
+    futile: u32,
+    /// When the next read in the background is due.
+    refresh_at: Instant,
+    refresh: Option<Receiver<Result<Secrets, SecretsError>>>,
+}
+
+/// The time between two reads of the Parameter Store after this number of reads that changed nothing.
+fn reread_after(futile: u32) -> Duration {
+    REREAD_EVERY
+        .saturating_mul(1 << futile.min(16))
+        .min(LONGEST_REREAD)
+}
+
+fn next_refresh() -> Instant {
+    Instant::now() + secrets::random_part(REFRESH_EVERY)
 }
 
 impl Clients {
@@ -62,6 +85,9 @@ impl Clients {
             cache,
             clock,
             secrets_read: None,
+            futile: 0,
+            refresh_at: next_refresh(),
+            refresh: None,
         }
     }
 
@@ -98,12 +124,24 @@ impl Clients {
             &self.settings.names,
             budget,
         );
+        // A value that fails a long time after the last read is another failure.
+        let pause = reread_after(self.futile);
+        if self
+            .secrets_read
+            .is_none_or(|last| last.elapsed() > pause * 2)
+        {
+            self.futile = 0;
+        }
         // The pause begins at the end of the read, so that a slow Parameter Store is not called again at once.
         self.secrets_read = Some(Instant::now());
+        self.refresh_at = next_refresh();
         match read {
             Ok(secrets) => {
-                self.cache.redis.set_endpoint(secrets.cache.clone());
-                self.secrets = Ok(secrets);
+                self.futile = match &self.secrets {
+                    Ok(before) if *before == secrets => self.futile.saturating_add(1),
+                    _ => 0,
+                };
+                self.use_secrets(secrets);
                 Ok(())
             }
             Err(error) => {
@@ -117,6 +155,41 @@ impl Clients {
                 }
                 Err(error)
             }
+        }
+    }
+
+    fn use_secrets(&mut self, secrets: Secrets) {
+        self.cache.redis.set_endpoint(secrets.cache.clone());
+        self.secrets = Ok(secrets);
+    }
+
+    /// Begins to read the Parameter Store in the background if that is due, and uses what was read. No event waits for it.
+    pub fn refresh(&mut self, now: Instant) {
+        if let Some(refresh) = &self.refresh {
+            match refresh.try_recv() {
+                Ok(read) => {
+                    self.refresh = None;
+                    // If it failed, the secrets still work, or their failure is noticed elsewhere.
+                    if let Ok(secrets) = read {
+                        self.use_secrets(secrets);
+                    }
+                }
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => self.refresh = None,
+            }
+        } else if now >= self.refresh_at && self.secrets.is_ok() {
+            self.refresh_at = next_refresh();
+            let (sender, receiver) = mpsc::channel();
+            let agent = self.agent.clone();
+            let (aws, path) = (self.settings.aws.clone(), self.settings.parameters.clone());
+            let names = self.settings.names.clone();
+            let thread = std::thread::Builder::new()
+                .name("refresh".to_owned())
+                .spawn(move || {
+                    // The receiver is gone if the process ends.
+                    let _ = sender.send(secrets::read(&agent, &aws, &path, &names, REFRESH_TIME));
+                });
+            self.refresh = thread.is_ok().then_some(receiver);
         }
     }
 
@@ -158,7 +231,7 @@ impl Clients {
     /// Whether the Parameter Store may be read again because a value from it does not work.
     pub(crate) fn may_reread(&self) -> bool {
         self.secrets_read
-            .is_none_or(|read| read.elapsed() >= REREAD_EVERY)
+            .is_none_or(|read| read.elapsed() >= reread_after(self.futile))
     }
 
     /// Whether the Parameter Store may be read again because there are no secrets.
@@ -171,6 +244,7 @@ impl Clients {
     #[doc(hidden)]
     pub fn forget_reading(&mut self) {
         self.secrets_read = None;
+        self.refresh_at = Instant::now();
     }
 }
 
@@ -185,4 +259,15 @@ pub(crate) fn process_id() -> String {
         return format!("{}-{}", time.as_nanos(), std::process::id());
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_that_change_nothing_grow_further_apart() {
+        let seconds = [0, 1, 2, 5, 6, 99].map(|futile| reread_after(futile).as_secs());
+        assert_eq!(seconds, [10, 20, 40, 320, 320, 320]);
+    }
 }

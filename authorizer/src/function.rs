@@ -120,7 +120,9 @@ impl Function {
             self.answer(invocation, started, deadline)
         }))
         .unwrap_or_else(|_| Reply::Error("internal error".to_owned()));
-        self.clients.metrics.flush(Instant::now(), false);
+        let now = Instant::now();
+        self.clients.metrics.flush(now, false);
+        self.clients.refresh(now);
         reply
     }
 

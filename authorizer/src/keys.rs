@@ -12,9 +12,19 @@ use crate::credentials::Credential;
 /// The keys derived from the stack's `hash-key`. `Debug` shows none of them.
 #[derive(Clone)]
 pub struct Keys {
+    /// A hash of the parameter, to tell whether it is another one.
+    id: [u8; 32],
     hash: hmac::Key,
     seal: aead::LessSafeKey,
 }
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Keys {}
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +67,10 @@ impl Keys {
         let master = hmac::Key::new(hmac::HMAC_SHA256, &master);
         let derive = |purpose: &str| hmac::sign(&master, purpose.as_bytes());
         let seal = aead::UnboundKey::new(&aead::AES_256_GCM, derive("seal").as_ref()).ok()?;
+        let mut id = [0; 32];
+        id.copy_from_slice(derive("id").as_ref());
         Some(Self {
+            id,
             hash: hmac::Key::new(hmac::HMAC_SHA256, derive("hash").as_ref()),
             seal: aead::LessSafeKey::new(seal),
         })

@@ -1,7 +1,7 @@
 //! The secrets and the cache's endpoint, read from the Parameter Store.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -15,7 +15,7 @@ use crate::redis::Endpoint;
 use crate::settings::{Aws, ParameterNames};
 
 /// The values from the Parameter Store. `Debug` shows no secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// 3scale's service token.
     pub service_token: String,
@@ -62,6 +62,14 @@ impl fmt::Display for SecretsError {
 impl std::error::Error for SecretsError {}
 
 impl SecretsError {
+    /// Whether the same call may succeed a moment later: the Parameter Store throttled it, or failed.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(status, code) => is_throttled(*status, code) || *status >= 500,
+            _ => false,
+        }
+    }
+
     /// The failure for the self-test; `place` is the Parameter Store's host and port.
     #[must_use]
     pub fn failure(&self, place: &str) -> Failure {
@@ -75,8 +83,7 @@ impl SecretsError {
                 why.of(format_args!("the Parameter Store, {place}"))
             }
             Self::Refused(status, code) => {
-                // Throttling is a 400 too.
-                let denied = (400..500).contains(status) && !code.contains("Throttl");
+                let denied = (400..500).contains(status) && !is_throttled(*status, code);
                 let cause = if denied {
                     Cause::SsmDenied
                 } else {
@@ -92,12 +99,18 @@ impl SecretsError {
     }
 }
 
+/// Throttling is a 400 too, with a code of its own.
+fn is_throttled(status: u16, code: &str) -> bool {
+    status == 429
+        || code.contains("Throttl")
+        || matches!(code, "TooManyRequestsException" | "RequestLimitExceeded")
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Page {
+struct Found {
     #[serde(default)]
     parameters: Vec<Parameter>,
-    next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -107,10 +120,12 @@ struct Parameter {
     value: String,
 }
 
-/// The limit of pages: the CLI keeps well under a hundred parameters.
-const MAX_PAGES: usize = 50;
+/// The first pause before the Parameter Store is asked again after it throttled the call or failed, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
-/// Reads all parameters below `path` and selects those with `names`, all within `budget`.
+/// Reads the parameters that `names` selects below `path`, in one call. If the Parameter Store throttles the call or fails,
+/// tries again, all within `budget`.
 ///
 /// # Errors
 /// The Parameter Store does not answer in time or refuses, or a parameter is missing or unusable.
@@ -121,40 +136,64 @@ pub fn read(
     names: &ParameterNames,
     budget: Duration,
 ) -> Result<Secrets, SecretsError> {
-    let deadline = std::time::Instant::now() + budget;
-    let mut parameters = Vec::new();
-    let mut token: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
+    let deadline = Instant::now() + budget;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(SecretsError::Unreachable(Failure::new(
                 Cause::Timeout,
                 "time-out: no answer",
             )));
         }
-        let page = get_page(agent, aws, path, token.as_deref(), left)?;
-        parameters.extend(page.parameters);
-        token = page.next_token.filter(|token| !token.is_empty());
-        if token.is_none() {
-            break;
+        let error = match get(agent, aws, &wanted(path, names), left) {
+            Ok(found) => return assemble(path, names, &found.parameters),
+            Err(error) => error,
+        };
+        let wait = random_part(pause);
+        if !error.may_pass() || wait >= deadline.saturating_duration_since(Instant::now()) {
+            return Err(error);
         }
+        std::thread::sleep(wait);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    assemble(path, names, &parameters)
 }
 
-fn get_page(
+/// From half of a pause to all of it, so that processes that start together do not ask together again.
+pub(crate) fn random_part(pause: Duration) -> Duration {
+    let mut byte = [0];
+    // Without randomness, the whole pause is as good.
+    let part = match getrandom::fill(&mut byte) {
+        Ok(()) => u32::from(byte[0]),
+        Err(_) => 255,
+    };
+    pause / 2 + pause / 510 * part
+}
+
+/// The full names of all parameters that may be needed. `GetParameters` accepts ten.
+fn wanted(path: &str, names: &ParameterNames) -> Vec<String> {
+    let mut wanted = vec![names.service_token.as_str(), HASH_KEY];
+    match &names.cache {
+        Some(name) => wanted.push(name),
+        None => wanted.extend([CACHE_URL, CACHE_ENDPOINT]),
+    }
+    wanted.extend([AUTH_TOKEN, FORMER_AUTH_TOKEN]);
+    // A name that is there twice is an error.
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+        .into_iter()
+        .map(|name| format!("{path}/{name}"))
+        .collect()
+}
+
+fn get(
     agent: &ureq::Agent,
     aws: &Aws,
-    path: &str,
-    token: Option<&str>,
+    names: &[String],
     left: Duration,
-) -> Result<Page, SecretsError> {
-    let mut body = serde_json::json!({
-        "Path": path, "Recursive": true, "WithDecryption": true, "MaxResults": 10,
-    });
-    if let Some(token) = token {
-        body["NextToken"] = token.into();
-    }
+) -> Result<Found, SecretsError> {
+    let body = serde_json::json!({ "Names": names, "WithDecryption": true });
     let body = body.to_string();
     let request = signed(aws, &body, SystemTime::now())
         .map_err(|what| SecretsError::Unreachable(Failure::new(Cause::Invalid, what)))?;
@@ -224,7 +263,7 @@ fn signed(
     let uri = format!("{}/", aws.ssm_endpoint.trim_end_matches('/'));
     let headers = [
         ("content-type", "application/x-amz-json-1.1"),
-        ("x-amz-target", "AmazonSSM.GetParametersByPath"),
+        ("x-amz-target", "AmazonSSM.GetParameters"),
     ];
     let signable = SignableRequest::new(
         "POST",
@@ -422,6 +461,50 @@ mod tests {
             read("secrets/service-token-2", "cache-endpoint"),
             Err(SecretsError::Absent("secrets/service-token-2".to_owned()))
         );
+    }
+
+    #[test]
+    fn all_parameters_fit_into_one_call() {
+        let names = |cache: Option<&str>| ParameterNames {
+            service_token: "secrets/service-token-1".to_owned(),
+            cache: cache.map(str::to_owned),
+        };
+        assert_eq!(
+            wanted("/p", &names(None)),
+            [
+                "/p/cache-endpoint",
+                "/p/secrets/cache-auth-token",
+                "/p/secrets/cache-auth-token-former",
+                "/p/secrets/cache-url",
+                "/p/secrets/hash-key",
+                "/p/secrets/service-token-1",
+            ]
+        );
+        assert_eq!(wanted("/p", &names(Some("secrets/cache-url-1"))).len(), 5);
+    }
+
+    #[test]
+    fn only_throttling_and_failures_are_tried_again() {
+        let refused = |status, code: &str| SecretsError::Refused(status, code.to_owned());
+        for (status, code) in [
+            (400, "ThrottlingException"),
+            (429, ""),
+            (500, ""),
+            (503, ""),
+        ] {
+            assert!(refused(status, code).may_pass(), "{status} {code}");
+        }
+        assert!(!refused(400, "AccessDeniedException").may_pass());
+        assert!(!SecretsError::Absent("x".to_owned()).may_pass());
+    }
+
+    #[test]
+    fn pauses_differ_and_are_bounded() {
+        let pause = Duration::from_millis(510);
+        for _ in 0..100 {
+            let part = random_part(pause);
+            assert!(part >= pause / 2 && part <= pause, "{part:?}");
+        }
     }
 
     #[test]

@@ -464,6 +464,55 @@ fn no_secrets_no_answer_but_a_refusal() {
     }
 }
 
+/// All parameters are read in one call, and a call that the Parameter Store throttles or answers with 5xx is repeated within
+/// the time of the first caller.
+#[test]
+fn a_throttled_start_refuses_no_caller() {
+    for fault in [None, Some(ssm::Fault::Throttled), Some(ssm::Fault::Broken)] {
+        let world = World::new();
+        if let Some(fault) = fault {
+            world.ssm.fail_next(2, fault);
+        }
+        let mut authorizer = world.authorizer();
+        let calls = if fault.is_some() { 3 } else { 1 };
+        assert_eq!(world.ssm.reads(), calls);
+        let outcome = decide(&mut authorizer, &event("uk_free", "/")).outcome;
+        assert_eq!(outcome.reason, "authorized");
+        assert_eq!(world.ssm.reads(), calls);
+    }
+}
+
+/// A hash key that is recreated reaches a running process in the background, without a failure that makes it look.
+#[test]
+fn a_recreated_hash_key_reaches_running_processes() {
+    let world = World::new();
+    let mut authorizer = world.authorizer();
+    assert_eq!(
+        decide(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Backend
+    );
+    assert_eq!(
+        decide(&mut authorizer, &event("uk_free", "/")).source,
+        Source::Cache
+    );
+    let before = world.ssm.reads();
+    authorizer.clients.refresh(Instant::now());
+    assert_eq!(world.ssm.reads(), before, "it is not due");
+    world.ssm.put("secrets/hash-key", &"5a".repeat(32));
+    authorizer.clients.forget_reading();
+    // The credential has another key in Redis now, as for a process that has just started.
+    eventually("the new key is used", || {
+        authorizer.clients.refresh(Instant::now());
+        decide(&mut authorizer, &event("uk_free", "/")).source == Source::Backend
+    });
+    assert_eq!(world.ssm.reads(), before + 1);
+    let mut new = world.authorizer();
+    assert_eq!(
+        decide(&mut new, &event("uk_free", "/")).source,
+        Source::Cache
+    );
+}
+
 /// The start waits once for a Parameter Store that hangs. The first event, which was waiting meanwhile, is answered at
 /// once.
 #[test]

@@ -14,7 +14,7 @@ KEY = {"apikey": "k"}
 SSM_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}],
+        "Statement": [{"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}],
     }
 )
 DENIED = "User is not authorized to access this resource with an explicit deny in an identity-based policy"

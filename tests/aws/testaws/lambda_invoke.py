@@ -100,7 +100,7 @@ def _parameters(function: Function) -> dict[str, str] | None:
 
     from .wire import ACCOUNT
 
-    if not permits(function.role, "ssm:GetParametersByPath"):
+    if not permits(function.role, "ssm:GetParameters"):
         return None
     path = function.environment.get("THREESCALE_GW_PARAMETERS", "")
     store = ssm_backends[ACCOUNT][function.region]._parameters
@@ -126,7 +126,7 @@ def _service_of(function: Function) -> str | None:
 
 def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
     if parameters is None:
-        return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParametersByPath"
+        return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParameters"
     for name in (_token_name(function), "secrets/hash-key"):
         if name not in parameters:
             return "missing", f"parameter {name} is missing"

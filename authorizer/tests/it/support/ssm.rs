@@ -1,5 +1,6 @@
-//! A stand-in for the Parameter Store. It checks paging, decryption flags, and signatures, and returns values.
+//! A stand-in for the Parameter Store. It checks names, decryption flags, and signatures, and returns values.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +13,14 @@ pub struct State {
     pub parameters: Vec<(String, String)>,
     pub reads: u64,
     pub fault: Option<Fault>,
+    /// How many of the next calls fail with the fault; all of them if it is `None`.
+    pub times: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Fault {
     Denied,
+    Throttled,
     Broken,
     Slow(Duration),
     Nonsense,
@@ -60,15 +64,42 @@ impl Ssm {
     }
 
     pub fn fault(&self, fault: Option<Fault>) {
-        self.state.lock().expect("lock").fault = fault;
+        let mut state = self.state.lock().expect("lock");
+        state.fault = fault;
+        state.times = None;
+    }
+
+    /// Makes this many of the next calls fail.
+    pub fn fail_next(&self, times: u64, fault: Fault) {
+        let mut state = self.state.lock().expect("lock");
+        state.fault = Some(fault);
+        state.times = Some(times);
+    }
+
+    pub fn reads(&self) -> u64 {
+        self.state.lock().expect("lock").reads
     }
 }
 
 fn answer(state: &Mutex<State>, request: &Request) -> Response {
     let mut state = state.lock().expect("lock");
     state.reads += 1;
-    match state.fault {
+    let fault = match &mut state.times {
+        Some(0) => None,
+        Some(times) => {
+            *times -= 1;
+            state.fault
+        }
+        None => state.fault,
+    };
+    match fault {
         None => {}
+        Some(Fault::Throttled) => {
+            return Response::new(
+                400,
+                r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#,
+            );
+        }
         Some(Fault::Denied) => {
             return Response::new(400, r#"{"__type":"AccessDeniedException","Message":"no"}"#);
         }
@@ -88,27 +119,29 @@ fn answer(state: &Mutex<State>, request: &Request) -> Response {
     assert!(signed.contains("x-amz-security-token"));
     assert_eq!(
         request.header("x-amz-target"),
-        Some("AmazonSSM.GetParametersByPath")
+        Some("AmazonSSM.GetParameters")
     );
     let question: Value = serde_json::from_slice(&request.body).expect("JSON");
-    assert_eq!(question["Path"], PATH);
-    assert_eq!(question["Recursive"], true);
     assert_eq!(question["WithDecryption"], true);
-    // Pages of two parameters, some with only a token, as the service returns them.
-    let from: usize = question["NextToken"]
-        .as_str()
-        .map_or(0, |token| token.parse().expect("token"));
-    let page: Vec<Value> = state
+    let names: Vec<&str> = question["Names"]
+        .as_array()
+        .expect("names")
+        .iter()
+        .map(|name| name.as_str().expect("a name"))
+        .collect();
+    // The service refuses more than ten, and a name that is there twice.
+    assert!((1..=10).contains(&names.len()), "{names:?}");
+    let different: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+    let (found, missing): (Vec<&str>, Vec<&str>) = names
+        .into_iter()
+        .partition(|name| state.parameters.iter().any(|(known, _)| known == name));
+    let found: Vec<Value> = state
         .parameters
         .iter()
-        .skip(from)
-        .take(2)
+        .filter(|(name, _)| found.contains(&name.as_str()))
         .map(|(name, value)| json!({ "Name": name, "Value": value, "Type": "SecureString" }))
         .collect();
-    let next = from + 2;
-    let mut answer = json!({ "Parameters": page });
-    if next < state.parameters.len() + 2 {
-        answer["NextToken"] = json!(next.to_string());
-    }
+    let answer = json!({ "Parameters": found, "InvalidParameters": missing });
     Response::new(200, answer.to_string())
 }
