@@ -1,6 +1,7 @@
-//! Two limits on repeated failures: [`Breaker`] pauses calls to a service that has just failed, and [`TokenBucket`]
-//! limits calls that keep being refused.
+//! Limits on repeated failures: [`Breaker`] pauses calls to a service that has just failed, and [`TokenBucket`] and
+//! [`SharedBucket`] limit calls that keep being refused.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A circuit breaker. It opens for a time that doubles with every further failure; then one call decides.
@@ -97,6 +98,68 @@ impl TokenBucket {
     }
 }
 
+/// Limits refusals, shared by the addresses of the callers: when one sender has used up the common bucket, the callers at
+/// addresses with few refusals have another one.
+#[derive(Debug)]
+pub struct SharedBucket {
+    common: TokenBucket,
+    reserve: TokenBucket,
+    sources: HashMap<String, TokenBucket>,
+    share: u32,
+}
+
+/// The time after which an address gets a token of its share back.
+const SHARE_EVERY: Duration = Duration::from_secs(5);
+/// How many addresses are remembered.
+const MAX_SOURCES: usize = 4096;
+
+impl SharedBucket {
+    /// Two buckets of `size` tokens. An address has a `share` of the second one.
+    #[must_use]
+    pub fn new(size: u32, every: Duration, share: u32) -> Self {
+        Self {
+            common: TokenBucket::new(size, every),
+            reserve: TokenBucket::new(size, every),
+            sources: HashMap::new(),
+            share,
+        }
+    }
+
+    /// Whether a token is left for this address. An empty address has no share.
+    pub fn allows(&mut self, source: &str, now: Instant) -> bool {
+        if self.common.allows(now) {
+            return true;
+        }
+        let share = match self.sources.get_mut(source) {
+            Some(share) => share.allows(now),
+            None => !source.is_empty(),
+        };
+        share && self.reserve.allows(now)
+    }
+
+    /// Takes one token.
+    pub fn refused(&mut self, source: &str, now: Instant) {
+        if self.common.allows(now) {
+            self.common.refused();
+        } else {
+            self.reserve.refused();
+        }
+        if source.is_empty() {
+            return;
+        }
+        if self.sources.len() >= MAX_SOURCES {
+            self.sources.clear();
+        }
+        let share = self.share;
+        let bucket = self
+            .sources
+            .entry(source.to_owned())
+            .or_insert_with(|| TokenBucket::new(share, SHARE_EVERY));
+        bucket.allows(now);
+        bucket.refused();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +177,30 @@ mod tests {
         bucket.refused();
         assert!(!bucket.allows(start + Duration::from_millis(199)));
         assert!(bucket.allows(start + Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn one_address_does_not_use_up_the_share_of_others() {
+        let start = Instant::now();
+        let mut bucket = SharedBucket::new(10, Duration::from_secs(1), 2);
+        for _ in 0..10 {
+            assert!(bucket.allows("a", start));
+            bucket.refused("a", start);
+        }
+        assert!(!bucket.allows("a", start));
+        assert!(!bucket.allows("", start));
+        for other in 0..5 {
+            for _ in 0..2 {
+                assert!(bucket.allows(&other.to_string(), start));
+                bucket.refused(&other.to_string(), start);
+            }
+            assert!(!bucket.allows(&other.to_string(), start));
+        }
+        assert!(
+            !bucket.allows("new", start),
+            "the second bucket is empty too"
+        );
+        assert!(bucket.allows("a", start + Duration::from_secs(1)));
     }
 
     #[test]

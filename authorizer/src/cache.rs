@@ -8,8 +8,8 @@ use crate::failure::{Cause, Failure};
 use crate::periods::Period;
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value};
 use crate::scripts::{
-    AuthorizerScripts, RECORD_TTL, REFERRER_RECORD_TTL, RequestArgs, ScriptArgs, StoreArgs,
-    StoreDenialArgs,
+    AuthorizerScripts, HitArgs, RECORD_TTL, REFERRER_RECORD_TTL, RequestArgs, ScriptArgs,
+    StoreArgs, StoreDenialArgs,
 };
 use crate::terms::Terms;
 
@@ -94,6 +94,8 @@ pub struct Question<'a> {
     pub old: bool,
     /// Whether the request was sent before and may have been counted.
     pub repeated: bool,
+    /// The key of the caller's address, for the budget of unknown credentials; empty if it is not known or not needed.
+    pub source: &'a str,
 }
 
 /// 3scale's answer about an application.
@@ -157,7 +159,15 @@ impl Cache {
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<Decision, RedisError> {
-        let value = self.run(|scripts| &scripts.hit, question, &|_| (), deadline)?;
+        let more = |arguments: &mut Arguments| {
+            if !question.source.is_empty() {
+                HitArgs {
+                    source: question.source,
+                }
+                .to_argv(arguments);
+            }
+        };
+        let value = self.run(|scripts| &scripts.hit, question, &more, deadline)?;
         decision(&value).ok_or_else(unexpected_reply)
     }
 
@@ -209,6 +219,7 @@ impl Cache {
             keep_for_ms: if keep { self.keep_for_ms } else { 0 },
             code,
             until_ms,
+            source: question.source,
         };
         let more = |arguments: &mut Arguments| args.to_argv(arguments);
         self.run(|scripts| &scripts.store, question, &more, deadline)

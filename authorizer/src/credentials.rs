@@ -220,6 +220,7 @@ mod tests {
             headers: Pairs(pairs(headers)),
             query: pairs(query),
             token: None,
+            source_ip: None,
         }
     }
 

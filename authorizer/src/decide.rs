@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::{Effect, Outcome};
 use crate::backend::{Answer, Call};
-use crate::breaker::TokenBucket;
+use crate::breaker::SharedBucket;
 use crate::cache::{Application, Decision, Grant, Limited, Question, Stored};
 use crate::clients::Clients;
 use crate::credentials::{self, Credential, Missing};
@@ -16,7 +16,7 @@ use crate::log;
 use crate::mapping::{Ambiguous, Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
-use crate::scripts::REFUSALS_PER_S;
+use crate::scripts::{REFUSALS_PER_S, SOURCE_REFUSALS_PER_S};
 use crate::settings::{Caching, Service, WRITING};
 use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, UNCLEAR, Upstream, Verdict};
@@ -76,10 +76,12 @@ pub struct Authorizer {
     rules: Rules,
     upstream: Upstream,
     /// Limits the calls of this process about credentials that were not accepted in the last 24 hours.
-    unknown_key_limiter: TokenBucket,
+    unknown_key_limiter: SharedBucket,
     /// Keys of credentials that 3scale or the cache accepted. Without Redis they pass the limiter, so that a flood of
     /// unknown credentials does not lock out known callers.
     known_good_keys: HashSet<String>,
+    /// The address of the present caller; empty if it is not known.
+    source_ip: String,
     sequence: u64,
     not_before_ms: i64,
     /// Keys of credentials whose applications have referrer filters: for those, the referrer is part of the question and
@@ -105,7 +107,12 @@ impl Authorizer {
         Self {
             upstream: Upstream::new(rules.metrics()),
             rules,
-            unknown_key_limiter: TokenBucket::new(REFUSALS_PER_S, Duration::from_millis(200)),
+            unknown_key_limiter: SharedBucket::new(
+                REFUSALS_PER_S,
+                Duration::from_millis(200),
+                SOURCE_REFUSALS_PER_S,
+            ),
+            source_ip: String::new(),
             known_good_keys: HashSet::new(),
             sequence: 0,
             not_before_ms: 0,
@@ -146,6 +153,9 @@ impl Authorizer {
             }
             Err(Missing::Unusable) => return at_once(Outcome::deny("credential_unusable")),
         };
+        self.source_ip.clear();
+        self.source_ip
+            .push_str(request.source_ip.as_deref().unwrap_or_default());
         let (outcome, source) = match self.rules.usage_of(request) {
             Err(Ambiguous) => (Outcome::deny("path_ambiguous"), Source::Request),
             Ok(usage) if usage.0.is_empty() => (Outcome::deny("no_mapping_rule"), Source::Request),
@@ -234,10 +244,18 @@ impl Authorizer {
             return (Outcome::deny("not_ready"), Source::Request);
         };
         self.sequence += 1;
+        // Only unknown credentials have a budget.
+        let source = match &clients.secrets {
+            Ok(secrets) if !self.source_ip.is_empty() && !self.known_good_keys.contains(&key) => {
+                secrets.keys.source(&self.source_ip)
+            }
+            _ => String::new(),
+        };
         let request = AuthorizationRequest {
             credential,
             key,
             referrer,
+            source,
             usage,
             deadline,
         };
@@ -279,6 +297,7 @@ impl Authorizer {
             not_before_ms: self.not_before_ms,
             old,
             repeated: false,
+            source: &request.source,
         }
     }
 
@@ -313,7 +332,11 @@ impl Authorizer {
         seen: bool,
     ) -> (Outcome, Source) {
         clients.metrics.add("CacheMisses", 1.0);
-        if !seen && !self.unknown_key_limiter.allows(Instant::now()) {
+        if !seen
+            && !self
+                .unknown_key_limiter
+                .allows(&request.source, Instant::now())
+        {
             return (too_many_unknown(), Source::Request);
         }
         let asked_at_ms = clients.clock.now_ms();
@@ -333,7 +356,8 @@ impl Authorizer {
             }
             Verdict::Refused(code) => {
                 if !seen && !needs_referrer(request, &code) {
-                    self.unknown_key_limiter.refused();
+                    self.unknown_key_limiter
+                        .refused(&request.source, Instant::now());
                 }
                 self.store_denial(clients, request, &code);
                 (Outcome::deny(&code), Source::Backend)
@@ -341,7 +365,8 @@ impl Authorizer {
             Verdict::Unclear => {
                 // The last answer about a credential that was accepted stays.
                 if !seen {
-                    self.unknown_key_limiter.refused();
+                    self.unknown_key_limiter
+                        .refused(&request.source, Instant::now());
                     self.store_refusal(clients, request, "denied", UNCLEAR, false);
                 }
                 (Outcome::deny("denied"), Source::Backend)
@@ -515,7 +540,11 @@ impl Authorizer {
             }
         };
         let unknown = !self.known_good_keys.contains(&request.key);
-        if unknown && !self.unknown_key_limiter.allows(Instant::now()) {
+        if unknown
+            && !self
+                .unknown_key_limiter
+                .allows(&request.source, Instant::now())
+        {
             return (too_many_unknown(), Source::Request);
         }
         let Some(answer) = self
@@ -528,10 +557,12 @@ impl Authorizer {
         self.not_before_ms = clients.clock.now_ms() + 1;
         match &answer {
             Answer::Authorized(..) => self.remember(request),
-            Answer::Denied(code) if unknown && !needs_referrer(request, code) => {
-                self.unknown_key_limiter.refused();
-            }
-            Answer::Unclear(_) if unknown => self.unknown_key_limiter.refused(),
+            Answer::Denied(code) if unknown && !needs_referrer(request, code) => self
+                .unknown_key_limiter
+                .refused(&request.source, Instant::now()),
+            Answer::Unclear(_) if unknown => self
+                .unknown_key_limiter
+                .refused(&request.source, Instant::now()),
             _ => {}
         }
         let outcome = match answer {

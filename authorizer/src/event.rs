@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The credential of a TOKEN event.
     pub token: Option<Cow<'a, str>>,
+    /// The caller's address, if the event has it.
+    pub source_ip: Option<Cow<'a, str>>,
 }
 
 impl Request<'_> {
@@ -219,15 +221,26 @@ struct Context<'a> {
     api_id: Option<Text<'a>>,
     #[serde(borrow)]
     domain_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    identity: Option<Identity<'a>>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
+struct Identity<'a> {
+    #[serde(borrow)]
+    source_ip: Option<Text<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 struct Http<'a> {
     #[serde(borrow)]
     method: Option<Text<'a>>,
     #[serde(borrow)]
     path: Option<Text<'a>>,
+    #[serde(borrow)]
+    source_ip: Option<Text<'a>>,
 }
 
 fn is(text: Option<&Text<'_>>, word: &str) -> bool {
@@ -284,6 +297,7 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         headers: Pairs::default(),
         query: Vec::new(),
         token: Some(string(raw.authorization_token)),
+        source_ip: None,
     })))
 }
 
@@ -308,6 +322,10 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         )?
         .0,
         token: None,
+        source_ip: raw
+            .request_context
+            .and_then(|context| context.identity?.source_ip)
+            .map(|Text(ip)| ip),
     })))
 }
 
@@ -401,6 +419,7 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         headers: pairs(raw.headers)?,
         query,
         token: None,
+        source_ip: http.source_ip.map(|Text(ip)| ip),
     })))
 }
 
@@ -454,6 +473,7 @@ mod tests {
         assert_eq!(request.parameter("q").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(request.path, "/a");
         assert!(matches!(request.path, Cow::Borrowed(_)));
+        assert_eq!(request.source_ip.as_deref(), Some("1"));
     }
 
     #[test]

@@ -104,6 +104,18 @@ impl Keys {
         }
     }
 
+    /// The key of a caller's address. A network of IPv6 belongs to one caller, so it counts as one address.
+    #[must_use]
+    pub fn source(&self, address: &str) -> String {
+        match address.parse() {
+            Ok(std::net::IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                self.hash(&["source", &format!("{a:x}:{b:x}:{c:x}:{d:x}")])
+            }
+            _ => self.hash(&["source", address]),
+        }
+    }
+
     /// The key of a record for a credential that 3scale could not check; different from all applications' keys.
     #[must_use]
     pub fn unconfirmed(&self, credential: &str) -> String {

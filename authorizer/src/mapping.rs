@@ -677,6 +677,7 @@ mod tests {
             headers: crate::event::Pairs::default(),
             query: Vec::new(),
             token: None,
+            source_ip: None,
         }
     }
 

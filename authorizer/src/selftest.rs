@@ -397,6 +397,7 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
         not_before_ms: 0,
         old: false,
         repeated: false,
+        source: "",
     };
     clients.cache.redis.connect(deadline)?;
     clients.cache.store_denial(

@@ -56,6 +56,8 @@ pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) key: String,
     /// The referrer, if an answer about this credential depends on it.
     pub(crate) referrer: Option<&'a str>,
+    /// The key of the caller's address; empty if it is not known or not needed.
+    pub(crate) source: String,
     pub(crate) usage: &'a Usage,
     pub(crate) deadline: Instant,
 }

@@ -1,9 +1,17 @@
 -- Decides on a request and counts it, in one round trip.
--- KEYS: 1 the credential's record. ARGV: that of common.lua.
+-- KEYS: 1 the credential's record. ARGV: that of common.lua, then the following.
+--
+-- ARGV after that of common.lua, if the process has not seen the credential before: `source` (the caller's address).
 local found = call('GET', KEYS[1])
 if not found then
-  -- All processes together ask 3scale only until it has refused this many in a second.
-  if not old_ones and tonumber(call('GET', refusals()) or 0) >= REFUSALS_PER_S then return {'F'} end
+  -- All processes together ask 3scale only until it has refused this many in a second. Then they ask only for addresses
+  -- with few refusals.
+  local all = not old_ones and tonumber(call('GET', refusals()) or 0) or 0
+  if all >= REFUSALS_PER_S then
+    local source = ARGV[amount_of + 1]
+    if not source or all >= MOST_REFUSALS_PER_S then return {'F'} end
+    if tonumber(call('GET', refusals() .. ':' .. source) or 0) >= SOURCE_REFUSALS_PER_S then return {'F'} end
+  end
   return {'U'}
 end
 local t, app = string.match(found, '^A(%d+)\31(.*)$')

@@ -34,8 +34,14 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// How many refusals of unknown credentials in one second, of all processes, stop further questions about such credentials.
 pub(crate) const REFUSALS_PER_S: u32 = 50;
 
+/// The same if the credential's address has fewer refusals than its share: up to this number, so that one sender does not
+/// keep new callers of others out.
+const MOST_REFUSALS_PER_S: u32 = 2 * REFUSALS_PER_S;
+/// The share of one address.
+pub(crate) const SOURCE_REFUSALS_PER_S: u32 = 5;
+
 /// The names of the constants in the scripts, with their values.
-fn constants() -> [(&'static str, u128); 10] {
+fn constants() -> [(&'static str, u128); 12] {
     [
         ("APPLICATION_TTL_MS", APPLICATION_TTL.as_millis()),
         ("INDEX_TTL_MS", INDEX_TTL.as_millis()),
@@ -46,6 +52,8 @@ fn constants() -> [(&'static str, u128); 10] {
         ("GRACE_MS", GRACE.as_millis()),
         ("CLOCK_SKEW_MS", CLOCK_SKEW.as_millis()),
         ("REFUSALS_PER_S", REFUSALS_PER_S.into()),
+        ("MOST_REFUSALS_PER_S", MOST_REFUSALS_PER_S.into()),
+        ("SOURCE_REFUSALS_PER_S", SOURCE_REFUSALS_PER_S.into()),
         ("SECOND_MS", Duration::from_secs(1).as_millis()),
     ]
 }
@@ -177,6 +185,18 @@ impl ScriptArgs for RequestArgs<'_> {
     }
 }
 
+/// The further argument of `hit.lua`, if the credential is not one that this process has seen to be accepted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HitArgs<'a> {
+    pub(crate) source: &'a str,
+}
+
+impl ScriptArgs for HitArgs<'_> {
+    fn to_argv(&self, argv: &mut impl Argv) {
+        argv.text("source", self.source);
+    }
+}
+
 /// The starts of the current windows, shortest period first, each with a space after it.
 fn window_starts(now_ms: i64) -> String {
     let mut text = String::with_capacity(80);
@@ -235,6 +255,7 @@ pub(crate) struct StoreDenialArgs<'a> {
     pub(crate) keep_for_ms: i64,
     pub(crate) code: &'a str,
     pub(crate) until_ms: i64,
+    pub(crate) source: &'a str,
 }
 
 impl ScriptArgs for StoreDenialArgs<'_> {
@@ -244,7 +265,8 @@ impl ScriptArgs for StoreDenialArgs<'_> {
             .number("keep_for_ms", self.keep_for_ms)
             .text("verdict", "D")
             .text("code", self.code)
-            .number("until_ms", self.until_ms);
+            .number("until_ms", self.until_ms)
+            .text("source", self.source);
     }
 }
 
@@ -500,8 +522,10 @@ mod tests {
             keep_for_ms: 0,
             code: "c",
             until_ms: 1,
+            source: "s",
         };
         compare(STORE, "ARGV of a refusal", &denial);
+        compare(HIT, "ARGV after", &HitArgs { source: "s" });
         let (prefix, owner, batch) = ("p", "o", "b");
         let claim = ClaimArgs {
             prefix,

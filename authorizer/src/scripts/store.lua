@@ -6,7 +6,8 @@
 -- `max`, `current`, `window_start` (seconds) and `limit_metric`, then `metrics` (how many), for each `metric` and
 -- `limit_numbers` (the limits it counts toward, as '1,3,').
 --
--- ARGV of a refusal: `count` ('0'), `asked_at_ms`, `keep_for_ms`, `verdict` ('D'), `code`, `until_ms` (how long it is used).
+-- ARGV of a refusal: `count` ('0'), `asked_at_ms`, `keep_for_ms`, `verdict` ('D'), `code`, `until_ms` (how long it is used),
+-- `source` (the caller's address, or empty).
 local at = amount_of + 1
 local function take()
   at = at + 1
@@ -15,7 +16,7 @@ end
 local count, asked, keep, verdict = take() == '1', take(), tonumber(take()), take()
 
 if verdict == 'D' then
-  local code, until_ms = take(), take()
+  local code, until_ms, source = take(), take(), take()
   local found = call('GET', KEYS[1])
   local app = found and string.match(found, '^A%d+\31(.*)$')
   -- The application's record is not certain now, neither for its other credentials nor for the reporter.
@@ -23,6 +24,10 @@ if verdict == 'D' then
   if not found then
     call('INCR', refusals())
     call('PEXPIRE', refusals(), REFUSALS_TTL_MS)
+    if source ~= '' then
+      call('INCR', refusals() .. ':' .. source)
+      call('PEXPIRE', refusals() .. ':' .. source, REFUSALS_TTL_MS)
+    end
   end
   call('SET', KEYS[1], 'D' .. until_ms .. '\31' .. code, 'PX', math.max(keep, tonumber(until_ms) - now, 1))
   return {'D', code, tonumber(until_ms) - now}

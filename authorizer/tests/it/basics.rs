@@ -170,6 +170,67 @@ fn a_flood_of_bad_keys_over_many_processes() {
     }
 }
 
+/// An event of a caller at another address.
+fn event_from(address: &str, key: &str) -> String {
+    event(key, "/").replace("192.0.2.1", address)
+}
+
+/// One sender uses up the budget of refusals. New callers at other addresses are still asked about, in this process and in
+/// others, with Redis and without.
+#[test]
+fn one_sender_does_not_shut_new_callers_out() {
+    for mode in ["strict", "none"] {
+        let world = World::patient().with("caching", json!(mode));
+        let new = |n: usize| world.threescale.add(&format!("n{n}"), &[]);
+        let reason = |authorizer: &mut Authorizer, address: &str, key: &str| {
+            decide(authorizer, &event_from(address, key)).outcome.reason
+        };
+        let mut authorizer = world.authorizer();
+        for n in 0..80 {
+            let reason = reason(&mut authorizer, "192.0.2.1", &format!("bad-{n}"));
+            if n < 50 {
+                assert_eq!(reason, "user_key_invalid", "{mode} {n}");
+            }
+        }
+        assert_eq!(
+            reason(&mut authorizer, "192.0.2.1", "bad"),
+            "too_many_unknown"
+        );
+        for n in 0..40 {
+            new(n);
+            let address = format!("198.51.100.{n}");
+            let key = format!("uk_n{n}");
+            assert_eq!(
+                reason(&mut authorizer, &address, &key),
+                "authorized",
+                "{mode} {n}"
+            );
+        }
+        for n in 40..50 {
+            new(n);
+            let key = format!("uk_n{n}");
+            let mut other = world.authorizer();
+            assert_eq!(
+                reason(&mut other, "2001:db8::1", &key),
+                "authorized",
+                "{mode} {n}"
+            );
+        }
+        // Addresses without end are bounded too.
+        let refused = (0..200)
+            .map(|n| {
+                reason(
+                    &mut authorizer,
+                    &format!("203.0.113.{n}"),
+                    &format!("bad-{n}-x"),
+                )
+            })
+            .filter(|reason| reason == "too_many_unknown")
+            .count();
+        assert!(refused >= 100, "{mode}: {refused}");
+    }
+}
+
 /// Without Redis, a process knows only the callers that it allowed itself: it calls 3scale about fifty others at once,
 /// and always about those callers.
 #[test]
@@ -267,6 +328,7 @@ fn a_late_original_is_not_counted_again() {
         not_before_ms: 0,
         old: false,
         repeated: false,
+        source: "",
     };
     let terms = Terms {
         limits: Vec::new(),
@@ -279,6 +341,7 @@ fn a_late_original_is_not_counted_again() {
         terms: &terms,
         asked_at_ms: now_ms,
         count: false,
+        referred: false,
     };
     let deadline = || Instant::now() + Duration::from_secs(10);
     cache.store(&question(1), &stored, deadline()).unwrap();
