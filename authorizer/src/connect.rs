@@ -304,7 +304,7 @@ impl Connector for Background {
                 }) => match result {
                     Ok(mut line) => {
                         let fresh = ended.elapsed() < details.config.max_idle_age();
-                        if own == Some(number) || (fresh && line.inner.is_open()) {
+                        if own == Some(number) || (fresh && line.is_alive()) {
                             return Ok(Some(line));
                         }
                     }
@@ -399,6 +399,29 @@ fn limit(reason: ureq::Timeout) -> NextTimeout {
 pub(crate) struct Line {
     inner: Box<dyn Transport>,
     keep: bool,
+}
+
+impl Line {
+    /// Whether a connection that was not used yet is open. A server with TLS sends session tickets after the handshake,
+    /// which `ureq` takes for the rest of another answer, so they are read first.
+    fn is_alive(&mut self) -> bool {
+        if !self.inner.is_tls() {
+            return self.inner.is_open();
+        }
+        let moment = NextTimeout {
+            after: time_of(Duration::from_millis(1)),
+            ..limit(ureq::Timeout::Connect)
+        };
+        match self.inner.await_input(moment) {
+            Err(ureq::Error::Timeout(_)) => true,
+            Err(ureq::Error::Io(error)) => matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+            // The connection has ended, or the server answers without a question.
+            Ok(_) | Err(_) => false,
+        }
+    }
 }
 
 impl Transport for Line {

@@ -50,6 +50,23 @@ fn an_unfinished_connection_is_not_thrown_away() {
     assert_eq!(world.threescale.calls("authorize"), 1);
 }
 
+/// The first request uses the connection that was opened at the start, also long after its handshake.
+#[test]
+fn the_connection_opened_at_the_start_is_used() {
+    for mode in ["strict", "none"] {
+        let (world, proxy) = behind_tls(World::patient().with("caching", json!(mode)));
+        for n in 1..4 {
+            world.threescale.add(&format!("n{n}"), &[]);
+            let mut authorizer = authorizer(&world, &proxy);
+            eventually("the handshake is complete", || {
+                proxy.established.load(Ordering::SeqCst) == n
+            });
+            assert_eq!(reason(&mut authorizer, &format!("uk_n{n}")), "authorized");
+            assert_eq!(proxy.accepted.load(Ordering::SeqCst), n, "{mode}");
+        }
+    }
+}
+
 /// The connection to a 3scale that is far away is kept.
 #[test]
 fn a_far_connection_is_kept() {

@@ -17,6 +17,8 @@ pub struct TlsProxy {
     /// The PEM file with the certificate authority.
     pub ca_file: PathBuf,
     pub handshakes: Arc<AtomicU64>,
+    /// The handshakes that are complete, with or without data after them.
+    pub established: Arc<AtomicU64>,
     /// The connections that were accepted.
     pub accepted: Arc<AtomicU64>,
     way: Arc<Way>,
@@ -72,6 +74,8 @@ impl TlsProxy {
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&handshakes));
         let (accepted, way) = (Arc::<AtomicU64>::default(), Arc::<Way>::default());
         let (connections, to) = (Arc::clone(&accepted), Arc::clone(&way));
+        let established = Arc::<AtomicU64>::default();
+        let complete = Arc::clone(&established);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if stopped.load(Ordering::SeqCst) {
@@ -80,13 +84,14 @@ impl TlsProxy {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
                 let (way, stopped) = (Arc::clone(&to), Arc::clone(&stopped));
+                let complete = Arc::clone(&complete);
                 std::thread::spawn(move || {
                     std::thread::sleep(Duration::from_millis(way.delay_ms.load(Ordering::SeqCst)));
                     while way.blocked.load(Ordering::SeqCst) && !stopped.load(Ordering::SeqCst) {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     // A client that does not trust the certificate ends only its own thread.
-                    let _ = pass(stream, port, config, &counted);
+                    let _ = pass(stream, port, config, &counted, &complete);
                 });
             }
         });
@@ -94,6 +99,7 @@ impl TlsProxy {
             address,
             ca_file,
             handshakes,
+            established,
             accepted,
             way,
             stop,
@@ -115,11 +121,20 @@ fn pass(
     port: u16,
     config: Arc<ServerConfig>,
     handshakes: &AtomicU64,
+    established: &AtomicU64,
 ) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
     server.set_nodelay(true)?;
-    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut client = client;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut client)?;
+    }
+    while connection.wants_write() {
+        connection.write_tls(&mut client)?;
+    }
+    established.fetch_add(1, Ordering::SeqCst);
     let mut client = StreamOwned::new(connection, client);
     let mut chunk = vec![0_u8; 65536];
     let mut first = true;
