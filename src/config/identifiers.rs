@@ -399,7 +399,8 @@ pub(super) fn max_age(text: &str) -> Result<Duration, Invalid> {
 
 /// How long a request waits for 3scale, in whole milliseconds.
 pub(super) fn timeout(text: &str) -> Result<Duration, Invalid> {
-    let fits = |time: &Duration| TIMEOUTS.contains(time) && time.subsec_nanos() % 1_000_000 == 0;
+    let fits =
+        |time: &Duration| TIMEOUTS.contains(time) && time.subsec_nanos().is_multiple_of(1_000_000);
     let must = || Invalid::new("must be whole milliseconds or seconds, from `100ms` to `4s`");
     humantime::parse_duration(text)
         .ok()
