@@ -319,8 +319,8 @@ fn assemble(
     };
     let cache = find(cache_name)
         .map(|url| {
-            // The operator's own URL contains its password.
-            if cache_name != CACHE_ENDPOINT {
+            // The operator's own URL contains its password. The endpoint of the stack's cache is no secret.
+            if cache_name.starts_with(SECRETS) {
                 return Endpoint::parse(url, None).ok_or_else(|| unusable(cache_name));
             }
             let token = find(AUTH_TOKEN);
@@ -339,6 +339,8 @@ fn assemble(
     })
 }
 
+/// The prefix of every secret.
+const SECRETS: &str = "secrets/";
 const HASH_KEY: &str = "secrets/hash-key";
 const CACHE_URL: &str = "secrets/cache-url";
 const CACHE_ENDPOINT: &str = "cache-endpoint";
@@ -430,6 +432,8 @@ mod tests {
             ("secrets/cache-url", "redis://former:1"),
             ("secrets/cache-url-1", "redis://new:2"),
             ("cache-endpoint", "rediss://ours:3"),
+            ("cache-endpoint-1", "rediss://moved:4"),
+            ("secrets/cache-auth-token", "auth-secret"),
         ]);
         let read = |service_token: &str, cache: &str| {
             let names = ParameterNames {
@@ -437,7 +441,12 @@ mod tests {
                 cache: Some(cache.to_owned()),
             };
             let secrets = assemble("/threescale-gw/s", &names, &all)?;
-            let port = secrets.cache.map(|cache| cache.port);
+            let port = secrets.cache.map(|cache| {
+                // Only the stack's own cache has the stored AUTH token.
+                let is_ours = ["ours", "moved"].contains(&cache.host.as_str());
+                assert_eq!(cache.password.is_some(), is_ours, "{}", cache.host);
+                cache.port
+            });
             Ok((secrets.service_token, port))
         };
         let found = |token: &str, port| Ok((token.to_owned(), port));
@@ -452,6 +461,10 @@ mod tests {
         assert_eq!(
             read("secrets/service-token", "cache-endpoint"),
             found("former", Some(3))
+        );
+        assert_eq!(
+            read("secrets/service-token", "cache-endpoint-1"),
+            found("former", Some(4))
         );
         assert_eq!(
             read("secrets/service-token", "secrets/cache-url-2"),

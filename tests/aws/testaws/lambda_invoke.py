@@ -138,7 +138,7 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
     default = "secrets/cache-url" if "secrets/cache-url" in parameters else "cache-endpoint"
     name = function.environment.get("THREESCALE_GW_CACHE_PARAMETER", default)
     endpoint = parameters.get(name)
-    if name != "cache-endpoint" and endpoint is not None:
+    if name.startswith("secrets/") and endpoint is not None:
         refused = world.outcome("cache_urls") or {}
         return refused.get(endpoint)
     if endpoint is None:
