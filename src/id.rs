@@ -7,6 +7,9 @@ use serde::{Serialize, Serializer};
 
 use crate::kind::Kind;
 
+/// How the name of a resource begins that the stack has left.
+const FORMER: &str = "former-";
+
 /// The logical id of a resource of a stack: `kind/name`, for example `nat-gateway/a`. It is also
 /// the value of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +25,17 @@ impl LogicalId {
             kind,
             name: name.into(),
         }
+    }
+
+    /// The id of a resource that the stack leaves for another one with the same role, in another network. `which` tells several
+    /// from each other.
+    pub fn former(kind: Kind, which: impl fmt::Display) -> Self {
+        Self::new(kind, format!("{FORMER}{which}"))
+    }
+
+    /// Whether the stack has left the resource for another one.
+    pub fn is_former(&self) -> bool {
+        self.name.starts_with(FORMER)
     }
 }
 

@@ -7,6 +7,9 @@ use crate::hex;
 
 /// The maximum length of a replication group id. Source: ElastiCache `CreateReplicationGroup`.
 const CACHE_ID_MAX: usize = 40;
+/// How many caches of a stack can exist at a time. One does, and two while the stack moves to another network; more only
+/// after several interrupted moves.
+pub const CACHES: u32 = 10;
 
 /// The alias of each function that the API and the schedule invoke.
 pub const LIVE: &str = "live";
@@ -21,6 +24,14 @@ pub struct Names {
     partition: String,
     /// The API whose lock these names are for, instead of the parameters of the stack.
     locked_api: Option<String>,
+}
+
+/// `<name>`, or `<name>-<number>` from 1 on.
+pub fn numbered(name: &str, number: u32) -> String {
+    match number {
+        0 => name.to_owned(),
+        number => format!("{name}-{number}"),
+    }
 }
 
 impl Names {
@@ -152,19 +163,34 @@ impl Names {
 
     /// The replication group id. It has at most 40 characters and no two consecutive hyphens, so a
     /// stack name that does not fit ends in a hash.
-    pub fn cache(&self) -> String {
-        let plain = self.exact("cache");
+    ///
+    /// Names of ElastiCache are unique in an account and a region. A cache that is created beside another one of the
+    /// stack, in another network, therefore has a number.
+    pub fn cache(&self, number: u32) -> String {
+        let end = numbered("cache", number);
+        let plain = self.exact(&end);
         if plain.len() <= CACHE_ID_MAX && !plain.contains("--") {
             return plain;
         }
         let hash = hex::encode(&Sha256::digest(self.stack.as_bytes())[..4]);
-        let head: String = self.stack.replace("--", "-").chars().take(10).collect();
-        format!("threescale-gw-{}-{hash}-cache", head.trim_end_matches('-'))
+        let kept = if number == 0 { 10 } else { 8 };
+        let head: String = self.stack.replace("--", "-").chars().take(kept).collect();
+        format!("threescale-gw-{}-{hash}-{end}", head.trim_end_matches('-'))
     }
 
-    /// The name of the cache subnet group.
-    pub fn cache_subnet_group(&self) -> String {
-        self.exact("cache")
+    /// The number in a replication group id of this stack.
+    pub fn number_of_cache(&self, id: &str) -> Option<u32> {
+        (0..CACHES).find(|number| self.cache(*number) == id)
+    }
+
+    /// The name of the cache subnet group with this number.
+    pub fn cache_subnet_group(&self, number: u32) -> String {
+        self.exact(&numbered("cache", number))
+    }
+
+    /// The number in the name of a cache subnet group of this stack.
+    pub fn number_of_cache_subnet_group(&self, name: &str) -> Option<u32> {
+        (0..CACHES).find(|number| self.cache_subnet_group(*number) == name)
     }
 
     /// The ARN of an ElastiCache resource of this stack.
@@ -216,11 +242,16 @@ mod tests {
             format!("{}-", "y".repeat(31)),
         ] {
             let names = Names::new(&stack, "ap-southeast-1", "123456789012");
-            let cache = names.cache();
-            assert!(
-                cache.len() <= CACHE_ID_MAX && !cache.contains("--") && !cache.ends_with('-'),
-                "{cache}"
-            );
+            for number in 0..CACHES {
+                let cache = names.cache(number);
+                assert!(
+                    cache.len() <= CACHE_ID_MAX && !cache.contains("--") && !cache.ends_with('-'),
+                    "{cache}"
+                );
+                assert_eq!(names.number_of_cache(&cache), Some(number));
+                let group = names.cache_subnet_group(number);
+                assert_eq!(names.number_of_cache_subnet_group(&group), Some(number));
+            }
             assert!(names.role().len() <= 64, "{}", names.role());
             assert!(names.function("authorizer").len() <= 64);
             assert!(names.rule().len() <= 64);
@@ -245,7 +276,7 @@ mod tests {
 
     #[test]
     fn long_stacks_that_begin_alike_get_caches_of_their_own() {
-        let cache = |stack: &str| Names::new(stack, "us-east-1", "1").cache();
+        let cache = |stack: &str| Names::new(stack, "us-east-1", "1").cache(0);
         assert_ne!(
             cache(&format!("{}a", "x".repeat(31))),
             cache(&format!("{}b", "x".repeat(31)))

@@ -50,7 +50,7 @@ pub struct Facts {
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one.
     pub own_vpc: Option<String>,
-    /// The names under which the configured secrets are stored; see [`parameter::names`].
+    /// The names under which the configured secrets and the address of the cache are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
 }
 
@@ -457,7 +457,12 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     };
     let cache = match &config.cache.url {
         Some(_) => secret(parameter::CACHE_URL),
-        None => parameter::CACHE_ENDPOINT.to_owned(),
+        None => {
+            let named = facts.secrets.get(parameter::CACHE_ENDPOINT);
+            named
+                .map_or(parameter::CACHE_ENDPOINT, String::as_str)
+                .to_owned()
+        }
     };
     // Without the variable, the authorizer uses the domain of most regions.
     let suffix = Some(&facts.dns_suffix).filter(|suffix| *suffix != "amazonaws.com");

@@ -16,13 +16,15 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::names::Names;
+use crate::names::{Names, numbered};
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::Publication;
+use crate::resource::cache_subnet_group::CacheSubnetGroups;
 use crate::resource::health_check::SelfTestGate;
+use crate::resource::parameter::CACHE_ENDPOINT;
 use crate::resource::{
-    Context, DynResource, Output, ResourceError, RunOptions, cache_group, claims, parameter,
+    Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts};
@@ -173,14 +175,21 @@ impl Session {
             Some(target.clone()),
             sink,
         );
-        let (zones, own_vpc, secrets) = tokio::try_join!(
+        let own_vpc = own_vpc(&cx, &config).await?;
+        let home = home(&config, own_vpc.as_deref());
+        // What follows depends on it: which of two networks the stack leaves.
+        let cx = cx.with_options(RunOptions { home, ..options });
+        let (zones, mut secrets, cache_number) = tokio::try_join!(
             zones(&cx, &config),
-            own_vpc(&cx, &config),
-            secrets(&cx, &config)
+            secrets(&cx, &config),
+            cache_number(&cx, &config)
         )?;
+        let endpoint = cache_number.map(|number| numbered(CACHE_ENDPOINT, number));
+        secrets.extend(endpoint.map(|name| (CACHE_ENDPOINT, name)));
         let cx = cx.with_options(RunOptions {
+            cache_number,
             secret_names: Some(secrets.clone()),
-            ..options
+            ..cx.options().clone()
         });
         let facts = Facts {
             dns_suffix: cx.aws().dns_suffix.clone(),
@@ -379,6 +388,29 @@ async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
     match &config.network.vpc {
         Some(own) => Ok(cx.aws().vpc(&own.id).await?),
         None => Ok(None),
+    }
+}
+
+/// The network that the configuration asks for. A VPC that does not exist is refused later.
+fn home(config: &Config, own_vpc: Option<&str>) -> Option<Home> {
+    let Some(own) = &config.network.vpc else {
+        return Some(Home::Created);
+    };
+    own_vpc.map(|vpc| Home::Given {
+        vpc: vpc.to_owned(),
+        subnets: own.subnets.clone(),
+    })
+}
+
+/// The number in the names of the stack's cache, if it has one.
+async fn cache_number(cx: &Context, config: &Config) -> Result<Option<u32>> {
+    match (&config.cache.url, &cx.options().home) {
+        (None, Some(home)) => {
+            let created = claims::created_vpcs(cx).await?;
+            let number = CacheSubnetGroups::number(cx, home, &created).await?;
+            Ok(Some(number))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -190,36 +190,51 @@ pub fn plan(observation: Observation) -> Plan {
         .into_iter()
         .map(|(kind, found)| (kind, Arc::new(found)))
         .collect();
-    if !replaced.is_empty() {
-        // Otherwise what is not desired goes last: it is empty by then, because the reporter has moved to another cache.
-        let goes = |id: &LogicalId| !desired.contains(id) || replaced.contains(id);
-        let deleted = found.iter().filter(|(_, found)| goes(&found.identity.id));
-        empty_steps(&mut steps, deleted, converging);
-    }
+    // What is deleted before the changes: what is replaced, and then also what is not desired. A network that the functions
+    // leave for another one stays until they use that one, unless a replaced network makes them leave both.
+    let stays_in_use = steps.len() == converging;
+    let is_early = |id: &LogicalId| {
+        let stays = stays_in_use && is_left(id, &desired);
+        replaced.contains(id) || (!desired.contains(id) && !replaced.is_empty() && !stays)
+    };
+    // What goes last is empty by then, because the reporter has moved to another cache.
+    let early = found
+        .iter()
+        .filter(|(_, found)| is_early(&found.identity.id));
+    empty_steps(&mut steps, early, converging);
     let first_deletion = steps.len();
+    let mut late = BTreeSet::new();
     for (kind, found) in found {
-        let is_orphan = !desired.contains(&found.identity.id);
+        let id = &found.identity.id;
+        let (is_orphan, is_early) = (!desired.contains(id), is_early(id));
         if is_orphan {
             plan.items.push(deleted_item(&found));
         }
-        if is_orphan || replaced.contains(&found.identity.id) {
+        if is_orphan || is_early {
+            if !is_early {
+                late.insert(steps.len());
+            }
             let deletion = Operation::Delete(kind, found);
-            delete_step(
-                &mut steps,
-                deletion,
-                converging..first_deletion,
-                !replaced.is_empty(),
-            );
+            delete_step(&mut steps, deletion, converging..first_deletion, is_early);
         }
     }
     if let Some(kind) = left_behind {
         drain_step(&mut steps, kind, first_deletion, nodes.is_empty());
     }
-    order_deletions(&mut steps[first_deletion..], first_deletion);
+    order_deletions(&mut steps[first_deletion..], first_deletion, &late);
     plan.items
         .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
     plan.steps = steps;
     plan
+}
+
+/// Whether the resource belongs to a network that the configuration no longer asks for: a former one of the operator, or
+/// the stack's own if none is desired.
+fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
+    let has_vpc = desired.iter().any(|desired| desired.kind == Kind::Vpc);
+    let is_of_network =
+        id.kind.is_network() || matches!(id.kind, Kind::NatGateway | Kind::ElasticIp);
+    id.is_former() || (is_of_network && !has_vpc)
 }
 
 /// Creates one step for each desired resource that needs an action, after the steps of its needs.
@@ -383,10 +398,14 @@ fn drain_step(
         matches!(step.work, Operation::Detach(_))
             || (step.id.kind.leaves_behind() == Some(left) && step.action == Action::Delete)
     };
+    // The functions leave the network when their aliases move to versions in another one.
+    let is_former = |step: &Step| step.id.kind == Kind::SecurityGroup && step.id.is_former();
+    let moves = steps[first_deletion..].iter().any(is_former) && !steps.iter().any(leaves);
+    let leaves = |step: &Step| leaves(step) || (moves && step.id.kind == Kind::FunctionAlias);
     let blocks = steps[first_deletion..]
         .iter()
         .any(|step| step.id.kind.deleted_after().contains(&left));
-    if !blocks || !(is_empty_stack || steps.iter().any(leaves)) {
+    if !blocks || !(is_empty_stack || moves || steps.iter().any(leaves)) {
         return;
     }
     let needs = (0..steps.len())
@@ -403,13 +422,17 @@ fn drain_step(
     });
 }
 
-/// Orders deletions by kind. `first` is the index of the first deletion among all steps.
-fn order_deletions(deletions: &mut [Step], first: usize) {
+/// Orders deletions by kind. `first` is the index of the first deletion among all steps. `late` are those that come after
+/// the changes: no other deletion waits for them.
+fn order_deletions(deletions: &mut [Step], first: usize, late: &BTreeSet<usize>) {
     let kinds: Vec<_> = deletions.iter().map(|step| step.id.kind).collect();
-    for step in deletions {
+    for (index, step) in deletions.iter_mut().enumerate() {
         let before = step.id.kind.deleted_after();
+        let is_late = late.contains(&(first + index));
         let needs = kinds.iter().enumerate();
-        let needs = needs.filter(|(_, kind)| before.contains(kind));
+        let needs = needs.filter(|(other, kind)| {
+            before.contains(kind) && (is_late || !late.contains(&(first + other)))
+        });
         step.needs.extend(needs.map(|(index, _)| first + index));
     }
 }
@@ -654,6 +677,53 @@ mod tests {
         let orphan = planned(&["cache/main"], &[("secret/cache-url", &[], false)]);
         let empties = |step: &Step| matches!(step.work, Operation::Empty(..));
         assert!(!orphan.steps.iter().any(empties));
+    }
+
+    #[test]
+    fn a_network_that_is_left_goes_after_the_functions_use_another_one() {
+        let old = [
+            "vpc/main",
+            "subnet/private-a",
+            "nat-gateway/a",
+            "security-group/former-sg-1",
+            "cache/former-0",
+            "cache/main",
+            "lambda/authorizer",
+            "lambda-alias/authorizer",
+        ];
+        // Also if the cache in the new network is replaced before it is used.
+        for replaces in [false, true] {
+            let plan = planned(
+                &old,
+                &[
+                    ("security-group/authorizer", &[], false),
+                    ("cache/main", &["security-group/authorizer"], replaces),
+                    ("parameter/cache-endpoint", &["cache/main"], false),
+                    ("lambda/authorizer", &["security-group/authorizer"], false),
+                    (
+                        "lambda-alias/authorizer",
+                        &["lambda/authorizer", "parameter/cache-endpoint"],
+                        false,
+                    ),
+                ],
+            );
+            plan.check().expect("no cycle");
+            let moved = position(&plan, "lambda-alias/authorizer", false);
+            let is_drain = |step: &Step| matches!(step.work, Operation::Drain(_));
+            let drain = plan.steps.iter().position(is_drain).expect("a drain");
+            assert!(plan.steps[drain].needs.contains(&moved));
+            for text in &old[..5] {
+                let deletion = &plan.steps[position(&plan, text, true)].needs;
+                assert!(deletion.contains(&moved), "{text}: {plan:?}");
+            }
+            let group = position(&plan, "security-group/former-sg-1", true);
+            assert!(plan.steps[group].needs.contains(&drain));
+            if replaces {
+                let made = &plan.steps[position(&plan, "cache/main", false)].needs;
+                assert!(made.contains(&position(&plan, "cache/main", true)));
+                assert!(!made.contains(&position(&plan, "cache/former-0", true)));
+            }
+        }
     }
 
     #[test]

@@ -277,9 +277,10 @@ impl<'a> StepRunner<'a> {
     }
 
     async fn delete(&mut self, kind: &dyn DynKind, found: &Live) -> Result<(), StepError> {
+        // Which of several resources has the logical id can change with each deletion in the network.
         let is_it = |other: &Live| {
-            other.identity.id == found.identity.id
-                && other.identity.output.physical_id == found.identity.output.physical_id
+            other.identity.output.physical_id == found.identity.output.physical_id
+                && (other.identity.id == found.identity.id || found.identity.id.kind.is_network())
         };
         let mut first = Some(found);
         loop {

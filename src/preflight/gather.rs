@@ -66,6 +66,7 @@ pub async fn gather(
         .notices
         .extend(rules::engine_support(&plan.items, subject.config));
     findings.notices.extend(rules::replaced_cache(&plan.items));
+    findings.notices.extend(rules::moves(&plan.items));
     if plan.items.iter().any(builds) {
         let error = subject.package.check().err();
         findings

@@ -151,6 +151,29 @@ pub fn replaced_cache(items: &[Item]) -> Option<String> {
     ))
 }
 
+/// Says how the functions move to another network.
+pub fn moves(items: &[Item]) -> Vec<String> {
+    let is_left = |item: &&Item, kind| item.id.kind == kind && item.id.is_former();
+    let left = |kind| items.iter().filter(move |item| is_left(item, kind));
+    let id = |item: &Item| item.physical_id.clone().unwrap_or_default();
+    let mut notices = Vec::new();
+    if left(Kind::SecurityGroup).next().is_some() {
+        notices.push(
+            "the functions move to another network without an interruption: the former network stays until new versions of both \
+             functions have passed their self-test in the new one and are live; 3scale then sees another public address"
+                .to_owned(),
+        );
+    }
+    notices.extend(left(Kind::Cache).map(|cache| {
+        format!(
+            "cache {} stays until no function uses it: ElastiCache cannot move it to another network, so a second one is created; the \
+             reporter delivers the usage in the former one to 3scale before it is deleted, and the new one starts empty",
+            id(cache)
+        )
+    }));
+    notices
+}
+
 /// Lists the quotas that the resources to create would exceed. `quotas` covers the zones that get a
 /// NAT gateway.
 pub fn quotas(new: &[LogicalId], quotas: &[Quota]) -> Vec<String> {

@@ -135,8 +135,9 @@ impl Cache {
 
     async fn announce(&self, cx: &Context, url: &str) -> Result<(), ResourceError> {
         let id = LogicalId::new(Kind::Parameter, CACHE_ENDPOINT);
-        let exists = parameter::all(cx).await?.contains_key(CACHE_ENDPOINT);
-        parameter::put(cx, &id, CACHE_ENDPOINT, url, exists).await
+        let name = parameter::endpoint_name(cx);
+        let exists = parameter::all(cx).await?.contains_key(&name);
+        parameter::put(cx, &id, &name, url, exists).await
     }
 
     /// Deletes the former token, and notes the new one.
@@ -232,7 +233,7 @@ impl Resource for Cache {
         self.compare_encryption(cx, actual, &mut diff);
         diff.reference(
             SUBNET_GROUP,
-            &cx.names().cache_subnet_group(),
+            &cx.names().cache_subnet_group(actual.number),
             cx.known_output(&self.subnet_group),
         );
         diff.known(NODE_TYPE, actual.node_type.as_ref(), &self.node_type);
@@ -267,7 +268,10 @@ impl Resource for Cache {
             .aws()
             .elasticache
             .create_replication_group()
-            .replication_group_id(cx.names().cache())
+            .replication_group_id(
+                cx.names()
+                    .cache(cx.options().cache_number.unwrap_or_default()),
+            )
             .replication_group_description(description(cx))
             .engine(engine)
             .engine_version(version.to_string())
@@ -307,7 +311,7 @@ impl Resource for Cache {
         let is_told = actual.tls == Some(Tls::Preferred) || token != Token::Same;
         if let (true, Some(url)) = (is_told, &url) {
             let all = parameter::all(cx).await?;
-            let told = all.get(CACHE_ENDPOINT);
+            let told = all.get(&parameter::endpoint_name(cx));
             is_announced = told.is_some_and(|told| told.expose() == url);
         }
         let situation = Situation {

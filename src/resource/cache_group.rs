@@ -11,6 +11,7 @@ use super::cache_change::Tls;
 use super::{
     Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind, Unmanaged, usage,
 };
+use crate::aws::paginate::pages;
 use crate::aws::{Class, elasticache, optional, tags};
 use crate::engine_version::EngineVersion;
 use crate::id::LogicalId;
@@ -46,6 +47,8 @@ pub fn engine_of<'a>(
 pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) group_id: String,
+    /// The number in its name, which is also that of its subnet group.
+    pub(super) number: u32,
     phase: Phase,
     /// `host:port`, once the group has an endpoint.
     pub(super) endpoint: Option<String>,
@@ -85,6 +88,118 @@ impl Caches {
         Ok(answer.and_then(|answer| answer.replication_groups?.into_iter().next()))
     }
 
+    /// Every group that has a name of the stack. One listing, however many there are.
+    async fn found(cx: &Context) -> Result<Vec<(u32, String, ReplicationGroup)>, ResourceError> {
+        let request = cx.aws().elasticache.describe_replication_groups();
+        let groups = pages(|marker| async {
+            let request = request.clone().set_marker(marker);
+            let page = cx
+                .aws()
+                .call_idempotent("elasticache:DescribeReplicationGroups", || {
+                    request.clone().send()
+                })
+                .await?;
+            Ok((page.replication_groups, page.marker))
+        })
+        .await?;
+        let of_stack = groups.into_iter().filter_map(|group| {
+            let name = group.replication_group_id.clone()?;
+            Some((cx.names().number_of_cache(&name)?, name, group))
+        });
+        Ok(of_stack.collect())
+    }
+
+    /// Adds a found group to the listing.
+    async fn read(
+        cx: &Context,
+        listing: &mut Listing<Actual>,
+        number: u32,
+        name: String,
+        group: ReplicationGroup,
+    ) -> Result<(), ResourceError> {
+        let desired = cx.options().cache_number;
+        let id = match desired {
+            Some(desired) if desired != number => LogicalId::former(Kind::Cache, number),
+            _ => LogicalId::new(Kind::Cache, "main"),
+        };
+        // Tags cannot be read in every state; the description, which only the creator writes, replaces
+        // them.
+        let tags =
+            elasticache::tags_of(cx.aws(), cx.names().cache_arn("replicationgroup", &name)).await?;
+        let ours = match &tags {
+            Some(tags) => tags::owner(&cx.names().stack, tags).is_some(),
+            None => group.description.as_deref() == Some(&description(cx)),
+        };
+        if !ours && number != desired.unwrap_or_default() {
+            return Ok(());
+        }
+        if !ours {
+            let why = "is not managed by this stack (no stack tag)".to_owned();
+            listing.unmanaged.push(Unmanaged {
+                id,
+                physical_id: name,
+                why,
+            });
+            return Ok(());
+        }
+        let token = tags.as_ref().and_then(|tags| tags.get(TOKEN_TAG).cloned());
+        let nodes = group.member_clusters.unwrap_or_default();
+        let mut version = tags
+            .as_ref()
+            .and_then(|tags| noted_version(tags, group.engine.as_deref()));
+        if let (Some(_), Some(node)) = (&tags, nodes.first())
+            && (version.is_none() || cx.options().inspect_engine_version)
+        {
+            version = Self::version_of(cx, node).await?.or(version);
+        }
+        let tags = tags.unwrap_or_else(|| cx.tags(&LogicalId::new(Kind::Cache, "main")));
+        let endpoint = group
+            .node_groups
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|node_group| node_group.primary_endpoint)
+            .and_then(|endpoint| {
+                Some(format!(
+                    "{}:{}",
+                    endpoint.address?,
+                    endpoint.port.unwrap_or(i32::from(PORT))
+                ))
+            });
+        let phase = phase_of(group.status);
+        listing.owned.push(Actual {
+            id,
+            group_id: name,
+            number,
+            phase,
+            endpoint,
+            engine: group.engine,
+            version,
+            automatic_upgrades: group.auto_minor_version_upgrade,
+            node_type: group.cache_node_type,
+            nodes: nodes.len(),
+            failover: group.automatic_failover.map(|status| {
+                matches!(
+                    status,
+                    AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling
+                )
+            }),
+            multi_az: group
+                .multi_az
+                .map(|status| status == MultiAzStatus::Enabled),
+            tls: Tls::of(
+                group.transit_encryption_enabled,
+                group
+                    .transit_encryption_mode
+                    .as_ref()
+                    .map(TransitEncryptionMode::as_str),
+            ),
+            auth: group.auth_token_enabled,
+            token,
+            tags,
+        });
+        Ok(())
+    }
+
     /// Reads the version of the engine from a node; `None` if the caller may not.
     async fn version_of(cx: &Context, node: &str) -> Result<Option<EngineVersion>, ResourceError> {
         let request = cx
@@ -121,83 +236,10 @@ impl ResourceKind for Caches {
     const KIND: Kind = Kind::Cache;
 
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
-        let name = cx.names().cache();
         let mut listing = Listing::default();
-        let Some(group) = Self::describe(cx, &name).await? else {
-            return Ok(listing);
-        };
-        let id = LogicalId::new(Kind::Cache, "main");
-        // Tags cannot be read in every state; the description, which only the creator writes, replaces
-        // them.
-        let tags =
-            elasticache::tags_of(cx.aws(), cx.names().cache_arn("replicationgroup", &name)).await?;
-        let ours = match &tags {
-            Some(tags) => tags::owner(&cx.names().stack, tags).is_some(),
-            None => group.description.as_deref() == Some(&description(cx)),
-        };
-        if !ours {
-            let why = "is not managed by this stack (no stack tag)".to_owned();
-            listing.unmanaged.push(Unmanaged {
-                id,
-                physical_id: name,
-                why,
-            });
-            return Ok(listing);
+        for (number, name, group) in Self::found(cx).await? {
+            Self::read(cx, &mut listing, number, name, group).await?;
         }
-        let token = tags.as_ref().and_then(|tags| tags.get(TOKEN_TAG).cloned());
-        let nodes = group.member_clusters.unwrap_or_default();
-        let mut version = tags
-            .as_ref()
-            .and_then(|tags| noted_version(tags, group.engine.as_deref()));
-        if let (Some(_), Some(node)) = (&tags, nodes.first())
-            && (version.is_none() || cx.options().inspect_engine_version)
-        {
-            version = Self::version_of(cx, node).await?.or(version);
-        }
-        let tags = tags.unwrap_or_else(|| cx.tags(&id));
-        let endpoint = group
-            .node_groups
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|node_group| node_group.primary_endpoint)
-            .and_then(|endpoint| {
-                Some(format!(
-                    "{}:{}",
-                    endpoint.address?,
-                    endpoint.port.unwrap_or(i32::from(PORT))
-                ))
-            });
-        let phase = phase_of(group.status);
-        listing.owned.push(Actual {
-            id,
-            group_id: group.replication_group_id.unwrap_or(name),
-            phase,
-            endpoint,
-            engine: group.engine,
-            version,
-            automatic_upgrades: group.auto_minor_version_upgrade,
-            node_type: group.cache_node_type,
-            nodes: nodes.len(),
-            failover: group.automatic_failover.map(|status| {
-                matches!(
-                    status,
-                    AutomaticFailoverStatus::Enabled | AutomaticFailoverStatus::Enabling
-                )
-            }),
-            multi_az: group
-                .multi_az
-                .map(|status| status == MultiAzStatus::Enabled),
-            tls: Tls::of(
-                group.transit_encryption_enabled,
-                group
-                    .transit_encryption_mode
-                    .as_ref()
-                    .map(TransitEncryptionMode::as_str),
-            ),
-            auth: group.auth_token_enabled,
-            token,
-            tags,
-        });
         Ok(listing)
     }
 

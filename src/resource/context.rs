@@ -14,6 +14,15 @@ use crate::id::LogicalId;
 use crate::names::Names;
 use crate::rest_api::ApiTarget;
 
+/// The network that the configuration asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// The stack's own VPC, which may not exist yet.
+    Created,
+    /// The operator's VPC and subnets.
+    Given { vpc: String, subnets: Vec<String> },
+}
+
 /// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
@@ -30,8 +39,12 @@ pub struct RunOptions {
     pub skip_verification: bool,
     /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.
     pub accepted_edits: Option<Vec<String>>,
-    /// The parameter name of each configured secret, by the secret's name; `None` if the run has no
-    /// configuration.
+    /// The network that the configuration asks for; `None` if the run has no configuration.
+    pub home: Option<Home>,
+    /// The number in the names of the desired cache; `None` if the run desires none, or has no configuration.
+    pub cache_number: Option<u32>,
+    /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
+    /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
     /// Excludes the other stacks on an API; `None` for a run that changes no API.
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
@@ -97,6 +110,15 @@ impl Context {
     pub fn scoped(&self, id: &LogicalId, needs: Vec<LogicalId>) -> Self {
         Self {
             scope: Some((id.clone(), needs.into())),
+            ..self.clone()
+        }
+    }
+
+    /// The same context, which may read all outputs.
+    #[must_use]
+    pub fn unscoped(&self) -> Self {
+        Self {
+            scope: None,
             ..self.clone()
         }
     }

@@ -15,7 +15,7 @@ use super::function_publishing::{
     create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
 use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
-use super::parameter::{CACHE_ENDPOINT, CACHE_PARAMETER};
+use super::parameter::{CACHE_PARAMETER, is_own_cache};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, parameter, usage,
@@ -260,7 +260,7 @@ impl FunctionAlias {
         let delivered = usage::deliver(cx, &actual.publication.id).await;
         match delivered {
             // The operator's own cache stays, with what it holds.
-            Err(error) if former.as_deref() != Some(CACHE_ENDPOINT) => {
+            Err(error) if former.as_deref().is_some_and(is_own_cache) => {
                 cx.notice(
                     &actual.publication.id,
                     format!("usage stays in the former cache: {error}"),
@@ -429,10 +429,16 @@ impl Resource for FunctionAlias {
         if alias.version != goal.to_string() || alias.is_split {
             return point_to(cx, actual, goal).await;
         }
-        for version in self.surplus(actual, &goals) {
-            delete_version(cx, function, version).await?;
+        let surplus = self.surplus(actual, &goals);
+        for version in &surplus {
+            delete_version(cx, function, *version).await?;
         }
-        for name in self.unread(actual) {
+        // The deleted versions may have been the last readers, and the other alias may have nothing to change.
+        let unread = match surplus.is_empty() {
+            true => self.unread(actual),
+            false => &actual.unread,
+        };
+        for name in unread {
             parameter::remove(cx, name).await?;
         }
         Ok(())

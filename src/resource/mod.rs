@@ -43,7 +43,7 @@ mod traits;
 mod usage;
 pub mod vpc;
 
-pub use self::context::{Context, RunOptions};
+pub use self::context::{Context, Home, RunOptions};
 pub use self::diff::{Change, Diff, Field, NEW, sorted};
 pub use self::dynamic::{DynKind, DynListing, DynResource, Live, Observed};
 pub use self::error::ResourceError;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Filter, NetworkInterface};
 
 use super::security_group::SecurityGroups;
-use super::{Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind};
+use super::{Context, Identity, Listing, Output, Phase, ResourceError, ResourceKind, claims};
 use crate::aws::ec2::filter;
 use crate::aws::optional;
 use crate::aws::paginate::pages;
@@ -38,6 +38,20 @@ async fn own_groups(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
     let groups = SecurityGroups::list(cx).await?.owned.into_iter();
     let named = groups.filter(|group| group.name == cx.names().exact(&group.id.name));
     Ok(named.map(|group| group.group_id).collect())
+}
+
+/// The groups whose interfaces must disappear: all, or those in the network that the stack has left. The functions use the
+/// others.
+async fn left_groups(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
+    let groups = claims::settled::<SecurityGroups>(cx).await?.owned;
+    let former = groups
+        .iter()
+        .filter(|(identity, _)| identity.id.is_former());
+    let former: BTreeSet<_> = former.map(|(_, group)| group.group_id.clone()).collect();
+    match cx.options().home {
+        Some(_) if !former.is_empty() => Ok(former),
+        _ => own_groups(cx).await,
+    }
 }
 
 /// Whether the interface has the stack's security groups and no others. A function of another owner can share a
@@ -100,7 +114,7 @@ impl ResourceKind for NetworkInterfaces {
     const KIND: Kind = Kind::NetworkInterface;
 
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
-        let groups = own_groups(cx).await?;
+        let groups = left_groups(cx).await?;
         if groups.is_empty() {
             return Ok(Listing::default());
         }

@@ -35,7 +35,8 @@ pub const FORMER_CACHE_AUTH_TOKEN: &str = "cache-auth-token-former";
 pub const HASH_KEY: &str = "hash-key";
 /// The URL, credentials included, of a cache that the operator provides.
 pub const CACHE_URL: &str = "cache-url";
-/// The address of the stack's own cache.
+/// The address of the stack's own cache. A cache that is created beside another one has a parameter with its number, so
+/// that each version of the functions reads the address of the cache in its network.
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
 /// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
@@ -81,15 +82,31 @@ const VERSIONED: [&str; 2] = [SERVICE_TOKEN, CACHE_URL];
 
 /// Which of [`VERSIONED`] the secret `name` is, and how many came before it.
 fn versioned(name: &str) -> Option<(&'static str, u32)> {
-    VERSIONED.into_iter().find_map(|base| {
-        let rest = name.strip_prefix(base)?;
-        let number = match rest.strip_prefix('-') {
-            None if rest.is_empty() => 0,
-            None => return None,
-            Some(number) => number.parse().ok().filter(|number| *number > 0)?,
-        };
-        Some((base, number))
-    })
+    VERSIONED
+        .into_iter()
+        .find_map(|base| Some((base, number_of(base, name)?)))
+}
+
+/// The number in a name that consists of `base` and a number.
+fn number_of(base: &str, name: &str) -> Option<u32> {
+    let rest = name.strip_prefix(base)?;
+    match rest.strip_prefix('-') {
+        None if rest.is_empty() => Some(0),
+        None => None,
+        Some(number) => number.parse().ok().filter(|number| *number > 0),
+    }
+}
+
+/// The name of the parameter with the address of the stack's own cache in this run.
+pub fn endpoint_name(cx: &Context) -> String {
+    let configured = cx.options().secret_names.as_ref();
+    let named = configured.and_then(|names| names.get(CACHE_ENDPOINT));
+    named.cloned().unwrap_or_else(|| CACHE_ENDPOINT.to_owned())
+}
+
+/// Whether a version that reads the address of its cache from this parameter uses a cache of the operator.
+pub fn is_own_cache(path: &str) -> bool {
+    path.starts_with("secrets/")
 }
 
 /// The name for the value `wanted` of the secret `base`: that of a parameter that already has the
@@ -158,9 +175,13 @@ pub async fn superseded(
         return Ok(Vec::new());
     };
     let is_superseded = |path: &&String| {
-        path.strip_prefix("secrets/").is_some_and(|name| {
-            versioned(name).is_some() && !configured.values().any(|named| named == name)
-        }) && !read.contains(*path)
+        let is_former = match path.strip_prefix("secrets/") {
+            Some(name) => {
+                versioned(name).is_some() && !configured.values().any(|named| named == name)
+            }
+            None => is_former_endpoint(path, configured),
+        };
+        is_former && !read.contains(*path)
     };
     Ok(all(cx)
         .await?
@@ -168,6 +189,12 @@ pub async fn superseded(
         .filter(is_superseded)
         .cloned()
         .collect())
+}
+
+/// Whether this is the address of another cache of the stack than the desired one.
+fn is_former_endpoint(name: &str, configured: &BTreeMap<&'static str, String>) -> bool {
+    let desired = configured.get(CACHE_ENDPOINT);
+    number_of(CACHE_ENDPOINT, name).is_some() && desired.is_some_and(|desired| desired != name)
 }
 
 /// Every parameter of the stack, by its name below the stack's path.
@@ -407,11 +434,17 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
                 Some(path.as_str())
             }?;
             // The lock and the records of the attachment are managed by other modules.
-            let mine = SECRET || name == CACHE_ENDPOINT || name == DELETION_PROTECTION;
-            let mut called = name;
-            if let (Some((base, _)), Some(configured)) =
-                (versioned(name), cx.options().secret_names.as_ref())
-            {
+            let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
+            let mine = SECRET || is_endpoint || name == DELETION_PROTECTION;
+            let mut called = match is_endpoint {
+                true => CACHE_ENDPOINT,
+                false => name,
+            };
+            let configured = cx.options().secret_names.as_ref();
+            if !SECRET && configured.is_some_and(|names| is_former_endpoint(name, names)) {
+                return None;
+            }
+            if let (Some((base, _)), Some(configured)) = (versioned(name), configured) {
                 // The other secrets are read by earlier versions, and are deleted with them.
                 if SECRET && configured.get(base).map(String::as_str) != Some(name) {
                     return None;

@@ -27,6 +27,7 @@ mod lifecycle;
 mod lock;
 mod logs;
 mod matrix;
+mod moves;
 mod neighbors;
 mod own;
 mod owner;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::tags;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::resource::context::Home;
 use crate::resource::state::{Identity, Phase, Unmanaged};
 
 /// A resource with the tags of a logical id of the stack.
@@ -49,6 +50,8 @@ pub(super) enum Verdict {
     Ours,
     /// A duplicate that nothing uses.
     Spare,
+    /// In a network that the stack has left, or is leaving.
+    Former,
     /// Another owner's.
     Apart,
     /// It cannot be told from the others.
@@ -141,12 +144,68 @@ impl Evidence<'_> {
     }
 }
 
+/// How strongly a security group belongs to the stack. There can be one in each of several networks: while the stack moves,
+/// it has one in both.
+struct Groups<'a> {
+    evidence: Evidence<'a>,
+    /// Whether the configuration asks for a network: it is the home then.
+    has_wanted: bool,
+}
+
+impl Groups<'_> {
+    /// The decisions about the claims on one id.
+    fn choose(&self, claims: &[&Claim]) -> Vec<Verdict> {
+        let Evidence {
+            is_anchored,
+            is_at_home,
+            is_idle,
+        } = &self.evidence;
+        let is_certain =
+            |claim: &Claim| is_anchored(claim) || (is_at_home(claim) && claim.is_named);
+        let is_here = |claim: &&Claim| match self.has_wanted {
+            true => is_at_home(claim),
+            false => is_certain(claim),
+        };
+        let here: Vec<_> = claims.iter().copied().filter(is_here).collect();
+        if here.is_empty() && !self.has_wanted {
+            return self.evidence.choose(claims);
+        }
+        let mut chosen = match self.has_wanted {
+            true => self.evidence.choose(&here),
+            // Without a configuration, it does not matter which of them is the former one.
+            false => (0..here.len())
+                .map(|index| match index {
+                    0 => Verdict::Ours,
+                    _ => Verdict::Former,
+                })
+                .collect(),
+        }
+        .into_iter();
+        let verdict = |claim: &&Claim| match is_here(claim) {
+            true => chosen.next().unwrap_or(Verdict::Apart),
+            // The name of a group cannot be changed. One that others use is not the stack's.
+            false if is_anchored(claim) || (claim.is_named && is_idle(claim)) => Verdict::Former,
+            false => Verdict::Apart,
+        };
+        claims.iter().map(verdict).collect()
+    }
+}
+
+/// Whether a security group is outside the network that the configuration asks for.
+pub(super) fn is_away(claims: &[Claim], home: &BTreeSet<String>) -> bool {
+    let mut groups = claims
+        .iter()
+        .filter(|claim| claim.id.kind == Kind::SecurityGroup);
+    groups.any(|group| group.vpc.as_ref().is_some_and(|vpc| !home.contains(vpc)))
+}
+
 /// Decides about all claims. `anchors` are the ids that the stack's functions and its cache use, `empty` the VPCs that
-/// contain nothing.
+/// contain nothing, `home` is the network that the configuration asks for.
 pub(super) fn decide(
     claims: &[Claim],
     anchors: &BTreeSet<String>,
     empty: &BTreeSet<String>,
+    home: Option<&Home>,
 ) -> Verdicts {
     let mut verdicts = Verdicts::default();
     let anchored_vpcs = vpcs_with(claims, |claim| anchors.contains(&claim.physical_id));
@@ -154,32 +213,45 @@ pub(super) fn decide(
     let is_in = |vpcs: &BTreeSet<String>, claim: &Claim| {
         claim.vpc.as_ref().is_some_and(|vpc| vpcs.contains(vpc))
     };
-    verdicts.add(
-        claims,
-        &[Kind::Vpc],
-        &Evidence {
-            is_anchored: &|claim| is_in(&anchored_vpcs, claim),
-            is_at_home: &|claim| is_in(&furnished, claim),
-            is_idle: &|claim| empty.contains(&claim.physical_id),
-        },
-    );
-    let home = verdicts.of(&[Kind::Vpc], &Verdict::Ours);
-    let is_at_home = |claim: &Claim| is_in(&home, claim);
+    let of_vpc = Evidence {
+        is_anchored: &|claim| is_in(&anchored_vpcs, claim),
+        is_at_home: &|claim| is_in(&furnished, claim),
+        is_idle: &|claim| empty.contains(&claim.physical_id),
+    };
+    verdicts.add(claims, &[Kind::Vpc], |of_id| of_vpc.choose(of_id));
+    let ours = verdicts.of(&[Kind::Vpc], &Verdict::Ours);
+    let is_at_home = |claim: &Claim| is_in(&ours, claim);
     let is_idle = |claim: &Claim| !claim.is_used;
-    verdicts.add(
-        claims,
-        &[
-            Kind::Subnet,
-            Kind::SecurityGroup,
-            Kind::RouteTable,
-            Kind::InternetGateway,
-        ],
-        &Evidence {
-            is_anchored: &|claim| anchors.contains(&claim.physical_id),
-            is_at_home: &is_at_home,
+    let is_anchored = |claim: &Claim| anchors.contains(&claim.physical_id);
+    let evidence = Evidence {
+        is_anchored: &is_anchored,
+        is_at_home: &is_at_home,
+        is_idle: &is_idle,
+    };
+    let kinds = [Kind::Subnet, Kind::RouteTable, Kind::InternetGateway];
+    verdicts.add(claims, &kinds, |of_id| evidence.choose(of_id));
+    let wanted = home.map(|home| match home {
+        Home::Given { vpc, .. } => BTreeSet::from([vpc.clone()]),
+        Home::Created => {
+            // A VPC can have lost its tags.
+            let subnets = verdicts.of(&[Kind::Subnet], &Verdict::Ours);
+            let of_subnets = vpcs_with(claims, |claim| subnets.contains(&claim.physical_id));
+            ours.union(&of_subnets).cloned().collect()
+        }
+    });
+    let is_wanted = |claim: &Claim| wanted.as_ref().is_some_and(|vpcs| is_in(vpcs, claim));
+    let groups = Groups {
+        evidence: Evidence {
+            is_anchored: &is_anchored,
+            is_at_home: match wanted.is_some() {
+                true => &is_wanted,
+                false => &is_at_home,
+            },
             is_idle: &is_idle,
         },
-    );
+        has_wanted: wanted.is_some(),
+    };
+    verdicts.add(claims, &[Kind::SecurityGroup], |of_id| groups.choose(of_id));
     let used = |verdicts: &Verdicts, kind: Kind| -> BTreeSet<String> {
         let users = verdicts.of(&[kind], &Verdict::Ours);
         let users = claims
@@ -192,21 +264,23 @@ pub(super) fn decide(
         (Kind::ElasticIp, Kind::NatGateway),
     ] {
         let used = used(&verdicts, user);
-        verdicts.add(
-            claims,
-            &[kind],
-            &Evidence {
-                is_anchored: &|claim| used.contains(&claim.physical_id),
-                is_at_home: &is_at_home,
-                is_idle: &is_idle,
-            },
-        );
+        let evidence = Evidence {
+            is_anchored: &|claim| used.contains(&claim.physical_id),
+            is_at_home: &is_at_home,
+            is_idle: &is_idle,
+        };
+        verdicts.add(claims, &[kind], |of_id| evidence.choose(of_id));
     }
     verdicts
 }
 
 impl Verdicts {
-    fn add(&mut self, claims: &[Claim], kinds: &[Kind], evidence: &Evidence<'_>) {
+    fn add(
+        &mut self,
+        claims: &[Claim],
+        kinds: &[Kind],
+        choose: impl Fn(&[&Claim]) -> Vec<Verdict>,
+    ) {
         let apart = self.of(&[Kind::Vpc], &Verdict::Apart);
         let unclear = self.of(&[Kind::Vpc], &Verdict::Unclear);
         let mut by_id: BTreeMap<&LogicalId, BTreeMap<&str, &Claim>> = BTreeMap::new();
@@ -228,7 +302,7 @@ impl Verdicts {
         }
         for (id, of_id) in by_id {
             let of_id: Vec<_> = of_id.into_values().collect();
-            for (claim, verdict) in of_id.iter().zip(evidence.choose(&of_id)) {
+            for (claim, verdict) in of_id.iter().zip(choose(&of_id)) {
                 self.0
                     .insert(claim.physical_id.clone(), (id.clone(), verdict));
             }
@@ -344,7 +418,7 @@ mod tests {
 
     /// The decisions, as `<physical id>: <verdict>`.
     fn decided(claims: &[Claim], anchors: &[&str], empty: &[&str]) -> Vec<String> {
-        let verdicts = decide(claims, &set(anchors), &set(empty));
+        let verdicts = decide(claims, &set(anchors), &set(empty), None);
         let of = |claim: &Claim| {
             format!(
                 "{}: {:?}",
@@ -494,7 +568,7 @@ mod tests {
             "sg-2: Unclear",
         ];
         assert_eq!(decided(&claims, &[], &[]), expected);
-        let unclear = decide(&claims, &BTreeSet::new(), &BTreeSet::new()).unclear();
+        let unclear = decide(&claims, &BTreeSet::new(), &BTreeSet::new(), None).unclear();
         assert_eq!(unclear.len(), 3);
         assert!(unclear[0].why.contains("so do vpc-2"), "{}", unclear[0].why);
         // Only others have put something into the VPC with the copied tags.
@@ -516,6 +590,68 @@ mod tests {
         assert_eq!(decided(&claims, &["subnet-2"], &[]), expected);
         let expected = ["vpc-1: Ours", "subnet-1: Unclear", "subnet-2: Unclear"];
         assert_eq!(decided(&claims, &[], &[]), expected);
+    }
+
+    #[test]
+    fn a_security_group_outside_the_desired_network_is_a_former_one() {
+        let group = |physical_id: &str, vpc: &str| inside("security-group/cache", physical_id, vpc);
+        let given = |vpc: &str| Home::Given {
+            vpc: vpc.to_owned(),
+            subnets: Vec::new(),
+        };
+        let decided = |claims: &[Claim], anchors: &[&str], home: Option<Home>| -> Vec<Verdict> {
+            let verdicts = decide(claims, &set(anchors), &BTreeSet::new(), home.as_ref());
+            let of = |claim: &Claim| verdicts.get(&claim.physical_id);
+            claims.iter().map(of).collect()
+        };
+        let (created, own) = (group("sg-1", "vpc-1"), group("sg-2", "vpc-2"));
+        // Before the new one exists, and from then on. The functions use one of them, or none any more.
+        let there = [vpc("vpc-1"), created.clone()];
+        assert!(is_away(&there, &set(&["vpc-2"])) && !is_away(&there, &set(&["vpc-1"])));
+        let to_own = Some(given("vpc-2"));
+        let expected = [Verdict::Ours, Verdict::Former];
+        assert_eq!(decided(&there, &["sg-1"], to_own.clone()), expected);
+        let both = [vpc("vpc-1"), created.clone(), unused(own.clone())];
+        let expected = [Verdict::Ours, Verdict::Former, Verdict::Ours];
+        assert_eq!(decided(&both, &["sg-1"], to_own.clone()), expected);
+        let both = [vpc("vpc-1"), unused(created.clone()), own.clone()];
+        assert_eq!(decided(&both, &["sg-2"], to_own.clone()), expected);
+        // And back.
+        let both = [vpc("vpc-1"), created.clone(), own.clone()];
+        let expected = [Verdict::Ours, Verdict::Ours, Verdict::Former];
+        assert_eq!(decided(&both, &["sg-2"], Some(Home::Created)), expected);
+        let before = [own.clone()];
+        assert_eq!(
+            decided(&before, &["sg-2"], Some(Home::Created)),
+            [Verdict::Former]
+        );
+        // `down` deletes both.
+        let all = [vpc("vpc-1"), created.clone(), unused(own.clone())];
+        assert_eq!(
+            decided(&all, &["sg-1"], None)[1..],
+            [Verdict::Ours, Verdict::Former]
+        );
+        // What others use, or have named, is theirs.
+        let theirs = [vpc("vpc-1"), unused(created.clone()), own.clone()];
+        assert_eq!(
+            decided(&theirs, &[], Some(Home::Created))[2],
+            Verdict::Apart
+        );
+        assert_eq!(decided(&theirs, &[], None)[2], Verdict::Apart);
+        let theirs = [vpc("vpc-1"), created, unnamed(unused(own))];
+        assert_eq!(
+            decided(&theirs, &[], Some(Home::Created))[2],
+            Verdict::Apart
+        );
+        // The subnets show a VPC that has lost its tags.
+        let untagged = [
+            inside("subnet/private-a", "subnet-1", "vpc-1"),
+            group("sg-1", "vpc-1"),
+        ];
+        assert_eq!(
+            decided(&untagged, &["sg-1", "subnet-1"], Some(Home::Created)),
+            [Verdict::Ours, Verdict::Ours]
+        );
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::judge::{Claim, Verdict, Verdicts, decide, is_doubtful, to_inspect};
+use super::judge::{Claim, Verdict, Verdicts, decide, is_away, is_doubtful, to_inspect};
 use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::resource::cache_subnet_group::CacheSubnetGroups;
-use crate::resource::context::Context;
+use crate::resource::context::{Context, Home};
 use crate::resource::elastic_ip::ElasticIps;
 use crate::resource::error::ResourceError;
 use crate::resource::function::Functions;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::NatGateways;
-use crate::resource::neighbors::is_empty;
+use crate::resource::neighbors::{is_empty, used_by_others};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::state::{Identity, Unmanaged};
@@ -38,7 +39,12 @@ pub async fn settled<K: ResourceKind>(cx: &Context) -> Result<Settled<K::Actual>
         owned: Vec::with_capacity(listing.owned.len()),
         unmanaged: listing.unmanaged,
     };
-    let is_clear = !is_doubtful(&claims::<K>(cx, &listing.owned));
+    let claims = claims::<K>(cx, &listing.owned);
+    let is_clear = !is_doubtful(&claims)
+        && match K::KIND {
+            Kind::SecurityGroup => !is_anywhere_away(cx, &claims).await?,
+            _ => true,
+        };
     let verdicts = match is_clear {
         true => Arc::default(),
         false => verdicts(cx).await?,
@@ -48,6 +54,7 @@ pub async fn settled<K: ResourceKind>(cx: &Context) -> Result<Settled<K::Actual>
         let physical_id = &identity.output.physical_id;
         match verdicts.get(physical_id) {
             Verdict::Ours => {}
+            Verdict::Former => identity.id = LogicalId::former(K::KIND, physical_id),
             Verdict::Spare => identity.id = LogicalId::new(K::KIND, format!("spare-{physical_id}")),
             Verdict::Apart | Verdict::Unclear => continue,
         }
@@ -93,9 +100,11 @@ async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
     all.extend(claims::<SecurityGroups>(cx, &groups.owned));
     all.extend(claims::<NatGateways>(cx, &gateways.owned));
     all.extend(claims::<ElasticIps>(cx, &addresses.owned));
-    if !is_doubtful(&all) {
+    let is_away = is_anywhere_away(cx, &all).await?;
+    if !is_doubtful(&all) && !is_away {
         return Ok(Verdicts::default());
     }
+    mark_unused(cx, &mut all).await?;
     let (functions, caches) = tokio::try_join!(Functions::list(cx), CacheSubnetGroups::list(cx))?;
     let of_functions = functions.owned.into_iter().flat_map(|function| {
         let content = function.content;
@@ -109,7 +118,65 @@ async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
             empty.insert(vpc);
         }
     }
-    Ok(decide(&all, &anchors, &empty))
+    let home = cx.options().home.as_ref();
+    Ok(decide(&all, &anchors, &empty, home))
+}
+
+/// Whether a security group is outside the network that the configuration asks for.
+async fn is_anywhere_away(cx: &Context, claims: &[Claim]) -> Result<bool, ResourceError> {
+    let home = match &cx.options().home {
+        None => return Ok(false),
+        Some(Home::Given { vpc, .. }) => BTreeSet::from([vpc.clone()]),
+        Some(Home::Created) => {
+            let vpc = LogicalId::new(Kind::Vpc, "main");
+            match cx.unscoped().known_output(&vpc) {
+                Some(known) => BTreeSet::from([known.physical_id]),
+                None => {
+                    let (vpcs, subnets) = tokio::try_join!(Vpcs::list(cx), Subnets::list(cx))?;
+                    let vpcs = vpcs.owned.into_iter().map(|vpc| vpc.vpc_id);
+                    let of_subnets = subnets.owned.into_iter().map(|subnet| subnet.vpc_id);
+                    vpcs.chain(of_subnets).collect()
+                }
+            }
+        }
+    };
+    Ok(is_away(claims, &home))
+}
+
+/// Finds the security groups that only the stack's own functions and its cache use, if there are several.
+async fn mark_unused(cx: &Context, all: &mut [Claim]) -> Result<(), ResourceError> {
+    let groups = all
+        .iter()
+        .filter(|claim| claim.id.kind == Kind::SecurityGroup);
+    let groups: BTreeMap<_, _> = groups
+        .map(|claim| (claim.physical_id.clone(), claim.id.clone()))
+        .collect();
+    let ids: BTreeSet<_> = groups.values().collect();
+    if cx.options().home.is_none() && ids.len() == groups.len() {
+        return Ok(());
+    }
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let used = used_by_others(cx, &groups).await?;
+    for claim in all {
+        if groups.contains_key(&claim.physical_id) {
+            claim.is_used = used.contains(&claim.physical_id);
+        }
+    }
+    Ok(())
+}
+
+/// The VPCs that the stack has created.
+///
+/// # Errors
+/// When a listing fails.
+pub async fn created_vpcs(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
+    let (vpcs, subnets) = tokio::try_join!(settled::<Vpcs>(cx), settled::<Subnets>(cx))?;
+    let vpcs = vpcs.owned.into_iter().map(|(_, vpc)| vpc.vpc_id);
+    // A VPC can have lost its tags.
+    let of_subnets = subnets.owned.into_iter().map(|(_, subnet)| subnet.vpc_id);
+    Ok(vpcs.chain(of_subnets).collect())
 }
 
 /// The zones of the stack's subnets, by the letter in their names.

@@ -132,6 +132,22 @@ fn is_ours(interface: &Interface, own: &Own) -> bool {
         || (is_serviced && has_only(&interface.groups, |group| own.groups.contains_key(group)))
 }
 
+/// Which of `groups` others use. They are those of the stack, and those that may be.
+pub(super) fn used_by_others(
+    groups: &BTreeMap<String, LogicalId>,
+    interfaces: &[Interface],
+) -> BTreeSet<String> {
+    let own = Own {
+        groups: groups.clone(),
+        ..Own::default()
+    };
+    let foreign = interfaces.iter().filter(|found| !is_ours(found, &own));
+    let used = foreign.flat_map(|found| found.groups.iter());
+    used.filter(|group| groups.contains_key(*group))
+        .cloned()
+        .collect()
+}
+
 /// Whether there are groups, and `is_meant` is true for all.
 fn has_only(groups: &[String], is_meant: impl Fn(&String) -> bool) -> bool {
     !groups.is_empty() && groups.iter().all(is_meant)

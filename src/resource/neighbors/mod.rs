@@ -7,4 +7,4 @@ mod read;
 
 pub use self::judge::{Holder, Neighbors};
 pub use self::look::{explain, look};
-pub use self::read::is_empty;
+pub use self::read::{is_empty, used_by_others};

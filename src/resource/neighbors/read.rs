@@ -1,14 +1,17 @@
 //! The listings of EC2 that show what is in a network.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_sdk_ec2::types::{
     Filter, IpPermission, NetworkInterface, RouteTable, SecurityGroup, Subnet, VpcEndpoint,
     VpcPeeringConnection,
 };
 
-use super::judge::{Endpoint, Group, Interface, Peering, Table};
+use super::judge::{self, Endpoint, Group, Interface, Peering, Table};
 use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::aws::paginate::pages;
+use crate::id::LogicalId;
 use crate::resource::Context;
 
 /// Whether a VPC has nothing but what EC2 creates with it.
@@ -38,6 +41,18 @@ pub async fn is_empty(cx: &Context, vpc_id: &str) -> Result<bool, AwsError> {
         && tables
             .iter()
             .all(|table| table.is_main && table.associated.is_empty()))
+}
+
+/// Which of the security groups others use.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn used_by_others(
+    cx: &Context,
+    of: &BTreeMap<String, LogicalId>,
+) -> Result<BTreeSet<String>, AwsError> {
+    let found = interfaces(cx, filter("group-id", of.keys().cloned())).await?;
+    Ok(judge::used_by_others(of, &found))
 }
 
 pub(super) async fn pages_of_interfaces(

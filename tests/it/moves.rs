@@ -1,0 +1,279 @@
+//! A stack moves to a network of the operator's own, and back: the functions that callers use have a way to 3scale and to
+//! their cache at every moment, and a killed move is completed by the next `up`.
+
+use crate::support::kill::{Killed, each, killed_after_each};
+use crate::support::{TestAws, Workplace, assert_same, counts};
+use serde_json::{Value, json};
+
+const HERE: &str = "# the network";
+const OWN_CACHE: &str = "cache: {url: \"rediss://user:secret@cache.example.com:6379\"}";
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// A VPC of the operator with two subnets that have a way out, as lines of the configuration.
+fn own_network(aws: &TestAws, range: &str) -> String {
+    let ec2 = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
+    let vpc = ec2("CreateVpc", json!({"CidrBlock": format!("{range}.0.0/16")}));
+    let vpc = text(&vpc["Vpc"]["VpcId"]);
+    let subnet = |(index, zone): (usize, &str)| {
+        let subnet = json!({"VpcId": vpc, "CidrBlock": format!("{range}.{index}.0/24"),
+            "AvailabilityZone": format!("us-east-1{zone}")});
+        text(&ec2("CreateSubnet", subnet)["Subnet"]["SubnetId"])
+    };
+    let subnets: Vec<_> = ["a", "b", "a"]
+        .into_iter()
+        .enumerate()
+        .map(subnet)
+        .collect();
+    let gateway = ec2("CreateInternetGateway", json!({}));
+    let gateway = &gateway["InternetGateway"]["InternetGatewayId"];
+    ec2(
+        "AttachInternetGateway",
+        json!({"InternetGatewayId": gateway, "VpcId": vpc}),
+    );
+    let address = ec2("AllocateAddress", json!({"Domain": "vpc"}));
+    let nat = json!({"SubnetId": subnets[2], "AllocationId": address["AllocationId"]});
+    let nat = &ec2("CreateNatGateway", nat)["NatGateway"]["NatGatewayId"];
+    let table = ec2("CreateRouteTable", json!({"VpcId": vpc}));
+    let table = &table["RouteTable"]["RouteTableId"];
+    let route =
+        json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat});
+    ec2("CreateRoute", route);
+    for subnet in &subnets[..2] {
+        ec2(
+            "AssociateRouteTable",
+            json!({"RouteTableId": table, "SubnetId": subnet}),
+        );
+    }
+    format!(
+        "network: {{vpc: {vpc}, subnets: [{}]}}",
+        subnets[..2].join(", ")
+    )
+}
+
+/// A folder whose configuration has these lines.
+fn workplace(aws: &TestAws, lines: &str) -> Workplace {
+    let here = Workplace::new(aws);
+    here.edit("authorizer:", &format!("{lines}\nauthorizer:"));
+    here
+}
+
+/// Two networks of the operator, and an account with a deployed stack in the first of these networks.
+struct Start {
+    aws: TestAws,
+    /// The account before the stack.
+    before: Value,
+    own: String,
+}
+
+impl Start {
+    fn with(lines: impl Fn(&str) -> String) -> Self {
+        let aws = TestAws::seeded();
+        let limits = json!({"eni_linger": 0.05, "quotas": {"vpcs": 10, "elastic_ips": 10}});
+        aws.post("config", &limits);
+        let own = own_network(&aws, "10.9");
+        let before = aws.account();
+        workplace(&aws, &lines(&own)).succeed(&["up", "--yes"]);
+        Self { aws, before, own }
+    }
+}
+
+/// Every live version is in a network, and its self-test passes there: each of its subnets has a route to a NAT gateway
+/// that is available, and its cache admits it.
+#[track_caller]
+fn assert_served(aws: &TestAws, when: &str) {
+    let account = aws.account();
+    let gateways = account["nat_gateways"].as_array().expect("a list");
+    let tables = account["route_tables"].as_array().expect("a list");
+    let has_way_out = |subnet: &Value| {
+        let mut of_subnet = tables.iter().filter(|table| {
+            let subnets = table["subnets"].as_array();
+            subnets.is_some_and(|subnets| subnets.contains(subnet))
+        });
+        of_subnet.any(|table| {
+            let mut routes = table["routes"].as_array().expect("a list").iter();
+            routes.any(|route| {
+                let mut targets = gateways.iter();
+                route["destination"] == "0.0.0.0/0"
+                    && targets.any(|gateway| {
+                        gateway["id"] == route["target"] && gateway["state"] == "available"
+                    })
+            })
+        })
+    };
+    for name in ["authorizer", "reporter"] {
+        let name = format!("threescale-gw-orders-{name}");
+        let functions = account["functions"].as_array().expect("a list");
+        let function = functions
+            .iter()
+            .find(|function| function["FunctionName"] == name.as_str());
+        let function = function.expect("the function");
+        let alias = &function["aliases"][0];
+        assert_eq!(alias["Name"], "live", "{when}");
+        let mut versions = function["versions"].as_array().expect("a list").iter();
+        let live = versions.find(|version| version["Version"] == alias["FunctionVersion"]);
+        let live = live.unwrap_or_else(|| panic!("{when}: {name} has no live version"));
+        let subnets = live["VpcConfig"]["SubnetIds"].as_array();
+        let subnets = subnets.filter(|subnets| !subnets.is_empty());
+        let subnets = subnets.unwrap_or_else(|| panic!("{when}: {name} is in no network"));
+        for subnet in subnets {
+            assert!(
+                has_way_out(subnet),
+                "{when}: {name} has no way out of {subnet}"
+            );
+        }
+        let test = json!({"FunctionName": name, "Qualifier": "live", "Payload": "{\"threescale-gw\": \"self-test\"}"});
+        let answer = text(&aws.call("lambda", "Invoke", test)["Payload"]);
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(answer["ok"], true, "{when}: {name}: {answer}");
+    }
+}
+
+/// Moves the stack of `aws` from `from` to `to`. After every changing call, its callers are served. A run that is killed
+/// there is completed by the next one, whose result is that of the whole move; this is tried after every `nth` call.
+fn moves(start: &Start, aws: &TestAws, from: &str, to: &str, every: usize) {
+    let here = workplace(aws, from);
+    here.edit(from, to);
+    let shown = here.succeed(&["plan"]).stdout;
+    assert!(
+        shown.contains("move to another network without an interruption"),
+        "{shown}"
+    );
+    let own_cache = to.contains("url:");
+    assert_ne!(shown.contains("stays until no function uses it"), own_cache);
+    assert_served(aws, "before");
+    let states = killed_after_each(aws, &here, &["up", "--yes"], "*");
+    assert!(states.len() >= 10, "{} changing calls", states.len());
+    assert_served(aws, "after");
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    let whole = counts(&aws.account());
+    each(states, |nth, Killed { after, aws }| {
+        let when = format!("{from} -> {to}, killed after {nth}, {after}");
+        assert_served(&aws, &when);
+        if nth % every != 0 {
+            return;
+        }
+        let here = workplace(&aws, to);
+        match nth / every % 5 {
+            0 => {
+                here.succeed(&["down", "--yes", "--stack", "orders"]);
+                assert_same(&start.before, &aws.account());
+            }
+            // Back to the former network.
+            1 => {
+                here.edit(to, from);
+                here.succeed(&["up", "--yes"]);
+                assert_served(&aws, &when);
+                let plan = here.run(&["plan", "--exit-code"]);
+                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+            }
+            _ => {
+                here.succeed(&["up", "--yes"]);
+                assert_eq!(counts(&aws.account()), whole, "{when}");
+                let plan = here.run(&["plan", "--exit-code"]);
+                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_move_to_an_own_network_never_leaves_callers_without_3scale_and_cache() {
+    let start = Start::with(|_| HERE.to_owned());
+    moves(&start, &start.aws.fork(), HERE, &start.own, 1);
+}
+
+#[test]
+fn a_move_back_never_leaves_callers_without_3scale_and_cache() {
+    let start = Start::with(str::to_owned);
+    moves(&start, &start.aws.fork(), &start.own, HERE, 1);
+}
+
+#[test]
+fn a_move_with_an_own_cache_never_leaves_callers_without_3scale_and_cache() {
+    let start = Start::with(|_| format!("{HERE}\n{OWN_CACHE}"));
+    let (created, own) = (
+        format!("{HERE}\n{OWN_CACHE}"),
+        format!("{}\n{OWN_CACHE}", start.own),
+    );
+    moves(&start, &start.aws, &created, &own, 7);
+    moves(&start, &start.aws, &own, &created, 7);
+}
+
+#[test]
+fn the_former_network_stays_until_the_new_one_is_proved_and_its_usage_is_delivered() {
+    let Start { aws, own, .. } = Start::with(|_| HERE.to_owned());
+    // Another owner has copied the tags and the name of a security group, and uses it.
+    let theirs = own_network(&aws, "10.8");
+    let (_, vpc) = theirs.split_once("vpc: ").expect("the VPC");
+    let (vpc, subnet) = vpc.split_once(", subnets: [").expect("the subnets");
+    let (subnet, _) = subnet.split_once(',').expect("two subnets");
+    let tags = json!([
+        {"Key": "Name", "Value": "threescale-gw-orders-security-group-authorizer"},
+        {"Key": "threescale-gw:resource", "Value": "security-group/authorizer"},
+        {"Key": "threescale-gw:stack", "Value": "orders"},
+    ]);
+    let group = json!({"GroupName": "threescale-gw-orders-authorizer", "Description": "theirs", "VpcId": vpc,
+        "TagSpecifications": [{"ResourceType": "security-group", "Tags": tags}]});
+    let group = text(&aws.call("ec2", "CreateSecurityGroup", group)["GroupId"]);
+    let server = json!({"SubnetId": subnet, "Groups": [group], "Description": "their server"});
+    aws.call("ec2", "CreateNetworkInterface", server);
+    let here = workplace(&aws, HERE);
+    let unchanged = here.succeed(&["up", "--yes"]);
+    assert!(
+        unchanged.stderr.contains("No changes"),
+        "{}",
+        unchanged.stderr
+    );
+
+    // The self-test fails in the new network.
+    let check = |name: &str, cause: &str| json!({"name": name, "ok": cause.is_empty(), "ms": 1, "cause": cause, "error": cause});
+    let failed = json!({"ok": false, "checks": [check("secrets", "ssm_denied")]});
+    let outcome = json!({"threescale-gw-orders-authorizer": {"payload": failed, "error": false}});
+    aws.post("config", &json!({"outcomes": {"invoke": outcome}}));
+    here.edit(HERE, &own);
+    aws.check_log();
+    let up = here.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    aws.post("config", &json!({"outcomes": {"invoke": null}}));
+    assert_served(&aws, "after a self-test that failed in the new network");
+    let deletes =
+        |operation: &String| operation.starts_with("Delete") && operation != "DeleteParameter";
+    let deleted: Vec<_> = aws.changes().into_iter().filter(deletes).collect();
+    assert_eq!(deleted, [""; 0]);
+
+    aws.post("config", &json!({"outcomes": {"reports": [4, 1]}}));
+    aws.check_log();
+    let up = here.succeed(&["up", "--yes"]);
+    let told = "lambda-alias/reporter: usage delivered to 3scale before: 5";
+    assert!(up.stderr.contains(told), "{}", up.stderr);
+    let log = aws.log();
+    let position = |operation: &str, text: &str| {
+        let mut entries = log.iter();
+        let found = entries.position(|entry| {
+            entry["operation"] == operation && entry["parameters"].to_string().contains(text)
+        });
+        found.unwrap_or_else(|| panic!("no {operation} with {text}"))
+    };
+    let moved = |name: &str| position("UpdateAlias", &format!("threescale-gw-orders-{name}"));
+    assert!(moved("authorizer") < moved("reporter"));
+    for deletion in ["DeleteReplicationGroup", "DeleteNatGateway", "DeleteSubnet"] {
+        assert!(moved("reporter") < position(deletion, ""), "{deletion}");
+    }
+    assert_served(&aws, "after the move");
+
+    let down = here.succeed(&["down", "--yes"]);
+    assert!(
+        down.stderr.contains(&format!("{group} is left alone")),
+        "{}",
+        down.stderr
+    );
+    let after = aws.account();
+    let groups = after["security_groups"].as_array().expect("a list").iter();
+    let of_stack = groups.filter(|found| found["tags"]["threescale-gw:stack"] == "orders");
+    let of_stack: Vec<_> = of_stack.map(|found| text(&found["id"])).collect();
+    assert_eq!(of_stack, [group]);
+}
