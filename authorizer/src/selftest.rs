@@ -17,7 +17,7 @@ use crate::http;
 use crate::keys::Name;
 use crate::mapping::Usage;
 use crate::redis::RedisClient;
-use crate::redis::{Arguments, Endpoint, Value as RedisValue, expects_tls, refusal};
+use crate::redis::{Arguments, Endpoint, MAX_CLIENTS, Value as RedisValue, expects_tls, refusal};
 use crate::secrets::Secrets;
 use crate::settings::{Caching, CredentialKind};
 
@@ -178,6 +178,12 @@ fn explain(failure: Failure) -> Failure {
             "NOPERM: the user has no permission to write the keys".to_owned()
         }
         (Cause::Auth, _) => format!("{code}: the AUTH token or the user is refused"),
+        (Cause::Full, MAX_CLIENTS) => {
+            "the server accepts no more connections (max number of clients reached)".to_owned()
+        }
+        (Cause::Protocol, "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT") => {
+            format!("{code}: the cache is in cluster mode, which is not supported")
+        }
         (Cause::ReadOnly, "READONLY") => "READONLY: the server is a replica".to_owned(),
         (Cause::ReadOnly, _) => format!("{code}: the server accepts no writes"),
         (Cause::Full, _) => format!("{code}: the server is full and evicts nothing"),
@@ -413,5 +419,28 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
             Cause::Failed,
             "the cache did not return what was stored in it",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_of_redis_are_told_apart() {
+        for (error, cause, text) in [
+            (MAX_CLIENTS, Cause::Full, "accepts no more connections"),
+            ("OOM command not allowed", Cause::Full, "evicts nothing"),
+            (
+                "WRONGPASS invalid",
+                Cause::Auth,
+                "the AUTH token or the user is refused",
+            ),
+            ("MOVED 1 127.0.0.1:6381", Cause::Protocol, "cluster mode"),
+        ] {
+            let failure = explain(refusal(error));
+            assert_eq!(failure.cause, cause, "{error}");
+            assert!(failure.text.contains(text), "{failure}");
+        }
     }
 }

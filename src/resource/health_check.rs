@@ -88,7 +88,8 @@ impl Check {
                 "that is a replica: give the address of the primary in `cache.url`"
             }
             ("redis" | "decision", "full") => {
-                "the cache is full and refuses writes: give it a larger `cache.node_type`, or another eviction policy for one of your own"
+                "the cache is full, or accepts no more connections: give it a larger `cache.node_type`; for one of your own, set another \
+                 eviction policy or a larger `maxclients`"
             }
             ("decision", "scripts") => {
                 "the cache must run Lua scripts (EVALSHA); a proxy or a restricted user may forbid them"

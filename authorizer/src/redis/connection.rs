@@ -202,7 +202,8 @@ impl Connection {
         }
     }
 
-    /// Runs a command of which only an error reply matters; `cause` replaces the cause of the reply.
+    /// Runs a command of which only an error reply matters; `cause` replaces the cause of the reply, unless the server
+    /// accepts no more connections, which it says in the reply to the first command.
     fn ask(
         &mut self,
         words: &[&[u8]],
@@ -212,7 +213,10 @@ impl Connection {
         match self.command(words, &Arguments::default(), deadline) {
             Ok(Value::Error(error)) => {
                 let refused = refusal(&error);
-                let cause = cause.unwrap_or(refused.cause);
+                let cause = match refused.cause {
+                    Cause::Full => Cause::Full,
+                    other => cause.unwrap_or(other),
+                };
                 Err(RedisError::NotDone(Failure { cause, ..refused }))
             }
             Ok(_) => Ok(()),

@@ -17,4 +17,5 @@ pub(crate) use client::Script;
 pub(crate) use connection::expects_tls;
 pub use connection::{Connection, RedisError, tls_config};
 pub use endpoint::Endpoint;
+pub(crate) use resp::MAX_CLIENTS;
 pub use resp::{Arguments, ProtocolError, Value, decode, encode, error_code, refusal};

@@ -46,9 +46,15 @@ pub fn error_code(error: &str) -> &str {
         .unwrap_or(code)
 }
 
-/// The failure for an error reply. Its text is only the code.
+/// What a server that accepts no more connections sends on a new one. It has no code of its own.
+pub(crate) const MAX_CLIENTS: &str = "ERR max number of clients reached";
+
+/// The failure for an error reply. Its text is only the code, or [`MAX_CLIENTS`].
 #[must_use]
 pub fn refusal(error: &str) -> Failure {
+    if error.starts_with(MAX_CLIENTS) {
+        return Failure::new(Cause::Full, MAX_CLIENTS);
+    }
     let code = error_code(error);
     let cause = match code {
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Cause::Auth,
@@ -260,6 +266,8 @@ mod tests {
                 "WRONGPASS",
                 Cause::Auth,
             ),
+            ("ERR max number of clients reached", "ERR", Cause::Full),
+            ("MOVED 3999 127.0.0.1:6381", "MOVED", Cause::Protocol),
             ("", "", Cause::Protocol),
         ] {
             assert_eq!((error_code(error), refusal(error).cause), (code, cause));

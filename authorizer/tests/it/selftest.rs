@@ -99,6 +99,22 @@ fn expect_redis(answer: &Value, cause: &str, text: &str) {
     expect(answer, ["", cause, "", "skipped"], text);
 }
 
+/// A Redis that accepts no more connections says so in its reply to the login, and a wrong password is another cause.
+#[test]
+fn redis_without_a_free_connection_is_no_wrong_password() {
+    let (address, _listener) = odd_server(Some(b"-ERR max number of clients reached\r\n"));
+    let world = world();
+    world.ssm.put("secrets/cache-auth-token", "pass");
+    world
+        .ssm
+        .put("cache-endpoint", &format!("redis://{address}"));
+    expect_redis(
+        &answer(&world, &[], None),
+        "full",
+        "accepts no more connections",
+    );
+}
+
 #[track_caller]
 fn expect_threescale(answer: &Value, cause: &str, text: &str) {
     expect(answer, ["", "", cause, "skipped"], text);
