@@ -92,7 +92,7 @@ impl Clients {
     }
 
     /// Reads the secrets and connects to Redis before the first event. A caller may already be waiting, so one deadline
-    /// covers both. Meanwhile, a connection to 3scale is opened, which nobody waits for: if 3scale is far away, it takes
+    /// covers both. Meanwhile, a connection to 3scale is opened, that no request waits for: if 3scale is far away, it takes
     /// longer than a caller has.
     pub fn warm_up(&mut self) {
         self.connector

@@ -9,6 +9,7 @@ use ipnet::Ipv4Net;
 use super::document::Node;
 use super::problem::{Flaw, Invalid};
 use super::read::{Field, Reader, Schema, Section, Show};
+use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Artifact, Authorizer, Cache, Choice, Config, CredentialKind,
@@ -105,7 +106,6 @@ const SCHEMAS: &[Schema] = &[
 ];
 
 const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
 const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
 const DEFAULT_ZONES: u8 = 2;
 const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";

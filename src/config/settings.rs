@@ -1,19 +1,23 @@
 //! The part of the configuration that the authorizer gets.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::fields::DEFAULT_TIMEOUT;
 use super::{Config, CredentialKind};
 
 /// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
 /// for the other variables.
 pub(super) const MAX_SETTINGS: usize = 3 * 1024;
 
+/// How long a request waits for 3scale, unless the configuration says otherwise.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
+
 impl Config {
     /// The value of `THREESCALE_GW_SETTINGS`, the JSON from which the functions read their settings.
     ///
-    /// Contains no secret, and is identical for identical configurations. Times are in the units of their names. At most 3 KB for a
-    /// loaded configuration.
+    /// Contains no secret, and is identical for identical configurations. Times are in the units of their names. At most
+    /// 3 KB for a loaded configuration.
     pub fn authorizer_settings(&self) -> String {
         let credentials = &self.threescale.credentials;
         let mut place = json!({
