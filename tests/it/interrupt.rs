@@ -96,12 +96,14 @@ fn a_signal_ends_the_build_of_the_authorizer() {
     let workplace = Workplace::new(&aws);
     workplace.edit("authorizer: {artifact: bootstrap.zip}", "");
     let (folder, started) = endless_cargo(&workplace);
-    let of_this = |name: &str| std::env::var(name).unwrap_or_default();
-    let path = of_this("PATH");
+    let path = std::env::var("PATH").unwrap_or_default();
+    // Tools that manage compilers keep their settings in the home folder, or in one that a variable names.
+    let managed = ["HOME", "CARGO_HOME", "RUSTUP_HOME"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
     let child = workplace
         .command(&["up", "--yes"])
-        // Tools that manage compilers keep their settings in the home folder.
-        .env("HOME", of_this("HOME"))
+        .envs(managed)
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("THREESCALE_GW_CACHE", workplace.path("cache"))
         .stdout(Stdio::null())
