@@ -496,7 +496,7 @@ mod tests {
     fn an_address_that_hangs_does_not_use_up_the_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let good = listener.local_addr().expect("address");
-        // A full backlog: nobody accepts, so further connections hang.
+        // A full backlog: no connection is accepted, so further connections hang.
         let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
             .expect("socket");
         full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
