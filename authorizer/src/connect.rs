@@ -496,18 +496,7 @@ mod tests {
     fn an_address_that_hangs_does_not_use_up_the_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let good = listener.local_addr().expect("address");
-        // A full backlog: no connection is accepted, so further connections hang.
-        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
-            .expect("socket");
-        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .expect("bind");
-        full.listen(0).expect("listen");
-        let hangs = full.local_addr().expect("address").as_socket().expect("IP");
-        let _filled: Vec<_> = (0..4)
-            .filter_map(|_| {
-                std::net::TcpStream::connect_timeout(&hangs, Duration::from_millis(50)).ok()
-            })
-            .collect();
+        let (hangs, _held) = crate::redis::full_backlog();
         let background = Background::new();
         let uri: Uri = "http://3scale.test/".parse().expect("a URI");
         let config = ureq::Agent::config_builder().build();

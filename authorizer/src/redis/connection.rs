@@ -357,6 +357,29 @@ pub(crate) fn expects_tls() -> Failure {
     )
 }
 
+/// An address at which further connections hang, as long as the other value is kept: the backlog is full, and no
+/// connection is accepted.
+#[cfg(test)]
+pub(crate) fn full_backlog() -> (SocketAddr, Vec<std::os::fd::OwnedFd>) {
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .expect("bind");
+    listener.listen(0).expect("listen");
+    let address = listener
+        .local_addr()
+        .expect("address")
+        .as_socket()
+        .expect("IP");
+    let mut held: Vec<std::os::fd::OwnedFd> = (0..4)
+        .filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok())
+        .map(Into::into)
+        .collect();
+    held.push(listener.into());
+    (address, held)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,16 +388,7 @@ mod tests {
     fn an_address_that_hangs_leaves_time_for_the_others() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let good = listener.local_addr().expect("address");
-        // A full backlog: further connections hang.
-        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
-            .expect("socket");
-        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .expect("bind");
-        full.listen(0).expect("listen");
-        let hangs = full.local_addr().expect("address").as_socket().expect("IP");
-        let _filled: Vec<_> = (0..4)
-            .filter_map(|_| TcpStream::connect_timeout(&hangs, Duration::from_millis(50)).ok())
-            .collect();
+        let (hangs, _held) = full_backlog();
         let deadline = Instant::now() + Duration::from_millis(500);
         let stream = connect(&[hangs, good], deadline).expect("a connection");
         assert_eq!(stream.peer_addr().expect("address"), good);

@@ -15,6 +15,8 @@ mod resp;
 pub use client::RedisClient;
 pub(crate) use client::Script;
 pub(crate) use connection::expects_tls;
+#[cfg(test)]
+pub(crate) use connection::full_backlog;
 pub use connection::{Connection, RedisError, tls_config};
 pub use endpoint::Endpoint;
 pub(crate) use resp::MAX_CLIENTS;
