@@ -1,6 +1,7 @@
 //! A stack moves to a network of the operator's own, and back: the functions that callers use have a way to 3scale and to
 //! their cache at every moment, and a killed move is completed by the next `up`.
 
+use crate::own::own_network_in;
 use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::{TestAws, Workplace, assert_same, counts};
 use serde_json::{Value, json};
@@ -10,47 +11,6 @@ const OWN_CACHE: &str = "cache: {url: \"rediss://user:secret@cache.example.com:6
 
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
-}
-
-/// A VPC of the operator with two subnets that have a way out, as lines of the configuration.
-fn own_network(aws: &TestAws, range: &str) -> String {
-    let ec2 = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
-    let vpc = ec2("CreateVpc", json!({"CidrBlock": format!("{range}.0.0/16")}));
-    let vpc = text(&vpc["Vpc"]["VpcId"]);
-    let subnet = |(index, zone): (usize, &str)| {
-        let subnet = json!({"VpcId": vpc, "CidrBlock": format!("{range}.{index}.0/24"),
-            "AvailabilityZone": format!("us-east-1{zone}")});
-        text(&ec2("CreateSubnet", subnet)["Subnet"]["SubnetId"])
-    };
-    let subnets: Vec<_> = ["a", "b", "a"]
-        .into_iter()
-        .enumerate()
-        .map(subnet)
-        .collect();
-    let gateway = ec2("CreateInternetGateway", json!({}));
-    let gateway = &gateway["InternetGateway"]["InternetGatewayId"];
-    ec2(
-        "AttachInternetGateway",
-        json!({"InternetGatewayId": gateway, "VpcId": vpc}),
-    );
-    let address = ec2("AllocateAddress", json!({"Domain": "vpc"}));
-    let nat = json!({"SubnetId": subnets[2], "AllocationId": address["AllocationId"]});
-    let nat = &ec2("CreateNatGateway", nat)["NatGateway"]["NatGatewayId"];
-    let table = ec2("CreateRouteTable", json!({"VpcId": vpc}));
-    let table = &table["RouteTable"]["RouteTableId"];
-    let route =
-        json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat});
-    ec2("CreateRoute", route);
-    for subnet in &subnets[..2] {
-        ec2(
-            "AssociateRouteTable",
-            json!({"RouteTableId": table, "SubnetId": subnet}),
-        );
-    }
-    format!(
-        "network: {{vpc: {vpc}, subnets: [{}]}}",
-        subnets[..2].join(", ")
-    )
 }
 
 /// A folder whose configuration has these lines.
@@ -73,7 +33,7 @@ impl Start {
         let aws = TestAws::seeded();
         let limits = json!({"eni_linger": 0.05, "quotas": {"vpcs": 10, "elastic_ips": 10}});
         aws.post("config", &limits);
-        let own = own_network(&aws, "10.9");
+        let own = own_network_in(&aws, "10.9").text;
         let before = aws.account();
         workplace(&aws, &lines(&own)).succeed(&["up", "--yes"]);
         Self { aws, before, own }
@@ -207,7 +167,7 @@ fn a_move_with_an_own_cache_never_leaves_callers_without_3scale_and_cache() {
 fn the_former_network_stays_until_the_new_one_is_proved_and_its_usage_is_delivered() {
     let Start { aws, own, .. } = Start::with(|_| HERE.to_owned());
     // Another owner has copied the tags and the name of a security group, and uses it.
-    let theirs = own_network(&aws, "10.8");
+    let theirs = own_network_in(&aws, "10.8").text;
     let (_, vpc) = theirs.split_once("vpc: ").expect("the VPC");
     let (vpc, subnet) = vpc.split_once(", subnets: [").expect("the subnets");
     let (subnet, _) = subnet.split_once(',').expect("two subnets");

@@ -7,19 +7,24 @@ use serde_json::{Value, json};
 const CACHE: &str = "cache: {url: \"rediss://user:own-cache-secret@cache.example.com:6379\"}";
 
 /// A network that another user created, and the lines that configure it.
-struct Network {
-    text: String,
+pub(crate) struct Network {
+    pub(crate) text: String,
     vpc: String,
 }
 
-/// A VPC with private subnets in two zones.
 fn own_network(aws: &TestAws) -> Network {
-    let vpc = aws.call("ec2", "CreateVpc", json!({"CidrBlock": "10.9.0.0/16"}));
+    own_network_in(aws, "10.9")
+}
+
+/// A VPC with private subnets in two zones. `range`: the first two parts of its addresses.
+pub(crate) fn own_network_in(aws: &TestAws, range: &str) -> Network {
+    let block = json!({"CidrBlock": format!("{range}.0.0/16")});
+    let vpc = aws.call("ec2", "CreateVpc", block);
     let vpc = id(&vpc["Vpc"]["VpcId"]);
     let subnets = ["a", "b", "a"].into_iter().enumerate();
     let subnets = subnets.map(|(index, zone)| {
         let subnet = json!({
-            "VpcId": vpc, "CidrBlock": format!("10.9.{index}.0/24"), "AvailabilityZone": format!("us-east-1{zone}"),
+            "VpcId": vpc, "CidrBlock": format!("{range}.{index}.0/24"), "AvailabilityZone": format!("us-east-1{zone}"),
         });
         id(&aws.call("ec2", "CreateSubnet", subnet)["Subnet"]["SubnetId"])
     });
