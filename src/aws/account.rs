@@ -136,35 +136,6 @@ impl Aws {
             .and_then(|vpc| vpc.vpc_id))
     }
 
-    /// Returns those of `subnets` that are not in `vpc`.
-    ///
-    /// # Errors
-    /// When the listing fails.
-    pub async fn subnets_outside(
-        &self,
-        vpc: &str,
-        subnets: &[String],
-    ) -> Result<Vec<String>, AwsError> {
-        let request = self
-            .ec2
-            .describe_subnets()
-            .filters(filter("vpc-id", [vpc.to_owned()]));
-        let answer = self
-            .call_idempotent("ec2:DescribeSubnets", || request.clone().send())
-            .await?;
-        let inside: Vec<_> = answer
-            .subnets
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|subnet| subnet.subnet_id)
-            .collect();
-        Ok(subnets
-            .iter()
-            .filter(|subnet| !inside.contains(subnet))
-            .cloned()
-            .collect())
-    }
-
     /// Reads a quota. Returns `Err` inside if it cannot be read, because a missing permission must not
     /// block the run.
     async fn limit(

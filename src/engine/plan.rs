@@ -82,6 +82,12 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Whether a resource of one of these kinds changes.
+    pub fn changes(&self, kinds: &[Kind]) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.action != Action::None && kinds.contains(&item.id.kind))
+    }
+
     /// The number of resources with this action.
     pub fn count(&self, action: Action) -> usize {
         self.items

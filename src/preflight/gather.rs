@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::findings::Findings;
-use super::rules;
+use super::{own_network, rules};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::config::Config;
@@ -51,9 +51,7 @@ pub async fn gather(
     };
     let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
     findings.blockers.extend(of_stage(subject, stage.as_ref()));
-    findings
-        .blockers
-        .extend(of_network(subject, cx, plan).await?);
+    of_network(subject, cx, plan, &mut findings).await?;
     findings
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
@@ -90,23 +88,29 @@ fn of_stage(subject: Subject<'_>, stage: Option<&Stage>) -> Vec<String> {
         .collect()
 }
 
-async fn of_network(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
+async fn of_network(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
     let Subject { config, facts, .. } = subject;
+    let blockers = &mut findings.blockers;
     let Some(own) = &config.network.vpc else {
-        let mut blockers: Vec<_> = rules::zones(config, &facts.zones).into_iter().collect();
+        blockers.extend(rules::zones(config, &facts.zones));
         blockers.extend(of_addresses(config, cx, plan).await?);
-        return Ok(blockers);
+        let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));
+        let vpc: Vec<_> = vpc.into_iter().map(|vpc| vpc.physical_id).collect();
+        if plan.changes(&[Kind::NatGateway]) {
+            of_public_access(cx, &vpc, findings).await?;
+        }
+        return Ok(());
     };
     let Some(vpc) = &facts.own_vpc else {
-        let mut blockers: Vec<_> = rules::zones(config, &facts.zones).into_iter().collect();
+        blockers.extend(rules::zones(config, &facts.zones));
         blockers.push(format!("network.vpc: there is no VPC {}", own.id));
-        return Ok(blockers);
+        return Ok(());
     };
-    let outside = cx.aws().subnets_outside(vpc, &own.subnets).await?;
-    let mut blockers: Vec<_> = outside
-        .into_iter()
-        .map(|subnet| format!("network.subnets: {subnet} is not in {vpc}"))
-        .collect();
     // Names of security groups are unique in a VPC, so only the operator's own VPC can have them.
     let is_made = |item: &&Item| {
         item.id.kind == Kind::SecurityGroup
@@ -122,7 +126,37 @@ async fn of_network(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<V
         let taken = SecurityGroups::taken(cx, vpc, &made).await?;
         blockers.extend(rules::unmanaged(&taken));
     }
-    Ok(blockers)
+    // A plan that changes nothing in the network must not fail because of it.
+    if !plan.changes(&[Kind::Function, Kind::FunctionAlias, Kind::Cache]) {
+        return Ok(());
+    }
+    let subnets = cx.aws().subnets_of(vpc).await?;
+    let network = cx.aws().own_network(vpc, subnets).await?;
+    let needs = own_network::needs(config, &facts.names.account, vpc, &own.subnets, plan);
+    let verdict = own_network::judge(needs, &network);
+    blockers.extend(verdict.faults);
+    findings.notices.extend(verdict.notices);
+    if network.reaches_internet_gateway() {
+        let ids: Vec<_> = own.subnets.iter().chain([vpc]).cloned().collect();
+        of_public_access(cx, &ids, findings).await?;
+    }
+    Ok(())
+}
+
+/// Adds a blocker if the account blocks the Internet access of VPCs. `ids`: the VPC, or subnets that may be excluded.
+async fn of_public_access(cx: &Context, ids: &[String], findings: &mut Findings) -> Result<()> {
+    match cx.aws().blocks_internet(ids).await? {
+        Ok(true) => findings.blockers.push(
+            "VPC Block Public Access of the account blocks NAT gateways (block-bidirectional), so 3scale is not reachable: \
+             set it to block-ingress, or exclude a VPC of your own and name it in `network.vpc`"
+                .to_owned(),
+        ),
+        Ok(false) => {}
+        Err(error) => findings.notices.push(format!(
+            "VPC Block Public Access could not be read and is not checked: {error}"
+        )),
+    }
+    Ok(())
 }
 
 /// The operator's own addresses that the NAT gateways cannot have.

@@ -2,6 +2,7 @@
 
 mod findings;
 mod gather;
+mod own_network;
 mod rules;
 
 pub use self::findings::Findings;

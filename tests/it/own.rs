@@ -73,6 +73,15 @@ fn with_a_way_out(aws: &TestAws, name: &str, vpc: &str, subnets: &[String]) -> N
             json!({"RouteTableId": table, "SubnetId": subnet}),
         );
     }
+    let public = call("CreateRouteTable", json!({"VpcId": vpc}));
+    let public = &public["RouteTable"]["RouteTableId"];
+    let route =
+        json!({"RouteTableId": public, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway});
+    call("CreateRoute", route);
+    call(
+        "AssociateRouteTable",
+        json!({"RouteTableId": public, "SubnetId": subnets[2]}),
+    );
     Network {
         text: format!(
             "network: {{vpc: {name}, subnets: [{}]}}",
@@ -153,6 +162,138 @@ fn a_network_of_ones_own_is_used_and_left_as_it_is() {
             );
             assert_eq!(owned(&aws, "replication_groups"), 1);
         });
+    }
+}
+
+#[test]
+fn each_fault_of_a_network_of_ones_own_is_a_line_of_the_plan() {
+    let aws = TestAws::seeded();
+    let Network { text, vpc } = own_network(&aws);
+    let workplace = Workplace::new(&aws);
+    add(&workplace, &text);
+    let plan = workplace.succeed(&["plan"]);
+    assert!(!plan.stderr.contains("network."), "{}", plan.stderr);
+
+    let call = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
+    // A network ACL of its own denies everything.
+    let acls = call(
+        "DescribeNetworkAcls",
+        json!({"Filters": [{"Name": "vpc-id", "Values": [vpc]}]}),
+    );
+    let closed = call("CreateNetworkAcl", json!({"VpcId": vpc}));
+    let closed = id(&closed["NetworkAcl"]["NetworkAclId"]);
+    let associations = acls["NetworkAcls"][0]["Associations"]
+        .as_array()
+        .cloned()
+        .expect("a list");
+    let of_first = associations
+        .iter()
+        .find(|one| text.contains(one["SubnetId"].as_str().expect("an id")));
+    let of_first = of_first.expect("an association");
+    let first = id(&of_first["SubnetId"]);
+    call(
+        "ReplaceNetworkAclAssociation",
+        json!({"AssociationId": of_first["NetworkAclAssociationId"], "NetworkAclId": closed}),
+    );
+    let off = json!({"Value": false});
+    call(
+        "ModifyVpcAttribute",
+        json!({"VpcId": vpc, "EnableDnsSupport": off}),
+    );
+    let in_vpc = json!({"Filter": [{"Name": "vpc-id", "Values": [vpc]}]});
+    let nat = call("DescribeNatGateways", in_vpc)["NatGateways"][0]["NatGatewayId"].clone();
+    call("DeleteNatGateway", json!({"NatGatewayId": nat}));
+    let control = call("CreateVpcEncryptionControl", json!({"VpcId": vpc}));
+    let control = &control["VpcEncryptionControl"]["VpcEncryptionControlId"];
+    call(
+        "ModifyVpcEncryptionControl",
+        json!({"VpcEncryptionControlId": control, "Mode": "enforce"}),
+    );
+    call(
+        "ModifyVpcBlockPublicAccessOptions",
+        json!({"InternetGatewayBlockMode": "block-bidirectional"}),
+    );
+
+    let expected = [
+        format!(
+            "{first} has a default route to {}",
+            nat.as_str().expect("an id")
+        ),
+        format!(
+            "the network ACL {closed} of {first} does not allow outbound traffic to TCP port 443"
+        ),
+        format!("DNS support (enableDnsSupport) of {vpc} is off"),
+        "Lambda is not excluded".to_owned(),
+        "block-bidirectional".to_owned(),
+    ];
+    let up = workplace.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    for text in &expected {
+        let lines = up
+            .stderr
+            .lines()
+            .filter(|line| line.contains(text.as_str()))
+            .count();
+        assert_eq!(lines, 1, "{text}: {}", up.stderr);
+    }
+    assert!(aws.changes().is_empty());
+
+    // An exclusion ends the block of public access.
+    call(
+        "CreateVpcBlockPublicAccessExclusion",
+        json!({"VpcId": vpc, "InternetGatewayExclusionMode": "allow-egress"}),
+    );
+    let plan = workplace.run(&["plan"]);
+    assert!(
+        !plan.stderr.contains("block-bidirectional"),
+        "{}",
+        plan.stderr
+    );
+    assert!(plan.stderr.contains("enableDnsSupport"), "{}", plan.stderr);
+}
+
+#[test]
+fn an_account_that_blocks_nat_gateways_is_refused() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let block = |mode: &str| {
+        let mode = json!({"InternetGatewayBlockMode": mode});
+        aws.call("ec2", "ModifyVpcBlockPublicAccessOptions", mode);
+    };
+    block("block-bidirectional");
+    let up = workplace.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert!(up.stderr.contains("block-ingress"), "{}", up.stderr);
+    assert!(aws.changes().is_empty());
+    block("block-ingress");
+    workplace.succeed(&["plan"]);
+}
+
+#[test]
+fn a_network_that_may_not_be_read_is_not_checked() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    add(&workplace, &own_network(&aws).text);
+    for operation in [
+        "DescribeNetworkAcls",
+        "DescribeVpcEncryptionControls",
+        "DescribeVpcBlockPublicAccessOptions",
+    ] {
+        aws.post(
+            "faults",
+            &json!([{"service": "ec2", "operation": operation, "kind": "deny"}]),
+        );
+        let plan = workplace.succeed(&["plan"]);
+        assert!(
+            plan.stderr.contains("not checked") || plan.stdout.contains("not checked"),
+            "{operation}: {}",
+            plan.stderr
+        );
+        assert!(
+            plan.stdout.contains(operation) || plan.stderr.contains(operation),
+            "{operation}: {}",
+            plan.stdout
+        );
     }
 }
 

@@ -510,3 +510,29 @@ def what_others_put_into_a_vpc(aws: Aws) -> None:
             aws.ec2.delete_internet_gateway(InternetGatewayId=igw["id"])
     aws.ec2.delete_vpc(VpcId=vpc)
     assert aws.account() == before
+
+
+@check
+def settings_of_whole_vpcs(aws: Aws) -> None:
+    """Block Public Access is off at first, and has exclusions; an encryption control is created in the mode monitor."""
+    options = aws.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+    assert (options["InternetGatewayBlockMode"], options["State"]) == ("off", "default-state"), options
+    aws.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    options = aws.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+    assert options["InternetGatewayBlockMode"] == "block-bidirectional", options
+    vpc = aws.vpc()
+    with aws.refused("InvalidVpcID.NotFound"):
+        aws.ec2.create_vpc_block_public_access_exclusion(VpcId="vpc-1", InternetGatewayExclusionMode="allow-egress")
+    aws.ec2.create_vpc_block_public_access_exclusion(VpcId=vpc, InternetGatewayExclusionMode="allow-egress")
+    (found,) = aws.ec2.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"]
+    assert found["ResourceArn"].endswith(f":vpc/{vpc}"), found
+    assert aws.ec2.describe_vpc_encryption_controls()["VpcEncryptionControls"] == []
+    made = aws.ec2.create_vpc_encryption_control(VpcId=vpc)["VpcEncryptionControl"]
+    assert made["Mode"] == "monitor", made
+    aws.ec2.modify_vpc_encryption_control(
+        VpcEncryptionControlId=made["VpcEncryptionControlId"], Mode="enforce", LambdaExclusion="enable"
+    )
+    (found,) = aws.ec2.describe_vpc_encryption_controls(VpcIds=[vpc])["VpcEncryptionControls"]
+    assert found["Mode"] == "enforce" and found["ResourceExclusions"]["Lambda"]["State"] == "enabled", found
+    assert found["ResourceExclusions"]["NatGateway"]["State"] == "disabled", found
+    assert aws.ec2.describe_vpc_encryption_controls(VpcIds=[aws.vpc()])["VpcEncryptionControls"] == []

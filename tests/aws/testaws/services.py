@@ -26,6 +26,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     ssm,
     stages,
     vpc_endpoints,
+    vpc_settings,
     wire,
 )
 from .client_calls import call
@@ -33,7 +34,7 @@ from .account_state import World
 
 
 def install(world: World) -> None:
-    for module in (elasticache, awslambda, roles, read_lag):
+    for module in (elasticache, awslambda, roles, read_lag, vpc_settings):
         world.on_reset(module.fresh)
 
 

@@ -1,0 +1,421 @@
+//! Whether the functions can work in a network of the operator. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::Ipv4Net;
+
+use crate::action::Action;
+use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, Table, Target};
+use crate::config::Config;
+use crate::engine::plan::Plan;
+use crate::kind::Kind;
+use crate::resource::cache_group;
+
+const TCP: &str = "6";
+const ALL_PROTOCOLS: &str = "-1";
+
+/// The ports of responses to a Lambda function or through a NAT gateway.
+/// Source: Amazon VPC User Guide, custom network ACLs, on ephemeral ports.
+const EPHEMERAL: (u16, u16) = (1024, 65535);
+
+/// What the stack needs of the network.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs<'a> {
+    pub account: &'a str,
+    pub vpc: &'a str,
+    /// The configured subnets.
+    pub subnets: &'a [String],
+    /// The host of 3scale, and its port.
+    pub host: &'a str,
+    pub port: u16,
+    /// Whether 3scale is reached over the Internet in any case.
+    pub needs_internet: bool,
+    /// Whether the stack has a cache in the subnets.
+    pub has_cache: bool,
+    /// The number of addresses that the plan takes.
+    pub new_addresses: usize,
+}
+
+/// The host of the hosted 3scale, which has public addresses only.
+const HOSTED: &str = "su1.3scale.net";
+
+/// What a plan needs of the network of the operator. The host borrows from `config`.
+pub fn needs<'a>(
+    config: &'a Config,
+    account: &'a str,
+    vpc: &'a str,
+    subnets: &'a [String],
+    plan: &Plan,
+) -> Needs<'a> {
+    let address = &config.threescale.backend;
+    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    let has_cache = config.cache.url.is_none();
+    let is_new = |kind: Kind| {
+        let mut items = plan.items.iter();
+        items.any(|item| {
+            item.id.kind == kind && matches!(item.action, Action::Create | Action::Replace)
+        })
+    };
+    let nodes = if is_new(Kind::Cache) {
+        1 + usize::from(config.cache.replicas)
+    } else {
+        0
+    };
+    let interfaces = if is_new(Kind::Function) {
+        subnets.len()
+    } else {
+        0
+    };
+    Needs {
+        account,
+        vpc,
+        subnets,
+        host,
+        port: port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
+        needs_internet: host == HOSTED,
+        has_cache,
+        new_addresses: nodes + interfaces,
+    }
+}
+
+/// What the checks of a network find.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What keeps the functions from working.
+    pub faults: Vec<String>,
+    /// What may.
+    pub notices: Vec<String>,
+}
+
+/// Checks the network of the operator.
+pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
+    let mut verdict = Verdict::default();
+    let configured: Vec<&Subnet> = needs
+        .subnets
+        .iter()
+        .filter_map(|id| network.subnets.iter().find(|subnet| subnet.id == *id))
+        .collect();
+    let outside = needs
+        .subnets
+        .iter()
+        .filter(|id| !configured.iter().any(|subnet| subnet.id == **id));
+    for id in outside {
+        let fault = format!("network.subnets: {id} is not in {}", needs.vpc);
+        verdict.faults.push(fault);
+    }
+    zones(&configured, &mut verdict);
+    addresses(needs, &configured, &mut verdict);
+    owners(needs, &configured, &mut verdict);
+    if let (Some(tables), Some(gateways)) = (&network.tables, &network.gateways) {
+        routes(needs, &configured, tables, gateways, &mut verdict);
+    }
+    names(needs, network, &mut verdict);
+    if let Some(acls) = &network.acls {
+        filters(needs, &configured, acls, &mut verdict);
+    }
+    if let Some(encryption) = &network.encryption {
+        let vpc = needs.vpc;
+        if encryption.excludes_lambda {
+            verdict.notices.push(format!(
+                "network.vpc: {vpc} enforces encryption in transit: AWS refuses resources that do not encrypt"
+            ));
+        } else {
+            verdict.faults.push(format!(
+                "network.vpc: {vpc} enforces encryption in transit, and Lambda is not excluded from it: add the exclusion for Lambda to the VPC encryption control"
+            ));
+        }
+    }
+    let unread = network.unread.iter().map(|error| {
+        format!("a part of network.vpc could not be read and is not checked: {error}")
+    });
+    verdict.notices.extend(unread);
+    verdict
+}
+
+fn zones(subnets: &[&Subnet], verdict: &mut Verdict) {
+    let zones: BTreeSet<_> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    if let (1, Some(zone)) = (zones.len(), zones.first()) {
+        verdict.notices.push(format!(
+            "network.subnets: every subnet is in {zone}; without this Availability Zone, the authorizer does not work"
+        ));
+    }
+}
+
+/// A function needs an address in each subnet, and each cache node needs one in some subnet.
+fn addresses(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
+    if needs.new_addresses == 0 {
+        return;
+    }
+    let full = subnets.iter().filter(|subnet| subnet.free == Some(0));
+    let full: Vec<_> = full.collect();
+    for subnet in &full {
+        verdict.faults.push(format!(
+            "network.subnets: {} has no free address",
+            subnet.id
+        ));
+    }
+    let free: Option<i32> = subnets.iter().map(|subnet| subnet.free).sum();
+    let Some(free) = free.and_then(|free| usize::try_from(free).ok()) else {
+        return;
+    };
+    if full.is_empty() && !subnets.is_empty() && free < needs.new_addresses {
+        verdict.faults.push(format!(
+            "network.subnets: the stack needs {} addresses, and the subnets have {free} free",
+            needs.new_addresses
+        ));
+    }
+}
+
+fn owners(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
+    for subnet in subnets {
+        let Some(owner) = subnet
+            .owner
+            .as_deref()
+            .filter(|owner| *owner != needs.account)
+        else {
+            continue;
+        };
+        verdict.notices.push(format!(
+            "network.subnets: account {owner} shares {}: its routes and network ACLs are changed there",
+            subnet.id
+        ));
+    }
+}
+
+/// The route table of a subnet: its own, or the main one of the VPC.
+fn table_of<'a>(subnet: &str, tables: &'a [Table]) -> Option<&'a Table> {
+    let own = tables
+        .iter()
+        .find(|table| table.subnets.iter().any(|id| id == subnet));
+    own.or_else(|| tables.iter().find(|table| table.is_main))
+}
+
+fn routes(
+    needs: Needs<'_>,
+    subnets: &[&Subnet],
+    tables: &[Table],
+    gateways: &[Nat],
+    verdict: &mut Verdict,
+) {
+    for subnet in subnets {
+        let Some(table) = table_of(&subnet.id, tables) else {
+            continue;
+        };
+        match way_out(table, tables, gateways) {
+            WayOut::Works => {}
+            WayOut::Unknown(target) => verdict.notices.push(format!(
+                "network.subnets: the default route of {} leads to {target}: whether {} is reachable is not checked",
+                subnet.id, needs.host
+            )),
+            WayOut::Missing(why) => {
+                let text = format!("network.subnets: {} {why}", subnet.id);
+                if needs.needs_internet {
+                    let hint = "add a route 0.0.0.0/0 to a NAT gateway";
+                    verdict.faults.push(format!(
+                        "{text}, so {} is not reachable: {hint}",
+                        needs.host
+                    ));
+                } else {
+                    verdict.notices.push(format!(
+                        "{text}: the functions must reach {} and the Parameter Store in another way",
+                        needs.host
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Where the default route of a subnet ends.
+enum WayOut {
+    Works,
+    /// At a target whose own routes are not known.
+    Unknown(String),
+    /// Nowhere: the end of a sentence about the subnet.
+    Missing(String),
+}
+
+fn way_out(table: &Table, tables: &[Table], gateways: &[Nat]) -> WayOut {
+    let Some(DefaultRoute {
+        target,
+        is_blackhole,
+        is_whole,
+    }) = &table.default_route
+    else {
+        return WayOut::Missing(format!("has no route 0.0.0.0/0 in {}", table.id));
+    };
+    if !is_whole {
+        let (Target::Other(id) | Target::NatGateway(id) | Target::InternetGateway(id)) = target;
+        return WayOut::Unknown(id.clone());
+    }
+    match target {
+        Target::Other(id) | Target::InternetGateway(id) if *is_blackhole => WayOut::Missing(
+            format!("has a default route to {id}, which does not exist or is not attached"),
+        ),
+        Target::Other(id) => WayOut::Unknown(id.clone()),
+        Target::InternetGateway(id) => WayOut::Missing(format!(
+            "has a default route to the Internet gateway {id}, and Lambda functions have no public address"
+        )),
+        Target::NatGateway(id) => match gateways.iter().find(|nat| nat.id == *id) {
+            _ if *is_blackhole => {
+                WayOut::Missing(format!("has a default route to {id}, which does not exist"))
+            }
+            // A NAT gateway in another VPC, or one that is not visible to this account.
+            None => WayOut::Unknown(id.clone()),
+            Some(nat) if nat.is_private => WayOut::Unknown(format!("the private {id}")),
+            Some(nat) if nat.state != "available" => WayOut::Missing(format!(
+                "has a default route to {id}, which is in the state {}",
+                nat.state
+            )),
+            Some(nat) => of_gateway(nat, tables),
+        },
+    }
+}
+
+/// Whether a NAT gateway reaches the Internet: the routes of its own subnet decide.
+fn of_gateway(nat: &Nat, tables: &[Table]) -> WayOut {
+    let table = nat
+        .subnet
+        .as_deref()
+        .and_then(|subnet| table_of(subnet, tables));
+    match table {
+        Some(table) if table.default_route.is_none() => WayOut::Missing(format!(
+            "has a default route to {}, whose own subnet has no route to an Internet gateway",
+            nat.id
+        )),
+        _ => WayOut::Works,
+    }
+}
+
+fn names(needs: Needs<'_>, network: &OwnNetwork, verdict: &mut Verdict) {
+    let vpc = needs.vpc;
+    if network.dns_support == Some(false) {
+        verdict.faults.push(format!(
+            "network.vpc: DNS support (enableDnsSupport) of {vpc} is off, so the functions find neither 3scale nor the cache: turn it on"
+        ));
+    } else if network.dns_host_names == Some(false) {
+        verdict.notices.push(format!(
+            "network.vpc: DNS host names (enableDnsHostnames) of {vpc} are off, so VPC endpoints have no private DNS names"
+        ));
+    }
+}
+
+/// One direction of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Flow {
+    is_outbound: bool,
+    peer: Ipv4Net,
+    ports: (u16, u16),
+}
+
+/// Whether an ACL lets a part of the flow through. The first rule that covers all of it decides.
+fn lets(acl: &Acl, flow: Flow) -> bool {
+    let covers = |rule: &Rule| {
+        let ports = rule.ports.filter(|_| rule.protocol != ALL_PROTOCOLS);
+        let (low, high) = ports.unwrap_or((0, u16::MAX));
+        let all = rule.cidr.contains(&flow.peer) && low <= flow.ports.0 && high >= flow.ports.1;
+        let some = (rule.cidr.contains(&flow.peer) || flow.peer.contains(&rule.cidr))
+            && low <= flow.ports.1
+            && high >= flow.ports.0;
+        (all, some)
+    };
+    let rules = acl.rules.iter().filter(|rule| {
+        rule.is_outbound == flow.is_outbound
+            && (rule.protocol == TCP || rule.protocol == ALL_PROTOCOLS)
+    });
+    for rule in rules {
+        match (rule.allows, covers(rule)) {
+            (true, (_, true)) => return true,
+            (false, (true, _)) => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Network ACLs do not filter DNS queries to the resolver of the VPC.
+/// Source: Amazon VPC User Guide, network ACLs, on what they do not filter.
+fn filters(needs: Needs<'_>, subnets: &[&Subnet], acls: &[Acl], verdict: &mut Verdict) {
+    let acl_of = |subnet: &Subnet| {
+        acls.iter()
+            .find(|acl| acl.subnets.iter().any(|id| *id == subnet.id))
+    };
+    let everywhere = Ipv4Net::default();
+    // The subnets with the same refusal of the same ACL share a line.
+    let mut refusals: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
+    let check = |subnet: &Subnet, flow: Flow, what: String| {
+        let refusing = acl_of(subnet).filter(|acl| !lets(acl, flow));
+        refusing.map(|acl| (acl.id.clone(), what))
+    };
+    for subnet in subnets {
+        let flow = |is_outbound, ports| Flow {
+            is_outbound,
+            peer: everywhere,
+            ports,
+        };
+        let port = needs.port;
+        let mut flows = vec![
+            (
+                flow(true, (port, port)),
+                format!("outbound traffic to TCP port {port}"),
+            ),
+            (
+                flow(false, EPHEMERAL),
+                "inbound responses (TCP ports 1024-65535)".to_owned(),
+            ),
+        ];
+        if needs.has_cache {
+            flows.extend(of_cache(subnet, subnets));
+        }
+        for (flow, what) in flows {
+            if let Some(refusal) = check(subnet, flow, what) {
+                refusals.entry(refusal).or_default().insert(&subnet.id);
+            }
+        }
+    }
+    for ((acl, what), subnets) in refusals {
+        let subnets: Vec<_> = subnets.into_iter().collect();
+        verdict.faults.push(format!(
+            "network.subnets: the network ACL {acl} of {} does not allow {what}",
+            subnets.join(", ")
+        ));
+    }
+}
+
+/// What passes between a subnet and the cache in the other subnets. A network ACL does not filter traffic inside a subnet.
+fn of_cache(subnet: &Subnet, subnets: &[&Subnet]) -> Vec<(Flow, String)> {
+    let port = u16::try_from(cache_group::PORT).unwrap_or_default();
+    let others = subnets.iter().filter(|other| other.id != subnet.id);
+    let peers: Vec<_> = others.filter_map(|other| other.cidr).collect();
+    let directions = [(true, "outbound"), (false, "inbound")];
+    directions
+        .into_iter()
+        .flat_map(|(is_outbound, word)| {
+            peers.iter().flat_map(move |peer| {
+                let flow = |ports| Flow {
+                    is_outbound,
+                    peer: *peer,
+                    ports,
+                };
+                [
+                    (
+                        flow((port, port)),
+                        format!("{word} traffic of the cache (TCP port {port}) with {peer}"),
+                    ),
+                    (
+                        flow(EPHEMERAL),
+                        format!("{word} responses of the cache (TCP ports 1024-65535) with {peer}"),
+                    ),
+                ]
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
