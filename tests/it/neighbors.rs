@@ -34,6 +34,10 @@ struct Theirs {
     group: String,
     peering: String,
     vpc: String,
+    acl: String,
+    egress: String,
+    carrier: String,
+    vpn: String,
 }
 
 impl Theirs {
@@ -79,7 +83,22 @@ impl Theirs {
             "CreateVpcPeeringConnection",
             json!({"VpcId": other, "PeerVpcId": vpc}),
         );
+        let of_vpc = || json!({"VpcId": vpc});
+        let acl = stack.ec2("CreateNetworkAcl", of_vpc());
+        let egress = stack.ec2("CreateEgressOnlyInternetGateway", of_vpc());
+        let egress = &egress["EgressOnlyInternetGateway"]["EgressOnlyInternetGatewayId"];
+        let carrier = stack.ec2("CreateCarrierGateway", of_vpc());
+        let vpn = stack.ec2("CreateVpnGateway", json!({"Type": "ipsec.1"}));
+        let vpn = text(&vpn["VpnGateway"]["VpnGatewayId"]);
+        stack.ec2(
+            "AttachVpnGateway",
+            json!({"VpcId": vpc, "VpnGatewayId": vpn}),
+        );
         Self {
+            acl: text(&acl["NetworkAcl"]["NetworkAclId"]),
+            egress: text(egress),
+            carrier: text(&carrier["CarrierGateway"]["CarrierGatewayId"]),
+            vpn,
             interfaces: interfaces.to_vec(),
             subnet,
             block: text(&block["CidrBlockAssociation"]["AssociationId"]),
@@ -110,6 +129,17 @@ impl Theirs {
         let peering = json!({"VpcPeeringConnectionId": self.peering});
         delete("DeleteVpcPeeringConnection", peering);
         delete("DeleteVpc", json!({"VpcId": self.vpc}));
+        delete("DeleteNetworkAcl", json!({"NetworkAclId": self.acl}));
+        delete(
+            "DeleteEgressOnlyInternetGateway",
+            json!({"EgressOnlyInternetGatewayId": self.egress}),
+        );
+        let carrier = json!({"CarrierGatewayId": self.carrier});
+        delete("DeleteCarrierGateway", carrier);
+        let vpc = stack.id("vpcs", "vpc/main");
+        let attachment = json!({"VpcId": vpc, "VpnGatewayId": self.vpn});
+        delete("DetachVpnGateway", attachment);
+        delete("DeleteVpnGateway", json!({"VpnGatewayId": self.vpn}));
     }
 }
 
@@ -131,6 +161,10 @@ fn down_names_others_in_the_network_before_it_deletes_anything_and_can_leave_the
         "(owner 123456789012, ",
         "\"their server\")",
         "--leave-network",
+        &theirs.acl,
+        &theirs.egress,
+        &theirs.carrier,
+        &theirs.vpn,
     ];
     names.extend(theirs.interfaces.iter().map(String::as_str));
     assert_mentions(&refused, &names);
@@ -201,7 +235,29 @@ fn down_names_others_in_the_network_before_it_deletes_anything_and_can_leave_the
     assert_eq!(stack.workplace.run(&["down", "--yes"]).code, Some(4));
 
     theirs.remove(&stack);
-    stack.workplace.succeed(&["down", "--yes"]);
+    // Without its tags, the internet gateway can be another team's.
+    let gateway = stack.id("internet_gateways", "internet-gateway/main");
+    let mut tags = json!({"Resources": [gateway], "Tags": [{"Key": "threescale-gw:stack"}]});
+    stack.ec2("DeleteTags", tags.clone());
+    let refused = stack.workplace.run(&["down", "--yes"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert_mentions(&refused, &[&format!("internet gateway {gateway}")]);
+    tags["Tags"][0]["Value"] = "orders".into();
+    stack.ec2("CreateTags", tags);
+    // A policy of an earlier version does not allow the new listings, which is no reason to refuse.
+    let denied = ["DescribeCarrierGateways", "DescribeVpnGateways"];
+    let denied =
+        denied.map(|operation| json!({"service": "ec2", "operation": operation, "kind": "deny"}));
+    stack.aws.post("faults", &json!(denied));
+    let down = stack.workplace.succeed(&["down", "--yes"]);
+    assert_mentions(
+        &down,
+        &[
+            "is not known",
+            "ec2:DescribeVpnGateways",
+            "ec2:DescribeCarrierGateways",
+        ],
+    );
     assert_same(&stack.before, &stack.aws.account());
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Own {
     /// NAT gateways that are deleted: their interfaces disappear a little later.
     pub former_gateways: BTreeSet<String>,
     pub addresses: BTreeMap<String, LogicalId>,
-    pub others: BTreeSet<LogicalId>,
+    pub internet_gateways: BTreeMap<String, LogicalId>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -80,6 +80,22 @@ pub(super) struct Peering {
     pub vpcs: [String; 2],
 }
 
+/// A gateway or a network ACL of a VPC.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Attached {
+    /// What it is, for reports.
+    pub what: &'static str,
+    pub id: String,
+    pub vpc: String,
+}
+
+impl Attached {
+    pub(super) fn new(what: &'static str, id: String, vpc: Option<String>) -> Self {
+        let vpc = vpc.unwrap_or_default();
+        Self { what, id, vpc }
+    }
+}
+
 /// What EC2 lists in and around the network.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Around {
@@ -90,6 +106,7 @@ pub(super) struct Around {
     pub tables: Vec<Table>,
     pub endpoints: Vec<Endpoint>,
     pub peerings: Vec<Peering>,
+    pub attached: Vec<Attached>,
 }
 
 /// Something in the network, and what it holds: EC2 does not delete that before.
@@ -283,6 +300,11 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
         let text = format!("VPC peering connection {} with {}", peering.id, line(other));
         add(text, true, known(&peering.vpcs, &own.vpcs), BTreeSet::new());
     }
+    let attached = around.attached.iter();
+    for one in attached.filter(|one| !own.internet_gateways.contains_key(&one.id)) {
+        let text = format!("{} {}", one.what, one.id);
+        add(text, true, known([&one.vpc], &own.vpcs), BTreeSet::new());
+    }
     holders
 }
 
@@ -312,7 +334,7 @@ impl Neighbors {
             .values()
             .chain(own.subnets.values())
             .chain(tables)
-            .chain(&own.others)
+            .chain(own.internet_gateways.values())
             .cloned()
             .collect();
         left.extend(self.foreign.iter().flat_map(|holder| holder.holds.clone()));
@@ -385,7 +407,7 @@ mod tests {
             gateways: [(text("nat-1"), (id("nat-gateway/a"), text("eipalloc-1")))].into(),
             former_gateways: [text("nat-0")].into(),
             addresses: map(&[("eipalloc-1", "elastic-ip/a")]),
-            others: ids(&["internet-gateway/main"]),
+            internet_gateways: map(&[("igw-1", "internet-gateway/main")]),
         }
     }
 
@@ -400,6 +422,10 @@ mod tests {
             vpc: text("vpc-1"),
             groups: groups.iter().map(|group| text(group)).collect(),
         }
+    }
+
+    fn attached(what: &'static str, id: &str) -> Attached {
+        Attached::new(what, text(id), Some(text("vpc-1")))
     }
 
     /// The network as the stack has created it.
@@ -446,6 +472,7 @@ mod tests {
                 table("rtb-1", &["subnet-1"]),
                 table("rtb-2", &["subnet-2"]),
             ],
+            attached: vec![attached("internet gateway", "igw-1")],
             ..Around::default()
         }
     }
@@ -516,6 +543,10 @@ mod tests {
             id: text("pcx-1"),
             vpcs: [text("vpc-9"), text("vpc-1")],
         });
+        around.attached.extend([
+            attached("VPN gateway", "vgw-9"),
+            attached("network ACL", "acl-9"),
+        ]);
         let found = Neighbors::new(own(), &around);
         let told: Vec<_> = found
             .foreign
@@ -542,6 +573,8 @@ mod tests {
                 &["route-table/private", "subnet/private-a", "vpc/main"],
             ),
             ("VPC peering connection pcx-1 with vpc-9", &["vpc/main"]),
+            ("VPN gateway vgw-9", &["vpc/main"]),
+            ("network ACL acl-9", &["vpc/main"]),
         ];
         let expected: Vec<_> = expected
             .iter()

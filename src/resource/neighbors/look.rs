@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Holder;
+use super::attached::attached;
 use super::judge::{Around, Neighbors, Own, OwnTable, judge};
 use super::read::{
     endpoints, groups, interfaces, pages_of_interfaces, peerings, subnets, tables, to_interface,
@@ -27,7 +28,13 @@ use crate::resource::{Context, Identity, ResourceError};
 /// When a listing fails.
 pub async fn look(cx: &Context) -> Result<Neighbors, ResourceError> {
     let own = own(cx).await?;
-    let around = around(cx, &own).await?;
+    let (around, unlisted) = around(cx, &own).await?;
+    for error in unlisted {
+        let text = format!(
+            "whether others have something more in the VPC is not known, and AWS does not delete it then: {error}"
+        );
+        cx.sink().notice(text);
+    }
     Ok(Neighbors::new(own, &around))
 }
 
@@ -36,7 +43,7 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
     let (id, physical_id) = (&held.id, &held.output.physical_id);
     if id.kind == Kind::Vpc {
         let own = own(cx).await?;
-        let around = around(cx, &own).await?;
+        let (around, _) = around(cx, &own).await?;
         return Ok(holding(id, &own, &around));
     }
     // Only what is needed: this is repeated while the wait lasts.
@@ -143,14 +150,13 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         gateways: by_gateway(gateways.owned),
         former_gateways: NatGateways::deleted(cx).await?,
         addresses: by_physical_id(&addresses.owned),
-        others: by_physical_id(&internet_gateways.owned)
-            .into_values()
-            .collect(),
+        internet_gateways: by_physical_id(&internet_gateways.owned),
     })
 }
 
-/// What is in the stack's VPCs. In a VPC of the operator, only what uses the stack's groups and subnets counts.
-async fn around(cx: &Context, own: &Own) -> Result<Around, ResourceError> {
+/// What is in the stack's VPCs, and the listings that a missing permission prevents. In a VPC of the operator, only what
+/// uses the stack's groups and subnets counts.
+async fn around(cx: &Context, own: &Own) -> Result<(Around, Vec<AwsError>), ResourceError> {
     let vpcs: Vec<_> = own.vpcs.keys().cloned().collect();
     let outside = settled::<SecurityGroups>(cx).await?.owned;
     let outside: Vec<_> = outside
@@ -159,16 +165,18 @@ async fn around(cx: &Context, own: &Own) -> Result<Around, ResourceError> {
         .filter(|group| !own.vpcs.contains_key(&group.vpc_id))
         .collect();
     let in_vpcs = |ids: &[String]| filter("vpc-id", ids.iter().cloned());
-    let mut around = Around::default();
+    let (mut around, mut unlisted) = (Around::default(), Vec::new());
     if !vpcs.is_empty() {
-        let (interfaces, subnets, groups, tables, endpoints, peerings) = tokio::try_join!(
+        let (interfaces, subnets, groups, tables, endpoints, peerings, of_vpcs) = tokio::try_join!(
             interfaces(cx, in_vpcs(&vpcs)),
             subnets(cx, in_vpcs(&vpcs)),
             groups(cx, in_vpcs(&vpcs)),
             tables(cx, in_vpcs(&vpcs)),
             endpoints(cx, in_vpcs(&vpcs)),
-            peerings(cx, |vpc| own.vpcs.contains_key(vpc))
+            peerings(cx, |vpc| own.vpcs.contains_key(vpc)),
+            attached(cx, &vpcs)
         )?;
+        unlisted = of_vpcs.1;
         around = Around {
             interfaces,
             subnets,
@@ -176,6 +184,7 @@ async fn around(cx: &Context, own: &Own) -> Result<Around, ResourceError> {
             tables,
             endpoints,
             peerings,
+            attached: of_vpcs.0,
         };
     }
     if !outside.is_empty() {
@@ -196,7 +205,7 @@ async fn around(cx: &Context, own: &Own) -> Result<Around, ResourceError> {
             .interfaces
             .extend(interfaces(cx, filter("subnet-id", subnets)).await?);
     }
-    Ok(around)
+    Ok((around, unlisted))
 }
 
 /// Turns EC2's refusal to delete a resource into one that names what holds it. What others hold does not end by itself,

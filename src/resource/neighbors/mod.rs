@@ -1,6 +1,7 @@
 //! What other owners have in the stack's network. EC2 does not delete a network resource that others use, so
 //! `down` has to know it before its first deletion.
 
+mod attached;
 mod judge;
 mod look;
 mod read;

@@ -7,6 +7,7 @@ use aws_sdk_ec2::types::{
     VpcPeeringConnection,
 };
 
+use super::attached::attached;
 use super::judge::{self, Endpoint, Group, Interface, Peering, Table};
 use crate::aws::AwsError;
 use crate::aws::ec2::filter;
@@ -20,23 +21,21 @@ use crate::resource::Context;
 /// When a listing fails.
 pub async fn is_empty(cx: &Context, vpc_id: &str) -> Result<bool, AwsError> {
     let by = || filter("vpc-id", [vpc_id.to_owned()]);
-    let attached = filter("attachment.vpc-id", [vpc_id.to_owned()]);
-    let gateways = cx.aws().ec2.describe_internet_gateways().filters(attached);
-    let (interfaces, subnets, groups, tables, endpoints, peerings, gateways) = tokio::try_join!(
+    let vpcs = [vpc_id.to_owned()];
+    let (interfaces, subnets, groups, tables, endpoints, peerings, attached) = tokio::try_join!(
         interfaces(cx, by()),
         subnets(cx, by()),
         groups(cx, by()),
         tables(cx, by()),
         endpoints(cx, by()),
         peerings(cx, |vpc| vpc == vpc_id),
-        cx.aws()
-            .call_idempotent("ec2:DescribeInternetGateways", || gateways.clone().send())
+        attached(cx, &vpcs)
     )?;
     Ok(interfaces.is_empty()
         && subnets.is_empty()
         && endpoints.is_empty()
         && peerings.is_empty()
-        && gateways.internet_gateways().is_empty()
+        && attached.0.is_empty()
         && groups.iter().all(|group| group.name == "default")
         && tables
             .iter()

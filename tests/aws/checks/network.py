@@ -473,7 +473,8 @@ def records_are_whole(aws: Aws) -> None:
 
 @check
 def what_others_put_into_a_vpc(aws: Aws) -> None:
-    """Endpoints with their interfaces, and peering connections: listed with AWS's filters. They keep a VPC."""
+    """Endpoints with their interfaces, peering connections, gateways, and network ACLs: listed with AWS's filters. They keep
+    a VPC."""
     before = aws.account()
     net = aws.network()
     vpc, subnet = net["vpc"], net["subnet"]
@@ -508,6 +509,31 @@ def what_others_put_into_a_vpc(aws: Aws) -> None:
         if igw["vpc"] == vpc:
             aws.ec2.detach_internet_gateway(InternetGatewayId=igw["id"], VpcId=vpc)
             aws.ec2.delete_internet_gateway(InternetGatewayId=igw["id"])
+    acl = aws.ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"]
+    found = aws.ec2.describe_network_acls(Filters=filters(vpc_id=vpc, default="false"))["NetworkAcls"]
+    assert [one["NetworkAclId"] for one in found] == [acl], found
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_network_acl(NetworkAclId=acl)
+    egress = aws.ec2.create_egress_only_internet_gateway(VpcId=vpc)["EgressOnlyInternetGateway"]
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=egress["EgressOnlyInternetGatewayId"])
+    carrier = aws.ec2.create_carrier_gateway(VpcId=vpc)["CarrierGateway"]["CarrierGatewayId"]
+    found = aws.ec2.describe_carrier_gateways(Filters=filters(vpc_id=vpc))["CarrierGateways"]
+    assert [one["CarrierGatewayId"] for one in found] == [carrier], found
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_carrier_gateway(CarrierGatewayId=carrier)
+    vpn = aws.ec2.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+    aws.ec2.attach_vpn_gateway(VpcId=vpc, VpnGatewayId=vpn)
+    attached = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+    found = aws.ec2.describe_vpn_gateways(Filters=attached)["VpnGateways"]
+    assert found[0]["VpcAttachments"] == [{"VpcId": vpc, "State": "attached"}], found
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.detach_vpn_gateway(VpcId=vpc, VpnGatewayId=vpn)
+    aws.ec2.delete_vpn_gateway(VpnGatewayId=vpn)
     aws.ec2.delete_vpc(VpcId=vpc)
     assert aws.account() == before
 

@@ -181,6 +181,9 @@ def delete_vpc(world: World, call: Call) -> Any:
         or any(not group.is_default for group in ec2.groups.get(identifier, {}).values())
         or any(gateway.vpc_id == identifier and not gateway.gone for gateway in ec2.nat_gateways.values())
         or any(eni.subnet.vpc_id == identifier for eni in ec2.enis.values())
+        or any(acl.vpc_id == identifier and not acl.default for acl in ec2.network_acls.values())
+        or any(gateway.vpc_id == identifier for gateway in ec2.egress_only_internet_gateways.values())
+        or any(gateway.vpc_id == identifier for gateway in ec2.carrier_gateways.values())
         or vpc_endpoints.holds(call.region, identifier)
     )
     if in_the_way:

@@ -199,6 +199,40 @@ LISTINGS: dict[str, tuple[str, dict[str, Values]]] = {
             "vpc-peering-connection-id": _at("VpcPeeringConnectionId"),
         },
     ),
+    "DescribeNetworkAcls": (
+        "NetworkAcls",
+        {
+            "association.association-id": _at("Associations", "NetworkAclAssociationId"),
+            "association.network-acl-id": _at("Associations", "NetworkAclId"),
+            "association.subnet-id": _at("Associations", "SubnetId"),
+            "default": _at("IsDefault"),
+            "network-acl-id": _at("NetworkAclId"),
+            "vpc-id": _at("VpcId"),
+            **_OWNER,
+        },
+    ),
+    "DescribeVpnGateways": (
+        "VpnGateways",
+        {
+            "amazon-side-asn": _at("AmazonSideAsn"),
+            "attachment.state": _at("VpcAttachments", "State"),
+            "attachment.vpc-id": _at("VpcAttachments", "VpcId"),
+            "availability-zone": _at("AvailabilityZone"),
+            "state": _at("State"),
+            "type": _at("Type"),
+            "vpn-gateway-id": _at("VpnGatewayId"),
+        },
+    ),
+    "DescribeEgressOnlyInternetGateways": ("EgressOnlyInternetGateways", {}),
+    "DescribeCarrierGateways": (
+        "CarrierGateways",
+        {
+            "carrier-gateway-id": _at("CarrierGatewayId"),
+            "state": _at("State"),
+            "vpc-id": _at("VpcId"),
+            **_OWNER,
+        },
+    ),
     "DescribeAvailabilityZones": (
         "AvailabilityZones",
         {
@@ -213,7 +247,7 @@ LISTINGS: dict[str, tuple[str, dict[str, Values]]] = {
     ),
 }
 
-_UNPAGED = {"DescribeAddresses", "DescribeAvailabilityZones"}
+_UNPAGED = {"DescribeAddresses", "DescribeAvailabilityZones", "DescribeVpnGateways"}
 
 
 @cache
