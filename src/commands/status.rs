@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, rollback, selection};
+use crate::resource::api_attachment::{other_stacks, rollback, selection, served};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer};
@@ -73,6 +73,14 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             session.facts.api.stage
         ));
     }
+    let stage = &session.facts.api.stage;
+    let verified = served::is_verified(cx, &session.facts.api).await?;
+    if let Some(Err(found)) = &verified {
+        notices.push(format!(
+            "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
+            found.describe(stage)
+        ));
+    }
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,
@@ -80,6 +88,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             session.facts.api.id.clone(),
             session.facts.api.stage.clone(),
         )),
+        verified: verified.map(|verified| verified.is_ok()),
         methods: methods(&session, cx).await?,
         outputs: session.outputs(),
         notices,

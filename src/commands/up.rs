@@ -62,7 +62,15 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
         // The same applies to a run that was killed after its deployment, which was then never verified.
-        if !args.no_verify && served::unverified(&session.cx, target).await?.is_some() {
+        if let Some(found) = served::unverified(&session.cx, target)
+            .await?
+            .filter(|_| !args.no_verify)
+        {
+            let text = found.describe(&target.stage);
+            session
+                .cx
+                .sink()
+                .notice(format!("{text} was not verified: this run verifies it"));
             signals.enter_critical_section();
             let cx = session.cx.fresh();
             let lock = Lock::take(&cx, &signals.cancel).await?;

@@ -28,6 +28,8 @@ pub struct Status {
     pub names: Names,
     pub items: Vec<Item>,
     pub api: Option<(String, String)>,
+    /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
+    pub verified: Option<bool>,
     pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
@@ -219,7 +221,7 @@ impl Status {
             "region": self.names.region,
             "account": self.names.account,
             "resources": resources,
-            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "methods": methods})),
+            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified, "methods": methods})),
             "outputs": outputs,
             "self_test": self.self_test,
             "notices": self.notices,

@@ -1,5 +1,6 @@
 //! Real requests after a deployment: wrong responses are detected, and the stage moves back.
 
+use crate::support::kill::{each, killed_after_each};
 use crate::support::rest_api::{
     OURS, account, assert_mentions, authorizer, change, ours, publish, served, stack, stage_of,
     workplace,
@@ -292,6 +293,43 @@ fn credentials_that_expire_after_the_deployment_do_not_prevent_the_verification(
         here.run(&["unlock"]);
         assert_mentions(&here.succeed(&UP), &["verified:"]);
     }
+}
+
+/// A run that was killed after its deployment leaves nothing to change. What it has not verified is verified all the same.
+#[test]
+fn what_a_killed_run_did_not_verify_is_verified_by_the_next_up() {
+    let (aws, _, here) = stack(HERE);
+    let edit = (r#"except: ["GET /health"]"#, r#"except: ["GET /files"]"#);
+    here.edit(edit.0, edit.1);
+    let mut states = killed_after_each(&aws, &here, &UP, "*");
+    let deployed = states
+        .iter()
+        .position(|killed| killed.after == "CreateDeployment");
+    let states = states.split_off(deployed.expect("a deployment"));
+    let noted = states
+        .iter()
+        .position(|killed| killed.after == "PutParameter");
+    let noted = noted.expect("a record");
+    assert!(noted > 0 && states.len() > noted + 1, "{}", states.len());
+    each(states, |nth, killed| {
+        let here = workplace(&killed.aws, HERE);
+        here.edit(edit.0, edit.1);
+        let was_verified = nth > noted;
+        let status = || here.succeed(&["status", "-o", "json"]).json();
+        let before = status();
+        assert_eq!(before["api"]["verified"], was_verified, "{}", killed.after);
+        assert_eq!(before["healthy"], true, "{before}");
+        assert_eq!(
+            before["notices"].to_string().contains("not verified"),
+            !was_verified
+        );
+        assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+        let up = here.succeed(&UP);
+        for text in ["was not verified: this run verifies it", "verified: "] {
+            assert_eq!(up.stderr.contains(text), !was_verified, "{}", up.stderr);
+        }
+        assert_eq!(status()["api"]["verified"], true);
+    });
 }
 
 /// A fault that holds the deployment before it is executed.

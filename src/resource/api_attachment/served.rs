@@ -129,6 +129,37 @@ pub struct Unverified {
     pub is_new_version: bool,
 }
 
+impl Unverified {
+    /// Names what is not verified, for reports.
+    pub fn describe(&self, stage: &str) -> String {
+        let version = self.version.as_deref().unwrap_or("(none)");
+        let version = format!("version {version} of the authorizer");
+        match self.deployment.as_ref().filter(|_| self.is_new_deployment) {
+            Some(deployment) if self.is_new_version => {
+                format!("deployment {deployment} of stage {stage} with {version}")
+            }
+            Some(deployment) => format!("deployment {deployment} of stage {stage}"),
+            None => version,
+        }
+    }
+}
+
+/// Whether the stage serves this stack's authorizer as an earlier run has verified it; `None` if the stage does not use
+/// the authorizer.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn is_verified(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<Result<(), Unverified>>, ResourceError> {
+    if served(cx, target).await?.is_none() {
+        return Ok(None);
+    }
+    let unverified = unverified(cx, target).await?;
+    Ok(Some(unverified.map_or(Ok(()), Err)))
+}
+
 /// What the stage serves, unless a former run has recorded that the API answers with it as
 /// expected.
 ///
