@@ -4,13 +4,14 @@
 //! limits. Imports point one way, from the first line to the last:
 //!
 //! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
-//! - [`decide`], [`reporter`], [`selftest`]: the roles;
+//! - [`decide`], [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`] with `connect`: the outside world;
 //! - [`mapping`], [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
+mod batch;
 pub mod breaker;
 pub mod cache;
 pub mod clients;
@@ -29,6 +30,7 @@ mod path;
 pub mod periods;
 pub mod redis;
 pub mod reporter;
+mod reports;
 pub mod runtime;
 mod scripts;
 pub mod secrets;

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::backend::{
-    Backend, Delivery, Known, MAX_TRANSACTIONS, Transaction, groups, metric_size, transaction_size,
-};
+use crate::backend::{Backend, Delivery, Known, Transaction, groups};
+use crate::batch::{Counter, Row, rows, text};
 use crate::cache;
 use crate::clients::{Clients, process_id};
 use crate::clock::Clock;
@@ -21,6 +20,7 @@ use crate::failure::{Cause, Failure};
 use crate::keys::Name;
 use crate::log::{self, Unit};
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value as RedisValue};
+use crate::reports::{MAX_FIELDS, Piece, by_minute, halves, is_ahead, parts, sent_minute};
 use crate::scripts::{
     AsideArgs, ClaimArgs, GRACE, LeaseArgs, ReadArgs, ReporterScripts, ScriptArgs, SettleArgs,
     TakeArgs,
@@ -30,13 +30,6 @@ use crate::settings::Settings;
 
 /// 3scale accepts usage that is at most 24 h old when its queue processes it; the margin is for a slow queue.
 const DELIVERABLE_FOR_S: i64 = 86_400 - 600;
-/// How far in the future a counter's minute may be. 3scale silently drops a whole report with a minute that is more than an
-/// hour in the future.
-const AHEAD_S: i64 = 60;
-/// How old 3scale's last confirmation of an application may be. Its own caches are up to 60 s old.
-const PROOF_FOR_MS: i64 = 75_000;
-/// The number of fields in a batch. Each becomes at most three parameters; 3scale accepts 4096, and 1000 transactions.
-const MAX_FIELDS: usize = 1000;
 /// After this number of calls about applications, what is known by then is reported.
 const MAX_ASKED: usize = 50;
 /// How long delivered amounts may be missing from 3scale's counters: the grace of the scripts and a margin.
@@ -114,48 +107,6 @@ impl Stop {
             Self::LostLease => "another reporter owns the batch".to_owned(),
             Self::Time => "no time left".to_owned(),
         }
-    }
-}
-
-/// A counter of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Counter {
-    minute_s: i64,
-    metric: String,
-    amount: u64,
-    field: String,
-}
-
-/// An application of a batch.
-#[derive(Debug)]
-struct Row {
-    application: String,
-    name: Option<Name>,
-    counters: Vec<Counter>,
-    known_at_ms: i64,
-    known: Vec<String>,
-}
-
-impl Row {
-    /// The same application with these counters.
-    fn with(&self, counters: Vec<Counter>) -> Self {
-        Self {
-            application: self.application.clone(),
-            name: self.name.clone(),
-            counters,
-            known_at_ms: self.known_at_ms,
-            known: self.known.clone(),
-        }
-    }
-
-    /// Whether 3scale has confirmed the application and all these metrics recently enough.
-    fn proven(&self, now_ms: i64) -> bool {
-        let fresh = (0..PROOF_FOR_MS).contains(&(now_ms - self.known_at_ms));
-        fresh
-            && self
-                .counters
-                .iter()
-                .all(|counter| self.known.contains(&counter.metric))
     }
 }
 
@@ -834,246 +785,4 @@ fn unexpected_reply() -> Stop {
         "an unexpected reply from a script of the reporter",
     );
     Stop::Redis(RedisError::NotDone(failure))
-}
-
-/// A transaction to be reported.
-struct Piece<'a> {
-    application: &'a str,
-    name: &'a Name,
-    minute_s: i64,
-    counters: Vec<&'a Counter>,
-}
-
-impl<'a> Piece<'a> {
-    /// The same transaction with these counters.
-    fn with(&self, counters: Vec<&'a Counter>) -> Self {
-        Self {
-            application: self.application,
-            name: self.name,
-            minute_s: self.minute_s,
-            counters,
-        }
-    }
-
-    fn sum(&self) -> u64 {
-        self.counters.iter().map(|counter| counter.amount).sum()
-    }
-}
-
-/// Whether a counter's minute is so far in the future that the clock that it was counted by is wrong.
-fn is_ahead(minute_s: i64, now_s: i64) -> bool {
-    minute_s > now_s.saturating_add(AHEAD_S)
-}
-
-/// The minute with which a counter is reported: its own, or the present one if that is in the future.
-fn sent_minute(minute_s: i64, now_s: i64) -> i64 {
-    if is_ahead(minute_s, now_s) {
-        now_s - now_s.rem_euclid(60)
-    } else {
-        minute_s
-    }
-}
-
-/// Splits transactions into reports that 3scale accepts: few enough counters, and small enough.
-fn parts<'a>(pieces: impl IntoIterator<Item = Piece<'a>>) -> Vec<Vec<Piece<'a>>> {
-    let mut parts: Vec<Vec<Piece<'a>>> = Vec::new();
-    let (mut fields, mut size) = (MAX_FIELDS, 0);
-    for piece in pieces {
-        let head = transaction_size(piece.name);
-        let mut begun = false;
-        for counter in &piece.counters {
-            let length = metric_size(&counter.metric);
-            let more = length + if begun { 0 } else { head };
-            if fields >= MAX_FIELDS || size + more > MAX_TRANSACTIONS {
-                parts.push(Vec::new());
-                (fields, size, begun) = (0, 0, false);
-            }
-            size += length + if begun { 0 } else { head };
-            fields += 1;
-            let Some(part) = parts.last_mut() else {
-                continue;
-            };
-            match part.last_mut() {
-                Some(last) if begun => last.counters.push(counter),
-                _ => part.push(piece.with(vec![*counter])),
-            }
-            begun = true;
-        }
-    }
-    parts
-}
-
-/// Splits a report into two; `None` if it has only one counter.
-fn halves<'a>(pieces: &[Piece<'a>]) -> Option<(Vec<Piece<'a>>, Vec<Piece<'a>>)> {
-    match pieces {
-        [] => None,
-        [piece] => {
-            let (first, second) = piece.counters.split_at(piece.counters.len() / 2);
-            let half = |counters: &[&'a Counter]| vec![piece.with(counters.to_vec())];
-            (!first.is_empty()).then(|| (half(first), half(second)))
-        }
-        _ => {
-            let (first, second) = pieces.split_at(pieces.len() / 2);
-            let half = |pieces: &[Piece<'a>]| {
-                pieces
-                    .iter()
-                    .map(|piece| piece.with(piece.counters.clone()))
-                    .collect()
-            };
-            Some((half(first), half(second)))
-        }
-    }
-}
-
-fn by_minute(counters: &[Counter]) -> BTreeMap<i64, Vec<&Counter>> {
-    let mut minutes: BTreeMap<i64, Vec<&Counter>> = BTreeMap::new();
-    for counter in counters {
-        minutes.entry(counter.minute_s).or_default().push(counter);
-    }
-    minutes
-}
-
-fn text(value: &RedisValue) -> Option<String> {
-    match value {
-        RedisValue::Text(text) => String::from_utf8(text.clone()).ok(),
-        _ => None,
-    }
-}
-
-fn rows(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Vec<Row>> {
-    let RedisValue::Array(values) = value else {
-        return None;
-    };
-    values.iter().map(|value| row(value, keys)).collect()
-}
-
-fn row(value: &RedisValue, keys: &crate::keys::Keys) -> Option<Row> {
-    let RedisValue::Array(parts) = value else {
-        return None;
-    };
-    let [
-        application,
-        RedisValue::Array(fields),
-        known_at_ms,
-        RedisValue::Array(known),
-    ] = &parts[..]
-    else {
-        return None;
-    };
-    let application = text(application)?;
-    let mut name = None;
-    let mut counters = Vec::new();
-    for pair in fields.chunks(2) {
-        let [field, amount] = pair else {
-            return None;
-        };
-        let (field, amount) = (text(field)?, text(amount)?);
-        if field == "n" {
-            name = keys.open(&application, &amount);
-            continue;
-        }
-        let (minute, metric) = field.split_once('\x1f')?;
-        counters.push(Counter {
-            minute_s: minute.parse().ok()?,
-            metric: metric.to_owned(),
-            amount: amount.parse().ok()?,
-            field: field.clone(),
-        });
-    }
-    counters.sort_by(|a, b| (a.minute_s, &a.metric).cmp(&(b.minute_s, &b.metric)));
-    Some(Row {
-        application,
-        name,
-        counters,
-        known_at_ms: text(known_at_ms)?.parse().ok()?,
-        known: known.iter().filter_map(text).collect(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counters(metrics: impl Iterator<Item = String>) -> Vec<Counter> {
-        metrics
-            .map(|metric| Counter {
-                minute_s: 60,
-                field: format!("60\x1f{metric}"),
-                metric,
-                amount: 1,
-            })
-            .collect()
-    }
-
-    fn name() -> Name {
-        Name {
-            app_id: Some("app".to_owned()),
-            user_key: None,
-        }
-    }
-
-    fn piece<'a>(name: &'a Name, counters: &'a [Counter]) -> Piece<'a> {
-        Piece {
-            application: "a",
-            name,
-            minute_s: 60,
-            counters: counters.iter().collect(),
-        }
-    }
-
-    #[test]
-    fn reports_are_small() {
-        let name = name();
-        let long = counters((0..900).map(|n| format!("{n:0200}")));
-        let few = counters((0..3).map(|n| n.to_string()));
-        let parts = parts([piece(&name, &few), piece(&name, &long), piece(&name, &few)]);
-        let mut all = Vec::new();
-        for part in &parts {
-            let size: usize = part
-                .iter()
-                .map(|piece| {
-                    let metrics = piece.counters.iter().map(|c| metric_size(&c.metric));
-                    transaction_size(piece.name) + metrics.sum::<usize>()
-                })
-                .sum();
-            assert!(size <= MAX_TRANSACTIONS, "{size}");
-            let counters = part.iter().flat_map(|piece| &piece.counters);
-            all.extend(counters.map(|counter| counter.metric.clone()));
-        }
-        assert!(parts.len() > 2);
-        let sent = few
-            .iter()
-            .chain(&long)
-            .chain(&few)
-            .map(|c| c.metric.clone());
-        assert!(all.into_iter().eq(sent));
-    }
-
-    #[test]
-    fn a_minute_in_the_future_is_the_present_one() {
-        assert_eq!(sent_minute(0, 6_000), 0);
-        assert_eq!(sent_minute(6_000, 6_010), 6_000);
-        assert_eq!(sent_minute(6_060, 6_000), 6_060, "clocks differ a little");
-        assert_eq!(sent_minute(6_120, 6_010), 6_000);
-        assert_eq!(sent_minute(i64::MAX, 6_010), 6_000);
-    }
-
-    #[test]
-    fn a_report_is_halved_down_to_one_counter() {
-        let name = name();
-        let three = counters((0..3).map(|n| n.to_string()));
-        let metrics = |pieces: &[Piece<'_>]| {
-            let counters = pieces.iter().flat_map(|piece| &piece.counters);
-            counters.map(|c| c.metric.clone()).collect::<String>()
-        };
-        let (first, second) = halves(&[piece(&name, &three)]).expect("halves");
-        assert_eq!(
-            (metrics(&first), metrics(&second)),
-            ("0".into(), "12".into())
-        );
-        assert!(halves(&first).is_none());
-        let two = [piece(&name, &three), piece(&name, &three)];
-        let (first, second) = halves(&two).expect("halves");
-        assert_eq!(metrics(&first), metrics(&second));
-    }
 }
