@@ -68,9 +68,11 @@ def log_groups(aws: Aws) -> None:
 
 @check
 def parameters(aws: Aws) -> None:
-    """Size, tags together with Overwrite, and names. Paths page by ten."""
+    """Size, number, tags together with Overwrite, and names. Paths page by ten, and one call reads ten names."""
     with aws.refused("ValidationException", "4096"):
         aws.ssm.put_parameter(Name="/p/big", Type="String", Value="x" * 4097)
+    with aws.refused("ValidationException", "8192"):
+        aws.ssm.put_parameter(Name="/p/big", Type="String", Value="x" * 8193, Tier="Advanced")
     with aws.refused("ValidationException", "can't nest another parameter"):
         aws.ssm.put_parameter(Name="/p/nested", Type="String", Value="a {{b}}")
     with aws.refused("ValidationException"):
@@ -88,6 +90,14 @@ def parameters(aws: Aws) -> None:
         aws.ssm.put_parameter(Name=f"/p/deep/{index}", Type="String", Value="x")
     page = aws.ssm.get_parameters_by_path(Path="/p", Recursive=True)
     assert len(page["Parameters"]) == 10 and page["NextToken"]
+    deep = [f"/p/deep/{index}" for index in range(11)]
+    assert len(aws.ssm.get_parameters(Names=deep[1:])["Parameters"]) == 10
+    with aws.refused("ValidationException", "Member must have length less than or equal to 10"):
+        aws.ssm.get_parameters(Names=deep)
+    aws.configure(quotas={"parameters": 12})
+    with aws.refused("ParameterLimitExceeded"):
+        aws.ssm.put_parameter(Name="/p/deep/11", Type="String", Value="x")
+    aws.ssm.put_parameter(Name="/p/deep/10", Type="String", Value="y", Overwrite=True)
     found = aws.ssm.get_parameters(Names=["/p/x", "/p/none"])
     assert found["InvalidParameters"] == ["/p/none"]
     assert aws.ssm.delete_parameters(Names=["/p/x", "/p/none"])["DeletedParameters"] == ["/p/x"]

@@ -43,6 +43,19 @@ def put_parameter(world: World, call: Call) -> Any:
             "parameter value, upgrade the parameter to use the advanced-parameter tier.",
             400,
         )
+    if len(call.get("Value", "").encode()) > 8192:
+        raise AwsError(
+            "ValidationException",
+            "Advanced tier parameters support a maximum parameter value of 8192 characters.",
+            400,
+        )
+    if name not in known and sum(1 for _ in known) >= world.config["quotas"]["parameters"]:
+        raise AwsError(
+            "ParameterLimitExceeded",
+            "You have exceeded the number of parameters for this Amazon Web Services account. Delete one or more "
+            "parameters and try again.",
+            400,
+        )
     if name not in known and not call.get("Type"):
         raise AwsError("ValidationException", "A parameter type is required when you create a parameter.", 400)
     response = call.moto()
@@ -50,6 +63,20 @@ def put_parameter(world: World, call: Call) -> Any:
         # Its date is the service's, whose clock may not show what the caller's does.
         known[name][-1].last_modified_date = world.date()
     return response
+
+
+@operation("ssm", "GetParameters", "DeleteParameters")
+def several_parameters(world: World, call: Call) -> Any:
+    """Ten names at most."""
+    names = call.params["Names"]
+    if len(names) > 10:
+        raise AwsError(
+            "ValidationException",
+            f"1 validation error detected: Value '[{', '.join(names)}]' at 'names' failed to satisfy constraint: "
+            "Member must have length less than or equal to 10",
+            400,
+        )
+    return call.moto()
 
 
 @operation("ssm", "GetParameter", "DeleteParameter")
