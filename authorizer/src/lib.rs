@@ -7,7 +7,7 @@
 //! - [`decide`], [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`] with `connect`: the outside world;
-//! - [`mapping`], [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
+//! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
@@ -27,6 +27,7 @@ pub mod keys;
 pub mod log;
 pub mod mapping;
 mod path;
+mod patterns;
 pub mod periods;
 pub mod redis;
 pub mod reporter;

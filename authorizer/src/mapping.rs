@@ -2,15 +2,17 @@
 //!
 //! APIcast turns a pattern into a regular expression with a few textual replacements and leaves the rest to PCRE. This
 //! module does the same with `regex-lite`, which supports the syntax that patterns can contain and is linear in time.
-//! Patterns of plain text, which most are, are compared without it.
+//! Patterns of text and parameters alone, which most are, are compared without it, all at once ([`crate::patterns`]).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use percent_encoding::percent_decode_str;
 use regex_lite::Regex;
 
 use crate::event::Request;
+use crate::patterns::{Index, Part};
 use crate::settings::RuleSettings;
 
 /// What a `{name}` of a pattern matches: all characters of an escaped path segment except `[` and `]`.
@@ -18,7 +20,11 @@ const PARAMETER: &str = r"[A-Za-z0-9_\-.~%!$&'()*+,;=@:]+";
 
 /// The compiled rules, in their order.
 #[derive(Debug, Clone)]
-pub struct Rules(Vec<Rule>);
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// The beginnings of the rules' patterns, by the place of the rule.
+    index: Index,
+}
 
 #[derive(Debug, Clone)]
 struct Rule {
@@ -33,10 +39,10 @@ struct Rule {
 
 #[derive(Debug, Clone)]
 enum PathPattern {
-    Prefix(String),
-    Exact(String),
-    /// The text that every match begins with, and the expression.
-    Expression(String, Regex),
+    /// What the index says.
+    Indexed,
+    /// An expression; the index has the text that every match begins with.
+    Expression(Regex),
     /// An invalid expression. APIcast continues as if the rule did not match.
     Never,
 }
@@ -92,38 +98,42 @@ impl Rules {
     /// Compiles the rules. Without any, each request is one hit.
     #[must_use]
     pub fn new(rules: &[RuleSettings]) -> Self {
+        let mut index = Index::new();
         if rules.is_empty() {
-            return Self(vec![Rule {
+            index.add(&[], false, 0);
+            let every = Rule {
                 method: None,
-                path: PathPattern::Prefix(String::new()),
+                path: PathPattern::Indexed,
                 query: Vec::new(),
                 metric: "hits".to_owned(),
                 delta: 1,
                 last: false,
-            }]);
+            };
+            let rules = vec![every];
+            return Self { rules, index };
         }
-        Self(rules.iter().map(Rule::new).collect())
+        let rules = (0..).zip(rules);
+        let rules = rules.map(|(number, rule)| Rule::new(rule, number, &mut index));
+        Self {
+            rules: rules.collect(),
+            index,
+        }
     }
 
     /// All metrics of the rules, each once.
     #[must_use]
     pub fn metrics(&self) -> Vec<String> {
-        let mut metrics: Vec<String> = Vec::new();
-        for rule in &self.0 {
-            if !metrics.contains(&rule.metric) {
-                metrics.push(rule.metric.clone());
-            }
-        }
-        metrics
+        let mut seen = HashSet::new();
+        let metrics = self.rules.iter().map(|rule| &rule.metric);
+        let first = metrics.filter(|metric| seen.insert(metric.as_str()));
+        first.cloned().collect()
     }
 
     /// The number of rules that can never match because their pattern is not a valid regular expression.
     #[must_use]
     pub fn unusable(&self) -> usize {
-        self.0
-            .iter()
-            .filter(|rule| matches!(rule.path, PathPattern::Never))
-            .count()
+        let never = |rule: &&Rule| matches!(rule.path, PathPattern::Never);
+        self.rules.iter().filter(never).count()
     }
 
     /// The usage of a request; empty if no rule matches.
@@ -184,7 +194,11 @@ impl Rules {
         query: &[(N, V)],
     ) -> Usage {
         let mut usage = Usage::default();
-        for rule in &self.0 {
+        let found = self.index.find(path);
+        let found = found
+            .into_iter()
+            .filter_map(|at| self.rules.get(at as usize));
+        for rule in found {
             if rule.matches(method, path, query) {
                 usage.add(&rule.metric, rule.delta);
                 if rule.last {
@@ -197,7 +211,8 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(rule: &RuleSettings) -> Self {
+    /// Compiles a rule, and adds its pattern to the index.
+    fn new(rule: &RuleSettings, number: u32, index: &mut Index) -> Self {
         let mut pattern = String::with_capacity(rule.pattern.len());
         for character in rule.pattern.chars() {
             if !(character == '/' && pattern.ends_with('/')) {
@@ -208,7 +223,7 @@ impl Rule {
         let query = rule.pattern.split_once('?').map_or("", |(_, query)| query);
         Self {
             method: (rule.method != "ANY").then(|| rule.method.clone()),
-            path: PathPattern::new(path),
+            path: PathPattern::new(path, number, index),
             query: query
                 .split('&')
                 .filter(|pair| !pair.is_empty())
@@ -228,6 +243,7 @@ impl Rule {
         }
     }
 
+    /// Whether a rule matches of which the index says that it may.
     fn matches<N: AsRef<str>, V: AsRef<str>>(
         &self,
         method: &str,
@@ -257,18 +273,27 @@ fn has_parameter(text: &str) -> bool {
         .is_some_and(|open| text[open + 1..].chars().skip(1).any(|c| c == '}'))
 }
 
+/// The characters that mean something in an expression.
+fn is_special(character: char) -> bool {
+    "{}$*+()|[]^\\".contains(character)
+}
+
 impl PathPattern {
-    fn new(pattern: &str) -> Self {
-        let special = |c: char| "{}$*+()|[]^\\".contains(c);
-        if !pattern.contains(special) {
-            return Self::Prefix(pattern.to_owned());
+    fn new(pattern: &str, number: u32, index: &mut Index) -> Self {
+        let (text, whole) = match pattern.strip_suffix('$') {
+            Some(text) => (text, true),
+            None => (pattern, false),
+        };
+        let parts = parts(text);
+        let is_plain = |part: &Part<'_>| match part {
+            Part::Text(text) => !text.contains(is_special),
+            Part::Parameter => true,
+        };
+        if parts.iter().all(is_plain) {
+            index.add(&parts, whole, number);
+            return Self::Indexed;
         }
-        if let Some(text) = pattern.strip_suffix('$')
-            && !text.contains(special)
-        {
-            return Self::Exact(text.to_owned());
-        }
-        let mut prefix: &str = pattern.split(special).next().unwrap_or_default();
+        let mut prefix: &str = pattern.split(is_special).next().unwrap_or_default();
         let next = pattern[prefix.len()..].chars().next();
         if matches!(next, Some('*' | '+')) {
             // The repetition applies to the character before it.
@@ -280,47 +305,52 @@ impl PathPattern {
         if pattern.contains('|') {
             prefix = "";
         }
-        match Regex::new(&format!("^{}", expression(pattern))) {
-            Ok(regex) => Self::Expression(prefix.to_owned(), regex),
+        match Regex::new(&expression(&self::parts(pattern))) {
+            Ok(regex) => {
+                index.add(&[Part::Text(prefix)], false, number);
+                Self::Expression(regex)
+            }
             Err(_) => Self::Never,
         }
     }
 
+    /// Whether a path matches of which the index says that it may.
     fn matches(&self, path: &str) -> bool {
         match self {
-            Self::Prefix(prefix) => path.starts_with(prefix.as_str()),
-            Self::Exact(text) => path == text,
-            Self::Expression(prefix, regex) => {
-                path.starts_with(prefix.as_str()) && regex.is_match(path)
-            }
+            Self::Indexed => true,
+            Self::Expression(regex) => regex.is_match(path),
             Self::Never => false,
         }
     }
 }
 
-/// APIcast's replacements: of `{…}`, with at least one character and as few as possible inside, and of `.`.
-fn expression(pattern: &str) -> String {
-    let mut expression = String::with_capacity(pattern.len() + PARAMETER.len());
+/// Splits a pattern as APIcast does: a `{…}` has at least one character and as few as possible inside.
+fn parts(pattern: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
     let mut rest = pattern;
-    while let Some(character) = rest.chars().next() {
-        if character == '{' {
-            // The first character after the opening brace is always part of the name, even if it is a brace.
-            let close = rest
-                .char_indices()
-                .skip(2)
-                .find(|(_, c)| *c == '}')
-                .map(|(at, _)| at);
-            if let Some(close) = close {
-                expression.push_str(PARAMETER);
-                rest = &rest[close + 1..];
-                continue;
-            }
+    while let Some(open) = rest.find('{') {
+        // The first character after the opening brace is always part of the name, even if it is a brace.
+        let mut inside = rest[open..].char_indices().skip(2);
+        let Some((close, _)) = inside.find(|(_, character)| *character == '}') else {
+            // There is none after any later brace either.
+            break;
+        };
+        parts.push(Part::Text(&rest[..open]));
+        parts.push(Part::Parameter);
+        rest = &rest[open + close + 1..];
+    }
+    parts.push(Part::Text(rest));
+    parts
+}
+
+/// APIcast's expression for a pattern: only `.` stands for itself.
+fn expression(parts: &[Part<'_>]) -> String {
+    let mut expression = "^".to_owned();
+    for part in parts {
+        match part {
+            Part::Text(text) => expression.push_str(&text.replace('.', "\\.")),
+            Part::Parameter => expression.push_str(PARAMETER),
         }
-        if character == '.' {
-            expression.push('\\');
-        }
-        expression.push(character);
-        rest = &rest[character.len_utf8()..];
     }
     expression
 }
@@ -446,6 +476,10 @@ fn normalise(path: &str, decoded: bool, reading: Reading) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     fn rule(pattern: &str) -> RuleSettings {
@@ -575,6 +609,96 @@ mod tests {
                     !matches(pattern, target),
                     "{pattern} must not match {target}"
                 );
+            }
+        }
+    }
+
+    /// The rules, each with its pattern as an expression.
+    fn expressions(rules: &[RuleSettings]) -> Vec<(Rule, Regex)> {
+        let each = rules.iter().filter_map(|settings| {
+            let rule = Rule {
+                path: PathPattern::Indexed,
+                ..Rule::new(settings, 0, &mut Index::new())
+            };
+            let mut pattern = settings.pattern.split('?').next()?.to_owned();
+            while pattern.contains("//") {
+                pattern = pattern.replace("//", "/");
+            }
+            Some((rule, Regex::new(&expression(&parts(&pattern))).ok()?))
+        });
+        each.collect()
+    }
+
+    /// The usage according to the rules one after another.
+    fn one_by_one(rules: &[(Rule, Regex)], method: &str, target: &str) -> Usage {
+        let (path, query) = split(target);
+        let path = normalise(path, false, Reading::APICAST);
+        let mut usage = Usage::default();
+        for (rule, pattern) in rules {
+            if rule.matches(method, &path, &query) && pattern.is_match(&path) {
+                usage.add(&rule.metric, rule.delta);
+                if rule.last {
+                    break;
+                }
+            }
+        }
+        usage
+    }
+
+    /// Few pieces, so that patterns begin alike and often match.
+    fn pieces(all: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+        vec(select(all), 0..most).prop_map(|pieces| pieces.concat())
+    }
+
+    fn some_rule() -> impl Strategy<Value = RuleSettings> {
+        const PATTERN: &[&str] = &[
+            "/", "/", "/", "a", "ab", "b", ".", "{x}", "{x}", "{y}", "+", "*", "(b)", "%20", "{",
+            "$",
+        ];
+        let query = prop_oneof![Just(""), Just(""), Just("?q={v}"), Just("?q=1")];
+        let pattern = (pieces(PATTERN, 7), any::<bool>(), query)
+            .prop_map(|(text, end, query)| format!("/{text}{}{query}", if end { "$" } else { "" }));
+        let method = prop_oneof![Just("ANY"), Just("GET"), Just("POST")];
+        let metric = prop_oneof![Just("hits"), Just("a"), Just("b")];
+        (method, pattern, metric, 1..4_u64, prop::bool::weighted(0.1)).prop_map(
+            |(method, pattern, metric, delta, last)| RuleSettings {
+                method: method.to_owned(),
+                pattern,
+                metric: metric.to_owned(),
+                delta,
+                last,
+            },
+        )
+    }
+
+    fn some_target() -> impl Strategy<Value = String> {
+        const TARGET: &[&str] = &[
+            "/", "/", "/", "a", "a", "b", "ab", ".", "-", "%20", "%5B", "%C3%A9", "..", "+", "$",
+        ];
+        let query = prop_oneof![Just(""), Just("?q=1"), Just("?q=2")];
+        (pieces(TARGET, 9), query).prop_map(|(path, query)| format!("/{path}{query}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 400,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn all_at_once_is_the_same_as_one_by_one(
+            rules in vec(some_rule(), 1..25),
+            targets in vec(some_target(), 1..12),
+        ) {
+            let all = Rules::new(&rules);
+            let rules = expressions(&rules);
+            for target in targets {
+                let (path, query) = split(&target);
+                for method in ["GET", "PUT"] {
+                    let usage = all.usage(method, path, &query);
+                    prop_assert_eq!(usage, one_by_one(&rules, method, &target), "{}", target);
+                }
             }
         }
     }
