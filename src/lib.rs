@@ -31,6 +31,7 @@ pub mod rest_api;
 pub mod sandbox;
 pub mod secret;
 pub mod stack;
+pub mod stored;
 pub mod verify;
 
 pub use commands::run;

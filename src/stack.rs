@@ -1,6 +1,6 @@
 //! Converts a configuration to the desired stack: its resources and their needs. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, CredentialLocation, NatMode};
@@ -18,7 +18,6 @@ use crate::resource::elastic_ip::ElasticIp;
 use crate::resource::function::{self, Function};
 use crate::resource::function_alias::{FunctionAlias, Goal};
 use crate::resource::function_permission::{FunctionPermission, Invoker};
-use crate::resource::function_versions::SETTINGS;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
@@ -34,6 +33,7 @@ use crate::resource::{DynResource, Reference};
 use crate::rest_api::ApiTarget;
 use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
+use crate::stored::Stored;
 
 /// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
 /// batches.
@@ -104,10 +104,11 @@ pub fn desired(
         &mut nodes,
     ));
     after.extend(secrets(config, &mut nodes));
+    after.extend(stored(config, &mut nodes));
     if config.deletion_protection {
         let source = Source::Given(Secret::from("true".to_owned()));
         nodes.push(Arc::new(PlainParameter {
-            name: parameter::DELETION_PROTECTION,
+            name: parameter::DELETION_PROTECTION.into(),
             source,
         }));
     }
@@ -373,7 +374,7 @@ fn cache(
     if let Some(url) = &config.cache.url {
         let source = Source::Given(url.clone());
         nodes.push(Arc::new(SecretParameter {
-            name: parameter::CACHE_URL,
+            name: parameter::CACHE_URL.into(),
             source,
         }));
         return vec![id(Kind::Secret, parameter::CACHE_URL)];
@@ -395,7 +396,7 @@ fn cache(
     if config.cache.tls {
         // 64 hexadecimal digits meet ElastiCache's limits of 16 to 128 characters and its character set.
         nodes.push(Arc::new(SecretParameter {
-            name: parameter::CACHE_AUTH_TOKEN,
+            name: parameter::CACHE_AUTH_TOKEN.into(),
             source: Source::Random(OnceLock::new()),
         }));
     }
@@ -415,7 +416,7 @@ fn cache(
         tls: config.cache.tls,
     };
     nodes.push(Arc::new(PlainParameter {
-        name: parameter::CACHE_ENDPOINT,
+        name: parameter::CACHE_ENDPOINT.into(),
         source,
     }));
     vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
@@ -435,17 +436,36 @@ pub fn engine(config: &Config) -> WantedEngine {
 fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<LogicalId> {
     let token = Source::Given(config.threescale.service_token.clone());
     nodes.push(Arc::new(SecretParameter {
-        name: parameter::SERVICE_TOKEN,
+        name: parameter::SERVICE_TOKEN.into(),
         source: token,
     }));
     nodes.push(Arc::new(SecretParameter {
-        name: parameter::HASH_KEY,
+        name: parameter::HASH_KEY.into(),
         source: Source::Random(OnceLock::new()),
     }));
     vec![
         id(Kind::Secret, parameter::SERVICE_TOKEN),
         id(Kind::Secret, parameter::HASH_KEY),
     ]
+}
+
+/// The settings that do not fit into the environment.
+fn stored(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<LogicalId> {
+    let mut parts = Vec::new();
+    for (name, value) in config.stored().flat_map(Stored::parameters) {
+        parts.push(id(Kind::Parameter, &name));
+        nodes.push(Arc::new(PlainParameter {
+            name: name.into(),
+            source: Source::Given(Secret::from(value.to_owned())),
+        }));
+    }
+    parts
+}
+
+/// The names of the parameters with the settings that do not fit into the environment.
+pub fn stored_names(config: &Config) -> BTreeSet<String> {
+    let parameters = config.stored().flat_map(Stored::parameters);
+    parameters.map(|(name, _)| name).collect()
 }
 
 /// The environment of a function; its contract is in the authorizer's README. It contains no
@@ -473,7 +493,7 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
         ("THREESCALE_GW_PARAMETERS", facts.names.parameters()),
         (parameter::TOKEN_PARAMETER, secret(parameter::SERVICE_TOKEN)),
         (parameter::CACHE_PARAMETER, cache),
-        (SETTINGS, config.authorizer_settings()),
+        (parameter::SETTINGS, config.authorizer_settings()),
     ]
     .into_iter()
     .chain(suffix)

@@ -12,8 +12,9 @@ use crate::failure::{Cause, Failure};
 use crate::http::RootCertificates;
 use crate::log::{self, Metrics};
 use crate::redis::{self, RedisClient};
-use crate::secrets::{self, Secrets, SecretsError};
-use crate::settings::{Caching, Settings};
+use crate::secrets::{self, Secrets, SecretsError, Values};
+use crate::settings::{Caching, RuleSettings, Settings};
+use crate::stored::Stored;
 
 /// Shortest time between two reads of the Parameter Store when a value from it does not work. It doubles with each read
 /// that changes nothing, up to the second one.
@@ -35,6 +36,7 @@ pub struct Clients {
     pub(crate) backend: Backend,
     pub(crate) cache: Cache,
     pub(crate) secrets: Result<Secrets, SecretsError>,
+    rules: StoredRules,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// When the last read of the Parameter Store ended.
@@ -43,7 +45,19 @@ pub struct Clients {
     futile: u32,
     /// When the next read in the background is due.
     refresh_at: Instant,
-    refresh: Option<Receiver<Result<Secrets, SecretsError>>>,
+    refresh: Option<Receiver<Result<Values, SecretsError>>>,
+}
+
+/// The mapping rules that are stored in parameters. They never change in the life of a process.
+#[derive(Debug)]
+enum StoredRules {
+    /// All are in the environment.
+    None,
+    /// Not read yet.
+    Wanted(Stored),
+    /// Read, and not taken yet.
+    Read(Vec<RuleSettings>),
+    Taken,
 }
 
 /// The time between two reads of the Parameter Store after this number of reads that changed nothing.
@@ -79,6 +93,10 @@ impl Clients {
                 Cause::Failed,
                 "not read yet",
             ))),
+            rules: match &settings.service.stored_rules {
+                Some(stored) => StoredRules::Wanted(stored.clone()),
+                None => StoredRules::None,
+            },
             settings,
             agent,
             connector,
@@ -122,6 +140,7 @@ impl Clients {
             &self.settings.aws,
             &self.settings.parameters,
             &self.settings.names,
+            self.wanted_rules(),
             budget,
         );
         // A value that fails a long time after the last read is another failure.
@@ -136,12 +155,12 @@ impl Clients {
         self.secrets_read = Some(Instant::now());
         self.refresh_at = next_refresh();
         match read {
-            Ok(secrets) => {
+            Ok(values) => {
                 self.futile = match &self.secrets {
-                    Ok(before) if *before == secrets => self.futile.saturating_add(1),
+                    Ok(before) if *before == values.secrets => self.futile.saturating_add(1),
                     _ => 0,
                 };
-                self.use_secrets(secrets);
+                self.use_values(values);
                 Ok(())
             }
             Err(error) => {
@@ -158,9 +177,32 @@ impl Clients {
         }
     }
 
-    fn use_secrets(&mut self, secrets: Secrets) {
+    fn use_values(&mut self, values: Values) {
+        let Values { secrets, rules } = values;
         self.cache.redis.set_endpoint(secrets.cache.clone());
         self.secrets = Ok(secrets);
+        if let (Some(rules), StoredRules::Wanted(_)) = (rules, &self.rules) {
+            self.rules = StoredRules::Read(rules);
+        }
+    }
+
+    /// The mapping rules that the next read of the Parameter Store has to include.
+    fn wanted_rules(&self) -> Option<&Stored> {
+        match &self.rules {
+            StoredRules::Wanted(stored) => Some(stored),
+            _ => None,
+        }
+    }
+
+    /// The mapping rules from the Parameter Store, once, as soon as they were read.
+    pub(crate) fn take_rules(&mut self) -> Option<Vec<RuleSettings>> {
+        match std::mem::replace(&mut self.rules, StoredRules::Taken) {
+            StoredRules::Read(rules) => Some(rules),
+            other => {
+                self.rules = other;
+                None
+            }
+        }
     }
 
     /// Begins to read the Parameter Store in the background if that is due, and uses what was read. No event waits for it.
@@ -170,8 +212,8 @@ impl Clients {
                 Ok(read) => {
                     self.refresh = None;
                     // If it failed, the secrets still work, or their failure is noticed elsewhere.
-                    if let Ok(secrets) = read {
-                        self.use_secrets(secrets);
+                    if let Ok(values) = read {
+                        self.use_values(values);
                     }
                 }
                 Err(TryRecvError::Empty) => {}
@@ -186,8 +228,10 @@ impl Clients {
             let thread = std::thread::Builder::new()
                 .name("refresh".to_owned())
                 .spawn(move || {
+                    // With the secrets, the mapping rules were read, too.
+                    let read = secrets::read(&agent, &aws, &path, &names, None, REFRESH_TIME);
                     // The receiver is gone if the process ends.
-                    let _ = sender.send(secrets::read(&agent, &aws, &path, &names, REFRESH_TIME));
+                    let _ = sender.send(read);
                 });
             self.refresh = thread.is_ok().then_some(receiver);
         }

@@ -17,7 +17,7 @@ use crate::mapping::{Ambiguous, Rules, Usage};
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
 use crate::scripts::{REFUSALS_PER_S, SOURCE_REFUSALS_PER_S};
-use crate::settings::{Caching, Service, WRITING};
+use crate::settings::{Caching, RuleSettings, Service, WRITING};
 use crate::terms::Terms;
 use crate::upstream::{AuthorizationRequest, Known, UNCLEAR, Upstream, Verdict};
 use crate::xml::Status;
@@ -73,7 +73,8 @@ pub struct Decided {
 /// Decides on requests. Keeps what it learns for the life of the process.
 #[derive(Debug)]
 pub struct Authorizer {
-    rules: Rules,
+    /// `None` until they are read from the Parameter Store.
+    rules: Option<Rules>,
     upstream: Upstream,
     /// Limits the calls of this process about credentials that were not accepted in the last 24 hours.
     unknown_key_limiter: SharedBucket,
@@ -93,19 +94,15 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// An authorizer for a service. Logs how many mapping rules can never match.
+    /// An authorizer for a service.
     #[must_use]
     pub fn new(service: &Service) -> Self {
-        let rules = Rules::new(&service.mapping_rules);
-        if rules.unusable() > 0 {
-            log::note(
-                "warn",
-                "mapping-rules",
-                serde_json::json!({ "never_match": rules.unusable() }),
-            );
-        }
+        let rules = match service.stored_rules {
+            Some(_) => None,
+            None => Some(compiled(&service.mapping_rules)),
+        };
         Self {
-            upstream: Upstream::new(rules.metrics()),
+            upstream: Upstream::new(rules.as_ref().map(Rules::metrics).unwrap_or_default()),
             rules,
             unknown_key_limiter: SharedBucket::new(
                 REFUSALS_PER_S,
@@ -119,6 +116,17 @@ impl Authorizer {
             needs_referrer: HashSet::new(),
             needs_referrer_since: None,
             app_id_cache: HashMap::new(),
+        }
+    }
+
+    /// Compiles the mapping rules, if the clients have read them by now.
+    pub(crate) fn take_rules(&mut self, clients: &mut Clients) {
+        if self.rules.is_none()
+            && let Some(read) = clients.take_rules()
+        {
+            let rules = compiled(&read);
+            self.upstream = Upstream::new(rules.metrics());
+            self.rules = Some(rules);
         }
     }
 
@@ -156,7 +164,22 @@ impl Authorizer {
         self.source_ip.clear();
         self.source_ip
             .push_str(request.source_ip.as_deref().unwrap_or_default());
-        let (outcome, source) = match self.rules.usage_of(request) {
+        if self.rules.is_none() {
+            read_missing(clients, deadline);
+            self.take_rules(clients);
+        }
+        let usage = match &self.rules {
+            Some(rules) => rules.usage_of(request),
+            None => {
+                let outcome = Outcome::deny("not_ready");
+                return Decided {
+                    outcome,
+                    source: Source::Request,
+                    credential: Some(credential),
+                };
+            }
+        };
+        let (outcome, source) = match usage {
             Err(Ambiguous) => (Outcome::deny("path_ambiguous"), Source::Request),
             Ok(usage) if usage.0.is_empty() => (Outcome::deny("no_mapping_rule"), Source::Request),
             Ok(usage) => self.ask_referred(clients, request, &credential, &usage, deadline),
@@ -236,10 +259,7 @@ impl Authorizer {
         usage: &Usage,
         deadline: Instant,
     ) -> (Outcome, Source) {
-        if clients.secrets.is_err() && clients.may_retry() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            clients.read_secrets(left / 2);
-        }
+        read_missing(clients, deadline);
         let Some(key) = key(clients, credential, referrer) else {
             return (Outcome::deny("not_ready"), Source::Request);
         };
@@ -771,6 +791,27 @@ fn referrer<'a>(request: &'a Request<'_>) -> Option<&'a str> {
         .filter(|referrer| !referrer.is_empty())
         .last()
         .filter(|referrer| *referrer != "*" && referrer.len() <= MAX_REFERRER)
+}
+
+/// Compiles the rules. Logs how many of them can never match.
+fn compiled(rules: &[RuleSettings]) -> Rules {
+    let rules = Rules::new(rules);
+    if rules.unusable() > 0 {
+        log::note(
+            "warn",
+            "mapping-rules",
+            serde_json::json!({ "never_match": rules.unusable() }),
+        );
+    }
+    rules
+}
+
+/// Reads the Parameter Store if that failed before.
+fn read_missing(clients: &mut Clients, deadline: Instant) {
+    if clients.secrets.is_err() && clients.may_retry() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        clients.read_secrets(left / 2);
+    }
 }
 
 /// The key of the record in the cache; `None` without secrets.

@@ -94,9 +94,10 @@ impl Function {
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&RootCertificates>) -> Self {
         let reporter = Reporter::new(&settings);
-        let authorizer = Authorizer::new(&settings.service);
+        let mut authorizer = Authorizer::new(&settings.service);
         let mut clients = Clients::new(settings, roots, Clock::default());
         clients.warm_up();
+        authorizer.take_rules(&mut clients);
         Self {
             clients,
             authorizer,

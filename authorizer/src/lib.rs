@@ -6,7 +6,7 @@
 //! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
 //! - [`decide`], [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
-//! - [`backend`], [`cache`] with the scripts, [`secrets`], [`redis`], [`http`] with `connect`: the outside world;
+//! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect`: the outside world;
 //! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
@@ -37,6 +37,7 @@ mod scripts;
 pub mod secrets;
 pub mod selftest;
 pub mod settings;
+pub mod stored;
 pub mod terms;
 pub mod tree;
 mod upstream;

@@ -1,4 +1,4 @@
-//! The secrets and the cache's endpoint, read from the Parameter Store.
+//! The secrets, the cache's endpoint, and the settings that do not fit into the environment, read from the Parameter Store.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::failure::{Cause, Failure};
 use crate::keys::Keys;
 use crate::redis::Endpoint;
-use crate::settings::{Aws, ParameterNames};
+use crate::settings::{Aws, ParameterNames, RuleSettings};
+use crate::stored::Stored;
 
 /// The values from the Parameter Store. `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,6 +32,14 @@ impl fmt::Debug for Secrets {
             .field("cache", &self.cache)
             .finish_non_exhaustive()
     }
+}
+
+/// What a read of the Parameter Store returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    pub secrets: Secrets,
+    /// The mapping rules, if they were asked for.
+    pub rules: Option<Vec<RuleSettings>>,
 }
 
 /// Why the secrets could not be read. Contains no secret.
@@ -124,8 +133,8 @@ struct Parameter {
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
-/// Reads the parameters that `names` selects below `path`, in one call. If the Parameter Store throttles the call or fails,
-/// tries again, all within `budget`.
+/// Reads the parameters that `names` selects below `path`, and the mapping rules that are stored there. If the Parameter
+/// Store throttles a call or fails, tries again, all within `budget`.
 ///
 /// # Errors
 /// The Parameter Store does not answer in time or refuses, or a parameter is missing or unusable.
@@ -134,10 +143,14 @@ pub fn read(
     aws: &Aws,
     path: &str,
     names: &ParameterNames,
+    rules: Option<&Stored>,
     budget: Duration,
-) -> Result<Secrets, SecretsError> {
+) -> Result<Values, SecretsError> {
     let deadline = Instant::now() + budget;
     let mut pause = FIRST_PAUSE;
+    let wanted = wanted(path, names, rules);
+    let mut calls: Vec<&[String]> = wanted.chunks(NAMES_PER_CALL).collect();
+    let mut found = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -146,9 +159,21 @@ pub fn read(
                 "time-out: no answer",
             )));
         }
-        let error = match get(agent, aws, &wanted(path, names), left) {
-            Ok(found) => return assemble(path, names, &found.parameters),
-            Err(error) => error,
+        let mut error = None;
+        let mut again = Vec::new();
+        for (call, answer) in get_all(agent, aws, &calls, left) {
+            match answer {
+                Ok(part) => found.extend(part.parameters),
+                Err(why) if error.is_some() && why.may_pass() => again.push(call),
+                Err(why) => {
+                    again.push(call);
+                    error = Some(why);
+                }
+            }
+        }
+        calls = again;
+        let Some(error) = error else {
+            return assemble(path, names, rules, &found);
         };
         let wait = random_part(pause);
         if !error.may_pass() || wait >= deadline.saturating_duration_since(Instant::now()) {
@@ -157,6 +182,34 @@ pub fn read(
         std::thread::sleep(wait);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Makes the calls at the same time: few functions need more than one, and a caller may wait for them.
+fn get_all<'a>(
+    agent: &ureq::Agent,
+    aws: &Aws,
+    calls: &[&'a [String]],
+    left: Duration,
+) -> Vec<(&'a [String], Result<Found, SecretsError>)> {
+    let Some((first, others)) = calls.split_first() else {
+        return Vec::new();
+    };
+    std::thread::scope(|scope| {
+        let get = |names: &[String]| get(agent, aws, names, left);
+        let others: Vec<_> = others
+            .iter()
+            .map(|names| {
+                let thread = std::thread::Builder::new();
+                (*names, thread.spawn_scoped(scope, move || get(names)))
+            })
+            .collect();
+        let mut answers = vec![(*first, get(first))];
+        answers.extend(others.into_iter().map(|(names, thread)| {
+            let answer = thread.ok().and_then(|thread| thread.join().ok());
+            (names, answer.unwrap_or_else(|| get(names)))
+        }));
+        answers
+    })
 }
 
 /// From half of a pause to all of it, so that processes that start together do not ask together again.
@@ -170,8 +223,11 @@ pub(crate) fn random_part(pause: Duration) -> Duration {
     pause / 2 + pause / 510 * part
 }
 
-/// The full names of all parameters that may be needed. `GetParameters` accepts ten.
-fn wanted(path: &str, names: &ParameterNames) -> Vec<String> {
+/// The number of names that `GetParameters` accepts.
+const NAMES_PER_CALL: usize = 10;
+
+/// The full names of all parameters that may be needed.
+fn wanted(path: &str, names: &ParameterNames, rules: Option<&Stored>) -> Vec<String> {
     let mut wanted = vec![names.service_token.as_str(), HASH_KEY];
     match &names.cache {
         Some(name) => wanted.push(name),
@@ -181,8 +237,11 @@ fn wanted(path: &str, names: &ParameterNames) -> Vec<String> {
     // A name that is there twice is an error.
     wanted.sort_unstable();
     wanted.dedup();
+    let rules = rules.into_iter().flat_map(|rules| rules.names(RULES));
     wanted
         .into_iter()
+        .map(str::to_owned)
+        .chain(rules)
         .map(|name| format!("{path}/{name}"))
         .collect()
 }
@@ -290,8 +349,9 @@ fn signed(
 fn assemble(
     path: &str,
     names: &ParameterNames,
+    rules: Option<&Stored>,
     parameters: &[Parameter],
-) -> Result<Secrets, SecretsError> {
+) -> Result<Values, SecretsError> {
     let find = |name: &str| {
         parameters
             .iter()
@@ -332,13 +392,31 @@ fn assemble(
             Ok(endpoint)
         })
         .transpose()?;
-    Ok(Secrets {
+    let rules = rules.map(|stored| {
+        let mut values = String::new();
+        for name in stored.names(RULES) {
+            values.push_str(find(&name).ok_or_else(|| absent(&name))?);
+        }
+        rules_of(stored, &values).ok_or_else(|| unusable(&format!("{RULES}-{}", stored.digest)))
+    });
+    let secrets = Secrets {
         service_token,
         keys,
         cache,
-    })
+    };
+    let rules = rules.transpose()?;
+    Ok(Values { secrets, rules })
 }
 
+/// The mapping rules in the values of their parameters.
+fn rules_of(stored: &Stored, values: &str) -> Option<Vec<RuleSettings>> {
+    let rules: Vec<RuleSettings> = serde_json::from_str(&stored.content(values)?).ok()?;
+    let is_usable = !rules.is_empty() && rules.iter().all(|rule| rule.check().is_ok());
+    is_usable.then_some(rules)
+}
+
+/// The beginning of the names of the parameters with the mapping rules.
+const RULES: &str = "rules";
 /// The prefix of every secret.
 const SECRETS: &str = "secrets/";
 const HASH_KEY: &str = "secrets/hash-key";
@@ -373,11 +451,8 @@ mod tests {
         ];
         let read = |more: &[(&str, &str)]| {
             let names = ParameterNames::default();
-            assemble(
-                "/threescale-gw/s",
-                &names,
-                &parameters(&[&base, more].concat()),
-            )
+            let all = parameters(&[&base, more].concat());
+            assemble("/threescale-gw/s", &names, None, &all).map(|values| values.secrets)
         };
         assert!(read(&[]).expect("secrets").cache.is_none());
         let secrets = read(&[
@@ -408,13 +483,14 @@ mod tests {
     #[test]
     fn says_what_is_missing() {
         assert_eq!(
-            assemble("/p", &ParameterNames::default(), &[]).expect_err("refused"),
+            assemble("/p", &ParameterNames::default(), None, &[]).expect_err("refused"),
             SecretsError::Absent("secrets/service-token".to_owned())
         );
         assert_eq!(
             assemble(
                 "/threescale-gw/s",
                 &ParameterNames::default(),
+                None,
                 &parameters(&[("secrets/service-token", "t"), ("secrets/hash-key", "zz")])
             )
             .expect_err("refused"),
@@ -440,7 +516,7 @@ mod tests {
                 service_token: service_token.to_owned(),
                 cache: Some(cache.to_owned()),
             };
-            let secrets = assemble("/threescale-gw/s", &names, &all)?;
+            let secrets = assemble("/threescale-gw/s", &names, None, &all)?.secrets;
             let port = secrets.cache.map(|cache| {
                 // Only the stack's own cache has the stored AUTH token.
                 let is_ours = ["ours", "moved"].contains(&cache.host.as_str());
@@ -483,7 +559,7 @@ mod tests {
             cache: cache.map(str::to_owned),
         };
         assert_eq!(
-            wanted("/p", &names(None)),
+            wanted("/p", &names(None), None),
             [
                 "/p/cache-endpoint",
                 "/p/secrets/cache-auth-token",
@@ -493,7 +569,21 @@ mod tests {
                 "/p/secrets/service-token-1",
             ]
         );
-        assert_eq!(wanted("/p", &names(Some("secrets/cache-url-1"))).len(), 5);
+        let own = names(Some("secrets/cache-url-1"));
+        let with = |parts| {
+            let rules = Stored {
+                digest: "0123456789ab".to_owned(),
+                parts,
+                count: 0,
+            };
+            wanted("/p", &own, Some(&rules))
+        };
+        assert_eq!(wanted("/p", &own, None).len(), 5);
+        assert_eq!(with(5).len(), NAMES_PER_CALL);
+        assert_eq!(
+            with(2)[5..],
+            ["/p/rules-0123456789ab-1", "/p/rules-0123456789ab-2"]
+        );
     }
 
     #[test]

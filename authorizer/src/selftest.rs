@@ -44,6 +44,7 @@ pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant
             .try_read_secrets(left)
             .map_err(|error| error.failure(&http::place(&clients.settings.aws.ssm_endpoint)))
     });
+    authorizer.take_rules(clients);
     let missing = (!secrets).then_some("the secrets could not be read");
     let cache = report.check("redis", missing, || {
         redis(clients, deadline.min(Instant::now() + REDIS))

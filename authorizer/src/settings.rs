@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::stored::Stored;
+
 /// Which of the two functions this process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -98,6 +100,24 @@ fn one() -> u64 {
     1
 }
 
+impl RuleSettings {
+    /// # Errors
+    /// Why the rule cannot be used.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        // Control characters separate fields in the cache (see the key layout in the README).
+        if self.metric.trim().is_empty()
+            || self.metric.len() > 255
+            || self.metric.chars().any(char::is_control)
+        {
+            return Err("a mapping rule has an unusable metric name");
+        }
+        if !(1..=1_000_000_000_000).contains(&self.delta) {
+            return Err("delta must be from 1 to 10^12");
+        }
+        Ok(())
+    }
+}
+
 /// The format of answers to an HTTP API (payload 2.0). The event does not tell which one the API expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -135,6 +155,9 @@ pub struct Service {
     /// The mapping rules. Without any, each request is one hit.
     #[serde(default)]
     pub mapping_rules: Vec<RuleSettings>,
+    /// The mapping rules that do not fit into the environment; JSON as in `mapping_rules`.
+    #[serde(default)]
+    pub stored_rules: Option<Stored>,
     /// What happens when 3scale does not answer.
     #[serde(default)]
     pub caching: Caching,
@@ -394,16 +417,16 @@ impl Service {
         {
             return Err(bad(name, "timeout_ms must be from 100 to 4000"));
         }
-        for rule in &self.mapping_rules {
-            // Control characters separate fields in the cache (see the key layout in the README).
-            if rule.metric.trim().is_empty()
-                || rule.metric.len() > 255
-                || rule.metric.chars().any(char::is_control)
-            {
-                return Err(bad(name, "a mapping rule has an unusable metric name"));
+        let rules = self.mapping_rules.iter().map(RuleSettings::check);
+        if let Some(message) = rules.filter_map(Result::err).next() {
+            return Err(bad(name, message));
+        }
+        if let Some(stored) = &self.stored_rules {
+            if !self.mapping_rules.is_empty() {
+                return Err(bad(name, "give either mapping_rules or stored_rules"));
             }
-            if !(1..=1_000_000_000_000).contains(&rule.delta) {
-                return Err(bad(name, "delta must be from 1 to 10^12"));
+            if !stored.is_usable() {
+                return Err(bad(name, "stored_rules must name parameters"));
             }
         }
         Ok(())

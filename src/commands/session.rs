@@ -189,6 +189,7 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             cache_number,
             secret_names: Some(secrets.clone()),
+            stored_names: stack::stored_names(&config),
             ..cx.options().clone()
         });
         let facts = Facts {

@@ -10,8 +10,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::locate::{Place, Shape, locate};
 use super::problem::{Flaw, Position};
 
-/// Maximum size of the file in bytes, many times what a configuration needs.
-const MAX_SIZE: usize = 64 * 1024;
+/// Maximum size of the file in bytes: more than the mapping rules that fit into a stack's parameters usually need.
+const MAX_SIZE: usize = 1024 * 1024;
 
 /// Line separators of YAML 1.1 that are text in YAML 1.2. Some editors insert them, and no editor shows them.
 const SEPARATORS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(flaws(&deep), ["17:17 nested too deeply"]);
         assert_eq!(
             flaws(&format!("a: {}", "x".repeat(MAX_SIZE))),
-            ["1:1 the file is larger than 64 KiB"]
+            ["1:1 the file is larger than 1024 KiB"]
         );
     }
 

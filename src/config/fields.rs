@@ -188,7 +188,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let deletion_protection = root
         .field("deletion_protection")
         .and_then(|field| reader.boolean(field));
-    let config = Config {
+    let mut config = Config {
         stack: stack?,
         place: place?,
         tags: tags?,
@@ -205,7 +205,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let rules = threescale_section
         .as_ref()
         .and_then(|section| section.field("mapping_rules"));
-    validate::settings(reader, rules, &config);
+    validate::settings(reader, rules, &mut config);
     Some(config)
 }
 
@@ -335,6 +335,7 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         timeout: timeout?,
         credentials: credentials?,
         mapping_rules: mapping_rules?,
+        stored_rules: None,
     })
 }
 

@@ -33,6 +33,7 @@ use crate::engine_version::EngineVersion;
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
 use crate::secret::Secret;
+use crate::stored::Stored;
 
 /// Reads a configuration file.
 ///
@@ -164,6 +165,8 @@ pub struct Threescale {
     pub credentials: Credentials,
     /// The usage of a request, in the order in which rules apply; empty for one hit per request.
     pub mapping_rules: Vec<MappingRule>,
+    /// The mapping rules as they are stored in parameters, if they do not fit into the environment.
+    pub stored_rules: Option<Stored>,
 }
 
 /// Where callers put their credentials.

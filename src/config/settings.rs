@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Config, CredentialKind};
+use crate::stored::Stored;
 
 /// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
 /// for the other variables.
@@ -14,6 +15,11 @@ pub(super) const MAX_SETTINGS: usize = 3 * 1024;
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
 
 impl Config {
+    /// The settings that do not fit into the environment.
+    pub fn stored(&self) -> impl Iterator<Item = &Stored> {
+        self.threescale.stored_rules.iter()
+    }
+
     /// The value of `THREESCALE_GW_SETTINGS`, the JSON from which the functions read their settings.
     ///
     /// Contains no secret, and is identical for identical configurations. Times are in the units of their names. At most
@@ -32,11 +38,18 @@ impl Config {
             "service_id": self.threescale.service_id,
             "backend": self.threescale.backend,
             "credentials": [place],
-            "mapping_rules": self.threescale.mapping_rules,
             "caching": self.authorizer.caching.as_str(),
             "max_age_s": self.authorizer.max_age.as_secs(),
             "report_every_s": self.authorizer.report_every.as_secs(),
         });
+        match &self.threescale.stored_rules {
+            // An authorizer that cannot read them refuses this key, and does not start.
+            Some(stored) => {
+                let (key, value) = stored.reference();
+                settings[key] = value;
+            }
+            None => settings["mapping_rules"] = json!(self.threescale.mapping_rules),
+        }
         // Without the defaults, the settings of a stack of a former release stay the same.
         if let Some(kind) = self.api.usage_key {
             settings["usage_key"] = json!(kind.as_str());

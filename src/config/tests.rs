@@ -95,6 +95,7 @@ fn defaults_are_filled_in() {
                     key_name: None,
                 },
                 mapping_rules: Vec::new(),
+                stored_rules: None,
             },
             network: Network {
                 cidr: Ipv4Net::new_assert([10, 42, 0, 0].into(), 16),
@@ -777,11 +778,38 @@ fn settings_fit_into_the_functions_environment() {
         let rule = "    - {method: GET, pattern: '/orders/{id}', metric: orders}\n";
         format!("{GOOD}  mapping_rules:\n{}", rule.repeat(count))
     };
-    assert_eq!(problems(&rules(30)), Vec::<String>::new());
-    let problems = problems(&rules(60));
+    let few = config(&rules(30));
+    assert!(few.authorizer_settings().contains("\"mapping_rules\":[{"));
+    assert_eq!(few.stored().count(), 0);
+    let many = config(&rules(60));
+    let settings = many.authorizer_settings();
+    assert!(settings.len() < 500, "{settings}");
+    assert!(!settings.contains("mapping_rules"), "{settings}");
+    let stored: Vec<_> = many.stored().flat_map(Stored::parameters).collect();
+    assert_eq!(stored.len(), 1);
+    let read: Vec<_> = stored.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(crate::stored::read_by(&settings), read);
+}
+
+#[test]
+fn mapping_rules_that_do_not_fit_at_all_are_refused_with_their_size() {
+    let rules = (0..6000_u64).map(|number| {
+        let noise = |salt: u64| (number + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!(
+            "    - {{method: GET, pattern: '/{:x}', metric: m{:x}}}\n",
+            noise(1),
+            noise(7)
+        )
+    });
+    let rules: String = rules.collect();
+    let problems = problems(&format!("{GOOD}  mapping_rules:\n{rules}"));
     assert_eq!(problems.len(), 1);
     assert!(
-        problems[0].starts_with("7:5 threescale.mapping_rules: too many or too long"),
+        problems[0]
+            .starts_with("7:5 threescale.mapping_rules: too many or too long: 6000 rules take ")
+            && problems[0].ends_with(
+                " bytes, compressed, and at most 76800 fit into the parameters of the stack"
+            ),
         "{problems:?}"
     );
 }

@@ -1,5 +1,7 @@
 //! Rules that concern more than one key.
 
+use serde_json::json;
+
 use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
 use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
@@ -9,6 +11,7 @@ use super::{
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
+use crate::stored::{MAX_COMPRESSED, RULES, Stored, TooLarge};
 
 /// AWS allows 50 tags. The stack adds some, and some remain for tags that users add later.
 const MAX_TAGS: usize = 40;
@@ -243,13 +246,20 @@ pub(super) fn usage_key(reader: &mut Reader<'_>, section: &Section<'_>, config: 
     }
 }
 
-/// The settings must fit into the functions' environment.
-pub(super) fn settings(reader: &mut Reader<'_>, rules: Option<&Field<'_>>, config: &Config) {
-    let size = config.authorizer_settings().len();
-    if let Some(rules) = rules.filter(|_| size > MAX_SETTINGS) {
-        let message = format!(
-            "too many or too long: the authorizer's settings would take {size} bytes of its environment, at most {MAX_SETTINGS} fit",
-        );
-        reader.report(rules, &message);
+/// The settings must fit into the functions' environment. Mapping rules that do not are stored in parameters.
+pub(super) fn settings(reader: &mut Reader<'_>, rules: Option<&Field<'_>>, config: &mut Config) {
+    let Some(field) = rules.filter(|_| config.authorizer_settings().len() > MAX_SETTINGS) else {
+        return;
+    };
+    let rules = &config.threescale.mapping_rules;
+    match Stored::new(RULES, &json!(rules).to_string(), rules.len()) {
+        Ok(stored) => config.threescale.stored_rules = Some(stored),
+        Err(TooLarge(size)) => {
+            let message = format!(
+                "too many or too long: {} rules take {size} bytes, compressed, and at most {MAX_COMPRESSED} fit into the parameters of the stack",
+                rules.len(),
+            );
+            reader.report(field, &message);
+        }
     }
 }

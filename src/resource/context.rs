@@ -1,6 +1,6 @@
 //! The context in which resources are read and changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
@@ -46,6 +46,8 @@ pub struct RunOptions {
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
     /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
+    /// The names of the parameters with the settings that do not fit into the environment, if the run has a configuration.
+    pub stored_names: BTreeSet<String>,
     /// Excludes the other stacks on an API; `None` for a run that changes no API.
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
 }

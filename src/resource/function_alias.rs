@@ -14,8 +14,8 @@ use super::function_publication::Publication;
 use super::function_publishing::{
     create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
-use super::function_versions::{CONFIGURED, SETTINGS, TRANSITION, Version, transition};
-use super::parameter::{CACHE_PARAMETER, is_own_cache};
+use super::function_versions::{CONFIGURED, TRANSITION, Version, transition};
+use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, parameter, usage,

@@ -18,9 +18,6 @@ pub(super) const CONFIGURED: &str = "threescale-gw: as configured";
 const PREVIOUS: &str = "threescale-gw: previous version ";
 const WITHOUT_PREVIOUS: &str = "threescale-gw";
 
-/// The variable with the settings of the authorizer; its contract is in the authorizer's README.
-pub const SETTINGS: &str = "THREESCALE_GW_SETTINGS";
-
 /// A published version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {

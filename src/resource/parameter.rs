@@ -3,6 +3,7 @@
 //!
 //! One listing by path returns all of them, and the lock and the attachment's records as well.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,7 @@ use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::secret::Secret;
+use crate::stored;
 
 const VALUE: Field = Field::Property("value");
 
@@ -44,6 +46,8 @@ pub const DELETION_PROTECTION: &str = "deletion-protection";
 /// The variable that names the parameter with the service token; its contract is in the
 /// authorizer's README.
 pub const TOKEN_PARAMETER: &str = "THREESCALE_GW_TOKEN_PARAMETER";
+/// The variable with the settings of the authorizer.
+pub const SETTINGS: &str = "THREESCALE_GW_SETTINGS";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 
@@ -149,9 +153,9 @@ pub fn secret_path(name: &str) -> String {
     Secrets::path(name)
 }
 
-/// The versioned secrets that a function with this environment reads, by path.
-pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
-    [
+/// The versioned secrets and the stored settings that a function with this environment reads, by path.
+pub fn read_by(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let secrets = [
         (TOKEN_PARAMETER, SERVICE_TOKEN),
         (CACHE_PARAMETER, CACHE_URL),
     ]
@@ -159,10 +163,15 @@ pub fn read_by(environment: &BTreeMap<String, String>) -> [String; 2] {
         // A release without these variables reads the plain names.
         let named = environment.get(variable).cloned();
         named.unwrap_or_else(|| Secrets::path(name))
-    })
+    });
+    let settings = environment.get(SETTINGS);
+    let stored = settings
+        .into_iter()
+        .flat_map(|settings| stored::read_by(settings));
+    secrets.into_iter().chain(stored).collect()
 }
 
-/// The paths of versioned secrets that are neither in `read` nor in the configuration; empty if the
+/// The paths of versioned secrets and stored settings that are neither in `read` nor in the configuration; empty if the
 /// run has no configuration.
 ///
 /// # Errors
@@ -179,7 +188,7 @@ pub async fn superseded(
             Some(name) => {
                 versioned(name).is_some() && !configured.values().any(|named| named == name)
             }
-            None => is_former_endpoint(path, configured),
+            None => is_former_endpoint(path, configured) || is_former_part(cx, path),
         };
         is_former && !read.contains(*path)
     };
@@ -195,6 +204,11 @@ pub async fn superseded(
 fn is_former_endpoint(name: &str, configured: &BTreeMap<&'static str, String>) -> bool {
     let desired = configured.get(CACHE_ENDPOINT);
     number_of(CACHE_ENDPOINT, name).is_some() && desired.is_some_and(|desired| desired != name)
+}
+
+/// Whether this is a part of other stored settings than the configured ones, in a run with a configuration.
+fn is_former_part(cx: &Context, name: &str) -> bool {
+    stored::is_part(name) && !cx.options().stored_names.contains(name)
 }
 
 /// Every parameter of the stack, by its name below the stack's path.
@@ -435,13 +449,15 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             }?;
             // The lock and the records of the attachment are managed by other modules.
             let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
-            let mine = SECRET || is_endpoint || name == DELETION_PROTECTION;
+            let is_part = !SECRET && stored::is_part(name);
+            let mine = SECRET || is_endpoint || is_part || name == DELETION_PROTECTION;
             let mut called = match is_endpoint {
                 true => CACHE_ENDPOINT,
                 false => name,
             };
             let configured = cx.options().secret_names.as_ref();
-            if !SECRET && configured.is_some_and(|names| is_former_endpoint(name, names)) {
+            let is_former = |names| is_former_endpoint(name, names) || is_former_part(cx, name);
+            if !SECRET && configured.is_some_and(is_former) {
                 return None;
             }
             if let (Some((base, _)), Some(configured)) = (versioned(name), configured) {
@@ -551,7 +567,7 @@ pub type PlainParameter = Parameter<false>;
 /// A desired parameter.
 #[derive(Debug)]
 pub struct Parameter<const SECRET: bool> {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub source: Source,
 }
 
@@ -603,7 +619,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
     type Kind = Kinds<SECRET>;
 
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn needs(&self) -> Vec<LogicalId> {
@@ -630,13 +646,10 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
     }
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
-        let id = LogicalId::new(Self::Kind::KIND, self.name);
-        let name = cx
-            .options()
-            .secret_names
-            .as_ref()
-            .and_then(|names| names.get(self.name));
-        let name = name.map_or(self.name, String::as_str);
+        let id = LogicalId::new(Self::Kind::KIND, self.name.as_ref());
+        let names = cx.options().secret_names.as_ref();
+        let name = names.and_then(|names| names.get(self.name.as_ref()));
+        let name = name.map_or(self.name.as_ref(), String::as_str);
         write(
             cx,
             &id,
@@ -717,9 +730,15 @@ mod tests {
             "secrets/service-token-1".to_owned(),
         );
         environment.insert(CACHE_PARAMETER.to_owned(), CACHE_ENDPOINT.to_owned());
+        let settings = r#"{"stored_rules":{"digest":"0123456789ab","parts":1,"count":99}}"#;
+        environment.insert(SETTINGS.to_owned(), settings.to_owned());
         assert_eq!(
             read_by(&environment),
-            ["secrets/service-token-1", "cache-endpoint"]
+            [
+                "secrets/service-token-1",
+                "cache-endpoint",
+                "rules-0123456789ab-1"
+            ]
         );
     }
 }

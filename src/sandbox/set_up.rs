@@ -1,5 +1,6 @@
 //! The inputs of a sandbox: its configuration, the data of its 3scale, and the methods of its API.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -160,7 +161,8 @@ pub fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String
         serde_yaml::from_str(&text).map_err(|error| Error::usage(format!("{name}: {error}")))?;
     let mut notes = Vec::new();
     let rules = config.threescale.mapping_rules.iter();
-    for metric in rules.map(|rule| &rule.metric) {
+    let metrics: BTreeSet<_> = rules.map(|rule| &rule.metric).collect();
+    for metric in metrics {
         let known = metric == "hits" || file.metrics.iter().any(|known| known.name == *metric);
         match (known, own) {
             (true, _) => {}

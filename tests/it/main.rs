@@ -39,6 +39,7 @@ mod reshape;
 mod responses;
 mod rollback;
 mod scope;
+mod stored;
 mod support;
 mod the_test_aws;
 mod two_stacks;

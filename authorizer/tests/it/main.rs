@@ -18,5 +18,6 @@ mod requests;
 mod secure;
 mod selftest;
 mod statuses;
+mod stored;
 mod support;
 mod trees;

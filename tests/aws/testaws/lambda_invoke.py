@@ -118,16 +118,27 @@ def _token_name(function: Function) -> str:
 
 def _service_of(function: Function) -> str | None:
     """The product ID in the settings of the function or version."""
+    return _settings(function).get("service_id")
+
+
+def _settings(function: Function) -> dict[str, Any]:
     try:
-        return json.loads(function.environment.get("THREESCALE_GW_SETTINGS", "")).get("service_id")
-    except (ValueError, AttributeError):
-        return None
+        settings = json.loads(function.environment.get("THREESCALE_GW_SETTINGS", ""))
+    except ValueError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _stored(function: Function) -> list[str]:
+    """The parameters with the settings that do not fit into the environment."""
+    stored = _settings(function).get("stored_rules") or {}
+    return [f"rules-{stored.get('digest')}-{part + 1}" for part in range(stored.get("parts", 0))]
 
 
 def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
     if parameters is None:
         return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParameters"
-    for name in (_token_name(function), "secrets/hash-key"):
+    for name in (_token_name(function), "secrets/hash-key", *_stored(function)):
         if name not in parameters:
             return "missing", f"parameter {name} is missing"
     return None

@@ -424,6 +424,12 @@ fn ones_own_configuration_limits_and_api() {
         "x86_64" => "arm64",
         _ => "x86_64",
     };
+    // So many that they do not fit into the environment of the functions.
+    let more = (0..2000_u32).map(|number| {
+        let noise = number.wrapping_mul(2_654_435_761);
+        format!("    - {{method: GET, pattern: '/v2/{noise:x}/{{id}}', metric: reads}}\n")
+    });
+    let more: String = more.collect();
     let config = file(
         "mine.yaml",
         &r#"
@@ -434,13 +440,14 @@ threescale:
   service_token: ${A_TOKEN_THAT_IS_NOT_SET}
   credentials: {kind: app_id, in: query, name: id, key_name: secret}
   mapping_rules:
-    - {method: GET, pattern: "/v1/items/{id}", metric: reads, delta: 2}
+MORE    - {method: GET, pattern: "/v1/items/{id}", metric: reads, delta: 2}
     - {method: POST, pattern: "/v1/items", metric: writes}
 network: {vpc: vpc-0123456789abcdef0, subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]}
 authorizer: {architecture: OTHER}
 deletion_protection: true
 "#
-        .replace("OTHER", other),
+        .replace("OTHER", other)
+        .replace("MORE", &more),
     );
     let limits = file(
         "limits.yaml",

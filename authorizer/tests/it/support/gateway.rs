@@ -1,5 +1,6 @@
 //! What API Gateway and Lambda provide: events and the environment.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,11 @@ use authorizer::decide::{self, Decided};
 use authorizer::event::{self, Event, Request};
 use authorizer::http::RootCertificates;
 use authorizer::settings::Settings;
+use authorizer::stored::Stored;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
 use super::fuse::Fuse;
@@ -115,6 +121,45 @@ impl Authorizer {
 /// 2026-11-22 07:14:10 UTC, a Sunday ten seconds into a minute.
 pub const START_MS: i64 = 1_795_331_650_000;
 
+/// The values of the parameters with this content.
+pub fn stored(content: &str) -> (Stored, Vec<String>) {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content.as_bytes()).expect("memory");
+    let text = STANDARD.encode(encoder.finish().expect("memory"));
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let digits = digest.as_ref().iter().take(6);
+    let values: Vec<_> = text
+        .as_bytes()
+        .chunks(4096)
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect();
+    let stored = Stored {
+        digest: digits.map(|byte| format!("{byte:02x}")).collect(),
+        parts: u8::try_from(values.len()).expect("few parts"),
+        count: 1,
+    };
+    (stored, values)
+}
+
+/// The path of one of [`many_rules`], with this in place of the parameter.
+pub fn one_of_many(number: u32, parameter: &str) -> String {
+    let noise = number.wrapping_mul(2_654_435_761);
+    format!("/resource-{number}/{parameter}/lines-{noise:08x}/{parameter}")
+}
+
+/// Two thousand rules, one for each of the metrics `metric_0` to `metric_1999`.
+pub fn many_rules() -> Value {
+    (0..2000)
+        .map(|number| {
+            json!({
+                "method": "GET",
+                "pattern": one_of_many(number, "{id}") + "$",
+                "metric": format!("metric_{number}"),
+            })
+        })
+        .collect()
+}
+
 impl World {
     /// With a clock that the test sets.
     pub fn new() -> Self {
@@ -156,6 +201,16 @@ impl World {
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.settings[name] = value;
         self
+    }
+
+    /// Puts the mapping rules into parameters, as the CLI does if they do not fit into the environment.
+    pub fn store_rules(&mut self, rules: &Value) {
+        let (stored, values) = stored(&rules.to_string());
+        for (name, value) in stored.names("rules").zip(values) {
+            self.ssm.put(&name, &value);
+        }
+        self.settings["stored_rules"] =
+            json!({ "digest": stored.digest, "parts": stored.parts, "count": 1 });
     }
 
     /// The authorizer of a new process, inside the test.

@@ -52,9 +52,18 @@ impl Ssm {
 
     pub fn put(&self, name: &str, value: &str) {
         let name = format!("{PATH}/{name}");
+        assert!(value.len() <= 4096, "{name} does not fit");
         let mut state = self.state.lock().expect("lock");
         state.parameters.retain(|(known, _)| *known != name);
         state.parameters.push((name, value.to_owned()));
+    }
+
+    pub fn get(&self, name: &str) -> String {
+        let name = format!("{PATH}/{name}");
+        let state = self.state.lock().expect("lock");
+        let mut parameters = state.parameters.iter();
+        let found = parameters.find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone()).expect("a parameter")
     }
 
     pub fn delete(&self, name: &str) {
