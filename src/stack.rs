@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{Config, CredentialLocation, NatMode};
+use crate::config::{Config, CredentialLocation, NatMode, Vpc};
 use crate::engine_version::{EngineVersion, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -28,7 +28,7 @@ use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
 use crate::resource::subnet::Subnet;
-use crate::resource::vpc::Vpc;
+use crate::resource::vpc;
 use crate::resource::{DynResource, Reference};
 use crate::rest_api::ApiTarget;
 use crate::rest_api::AuthorizerSettings;
@@ -38,6 +38,9 @@ use crate::stored::Stored;
 /// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
 /// batches.
 const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
+
+/// The name of the security group of the functions.
+const AUTHORIZER_GROUP: &str = "authorizer";
 
 /// Facts that the configuration does not contain.
 #[derive(Debug, Clone)]
@@ -89,20 +92,15 @@ pub fn desired(
 ) -> Vec<Arc<dyn DynResource>> {
     let mut nodes: Vec<Arc<dyn DynResource>> = Vec::new();
     let network = network(config, facts, &mut nodes);
-    let authorizer_group = id(Kind::SecurityGroup, "authorizer");
-    nodes.push(Arc::new(SecurityGroup {
-        name: "authorizer".to_owned(),
-        vpc: network.vpc.clone(),
-        admits: None,
-    }));
-    let mut after = network.ways_out;
-    after.extend(cache(
-        config,
-        &network.vpc,
-        &network.private,
-        &authorizer_group,
-        &mut nodes,
-    ));
+    if let Some(vpc) = &network.vpc {
+        nodes.push(Arc::new(SecurityGroup {
+            name: AUTHORIZER_GROUP.to_owned(),
+            vpc: vpc.clone(),
+            admits: None,
+        }));
+    }
+    let mut after = network.ways_out.clone();
+    after.extend(cache(config, &network, &mut nodes));
     after.extend(secrets(config, &mut nodes));
     after.extend(stored(config, &mut nodes));
     if config.deletion_protection {
@@ -122,7 +120,7 @@ pub fn desired(
             retention_days: days,
         }));
     }
-    let [authorizer, reporter] = functions(config, facts, package, &network.private);
+    let [authorizer, reporter] = functions(config, facts, package, &network);
     nodes.push(authorizer.clone());
     nodes.push(reporter.clone());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
@@ -147,10 +145,10 @@ pub fn desired(
     nodes.push(Arc::new(ApiAuthorizer {
         api: facts.api.clone(),
         asks: asks.clone(),
-        after: vec![
-            id(Kind::Schedule, "reporter"),
-            id(Kind::FunctionAlias, "authorizer"),
-        ],
+        after: scheduled(config)
+            .into_iter()
+            .chain([id(Kind::FunctionAlias, "authorizer")])
+            .collect(),
         proof: Arc::clone(proof),
     }));
     nodes.push(Arc::new(ApiAttachment {
@@ -184,7 +182,7 @@ pub fn handover(
     let network = network(config, facts, &mut Vec::new());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
     let mut nodes = invokers(config, &api_authorizer);
-    for function in functions(config, facts, package, &network.private) {
+    for function in functions(config, facts, package, &network) {
         nodes.push(Arc::new(FunctionAlias {
             function,
             after: Vec::new(),
@@ -220,7 +218,7 @@ fn functions(
     config: &Config,
     facts: &Facts,
     package: &Arc<Package>,
-    subnets: &[Reference],
+    network: &Network,
 ) -> [Arc<Function>; 2] {
     TIMEOUTS.map(|(name, timeout)| {
         Arc::new(Function {
@@ -230,12 +228,20 @@ fn functions(
             memory: i32::try_from(config.authorizer.memory).unwrap_or(i32::MAX),
             timeout,
             environment: environment(config, facts, name),
-            subnets: subnets.to_vec(),
-            security_group: id(Kind::SecurityGroup, "authorizer"),
+            subnets: network.private.clone(),
+            security_group: network
+                .vpc
+                .as_ref()
+                .map(|_| id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
             role: id(Kind::IamRole, "authorizer"),
             log_group: id(Kind::LogGroup, name),
         })
     })
+}
+
+/// The schedule of the reporter. Without a cache, there is nothing to report.
+fn scheduled(config: &Config) -> Option<LogicalId> {
+    (!config.cache.memory).then(|| id(Kind::Schedule, "reporter"))
 }
 
 /// The schedule, and the permissions of the schedule and the API to invoke the aliases.
@@ -247,41 +253,47 @@ fn invokers(config: &Config, api_authorizer: &LogicalId) -> Vec<Arc<dyn DynResou
         alias: id(Kind::FunctionAlias, of),
         invoker,
     };
-    vec![
-        Arc::new(permission("schedule", "reporter", Invoker::Rule)),
-        Arc::new(Schedule {
+    let mut nodes: Vec<Arc<dyn DynResource>> = vec![Arc::new(permission(
+        "api",
+        "authorizer",
+        Invoker::Authorizer(api_authorizer.clone()),
+    ))];
+    if scheduled(config).is_some() {
+        nodes.push(Arc::new(permission("schedule", "reporter", Invoker::Rule)));
+        nodes.push(Arc::new(Schedule {
             every: config.authorizer.report_every,
             alias: id(Kind::FunctionAlias, "reporter"),
             permission: id(Kind::FunctionPermission, "schedule"),
-        }),
-        Arc::new(permission(
-            "api",
-            "authorizer",
-            Invoker::Authorizer(api_authorizer.clone()),
-        )),
-    ]
+        }));
+    }
+    nodes
 }
 
 /// The network resources that other resources need.
+#[derive(Debug, Default)]
 struct Network {
-    vpc: Reference,
+    /// `None` if the functions run outside a VPC.
+    vpc: Option<Reference>,
     private: Vec<Reference>,
     /// The route tables: without them, 3scale cannot be reached.
     ways_out: Vec<LogicalId>,
 }
 
 fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>) -> Network {
-    if let (Some(own), Some(vpc_id)) = (&config.network.vpc, &facts.own_vpc) {
+    if config.network.vpc == Vpc::None {
+        return Network::default();
+    }
+    if let (Some(own), Some(vpc_id)) = (config.network.existing(), &facts.own_vpc) {
         let private = own.subnets.iter().cloned().map(Reference::Given).collect();
         return Network {
-            vpc: Reference::Given(vpc_id.clone()),
+            vpc: Some(Reference::Given(vpc_id.clone())),
             private,
             ways_out: Vec::new(),
         };
     }
     let vpc = id(Kind::Vpc, "main");
     let internet_gateway = id(Kind::InternetGateway, "main");
-    nodes.push(Arc::new(Vpc {
+    nodes.push(Arc::new(vpc::Vpc {
         cidr: config.network.cidr.to_string(),
     }));
     nodes.push(Arc::new(InternetGateway { vpc: vpc.clone() }));
@@ -357,7 +369,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
     }
     let private = private.into_iter().map(Reference::Managed).collect();
     Network {
-        vpc: Reference::Managed(vpc),
+        vpc: Some(Reference::Managed(vpc)),
         private,
         ways_out,
     }
@@ -366,9 +378,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
 /// The cache and its parameters; returns what the authorizer needs of it.
 fn cache(
     config: &Config,
-    vpc: &Reference,
-    subnets: &[Reference],
-    authorizer_group: &LogicalId,
+    network: &Network,
     nodes: &mut Vec<Arc<dyn DynResource>>,
 ) -> Vec<LogicalId> {
     if let Some(url) = &config.cache.url {
@@ -379,15 +389,18 @@ fn cache(
         }));
         return vec![id(Kind::Secret, parameter::CACHE_URL)];
     }
+    let Some(vpc) = network.vpc.as_ref().filter(|_| config.cache.is_created()) else {
+        return Vec::new();
+    };
     let cache = id(Kind::Cache, "main");
     let group = id(Kind::SecurityGroup, "cache");
     nodes.push(Arc::new(SecurityGroup {
         name: "cache".to_owned(),
         vpc: vpc.clone(),
-        admits: Some((PORT, authorizer_group.clone())),
+        admits: Some((PORT, id(Kind::SecurityGroup, AUTHORIZER_GROUP))),
     }));
     nodes.push(Arc::new(CacheSubnetGroup {
-        subnets: subnets.to_vec(),
+        subnets: network.private.clone(),
     }));
     let auth_token = config
         .cache
@@ -476,12 +489,12 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
         parameter::secret_path(name)
     };
     let cache = match &config.cache.url {
-        Some(_) => secret(parameter::CACHE_URL),
+        Some(_) => Some(secret(parameter::CACHE_URL)),
+        None if config.cache.memory => None,
         None => {
             let named = facts.secrets.get(parameter::CACHE_ENDPOINT);
-            named
-                .map_or(parameter::CACHE_ENDPOINT, String::as_str)
-                .to_owned()
+            let name = named.map_or(parameter::CACHE_ENDPOINT, String::as_str);
+            Some(name.to_owned())
         }
     };
     // Without the variable, the authorizer uses the domain of most regions.
@@ -492,11 +505,11 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
         ("THREESCALE_GW_STACK", facts.names.stack.clone()),
         ("THREESCALE_GW_PARAMETERS", facts.names.parameters()),
         (parameter::TOKEN_PARAMETER, secret(parameter::SERVICE_TOKEN)),
-        (parameter::CACHE_PARAMETER, cache),
         (parameter::SETTINGS, config.authorizer_settings()),
     ]
     .into_iter()
     .chain(suffix)
+    .chain(cache.map(|cache| (parameter::CACHE_PARAMETER, cache)))
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
 }

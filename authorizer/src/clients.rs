@@ -13,7 +13,7 @@ use crate::http::RootCertificates;
 use crate::log::{self, Metrics};
 use crate::redis::{self, RedisClient};
 use crate::secrets::{self, Secrets, SecretsError, Values};
-use crate::settings::{Caching, RuleSettings, Settings};
+use crate::settings::{RuleSettings, Settings};
 use crate::stored::Stored;
 
 /// Shortest time between two reads of the Parameter Store when a value from it does not work. It doubles with each read
@@ -118,7 +118,7 @@ impl Clients {
         let budgets = self.settings.budgets;
         let until = Instant::now() + budgets.ssm + budgets.redis;
         self.read_secrets(budgets.ssm);
-        if self.secrets.is_ok() && self.settings.service.caching != Caching::None {
+        if self.secrets.is_ok() && self.settings.service.uses_redis() {
             // The first event tries again if this fails.
             let _ = self
                 .cache

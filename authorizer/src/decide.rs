@@ -14,6 +14,7 @@ use crate::event::Request;
 use crate::keys::Name;
 use crate::log;
 use crate::mapping::{Ambiguous, Rules, Usage};
+use crate::memory::Memory;
 use crate::periods::{Period, Windows};
 use crate::redis::RedisError;
 use crate::scripts::{REFUSALS_PER_S, SOURCE_REFUSALS_PER_S};
@@ -34,6 +35,8 @@ pub enum Source {
     Request,
     /// Redis.
     Cache,
+    /// The memory of the process, without Redis.
+    Memory,
     /// 3scale, and the answer is in Redis now.
     Backend,
     /// 3scale, without Redis, which does not answer or is not used in this mode.
@@ -51,6 +54,7 @@ impl Source {
         match self {
             Self::Request => "request",
             Self::Cache => "cache",
+            Self::Memory => "memory",
             Self::Backend => "backend",
             Self::Direct => "direct",
             Self::OldAnswer => "old-answer",
@@ -81,6 +85,8 @@ pub struct Authorizer {
     /// Keys of credentials that 3scale or the cache accepted. Without Redis they pass the limiter, so that a flood of
     /// unknown credentials does not lock out known callers.
     known_good_keys: HashSet<String>,
+    /// Empty if there is Redis.
+    memory: Memory,
     /// The address of the present caller; empty if it is not known.
     source_ip: String,
     sequence: u64,
@@ -111,6 +117,7 @@ impl Authorizer {
             ),
             source_ip: String::new(),
             known_good_keys: HashSet::new(),
+            memory: Memory::default(),
             sequence: 0,
             not_before_ms: 0,
             needs_referrer: HashSet::new(),
@@ -279,8 +286,12 @@ impl Authorizer {
             usage,
             deadline,
         };
-        if clients.settings.service.caching == Caching::None {
-            return self.direct(clients, &request);
+        if !clients.settings.service.uses_redis() {
+            let remembered = self.memory.refusal(&request.key, clients.clock.now_ms());
+            return match remembered {
+                Some(code) => (Outcome::deny(code), Source::Memory),
+                None => self.direct(clients, &request),
+            };
         }
         match self.ask_cache(clients, &request, false) {
             Ok(Decision::Miss) => self.miss(clients, &request, true),
@@ -552,12 +563,18 @@ impl Authorizer {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
     ) -> (Outcome, Source) {
-        let outage = |this: &mut Self, clients: &mut Clients| {
-            if clients.settings.service.caching == Caching::Allow {
-                this.pass_uncounted(clients, request)
-            } else {
-                (Outcome::deny("backend_unavailable"), Source::Mode)
+        let outage = |this: &mut Self, clients: &mut Clients| match clients.settings.service.caching
+        {
+            Caching::Allow => match this.memory.last_refusal(&request.key) {
+                Some(code) => (Outcome::deny(code), Source::Memory),
+                None => this.pass_uncounted(clients, request),
+            },
+            Caching::Resilient if this.memory.is_accepted(&request.key) => {
+                let (outcome, _) = this.pass_uncounted(clients, request);
+                let reason = "old_answer".to_owned();
+                (Outcome { reason, ..outcome }, Source::Memory)
             }
+            _ => (Outcome::deny("backend_unavailable"), Source::Mode),
         };
         let unknown = !self.known_good_keys.contains(&request.key);
         if unknown
@@ -584,6 +601,9 @@ impl Authorizer {
                 .unknown_key_limiter
                 .refused(&request.source, Instant::now()),
             _ => {}
+        }
+        if clients.settings.service.remembers() {
+            self.memorize(clients, request, &answer);
         }
         let outcome = match answer {
             Answer::Authorized(status, headers) => Outcome {
@@ -619,6 +639,18 @@ impl Authorizer {
             Answer::None(..) => return outage(self, clients),
         };
         (outcome, Source::Direct)
+    }
+
+    fn memorize(&mut self, clients: &Clients, request: &AuthorizationRequest<'_>, answer: &Answer) {
+        match answer {
+            Answer::Authorized(..) | Answer::LimitsExceeded(..) => self.memory.accept(&request.key),
+            Answer::Denied(code) if !needs_referrer(request, code) => {
+                let holds = denial_holds(code).min(clients.settings.service.max_age());
+                let now_ms = clients.clock.now_ms();
+                self.memory.refuse(&request.key, code, now_ms, holds);
+            }
+            _ => {}
+        }
     }
 
     fn remember(&mut self, request: &AuthorizationRequest<'_>) {

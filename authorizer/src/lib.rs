@@ -4,7 +4,7 @@
 //! limits. Imports point one way, from the first line to the last:
 //!
 //! - `main` and [`function`], with [`runtime`]: from the socket to the event to the answer;
-//! - [`decide`], [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
+//! - [`decide`] with `memory`, [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect`: the outside world;
 //! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
@@ -26,6 +26,7 @@ pub mod http;
 pub mod keys;
 pub mod log;
 pub mod mapping;
+mod memory;
 mod path;
 mod patterns;
 pub mod periods;

@@ -19,7 +19,7 @@ use crate::mapping::Usage;
 use crate::redis::RedisClient;
 use crate::redis::{Arguments, Endpoint, MAX_CLIENTS, Value as RedisValue, expects_tls, refusal};
 use crate::secrets::Secrets;
-use crate::settings::{Caching, CredentialKind};
+use crate::settings::CredentialKind;
 
 /// A credential that does not exist. If 3scale says so, the address, the service, and the token are right.
 pub(crate) const UNKNOWN: &str = "threescale-gw-self-test";
@@ -97,7 +97,7 @@ fn left(deadline: Instant) -> Duration {
 
 /// Connects and writes a key: reading would also work on a replica or a full server.
 fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
-    if clients.settings.service.caching == Caching::None {
+    if !clients.settings.service.uses_redis() {
         return Ok(());
     }
     let client = &clients.cache.redis;
@@ -229,7 +229,7 @@ fn threescale(
         .backend
         .check_service(token, &unknown_credential(clients, ""), left(deadline))
         .and_then(|()| {
-            if cache && clients.settings.service.caching != Caching::None {
+            if cache && clients.settings.service.uses_redis() {
                 metrics(clients, secrets, configured, deadline)
             } else {
                 Ok(())
@@ -343,7 +343,7 @@ fn decision(
     authorizer: &mut Authorizer,
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let cached = clients.settings.service.caching != Caching::None;
+    let cached = clients.settings.service.uses_redis();
     // Earlier failures must not prevent this check.
     clients.cache.redis.reset();
     authorizer.end_pauses();

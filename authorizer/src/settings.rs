@@ -35,6 +35,17 @@ pub enum Caching {
     None,
 }
 
+/// Where answers of 3scale and the counted usage are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// In Redis.
+    #[default]
+    Redis,
+    /// In the memory of each process: every request calls 3scale, which counts it.
+    Memory,
+}
+
 /// The kind of credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,6 +172,9 @@ pub struct Service {
     /// What happens when 3scale does not answer.
     #[serde(default)]
     pub caching: Caching,
+    /// Where answers are kept.
+    #[serde(default)]
+    pub cache: Storage,
     /// How many seconds an answer of 3scale is used.
     #[serde(default = "default_max_age")]
     pub max_age_s: u64,
@@ -438,6 +452,16 @@ impl Service {
             Some(ms) => Duration::from_millis(ms) + redis + WRITING,
             None => Budgets::default().answer,
         }
+    }
+
+    /// Whether answers and usage are in Redis.
+    pub(crate) fn uses_redis(&self) -> bool {
+        self.caching != Caching::None && self.cache == Storage::Redis
+    }
+
+    /// Whether the process remembers answers, because there is no Redis.
+    pub(crate) fn remembers(&self) -> bool {
+        self.caching != Caching::None && self.cache == Storage::Memory
     }
 
     /// How long an answer of 3scale is used.

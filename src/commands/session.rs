@@ -8,7 +8,7 @@ pub(super) use super::input::{file_name, load, named_stack};
 use crate::aws::account::CallerIdentity;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, Artifact, Config, NatMode, Place};
+use crate::config::{ApiSelector, Artifact, Config, NatMode, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -336,7 +336,7 @@ fn refusal(findings: &[String]) -> Error {
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.
 async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
-    if config.network.vpc.is_some() || !claims::zones(cx).await?.is_empty() {
+    if !config.network.is_created() || !claims::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
     let zones = zones(cx, config).await?;
@@ -359,7 +359,7 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
 
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
 async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
-    if config.network.vpc.is_some() {
+    if !config.network.is_created() {
         return Ok(Vec::new());
     }
     let taken = claims::zones(cx).await?;
@@ -386,7 +386,7 @@ async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str,
 }
 
 async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
-    match &config.network.vpc {
+    match config.network.existing() {
         Some(own) => Ok(cx.aws().vpc(&own.id).await?),
         None => Ok(None),
     }
@@ -394,19 +394,20 @@ async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
 
 /// The network that the configuration asks for. A VPC that does not exist is refused later.
 fn home(config: &Config, own_vpc: Option<&str>) -> Option<Home> {
-    let Some(own) = &config.network.vpc else {
-        return Some(Home::Created);
-    };
-    own_vpc.map(|vpc| Home::Given {
-        vpc: vpc.to_owned(),
-        subnets: own.subnets.clone(),
-    })
+    match &config.network.vpc {
+        Vpc::Created => Some(Home::Created),
+        Vpc::None => Some(Home::Outside),
+        Vpc::Existing(own) => own_vpc.map(|vpc| Home::Given {
+            vpc: vpc.to_owned(),
+            subnets: own.subnets.clone(),
+        }),
+    }
 }
 
 /// The number in the names of the stack's cache, if it has one.
 async fn cache_number(cx: &Context, config: &Config) -> Result<Option<u32>> {
-    match (&config.cache.url, &cx.options().home) {
-        (None, Some(home)) => {
+    match &cx.options().home {
+        Some(home) if config.cache.is_created() => {
             let created = claims::created_vpcs(cx).await?;
             let number = CacheSubnetGroups::number(cx, home, &created).await?;
             Ok(Some(number))

@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     };
     let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
     let cache = &session.config.cache;
-    if args.rotate_cache_token && (cache.url.is_some() || !cache.tls) {
+    if args.rotate_cache_token && (!cache.is_created() || !cache.tls) {
         return Err(Error::usage(
             "--rotate-cache-token: the stack has no cache with an AUTH token: its cache must be its own, with `cache.tls: true`",
         ));

@@ -14,7 +14,7 @@ use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Artifact, Authorizer, Cache, Choice, Config, CredentialKind,
     CredentialLocation, Credentials, ExistingVpc, MappingRule, Network, Place, StackName,
-    Threescale, identifiers, mapping_rule, validate,
+    Threescale, Vpc, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -106,6 +106,10 @@ const SCHEMAS: &[Schema] = &[
 ];
 
 const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
+/// In place of the keys of `network`.
+const NO_NETWORK: &str = "none";
+/// In place of the keys of `cache`.
+const MEMORY: &str = "memory";
 const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
 const DEFAULT_ZONES: u8 = 2;
 const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
@@ -202,6 +206,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     if let Some(section) = &api_section {
         validate::usage_key(reader, section, &config);
     }
+    validate::outside(reader, &root, &config);
     let rules = threescale_section
         .as_ref()
         .and_then(|section| section.field("mapping_rules"));
@@ -419,7 +424,11 @@ fn rule_method(text: &str) -> Result<String, Invalid> {
 }
 
 fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
-    let section = optional_section(reader, root, &NETWORK, "network")?;
+    let is_none = is_word(reader, root, "network", NO_NETWORK)?;
+    let section = match is_none {
+        true => None,
+        false => optional_section(reader, root, &NETWORK, "network")?,
+    };
     let before = reader.flaw_count();
     let section = section.as_ref();
     let cidr = match field(section, "cidr") {
@@ -438,9 +447,14 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         Some(field) => elastic_ips(reader, field),
         None => Some(Vec::new()),
     };
-    let vpc = id
+    let existing = id
         .zip(subnets)
         .map(|(id, subnets)| ExistingVpc { id, subnets });
+    let vpc = match existing {
+        Some(existing) => Vpc::Existing(existing),
+        None if is_none => Vpc::None,
+        None => Vpc::Created,
+    };
     let sound = reader.flaw_count() == before;
     if let Some(section) = section {
         validate::own_network(reader, section);
@@ -452,7 +466,7 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         elastic_ips: elastic_ips?,
         vpc,
     };
-    if let Some(section) = section.filter(|_| sound && network.vpc.is_none()) {
+    if let Some(section) = section.filter(|_| sound && network.is_created()) {
         validate::room(reader, section, &network);
         validate::elastic_ips(reader, section, &network);
     }
@@ -499,7 +513,11 @@ fn ids(
 }
 
 fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
-    let section = optional_section(reader, root, &CACHE, "cache")?;
+    let memory = is_word(reader, root, "cache", MEMORY)?;
+    let section = match memory {
+        true => None,
+        false => optional_section(reader, root, &CACHE, "cache")?,
+    };
     let section = section.as_ref();
     let engine = choice(reader, section, "engine");
     let engine_version = match field(section, "engine_version") {
@@ -542,6 +560,7 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
         replicas: replicas?,
         tls: tls?,
         url,
+        memory,
     })
 }
 
@@ -611,6 +630,21 @@ fn optional_section<'n>(
     match parent.field(key) {
         Some(field) => reader.section(field, schema).map(Some),
         None => Some(None),
+    }
+}
+
+/// Whether the value of a section is a word in place of its keys. `None` after a flaw.
+fn is_word(reader: &mut Reader<'_>, root: &Section<'_>, key: &str, word: &str) -> Option<bool> {
+    match root.field(key).filter(|field| field.is_scalar()) {
+        Some(field) => reader
+            .text(field, Show::Yes, |text| {
+                let must = || format!("must be a mapping of keys to values, or `{word}`");
+                (text == word)
+                    .then_some(())
+                    .ok_or_else(|| Invalid::new(must()))
+            })
+            .map(|()| true),
+        None => Some(false),
     }
 }
 

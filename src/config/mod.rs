@@ -228,17 +228,41 @@ pub struct Network {
     pub nat: NatMode,
     /// The allocation ids of the user's own addresses, one for each NAT gateway; empty to allocate addresses.
     pub elastic_ips: Vec<String>,
-    /// An existing VPC of the user, in place of a created one.
-    pub vpc: Option<ExistingVpc>,
+    /// Where the functions run.
+    pub vpc: Vpc,
+}
+
+/// The VPC of the functions and the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vpc {
+    /// The stack creates it.
+    Created,
+    /// The user's own.
+    Existing(ExistingVpc),
+    /// None: the functions reach the Internet through Lambda's own network.
+    None,
 }
 
 impl Network {
     /// The subnets to create, public ones first, each kind in zone order. All have the same size and do not change as
-    /// long as `cidr` and `zones` do not change. Empty with the user's own VPC.
+    /// long as `cidr` and `zones` do not change. Empty unless the stack creates the VPC.
     pub fn subnets(&self) -> Vec<SubnetPlan> {
         match self.vpc {
-            Some(_) => Vec::new(),
-            None => layout::subnets(self.cidr, self.zones),
+            Vpc::Existing(_) | Vpc::None => Vec::new(),
+            Vpc::Created => layout::subnets(self.cidr, self.zones),
+        }
+    }
+
+    /// Whether the stack creates the VPC.
+    pub fn is_created(&self) -> bool {
+        self.vpc == Vpc::Created
+    }
+
+    /// The user's own VPC.
+    pub fn existing(&self) -> Option<&ExistingVpc> {
+        match &self.vpc {
+            Vpc::Existing(own) => Some(own),
+            Vpc::Created | Vpc::None => None,
         }
     }
 
@@ -284,6 +308,15 @@ pub struct Cache {
     pub tls: bool,
     /// The address of a user's own cache, including credentials, in place of a created one.
     pub url: Option<Secret>,
+    /// Whether there is no cache but the memory of each process, so that every request calls 3scale.
+    pub memory: bool,
+}
+
+impl Cache {
+    /// Whether the stack creates the cache.
+    pub fn is_created(&self) -> bool {
+        self.url.is_none() && !self.memory
+    }
 }
 
 /// The engine of the cache.

@@ -55,6 +55,14 @@ impl Field<'_> {
         matches!(self.node.value, Value::Sequence(_))
     }
 
+    /// Whether the value is neither a list nor a mapping, and there is one.
+    pub(super) fn is_scalar(&self) -> bool {
+        !matches!(
+            self.node.value,
+            Value::Null | Value::Sequence(_) | Value::Mapping(_)
+        )
+    }
+
     /// The position of the value, or of its key if there is no value.
     pub(super) fn at(&self) -> Position {
         match self.node.value {

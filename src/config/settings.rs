@@ -54,6 +54,9 @@ impl Config {
         if let Some(kind) = self.api.usage_key {
             settings["usage_key"] = json!(kind.as_str());
         }
+        if self.cache.memory {
+            settings["cache"] = json!("memory");
+        }
         if self.threescale.timeout != DEFAULT_TIMEOUT {
             let ms = u64::try_from(self.threescale.timeout.as_millis()).unwrap_or(u64::MAX);
             settings["timeout_ms"] = json!(ms);

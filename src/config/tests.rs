@@ -102,7 +102,7 @@ fn defaults_are_filled_in() {
                 zones: 2,
                 nat: NatMode::Single,
                 elastic_ips: Vec::new(),
-                vpc: None,
+                vpc: Vpc::Created,
             },
             cache: Cache {
                 engine: CacheEngine::Redis,
@@ -111,6 +111,7 @@ fn defaults_are_filled_in() {
                 replicas: 0,
                 tls: true,
                 url: None,
+                memory: false,
             },
             authorizer: Authorizer {
                 architecture: Architecture::X86_64,
@@ -194,8 +195,43 @@ fn every_key_is_read() {
 
     let config = self::config(include_str!("../../examples/05-own-network.yaml"));
     assert_eq!(config.network.subnets(), []);
-    assert_eq!(config.network.vpc.map(|vpc| vpc.subnets.len()), Some(2));
+    assert_eq!(
+        config.network.existing().map(|vpc| vpc.subnets.len()),
+        Some(2)
+    );
     assert!(config.cache.tls && config.cache.url.is_some());
+
+    let config = self::config(include_str!("../../examples/07-first-try.yaml"));
+    assert_eq!(config.network.vpc, Vpc::None);
+    assert_eq!(config.network.subnets(), []);
+    assert!(config.cache.memory && !config.cache.is_created());
+    assert!(config.authorizer_settings().contains(r#""cache":"memory""#));
+}
+
+#[test]
+fn a_word_can_take_the_place_of_a_section() {
+    let with = |lines: &str| problems(&format!("{GOOD}{lines}"));
+    let own = "cache: {url: 'rediss://c.example.com:6379'}\n";
+    for lines in [
+        "cache: memory\n".to_owned(),
+        "network: none\ncache: memory\n".to_owned(),
+        format!("network: none\n{own}"),
+    ] {
+        assert_eq!(with(&lines), [""; 0], "{lines}");
+    }
+    for lines in ["network: none\n", "network: none\ncache: {tls: false}\n"] {
+        assert_eq!(
+            with(lines),
+            [
+                "6:10 network: without a VPC, the stack can have no cache of its own: add `cache: memory`, or `cache.url`"
+            ]
+        );
+    }
+    assert_eq!(
+        with("network: default\n"),
+        ["6:10 network: must be a mapping of keys to values, or `none`, not `default`"]
+    );
+    assert_eq!(with("cache: [memory]\n").len(), 1);
 }
 
 #[test]
@@ -223,6 +259,8 @@ fn the_template_offers_every_key_with_its_default() {
     let template = include_str!("../../templates/threescale-gw.yaml");
     let without = [
         "# name:",
+        "# network: none",
+        "# cache: memory",
         "# protect:",
         "# except:",
         "# usage_key:",

@@ -7,7 +7,7 @@ use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
     Authorizer, CacheEngine, Caching, Config, CredentialKind, CredentialLocation, Credentials,
-    Network,
+    Network, Vpc,
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
@@ -139,6 +139,19 @@ pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
             section,
             &["cidr", "zones", "nat", "elastic_ips"],
             reason,
+        );
+    }
+}
+
+/// ElastiCache is reachable only from inside a VPC.
+pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Config) {
+    if let Some(field) = root
+        .field("network")
+        .filter(|_| config.network.vpc == Vpc::None && config.cache.is_created())
+    {
+        reader.report(
+            field,
+            "without a VPC, the stack can have no cache of its own: add `cache: memory`, or `cache.url`",
         );
     }
 }

@@ -6,7 +6,7 @@ use super::findings::Findings;
 use super::{own_network, rules};
 use crate::action::Action;
 use crate::aws::optional;
-use crate::config::Config;
+use crate::config::{Config, Vpc};
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
 use crate::id::LogicalId;
@@ -65,6 +65,9 @@ pub async fn gather(
         .extend(rules::engine_support(&plan.items, subject.config));
     findings.notices.extend(rules::replaced_cache(&plan.items));
     findings.notices.extend(rules::moves(&plan.items));
+    findings
+        .notices
+        .extend(rules::memory(&plan.items, subject.config));
     if plan.items.iter().any(builds) {
         let error = subject.package.check().err();
         findings
@@ -96,7 +99,10 @@ async fn of_network(
 ) -> Result<()> {
     let Subject { config, facts, .. } = subject;
     let blockers = &mut findings.blockers;
-    let Some(own) = &config.network.vpc else {
+    if config.network.vpc == Vpc::None {
+        return Ok(());
+    }
+    let Some(own) = config.network.existing() else {
         blockers.extend(rules::zones(config, &facts.zones));
         blockers.extend(of_addresses(config, cx, plan).await?);
         let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));

@@ -54,7 +54,7 @@ pub fn needs<'a>(
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
         _ => (authority, None),
     };
-    let has_cache = config.cache.url.is_none();
+    let has_cache = config.cache.is_created();
     let is_new = |kind: Kind| {
         let mut items = plan.items.iter();
         items.any(|item| {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
 use crate::aws::tags;
-use crate::config::Config;
+use crate::config::{Config, Vpc};
 use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
@@ -172,6 +172,22 @@ pub fn moves(items: &[Item]) -> Vec<String> {
         )
     }));
     notices
+}
+
+/// Says what a new stack without a cache gives up.
+pub fn memory(items: &[Item], config: &Config) -> Option<String> {
+    let mut changed = items.iter().filter(|item| item.action != Action::None);
+    let is_new = changed.any(|item| item.id.kind == Kind::Function);
+    (config.cache.memory && is_new).then(|| {
+        let idle = match config.network.vpc {
+            Vpc::None => ", and nothing costs money while there are no requests",
+            Vpc::Created | Vpc::Existing(_) => "",
+        };
+        format!(
+            "`cache: memory`: each request waits for 3scale, which decides and counts it{idle}; what a process remembers of earlier \
+             answers is lost with it"
+        )
+    })
 }
 
 /// Lists the quotas that the resources to create would exceed. `quotas` covers the zones that get a

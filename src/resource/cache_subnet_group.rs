@@ -52,6 +52,7 @@ impl Found {
         let is_in = |vpcs: &dyn Fn(&String) -> bool| self.vpc.as_ref().is_none_or(vpcs);
         match home {
             Home::Created => is_in(&|vpc| created.contains(vpc)),
+            Home::Outside => false,
             // A group cannot leave the subnets in which its cache is.
             Home::Given { vpc, subnets } => {
                 is_in(&|of| of == vpc)

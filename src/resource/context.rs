@@ -21,6 +21,8 @@ pub enum Home {
     Created,
     /// The operator's VPC and subnets.
     Given { vpc: String, subnets: Vec<String> },
+    /// No VPC.
+    Outside,
 }
 
 /// The options of a run.

@@ -262,7 +262,8 @@ pub struct Function {
     pub timeout: i32,
     pub environment: BTreeMap<String, String>,
     pub subnets: Vec<Reference>,
-    pub security_group: LogicalId,
+    /// `None` outside a VPC.
+    pub security_group: Option<LogicalId>,
     pub role: LogicalId,
     pub log_group: LogicalId,
 }
@@ -274,9 +275,14 @@ impl Function {
             .iter()
             .map(|subnet| subnet.resolve(cx))
             .collect();
+        let group = self.security_group.as_ref();
+        let groups: Result<Vec<_>, _> = group
+            .map(|group| cx.physical_id(group))
+            .into_iter()
+            .collect();
         Ok(VpcConfig::builder()
             .set_subnet_ids(Some(subnets?))
-            .security_group_ids(cx.physical_id(&self.security_group)?)
+            .set_security_group_ids(Some(groups?))
             .build())
     }
 
@@ -356,11 +362,8 @@ impl Resource for Function {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![
-            self.security_group.clone(),
-            self.role.clone(),
-            self.log_group.clone(),
-        ];
+        let mut needs = vec![self.role.clone(), self.log_group.clone()];
+        needs.extend(self.security_group.clone());
         needs.extend(self.subnets.iter().filter_map(Reference::need));
         needs
     }
@@ -413,14 +416,14 @@ impl Resource for Function {
         }
         diff.field(
             SUBNETS,
-            sorted(actual.content.subnets.clone()),
-            joined(&self.subnets, cx),
+            or_none(sorted(actual.content.subnets.clone())),
+            or_none(joined(&self.subnets, cx)),
         );
-        let group = Reference::Managed(self.security_group.clone());
+        let group = self.security_group.clone().map(Reference::Managed);
         diff.field(
             SECURITY_GROUPS,
-            sorted(actual.content.security_groups.clone()),
-            joined(&[group], cx),
+            or_none(sorted(actual.content.security_groups.clone())),
+            or_none(joined(group.as_slice(), cx)),
         );
         if let Some(reason) = &actual.update_failure {
             diff.field(LAST_UPDATE, format!("failed: {reason}"), "successful");
@@ -511,6 +514,14 @@ fn variables(environment: &BTreeMap<String, String>) -> Environment {
     Environment::builder()
         .set_variables(Some(environment.clone().into_iter().collect()))
         .build()
+}
+
+/// The ids of a list, for reports.
+fn or_none(ids: String) -> String {
+    match ids.is_empty() {
+        true => "(none)".to_owned(),
+        false => ids,
+    }
 }
 
 /// Whether a change requires a code upload.

@@ -253,14 +253,16 @@ impl FunctionAlias {
         };
         let cache = |version: &Version| version.content.environment.get(CACHE_PARAMETER).cloned();
         let former = cache(live);
-        // A version that was detached from its network reaches no cache: it was emptied before.
-        if former.is_none() || former == cache(next) || live.content.subnets.is_empty() {
+        let is_own = former.as_deref().is_some_and(is_own_cache);
+        // A version that was detached from its network does not reach the stack's cache, which was emptied before.
+        let is_detached = live.content.subnets.is_empty() && !is_own;
+        if former.is_none() || former == cache(next) || is_detached {
             return Ok(());
         }
         let delivered = usage::deliver(cx, &actual.publication.id).await;
         match delivered {
             // The operator's own cache stays, with what it holds.
-            Err(error) if former.as_deref().is_some_and(is_own_cache) => {
+            Err(error) if is_own => {
                 cx.notice(
                     &actual.publication.id,
                     format!("usage stays in the former cache: {error}"),

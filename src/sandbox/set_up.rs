@@ -70,9 +70,12 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     let mut cache = Mapping::new();
     put(&mut cache, "url", parts.cache.expose());
     map.insert("cache".into(), cache.into());
-    let network = section(map, "network")?;
-    if network.remove("vpc").is_some() {
-        network.remove("subnets");
+    // `none` has no keys.
+    if !map.get("network").is_some_and(Value::is_string) {
+        let network = section(map, "network")?;
+        if network.remove("vpc").is_some() {
+            network.remove("subnets");
+        }
     }
     let authorizer = section(map, "authorizer")?;
     if let Some(artifact) = authorizer.get_mut("artifact") {
@@ -308,7 +311,7 @@ deletion_protection: true
             (api_name(&config), config.api.stage.as_str()),
             (API, "live")
         );
-        assert!(!config.cache.tls && !config.deletion_protection && config.network.vpc.is_none());
+        assert!(!config.cache.tls && !config.deletion_protection && config.network.is_created());
         let (state, notes) = service(None, &config).expect("a service");
         assert!(notes.is_empty(), "{notes:?}");
         assert_eq!((state.service.as_str(), state.mode), ("7", Mode::AppId));

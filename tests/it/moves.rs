@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 const HERE: &str = "# the network";
 const OWN_CACHE: &str = "cache: {url: \"rediss://user:secret@cache.example.com:6379\"}";
 
+const OUTSIDE: &str = "network: none\ncache: memory";
+
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
@@ -40,8 +42,8 @@ impl Start {
     }
 }
 
-/// Every live version is in a network, and its self-test passes there: each of its subnets has a route to a NAT gateway
-/// that is available, and its cache admits it.
+/// The self-test of every live version passes, and it is outside all networks, or each of its subnets has a route to a NAT
+/// gateway that is available.
 #[track_caller]
 fn assert_served(aws: &TestAws, when: &str) {
     let account = aws.account();
@@ -77,8 +79,7 @@ fn assert_served(aws: &TestAws, when: &str) {
         let live = live.unwrap_or_else(|| panic!("{when}: {name} has no live version"));
         let subnets = live["VpcConfig"]["SubnetIds"].as_array();
         let subnets = subnets.filter(|subnets| !subnets.is_empty());
-        let subnets = subnets.unwrap_or_else(|| panic!("{when}: {name} is in no network"));
-        for subnet in subnets {
+        for subnet in subnets.into_iter().flatten() {
             assert!(
                 has_way_out(subnet),
                 "{when}: {name} has no way out of {subnet}"
@@ -97,12 +98,16 @@ fn moves(start: &Start, aws: &TestAws, from: &str, to: &str, every: usize) {
     let here = workplace(aws, from);
     here.edit(from, to);
     let shown = here.succeed(&["plan"]).stdout;
-    assert!(
+    assert_eq!(
         shown.contains("move to another network without an interruption"),
+        from != OUTSIDE,
         "{shown}"
     );
-    let own_cache = to.contains("url:");
-    assert_ne!(shown.contains("stays until no function uses it"), own_cache);
+    let has_cache = |lines: &str| !lines.contains("cache:");
+    assert_eq!(
+        shown.contains("stays until no function uses it"),
+        has_cache(from) && has_cache(to)
+    );
     assert_served(aws, "before");
     let states = killed_after_each(aws, &here, &["up", "--yes"], "*");
     assert!(states.len() >= 10, "{} changing calls", states.len());
@@ -161,6 +166,13 @@ fn a_move_with_an_own_cache_never_leaves_callers_without_3scale_and_cache() {
     );
     moves(&start, &start.aws, &created, &own, 7);
     moves(&start, &start.aws, &own, &created, 7);
+}
+
+#[test]
+fn a_move_out_of_the_network_and_back_never_leaves_callers_without_3scale() {
+    let start = Start::with(|_| HERE.to_owned());
+    moves(&start, &start.aws, HERE, OUTSIDE, 5);
+    moves(&start, &start.aws, OUTSIDE, HERE, 5);
 }
 
 #[test]

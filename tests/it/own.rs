@@ -324,6 +324,48 @@ fn a_cache_of_ones_own_is_used_and_its_address_is_secret() {
     });
 }
 
+/// No VPC, no cache.
+const NOTHING: &str = "network: none\ncache: memory";
+
+#[test]
+fn a_stack_without_a_network_and_a_cache_costs_nothing() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    add(&workplace, NOTHING);
+    let plan = workplace.succeed(&["plan"]);
+    let told =
+        "each request waits for 3scale, which decides and counts it, and nothing costs money";
+    assert!(plan.stdout.contains(told), "{}", plan.stdout);
+    drop(workplace);
+    lives(&aws, NOTHING, |workplace| {
+        for kind in NETWORK {
+            assert_eq!(owned(&aws, kind), 0, "{kind}");
+        }
+        for kind in [
+            "security_groups",
+            "replication_groups",
+            "cache_subnet_groups",
+            "rules",
+        ] {
+            assert_eq!(owned(&aws, kind), 0, "{kind}");
+        }
+        assert_eq!(owned(&aws, "functions"), 2);
+        workplace.succeed(&["verify"]);
+        workplace.succeed(&["rollback"]);
+        workplace.succeed(&["up", "--yes"]);
+    });
+}
+
+#[test]
+fn a_cache_of_ones_own_is_used_without_a_network() {
+    let aws = TestAws::seeded();
+    let lines = format!("network: none\n{CACHE}");
+    lives(&aws, &lines, |_| {
+        assert_eq!(owned(&aws, "security_groups"), 0);
+        assert_eq!(owned(&aws, "rules"), 1);
+    });
+}
+
 #[test]
 fn addresses_of_ones_own_are_used_and_never_released() {
     let aws = TestAws::seeded();

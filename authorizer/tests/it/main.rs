@@ -9,6 +9,7 @@ mod deaths;
 mod far;
 mod fuzz;
 mod limits;
+mod memory;
 mod model;
 mod outages;
 mod properties;

@@ -232,6 +232,7 @@ pub(super) fn decide(
     verdicts.add(claims, &kinds, |of_id| evidence.choose(of_id));
     let wanted = home.map(|home| match home {
         Home::Given { vpc, .. } => BTreeSet::from([vpc.clone()]),
+        Home::Outside => BTreeSet::new(),
         Home::Created => {
             // A VPC can have lost its tags.
             let subnets = verdicts.of(&[Kind::Subnet], &Verdict::Ours);

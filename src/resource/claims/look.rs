@@ -127,6 +127,7 @@ async fn is_anywhere_away(cx: &Context, claims: &[Claim]) -> Result<bool, Resour
     let home = match &cx.options().home {
         None => return Ok(false),
         Some(Home::Given { vpc, .. }) => BTreeSet::from([vpc.clone()]),
+        Some(Home::Outside) => BTreeSet::new(),
         Some(Home::Created) => {
             let vpc = LogicalId::new(Kind::Vpc, "main");
             match cx.unscoped().known_output(&vpc) {

@@ -146,6 +146,8 @@ def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
 
 def _redis(world: World, function: Function, parameters: dict[str, str]) -> Finding:
     """Checks that the endpoint parameter refers to an available cache that accepts connections from the function."""
+    if _settings(function).get("cache") == "memory":
+        return None
     default = "secrets/cache-url" if "secrets/cache-url" in parameters else "cache-endpoint"
     name = function.environment.get("THREESCALE_GW_CACHE_PARAMETER", default)
     endpoint = parameters.get(name)
