@@ -1,5 +1,6 @@
 //! Connections that are opened in the background, so that one that takes longer than a caller can wait is not thrown
-//! away, and the rule which connections are kept.
+//! away, and the rule which connections are kept. To a server that is near, a connection is opened in the thread of the
+//! request: another thread costs more than the connection.
 //!
 //! `ureq` opens connections within a request. Its traits for that are part of its `unversioned` API, so `Cargo.toml` pins
 //! the minor version.
@@ -36,10 +37,10 @@ const KEEP_TLS: Duration = Duration::from_millis(50);
 /// no one else meanwhile.
 const KEEP_PLAIN: Duration = Duration::from_millis(200);
 
-/// Whether a connection that took this long to open is kept: only if opening another one costs a caller more than the
-/// kept one costs other callers.
-fn keeps(tls: bool, took: Duration) -> bool {
-    took >= if tls { KEEP_TLS } else { KEEP_PLAIN }
+/// The time from which on a connection is kept: opening another one costs a caller more than the kept one costs other
+/// callers. A server to which one takes less time is near.
+fn far(tls: bool) -> Duration {
+    if tls { KEEP_TLS } else { KEEP_PLAIN }
 }
 
 /// Opens connections in the background and keeps unfinished ones for the next request.
@@ -66,6 +67,8 @@ struct Target {
     /// The addresses that failed, and when.
     failed: Vec<(SocketAddr, Instant)>,
     attempt: Option<Attempt>,
+    /// Whether the last connection was opened so quickly that it is not kept.
+    near: bool,
 }
 
 /// A connection that is being opened, or that is open and not used yet.
@@ -176,11 +179,42 @@ impl Background {
         let addresses = self.lock().target(target).in_order(&addresses);
         let started = Instant::now();
         let transport = self.race(target, uri, &addresses, config)?;
-        let keep = keeps(transport.is_tls(), started.elapsed());
-        Ok(Line {
-            inner: transport,
-            keep,
-        })
+        Ok(self.line(target, transport, started))
+    }
+
+    fn line(&self, target: &str, inner: Box<dyn Transport>, started: Instant) -> Line {
+        let keep = started.elapsed() >= far(inner.is_tls());
+        self.lock().target(target).near = !keep;
+        Line { inner, keep }
+    }
+
+    /// Opens a connection in this thread, if the last one showed that the server is near. `None` if it is not, or if it
+    /// takes longer this time: then the connection is opened in the background.
+    fn at_once(
+        &self,
+        target: &str,
+        details: &ConnectionDetails<'_>,
+        deadline: Instant,
+    ) -> Option<Line> {
+        let addresses = {
+            let mut state = self.lock();
+            let target = state.target(target);
+            if !std::mem::take(&mut target.near) {
+                return None;
+            }
+            target.in_order(&details.addrs)
+        };
+        let address = *addresses.first()?;
+        let started = Instant::now();
+        let left = deadline.saturating_duration_since(started);
+        let time = far(details.needs_tls()).min(left / 2);
+        match self.one(details.uri, address, details.config, time) {
+            Ok(transport) => Some(self.line(target, transport, started)),
+            Err(_) => {
+                self.lock().target(target).forget(address);
+                None
+            }
+        }
     }
 
     /// Tries the addresses. One that does not answer does not use up the time of the others.
@@ -203,7 +237,7 @@ impl Background {
                 let sender = sender.clone();
                 let attempt = move || {
                     // The receiver is gone if another address was faster.
-                    let _ = sender.send((address, this.one(&uri, address, &config)));
+                    let _ = sender.send((address, this.one(&uri, address, &config, ATTEMPT)));
                 };
                 if addresses.len() == 1 {
                     attempt();
@@ -241,6 +275,7 @@ impl Background {
         uri: &Uri,
         address: SocketAddr,
         config: &Config,
+        time: Duration,
     ) -> Result<Box<dyn Transport>, ureq::Error> {
         let resolver = DefaultResolver::default();
         let mut addrs = resolver.empty();
@@ -253,7 +288,10 @@ impl Background {
             request_level: false,
             resolver: &resolver,
             now: time::Instant::now(),
-            timeout: limit(ureq::Timeout::Connect),
+            timeout: NextTimeout {
+                after: time_of(time),
+                ..limit(ureq::Timeout::Connect)
+            },
             current_time: Arc::new(time::Instant::now),
             run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
             register_shutdown: Arc::new(|_| Ok(())),
@@ -326,6 +364,13 @@ impl Connector for Background {
                         .0;
                 }
                 _ => {
+                    drop(state);
+                    if own.is_none()
+                        && let Some(line) = self.at_once(&target, details, deadline)
+                    {
+                        return Ok(Some(line));
+                    }
+                    state = self.lock();
                     let addresses = details.addrs.to_vec();
                     let uri = details.uri.clone();
                     let number = self.start(
@@ -468,14 +513,91 @@ impl std::error::Error for NotSent {}
 mod tests {
     use super::*;
 
+    fn uri() -> Uri {
+        "http://3scale.test/".parse().expect("a URI")
+    }
+
+    /// Opens a connection as a request does that has this much time.
+    fn connect(
+        background: &Background,
+        addresses: &[SocketAddr],
+        time: Duration,
+    ) -> Result<Option<Line>, ureq::Error> {
+        let resolver = DefaultResolver::default();
+        let mut addrs = resolver.empty();
+        for address in addresses {
+            addrs.push(*address);
+        }
+        let config = ureq::Agent::config_builder().build();
+        let details = ConnectionDetails {
+            uri: &uri(),
+            addrs,
+            config: &config,
+            request_level: false,
+            resolver: &resolver,
+            now: time::Instant::now(),
+            timeout: NextTimeout {
+                after: time_of(time),
+                ..limit(ureq::Timeout::Connect)
+            },
+            current_time: Arc::new(time::Instant::now),
+            run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
+            register_shutdown: Arc::new(|_| Ok(())),
+        };
+        background.connect(&details, None)
+    }
+
+    fn good() -> (SocketAddr, std::net::TcpListener) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        (listener.local_addr().expect("address"), listener)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
     #[test]
-    fn a_connection_is_kept_only_if_opening_it_costs_more() {
-        let ms = Duration::from_millis;
-        assert!(!keeps(false, ms(1)));
-        assert!(!keeps(false, ms(150)));
-        assert!(keeps(false, ms(250)));
-        assert!(!keeps(true, ms(10)));
-        assert!(keeps(true, ms(60)));
+    fn a_near_server_needs_no_other_thread() {
+        let (address, _listener) = good();
+        let background = Background::new();
+        let name = target(&uri()).expect("a target");
+        for _ in 0..3 {
+            let line = connect(&background, &[address], LONG).expect("a connection");
+            assert!(line.is_some());
+            // A busy machine may have made it look far.
+            background.lock().target(&name).near = true;
+        }
+        assert_eq!(background.lock().attempts, 1, "only the first one");
+    }
+
+    #[test]
+    fn an_unfinished_connection_to_a_server_that_was_near_is_not_thrown_away() {
+        let (hangs, _held) = crate::redis::full_backlog();
+        let background = Background::new();
+        let name = target(&uri()).expect("a target");
+        background.lock().target(&name).near = true;
+        for _ in 0..2 {
+            let result = connect(&background, &[hangs], far(false) + STAGGER);
+            assert!(matches!(
+                result,
+                Err(ureq::Error::Timeout(ureq::Timeout::Connect))
+            ));
+            let mut state = background.lock();
+            assert_eq!(state.attempts, 1);
+            assert!(state.target(&name).attempt.is_some());
+        }
+    }
+
+    #[test]
+    fn another_address_is_tried_if_a_server_that_was_near_hangs() {
+        let (address, _listener) = good();
+        let (hangs, _held) = crate::redis::full_backlog();
+        let background = Background::new();
+        let name = target(&uri()).expect("a target");
+        background.lock().target(&name).near = true;
+        let line = connect(&background, &[hangs, address], LONG).expect("a connection");
+        assert!(line.is_some());
+        let mut state = background.lock();
+        let order = state.target(&name).in_order(&[hangs, address]);
+        assert_eq!(order, [address, hangs]);
     }
 
     #[test]
@@ -494,14 +616,12 @@ mod tests {
 
     #[test]
     fn an_address_that_hangs_does_not_use_up_the_time() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let good = listener.local_addr().expect("address");
+        let (good, _listener) = good();
         let (hangs, _held) = crate::redis::full_backlog();
         let background = Background::new();
-        let uri: Uri = "http://3scale.test/".parse().expect("a URI");
         let config = ureq::Agent::config_builder().build();
-        let name = target(&uri).expect("a target");
-        let transport = background.race(&name, &uri, &[hangs, good], &config);
+        let name = target(&uri()).expect("a target");
+        let transport = background.race(&name, &uri(), &[hangs, good], &config);
         assert!(transport.is_ok());
         let mut state = background.lock();
         assert_eq!(state.target(&name).in_order(&[hangs, good]), [good, hangs]);
