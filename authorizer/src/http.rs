@@ -17,6 +17,13 @@ const MAX_IDLE: Duration = Duration::from_secs(55);
 /// whether a call on a connection that the server closes was counted.
 pub const MAX_IDLE_COUNTING: Duration = Duration::from_secs(4);
 
+/// The size limit of the head of a response.
+const MAX_HEAD: usize = 32 << 10;
+/// The sizes of the buffers of a connection, which `ureq` clears for each one. The first one is larger than the head of a
+/// response, the second one than that of a request.
+const INPUT: usize = 2 * MAX_HEAD;
+const OUTPUT: usize = 32 << 10;
+
 /// A client that follows no redirects, uses no proxy, and returns every status as a response. It opens connections in the
 /// background, see [`crate::connect`].
 #[must_use]
@@ -36,7 +43,9 @@ pub(crate) fn client(roots: Option<&RootCertificates>) -> (ureq::Agent, Backgrou
         .max_redirects_will_error(false)
         .proxy(None)
         .max_idle_age(MAX_IDLE)
-        .max_response_header_size(32 << 10)
+        .max_response_header_size(MAX_HEAD)
+        .input_buffer_size(INPUT)
+        .output_buffer_size(OUTPUT)
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls.build())
         .build();
