@@ -256,7 +256,9 @@ fn string(text: Option<Text<'_>>) -> Cow<'_, str> {
 /// # Errors
 /// It is not a JSON object of a known kind.
 pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
-    let raw: Raw<'_> = serde_json::from_slice(event).map_err(|_| EventError::Malformed)?;
+    // Checked once here: from bytes, each string of the event is checked on its own.
+    let event = std::str::from_utf8(event).map_err(|_| EventError::Malformed)?;
+    let raw: Raw<'_> = serde_json::from_str(event).map_err(|_| EventError::Malformed)?;
     if is(raw.ours.as_ref(), "self-test") {
         return Ok(Event::SelfTest);
     }

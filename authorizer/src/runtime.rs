@@ -13,6 +13,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::input::Input;
+
 /// An event with Lambda's headers.
 #[derive(Debug)]
 pub struct Invocation {
@@ -66,7 +68,7 @@ pub struct Runtime {
     /// The beginning of every path.
     prefix: String,
     stream: Option<TcpStream>,
-    input: Vec<u8>,
+    input: Input,
     output: Vec<u8>,
 }
 
@@ -85,7 +87,7 @@ impl Runtime {
             address: address.to_owned(),
             prefix: prefix.trim_end_matches('/').to_owned(),
             stream: None,
-            input: Vec::with_capacity(16 << 10),
+            input: Input::default(),
             output: Vec::with_capacity(4 << 10),
         }
     }
@@ -119,7 +121,7 @@ impl Runtime {
                 RuntimeError::Protocol("an invocation without a request ID".to_owned())
             })?,
             deadline: Instant::now() + left,
-            event: self.input.clone(),
+            event: self.input.bytes().to_vec(),
         })
     }
 
@@ -231,11 +233,11 @@ struct Head {
     size: usize,
 }
 
-fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, RuntimeError> {
+fn read_response(stream: &mut impl Read, input: &mut Input) -> Result<Head, RuntimeError> {
     input.clear();
     let head = loop {
         more(stream, input)?;
-        if let Some(head) = parse_head(input)? {
+        if let Some(head) = parse_head(input.bytes())? {
             break head;
         }
         if input.len() > MAX_HEAD {
@@ -244,7 +246,7 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
             ));
         }
     };
-    input.drain(..head.size);
+    input.consume(head.size);
     if head.chunked {
         read_chunks(stream, input)?;
         return Ok(head);
@@ -278,18 +280,10 @@ fn read_response(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<Head, Ru
 }
 
 /// Reads what has arrived, at least one byte.
-fn more(stream: &mut impl Read, input: &mut Vec<u8>) -> io::Result<()> {
-    let mut chunk = [0_u8; 8192];
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                input.extend_from_slice(&chunk[..n]);
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+fn more(stream: &mut impl Read, input: &mut Input) -> io::Result<()> {
+    match input.read(stream)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
 }
 
@@ -330,13 +324,12 @@ fn parse_head(input: &[u8]) -> Result<Option<Head>, RuntimeError> {
 }
 
 /// Replaces a chunked body, whose beginning is in `input`, by the decoded one.
-fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), RuntimeError> {
+fn read_chunks(stream: &mut impl Read, input: &mut Input) -> Result<(), RuntimeError> {
     let mut body = Vec::new();
-    let mut at = 0;
     loop {
         let (start, size) = loop {
-            match httparse::parse_chunk_size(&input[at..]) {
-                Ok(httparse::Status::Complete((used, size))) => break (at + used, size),
+            match httparse::parse_chunk_size(input.bytes()) {
+                Ok(httparse::Status::Complete((used, size))) => break (used, size),
                 Ok(httparse::Status::Partial) => more(stream, input)?,
                 Err(_) => return Err(RuntimeError::Protocol("an invalid chunk".to_owned())),
             }
@@ -349,10 +342,10 @@ fn read_chunks(stream: &mut impl Read, input: &mut Vec<u8>) -> Result<(), Runtim
         while input.len() < start + size + 2 {
             more(stream, input)?;
         }
-        body.extend_from_slice(&input[start..start + size]);
-        at = start + size + 2;
+        body.extend_from_slice(&input.bytes()[start..start + size]);
+        input.consume(start + size + 2);
         if size == 0 {
-            *input = body;
+            input.replace(body);
             return Ok(());
         }
     }
@@ -377,9 +370,9 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<(Head, String), RuntimeError> {
-        let mut input = Vec::new();
+        let mut input = Input::default();
         let head = read_response(&mut Slow(text.as_bytes()), &mut input)?;
-        Ok((head, String::from_utf8_lossy(&input).into_owned()))
+        Ok((head, String::from_utf8_lossy(input.bytes()).into_owned()))
     }
 
     #[test]

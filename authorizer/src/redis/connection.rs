@@ -1,7 +1,7 @@
 //! One blocking connection to Redis, with one command at a time and a deadline for every wait.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::endpoint::Endpoint;
 use super::resp::{Arguments, MAX_ANSWER, ProtocolError, Value, decode, encode, refusal};
 use crate::failure::{Cause, Failure};
+use crate::input::Input;
 
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +62,10 @@ impl Stream {
         }
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, input: &mut Input) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
+            Self::Plain(stream) => input.read(stream),
+            Self::Tls(stream) => input.read(stream),
         }
     }
 }
@@ -90,7 +91,7 @@ pub fn tls_config(roots: Option<Arc<RootCertStore>>) -> Option<Arc<ClientConfig>
 pub struct Connection {
     stream: Stream,
     timeout: Duration,
-    input: Vec<u8>,
+    input: Input,
     output: Vec<u8>,
 }
 
@@ -148,7 +149,7 @@ impl Connection {
         let mut connection = Self {
             stream,
             timeout,
-            input: Vec::with_capacity(4096),
+            input: Input::default(),
             output: Vec::with_capacity(1024),
         };
         connection.log_in(endpoint, deadline)?;
@@ -248,20 +249,18 @@ impl Connection {
         };
         self.stream.send(&self.output).map_err(unknown)?;
         self.input.clear();
-        let mut chunk = [0_u8; 4096];
         loop {
-            let read = match self.stream.receive(&mut chunk) {
-                Ok(0) => return Err(unknown(io::ErrorKind::UnexpectedEof.into())),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => return Err(unknown(error)),
-            };
-            self.input.extend_from_slice(&chunk[..read]);
-            match decode(&self.input) {
+            if self.stream.receive(&mut self.input).map_err(unknown)? == 0 {
+                return Err(unknown(io::ErrorKind::UnexpectedEof.into()));
+            }
+            match decode(self.input.bytes()) {
                 Ok(Some((value, used))) if used == self.input.len() => return Ok(value),
                 // More than one reply to one command: the next command would read the wrong reply.
                 Ok(Some(_)) | Err(ProtocolError) => {
-                    return Err(RedisError::Unknown(unexpected_reply(&self.input), false));
+                    return Err(RedisError::Unknown(
+                        unexpected_reply(self.input.bytes()),
+                        false,
+                    ));
                 }
                 Ok(None) => {}
             }
