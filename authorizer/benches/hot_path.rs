@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p authorizer` prints one table. The floor of the same run is the least possible runtime: take an
 //! event, one Redis GET, answer. All times are from the last byte of the event to the last byte of the answer.
+//!
+//! `OTHER` is the path of another `bootstrap` that is measured in the same run, in turns with this one.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +22,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,9 @@ use authorizer::settings::RuleSettings;
 use support::gateway::{self, World};
 use support::redis::{Redis, reserve_port};
 use support::threescale::{Limit, Period};
+
+/// The binary of this build.
+const THIS: &str = env!("CARGO_BIN_EXE_bootstrap");
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -70,33 +75,6 @@ fn measure() {
     println!("floor                       {floor}");
 
     let environment = gateway::environment("authorizer", &world.ssm, &world.settings, None);
-    println!(
-        "start to first answer       {}   (at most 15 ms)",
-        first_answer(&environment)
-    );
-
-    let mut driver = Driver::start(
-        Path::new(env!("CARGO_BIN_EXE_bootstrap")),
-        &[],
-        &environment,
-    );
-    driver.warm_up(&gateway::event("uk_free", "/orders"));
-    let cpu = driver.cpu();
-    let hit = driver.run(rounds, |_| gateway::event("uk_free", "/orders"));
-    let cpu = driver.cpu() - cpu;
-    println!(
-        "cache hit                   {hit}   ({:.2} x floor, at most 3; p99 at most 150 us)",
-        hit.p50 / floor.p50
-    );
-    println!(
-        "CPU per 1000 hits           {:.3} s   (at most 0.04 s)",
-        cpu / rounds as f64 * 1000.0
-    );
-    println!(
-        "resident                    {:.1} MB   (at most 15 MB)",
-        driver.resident()
-    );
-
     world.threescale.add(
         "limited",
         &[
@@ -104,30 +82,103 @@ fn measure() {
             Limit::new("hits", Period::Minute, 1 << 40),
         ],
     );
-    driver.warm_up(&gateway::event("uk_limited", "/orders"));
-    println!(
-        "cache hit, two limits       {}",
-        driver.run(rounds, |_| gateway::event("uk_limited", "/orders"))
-    );
-    println!(
-        "refusal from the cache      {}",
-        driver.run(rounds, |_| gateway::event("nobody", "/orders"))
-    );
+    for n in 0..MISSED {
+        world.threescale.add(&format!("miss{n}"), &[]);
+    }
+    let programs = programs();
+    let mut drivers: Vec<Driver> = programs
+        .iter()
+        .map(|program| Driver::start(program, &[], &environment))
+        .collect();
+    let cpu = |drivers: &[Driver]| drivers.iter().map(Driver::cpu).collect::<Vec<_>>();
 
+    let in_turns = |drivers: &mut Vec<Driver>, key: &str| {
+        let event = gateway::event(key, "/orders");
+        for driver in drivers.iter_mut() {
+            driver.warm_up(&event);
+        }
+        let before = cpu(drivers);
+        let figures = turns(drivers, rounds, |driver, _| driver.exchange(&event));
+        let cpu = cpu(drivers).into_iter().zip(before);
+        let cpu: Vec<f64> = cpu.map(|(after, before)| after - before).collect();
+        (figures, cpu)
+    };
+    let (free, free_cpu) = in_turns(&mut drivers, "uk_free");
+    let resident: Vec<f64> = drivers.iter().map(Driver::resident).collect();
+    let (limited, _) = in_turns(&mut drivers, "uk_limited");
+    let (refused, _) = in_turns(&mut drivers, "nobody");
+    let own = threescale_alone(&world, MISSES, true);
+    let kept = threescale_alone(&world, MISSES, false);
+    let miss = turns(&mut drivers, MISSES, |driver, n| {
+        if n % MISSED == 0 {
+            world.redis.ask("FLUSHALL");
+        }
+        driver.exchange(&gateway::event(
+            &format!("uk_miss{}", n % MISSED),
+            "/orders",
+        ))
+    });
+    for (at, program) in programs.iter().enumerate() {
+        if programs.len() > 1 {
+            println!("\n{}", program.display());
+        }
+        println!(
+            "start to first answer       {}   (at most 15 ms)",
+            first_answer(program, &environment)
+        );
+        println!(
+            "cache hit                   {}   ({:.2} x floor, at most 3; p99 at most 150 us)",
+            free[at],
+            free[at].p50 / floor.p50
+        );
+        println!(
+            "CPU per 1000 hits           {:.4} s   (at most 0.04 s)",
+            free_cpu[at] / rounds as f64 * 1000.0
+        );
+        println!("cache hit, two limits       {}", limited[at]);
+        println!("refusal from the cache      {}", refused[at]);
+        println!(
+            "miss                        {}; 3scale's own time p50 {own:.1} us ({kept:.1} us on an open connection): {:.1} us on top, {:.1} x floor   (at most 150 us)",
+            miss[at],
+            miss[at].p50 - own,
+            (miss[at].p50 - own) / floor.p50
+        );
+        println!(
+            "resident                    {:.1} MB   (at most 15 MB)",
+            resident[at]
+        );
+        size(program);
+    }
+
+    println!();
     rules();
     client_alone(&world);
-    let own = threescale_alone(&world, MISSES);
-    let miss = misses(&world, &mut driver);
-    println!(
-        "miss                        {miss}; 3scale's own time p50 {own:.1} us: {:.1} us on top, {:.1} x floor   (at most 150 us)",
-        miss.p50 - own,
-        (miss.p50 - own) / floor.p50
-    );
-
-    calls(&world, &mut driver);
-    drop(driver);
+    drivers.truncate(1);
+    calls(&world, &mut drivers[0]);
+    drop(drivers);
     tls(&world, rounds);
-    size();
+}
+
+/// The binaries that are measured: this one, and the one in `OTHER`.
+fn programs() -> Vec<PathBuf> {
+    let other = std::env::var_os("OTHER").map(PathBuf::from);
+    [PathBuf::from(THIS)].into_iter().chain(other).collect()
+}
+
+/// Each process in turn, a short time each, so that all of them have the same machine.
+fn turns(
+    drivers: &mut [Driver],
+    rounds: usize,
+    mut exchange: impl FnMut(&mut Driver, usize) -> Duration,
+) -> Vec<Figures> {
+    const TURN: usize = 10 * MISSED;
+    let mut times = vec![Vec::with_capacity(rounds); drivers.len()];
+    for first in (0..rounds).step_by(TURN) {
+        for (driver, times) in drivers.iter_mut().zip(&mut times) {
+            times.extend((first..first + TURN).map(|n| exchange(driver, n)));
+        }
+    }
+    times.into_iter().map(Figures::new).collect()
 }
 
 /// One of two thousand mapping rules: compiling all, and the match of a request.
@@ -194,18 +245,6 @@ fn calls(world: &World, driver: &mut Driver) {
 const MISSED: usize = 20;
 const MISSES: usize = 2_000;
 
-fn misses(world: &World, driver: &mut Driver) -> Figures {
-    let mut times = Vec::new();
-    for _ in 0..MISSES / MISSED {
-        world.redis.ask("FLUSHALL");
-        times.extend((0..MISSED).map(|n| {
-            let event = gateway::event(&format!("uk_miss{n}"), "/orders");
-            driver.exchange(&event)
-        }));
-    }
-    Figures::new(times)
-}
-
 /// The time of a call of 3scale with our client.
 fn client_alone(world: &World) {
     let backend = Backend::new(
@@ -233,13 +272,15 @@ fn client_alone(world: &World) {
     );
 }
 
-/// The time of the same call of the stand-in through a plain socket.
-fn threescale_alone(world: &World, rounds: usize) -> f64 {
-    for n in 0..MISSED {
-        world.threescale.add(&format!("miss{n}"), &[]);
-    }
-    let mut stream = TcpStream::connect(world.threescale.address()).unwrap();
-    stream.set_nodelay(true).unwrap();
+/// The time of the same call of the stand-in through a plain socket: on one connection, and with a new connection for each
+/// call, as the authorizer opens it to a server that is near.
+fn threescale_alone(world: &World, rounds: usize, opens: bool) -> f64 {
+    let connect = || {
+        let stream = TcpStream::connect(world.threescale.address()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    };
+    let mut stream = connect();
     let mut times = Vec::new();
     let mut chunk = [0_u8; 16384];
     for n in 0..rounds {
@@ -249,6 +290,9 @@ fn threescale_alone(world: &World, rounds: usize) -> f64 {
             n % MISSED
         );
         let started = Instant::now();
+        if opens {
+            stream = connect();
+        }
         stream.write_all(request.as_bytes()).unwrap();
         let read = stream.read(&mut chunk).unwrap();
         assert!(chunk[..read].ends_with(b"</status>"));
@@ -298,12 +342,11 @@ fn tls(world: &World, rounds: usize) {
         &world.settings,
         Some(Path::new(&certificate)),
     );
-    println!("start over TLS              {}", first_answer(&environment));
-    let mut driver = Driver::start(
-        Path::new(env!("CARGO_BIN_EXE_bootstrap")),
-        &[],
-        &environment,
+    println!(
+        "start over TLS              {}",
+        first_answer(Path::new(THIS), &environment)
     );
+    let mut driver = Driver::start(Path::new(THIS), &[], &environment);
     driver.warm_up(&gateway::event("uk_free", "/orders"));
     let hit = driver.run(rounds, |_| gateway::event("uk_free", "/orders"));
     println!(
@@ -313,11 +356,10 @@ fn tls(world: &World, rounds: usize) {
 }
 
 /// From the start of the process to the answer to its first event.
-fn first_answer(environment: &[(String, String)]) -> String {
+fn first_answer(program: &Path, environment: &[(String, String)]) -> String {
     let mut starts: Vec<_> = (0..20)
         .map(|_| {
             let started = Instant::now();
-            let program = Path::new(env!("CARGO_BIN_EXE_bootstrap"));
             let mut driver = Driver::start(program, &[], environment);
             driver.exchange(&gateway::event("uk_free", "/orders"));
             started.elapsed()
@@ -331,19 +373,14 @@ fn first_answer(environment: &[(String, String)]) -> String {
     )
 }
 
-fn size() {
+fn size(program: &Path) {
     let zip = Command::new("sh")
-        .args([
-            "-c",
-            "gzip -9 < \"$0\" | wc -c",
-            env!("CARGO_BIN_EXE_bootstrap"),
-        ])
+        .args(["-c", "gzip -9 < \"$0\" | wc -c"])
+        .arg(program)
         .output()
         .unwrap();
     let zip: f64 = String::from_utf8_lossy(&zip.stdout).trim().parse().unwrap();
-    let plain = std::fs::metadata(env!("CARGO_BIN_EXE_bootstrap"))
-        .unwrap()
-        .len() as f64;
+    let plain = std::fs::metadata(program).unwrap().len() as f64;
     println!(
         "binary                      {:.2} MB, compressed {:.2} MB   (at most 3 MB)",
         plain / 1e6,
@@ -356,6 +393,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 struct Figures {
+    least: f64,
     p50: f64,
     p99: f64,
 }
@@ -365,6 +403,7 @@ impl Figures {
         times.sort();
         let at = |part: usize| times[times.len() * part / 100].as_secs_f64() * 1e6;
         Self {
+            least: at(0),
             p50: at(50),
             p99: at(99),
         }
@@ -373,7 +412,11 @@ impl Figures {
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "p50 {:.1} us, p99 {:.1} us", self.p50, self.p99)
+        write!(
+            f,
+            "p50 {:.1} us, p99 {:.1} us, least {:.1} us",
+            self.p50, self.p99, self.least
+        )
     }
 }
 
