@@ -9,6 +9,7 @@ use crate::support::eventually;
 use crate::support::fuse::{End, Fault, Fuse};
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::runtime_api::{Answer, Process};
+use crate::support::storm::end_leases;
 use crate::support::threescale::{Fault as Outage, Limit};
 
 /// More calls than any of these processes makes.
@@ -97,20 +98,6 @@ fn counted() -> World {
 /// The expected result.
 const SUMS: [(&str, u64); 3] = [("free", 2), ("a", 4), ("b", 1)];
 
-/// Ends all leases, as if their time were over.
-fn end_leases(world: &World) {
-    let keys = world.redis.ask("KEYS *}:batches");
-    let Some(key) = keys.lines().nth(2) else {
-        return;
-    };
-    let all = world.redis.ask(&format!("ZRANGE {key} 0 -1"));
-    for batch in all.lines().skip(2).step_by(2) {
-        world
-            .redis
-            .ask(&format!("ZADD {} 0 {}", key.trim(), batch.trim()));
-    }
-}
-
 #[test]
 fn a_reporter_may_end_at_any_call() {
     let mut windows = 0;
@@ -124,7 +111,7 @@ fn a_reporter_may_end_at_any_call() {
         let calls = fuse.calls();
         let context = format!("{fault:?}: {calls:?}, {first:?}");
         end(reporter, &world);
-        end_leases(&world);
+        end_leases(&world.redis);
         let last = world.report();
         assert_eq!(last.stopped, None, "{context}");
         for pattern in ["p:*", "f:*", "b:*", "batches", "owners", "dirty"] {

@@ -20,5 +20,6 @@ mod secure;
 mod selftest;
 mod statuses;
 mod stored;
+mod sums;
 mod support;
 mod trees;

@@ -1,11 +1,13 @@
 //! What the tests and benches run against: a real Redis, and stand-ins for everything else, all on loopback.
 
 pub mod cut;
+pub mod forward;
 pub mod fuse;
 pub mod gateway;
 pub mod redis;
 pub mod runtime_api;
 pub mod ssm;
+pub mod storm;
 pub mod tls;
 
 use std::time::{Duration, Instant};
