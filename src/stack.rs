@@ -30,6 +30,7 @@ use crate::resource::security_group::SecurityGroup;
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
 use crate::resource::{DynResource, Reference};
+use crate::responses::{LimitStatus, Responses};
 use crate::rest_api::ApiTarget;
 use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
@@ -201,7 +202,11 @@ pub fn handover(
             protect: Vec::new(),
             except: Vec::new(),
             served: Some(standing.methods),
-            responses: config.api.responses.clone(),
+            // The version that the API invokes denies bad keys.
+            responses: Responses {
+                limits: LimitStatus::Forbidden,
+                ..config.api.responses.clone()
+            },
             asks: standing.asks,
         },
         publication: Arc::clone(publication),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::event::Format;
 use crate::runtime::Reply;
-use crate::settings::HttpApiAnswer;
+use crate::settings::{HttpApiAnswer, LimitStatus};
 
 /// What happens to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,9 @@ const FAILURES: [&str; 4] = [
     "internal",
 ];
 
+/// The reason of a passed limit.
+const LIMIT: &str = "limits_exceeded";
+
 /// The longest value of the context, in bytes. With ten values, the answer stays far below 8 KiB, the smallest limit of
 /// all kinds of APIs.
 const MAX_VALUE: usize = 512;
@@ -75,12 +78,12 @@ const MAX_RESOURCE: usize = 512;
 fn words(reason: &str) -> &'static str {
     match reason {
         "no_mapping_rule" | "path_ambiguous" => "No Mapping Rule matched",
-        "limits_exceeded" => "Usage limit exceeded",
+        LIMIT => "Usage limit exceeded",
         _ => "Authentication failed",
     }
 }
 
-/// Formats the answer. `usage_key`: the key for usage plans.
+/// Formats the answer. `usage_key`: the key for usage plans. `limits`: how a REST API answers a passed limit.
 #[must_use]
 pub fn write(
     outcome: &Outcome,
@@ -88,8 +91,18 @@ pub fn write(
     arn: &str,
     http_api: HttpApiAnswer,
     usage_key: Option<&str>,
+    limits: LimitStatus,
 ) -> Reply {
-    if outcome.effect == Effect::Unauthorized {
+    // An HTTP API has one fixed status for a refusal.
+    let refuses_only_limits = limits == LimitStatus::TooManyRequests
+        && format == Format::Policy
+        && outcome.reason != LIMIT;
+    let unauthorized = match outcome.effect {
+        Effect::Unauthorized => true,
+        Effect::Deny => refuses_only_limits && !FAILURES.contains(&outcome.reason.as_str()),
+        Effect::Allow => false,
+    };
+    if unauthorized {
         // API Gateway turns exactly this text into a 401.
         return Reply::Error("Unauthorized".to_owned());
     }
@@ -234,7 +247,14 @@ mod tests {
     const ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:api/prod/GET/orders/1";
 
     fn written(outcome: &Outcome, format: Format, arn: &str) -> Value {
-        match write(outcome, format, arn, HttpApiAnswer::Simple, None) {
+        match write(
+            outcome,
+            format,
+            arn,
+            HttpApiAnswer::Simple,
+            None,
+            LimitStatus::Forbidden,
+        ) {
             Reply::Answer(body) => serde_json::from_slice(&body).expect("JSON"),
             Reply::Error(error) => panic!("{error}"),
         }
@@ -286,6 +306,7 @@ mod tests {
             ARN,
             HttpApiAnswer::Simple,
             Some("the-key"),
+            LimitStatus::Forbidden,
         ) {
             Reply::Answer(body) => {
                 let answer: Value = serde_json::from_slice(&body).expect("JSON");
@@ -324,6 +345,7 @@ mod tests {
             ARN,
             HttpApiAnswer::Policy,
             Some("key"),
+            LimitStatus::Forbidden,
         ) else {
             panic!("no answer")
         };
@@ -338,9 +360,49 @@ mod tests {
             ..Outcome::deny("credential_missing")
         };
         assert_eq!(
-            write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple, None),
+            write(
+                &outcome,
+                Format::Policy,
+                ARN,
+                HttpApiAnswer::Simple,
+                None,
+                LimitStatus::Forbidden
+            ),
             Reply::Error("Unauthorized".to_owned())
         );
+    }
+
+    #[test]
+    fn with_429_a_deny_is_always_a_passed_limit() {
+        let reply = |reason: &str, format| {
+            let outcome = Outcome::deny(reason);
+            write(
+                &outcome,
+                format,
+                ARN,
+                HttpApiAnswer::Simple,
+                None,
+                LimitStatus::TooManyRequests,
+            )
+        };
+        let refused = ["user_key_invalid", "no_mapping_rule", "too_many_unknown"];
+        for reason in refused {
+            let unauthorized = Reply::Error("Unauthorized".to_owned());
+            assert_eq!(reply(reason, Format::Policy), unauthorized);
+            assert!(matches!(reply(reason, Format::HttpApi), Reply::Answer(_)));
+        }
+        assert!(matches!(reply(LIMIT, Format::Policy), Reply::Answer(_)));
+        let failure = reply("not_ready", Format::Policy);
+        assert_eq!(failure, Reply::Error("not_ready".to_owned()));
+        let allowed = write(
+            &allowed(),
+            Format::Policy,
+            ARN,
+            HttpApiAnswer::Simple,
+            None,
+            LimitStatus::TooManyRequests,
+        );
+        assert!(matches!(allowed, Reply::Answer(_)));
     }
 
     #[test]
@@ -353,7 +415,8 @@ mod tests {
                         format,
                         ARN,
                         HttpApiAnswer::Simple,
-                        None
+                        None,
+                        LimitStatus::Forbidden
                     ),
                     Reply::Error(reason.to_owned())
                 );
@@ -367,8 +430,14 @@ mod tests {
         outcome.plan = Some("é".repeat(5000));
         outcome.metric = "m".repeat(5000);
         outcome.app_id = Some("a".repeat(5000));
-        let Reply::Answer(body) = write(&outcome, Format::Policy, ARN, HttpApiAnswer::Simple, None)
-        else {
+        let Reply::Answer(body) = write(
+            &outcome,
+            Format::Policy,
+            ARN,
+            HttpApiAnswer::Simple,
+            None,
+            LimitStatus::Forbidden,
+        ) else {
             panic!("no answer")
         };
         assert!(body.len() < 4096);

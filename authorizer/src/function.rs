@@ -140,6 +140,7 @@ impl Function {
                     &request.arn,
                     self.clients.settings.service.http_api_answer,
                     usage_key(self.clients.settings.service.usage_key, &decided),
+                    self.clients.settings.service.limits,
                 )
             }
             (Ok(Event::Scheduled), Role::Reporter) => {

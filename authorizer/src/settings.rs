@@ -150,6 +150,29 @@ pub enum UsageKey {
     UserKey,
 }
 
+/// The status with which a REST API answers a passed limit, according to its gateway responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(try_from = "u16")]
+pub enum LimitStatus {
+    /// 403, as for every other refusal.
+    #[default]
+    Forbidden,
+    /// 429. Every other refusal is a 401.
+    TooManyRequests,
+}
+
+impl TryFrom<u16> for LimitStatus {
+    type Error = &'static str;
+
+    fn try_from(status: u16) -> Result<Self, Self::Error> {
+        match status {
+            403 => Ok(Self::Forbidden),
+            429 => Ok(Self::TooManyRequests),
+            _ => Err("limits must be 403 or 429"),
+        }
+    }
+}
+
 /// `THREESCALE_GW_SETTINGS`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +210,9 @@ pub struct Service {
     /// The key for usage plans; none by default.
     #[serde(default)]
     pub usage_key: Option<UsageKey>,
+    /// The status of a passed limit.
+    #[serde(default)]
+    pub limits: LimitStatus,
 }
 
 fn default_max_age() -> u64 {
@@ -563,6 +589,11 @@ mod tests {
                 "THREESCALE_GW_SETTINGS",
                 Some(r#"{"service_id":"a b","backend":"https://x","credentials":[]}"#),
                 "THREESCALE_GW_SETTINGS: service_id must be letters, digits, - _ .",
+            ),
+            (
+                "THREESCALE_GW_SETTINGS",
+                Some(r#"{"limits":402}"#),
+                "THREESCALE_GW_SETTINGS: limits must be 403 or 429 at line 1 column 14",
             ),
         ] {
             let error = Settings::read(&|asked| {

@@ -26,6 +26,7 @@ use crate::lock::{self, ApiLocks, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
 use crate::resource::{Context, ResourceError, RunOptions, function_publication, iam_role};
+use crate::responses::LimitStatus;
 use crate::verify::Before;
 use crate::{preflight, report};
 
@@ -296,10 +297,10 @@ async fn finish(
         }
     }
     handover::leave_api(&cx, target).await;
-    if args.only.is_some() || !function_publication::is_in_transition(&cx).await? {
+    if args.only.is_some() || !is_in_transition(session, &cx).await? {
         return Ok(ExitStatus::Done);
     }
-    // At this point callers send only the new credential, so the version that accepts both is no longer needed.
+    // At this point the stage serves the new deployment, so the version that serves both is no longer needed.
     let cx = session.cx.fresh();
     let aliases: Vec<_> = session
         .nodes
@@ -314,10 +315,18 @@ async fn finish(
     let (_, status) = apply(&plan(observation), &cx, signals).await;
     let cx = session.cx.fresh();
     let unverified = served::unverified(&cx, target).await?;
-    if let Some(found) = unverified.filter(|found| !found.is_new_deployment && !args.no_verify) {
-        served::note_verified(&cx, target, found).await?;
+    let unverified = unverified.filter(|found| !found.is_new_deployment && !args.no_verify);
+    match unverified.filter(|_| status == ExitStatus::Done) {
+        Some(found) => verify(session, &cx, args, signals, found, before).await,
+        None => Ok(status),
     }
-    Ok(status)
+}
+
+/// Whether the live version serves a former deployment, too. That can also be the version of the former deployment.
+async fn is_in_transition(session: &Session, cx: &Context) -> Result<bool> {
+    let denies = session.config.api.responses.limits == LimitStatus::Forbidden;
+    Ok(function_publication::is_in_transition(cx).await?
+        || (denies && function_publication::denies_limits_only(cx).await?))
 }
 
 fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> CommandOutcome {

@@ -11,10 +11,11 @@ use crate::kind::Kind;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Context, RunOptions, api_authorizer};
+use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
+use crate::responses::LimitStatus;
 use crate::rest_api;
 use crate::rest_api::AuthorizationType;
-use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Report, Row};
+use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Refusals, Report, Row};
 use crate::{preflight, report};
 
 /// Runs `verify`.
@@ -72,6 +73,8 @@ pub(super) struct Requests {
     methods: Vec<(rest_api::Method, Expectation)>,
     probes: Vec<Probe>,
     answers: responses::Steps,
+    /// Whether the live authorizer denies only requests that pass a limit, and whether the configured one does.
+    denies_limits_only: (bool, bool),
 }
 
 impl Requests {
@@ -97,6 +100,10 @@ impl Requests {
             probes: verify::probes(&methods, credentials, key.as_ref()),
             methods,
             answers: responses::look(cx, api, &session.config.api.responses).await?,
+            denies_limits_only: (
+                function_publication::denies_limits_only(cx).await?,
+                session.config.api.responses.limits == LimitStatus::TooManyRequests,
+            ),
         })
     }
 
@@ -132,8 +139,12 @@ impl Requests {
                 ..Report::default()
             };
         }
-        let custom_responses_active = self.answers.managed.contains_key("ACCESS_DENIED")
-            && (is_deployed || self.answers.write.is_empty());
+        let (is_live, is_configured) = self.denies_limits_only;
+        let refusals = Refusals {
+            have_reasons: self.answers.managed.contains_key("ACCESS_DENIED")
+                && (is_deployed || self.answers.write.is_empty()),
+            are_unauthorized: is_live || (is_deployed && is_configured),
+        };
         let probes = self.probes.clone();
         let on_retry = |cause, wait| {
             sink.emit(Event::Retrying {
@@ -142,15 +153,7 @@ impl Requests {
                 wait,
             });
         };
-        verify::run::prove(
-            &self.url,
-            probes,
-            custom_responses_active,
-            settle,
-            before,
-            on_retry,
-        )
-        .await
+        verify::run::prove(&self.url, probes, refusals, settle, before, on_retry).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
-use crate::responses::Responses;
+use crate::responses::{ACCESS_DENIED, LimitStatus, ResponseTypes, Responses};
 
 const ROOT: Schema = Schema {
     path: "",
@@ -46,6 +46,10 @@ const API: Schema = Schema {
         "responses",
         "usage_key",
     ],
+};
+const RESPONSES: Schema = Schema {
+    path: "api.responses",
+    keys: &["limits", "types"],
 };
 const THREESCALE: Schema = Schema {
     path: "threescale",
@@ -97,6 +101,7 @@ const AUTHORIZER: Schema = Schema {
 const SCHEMAS: &[Schema] = &[
     ROOT,
     API,
+    RESPONSES,
     THREESCALE,
     CREDENTIALS,
     MAPPING_RULE,
@@ -276,11 +281,49 @@ fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
 
 fn responses(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Responses> {
     let Some(field) = section.field("responses") else {
-        return Some(Responses::All);
+        return Some(ResponseTypes::All.into());
     };
+    if !field.is_mapping() {
+        return response_types(reader, field).map(Responses::from);
+    }
+    let section = reader.section(field, &RESPONSES)?;
+    let types = match section.field("types") {
+        Some(field) => response_types(reader, field),
+        None => Some(ResponseTypes::All),
+    };
+    let limits = match section.field("limits") {
+        Some(field) => reader.number(field, |status| match status {
+            Some(403) => Ok(LimitStatus::Forbidden),
+            Some(429) => Ok(LimitStatus::TooManyRequests),
+            _ => Err(Invalid::new("must be 403 or 429")),
+        }),
+        None => Some(LimitStatus::default()),
+    };
+    let responses = Responses {
+        types: types?,
+        limits: limits?,
+    };
+    let is_needed = responses.limits == LimitStatus::TooManyRequests;
+    if let Some(types) = section.field("types")
+        && is_needed
+        && !responses.wants(ACCESS_DENIED).0
+    {
+        let message = format!(
+            "must contain {ACCESS_DENIED}, whose status `api.responses.limits: 429` changes"
+        );
+        reader.report(types, &message);
+        return None;
+    }
+    Some(responses)
+}
+
+fn response_types(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ResponseTypes> {
     if !field.is_list() {
         let all = reader.boolean(field)?;
-        return Some(if all { Responses::All } else { Responses::Off });
+        return Some(match all {
+            true => ResponseTypes::All,
+            false => ResponseTypes::Off,
+        });
     }
     let items = reader.list(field)?;
     let names = items.iter().filter_map(|item| {
@@ -295,7 +338,7 @@ fn responses(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Responses
             })
         })
     });
-    Some(Responses::Named(names.collect()))
+    Some(ResponseTypes::Named(names.collect()))
 }
 
 fn method_patterns(

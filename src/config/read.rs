@@ -63,6 +63,11 @@ impl Field<'_> {
         )
     }
 
+    /// Whether the value is a mapping.
+    pub(super) fn is_mapping(&self) -> bool {
+        matches!(self.node.value, Value::Mapping(_))
+    }
+
     /// The position of the value, or of its key if there is no value.
     pub(super) fn at(&self) -> Position {
         match self.node.value {

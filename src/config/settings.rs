@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Config, CredentialKind};
+use crate::responses::LimitStatus;
 use crate::stored::Stored;
 
 /// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
@@ -56,6 +57,9 @@ impl Config {
         }
         if self.cache.memory {
             settings["cache"] = json!("memory");
+        }
+        if self.api.responses.limits == LimitStatus::TooManyRequests {
+            settings["limits"] = json!(429);
         }
         if self.threescale.timeout != DEFAULT_TIMEOUT {
             let ms = u64::try_from(self.threescale.timeout.as_millis()).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::responses::Responses;
+use crate::responses::{LimitStatus, ResponseTypes, Responses};
 
 /// A valid file, which the tests modify.
 const GOOD: &str = "\
@@ -80,7 +80,7 @@ fn defaults_are_filled_in() {
                 stage: "prod".to_owned(),
                 protect: Vec::new(),
                 except: Vec::new(),
-                responses: Responses::All,
+                responses: ResponseTypes::All.into(),
                 usage_key: None,
             },
             threescale: Threescale {
@@ -878,6 +878,63 @@ fn the_key_of_usage_plans_must_be_one_that_callers_send() {
         "{refused}"
     );
     assert!(read("user_key", "key").is_err());
+}
+
+#[test]
+fn a_passed_limit_has_a_status_that_only_the_types_of_all_refusals_can_have() {
+    let read = |responses: &str| {
+        let text = format!(
+            "stack: orders\napi: {{name: a, stage: prod, responses: {responses}}}\n\
+             threescale: {{service_id: '1', service_token: t}}\n"
+        );
+        load("x.yaml", &text, &|_| None)
+    };
+    let all = ResponseTypes::All;
+    let named = ResponseTypes::Named(vec!["ACCESS_DENIED".to_owned()]);
+    for (given, limits, types) in [
+        ("{limits: 429}", LimitStatus::TooManyRequests, &all),
+        (
+            "{limits: 429, types: true}",
+            LimitStatus::TooManyRequests,
+            &all,
+        ),
+        ("{limits: 403}", LimitStatus::Forbidden, &all),
+        (
+            "{types: false}",
+            LimitStatus::Forbidden,
+            &ResponseTypes::Off,
+        ),
+        (
+            "{limits: 429, types: [ACCESS_DENIED]}",
+            LimitStatus::TooManyRequests,
+            &named,
+        ),
+        ("[ACCESS_DENIED]", LimitStatus::Forbidden, &named),
+    ] {
+        let config = read(given).expect("a configuration");
+        let types = types.clone();
+        assert_eq!(config.api.responses, Responses { types, limits }, "{given}");
+        let is_set = config.authorizer_settings().contains("\"limits\":429");
+        assert_eq!(is_set, limits == LimitStatus::TooManyRequests, "{given}");
+    }
+    for (given, expected) in [
+        (
+            "{limits: 430}",
+            "x.yaml:2:45: api.responses.limits: must be 403 or 429",
+        ),
+        (
+            "{limits: 429, types: [UNAUTHORIZED]}",
+            "x.yaml:2:57: api.responses.types: must contain ACCESS_DENIED",
+        ),
+        (
+            "{limits: 429, types: false}",
+            "x.yaml:2:57: api.responses.types: must contain ACCESS_DENIED",
+        ),
+        ("{limit: 429}", "did you mean `limits`?"),
+    ] {
+        let refused = read(given).expect_err("a problem").to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
 }
 
 #[test]

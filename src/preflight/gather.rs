@@ -19,6 +19,7 @@ use crate::resource::api_attachment::{
 };
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, claims, function, neighbors};
+use crate::rest_api::definition::POLICY;
 use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
 use crate::stack::{self, Facts};
 
@@ -332,11 +333,20 @@ async fn of_methods(
     if !plan.is_empty() {
         findings.notices.extend(rules::maker(subject.api));
         let answers = responses::look(cx, api, &config.api.responses).await?;
-        findings.notices.extend(rules::responses(&answers, &all));
-        let written = answers.write.iter();
+        let limits = config.api.responses.limits;
+        let has_policy = subject.api.settings.contains_key(POLICY);
         findings
-            .attaches
-            .extend(written.map(|kind| format!("gateway response {kind} -> 3scale's texts")));
+            .notices
+            .extend(rules::responses(&answers, &all, limits, has_policy));
+        let written = answers.write.iter().map(|kind| {
+            let texts = responses::told(kind, limits);
+            format!("gateway response {kind} -> {texts}")
+        });
+        findings.attaches.extend(written);
+        if deploys(plan) {
+            let blocker = answers.other_limits.as_deref().map(rules::other_limits);
+            findings.blockers.extend(blocker);
+        }
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if deploys(plan) {

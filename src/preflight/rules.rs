@@ -19,6 +19,7 @@ use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::resource::{Phase, Unmanaged, cache, cache_group};
+use crate::responses::LimitStatus;
 use crate::rest_api::definition::API_KEY_SOURCE;
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 use crate::stack;
@@ -434,9 +435,23 @@ pub fn maker(api: &RestApi) -> Option<String> {
     ))
 }
 
-/// Messages about the gateway responses: those that are left unchanged, and the other methods that
-/// this stack's responses affect.
-pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
+/// Why this stack's gateway responses cannot be deployed: another stack on the API answers a passed
+/// limit with the status `other`.
+pub fn other_limits(other: &str) -> String {
+    format!(
+        "another stack on this API answers a passed limit with status {other}, and all stages of an API share the gateway response: \
+         set `api.responses.limits: {other}`"
+    )
+}
+
+/// Messages about the gateway responses: those that are left unchanged, and the other refusals that
+/// this stack's responses affect. `has_policy`: the API has a resource policy.
+pub fn responses(
+    steps: &responses::Steps,
+    all: &[Method],
+    limits: LimitStatus,
+    has_policy: bool,
+) -> Vec<String> {
     let mut notices: Vec<_> = steps
         .left
         .iter()
@@ -451,6 +466,18 @@ pub fn responses(steps: &responses::Steps, all: &[Method]) -> Vec<String> {
         .filter(|method| !["NONE", "CUSTOM"].contains(&method.authorization.as_str()))
         .map(Method::label)
         .collect();
+    if limits == LimitStatus::TooManyRequests && !steps.write.is_empty() {
+        notices.push(
+            "a passed limit is answered with status 429, and every other refusal of the authorizer with status 401, which has no reason"
+                .to_owned(),
+        );
+    }
+    if steps.limits().is_some() && has_policy {
+        notices.push(
+            "a gateway response applies to the whole API: what its resource policy refuses is answered with status 429, too"
+                .to_owned(),
+        );
+    }
     if !guarded.is_empty() && !steps.write.is_empty() {
         notices.push(format!(
             "a gateway response applies to the whole API: the authorization of {} refuses with the same texts",

@@ -196,13 +196,14 @@ impl FunctionAlias {
         })
     }
 
-    /// The settings that accept callers while the stage still requests the former credential, if they
-    /// are needed.
+    /// The settings that serve callers while the stage still has the former deployment, if they are
+    /// needed.
     fn transition(&self, actual: &Actual) -> Option<Content> {
         let Goal::Proved { asks, .. } = &self.goal else {
             return None;
         };
-        if actual.served.as_ref()?.is_settled(asks) {
+        let served = actual.served.as_ref()?;
+        if served.is_settled(asks) && served.may_deny() {
             return None;
         }
         let live = actual

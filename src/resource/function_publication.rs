@@ -103,6 +103,19 @@ pub async fn live_version(cx: &Context) -> Result<Option<String>, ResourceError>
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
 
+/// Whether the authorizer that the API invokes denies only requests that pass a limit.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn denies_limits_only(cx: &Context) -> Result<bool, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[0]).await?;
+    Ok(actual.is_some_and(|actual| {
+        let live = actual.versions.live_content();
+        let settings = live.and_then(|live| live.environment.get(versions::SETTINGS));
+        settings.is_some_and(|settings| versions::denies_limits_only(settings))
+    }))
+}
+
 /// The live version of the reporter; `None` without an alias.
 ///
 /// # Errors
@@ -152,7 +165,7 @@ pub async fn move_back(cx: &Context) -> Result<Vec<MovedBack>, ResourceError> {
 }
 
 /// Whether the authorizer's alias points to a transition version, which is used only while the
-/// source of credentials changes.
+/// deployment changes.
 ///
 /// # Errors
 /// The errors of the services.

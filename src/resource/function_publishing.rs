@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
 
 use super::function::Content;
-use super::function_versions::{self as versions, TRANSITION, Version};
+use super::function_versions::{self as versions, Version};
 use super::{Context, ResourceError};
 use crate::aws::optional;
 use crate::aws::paginate::pages;
@@ -50,7 +50,7 @@ pub(super) async fn published(cx: &Context, function: &str) -> Result<Vec<Versio
                 // `$LATEST` is listed as well, but is not a published version.
                 number: version.version()?.parse().ok()?,
                 content: Content::of(version),
-                is_transition: version.description() == Some(TRANSITION),
+                is_transition: version.description().is_some_and(versions::is_transition),
             })
         })
         .collect();

@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use super::function::Content;
 
-/// The description of a version that accepts credentials from both the former and the new source.
-pub(super) const TRANSITION: &str = "threescale-gw: accepts the former and the new credentials";
+/// The description of a version that serves both the former and the new deployment.
+pub(super) const TRANSITION: &str = "threescale-gw: serves the former and the new deployment";
+/// The description of such a version in former releases.
+const FORMER_TRANSITION: &str = "threescale-gw: accepts the former and the new credentials";
 /// The description of a version with the configured settings.
 pub(super) const CONFIGURED: &str = "threescale-gw: as configured";
 /// The prefix of the alias description if the previous version is known.
@@ -23,8 +25,13 @@ const WITHOUT_PREVIOUS: &str = "threescale-gw";
 pub struct Version {
     pub number: u64,
     pub content: Content,
-    /// Whether it was published only for the time in which the source of credentials changes.
+    /// Whether it was published only for the time in which the deployment changes.
     pub is_transition: bool,
+}
+
+/// Whether a version with this description was published only for the time in which the deployment changes.
+pub(super) fn is_transition(description: &str) -> bool {
+    [TRANSITION, FORMER_TRANSITION].contains(&description)
 }
 
 /// The alias that callers invoke.
@@ -174,17 +181,37 @@ impl Versions {
     }
 }
 
-/// The settings of a transition version, which takes credentials from every place of `wanted` and
-/// then of `live`: callers are accepted both while the stage still requests the former credential
-/// and after it requests the new one.
+/// The key of the settings with the status of a passed limit.
+const LIMITS: &str = "limits";
+
+/// Whether an authorizer with these settings denies only requests that pass a limit.
+pub(super) fn denies_limits_only(settings: &str) -> bool {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    settings[LIMITS] == 429
+}
+
+/// The settings of a transition version, which serves callers both while the stage still has the
+/// former deployment and after it has the new one: it takes credentials from every place of `wanted`
+/// and then of `live`, and denies only passed limits if `live` does, because the former deployment
+/// answers every Deny as a passed limit.
 ///
-/// `None` if `wanted` alone is sufficient: it has all places of `live`, or the two take different
-/// types of credentials, of which 3scale accepts only one.
+/// `None` if `wanted` alone is sufficient.
 pub(super) fn transition(live: &str, wanted: &str) -> Option<String> {
     let (live, mut wanted): (Value, Value) = (
         serde_json::from_str(live).ok()?,
         serde_json::from_str(wanted).ok()?,
     );
+    let is_united = unite_places(&live, &mut wanted).is_some();
+    let is_flagged = live[LIMITS] == 429 && wanted[LIMITS] != 429;
+    if is_flagged {
+        wanted[LIMITS] = live[LIMITS].clone();
+    }
+    (is_united || is_flagged).then(|| wanted.to_string())
+}
+
+/// Adds the places of `live` to `wanted`. `None` if that has all of them, or the two take different
+/// types of credentials, of which 3scale accepts only one.
+fn unite_places(live: &Value, wanted: &mut Value) -> Option<()> {
     let kind = |place: &Value| place["kind"].clone();
     let former = live["credentials"].as_array()?;
     let places = wanted["credentials"].as_array_mut()?;
@@ -198,7 +225,7 @@ pub(super) fn transition(live: &str, wanted: &str) -> Option<String> {
         return None;
     }
     places.extend(more);
-    Some(wanted.to_string())
+    Some(())
 }
 
 #[cfg(test)]
@@ -319,5 +346,26 @@ mod tests {
         assert_eq!(both(key, id), None);
         assert_eq!(transition("not JSON", &settings(key)), None);
         assert_eq!(transition("{}", &settings(key)), None);
+    }
+
+    #[test]
+    fn a_transition_denies_passed_limits_only_while_the_former_deployment_may_be_served() {
+        let settings = |limits: &str, kind: &str| {
+            format!(r#"{{{limits}"credentials":[{{"in":"header","kind":"{kind}","name":"k"}}]}}"#)
+        };
+        let (plain, flagged) = ("", r#""limits":429,"#);
+        let between = |live: &str, wanted: &str, kind: &str| {
+            let united = transition(&settings(live, "user_key"), &settings(wanted, kind))?;
+            assert!(denies_limits_only(&united));
+            serde_json::from_str::<Value>(&united).ok()
+        };
+        let kept = between(flagged, plain, "user_key").expect("a transition");
+        assert_eq!(kept["credentials"].as_array().map(Vec::len), Some(1));
+        // Also if the kind of the credentials changes.
+        let other = between(flagged, plain, "app_id").expect("a transition");
+        assert_eq!(other["credentials"][0]["kind"], "app_id");
+        assert_eq!(between(plain, flagged, "user_key"), None);
+        assert_eq!(between(flagged, flagged, "user_key"), None);
+        assert!(!denies_limits_only(&settings(plain, "user_key")));
     }
 }

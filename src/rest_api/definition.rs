@@ -21,7 +21,7 @@ const BINARY_MEDIA_TYPES: &str = "binary media types";
 const MINIMUM_COMPRESSION_SIZE: &str = "minimum compression size";
 /// `HEADER` is the default, and not a member of the settings.
 pub const API_KEY_SOURCE: &str = "API key source";
-const POLICY: &str = "resource policy";
+pub const POLICY: &str = "resource policy";
 
 /// The default timeout of an integration, in milliseconds.
 const DEFAULT_TIMEOUT: i64 = 29_000;

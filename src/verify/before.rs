@@ -83,8 +83,13 @@ const AS_BEFORE: &str = "as before the change";
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::judge::judge;
+    use super::super::judge::{Refusals, judge};
     use super::*;
+
+    const REASONS: Refusals = Refusals {
+        have_reasons: true,
+        are_unauthorized: false,
+    };
 
     fn answer(status: u16, kind: &str, body: Value) -> Answer {
         Answer {
@@ -115,7 +120,7 @@ mod tests {
             check,
             verb: "GET".to_owned(),
             status: Some(after.status),
-            verdict: judge(check, after, true),
+            verdict: judge(check, after, REASONS),
             as_before: false,
         };
         let row = known.compare(row, Some(after));
@@ -212,7 +217,7 @@ mod tests {
             check: Check::BadKey,
             verb: "GET".to_owned(),
             status: Some(500),
-            verdict: judge(Check::BadKey, &after, true),
+            verdict: judge(Check::BadKey, &after, REASONS),
             as_before: false,
         };
         let known = Before::known(BTreeSet::new(), [row.mark()]);

@@ -46,9 +46,17 @@ impl Answer {
 /// The text for an unknown reason.
 const UNTOLD: &str = "the reason is not told";
 
-/// Evaluates a response. `custom_responses_active`: the gateway responses are managed, so refusals contain the
-/// authorizer's reason.
-pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Verdict {
+/// How the API answers what the authorizer refuses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Refusals {
+    /// The gateway responses are managed, so a Deny contains the authorizer's reason.
+    pub have_reasons: bool,
+    /// The authorizer denies only requests that pass a limit. All others that it refuses get a 401 without a reason.
+    pub are_unauthorized: bool,
+}
+
+/// Evaluates a response.
+pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
         "{}{}",
@@ -82,19 +90,26 @@ pub fn judge(check: Check, answer: &Answer, custom_responses_active: bool) -> Ve
         return Err((fault, seen));
     }
     let refused = is_refusal(answer, kind);
+    let unauthorized = refused
+        && (kind.contains("Unauthorized")
+            || [Some("credential_missing"), Some("unauthorized")].contains(&reason));
     match check {
         // A resource policy, a firewall or a usage plan can refuse the request before the authorizer is called.
         Check::NoKey if refused => Ok(Some(kind.to_owned())
             .filter(|kind| !kind.is_empty() && kind != "UnauthorizedException")),
         // The credential was sent where the configuration specifies, and was not found there. Source: API Gateway
         // itself returns 401 for a missing identity source, and for an authorizer's "Unauthorized".
-        Check::BadKey | Check::GoodKey
-            if refused
-                && (kind.contains("Unauthorized") || reason == Some("credential_missing")) =>
-        {
-            Err((Fault::Misplaced, seen))
+        Check::BadKey if unauthorized && refusals.are_unauthorized => Ok(Some(UNTOLD.to_owned())),
+        Check::GoodKey if unauthorized && refusals.are_unauthorized => {
+            Err((Fault::Refuses, format!("{seen}, {UNTOLD}")))
         }
-        Check::BadKey if refused && (custom_responses_active || has_our_shape(answer)) => {
+        Check::BadKey | Check::GoodKey if unauthorized => Err((Fault::Misplaced, seen)),
+        // A version of the authorizer that denies bad keys, behind a response that is only for passed limits.
+        Check::BadKey if refused && answer.status == 429 && reason != Some("limits_exceeded") => {
+            let why = reason.unwrap_or(UNTOLD);
+            Err((Fault::WrongAuthorizer, format!("{seen}, {why}")))
+        }
+        Check::BadKey if refused && (refusals.have_reasons || has_our_shape(answer)) => {
             bad_key(reason, kind, &seen)
         }
         // The text might come from another tool's gateway response, so it is not known to be the authorizer's reason.
@@ -174,7 +189,7 @@ fn is_refusal(answer: &Answer, kind: &str) -> bool {
     let plain = answer.body.as_object().is_some_and(|body| {
         body.len() == 1 && body.keys().all(|key| key.eq_ignore_ascii_case("message"))
     });
-    named || (matches!(answer.status, 401 | 403) && (ours || plain))
+    named || (matches!(answer.status, 401 | 403 | 429) && (ours || plain))
 }
 
 /// Whether the body has the format of our gateway responses.
@@ -207,11 +222,54 @@ mod tests {
         }
     }
 
+    const REASONS: Refusals = Refusals {
+        have_reasons: true,
+        are_unauthorized: false,
+    };
+
+    #[test]
+    fn a_bad_key_is_a_401_where_a_deny_is_a_passed_limit() {
+        let unauthorized = json!({"error": "unauthorized", "detail": "Unauthorized"});
+        let denied = |status, reason: &str| {
+            answer(
+                status,
+                "AccessDeniedException",
+                json!({"error": reason, "detail": ""}),
+            )
+        };
+        let limits_only = Refusals {
+            are_unauthorized: true,
+            ..REASONS
+        };
+        let judged = |check, answer: &Answer, refusals| {
+            judge(check, answer, refusals).map_err(|(fault, _)| fault)
+        };
+        for kind in ["UnauthorizedException", ""] {
+            let answer = answer(401, kind, unauthorized.clone());
+            let untold = Ok(Some(UNTOLD.to_owned()));
+            assert_eq!(judged(Check::BadKey, &answer, limits_only), untold);
+            assert!(judged(Check::NoKey, &answer, limits_only).is_ok());
+            let refused = judged(Check::GoodKey, &answer, limits_only);
+            assert_eq!(refused, Err(Fault::Refuses));
+            let refused = judged(Check::BadKey, &answer, REASONS);
+            assert_eq!(refused, Err(Fault::Misplaced));
+        }
+        // The former version, with its own gateway response or with the new one.
+        let former = judged(Check::BadKey, &denied(403, "user_key_invalid"), limits_only);
+        assert!(former.is_ok());
+        for refusals in [REASONS, limits_only] {
+            let shown = judged(Check::BadKey, &denied(429, "user_key_invalid"), refusals);
+            assert_eq!(shown, Err(Fault::WrongAuthorizer));
+        }
+        let passed = judged(Check::GoodKey, &denied(429, "limits_exceeded"), limits_only);
+        assert_eq!(passed, Err(Fault::KeyRefused));
+    }
+
     #[test]
     fn each_fault_is_told_from_the_answer() {
         let ours = |reason: &str| json!({"error": reason});
         let fault =
-            |check, answer: Answer| judge(check, &answer, true).err().map(|(fault, _)| fault);
+            |check, answer: Answer| judge(check, &answer, REASONS).err().map(|(fault, _)| fault);
         for (check, answer, expected) in [
             (
                 Check::BadKey,
@@ -407,7 +465,7 @@ mod tests {
             judge(
                 Check::BadKey,
                 &answer(403, "AccessDeniedException", body),
-                false,
+                Refusals::default(),
             )
         };
         assert_eq!(

@@ -10,6 +10,6 @@ mod report;
 pub mod run;
 
 pub use self::before::Before;
-pub use self::judge::{Answer, judge};
+pub use self::judge::{Answer, Refusals, judge};
 pub use self::probes::{Expectation, Key, Probe, probes};
 pub use self::report::{Check, Fault, Report, Row, Verdict};

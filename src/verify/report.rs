@@ -174,8 +174,10 @@ pub(super) fn conclude(rows: &mut [Row]) {
         .collect();
     for row in rows.iter_mut().filter(|row| refused.contains(&row.label)) {
         let tells = row.tells_of_decisions() && row.verdict.is_ok();
-        if row.status == Some(403) && !tells {
-            row.verdict = Err((Fault::NotAdmitted, "403".to_owned()));
+        if let Some(status @ (403 | 429)) = row.status
+            && !tells
+        {
+            row.verdict = Err((Fault::NotAdmitted, status.to_string()));
         }
     }
     if !all_unmapped(rows.iter()) {

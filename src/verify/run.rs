@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::before::Before;
 use super::http::Client;
-use super::judge::{Answer, judge};
+use super::judge::{Answer, Refusals, judge};
 use super::probes::Probe;
 use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 
@@ -27,7 +27,7 @@ const NOT_ADMITTED: &str = "the API's resource policy refuses requests from the 
 pub async fn prove(
     url: &str,
     probes: Vec<Probe>,
-    custom_responses_active: bool,
+    refusals: Refusals,
     settle: Duration,
     before: &Before,
     on_retry: impl Fn(String, Duration),
@@ -41,7 +41,7 @@ pub async fn prove(
     let mut wait = AGAIN.0;
     loop {
         for (index, answer) in ask_all(&client, &probes, open.clone()).await {
-            let row = judged(&probes[index], &answer, custom_responses_active);
+            let row = judged(&probes[index], &answer, refusals);
             let row = before.compare(row, answer.as_ref().ok());
             match row.verdict {
                 // Another request from here has the same answer.
@@ -141,14 +141,14 @@ async fn ask_all(
         .await
 }
 
-fn judged(probe: &Probe, answer: &Result<Answer, String>, custom_responses_active: bool) -> Row {
+fn judged(probe: &Probe, answer: &Result<Answer, String>, refusals: Refusals) -> Row {
     Row {
         label: probe.label.clone(),
         check: probe.check,
         verb: probe.verb.clone(),
         status: answer.as_ref().ok().map(|answer| answer.status),
         verdict: match answer {
-            Ok(answer) => judge(probe.check, answer, custom_responses_active),
+            Ok(answer) => judge(probe.check, answer, refusals),
             Err(cause) => Err((Fault::Unreachable, cause.clone())),
         },
         as_before: false,

@@ -31,6 +31,7 @@ mod moves;
 mod neighbors;
 mod own;
 mod owner;
+mod passed_limits;
 mod pending;
 mod preflight;
 mod prove;

@@ -16,7 +16,7 @@ use super::{
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError};
-use crate::rest_api::{self, ApiTarget, Method};
+use crate::rest_api::{self, ApiTarget, Method, Response};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 const API: Field = Field::Property("API");
@@ -146,6 +146,7 @@ impl ApiAttachment {
             let holds = DeploymentDigest {
                 authorizer: Some(&asks),
                 responses: answers.as_deref(),
+                limits: steps.responses.limits(),
             };
             let description = description(&actual.marker, token, holds);
             deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
@@ -387,17 +388,24 @@ impl Resource for ApiAttachment {
             );
         }
         for kind in &steps.responses.write {
-            let from = match actual.responses.get(*kind) {
+            let now = actual.responses.get(*kind);
+            let managed = steps.responses.managed.get(*kind);
+            let from = match now {
                 None => "API Gateway's",
-                Some(now) if steps.responses.managed.get(*kind) == Some(now) => "unrecorded",
+                Some(now) if managed == Some(now) => "unrecorded",
                 Some(_) if actual.taken_responses().contains_key(*kind) => "another",
                 Some(_) => "other owner",
             };
-            diff.field(
-                Field::Item("response", (*kind).to_owned()),
-                from,
-                "3scale's texts",
-            );
+            let status = |response: Option<&Response>| response?.status.clone();
+            let told = responses::told(kind, self.wanted.responses.limits);
+            let (from, to) = match (status(now), status(managed)) {
+                (Some(now), Some(next)) if now != next => (
+                    format!("{from}, status {now}"),
+                    format!("{told}, status {next}"),
+                ),
+                _ => (from.to_owned(), told.to_owned()),
+            };
+            diff.field(Field::Item("response", (*kind).to_owned()), from, to);
         }
         for kind in &steps.responses.restore {
             diff.field(

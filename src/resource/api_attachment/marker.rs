@@ -29,6 +29,8 @@ pub(super) struct DeploymentDigest<'a> {
     pub authorizer: Option<&'a str>,
     /// This stack's gateway responses, if any.
     pub responses: Option<&'a str>,
+    /// The status of a Deny, if it is not that of other refusals.
+    pub limits: Option<&'a str>,
 }
 
 /// The description of a deployment that protects the API.
@@ -37,10 +39,11 @@ pub(super) fn description(mark: &str, token: &str, holds: DeploymentDigest<'_>) 
     let parts = [
         ("authorizer", holds.authorizer),
         ("responses", holds.responses),
+        ("limits", holds.limits),
     ];
-    for (name, digest) in parts {
-        if let Some(digest) = digest {
-            text.push_str(&format!(" {name} {digest}"));
+    for (name, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!(" {name} {part}"));
         }
     }
     text
@@ -58,6 +61,7 @@ pub(super) fn protects<'a>(description: &'a str, mark: &str) -> Option<Deploymen
     Some(DeploymentDigest {
         authorizer: behind("authorizer"),
         responses: behind("responses"),
+        limits: behind("limits"),
     })
 }
 
@@ -70,12 +74,15 @@ mod tests {
         const MARK: &str = "threescale-gw-orders";
         for authorizer in [None, Some("11223344")] {
             for responses in [None, Some("0a1b2c3d")] {
-                let holds = DeploymentDigest {
-                    authorizer,
-                    responses,
-                };
-                let text = description(MARK, "abc", holds);
-                assert_eq!(protects(&text, MARK), Some(holds), "{text}");
+                for limits in [None, Some("429")] {
+                    let holds = DeploymentDigest {
+                        authorizer,
+                        responses,
+                        limits,
+                    };
+                    let text = description(MARK, "abc", holds);
+                    assert_eq!(protects(&text, MARK), Some(holds), "{text}");
+                }
             }
         }
         for others in [

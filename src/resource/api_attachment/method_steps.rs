@@ -281,7 +281,7 @@ mod tests {
                 protect: Vec::new(),
                 except: Vec::new(),
                 served: Some(labels.into_iter().collect()),
-                responses: Responses::Off,
+                responses: Responses::OFF,
                 asks: AuthorizerSettings::ours("method.request.header.key"),
             }
         }

@@ -149,7 +149,7 @@ async fn edits(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceErr
         .chain(actual.taken())
         .map(Method::key)
         .collect();
-    undeployed_changes::look(cx, &api, target, ours, &Responses::Off).await
+    undeployed_changes::look(cx, &api, target, ours, &Responses::OFF).await
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The gateway responses for refused requests. Pure except for [`look`].
 //!
 //! A gateway response has one fixed status for its type and no conditions in its template, so an
-//! explicit Deny is a 403 for every reason: a 429 would be wrong for a caller with an invalid
-//! key, and would make it retry. The reason and the retry time are in the body and in headers,
-//! which take them from the authorizer's context. A failure of the authorizer has no context: it is
+//! explicit Deny has one status for every reason. It is a 403: a 429 would be wrong for a caller with
+//! an invalid key, and would make it retry. If it is to be a 429, the authorizer denies only requests
+//! that pass a limit, and answers all others that it refuses with `Unauthorized`. The reason and the
+//! retry time are in the body and in headers, which take them from the authorizer's context. A failure of the authorizer has no context: it is
 //! a 503, because the caller's request is not the reason. Source: API Gateway's gateway responses
 //! (`ACCESS_DENIED`, `UNAUTHORIZED`, `AUTHORIZER_FAILURE`) and their mapping templates.
 
@@ -13,7 +14,7 @@ use super::other_stacks;
 use super::record::{self, ResponseBackup, digest};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError};
-use crate::responses::Responses;
+use crate::responses::{ACCESS_DENIED, LimitStatus, Responses};
 use crate::rest_api::{self, ApiTarget, Response};
 
 /// The types that the stack can replace, with their status and the type they inherit from by
@@ -46,12 +47,21 @@ pub struct Steps {
     pub restore: Vec<String>,
     /// The types that other users customized and that are left unchanged.
     pub left: Vec<String>,
+    /// The status of a Deny that another stack on this API has written, if this stack has another one.
+    pub other_limits: Option<String>,
 }
 
 impl Steps {
     /// A digest of this stack's responses in a deployment; `None` if there are none.
     pub fn digest(&self) -> Option<String> {
         (!self.managed.is_empty()).then(|| digest(&self.managed))
+    }
+
+    /// The status of a passed limit, if this stack's responses change it from that of other refusals.
+    pub fn limits(&self) -> Option<&'static str> {
+        let limits = LimitStatus::TooManyRequests.as_str();
+        let status = self.managed.get(ACCESS_DENIED)?.status.as_deref();
+        (status == Some(limits)).then_some(limits)
     }
 }
 
@@ -67,13 +77,19 @@ pub fn steps(
 ) -> Steps {
     let mut steps = Steps::default();
     for (kind, status, inherited) in TYPES {
-        let is_named =
-            matches!(wanted, Responses::Named(names) if names.iter().any(|name| name == kind));
-        let is_wanted = is_named || matches!(wanted, Responses::All);
+        let (is_wanted, is_named) = wanted.wants(kind);
+        if kind == ACCESS_DENIED {
+            steps.other_limits =
+                other_limits(wanted, now.get(kind), record.get(kind), shared.get(kind));
+        }
         if !is_wanted {
             continue;
         }
-        let response = ours(kind, status, cors, now.get(inherited));
+        let status = match kind {
+            ACCESS_DENIED => wanted.limits.as_str(),
+            _ => status,
+        };
+        let response = ours(kind, status, wanted.limits, cors, now.get(inherited));
         let present = now.get(kind);
         let taken = [record.get(kind), shared.get(kind)];
         let is_ours = present.is_some_and(|present| {
@@ -99,6 +115,21 @@ pub fn steps(
         .cloned()
         .collect();
     steps
+}
+
+/// The status of a Deny according to another stack's response, if this stack needs another one. What this stack has
+/// written itself is no conflict: it can change that.
+fn other_limits(
+    wanted: &Responses,
+    now: Option<&Response>,
+    recorded: Option<&ResponseBackup>,
+    shared: Option<&ResponseBackup>,
+) -> Option<String> {
+    let is_of = |taken: Option<&ResponseBackup>| {
+        now.is_some_and(|now| taken.is_some_and(|taken| taken.is_ours(now)))
+    };
+    let status = now?.status.clone()?;
+    (is_of(shared) && !is_of(recorded) && status != wanted.limits.as_str()).then_some(status)
 }
 
 /// Compares the API's current responses with the desired ones.
@@ -127,6 +158,15 @@ pub async fn look(
     Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
+/// What a response of this stack contains, for people.
+pub fn told(kind: &str, limits: LimitStatus) -> &'static str {
+    match (limits, kind) {
+        (LimitStatus::TooManyRequests, ACCESS_DENIED) => "3scale's texts (only for a passed limit)",
+        (LimitStatus::TooManyRequests, "UNAUTHORIZED") => "3scale's texts (also for a bad key)",
+        _ => "3scale's texts",
+    }
+}
+
 /// Whether a recorded type still has the response that this stack wrote; otherwise another user
 /// changed or removed it.
 pub fn is_untouched(taken: &ResponseBackup, now: Option<&Response>) -> bool {
@@ -134,7 +174,13 @@ pub fn is_untouched(taken: &ResponseBackup, now: Option<&Response>) -> bool {
 }
 
 /// This stack's response of a type. It keeps the headers that the type would have inherited.
-fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> Response {
+fn ours(
+    kind: &str,
+    status: &str,
+    limits: LimitStatus,
+    cors: bool,
+    inherited: Option<&Response>,
+) -> Response {
     let mut parameters = inherited
         .map(|inherited| inherited.parameters.clone())
         .unwrap_or_default();
@@ -146,6 +192,10 @@ fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> R
         parameters.insert(ALLOW_ORIGIN.to_owned(), "'*'".to_owned());
     }
     let texts = match kind {
+        // It is for bad keys, too.
+        "UNAUTHORIZED" if limits == LimitStatus::TooManyRequests => {
+            r#""error":"unauthorized","message":"Authentication failed""#
+        }
         "UNAUTHORIZED" => {
             r#""error":"credential_missing","message":"Authentication parameters missing""#
         }
@@ -192,9 +242,19 @@ fn ours(kind: &str, status: &str, cors: bool, inherited: Option<&Response>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::responses::ResponseTypes;
 
     type Now = BTreeMap<String, Response>;
     type Record = BTreeMap<String, ResponseBackup>;
+
+    const ALL: Responses = Responses {
+        types: ResponseTypes::All,
+        limits: LimitStatus::Forbidden,
+    };
+    const LIMITS_429: Responses = Responses {
+        types: ResponseTypes::All,
+        limits: LimitStatus::TooManyRequests,
+    };
 
     fn theirs() -> Response {
         Response {
@@ -224,22 +284,16 @@ mod tests {
 
     #[test]
     fn all_three_are_written_once_and_given_back_when_switched_off() {
-        let first = steps(
-            &Responses::All,
-            false,
-            &Now::new(),
-            &Record::new(),
-            &Record::new(),
-        );
+        let first = steps(&ALL, false, &Now::new(), &Record::new(), &Record::new());
         assert_eq!(
             first.write,
             ["UNAUTHORIZED", "ACCESS_DENIED", "AUTHORIZER_FAILURE"]
         );
         let (now, record) = (written(&first), recorded(&first));
-        let second = steps(&Responses::All, false, &now, &record, &Record::new());
+        let second = steps(&ALL, false, &now, &record, &Record::new());
         assert!(second.write.is_empty() && second.restore.is_empty() && second.left.is_empty());
         assert_eq!(second.digest(), first.digest());
-        let off = steps(&Responses::Off, false, &now, &record, &Record::new());
+        let off = steps(&Responses::OFF, false, &now, &record, &Record::new());
         assert_eq!(off.restore.len(), 3);
         assert_eq!(off.digest(), None);
     }
@@ -247,10 +301,10 @@ mod tests {
     #[test]
     fn what_others_made_is_left_unless_it_is_named() {
         let now = Now::from([("ACCESS_DENIED".to_owned(), theirs())]);
-        let all = steps(&Responses::All, false, &now, &Record::new(), &Record::new());
+        let all = steps(&ALL, false, &now, &Record::new(), &Record::new());
         assert_eq!(all.left, ["ACCESS_DENIED"]);
         assert_eq!(all.write, ["UNAUTHORIZED", "AUTHORIZER_FAILURE"]);
-        let named = Responses::Named(vec!["ACCESS_DENIED".to_owned()]);
+        let named = ResponseTypes::Named(vec!["ACCESS_DENIED".to_owned()]).into();
         let named = steps(&named, false, &now, &Record::new(), &Record::new());
         assert_eq!(named.write, ["ACCESS_DENIED"]);
         assert!(named.left.is_empty());
@@ -258,31 +312,56 @@ mod tests {
 
     #[test]
     fn one_of_ours_from_before_is_brought_up_to_date_and_one_changed_since_is_left() {
-        let before = steps(
-            &Responses::All,
-            false,
-            &Now::new(),
-            &Record::new(),
-            &Record::new(),
-        );
+        let before = steps(&ALL, false, &Now::new(), &Record::new(), &Record::new());
         let record = recorded(&before);
-        let with_cors = steps(
-            &Responses::All,
-            true,
-            &written(&before),
-            &record,
-            &Record::new(),
-        );
+        let with_cors = steps(&ALL, true, &written(&before), &record, &Record::new());
         assert_eq!(with_cors.write.len(), 3);
         let mut changed = written(&before);
         changed.insert("UNAUTHORIZED".to_owned(), theirs());
-        let after = steps(&Responses::All, false, &changed, &record, &Record::new());
+        let after = steps(&ALL, false, &changed, &record, &Record::new());
         assert_eq!(after.left, ["UNAUTHORIZED"]);
         assert!(after.restore.is_empty());
         assert!(!is_untouched(
             &record["UNAUTHORIZED"],
             changed.get("UNAUTHORIZED")
         ));
+    }
+
+    #[test]
+    fn a_passed_limit_can_have_a_status_of_its_own() {
+        let first = steps(&ALL, false, &Now::new(), &Record::new(), &Record::new());
+        assert_eq!(first.limits(), None);
+        let (now, record) = (written(&first), recorded(&first));
+        let changed = steps(&LIMITS_429, false, &now, &record, &Record::new());
+        assert_eq!(changed.limits(), Some("429"));
+        assert_eq!(changed.write, ["UNAUTHORIZED", "ACCESS_DENIED"]);
+        let texts = &changed.managed["UNAUTHORIZED"].templates["application/json"];
+        assert!(texts.contains(r#""error":"unauthorized""#), "{texts}");
+        assert_eq!(changed.other_limits, None);
+        let now = written(&changed);
+        let back = steps(&ALL, false, &now, &recorded(&changed), &Record::new());
+        assert_eq!(back.write, ["UNAUTHORIZED", "ACCESS_DENIED"]);
+    }
+
+    #[test]
+    fn two_stacks_on_one_api_have_one_status_of_a_passed_limit() {
+        let other = steps(
+            &LIMITS_429,
+            false,
+            &Now::new(),
+            &Record::new(),
+            &Record::new(),
+        );
+        let (now, shared) = (written(&other), recorded(&other));
+        let conflict = |wanted: &Responses, record: &Record| {
+            steps(wanted, false, &now, record, &shared).other_limits
+        };
+        let none = Record::new();
+        assert_eq!(conflict(&ALL, &none).as_deref(), Some("429"));
+        assert_eq!(conflict(&Responses::OFF, &none).as_deref(), Some("429"));
+        assert_eq!(conflict(&LIMITS_429, &none), None);
+        // This stack has the other's response, too, so it is the one that changes it.
+        assert_eq!(conflict(&ALL, &shared), None);
     }
 
     #[test]
@@ -295,7 +374,7 @@ mod tests {
             ..Response::default()
         };
         let now = Now::from([("DEFAULT_4XX".to_owned(), inherited)]);
-        let steps = steps(&Responses::All, true, &now, &Record::new(), &Record::new());
+        let steps = steps(&ALL, true, &now, &Record::new(), &Record::new());
         assert_eq!(
             steps.managed["UNAUTHORIZED"].parameters[ALLOW_ORIGIN],
             "'https://shop.example'"

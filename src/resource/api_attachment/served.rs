@@ -22,6 +22,9 @@ pub struct Served {
     /// The digest of the authorizer settings in this stack's deployment; unknown for a deployment of
     /// another user.
     asks: Option<String>,
+    /// Whether every refusal may be answered as a passed limit. Unknown for a deployment of another user, so it counts as
+    /// possible.
+    refuses_as_limit: bool,
     /// Whether real requests were answered as expected, or verification is skipped.
     is_verified: bool,
 }
@@ -30,6 +33,11 @@ impl Served {
     /// Whether the stage requests the credential as `asks` says, and no former one.
     pub fn is_settled(&self, asks: &AuthorizerSettings) -> bool {
         self.is_verified && self.asks.as_deref() == Some(&digest(asks))
+    }
+
+    /// Whether a version that denies bad keys can serve the stage, and every stage to which a run may move it back.
+    pub fn may_deny(&self) -> bool {
+        self.is_verified && !self.refuses_as_limit
     }
 }
 
@@ -47,6 +55,7 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         let asks_us = asks_us(&stage, &record);
         return Ok(asks_us.then_some(Served {
             asks: None,
+            refuses_as_limit: true,
             is_verified: false,
         }));
     };
@@ -54,6 +63,7 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     let verified = head.and_then(|head| head.verified.as_ref());
     Ok(Some(Served {
         asks: holds.authorizer.map(str::to_owned),
+        refuses_as_limit: holds.limits.is_some(),
         is_verified: cx.options().skip_verification || verified == Some(&stage.deployment_id),
     }))
 }

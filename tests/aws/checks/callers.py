@@ -358,3 +358,17 @@ def a_broken_authorizer_refuses_every_caller(aws: Aws) -> None:
     aws.configure(valid_tokens=["token"], outcomes={"reasons": {"GET /a": "no_mapping_rule"}})
     refused = (403, "AccessDeniedException", {"error": "no_mapping_rule"})
     assert _answer(aws, f"{address}/a", KEY) == refused
+
+
+@check
+def an_authorizer_can_deny_passed_limits_only(aws: Aws) -> None:
+    """If the settings of the tool's authorizer say so, it answers every other refusal as Unauthorized."""
+    _, address = _protected(aws)
+    environment = {"Variables": {"THREESCALE_GW_SETTINGS": json.dumps({"limits": 429})}}
+    aws.lambda_.update_function_configuration(FunctionName="f", Environment=environment)
+    unauthorized = (401, "UnauthorizedException", {"message": "Unauthorized"})
+    assert _answer(aws, f"{address}/a", KEY) == unauthorized
+    aws.configure(authorizer_context={"reason": "limits_exceeded"})
+    assert _answer(aws, f"{address}/a", KEY)[:2] == (403, "AccessDeniedException")
+    aws.configure(authorizer_context={"reason": "internal"})
+    assert _answer(aws, f"{address}/a", KEY)[0] == 500

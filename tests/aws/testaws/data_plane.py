@@ -311,6 +311,8 @@ def _ours(
     context |= world.config["authorizer_context"] or {}
     if context["reason"] in _FAILURES:
         raise Refused("AUTHORIZER_FAILURE", None)
+    if _settings(version).get("limits") == 429 and context["reason"] != "limits_exceeded":
+        raise Refused("UNAUTHORIZED", "Unauthorized")
     raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
 
 

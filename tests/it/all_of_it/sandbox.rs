@@ -560,7 +560,7 @@ fn every_key_of_the_template_can_be_changed_there() {
 account: "123456789012"
 region: us-east-1
 tags: {{team: payments}}
-api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: [UNAUTHORIZED]}}
+api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: {{limits: 429, types: [UNAUTHORIZED, ACCESS_DENIED]}}}}
 {}
 network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone}}
 cache:{}
