@@ -46,9 +46,12 @@ pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant
     });
     authorizer.take_rules(clients);
     let missing = (!secrets).then_some("the secrets could not be read");
+    let mut warning = None;
     let cache = report.check("redis", missing, || {
-        redis(clients, deadline.min(Instant::now() + REDIS))
+        warning = redis(clients, deadline.min(Instant::now() + REDIS))?;
+        Ok(())
     });
+    report.warn(warning);
     let backend = report.check("threescale", missing, || {
         let deadline = deadline.min(Instant::now() + THREESCALE);
         threescale(clients, authorizer.metrics(), cache, deadline)
@@ -86,8 +89,16 @@ impl Report {
             "ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "error": failure.as_ref().map(|failure| failure.text.as_str()),
             "cause": failure.as_ref().map(|failure| failure.cause.word()),
+            "warning": null,
         }));
         ok
+    }
+
+    /// Adds a warning to the last check.
+    fn warn(&mut self, warning: Option<String>) {
+        if let Some(check) = self.0.last_mut() {
+            check["warning"] = json!(warning);
+        }
     }
 }
 
@@ -95,10 +106,11 @@ fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Connects and writes a key: reading would also work on a replica or a full server.
-fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
+/// Connects and writes a key: reading would also work on a replica or a full server. Returns a warning if the server may
+/// drop what must not be lost.
+fn redis(clients: &Clients, deadline: Instant) -> Result<Option<String>, Failure> {
     if !clients.settings.service.uses_redis() {
-        return Ok(());
+        return Ok(None);
     }
     let client = &clients.cache.redis;
     let write = || {
@@ -106,18 +118,48 @@ fn redis(clients: &Clients, deadline: Instant) -> Result<(), Failure> {
         let key = format!("{}self-test", clients.cache.prefix);
         let words: [&[u8]; 5] = [b"SET", key.as_bytes(), b"1", b"PX", b"10000"];
         match connection.command(&words, &Arguments::default(), deadline)? {
-            RedisValue::Text(text) if text == b"OK" => Ok(()),
-            RedisValue::Error(error) => Err(refusal(&error)),
-            _ => Err(Failure::new(
-                Cause::Protocol,
-                "a response that is not Redis'",
-            )),
+            RedisValue::Text(text) if text == b"OK" => {}
+            RedisValue::Error(error) => return Err(refusal(&error)),
+            _ => {
+                return Err(Failure::new(
+                    Cause::Protocol,
+                    "a response that is not Redis'",
+                ));
+            }
         }
+        // CONFIG GET has the policy, too, but ElastiCache does not offer it. A user may lack the permission for INFO.
+        let memory = connection.command(&[b"INFO", b"memory"], &Arguments::default(), deadline);
+        Ok(match memory {
+            Ok(RedisValue::Text(memory)) => evicts(&String::from_utf8_lossy(&memory)),
+            _ => None,
+        })
     };
     write().map_err(|failure| match client.endpoint() {
         Some(endpoint) => explain(other_way(failure, endpoint, client))
             .of(format_args!("{}:{}", endpoint.host, endpoint.port)),
         None => failure,
+    })
+}
+
+/// The warning for a server that drops keys without an expiry when its memory is full, from its `INFO memory`: counted usage
+/// that is not reported yet is in such keys. The other policies that evict drop nothing that a report needs.
+fn evicts(memory: &str) -> Option<String> {
+    let value = |name: &str| {
+        let mut lines = memory.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    };
+    let policy = value("maxmemory_policy").filter(|policy| policy.starts_with("allkeys-"))?;
+    // Without a limit, nothing is dropped.
+    let limit: u64 = value("maxmemory")?.parse().ok()?;
+    let policy: String = policy
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(32)
+        .collect();
+    (limit > 0).then(|| {
+        format!(
+            "the eviction policy of the cache is {policy}: when its memory is full, it drops counted usage that is not reported yet"
+        )
     })
 }
 
@@ -426,6 +468,29 @@ fn scripts(clients: &mut Clients, deadline: Instant) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_that_drops_counts_is_a_warning() {
+        let warning = |policy: &str, limit: &str| {
+            evicts(&format!(
+                "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n"
+            ))
+        };
+        for policy in [
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "allkeys-lrm",
+        ] {
+            let text = warning(policy, "1048576").expect("a warning");
+            assert!(text.contains(policy), "{text}");
+            assert_eq!(warning(policy, "0"), None);
+        }
+        for policy in ["noeviction", "volatile-lru", "volatile-ttl"] {
+            assert_eq!(warning(policy, "1048576"), None);
+        }
+        assert_eq!(evicts(""), None);
+    }
 
     #[test]
     fn the_codes_of_redis_are_told_apart() {

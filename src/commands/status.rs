@@ -39,7 +39,10 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {
-            Asked::Answered(report) => Some(report),
+            Asked::Answered(report) => {
+                notices.extend(report.warnings());
+                Some(report)
+            }
             Asked::Denied(cause) => {
                 notices.push(format!(
                     "the authorizer's self-test was not run, so whether callers get in is not known: {cause}"

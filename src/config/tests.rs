@@ -920,15 +920,15 @@ fn a_passed_limit_has_a_status_that_only_the_types_of_all_refusals_can_have() {
     for (given, expected) in [
         (
             "{limits: 430}",
-            "x.yaml:2:45: api.responses.limits: must be 403 or 429",
+            "x.yaml:2:49: api.responses.limits: must be 403 or 429",
         ),
         (
             "{limits: 429, types: [UNAUTHORIZED]}",
-            "x.yaml:2:57: api.responses.types: must contain ACCESS_DENIED",
+            "x.yaml:2:61: api.responses.types: must contain ACCESS_DENIED",
         ),
         (
             "{limits: 429, types: false}",
-            "x.yaml:2:57: api.responses.types: must contain ACCESS_DENIED",
+            "x.yaml:2:61: api.responses.types: must contain ACCESS_DENIED",
         ),
         ("{limit: 429}", "did you mean `limits`?"),
     ] {

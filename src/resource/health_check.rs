@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::printable;
 
 /// How long a temporary failure is retried: names and routes of new resources take a moment.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -38,6 +39,9 @@ pub struct Check {
     /// A stable identifier of the cause; an older authorizer returns none.
     #[serde(default)]
     pub cause: Option<String>,
+    /// What is not as it should be although the check passed.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 impl Check {
@@ -53,6 +57,16 @@ impl Check {
     /// Whether the failure may end within seconds without a change.
     fn is_passing(&self) -> bool {
         ["dns", "timeout", "no_route", "refused", "endpoint_missing"].contains(&self.cause())
+    }
+
+    /// The warning, with its remedy.
+    fn warned(&self) -> Option<String> {
+        let warning = printable::line(self.warning.as_deref()?);
+        let remedy = match self.name.as_str() {
+            "redis" => ": set `maxmemory-policy` to `noeviction` or `volatile-lru`",
+            _ => "",
+        };
+        Some(format!("{warning}{remedy}"))
     }
 
     /// The remedy, by check and cause.
@@ -173,6 +187,11 @@ impl Report {
         self.failed().all(Check::is_passing)
     }
 
+    /// What is not as it should be although the checks passed, with the remedies.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.checks.iter().filter_map(Check::warned)
+    }
+
     /// The failure as an error; `None` if all checks passed.
     pub fn failure(&self) -> Option<ResourceError> {
         (!self.ok).then(|| self.as_error(NAMES[0]))
@@ -267,6 +286,7 @@ fn unanswered(error: ResourceError) -> Report {
             ms: 0,
             error: Some(error.to_string()),
             cause,
+            warning: None,
         }],
     }
 }
@@ -380,7 +400,12 @@ async fn prove(
     let mut backoff = Backoff::new();
     loop {
         let (failure, patience) = match run_on(cx, function, qualifier.clone()).await {
-            Ok(report) if report.ok => return Ok(()),
+            Ok(report) if report.ok => {
+                if function == NAMES[0] {
+                    report.warnings().for_each(|text| cx.sink().notice(text));
+                }
+                return Ok(());
+            }
             Ok(report) => (
                 report.as_error(function),
                 report.is_passing().then_some(PATIENCE),
@@ -420,6 +445,7 @@ mod tests {
                 ms: 1,
                 error: (!ok).then(|| format!("no {name}")),
                 cause: cause.map(str::to_owned),
+                warning: None,
             })
             .collect();
         Report {

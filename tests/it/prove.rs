@@ -48,6 +48,19 @@ fn refused(aws: &TestAws, here: &Workplace, id: &str, before: &Value, texts: &[&
 }
 
 #[test]
+fn a_cache_that_drops_counts_is_a_warning() {
+    let (aws, here) = crate::support::standing();
+    let policy = "the eviction policy of the cache is allkeys-lru";
+    aws.post("config", &json!({"outcomes": {"cache_warning": policy}}));
+    let remedy = format!("note {policy}: set `maxmemory-policy` to `noeviction` or `volatile-lru`");
+    let status = here.run(&["status", "--exit-code"]);
+    assert_eq!(status.code, Some(0), "{}", status.stdout);
+    assert!(status.stdout.contains(&remedy), "{}", status.stdout);
+    let up = here.succeed(&["up", "--yes"]);
+    assert!(up.stderr.contains(&remedy), "{}", up.stderr);
+}
+
+#[test]
 fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remedy() {
     let (aws, id) = account();
     let before = aws.account();

@@ -50,7 +50,7 @@ fn causes(answer: &Value) -> [String; 4] {
     let mut all = true;
     let causes = std::array::from_fn(|at| {
         let check = &checks[at];
-        assert_eq!(check.as_object().unwrap().len(), 5, "{check}");
+        assert_eq!(check.as_object().unwrap().len(), 6, "{check}");
         assert_eq!(check["name"], NAMES[at]);
         assert!(check["ms"].is_u64(), "{check}");
         let ok = check["ok"].as_bool().unwrap();
@@ -159,6 +159,36 @@ fn all_is_well() {
     }
     assert_eq!(world.threescale.calls("authrep"), 0);
     assert_eq!(world.threescale.calls("report"), 0);
+}
+
+/// A policy that evicts keys without an expiry loses counts. It is a warning and no failure, also for a user who may read
+/// neither the configuration nor `INFO`.
+#[test]
+fn an_eviction_policy_that_drops_counts_is_a_warning() {
+    let options = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    let world = World::with_redis(Clock::default(), Redis::start(&options));
+    let process = Process::start(&environment(
+        "authorizer",
+        &world.ssm,
+        &world.settings,
+        None,
+    ));
+    let warning = || {
+        let answer = invoke(&process, EVENT);
+        assert_eq!(causes(&answer), ["", "", "", ""]);
+        answer["checks"][1]["warning"].clone()
+    };
+    let text = warning();
+    let expected = "the eviction policy of the cache is allkeys-lru";
+    assert!(
+        text.as_str().unwrap_or_default().contains(expected),
+        "{text}"
+    );
+    world.redis.ask("CONFIG SET maxmemory-policy volatile-lru");
+    assert_eq!(warning(), Value::Null);
+    world.redis.ask("CONFIG SET maxmemory-policy allkeys-lru");
+    world.redis.ask("ACL SETUSER default -config -info");
+    assert_eq!(warning(), Value::Null);
 }
 
 #[test]

@@ -61,7 +61,7 @@ def _self_test(world: World, function: Function) -> dict[str, Any]:
     parameters = _parameters(function)
     checks = [
         _check("secrets", _secrets(function, parameters)),
-        _check("redis", _redis(world, function, parameters or {})),
+        _check("redis", _redis(world, function, parameters or {}), world.outcome("cache_warning")),
         _check("threescale", _threescale(world, function, parameters or {})),
     ]
     ok = all(check["ok"] for check in checks)
@@ -69,9 +69,10 @@ def _self_test(world: World, function: Function) -> dict[str, Any]:
     return {"ok": ok, "checks": checks}
 
 
-def _check(name: str, finding: Finding) -> dict[str, Any]:
+def _check(name: str, finding: Finding, warning: str | None = None) -> dict[str, Any]:
     cause, error = finding or (None, None)
-    return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error}
+    warning = warning if error is None else None
+    return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error, "warning": warning}
 
 
 def broken(world: World, function: Function) -> str | None:
