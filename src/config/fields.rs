@@ -57,6 +57,7 @@ const THREESCALE: Schema = Schema {
         "service_id",
         "service_token",
         "backend",
+        "allow_plain_http",
         "timeout",
         "credentials",
         "mapping_rules",
@@ -366,8 +367,18 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
     let service_token = reader.required(section, "service_token");
     let service_token =
         service_token.and_then(|field| reader.text(field, Show::No, identifiers::token));
+    let allow_plain_http = match section.field("allow_plain_http") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
     let backend = match section.field("backend") {
-        Some(field) => reader.text(field, Show::No, identifiers::backend),
+        Some(field) => {
+            let backend = reader.text(field, Show::No, identifiers::backend);
+            if let (Some((_, way)), Some(allowed)) = (&backend, allow_plain_http) {
+                validate::way(reader, field, *way, allowed);
+            }
+            backend.map(|(backend, _)| backend)
+        }
         None => Some(DEFAULT_BACKEND.to_owned()),
     };
     let timeout = match section.field("timeout") {
@@ -380,6 +391,7 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         service_id: service_id?,
         service_token: service_token?,
         backend: backend?,
+        allow_plain_http: allow_plain_http?,
         timeout: timeout?,
         credentials: credentials?,
         mapping_rules: mapping_rules?,

@@ -21,6 +21,9 @@ const MAX_THREESCALE_NAME: usize = 255;
 /// Maximum size of an SSM standard parameter in bytes. Each secret is stored in one parameter.
 const MAX_SECRET: usize = 4096;
 
+/// Maximum length of 3scale's address. It is a part of the settings of the functions.
+const MAX_BACKEND: usize = 300;
+
 /// Retention periods in days that CloudWatch Logs supports (its PutRetentionPolicy).
 const LOG_RETENTION_DAYS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
@@ -127,41 +130,93 @@ pub(super) fn token(text: &str) -> Result<Secret, Invalid> {
     }
 }
 
-/// 3scale's address without a trailing slash.
-///
-/// HTTP is accepted only on loopback, because the service token and the callers' keys are sent in the URL.
-pub(super) fn backend(text: &str) -> Result<String, Invalid> {
+/// How the way to 3scale is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// TLS.
+    Encrypted,
+    /// Plain HTTP that does not leave the machine.
+    Loopback,
+    /// Plain HTTP to an address that only a private network can have.
+    Private,
+    /// Plain HTTP to another address.
+    Public,
+}
+
+/// 3scale's address without a trailing slash, and how the way to it is protected.
+pub(super) fn backend(text: &str) -> Result<(String, Way), Invalid> {
     let must = || {
         Invalid::new(
-            "must be an address such as `https://su1.3scale.net`: https, host and port only",
+            "must be an address such as `https://su1.3scale.net`: https, host, port and path only",
         )
     };
     let url = parse_url(text).ok_or_else(must)?;
-    let secure = match url.scheme() {
+    let is_encrypted = match url.scheme() {
         "https" => true,
         "http" => false,
         _ => return Err(must()),
     };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.~/".contains(c);
+    let path = url.path();
     let bare = url.username().is_empty()
         && url.password().is_none()
-        && url.path() == "/"
+        && path.chars().all(allowed)
+        && !path.contains("//")
         && url.query().is_none()
         && url.fragment().is_none();
     if !bare {
         return Err(must());
     }
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if !secure && !loopback {
-        return Err(Invalid::new(
-            "must begin with `https://` (`http://` is for a loopback address only)",
-        ));
+    if url.as_str().len() > MAX_BACKEND {
+        return Err(Invalid::new(format!(
+            "must not be longer than {MAX_BACKEND} characters"
+        )));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    let way = match url.host() {
+        _ if is_encrypted => Way::Encrypted,
+        Some(host) => unencrypted(&host),
+        None => return Err(must()),
+    };
+    Ok((url.as_str().trim_end_matches('/').to_owned(), way))
+}
+
+/// How plain HTTP to a host is protected. Of a name, only its form tells: `internal` is reserved for private networks, and
+/// the names of internal load balancers resolve to private addresses.
+fn unencrypted(host: &Host<&str>) -> Way {
+    let (is_loopback, is_private) = match host {
+        Host::Domain(name) => {
+            let is_below = |suffix: &str| name.ends_with(suffix);
+            let is_balancer = name.starts_with("internal-")
+                && name.contains(".elb.")
+                && (is_below(".amazonaws.com") || is_below(".amazonaws.com.cn"));
+            (
+                *name == "localhost" || is_below(".localhost"),
+                is_below(".internal") || is_balancer,
+            )
+        }
+        Host::Ipv4(address) => (
+            address.is_loopback(),
+            private_ranges().iter().any(|range| range.contains(address)),
+        ),
+        // The second one is for unique local addresses, fc00::/7.
+        Host::Ipv6(address) => (address.is_loopback(), address.is_unique_local()),
+    };
+    match (is_loopback, is_private) {
+        (true, _) => Way::Loopback,
+        (_, true) => Way::Private,
+        _ => Way::Public,
+    }
+}
+
+/// The IPv4 ranges that only private networks use.
+fn private_ranges() -> [Ipv4Net; 4] {
+    [
+        ([10, 0, 0, 0], 8),
+        ([172, 16, 0, 0], 12),
+        ([192, 168, 0, 0], 16),
+        ([100, 64, 0, 0], 10),
+    ]
+    .map(|(address, prefix)| Ipv4Net::new_assert(Ipv4Addr::from(address), prefix))
 }
 
 /// The address of a user's own cache, including credentials, and whether it uses TLS.
@@ -244,13 +299,7 @@ pub(super) fn vpc_cidr(text: &str) -> Result<Ipv4Net, Invalid> {
         ));
     }
     // Public addresses inside the VPC would hide the Internet hosts that have them.
-    let private = [
-        ([10, 0, 0, 0], 8),
-        ([172, 16, 0, 0], 12),
-        ([192, 168, 0, 0], 16),
-        ([100, 64, 0, 0], 10),
-    ]
-    .map(|(address, prefix)| Ipv4Net::new_assert(Ipv4Addr::from(address), prefix));
+    let private = private_ranges();
     if !private.iter().any(|range| range.contains(&cidr)) {
         let ranges = private.map(|range| format!("`{range}`")).join(", ");
         return Err(Invalid::new(format!(
@@ -576,29 +625,64 @@ mod tests {
                 "https://su1.3scale.net",
                 "https://su1.3scale.net:443/",
                 "https://10.0.0.1:8443",
+                "https://3scale.example.com/backend/",
                 "http://127.0.0.1:3000",
                 "http://[::1]:3000",
                 "http://localhost",
+                "http://su1.3scale.net",
             ],
             &[
                 "",
                 "su1.3scale.net",
                 "ftp://x",
-                "http://su1.3scale.net",
-                "http://10.0.0.1",
                 "https://u:p@x",
-                "https://x/y",
+                "https://x/y//z",
+                "https://x/a%2fb",
+                &format!("https://x/{}", "y".repeat(300)),
                 "https://x?y=1",
                 "https://x/#y",
                 "https:// x",
                 "https://",
-                "http://127.0.0.1.example.com",
             ],
         );
-        assert_eq!(
-            backend("https://SU1.3scale.net:443/"),
-            Ok("https://su1.3scale.net".to_owned())
-        );
+        for (text, url, way) in [
+            (
+                "https://SU1.3scale.net:443/",
+                "https://su1.3scale.net",
+                Way::Encrypted,
+            ),
+            (
+                "https://3scale.corp/a/../backend/",
+                "https://3scale.corp/backend",
+                Way::Encrypted,
+            ),
+        ] {
+            assert_eq!(backend(text), Ok((url.to_owned(), way)));
+        }
+        for (host, way) in [
+            ("127.0.0.1", Way::Loopback),
+            ("[::1]:3000", Way::Loopback),
+            ("a.localhost", Way::Loopback),
+            ("10.0.0.1", Way::Private),
+            ("172.31.255.255", Way::Private),
+            ("192.168.1.1:3000", Way::Private),
+            ("100.64.0.1", Way::Private),
+            ("[fd00::1]", Way::Private),
+            ("backend.3scale.internal", Way::Private),
+            ("internal-a-1.eu-west-1.elb.amazonaws.com", Way::Private),
+            ("172.32.0.1", Way::Public),
+            ("169.254.169.254", Way::Public),
+            ("0.0.0.0", Way::Public),
+            ("[fe80::1]", Way::Public),
+            ("a-1.eu-west-1.elb.amazonaws.com", Way::Public),
+            ("internal", Way::Public),
+            ("backend.3scale.svc", Way::Public),
+            ("127.0.0.1.example.com", Way::Public),
+            ("10.0.0.1.internal.example.com", Way::Public),
+        ] {
+            let read = backend(&format!("http://{host}")).map(|(_, way)| way);
+            assert_eq!(read, Ok(way), "{host}");
+        }
     }
 
     #[test]

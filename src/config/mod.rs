@@ -157,8 +157,10 @@ pub struct Threescale {
     pub service_id: String,
     /// A service token for the product.
     pub service_token: Secret,
-    /// The address of the Service Management API, without a trailing slash. HTTP is accepted only on loopback.
+    /// The address of the Service Management API, without a trailing slash.
     pub backend: String,
+    /// Whether it may be a private address that is reached without TLS. On loopback, it always may.
+    pub allow_plain_http: bool,
     /// How long a request waits for 3scale.
     pub timeout: Duration,
     /// Where callers put their credentials.

@@ -87,6 +87,7 @@ fn defaults_are_filled_in() {
                 service_id: "1".to_owned(),
                 service_token: Secret::from(TOKEN.to_owned()),
                 backend: "https://su1.3scale.net".to_owned(),
+                allow_plain_http: false,
                 timeout: Duration::from_millis(720),
                 credentials: Credentials {
                     kind: CredentialKind::UserKey,
@@ -935,6 +936,37 @@ fn a_passed_limit_has_a_status_that_only_the_types_of_all_refusals_can_have() {
         let refused = read(given).expect_err("a problem").to_string();
         assert!(refused.contains(expected), "{refused}");
     }
+}
+
+#[test]
+fn plain_http_is_for_private_addresses_and_must_be_allowed() {
+    let backend = |url: &str, more: &str| problems(&format!("{GOOD}  backend: {url}\n{more}"));
+    let allow = "  allow_plain_http: true\n";
+    let none = [""; 0];
+    assert_eq!(backend("http://10.1.2.3:3000/backend", allow), none);
+    assert_eq!(backend("http://127.0.0.1:3000", ""), none);
+    assert_eq!(backend("https://3scale.example.com/backend", allow), none);
+    let refused = backend("http://10.1.2.3", "");
+    assert!(
+        refused[0].starts_with(
+            "6:12 threescale.backend: must begin with `https://`: `http://` sends the service token"
+        ),
+        "{refused:?}"
+    );
+    for more in [allow, ""] {
+        let refused = backend("http://3scale.example.com", more);
+        assert_eq!(
+            refused,
+            [
+                "6:12 threescale.backend: must begin with `https://`: `http://` is for private addresses only, with `threescale.allow_plain_http: true`"
+            ]
+        );
+    }
+    // The setting is the CLI's alone.
+    let text = format!("{GOOD}  backend: http://10.1.2.3/backend\n{allow}");
+    let settings = config(&text).authorizer_settings();
+    assert!(settings.contains("\"backend\":\"http://10.1.2.3/backend\""));
+    assert!(!settings.contains("plain"), "{settings}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::identifiers::Way;
 use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
 use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
@@ -256,6 +257,24 @@ pub(super) fn usage_key(reader: &mut Reader<'_>, section: &Section<'_>, config: 
         && (wanted, sent) == (Some(CredentialKind::UserKey), CredentialKind::AppId)
     {
         reader.report(field, "must be `app_id`: callers send no user key");
+    }
+}
+
+/// The service token and the callers' keys are a part of the URL, so plain HTTP is for private networks, and only if that is
+/// intended.
+pub(super) fn way(reader: &mut Reader<'_>, field: &Field<'_>, way: Way, is_allowed: bool) {
+    match way {
+        Way::Encrypted | Way::Loopback => {}
+        Way::Private if is_allowed => {}
+        Way::Private => reader.report(
+            field,
+            "must begin with `https://`: `http://` sends the service token and the keys of callers unencrypted; \
+             `threescale.allow_plain_http: true` allows it",
+        ),
+        Way::Public => reader.report(
+            field,
+            "must begin with `https://`: `http://` is for private addresses only, with `threescale.allow_plain_http: true`",
+        ),
     }
 }
 

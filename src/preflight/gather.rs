@@ -64,6 +64,7 @@ pub async fn gather(
     findings
         .notices
         .extend(rules::engine_support(&plan.items, subject.config));
+    findings.notices.extend(rules::plain_http(subject.config));
     findings.notices.extend(rules::replaced_cache(&plan.items));
     findings.notices.extend(rules::moves(&plan.items));
     findings

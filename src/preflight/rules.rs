@@ -141,6 +141,18 @@ pub fn engine_support(items: &[Item], config: &Config) -> Option<String> {
     Some(format!("{}: {text}", item.id))
 }
 
+/// Says that the way to 3scale is not encrypted.
+pub fn plain_http(config: &Config) -> Option<String> {
+    let threescale = &config.threescale;
+    let is_plain = threescale.allow_plain_http && threescale.backend.starts_with("http://");
+    is_plain.then(|| {
+        format!(
+            "threescale.backend: the functions send the service token and the keys of callers to {} unencrypted",
+            threescale.backend
+        )
+    })
+}
+
 /// Says what a plan loses that replaces the cache.
 pub fn replaced_cache(items: &[Item]) -> Option<String> {
     let is_replaced = |item: &&Item| item.id.kind == Kind::Cache && item.action == Action::Replace;
