@@ -64,9 +64,11 @@ impl ResourceKind for FunctionAliases {
         let unread = unread(cx, &all.owned).await?;
         let mut owned = Vec::new();
         for publication in all.owned.iter().filter(is_there).cloned() {
+            // Without an alias, no version is live whose credentials the stage may still request.
+            let is_live = publication.versions.alias.is_some();
             let asked = cx
                 .api()
-                .filter(|_| publication.id.name == function::NAMES[0]);
+                .filter(|_| is_live && publication.id.name == function::NAMES[0]);
             let served = match asked {
                 Some(target) => served(cx, target).await?,
                 None => None,

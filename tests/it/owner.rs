@@ -156,6 +156,73 @@ fn a_deployment_of_others_during_the_verification_stays() {
     assert_eq!(current(&aws, &id), theirs);
 }
 
+/// API Gateway has no conditional update: what others deploy after the stage was read is found after the move.
+#[test]
+fn a_deployment_of_others_in_the_moment_of_the_move_is_found() {
+    let before_call =
+        |operation: &str| json!({"operation": operation, "nth": 1, "kind": "hold-before"});
+    let (start, id) = account();
+    let before = start.account();
+    for (outcome, code) in [(Value::Null, 0), (json!("error"), 1)] {
+        let aws = start.fork();
+        let here = workplace(&aws, API);
+        aws.post("config", &json!({"outcomes": {"authorizer": outcome}}));
+        let mut theirs = String::new();
+        let up = ["up", "--yes", "--settle", "1ms"];
+        let up = here.run_with(&aws, &up, &before_call("CreateDeployment"), || {
+            // A deployment for another stage is no reason.
+            let dev = json!({"restApiId": id, "stageName": "dev", "description": "dev"});
+            theirs = publish(&aws, &id, "prod");
+            aws.call("apigateway", "CreateDeployment", dev);
+        });
+        assert_eq!(up.code, Some(code), "{}", up.stderr);
+        let text = format!("another user deployed stage prod meanwhile ({theirs})");
+        assert_mentions(&up, &[&text]);
+        if code == 1 {
+            let text = format!("stage prod is rolled back to deployment {theirs}");
+            assert_mentions(&up, &[&text]);
+            assert_eq!(current(&aws, &id), theirs);
+            continue;
+        }
+        let rollback = here.run(&["rollback"]);
+        assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
+        assert_mentions(&rollback, &["another user published in between", &theirs]);
+        aws.call(
+            "apigateway",
+            "DeleteStage",
+            json!({"restApiId": id, "stageName": "dev"}),
+        );
+        here.succeed(&["down", "--yes"]);
+        assert_eq!(served(&aws.account(), &id, "prod"), draft(&before, &id));
+        assert_ne!(current(&aws, &id), former(&before, &id));
+    }
+
+    let (start, _, _) = stack(API);
+    let runs = [
+        (
+            &["rollback"][..],
+            1,
+            "another user published and which uses this stack's authorizer",
+        ),
+        (
+            &["down", "--yes"],
+            0,
+            "another user deployed stage prod meanwhile",
+        ),
+    ];
+    for (arguments, code, text) in runs {
+        let aws = start.fork();
+        let here = workplace(&aws, API);
+        let mut theirs = String::new();
+        let run = here.run_with(&aws, arguments, &before_call("UpdateStage"), || {
+            theirs = publish(&aws, &id, "prod");
+        });
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        assert_mentions(&run, &[text, &theirs]);
+        assert_eq!(current(&aws, &id), theirs);
+    }
+}
+
 #[test]
 fn what_others_published_without_the_authorizer_stays_whatever_is_run() {
     let (aws, id, here) = stack(API);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::actual::Actual;
-use super::deployments::{deploy, deployments, is_of_closing, remove};
+use super::deployments::{Deployment, deploy, deployments, is_of_closing, remove, replaced};
 use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
@@ -131,11 +131,18 @@ impl ApiAttachment {
             if taken().count() + steps.restore.len() > MANY {
                 self.refuse_new_changes(&cx.fresh(), actual).await?;
             }
+            // Listed first: what others deploy after the stage is read is then new.
+            let before = deployments(cx, &self.api).await?;
             let now = actual.with_current_stage(cx).await?;
-            let head = self.note_previous(cx, &now, publishes_changes).await?;
-            if let Some(head) = head.filter(|_| !steps.reset_for_deployment.is_empty()) {
-                let resetting = true;
-                record::write_head(cx, &self.api, &AttachmentState { resetting, ..head }).await?;
+            let mut head = self
+                .note_previous(cx, &now, &before, publishes_changes)
+                .await?;
+            if let Some(head) = head
+                .as_mut()
+                .filter(|_| !steps.reset_for_deployment.is_empty())
+            {
+                head.resetting = true;
+                record::write_head(cx, &self.api, head).await?;
             }
             for (before, now) in &steps.reset_for_deployment {
                 restore_method(cx, &self.api, &actual.restored(before), now).await?;
@@ -149,8 +156,10 @@ impl ApiAttachment {
                 limits: steps.responses.limits(),
             };
             let description = description(&actual.marker, token, holds);
-            deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
+            let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
             self.publication.made.store(true, Ordering::Release);
+            self.note_replaced(cx, &now, &before, made.as_deref(), head)
+                .await?;
         }
         for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
@@ -217,6 +226,37 @@ impl ApiAttachment {
             what: format!("the API was changed concurrently: {}", new.join("; ")),
             hint: Some("`threescale-gw plan` shows the changes; revert them, or run `threescale-gw up` again and accept them".to_owned()),
         })
+    }
+
+    /// Records a deployment that others made between the reading of the stage and this stack's deployment, which replaced
+    /// it: no rollback goes behind it. Both are of the same draft, so nothing of theirs is lost.
+    async fn note_replaced(
+        &self,
+        cx: &Context,
+        now: &Actual,
+        before: &[Deployment],
+        made: Option<&str>,
+        head: Option<AttachmentState>,
+    ) -> Result<(), ResourceError> {
+        let noted = now.stage.as_ref().map(|stage| stage.deployment_id.as_str());
+        let theirs = replaced(cx, &self.api, &now.marker, before, &[noted, made]).await?;
+        let (Some(theirs), Some(head)) = (theirs, head) else {
+            return Ok(());
+        };
+        let text = format!(
+            "another user deployed stage {} meanwhile ({theirs}): this stack's deployment is on top of it",
+            self.api.stage
+        );
+        cx.notice(&now.id, text);
+        // It has this stack's authorizer, because the draft had it.
+        let noted = AttachmentState {
+            previous_deployment: None,
+            last_deployment: Some(theirs),
+            verified: None,
+            published: false,
+            ..head
+        };
+        record::write_head(cx, &self.api, &noted).await
     }
 
     /// Clears the interrupted states: this stack protects the methods again that a `down
@@ -293,6 +333,7 @@ impl ApiAttachment {
         &self,
         cx: &Context,
         actual: &Actual,
+        deployments: &[Deployment],
         publishes_changes: bool,
     ) -> Result<Option<AttachmentState>, ResourceError> {
         let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
@@ -308,8 +349,7 @@ impl ApiAttachment {
             || is_ours(cx, &stage.description)
             || is_of_closing(actual, &stage.deployment_id, &stage.description);
         if !is_known {
-            let first = !deployments(cx, &self.api)
-                .await?
+            let first = !deployments
                 .iter()
                 .any(|found| is_ours(cx, &found.description));
             // A deployment of another user that uses this stack's authorizer is no rollback target, even if

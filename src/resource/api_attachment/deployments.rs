@@ -5,13 +5,13 @@ use aws_sdk_apigateway::types::Op;
 use jiff::Timestamp;
 
 use super::actual::Actual;
-use super::marker::restores;
+use super::marker::{protects, restores};
 use super::method_updates::patch;
 use crate::aws::kept::timestamp;
 use crate::aws::optional;
 use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
-use crate::rest_api::{ApiTarget, Stage};
+use crate::rest_api::{self, ApiTarget, Stage};
 
 /// Whether a deployment was made by a `down --keep-protected` that was interrupted. One that
 /// completed leaves such a deployment too, which is then the deployment that the stage had before
@@ -117,6 +117,54 @@ pub async fn deployments(
         .collect())
 }
 
+/// The deployments of others that are in `now` and not in `before`, except `known`. Newest last. Pure.
+fn new_of_others<'a>(
+    mark: &str,
+    before: &[Deployment],
+    now: &'a [Deployment],
+    known: &[Option<&str>],
+) -> Vec<&'a Deployment> {
+    let is_new = |found: &&Deployment| {
+        let is_known = known.contains(&Some(found.id.as_str()))
+            || before.iter().any(|former| former.id == found.id);
+        let is_ours = protects(&found.description, mark).is_some()
+            || [false, true]
+                .map(|closed| restores(mark, closed))
+                .contains(&found.description);
+        !is_known && !is_ours
+    };
+    let mut new: Vec<_> = now.iter().filter(is_new).collect();
+    new.sort_by_key(|found| found.created);
+    new
+}
+
+/// The newest deployment that others made after `before` was listed, and that the stage served until this run moved it. API
+/// Gateway has no conditional update, so this shows only after the move. `known` are the deployments between which the stage
+/// was moved. A deployment that another stage serves does not count.
+///
+/// # Errors
+/// The errors of the service.
+pub(super) async fn replaced(
+    cx: &Context,
+    target: &ApiTarget,
+    mark: &str,
+    before: &[Deployment],
+    known: &[Option<&str>],
+) -> Result<Option<String>, ResourceError> {
+    let now = deployments(cx, target).await?;
+    let mut new = new_of_others(mark, before, &now, known);
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let stages = rest_api::stages(cx, &target.id).await?;
+    let is_elsewhere = |id: &str| {
+        let mut stages = stages.iter();
+        stages.any(|(stage, deployment)| *stage != target.stage && deployment == id)
+    };
+    new.retain(|found| !is_elsewhere(&found.id));
+    Ok(new.last().map(|found| found.id.clone()))
+}
+
 /// Deletes a deployment, unless a stage serves it.
 pub(super) async fn remove(
     cx: &Context,
@@ -140,5 +188,34 @@ pub(super) async fn remove(
             Ok(())
         }
         other => Ok(optional(other).map(|_| ())?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_new_deployments_of_others_count() {
+        const MARK: &str = "threescale-gw-orders";
+        let made = |id: &str, description: &str, second| Deployment {
+            id: id.to_owned(),
+            description: description.to_owned(),
+            created: Timestamp::from_second(second).ok(),
+        };
+        let before = [made("a", "theirs", 1)];
+        let now = [
+            made("a", "theirs", 1),
+            made("d", "theirs", 5),
+            made("b", "theirs", 2),
+            made("c", "theirs", 4),
+            made("e", "threescale-gw-orders protects 1", 6),
+            made("f", "threescale-gw-orders restored", 6),
+            made("g", "threescale-gw-orders-2 protects 1", 3),
+        ];
+        let new = new_of_others(MARK, &before, &now, &[Some("b"), None]);
+        let ids: Vec<_> = new.iter().map(|found| found.id.as_str()).collect();
+        assert_eq!(ids, ["g", "c", "d"]);
+        assert!(new_of_others(MARK, &now, &now, &[]).is_empty());
     }
 }

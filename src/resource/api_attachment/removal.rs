@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::actual::Actual;
-use super::deployments::{Deployment, deploy, deployments, is_of_closing, move_stage, remove};
+use super::deployments::{
+    Deployment, deploy, deployments, is_of_closing, move_stage, remove, replaced,
+};
 use super::marker::{protects, restores};
 use super::undeployed_changes;
 use crate::resource::{Context, ResourceError};
@@ -74,15 +76,28 @@ pub(super) async fn restore_stage(
 ) -> Result<Option<String>, ResourceError> {
     // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
     // an older one.
-    let actual = &actual.with_current_stage(cx).await?;
     let target = &actual.target;
     let all = deployments(cx, target).await?;
+    let actual = &actual.with_current_stage(cx).await?;
     let keep_protected = cx.options().keep_protected;
     let moved_to = match stage_move(actual, &all, keep_protected) {
         StageMove::Stays => None,
         StageMove::Returns(previous) => {
             move_stage(cx, target, &previous).await?;
-            Some(previous)
+            let from = actual.stage.as_ref();
+            let from = from.map(|stage| stage.deployment_id.as_str());
+            let known = [from, Some(previous.as_str())];
+            let theirs = replaced(cx, target, &actual.marker, &all, &known).await?;
+            if let Some(theirs) = &theirs {
+                // It is of the restored draft.
+                move_stage(cx, target, theirs).await?;
+                let text = format!(
+                    "another user deployed stage {} meanwhile: it serves deployment {theirs}",
+                    target.stage
+                );
+                cx.notice(&actual.id, text);
+            }
+            Some(theirs.unwrap_or(previous))
         }
         StageMove::Deploys(why) => {
             refuse_new_edits(cx, actual).await?;

@@ -1,7 +1,7 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
-use super::deployments::{deployments, move_stage};
-use super::marker::is_ours;
+use super::deployments::{deployments, move_stage, replaced};
+use super::marker::{is_ours, marker};
 use super::record;
 use super::served::asks_us;
 use crate::aws::Class;
@@ -48,6 +48,11 @@ pub async fn roll_back(
     way: &RollbackTarget,
 ) -> Result<RolledBack, ResourceError> {
     let cx = cx.fresh();
+    // Listed first: what others deploy after the stage is read is then new.
+    let all = match way {
+        RollbackTarget::Deployment(_) => Vec::new(),
+        RollbackTarget::BeforeUs | RollbackTarget::Previous => deployments(&cx, target).await?,
+    };
     let Some(stage) = (*rest_api::stage(&cx, target).await?).clone() else {
         return Ok(RolledBack::NoStage);
     };
@@ -77,7 +82,16 @@ pub async fn roll_back(
         return Ok(RolledBack::NoFormer { deployment: from });
     };
     let Err(error) = move_stage(&cx, target, &to).await else {
-        return Ok(RolledBack::Moved { from, to });
+        if matches!(way, RollbackTarget::Deployment(_)) {
+            return Ok(RolledBack::Moved { from, to });
+        }
+        let known = [Some(from.as_str()), Some(to.as_str())];
+        let Some(theirs) = replaced(&cx, target, &marker(&cx), &all, &known).await? else {
+            return Ok(RolledBack::Moved { from, to });
+        };
+        // Made while the draft had this stack's authorizer, on top of this stack's deployment.
+        move_stage(&cx, target, &theirs).await?;
+        return Ok(RolledBack::OthersWithOurs { deployment: theirs });
     };
     // The service may report a missing deployment in several ways, so only the listing counts.
     let may_be_gone = error.aws().is_some_and(|error| {
