@@ -341,10 +341,7 @@ fn lets(acl: &Acl, flow: Flow) -> bool {
 /// Network ACLs do not filter DNS queries to the resolver of the VPC.
 /// Source: Amazon VPC User Guide, network ACLs, on what they do not filter.
 fn filters(needs: Needs<'_>, subnets: &[&Subnet], acls: &[Acl], verdict: &mut Verdict) {
-    let acl_of = |subnet: &Subnet| {
-        acls.iter()
-            .find(|acl| acl.subnets.iter().any(|id| *id == subnet.id))
-    };
+    let acl_of = |subnet: &Subnet| acls.iter().find(|acl| acl.subnets.contains(&subnet.id));
     let everywhere = Ipv4Net::default();
     // The subnets with the same refusal of the same ACL share a line.
     let mut refusals: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
@@ -389,7 +386,7 @@ fn filters(needs: Needs<'_>, subnets: &[&Subnet], acls: &[Acl], verdict: &mut Ve
 
 /// What passes between a subnet and the cache in the other subnets. A network ACL does not filter traffic inside a subnet.
 fn of_cache(subnet: &Subnet, subnets: &[&Subnet]) -> Vec<(Flow, String)> {
-    let port = u16::try_from(cache_group::PORT).unwrap_or_default();
+    let port = cache_group::PORT;
     let others = subnets.iter().filter(|other| other.id != subnet.id);
     let peers: Vec<_> = others.filter_map(|other| other.cidr).collect();
     let directions = [(true, "outbound"), (false, "inbound")];

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use super::function::{self, Functions};
 use super::function_publishing::{aliases, is_pending, leads_to, move_alias, published};
 use super::function_versions::{self as versions, Alias, Versions};
-use super::{Context, Listing, ResourceError, ResourceKind};
+use super::{Context, Listing, ResourceError, ResourceKind, parameter};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
@@ -111,7 +111,7 @@ pub async fn denies_limits_only(cx: &Context) -> Result<bool, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[0]).await?;
     Ok(actual.is_some_and(|actual| {
         let live = actual.versions.live_content();
-        let settings = live.and_then(|live| live.environment.get(versions::SETTINGS));
+        let settings = live.and_then(|live| live.environment.get(parameter::SETTINGS));
         settings.is_some_and(|settings| versions::denies_limits_only(settings))
     }))
 }

@@ -7,7 +7,9 @@ use authorizer::credentials;
 use authorizer::event::{self, Event};
 use authorizer::mapping::Rules;
 use authorizer::redis;
-use authorizer::settings::{CredentialKind, CredentialSource, HttpApiAnswer, Place, RuleSettings};
+use authorizer::settings::{
+    CredentialKind, CredentialSource, HttpApiAnswer, LimitStatus, Place, RuleSettings,
+};
 use authorizer::xml::{self, Document};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -51,6 +53,7 @@ fn read_event(data: &[u8]) {
         &request.arn,
         HttpApiAnswer::Simple,
         None,
+        LimitStatus::Forbidden,
     );
 }
 

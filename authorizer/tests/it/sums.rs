@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::storm::{Plan, Storm, Trouble};
 
+#[expect(clippy::print_stdout, reason = "shown if the test fails")]
 #[test]
 fn every_allowed_request_is_counted_once() {
     let troubles = [
