@@ -355,7 +355,7 @@ fn end(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The reason phrase of a status, as in the recordings of the web server.
+/// The reason phrase of a status, as in the recordings of the web server. Some are only sent by a server in front of it.
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -364,10 +364,17 @@ fn phrase(status: u16) -> &'static str {
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
+        408 => "Request Timeout",
         409 => "Conflict",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
         422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "Unknown",
     }
 }

@@ -133,14 +133,20 @@ pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
     if text.len() > MOST_BYTES {
         return Err(Refusal::TooLong);
     }
-    let parts = || text.split(|byte| *byte == b'&');
-    let count = parts().filter(|part| !part.is_empty()).count();
+    // Empty parts count too, although they are no parameters.
+    let count = text.split(|byte| *byte == b'&').count();
     if count > MOST_PARAMETERS {
         return Err(Refusal::TooMany(count));
     }
+    let parts = text.split(|byte| *byte == b'&').enumerate();
+    // The separator takes the spaces after it with it.
+    let parts = parts.map(|(at, part)| match at {
+        0 => part,
+        _ => without_spaces_before(part),
+    });
     // An encoding error takes precedence over invalid UTF-8, regardless of their positions.
     let mut decoded = Vec::with_capacity(count);
-    for part in parts().filter(|part| !part.is_empty()) {
+    for part in parts.filter(|part| !part.is_empty()) {
         let part = std::str::from_utf8(part).map_err(|_| Refusal::Utf8)?;
         let (name, value) = match part.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -158,6 +164,11 @@ pub(crate) fn read(text: &[u8], map: &mut Map) -> Result<(), Refusal> {
         map.insert(&utf8(name)?, value, 0)?;
     }
     Ok(())
+}
+
+fn without_spaces_before(part: &[u8]) -> &[u8] {
+    let spaces = part.iter().take_while(|byte| **byte == b' ').count();
+    &part[spaces..]
 }
 
 /// Decodes `+` as a space and `%XX` as a byte.
@@ -190,6 +201,8 @@ mod tests {
         };
         assert_eq!(usage.any_text("hits"), Some("5;x=+ "));
         assert_eq!(read.text("x"), None);
+        let spaces = map("a=1&  b=2").expect("parameters");
+        assert_eq!(spaces.text("b"), Some("2"));
     }
 
     #[test]
@@ -217,5 +230,8 @@ mod tests {
         let many = |n: usize| map(&vec!["a=1"; n].join("&"));
         assert!(many(4096).is_ok());
         assert_eq!(many(4097), Err(Refusal::TooMany(4097)));
+        let empty = |n: usize| map(&format!("a=1{}", "&".repeat(n)));
+        assert!(empty(4095).is_ok());
+        assert_eq!(empty(4096), Err(Refusal::TooMany(4097)));
     }
 }

@@ -294,6 +294,23 @@ fn limits_of_size() {
     assert!(report(2000).body.ends_with(wanted));
     assert_eq!(threescale.state().totals.values().sum::<u64>(), 1364);
 
+    let large = |size: usize| {
+        let mut body = "service_token=st_1001&service_id=1001&transactions[0][user_key]=fk3\
+                        &transactions[0][usage][hits]=1&x="
+            .to_owned();
+        body.push_str(&"x".repeat(size - body.len()));
+        let head = "POST /transactions.xml HTTP/1.1\nHost: x";
+        parse(&exchange(
+            threescale.address(),
+            &raw(&format!("{head}\n\n{body}")),
+        ))
+    };
+    assert_eq!(large(4_194_304).status, "HTTP/1.1 202 Accepted");
+    let refused = large(4_194_305);
+    assert_eq!(refused.status, "HTTP/1.1 400 Bad Request");
+    let wanted = "<error code=\"bad_request\">total query size exceeds limit (4194304)</error>";
+    assert!(refused.body.ends_with(wanted));
+
     let get = |query: usize, header: usize| {
         let query = "x".repeat(query);
         let header = "y".repeat(header);
