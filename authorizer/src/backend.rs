@@ -605,7 +605,113 @@ fn quoted(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use threescale_stand_in::Threescale;
+    use ureq::unversioned::resolver::DefaultResolver;
+    use ureq::unversioned::transport::{
+        Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+    };
+
     use super::*;
+    use crate::connect::{Background, Line};
+
+    /// A kept connection that the server has closed. That shows when a call is sent, or only when its answer is read.
+    #[derive(Debug)]
+    struct Closed {
+        shows_late: bool,
+        buffers: LazyBuffers,
+    }
+
+    impl Transport for Closed {
+        fn buffers(&mut self) -> &mut dyn Buffers {
+            &mut self.buffers
+        }
+
+        fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+            match self.shows_late {
+                true => Ok(()),
+                false => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+            }
+        }
+
+        fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+            Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
+        }
+
+        fn is_open(&mut self) -> bool {
+            true
+        }
+    }
+
+    /// The first connections are closed ones.
+    #[derive(Debug)]
+    struct Connections {
+        closed: AtomicUsize,
+        shows_late: bool,
+        real: Background,
+    }
+
+    impl Connector for Connections {
+        type Out = Line;
+
+        fn connect(
+            &self,
+            details: &ConnectionDetails<'_>,
+            chained: Option<()>,
+        ) -> Result<Option<Line>, ureq::Error> {
+            let one_less = |closed: usize| closed.checked_sub(1);
+            let order = Ordering::SeqCst;
+            if self.closed.fetch_update(order, order, one_less).is_err() {
+                return self.real.connect(details, chained);
+            }
+            Ok(Some(Line::kept(Box::new(Closed {
+                shows_late: self.shows_late,
+                buffers: LazyBuffers::new(16 << 10, 16 << 10),
+            }))))
+        }
+    }
+
+    /// In the mode `none`, a call counts. It is sent again only if 3scale cannot have received it.
+    #[test]
+    fn a_call_on_a_closed_connection_is_repeated_if_nothing_can_have_been_counted() {
+        for (call, shows_late, closed, passes) in [
+            (Call::AuthRep, false, 1, true),
+            (Call::AuthRep, false, 2, false),
+            (Call::AuthRep, true, 1, false),
+            (Call::Authorize, false, 1, true),
+            (Call::Authorize, true, 1, true),
+            (Call::Authorize, true, 2, false),
+        ] {
+            let threescale = Threescale::start(|| 1_795_331_650_000).expect("the stand-in");
+            let connections = Connections {
+                closed: closed.into(),
+                shows_late,
+                real: Background::new(),
+            };
+            let config = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .build();
+            let agent = ureq::Agent::with_parts(config, connections, DefaultResolver::default());
+            let backend = Backend::new(agent, &threescale.url(), "1001");
+            let answer = backend.ask(
+                call,
+                "st_1001",
+                &Credential::UserKey("uk_free".to_owned()),
+                [("hits", 1)].into_iter(),
+                Duration::from_secs(20),
+            );
+            let context = format!("{call:?} {shows_late} {closed}: {answer:?}");
+            match answer {
+                Answer::Authorized(..) => assert!(passes, "{context}"),
+                Answer::None(..) => assert!(!passes, "{context}"),
+                _ => panic!("{context}"),
+            }
+            let counted = u64::from(passes && call == Call::AuthRep);
+            assert_eq!(threescale.total("free", "hits"), counted, "{context}");
+        }
+    }
 
     fn answer(status: u16, reason: Option<&str>, body: &str) -> Answer {
         Response {

@@ -469,6 +469,14 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+impl Line {
+    /// A connection that is kept.
+    pub(crate) fn kept(inner: Box<dyn Transport>) -> Self {
+        Self { inner, keep: true }
+    }
+}
+
 impl Transport for Line {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()

@@ -84,6 +84,26 @@ fn a_far_connection_is_kept() {
     }
 }
 
+/// A connection that was kept and that the server has closed costs no caller its answer, also in the mode in which each
+/// call counts.
+#[test]
+fn a_kept_connection_that_was_closed_refuses_no_caller() {
+    for mode in ["strict", "none"] {
+        let (world, proxy) = behind_tls(World::patient().with("caching", json!(mode)));
+        proxy.far(Duration::from_millis(100));
+        let mut authorizer = authorizer(&world, &proxy);
+        for n in 0..3 {
+            world.threescale.add(&format!("n{n}"), &[]);
+            assert_eq!(reason(&mut authorizer, &format!("uk_n{n}")), "authorized");
+            proxy.close();
+        }
+        assert_eq!(proxy.accepted.load(Ordering::SeqCst), 3, "{mode}");
+        // In the other mode, Redis counts.
+        let counted: u64 = world.threescale.state().totals.values().sum();
+        assert_eq!(counted, if mode == "none" { 3 } else { 0 });
+    }
+}
+
 /// Many processes, each with a new caller, at a listener with one thread: it does not wait on a connection that a process
 /// keeps.
 #[test]

@@ -2,10 +2,10 @@
 //! was built with TLS.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
@@ -32,6 +32,7 @@ struct Way {
     /// How long a handshake takes at least.
     delay_ms: AtomicU64,
     blocked: AtomicBool,
+    clients: Mutex<Vec<TcpStream>>,
 }
 
 impl TlsProxy {
@@ -44,6 +45,14 @@ impl TlsProxy {
     /// Blocks handshakes, which then wait, or lets them go on.
     pub fn block(&self, blocked: bool) {
         self.way.blocked.store(blocked, Ordering::SeqCst);
+    }
+
+    /// Closes all connections of clients.
+    pub fn close(&self) {
+        for client in self.way.clients.lock().expect("lock").drain(..) {
+            // It may be closed already.
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     /// Starts a proxy in front of `127.0.0.1:port`, for the names `localhost` and `127.0.0.1`.
@@ -81,6 +90,10 @@ impl TlsProxy {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
+                let (Ok(client), Ok(copy)) = (stream.try_clone(), stream.try_clone()) else {
+                    continue;
+                };
+                to.clients.lock().expect("lock").push(copy);
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
                 let (way, stopped) = (Arc::clone(&to), Arc::clone(&stopped));
@@ -92,6 +105,7 @@ impl TlsProxy {
                     }
                     // A client that does not trust the certificate ends only its own thread.
                     let _ = pass(stream, port, config, &counted, &complete);
+                    let _ = client.shutdown(Shutdown::Both);
                 });
             }
         });
