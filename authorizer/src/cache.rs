@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Cause, Failure};
+use crate::keys::Keys;
 use crate::periods::Period;
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value};
 use crate::scripts::{
@@ -126,6 +127,8 @@ pub struct Cache {
     process: String,
     keep_for_ms: i64,
     keep_referred_for_ms: i64,
+    max_age_ms: i64,
+    mark: String,
     scripts: AuthorizerScripts,
 }
 
@@ -134,6 +137,15 @@ pub struct Cache {
 pub fn prefix(stack: &str, service: &str) -> String {
     format!("tg:{{{stack}:{service}}}:")
 }
+
+/// The end of the names of the lists of usage that is to be reported: stacks with the same name and another `hash-key` do
+/// not share them, because a name that one of them sealed cannot be opened by the other.
+pub(crate) fn mark(keys: &Keys) -> String {
+    format!(":{}", keys.fingerprint())
+}
+
+/// The end of these names in releases that shared the lists.
+pub(crate) const FORMER_MARK: &str = "";
 
 impl Cache {
     /// `process` must be unique among all processes.
@@ -145,8 +157,19 @@ impl Cache {
             process,
             keep_for_ms: ms(RECORD_TTL.max(max_age)),
             keep_referred_for_ms: ms(REFERRER_RECORD_TTL.max(max_age)),
-            scripts: AuthorizerScripts::new(&prefix, ms(max_age)),
+            max_age_ms: ms(max_age),
+            mark: FORMER_MARK.to_owned(),
+            scripts: AuthorizerScripts::new(&prefix, FORMER_MARK, ms(max_age)),
             prefix,
+        }
+    }
+
+    /// Counts for the reporter with these keys.
+    pub(crate) fn set_keys(&mut self, keys: &Keys) {
+        let mark = mark(keys);
+        if mark != self.mark {
+            self.scripts = AuthorizerScripts::new(&self.prefix, &mark, self.max_age_ms);
+            self.mark = mark;
         }
     }
 

@@ -180,6 +180,7 @@ impl Clients {
     fn use_values(&mut self, values: Values) {
         let Values { secrets, rules } = values;
         self.cache.redis.set_endpoint(secrets.cache.clone());
+        self.cache.set_keys(&secrets.keys);
         self.secrets = Ok(secrets);
         if let (Some(rules), StoredRules::Wanted(_)) = (rules, &self.rules) {
             self.rules = StoredRules::Read(rules);

@@ -76,6 +76,15 @@ impl Keys {
         })
     }
 
+    /// Tells the lists of this stack from those of another one with the same name, which has another `hash-key`.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.id[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
     /// The key of a credential's record.
     #[must_use]
     pub fn credential(&self, service: &str, credential: &Credential) -> String {

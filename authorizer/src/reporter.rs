@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backend::{Backend, Delivery, Known, Transaction, groups};
 use crate::batch::{Counter, Row, rows, text};
-use crate::cache;
+use crate::cache::{self, FORMER_MARK};
 use crate::clients::{Clients, process_id};
 use crate::clock::Clock;
 use crate::credentials::Credential;
@@ -152,13 +152,22 @@ pub struct Reporter {
     owner: String,
     batches: u64,
     prefix: String,
-    key: String,
     scripts: ReporterScripts,
+}
+
+/// The lists of one hash key: what is counted and not yet taken, the batches, and their owners.
+#[derive(Debug, Clone)]
+struct Lists {
+    /// The end of their names.
+    mark: String,
+    /// The key of the batches.
+    batches: String,
 }
 
 /// A counter that 3scale refuses, even alone.
 #[derive(Debug)]
 struct Refused {
+    lists: Lists,
     batch: String,
     application: String,
     counter: Counter,
@@ -169,6 +178,7 @@ struct Refused {
 
 struct Run<'a> {
     reporter: &'a mut Reporter,
+    lists: Lists,
     backend: &'a Backend,
     redis: &'a mut RedisClient,
     keys: &'a crate::keys::Keys,
@@ -193,7 +203,6 @@ impl Reporter {
         Self {
             owner: process_id(),
             batches: 0,
-            key: format!("{prefix}batches"),
             prefix,
             scripts: ReporterScripts::new(),
         }
@@ -234,6 +243,13 @@ impl Reporter {
         summary
     }
 
+    fn lists(&self, mark: &str) -> Lists {
+        Lists {
+            mark: mark.to_owned(),
+            batches: format!("{}batches{mark}", self.prefix),
+        }
+    }
+
     /// Reports with the current secrets. Sets `oldest_s` to the first minute that has usage.
     fn attempt(
         &mut self,
@@ -245,8 +261,12 @@ impl Reporter {
         let secrets = clients.secrets.clone().map_err(|_| Stop::Secrets)?;
         let budgets = clients.settings.budgets;
         let left = deadline.saturating_duration_since(Instant::now());
+        // First the usage of this release, so that nothing in the lists that former releases shared with other stacks of the
+        // same name can be in its way.
+        let [own, former] = [&cache::mark(&secrets.keys), FORMER_MARK].map(|mark| self.lists(mark));
         let mut run = Run {
             reporter: self,
+            lists: own,
             backend: &clients.backend,
             redis: &mut clients.cache.redis,
             keys: &secrets.keys,
@@ -262,7 +282,10 @@ impl Reporter {
             probed: false,
             refused: Vec::new(),
         };
-        let result = run.all(oldest_s);
+        let result = run.all(oldest_s).and_then(|()| {
+            run.lists = former;
+            run.all(oldest_s)
+        });
         let refused = run.settle_refused();
         result.and(refused)
     }
@@ -314,8 +337,9 @@ impl Run<'_> {
         };
         let why = last.why.clone();
         let at_fault = self.summary.reports > 0;
-        let mut batches: Vec<&str> = Vec::new();
+        let mut batches: Vec<(&Lists, &str)> = Vec::new();
         for Refused {
+            lists,
             batch,
             application,
             counter,
@@ -342,12 +366,13 @@ impl Run<'_> {
             if aside && self.put_aside(batch, application, &counter.field)? {
                 self.summary.put_aside += counter.amount;
             }
-            if !batches.contains(&batch.as_str()) {
-                batches.push(batch);
+            if batches.iter().all(|(_, known)| known != batch) {
+                batches.push((lists, batch));
             }
         }
         let now_ms = self.clock.now_ms();
-        for batch in batches {
+        for (lists, batch) in batches {
+            self.lists = lists.clone();
             self.acknowledge(batch, &[], Duration::ZERO)?;
             // The next run does not wait for the lease of what is left.
             match self.extend(batch, now_ms) {
@@ -391,13 +416,15 @@ impl Run<'_> {
         arguments: &Arguments,
     ) -> Result<RedisValue, RedisError> {
         let deadline = self.deadline.min(Instant::now() + self.redis_budget);
-        let Reporter { scripts, key, .. } = &*self.reporter;
-        self.redis.script(which(scripts), key, arguments, deadline)
+        let script = which(&self.reporter.scripts);
+        self.redis
+            .script(script, &self.lists.batches, arguments, deadline)
     }
 
     fn claim(&mut self) -> Result<Option<String>, Stop> {
         let args = ClaimArgs {
             prefix: &self.reporter.prefix,
+            mark: &self.lists.mark,
             now_ms: self.clock.now_ms(),
             lease_for_ms: self.lease_for_ms(),
             owner: &self.reporter.owner,
@@ -413,6 +440,7 @@ impl Run<'_> {
         let batch = format!("{}-{}", self.reporter.owner, self.reporter.batches);
         let args = TakeArgs {
             prefix: &self.reporter.prefix,
+            mark: &self.lists.mark,
             now_ms: self.clock.now_ms(),
             lease_for_ms: self.lease_for_ms(),
             batch: &batch,
@@ -433,6 +461,7 @@ impl Run<'_> {
     fn extend(&mut self, batch: &str, until_ms: i64) -> Result<(), Stop> {
         let args = LeaseArgs {
             prefix: &self.reporter.prefix,
+            mark: &self.lists.mark,
             batch,
             owner: &self.reporter.owner,
             until_ms,
@@ -672,6 +701,7 @@ impl Run<'_> {
         for piece in pieces {
             for counter in &piece.counters {
                 self.refused.push(Refused {
+                    lists: self.lists.clone(),
                     batch: batch.to_owned(),
                     application: piece.application.to_owned(),
                     counter: (*counter).clone(),
@@ -753,6 +783,7 @@ impl Run<'_> {
         let part = format!("{batch}-{}", self.parts);
         let args = SettleArgs {
             prefix: &self.reporter.prefix,
+            mark: &self.lists.mark,
             batch,
             part: &part,
             keep_for_ms: u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX),

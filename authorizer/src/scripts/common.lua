@@ -1,5 +1,5 @@
--- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, MAX_AGE_MS, and the
--- other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
+-- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, DIRTY, the key of the
+-- applications with usage, MAX_AGE_MS, and the other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
 -- each argument and each call costs a microsecond of the one core of Redis.
 --
 -- ARGV: 1 `now_ms`, 2 `not_before_ms` (answers from before this time are not used), 3 `process`, 4 `sequence` (number of
@@ -113,7 +113,7 @@ local function decide(app, asked)
     end
     if new then
       call('HSETNX', pending, 'n', string.match(values[2], '\31([^\31]*)\31'))
-      call('SADD', P .. 'dirty', app)
+      call('SADD', DIRTY, app)
     end
     if order then
       for i = 1, #order do call('HINCRBY', record, order[i], limits[order[i]].amount) end

@@ -84,10 +84,14 @@ pub(crate) struct AuthorizerScripts {
 }
 
 impl AuthorizerScripts {
-    /// `prefix` and `max_age_ms` never change, and each argument costs Redis time, so they are part of the scripts. A
-    /// prefix consists of letters, digits, and `-_.:{}` (the settings are checked for it), so it needs no escaping.
-    pub(crate) fn new(prefix: &str, max_age_ms: i64) -> Self {
-        let head = format!("{}local P, MAX_AGE_MS = '{prefix}', {max_age_ms}\n", head());
+    /// These values hardly ever change, and each argument costs Redis time, so they are part of the scripts. `mark` is the
+    /// end of the name of each list. Prefix and mark consist of letters, digits, and `-_.:{}` (the settings are checked for
+    /// it), so they need no escaping.
+    pub(crate) fn new(prefix: &str, mark: &str, max_age_ms: i64) -> Self {
+        let head = format!(
+            "{}local P, DIRTY, MAX_AGE_MS = '{prefix}', '{prefix}dirty{mark}', {max_age_ms}\n",
+            head()
+        );
         let script = |text| Script::new(&[&head, COMMON, text]);
         Self {
             hit: script(HIT),
@@ -274,6 +278,7 @@ impl ScriptArgs for StoreDenialArgs<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClaimArgs<'a> {
     pub(crate) prefix: &'a str,
+    pub(crate) mark: &'a str,
     pub(crate) now_ms: i64,
     pub(crate) lease_for_ms: i64,
     pub(crate) owner: &'a str,
@@ -282,6 +287,7 @@ pub(crate) struct ClaimArgs<'a> {
 impl ScriptArgs for ClaimArgs<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
         argv.text("prefix", self.prefix)
+            .text("mark", self.mark)
             .number("now_ms", self.now_ms)
             .number("lease_for_ms", self.lease_for_ms)
             .text("owner", self.owner);
@@ -292,6 +298,7 @@ impl ScriptArgs for ClaimArgs<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TakeArgs<'a> {
     pub(crate) prefix: &'a str,
+    pub(crate) mark: &'a str,
     pub(crate) now_ms: i64,
     pub(crate) lease_for_ms: i64,
     pub(crate) batch: &'a str,
@@ -302,6 +309,7 @@ pub(crate) struct TakeArgs<'a> {
 impl ScriptArgs for TakeArgs<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
         argv.text("prefix", self.prefix)
+            .text("mark", self.mark)
             .number("now_ms", self.now_ms)
             .number("lease_for_ms", self.lease_for_ms)
             .text("batch", self.batch)
@@ -314,6 +322,7 @@ impl ScriptArgs for TakeArgs<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeaseArgs<'a> {
     pub(crate) prefix: &'a str,
+    pub(crate) mark: &'a str,
     pub(crate) batch: &'a str,
     pub(crate) owner: &'a str,
     pub(crate) until_ms: i64,
@@ -322,6 +331,7 @@ pub(crate) struct LeaseArgs<'a> {
 impl ScriptArgs for LeaseArgs<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
         argv.text("prefix", self.prefix)
+            .text("mark", self.mark)
             .text("batch", self.batch)
             .text("owner", self.owner)
             .number("until_ms", self.until_ms);
@@ -345,6 +355,7 @@ impl ScriptArgs for ReadArgs<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettleArgs<'a> {
     pub(crate) prefix: &'a str,
+    pub(crate) mark: &'a str,
     pub(crate) batch: &'a str,
     pub(crate) part: &'a str,
     pub(crate) keep_for_ms: u64,
@@ -355,6 +366,7 @@ pub(crate) struct SettleArgs<'a> {
 impl ScriptArgs for SettleArgs<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
         argv.text("prefix", self.prefix)
+            .text("mark", self.mark)
             .text("batch", self.batch)
             .text("part", self.part)
             .number("keep_for_ms", self.keep_for_ms);
@@ -526,9 +538,10 @@ mod tests {
         };
         compare(STORE, "ARGV of a refusal", &denial);
         compare(HIT, "ARGV after", &HitArgs { source: "s" });
-        let (prefix, owner, batch) = ("p", "o", "b");
+        let (prefix, mark, owner, batch) = ("p", "m", "o", "b");
         let claim = ClaimArgs {
             prefix,
+            mark,
             now_ms: 1,
             lease_for_ms: 1,
             owner,
@@ -536,6 +549,7 @@ mod tests {
         compare(CLAIM, "ARGV:", &claim);
         let take = TakeArgs {
             prefix,
+            mark,
             now_ms: 1,
             lease_for_ms: 1,
             batch,
@@ -545,6 +559,7 @@ mod tests {
         compare(TAKE, "ARGV:", &take);
         let lease = LeaseArgs {
             prefix,
+            mark,
             batch,
             owner,
             until_ms: 1,
@@ -553,6 +568,7 @@ mod tests {
         compare(READ, "ARGV:", &ReadArgs { prefix, batch });
         let settle = SettleArgs {
             prefix,
+            mark,
             batch,
             part: "1",
             keep_for_ms: 1,

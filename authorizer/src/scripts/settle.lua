@@ -1,11 +1,11 @@
 -- Removes delivered counters from a batch, and the batch when nothing is left of it.
 -- KEYS: 1 the batches.
--- ARGV: 1 `prefix`, 2 `batch`, 3 `part` (unique), 4 `keep_for_ms` (how long the limits take the amounts into account), then
--- 5 `application` and 6 `field` of each counter.
-local P, batch, keep = ARGV[1], ARGV[2], tonumber(ARGV[4])
-for i = 5, #ARGV, 2 do
+-- ARGV: 1 `prefix`, 2 `mark` (the end of the name of each list), 3 `batch`, 4 `part` (unique), 5 `keep_for_ms` (how long the
+-- limits take the amounts into account), then 6 `application` and 7 `field` of each counter.
+local P, batch, keep = ARGV[1], ARGV[3], tonumber(ARGV[5])
+for i = 6, #ARGV, 2 do
   local app, field = ARGV[i], ARGV[i + 1]
-  local source, key = P .. 'f:' .. batch .. ':' .. app, 'g:' .. ARGV[3] .. ':' .. app
+  local source, key = P .. 'f:' .. batch .. ':' .. app, 'g:' .. ARGV[4] .. ':' .. app
   local amount = redis.call('HGET', source, field)
   if amount then
     if keep > 0 then
@@ -28,6 +28,6 @@ for _, app in ipairs(redis.call('LRANGE', P .. 'b:' .. batch, 0, -1)) do
 end
 if redis.call('LLEN', P .. 'b:' .. batch) == 0 then
   redis.call('ZREM', KEYS[1], batch)
-  redis.call('HDEL', P .. 'owners', batch)
+  redis.call('HDEL', P .. 'owners' .. ARGV[2], batch)
 end
 return 1

@@ -114,7 +114,7 @@ fn a_reporter_may_end_at_any_call() {
         end_leases(&world.redis);
         let last = world.report();
         assert_eq!(last.stopped, None, "{context}");
-        for pattern in ["p:*", "f:*", "b:*", "batches", "owners", "dirty"] {
+        for pattern in ["p:*", "f:*", "b:*", "batches*", "owners*", "dirty*"] {
             let keys = world.redis.ask(&format!("KEYS *}}:{pattern}"));
             assert_eq!(keys.trim(), "*0", "{context}: {keys}");
         }

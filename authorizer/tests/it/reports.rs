@@ -12,6 +12,7 @@ use crate::support::eventually;
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::http::{Request, Response, Server};
 use crate::support::runtime_api::{Answer, Process};
+use crate::support::ssm::HASH_KEY;
 use crate::support::threescale::{Fault, Period};
 
 fn hit(world: &World, key: &str, times: usize) {
@@ -29,8 +30,8 @@ fn nothing_left(world: &World) {
         let keys = world.redis.ask(&format!("KEYS *}}:{pattern}:*"));
         assert_eq!(keys.trim(), "*0", "{pattern}: {keys}");
     }
-    assert_eq!(world.redis.ask("KEYS *}:batches").trim(), "*0");
-    assert_eq!(world.redis.ask("KEYS *}:owners").trim(), "*0");
+    assert_eq!(world.redis.ask("KEYS *}:batches*").trim(), "*0");
+    assert_eq!(world.redis.ask("KEYS *}:owners*").trim(), "*0");
 }
 
 #[test]
@@ -529,13 +530,59 @@ fn a_killed_reporter_loses_nothing() {
 }
 
 fn batches(world: &World) -> String {
-    let keys = world.redis.ask("KEYS *}:batches");
+    let keys = world.redis.ask("KEYS *}:batches*");
     keys.lines().nth(2).expect("batches").trim().to_owned()
 }
 
 fn batch(world: &World) -> String {
     let all = world.redis.ask(&format!("ZRANGE {} 0 -1", batches(world)));
     all.lines().nth(2).expect("a batch").trim().to_owned()
+}
+
+/// Stacks of one name with one Redis have their own lists. A name that one of them has sealed cannot be opened by the other.
+#[test]
+fn two_stacks_of_one_name_do_not_take_each_others_usage() {
+    let world = World::patient();
+    hit(&world, "uk_free", 3);
+    let other = HASH_KEY.replace("00", "ff");
+    world.ssm.put("secrets/hash-key", &other);
+    hit(&world, "uk_free", 2);
+    let summary = world.report();
+    assert_eq!((summary.delivered, summary.stopped), (2, None));
+    world.ssm.put("secrets/hash-key", HASH_KEY);
+    let summary = world.report();
+    assert_eq!((summary.delivered, summary.stopped), (3, None));
+    nothing_left(&world);
+}
+
+/// A former release had lists without the fingerprint of the hash key.
+#[test]
+fn usage_in_the_lists_of_a_former_release_is_reported_once() {
+    let world = World::patient();
+    // A batch that was taken and not delivered, and usage that was not taken.
+    hit(&world, "uk_free", 2);
+    world.threescale.fail(Some(Fault::Close));
+    assert!(world.report().stopped.is_some());
+    world.threescale.fail(None);
+    hit(&world, "uk_free", 3);
+    for list in ["batches", "owners", "dirty"] {
+        let found = world.redis.ask(&format!("KEYS *}}:{list}:*"));
+        let marked = found.lines().nth(2).expect("the list").trim();
+        let (former, _) = marked.rsplit_once(':').expect("a mark");
+        assert_eq!(
+            world.redis.ask(&format!("RENAME {marked} {former}")).trim(),
+            "+OK"
+        );
+    }
+    // The same minute, and the next one.
+    hit(&world, "uk_free", 4);
+    world.advance(60_000);
+    hit(&world, "uk_free", 5);
+    let summary = world.report();
+    assert_eq!((summary.delivered, summary.stopped), (14, None));
+    assert_eq!(world.report().delivered, 0);
+    assert_eq!(world.threescale.total("free", "hits"), 14);
+    nothing_left(&world);
 }
 
 /// A deleted application or metric loses only its own usage.

@@ -326,7 +326,7 @@ impl Storm {
 
 /// Ends all leases, as if their time were over.
 pub fn end_leases(redis: &Redis) {
-    let keys = redis.ask("KEYS *}:batches");
+    let keys = redis.ask("KEYS *}:batches*");
     let Some(key) = keys.lines().nth(2) else {
         return;
     };
