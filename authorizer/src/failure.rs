@@ -28,6 +28,12 @@ pub enum Cause {
     Refused,
     /// TLS failed.
     Tls,
+    /// The certificate is not of an authority that is trusted.
+    TlsChain,
+    /// The certificate is for another name.
+    TlsName,
+    /// The certificate has expired, or is not valid yet.
+    TlsValidity,
     /// The cache's login is wrong or lacks a permission.
     Auth,
     /// The cache accepts no writes.
@@ -69,6 +75,9 @@ impl Cause {
             Self::NoRoute => "no_route",
             Self::Refused => "refused",
             Self::Tls => "tls",
+            Self::TlsChain => "tls_chain",
+            Self::TlsName => "tls_name",
+            Self::TlsValidity => "tls_validity",
             Self::Auth => "auth",
             Self::ReadOnly => "read_only",
             Self::Full => "full",
@@ -159,27 +168,33 @@ impl Failure {
     #[must_use]
     pub fn tls(error: &rustls::Error) -> Self {
         use rustls::Error;
-        let text = match error {
+        let (cause, text) = match error {
             Error::InvalidCertificate(reason) => match reason {
                 // A certificate that names a trusted issuer but is not signed by it.
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    "the certificate's issuer is not trusted".to_owned()
-                }
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => (
+                    Cause::TlsChain,
+                    "the certificate's issuer is not trusted".to_owned(),
+                ),
                 CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => {
-                    "the certificate is for another name".to_owned()
-                }
+                | CertificateError::NotValidForNameContext { .. } => (
+                    Cause::TlsName,
+                    "the certificate is for another name".to_owned(),
+                ),
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    "the certificate has expired".to_owned()
+                    (Cause::TlsValidity, "the certificate has expired".to_owned())
                 }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    "the certificate is not valid yet".to_owned()
-                }
-                other => format!("the certificate is not accepted: {other}"),
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+                    Cause::TlsValidity,
+                    "the certificate is not valid yet".to_owned(),
+                ),
+                other => (
+                    Cause::TlsChain,
+                    format!("the certificate is not accepted: {other}"),
+                ),
             },
-            Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
-            other => other.to_string(),
+            Error::InvalidMessage(_) => (Cause::Tls, "the server does not speak TLS".to_owned()),
+            other => (Cause::Tls, other.to_string()),
         };
-        Self::new(Cause::Tls, format!("TLS: {text}"))
+        Self::new(cause, format!("TLS: {text}"))
     }
 }

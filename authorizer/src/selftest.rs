@@ -201,7 +201,10 @@ fn other_way(failure: Failure, endpoint: &Endpoint, client: &RedisClient) -> Fai
         Ok(_) => true,
         Err(error) => {
             let why = Failure::from(error);
-            why.cause == Cause::Tls && why.text.contains("certificate")
+            matches!(
+                why.cause,
+                Cause::TlsChain | Cause::TlsName | Cause::TlsValidity
+            )
         }
     };
     if encrypted {

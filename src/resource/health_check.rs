@@ -76,7 +76,11 @@ impl Check {
                 "the role may not read this stack's parameters: `threescale-gw up` repairs the role; else look for a permissions \
                  boundary or a service control policy"
             }
-            ("secrets", "ssm_unreachable" | "timeout" | "dns" | "no_route" | "refused" | "tls") => {
+            (
+                "secrets",
+                "ssm_unreachable" | "timeout" | "dns" | "no_route" | "refused" | "tls"
+                | "tls_chain" | "tls_name" | "tls_validity",
+            ) => {
                 "the functions' subnets have no way to the Parameter Store: check their route to a NAT gateway, or give the VPC an \
                  endpoint for SSM"
             }
@@ -92,7 +96,7 @@ impl Check {
             ("redis", "refused") => {
                 "nothing listens there: check `cache.url`, or the cache's state with `threescale-gw status`"
             }
-            ("redis", "tls") => {
+            ("redis", "tls" | "tls_chain" | "tls_name" | "tls_validity") => {
                 "`cache.tls`, or the scheme of `cache.url` (rediss://), must fit the cache, and its certificate must be valid"
             }
             ("redis", "auth") => {
@@ -115,14 +119,26 @@ impl Check {
                 "what answers there does not speak Redis as expected: check `cache.url`"
             }
             ("threescale", "dns") => {
-                "check the name in `threescale.backend`, and that the VPC resolves public names"
+                "check the name in `threescale.backend`, and that the VPC resolves it: a private name needs a private hosted zone that is \
+                 associated with the VPC"
             }
             ("threescale", "timeout" | "no_route") => {
-                "there is no way to 3scale: the private subnets need a route 0.0.0.0/0 to a NAT gateway, and nothing may block port 443"
+                "there is no way to 3scale: the private subnets need a route 0.0.0.0/0 to a NAT gateway, or for a private address a route \
+                 to its network (peering, transit gateway), and nothing may block its port on the way there and back"
             }
             ("threescale", "refused") => "nothing listens at `threescale.backend`",
+            ("threescale", "tls_chain") => {
+                "the functions do not trust the authority of the certificate at `threescale.backend`; the server must send all \
+                 intermediate certificates"
+            }
+            ("threescale", "tls_name") => {
+                "the certificate at `threescale.backend` is for another name: use a name that is in the certificate"
+            }
+            ("threescale", "tls_validity") => {
+                "the certificate at `threescale.backend` has expired or is not valid yet: renew it"
+            }
             ("threescale", "tls") => {
-                "the certificate at `threescale.backend` is not valid for that name"
+                "what answers at `threescale.backend` does not speak TLS as expected: check its port"
             }
             ("threescale", "token_invalid") => {
                 "3scale refuses the service token: check `threescale.service_token`; a token belongs to one service"

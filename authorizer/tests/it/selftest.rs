@@ -214,7 +214,7 @@ fn secrets_network() {
     let tls = proxy.address.port();
     expect_secrets(
         &at(format!("https://localhost:{tls}")),
-        "tls",
+        "tls_chain",
         "issuer is not trusted",
     );
     let (odd, _listener) = odd_server(Some(b"SSH-2.0-OpenSSH_9.2\r\n"));
@@ -317,12 +317,12 @@ fn redis_tls() {
     assert_eq!(causes(&good), ["", "", "", ""]);
     expect_redis(
         &at(&format!("rediss://127.0.0.2:{port}")),
-        "tls",
+        "tls_name",
         "for another name",
     );
     expect_redis(
         &at(&format!("rediss://localhost:{}", other.address.port())),
-        "tls",
+        "tls_chain",
         "issuer is not trusted",
     );
     expect_redis(
@@ -462,10 +462,14 @@ fn threescale_network() {
     let (hanging, _listener) = odd_server(None);
     at(format!("http://{hanging}"), "timeout", "time-out");
     at(format!("https://{hanging}"), "timeout", "time-out");
-    at(format!("https://127.0.0.2:{tls}"), "tls", "another name");
+    at(
+        format!("https://127.0.0.2:{tls}"),
+        "tls_name",
+        "another name",
+    );
     at(
         format!("https://localhost:{}", other.address.port()),
-        "tls",
+        "tls_chain",
         "issuer is not trusted",
     );
     let (odd, _listener) = odd_server(Some(b"SSH-2.0-OpenSSH_9.2\r\n"));
