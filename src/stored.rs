@@ -19,7 +19,12 @@ pub const RULES: Base = Base {
     name: "rules",
     key: "stored_rules",
 };
-const BASES: [Base; 1] = [RULES];
+/// The certificate authorities of 3scale.
+pub const ROOTS: Base = Base {
+    name: "ca",
+    key: "stored_roots",
+};
+const BASES: [Base; 2] = [RULES, ROOTS];
 
 /// The size of a standard parameter in bytes. Larger ones cost money.
 const PARAMETER: usize = 4096;
@@ -188,6 +193,7 @@ mod tests {
         for (name, expected) in [
             ("rules-0123456789ab-1", true),
             ("rules-0123456789ab-25", true),
+            ("ca-0123456789ab-1", true),
             ("rules-0123456789ab", false),
             ("rules-0123456789ab-x", false),
             ("rules-012345678-1", false),

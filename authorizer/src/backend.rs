@@ -688,7 +688,7 @@ mod tests {
             let connections = Connections {
                 closed: closed.into(),
                 shows_late,
-                real: Background::new(),
+                real: Background::new(None),
             };
             let config = ureq::Agent::config_builder()
                 .http_status_as_error(false)

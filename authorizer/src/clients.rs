@@ -4,17 +4,18 @@
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+
 use crate::backend::Backend;
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
 use crate::connect::Background;
 use crate::failure::{Cause, Failure};
-use crate::http::RootCertificates;
+use crate::http::{self, RootCertificates};
 use crate::log::{self, Metrics};
 use crate::redis::{self, RedisClient};
-use crate::secrets::{self, Secrets, SecretsError, Values};
+use crate::secrets::{self, Secrets, SecretsError, Values, Wanted};
 use crate::settings::{RuleSettings, Settings};
-use crate::stored::Stored;
 
 /// Shortest time between two reads of the Parameter Store when a value from it does not work. It doubles with each read
 /// that changes nothing, up to the second one.
@@ -36,7 +37,11 @@ pub struct Clients {
     pub(crate) backend: Backend,
     pub(crate) cache: Cache,
     pub(crate) secrets: Result<Secrets, SecretsError>,
-    rules: StoredRules,
+    /// What is stored in parameters and not read yet. It never changes in the life of a process.
+    wanted: Wanted,
+    /// The mapping rules that were read and not taken yet.
+    rules: Option<Vec<RuleSettings>>,
+    roots: Option<RootCertificates>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// When the last read of the Parameter Store ended.
@@ -46,18 +51,6 @@ pub struct Clients {
     /// When the next read in the background is due.
     refresh_at: Instant,
     refresh: Option<Receiver<Result<Values, SecretsError>>>,
-}
-
-/// The mapping rules that are stored in parameters. They never change in the life of a process.
-#[derive(Debug)]
-enum StoredRules {
-    /// All are in the environment.
-    None,
-    /// Not read yet.
-    Wanted(Stored),
-    /// Read, and not taken yet.
-    Read(Vec<RuleSettings>),
-    Taken,
 }
 
 /// The time between two reads of the Parameter Store after this number of reads that changed nothing.
@@ -75,7 +68,7 @@ impl Clients {
     /// Creates the clients. Does not connect to anything.
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&RootCertificates>, clock: Clock) -> Self {
-        let (agent, connector) = crate::http::client(roots);
+        let (agent, connector) = http::client(roots, None);
         let cache = Cache::new(
             RedisClient::new(redis::tls_config(roots.map(RootCertificates::store))),
             cache::prefix(&settings.stack, &settings.service.service_id),
@@ -93,10 +86,12 @@ impl Clients {
                 Cause::Failed,
                 "not read yet",
             ))),
-            rules: match &settings.service.stored_rules {
-                Some(stored) => StoredRules::Wanted(stored.clone()),
-                None => StoredRules::None,
+            wanted: Wanted {
+                rules: settings.service.stored_rules.clone(),
+                roots: settings.service.stored_roots.clone(),
             },
+            rules: None,
+            roots: roots.cloned(),
             settings,
             agent,
             connector,
@@ -113,8 +108,11 @@ impl Clients {
     /// covers both. Meanwhile, a connection to 3scale is opened, that no request waits for: if 3scale is far away, it takes
     /// longer than a caller has.
     pub fn warm_up(&mut self) {
-        self.connector
-            .begin(&self.settings.service.backend, self.agent.config());
+        // Only afterwards is it known whom to trust, if 3scale has a certificate authority of its own.
+        if self.wanted.roots.is_none() {
+            self.connector
+                .begin(&self.settings.service.backend, self.agent.config());
+        }
         let budgets = self.settings.budgets;
         let until = Instant::now() + budgets.ssm + budgets.redis;
         self.read_secrets(budgets.ssm);
@@ -140,7 +138,7 @@ impl Clients {
             &self.settings.aws,
             &self.settings.parameters,
             &self.settings.names,
-            self.wanted_rules(),
+            &self.wanted,
             budget,
         );
         // A value that fails a long time after the last read is another failure.
@@ -178,32 +176,37 @@ impl Clients {
     }
 
     fn use_values(&mut self, values: Values) {
-        let Values { secrets, rules } = values;
+        let Values {
+            secrets,
+            rules,
+            roots,
+        } = values;
         self.cache.redis.set_endpoint(secrets.cache.clone());
         self.cache.set_keys(&secrets.keys);
         self.secrets = Ok(secrets);
-        if let (Some(rules), StoredRules::Wanted(_)) = (rules, &self.rules) {
-            self.rules = StoredRules::Read(rules);
+        if self.wanted.rules.is_some() && rules.is_some() {
+            self.wanted.rules = None;
+            self.rules = rules;
+        }
+        if let (Some(more), Some(_)) = (roots, &self.wanted.roots) {
+            self.wanted.roots = None;
+            self.trust(&more);
         }
     }
 
-    /// The mapping rules that the next read of the Parameter Store has to include.
-    fn wanted_rules(&self) -> Option<&Stored> {
-        match &self.rules {
-            StoredRules::Wanted(stored) => Some(stored),
-            _ => None,
-        }
+    /// From now on, 3scale can also have a certificate of these authorities. The Parameter Store cannot.
+    fn trust(&mut self, more: &[CertificateDer<'static>]) {
+        let service = &self.settings.service;
+        let tls = http::with_more_roots(self.roots.as_ref(), more);
+        let (agent, connector) = http::client(self.roots.as_ref(), tls);
+        connector.begin(&service.backend, agent.config());
+        self.backend = Backend::new(agent, &service.backend, &service.service_id);
+        self.connector = connector;
     }
 
     /// The mapping rules from the Parameter Store, once, as soon as they were read.
     pub(crate) fn take_rules(&mut self) -> Option<Vec<RuleSettings>> {
-        match std::mem::replace(&mut self.rules, StoredRules::Taken) {
-            StoredRules::Read(rules) => Some(rules),
-            other => {
-                self.rules = other;
-                None
-            }
-        }
+        self.rules.take()
     }
 
     /// Begins to read the Parameter Store in the background if that is due, and uses what was read. No event waits for it.
@@ -229,8 +232,9 @@ impl Clients {
             let thread = std::thread::Builder::new()
                 .name("refresh".to_owned())
                 .spawn(move || {
-                    // With the secrets, the mapping rules were read, too.
-                    let read = secrets::read(&agent, &aws, &path, &names, None, REFRESH_TIME);
+                    // With the secrets, everything else was read, too.
+                    let more = Wanted::default();
+                    let read = secrets::read(&agent, &aws, &path, &names, &more, REFRESH_TIME);
                     // The receiver is gone if the process ends.
                     let _ = sender.send(read);
                 });

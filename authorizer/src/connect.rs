@@ -16,8 +16,11 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport, time,
+    Buffers, ChainedConnector, ConnectionDetails, Connector, DefaultConnector, NextTimeout,
+    TcpConnector, Transport, time,
 };
+
+use crate::tls::Tls;
 
 /// How long opening a connection can take, with all events that it lasts for.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -48,9 +51,32 @@ fn far(tls: bool) -> Duration {
 pub(crate) struct Background(Arc<Shared>);
 
 struct Shared {
-    inner: DefaultConnector,
+    inner: Inner,
     state: Mutex<State>,
     changed: Condvar,
+}
+
+/// What opens a connection to an address.
+enum Inner {
+    /// `ureq`, with the root certificates of the agent.
+    Agent(DefaultConnector),
+    /// The same with root certificates of our own.
+    Own(ChainedConnector<(), TcpConnector, Tls>),
+}
+
+impl Inner {
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Option<Box<dyn Transport>>, ureq::Error> {
+        match self {
+            Self::Agent(connector) => connector.connect(details, None),
+            Self::Own(connector) => {
+                let transport = connector.connect(details, None)?;
+                Ok(transport.map(Transport::boxed))
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -104,9 +130,13 @@ impl Target {
 }
 
 impl Background {
-    pub(crate) fn new() -> Self {
+    /// With `tls`, it decides which certificates are trusted, and not the agent.
+    pub(crate) fn new(tls: Option<Tls>) -> Self {
         Self(Arc::new(Shared {
-            inner: DefaultConnector::default(),
+            inner: match tls {
+                Some(tls) => Inner::Own(TcpConnector::default().chain(tls)),
+                None => Inner::Agent(DefaultConnector::default()),
+            },
             state: Mutex::default(),
             changed: Condvar::new(),
         }))
@@ -298,7 +328,7 @@ impl Background {
         };
         self.0
             .inner
-            .connect(&details, None)?
+            .connect(&details)?
             .ok_or(ureq::Error::ConnectionFailed)
     }
 }
@@ -565,7 +595,7 @@ mod tests {
     #[test]
     fn a_near_server_needs_no_other_thread() {
         let (address, _listener) = good();
-        let background = Background::new();
+        let background = Background::new(None);
         let name = target(&uri()).expect("a target");
         for _ in 0..3 {
             let line = connect(&background, &[address], LONG).expect("a connection");
@@ -579,7 +609,7 @@ mod tests {
     #[test]
     fn an_unfinished_connection_to_a_server_that_was_near_is_not_thrown_away() {
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new();
+        let background = Background::new(None);
         let name = target(&uri()).expect("a target");
         background.lock().target(&name).near = true;
         for _ in 0..2 {
@@ -598,7 +628,7 @@ mod tests {
     fn another_address_is_tried_if_a_server_that_was_near_hangs() {
         let (address, _listener) = good();
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new();
+        let background = Background::new(None);
         let name = target(&uri()).expect("a target");
         background.lock().target(&name).near = true;
         let line = connect(&background, &[hangs, address], LONG).expect("a connection");
@@ -626,7 +656,7 @@ mod tests {
     fn an_address_that_hangs_does_not_use_up_the_time() {
         let (good, _listener) = good();
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new();
+        let background = Background::new(None);
         let config = ureq::Agent::config_builder().build();
         let name = target(&uri()).expect("a target");
         let transport = background.race(&name, &uri(), &[hangs, good], &config);

@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::connect::{Background, NotSent};
 use crate::failure::{Cause, Failure};
+use crate::tls::Tls;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use ureq::http::Uri;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
 
 /// Idle connections older than this are not used again. A NAT gateway drops them after 350 s, and many servers after 60 s.
@@ -28,11 +31,15 @@ const OUTPUT: usize = 32 << 10;
 /// background, see [`crate::connect`].
 #[must_use]
 pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
-    client(roots).0
+    client(roots, None).0
 }
 
 /// The same client, and its connector, which can open a connection before the first request.
-pub(crate) fn client(roots: Option<&RootCertificates>) -> (ureq::Agent, Background) {
+/// With `tls`, it decides which certificates are trusted, and not the roots.
+pub(crate) fn client(
+    roots: Option<&RootCertificates>,
+    own: Option<Tls>,
+) -> (ureq::Agent, Background) {
     let mut tls = TlsConfig::builder();
     if let Some(roots) = roots {
         tls = tls.root_certs(roots.0.clone());
@@ -49,14 +56,45 @@ pub(crate) fn client(roots: Option<&RootCertificates>) -> (ureq::Agent, Backgrou
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls.build())
         .build();
-    let background = Background::new();
+    let background = Background::new(own);
     let agent = ureq::Agent::with_parts(config, background.clone(), background.clone());
     (agent, background)
 }
 
+/// Trusts Mozilla's root certificates, or those that replace them, and these as well.
+pub(crate) fn with_more_roots(
+    roots: Option<&RootCertificates>,
+    more: &[CertificateDer<'static>],
+) -> Option<Tls> {
+    let mut store = match roots {
+        Some(roots) => roots.1.as_ref().clone(),
+        None => RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        },
+    };
+    for certificate in more {
+        store.add(certificate.clone()).ok()?;
+    }
+    Tls::new(store)
+}
+
+/// The certificates of a PEM text; `None` if one of them cannot be a root certificate, or if there is none.
+pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let mut store = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for item in parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.ok()? {
+            let certificate = CertificateDer::from(certificate.der().to_vec());
+            store.add(certificate.clone()).ok()?;
+            certificates.push(certificate);
+        }
+    }
+    (!certificates.is_empty()).then_some(certificates)
+}
+
 /// Root certificates that replace Mozilla's.
 #[derive(Debug, Clone)]
-pub struct RootCertificates(RootCerts, Arc<rustls::RootCertStore>);
+pub struct RootCertificates(RootCerts, Arc<RootCertStore>);
 
 impl RootCertificates {
     /// Reads a PEM bundle.
@@ -66,25 +104,21 @@ impl RootCertificates {
     pub fn read(path: &Path) -> io::Result<Self> {
         let unusable = || io::Error::new(io::ErrorKind::InvalidData, "no usable certificate");
         let pem = std::fs::read(path)?;
-        let mut store = rustls::RootCertStore::empty();
-        let mut certificates = Vec::new();
-        for item in parse_pem(&pem) {
-            if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {
-                store
-                    .add(certificate.der().to_vec().into())
-                    .map_err(|_| unusable())?;
-                certificates.push(certificate);
-            }
-        }
-        if certificates.is_empty() {
-            return Err(unusable());
-        }
-        Ok(Self(RootCerts::from(certificates), Arc::new(store)))
+        let certificates = certificates(&pem).ok_or_else(unusable)?;
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(certificates.iter().cloned());
+        let certificates = certificates
+            .iter()
+            .map(|one| Certificate::from_der(one).to_owned());
+        Ok(Self(
+            RootCerts::from(certificates.collect::<Vec<_>>()),
+            Arc::new(store),
+        ))
     }
 
     /// The same certificates, for the Redis connection.
     #[must_use]
-    pub fn store(&self) -> Arc<rustls::RootCertStore> {
+    pub fn store(&self) -> Arc<RootCertStore> {
         Arc::clone(&self.1)
     }
 }

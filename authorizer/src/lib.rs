@@ -6,7 +6,7 @@
 //! - `main` and [`function`], with [`runtime`]: from the socket (`input`) to the event to the answer;
 //! - [`decide`] with `memory`, [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
-//! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect`: the outside world;
+//! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect` and `tls`: the outside world;
 //! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
@@ -41,6 +41,7 @@ pub mod selftest;
 pub mod settings;
 pub mod stored;
 pub mod terms;
+mod tls;
 pub mod tree;
 mod upstream;
 pub mod xml;

@@ -7,9 +7,11 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::failure::{Cause, Failure};
+use crate::http;
 use crate::keys::Keys;
 use crate::redis::Endpoint;
 use crate::settings::{Aws, ParameterNames, RuleSettings};
@@ -40,6 +42,17 @@ pub struct Values {
     pub secrets: Secrets,
     /// The mapping rules, if they were asked for.
     pub rules: Option<Vec<RuleSettings>>,
+    /// The certificate authorities of 3scale, if they were asked for.
+    pub roots: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// What a read of the Parameter Store includes besides the secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The mapping rules.
+    pub rules: Option<Stored>,
+    /// The certificate authorities of 3scale.
+    pub roots: Option<Stored>,
 }
 
 /// Why the secrets could not be read. Contains no secret.
@@ -143,12 +156,12 @@ pub fn read(
     aws: &Aws,
     path: &str,
     names: &ParameterNames,
-    rules: Option<&Stored>,
+    more: &Wanted,
     budget: Duration,
 ) -> Result<Values, SecretsError> {
     let deadline = Instant::now() + budget;
     let mut pause = FIRST_PAUSE;
-    let wanted = wanted(path, names, rules);
+    let wanted = wanted(path, names, more);
     let mut calls: Vec<&[String]> = wanted.chunks(NAMES_PER_CALL).collect();
     let mut found = Vec::new();
     loop {
@@ -173,7 +186,7 @@ pub fn read(
         }
         calls = again;
         let Some(error) = error else {
-            return assemble(path, names, rules, &found);
+            return assemble(path, names, more, &found);
         };
         let wait = random_part(pause);
         if !error.may_pass() || wait >= deadline.saturating_duration_since(Instant::now()) {
@@ -227,7 +240,7 @@ pub(crate) fn random_part(pause: Duration) -> Duration {
 const NAMES_PER_CALL: usize = 10;
 
 /// The full names of all parameters that may be needed.
-fn wanted(path: &str, names: &ParameterNames, rules: Option<&Stored>) -> Vec<String> {
+fn wanted(path: &str, names: &ParameterNames, more: &Wanted) -> Vec<String> {
     let mut wanted = vec![names.service_token.as_str(), HASH_KEY];
     match &names.cache {
         Some(name) => wanted.push(name),
@@ -237,11 +250,13 @@ fn wanted(path: &str, names: &ParameterNames, rules: Option<&Stored>) -> Vec<Str
     // A name that is there twice is an error.
     wanted.sort_unstable();
     wanted.dedup();
-    let rules = rules.into_iter().flat_map(|rules| rules.names(RULES));
+    let rules = more.rules.iter().flat_map(|rules| rules.names(RULES));
+    let roots = more.roots.iter().flat_map(|roots| roots.names(ROOTS));
     wanted
         .into_iter()
         .map(str::to_owned)
         .chain(rules)
+        .chain(roots)
         .map(|name| format!("{path}/{name}"))
         .collect()
 }
@@ -259,18 +274,18 @@ fn get(
     let request = agent
         .configure_request(request)
         .timeout_global(Some(left))
-        .timeout_connect(Some(crate::http::connecting(left)))
+        .timeout_connect(Some(http::connecting(left)))
         .build();
     let mut response = agent
         .run(request)
-        .map_err(|error| SecretsError::Unreachable(crate::http::failure(&error)))?;
+        .map_err(|error| SecretsError::Unreachable(http::failure(&error)))?;
     let status = response.status().as_u16();
     let text = response
         .body_mut()
         .with_config()
         .limit(1 << 20)
         .read_to_string()
-        .map_err(|error| SecretsError::Unreachable(crate::http::failure(&error)))?;
+        .map_err(|error| SecretsError::Unreachable(http::failure(&error)))?;
     if status != 200 {
         return Err(SecretsError::Refused(status, error_code(&text)));
     }
@@ -349,7 +364,7 @@ fn signed(
 fn assemble(
     path: &str,
     names: &ParameterNames,
-    rules: Option<&Stored>,
+    more: &Wanted,
     parameters: &[Parameter],
 ) -> Result<Values, SecretsError> {
     let find = |name: &str| {
@@ -392,31 +407,45 @@ fn assemble(
             Ok(endpoint)
         })
         .transpose()?;
-    let rules = rules.map(|stored| {
+    let content = |base: &str, stored: &Stored| {
         let mut values = String::new();
-        for name in stored.names(RULES) {
+        for name in stored.names(base) {
             values.push_str(find(&name).ok_or_else(|| absent(&name))?);
         }
-        rules_of(stored, &values).ok_or_else(|| unusable(&format!("{RULES}-{}", stored.digest)))
+        let name = format!("{base}-{}", stored.digest);
+        let content = stored.content(&values).ok_or_else(|| unusable(&name))?;
+        Ok((name, content))
+    };
+    let rules = more.rules.as_ref().map(|stored| {
+        let (name, content) = content(RULES, stored)?;
+        rules_of(&content).ok_or_else(|| unusable(&name))
+    });
+    let roots = more.roots.as_ref().map(|stored| {
+        let (name, content) = content(ROOTS, stored)?;
+        http::certificates(content.as_bytes()).ok_or_else(|| unusable(&name))
     });
     let secrets = Secrets {
         service_token,
         keys,
         cache,
     };
-    let rules = rules.transpose()?;
-    Ok(Values { secrets, rules })
+    Ok(Values {
+        secrets,
+        rules: rules.transpose()?,
+        roots: roots.transpose()?,
+    })
 }
 
-/// The mapping rules in the values of their parameters.
-fn rules_of(stored: &Stored, values: &str) -> Option<Vec<RuleSettings>> {
-    let rules: Vec<RuleSettings> = serde_json::from_str(&stored.content(values)?).ok()?;
+fn rules_of(content: &str) -> Option<Vec<RuleSettings>> {
+    let rules: Vec<RuleSettings> = serde_json::from_str(content).ok()?;
     let is_usable = !rules.is_empty() && rules.iter().all(|rule| rule.check().is_ok());
     is_usable.then_some(rules)
 }
 
 /// The beginning of the names of the parameters with the mapping rules.
 const RULES: &str = "rules";
+/// The same of those with the certificate authorities of 3scale.
+const ROOTS: &str = "ca";
 /// The prefix of every secret.
 const SECRETS: &str = "secrets/";
 const HASH_KEY: &str = "secrets/hash-key";
@@ -452,7 +481,8 @@ mod tests {
         let read = |more: &[(&str, &str)]| {
             let names = ParameterNames::default();
             let all = parameters(&[&base, more].concat());
-            assemble("/threescale-gw/s", &names, None, &all).map(|values| values.secrets)
+            assemble("/threescale-gw/s", &names, &Wanted::default(), &all)
+                .map(|values| values.secrets)
         };
         assert!(read(&[]).expect("secrets").cache.is_none());
         let secrets = read(&[
@@ -483,14 +513,15 @@ mod tests {
     #[test]
     fn says_what_is_missing() {
         assert_eq!(
-            assemble("/p", &ParameterNames::default(), None, &[]).expect_err("refused"),
+            assemble("/p", &ParameterNames::default(), &Wanted::default(), &[])
+                .expect_err("refused"),
             SecretsError::Absent("secrets/service-token".to_owned())
         );
         assert_eq!(
             assemble(
                 "/threescale-gw/s",
                 &ParameterNames::default(),
-                None,
+                &Wanted::default(),
                 &parameters(&[("secrets/service-token", "t"), ("secrets/hash-key", "zz")])
             )
             .expect_err("refused"),
@@ -516,7 +547,7 @@ mod tests {
                 service_token: service_token.to_owned(),
                 cache: Some(cache.to_owned()),
             };
-            let secrets = assemble("/threescale-gw/s", &names, None, &all)?.secrets;
+            let secrets = assemble("/threescale-gw/s", &names, &Wanted::default(), &all)?.secrets;
             let port = secrets.cache.map(|cache| {
                 // Only the stack's own cache has the stored AUTH token.
                 let is_ours = ["ours", "moved"].contains(&cache.host.as_str());
@@ -559,7 +590,7 @@ mod tests {
             cache: cache.map(str::to_owned),
         };
         assert_eq!(
-            wanted("/p", &names(None), None),
+            wanted("/p", &names(None), &Wanted::default()),
             [
                 "/p/cache-endpoint",
                 "/p/secrets/cache-auth-token",
@@ -571,18 +602,24 @@ mod tests {
         );
         let own = names(Some("secrets/cache-url-1"));
         let with = |parts| {
-            let rules = Stored {
+            let stored = Stored {
                 digest: "0123456789ab".to_owned(),
                 parts,
                 count: 0,
             };
-            wanted("/p", &own, Some(&rules))
+            let rules = Some(stored.clone());
+            let roots = Some(Stored { parts: 1, ..stored });
+            wanted("/p", &own, &Wanted { rules, roots })
         };
-        assert_eq!(wanted("/p", &own, None).len(), 5);
-        assert_eq!(with(5).len(), NAMES_PER_CALL);
+        assert_eq!(wanted("/p", &own, &Wanted::default()).len(), 5);
+        assert_eq!(with(4).len(), NAMES_PER_CALL);
         assert_eq!(
             with(2)[5..],
-            ["/p/rules-0123456789ab-1", "/p/rules-0123456789ab-2"]
+            [
+                "/p/rules-0123456789ab-1",
+                "/p/rules-0123456789ab-2",
+                "/p/ca-0123456789ab-1"
+            ]
         );
     }
 

@@ -192,6 +192,9 @@ pub struct Service {
     /// The mapping rules that do not fit into the environment; JSON as in `mapping_rules`.
     #[serde(default)]
     pub stored_rules: Option<Stored>,
+    /// Certificate authorities of 3scale, in addition to the public ones; PEM.
+    #[serde(default)]
+    pub stored_roots: Option<Stored>,
     /// What happens when 3scale does not answer.
     #[serde(default)]
     pub caching: Caching,
@@ -461,12 +464,18 @@ impl Service {
         if let Some(message) = rules.filter_map(Result::err).next() {
             return Err(bad(name, message));
         }
-        if let Some(stored) = &self.stored_rules {
-            if !self.mapping_rules.is_empty() {
-                return Err(bad(name, "give either mapping_rules or stored_rules"));
-            }
+        if self.stored_rules.is_some() && !self.mapping_rules.is_empty() {
+            return Err(bad(name, "give either mapping_rules or stored_rules"));
+        }
+        for stored in [&self.stored_rules, &self.stored_roots]
+            .into_iter()
+            .flatten()
+        {
             if !stored.is_usable() {
-                return Err(bad(name, "stored_rules must name parameters"));
+                return Err(bad(
+                    name,
+                    "stored_rules and stored_roots must name parameters",
+                ));
             }
         }
         Ok(())

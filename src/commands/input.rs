@@ -1,9 +1,13 @@
 //! The configuration and the stack that the user names. No request is sent until both are valid.
 
+use std::path::{Path, PathBuf};
+
 use crate::cli::Global;
-use crate::config::{self, Config, Place, StackName};
+use crate::config::{self, Config, NamedFile, Place, StackName};
 use crate::error::{Error, Result};
+use crate::printable;
 use crate::report;
+use crate::stored::{MAX_COMPRESSED, TooLarge};
 
 /// Loads the configuration. No request is sent until all of it is valid.
 pub(super) async fn load(global: &Global) -> Result<Config> {
@@ -33,6 +37,40 @@ pub(super) fn file_name(global: &Global) -> String {
         true => "<stdin>".to_owned(),
         false => global.file.display().to_string(),
     }
+}
+
+/// A path that the configuration names. As in every tool, it is relative to the file that names it.
+pub(super) fn beside(global: &Global, path: &Path) -> PathBuf {
+    let base = global.file.parent();
+    let base = base.filter(|_| global.file.as_os_str() != "-");
+    base.map_or_else(|| path.to_owned(), |base| base.join(path))
+}
+
+/// Reads the certificate authorities of 3scale, if the configuration names a file with them.
+pub(super) async fn read_roots(global: &Global, config: &mut Config) -> Result<()> {
+    let Some(NamedFile { path, line, column }) = config.threescale.ca_file.clone() else {
+        return Ok(());
+    };
+    let place = format!("{}:{line}:{column}: threescale.ca_file", file_name(global));
+    let path = beside(global, &path);
+    let name = path.display().to_string();
+    let name = printable::line(&name);
+    let bytes = tokio::fs::read(&path)
+        .await
+        .map_err(|error| Error::usage(format!("{place}: reading {name}: {error}")))?;
+    let certificates = config::certificates(&bytes).map_err(|bad| {
+        Error::usage(format!("{name}:{}:1: {}", bad.line, bad.must)).hint(
+            "`threescale.ca_file` is a PEM file with the certificates of the authorities of 3scale",
+        )
+    })?;
+    config.set_roots(&certificates).map_err(|TooLarge(size)| {
+        Error::usage(format!(
+            "{place}: too large: {} certificates take {size} bytes, compressed, and at most {MAX_COMPRESSED} fit into the \
+             parameters of the stack",
+            certificates.count
+        ))
+        .hint("the file needs only the authorities that issue the certificate of 3scale, and not the public ones")
+    })
 }
 
 /// The text of the configuration, and its name for messages.

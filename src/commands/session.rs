@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::input::{beside, read_roots};
 pub(super) use super::input::{file_name, load, named_stack};
 use crate::aws::account::CallerIdentity;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, Artifact, Config, NatMode, Place, Vpc};
+use crate::config::{ApiSelector, Config, NamedFile, NatMode, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -125,20 +126,15 @@ impl Session {
         options: RunOptions,
         sink: Sink,
     ) -> Result<Self> {
-        let config = load(global).await?;
+        let mut config = load(global).await?;
+        read_roots(global, &mut config).await?;
         let architecture = config.authorizer.architecture.as_str();
         let package = match &config.authorizer.artifact {
             Some(artifact) => {
-                // As in every tool: relative to the file that names it.
-                let base = global
-                    .file
-                    .parent()
-                    .filter(|_| global.file.as_os_str() != "-");
-                let path = &artifact.path;
-                let path = base.map_or_else(|| path.clone(), |base| base.join(path));
+                let path = beside(global, &artifact.path);
                 Package::artifact(&path, architecture).map_err(|error| {
                     let file = file_name(global);
-                    let Artifact { line, column, .. } = artifact;
+                    let NamedFile { line, column, .. } = artifact;
                     Error::usage(format!(
                         "{file}:{line}:{column}: authorizer.artifact: {error:#}"
                     ))

@@ -12,9 +12,9 @@ use super::read::{Field, Reader, Schema, Section, Show};
 use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
 use super::{
-    Api, ApiSelector, Artifact, Authorizer, Cache, Choice, Config, CredentialKind,
-    CredentialLocation, Credentials, ExistingVpc, MappingRule, Network, Place, StackName,
-    Threescale, Vpc, identifiers, mapping_rule, validate,
+    Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
+    Credentials, ExistingVpc, MappingRule, NamedFile, Network, Place, StackName, Threescale, Vpc,
+    identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -58,6 +58,7 @@ const THREESCALE: Schema = Schema {
         "service_token",
         "backend",
         "allow_plain_http",
+        "ca_file",
         "timeout",
         "credentials",
         "mapping_rules",
@@ -381,6 +382,10 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         }
         None => Some(DEFAULT_BACKEND.to_owned()),
     };
+    let ca_file = match section.field("ca_file") {
+        Some(field) => file(reader, field, "a PEM file").map(Some),
+        None => Some(None),
+    };
     let timeout = match section.field("timeout") {
         Some(field) => reader.text(field, Show::Yes, identifiers::timeout),
         None => Some(DEFAULT_TIMEOUT),
@@ -392,6 +397,8 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         service_token: service_token?,
         backend: backend?,
         allow_plain_http: allow_plain_http?,
+        ca_file: ca_file?,
+        stored_roots: None,
         timeout: timeout?,
         credentials: credentials?,
         mapping_rules: mapping_rules?,
@@ -646,19 +653,10 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         Some(arn) => Some(arn?),
         None => None,
     };
-    let artifact = field(section, "artifact").and_then(|field| {
-        let at = field.at();
-        reader.text(field, Show::Yes, |text| {
-            if text.is_empty() || text.contains('\0') {
-                return Err(Invalid::new("must be the path of a zip file"));
-            }
-            Ok(Artifact {
-                path: PathBuf::from(text),
-                line: at.line,
-                column: at.column,
-            })
-        })
-    });
+    let artifact = match field(section, "artifact") {
+        Some(field) => Some(file(reader, field, "a zip file")?),
+        None => None,
+    };
     let authorizer = Authorizer {
         architecture: architecture?,
         memory: memory?,
@@ -673,6 +671,21 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         validate::age(reader, section, &authorizer);
     }
     Some(authorizer)
+}
+
+/// The path of a file, which is read later.
+fn file(reader: &mut Reader<'_>, field: &Field<'_>, what: &str) -> Option<NamedFile> {
+    let at = field.at();
+    reader.text(field, Show::Yes, |text| {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Invalid::new(format!("must be the path of {what}")));
+        }
+        Ok(NamedFile {
+            path: PathBuf::from(text),
+            line: at.line,
+            column: at.column,
+        })
+    })
 }
 
 /// A section in which all keys have defaults: `Some(None)` if the file omits it.

@@ -3,6 +3,7 @@
 //! [`load`] turns the text of a file into a [`Config`] that needs no further checks, or lists every problem with its
 //! position. Nothing here accesses files, the network or the process's environment: the caller passes in all inputs.
 
+mod ca_file;
 mod document;
 mod fields;
 mod identifiers;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
+pub use self::ca_file::{BadFile, Certificates, certificates};
 pub use self::layout::SubnetPlan;
 pub use self::problem::{Invalid, Problem, Problems};
 use crate::engine_version::EngineVersion;
@@ -161,6 +163,10 @@ pub struct Threescale {
     pub backend: String,
     /// Whether it may be a private address that is reached without TLS. On loopback, it always may.
     pub allow_plain_http: bool,
+    /// A PEM file with certificate authorities of 3scale, in addition to the public ones.
+    pub ca_file: Option<NamedFile>,
+    /// The certificates of that file as they are stored in parameters; `None` until the file is read.
+    pub stored_roots: Option<Stored>,
     /// How long a request waits for 3scale.
     pub timeout: Duration,
     /// Where callers put their credentials.
@@ -348,12 +354,12 @@ pub struct Authorizer {
     /// The ARN of the policy that is the permissions boundary of the functions' role.
     pub permissions_boundary: Option<String>,
     /// A zip file to use in place of a build of the bundled authorizer.
-    pub artifact: Option<Artifact>,
+    pub artifact: Option<NamedFile>,
 }
 
 /// A file that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Artifact {
+pub struct NamedFile {
     /// As written in the file: not checked and not made absolute.
     pub path: PathBuf,
     /// The line of the path in the configuration, counted from 1.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Config, CredentialKind};
+use super::{Certificates, Config, CredentialKind, Threescale};
 use crate::responses::LimitStatus;
-use crate::stored::Stored;
+use crate::stored::{ROOTS, Stored, TooLarge};
 
 /// Maximum size of the settings in bytes. Lambda allows 4 KB for all environment variables together, and the rest is
 /// for the other variables.
@@ -18,7 +18,22 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
 impl Config {
     /// The settings that do not fit into the environment.
     pub fn stored(&self) -> impl Iterator<Item = &Stored> {
-        self.threescale.stored_rules.iter()
+        let Threescale {
+            stored_rules,
+            stored_roots,
+            ..
+        } = &self.threescale;
+        stored_rules.iter().chain(stored_roots)
+    }
+
+    /// Takes the certificates of `threescale.ca_file`.
+    ///
+    /// # Errors
+    /// They do not fit into the parameters of the stack.
+    pub fn set_roots(&mut self, certificates: &Certificates) -> Result<(), TooLarge> {
+        let stored = Stored::new(ROOTS, &certificates.pem, certificates.count)?;
+        self.threescale.stored_roots = Some(stored);
+        Ok(())
     }
 
     /// The value of `THREESCALE_GW_SETTINGS`, the JSON from which the functions read their settings.
@@ -50,6 +65,10 @@ impl Config {
                 settings[key] = value;
             }
             None => settings["mapping_rules"] = json!(self.threescale.mapping_rules),
+        }
+        if let Some(stored) = &self.threescale.stored_roots {
+            let (key, value) = stored.reference();
+            settings[key] = value;
         }
         // Without the defaults, the settings of a stack of a former release stay the same.
         if let Some(kind) = self.api.usage_key {

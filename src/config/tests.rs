@@ -88,6 +88,8 @@ fn defaults_are_filled_in() {
                 service_token: Secret::from(TOKEN.to_owned()),
                 backend: "https://su1.3scale.net".to_owned(),
                 allow_plain_http: false,
+                ca_file: None,
+                stored_roots: None,
                 timeout: Duration::from_millis(720),
                 credentials: Credentials {
                     kind: CredentialKind::UserKey,
@@ -272,6 +274,7 @@ fn the_template_offers_every_key_with_its_default() {
         "# engine_version:",
         "# permissions_boundary:",
         "# artifact:",
+        "# ca_file:",
         "# account:",
         "# region:",
     ];
@@ -967,6 +970,22 @@ fn plain_http_is_for_private_addresses_and_must_be_allowed() {
     let settings = config(&text).authorizer_settings();
     assert!(settings.contains("\"backend\":\"http://10.1.2.3/backend\""));
     assert!(!settings.contains("plain"), "{settings}");
+}
+
+#[test]
+fn certificate_authorities_are_stored_beside_the_rules() {
+    let mut config = config(&format!("{GOOD}  ca_file: ca.pem\n"));
+    let file = config.threescale.ca_file.clone().expect("a file");
+    assert_eq!((file.line, file.column), (6, 12));
+    assert_eq!(config.stored().count(), 0);
+    let pem = include_bytes!("../../tests/it/support/authority.pem");
+    let read = certificates(pem).expect("certificates");
+    config.set_roots(&read).expect("fits");
+    let settings = config.authorizer_settings();
+    let stored: Vec<_> = config.stored().flat_map(Stored::parameters).collect();
+    let names: Vec<_> = stored.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(crate::stored::read_by(&settings), names);
+    assert!(names[0].starts_with("ca-"), "{names:?}");
 }
 
 #[test]

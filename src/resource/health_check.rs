@@ -128,8 +128,8 @@ impl Check {
             }
             ("threescale", "refused") => "nothing listens at `threescale.backend`",
             ("threescale", "tls_chain") => {
-                "the functions do not trust the authority of the certificate at `threescale.backend`; the server must send all \
-                 intermediate certificates"
+                "the functions do not trust the authority of the certificate at `threescale.backend`: put its certificate into \
+                 `threescale.ca_file`; the server must send all intermediate certificates"
             }
             ("threescale", "tls_name") => {
                 "the certificate at `threescale.backend` is for another name: use a name that is in the certificate"

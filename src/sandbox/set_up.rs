@@ -65,6 +65,9 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     }
     let threescale = section(map, "threescale")?;
     put(threescale, "backend", parts.backend);
+    if let Some(file) = threescale.get_mut("ca_file") {
+        absolute(file, base).context("threescale.ca_file")?;
+    }
     // Never the real token: it would be written to a file, and the sandbox does not need it.
     put(threescale, "service_token", parts.token.expose());
     let mut cache = Mapping::new();
@@ -79,10 +82,7 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
     }
     let authorizer = section(map, "authorizer")?;
     if let Some(artifact) = authorizer.get_mut("artifact") {
-        if let Some(path) = artifact.as_str() {
-            let path = fs::canonicalize(base.join(path)).context("authorizer.artifact")?;
-            *artifact = path.display().to_string().into();
-        }
+        absolute(artifact, base).context("authorizer.artifact")?;
     } else {
         // A package that is built on this machine runs on it.
         put(authorizer, "architecture", host());
@@ -93,6 +93,15 @@ fn own_config(text: &str, base: &Path, parts: &Parts) -> anyhow::Result<String> 
         "# Made from your configuration. Different here: account, region, api, threescale.backend and service_token,\n\
          # cache, network.vpc and subnets, authorizer.architecture (unless there is an artifact), deletion_protection.\n{text}"
     ))
+}
+
+/// Makes the path of a file absolute: the text is written to another folder.
+fn absolute(file: &mut Value, base: &Path) -> anyhow::Result<()> {
+    if let Some(path) = file.as_str() {
+        let path = fs::canonicalize(base.join(path))?;
+        *file = path.display().to_string().into();
+    }
+    Ok(())
 }
 
 /// This machine's architecture, as Lambda names it.

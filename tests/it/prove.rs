@@ -82,7 +82,7 @@ fn each_failure_of_the_self_test_leaves_the_api_alone_and_is_told_with_its_remed
         ("redis", "read_only", "address of the primary"),
         ("redis", "full", "is full"),
         ("redis", "protocol", "does not speak Redis"),
-        ("threescale", "tls_chain", "do not trust the authority"),
+        ("threescale", "tls_chain", "`threescale.ca_file`"),
         ("threescale", "tls_name", "for another name"),
         ("threescale", "tls_validity", "renew it"),
         ("threescale", "tls", "does not speak TLS"),

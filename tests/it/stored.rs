@@ -1,4 +1,5 @@
-//! Mapping rules that do not fit into the environment of the functions are in parameters, each version's in its own.
+//! Settings that do not fit into the environment of the functions are in parameters, each version's in its own: mapping
+//! rules, and the certificate authorities of 3scale.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::support::rest_api::{account, assert_mentions, workplace};
-use crate::support::{TestAws, Workplace, assert_same};
+use crate::support::{TestAws, Workplace, assert_same, standing};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
 const PATH: &str = "/threescale-gw/orders/";
@@ -126,5 +127,82 @@ fn two_thousand_rules_are_proved_before_they_are_live_and_go_with_their_version(
     assert_eq!(digests(&aws), BTreeSet::from([third]));
     here.succeed(&["down", "--yes"]);
     assert_same(&empty, &aws.account());
+    aws.check_log();
+}
+
+const AUTHORITY: &str = include_str!("support/authority.pem");
+
+/// Many certificates that cannot be compressed: the same one with other signatures.
+fn many_authorities() -> String {
+    let base64: String = AUTHORITY
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    let (before, _) = base64.split_at(base64.len() - 80);
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(
+            b"ABCDEFGHIJKLMNOPabcdefghijklmnop"[usize::try_from(state >> 59).unwrap_or_default()],
+        )
+    };
+    let certificates = (0..2000).map(|_| {
+        let noise: String = (0..80).map(|_| next()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{before}{noise}\n-----END CERTIFICATE-----\n")
+    });
+    certificates.collect()
+}
+
+#[test]
+fn certificate_authorities_are_read_from_a_file_and_stored() {
+    let (aws, here) = standing();
+    let token = "service_token: the-service-token";
+    let backend = "backend: \"http://10.1.2.3/backend\", allow_plain_http: true";
+    here.edit(token, &format!("{token}, {backend}"));
+    let plan = here.succeed(&["plan"]);
+    assert_mentions(&plan, &["to http://10.1.2.3/backend unencrypted"]);
+    here.edit(backend, "ca_file: ca.pem");
+    let refused = |texts: &[&str]| {
+        let run = here.run(&["plan"]);
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert_mentions(&run, texts);
+    };
+    refused(&[
+        "threescale-gw.yaml:5:",
+        "threescale.ca_file: reading ca.pem: No such file",
+    ]);
+    let lines = AUTHORITY.lines().count();
+    here.write(
+        "ca.pem",
+        format!("{AUTHORITY}-----BEGIN PRIVATE KEY-----\nsecret").as_bytes(),
+    );
+    refused(&[&format!(
+        "ca.pem:{}:1: must contain certificates only",
+        lines + 1
+    )]);
+    here.write("ca.pem", many_authorities().as_bytes());
+    refused(&[
+        "threescale.ca_file: too large: 2000 certificates take",
+        "and at most 76800 fit",
+    ]);
+
+    here.write("ca.pem", format!("# ours\n{AUTHORITY}").as_bytes());
+    here.succeed(&["up", "--yes"]);
+    let stored = settings(&aws)["stored_roots"].clone();
+    assert_eq!((&stored["parts"], &stored["count"]), (&json!(1), &json!(1)));
+    let name = format!("{PATH}ca-{}-1", stored["digest"].as_str().expect("text"));
+    let exists = |name: &str| {
+        let account = aws.account();
+        let all = account["parameters"].as_array().expect("a list");
+        all.iter().any(|one| one["name"] == name)
+    };
+    assert!(exists(&name));
+    assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
+    here.edit(", ca_file: ca.pem", "");
+    here.succeed(&["up", "--yes"]);
+    assert!(exists(&name), "the version before reads it");
+    assert_eq!(settings(&aws)["stored_roots"], Value::Null);
     aws.check_log();
 }

@@ -17,6 +17,7 @@ mod referrers;
 mod reports;
 mod requests;
 mod secure;
+mod self_managed;
 mod selftest;
 mod servers;
 mod statuses;

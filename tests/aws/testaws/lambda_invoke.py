@@ -132,8 +132,11 @@ def _settings(function: Function) -> dict[str, Any]:
 
 def _stored(function: Function) -> list[str]:
     """The parameters with the settings that do not fit into the environment."""
-    stored = _settings(function).get("stored_rules") or {}
-    return [f"rules-{stored.get('digest')}-{part + 1}" for part in range(stored.get("parts", 0))]
+    names = []
+    for base, key in (("rules", "stored_rules"), ("ca", "stored_roots")):
+        stored = _settings(function).get(key) or {}
+        names += [f"{base}-{stored.get('digest')}-{part + 1}" for part in range(stored.get("parts", 0))]
+    return names
 
 
 def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:

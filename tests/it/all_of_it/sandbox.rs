@@ -568,7 +568,9 @@ authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, l
 deletion_protection: true
 "#,
         threescale(
-            "  timeout: 2s
+            "  allow_plain_http: true
+  ca_file: authority.pem
+  timeout: 2s
   credentials: {kind: user_key, in: query, name: key}
   mapping_rules: [{method: GET, pattern: /orders, metric: hits, delta: 2, last: true}]"
         )
@@ -602,6 +604,8 @@ deletion_protection: true
     let json = "content-type: application/json";
     let (made, said) = home.call(&facts, "apigateway", &stages, &["-H", json, "-d", &body]);
     assert_eq!(made, 201, "{said}");
+    let authority = include_bytes!("../support/authority.pem");
+    std::fs::write(home.dir.path().join("authority.pem"), authority).expect("a file");
     let file = home.dir.path().join("changed.yaml");
     for (what, text, stage, query, header) in [
         ("changed", &changed, "prod", "?key=sandbox-unlimited", ""),

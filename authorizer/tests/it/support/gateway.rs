@@ -205,12 +205,20 @@ impl World {
 
     /// Puts the mapping rules into parameters, as the CLI does if they do not fit into the environment.
     pub fn store_rules(&mut self, rules: &Value) {
-        let (stored, values) = stored(&rules.to_string());
-        for (name, value) in stored.names("rules").zip(values) {
+        self.store("rules", "stored_rules", &rules.to_string());
+    }
+
+    /// Puts the certificate authorities of 3scale into parameters.
+    pub fn store_roots(&mut self, pem: &str) {
+        self.store("ca", "stored_roots", pem);
+    }
+
+    fn store(&mut self, base: &str, key: &str, content: &str) {
+        let (stored, values) = stored(content);
+        for (name, value) in stored.names(base).zip(values) {
             self.ssm.put(&name, &value);
         }
-        self.settings["stored_rules"] =
-            json!({ "digest": stored.digest, "parts": stored.parts, "count": 1 });
+        self.settings[key] = json!({ "digest": stored.digest, "parts": stored.parts, "count": 1 });
     }
 
     /// The authorizer of a new process, inside the test.

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::pki_types::PrivateKeyDer;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
@@ -62,16 +65,31 @@ impl TlsProxy {
             "127.0.0.1".to_owned(),
         ])
         .expect("certificate");
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("key");
+        Self::with(
+            port,
+            &certified.cert.pem(),
+            certified.cert.der().clone(),
+            key,
+        )
+    }
+
+    /// The same with this certificate of an authority.
+    pub fn with(
+        port: u16,
+        authority: &str,
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Self {
         let directory = TempDir::new().expect("directory");
         let ca_file = directory.path().join("ca.pem");
-        std::fs::write(&ca_file, certified.cert.pem()).expect("written");
-        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("key");
+        std::fs::write(&ca_file, authority).expect("written");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .with_single_cert(vec![certificate], key)
             .expect("config");
         let config = Arc::new(config);
         // On all addresses, so that a client can use a name that is not in the certificate: 127.0.0.2.
@@ -119,6 +137,37 @@ impl TlsProxy {
             stop,
             _directory: directory,
         }
+    }
+}
+
+/// A certificate authority.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "A private authority");
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// Its certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A proxy in front of `127.0.0.1:port` with a certificate for this name, which is valid in these years.
+    pub fn proxy(&self, port: u16, name: &str, (from, to): (i32, i32)) -> TlsProxy {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        TlsProxy::with(port, &self.pem(), certificate.der().clone(), key)
     }
 }
 
