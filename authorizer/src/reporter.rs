@@ -146,11 +146,21 @@ impl Chunk {
     }
 }
 
-/// The reporter. It keeps no state between runs that must not be lost.
+/// Counters that 3scale has accepted and that are still in Redis, because it did not answer.
+#[derive(Debug)]
+struct Accepted {
+    batch: String,
+    /// Application and field.
+    fields: Vec<(String, String)>,
+}
+
+/// The reporter.
 #[derive(Debug)]
 pub struct Reporter {
     owner: String,
     batches: u64,
+    /// The next run removes them before anything else. Without it, they would be reported again.
+    accepted: Vec<Accepted>,
     prefix: String,
     scripts: ReporterScripts,
 }
@@ -203,6 +213,7 @@ impl Reporter {
         Self {
             owner: process_id(),
             batches: 0,
+            accepted: Vec::new(),
             prefix,
             scripts: ReporterScripts::new(),
         }
@@ -300,6 +311,7 @@ fn new_token(clients: &mut Clients, deadline: Instant) -> bool {
 
 impl Run<'_> {
     fn all(&mut self, oldest_s: &mut i64) -> Result<(), Stop> {
+        self.remove_accepted()?;
         let mut all_taken = false;
         loop {
             if self.left() < ENOUGH {
@@ -319,7 +331,9 @@ impl Run<'_> {
             };
             let result = self.deliver(&batch, oldest_s);
             if let Err(stop) = result {
-                if !matches!(stop, Stop::LostLease) {
+                let accepted = &self.reporter.accepted;
+                let is_accepted = accepted.iter().any(|accepted| accepted.batch == batch);
+                if !matches!(stop, Stop::LostLease) && !is_accepted {
                     // Releases the batch, so that the next run does not wait for the lease to expire.
                     let _ = self.extend(&batch, self.clock.now_ms());
                 }
@@ -385,6 +399,21 @@ impl Run<'_> {
         } else {
             Err(Stop::Backend(why))
         }
+    }
+
+    /// Removes what an earlier run could not remove.
+    fn remove_accepted(&mut self) -> Result<(), Stop> {
+        while let Some(Accepted { batch, fields }) = self.reporter.accepted.pop() {
+            let counters: Vec<(&str, &str)> = fields
+                .iter()
+                .map(|(application, field)| (application.as_str(), field.as_str()))
+                .collect();
+            if let Err(stop) = self.acknowledge(&batch, &counters, UNCERTAIN_FOR) {
+                self.reporter.accepted.push(Accepted { batch, fields });
+                return Err(stop);
+            }
+        }
+        Ok(())
     }
 
     fn put_aside(&mut self, batch: &str, application: &str, field: &str) -> Result<bool, Stop> {
@@ -758,7 +787,14 @@ impl Run<'_> {
                             .map(|counter| (piece.application, counter.field.as_str()))
                     })
                     .collect();
-                self.acknowledge(batch, &fields, UNCERTAIN_FOR)?;
+                if let Err(stop) = self.acknowledge(batch, &fields, UNCERTAIN_FOR) {
+                    let fields = fields.into_iter();
+                    self.reporter.accepted.push(Accepted {
+                        batch: batch.to_owned(),
+                        fields: fields.map(|(a, f)| (a.to_owned(), f.to_owned())).collect(),
+                    });
+                    return Err(stop);
+                }
                 Ok(None)
             }
             Delivery::Refused { why, content } => Ok(Some((why, content))),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
+use authorizer::clients::Clients;
 use authorizer::clock::Clock;
 use authorizer::reporter::Reporter;
 use serde_json::json;
 
 use crate::support::eventually;
+use crate::support::fuse::{self, End, Fuse};
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
 use crate::support::http::{Request, Response, Server};
 use crate::support::runtime_api::{Answer, Process};
@@ -52,6 +54,45 @@ fn usage_lands_in_the_minute_it_was_made_in() {
     assert_eq!(state.counted("free", "hits", Period::Minute, first + 50), 4);
     assert_eq!(state.counted("free", "hits", Period::Hour, first), 7);
     drop(state);
+    nothing_left(&world);
+}
+
+/// Redis is gone when a report is accepted: the next run of the process removes the counters before it reports any.
+#[test]
+fn a_report_is_not_sent_again_because_redis_was_gone() {
+    let run = |call: usize| {
+        let world = World::patient();
+        hit(&world, "uk_free", 3);
+        let mut fuse = Fuse::new(fuse::Fault {
+            call,
+            after: false,
+            end: End::Everything,
+        });
+        let settings = world.read_settings("reporter");
+        let mut reporter = Reporter::new(&settings);
+        let cache = fuse.redis(world.redis.port);
+        world.ssm.put("cache-endpoint", &format!("redis://{cache}"));
+        let deadline = || Instant::now() + Duration::from_secs(20);
+        // The calls of 3scale are counted, too.
+        let mut through = world.read_settings("reporter");
+        let backend = fuse.http(world.threescale.address().port());
+        through.service.backend = format!("http://{backend}");
+        let mut clients = Clients::new(through, None, world.clock.clone());
+        let first = reporter.run(&mut clients, deadline());
+        world.ssm.put("cache-endpoint", &world.redis.url());
+        let mut clients = Clients::new(settings, None, world.clock.clone());
+        let second = reporter.run(&mut clients, deadline());
+        assert_eq!(second.stopped, None);
+        (world, fuse, first)
+    };
+    let (_, fuse, _) = run(1_000);
+    let calls = fuse.calls();
+    let report = calls.iter().position(|call| call.starts_with("POST"));
+    let (world, fuse, first) = run(report.unwrap() + 1);
+    assert!(fuse.blown());
+    assert_eq!(first.delivered, 3);
+    assert!(first.stopped.is_some());
+    assert_eq!(world.threescale.total("free", "hits"), 3);
     nothing_left(&world);
 }
 
