@@ -688,7 +688,7 @@ mod tests {
             let connections = Connections {
                 closed: closed.into(),
                 shows_late,
-                real: Background::new(None),
+                real: Background::new(crate::tls::Tls::new(crate::http::store(None))),
             };
             let config = ureq::Agent::config_builder()
                 .http_status_as_error(false)

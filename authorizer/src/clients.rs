@@ -68,7 +68,7 @@ impl Clients {
     /// Creates the clients. Does not connect to anything.
     #[must_use]
     pub fn new(settings: Settings, roots: Option<&RootCertificates>, clock: Clock) -> Self {
-        let (agent, connector) = http::client(roots, None);
+        let (agent, connector) = http::client(roots, &[]);
         let cache = Cache::new(
             RedisClient::new(redis::tls_config(roots.map(RootCertificates::store))),
             cache::prefix(&settings.stack, &settings.service.service_id),
@@ -197,8 +197,7 @@ impl Clients {
     /// From now on, 3scale can also have a certificate of these authorities. The Parameter Store cannot.
     fn trust(&mut self, more: &[CertificateDer<'static>]) {
         let service = &self.settings.service;
-        let tls = http::with_more_roots(self.roots.as_ref(), more);
-        let (agent, connector) = http::client(self.roots.as_ref(), tls);
+        let (agent, connector) = http::client(self.roots.as_ref(), more);
         connector.begin(&service.backend, agent.config());
         self.backend = Backend::new(agent, &service.backend, &service.service_id);
         self.connector = connector;

@@ -16,8 +16,8 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ChainedConnector, ConnectionDetails, Connector, DefaultConnector, NextTimeout,
-    TcpConnector, Transport, time,
+    Buffers, ChainedConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport,
+    time,
 };
 
 use crate::tls::Tls;
@@ -51,32 +51,9 @@ fn far(tls: bool) -> Duration {
 pub(crate) struct Background(Arc<Shared>);
 
 struct Shared {
-    inner: Inner,
+    inner: ChainedConnector<(), TcpConnector, Tls>,
     state: Mutex<State>,
     changed: Condvar,
-}
-
-/// What opens a connection to an address.
-enum Inner {
-    /// `ureq`, with the root certificates of the agent.
-    Agent(DefaultConnector),
-    /// The same with root certificates of our own.
-    Own(ChainedConnector<(), TcpConnector, Tls>),
-}
-
-impl Inner {
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-    ) -> Result<Option<Box<dyn Transport>>, ureq::Error> {
-        match self {
-            Self::Agent(connector) => connector.connect(details, None),
-            Self::Own(connector) => {
-                let transport = connector.connect(details, None)?;
-                Ok(transport.map(Transport::boxed))
-            }
-        }
-    }
 }
 
 #[derive(Default)]
@@ -130,13 +107,9 @@ impl Target {
 }
 
 impl Background {
-    /// With `tls`, it decides which certificates are trusted, and not the agent.
-    pub(crate) fn new(tls: Option<Tls>) -> Self {
+    pub(crate) fn new(tls: Tls) -> Self {
         Self(Arc::new(Shared {
-            inner: match tls {
-                Some(tls) => Inner::Own(TcpConnector::default().chain(tls)),
-                None => Inner::Agent(DefaultConnector::default()),
-            },
+            inner: TcpConnector::default().chain(tls),
             state: Mutex::default(),
             changed: Condvar::new(),
         }))
@@ -314,7 +287,6 @@ impl Background {
             uri,
             addrs,
             config,
-            // The settings for TLS are those of the agent, so sessions are resumed.
             request_level: false,
             resolver: &resolver,
             now: time::Instant::now(),
@@ -326,10 +298,9 @@ impl Background {
             run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
             register_shutdown: Arc::new(|_| Ok(())),
         };
-        self.0
-            .inner
-            .connect(&details)?
-            .ok_or(ureq::Error::ConnectionFailed)
+        let transport = self.0.inner.connect(&details, None)?;
+        let transport = transport.ok_or(ureq::Error::ConnectionFailed)?;
+        Ok(transport.boxed())
     }
 }
 
@@ -592,10 +563,14 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
+    fn background() -> Background {
+        Background::new(Tls::new(crate::http::store(None)))
+    }
+
     #[test]
     fn a_near_server_needs_no_other_thread() {
         let (address, _listener) = good();
-        let background = Background::new(None);
+        let background = background();
         let name = target(&uri()).expect("a target");
         for _ in 0..3 {
             let line = connect(&background, &[address], LONG).expect("a connection");
@@ -609,7 +584,7 @@ mod tests {
     #[test]
     fn an_unfinished_connection_to_a_server_that_was_near_is_not_thrown_away() {
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new(None);
+        let background = background();
         let name = target(&uri()).expect("a target");
         background.lock().target(&name).near = true;
         for _ in 0..2 {
@@ -628,7 +603,7 @@ mod tests {
     fn another_address_is_tried_if_a_server_that_was_near_hangs() {
         let (address, _listener) = good();
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new(None);
+        let background = background();
         let name = target(&uri()).expect("a target");
         background.lock().target(&name).near = true;
         let line = connect(&background, &[hangs, address], LONG).expect("a connection");
@@ -656,7 +631,7 @@ mod tests {
     fn an_address_that_hangs_does_not_use_up_the_time() {
         let (good, _listener) = good();
         let (hangs, _held) = crate::redis::full_backlog();
-        let background = Background::new(None);
+        let background = background();
         let config = ureq::Agent::config_builder().build();
         let name = target(&uri()).expect("a target");
         let transport = background.race(&name, &uri(), &[hangs, good], &config);

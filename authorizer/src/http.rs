@@ -11,7 +11,7 @@ use crate::tls::Tls;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{PemItem, parse_pem};
 use ureq::unversioned::resolver::DefaultResolver;
 
 /// Idle connections older than this are not used again. A NAT gateway drops them after 350 s, and many servers after 60 s.
@@ -31,18 +31,19 @@ const OUTPUT: usize = 32 << 10;
 /// background, see [`crate::connect`].
 #[must_use]
 pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
-    client(roots, None).0
+    client(roots, &[]).0
 }
 
-/// The same client, and its connector, which can open a connection before the first request.
-/// With `tls`, it decides which certificates are trusted, and not the roots.
+/// The same client, and its connector, which can open a connection before the first request. It trusts these certificate
+/// authorities as well.
 pub(crate) fn client(
     roots: Option<&RootCertificates>,
-    own: Option<Tls>,
+    more: &[CertificateDer<'static>],
 ) -> (ureq::Agent, Background) {
-    let mut tls = TlsConfig::builder();
-    if let Some(roots) = roots {
-        tls = tls.root_certs(roots.0.clone());
+    let mut roots = store(roots);
+    if !more.is_empty() {
+        let store = Arc::make_mut(&mut roots);
+        store.add_parsable_certificates(more.iter().cloned());
     }
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -54,28 +55,20 @@ pub(crate) fn client(
         .input_buffer_size(INPUT)
         .output_buffer_size(OUTPUT)
         .user_agent(concat!("threescale-gw/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls.build())
         .build();
-    let background = Background::new(own);
+    let background = Background::new(Tls::new(roots));
     let agent = ureq::Agent::with_parts(config, background.clone(), background.clone());
     (agent, background)
 }
 
-/// Trusts Mozilla's root certificates, or those that replace them, and these as well.
-pub(crate) fn with_more_roots(
-    roots: Option<&RootCertificates>,
-    more: &[CertificateDer<'static>],
-) -> Option<Tls> {
-    let mut store = match roots {
-        Some(roots) => roots.1.as_ref().clone(),
-        None => RootCertStore {
+/// Mozilla's root certificates, or those that replace them.
+pub(crate) fn store(roots: Option<&RootCertificates>) -> Arc<RootCertStore> {
+    match roots {
+        Some(roots) => roots.store(),
+        None => Arc::new(RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        },
-    };
-    for certificate in more {
-        store.add(certificate.clone()).ok()?;
+        }),
     }
-    Tls::new(store)
 }
 
 /// The certificates of a PEM text; `None` if one of them cannot be a root certificate, or if there is none.
@@ -94,7 +87,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 
 /// Root certificates that replace Mozilla's.
 #[derive(Debug, Clone)]
-pub struct RootCertificates(RootCerts, Arc<RootCertStore>);
+pub struct RootCertificates(Arc<RootCertStore>);
 
 impl RootCertificates {
     /// Reads a PEM bundle.
@@ -106,20 +99,14 @@ impl RootCertificates {
         let pem = std::fs::read(path)?;
         let certificates = certificates(&pem).ok_or_else(unusable)?;
         let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(certificates.iter().cloned());
-        let certificates = certificates
-            .iter()
-            .map(|one| Certificate::from_der(one).to_owned());
-        Ok(Self(
-            RootCerts::from(certificates.collect::<Vec<_>>()),
-            Arc::new(store),
-        ))
+        store.add_parsable_certificates(certificates);
+        Ok(Self(Arc::new(store)))
     }
 
-    /// The same certificates, for the Redis connection.
+    /// The certificates.
     #[must_use]
     pub fn store(&self) -> Arc<RootCertStore> {
-        Arc::clone(&self.1)
+        Arc::clone(&self.0)
     }
 }
 

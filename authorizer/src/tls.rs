@@ -1,6 +1,6 @@
-//! TLS for 3scale with certificate authorities of the operator, in addition to the public ones.
+//! TLS for the HTTP clients.
 //!
-//! `ureq` takes either its own root certificates or those of its caller, and not both together.
+//! `ureq` has its own, but takes either its own root certificates or those of its caller, and not both together.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{
 };
 
 /// Adds TLS to a connection.
-pub(crate) struct Tls(Arc<ClientConfig>);
+pub(crate) struct Tls(Option<Arc<ClientConfig>>);
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,9 +23,9 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Trusts these roots; `None` if this build of rustls has no version of TLS.
-    pub(crate) fn new(roots: RootCertStore) -> Option<Self> {
-        crate::redis::tls_config(Some(Arc::new(roots))).map(Self)
+    /// Trusts these roots.
+    pub(crate) fn new(roots: Arc<RootCertStore>) -> Self {
+        Self(crate::redis::tls_config(Some(roots)))
     }
 }
 
@@ -45,7 +45,9 @@ impl<In: Transport> Connector<In> for Tls {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| ureq::Error::Tls("the host is no name of a server"))?;
-        let mut conn = ClientConnection::new(Arc::clone(&self.0), name)?;
+        let config = self.0.clone();
+        let config = config.ok_or(ureq::Error::Tls("this program has no version of TLS"))?;
+        let mut conn = ClientConnection::new(config, name)?;
         let mut sock = TransportAdapter::new(transport.boxed(), details.current_time.clone());
         sock.set_timeout(details.timeout);
         conn.complete_io(&mut sock)?;
