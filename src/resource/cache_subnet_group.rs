@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Context, Diff, Field, Home, Identity, Listing, Output, Phase, Reference, Resource,
-    ResourceError, ResourceKind, Unmanaged, joined, sorted,
+    Context, Diff, Field, Home, Identity, Listing, Reference, Resource, ResourceError,
+    ResourceKind, Unmanaged, joined, sorted,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{elasticache, optional, tags};
@@ -173,15 +173,7 @@ impl ResourceKind for CacheSubnetGroups {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.name.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.name.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Reference, Resource, ResourceError,
+    Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
     ResourceKind, Unmanaged, joined, sorted,
 };
 use crate::aws::{optional, tags};
@@ -218,15 +218,7 @@ impl ResourceKind for Functions {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.name.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: actual.phase.clone(),
-            output,
-        }
+        Identity::new(actual.id.clone(), actual.phase.clone(), actual.name.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -8,10 +8,7 @@ use serde_json::Value;
 
 use super::api_attachment::record;
 use super::function::NAMES;
-use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind,
-};
+use super::{Context, Diff, Field, Identity, Listing, NEW, Resource, ResourceError, ResourceKind};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -214,15 +211,7 @@ impl ResourceKind for FunctionPermissions {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.statement.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.statement.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

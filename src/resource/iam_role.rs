@@ -10,8 +10,8 @@ use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
-    Unmanaged, sorted,
+    Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
+    sorted,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -194,15 +194,7 @@ impl ResourceKind for IamRoles {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.role.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.role.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

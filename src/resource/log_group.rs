@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
-    Unmanaged,
+    Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
@@ -97,15 +96,7 @@ impl ResourceKind for LogGroups {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.group.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.group.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
-    Unmanaged,
+    Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
 };
 use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
@@ -93,15 +92,7 @@ impl ResourceKind for Schedules {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.rule.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.rule.clone())
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -10,8 +10,8 @@ use aws_sdk_ec2::types::{
 
 use super::claims::Claim;
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
-    ResourceError, ResourceKind, Unmanaged,
+    Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,
+    Unmanaged,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -262,15 +262,7 @@ impl ResourceKind for SecurityGroups {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.group_id.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.group_id.clone())
     }
 
     fn claim(stack: &str, actual: &Actual) -> Option<Claim> {

@@ -50,16 +50,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A resource that is ready and whose only output is its physical id.
+    /// A resource whose only output is its physical id.
+    pub fn new(id: LogicalId, phase: Phase, physical_id: String) -> Self {
+        let output = Output {
+            physical_id,
+            ..Output::default()
+        };
+        Self { id, phase, output }
+    }
+
+    /// The same, and it is ready.
     pub fn ready(id: LogicalId, physical_id: String) -> Self {
-        Self {
-            id,
-            phase: Phase::Ready,
-            output: Output {
-                physical_id,
-                ..Output::default()
-            },
-        }
+        Self::new(id, Phase::Ready, physical_id)
     }
 }
 

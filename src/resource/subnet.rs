@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{ResourceType, Subnet as Live, SubnetState};
 use super::claims::Claim;
 use super::network_interface::NetworkInterfaces;
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Phase, Resource, ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -87,15 +87,11 @@ impl ResourceKind for Subnets {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.subnet_id.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: actual.phase.clone(),
-            output,
-        }
+        Identity::new(
+            actual.id.clone(),
+            actual.phase.clone(),
+            actual.subnet_id.clone(),
+        )
     }
 
     fn claim(stack: &str, actual: &Actual) -> Option<Claim> {

@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 
 use super::claims::Claim;
 use super::{
-    Context, Diff, Field, Identity, Listing, Output, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Phase, Resource, ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -114,15 +114,11 @@ impl ResourceKind for Vpcs {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.vpc_id.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: actual.phase.clone(),
-            output,
-        }
+        Identity::new(
+            actual.id.clone(),
+            actual.phase.clone(),
+            actual.vpc_id.clone(),
+        )
     }
 
     fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
