@@ -158,6 +158,14 @@ impl Kind {
         self == Self::Cache
     }
 
+    /// Whether the delivery of the counted usage needs no resource of this kind.
+    pub fn delivers_no_usage(self) -> bool {
+        matches!(
+            self,
+            Self::ApiAttachment | Self::ApiAuthorizer | Self::FunctionPermission | Self::Schedule
+        )
+    }
+
     /// Whether AWS creates and deletes resources of this kind, so that they are not resources of the
     /// stack.
     pub fn is_left_behind(self) -> bool {

@@ -10,7 +10,9 @@ use super::observe::{Observation, ObservedState};
 use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::{Change, DynKind, DynResource, Field, Live, Output, Phase, function};
+use crate::resource::{
+    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function,
+};
 
 /// The field that shows that a resource failed permanently.
 const STATE: Field = Field::Property("state");
@@ -39,7 +41,7 @@ pub enum Operation {
     Converge(Arc<dyn DynResource>),
     /// Detach the resource from what will be replaced.
     Detach(Arc<dyn DynResource>),
-    /// Take out of this resource what would be lost with it.
+    /// Take out of this resource, or by means of it, what would be lost.
     Empty(&'static dyn DynKind, Arc<Live>),
     /// Delete this resource.
     Delete(&'static dyn DynKind, Arc<Live>),
@@ -203,6 +205,13 @@ pub fn plan(observation: Observation) -> Plan {
         let stays = stays_in_use && is_left(id, &desired);
         replaced.contains(id) || (!desired.contains(id) && !replaced.is_empty() && !stays)
     };
+    // `down` deletes the reporter last of what delivers the counted usage.
+    let reporter = found.iter().find(|(_, found)| {
+        let Identity { id, phase, .. } = &found.identity;
+        let is_reporter = id.kind == Kind::FunctionAlias && id.name == function::NAMES[1];
+        nodes.is_empty() && is_reporter && *phase == Phase::Ready
+    });
+    let reporter = reporter.cloned();
     // What goes last is empty by then, because the reporter has moved to another cache.
     let early = found
         .iter()
@@ -228,6 +237,9 @@ pub fn plan(observation: Observation) -> Plan {
         drain_step(&mut steps, kind, first_deletion, nodes.is_empty());
     }
     order_deletions(&mut steps[first_deletion..], first_deletion, &late);
+    if let Some((kind, found)) = reporter {
+        deliver_step(&mut steps, kind, found);
+    }
     plan.items
         .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
     plan.steps = steps;
@@ -323,6 +335,30 @@ fn empty_steps<'a>(
             work: Operation::Empty(*kind, Arc::clone(found)),
         });
     }
+}
+
+/// Delivers the counted usage before anything is deleted that this needs, and after the API does not use the authorizer any
+/// more: nothing is counted then.
+fn deliver_step(steps: &mut Vec<Step>, kind: &'static dyn DynKind, found: Arc<Live>) {
+    let index = steps.len();
+    let mut needs = BTreeSet::new();
+    for (other, step) in steps.iter_mut().enumerate() {
+        match step.id.kind {
+            Kind::ApiAttachment => {
+                needs.insert(other);
+            }
+            kind if kind.delivers_no_usage() => {}
+            _ => {
+                step.needs.insert(index);
+            }
+        }
+    }
+    steps.push(Step {
+        id: found.identity.id.clone(),
+        action: Action::Delete,
+        needs,
+        work: Operation::Empty(kind, found),
+    });
 }
 
 /// Adds a step that deletes one resource. `detaching` are the indices of the detach steps; all
@@ -683,6 +719,47 @@ mod tests {
         let orphan = planned(&["cache/main"], &[("secret/cache-url", &[], false)]);
         let empties = |step: &Step| matches!(step.work, Operation::Empty(..));
         assert!(!orphan.steps.iter().any(empties));
+    }
+
+    #[test]
+    fn down_delivers_the_usage_after_the_api_is_restored_and_before_it_deletes_what_that_needs() {
+        let plan = planned(
+            &[
+                "api-attachment/main",
+                "api-authorizer/main",
+                "schedule/reporter",
+                "lambda-permission/schedule",
+                "lambda-alias/authorizer",
+                "lambda-alias/reporter",
+                "lambda/reporter",
+                "cache/main",
+                "nat-gateway/a",
+                "route-table/private",
+                "secret/service-token",
+            ],
+            &[],
+        );
+        plan.check().expect("no cycle");
+        let is_it = |step: &Step| matches!(step.work, Operation::Empty(..));
+        let deliver = plan.steps.iter().position(is_it).expect("it");
+        assert_eq!(plan.steps[deliver].id.to_string(), "lambda-alias/reporter");
+        let restored = position(&plan, "api-attachment/main", true);
+        assert_eq!(plan.steps[deliver].needs, BTreeSet::from([restored]));
+        for (text, waits) in [
+            ("lambda-alias/reporter", true),
+            ("cache/main", true),
+            ("nat-gateway/a", true),
+            ("route-table/private", true),
+            ("secret/service-token", true),
+            ("api-authorizer/main", false),
+            ("schedule/reporter", false),
+        ] {
+            let deletion = &plan.steps[position(&plan, text, true)];
+            assert_eq!(deletion.needs.contains(&deliver), waits, "{text}");
+        }
+        // An `up` that deletes the functions does not exist; without the reporter, nothing can be delivered.
+        let without = planned(&["cache/main", "lambda-alias/authorizer"], &[]);
+        assert!(!without.steps.iter().any(is_it));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use super::function_publishing::{
 use super::function_versions::{CONFIGURED, TRANSITION, Version, transition};
 use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind, parameter, usage,
+    Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
+    last_delivery, parameter, usage,
 };
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -94,15 +94,8 @@ impl ResourceKind for FunctionAliases {
             (_, Some(version)) => Phase::Pending(format!("version {version} pending")),
             _ => Phase::Ready,
         };
-        let output = Output {
-            physical_id: format!("{}:{LIVE}", actual.publication.function.name),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.publication.id.clone(),
-            phase,
-            output,
-        }
+        let physical_id = format!("{}:{LIVE}", actual.publication.function.name);
+        Identity::new(actual.publication.id.clone(), phase, physical_id)
     }
 
     async fn phase(cx: &Context, actual: &Actual) -> Result<Option<Phase>, ResourceError> {
@@ -117,6 +110,11 @@ impl ResourceKind for FunctionAliases {
             true => Self::identify(actual).phase,
             false => Phase::Ready,
         }))
+    }
+
+    /// The usage in the cache that the reporter has not delivered yet.
+    async fn empty(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        last_delivery::deliver(cx, &actual.publication).await
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -26,6 +26,7 @@ pub mod function_versions;
 pub mod health_check;
 pub mod iam_role;
 pub mod internet_gateway;
+mod last_delivery;
 mod listing_cache;
 pub mod log_group;
 pub mod nat_gateway;

@@ -7,10 +7,7 @@ use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
 use super::claims::Claim;
 use super::subnet::Subnets;
-use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind,
-};
+use super::{Context, Diff, Field, Identity, Listing, NEW, Resource, ResourceError, ResourceKind};
 use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
@@ -34,6 +31,14 @@ pub struct Actual {
     /// Association id by subnet.
     associations: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    /// Whether the subnet sends through the table's default route.
+    pub(super) fn leads_out(&self, subnet: &str) -> bool {
+        let route = self.default_route.as_ref();
+        self.associations.contains_key(subnet) && route.is_some_and(|(_, state)| state == "active")
+    }
 }
 
 /// Route tables of EC2.
@@ -115,15 +120,7 @@ impl ResourceKind for RouteTables {
     }
 
     fn identify(actual: &Actual) -> Identity {
-        let output = Output {
-            physical_id: actual.table_id.clone(),
-            ..Output::default()
-        };
-        Identity {
-            id: actual.id.clone(),
-            phase: Phase::Ready,
-            output,
-        }
+        Identity::ready(actual.id.clone(), actual.table_id.clone())
     }
 
     fn claim(stack: &str, actual: &Actual) -> Option<Claim> {

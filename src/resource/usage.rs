@@ -1,5 +1,5 @@
-//! Delivers the usage that a cache holds to 3scale before the cache is given up: the live reporter runs until nothing is
-//! left of what was counted before.
+//! Delivers the usage that a cache holds to 3scale before the cache is given up or the stack is deleted: the live reporter
+//! runs until nothing is left of what was counted before.
 //!
 //! The event and its result are the contract between the reporter and this program; the authorizer's README has it.
 
@@ -49,20 +49,101 @@ impl Run {
     }
 }
 
+/// What the runs of the reporter delivered.
+struct Delivered {
+    /// The sum of the usage.
+    sum: u64,
+    /// Why something may be left in the cache.
+    left: Option<String>,
+}
+
 /// Delivers the usage in the cache that the live reporter uses. Without a reporter, nothing delivers it.
 ///
 /// # Errors
 /// When the reporter cannot be invoked, or does not deliver.
 pub async fn deliver(cx: &Context, id: &LogicalId) -> Result<(), ResourceError> {
+    let delivered = run(cx, id).await?;
+    if let Some(why) = delivered.left {
+        return Err(not_delivered(&why));
+    }
+    if delivered.sum > 0 {
+        let text = format!("usage delivered to 3scale before: {}", delivered.sum);
+        cx.notice(id, text);
+    }
+    Ok(())
+}
+
+/// Delivers the usage in the cache before the stack is deleted. What cannot be delivered is no reason to keep the stack: the
+/// operator has confirmed the deletion. `obstacle` is a known reason why the reporter cannot deliver; it is not invoked then.
+/// `stays` says whether the cache and what it holds stay.
+///
+/// # Errors
+/// When the run must stop.
+pub async fn deliver_last(
+    cx: &Context,
+    id: &LogicalId,
+    obstacle: Option<&str>,
+    stays: bool,
+) -> Result<(), ResourceError> {
+    let delivered = match obstacle {
+        Some(why) => Ok(Delivered {
+            sum: 0,
+            left: Some(why.to_owned()),
+        }),
+        None => run(cx, id).await,
+    };
+    let delivered = match delivered {
+        Ok(delivered) => delivered,
+        Err(error)
+            if error
+                .aws()
+                .is_some_and(|error| error.class == Class::Stopped) =>
+        {
+            return Err(error);
+        }
+        Err(error) => Delivered {
+            sum: 0,
+            left: Some(error.to_string()),
+        },
+    };
+    if let Some(text) = last(&delivered, stays) {
+        cx.notice(id, text);
+    }
+    Ok(())
+}
+
+/// What is reported about the last delivery. Pure.
+fn last(delivered: &Delivered, stays: bool) -> Option<String> {
+    let sum = delivered.sum;
+    match &delivered.left {
+        None => (sum > 0).then(|| format!("usage delivered to 3scale before the deletion: {sum}")),
+        Some(why) => {
+            let end = match stays {
+                true => "stays in your cache",
+                false => "is lost",
+            };
+            Some(format!(
+                "usage delivered to 3scale before the deletion: {sum}; what else was counted since the last report {end}: {}",
+                line(why)
+            ))
+        }
+    }
+}
+
+/// Runs the live reporter until the cache has nothing of what was counted before, for a limited time.
+///
+/// # Errors
+/// When the reporter cannot be invoked.
+async fn run(cx: &Context, id: &LogicalId) -> Result<Delivered, ResourceError> {
     let cx = cx.fresh();
     if function_publication::live_reporter(&cx).await?.is_none() {
-        return Ok(());
+        return Ok(Delivered { sum: 0, left: None });
     }
     let began = Instant::now();
     let (mut backoff, mut delivered, mut complete) = (Backoff::new(), 0, 0);
     loop {
         let why = match report(&cx).await {
-            Ok(None) => return Ok(()),
+            Ok(None) => break,
             Ok(Some(run)) => {
                 delivered += run.delivered;
                 match run.next(complete) {
@@ -82,7 +163,10 @@ pub async fn deliver(cx: &Context, id: &LogicalId) -> Result<(), ResourceError> 
             Err(error) => return Err(error),
         };
         if began.elapsed() > PATIENCE {
-            return Err(not_delivered(&why));
+            return Ok(Delivered {
+                sum: delivered,
+                left: Some(why),
+            });
         }
         let wait = backoff.wait();
         cx.sink().emit(Event::Retrying {
@@ -92,10 +176,10 @@ pub async fn deliver(cx: &Context, id: &LogicalId) -> Result<(), ResourceError> 
         });
         tokio::time::sleep(wait).await;
     }
-    if delivered > 0 {
-        cx.notice(id, format!("usage delivered to 3scale before: {delivered}"));
-    }
-    Ok(())
+    Ok(Delivered {
+        sum: delivered,
+        left: None,
+    })
 }
 
 fn not_delivered(why: &str) -> ResourceError {
@@ -106,7 +190,7 @@ fn not_delivered(why: &str) -> ResourceError {
         ),
         hint: Some(
             "repair what the reporter needs, see `threescale-gw logs`, and run the same command again; `threescale-gw down` and \
-             `up` recreate the stack and lose this usage"
+             `up` recreate the stack and lose what cannot be delivered"
                 .to_owned(),
         ),
     }
@@ -147,6 +231,22 @@ async fn report(cx: &Context) -> Result<Option<Run>, ResourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_delivery_tells_what_is_lost_or_stays() {
+        let told = |sum, left: Option<&str>, stays| {
+            let left = left.map(str::to_owned);
+            last(&Delivered { sum, left }, stays).unwrap_or_default()
+        };
+        assert_eq!(told(0, None, false), "");
+        let all = "usage delivered to 3scale before the deletion: 7";
+        assert_eq!(told(7, None, false), all);
+        let since = "what else was counted since the last report";
+        let lost = format!("{all}; {since} is lost: 3scale: timeout");
+        assert_eq!(told(7, Some("3scale: timeout"), false), lost);
+        let stays = format!("{all}; {since} stays in your cache: no route");
+        assert_eq!(told(7, Some("no route"), true), stays);
+    }
 
     #[test]
     fn what_follows_a_run() {

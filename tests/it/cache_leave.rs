@@ -136,3 +136,54 @@ fn the_former_cache_is_emptied_after_a_move_to_another_one() {
         assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
     }
 }
+
+/// After the API is restored, nothing is counted any more.
+#[test]
+fn down_delivers_the_usage_before_it_deletes_what_that_needs() {
+    let (start, _) = stand("cache: {tls: true}");
+    let fork = || {
+        let aws = start.fork();
+        let here = workplace(&aws, "cache: {tls: true}");
+        counts(&aws, &[5, 2, 9]);
+        (aws, here)
+    };
+    let down = ["down", "--yes"];
+    let told = "lambda-alias/reporter: usage delivered to 3scale before the deletion: ";
+
+    let (aws, here) = fork();
+    let delivered = here.succeed(&down);
+    let text = format!("{told}7\n");
+    assert!(delivered.stderr.contains(&text), "{}", delivered.stderr);
+    let log = aws.log();
+    let made = runs(&log);
+    assert_eq!(made.len(), 2, "{made:?}");
+    assert!(position(&log, "UpdateStage", "") < made[0]);
+    for deletion in [
+        "DeleteReplicationGroup",
+        "DeleteNatGateway",
+        "DeleteAlias",
+        "DeleteRouteTable",
+    ] {
+        assert!(made[1] < position(&log, deletion, ""), "{deletion}");
+    }
+
+    // What cannot be delivered is no reason to keep the stack.
+    let (aws, here) = fork();
+    let denied = json!([{"service": "lambda", "operation": "Invoke", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let lost = here.succeed(&down);
+    let text = format!("{told}0; what else was counted since the last report is lost: ");
+    assert!(lost.stderr.contains(&text), "{}", lost.stderr);
+    assert!(lost.stderr.contains("lambda:Invoke"), "{}", lost.stderr);
+
+    let (aws, here) = fork();
+    let account = aws.account();
+    let mut gateways = account["nat_gateways"].as_array().expect("a list").iter();
+    let ours = gateways.find(|gateway| gateway["tags"]["threescale-gw:stack"] == "orders");
+    let gateway = json!({"NatGatewayId": ours.expect("it")["id"]});
+    aws.call("ec2", "DeleteNatGateway", gateway);
+    let lost = here.succeed(&down);
+    let text = "is lost: the network of the stack has no way out";
+    assert!(lost.stderr.contains(text), "{}", lost.stderr);
+    assert_eq!(runs(&aws.log()), [0; 0]);
+}
