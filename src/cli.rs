@@ -157,6 +157,9 @@ pub struct RollbackArgs {
     /// Roll back to this deployment of the API
     #[arg(long, value_name = "DEPLOYMENT")]
     pub to: Option<String>,
+    /// How long to wait for a run of another stack on the same API
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
 }
 
 /// Flags of `logs`.
@@ -221,6 +224,9 @@ pub struct ChangeArgs {
     /// Stop after this duration, for example 30m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
+    /// How long to wait for a run of another stack on the same API
+    #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
     /// Maximum number of concurrent AWS requests
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub parallelism: u16,

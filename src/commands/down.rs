@@ -84,7 +84,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
-    let api_locks = Arc::new(ApiLocks::new(&cx, &signals.cancel));
+    let api_locks = Arc::new(ApiLocks::new(&cx, &signals.cancel, args.lock_timeout));
     let cx = cx.with_options(RunOptions {
         exclusion: Some(Arc::clone(&api_locks) as _),
         accepted_edits: (!publish_pending).then(|| shown.pending.clone()),

@@ -4,8 +4,6 @@
 //! stack, and makes one changing call per stage and function. Only a run of another stack on the API is waited for, briefly.
 //! If that deployment is not the desired one, the user can name another one.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::confirm::announce;
@@ -22,9 +20,6 @@ use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
 use crate::rest_api::ApiTarget;
-
-/// How long another stack on the API is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `rollback`.
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
@@ -49,7 +44,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         )));
     }
     let cancel = CancelToken::new(None);
-    let api_locks = ApiLocks::new(&cx, &cancel).patient_for(PATIENCE);
+    let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
     let (stages, stuck) = moved?;

@@ -50,7 +50,11 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         ));
     }
     announce(global, session.cx.sink(), session.scope(), !args.change.yes);
-    let api_locks = Arc::new(ApiLocks::new(&session.cx, &signals.cancel));
+    let api_locks = Arc::new(ApiLocks::new(
+        &session.cx,
+        &signals.cancel,
+        args.change.lock_timeout,
+    ));
     session.cx = session.cx.with_options(RunOptions {
         exclusion: Some(Arc::clone(&api_locks) as _),
         ..session.cx.options().clone()

@@ -18,14 +18,12 @@ use crate::error::{Error, ExitStatus};
 use crate::resource::{ApiExclusion, Context, ResourceError};
 use crate::rest_api::ApiTarget;
 
-/// How long a run waits for another stack: longer than the lease, so that a killed run of another machine stops none.
-const PATIENCE: Duration = Duration::from_secs(240);
-
 /// The locks of the APIs that this run works on. Call [`ApiLocks::release`] before the end of the run.
 #[derive(Debug)]
 pub struct ApiLocks {
     cx: Context,
     cancel: CancelToken,
+    /// How long a run waits for another stack.
     patience: Duration,
     held: Mutex<BTreeMap<String, Entered>>,
 }
@@ -38,20 +36,14 @@ struct Entered {
 }
 
 impl ApiLocks {
-    /// No locks yet. A run that loses one is stopped through `cancel`.
-    pub fn new(cx: &Context, cancel: &CancelToken) -> Self {
+    /// No locks yet. A run that loses one is stopped through `cancel`. `patience`: how long it waits for another stack.
+    pub fn new(cx: &Context, cancel: &CancelToken, patience: Duration) -> Self {
         Self {
             cx: cx.clone(),
             cancel: cancel.clone(),
-            patience: PATIENCE,
+            patience,
             held: Mutex::default(),
         }
-    }
-
-    /// The same, with another time to wait for another stack.
-    #[must_use]
-    pub fn patient_for(self, patience: Duration) -> Self {
-        Self { patience, ..self }
     }
 
     /// Releases every lock that is still held. One that cannot be released expires.

@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Longer than the lease of a lock.
 const LONG: f64 = 240.0;
+/// How long a run waits for another stack.
+const LONG_WAIT: Duration = Duration::from_secs(240);
 
 /// Numbers that look random, the same ones for each seed.
 struct Numbers(u64);
@@ -714,7 +716,7 @@ async fn an_api_is_left_when_the_last_work_on_it_has_ended() {
     let (store, aws) = Store::serve().await;
     let locks = |stack| {
         let cx = run_on(&aws, stack);
-        ApiLocks::new(&cx, &forever()).patient_for(Duration::ZERO)
+        ApiLocks::new(&cx, &forever(), Duration::ZERO)
     };
     let at = |stage: &str| ApiTarget {
         id: "abc".to_owned(),
@@ -757,10 +759,10 @@ async fn a_wait_for_another_stack_ends_with_the_run() {
         id: "abc".to_owned(),
         stage: "prod".to_owned(),
     };
-    let one = ApiLocks::new(&run_on(&aws, "orders"), &forever());
+    let one = ApiLocks::new(&run_on(&aws, "orders"), &forever(), LONG_WAIT);
     assert_eq!(one.enter(&target).await, Ok(true));
     let cancel = forever();
-    let other = ApiLocks::new(&run_on(&aws, "partners"), &cancel);
+    let other = ApiLocks::new(&run_on(&aws, "partners"), &cancel, LONG_WAIT);
     let stop = async {
         tokio::task::yield_now().await;
         cancel.interrupt();

@@ -159,6 +159,54 @@ fn the_work_of_a_killed_run_on_the_api_is_taken_over() {
     assert_same(&before, &aws.account());
 }
 
+/// The lock of the API, as a run of the stack `partners` on another machine holds it.
+fn locked(aws: &TestAws, id: &str) -> String {
+    let name = format!("/threescale-gw/_apis/{id}/lock");
+    let value = json!({
+        "token": "0123456789abcdef", "owner": "ann", "host": "build-7", "pid": 4711, "boot": "0", "stack": "partners",
+        "since": "2026-01-02T03:04:05Z", "expires": "2999-01-01T00:00:00Z",
+    });
+    let parameters = json!({"Name": name, "Value": value.to_string(), "Type": "String"});
+    aws.call("ssm", "PutParameter", parameters);
+    name
+}
+
+#[test]
+fn a_run_that_waits_in_vain_for_another_stack_says_whether_it_has_changed_anything() {
+    let (aws, id) = account();
+    let here = workplace(&aws, FIRST);
+    let before = aws.account();
+    let said = format!("API {id} is locked by stack partners: ");
+    let no_time = ["--lock-timeout", "0s"];
+    let change = |command: &'static str| [&[command, "--yes"][..], &no_time].concat();
+
+    // A new stack creates its other resources first.
+    let lock = locked(&aws, &id);
+    let up = here.run(&change("up"));
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    assert_mentions(&up, &[&said, "run the same command again to resume"]);
+    let after = aws.account();
+    assert_eq!(draft(&after, &id), draft(&before, &id));
+    aws.call("ssm", "DeleteParameter", json!({"Name": lock}));
+    here.succeed(&["up", "--yes"]);
+
+    let lock = locked(&aws, &id);
+    here.edit(
+        r#"protect: ["GET /orders"]"#,
+        r#"protect: ["GET /orders", "GET /orders/{id}"]"#,
+    );
+    let standing = aws.account();
+    let rollback = [&["rollback"][..], &no_time].concat();
+    for arguments in [change("up"), change("down"), rollback] {
+        let run = here.run(&arguments);
+        assert_eq!(run.code, Some(4), "{arguments:?}: {}", run.stderr);
+        assert_mentions(&run, &[&said]);
+        assert_same(&standing, &aws.account());
+    }
+    aws.call("ssm", "DeleteParameter", json!({"Name": lock}));
+    here.succeed(&["up", "--yes"]);
+}
+
 #[test]
 fn a_lock_of_the_api_is_released_by_its_own_stack() {
     let (aws, id) = account();

@@ -214,6 +214,8 @@ async fn make(
     let change = ChangeArgs {
         yes: true,
         timeout: None,
+        // No other stack is there.
+        lock_timeout: Duration::ZERO,
         parallelism: 10,
     };
     let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;
