@@ -1,7 +1,7 @@
 //! A passed limit can have the status 429. A bad key has it at no moment.
 
 use crate::support::kill::{each, killed_after_each};
-use crate::support::rest_api::{account, add_stage, assert_mentions, id, workplace};
+use crate::support::rest_api::{account, add_stage, assert_mentions, id, rest_api, workplace};
 use crate::support::{TestAws, Workplace};
 use serde_json::{Value, json};
 
@@ -206,4 +206,27 @@ fn stacks_on_one_api_have_one_status_of_a_passed_limit() {
     crate::support::assert_same(&before, &aws.account());
     here.edit("stage: dev,", "stage: dev, responses: {limits: 429},");
     here.succeed(&["up", "--yes"]);
+}
+
+/// With another network, the attachment to the former stage is removed before the new one is made.
+#[test]
+fn a_stack_that_moves_to_another_stage_knows_its_gateway_responses() {
+    let (aws, id, here) = stack(LIMITS);
+    add_stage(&aws, &id);
+    here.edit(LIMITS, "api: {name: orders-api, stage: dev}");
+    here.edit(
+        "stack: orders",
+        "stack: orders\nnetwork: {cidr: 10.43.0.0/16}",
+    );
+    here.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let responses = rest_api(&account, &id)["gateway_responses"].clone();
+    let denied = responses.as_array().expect("a list").iter();
+    let mut denied = denied.filter(|response| response["responseType"] == "ACCESS_DENIED");
+    assert_eq!(denied.next().expect("a response")["statusCode"], "403");
+    here.succeed(&["down", "--yes"]);
+    assert_eq!(
+        rest_api(&aws.account(), &id)["gateway_responses"],
+        json!([])
+    );
 }

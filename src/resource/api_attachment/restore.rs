@@ -58,8 +58,16 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     for (wanted, now) in &given {
         restore_method(cx, &actual.target, wanted, now).await?;
     }
-    if stays.is_none() {
-        restore_responses(cx, actual).await?;
+    match stays {
+        None => restore_responses(cx, actual).await?,
+        // The attachment to the new stage may not have taken them over yet.
+        Some(api) => {
+            for (kind, taken) in &actual.record.responses {
+                if !kept.responses.contains_key(kind) {
+                    record::write_response(cx, api, kind, taken, false).await?;
+                }
+            }
+        }
     }
     let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
     let moved_to = restore_stage(cx, actual, kept_deployment.as_deref()).await?;
