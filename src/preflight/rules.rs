@@ -18,7 +18,7 @@ use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::resource::{Phase, Unmanaged, cache, cache_group};
+use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, parameter};
 use crate::responses::LimitStatus;
 use crate::rest_api::definition::API_KEY_SOURCE;
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
@@ -187,10 +187,14 @@ pub fn moves(items: &[Item]) -> Vec<String> {
     notices
 }
 
-/// Says what a new stack without a cache gives up.
+/// Says what a stack gives up that is created without a cache, or leaves it.
 pub fn memory(items: &[Item], config: &Config) -> Option<String> {
-    let mut changed = items.iter().filter(|item| item.action != Action::None);
-    let is_new = changed.any(|item| item.id.kind == Kind::Function);
+    let leaves_cache = Field::Item("environment", parameter::CACHE_PARAMETER.to_owned());
+    let mut functions = items.iter().filter(|item| item.id.kind == Kind::Function);
+    let is_new = functions.any(|item| {
+        let mut changes = item.changes.iter();
+        item.action == Action::Create || changes.any(|change| change.field == leaves_cache)
+    });
     (config.cache.memory && is_new).then(|| {
         let idle = match config.network.vpc {
             Vpc::None => ", and nothing costs money while there are no requests",

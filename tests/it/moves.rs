@@ -103,6 +103,10 @@ fn moves(start: &Start, aws: &TestAws, from: &str, to: &str, every: usize) {
         from != OUTSIDE,
         "{shown}"
     );
+    assert_eq!(
+        shown.contains("each request waits for 3scale"),
+        to == OUTSIDE
+    );
     let has_cache = |lines: &str| !lines.contains("cache:");
     assert_eq!(
         shown.contains("stays until no function uses it"),

@@ -353,6 +353,16 @@ fn a_stack_without_a_network_and_a_cache_costs_nothing() {
         workplace.succeed(&["verify"]);
         workplace.succeed(&["rollback"]);
         workplace.succeed(&["up", "--yes"]);
+        // Told once, and not with every change.
+        workplace.edit("cache: memory", "cache: memory\ndeletion_protection: false");
+        workplace.edit("authorizer: {", "authorizer: {max_age: 30s, ");
+        let plan = workplace.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(3), "{}", plan.stderr);
+        assert!(
+            !plan.stdout.contains("each request waits"),
+            "{}",
+            plan.stdout
+        );
     });
 }
 
