@@ -125,6 +125,10 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
 const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
 const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
 
+/// The largest `delta` of a mapping rule: the authorizer does not start with a larger one. Many of them still fit into the
+/// signed 64-bit numbers in which 3scale counts.
+const MAX_DELTA: i64 = 1_000_000_000_000;
+
 /// Maximum number of subnets of a function (Lambda's `VpcConfig`).
 const MAX_SUBNETS: usize = 16;
 
@@ -460,8 +464,7 @@ fn read_mapping_rule(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Mappi
     let pattern = text("pattern", mapping_rule::pattern);
     let metric = text("metric", identifiers::metric);
     let delta = match section.field("delta") {
-        // 3scale counts in signed 64-bit numbers and loses larger values.
-        Some(field) => reader.whole(field, 1, i64::MAX),
+        Some(field) => reader.whole(field, 1, MAX_DELTA),
         None => Some(1),
     };
     let last = match section.field("last") {

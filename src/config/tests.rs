@@ -796,7 +796,7 @@ fn mapping_rules_are_those_of_3scale() {
             "6:28 threescale.mapping_rules[0].method: must be one of ANY, GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS, not `get`; did you mean `GET`?",
             "6:42 threescale.mapping_rules[0].pattern: must be a path that begins with `/`, such as `/orders/{id}`, not `foo`",
             "6:55 threescale.mapping_rules[0].metric: must be the system name of a metric or method: letters, digits and `_ - / .`, not empty",
-            "6:66 threescale.mapping_rules[0].delta: must be a whole number from 1 to 9223372036854775807, not `0`",
+            "6:66 threescale.mapping_rules[0].delta: must be a whole number from 1 to 1000000000000, not `0`",
             "6:75 threescale.mapping_rules[0].last: must be `true` or `false`, not `maybe`",
             "6:82 threescale.mapping_rules[0].lsat: unknown key; did you mean `last`?",
         ],
