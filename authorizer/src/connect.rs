@@ -280,28 +280,41 @@ impl Background {
         config: &Config,
         time: Duration,
     ) -> Result<Box<dyn Transport>, ureq::Error> {
-        let resolver = DefaultResolver::default();
-        let mut addrs = resolver.empty();
-        addrs.push(address);
-        let details = ConnectionDetails {
-            uri,
-            addrs,
-            config,
-            request_level: false,
-            resolver: &resolver,
-            now: time::Instant::now(),
-            timeout: NextTimeout {
-                after: time_of(time),
-                ..limit(ureq::Timeout::Connect)
-            },
-            current_time: Arc::new(time::Instant::now),
-            run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
-            register_shutdown: Arc::new(|_| Ok(())),
-        };
-        let transport = self.0.inner.connect(&details, None)?;
+        let connect = |details: &ConnectionDetails<'_>| self.0.inner.connect(details, None);
+        let transport = with_details(uri, &[address], config, time, connect)?;
         let transport = transport.ok_or(ureq::Error::ConnectionFailed)?;
         Ok(transport.boxed())
     }
+}
+
+/// Describes a connection to one of these addresses to ureq, and opens it with `connect`.
+fn with_details<T>(
+    uri: &Uri,
+    addresses: &[SocketAddr],
+    config: &Config,
+    time: Duration,
+    connect: impl FnOnce(&ConnectionDetails<'_>) -> T,
+) -> T {
+    let resolver = DefaultResolver::default();
+    let mut addrs = resolver.empty();
+    for address in addresses {
+        addrs.push(*address);
+    }
+    connect(&ConnectionDetails {
+        uri,
+        addrs,
+        config,
+        request_level: false,
+        resolver: &resolver,
+        now: time::Instant::now(),
+        timeout: NextTimeout {
+            after: time_of(time),
+            ..limit(ureq::Timeout::Connect)
+        },
+        current_time: Arc::new(time::Instant::now),
+        run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
+        register_shutdown: Arc::new(|_| Ok(())),
+    })
 }
 
 impl State {
@@ -532,28 +545,10 @@ mod tests {
         addresses: &[SocketAddr],
         time: Duration,
     ) -> Result<Option<Line>, ureq::Error> {
-        let resolver = DefaultResolver::default();
-        let mut addrs = resolver.empty();
-        for address in addresses {
-            addrs.push(*address);
-        }
         let config = ureq::Agent::config_builder().build();
-        let details = ConnectionDetails {
-            uri: &uri(),
-            addrs,
-            config: &config,
-            request_level: false,
-            resolver: &resolver,
-            now: time::Instant::now(),
-            timeout: NextTimeout {
-                after: time_of(time),
-                ..limit(ureq::Timeout::Connect)
-            },
-            current_time: Arc::new(time::Instant::now),
-            run_connector: Arc::new(|_| Err(ureq::Error::ConnectionFailed)),
-            register_shutdown: Arc::new(|_| Ok(())),
-        };
-        background.connect(&details, None)
+        with_details(&uri(), addresses, &config, time, |details| {
+            background.connect(details, None)
+        })
     }
 
     fn good() -> (SocketAddr, std::net::TcpListener) {

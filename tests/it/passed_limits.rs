@@ -1,9 +1,11 @@
 //! A passed limit can have the status 429. A bad key has it at no moment.
 
 use crate::support::kill::{each, killed_after_each};
-use crate::support::rest_api::{account, add_stage, assert_mentions, id, rest_api, workplace};
+use crate::support::rest_api::{
+    self, account, add_stage, assert_mentions, id, rest_api, workplace,
+};
 use crate::support::{TestAws, Workplace};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const HERE: &str = "api: {name: orders-api, stage: prod}";
 const LIMITS: &str = "api: {name: orders-api, stage: prod, responses: {limits: 429}}";
@@ -29,22 +31,10 @@ fn stack(api: &str) -> (TestAws, String, Workplace) {
 
 /// The status, the error and the `Retry-After` of a response.
 fn call(aws: &TestAws, id: &str, path: &str, key: Option<&str>) -> (u16, String, Option<String>) {
-    let url = format!("{}/_aws/execute-api/{id}/prod{path}", aws.url());
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = agent.get(&url);
-    if let Some(key) = key {
-        request = request.header("apikey", key);
-    }
-    let mut answer = request.call().expect("an answer");
-    let retry_after = answer.headers().get("retry-after");
-    let retry_after = retry_after.and_then(|value| value.to_str().ok().map(str::to_owned));
-    let status = answer.status().as_u16();
-    let body: Value = answer.body_mut().read_json().unwrap_or_default();
-    let error = body["error"].as_str().unwrap_or_default().to_owned();
-    (status, error, retry_after)
+    let (status, body, headers) = rest_api::call(aws, id, path, key);
+    let error = body["error"].as_str().unwrap_or_default();
+    let retry_after = headers["retry-after"].as_str().map(str::to_owned);
+    (status, error.to_owned(), retry_after)
 }
 
 /// From here on, the test AWS sends a request with a bad key and one that passes a limit after every changing call.

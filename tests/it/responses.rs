@@ -1,32 +1,10 @@
 //! Refused callers receive 3scale's texts. Gateway responses that other users customized remain unchanged.
 
-use crate::support::rest_api::{account, assert_mentions, rest_api, seed, stack, workplace};
+use crate::support::rest_api::{account, assert_mentions, call, rest_api, seed, stack, workplace};
 use crate::support::{TestAws, assert_same};
 use serde_json::{Value, json};
 
 const HERE: &str = "api: {name: orders-api, stage: prod}";
-
-/// The response to a caller: status, body, and headers in lower case.
-fn call(aws: &TestAws, id: &str, path: &str, key: Option<&str>) -> (u16, Value, Value) {
-    let url = format!("{}/_aws/execute-api/{id}/prod{path}", aws.url());
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = agent.get(&url);
-    if let Some(key) = key {
-        request = request.header("apikey", key);
-    }
-    let mut answer = request.call().expect("an answer");
-    let headers: serde_json::Map<_, _> = answer
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().into()))
-        .collect();
-    let status = answer.status().as_u16();
-    let body = answer.body_mut().read_json().unwrap_or(Value::Null);
-    (status, body, headers.into())
-}
 
 /// The API's own gateway responses by type.
 fn responses(account: &Value, id: &str) -> Value {

@@ -32,6 +32,28 @@ pub fn rich(name: &str) -> Value {
     })
 }
 
+/// The response to a caller: status, body, and headers in lower case.
+pub fn call(aws: &TestAws, id: &str, path: &str, key: Option<&str>) -> (u16, Value, Value) {
+    let url = format!("{}/_aws/execute-api/{id}/prod{path}", aws.url());
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut request = agent.get(&url);
+    if let Some(key) = key {
+        request = request.header("apikey", key);
+    }
+    let mut answer = request.call().expect("an answer");
+    let headers: serde_json::Map<_, _> = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().into()))
+        .collect();
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().read_json().unwrap_or(Value::Null);
+    (status, body, headers.into())
+}
+
 /// Adds APIs to an empty account. Returns their IDs.
 pub fn seed(aws: &TestAws, apis: &[Value]) -> Vec<String> {
     aws.post("seed", &json!({"foreign": true}));
