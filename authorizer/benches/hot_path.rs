@@ -106,7 +106,7 @@ fn measure() {
     let (free, free_cpu) = in_turns(&mut drivers, "uk_free");
     let resident: Vec<f64> = drivers.iter().map(Driver::resident).collect();
     let (limited, _) = in_turns(&mut drivers, "uk_limited");
-    let (refused, _) = in_turns(&mut drivers, "nobody");
+    let (refused, _) = in_turns(&mut drivers, "no-such-key");
     let own = threescale_alone(&world, MISSES, true);
     let kept = threescale_alone(&world, MISSES, false);
     let miss = turns(&mut drivers, MISSES, |driver, n| {

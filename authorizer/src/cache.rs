@@ -138,8 +138,8 @@ pub fn prefix(stack: &str, service: &str) -> String {
     format!("tg:{{{stack}:{service}}}:")
 }
 
-/// The end of the names of the lists of usage that is to be reported: stacks with the same name and another `hash-key` do
-/// not share them, because a name that one of them sealed cannot be opened by the other.
+/// The end of the names of the lists of unreported usage. Stacks with the same name and different `hash-key`s do not share
+/// them, because one cannot open a name that the other sealed.
 pub(crate) fn mark(keys: &Keys) -> String {
     format!(":{}", keys.fingerprint())
 }

@@ -93,7 +93,7 @@ fn a_passed_limit_is_a_429_and_a_bad_key_a_401() {
         requests.iter().any(|row| row["check"] == "self-test"),
         "{verified}"
     );
-    // A key that the operator gives and that is refused is a fault, whatever the cause.
+    // A key that the operator gives and that is refused is a fault, for any reason.
     let refused = here.run(&["verify", "--key", "bad", "--settle", "0s", "-o", "json"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(

@@ -1,5 +1,5 @@
-//! The sums of allowed and of counted usage are equal, whatever happens between a request and its report. The bench
-//! `outages` does the same for ten minutes.
+//! The sums of allowed and of counted usage are equal, although 3scale and Redis fail between a request and its report. The
+//! bench `outages` does the same for ten minutes.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! A gateway response has one fixed status for its type and no conditions in its template, so an
 //! explicit Deny has one status for every reason. It is a 403: a 429 would be wrong for a caller with
-//! an invalid key, and would make it retry. If it is to be a 429, the authorizer denies only requests
+//! an invalid key, and would make it retry. With `limits: 429`, the authorizer denies only requests
 //! that pass a limit, and answers all others that it refuses with `Unauthorized`. The reason and the
 //! retry time are in the body and in headers, which take them from the authorizer's context. A failure of the authorizer has no context: it is
 //! a 503, because the caller's request is not the reason. Source: API Gateway's gateway responses

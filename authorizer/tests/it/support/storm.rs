@@ -350,7 +350,7 @@ fn key(n: u64) -> String {
     match n % 4 {
         0 => "uk_free".to_owned(),
         1 => "uk_limited".to_owned(),
-        2 => "nobody".to_owned(),
+        2 => "no-such-key".to_owned(),
         _ => format!("uk_fresh{}", n / 4 % FRESH as u64),
     }
 }
