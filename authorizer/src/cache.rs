@@ -2,6 +2,7 @@
 //!
 //! The README describes the keys; the scripts are in `scripts/`.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Cause, Failure};
@@ -9,8 +10,8 @@ use crate::keys::Keys;
 use crate::periods::Period;
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value};
 use crate::scripts::{
-    AuthorizerScripts, HitArgs, RECORD_TTL, REFERRER_RECORD_TTL, RequestArgs, ScriptArgs,
-    StoreArgs, StoreDenialArgs,
+    AuthorizerScripts, BatchKeys, Lists, RECORD_TTL, REFERRER_RECORD_TTL, RefusalKeys, RequestArgs,
+    RequestKeys, ScriptArgs, ScriptKeys, StoreArgs, StoreDenialArgs, UnknownKeys,
 };
 use crate::terms::Terms;
 
@@ -127,9 +128,44 @@ pub struct Cache {
     process: String,
     keep_for_ms: i64,
     keep_referred_for_ms: i64,
-    max_age_ms: i64,
-    mark: String,
+    /// The key of the applications with usage.
+    dirty: String,
+    /// The applications of credentials, as Redis had them last. A script names its keys before it runs, and most keys are
+    /// those of the application.
+    applications: HashMap<String, String>,
     scripts: AuthorizerScripts,
+}
+
+/// How often a script is run with other keys, because what it found is about those.
+const MAX_TRIES: usize = 8;
+
+/// What a script returns instead of a result if it needs other keys.
+enum Needs {
+    /// The credential is of this application, or of none.
+    Application(Option<String>),
+    /// The index of the application has these batches.
+    Batches(Vec<String>),
+}
+
+impl Needs {
+    fn read(value: &Value) -> Option<Self> {
+        let Value::Array(values) = value else {
+            return None;
+        };
+        let text = |value: &Value| match value {
+            Value::Text(text) => String::from_utf8(text.clone()).ok(),
+            _ => None,
+        };
+        match (values.first()?, values.get(1)) {
+            (Value::Text(kind), more) if kind == b"K" => {
+                Some(Self::Application(more.and_then(text)))
+            }
+            (Value::Text(kind), Some(Value::Array(names))) if kind == b"W" => {
+                Some(Self::Batches(names.iter().filter_map(text).collect()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The prefix of all keys of a stack's service. The braces keep the keys in one slot if the cache is a cluster.
@@ -157,23 +193,19 @@ impl Cache {
             process,
             keep_for_ms: ms(RECORD_TTL.max(max_age)),
             keep_referred_for_ms: ms(REFERRER_RECORD_TTL.max(max_age)),
-            max_age_ms: ms(max_age),
-            mark: FORMER_MARK.to_owned(),
-            scripts: AuthorizerScripts::new(&prefix, FORMER_MARK, ms(max_age)),
+            dirty: Lists::new(&prefix, FORMER_MARK).dirty,
+            applications: HashMap::new(),
+            scripts: AuthorizerScripts::new(&prefix, ms(max_age)),
             prefix,
         }
     }
 
     /// Counts for the reporter with these keys.
     pub(crate) fn set_keys(&mut self, keys: &Keys) {
-        let mark = mark(keys);
-        if mark != self.mark {
-            self.scripts = AuthorizerScripts::new(&self.prefix, &mark, self.max_age_ms);
-            self.mark = mark;
-        }
+        self.dirty = Lists::new(&self.prefix, &mark(keys)).dirty;
     }
 
-    /// Decides on a request and counts it, in one round trip.
+    /// Decides on a request and counts it. If the process has the application of the credential, this takes one round trip.
     ///
     /// # Errors
     /// There is no answer; [`RedisError`] says whether the request may have been counted.
@@ -182,16 +214,42 @@ impl Cache {
         question: &Question<'_>,
         deadline: Instant,
     ) -> Result<Decision, RedisError> {
-        let more = |arguments: &mut Arguments| {
-            if !question.source.is_empty() {
-                HitArgs {
-                    source: question.source,
+        let mut repeated = question.repeated;
+        for _ in 0..MAX_TRIES {
+            let value = match self.applications.get(question.credential).cloned() {
+                Some(application) => {
+                    let keys = |this: &Self, keys: &mut Arguments| {
+                        this.request_keys(question, &application).to_keys(keys);
+                    };
+                    self.hit(question, &keys, &mut repeated, deadline)?
                 }
-                .to_argv(arguments);
+                None => self.look_up(question, &mut repeated, deadline)?,
+            };
+            match Needs::read(&value) {
+                Some(Needs::Application(application)) => {
+                    self.know(question.credential, application.as_deref());
+                }
+                _ => return decision(&value).ok_or_else(unexpected_reply),
             }
+        }
+        Err(too_many_tries(repeated))
+    }
+
+    /// Finds the application of a credential. Counts nothing.
+    fn look_up(
+        &mut self,
+        question: &Question<'_>,
+        repeated: &mut bool,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        let keys = |this: &Self, keys: &mut Arguments| {
+            this.unknown_keys(question).to_keys(keys);
         };
-        let value = self.run(|scripts| &scripts.hit, question, &more, deadline)?;
-        decision(&value).ok_or_else(unexpected_reply)
+        let mut sent_again = *repeated;
+        match self.hit(question, &keys, &mut sent_again, deadline) {
+            Err(RedisError::Unknown(why, _)) if !*repeated => Err(RedisError::NotDone(why)),
+            result => result,
+        }
     }
 
     /// Stores 3scale's answer about the credential and, if `stored.count` is set, decides on the request and counts it.
@@ -216,12 +274,39 @@ impl Cache {
             plan: stored.plan,
             terms: stored.terms,
         };
-        let more = |arguments: &mut Arguments| args.to_argv(arguments);
-        let value = self.run(|scripts| &scripts.store, question, &more, deadline)?;
-        if !stored.count {
-            return Ok(None);
+        let mut batches = Vec::new();
+        let mut repeated = question.repeated;
+        for _ in 0..MAX_TRIES {
+            let keys = |this: &Self, keys: &mut Arguments| {
+                this.request_keys(question, stored.application)
+                    .to_keys(keys);
+                let of_batches = BatchKeys {
+                    prefix: &this.prefix,
+                    application: stored.application,
+                    batches: &batches,
+                };
+                of_batches.to_keys(keys);
+            };
+            let more = |arguments: &mut Arguments| args.to_argv(arguments);
+            let value = self.run(
+                |scripts| &scripts.store,
+                question,
+                &keys,
+                &more,
+                &mut repeated,
+                deadline,
+            )?;
+            if let Some(Needs::Batches(found)) = Needs::read(&value) {
+                batches = found;
+                continue;
+            }
+            self.know(question.credential, Some(stored.application));
+            if !stored.count {
+                return Ok(None);
+            }
+            return decision(&value).map(Some).ok_or_else(unexpected_reply);
         }
-        decision(&value).map(Some).ok_or_else(unexpected_reply)
+        Err(too_many_tries(repeated))
     }
 
     /// Stores that 3scale refused the credential, until `until_ms`. With `keep`, the record stays as long as an
@@ -242,11 +327,88 @@ impl Cache {
             keep_for_ms: if keep { self.keep_for_ms } else { 0 },
             code,
             until_ms,
-            source: question.source,
         };
         let more = |arguments: &mut Arguments| args.to_argv(arguments);
-        self.run(|scripts| &scripts.store, question, &more, deadline)
-            .map(drop)
+        let mut repeated = question.repeated;
+        for _ in 0..MAX_TRIES {
+            let known = self.applications.get(question.credential).cloned();
+            let keys = |this: &Self, keys: &mut Arguments| {
+                let refusal = RefusalKeys {
+                    unknown: this.unknown_keys(question),
+                    application: known.as_deref(),
+                };
+                refusal.to_keys(keys);
+            };
+            let value = self.run(
+                |scripts| &scripts.store,
+                question,
+                &keys,
+                &more,
+                &mut repeated,
+                deadline,
+            )?;
+            let Some(Needs::Application(application)) = Needs::read(&value) else {
+                self.know(question.credential, None);
+                return Ok(());
+            };
+            self.know(question.credential, application.as_deref());
+        }
+        Err(too_many_tries(repeated))
+    }
+
+    /// Remembers the application of a credential.
+    fn know(&mut self, credential: &str, application: Option<&str>) {
+        const MANY: usize = 16_384;
+        let Some(application) = application else {
+            self.applications.remove(credential);
+            return;
+        };
+        if self.applications.len() >= MANY {
+            self.applications.clear();
+        }
+        self.applications
+            .insert(credential.to_owned(), application.to_owned());
+    }
+
+    fn request_keys<'a>(
+        &'a self,
+        question: &Question<'a>,
+        application: &'a str,
+    ) -> RequestKeys<'a> {
+        RequestKeys {
+            prefix: &self.prefix,
+            dirty: &self.dirty,
+            process: &self.process,
+            credential: question.credential,
+            application,
+        }
+    }
+
+    fn unknown_keys<'a>(&'a self, question: &Question<'a>) -> UnknownKeys<'a> {
+        UnknownKeys {
+            prefix: &self.prefix,
+            credential: question.credential,
+            now_ms: question.now_ms,
+            source: question.source,
+        }
+    }
+
+    fn hit(
+        &mut self,
+        question: &Question<'_>,
+        keys: &dyn Fn(&Self, &mut Arguments),
+        repeated: &mut bool,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        let none = |_: &mut Arguments| {};
+        self.run(
+            |scripts| &scripts.hit,
+            question,
+            keys,
+            &none,
+            repeated,
+            deadline,
+        )
     }
 
     /// Runs one of the two scripts. If the connection ends before the answer, repeats it once on a new connection: the
@@ -255,39 +417,48 @@ impl Cache {
         &mut self,
         script: fn(&AuthorizerScripts) -> &Script,
         question: &Question<'_>,
+        keys: &dyn Fn(&Self, &mut Arguments),
         more: &dyn Fn(&mut Arguments),
+        repeated: &mut bool,
         deadline: Instant,
     ) -> Result<Value, RedisError> {
-        let mut key = String::with_capacity(self.prefix.len() + 32);
-        key.push_str(&self.prefix);
-        key.push_str("c:");
-        key.push_str(question.credential);
         for again in [false, true] {
-            let repeated = again || question.repeated;
+            *repeated |= again;
             let args = RequestArgs {
                 now_ms: question.now_ms,
                 not_before_ms: question.not_before_ms,
-                process: &self.process,
                 sequence: question.sequence,
-                repeated,
+                repeated: *repeated,
                 old: question.old,
                 usage: question.usage,
             };
-            let mut arguments = args.arguments();
+            let mut arguments = Arguments::default();
+            keys(self, &mut arguments);
+            let keys = arguments.count();
+            args.to_argv(&mut arguments);
             more(&mut arguments);
             match self
                 .redis
-                .script(script(&self.scripts), &key, &arguments, deadline)
+                .script(script(&self.scripts), keys, &arguments, deadline)
             {
                 Err(RedisError::Unknown(_, true)) if !again => {}
                 // Redis may have run the first attempt, even if it did not run this one.
-                Err(RedisError::NotDone(why)) if repeated => {
+                Err(RedisError::NotDone(why)) if *repeated => {
                     return Err(RedisError::Unknown(why, false));
                 }
                 result => return result,
             }
         }
         Err(unexpected_reply())
+    }
+}
+
+/// What is in Redis changes faster than a script can be run.
+fn too_many_tries(repeated: bool) -> RedisError {
+    let failure = Failure::new(Cause::Failed, "the keys of the request keep changing");
+    match repeated {
+        true => RedisError::Unknown(failure, false),
+        false => RedisError::NotDone(failure),
     }
 }
 

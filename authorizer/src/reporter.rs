@@ -5,7 +5,7 @@
 //! application or metric. Usage of an application or metric that may not exist is therefore reported separately, so
 //! that no other usage is lost with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -22,8 +22,8 @@ use crate::log::{self, Unit};
 use crate::redis::{Arguments, RedisClient, RedisError, Script, Value as RedisValue};
 use crate::reports::{MAX_FIELDS, Piece, by_minute, halves, is_ahead, parts, sent_minute};
 use crate::scripts::{
-    AsideArgs, ClaimArgs, GRACE, LeaseArgs, ReadArgs, ReporterScripts, ScriptArgs, SettleArgs,
-    TakeArgs,
+    Aside, Batch, Claim, GRACE, Lease, Lists, Read, ReporterScripts, ScriptArgs, ScriptKeys,
+    Settle, Take, call,
 };
 use crate::selftest::UNKNOWN;
 use crate::settings::Settings;
@@ -165,15 +165,6 @@ pub struct Reporter {
     scripts: ReporterScripts,
 }
 
-/// The lists of one hash key: what is counted and not yet taken, the batches, and their owners.
-#[derive(Debug, Clone)]
-struct Lists {
-    /// The end of their names.
-    mark: String,
-    /// The key of the batches.
-    batches: String,
-}
-
 /// A counter that 3scale refuses, even alone.
 #[derive(Debug)]
 struct Refused {
@@ -254,13 +245,6 @@ impl Reporter {
         summary
     }
 
-    fn lists(&self, mark: &str) -> Lists {
-        Lists {
-            mark: mark.to_owned(),
-            batches: format!("{}batches{mark}", self.prefix),
-        }
-    }
-
     /// Reports with the current secrets. Sets `oldest_s` to the first minute that has usage.
     fn attempt(
         &mut self,
@@ -274,7 +258,8 @@ impl Reporter {
         let left = deadline.saturating_duration_since(Instant::now());
         // First the usage of this release, so that nothing in the lists that former releases shared with other stacks of the
         // same name can be in its way.
-        let [own, former] = [&cache::mark(&secrets.keys), FORMER_MARK].map(|mark| self.lists(mark));
+        let [own, former] =
+            [&cache::mark(&secrets.keys), FORMER_MARK].map(|mark| Lists::new(&self.prefix, mark));
         let mut run = Run {
             reporter: self,
             lists: own,
@@ -417,14 +402,16 @@ impl Run<'_> {
     }
 
     fn put_aside(&mut self, batch: &str, application: &str, field: &str) -> Result<bool, Stop> {
-        let args = AsideArgs {
-            prefix: &self.reporter.prefix,
-            batch,
+        let prefix = self.reporter.prefix.clone();
+        let aside = Aside {
+            batch: Batch {
+                prefix: &prefix,
+                id: batch,
+            },
             application,
             field,
         };
-        let arguments = args.arguments();
-        let value = self.script(|scripts| &scripts.aside, &arguments)?;
+        let value = self.script(|scripts| &scripts.aside, &aside)?;
         Ok(value == RedisValue::Int(1))
     }
 
@@ -442,61 +429,95 @@ impl Run<'_> {
     fn script(
         &mut self,
         which: fn(&ReporterScripts) -> &Script,
-        arguments: &Arguments,
+        script: &(impl ScriptKeys + ScriptArgs),
     ) -> Result<RedisValue, RedisError> {
         let deadline = self.deadline.min(Instant::now() + self.redis_budget);
-        let script = which(&self.reporter.scripts);
+        let (keys, arguments) = call(script);
         self.redis
-            .script(script, &self.lists.batches, arguments, deadline)
+            .script(which(&self.reporter.scripts), keys, &arguments, deadline)
+    }
+
+    /// Runs a command that lists applications.
+    fn applications(&mut self, words: &[&[u8]]) -> Result<Vec<String>, Stop> {
+        let deadline = self.deadline.min(Instant::now() + self.redis_budget);
+        let value = self.redis.command(words, &Arguments::default(), deadline)?;
+        let RedisValue::Array(found) = value else {
+            return Err(unexpected_reply());
+        };
+        Ok(found.iter().filter_map(text).collect())
+    }
+
+    /// The applications of a batch.
+    fn members(&mut self, batch: Batch<'_>) -> Result<Vec<String>, Stop> {
+        let members = batch.members();
+        self.applications(&[b"LRANGE", members.as_bytes(), b"0", b"-1"])
     }
 
     fn claim(&mut self) -> Result<Option<String>, Stop> {
-        let args = ClaimArgs {
-            prefix: &self.reporter.prefix,
-            mark: &self.lists.mark,
+        let claim = Claim {
+            lists: &self.lists.clone(),
             now_ms: self.clock.now_ms(),
             lease_for_ms: self.lease_for_ms(),
-            owner: &self.reporter.owner,
+            owner: &self.reporter.owner.clone(),
         };
-        let arguments = args.arguments();
-        let value = self.script(|scripts| &scripts.claim, &arguments)?;
+        let value = self.script(|scripts| &scripts.claim, &claim)?;
         Ok(text(&value))
     }
 
     /// Takes a new batch, and returns whether more usage is left than fits.
     fn take(&mut self) -> Result<Option<(String, bool)>, Stop> {
-        self.reporter.batches += 1;
-        let batch = format!("{}-{}", self.reporter.owner, self.reporter.batches);
-        let args = TakeArgs {
-            prefix: &self.reporter.prefix,
-            mark: &self.lists.mark,
-            now_ms: self.clock.now_ms(),
-            lease_for_ms: self.lease_for_ms(),
-            batch: &batch,
-            owner: &self.reporter.owner,
-            max_fields: MAX_FIELDS,
-        };
-        let arguments = args.arguments();
-        let value = self.script(|scripts| &scripts.take, &arguments)?;
-        let RedisValue::Array(numbers) = value else {
-            return Err(unexpected_reply());
-        };
-        let taken = matches!(numbers.first(), Some(RedisValue::Int(1..)));
-        let more = matches!(numbers.get(1), Some(RedisValue::Int(1)));
-        Ok(taken.then_some((batch, more)))
+        let (lists, prefix, owner) = (
+            self.lists.clone(),
+            self.reporter.prefix.clone(),
+            self.reporter.owner.clone(),
+        );
+        loop {
+            // Each has a name and a counter at least.
+            let most = MAX_FIELDS / 2;
+            let count = most.to_string();
+            let applications =
+                self.applications(&[b"SRANDMEMBER", lists.dirty.as_bytes(), count.as_bytes()])?;
+            if applications.is_empty() {
+                return Ok(None);
+            }
+            self.reporter.batches += 1;
+            let id = format!("{owner}-{}", self.reporter.batches);
+            let take = Take {
+                lists: &lists,
+                batch: Batch {
+                    prefix: &prefix,
+                    id: &id,
+                },
+                now_ms: self.clock.now_ms(),
+                lease_for_ms: self.lease_for_ms(),
+                owner: &owner,
+                max_fields: MAX_FIELDS,
+                applications: &applications,
+            };
+            let value = self.script(|scripts| &scripts.take, &take)?;
+            let RedisValue::Array(numbers) = value else {
+                return Err(unexpected_reply());
+            };
+            let more =
+                applications.len() == most || matches!(numbers.get(1), Some(RedisValue::Int(1)));
+            match numbers.first() {
+                Some(RedisValue::Int(1..)) => return Ok(Some((id, more))),
+                // Another reporter has taken them.
+                _ if more => {}
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Makes sure that this reporter still owns the batch, and sets the end of the lease.
     fn extend(&mut self, batch: &str, until_ms: i64) -> Result<(), Stop> {
-        let args = LeaseArgs {
-            prefix: &self.reporter.prefix,
-            mark: &self.lists.mark,
+        let lease = Lease {
+            lists: &self.lists.clone(),
             batch,
-            owner: &self.reporter.owner,
+            owner: &self.reporter.owner.clone(),
             until_ms,
         };
-        let arguments = args.arguments();
-        let value = self.script(|scripts| &scripts.lease, &arguments)?;
+        let value = self.script(|scripts| &scripts.lease, &lease)?;
         if value == RedisValue::Int(1) {
             Ok(())
         } else {
@@ -505,12 +526,19 @@ impl Run<'_> {
     }
 
     fn deliver(&mut self, batch: &str, oldest_s: &mut i64) -> Result<(), Stop> {
-        let args = ReadArgs {
-            prefix: &self.reporter.prefix,
-            batch,
+        let prefix = self.reporter.prefix.clone();
+        let of = Batch {
+            prefix: &prefix,
+            id: batch,
         };
-        let arguments = args.arguments();
-        let value = self.script(|scripts| &scripts.read, &arguments)?;
+        let read = Read {
+            batch: of,
+            applications: &self.members(of)?,
+        };
+        let value = match read.applications {
+            [] => RedisValue::Array(Vec::new()),
+            _ => self.script(|scripts| &scripts.read, &read)?,
+        };
         let mut rows = rows(&value, self.keys).ok_or_else(unexpected_reply)?;
         *oldest_s = rows
             .iter()
@@ -807,8 +835,8 @@ impl Run<'_> {
         }
     }
 
-    /// Removes fields from the batch. Otherwise the usage would be reported again, so this is tried up to three times,
-    /// which is safe.
+    /// Removes fields from the batch; without fields, the applications that have none left. Otherwise the usage would be
+    /// reported again, so this is tried up to three times, which is safe.
     fn acknowledge(
         &mut self,
         batch: &str,
@@ -817,26 +845,50 @@ impl Run<'_> {
     ) -> Result<(), Stop> {
         self.parts += 1;
         let part = format!("{batch}-{}", self.parts);
-        let args = SettleArgs {
-            prefix: &self.reporter.prefix,
-            mark: &self.lists.mark,
-            batch,
-            part: &part,
-            keep_for_ms: u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX),
-            counters: fields,
-        };
-        let arguments = args.arguments();
         let mut last = None;
         for attempt in 0..3 {
             if attempt > 0 {
                 std::thread::sleep(Duration::from_millis(100).min(self.left()));
             }
-            match self.script(|scripts| &scripts.settle, &arguments) {
-                Ok(_) => return Ok(()),
-                Err(error) => last = Some(error),
+            match self.settle(batch, &part, fields, keep_for) {
+                Ok(()) => return Ok(()),
+                Err(stop) => last = Some(stop),
             }
         }
-        Err(last.map_or(Stop::Time, Stop::Redis))
+        Err(last.unwrap_or(Stop::Time))
+    }
+
+    fn settle(
+        &mut self,
+        batch: &str,
+        part: &str,
+        fields: &[(&str, &str)],
+        keep_for: Duration,
+    ) -> Result<(), Stop> {
+        let (lists, prefix) = (self.lists.clone(), self.reporter.prefix.clone());
+        let batch = Batch {
+            prefix: &prefix,
+            id: batch,
+        };
+        let applications = match fields {
+            [] => self.members(batch)?,
+            // No other call comes between a report and the removal of its counters.
+            _ => {
+                let touched: BTreeSet<&str> =
+                    fields.iter().map(|(application, _)| *application).collect();
+                touched.into_iter().map(str::to_owned).collect()
+            }
+        };
+        let settle = Settle {
+            lists: &lists,
+            batch,
+            part,
+            keep_for_ms: u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX),
+            applications: &applications,
+            counters: fields,
+        };
+        self.script(|scripts| &scripts.settle, &settle)?;
+        Ok(())
     }
 }
 

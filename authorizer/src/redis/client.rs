@@ -206,18 +206,20 @@ impl RedisClient {
         }
     }
 
-    /// Runs a script by its SHA-1, and with its text if Redis does not have it.
+    /// Runs a script by its SHA-1, and with its text if Redis does not have it. The first `keys` arguments are keys.
     pub(crate) fn script(
         &mut self,
         script: &Script,
-        key: &str,
+        keys: usize,
         arguments: &Arguments,
         deadline: Instant,
     ) -> Result<Value, RedisError> {
-        let words = [&b"EVALSHA"[..], script.sha.as_bytes(), b"1", key.as_bytes()];
+        let mut buffer = itoa::Buffer::new();
+        let keys = buffer.format(keys).as_bytes();
+        let words = [&b"EVALSHA"[..], script.sha.as_bytes(), keys];
         match self.command(&words, arguments, deadline) {
             Err(RedisError::NotDone(refusal)) if refusal.text == "NOSCRIPT" => {
-                let words = [&b"EVAL"[..], script.text.as_bytes(), b"1", key.as_bytes()];
+                let words = [&b"EVAL"[..], script.text.as_bytes(), keys];
                 self.command(&words, arguments, deadline)
             }
             result => result,

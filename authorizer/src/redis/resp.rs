@@ -80,6 +80,22 @@ impl Arguments {
         self
     }
 
+    /// Adds a string that consists of these parts.
+    pub(crate) fn joined(&mut self, parts: &[&str]) -> &mut Self {
+        begin(&mut self.bytes, parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+        self.count += 1;
+        self
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Adds a number.
     pub fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
         let mut buffer = itoa::Buffer::new();
@@ -87,11 +103,15 @@ impl Arguments {
     }
 }
 
-fn put(output: &mut Vec<u8>, argument: &[u8]) {
+fn begin(output: &mut Vec<u8>, length: usize) {
     let mut buffer = itoa::Buffer::new();
     output.push(b'$');
-    output.extend_from_slice(buffer.format(argument.len()).as_bytes());
+    output.extend_from_slice(buffer.format(length).as_bytes());
     output.extend_from_slice(b"\r\n");
+}
+
+fn put(output: &mut Vec<u8>, argument: &[u8]) {
+    begin(output, argument.len());
     output.extend_from_slice(argument);
     output.extend_from_slice(b"\r\n");
 }

@@ -1,23 +1,26 @@
--- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, DIRTY, the key of the
--- applications with usage, MAX_AGE_MS, and the other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
+-- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, MAX_AGE_MS, and the
+-- other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
 -- each argument and each call costs a microsecond of the one core of Redis.
 --
--- ARGV: 1 `now_ms`, 2 `not_before_ms` (answers from before this time are not used), 3 `process`, 4 `sequence` (number of
--- the request in the process), 5 `flags` ('r': the request is sent again; 'o': answers that are too old are used),
--- 6 `window_starts` (the starts of the current windows in seconds, shortest period first, each with a space after it),
--- 7 `metrics` (how many), then 8 `metric` and 9 `amount` of each.
-local call, ARGV = redis.call, ARGV
-local now, flags, amount_of = tonumber(ARGV[1]), ARGV[5], 7 + 2 * tonumber(ARGV[7])
+-- KEYS of a request about a known application: 1 `record` (the credential's), 2 `application` (its record), 3 `pending`
+-- (what is counted), 4 `number` (of the last request counted for the process), 5 `dirty` (the applications with usage),
+-- 6 `renewal`. A script that finds that the credential is of another application returns {'K', application} and does
+-- nothing: the caller names the keys of that one.
+--
+-- ARGV: 1 `now_ms`, 2 `not_before_ms` (answers from before this time are not used), 3 `sequence` (number of the request in
+-- the process), 4 `flags` ('r': the request is sent again; 'o': answers that are too old are used), 5 `window_starts` (the
+-- starts of the current windows in seconds, shortest period first, each with a space after it), 6 `metrics` (how many), then
+-- 7 `metric` and 8 `amount` of each.
+local call, KEYS, ARGV = redis.call, KEYS, ARGV
+local now, flags, amount_of = tonumber(ARGV[1]), ARGV[4], 6 + 2 * tonumber(ARGV[6])
 local repeated, old_ones = flags == 'r' or flags == 'ro', flags == 'o' or flags == 'ro'
-local minute = string.match(ARGV[6], '%d+')
--- The key that counts the unknown credentials that 3scale refused in this second.
-local function refusals() return P .. 'u:' .. string.sub(ARGV[1], 1, -4) end
+local minute = string.match(ARGV[5], '%d+')
 
 local windows
 local function window(period)
   if not windows then
     windows = {}
-    for start in string.gmatch(ARGV[6], '%d+') do windows[#windows + 1] = start end
+    for start in string.gmatch(ARGV[5], '%d+') do windows[#windows + 1] = start end
   end
   return windows[period]
 end
@@ -30,13 +33,13 @@ end
 
 -- Decides on an application, and counts the request if it is allowed. Returns {'M'} if 3scale must be asked.
 local function decide(app, asked)
-  local record = P .. 'a:' .. app
+  local record = KEYS[2]
   local values
-  if amount_of == 9 then
-    values = call('HMGET', record, 't', 'r', 'm:' .. ARGV[8])
+  if amount_of == 8 then
+    values = call('HMGET', record, 't', 'r', 'm:' .. ARGV[7])
   else
     local fields = {'t', 'r'}
-    for i = 8, amount_of, 2 do fields[#fields + 1] = 'm:' .. ARGV[i] end
+    for i = 7, amount_of, 2 do fields[#fields + 1] = 'm:' .. ARGV[i] end
     values = call('HMGET', record, unpack(fields))
   end
   local t = tonumber(values[1] or nil)
@@ -47,7 +50,7 @@ local function decide(app, asked)
     if not spec then return {'M'} end
     if spec ~= '' then
       limits, order = limits or {}, order or {}
-      local amount = tonumber(ARGV[3 + 2 * i])
+      local amount = tonumber(ARGV[2 + 2 * i])
       for period, max, high, low, start, metric in
         string.gmatch(spec, '(%d)\31(%d+)\31(%d+)\31(%d+)\31(%d+)\31([^\31]*)\31') do
         period = tonumber(period)
@@ -68,8 +71,8 @@ local function decide(app, asked)
       end
     end
   end
-  local number = P .. 's:' .. ARGV[3]
-  if repeated and tonumber(call('GET', number) or -1) >= tonumber(ARGV[4]) then return {'A', values[2], -1, 0, 0} end
+  local number = KEYS[4]
+  if repeated and tonumber(call('GET', number) or -1) >= tonumber(ARGV[3]) then return {'A', values[2], -1, 0, 0} end
   local remaining, period = -1, 0
   if order then
     local own, denied = call('HMGET', record, unpack(order)), nil
@@ -103,17 +106,17 @@ local function decide(app, asked)
   end
   -- The last number counted for this process: a request that is sent again, or one that arrives late, after others of its
   -- process, is not counted twice.
-  local last = call('SET', number, ARGV[4], 'PX', SEQUENCE_TTL_MS, 'GET')
-  if last and tonumber(last) >= tonumber(ARGV[4]) then
-    if last ~= ARGV[4] then call('SET', number, last, 'PX', SEQUENCE_TTL_MS) end
+  local last = call('SET', number, ARGV[3], 'PX', SEQUENCE_TTL_MS, 'GET')
+  if last and tonumber(last) >= tonumber(ARGV[3]) then
+    if last ~= ARGV[3] then call('SET', number, last, 'PX', SEQUENCE_TTL_MS) end
   else
-    local pending, new = P .. 'p:' .. app, false
-    for i = 8, amount_of, 2 do
+    local pending, new = KEYS[3], false
+    for i = 7, amount_of, 2 do
       if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end
     end
     if new then
       call('HSETNX', pending, 'n', string.match(values[2], '\31([^\31]*)\31'))
-      call('SADD', DIRTY, app)
+      call('SADD', KEYS[5], app)
     end
     if order then
       for i = 1, #order do call('HINCRBY', record, order[i], limits[order[i]].amount) end

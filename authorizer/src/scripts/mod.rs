@@ -4,6 +4,7 @@
 //! with its arguments; [`ScriptArgs::to_argv`] is the only place that knows their order, and a test compares it with the
 //! comment at the top of the script.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::periods::Windows;
@@ -66,6 +67,12 @@ fn head() -> String {
     format!("local {names} = {values}\n")
 }
 
+/// Debug builds check that the scripts declare every key.
+const STRICT: &str = if cfg!(debug_assertions) {
+    include_str!("strict.lua")
+} else {
+    ""
+};
 const COMMON: &str = include_str!("common.lua");
 const HIT: &str = include_str!("hit.lua");
 const STORE: &str = include_str!("store.lua");
@@ -84,15 +91,11 @@ pub(crate) struct AuthorizerScripts {
 }
 
 impl AuthorizerScripts {
-    /// These values hardly ever change, and each argument costs Redis time, so they are part of the scripts. `mark` is the
-    /// end of the name of each list. Prefix and mark consist of letters, digits, and `-_.:{}` (the settings are checked for
-    /// it), so they need no escaping.
-    pub(crate) fn new(prefix: &str, mark: &str, max_age_ms: i64) -> Self {
-        let head = format!(
-            "{}local P, DIRTY, MAX_AGE_MS = '{prefix}', '{prefix}dirty{mark}', {max_age_ms}\n",
-            head()
-        );
-        let script = |text| Script::new(&[&head, COMMON, text]);
+    /// These values hardly ever change, and each argument costs Redis time, so they are part of the scripts. The prefix
+    /// consists of letters, digits, and `-_.:{}` (the settings are checked for it), so it needs no escaping.
+    pub(crate) fn new(prefix: &str, max_age_ms: i64) -> Self {
+        let head = format!("{}local P, MAX_AGE_MS = '{prefix}', {max_age_ms}\n", head());
+        let script = |text| Script::new(&[STRICT, &head, COMMON, text]);
         Self {
             hit: script(HIT),
             store: script(STORE),
@@ -114,7 +117,7 @@ pub(crate) struct ReporterScripts {
 impl ReporterScripts {
     pub(crate) fn new() -> Self {
         let head = head();
-        let script = |text| Script::new(&[&head, text]);
+        let script = |text| Script::new(&[STRICT, &head, text]);
         Self {
             claim: script(CLAIM),
             take: script(TAKE),
@@ -131,6 +134,8 @@ impl ReporterScripts {
 pub(crate) trait Argv {
     fn text(&mut self, name: &'static str, value: impl AsRef<[u8]>) -> &mut Self;
     fn number(&mut self, name: &'static str, value: impl itoa::Integer) -> &mut Self;
+    /// A text that consists of parts.
+    fn joined(&mut self, name: &'static str, parts: &[&str]) -> &mut Self;
 }
 
 impl Argv for Arguments {
@@ -141,16 +146,125 @@ impl Argv for Arguments {
     fn number(&mut self, _: &'static str, value: impl itoa::Integer) -> &mut Self {
         self.number(value)
     }
+
+    fn joined(&mut self, _: &'static str, parts: &[&str]) -> &mut Self {
+        self.joined(parts)
+    }
+}
+
+/// The keys of one script. A script uses no others.
+pub(crate) trait ScriptKeys {
+    fn to_keys(&self, keys: &mut impl Argv);
 }
 
 /// The arguments of one script.
 pub(crate) trait ScriptArgs {
     fn to_argv(&self, argv: &mut impl Argv);
+}
 
-    fn arguments(&self) -> Arguments {
-        let mut arguments = Arguments::default();
-        self.to_argv(&mut arguments);
-        arguments
+/// The keys and arguments of a script of the reporter.
+pub(crate) fn call(script: &(impl ScriptKeys + ScriptArgs)) -> (usize, Arguments) {
+    let mut arguments = Arguments::default();
+    script.to_keys(&mut arguments);
+    let keys = arguments.count();
+    script.to_argv(&mut arguments);
+    (keys, arguments)
+}
+
+/// The keys of a request about a known application.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestKeys<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) dirty: &'a str,
+    pub(crate) process: &'a str,
+    pub(crate) credential: &'a str,
+    pub(crate) application: &'a str,
+}
+
+impl ScriptKeys for RequestKeys<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        let Self {
+            prefix,
+            application,
+            ..
+        } = self;
+        keys.joined("record", &[prefix, "c:", self.credential])
+            .joined("application", &[prefix, "a:", application])
+            .joined("pending", &[prefix, "p:", application])
+            .joined("number", &[prefix, "s:", self.process])
+            .text("dirty", self.dirty)
+            .joined("renewal", &[prefix, "r:", application]);
+    }
+}
+
+/// The keys of a request whose application is not known to the process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnknownKeys<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) credential: &'a str,
+    pub(crate) now_ms: i64,
+    /// Empty if the credential has no budget.
+    pub(crate) source: &'a str,
+}
+
+impl UnknownKeys<'_> {
+    fn record(&self, keys: &mut impl Argv) {
+        keys.joined("record", &[self.prefix, "c:", self.credential]);
+        self.refusals(keys, "refusals", "");
+    }
+
+    /// The key of the refusals in this second: all, or those of one address.
+    fn refusals(&self, keys: &mut impl Argv, name: &'static str, source: &str) {
+        let mut buffer = itoa::Buffer::new();
+        let second = buffer.format(self.now_ms.div_euclid(1000));
+        let colon = if source.is_empty() { "" } else { ":" };
+        keys.joined(name, &[self.prefix, "u:", second, colon, source]);
+    }
+}
+
+impl ScriptKeys for UnknownKeys<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.record(keys);
+        if !self.source.is_empty() {
+            self.refusals(keys, "source_refusals", self.source);
+        }
+    }
+}
+
+/// The keys of a refusal that is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefusalKeys<'a> {
+    pub(crate) unknown: UnknownKeys<'a>,
+    /// The credential's application, if it is known.
+    pub(crate) application: Option<&'a str>,
+}
+
+impl ScriptKeys for RefusalKeys<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.unknown.record(keys);
+        self.unknown
+            .refusals(keys, "source_refusals", self.unknown.source);
+        if let Some(application) = self.application {
+            keys.joined("application", &[self.unknown.prefix, "a:", application]);
+        }
+    }
+}
+
+/// The further keys of an answer that is stored: what is being reported of the application.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchKeys<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) application: &'a str,
+    /// The members of the index.
+    pub(crate) batches: &'a [String],
+}
+
+impl ScriptKeys for BatchKeys<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        keys.joined("index", &[self.prefix, "w:", self.application]);
+        for batch in self.batches {
+            keys.joined("batch", &[self.prefix, batch]);
+        }
     }
 }
 
@@ -159,7 +273,6 @@ pub(crate) trait ScriptArgs {
 pub(crate) struct RequestArgs<'a> {
     pub(crate) now_ms: i64,
     pub(crate) not_before_ms: i64,
-    pub(crate) process: &'a str,
     pub(crate) sequence: u64,
     pub(crate) repeated: bool,
     pub(crate) old: bool,
@@ -170,7 +283,6 @@ impl ScriptArgs for RequestArgs<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
         argv.number("now_ms", self.now_ms)
             .number("not_before_ms", self.not_before_ms)
-            .text("process", self.process)
             .number("sequence", self.sequence)
             .text(
                 "flags",
@@ -186,18 +298,6 @@ impl ScriptArgs for RequestArgs<'_> {
         for (metric, amount) in self.usage {
             argv.text("metric", metric).number("amount", *amount);
         }
-    }
-}
-
-/// The further argument of `hit.lua`, if the credential is not one that this process has seen to be accepted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HitArgs<'a> {
-    pub(crate) source: &'a str,
-}
-
-impl ScriptArgs for HitArgs<'_> {
-    fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("source", self.source);
     }
 }
 
@@ -259,7 +359,6 @@ pub(crate) struct StoreDenialArgs<'a> {
     pub(crate) keep_for_ms: i64,
     pub(crate) code: &'a str,
     pub(crate) until_ms: i64,
-    pub(crate) source: &'a str,
 }
 
 impl ScriptArgs for StoreDenialArgs<'_> {
@@ -269,128 +368,231 @@ impl ScriptArgs for StoreDenialArgs<'_> {
             .number("keep_for_ms", self.keep_for_ms)
             .text("verdict", "D")
             .text("code", self.code)
-            .number("until_ms", self.until_ms)
-            .text("source", self.source);
+            .number("until_ms", self.until_ms);
     }
 }
 
-/// The arguments of `claim.lua`.
+/// The keys of the lists of one hash key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lists {
+    /// The batches by the ends of their leases.
+    pub(crate) batches: String,
+    pub(crate) owners: String,
+    /// The applications with usage that is not taken.
+    pub(crate) dirty: String,
+}
+
+impl Lists {
+    /// `mark` is the end of the names.
+    pub(crate) fn new(prefix: &str, mark: &str) -> Self {
+        let named = |name: &str| format!("{prefix}{name}{mark}");
+        Self {
+            batches: named("batches"),
+            owners: named("owners"),
+            dirty: named("dirty"),
+        }
+    }
+
+    fn to_keys(&self, keys: &mut impl Argv) {
+        keys.text("batches", &self.batches)
+            .text("owners", &self.owners);
+    }
+}
+
+/// A batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ClaimArgs<'a> {
+pub(crate) struct Batch<'a> {
     pub(crate) prefix: &'a str,
-    pub(crate) mark: &'a str,
+    pub(crate) id: &'a str,
+}
+
+impl Batch<'_> {
+    /// The key of the applications of the batch.
+    pub(crate) fn members(&self) -> String {
+        format!("{}b:{}", self.prefix, self.id)
+    }
+
+    fn counters(&self, keys: &mut impl Argv, application: &str) {
+        let parts = [self.prefix, "f:", self.id, ":", application];
+        keys.joined("counters", &parts);
+    }
+
+    fn index(&self, keys: &mut impl Argv, application: &str) {
+        keys.joined("index", &[self.prefix, "w:", application]);
+    }
+}
+
+/// `claim.lua`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) lists: &'a Lists,
     pub(crate) now_ms: i64,
     pub(crate) lease_for_ms: i64,
     pub(crate) owner: &'a str,
 }
 
-impl ScriptArgs for ClaimArgs<'_> {
+impl ScriptKeys for Claim<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.lists.to_keys(keys);
+    }
+}
+
+impl ScriptArgs for Claim<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix)
-            .text("mark", self.mark)
-            .number("now_ms", self.now_ms)
+        argv.number("now_ms", self.now_ms)
             .number("lease_for_ms", self.lease_for_ms)
             .text("owner", self.owner);
     }
 }
 
-/// The arguments of `take.lua`.
+/// `take.lua`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TakeArgs<'a> {
-    pub(crate) prefix: &'a str,
-    pub(crate) mark: &'a str,
+pub(crate) struct Take<'a> {
+    pub(crate) lists: &'a Lists,
+    pub(crate) batch: Batch<'a>,
     pub(crate) now_ms: i64,
     pub(crate) lease_for_ms: i64,
-    pub(crate) batch: &'a str,
     pub(crate) owner: &'a str,
     pub(crate) max_fields: usize,
+    pub(crate) applications: &'a [String],
 }
 
-impl ScriptArgs for TakeArgs<'_> {
-    fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix)
-            .text("mark", self.mark)
-            .number("now_ms", self.now_ms)
-            .number("lease_for_ms", self.lease_for_ms)
-            .text("batch", self.batch)
-            .text("owner", self.owner)
-            .number("max_fields", self.max_fields);
+impl ScriptKeys for Take<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.lists.to_keys(keys);
+        keys.text("dirty", &self.lists.dirty)
+            .text("members", self.batch.members());
+        for application in self.applications {
+            keys.joined("pending", &[self.batch.prefix, "p:", application]);
+            self.batch.counters(keys, application);
+            self.batch.index(keys, application);
+        }
     }
 }
 
-/// The arguments of `lease.lua`.
+impl ScriptArgs for Take<'_> {
+    fn to_argv(&self, argv: &mut impl Argv) {
+        argv.number("now_ms", self.now_ms)
+            .number("lease_for_ms", self.lease_for_ms)
+            .text("batch", self.batch.id)
+            .text("owner", self.owner)
+            .number("max_fields", self.max_fields);
+        for application in self.applications {
+            argv.text("id", application);
+        }
+    }
+}
+
+/// `lease.lua`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LeaseArgs<'a> {
-    pub(crate) prefix: &'a str,
-    pub(crate) mark: &'a str,
+pub(crate) struct Lease<'a> {
+    pub(crate) lists: &'a Lists,
     pub(crate) batch: &'a str,
     pub(crate) owner: &'a str,
     pub(crate) until_ms: i64,
 }
 
-impl ScriptArgs for LeaseArgs<'_> {
+impl ScriptKeys for Lease<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.lists.to_keys(keys);
+    }
+}
+
+impl ScriptArgs for Lease<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix)
-            .text("mark", self.mark)
-            .text("batch", self.batch)
+        argv.text("batch", self.batch)
             .text("owner", self.owner)
             .number("until_ms", self.until_ms);
     }
 }
 
-/// The arguments of `read.lua`.
+/// `read.lua`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadArgs<'a> {
-    pub(crate) prefix: &'a str,
-    pub(crate) batch: &'a str,
+pub(crate) struct Read<'a> {
+    pub(crate) batch: Batch<'a>,
+    pub(crate) applications: &'a [String],
 }
 
-impl ScriptArgs for ReadArgs<'_> {
-    fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix).text("batch", self.batch);
-    }
-}
-
-/// The arguments of `settle.lua`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SettleArgs<'a> {
-    pub(crate) prefix: &'a str,
-    pub(crate) mark: &'a str,
-    pub(crate) batch: &'a str,
-    pub(crate) part: &'a str,
-    pub(crate) keep_for_ms: u64,
-    /// Application and field.
-    pub(crate) counters: &'a [(&'a str, &'a str)],
-}
-
-impl ScriptArgs for SettleArgs<'_> {
-    fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix)
-            .text("mark", self.mark)
-            .text("batch", self.batch)
-            .text("part", self.part)
-            .number("keep_for_ms", self.keep_for_ms);
-        for (application, field) in self.counters {
-            argv.text("application", application).text("field", field);
+impl ScriptKeys for Read<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        for application in self.applications {
+            self.batch.counters(keys, application);
+            keys.joined("application", &[self.batch.prefix, "a:", application]);
         }
     }
 }
 
-/// The arguments of `aside.lua`.
+impl ScriptArgs for Read<'_> {
+    fn to_argv(&self, argv: &mut impl Argv) {
+        for application in self.applications {
+            argv.text("id", application);
+        }
+    }
+}
+
+/// `settle.lua`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AsideArgs<'a> {
-    pub(crate) prefix: &'a str,
-    pub(crate) batch: &'a str,
+pub(crate) struct Settle<'a> {
+    pub(crate) lists: &'a Lists,
+    pub(crate) batch: Batch<'a>,
+    pub(crate) part: &'a str,
+    pub(crate) keep_for_ms: u64,
+    /// All applications of the counters. Those that have no counters left leave the batch.
+    pub(crate) applications: &'a [String],
+    /// Application and field.
+    pub(crate) counters: &'a [(&'a str, &'a str)],
+}
+
+impl ScriptKeys for Settle<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.lists.to_keys(keys);
+        keys.text("members", self.batch.members());
+        for application in self.applications {
+            self.batch.counters(keys, application);
+            let parts = [self.batch.prefix, "g:", self.part, ":", application];
+            keys.joined("delivered", &parts);
+            self.batch.index(keys, application);
+        }
+    }
+}
+
+impl ScriptArgs for Settle<'_> {
+    fn to_argv(&self, argv: &mut impl Argv) {
+        argv.text("batch", self.batch.id)
+            .text("part", self.part)
+            .number("keep_for_ms", self.keep_for_ms)
+            .number("applications", self.applications.len());
+        let mut numbers = HashMap::new();
+        for (number, application) in (1_usize..).zip(self.applications) {
+            argv.text("id", application);
+            numbers.insert(application.as_str(), number);
+        }
+        for (application, field) in self.counters {
+            if let Some(number) = numbers.get(application) {
+                argv.number("number", *number).text("field", field);
+            }
+        }
+    }
+}
+
+/// `aside.lua`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aside<'a> {
+    pub(crate) batch: Batch<'a>,
     pub(crate) application: &'a str,
     pub(crate) field: &'a str,
 }
 
-impl ScriptArgs for AsideArgs<'_> {
+impl ScriptKeys for Aside<'_> {
+    fn to_keys(&self, keys: &mut impl Argv) {
+        self.batch.counters(keys, self.application);
+        keys.joined("aside", &[self.batch.prefix, "x:", self.application]);
+    }
+}
+
+impl ScriptArgs for Aside<'_> {
     fn to_argv(&self, argv: &mut impl Argv) {
-        argv.text("prefix", self.prefix)
-            .text("batch", self.batch)
-            .text("application", self.application)
-            .text("field", self.field);
+        argv.text("field", self.field);
     }
 }
 
@@ -472,43 +674,103 @@ mod tests {
             self.0.push(name);
             self
         }
+
+        fn joined(&mut self, name: &'static str, _: &[&str]) -> &mut Self {
+            self.0.push(name);
+            self
+        }
     }
 
-    /// Compares the order of the arguments with the names in backticks, and the positions before them, in the comment
-    /// of `text` that begins with `label`. The comment ends with an empty comment line or with the first line of code.
-    fn compare(text: &str, label: &str, args: &impl ScriptArgs) {
-        let comment: Vec<&str> = text
-            .lines()
-            .skip_while(|line| !line.starts_with(&format!("-- {label}")))
-            .take_while(|line| line.starts_with("-- "))
+    /// Compares names with the names in backticks, and the positions before them, in the sentence of the comment at the top
+    /// of `text` that begins with `label`. It ends with the next label, with an empty comment line, or with the first line
+    /// of code.
+    fn compare(text: &str, label: &str, names: &Names) {
+        let lines = text.lines();
+        let comment: Vec<&str> = lines
+            .take_while(|line| line.starts_with("--"))
+            .map(|line| line.trim_start_matches('-').trim())
+            .map(|line| if line.is_empty() { "KEYS" } else { line })
             .collect();
-        let comment = comment.join("\n");
+        let comment = comment.join(" ");
+        let begin = comment.find(label).map(|at| at + label.len());
+        let comment = &comment[begin.expect("the label")..];
+        let end = ["KEYS", "ARGV", "A script"].map(|next| comment.find(next));
+        let end = end.into_iter().flatten().min().unwrap_or(comment.len());
         let argument = Regex::new(r"(?:([0-9]+) )?`([a-z_]+)`").expect("regex");
         let mut documented = Vec::new();
-        for found in argument.captures_iter(&comment) {
+        for found in argument.captures_iter(&comment[..end]) {
             documented.push(found.get(2).map_or("", |name| name.as_str()));
             if let Some(position) = found.get(1) {
                 assert_eq!(position.as_str(), documented.len().to_string(), "{comment}");
             }
         }
+        assert_eq!(names.0, documented, "{label} {comment}");
+    }
+
+    fn argv(args: &impl ScriptArgs) -> Names {
         let mut names = Names::default();
         args.to_argv(&mut names);
-        assert_eq!(names.0, documented, "{label} {comment}");
+        names
+    }
+
+    fn keys(keys: &impl ScriptKeys) -> Names {
+        let mut names = Names::default();
+        keys.to_keys(&mut names);
+        names
+    }
+
+    fn compare_both(text: &str, script: &(impl ScriptKeys + ScriptArgs)) {
+        compare(text, "KEYS:", &keys(script));
+        compare(text, "ARGV:", &argv(script));
     }
 
     /// Each group that repeats is there once.
     #[test]
-    fn arguments_are_in_the_documented_order() {
+    fn requests_are_in_the_documented_order() {
         let request = RequestArgs {
             now_ms: 1,
             not_before_ms: 0,
-            process: "p",
             sequence: 1,
             repeated: false,
             old: false,
             usage: &[("hits".to_owned(), 1)],
         };
-        compare(COMMON, "ARGV:", &request);
+        compare(COMMON, "ARGV:", &argv(&request));
+        let known = RequestKeys {
+            prefix: "p",
+            dirty: "d",
+            process: "p",
+            credential: "c",
+            application: "a",
+        };
+        compare(
+            COMMON,
+            "KEYS of a request about a known application:",
+            &keys(&known),
+        );
+        let unknown = UnknownKeys {
+            prefix: "p",
+            credential: "c",
+            now_ms: 1,
+            source: "s",
+        };
+        let label = "KEYS if the process does not know the application:";
+        compare(HIT, label, &keys(&unknown));
+        let refusal = RefusalKeys {
+            unknown,
+            application: Some("a"),
+        };
+        compare(STORE, "KEYS of a refusal:", &keys(&refusal));
+        let batches = BatchKeys {
+            prefix: "p",
+            application: "a",
+            batches: &["b".to_owned()],
+        };
+        compare(
+            STORE,
+            "KEYS of an answer after those of common.lua:",
+            &keys(&batches),
+        );
         let terms = Terms {
             limits: vec![Limit {
                 metric: "hits".to_owned(),
@@ -528,59 +790,82 @@ mod tests {
             plan: "p",
             terms: &terms,
         };
-        compare(STORE, "ARGV of an answer", &store);
+        compare(STORE, "ARGV of an answer:", &argv(&store));
         let denial = StoreDenialArgs {
             asked_at_ms: 1,
             keep_for_ms: 0,
             code: "c",
             until_ms: 1,
-            source: "s",
         };
-        compare(STORE, "ARGV of a refusal", &denial);
-        compare(HIT, "ARGV after", &HitArgs { source: "s" });
-        let (prefix, mark, owner, batch) = ("p", "m", "o", "b");
-        let claim = ClaimArgs {
-            prefix,
-            mark,
-            now_ms: 1,
-            lease_for_ms: 1,
-            owner,
+        compare(STORE, "ARGV of a refusal:", &argv(&denial));
+    }
+
+    /// As above.
+    #[test]
+    fn reports_are_in_the_documented_order() {
+        let (owner, part, field) = ("o", "p", "f");
+        let lists = &Lists::new("p", "m");
+        let batch = Batch {
+            prefix: "p",
+            id: "b",
         };
-        compare(CLAIM, "ARGV:", &claim);
-        let take = TakeArgs {
-            prefix,
-            mark,
-            now_ms: 1,
-            lease_for_ms: 1,
-            batch,
-            owner,
-            max_fields: 1,
-        };
-        compare(TAKE, "ARGV:", &take);
-        let lease = LeaseArgs {
-            prefix,
-            mark,
-            batch,
-            owner,
-            until_ms: 1,
-        };
-        compare(LEASE, "ARGV:", &lease);
-        compare(READ, "ARGV:", &ReadArgs { prefix, batch });
-        let settle = SettleArgs {
-            prefix,
-            mark,
-            batch,
-            part: "1",
-            keep_for_ms: 1,
-            counters: &[("a", "f")],
-        };
-        compare(SETTLE, "ARGV:", &settle);
-        let aside = AsideArgs {
-            prefix,
-            batch,
-            application: "a",
-            field: "f",
-        };
-        compare(ASIDE, "ARGV:", &aside);
+        let applications = &["a".to_owned()];
+        let (now_ms, lease_for_ms) = (1, 1);
+        compare_both(
+            CLAIM,
+            &Claim {
+                lists,
+                now_ms,
+                lease_for_ms,
+                owner,
+            },
+        );
+        compare_both(
+            TAKE,
+            &Take {
+                lists,
+                batch,
+                now_ms,
+                lease_for_ms,
+                owner,
+                max_fields: 1,
+                applications,
+            },
+        );
+        compare_both(
+            LEASE,
+            &Lease {
+                lists,
+                batch: "b",
+                owner,
+                until_ms: 1,
+            },
+        );
+        compare_both(
+            READ,
+            &Read {
+                batch,
+                applications,
+            },
+        );
+        compare_both(
+            SETTLE,
+            &Settle {
+                lists,
+                batch,
+                part,
+                keep_for_ms: 1,
+                applications,
+                counters: &[("a", field)],
+            },
+        );
+        compare_both(
+            ASIDE,
+            &Aside {
+                batch,
+                application: "a",
+                field,
+            },
+        );
     }
 }

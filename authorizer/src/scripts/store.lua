@@ -1,13 +1,18 @@
 -- Stores 3scale's answer and, if wanted, decides on the request by it and counts the request.
--- KEYS: 1 the credential's record. ARGV: that of common.lua, then one of the following.
 --
--- ARGV of an answer: `count` ('1': decide and count too), `asked_at_ms` (when 3scale was asked), `keep_for_ms` (how long
--- the records stay), `verdict` ('A'), `application`, `name` (sealed), `plan`, `limits` (how many), for each limit `period`,
--- `max`, `current`, `window_start` (seconds) and `limit_metric`, then `metrics` (how many), for each `metric` and
--- `limit_numbers` (the limits it counts toward, as '1,3,').
+-- KEYS of an answer after those of common.lua: 7 is `index` (of the application's batches), then `batch` of each. If the index
+-- has another one, the script returns {'W', its members} and does nothing: the caller names their keys.
 --
--- ARGV of a refusal: `count` ('0'), `asked_at_ms`, `keep_for_ms`, `verdict` ('D'), `code`, `until_ms` (how long it is used),
--- `source` (the caller's address, or empty).
+-- KEYS of a refusal: 1 `record`, 2 `refusals` and 3 `source_refusals` (as in hit.lua; the same key without an address), then
+-- 4 `application` (the record of the credential's application, if it had one).
+--
+-- ARGV of an answer: those of common.lua, then `count` ('1': decide and count too), `asked_at_ms` (when 3scale was asked),
+-- `keep_for_ms` (how long the records stay), `verdict` ('A'), `application`, `name` (sealed), `plan`, `limits` (how many), for
+-- each limit `period`, `max`, `current`, `window_start` (seconds) and `limit_metric`, then `metrics` (how many), for each
+-- `metric` and `limit_numbers` (the limits it counts toward, as '1,3,').
+--
+-- ARGV of a refusal: those of common.lua, then `count` ('0'), `asked_at_ms`, `keep_for_ms`, `verdict` ('D'), `code`,
+-- `until_ms` (how long it is used).
 local at = amount_of + 1
 local function take()
   at = at + 1
@@ -16,17 +21,18 @@ end
 local count, asked, keep, verdict = take() == '1', take(), tonumber(take()), take()
 
 if verdict == 'D' then
-  local code, until_ms, source = take(), take(), take()
+  local code, until_ms = take(), take()
   local found = call('GET', KEYS[1])
   local app = found and string.match(found, '^A%d+\31(.*)$')
-  -- The application's record is not certain now, neither for its other credentials nor for the reporter.
-  if app then call('HDEL', P .. 'a:' .. app, 't') end
+  if app then
+    if KEYS[4] ~= P .. 'a:' .. app then return {'K', app} end
+    -- The application's record is not certain now, neither for its other credentials nor for the reporter.
+    call('HDEL', KEYS[4], 't')
+  end
   if not found then
-    call('INCR', refusals())
-    call('PEXPIRE', refusals(), REFUSALS_TTL_MS)
-    if source ~= '' then
-      call('INCR', refusals() .. ':' .. source)
-      call('PEXPIRE', refusals() .. ':' .. source, REFUSALS_TTL_MS)
+    for i = 2, KEYS[3] == KEYS[2] and 2 or 3 do
+      call('INCR', KEYS[i])
+      call('PEXPIRE', KEYS[i], REFUSALS_TTL_MS)
     end
   end
   call('SET', KEYS[1], 'D' .. until_ms .. '\31' .. code, 'PX', math.max(keep, tonumber(until_ms) - now, 1))
@@ -34,7 +40,7 @@ if verdict == 'D' then
 end
 
 local app, name, plan = take(), take(), take()
-local record = P .. 'a:' .. app
+local record = KEYS[2]
 local limits = {}
 for i = 1, tonumber(take()) do
   limits[i] = {
@@ -70,10 +76,14 @@ local function add(key, kind)
   return #fields > 0
 end
 if #limits > 0 then
-  add(P .. 'p:' .. app, 'untaken')
-  local index = P .. 'w:' .. app
-  for _, key in ipairs(call('SMEMBERS', index)) do
-    if not add(P .. key, 'taken') then call('SREM', index, key) end
+  local named, members = {}, call('SMEMBERS', KEYS[7])
+  for i = 8, #KEYS do named[KEYS[i]] = true end
+  for i = 1, #members do
+    if not named[P .. members[i]] then return {'W', members} end
+  end
+  add(KEYS[3], 'untaken')
+  for i = 1, #members do
+    if not add(P .. members[i], 'taken') then call('SREM', KEYS[7], members[i]) end
   end
 end
 
@@ -124,5 +134,5 @@ for i = 1, #gone do call('HDEL', record, gone[i]) end
 call('PEXPIRE', record, math.max(keep, APPLICATION_TTL_MS))
 call('SET', KEYS[1], 'A' .. asked .. '\31' .. app, 'PX', keep)
 if count then return decide(app, true) end
-call('DEL', P .. 'r:' .. app)
+call('DEL', KEYS[6])
 return {'S'}

@@ -1,7 +1,4 @@
 //! The basic flow (miss, hit, refusal, report), and the real binary end to end.
-
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use crate::support::gateway::{Authorizer, World, decide, environment, event};
@@ -302,57 +299,4 @@ fn token_events_and_http_apis() {
     }
     // The process still runs after all these events.
     assert_eq!(answer(http("uk_free"))["isAuthorized"], true);
-}
-
-/// A request that arrives at Redis after later ones of its process, because it was sent again meanwhile, is not counted a
-/// second time.
-#[test]
-fn a_late_original_is_not_counted_again() {
-    use authorizer::cache::{Cache, Decision, Question, Stored, prefix};
-    use authorizer::redis::{Endpoint, RedisClient};
-    use authorizer::terms::Terms;
-
-    let world = World::patient();
-    let mut redis = RedisClient::new(None);
-    redis.set_endpoint(Endpoint::parse(&world.redis.url(), None));
-    let prefix = prefix("test", "1001");
-    let max_age = Duration::from_secs(60);
-    let mut cache = Cache::new(redis, prefix.clone(), "process".to_owned(), max_age);
-    let now_ms = world.clock.now_ms();
-    let usage = [("hits".to_owned(), 1)];
-    let question = |sequence| Question {
-        credential: "c",
-        usage: &usage,
-        now_ms,
-        sequence,
-        not_before_ms: 0,
-        old: false,
-        repeated: false,
-        source: "",
-    };
-    let terms = Terms {
-        limits: Vec::new(),
-        metrics: vec![("hits".to_owned(), Vec::new())],
-    };
-    let stored = Stored {
-        application: "a",
-        name: "n",
-        plan: "p",
-        terms: &terms,
-        asked_at_ms: now_ms,
-        count: false,
-        referred: false,
-    };
-    let deadline = || Instant::now() + Duration::from_secs(10);
-    cache.store(&question(1), &stored, deadline()).unwrap();
-    // 9 and 10 differ in length: they are compared as numbers.
-    for (sequence, counted) in [(8, 1), (9, 2), (8, 2), (10, 3), (9, 3), (10, 3), (11, 4)] {
-        let decision = cache.decide(&question(sequence), deadline()).unwrap();
-        assert!(matches!(decision, Decision::Allowed(_)), "{decision:?}");
-        let fields = world.redis.ask(&format!("HVALS {prefix}p:a"));
-        assert!(
-            fields.contains(&format!("\r\n{counted}\r\n")),
-            "{sequence}: {fields}"
-        );
-    }
 }

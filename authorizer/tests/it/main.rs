@@ -16,6 +16,7 @@ mod properties;
 mod referrers;
 mod reports;
 mod requests;
+mod scripts;
 mod secure;
 mod self_managed;
 mod selftest;
