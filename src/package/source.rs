@@ -387,6 +387,18 @@ dependencies = ["base64 0.21.0"]
     }
 
     #[test]
+    fn the_benches_measure_what_is_shipped() {
+        let profile = |text: &str, name: &str| {
+            let document: toml_edit::DocumentMut = text.parse().expect("TOML");
+            let of = |key: &str| document["profile"][name][key].to_string();
+            ["opt-level", "lto", "codegen-units", "package"].map(of)
+        };
+        let shipped = profile(include_str!("workspace.toml"), "release");
+        let measured = profile(include_str!("../../Cargo.toml"), "bench");
+        assert_eq!(measured, shipped);
+    }
+
+    #[test]
     fn what_only_tests_need_is_left_out() {
         let manifest = manifest(SAMPLE).expect("a manifest");
         for gone in ["bench", "dev-dependencies", "proptest", "nix ="] {
