@@ -1,48 +1,229 @@
-//! The monthly prices of billed resources, in one dated table.
+//! What a stack costs, from one dated table, and the change that makes it cheaper. Pure.
 //!
-//! US dollars, us-east-1, 730 hours. Source: infracost's test data (`nat_gateway_test.golden`,
-//! `eip_test.golden`); for the cache, price tables that public repositories agree on. Prices
-//! change, so the date is shown with them.
+//! US dollars, 730 hours per month. Sources: infracost's test data (`nat_gateway_test.golden`, `eip_test.golden`,
+//! `lambda_function_test.golden`, `cloudwatch_log_group_test.golden`); for the cache and for custom metrics, tables that
+//! public repositories agree on. Prices change, so the date is shown with them.
 
 use crate::action::Action;
-use crate::config::{CacheEngine, Config};
+use crate::config::{Architecture, CacheEngine, Config, NatMode, Vpc};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
 
 /// The date of the table.
-pub const AS_OF: &str = "prices of August 2026";
+pub const AS_OF: &str = "August 2026";
+/// The only Region in the table.
+pub const REGION: &str = "us-east-1";
 
 const NAT_GATEWAY: f64 = 32.85;
 const PUBLIC_ADDRESS: f64 = 3.65;
 /// Price by node type for Redis OSS; Valkey costs a fifth less.
 const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
+const VALKEY: f64 = 0.8;
+const METRIC: f64 = 0.30;
+const LOGS_PER_GB: f64 = 0.50;
+const MILLION_INVOCATIONS: f64 = 0.20;
+const GB_SECOND_X86_64: f64 = 0.000_016_666_7;
+const GB_SECOND_ARM64: f64 = 0.000_013_333_4;
 
-/// The monthly price of a kind in this configuration, if it is known.
-fn monthly(kind: Kind, config: &Config) -> Option<f64> {
+/// How many metrics the functions write without requests, and how many more with them: each name with each reason. The
+/// reporter writes its sums in each run. Source: the metrics in the authorizer's README that a stack without failures has.
+const METRICS_IDLE: u8 = 6;
+const METRICS_BUSY: u8 = 10;
+/// What Lambda and the function write to the log for an invocation, in bytes.
+const LOG_BYTES: f64 = 350.0;
+/// How long an invocation takes: with the cache, with a call of 3scale, and of the reporter.
+const HIT_S: f64 = 0.005;
+const CALL_S: f64 = 0.1;
+const REPORT_S: f64 = 0.1;
+const MONTH_S: f64 = 730.0 * 3600.0;
+
+/// What the stack costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Costs {
+    /// The Region of the stack; the prices are those of [`REGION`].
+    pub region: String,
+    /// Per month without requests: the resource, and the price if it is in the table.
+    pub idle: Vec<(String, Option<f64>)>,
+    /// Per month, in addition, as soon as there are requests.
+    pub metrics: f64,
+    pub per_million_requests: f64,
+    pub cheaper: Option<Cheaper>,
+}
+
+impl Costs {
+    /// The sum of the known prices per month without requests.
+    pub fn idle_total(&self) -> f64 {
+        self.idle.iter().filter_map(|(_, price)| *price).sum()
+    }
+}
+
+/// A change of the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cheaper {
+    pub change: &'static str,
+    /// Per month.
+    pub saves: f64,
+    /// What it costs in other ways.
+    pub but: Option<&'static str>,
+}
+
+/// The costs of the configured stack, if the plan changes them.
+pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
+    let is_changed = |action| matches!(action, Action::Create | Action::Replace | Action::Delete);
+    let changes = plan.items.iter().any(|item| match item.id.kind {
+        Kind::NatGateway | Kind::ElasticIp | Kind::Function => is_changed(item.action),
+        Kind::Cache => item.action != Action::None && item.action != Action::Wait,
+        _ => false,
+    });
+    if !changes {
+        return None;
+    }
+    let mut idle: Vec<_> = plan
+        .items
+        .iter()
+        .filter(|item| item.action != Action::Delete)
+        .filter_map(|item| Some((item.id.to_string(), monthly(item.id.kind, config)?)))
+        .collect();
+    let is_scheduled = !config.cache.memory;
+    if is_scheduled {
+        let runs = MONTH_S / config.authorizer.report_every.as_secs_f64().max(1.0);
+        idle.push((
+            "reporter".to_owned(),
+            Some(invocations(config, runs, REPORT_S)),
+        ));
+        idle.push(("metrics".to_owned(), Some(METRIC * f64::from(METRICS_IDLE))));
+    }
+    let seconds = if config.cache.memory { CALL_S } else { HIT_S };
+    Some(Costs {
+        region: region.to_owned(),
+        idle,
+        metrics: METRIC * f64::from(METRICS_BUSY),
+        per_million_requests: invocations(config, 1e6, seconds),
+        cheaper: cheaper(config),
+    })
+}
+
+/// The monthly price of a kind in this configuration: `None` if it has none, `Some(None)` if it is not known.
+#[expect(clippy::option_option, reason = "an unknown price is not no price")]
+fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
     match kind {
-        Kind::NatGateway => Some(NAT_GATEWAY),
-        Kind::ElasticIp => Some(PUBLIC_ADDRESS),
-        Kind::Cache => {
-            let (_, node) = NODES
-                .iter()
-                .find(|(node_type, _)| *node_type == config.cache.node_type)?;
-            let factor = if config.cache.engine == CacheEngine::Valkey {
-                0.8
-            } else {
-                1.0
-            };
-            Some(node * factor * f64::from(config.cache.replicas + 1))
-        }
+        Kind::NatGateway => Some(Some(NAT_GATEWAY)),
+        Kind::ElasticIp => Some(Some(PUBLIC_ADDRESS)),
+        Kind::Cache => Some(node(config).map(|node| node * f64::from(config.cache.replicas + 1))),
         _ => None,
     }
 }
 
-/// The resources with hourly billing that the plan will create, with their monthly prices in US
-/// dollars.
-pub fn of(plan: &Plan, config: &Config) -> Vec<(String, f64)> {
-    plan.items
-        .iter()
-        .filter(|item| item.action == Action::Create)
-        .filter_map(|item| Some((item.id.to_string(), monthly(item.id.kind, config)?)))
-        .collect()
+/// The price of a node of the cache.
+fn node(config: &Config) -> Option<f64> {
+    let mut nodes = NODES.iter();
+    let (_, price) = nodes.find(|(node_type, _)| *node_type == config.cache.node_type)?;
+    Some(match config.cache.engine {
+        CacheEngine::Redis => *price,
+        CacheEngine::Valkey => price * VALKEY,
+    })
+}
+
+/// The price of invocations, with their logs.
+fn invocations(config: &Config, count: f64, seconds: f64) -> f64 {
+    let gb_second = match config.authorizer.architecture {
+        Architecture::X86_64 => GB_SECOND_X86_64,
+        Architecture::Arm64 => GB_SECOND_ARM64,
+    };
+    let gb = f64::from(config.authorizer.memory) / 1024.0;
+    let logs = LOG_BYTES * LOGS_PER_GB / 1e9;
+    count * (MILLION_INVOCATIONS / 1e6 + seconds * gb * gb_second + logs)
+}
+
+/// The change of one key that saves most.
+fn cheaper(config: &Config) -> Option<Cheaper> {
+    let mut changes = Vec::new();
+    if config.network.vpc == Vpc::Created && config.network.nat == NatMode::PerZone {
+        let gateways = u32::from(config.network.zones).saturating_sub(1);
+        changes.push(Cheaper {
+            change: "network.nat: single",
+            saves: f64::from(gateways) * (NAT_GATEWAY + PUBLIC_ADDRESS),
+            but: Some("3scale cannot be reached while the zone of the NAT gateway fails"),
+        });
+    }
+    if let Some(node) = node(config).filter(|_| config.cache.is_created()) {
+        let replicas = config.cache.replicas;
+        changes.push(Cheaper {
+            change: "cache.replicas: 0",
+            saves: node * f64::from(replicas),
+            but: Some("the usage of the last minutes is lost if the node fails"),
+        });
+        let nodes = f64::from(replicas + 1);
+        changes.push(Cheaper {
+            change: "cache.engine: valkey",
+            saves: match config.cache.engine {
+                CacheEngine::Redis => node * nodes * (1.0 - VALKEY),
+                CacheEngine::Valkey => 0.0,
+            },
+            but: None,
+        });
+    }
+    changes.retain(|change| change.saves > 0.0);
+    changes.sort_by(|a, b| b.saves.total_cmp(&a.saves));
+    changes.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "stack: orders\napi: {id: a1b2c3d4e5, stage: prod}\nthreescale: {service_id: \"1\", service_token: t}\n";
+
+    fn config(more: &str) -> Config {
+        let text = format!("{BASE}{more}");
+        crate::config::load("test.yaml", &text, &|_| None).expect("a configuration")
+    }
+
+    fn saving(more: &str) -> (&'static str, f64) {
+        let cheaper = cheaper(&config(more));
+        cheaper.map_or(("", 0.0), |cheaper| {
+            (cheaper.change, (cheaper.saves * 100.0).round() / 100.0)
+        })
+    }
+
+    #[test]
+    fn the_change_that_saves_most_is_named() {
+        for (more, expected) in [
+            ("", ("cache.engine: valkey", 2.34)),
+            ("cache: {engine: valkey}", ("", 0.0)),
+            (
+                "cache: {engine: valkey, replicas: 2}",
+                ("cache.replicas: 0", 18.69),
+            ),
+            (
+                "network: {nat: per-zone, zones: 3}",
+                ("network.nat: single", 73.0),
+            ),
+            ("network: none\ncache: memory", ("", 0.0)),
+            (
+                "cache: {node_type: cache.r7g.large, replicas: 1}",
+                ("", 0.0),
+            ),
+        ] {
+            assert_eq!(saving(more), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn a_million_requests_cost_invocations_time_and_logs() {
+        let cents =
+            |more: &str, seconds| (invocations(&config(more), 1e6, seconds) * 100.0).round();
+        assert_eq!(cents("", HIT_S), 39.0);
+        assert_eq!(cents("authorizer: {architecture: arm64}", CALL_S), 54.0);
+        assert_eq!(cents("network: none\ncache: memory", CALL_S), 58.0);
+    }
+
+    #[test]
+    fn an_unknown_node_has_no_price() {
+        let unknown = config("cache: {node_type: cache.r7g.large}");
+        assert_eq!(monthly(Kind::Cache, &unknown), Some(None));
+        let known = monthly(Kind::Cache, &config("cache: {replicas: 1}")).flatten();
+        assert_eq!(known.map(|price| (price * 100.0).round()), Some(2336.0));
+        assert_eq!(monthly(Kind::Vpc, &unknown), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! Plans and executes changes: [`plan`] is pure, [`executor`] runs the steps. Neither depends on
 //! AWS.
 
+pub mod duration;
 pub mod executor;
 pub mod graph;
 pub mod observe;

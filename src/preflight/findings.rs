@@ -1,5 +1,9 @@
 //! What a plan reports beside its actions.
 
+use std::time::Duration;
+
+use crate::prices::Costs;
+
 /// What is known before anything is changed.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
@@ -11,8 +15,8 @@ pub struct Findings {
     pub pending: Vec<String>,
     /// What a new attachment changes in the API.
     pub attaches: Vec<String>,
-    /// The monthly price in US dollars of each new resource, with its description.
-    pub prices: Vec<(String, f64)>,
-    /// The date of the price table.
-    pub prices_of: &'static str,
+    /// What the stack costs, if the plan changes it.
+    pub costs: Option<Costs>,
+    /// How long it usually takes until the stack is ready.
+    pub ready_in: Duration,
 }

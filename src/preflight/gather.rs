@@ -7,6 +7,7 @@ use super::{own_network, rules};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::config::{Config, Vpc};
+use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
 use crate::id::LogicalId;
@@ -46,8 +47,8 @@ pub async fn gather(
     blockers.extend(plan.items.iter().filter_map(rules::blocked));
     let mut findings = Findings {
         blockers,
-        prices: prices::of(plan, subject.config),
-        prices_of: prices::AS_OF,
+        costs: prices::of(plan, subject.config, &cx.names().region),
+        ready_in: duration::until_ready(plan),
         ..Findings::default()
     };
     let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();

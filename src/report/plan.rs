@@ -1,5 +1,7 @@
 //! The plan: a table with the reason for each change, a total, and the costs.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::style::Style;
@@ -7,9 +9,13 @@ use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
 use crate::names::Names;
 use crate::preflight::Findings;
+use crate::prices::{self, Cheaper, Costs};
 
 /// The maximum number of changes that the table lists per resource. The rest is counted.
 const SHOWN: usize = 12;
+
+/// The width of a list.
+const COLUMNS: usize = 80;
 
 fn mark(action: Action) -> &'static str {
     match action {
@@ -42,21 +48,73 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
         ));
         lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
     }
-    if !extras.prices.is_empty() {
-        let total: f64 = extras.prices.iter().map(|(_, price)| price).sum();
-        let parts: Vec<_> = extras
-            .prices
-            .iter()
-            .map(|(what, price)| format!("{what} {price:.2}"))
-            .collect();
-        lines.push(format!(
-            "Costs about ${total:.0} a month when idle ({}); us-east-1, {}.",
-            parts.join(", "),
-            extras.prices_of
-        ));
+    if let Some(costs) = &extras.costs {
+        lines.extend(costs_of(costs));
+    }
+    if let Some(minutes) = minutes(extras.ready_in) {
+        lines.push(format!("Ready in about {minutes} minutes on AWS."));
     }
     lines.push(total(plan));
     lines.join("\n")
+}
+
+/// The costs: the total, its parts, and the change that makes it cheaper.
+fn costs_of(costs: &Costs) -> Vec<String> {
+    let about = format!(
+        "${:.0} a month when idle, and with traffic ${:.0} a month for metrics and\n    ${:.2} per million requests",
+        costs.idle_total(),
+        costs.metrics,
+        costs.per_million_requests
+    );
+    let region = &costs.region;
+    let mut lines = vec![match region == prices::REGION {
+        true => format!("Costs about {about} ({region}, {}).", prices::AS_OF),
+        false => format!(
+            "The prices of {region} are not known. In {}, it costs about\n    {about} ({}).",
+            prices::REGION,
+            prices::AS_OF
+        ),
+    }];
+    let known =
+        |(what, price): &(String, Option<f64>)| price.map(|price| format!("{what} {price:.2}"));
+    let parts: Vec<_> = costs.idle.iter().filter_map(known).collect();
+    if !parts.is_empty() {
+        lines.push(wrapped("    idle: ", &parts));
+    }
+    let unknown = costs.idle.iter().filter(|(_, price)| price.is_none());
+    lines.extend(
+        unknown.map(|(what, _)| format!("    not included: {what}, whose price is not known")),
+    );
+    if let Some(Cheaper { change, saves, but }) = &costs.cheaper {
+        let but = but.map_or_else(String::new, |but| format!("\n    (but {but})"));
+        lines.push(format!(
+            "    cheaper: `{change}` saves ${saves:.2} a month{but}"
+        ));
+    }
+    lines
+}
+
+/// A list with commas, in lines of at most [`COLUMNS`].
+fn wrapped(title: &str, parts: &[String]) -> String {
+    let mut text = title.to_owned();
+    let mut column = title.len();
+    for (number, part) in parts.iter().enumerate() {
+        let comma = if number + 1 < parts.len() { "," } else { "" };
+        if number > 0 && column + 1 + part.len() + comma.len() > COLUMNS {
+            text.push_str("\n     ");
+            column = 5;
+        }
+        let space = if number > 0 { " " } else { "" };
+        text.push_str(&format!("{space}{part}{comma}"));
+        column += space.len() + part.len() + comma.len();
+    }
+    text
+}
+
+/// Whole minutes, rounded up; `None` if it takes no time worth a word.
+fn minutes(duration: Duration) -> Option<u64> {
+    let minutes = duration.as_secs().div_ceil(60);
+    (minutes > 1).then_some(minutes)
 }
 
 /// The total in one line.
@@ -119,6 +177,28 @@ fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
         .collect()
 }
 
+fn costs_document(costs: &Costs) -> Value {
+    let cents = |price: f64| (price * 100.0).round() / 100.0;
+    let idle: Vec<_> = costs
+        .idle
+        .iter()
+        .map(|(what, price)| json!({"item": what, "per_month": price.map(cents)}))
+        .collect();
+    let cheaper = costs.cheaper.as_ref().map(|cheaper| {
+        json!({"change": cheaper.change, "saves_per_month": cents(cheaper.saves), "but": cheaper.but})
+    });
+    json!({
+        "currency": "USD",
+        "region": prices::REGION,
+        "as_of": prices::AS_OF,
+        "idle": idle,
+        "idle_per_month": cents(costs.idle_total()),
+        "metrics_per_month": cents(costs.metrics),
+        "per_million_requests": cents(costs.per_million_requests),
+        "cheaper": cheaper,
+    })
+}
+
 /// The plan as one JSON document.
 pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) -> Value {
     let resources: Vec<_> = plan
@@ -142,6 +222,57 @@ pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) 
         "resources": resources,
         "notices": extras.notices,
         "pending": extras.pending,
+        "costs": extras.costs.as_ref().map(costs_document),
+        "minutes": minutes(extras.ready_in).unwrap_or_default(),
         "outputs": outputs,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn costs(region: &str) -> Costs {
+        let node = |price| ("cache/main".to_owned(), price);
+        Costs {
+            region: region.to_owned(),
+            idle: vec![("nat-gateway/a".to_owned(), Some(32.85)), node(None)],
+            metrics: 3.0,
+            per_million_requests: 0.39,
+            cheaper: None,
+        }
+    }
+
+    #[test]
+    fn unknown_prices_are_named() {
+        let text = costs_of(&costs("us-east-1")).join("\n");
+        assert!(
+            text.starts_with("Costs about $33 a month when idle"),
+            "{text}"
+        );
+        assert!(
+            text.contains("not included: cache/main, whose price is not known"),
+            "{text}"
+        );
+        let elsewhere = costs_of(&costs("eu-west-1")).join("\n");
+        let first =
+            "The prices of eu-west-1 are not known. In us-east-1, it costs about\n    $33 a month";
+        assert!(elsewhere.starts_with(first), "{elsewhere}");
+        assert_eq!(costs_document(&costs("eu-west-1"))["idle_per_month"], 32.85);
+    }
+
+    #[test]
+    fn lists_are_wrapped() {
+        let parts: Vec<_> = (10..40).map(|n| format!("resource-{n}")).collect();
+        let text = wrapped("    idle: ", &parts);
+        assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
+        let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(joined, format!("idle: {}", parts.join(", ")));
+    }
+
+    #[test]
+    fn a_minute_is_not_worth_a_word() {
+        let of = |seconds| minutes(Duration::from_secs(seconds));
+        assert_eq!([0, 60, 61, 420].map(of), [None, None, Some(2), Some(7)]);
+    }
 }
