@@ -1,6 +1,7 @@
 //! A TLS proxy in front of a plain server: a real handshake with a real certificate, whether or not the Redis server
 //! was built with TLS.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ struct Way {
     /// How long a handshake takes at least.
     delay_ms: AtomicU64,
     blocked: AtomicBool,
-    clients: Mutex<Vec<TcpStream>>,
+    /// Those whose connections are open, by number.
+    clients: Mutex<HashMap<u64, TcpStream>>,
 }
 
 impl TlsProxy {
@@ -52,7 +54,7 @@ impl TlsProxy {
 
     /// Closes all connections of clients.
     pub fn close(&self) {
-        for client in self.way.clients.lock().expect("lock").drain(..) {
+        for (_, client) in self.way.clients.lock().expect("lock").drain() {
             // It may be closed already.
             let _ = client.shutdown(Shutdown::Both);
         }
@@ -111,8 +113,8 @@ impl TlsProxy {
                 let (Ok(client), Ok(copy)) = (stream.try_clone(), stream.try_clone()) else {
                     continue;
                 };
-                to.clients.lock().expect("lock").push(copy);
-                connections.fetch_add(1, Ordering::SeqCst);
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                to.clients.lock().expect("lock").insert(number, copy);
                 let (config, counted) = (Arc::clone(&config), Arc::clone(&counted));
                 let (way, stopped) = (Arc::clone(&to), Arc::clone(&stopped));
                 let complete = Arc::clone(&complete);
@@ -124,6 +126,7 @@ impl TlsProxy {
                     // A client that does not trust the certificate ends only its own thread.
                     let _ = pass(stream, port, config, &counted, &complete);
                     let _ = client.shutdown(Shutdown::Both);
+                    way.clients.lock().expect("lock").remove(&number);
                 });
             }
         });
