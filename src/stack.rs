@@ -111,9 +111,11 @@ pub fn desired(
             source,
         }));
     }
-    nodes.push(Arc::new(IamRole {
-        boundary: config.authorizer.permissions_boundary.clone(),
-    }));
+    if config.authorizer.role_arn.is_none() {
+        nodes.push(Arc::new(IamRole {
+            boundary: config.authorizer.permissions_boundary.clone(),
+        }));
+    }
     for name in function::NAMES {
         let days = i32::try_from(config.authorizer.log_retention_days).unwrap_or(i32::MAX);
         nodes.push(Arc::new(LogGroup {
@@ -238,7 +240,10 @@ fn functions(
                 .vpc
                 .as_ref()
                 .map(|_| id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
-            role: id(Kind::IamRole, "authorizer"),
+            role: match &config.authorizer.role_arn {
+                Some(own) => Reference::Given(own.clone()),
+                None => Reference::Managed(id(Kind::IamRole, "authorizer")),
+            },
             log_group: id(Kind::LogGroup, name),
         })
     })

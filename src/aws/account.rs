@@ -193,6 +193,29 @@ impl Aws {
             .collect())
     }
 
+    /// The trust policy of a role: `None` if there is no such role. `Err` inside if that cannot be read.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn trust_policy(
+        &self,
+        role: &str,
+    ) -> Result<Result<Option<String>, AwsError>, AwsError> {
+        let request = self.iam.get_role().role_name(role);
+        let answer = self
+            .call("iam:GetRole", Idempotency::Unsafe, || {
+                request.clone().send()
+            })
+            .await;
+        match optional(answer) {
+            Ok(answer) => Ok(Ok(answer
+                .and_then(|answer| answer.role)
+                .map(|role| role.assume_role_policy_document.unwrap_or_default()))),
+            Err(error) if error.class == Class::Credentials => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// Whether a managed policy exists. `Err` inside if that cannot be read.
     ///
     /// # Errors

@@ -96,6 +96,7 @@ const AUTHORIZER: Schema = Schema {
         "max_age",
         "report_every",
         "log_retention_days",
+        "role_arn",
         "permissions_boundary",
         "artifact",
     ],
@@ -656,6 +657,10 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         Some(arn) => Some(arn?),
         None => None,
     };
+    let role_arn = match field(section, "role_arn") {
+        Some(field) => Some(reader.text(field, Show::Yes, identifiers::role_arn)?),
+        None => None,
+    };
     let artifact = match field(section, "artifact") {
         Some(field) => Some(file(reader, field, "a zip file")?),
         None => None,
@@ -667,10 +672,12 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         max_age: max_age?,
         report_every: report_every?,
         log_retention_days: log_retention_days?,
+        role_arn,
         permissions_boundary,
         artifact,
     };
     if let Some(section) = section {
+        validate::role(reader, section);
         validate::age(reader, section, &authorizer);
     }
     Some(authorizer)

@@ -342,26 +342,37 @@ pub(super) fn allocation_id(text: &str) -> Result<String, Invalid> {
 
 /// The ARN of a managed policy, of the account or of AWS.
 pub(super) fn policy_arn(text: &str) -> Result<String, Invalid> {
-    let parts: Vec<_> = text.splitn(6, ':').collect();
-    let is_policy = match parts[..] {
-        ["arn", partition, "iam", "", owner, resource] => {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
-            let name = resource.strip_prefix("policy/").unwrap_or_default();
-            partition.starts_with("aws")
-                && (owner == "aws" || account(owner).is_ok())
-                && !name.is_empty()
-                && !name.ends_with('/')
-                && name.chars().all(is_name)
-        }
-        _ => false,
-    };
-    if is_policy {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new(
+    match iam_arn(text, "policy/") {
+        Some(owner) if owner == "aws" || account(owner).is_ok() => Ok(text.to_owned()),
+        _ => Err(Invalid::new(
             "must be the ARN of an IAM policy such as `arn:aws:iam::123456789012:policy/boundary`",
-        ))
+        )),
     }
+}
+
+/// The ARN of a role.
+pub(super) fn role_arn(text: &str) -> Result<String, Invalid> {
+    match iam_arn(text, "role/") {
+        Some(owner) if account(owner).is_ok() => Ok(text.to_owned()),
+        _ => Err(Invalid::new(
+            "must be the ARN of an IAM role such as `arn:aws:iam::123456789012:role/authorizer`",
+        )),
+    }
+}
+
+/// The owner in the ARN of an IAM resource whose name follows this prefix.
+fn iam_arn<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", owner, resource] = parts[..] else {
+        return None;
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+    let name = resource.strip_prefix(prefix)?;
+    let is_arn = partition.starts_with("aws")
+        && !name.is_empty()
+        && !name.ends_with('/')
+        && name.chars().all(is_name);
+    is_arn.then_some(owner)
 }
 
 /// EC2 ids have 17 hexadecimal digits; ids created before 2016 have 8.

@@ -351,6 +351,8 @@ pub struct Authorizer {
     pub report_every: Duration,
     /// The log retention in days, one of the periods that CloudWatch Logs supports.
     pub log_retention_days: u32,
+    /// The ARN of the operator's own role of the functions.
+    pub role_arn: Option<String>,
     /// The ARN of the policy that is the permissions boundary of the functions' role.
     pub permissions_boundary: Option<String>,
     /// A zip file to use in place of a build of the bundled authorizer.

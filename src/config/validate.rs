@@ -237,6 +237,18 @@ pub(super) fn own_cache(
 }
 
 /// A cache with a maximum age of zero is no cache.
+/// A role of the operator is not changed.
+pub(super) fn role(reader: &mut Reader<'_>, section: &Section<'_>) {
+    if let Some(field) = section.field("permissions_boundary")
+        && section.field("role_arn").is_some()
+    {
+        reader.report(
+            field,
+            "does not go together with `authorizer.role_arn`, whose role is not changed",
+        );
+    }
+}
+
 pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &Authorizer) {
     if let Some(field) = section.field("max_age")
         && authorizer.max_age.is_zero()

@@ -57,6 +57,7 @@ pub async fn gather(
     findings
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
+    findings.blockers.extend(of_role(subject, cx, plan).await?);
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -189,6 +190,26 @@ async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<
         .collect();
     let found = cx.aws().addresses(given).await?;
     Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
+}
+
+/// What keeps the operator's role from being that of the functions, if the plan changes them.
+async fn of_role(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Option<String>> {
+    let Some(arn) = &subject.config.authorizer.role_arn else {
+        return Ok(None);
+    };
+    if !plan.changes(&[Kind::Function]) {
+        return Ok(None);
+    }
+    let refusal = rules::role(arn, cx.names());
+    if refusal.is_some() {
+        return Ok(refusal);
+    }
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    // Without the permission to look, Lambda refuses a role that it cannot assume when the function is created.
+    let trust = cx.aws().trust_policy(name).await?;
+    Ok(trust
+        .ok()
+        .and_then(|trust| rules::trust(arn, trust.as_deref())))
 }
 
 /// What keeps a policy from being the permissions boundary, if the plan sets it.

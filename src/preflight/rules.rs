@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
@@ -101,10 +101,62 @@ pub fn elastic_ips(
         .collect()
 }
 
+/// The partition and the owner in the ARN of an IAM resource.
+fn partition_and_owner(arn: &str) -> (Option<&str>, Option<&str>) {
+    let mut parts = arn.split(':').skip(1);
+    (parts.next(), parts.nth(2))
+}
+
+/// Checks that a role is in the account of the stack.
+pub fn role(arn: &str, names: &Names) -> Option<String> {
+    let (partition, owner) = partition_and_owner(arn);
+    let fits = partition == Some(names.partition()) && owner == Some(&names.account);
+    (!fits).then(|| {
+        format!(
+            "authorizer.role_arn: {arn} is not a role of account {} in the partition {}: Lambda accepts no role of another account",
+            names.account,
+            names.partition()
+        )
+    })
+}
+
+/// Checks that a role exists and that Lambda can assume it. `trust` is its trust policy as IAM returns it, URL-encoded.
+pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
+    let Some(trust) = trust else {
+        return Some(format!("authorizer.role_arn: there is no role {arn}"));
+    };
+    let decoded = percent_encoding::percent_decode_str(trust).decode_utf8_lossy();
+    let document: Value = serde_json::from_str(&decoded).unwrap_or_default();
+    let contains = |value: &Value, wanted: &[&str]| match value {
+        Value::String(text) => wanted.contains(&text.as_str()),
+        Value::Array(all) => all
+            .iter()
+            .any(|one| one.as_str().is_some_and(|text| wanted.contains(&text))),
+        _ => false,
+    };
+    let admits = |statement: &Value| {
+        let action = contains(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"]);
+        let service = contains(
+            &statement["Principal"]["Service"],
+            &["lambda.amazonaws.com"],
+        );
+        statement["Effect"] == "Allow" && action && service
+    };
+    let admitted = match &document["Statement"] {
+        Value::Array(statements) => statements.iter().any(admits),
+        one => admits(one),
+    };
+    (!admitted).then(|| {
+        format!(
+            "authorizer.role_arn: the trust policy of {arn} does not let lambda.amazonaws.com assume the role: add a statement \
+             with the action sts:AssumeRole"
+        )
+    })
+}
+
 /// Checks that a policy can be a permissions boundary in the account of the stack.
 pub fn boundary(arn: &str, names: &Names) -> Option<String> {
-    let mut parts = arn.split(':').skip(1);
-    let (partition, owner) = (parts.next(), parts.nth(2));
+    let (partition, owner) = partition_and_owner(arn);
     let fits = partition == Some(names.partition())
         && (owner == Some("aws") || owner == Some(&names.account));
     (!fits).then(|| {
@@ -525,6 +577,43 @@ mod tests {
             scopes: Vec::new(),
             api_key_required: false,
         }
+    }
+
+    #[test]
+    fn a_role_must_exist_and_admit_lambda() {
+        let statement = |effect: &str, service: &str, action: &str| {
+            format!(
+                r#"{{"Statement": [{{"Effect": "{effect}", "Principal": {{"Service": {service}}}, "Action": {action}}}]}}"#
+            )
+        };
+        let (lambda, assume) = (r#""lambda.amazonaws.com""#, r#""sts:AssumeRole""#);
+        let several = r#"["ec2.amazonaws.com", "lambda.amazonaws.com"]"#;
+        let encoded = statement("Allow", lambda, assume).replace(' ', "%20");
+        for (document, admits) in [
+            (statement("Allow", lambda, assume), true),
+            (statement("Allow", several, r#"["sts:AssumeRole"]"#), true),
+            (encoded, true),
+            (statement("Deny", lambda, assume), false),
+            (statement("Allow", r#""ec2.amazonaws.com""#, assume), false),
+            (statement("Allow", lambda, r#""sts:TagSession""#), false),
+            (
+                r#"{"Statement": {"Effect": "Allow", "Principal": "*"}}"#.to_owned(),
+                false,
+            ),
+            ("no JSON".to_owned(), false),
+        ] {
+            assert_eq!(trust("r", Some(&document)).is_none(), admits, "{document}");
+        }
+        assert!(trust("r", None).is_some_and(|text| text.contains("there is no role r")));
+    }
+
+    #[test]
+    fn a_role_must_be_in_the_account() {
+        let names = Names::new("orders", "us-east-1", "123456789012");
+        let of = |arn| role(arn, &names).is_none();
+        assert!(of("arn:aws:iam::123456789012:role/path/own"));
+        assert!(!of("arn:aws:iam::999999999999:role/own"));
+        assert!(!of("arn:aws-cn:iam::123456789012:role/own"));
     }
 
     #[test]

@@ -256,7 +256,8 @@ pub struct Function {
     pub subnets: Vec<Reference>,
     /// `None` outside a VPC.
     pub security_group: Option<LogicalId>,
-    pub role: LogicalId,
+    /// A given one is an ARN.
+    pub role: Reference,
     pub log_group: LogicalId,
 }
 
@@ -278,6 +279,13 @@ impl Function {
             .build())
     }
 
+    fn role_arn(&self, cx: &Context) -> String {
+        match &self.role {
+            Reference::Given(arn) => arn.clone(),
+            Reference::Managed(_) => cx.names().role_arn(),
+        }
+    }
+
     /// Updates the function's settings, with this environment.
     pub(super) async fn configure(
         &self,
@@ -290,7 +298,7 @@ impl Function {
             .update_function_configuration()
             .function_name(cx.names().function(self.name))
             .runtime(Runtime::Providedal2023)
-            .role(cx.names().role_arn())
+            .role(self.role_arn(cx))
             .memory_size(self.memory)
             .timeout(self.timeout)
             .environment(variables(environment))
@@ -354,7 +362,8 @@ impl Resource for Function {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![self.role.clone(), self.log_group.clone()];
+        let mut needs = vec![self.log_group.clone()];
+        needs.extend(self.role.need());
         needs.extend(self.security_group.clone());
         needs.extend(self.subnets.iter().filter_map(Reference::need));
         needs
@@ -379,7 +388,7 @@ impl Resource for Function {
         let runtime = Some(&actual.content.runtime).filter(|runtime| !runtime.is_empty());
         diff.known(RUNTIME, runtime, Runtime::Providedal2023.as_str());
         let role = Some(&actual.content.role).filter(|role| !role.is_empty());
-        diff.known(ROLE, role, cx.names().role_arn());
+        diff.known(ROLE, role, self.role_arn(cx));
         diff.field(
             MEMORY,
             format!("{} MB", actual.content.memory),
@@ -449,7 +458,7 @@ impl Resource for Function {
             .runtime(Runtime::Providedal2023)
             .handler("bootstrap")
             .architectures(Architecture::from(self.architecture))
-            .role(cx.names().role_arn())
+            .role(self.role_arn(cx))
             .memory_size(self.memory)
             .timeout(self.timeout)
             .environment(variables(&self.environment))

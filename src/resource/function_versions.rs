@@ -128,24 +128,25 @@ impl Versions {
         exists.then_some(number)
     }
 
-    /// The previous version, if it is in the same network as the live one. In another network it has
-    /// interfaces in subnets that may be deleted.
+    /// The previous version, if it has the same role and network as the live one. Another role, and the subnets of its
+    /// interfaces, may be deleted.
     fn former_in_place(&self) -> Option<u64> {
-        let network = |content: &Content| {
+        let place = |content: &Content| {
             let Content {
+                role,
                 subnets,
                 security_groups,
                 ..
             } = content;
-            (subnets.clone(), security_groups.clone())
+            (role.clone(), subnets.clone(), security_groups.clone())
         };
-        let live = network(self.live_content()?);
+        let live = place(self.live_content()?);
         let number = self.former()?;
         let former = self
             .published
             .iter()
             .find(|version| version.number == number)?;
-        (network(&former.content) == live).then_some(number)
+        (place(&former.content) == live).then_some(number)
     }
 
     /// The previous version to record when the alias moves to `next`: the version that is live now. If
@@ -298,6 +299,8 @@ mod tests {
         assert_eq!(all.surplus(&[]), [1]);
         all.published[1].content.subnets = vec!["subnet-1".to_owned()];
         assert_eq!(all.surplus(&[]), [0; 0]);
+        all.published[1].content.role = "arn:aws:iam::123456789012:role/own".to_owned();
+        assert_eq!(all.surplus(&[]), [1]);
     }
 
     #[test]

@@ -526,12 +526,13 @@ fn keys_of_the_template() -> BTreeSet<String> {
 #[test]
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
-    // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses and
-    // policies that an account must have, and an ElastiCache cache of the emulator, which has no password.
+    // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
+    // policies and roles that an account must have, and an ElastiCache cache of the emulator, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
         "authorizer.permissions_boundary",
+        "authorizer.role_arn",
         "cache.engine",
         "cache.engine_version",
         "cache.node_type",

@@ -1,0 +1,119 @@
+//! A role of the operator for the functions: used, never changed, never deleted.
+
+use serde_json::{Value, json};
+
+use crate::support::kill::{Killed, each, killed_after_each};
+use crate::support::{TestAws, Workplace, assert_same, standing};
+
+fn id(value: &Value) -> String {
+    value.as_str().expect("an id").to_owned()
+}
+
+/// Creates a role that a service can assume, and returns its ARN.
+fn create(aws: &TestAws, name: &str, service: &str) -> String {
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    });
+    let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
+    let arn = id(&aws.call("iam", "CreateRole", role)["Role"]["Arn"]);
+    let actions = [
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "ssm:GetParameters",
+        "ssm:GetParametersByPath",
+    ];
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
+    });
+    let policy =
+        json!({"RoleName": name, "PolicyName": "own", "PolicyDocument": policy.to_string()});
+    aws.call("iam", "PutRolePolicy", policy);
+    arn
+}
+
+/// The beginning of the settings of the authorizer.
+fn line(arn: &str) -> String {
+    format!("authorizer: {{role_arn: \"{arn}\", ")
+}
+
+/// Whether the stack has a role, and the operator has one.
+fn roles(aws: &TestAws) -> (bool, bool) {
+    let account = aws.account();
+    let roles = account["roles"].as_array().expect("a list");
+    let exists = |name: &str| roles.iter().any(|role| role["name"] == name);
+    (exists("threescale-gw-orders-us-east-1"), exists("own"))
+}
+
+/// The role of each function.
+fn roles_of_functions(aws: &TestAws) -> Vec<String> {
+    let functions = aws.call("lambda", "ListFunctions", json!({}));
+    let functions = functions["Functions"].as_array().expect("a list").iter();
+    let ours = functions.filter(|function| id(&function["FunctionName"]).contains("-orders-"));
+    ours.map(|function| id(&function["Role"])).collect()
+}
+
+#[test]
+fn the_functions_use_the_role_of_the_operator() {
+    let aws = TestAws::seeded();
+    let own = create(&aws, "own", "lambda.amazonaws.com");
+    let wrong = create(&aws, "wrong", "ec2.amazonaws.com");
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let missing = own.replace("/own", "/missing");
+    let elsewhere = own.replace("123456789012", "999999999999");
+    workplace.edit("authorizer: {", &line(&missing));
+    for (bad, exit, words) in [
+        (&*missing, 4, "there is no role"),
+        (
+            &wrong,
+            4,
+            "does not let lambda.amazonaws.com assume the role",
+        ),
+        (&elsewhere, 4, "is not a role of account 123456789012"),
+        ("no-arn", 2, "must be the ARN of an IAM role"),
+    ] {
+        workplace.edit(&missing, bad);
+        let up = workplace.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(exit), "{}", up.stderr);
+        assert!(up.stderr.contains(words), "{}", up.stderr);
+        workplace.edit(bad, &missing);
+    }
+    assert_same(&before, &aws.account());
+
+    workplace.edit(&missing, &own);
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(roles(&aws), (false, true));
+    assert_eq!(roles_of_functions(&aws), [own.clone(), own.clone()]);
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    workplace.succeed(&["down", "--yes"]);
+    assert_same(&before, &aws.account());
+}
+
+/// From the role of the stack to that of the operator and back.
+#[test]
+fn a_change_of_the_role_that_is_killed_is_finished_by_the_next_run() {
+    let (aws, workplace) = standing();
+    let own = create(&aws, "own", "lambda.amazonaws.com");
+    let line = line(&own);
+    workplace.edit("authorizer: {", &line);
+    let states = killed_after_each(&aws, &workplace, &["up", "--yes"], "*");
+    each(states, |_, Killed { after, aws }| {
+        let workplace = Workplace::new(&aws);
+        workplace.edit("authorizer: {", &line);
+        workplace.succeed(&["up", "--yes"]);
+        assert_eq!(roles(&aws), (false, true), "{after}");
+        let own = [own.clone(), own.clone()];
+        assert_eq!(roles_of_functions(&aws), own, "{after}");
+        workplace.edit(&line, "authorizer: {");
+        workplace.succeed(&["up", "--yes"]);
+        assert_eq!(roles(&aws), (true, true), "{after}");
+        let changed = roles_of_functions(&aws);
+        assert!(changed.iter().all(|role| !own.contains(role)), "{after}");
+    });
+}
