@@ -1,0 +1,492 @@
+//! The rules of each section.
+
+use super::*;
+
+#[test]
+fn an_api_is_named_once() {
+    assert_eq!(
+        api("  id: a1b2c3d4e5\n  name: orders-api\n"),
+        ["5:9 api.name: give either `api.id` or `api.name`, not both"]
+    );
+    assert_eq!(
+        api("  name: orders-api\n  id: a1b2c3d4e5\n"),
+        ["5:7 api.id: give either `api.id` or `api.name`, not both"]
+    );
+    assert_eq!(api("  name: orders-api\n"), Vec::<String>::new());
+    assert_eq!(
+        api("  id: 1234567890\n"),
+        ["4:7 api.id: must be text: put it in quotes, not `1234567890`"]
+    );
+    assert_eq!(
+        api("  id: A1B2\n"),
+        ["4:7 api.id: must be the id of a REST API: ten of `a-z` and `0-9`, not `A1B2`"],
+    );
+}
+
+#[test]
+fn something_is_left_to_protect() {
+    let nothing = "excludes everything that `api.protect` names: no method would be protected";
+    let name = "  name: x\n";
+    assert_eq!(
+        api(&format!("{name}  except: [ANY /*]\n")),
+        [format!("5:11 api.except: {nothing}")]
+    );
+    assert_eq!(
+        api(&format!(
+            "{name}  protect: [GET /a, POST /b/c]\n  except: [ANY /b/*, GET /a]\n"
+        )),
+        [format!("6:11 api.except: {nothing}")],
+    );
+    assert_eq!(
+        api(&format!(
+            "{name}  protect: [GET /a, GET /b]\n  except: [GET /a]\n"
+        )),
+        Vec::<String>::new()
+    );
+    assert_eq!(api(&format!("{name}  except: []\n")), Vec::<String>::new());
+    assert_eq!(
+        api(&format!("{name}  protect: []\n")),
+        ["5:12 api.protect: must name a method at least, or be left out"]
+    );
+    assert_eq!(
+        api(&format!("{name}  protect: [get /a, GET b, 3]\n")),
+        [
+            "5:13 api.protect[0]: must begin with a method: ANY, GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS, not `get /a`; did you mean `GET`?",
+            "5:21 api.protect[1]: must have a path that begins with `/`, not `GET b`",
+            "5:28 api.protect[2]: must be text: put it in quotes, not `3`",
+        ],
+    );
+}
+
+#[test]
+fn credentials_fit_together() {
+    let with = |credentials: &str| with(&format!("  credentials: {{{credentials}}}\n"));
+    assert_eq!(with("kind: app_id"), Vec::<String>::new());
+    assert_eq!(
+        with("key_name: k"),
+        [
+            "6:27 threescale.credentials.key_name: is for `kind: app_id` only: a user key has no second key"
+        ]
+    );
+    assert_eq!(
+        with("kind: app_id, name: x, key_name: X"),
+        ["6:50 threescale.credentials.key_name: must differ from `name`"]
+    );
+    assert_eq!(
+        with("kind: app_id, in: query, name: x, key_name: X"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        with("kind: app_id, name: app_key"),
+        [
+            "6:37 threescale.credentials.name: is also the name of the application key, unless `key_name` says otherwise"
+        ],
+    );
+    assert_eq!(
+        with("kind: userkey, in: body, name: 'a b'"),
+        [
+            "6:23 threescale.credentials.kind: must be `user_key` or `app_id`, not `userkey`; did you mean `user_key`?",
+            "6:36 threescale.credentials.in: must be `header` or `query`, not `body`",
+            "6:48 threescale.credentials.name: must be the name of a header: at most 128 letters, digits and `. _ $ -`, not `a b`",
+        ],
+    );
+}
+
+#[test]
+fn networks_are_made_or_brought() {
+    let with = |network: &str| with(&format!("network: {{{network}}}\n"));
+    let own = "vpc: vpc-0abc1234, subnets: [subnet-0abc1234]";
+    assert_eq!(with(own), Vec::<String>::new());
+    assert_eq!(
+        with("vpc: default"),
+        ["6:16 network.vpc: needs `network.subnets`: the subnets to use in it"]
+    );
+    assert_eq!(
+        with("subnets: [subnet-0abc1234]"),
+        ["6:20 network.subnets: needs `network.vpc`: the VPC they are in"]
+    );
+    assert_eq!(
+        with(&format!("{own}, nat: single, zones: 2, cidr: 10.0.0.0/16")).len(),
+        3
+    );
+    assert_eq!(
+        with("vpc: default, subnets: []"),
+        ["6:34 network.subnets: must be 1 to 16 subnets, not 0"]
+    );
+    assert_eq!(
+        with("vpc: x, subnets: [subnet-0abc1234, y, subnet-0abc1234]"),
+        [
+            "6:16 network.vpc: must be a VPC's id such as `vpc-0123456789abcdef0`, or `default`, not `x`",
+            "6:46 network.subnets[1]: must be a subnet's id such as `subnet-0123456789abcdef0`, not `y`",
+            "6:49 network.subnets[2]: names a subnet twice",
+        ],
+    );
+}
+
+#[test]
+fn address_ranges_hold_their_subnets() {
+    let with = |network: &str| with(&format!("network: {{{network}}}\n"));
+    assert_eq!(with("cidr: 10.0.0.0/26"), Vec::<String>::new());
+    assert_eq!(
+        with("cidr: 10.0.0.0/27"),
+        [
+            "6:17 network.cidr: is too small for 2 zones: must be /26 or larger, to hold 4 subnets of at least /28"
+        ],
+    );
+    assert_eq!(with("cidr: 10.0.0.0/26, zones: 3").len(), 1);
+    assert_eq!(
+        with("cidr: 10.0.0.1/16"),
+        [
+            "6:17 network.cidr: must be a range's first address, without host bits, not `10.0.0.1/16`; did you mean `10.0.0.0/16`?"
+        ],
+    );
+    for bad in [
+        "8.8.0.0/16",
+        "10.0.0.0/8",
+        "10.0.0.0/30",
+        "10.0.0.0",
+        "fd00::/56",
+        "300.0.0.0/16",
+    ] {
+        let problems = with(&format!("cidr: '{bad}'"));
+        assert!(
+            problems.len() == 1 && problems[0].ends_with(&format!("not `{bad}`")),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn caches_are_made_or_brought() {
+    let with = |cache: &str| with(&format!("cache: {{{cache}}}\n"));
+    assert_eq!(
+        with("url: 'redis://x', tls: false, engine: valkey"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        with("url: 'redis://x', node_type: cache.t3.small, replicas: 1, tls: true"),
+        [
+            "6:38 cache.node_type: is for a managed cache: remove it if you use `cache.url`",
+            "6:64 cache.replicas: is for a managed cache: remove it if you use `cache.url`",
+            "6:72 cache.tls: contradicts `cache.url`, which begins with `redis://`",
+        ],
+    );
+    assert_eq!(with("url: x, replicas: 9").len(), 3);
+    assert_eq!(
+        with("engine: reddis"),
+        ["6:17 cache.engine: must be `redis` or `valkey`, not `reddis`; did you mean `redis`?"],
+    );
+    for good in [
+        "engine_version: '6.2'",
+        "engine: valkey, engine_version: '7.2'",
+        "engine: valkey, engine_version: '10.1'",
+    ] {
+        assert_eq!(with(good), Vec::<String>::new(), "{good}");
+    }
+    assert_eq!(
+        with("engine_version: '7.1.0'"),
+        [
+            "6:25 cache.engine_version: must be a major and a minor version such as `7.1`, not `7.1.0`"
+        ],
+    );
+    assert_eq!(
+        with("engine_version: 7.1"),
+        ["6:25 cache.engine_version: must be text: put it in quotes, not `7.1`"],
+    );
+    assert_eq!(
+        with("engine_version: '7.2'"),
+        ["6:25 cache.engine_version: must be 6.2, 7.0 or 7.1 for `redis`"],
+    );
+    assert_eq!(
+        with("engine: valkey, engine_version: '7.1'"),
+        ["6:41 cache.engine_version: must be 7.2 or newer for `valkey`"],
+    );
+    assert_eq!(
+        with("url: 'redis://x', engine_version: '7.1'"),
+        ["6:43 cache.engine_version: is for a managed cache: remove it if you use `cache.url`"],
+    );
+    assert!(
+        !config(&format!("{GOOD}cache: {{url: 'redis://x'}}\n"))
+            .cache
+            .tls
+    );
+}
+
+#[test]
+fn the_time_for_3scale_is_bounded() {
+    let timeout =
+        |time: &str| GOOD.replace("threescale:", &format!("threescale:\n  timeout: {time}"));
+    let with = |time: &str| problems(&timeout(time));
+    assert_eq!(with("100ms"), Vec::<String>::new());
+    assert_eq!(with("4s"), Vec::<String>::new());
+    for time in ["99ms", "4001ms", "1ms 1us", "soon"] {
+        let problems = with(time);
+        assert!(
+            problems.len() == 1
+                && problems[0].contains(
+                    "threescale.timeout: must be whole milliseconds or seconds, from `100ms` to `4s`"
+                ),
+            "{problems:?}"
+        );
+    }
+    assert!(!config(GOOD).authorizer_settings().contains("timeout_ms"));
+    let settings = config(&timeout("2s")).authorizer_settings();
+    assert!(settings.contains("\"timeout_ms\":2000"), "{settings}");
+}
+
+#[test]
+fn times_fit_together() {
+    let with = |authorizer: &str| with(&format!("authorizer: {{{authorizer}}}\n"));
+    assert_eq!(with("max_age: 0s, caching: none"), Vec::<String>::new());
+    assert_eq!(
+        with("max_age: 0s"),
+        ["6:23 authorizer.max_age: must be at least `1s`, or set `authorizer.caching: none`"]
+    );
+    assert_eq!(
+        with("report_every: 90s"),
+        ["6:28 authorizer.report_every: must be whole minutes, from `1m` to `6h`, not `90s`"]
+    );
+    assert_eq!(
+        with("log_retention_days: 15, memory: 64, artifact: ''").len(),
+        3
+    );
+}
+
+#[test]
+fn tags_keep_to_what_aws_takes() {
+    let many: String = (0..41).map(|number| format!("  t{number}: x\n")).collect();
+    assert_eq!(
+        with(&format!("tags:\n{many}")),
+        ["6:1 tags: must be at most 40 tags, not 41"]
+    );
+    assert_eq!(
+        with("tags: {Team: a, team: b, aws:x: c, number: 1, comma: 'a,b'}\n"),
+        [
+            "6:17 tags.team: differs from `tags.Team` only in case",
+            "6:26 tags.aws:x: tag keys must not begin with `aws:` or `threescale-gw:`, which are reserved",
+            "6:44 tags.number: must be text: put it in quotes, not `1`",
+            "6:54 tags.comma: must have at most 256 letters, digits, spaces and `+ - = . _ : / @`, not `a,b`",
+        ],
+    );
+}
+
+#[test]
+fn mapping_rules_are_those_of_3scale() {
+    assert_eq!(
+        with(
+            "  mapping_rules: [{method: get, pattern: foo, metric: '', delta: 0, last: maybe, lsat: true}]\n"
+        ),
+        [
+            "6:28 threescale.mapping_rules[0].method: must be one of ANY, GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS, not `get`; did you mean `GET`?",
+            "6:42 threescale.mapping_rules[0].pattern: must be a path that begins with `/`, such as `/orders/{id}`, not `foo`",
+            "6:55 threescale.mapping_rules[0].metric: must be the system name of a metric or method: letters, digits and `_ - / .`, not empty",
+            "6:66 threescale.mapping_rules[0].delta: must be a whole number from 1 to 1000000000000, not `0`",
+            "6:75 threescale.mapping_rules[0].last: must be `true` or `false`, not `maybe`",
+            "6:82 threescale.mapping_rules[0].lsat: unknown key; did you mean `last`?",
+        ],
+    );
+    let dollar = config(&format!(
+        "{GOOD}  mapping_rules: [{{method: GET, pattern: '/foo$', metric: hits}}]\n"
+    ));
+    assert_eq!(
+        dollar
+            .threescale
+            .mapping_rules
+            .first()
+            .map(|rule| rule.pattern.as_str()),
+        Some("/foo$")
+    );
+}
+
+#[test]
+fn settings_fit_into_the_functions_environment() {
+    let rules = |count: usize| {
+        let rule = "    - {method: GET, pattern: '/orders/{id}', metric: orders}\n";
+        format!("{GOOD}  mapping_rules:\n{}", rule.repeat(count))
+    };
+    let few = config(&rules(30));
+    assert!(few.authorizer_settings().contains("\"mapping_rules\":[{"));
+    assert_eq!(few.stored().count(), 0);
+    let many = config(&rules(60));
+    let settings = many.authorizer_settings();
+    assert!(settings.len() < 500, "{settings}");
+    assert!(!settings.contains("mapping_rules"), "{settings}");
+    let stored: Vec<_> = many.stored().flat_map(Stored::parameters).collect();
+    assert_eq!(stored.len(), 1);
+    let read: Vec<_> = stored.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(crate::stored::read_by(&settings), read);
+}
+
+#[test]
+fn mapping_rules_that_do_not_fit_at_all_are_refused_with_their_size() {
+    let rules = (0..6000_u64).map(|number| {
+        let noise = |salt: u64| (number + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!(
+            "    - {{method: GET, pattern: '/{:x}', metric: m{:x}}}\n",
+            noise(1),
+            noise(7)
+        )
+    });
+    let rules: String = rules.collect();
+    let problems = problems(&format!("{GOOD}  mapping_rules:\n{rules}"));
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0]
+            .starts_with("7:5 threescale.mapping_rules: too many or too long: 6000 rules take ")
+            && problems[0].ends_with(
+                " bytes, compressed, and at most 76800 fit into the parameters of the stack"
+            ),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn the_key_of_usage_plans_must_be_one_that_callers_send() {
+    let text = |kind: &str, key: &str| {
+        format!(
+            "stack: orders\napi: {{name: a, stage: prod, usage_key: {key}}}\n\
+             threescale: {{service_id: '1', service_token: t, credentials: {{kind: {kind}}}}}\n"
+        )
+    };
+    let read = |kind, key| load("x.yaml", &text(kind, key), &|_| None);
+    for (kind, key) in [
+        ("user_key", "user_key"),
+        ("user_key", "app_id"),
+        ("app_id", "app_id"),
+    ] {
+        let config = read(kind, key).expect("a configuration");
+        let settings = config.authorizer_settings();
+        assert!(settings.contains(&format!("\"usage_key\":\"{key}\"")));
+    }
+    let refused = read("app_id", "user_key").expect_err("a problem");
+    assert!(
+        refused
+            .to_string()
+            .contains("x.yaml:2:40: api.usage_key: must be `app_id`"),
+        "{refused}"
+    );
+    assert!(read("user_key", "key").is_err());
+}
+
+#[test]
+fn a_passed_limit_has_a_status_that_only_the_types_of_all_refusals_can_have() {
+    let read = |responses: &str| {
+        let text = format!(
+            "stack: orders\napi: {{name: a, stage: prod, responses: {responses}}}\n\
+             threescale: {{service_id: '1', service_token: t}}\n"
+        );
+        load("x.yaml", &text, &|_| None)
+    };
+    let all = ResponseTypes::All;
+    let named = ResponseTypes::Named(vec!["ACCESS_DENIED".to_owned()]);
+    for (given, limits, types) in [
+        ("{limits: 429}", LimitStatus::TooManyRequests, &all),
+        (
+            "{limits: 429, types: true}",
+            LimitStatus::TooManyRequests,
+            &all,
+        ),
+        ("{limits: 403}", LimitStatus::Forbidden, &all),
+        (
+            "{types: false}",
+            LimitStatus::Forbidden,
+            &ResponseTypes::Off,
+        ),
+        (
+            "{limits: 429, types: [ACCESS_DENIED]}",
+            LimitStatus::TooManyRequests,
+            &named,
+        ),
+        ("[ACCESS_DENIED]", LimitStatus::Forbidden, &named),
+    ] {
+        let config = read(given).expect("a configuration");
+        let types = types.clone();
+        assert_eq!(config.api.responses, Responses { types, limits }, "{given}");
+        let is_set = config.authorizer_settings().contains("\"limits\":429");
+        assert_eq!(is_set, limits == LimitStatus::TooManyRequests, "{given}");
+    }
+    for (given, expected) in [
+        (
+            "{limits: 430}",
+            "x.yaml:2:49: api.responses.limits: must be 403 or 429",
+        ),
+        (
+            "{limits: 429, types: [UNAUTHORIZED]}",
+            "x.yaml:2:61: api.responses.types: must contain ACCESS_DENIED",
+        ),
+        (
+            "{limits: 429, types: false}",
+            "x.yaml:2:61: api.responses.types: must contain ACCESS_DENIED",
+        ),
+        ("{limit: 429}", "did you mean `limits`?"),
+    ] {
+        let refused = read(given).expect_err("a problem").to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}
+
+#[test]
+fn plain_http_is_for_private_addresses_and_must_be_allowed() {
+    let backend = |url: &str, more: &str| problems(&format!("{GOOD}  backend: {url}\n{more}"));
+    let allow = "  allow_plain_http: true\n";
+    let none = [""; 0];
+    assert_eq!(backend("http://10.1.2.3:3000/backend", allow), none);
+    assert_eq!(backend("http://127.0.0.1:3000", ""), none);
+    assert_eq!(backend("https://3scale.example.com/backend", allow), none);
+    let refused = backend("http://10.1.2.3", "");
+    assert!(
+        refused[0].starts_with(
+            "6:12 threescale.backend: must begin with `https://`: `http://` sends the service token"
+        ),
+        "{refused:?}"
+    );
+    for more in [allow, ""] {
+        let refused = backend("http://3scale.example.com", more);
+        assert_eq!(
+            refused,
+            [
+                "6:12 threescale.backend: must begin with `https://`: `http://` is for private addresses only, with `threescale.allow_plain_http: true`"
+            ]
+        );
+    }
+    // The setting is the CLI's alone.
+    let text = format!("{GOOD}  backend: http://10.1.2.3/backend\n{allow}");
+    let settings = config(&text).authorizer_settings();
+    assert!(settings.contains("\"backend\":\"http://10.1.2.3/backend\""));
+    assert!(!settings.contains("plain"), "{settings}");
+}
+
+#[test]
+fn certificate_authorities_are_stored_beside_the_rules() {
+    let mut config = config(&format!("{GOOD}  ca_file: ca.pem\n"));
+    let file = config.threescale.ca_file.clone().expect("a file");
+    assert_eq!((file.line, file.column), (6, 12));
+    assert_eq!(config.stored().count(), 0);
+    let pem = include_bytes!("../../../tests/it/support/authority.pem");
+    let read = certificates(pem).expect("certificates");
+    config.set_roots(&read).expect("fits");
+    let settings = config.authorizer_settings();
+    let stored: Vec<_> = config.stored().flat_map(Stored::parameters).collect();
+    let names: Vec<_> = stored.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(crate::stored::read_by(&settings), names);
+    assert!(names[0].starts_with("ca-"), "{names:?}");
+}
+
+#[test]
+fn settings_are_what_the_functions_read() {
+    let config = config(include_str!("../../../examples/02-full.yaml"));
+    let settings: serde_json::Value =
+        serde_json::from_str(&config.authorizer_settings()).expect("settings are JSON");
+    assert_eq!(
+        settings,
+        serde_json::json!({
+            "service_id": "2555417834780",
+            "backend": "https://su1.3scale.net",
+            "credentials": [{"kind": "app_id", "in": "header", "name": "app_id", "key_name": "app_key"}],
+            "mapping_rules": [{"method": "GET", "pattern": "/orders/{id}", "metric": "orders", "delta": 1, "last": false}],
+            "caching": "strict",
+            "max_age_s": 60,
+            "report_every_s": 60,
+        }),
+    );
+}
