@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_ec2::types::AvailabilityZoneState;
+use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 
 use super::ec2::{filter, from_tags};
 use super::{Aws, AwsError, Class, Idempotency, optional};
@@ -62,6 +63,14 @@ fn partition_of(arn: &str) -> Option<&str> {
     let mut parts = arn.split(':');
     let is_arn = parts.next() == Some("arn");
     parts.next().filter(|part| is_arn && !part.is_empty())
+}
+
+/// What a run can do without: only refused credentials end it.
+fn if_readable<T>(answer: Result<T, AwsError>) -> Result<Result<T, AwsError>, AwsError> {
+    match answer {
+        Err(error) if error.class == Class::Credentials => Err(error),
+        answer => Ok(answer),
+    }
 }
 
 impl Aws {
@@ -207,13 +216,44 @@ impl Aws {
                 request.clone().send()
             })
             .await;
-        match optional(answer) {
-            Ok(answer) => Ok(Ok(answer
-                .and_then(|answer| answer.role)
-                .map(|role| role.assume_role_policy_document.unwrap_or_default()))),
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        let found = optional(answer).map(|answer| {
+            let role = answer.and_then(|answer| answer.role);
+            role.map(|role| role.assume_role_policy_document.unwrap_or_default())
+        });
+        if_readable(found)
+    }
+
+    /// The actions that the policies of a role do not allow on a resource. What depends on a condition is left out, because
+    /// only a real call has its values. `Err` inside if this cannot be simulated.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn not_allowed(
+        &self,
+        role: &str,
+        actions: &[&str],
+        resource: &str,
+    ) -> Result<Result<Vec<String>, AwsError>, AwsError> {
+        let request = self
+            .iam
+            .simulate_principal_policy()
+            .policy_source_arn(role)
+            .set_action_names(Some(actions.iter().map(ToString::to_string).collect()))
+            .resource_arns(resource);
+        let answer = self
+            .call("iam:SimulatePrincipalPolicy", Idempotency::Unsafe, || {
+                request.clone().send()
+            })
+            .await;
+        if_readable(answer.map(|answer| {
+            let results = answer.evaluation_results.unwrap_or_default().into_iter();
+            let denied = results.filter(|result| {
+                let missing = result.missing_context_values.as_ref();
+                let is_certain = missing.is_none_or(Vec::is_empty);
+                is_certain && result.eval_decision != PolicyEvaluationDecisionType::Allowed
+            });
+            denied.map(|result| result.eval_action_name).collect()
+        }))
     }
 
     /// Whether a managed policy exists. `Err` inside if that cannot be read.
@@ -227,11 +267,7 @@ impl Aws {
                 request.clone().send()
             })
             .await;
-        match optional(answer) {
-            Ok(answer) => Ok(Ok(answer.is_some())),
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(optional(answer).map(|answer| answer.is_some()))
     }
 
     /// Reads how many executions of functions the account may run at a time. Returns `Err` inside if that
@@ -245,14 +281,10 @@ impl Aws {
                 self.lambda.get_account_settings().send()
             })
             .await;
-        match answer {
-            Ok(answer) => {
-                let limit = answer.account_limit;
-                Ok(Ok(limit.map(|limit| limit.concurrent_executions)))
-            }
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(answer.map(|answer| {
+            let limit = answer.account_limit;
+            limit.map(|limit| limit.concurrent_executions)
+        }))
     }
 
     /// Reads the quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and reports why a

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
+
 use super::findings::Findings;
 use super::{own_network, rules};
 use crate::action::Action;
-use crate::aws::optional;
+use crate::aws::{AwsError, optional};
 use crate::config::{Config, Vpc};
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
@@ -207,9 +209,21 @@ async fn of_role(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Opti
     let name = arn.rsplit('/').next().unwrap_or_default();
     // Without the permission to look, Lambda refuses a role that it cannot assume when the function is created.
     let trust = cx.aws().trust_policy(name).await?;
-    Ok(trust
+    let refusal = trust
         .ok()
-        .and_then(|trust| rules::trust(arn, trust.as_deref())))
+        .and_then(|trust| rules::trust(arn, trust.as_deref()));
+    if refusal.is_some() {
+        return Ok(refusal);
+    }
+    let is_in_vpc = subject.config.network.vpc != Vpc::None;
+    let needed = rules::needed_of_role(cx.names(), is_in_vpc);
+    let asked = needed.iter().map(async |(actions, resource)| {
+        let denied = cx.aws().not_allowed(arn, actions, resource).await?;
+        // Without the permission to simulate, the functions show it.
+        Ok::<_, AwsError>((denied.unwrap_or_default(), resource.as_str()))
+    });
+    let denied = try_join_all(asked).await?;
+    Ok(rules::permissions(arn, &denied))
 }
 
 /// What keeps a policy from being the permissions boundary, if the plan sets it.

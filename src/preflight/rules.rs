@@ -18,6 +18,7 @@ use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
+use crate::resource::function::NAMES;
 use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, parameter};
 use crate::responses::LimitStatus;
 use crate::rest_api::definition::API_KEY_SOURCE;
@@ -150,6 +151,48 @@ pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
         format!(
             "authorizer.role_arn: the trust policy of {arn} does not let lambda.amazonaws.com assume the role: add a statement \
              with the action sts:AssumeRole"
+        )
+    })
+}
+
+/// What the functions and Lambda do with the role: the actions, and the resource. Source: `templates/role-policy.json`;
+/// Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
+pub fn needed_of_role(names: &Names, is_in_vpc: bool) -> Vec<(&'static [&'static str], String)> {
+    let parameters = format!(
+        "arn:{}:ssm:{}:{}:parameter{}/secrets/hash-key",
+        names.partition(),
+        names.region,
+        names.account,
+        names.parameters()
+    );
+    let mut needed: Vec<(&'static [&'static str], String)> =
+        vec![(&["ssm:GetParameters"], parameters)];
+    for function in NAMES {
+        let streams = format!("{}:*", names.log_group_arn(function));
+        needed.push((&["logs:CreateLogStream", "logs:PutLogEvents"], streams));
+    }
+    if is_in_vpc {
+        let interfaces = &[
+            "ec2:CreateNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DeleteNetworkInterface",
+        ];
+        needed.push((interfaces, "*".to_owned()));
+    }
+    needed
+}
+
+/// Names the actions that the policies of a role do not allow on resources.
+pub fn permissions(arn: &str, denied: &[(Vec<String>, &str)]) -> Option<String> {
+    let lacking: Vec<_> = denied
+        .iter()
+        .filter(|(actions, _)| !actions.is_empty())
+        .map(|(actions, resource)| format!("{} on {resource}", actions.join(", ")))
+        .collect();
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "authorizer.role_arn: the policies of {arn} do not allow {}: docs/permissions.md has the policy that the role needs",
+            lacking.join("; ")
         )
     })
 }
@@ -605,6 +648,30 @@ mod tests {
             assert_eq!(trust("r", Some(&document)).is_none(), admits, "{document}");
         }
         assert!(trust("r", None).is_some_and(|text| text.contains("there is no role r")));
+    }
+
+    #[test]
+    fn the_permissions_that_a_role_lacks_are_named_with_their_resources() {
+        let names = Names::new("orders", "us-east-1", "123456789012");
+        let needed = needed_of_role(&names, true);
+        assert_eq!(needed.len(), 1 + needed_of_role(&names, false).len());
+        let denied: Vec<_> = needed
+            .iter()
+            .map(|(actions, resource)| {
+                let denied = actions
+                    .iter()
+                    .filter(|action| action.starts_with("logs:Put"));
+                (denied.map(ToString::to_string).collect(), resource.as_str())
+            })
+            .collect();
+        let text = permissions("r", &denied).expect("a refusal");
+        for part in [
+            "the policies of r do not allow logs:PutLogEvents on arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/",
+            "-authorizer:*; logs:PutLogEvents on ",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(permissions("r", &[(Vec::new(), "*")]), None);
     }
 
     #[test]

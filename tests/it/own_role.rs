@@ -9,23 +9,16 @@ fn id(value: &Value) -> String {
     value.as_str().expect("an id").to_owned()
 }
 
-/// Creates a role that a service can assume, and returns its ARN.
+/// Creates a role that a service can assume, with the permissions that the functions need, and returns its ARN.
 fn create(aws: &TestAws, name: &str, service: &str) -> String {
-    let trust = json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
-    });
-    let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
-    let arn = id(&aws.call("iam", "CreateRole", role)["Role"]["Arn"]);
+    let arn = create_bare(aws, name, service);
     let actions = [
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
         "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "ssm:GetParameters",
-        "ssm:GetParametersByPath",
     ];
     let policy = json!({
         "Version": "2012-10-17",
@@ -35,6 +28,16 @@ fn create(aws: &TestAws, name: &str, service: &str) -> String {
         json!({"RoleName": name, "PolicyName": "own", "PolicyDocument": policy.to_string()});
     aws.call("iam", "PutRolePolicy", policy);
     arn
+}
+
+/// The same without permissions.
+fn create_bare(aws: &TestAws, name: &str, service: &str) -> String {
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    });
+    let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
+    id(&aws.call("iam", "CreateRole", role)["Role"]["Arn"])
 }
 
 /// The beginning of the settings of the authorizer.
@@ -63,6 +66,7 @@ fn the_functions_use_the_role_of_the_operator() {
     let aws = TestAws::seeded();
     let own = create(&aws, "own", "lambda.amazonaws.com");
     let wrong = create(&aws, "wrong", "ec2.amazonaws.com");
+    let bare = create_bare(&aws, "bare", "lambda.amazonaws.com");
     let before = aws.account();
     let workplace = Workplace::new(&aws);
     let missing = own.replace("/own", "/missing");
@@ -75,6 +79,7 @@ fn the_functions_use_the_role_of_the_operator() {
             4,
             "does not let lambda.amazonaws.com assume the role",
         ),
+        (&bare, 4, "do not allow ssm:GetParameters on arn:aws:ssm:"),
         (&elsewhere, 4, "is not a role of account 123456789012"),
         ("no-arn", 2, "must be the ARN of an IAM role"),
     ] {
@@ -85,6 +90,15 @@ fn the_functions_use_the_role_of_the_operator() {
         workplace.edit(bad, &missing);
     }
     assert_same(&before, &aws.account());
+
+    // Without the permission to simulate, the permissions of the role are not checked.
+    let denied =
+        json!([{"service": "iam", "operation": "SimulatePrincipalPolicy", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    workplace.edit(&missing, &bare);
+    workplace.succeed(&["plan"]);
+    workplace.edit(&bare, &missing);
+    aws.post("faults", &json!([]));
 
     workplace.edit(&missing, &own);
     workplace.succeed(&["up", "--yes"]);

@@ -118,6 +118,21 @@ def role_must_be_assumable(aws: Aws) -> None:
 
 
 @check
+def policies_can_be_simulated(aws: Aws) -> None:
+    """The decision for each action; a role that does not exist is refused."""
+    role = aws.role()
+    actions = ["ec2:CreateNetworkInterface", "ssm:GetParameters"]
+    for resources in (["*"], ["arn:aws:ssm:us-east-1:123456789012:parameter/a", "*"]):
+        found = aws.iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=actions, ResourceArns=resources)
+        results = found["EvaluationResults"]
+        assert [result["EvalActionName"] for result in results] == actions
+        assert [result["EvalDecision"] for result in results] == ["allowed", "implicitDeny"]
+        assert all(len(result.get("ResourceSpecificResults", [0])) == len(resources) for result in results)
+    with aws.refused("NoSuchEntity", "cannot be found"):
+        aws.iam.simulate_principal_policy(PolicySourceArn=role + "x", ActionNames=actions)
+
+
+@check
 def function_limits(aws: Aws) -> None:
     """Parameters that CreateFunction refuses."""
     role = aws.role()

@@ -199,6 +199,31 @@ def put_role_policy(world: World, call: Call) -> Any:
     return response
 
 
+@operation("iam", "SimulatePrincipalPolicy")
+def simulate(world: World, call: Call) -> Any:
+    """One result for each action; with several resources, it has one for each of them, too."""
+    arn = call.params["PolicySourceArn"]
+    if not exists(arn):
+        raise AwsError("NoSuchEntity", f"The role with name {arn.rsplit('/', 1)[-1]} cannot be found.", 404)
+    resources = call.params.get("ResourceArns") or ["*"]
+    results = []
+    for action in call.params["ActionNames"]:
+        decision = "allowed" if permits(arn, action) else "implicitDeny"
+        result = {
+            "EvalActionName": action,
+            "EvalResourceName": resources[0] if len(resources) == 1 else "*",
+            "EvalDecision": decision,
+            "MatchedStatements": [],
+            "MissingContextValues": [],
+        }
+        if len(resources) > 1:
+            result["ResourceSpecificResults"] = [
+                {"EvalResourceName": resource, "EvalResourceDecision": decision} for resource in resources
+            ]
+        results.append(result)
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
 @operation("iam", "DeleteRole")
 def delete_role(world: World, call: Call) -> Any:
     role = _named(call)
