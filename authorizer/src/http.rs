@@ -28,7 +28,7 @@ const INPUT: usize = 2 * MAX_HEAD;
 const OUTPUT: usize = 32 << 10;
 
 /// A client that follows no redirects, uses no proxy, and returns every status as a response. It opens connections in the
-/// background, see [`crate::connect`].
+/// background, see `connect`.
 #[must_use]
 pub fn agent(roots: Option<&RootCertificates>) -> ureq::Agent {
     client(roots, &[]).0

@@ -2,7 +2,7 @@
 //!
 //! APIcast turns a pattern into a regular expression with a few textual replacements and leaves the rest to PCRE. This
 //! module does the same with `regex-lite`, which supports the syntax that patterns can contain and is linear in time.
-//! Patterns of text and parameters alone, which most are, are compared without it, all at once ([`crate::patterns`]).
+//! Patterns of text and parameters alone, which most are, are compared without it, all at once (`patterns`).
 
 use std::borrow::Cow;
 use std::collections::HashSet;

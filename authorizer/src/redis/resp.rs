@@ -49,7 +49,7 @@ pub fn error_code(error: &str) -> &str {
 /// What a server that accepts no more connections sends on a new one. It has no code of its own.
 pub(crate) const MAX_CLIENTS: &str = "ERR max number of clients reached";
 
-/// The failure for an error reply. Its text is only the code, or [`MAX_CLIENTS`].
+/// The failure for an error reply. Its text is only the code, or `MAX_CLIENTS`.
 #[must_use]
 pub fn refusal(error: &str) -> Failure {
     if error.starts_with(MAX_CLIENTS) {
