@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 
 use super::findings::Findings;
-use super::{own_network, rules};
+use super::{own_network, role, rules};
 use crate::action::Action;
 use crate::aws::{AwsError, optional};
 use crate::config::{Config, Vpc};
@@ -202,7 +202,7 @@ async fn of_role(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Opti
     if !plan.changes(&[Kind::Function]) {
         return Ok(None);
     }
-    let refusal = rules::role(arn, cx.names());
+    let refusal = role::account(arn, cx.names());
     if refusal.is_some() {
         return Ok(refusal);
     }
@@ -211,19 +211,19 @@ async fn of_role(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Opti
     let trust = cx.aws().trust_policy(name).await?;
     let refusal = trust
         .ok()
-        .and_then(|trust| rules::trust(arn, trust.as_deref()));
+        .and_then(|trust| role::trust(arn, trust.as_deref()));
     if refusal.is_some() {
         return Ok(refusal);
     }
     let is_in_vpc = subject.config.network.vpc != Vpc::None;
-    let needed = rules::needed_of_role(cx.names(), is_in_vpc);
+    let needed = role::needed(cx.names(), is_in_vpc);
     let asked = needed.iter().map(async |(actions, resource)| {
         let denied = cx.aws().not_allowed(arn, actions, resource).await?;
         // Without the permission to simulate, the functions show it.
         Ok::<_, AwsError>((denied.unwrap_or_default(), resource.as_str()))
     });
     let denied = try_join_all(asked).await?;
-    Ok(rules::permissions(arn, &denied))
+    Ok(role::permissions(arn, &denied))
 }
 
 /// What keeps a policy from being the permissions boundary, if the plan sets it.
@@ -235,7 +235,7 @@ async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<
     if !plan.items.iter().any(is_changed) {
         return Ok(None);
     }
-    let refusal = rules::boundary(arn, cx.names());
+    let refusal = role::boundary(arn, cx.names());
     if refusal.is_some() {
         return Ok(refusal);
     }

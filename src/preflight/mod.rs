@@ -3,6 +3,7 @@
 mod findings;
 mod gather;
 mod own_network;
+mod role;
 mod rules;
 
 pub use self::findings::Findings;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
@@ -13,12 +13,10 @@ use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::names::Names;
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::resource::function::NAMES;
 use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, parameter};
 use crate::responses::LimitStatus;
 use crate::rest_api::definition::API_KEY_SOURCE;
@@ -100,115 +98,6 @@ pub fn elastic_ips(
     problems
         .map(|problem| format!("network.elastic_ips: {problem}"))
         .collect()
-}
-
-/// The partition and the owner in the ARN of an IAM resource.
-fn partition_and_owner(arn: &str) -> (Option<&str>, Option<&str>) {
-    let mut parts = arn.split(':').skip(1);
-    (parts.next(), parts.nth(2))
-}
-
-/// Checks that a role is in the account of the stack.
-pub fn role(arn: &str, names: &Names) -> Option<String> {
-    let (partition, owner) = partition_and_owner(arn);
-    let fits = partition == Some(names.partition()) && owner == Some(&names.account);
-    (!fits).then(|| {
-        format!(
-            "authorizer.role_arn: {arn} is not a role of account {} in the partition {}: Lambda accepts no role of another account",
-            names.account,
-            names.partition()
-        )
-    })
-}
-
-/// Checks that a role exists and that Lambda can assume it. `trust` is its trust policy as IAM returns it, URL-encoded.
-pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
-    let Some(trust) = trust else {
-        return Some(format!("authorizer.role_arn: there is no role {arn}"));
-    };
-    let decoded = percent_encoding::percent_decode_str(trust).decode_utf8_lossy();
-    let document: Value = serde_json::from_str(&decoded).unwrap_or_default();
-    let contains = |value: &Value, wanted: &[&str]| match value {
-        Value::String(text) => wanted.contains(&text.as_str()),
-        Value::Array(all) => all
-            .iter()
-            .any(|one| one.as_str().is_some_and(|text| wanted.contains(&text))),
-        _ => false,
-    };
-    let admits = |statement: &Value| {
-        let action = contains(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"]);
-        let service = contains(
-            &statement["Principal"]["Service"],
-            &["lambda.amazonaws.com"],
-        );
-        statement["Effect"] == "Allow" && action && service
-    };
-    let admitted = match &document["Statement"] {
-        Value::Array(statements) => statements.iter().any(admits),
-        one => admits(one),
-    };
-    (!admitted).then(|| {
-        format!(
-            "authorizer.role_arn: the trust policy of {arn} does not let lambda.amazonaws.com assume the role: add a statement \
-             with the action sts:AssumeRole"
-        )
-    })
-}
-
-/// What the functions and Lambda do with the role: the actions, and the resource. Source: `templates/role-policy.json`;
-/// Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
-pub fn needed_of_role(names: &Names, is_in_vpc: bool) -> Vec<(&'static [&'static str], String)> {
-    let parameters = format!(
-        "arn:{}:ssm:{}:{}:parameter{}/secrets/hash-key",
-        names.partition(),
-        names.region,
-        names.account,
-        names.parameters()
-    );
-    let mut needed: Vec<(&'static [&'static str], String)> =
-        vec![(&["ssm:GetParameters"], parameters)];
-    for function in NAMES {
-        let streams = format!("{}:*", names.log_group_arn(function));
-        needed.push((&["logs:CreateLogStream", "logs:PutLogEvents"], streams));
-    }
-    if is_in_vpc {
-        let interfaces = &[
-            "ec2:CreateNetworkInterface",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DeleteNetworkInterface",
-        ];
-        needed.push((interfaces, "*".to_owned()));
-    }
-    needed
-}
-
-/// Names the actions that the policies of a role do not allow on resources.
-pub fn permissions(arn: &str, denied: &[(Vec<String>, &str)]) -> Option<String> {
-    let lacking: Vec<_> = denied
-        .iter()
-        .filter(|(actions, _)| !actions.is_empty())
-        .map(|(actions, resource)| format!("{} on {resource}", actions.join(", ")))
-        .collect();
-    (!lacking.is_empty()).then(|| {
-        format!(
-            "authorizer.role_arn: the policies of {arn} do not allow {}: docs/permissions.md has the policy that the role needs",
-            lacking.join("; ")
-        )
-    })
-}
-
-/// Checks that a policy can be a permissions boundary in the account of the stack.
-pub fn boundary(arn: &str, names: &Names) -> Option<String> {
-    let (partition, owner) = partition_and_owner(arn);
-    let fits = partition == Some(names.partition())
-        && (owner == Some("aws") || owner == Some(&names.account));
-    (!fits).then(|| {
-        format!(
-            "authorizer.permissions_boundary: {arn} is not a policy of account {} or of AWS in the partition {}",
-            names.account,
-            names.partition()
-        )
-    })
 }
 
 /// Names a resource in a state that does not end by itself.
@@ -623,67 +512,6 @@ mod tests {
     }
 
     #[test]
-    fn a_role_must_exist_and_admit_lambda() {
-        let statement = |effect: &str, service: &str, action: &str| {
-            format!(
-                r#"{{"Statement": [{{"Effect": "{effect}", "Principal": {{"Service": {service}}}, "Action": {action}}}]}}"#
-            )
-        };
-        let (lambda, assume) = (r#""lambda.amazonaws.com""#, r#""sts:AssumeRole""#);
-        let several = r#"["ec2.amazonaws.com", "lambda.amazonaws.com"]"#;
-        let encoded = statement("Allow", lambda, assume).replace(' ', "%20");
-        for (document, admits) in [
-            (statement("Allow", lambda, assume), true),
-            (statement("Allow", several, r#"["sts:AssumeRole"]"#), true),
-            (encoded, true),
-            (statement("Deny", lambda, assume), false),
-            (statement("Allow", r#""ec2.amazonaws.com""#, assume), false),
-            (statement("Allow", lambda, r#""sts:TagSession""#), false),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Principal": "*"}}"#.to_owned(),
-                false,
-            ),
-            ("no JSON".to_owned(), false),
-        ] {
-            assert_eq!(trust("r", Some(&document)).is_none(), admits, "{document}");
-        }
-        assert!(trust("r", None).is_some_and(|text| text.contains("there is no role r")));
-    }
-
-    #[test]
-    fn the_permissions_that_a_role_lacks_are_named_with_their_resources() {
-        let names = Names::new("orders", "us-east-1", "123456789012");
-        let needed = needed_of_role(&names, true);
-        assert_eq!(needed.len(), 1 + needed_of_role(&names, false).len());
-        let denied: Vec<_> = needed
-            .iter()
-            .map(|(actions, resource)| {
-                let denied = actions
-                    .iter()
-                    .filter(|action| action.starts_with("logs:Put"));
-                (denied.map(ToString::to_string).collect(), resource.as_str())
-            })
-            .collect();
-        let text = permissions("r", &denied).expect("a refusal");
-        for part in [
-            "the policies of r do not allow logs:PutLogEvents on arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/",
-            "-authorizer:*; logs:PutLogEvents on ",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert_eq!(permissions("r", &[(Vec::new(), "*")]), None);
-    }
-
-    #[test]
-    fn a_role_must_be_in_the_account() {
-        let names = Names::new("orders", "us-east-1", "123456789012");
-        let of = |arn| role(arn, &names).is_none();
-        assert!(of("arn:aws:iam::123456789012:role/path/own"));
-        assert!(!of("arn:aws:iam::999999999999:role/own"));
-        assert!(!of("arn:aws-cn:iam::123456789012:role/own"));
-    }
-
-    #[test]
     fn an_api_must_be_there_and_be_one() {
         let api = |id: &str| RestApi {
             id: id.to_owned(),
@@ -817,19 +645,6 @@ mod tests {
         assert!(told(&["used"], &["used"])[0].contains("in use by eni-1"));
         assert!(told(&["ours"], &[])[0].contains("tags of this stack"));
         assert!(told(&["gone"], &[])[0].contains("no address gone"));
-    }
-
-    #[test]
-    fn a_boundary_is_of_this_account_or_of_aws() {
-        let names = Names::new("orders", "us-east-1", "123456789012");
-        for (arn, fits) in [
-            ("arn:aws:iam::123456789012:policy/a", true),
-            ("arn:aws:iam::aws:policy/a", true),
-            ("arn:aws:iam::123456789013:policy/a", false),
-            ("arn:aws-cn:iam::123456789012:policy/a", false),
-        ] {
-            assert_eq!(boundary(arn, &names).is_none(), fits, "{arn}");
-        }
     }
 
     #[test]
