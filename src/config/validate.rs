@@ -236,7 +236,6 @@ pub(super) fn own_cache(
     }
 }
 
-/// A cache with a maximum age of zero is no cache.
 /// A role of the operator is not changed.
 pub(super) fn role(reader: &mut Reader<'_>, section: &Section<'_>) {
     if let Some(field) = section.field("permissions_boundary")
@@ -249,6 +248,7 @@ pub(super) fn role(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
 }
 
+/// A cache with a maximum age of zero is no cache.
 pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &Authorizer) {
     if let Some(field) = section.field("max_age")
         && authorizer.max_age.is_zero()

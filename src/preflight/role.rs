@@ -31,19 +31,16 @@ pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
     };
     let decoded = percent_encoding::percent_decode_str(trust).decode_utf8_lossy();
     let document: Value = serde_json::from_str(&decoded).unwrap_or_default();
-    let contains = |value: &Value, wanted: &[&str]| match value {
-        Value::String(text) => wanted.contains(&text.as_str()),
-        Value::Array(all) => all
-            .iter()
-            .any(|one| one.as_str().is_some_and(|text| wanted.contains(&text))),
+    let any = |value: &Value, fits: &dyn Fn(&str) -> bool| match value {
+        Value::String(text) => fits(text),
+        Value::Array(all) => all.iter().any(|one| one.as_str().is_some_and(fits)),
         _ => false,
     };
     let admits = |statement: &Value| {
-        let action = contains(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"]);
-        let service = contains(
-            &statement["Principal"]["Service"],
-            &["lambda.amazonaws.com"],
-        );
+        let action = any(&statement["Action"], &is_assume_role);
+        let service = any(&statement["Principal"]["Service"], &|service| {
+            service == "lambda.amazonaws.com"
+        });
         statement["Effect"] == "Allow" && action && service
     };
     let admitted = match &document["Statement"] {
@@ -56,6 +53,16 @@ pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
              with the action sts:AssumeRole"
         )
     })
+}
+
+/// Whether an action of a policy includes `sts:AssumeRole`. Actions have no case and can have wildcards; what follows a
+/// wildcard is not compared, so that no valid role is refused. Source: IAM User Guide, "IAM JSON policy elements: Action".
+fn is_assume_role(action: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    match action.find(['*', '?']) {
+        Some(end) => "sts:assumerole".starts_with(&action[..end]),
+        None => action == "sts:assumerole",
+    }
 }
 
 /// What the functions and Lambda do with the role: the actions, and the resource. Source: `templates/role-policy.json`;
@@ -132,6 +139,13 @@ mod tests {
             (statement("Allow", lambda, assume), true),
             (statement("Allow", several, r#"["sts:AssumeRole"]"#), true),
             (encoded, true),
+            (statement("Allow", lambda, r#""sts:assumerole""#), true),
+            (
+                statement("Allow", lambda, r#"["sts:Assume*", "sts:TagSession"]"#),
+                true,
+            ),
+            (statement("Allow", lambda, r#""*""#), true),
+            (statement("Allow", lambda, r#""sts:Tag*""#), false),
             (statement("Deny", lambda, assume), false),
             (statement("Allow", r#""ec2.amazonaws.com""#, assume), false),
             (statement("Allow", lambda, r#""sts:TagSession""#), false),
