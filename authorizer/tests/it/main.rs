@@ -14,6 +14,7 @@ mod model;
 mod outages;
 mod properties;
 mod referrers;
+mod refused_reports;
 mod reports;
 mod requests;
 mod scripts;
