@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::batch::text;
 use crate::failure::{Cause, Failure};
 use crate::keys::Keys;
 use crate::periods::Period;
@@ -152,10 +153,6 @@ impl Needs {
         let Value::Array(values) = value else {
             return None;
         };
-        let text = |value: &Value| match value {
-            Value::Text(text) => String::from_utf8(text.clone()).ok(),
-            _ => None,
-        };
         match (values.first()?, values.get(1)) {
             (Value::Text(kind), more) if kind == b"K" => {
                 Some(Self::Application(more.and_then(text)))
@@ -288,14 +285,7 @@ impl Cache {
                 of_batches.to_keys(keys);
             };
             let more = |arguments: &mut Arguments| args.to_argv(arguments);
-            let value = self.run(
-                |scripts| &scripts.store,
-                question,
-                &keys,
-                &more,
-                &mut repeated,
-                deadline,
-            )?;
+            let value = self.write(question, &keys, &more, &mut repeated, deadline)?;
             if let Some(Needs::Batches(found)) = Needs::read(&value) {
                 batches = found;
                 continue;
@@ -339,14 +329,7 @@ impl Cache {
                 };
                 refusal.to_keys(keys);
             };
-            let value = self.run(
-                |scripts| &scripts.store,
-                question,
-                &keys,
-                &more,
-                &mut repeated,
-                deadline,
-            )?;
+            let value = self.write(question, &keys, &more, &mut repeated, deadline)?;
             let Some(Needs::Application(application)) = Needs::read(&value) else {
                 self.know(question.credential, None);
                 return Ok(());
@@ -406,6 +389,24 @@ impl Cache {
             question,
             keys,
             &none,
+            repeated,
+            deadline,
+        )
+    }
+
+    fn write(
+        &mut self,
+        question: &Question<'_>,
+        keys: &dyn Fn(&Self, &mut Arguments),
+        more: &dyn Fn(&mut Arguments),
+        repeated: &mut bool,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
+        self.run(
+            |scripts| &scripts.store,
+            question,
+            keys,
+            more,
             repeated,
             deadline,
         )

@@ -8,10 +8,11 @@ use crate::batch::text;
 use crate::redis::{Arguments, RedisError, Script, Value as RedisValue};
 use crate::reports::MAX_FIELDS;
 use crate::scripts::{
-    Aside, Batch, Claim, Lease, ReporterScripts, ScriptArgs, ScriptKeys, Settle, Take, call,
+    Aside, Batch, Claim, Lease, ReporterScripts, ScriptArgs, ScriptKeys, Settle, Take, encoded,
 };
 
 impl Run<'_> {
+    /// Puts a counter aside; returns whether the batch had it.
     pub(super) fn put_aside(
         &mut self,
         batch: &str,
@@ -37,7 +38,7 @@ impl Run<'_> {
         script: &(impl ScriptKeys + ScriptArgs),
     ) -> Result<RedisValue, RedisError> {
         let deadline = self.deadline.min(Instant::now() + self.redis_budget);
-        let (keys, arguments) = call(script);
+        let (keys, arguments) = encoded(script);
         self.redis
             .script(which(&self.reporter.scripts), keys, &arguments, deadline)
     }

@@ -162,8 +162,8 @@ pub(crate) trait ScriptArgs {
     fn to_argv(&self, argv: &mut impl Argv);
 }
 
-/// The keys and arguments of a script of the reporter.
-pub(crate) fn call(script: &(impl ScriptKeys + ScriptArgs)) -> (usize, Arguments) {
+/// The keys and then the arguments of a script of the reporter, and the number of keys.
+pub(crate) fn encoded(script: &(impl ScriptKeys + ScriptArgs)) -> (usize, Arguments) {
     let mut arguments = Arguments::default();
     script.to_keys(&mut arguments);
     let keys = arguments.count();
@@ -568,6 +568,7 @@ impl ScriptArgs for Settle<'_> {
             numbers.insert(application.as_str(), number);
         }
         for (application, field) in self.counters {
+            // Each is among the applications.
             if let Some(number) = numbers.get(application) {
                 argv.number("number", *number).text("field", field);
             }
