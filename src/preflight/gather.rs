@@ -59,7 +59,7 @@ pub async fn gather(
     findings
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
-    findings.blockers.extend(of_role(subject, cx, plan).await?);
+    of_role(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -194,36 +194,48 @@ async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<
     Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
 }
 
-/// What keeps the operator's role from being that of the functions, if the plan changes them.
-async fn of_role(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Option<String>> {
+/// Checks the operator's role, if the plan changes the functions.
+async fn of_role(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
     let Some(arn) = &subject.config.authorizer.role_arn else {
-        return Ok(None);
+        return Ok(());
     };
     if !plan.changes(&[Kind::Function]) {
-        return Ok(None);
+        return Ok(());
     }
-    let refusal = role::account(arn, cx.names());
-    if refusal.is_some() {
-        return Ok(refusal);
+    let unread = |error: &AwsError| {
+        format!("a part of authorizer.role_arn could not be read and is not checked: {error}")
+    };
+    let mut refusal = role::account(arn, cx.names());
+    if refusal.is_none() {
+        let name = arn.rsplit('/').next().unwrap_or_default();
+        match cx.aws().trust_policy(name).await? {
+            Ok(trust) => refusal = role::trust(arn, trust.as_deref()),
+            Err(error) => findings.notices.push(unread(&error)),
+        }
     }
-    let name = arn.rsplit('/').next().unwrap_or_default();
-    // Without the permission to look, Lambda refuses a role that it cannot assume when the function is created.
-    let trust = cx.aws().trust_policy(name).await?;
-    let refusal = trust
-        .ok()
-        .and_then(|trust| role::trust(arn, trust.as_deref()));
-    if refusal.is_some() {
-        return Ok(refusal);
+    if refusal.is_none() {
+        let is_in_vpc = subject.config.network.vpc != Vpc::None;
+        let needed = role::needed(cx.names(), is_in_vpc);
+        let asked = needed
+            .iter()
+            .map(|(actions, resource)| cx.aws().not_allowed(arn, actions, resource));
+        let answers = try_join_all(asked).await?;
+        let unreadable = answers.iter().find_map(|answer| answer.as_ref().err());
+        findings.notices.extend(unreadable.map(unread));
+        let denied: Vec<_> = answers
+            .into_iter()
+            .zip(&needed)
+            .map(|(denied, (_, resource))| (denied.unwrap_or_default(), resource.as_str()))
+            .collect();
+        refusal = role::permissions(arn, &denied);
     }
-    let is_in_vpc = subject.config.network.vpc != Vpc::None;
-    let needed = role::needed(cx.names(), is_in_vpc);
-    let asked = needed.iter().map(async |(actions, resource)| {
-        let denied = cx.aws().not_allowed(arn, actions, resource).await?;
-        // Without the permission to simulate, the functions show it.
-        Ok::<_, AwsError>((denied.unwrap_or_default(), resource.as_str()))
-    });
-    let denied = try_join_all(asked).await?;
-    Ok(role::permissions(arn, &denied))
+    findings.blockers.extend(refusal);
+    Ok(())
 }
 
 /// What keeps a policy from being the permissions boundary, if the plan sets it.
