@@ -29,6 +29,8 @@ const GB_SECOND_ARM64: f64 = 0.000_013_333_4;
 /// reporter writes its sums in each run. Source: the metrics in the authorizer's README that a stack without failures has.
 const METRICS_IDLE: u8 = 6;
 const METRICS_BUSY: u8 = 10;
+/// The same without a cache, which has no metrics, and without a reporter.
+const METRICS_BUSY_WITHOUT_CACHE: u8 = 6;
 /// What Lambda and the function write to the log for an invocation, in bytes.
 const LOG_BYTES: f64 = 350.0;
 /// How long an invocation takes: with the cache, with a call of 3scale, and of the reporter.
@@ -93,11 +95,14 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
         ));
         idle.push(("metrics".to_owned(), Some(METRIC * f64::from(METRICS_IDLE))));
     }
-    let seconds = if config.cache.memory { CALL_S } else { HIT_S };
+    let (seconds, busy) = match config.cache.memory {
+        true => (CALL_S, METRICS_BUSY_WITHOUT_CACHE),
+        false => (HIT_S, METRICS_BUSY),
+    };
     Some(Costs {
         region: region.to_owned(),
         idle,
-        metrics: METRIC * f64::from(METRICS_BUSY),
+        metrics: METRIC * f64::from(busy),
         per_million_requests: invocations(config, 1e6, seconds),
         cheaper: cheaper(config),
     })

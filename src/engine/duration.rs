@@ -1,5 +1,6 @@
 //! How long a plan usually takes until the stack is ready. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::plan::Plan;
@@ -8,26 +9,59 @@ use crate::action::Action;
 /// The sum of the usual durations along the longest chain of resources that are created. Deletions come after the stack is
 /// ready.
 pub fn until_ready(plan: &Plan) -> Duration {
-    let own: Vec<Duration> = plan
+    let steps: Vec<_> = plan
         .steps
         .iter()
-        .map(|step| match step.action {
-            Action::Create | Action::Replace => step.id.kind.usual().0.unwrap_or_default(),
-            _ => Duration::ZERO,
+        .map(|step| {
+            let own = match step.action {
+                Action::Create | Action::Replace => step.id.kind.usual().0.unwrap_or_default(),
+                _ => Duration::ZERO,
+            };
+            (own, &step.needs)
         })
         .collect();
-    // A plan has no cycle, so this ends: each round settles the steps whose needs are settled.
-    let mut ends: Vec<Option<Duration>> = vec![None; own.len()];
-    for _ in 0..own.len() {
+    longest(&steps)
+}
+
+/// The longest chain of steps, each with its duration and the steps that must finish first. A plan has no cycle; the steps of
+/// one would not count.
+fn longest(steps: &[(Duration, &BTreeSet<usize>)]) -> Duration {
+    let mut ends: Vec<Option<Duration>> = vec![None; steps.len()];
+    // Each round settles the steps whose needs are settled.
+    loop {
         let before = ends.clone();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let needs: Option<Vec<_>> = step.needs.iter().map(|need| ends[*need]).collect();
-            ends[index] =
-                needs.map(|needs| own[index] + needs.into_iter().max().unwrap_or_default());
+        for (index, (own, needs)) in steps.iter().enumerate() {
+            let needs: Option<Vec<_>> = needs.iter().map(|need| before[*need]).collect();
+            ends[index] = needs.map(|needs| *own + needs.into_iter().max().unwrap_or_default());
         }
         if before == ends {
-            break;
+            return ends.into_iter().flatten().max().unwrap_or_default();
         }
     }
-    ends.into_iter().flatten().max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_chain_counts_and_not_the_sum() {
+        let of = |steps: &[(u64, &[usize])]| {
+            let needs: Vec<BTreeSet<_>> = steps
+                .iter()
+                .map(|(_, needs)| needs.iter().copied().collect())
+                .collect();
+            let steps: Vec<_> = steps
+                .iter()
+                .zip(&needs)
+                .map(|((seconds, _), needs)| (Duration::from_secs(*seconds), needs))
+                .collect();
+            longest(&steps).as_secs()
+        };
+        assert_eq!(of(&[]), 0);
+        // A need can come later in the list.
+        assert_eq!(of(&[(2, &[2]), (7, &[]), (1, &[]), (3, &[0])]), 7);
+        assert_eq!(of(&[(2, &[2]), (7, &[2]), (1, &[]), (3, &[0, 1])]), 11);
+        assert_eq!(of(&[(1, &[1]), (1, &[0]), (5, &[])]), 5);
+    }
 }

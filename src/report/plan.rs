@@ -223,7 +223,7 @@ pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) 
         "notices": extras.notices,
         "pending": extras.pending,
         "costs": extras.costs.as_ref().map(costs_document),
-        "minutes": minutes(extras.ready_in).unwrap_or_default(),
+        "ready_in_minutes": minutes(extras.ready_in).unwrap_or_default(),
         "outputs": outputs,
     })
 }
