@@ -9,6 +9,11 @@ pub const STACK: &str = "threescale-gw:stack";
 /// The tag key that names the logical id of a resource.
 pub const RESOURCE: &str = "threescale-gw:resource";
 
+/// The tag key of a route table that records what a subnet was associated with before: the id of a route table, or `main`.
+pub fn former_route_table(subnet: &str) -> String {
+    format!("threescale-gw:former-route-table:{subnet}")
+}
+
 /// The tags of one resource: the stack, the logical id, and the user's tags.
 pub fn of(
     stack: &str,
