@@ -74,7 +74,15 @@ const MAPPING_RULE: Schema = Schema {
 };
 const NETWORK: Schema = Schema {
     path: "network",
-    keys: &["cidr", "zones", "nat", "elastic_ips", "vpc", "subnets"],
+    keys: &[
+        "cidr",
+        "zones",
+        "nat",
+        "endpoints",
+        "elastic_ips",
+        "vpc",
+        "subnets",
+    ],
 };
 const CACHE: Schema = Schema {
     path: "cache",
@@ -506,6 +514,10 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         None => Some(DEFAULT_ZONES),
     };
     let nat = choice(reader, section, "nat");
+    let endpoints = match field(section, "endpoints") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
     let id =
         field(section, "vpc").and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
     let subnets = field(section, "subnets").and_then(|field| subnets(reader, field));
@@ -524,11 +536,13 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
     let sound = reader.flaw_count() == before;
     if let Some(section) = section {
         validate::own_network(reader, section);
+        validate::way_out(reader, section, nat);
     }
     let network = Network {
         cidr: cidr?,
         zones: zones?,
         nat: nat?,
+        endpoints: endpoints?,
         elastic_ips: elastic_ips?,
         vpc,
     };

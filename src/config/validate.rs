@@ -8,7 +8,7 @@ use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
     Authorizer, CacheEngine, Caching, Config, CredentialKind, CredentialLocation, Credentials,
-    Network, Vpc,
+    NatMode, Network, Vpc,
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
@@ -135,12 +135,26 @@ pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
     }
     if section.field("vpc").is_some() {
         let reason = "is for a managed network: remove it if you use `network.vpc`";
-        forbid(
-            reader,
-            section,
-            &["cidr", "zones", "nat", "elastic_ips"],
-            reason,
-        );
+        forbid(reader, section, &["cidr", "zones", "elastic_ips"], reason);
+    }
+}
+
+/// A VPC of the user has its own way out, and one that the stack creates has no other.
+pub(super) fn way_out(reader: &mut Reader<'_>, section: &Section<'_>, mode: Option<NatMode>) {
+    let (Some(field), Some(mode)) = (section.field("nat"), mode) else {
+        return;
+    };
+    match (section.field("vpc").is_some(), mode) {
+        (true, NatMode::Single | NatMode::PerZone | NatMode::Instance) => reader.report(
+            field,
+            "is for a managed network: remove it if you use `network.vpc`, or set it to `none`",
+        ),
+        (false, NatMode::None) => reader.report(
+            field,
+            "needs `network.vpc`: a VPC that the stack creates has no other way to 3scale; if 3scale has a private address, \
+             name a VPC of yours that reaches it",
+        ),
+        _ => {}
     }
 }
 
@@ -157,11 +171,15 @@ pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Conf
     }
 }
 
-/// There must be one address for each NAT gateway.
+/// There must be one address for each NAT gateway, or for the NAT instance.
 pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
-    let (given, needed) = (network.elastic_ips.len(), network.nat_gateways());
+    let (given, needed) = (network.elastic_ips.len(), network.addresses());
     if let Some(field) = section.field("elastic_ips").filter(|_| given != needed) {
-        let message = format!("must name one address for each NAT gateway: {needed}, not {given}");
+        let each = match network.nat {
+            NatMode::Instance => "for the NAT instance",
+            _ => "for each NAT gateway",
+        };
+        let message = format!("must name one address {each}: {needed}, not {given}");
         reader.report(field, &message);
     }
 }

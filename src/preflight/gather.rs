@@ -111,9 +111,11 @@ async fn of_network(
     let Some(own) = config.network.existing() else {
         blockers.extend(rules::zones(config, &facts.zones));
         blockers.extend(of_addresses(config, cx, plan).await?);
+        let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
+        findings.notices.extend(addresses);
         let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));
         let vpc: Vec<_> = vpc.into_iter().map(|vpc| vpc.physical_id).collect();
-        if plan.changes(&[Kind::NatGateway]) {
+        if plan.changes(&[Kind::NatGateway, Kind::NatInstance]) {
             of_public_access(cx, &vpc, findings).await?;
         }
         return Ok(());
@@ -171,13 +173,14 @@ async fn of_public_access(cx: &Context, ids: &[String], findings: &mut Findings)
     Ok(())
 }
 
-/// The operator's own addresses that the NAT gateways cannot have.
+/// The operator's own addresses that the NAT gateways or the NAT instance cannot have.
 async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
     let given = &config.network.elastic_ips;
     let gateways = plan
         .items
         .iter()
-        .filter(|item| item.id.kind == Kind::NatGateway && item.action != Action::None);
+        .filter(|item| matches!(item.id.kind, Kind::NatGateway | Kind::NatInstance))
+        .filter(|item| !matches!(item.action, Action::None | Action::Delete));
     let changed: Vec<_> = gateways
         .filter_map(|item| Some((item, stack::index(&item.id.name)?)))
         .collect();

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
 use super::claims::Claim;
+use super::nat_instance::INTERFACE;
 use super::subnet::Subnets;
-use super::{Context, Diff, Field, Identity, Listing, NEW, Resource, ResourceError, ResourceKind};
+use super::{
+    Context, Diff, Field, Identity, Listing, NEW, Output, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
@@ -28,6 +31,8 @@ pub struct Actual {
     is_used: bool,
     /// Target and state of the default route.
     pub(super) default_route: Option<(String, String)>,
+    /// The instance to which the default route leads.
+    instance_id: Option<String>,
     /// Association id by subnet.
     associations: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
@@ -81,19 +86,23 @@ impl ResourceKind for RouteTables {
                     .is_some_and(|all| !all.is_empty());
             let default_route = routes
                 .into_iter()
-                .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE))
-                .map(|route| {
-                    let target = route
-                        .nat_gateway_id
-                        .or(route.gateway_id)
-                        .unwrap_or_else(|| "(other)".to_owned());
-                    (
-                        target,
-                        route
-                            .state
-                            .map_or_else(String::new, |state| state.as_str().to_owned()),
-                    )
-                });
+                .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE));
+            let instance_id = default_route
+                .as_ref()
+                .and_then(|route| route.instance_id.clone());
+            let default_route = default_route.map(|route| {
+                let target = route
+                    .nat_gateway_id
+                    .or(route.gateway_id)
+                    .or(route.network_interface_id)
+                    .unwrap_or_else(|| "(other)".to_owned());
+                (
+                    target,
+                    route
+                        .state
+                        .map_or_else(String::new, |state| state.as_str().to_owned()),
+                )
+            });
             let associations = table
                 .associations
                 .unwrap_or_default()
@@ -112,6 +121,7 @@ impl ResourceKind for RouteTables {
                 vpc_id,
                 is_used,
                 default_route,
+                instance_id,
                 associations,
                 tags,
             });
@@ -127,10 +137,10 @@ impl ResourceKind for RouteTables {
         Some(Claim {
             vpc: Some(actual.vpc_id.clone()),
             is_used: actual.is_used,
-            uses: actual
-                .default_route
-                .as_ref()
-                .map(|(target, _)| target.clone()),
+            uses: actual.instance_id.clone().or_else(|| {
+                let route = actual.default_route.as_ref();
+                route.map(|(target, _)| target.clone())
+            }),
             ..Claim::new(stack, Self::identify(actual), &actual.tags)
         })
     }
@@ -194,15 +204,16 @@ pub struct RouteTable {
     /// `public`, `private`, or `private-a`, … with one NAT gateway per zone.
     pub name: String,
     pub vpc: LogicalId,
-    /// The target of `0.0.0.0/0`: the internet gateway or a NAT gateway.
+    /// The target of `0.0.0.0/0`: the internet gateway, a NAT gateway or a NAT instance.
     pub gateway: LogicalId,
     pub subnets: Vec<LogicalId>,
 }
 
 impl RouteTable {
     async fn write_route(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let target = cx.physical_id(&self.gateway)?;
-        let nat = self.gateway.kind == Kind::NatGateway;
+        let output = cx.output(&self.gateway)?;
+        let target = target(self.gateway.kind, &output);
+        let kind = self.gateway.kind;
         if actual.default_route.is_some() {
             let request = cx
                 .aws()
@@ -210,10 +221,10 @@ impl RouteTable {
                 .replace_route()
                 .route_table_id(&actual.table_id)
                 .destination_cidr_block(DEFAULT_ROUTE);
-            let request = if nat {
-                request.nat_gateway_id(target)
-            } else {
-                request.gateway_id(target)
+            let request = match kind {
+                Kind::NatGateway => request.nat_gateway_id(target),
+                Kind::NatInstance => request.network_interface_id(target),
+                _ => request.gateway_id(target),
             };
             cx.aws()
                 .call_idempotent("ec2:ReplaceRoute", || request.clone().send())
@@ -225,10 +236,10 @@ impl RouteTable {
                 .create_route()
                 .route_table_id(&actual.table_id)
                 .destination_cidr_block(DEFAULT_ROUTE);
-            let request = if nat {
-                request.nat_gateway_id(target)
-            } else {
-                request.gateway_id(target)
+            let request = match kind {
+                Kind::NatGateway => request.nat_gateway_id(target),
+                Kind::NatInstance => request.network_interface_id(target),
+                _ => request.gateway_id(target),
             };
             cx.aws()
                 .call_non_idempotent("ec2:CreateRoute", || request.clone().send())
@@ -293,6 +304,15 @@ impl RouteTable {
     }
 }
 
+/// What a route names to lead to this resource.
+fn target(kind: Kind, output: &Output) -> String {
+    let interface = match kind {
+        Kind::NatInstance => output.attributes.get(INTERFACE),
+        _ => None,
+    };
+    interface.unwrap_or(&output.physical_id).clone()
+}
+
 fn default_route() -> Field {
     Field::Item("route", DEFAULT_ROUTE.to_owned())
 }
@@ -313,9 +333,10 @@ impl Resource for RouteTable {
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
-        let wanted = cx
-            .known_output(&self.gateway)
-            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
+        let wanted = cx.known_output(&self.gateway).map_or_else(
+            || NEW.to_owned(),
+            |output| target(self.gateway.kind, &output),
+        );
         let (target, state) = actual
             .default_route
             .clone()

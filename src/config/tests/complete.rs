@@ -40,6 +40,7 @@ fn defaults_are_filled_in() {
                 cidr: Ipv4Net::new_assert([10, 42, 0, 0].into(), 16),
                 zones: 2,
                 nat: NatMode::Single,
+                endpoints: false,
                 elastic_ips: Vec::new(),
                 vpc: Vpc::Created,
             },

@@ -124,6 +124,37 @@ fn networks_are_made_or_brought() {
 }
 
 #[test]
+fn a_network_has_one_way_out() {
+    let with = |network: &str| with(&format!("network: {{{network}}}\n"));
+    let own = "vpc: vpc-0abc1234, subnets: [subnet-0abc1234]";
+    for good in [
+        "nat: instance",
+        "nat: instance, elastic_ips: [eipalloc-0abc1234]",
+        &format!("{own}, nat: none"),
+    ] {
+        assert_eq!(with(good), Vec::<String>::new(), "{good}");
+    }
+    assert_eq!(
+        with("nat: none"),
+        [
+            "6:16 network.nat: needs `network.vpc`: a VPC that the stack creates has no other way to 3scale; if 3scale has a private \
+             address, name a VPC of yours that reaches it"
+        ]
+    );
+    for mode in ["single", "per-zone", "instance"] {
+        let problems = with(&format!("{own}, nat: {mode}"));
+        assert!(
+            problems.len() == 1 && problems[0].ends_with("or set it to `none`"),
+            "{problems:?}"
+        );
+    }
+    assert_eq!(
+        with("nat: instance, elastic_ips: [eipalloc-0abc1234, eipalloc-0abc1235]"),
+        ["6:39 network.elastic_ips: must name one address for the NAT instance: 1, not 2"]
+    );
+}
+
+#[test]
 fn address_ranges_hold_their_subnets() {
     let with = |network: &str| with(&format!("network: {{{network}}}\n"));
     assert_eq!(with("cidr: 10.0.0.0/26"), Vec::<String>::new());
