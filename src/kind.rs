@@ -10,6 +10,7 @@ pub enum Kind {
     InternetGateway,
     ElasticIp,
     NatGateway,
+    NatInstance,
     RouteTable,
     RouteAssociation,
     SecurityGroup,
@@ -30,12 +31,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
         Self::ElasticIp,
         Self::NatGateway,
+        Self::NatInstance,
         Self::RouteTable,
         Self::RouteAssociation,
         Self::SecurityGroup,
@@ -62,6 +64,7 @@ impl Kind {
             Self::InternetGateway => "internet-gateway",
             Self::ElasticIp => "elastic-ip",
             Self::NatGateway => "nat-gateway",
+            Self::NatInstance => "nat-instance",
             Self::RouteTable => "route-table",
             Self::RouteAssociation => "route-association",
             Self::SecurityGroup => "security-group",
@@ -95,7 +98,7 @@ impl Kind {
             Self::ApiAttachment => &[],
             Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache => &[Self::ApiAttachment],
             // What else is in a subnet of the operator keeps its way out until the subnet has its former one.
-            Self::NatGateway => &[Self::ApiAttachment, Self::RouteAssociation],
+            Self::NatGateway | Self::NatInstance => &[Self::ApiAttachment, Self::RouteAssociation],
             Self::Schedule => &[],
             // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
             // version.
@@ -113,17 +116,18 @@ impl Kind {
             Self::NetworkInterface => &[Self::Function],
             Self::RouteAssociation => &[Self::ApiAttachment],
             Self::RouteTable => &[Self::ApiAttachment, Self::RouteAssociation],
-            Self::ElasticIp => &[Self::NatGateway],
-            Self::InternetGateway => &[Self::NatGateway, Self::ElasticIp],
+            Self::ElasticIp => &[Self::NatGateway, Self::NatInstance],
+            Self::InternetGateway => &[Self::NatGateway, Self::NatInstance, Self::ElasticIp],
             Self::CacheSubnetGroup => &[Self::Cache],
             Self::Subnet => &[
                 Self::NatGateway,
+                Self::NatInstance,
                 Self::Cache,
                 Self::CacheSubnetGroup,
                 Self::RouteTable,
                 Self::NetworkInterface,
             ],
-            Self::SecurityGroup => &[Self::Cache, Self::NetworkInterface],
+            Self::SecurityGroup => &[Self::Cache, Self::NatInstance, Self::NetworkInterface],
             Self::Vpc => &[
                 Self::Subnet,
                 Self::SecurityGroup,
@@ -193,6 +197,7 @@ impl Kind {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
         match self {
             Self::NatGateway => (minutes(2), minutes(2)),
+            Self::NatInstance => (minutes(2), minutes(1)),
             Self::Cache => (minutes(7), minutes(6)),
             Self::Function => (minutes(2), minutes(1)),
             Self::NetworkInterface => (None, minutes(20)),
@@ -216,6 +221,7 @@ impl Kind {
             Self::NatGateway => 30,
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
+            Self::NatInstance => 15,
             Self::Function | Self::FunctionAlias => 10,
             _ => 5,
         };

@@ -1,8 +1,8 @@
 //! What a stack costs, from one dated table, and the change that makes it cheaper. Pure.
 //!
 //! US dollars, 730 hours per month. Sources: infracost's test data (`nat_gateway_test.golden`, `eip_test.golden`,
-//! `lambda_function_test.golden`, `cloudwatch_log_group_test.golden`); for the cache and for custom metrics, tables that
-//! public repositories agree on. Prices change, so the date is shown with them.
+//! `lambda_function_test.golden`, `cloudwatch_log_group_test.golden`); for the cache, the NAT instance and custom
+//! metrics, tables that public repositories agree on. Prices change, so the date is shown with them.
 
 use crate::action::Action;
 use crate::config::{Architecture, CacheEngine, Config, NatMode, Vpc};
@@ -15,6 +15,8 @@ pub const AS_OF: &str = "August 2026";
 pub const REGION: &str = "us-east-1";
 
 const NAT_GATEWAY: f64 = 32.85;
+/// A t4g.nano, which costs 0.0042 per hour, and 8 GiB of gp3 storage for 0.08 each.
+const NAT_INSTANCE: f64 = 3.71;
 const PUBLIC_ADDRESS: f64 = 3.65;
 /// Price by node type for Redis OSS; Valkey costs a fifth less.
 const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
@@ -73,7 +75,9 @@ pub struct Cheaper {
 pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
     let is_changed = |action| matches!(action, Action::Create | Action::Replace | Action::Delete);
     let changes = plan.items.iter().any(|item| match item.id.kind {
-        Kind::NatGateway | Kind::ElasticIp | Kind::Function => is_changed(item.action),
+        Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::Function => {
+            is_changed(item.action)
+        }
         Kind::Cache => item.action != Action::None && item.action != Action::Wait,
         _ => false,
     });
@@ -113,6 +117,7 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
 fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
     match kind {
         Kind::NatGateway => Some(Some(NAT_GATEWAY)),
+        Kind::NatInstance => Some(Some(NAT_INSTANCE)),
         Kind::ElasticIp => Some(Some(PUBLIC_ADDRESS)),
         Kind::Cache => Some(node(config).map(|node| node * f64::from(config.cache.replicas + 1))),
         _ => None,
@@ -143,6 +148,13 @@ fn invocations(config: &Config, count: f64, seconds: f64) -> f64 {
 /// The change of one key that saves most.
 fn cheaper(config: &Config) -> Option<Cheaper> {
     let mut changes = Vec::new();
+    if config.network.vpc == Vpc::Created && config.network.nat == NatMode::Single {
+        changes.push(Cheaper {
+            change: "network.nat: instance",
+            saves: NAT_GATEWAY - NAT_INSTANCE,
+            but: Some("3scale cannot be reached for minutes when the instance is replaced"),
+        });
+    }
     if config.network.vpc == Vpc::Created && config.network.nat == NatMode::PerZone {
         let gateways = u32::from(config.network.zones).saturating_sub(1);
         changes.push(Cheaper {
@@ -194,10 +206,14 @@ mod tests {
     #[test]
     fn the_change_that_saves_most_is_named() {
         for (more, expected) in [
-            ("", ("cache.engine: valkey", 2.34)),
-            ("cache: {engine: valkey}", ("", 0.0)),
+            ("", ("network.nat: instance", 29.14)),
+            ("network: {nat: instance}", ("cache.engine: valkey", 2.34)),
             (
-                "cache: {engine: valkey, replicas: 2}",
+                "network: {nat: instance}\ncache: {engine: valkey}",
+                ("", 0.0),
+            ),
+            (
+                "network: {nat: instance}\ncache: {engine: valkey, replicas: 2}",
                 ("cache.replicas: 0", 18.69),
             ),
             (
@@ -206,7 +222,7 @@ mod tests {
             ),
             ("network: none\ncache: memory", ("", 0.0)),
             (
-                "cache: {node_type: cache.r7g.large, replicas: 1}",
+                "network: {nat: instance}\ncache: {node_type: cache.r7g.large, replicas: 1}",
                 ("", 0.0),
             ),
         ] {

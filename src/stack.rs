@@ -3,7 +3,7 @@
 mod own_vpc;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::config::{Config, CredentialLocation, NatMode, Vpc};
 use crate::engine_version::{EngineVersion, WantedEngine};
@@ -25,10 +25,11 @@ use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
+use crate::resource::nat_instance::NatInstance;
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
-use crate::resource::security_group::SecurityGroup;
+use crate::resource::security_group::{Admits, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
 use crate::resource::{DynResource, Reference};
@@ -46,6 +47,9 @@ const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
 
 /// The name of the security group of the functions.
 const AUTHORIZER_GROUP: &str = "authorizer";
+
+/// The name of the address of the NAT instance.
+pub const NAT_INSTANCE: &str = "nat-instance";
 
 /// Facts that the configuration does not contain.
 #[derive(Debug, Clone)]
@@ -101,7 +105,8 @@ pub fn desired(
         nodes.push(Arc::new(SecurityGroup {
             name: AUTHORIZER_GROUP.to_owned(),
             vpc: vpc.clone(),
-            admits: None,
+            description: "threescale-gw: the authorizer",
+            admits: Admits::Nothing,
         }));
     }
     let mut after = network.ways_out.clone();
@@ -349,6 +354,9 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
             name,
         }));
     }
+    if config.network.nat == NatMode::Instance {
+        nat_instance(config, &vpc, &public, nodes);
+    }
     nodes.push(Arc::new(RouteTable {
         name: "public".to_owned(),
         vpc: Reference::Managed(vpc.clone()),
@@ -356,26 +364,36 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
         subnets: public,
     }));
     let mut ways_out = vec![id(Kind::RouteTable, "public")];
-    let tables: Vec<(String, String, Vec<LogicalId>)> = match config.network.nat {
-        NatMode::Single => vec![("private".to_owned(), letter(0), private.clone())],
+    let gateway =
+        |zone| Target::NatGateway(Reference::Managed(id(Kind::NatGateway, &letter(zone))));
+    let tables: Vec<(String, Target, Vec<LogicalId>)> = match config.network.nat {
+        // A created VPC without a way out is refused with the configuration.
+        NatMode::Single | NatMode::None => {
+            vec![("private".to_owned(), gateway(0), private.clone())]
+        }
+        NatMode::Instance => vec![(
+            "private".to_owned(),
+            Target::NatInstance(id(Kind::NatInstance, &letter(0))),
+            private.clone(),
+        )],
         NatMode::PerZone => private
             .iter()
             .enumerate()
             .map(|(zone, subnet)| {
                 (
                     format!("private-{}", letter(zone)),
-                    letter(zone),
+                    gateway(zone),
                     vec![subnet.clone()],
                 )
             })
             .collect(),
     };
-    for (name, gateway, subnets) in tables {
+    for (name, target, subnets) in tables {
         ways_out.push(id(Kind::RouteTable, &name));
         nodes.push(Arc::new(RouteTable {
             name,
             vpc: Reference::Managed(vpc.clone()),
-            target: Target::NatGateway(Reference::Managed(id(Kind::NatGateway, &gateway))),
+            target,
             subnets,
         }));
     }
@@ -385,6 +403,45 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
         private,
         ways_out,
     }
+}
+
+/// The NAT instance in the first public subnet, with its address and its security group.
+fn nat_instance(
+    config: &Config,
+    vpc: &LogicalId,
+    public: &[LogicalId],
+    nodes: &mut Vec<Arc<dyn DynResource>>,
+) {
+    let Some(subnet) = public.first() else {
+        return;
+    };
+    let address = match config.network.elastic_ips.first() {
+        Some(own) => Reference::Given(own.clone()),
+        None => {
+            // Not that of the NAT gateway, which has its address until it is deleted.
+            let name = NAT_INSTANCE.to_owned();
+            let address = Reference::Managed(id(Kind::ElasticIp, &name));
+            nodes.push(Arc::new(ElasticIp { name }));
+            address
+        }
+    };
+    let private = config.network.subnets().into_iter();
+    let private = private.filter(|plan| !plan.public);
+    nodes.push(Arc::new(SecurityGroup {
+        name: "nat".to_owned(),
+        vpc: Reference::Managed(vpc.clone()),
+        description: "threescale-gw: the NAT instance",
+        admits: Admits::Subnets(private.map(|plan| plan.cidr.to_string()).collect()),
+    }));
+    nodes.push(Arc::new(NatInstance {
+        name: letter(0),
+        subnet: subnet.clone(),
+        security_group: id(Kind::SecurityGroup, "nat"),
+        address,
+        internet_gateway: id(Kind::InternetGateway, "main"),
+        route_table: id(Kind::RouteTable, "public"),
+        former_failures: Mutex::default(),
+    }));
 }
 
 /// The cache and its parameters; returns what the authorizer needs of it.
@@ -409,7 +466,8 @@ fn cache(
     nodes.push(Arc::new(SecurityGroup {
         name: "cache".to_owned(),
         vpc: vpc.clone(),
-        admits: Some((PORT, id(Kind::SecurityGroup, AUTHORIZER_GROUP))),
+        description: "threescale-gw: the cache",
+        admits: Admits::Functions(PORT, id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
     }));
     nodes.push(Arc::new(CacheSubnetGroup {
         subnets: network.private.clone(),

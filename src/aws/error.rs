@@ -141,6 +141,12 @@ impl AwsError {
             || self.message.contains("Signature not yet current")
     }
 
+    /// Whether EC2 has no place for an instance of this type in this zone.
+    fn is_about_instances(&self) -> bool {
+        ["ec2:RunInstances", "ec2:StartInstances"].contains(&self.operation)
+            && ["InsufficientInstanceCapacity", "Unsupported"].contains(&self.code.as_str())
+    }
+
     /// The next step for the user, if known.
     pub fn hint(&self) -> Option<String> {
         match self.class {
@@ -159,6 +165,14 @@ impl AwsError {
             ),
             Class::Fatal if self.code == "NotAvailableInZone" => Some(
                 "use another region, or subnets of your own in other zones (`network.vpc`)"
+                    .to_owned(),
+            ),
+            _ if self.is_about_instances() => Some(
+                "`network.nat: single` needs no instance; or run the same command again later".to_owned(),
+            ),
+            Class::Fatal if self.code == "VcpuLimitExceeded" => Some(
+                "raise the quota `Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances` of Amazon EC2 in Service Quotas, \
+                 or use `network.nat: single`"
                     .to_owned(),
             ),
             Class::Fatal if is_quota(&self.code) => {
@@ -386,6 +400,19 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         "",
         Duration::from_secs(600),
     ),
+    // It can last longer than this, and then another zone or a NAT gateway is the way.
+    (
+        "ec2:RunInstances",
+        "InsufficientInstanceCapacity",
+        "",
+        Duration::from_secs(120),
+    ),
+    (
+        "ec2:StartInstances",
+        "InsufficientInstanceCapacity",
+        "",
+        Duration::from_secs(120),
+    ),
     (
         "elasticache:",
         "InvalidReplicationGroupState",
@@ -433,6 +460,7 @@ const FRESH: &[&str] = &[
     "InvalidGroup.NotFound",
     "InvalidAllocationID.NotFound",
     "InvalidNetworkInterfaceID.NotFound",
+    "InvalidInstanceID.NotFound",
     "InvalidNatGatewayID.NotFound",
     "NatGatewayNotFound",
 ];
@@ -473,6 +501,7 @@ fn classify(
         "Revoke",
         "Remove",
         "Disassociate",
+        "Terminate",
     ]
     .iter()
     .any(|p| verb.starts_with(p));
@@ -745,6 +774,25 @@ mod tests {
             class("sts:GetCallerIdentity", "ExpiredToken", "", 403),
             Class::Credentials
         );
+    }
+
+    #[test]
+    fn an_instance_that_has_no_place_can_be_a_nat_gateway() {
+        let hint = |code: &str| {
+            let error = AwsError {
+                code: code.to_owned(),
+                class: class("ec2:RunInstances", code, "", 400),
+                ..AwsError::incomplete("ec2:RunInstances", "")
+            };
+            error.hint().unwrap_or_default()
+        };
+        for code in ["InsufficientInstanceCapacity", "Unsupported"] {
+            assert!(hint(code).contains("network.nat: single"), "{code}");
+        }
+        assert!(hint("VcpuLimitExceeded").contains("Running On-Demand Standard"));
+        let capacity = "InsufficientInstanceCapacity";
+        let waits = class("ec2:RunInstances", capacity, "", 500);
+        assert!(matches!(waits, Class::NotYet(_)));
     }
 
     #[test]

@@ -262,17 +262,36 @@ impl Session {
             outputs.extend(engine.map(|engine| ("redis_engine", engine)));
         }
         outputs.push(("invoke_url", self.invoke_url()));
-        // An address of the operator is no resource of the stack.
-        let ip = [Kind::ElasticIp, Kind::NatGateway]
-            .into_iter()
-            .find_map(|kind| {
-                let output = self.cx.known_output(&LogicalId::new(kind, "a"))?;
-                output.attributes.get("public_ip").cloned()
-            });
-        if let Some(ip) = ip.filter(|ip| !ip.is_empty()) {
-            outputs.push(("nat_public_ip", ip));
+        let ips = self.public_ips().join(", ");
+        if !ips.is_empty() {
+            outputs.push(("nat_public_ip", ips));
         }
         outputs
+    }
+
+    /// The addresses that 3scale sees, by zone.
+    fn public_ips(&self) -> Vec<String> {
+        let network = &self.config.network;
+        let ip_of = |kind, name: &str| {
+            let output = self.cx.known_output(&LogicalId::new(kind, name))?;
+            let ip = output.attributes.get("public_ip").cloned();
+            ip.filter(|ip| !ip.is_empty())
+        };
+        if !network.is_created() {
+            return Vec::new();
+        }
+        let (kind, address) = match network.nat {
+            NatMode::Instance => (Kind::NatInstance, Some(stack::NAT_INSTANCE)),
+            _ => (Kind::NatGateway, None),
+        };
+        (0..network.addresses())
+            .filter_map(|zone| {
+                let zone = stack::letter(zone);
+                // An address of the operator is no resource of the stack.
+                let of_address = ip_of(Kind::ElasticIp, address.unwrap_or(&zone));
+                of_address.or_else(|| ip_of(kind, &zone))
+            })
+            .collect()
     }
 
     /// Where callers reach the API.
@@ -336,13 +355,11 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let zones = zones(cx, config).await?;
-    let gateways = match config.network.nat {
-        NatMode::Single => zones.len().min(1),
-        NatMode::PerZone => zones.len(),
-    };
-    let named = |kind| (0..gateways).map(move |index| LogicalId::new(kind, stack::letter(index)));
-    let new: Vec<_> = named(Kind::ElasticIp)
-        .chain(named(Kind::NatGateway))
+    let named =
+        |kind, count| (0..count).map(move |index| LogicalId::new(kind, stack::letter(index)));
+    let gateways = config.network.nat_gateways().min(zones.len());
+    let new: Vec<_> = named(Kind::ElasticIp, config.network.addresses())
+        .chain(named(Kind::NatGateway, gateways))
         .chain([LogicalId::new(Kind::Vpc, "main")])
         .collect();
     let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;

@@ -78,6 +78,7 @@ const NETWORK: Schema = Schema {
         "cidr",
         "zones",
         "nat",
+        "endpoints",
         "elastic_ips",
         "vpc",
         "subnets",
@@ -517,6 +518,10 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         None => Some(DEFAULT_ZONES),
     };
     let nat = nat(reader, section);
+    let endpoints = match field(section, "endpoints") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
     let route = choice(reader, section, "route");
     let existing = section
         .zip(route)
@@ -534,6 +539,8 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
     let has_nat_gateway = matches!(nat, Some((_, Some(_))));
     if let Some(section) = section {
         validate::own_network(reader, section, has_nat_gateway, route);
+        let mode = nat.as_ref().map(|(mode, _)| *mode);
+        validate::way_out(reader, section, mode, route);
     }
     let (nat, nat_gateway) = nat?;
     let network = Network {
@@ -541,6 +548,7 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         zones: zones?,
         nat,
         nat_gateway,
+        endpoints: endpoints?,
         elastic_ips: elastic_ips?,
         vpc,
     };

@@ -14,6 +14,9 @@ use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
 use crate::stored::{MAX_COMPRESSED, RULES, Stored, TooLarge};
 
+const NEEDS_CREATE: &str =
+    "is for a network whose way out the stack creates: add `network.route: create`, or remove it";
+
 /// AWS allows 50 tags. The stack adds some, and some remain for tags that users add later.
 const MAX_TAGS: usize = 40;
 
@@ -167,8 +170,37 @@ pub(super) fn own_network(
         "is for a managed network: remove it if you use `network.vpc`",
     );
     if route == Some(RouteMode::Existing) {
-        let reason = "is for a network whose NAT gateways the stack creates: add `network.route: create`, or remove it";
-        forbid(reader, section, &["nat", "elastic_ips"], reason);
+        forbid(reader, section, &["elastic_ips"], NEEDS_CREATE);
+    }
+}
+
+/// A VPC of the user has its own way out unless the stack creates it, and one that the stack creates has no other.
+pub(super) fn way_out(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    mode: Option<NatMode>,
+    route: Option<RouteMode>,
+) {
+    let (Some(field), Some(mode)) = (section.field("nat"), mode) else {
+        return;
+    };
+    match (section.field("vpc").is_some(), mode, route) {
+        (true, NatMode::None, Some(RouteMode::Create)) => reader.report(
+            field,
+            "contradicts `network.route: create`: remove one of them",
+        ),
+        (true, NatMode::None, _) => {}
+        (true, NatMode::Instance, _) => reader.report(
+            field,
+            "is for a VPC that the stack creates: remove it if you use `network.vpc`",
+        ),
+        (true, _, Some(RouteMode::Existing)) => reader.report(field, NEEDS_CREATE),
+        (false, NatMode::None, _) => reader.report(
+            field,
+            "needs `network.vpc`: a VPC that the stack creates has no other way to 3scale; if 3scale has a private address, \
+             name a VPC of yours that reaches it",
+        ),
+        _ => {}
     }
 }
 
@@ -185,18 +217,22 @@ pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Conf
     }
 }
 
-/// There must be one address for each NAT gateway. With one in each zone of a user's own VPC, their number is known to the
-/// plan only.
+/// There must be one address for each NAT gateway, or for the NAT instance. With a NAT gateway in each zone of a user's own
+/// VPC, their number is known to the plan only.
 pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
     let needed = match (network.is_created(), &network.nat_gateway) {
-        (true, _) => network.nat_gateways(),
+        (true, _) => network.addresses(),
         (false, Some(_)) => 0,
-        (false, None) if network.nat == NatMode::Single => 1,
-        (false, None) => return,
+        (false, None) if network.nat == NatMode::PerZone => return,
+        (false, None) => 1,
     };
     let given = network.elastic_ips.len();
     if let Some(field) = section.field("elastic_ips").filter(|_| given != needed) {
-        let message = format!("must name one address for each NAT gateway: {needed}, not {given}");
+        let each = match network.nat {
+            NatMode::Instance => "for the NAT instance",
+            _ => "for each NAT gateway",
+        };
+        let message = format!("must name one address {each}: {needed}, not {given}");
         reader.report(field, &message);
     }
 }

@@ -201,8 +201,14 @@ pub fn plan(observation: Observation) -> Plan {
     // What is deleted before the changes: what is replaced, and then also what is not desired. A network that the functions
     // leave for another one stays until they use that one, unless a replaced network makes them leave both.
     let stays_in_use = steps.len() == converging;
+    // A former way out stays until the new one is used, unless the subnets around it change.
+    let are_subnets_kept = {
+        let mut found = found.iter().map(|(_, found)| &found.identity.id);
+        let is_place = |id: &LogicalId| matches!(id.kind, Kind::Vpc | Kind::Subnet);
+        !found.any(|id| is_place(id) && (replaced.contains(id) || !desired.contains(id)))
+    };
     let is_early = |id: &LogicalId| {
-        let stays = stays_in_use && is_left(id, &desired);
+        let stays = (stays_in_use && is_left(id, &desired)) || (are_subnets_kept && is_way_out(id));
         replaced.contains(id) || (!desired.contains(id) && !replaced.is_empty() && !stays)
     };
     // `down` deletes the reporter last of what delivers the counted usage.
@@ -246,6 +252,15 @@ pub fn plan(observation: Observation) -> Plan {
     plan
 }
 
+/// Whether the resource is a part of the way out of a network.
+fn is_way_out(id: &LogicalId) -> bool {
+    match id.kind {
+        Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteTable => true,
+        Kind::SecurityGroup => id.name == "nat",
+        _ => false,
+    }
+}
+
 /// Whether the resource belongs to a network that the configuration no longer asks for: a former one of the operator, or
 /// the stack's own if none is desired.
 fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
@@ -253,7 +268,7 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
     let is_of_network = id.kind.is_network()
         || matches!(
             id.kind,
-            Kind::NatGateway | Kind::ElasticIp | Kind::RouteAssociation
+            Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteAssociation
         );
     id.is_former() || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
 }
@@ -810,6 +825,44 @@ mod tests {
                 assert!(!made.contains(&position(&plan, "cache/former-0", true)));
             }
         }
+    }
+
+    #[test]
+    fn a_former_way_out_goes_last_even_if_something_is_replaced() {
+        let old = [
+            "cache/main",
+            "nat-instance/a",
+            "elastic-ip/nat-instance",
+            "security-group/nat",
+            "route-table/private",
+            "vpc/main",
+        ];
+        let new: &[(&str, &[&str], bool)] = &[
+            ("vpc/main", &[], false),
+            ("cache/main", &[], true),
+            ("nat-gateway/a", &[], false),
+            ("route-table/private", &["nat-gateway/a"], false),
+        ];
+        let plan = planned(&old, new);
+        plan.check().expect("no cycle");
+        let moved = position(&plan, "route-table/private", false);
+        let deletion = |text: &str| &plan.steps[position(&plan, text, true)].needs;
+        for text in &old[1..4] {
+            assert!(deletion(text).contains(&moved), "{text}: {plan:?}");
+        }
+        for text in &old[2..4] {
+            let instance = position(&plan, "nat-instance/a", true);
+            assert!(deletion(text).contains(&instance), "{text}: {plan:?}");
+        }
+        // Where a subnet is replaced, it cannot stay.
+        let mut old = old.to_vec();
+        old.push("subnet/private-a");
+        let mut new = new.to_vec();
+        new.push(("subnet/private-a", &[], true));
+        let plan = planned(&old, &new);
+        let moved = position(&plan, "route-table/private", false);
+        let instance = position(&plan, "nat-instance/a", true);
+        assert!(!plan.steps[instance].needs.contains(&moved), "{plan:?}");
     }
 
     #[test]

@@ -114,9 +114,11 @@ async fn of_network(
         blockers.extend(rules::zones(config, &facts.zones));
         let index = |id: &LogicalId| stack::index(&id.name);
         blockers.extend(of_addresses(config, cx, plan, index).await?);
+        let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
+        findings.notices.extend(addresses);
         let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));
         let vpc: Vec<_> = vpc.into_iter().map(|vpc| vpc.physical_id).collect();
-        if plan.changes(&[Kind::NatGateway]) {
+        if plan.changes(&[Kind::NatGateway, Kind::NatInstance]) {
             of_public_access(cx, &vpc, findings).await?;
         }
         return Ok(());
@@ -220,7 +222,7 @@ async fn of_public_access(cx: &Context, ids: &[String], findings: &mut Findings)
     Ok(())
 }
 
-/// The operator's own addresses that the NAT gateways cannot have. `index`: that of a NAT gateway.
+/// The operator's own addresses that the NAT gateways or the NAT instance cannot have. `index`: that of a resource's address.
 async fn of_addresses(
     config: &Config,
     cx: &Context,
@@ -231,7 +233,8 @@ async fn of_addresses(
     let gateways = plan
         .items
         .iter()
-        .filter(|item| item.id.kind == Kind::NatGateway && item.action != Action::None);
+        .filter(|item| matches!(item.id.kind, Kind::NatGateway | Kind::NatInstance))
+        .filter(|item| !matches!(item.action, Action::None | Action::Delete));
     let changed: Vec<_> = gateways
         .filter_map(|item| Some((item, index(&item.id)?)))
         .collect();

@@ -100,6 +100,42 @@ pub fn elastic_ips(
         .collect()
 }
 
+/// Says that 3scale sees other addresses after the plan. `given` are those of the operator.
+pub fn new_addresses(items: &[Item], given: &[String]) -> Option<String> {
+    let is_gateway = |item: &&Item| matches!(item.id.kind, Kind::NatGateway | Kind::NatInstance);
+    let mut gateways = items.iter().filter(is_gateway);
+    let stays = |item: &Item| !matches!(item.action, Action::Create | Action::Delete);
+    let (mut left, mut made) = (Vec::new(), 0);
+    let mut has_one = false;
+    for item in gateways.by_ref() {
+        has_one |= stays(item);
+        match item.action {
+            Action::Delete => left.extend(item.output.attributes.get("public_ip").cloned()),
+            Action::Create => made += 1,
+            _ => {}
+        }
+    }
+    if made == 0 || (left.is_empty() && !has_one) {
+        return None;
+    }
+    left.retain(|ip| !ip.is_empty());
+    let place = match left.as_slice() {
+        [] => String::new(),
+        left => format!(" in place of {}", left.join(", ")),
+    };
+    let sees = match made {
+        1 => "a new address".to_owned(),
+        several => format!("{several} new addresses"),
+    };
+    let remedy = match given.is_empty() {
+        true => "name addresses of your own in `network.elastic_ips`, and admit them first",
+        false => "admit those of `network.elastic_ips` first",
+    };
+    Some(format!(
+        "3scale sees {sees}{place} after this change: if a firewall in front of 3scale admits addresses, {remedy}"
+    ))
+}
+
 /// Names a resource in a state that does not end by itself.
 pub fn blocked(item: &Item) -> Option<String> {
     match &item.phase {
@@ -490,6 +526,7 @@ pub fn responses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Output;
 
     fn config(extra: &str) -> Config {
         let text = format!(
@@ -525,6 +562,47 @@ mod tests {
         assert_eq!(choose_api(&config(""), &[api("a")]), Ok(api("a")));
         assert!(
             choose_api(&config(""), &[api("a"), api("b")]).is_err_and(|text| text.contains("a, b"))
+        );
+    }
+
+    #[test]
+    fn another_way_out_has_another_address() {
+        let item = |id: &str, action, ip: &str| {
+            let attributes = [("public_ip", ip.to_owned())].into();
+            Item {
+                id: id.parse().expect("a logical id"),
+                action,
+                physical_id: None,
+                phase: None,
+                changes: Vec::new(),
+                output: Output {
+                    physical_id: String::new(),
+                    attributes,
+                },
+            }
+        };
+        let stays = item("nat-gateway/a", Action::None, "192.0.2.1");
+        let leaves = item("nat-gateway/a", Action::Delete, "192.0.2.1");
+        let made = item("nat-instance/a", Action::Create, "");
+        let second = item("nat-gateway/b", Action::Create, "");
+        assert_eq!(new_addresses(std::slice::from_ref(&made), &[]), None);
+        assert_eq!(new_addresses(std::slice::from_ref(&stays), &[]), None);
+        assert_eq!(
+            new_addresses(&[leaves, made], &[]).as_deref(),
+            Some(
+                "3scale sees a new address in place of 192.0.2.1 after this change: if a firewall in front of 3scale admits \
+                 addresses, name addresses of your own in `network.elastic_ips`, and admit them first"
+            )
+        );
+        let text = new_addresses(&[stays, second], &["eipalloc-1".to_owned()]);
+        let text = text.expect("a notice");
+        assert!(
+            text.starts_with("3scale sees a new address after"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("admit those of `network.elastic_ips` first"),
+            "{text}"
         );
     }
 

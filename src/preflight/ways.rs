@@ -141,7 +141,7 @@ impl Choice<'_> {
                 self.faults.extend(existing_gateway(existing, self.seen));
                 all.push(way(NatPlace::Existing(existing.clone()), &routed));
             }
-            (None, NatMode::Single) => {
+            (None, NatMode::Single | NatMode::Instance | NatMode::None) => {
                 let mut of_routed: Vec<_> = routed.iter().map(|(zone, _)| zone.as_str()).collect();
                 of_routed.dedup();
                 let place = self.single(own, &of_routed);

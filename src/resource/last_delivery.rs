@@ -3,6 +3,7 @@
 use super::cache_group::Caches;
 use super::function_publication::Publication;
 use super::nat_gateway::NatGateways;
+use super::nat_instance::NatInstances;
 use super::parameter::{CACHE_PARAMETER, is_own_cache};
 use super::route_table::RouteTables;
 use super::subnet::Subnets;
@@ -39,16 +40,19 @@ async fn has_cache(cx: &Context) -> Result<bool, ResourceError> {
 
 /// Whether the stack's network leads to 3scale. Others decide about a network of the operator.
 async fn has_way_out(cx: &Context) -> Result<bool, ResourceError> {
-    let (vpcs, subnets, tables, gateways) = tokio::try_join!(
+    let (vpcs, subnets, tables, gateways, instances) = tokio::try_join!(
         Vpcs::list(cx),
         Subnets::list(cx),
         RouteTables::list(cx),
-        NatGateways::list(cx)
+        NatGateways::list(cx),
+        NatInstances::list(cx)
     )?;
     if vpcs.owned.is_empty() {
         return Ok(true);
     }
-    let mut gateways = gateways.owned.iter().map(NatGateways::identify);
+    let instances = instances.owned.iter().map(NatInstances::identify);
+    let gateways = gateways.owned.iter().map(NatGateways::identify);
+    let mut gateways = gateways.chain(instances);
     let has_gateway = gateways.any(|gateway| gateway.phase == Phase::Ready);
     let leads_out = |subnet: &str| tables.owned.iter().any(|table| table.leads_out(subnet));
     let mut subnets = subnets.owned.iter();

@@ -30,6 +30,7 @@ mod last_delivery;
 mod listing_cache;
 pub mod log_group;
 pub mod nat_gateway;
+pub mod nat_instance;
 pub mod neighbors;
 pub mod network_interface;
 pub mod parameter;

@@ -4,12 +4,12 @@ use super::dynamic::{DynKind, any};
 use super::{
     api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
     function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
-    network_interface, parameter, route_association, route_table, schedule, security_group, subnet,
-    vpc,
+    nat_instance, network_interface, parameter, route_association, route_table, schedule,
+    security_group, subnet, vpc,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 21] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 22] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -17,6 +17,7 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 21] {
             any::<internet_gateway::InternetGateways>(),
             any::<elastic_ip::ElasticIps>(),
             any::<nat_gateway::NatGateways>(),
+            any::<nat_instance::NatInstances>(),
             any::<route_table::RouteTables>(),
             any::<route_association::RouteAssociations>(),
             any::<security_group::SecurityGroups>(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
 use super::claims::Claim;
+use super::nat_instance::INTERFACE;
 use super::subnet::Subnets;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,
@@ -31,6 +32,8 @@ pub struct Actual {
     is_used: bool,
     /// Target and state of the default route.
     pub(super) default_route: Option<(String, String)>,
+    /// The instance to which the default route leads.
+    instance_id: Option<String>,
     /// Association id by subnet.
     pub associations: BTreeMap<String, String>,
     pub(super) tags: BTreeMap<String, String>,
@@ -91,19 +94,23 @@ impl ResourceKind for RouteTables {
                     .is_some_and(|all| !all.is_empty());
             let default_route = routes
                 .into_iter()
-                .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE))
-                .map(|route| {
-                    let target = route
-                        .nat_gateway_id
-                        .or(route.gateway_id)
-                        .unwrap_or_else(|| "(other)".to_owned());
-                    (
-                        target,
-                        route
-                            .state
-                            .map_or_else(String::new, |state| state.as_str().to_owned()),
-                    )
-                });
+                .find(|route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE));
+            let instance_id = default_route
+                .as_ref()
+                .and_then(|route| route.instance_id.clone());
+            let default_route = default_route.map(|route| {
+                let target = route
+                    .nat_gateway_id
+                    .or(route.gateway_id)
+                    .or(route.network_interface_id)
+                    .unwrap_or_else(|| "(other)".to_owned());
+                (
+                    target,
+                    route
+                        .state
+                        .map_or_else(String::new, |state| state.as_str().to_owned()),
+                )
+            });
             let associations = table
                 .associations
                 .unwrap_or_default()
@@ -122,6 +129,7 @@ impl ResourceKind for RouteTables {
                 vpc_id,
                 is_used,
                 default_route,
+                instance_id,
                 associations,
                 tags,
             });
@@ -137,10 +145,10 @@ impl ResourceKind for RouteTables {
         Some(Claim {
             vpc: Some(actual.vpc_id.clone()),
             is_used: actual.is_used,
-            uses: actual
-                .default_route
-                .as_ref()
-                .map(|(target, _)| target.clone()),
+            uses: actual.instance_id.clone().or_else(|| {
+                let route = actual.default_route.as_ref();
+                route.map(|(target, _)| target.clone())
+            }),
             ..Claim::new(stack, Self::identify(actual), &actual.tags)
         })
     }
@@ -221,20 +229,43 @@ pub struct RouteTable {
 pub enum Target {
     InternetGateway(Reference),
     NatGateway(Reference),
+    NatInstance(LogicalId),
 }
 
 impl Target {
-    fn reference(&self) -> &Reference {
+    /// What must exist before.
+    fn need(&self) -> Option<LogicalId> {
         match self {
-            Self::InternetGateway(of) | Self::NatGateway(of) => of,
+            Self::InternetGateway(of) | Self::NatGateway(of) => of.need(),
+            Self::NatInstance(id) => Some(id.clone()),
+        }
+    }
+
+    /// What a route names to lead to the target, if it is known.
+    fn known(&self, cx: &Context) -> Option<String> {
+        match self {
+            Self::InternetGateway(of) | Self::NatGateway(of) => of.known_output(cx),
+            Self::NatInstance(id) => cx.known_output(id)?.attributes.get(INTERFACE).cloned(),
+        }
+    }
+
+    fn resolve(&self, cx: &Context) -> Result<String, ResourceError> {
+        match self {
+            Self::InternetGateway(of) | Self::NatGateway(of) => of.resolve(cx),
+            Self::NatInstance(id) => {
+                let output = cx.output(id)?;
+                let interface = output.attributes.get(INTERFACE);
+                interface
+                    .cloned()
+                    .ok_or_else(|| ResourceError::Bug(format!("{id} has no network interface")))
+            }
         }
     }
 }
 
 impl RouteTable {
     async fn write_route(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let target = self.target.reference().resolve(cx)?;
-        let nat = matches!(self.target, Target::NatGateway(_));
+        let target = self.target.resolve(cx)?;
         if actual.default_route.is_some() {
             let request = cx
                 .aws()
@@ -242,10 +273,10 @@ impl RouteTable {
                 .replace_route()
                 .route_table_id(&actual.table_id)
                 .destination_cidr_block(DEFAULT_ROUTE);
-            let request = if nat {
-                request.nat_gateway_id(target)
-            } else {
-                request.gateway_id(target)
+            let request = match self.target {
+                Target::NatGateway(_) => request.nat_gateway_id(target),
+                Target::NatInstance(_) => request.network_interface_id(target),
+                Target::InternetGateway(_) => request.gateway_id(target),
             };
             cx.aws()
                 .call_idempotent("ec2:ReplaceRoute", || request.clone().send())
@@ -257,10 +288,10 @@ impl RouteTable {
                 .create_route()
                 .route_table_id(&actual.table_id)
                 .destination_cidr_block(DEFAULT_ROUTE);
-            let request = if nat {
-                request.nat_gateway_id(target)
-            } else {
-                request.gateway_id(target)
+            let request = match self.target {
+                Target::NatGateway(_) => request.nat_gateway_id(target),
+                Target::NatInstance(_) => request.network_interface_id(target),
+                Target::InternetGateway(_) => request.gateway_id(target),
             };
             cx.aws()
                 .call_non_idempotent("ec2:CreateRoute", || request.clone().send())
@@ -337,15 +368,14 @@ impl Resource for RouteTable {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let references = [&self.vpc, self.target.reference()];
-        let needs = references.into_iter().filter_map(Reference::need);
+        let needs = self.vpc.need().into_iter().chain(self.target.need());
         needs.chain(self.subnets.iter().cloned()).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.reference(VPC, &actual.vpc_id, self.vpc.known_output(cx));
-        let wanted = self.target.reference().known_output(cx);
+        let wanted = self.target.known(cx);
         let wanted = wanted.unwrap_or_else(|| NEW.to_owned());
         let (target, state) = actual
             .default_route

@@ -1,6 +1,6 @@
 //! The security groups: the authorizer's group has no inbound rules, the cache's group allows
-//! inbound traffic to its port from the authorizer's group only. Both keep EC2's default rule,
-//! which allows all outbound traffic.
+//! inbound traffic to its port from the authorizer's group only, that of a NAT instance all from the
+//! private subnets. All keep EC2's default rule, which allows all outbound traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,12 @@ impl Rule {
             permission.prefix_list_ids(list).build()
         } else {
             permission
-                .ip_ranges(IpRange::builder().cidr_ip(&self.source).build())
+                .ip_ranges(
+                    IpRange::builder()
+                        .cidr_ip(&self.source)
+                        .set_description(description)
+                        .build(),
+                )
                 .build()
         }
     }
@@ -295,36 +300,51 @@ impl ResourceKind for SecurityGroups {
     }
 }
 
+/// The inbound traffic that a security group allows.
+#[derive(Debug)]
+pub enum Admits {
+    Nothing,
+    /// Of the functions: the only port, and their group.
+    Functions(u16, LogicalId),
+    /// All traffic from these subnets, by their CIDR blocks: a rule that names a group does not admit what is forwarded.
+    /// Source: Amazon VPC User Guide, "Security group rules", on middlebox appliances.
+    Subnets(Vec<String>),
+}
+
 /// The desired security group.
 #[derive(Debug)]
 pub struct SecurityGroup {
     pub name: String,
     pub vpc: Reference,
-    /// The only inbound port, and the source group.
-    pub admits: Option<(u16, LogicalId)>,
+    /// What it is for. It cannot be changed.
+    pub description: &'static str,
+    pub admits: Admits,
 }
 
 impl SecurityGroup {
-    fn description(&self) -> &'static str {
-        if self.admits.is_some() {
-            "threescale-gw: the cache"
-        } else {
-            "threescale-gw: the authorizer"
+    /// The required rules.
+    fn rules(&self, cx: &Context) -> BTreeSet<Rule> {
+        match &self.admits {
+            Admits::Nothing => BTreeSet::new(),
+            Admits::Functions(port, group) => {
+                let source = cx
+                    .known_output(group)
+                    .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
+                let port = i32::from(*port);
+                BTreeSet::from([Rule {
+                    protocol: "tcp".to_owned(),
+                    ports: Some((port, port)),
+                    source,
+                }])
+            }
+            Admits::Subnets(cidrs) => {
+                let rule = |source: &String| Rule {
+                    source: source.clone(),
+                    ..Rule::everything()
+                };
+                cidrs.iter().map(rule).collect()
+            }
         }
-    }
-
-    /// The required rule; `None` until its source group is created.
-    fn rule(&self, cx: &Context) -> Option<Rule> {
-        let (port, group) = self.admits.as_ref()?;
-        let source = cx
-            .known_output(group)
-            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
-        let port = i32::from(*port);
-        Some(Rule {
-            protocol: "tcp".to_owned(),
-            ports: Some((port, port)),
-            source,
-        })
     }
 }
 
@@ -339,7 +359,10 @@ impl Resource for SecurityGroup {
         self.vpc
             .need()
             .into_iter()
-            .chain(self.admits.as_ref().map(|(_, group)| group.clone()))
+            .chain(match &self.admits {
+                Admits::Functions(_, group) => Some(group.clone()),
+                Admits::Nothing | Admits::Subnets(_) => None,
+            })
             .collect()
     }
 
@@ -350,7 +373,7 @@ impl Resource for SecurityGroup {
             &actual.vpc_id,
             self.vpc.known_output(cx).as_deref().unwrap_or(NEW),
         );
-        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        let wanted = self.rules(cx);
         for rule in wanted.difference(&actual.ingress) {
             diff.field(RULE, "(none)", rule.text());
         }
@@ -372,7 +395,7 @@ impl Resource for SecurityGroup {
             .create_security_group()
             .vpc_id(self.vpc.resolve(cx)?)
             .group_name(cx.names().exact(&self.name))
-            .description(self.description())
+            .description(self.description)
             .tag_specifications(tagged(ResourceType::SecurityGroup, tags));
         cx.aws()
             .call_non_idempotent("ec2:CreateSecurityGroup", || request.clone().send())
@@ -386,7 +409,7 @@ impl Resource for SecurityGroup {
         actual: &Actual,
         _diff: &Diff,
     ) -> Result<(), ResourceError> {
-        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        let wanted = self.rules(cx);
         for rule in wanted.difference(&actual.ingress) {
             let permission = rule.permission(Some("the authorizer and the reporter"));
             let request = cx

@@ -28,6 +28,7 @@ mod lock;
 mod logs;
 mod matrix;
 mod moves;
+mod nat_instance;
 mod neighbors;
 mod own;
 mod own_role;

@@ -43,11 +43,12 @@ impl Start {
 }
 
 /// The self-test of every live version passes, and it is outside all networks, or each of its subnets has a route to a NAT
-/// gateway that is available.
+/// gateway that is available, or to an instance that runs.
 #[track_caller]
 pub(crate) fn assert_served(aws: &TestAws, when: &str) {
     let account = aws.account();
     let gateways = account["nat_gateways"].as_array().expect("a list");
+    let instances = account["instances"].as_array().expect("a list");
     let tables = account["route_tables"].as_array().expect("a list");
     let has_way_out = |subnet: &Value| {
         let mut of_subnet = tables.iter().filter(|table| {
@@ -57,11 +58,14 @@ pub(crate) fn assert_served(aws: &TestAws, when: &str) {
         of_subnet.any(|table| {
             let mut routes = table["routes"].as_array().expect("a list").iter();
             routes.any(|route| {
-                let mut targets = gateways.iter();
+                let (mut gateways, mut instances) = (gateways.iter(), instances.iter());
                 route["destination"] == "0.0.0.0/0"
-                    && targets.any(|gateway| {
+                    && (gateways.any(|gateway| {
                         gateway["id"] == route["target"] && gateway["state"] == "available"
-                    })
+                    }) || instances.any(|instance| {
+                        instance["network_interface"] == route["target"]
+                            && instance["state"] == "running"
+                    }))
             })
         })
     };

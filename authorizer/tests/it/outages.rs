@@ -1,5 +1,6 @@
 //! Every outage has a defined answer within a second, and no request passes by mistake.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use authorizer::answer::Effect;
@@ -12,7 +13,7 @@ use crate::support::http::{Response, Server};
 use crate::support::redis::Redis;
 use crate::support::runtime_api::{Answer, Process};
 use crate::support::ssm;
-use crate::support::threescale::Fault;
+use crate::support::threescale::{Fault, Limit, Period};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -128,6 +129,82 @@ fn usage_of_an_outage_is_reported_after_it() {
     // Sent separately, so no other usage was lost.
     assert_eq!(after.isolated, 1);
     assert_eq!(world.threescale.state().lost_batches, ["user_key_invalid"]);
+}
+
+/// While a NAT instance is replaced, neither 3scale nor the Parameter Store is reachable. Processes that run, and in a network
+/// with an endpoint of the Parameter Store also those that start, refuse no caller that the cache knows, and no usage is lost.
+#[test]
+fn five_minutes_without_a_way_out_refuse_no_known_key_and_lose_no_usage() {
+    let world = world("resilient");
+    let applications = ["a", "b", "c"];
+    for application in applications {
+        world.threescale.add(application, &[]);
+    }
+    world.threescale.add(
+        "few",
+        &[Limit {
+            metric: "hits".to_owned(),
+            period: Period::Day,
+            max: 5,
+        }],
+    );
+    let mut authorizer = world.authorizer();
+    let mut passed = BTreeMap::<&str, u64>::new();
+    let mut pass = |authorizer: &mut Authorizer, application: &'static str| {
+        let event = event(&format!("uk_{application}"), "/");
+        let outcome = timely(authorizer, &event).outcome;
+        let is_allowed = outcome.effect == Effect::Allow;
+        *passed.entry(application).or_default() += u64::from(is_allowed);
+        (is_allowed, outcome.reason)
+    };
+    for application in applications.into_iter().chain(["few"]) {
+        assert!(pass(&mut authorizer, application).0);
+    }
+    assert_eq!(world.report().stopped, None);
+
+    world.threescale.fail(Some(Fault::Close));
+    for seconds in (0..300).step_by(10) {
+        world.advance(10_000);
+        world.ssm.fault(Some(ssm::Fault::Broken));
+        authorizer.clients.forget_reading();
+        authorizer.clients.refresh(Instant::now());
+        for application in applications {
+            let (is_allowed, reason) = pass(&mut authorizer, application);
+            assert!(is_allowed, "after {seconds} s: {application}: {reason}");
+        }
+        assert_eq!(
+            timely(&mut authorizer, &event("never-seen", "/"))
+                .outcome
+                .effect,
+            Effect::Deny
+        );
+        world.ssm.fault(None);
+        if seconds % 60 == 0 {
+            let during = world.report();
+            assert_eq!(during.delivered, 0);
+            assert!(during.stopped.is_some());
+            assert!(
+                pass(&mut world.authorizer(), "a").0,
+                "a process that starts"
+            );
+        }
+    }
+    // A limit holds meanwhile.
+    let mut of_few = || pass(&mut authorizer, "few").0;
+    assert_eq!(
+        [(); 6].map(|()| of_few()),
+        [true, true, true, true, false, false]
+    );
+
+    world.threescale.fail(None);
+    assert_eq!(world.report().stopped, None);
+    for (application, passed) in passed {
+        assert_eq!(
+            world.threescale.total(application, "hits"),
+            passed,
+            "{application}"
+        );
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn defaults_are_filled_in() {
                 zones: 2,
                 nat: NatMode::Single,
                 nat_gateway: None,
+                endpoints: false,
                 elastic_ips: Vec::new(),
                 vpc: Vpc::Created,
             },
@@ -142,7 +143,7 @@ fn every_key_is_read() {
     );
     assert!(config.cache.tls && config.cache.url.is_some());
 
-    let config = self::config(include_str!("../../../examples/08-default-vpc.yaml"));
+    let config = self::config(include_str!("../../../examples/09-default-vpc.yaml"));
     let own = config.network.existing().expect("a VPC");
     assert_eq!((own.id.as_str(), own.subnet_cidrs.len()), ("default", 2));
     assert_eq!(own.route, RouteMode::Create);

@@ -138,7 +138,7 @@ fn an_own_vpc_has_subnets_and_routes_to_use_or_to_create() {
     ] {
         assert_eq!(with(&format!("vpc: default, {good}")), [""; 0], "{good}");
     }
-    let needs_create = "is for a network whose NAT gateways the stack creates: add `network.route: create`, or remove it";
+    let needs_create = "is for a network whose way out the stack creates: add `network.route: create`, or remove it";
     let one = "vpc: default, subnets: [subnet-0abc1234]";
     let cases: [(&str, &[&str]); 10] = [
         (
@@ -204,6 +204,41 @@ fn an_own_vpc_has_subnets_and_routes_to_use_or_to_create() {
     assert_eq!(
         with(&format!("{one}, elastic_ips: [eipalloc-0abc1234]")).len(),
         1
+    );
+}
+
+#[test]
+fn a_network_has_one_way_out() {
+    let with = |network: &str| with(&format!("network: {{{network}}}\n"));
+    let own = "vpc: vpc-0abc1234, subnets: [subnet-0abc1234]";
+    for good in [
+        "nat: instance",
+        "nat: instance, elastic_ips: [eipalloc-0abc1234]",
+        &format!("{own}, nat: none"),
+    ] {
+        assert_eq!(with(good), Vec::<String>::new(), "{good}");
+    }
+    assert_eq!(
+        with("nat: none"),
+        [
+            "6:16 network.nat: needs `network.vpc`: a VPC that the stack creates has no other way to 3scale; if 3scale has a private \
+             address, name a VPC of yours that reaches it"
+        ]
+    );
+    for mode in ["single", "per-zone", "instance"] {
+        let problems = with(&format!("{own}, nat: {mode}"));
+        assert!(
+            problems.len() == 1 && problems[0].contains("remove it"),
+            "{problems:?}"
+        );
+    }
+    assert_eq!(
+        with(&format!("{own}, route: create, nat: none")),
+        ["6:78 network.nat: contradicts `network.route: create`: remove one of them"]
+    );
+    assert_eq!(
+        with("nat: instance, elastic_ips: [eipalloc-0abc1234, eipalloc-0abc1235]"),
+        ["6:39 network.elastic_ips: must name one address for the NAT instance: 1, not 2"]
     );
 }
 

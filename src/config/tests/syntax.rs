@@ -78,7 +78,7 @@ fn values_of_variables_and_secrets_are_not_shown() {
     );
     assert_eq!(
         with("network: {nat: '${HIDDEN}'}\n"),
-        ["6:16 network.nat: must be `single` or `per-zone`, not `${HIDDEN}`"]
+        ["6:16 network.nat: must be `single`, `per-zone`, `instance` or `none`, not `${HIDDEN}`"]
     );
 }
 

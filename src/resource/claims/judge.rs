@@ -260,24 +260,25 @@ pub(super) fn decide(
         has_wanted: wanted.is_some(),
     };
     verdicts.add(claims, &[Kind::SecurityGroup], |of_id| groups.choose(of_id));
-    let used = |verdicts: &Verdicts, kind: Kind| -> BTreeSet<String> {
-        let users = verdicts.of(&[kind], &Verdict::Ours);
+    let used = |verdicts: &Verdicts, kinds: &[Kind]| -> BTreeSet<String> {
+        let users = verdicts.of(kinds, &Verdict::Ours);
         let users = claims
             .iter()
             .filter(|claim| users.contains(&claim.physical_id));
         users.filter_map(|claim| claim.uses.clone()).collect()
     };
-    for (kind, user) in [
-        (Kind::NatGateway, Kind::RouteTable),
-        (Kind::ElasticIp, Kind::NatGateway),
+    let gateways = [Kind::NatGateway, Kind::NatInstance];
+    for (kinds, users) in [
+        (&gateways[..], &[Kind::RouteTable][..]),
+        (&[Kind::ElasticIp], &gateways),
     ] {
-        let used = used(&verdicts, user);
+        let used = used(&verdicts, users);
         let evidence = Evidence {
             is_anchored: &|claim| used.contains(&claim.physical_id),
             is_at_home: &is_at_home,
             is_idle: &is_idle,
         };
-        verdicts.add(claims, &[kind], |of_id| evidence.choose(of_id));
+        verdicts.add(claims, kinds, |of_id| evidence.choose(of_id));
     }
     verdicts
 }

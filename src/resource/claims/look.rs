@@ -13,6 +13,7 @@ use crate::resource::error::ResourceError;
 use crate::resource::function::Functions;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::NatGateways;
+use crate::resource::nat_instance::NatInstances;
 use crate::resource::neighbors::{is_empty, used_by_others};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
@@ -84,13 +85,14 @@ pub async fn verdicts(cx: &Context) -> Result<Arc<Verdicts>, ResourceError> {
 }
 
 async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
-    let (vpcs, subnets, internet_gateways, tables, groups, gateways, addresses) = tokio::try_join!(
+    let (vpcs, subnets, internet_gateways, tables, groups, gateways, instances, addresses) = tokio::try_join!(
         Vpcs::list(cx),
         Subnets::list(cx),
         InternetGateways::list(cx),
         RouteTables::list(cx),
         SecurityGroups::list(cx),
         NatGateways::list(cx),
+        NatInstances::list(cx),
         ElasticIps::list(cx)
     )?;
     let mut all = claims::<Vpcs>(cx, &vpcs.owned);
@@ -99,6 +101,7 @@ async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
     all.extend(claims::<RouteTables>(cx, &tables.owned));
     all.extend(claims::<SecurityGroups>(cx, &groups.owned));
     all.extend(claims::<NatGateways>(cx, &gateways.owned));
+    all.extend(claims::<NatInstances>(cx, &instances.owned));
     all.extend(claims::<ElasticIps>(cx, &addresses.owned));
     let is_away = is_anywhere_away(cx, &all).await?;
     if !is_doubtful(&all) && !is_away {

@@ -29,6 +29,8 @@ pub(super) struct Own {
     pub gateways: BTreeMap<String, (LogicalId, String)>,
     /// NAT gateways that are deleted: their interfaces disappear a little later.
     pub former_gateways: BTreeSet<String>,
+    /// The NAT instances with their addresses, by network interface.
+    pub instances: BTreeMap<String, (LogicalId, String)>,
     pub addresses: BTreeMap<String, LogicalId>,
     pub internet_gateways: BTreeMap<String, LogicalId>,
 }
@@ -148,6 +150,7 @@ fn is_ours(interface: &Interface, own: &Own) -> bool {
         || description.starts_with("ElastiCache")
         || interface.requester == "amazon-elasticache";
     of_gateway
+        || own.instances.contains_key(&interface.id)
         || (is_serviced && has_only(&interface.groups, |group| own.groups.contains_key(group)))
 }
 
@@ -363,7 +366,7 @@ impl Neighbors {
             .iter()
             .flat_map(|holder| &holder.gateways)
             .collect();
-        for (gateway, (id, address)) in &own.gateways {
+        for (gateway, (id, address)) in own.gateways.iter().chain(&own.instances) {
             if used.contains(gateway) || (is_used && id.is_in_own_vpc()) {
                 left.insert(id.clone());
                 left.extend(own.addresses.get(address).cloned());
@@ -418,6 +421,7 @@ mod tests {
             rules: vec![(id("security-group/cache"), text("sg-1"))],
             gateways: [(text("nat-1"), (id("nat-gateway/a"), text("eipalloc-1")))].into(),
             former_gateways: [text("nat-0")].into(),
+            instances: BTreeMap::new(),
             addresses: map(&[("eipalloc-1", "elastic-ip/a")]),
             internet_gateways: map(&[("igw-1", "internet-gateway/main")]),
         }

@@ -16,6 +16,7 @@ use crate::resource::claims::settled;
 use crate::resource::elastic_ip::ElasticIps;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::{self, NatGateways};
+use crate::resource::nat_instance::{self, NatInstances};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
@@ -47,12 +48,16 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         return Ok(holding(id, &own, &around));
     }
     // Only what is needed: this is repeated while the wait lasts.
-    let (groups_of_stack, gateways) =
-        tokio::try_join!(settled::<SecurityGroups>(cx), settled::<NatGateways>(cx))?;
+    let (groups_of_stack, gateways, instances) = tokio::try_join!(
+        settled::<SecurityGroups>(cx),
+        settled::<NatGateways>(cx),
+        settled::<NatInstances>(cx)
+    )?;
     let groups_of_stack = groups_of_stack.owned;
     let mut own = Own {
         former_gateways: NatGateways::deleted(cx).await?,
         gateways: by_gateway(gateways.owned),
+        instances: by_interface(instances.owned),
         groups: by_physical_id(&groups_of_stack),
         ..Own::default()
     };
@@ -107,6 +112,16 @@ fn by_gateway(
         .collect()
 }
 
+/// By network interface, which the routes name, as by NAT gateway.
+fn by_interface(
+    instances: Vec<(Identity, nat_instance::Actual)>,
+) -> BTreeMap<String, (LogicalId, String)> {
+    let instances = instances.into_iter();
+    instances
+        .map(|(identity, instance)| (instance.interface_id, (identity.id, instance.allocation_id)))
+        .collect()
+}
+
 fn holding(id: &LogicalId, own: &Own, around: &Around) -> Vec<Holder> {
     let mut holders = judge(own, around);
     holders.retain(|holder| holder.holds.contains(id));
@@ -115,12 +130,13 @@ fn holding(id: &LogicalId, own: &Own, around: &Around) -> Vec<Holder> {
 
 /// The stack's own network, from the listings of this observation.
 async fn own(cx: &Context) -> Result<Own, ResourceError> {
-    let (vpcs, subnets, tables, groups, gateways, addresses, internet_gateways) = tokio::try_join!(
+    let (vpcs, subnets, tables, groups, gateways, instances, addresses, internet_gateways) = tokio::try_join!(
         settled::<Vpcs>(cx),
         settled::<Subnets>(cx),
         settled::<RouteTables>(cx),
         settled::<SecurityGroups>(cx),
         settled::<NatGateways>(cx),
+        settled::<NatInstances>(cx),
         settled::<ElasticIps>(cx),
         settled::<InternetGateways>(cx)
     )?;
@@ -151,6 +167,7 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         groups: by_physical_id(&groups.owned),
         gateways: by_gateway(gateways.owned),
         former_gateways: NatGateways::deleted(cx).await?,
+        instances: by_interface(instances.owned),
         addresses: by_physical_id(&addresses.owned),
         internet_gateways: by_physical_id(&internet_gateways.owned),
     })

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .harness import Aws, check, filters
 
 
@@ -113,6 +115,116 @@ def nat_gateway_failures(aws: Aws) -> None:
         aws.ec2.describe_nat_gateways(NatGatewayIds=["nat-0123456789abcdef0"])
     with aws.refused("NatGatewayNotFound"):
         aws.ec2.delete_nat_gateway(NatGatewayId="nat-0123456789abcdef0")
+
+
+def _launch(aws: Aws, subnet: str, group: str, **more: Any) -> dict[str, Any]:
+    wanted = {
+        "ImageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
+        "InstanceType": "t4g.nano",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group]}],
+        "UserData": "#!/bin/bash\necho 'it forwards' > /dev/console\n",
+    }
+    return aws.ec2.run_instances(**wanted | more)["Instances"][0]
+
+
+def _instance(aws: Aws, identifier: str) -> dict[str, Any]:
+    return aws.ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
+
+
+@check
+def instance_life(aws: Aws) -> None:
+    """Its states, its interface, its address; a route to its interface; the console; and what remains after its end."""
+    vpc = aws.vpc()
+    igw, subnet, group = aws.igw(vpc), aws.subnet(vpc), aws.group(vpc)
+    table = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    to = {"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0"}
+    aws.ec2.create_route(**to, GatewayId=igw)
+    aws.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+    aws.configure(delay={"instance": 60, "instance-boot": 30})
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "s", "Value": "mine"}]}]
+    first = _launch(aws, subnet, group, ClientToken="t", TagSpecifications=tags)
+    identifier, eni = first["InstanceId"], first["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    assert first["State"]["Name"] == "pending" and first["SourceDestCheck"] and first["ImageId"].startswith("ami-")
+    allocation = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    address = {"AllocationId": allocation, "NetworkInterfaceId": eni}
+    with aws.refused("InvalidInstanceID", "pending instance"):
+        aws.ec2.associate_address(**address)
+    aws.advance(60)
+    assert _launch(aws, subnet, group, ClientToken="t", TagSpecifications=tags)["InstanceId"] == identifier
+    with aws.refused("IdempotentParameterMismatch"):
+        _launch(aws, subnet, group, ClientToken="t")
+    assert _instance(aws, identifier)["State"]["Name"] == "running"
+    aws.ec2.associate_address(**address)
+    found = aws.ec2.describe_addresses(Filters=[{"Name": "instance-id", "Values": [identifier]}])["Addresses"][0]
+    assert found["AllocationId"] == allocation and found["PublicIp"] == _instance(aws, identifier)["PublicIpAddress"]
+    with aws.refused("InvalidIPAddress.InUse"):
+        aws.ec2.release_address(AllocationId=allocation)
+    of_console = {"InstanceId": identifier, "Latest": True}
+    assert "it forwards" not in aws.ec2.get_console_output(**of_console)["Output"]
+    aws.advance(30)
+    assert "it forwards" in aws.ec2.get_console_output(**of_console)["Output"]
+    aws.ec2.modify_instance_attribute(InstanceId=identifier, SourceDestCheck={"Value": False})
+    assert not _instance(aws, identifier)["SourceDestCheck"]
+    assert aws.ec2.describe_instance_status()["InstanceStatuses"][0]["InstanceStatus"]["Status"] == "ok"
+    aws.ec2.create_tags(Resources=[identifier], Tags=[{"Key": "more", "Value": "yes"}])
+    named = [{"Name": "tag:more", "Values": ["yes"]}, {"Name": "instance-state-name", "Values": ["running"]}]
+    assert len(aws.ec2.describe_instances(Filters=named)["Reservations"]) == 1
+
+    private = aws.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    aws.ec2.create_route(RouteTableId=private, DestinationCidrBlock="0.0.0.0/0", NetworkInterfaceId=eni)
+
+    def route() -> tuple[str, str]:
+        tables = aws.ec2.describe_route_tables(RouteTableIds=[private])["RouteTables"]
+        (found,) = [one for one in tables[0]["Routes"] if one["DestinationCidrBlock"] == "0.0.0.0/0"]
+        assert found["NetworkInterfaceId"] == eni
+        return found["State"], found.get("InstanceId", "")
+
+    assert route() == ("active", identifier)
+    aws.ec2.stop_instances(InstanceIds=[identifier])
+    assert _instance(aws, identifier)["State"]["Name"] == "stopping"
+    aws.advance(60)
+    assert _instance(aws, identifier)["State"]["Name"] == "stopped" and route()[0] == "blackhole"
+    aws.ec2.start_instances(InstanceIds=[identifier])
+    aws.advance(60)
+    assert _instance(aws, identifier)["State"]["Name"] == "running" and route()[0] == "active"
+    for held in ("delete_subnet", "delete_security_group"):
+        with aws.refused("DependencyViolation"):
+            getattr(aws.ec2, held)(**{"SubnetId": subnet} if "subnet" in held else {"GroupId": group})
+    aws.ec2.terminate_instances(InstanceIds=[identifier])
+    assert _instance(aws, identifier)["State"]["Name"] == "shutting-down" and aws.enis(subnet_id=subnet)
+    aws.advance(60)
+    # It is listed for about an hour, and its token still means it.
+    gone = _instance(aws, identifier)
+    assert gone["State"]["Name"] == "terminated" and gone["StateReason"]["Code"] == "Client.UserInitiatedShutdown"
+    assert _launch(aws, subnet, group, ClientToken="t", TagSpecifications=tags)["InstanceId"] == identifier
+    assert aws.enis(subnet_id=subnet) == [] and aws.account()["instances"] == []
+    tables = aws.ec2.describe_route_tables(RouteTableIds=[private])["RouteTables"]
+    assert [one["State"] for one in tables[0]["Routes"]] == ["active", "blackhole"]
+    aws.ec2.release_address(AllocationId=allocation)
+
+
+@check
+def instance_refusals(aws: Aws) -> None:
+    """The limit of vCPUs, a small volume, an unknown image parameter, an unknown instance; and a launch that fails later."""
+    vpc = aws.vpc()
+    subnet, group = aws.subnet(vpc), aws.group(vpc)
+    small = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 2}}]
+    with aws.refused("InvalidBlockDeviceMapping"):
+        _launch(aws, subnet, group, BlockDeviceMappings=small)
+    with aws.refused("InvalidParameterValue"):
+        _launch(aws, subnet, group, ImageId="resolve:ssm:/none")
+    with aws.refused("InvalidInstanceID.NotFound"):
+        aws.ec2.terminate_instances(InstanceIds=["i-0123456789abcdef0"])
+    aws.configure(quotas={"vcpus": 2}, outcomes={"instance": {"code": "Client.InternalError", "message": "no key"}})
+    failed = _launch(aws, subnet, group)
+    found = _instance(aws, failed["InstanceId"])
+    assert (found["State"]["Name"], found["StateReason"]["Code"]) == ("terminated", "Client.InternalError")
+    aws.configure(outcomes={"instance": None})
+    _launch(aws, subnet, group)
+    with aws.refused("VcpuLimitExceeded"):
+        _launch(aws, subnet, group)
 
 
 @check

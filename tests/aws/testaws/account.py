@@ -39,6 +39,7 @@ def listing(world: World, region: str) -> dict[str, Any]:
         world.tick()
         return {
             **_network(region),
+            "instances": _instances(world, region),
             **_caches(world, region),
             "functions": _functions(world, region),
             "log_groups": _log_groups(region),
@@ -196,6 +197,29 @@ def _network(region: str) -> dict[str, Any]:
             "id",
         ),
     }
+
+
+def _instances(world: World, region: str) -> list[Any]:
+    """Without the terminated ones, which AWS lists for about an hour."""
+    return _sorted(
+        (
+            {
+                "id": instance.id,
+                "type": instance.type,
+                "state": instance.state,
+                "subnet": instance.subnet.id,
+                "network_interface": instance.eni.id,
+                "public_ip": instance.eni.public_ip,
+                "source_dest_check": instance.source_check,
+                "http_tokens": instance.metadata.get("HttpTokens", "optional"),
+                "groups": sorted(group.id for group in instance.eni._group_set),
+                "tags": _tags(instance),
+            }
+            for instance in world.instances.values()
+            if instance.region == region and not instance.gone
+        ),
+        "id",
+    )
 
 
 def _rule(rule: Any) -> str:

@@ -99,7 +99,7 @@ def dependency(message: str) -> AwsError:
 # --- tags
 
 
-def _check_tags(tags: list[dict[str, str]]) -> None:
+def check_tags(tags: list[dict[str, str]]) -> None:
     for tag in tags:
         key, value = tag.get("Key", ""), tag.get("Value", "")
         if key.lower().startswith("aws:"):
@@ -121,18 +121,23 @@ def _check_specifications(call: Call, kind: str) -> None:
                 "InvalidParameterValue",
                 f"'{specification.get('ResourceType')}' is not a valid taggable resource type for this operation.",
             )
-        _check_tags(specification.get("Tags", []))
+        check_tags(specification.get("Tags", []))
 
 
 @operation("ec2", "CreateTags")
 def create_tags(world: World, call: Call) -> Any:
-    _check_tags(call.get("Tags", []))
+    check_tags(call.get("Tags", []))
     ec2 = ec2_of(call.region)
     for identifier in call.get("Resources", []):
         if identifier.startswith("nat-") and identifier not in ec2.nat_gateways:
             raise AwsError("NatGatewayNotFound", f"The Nat Gateway {identifier} was not found")
+        if identifier.startswith("i-") and identifier not in world.instances:
+            raise AwsError("InvalidInstanceID.NotFound", f"The instance ID '{identifier}' does not exist")
         if identifier.startswith("eipalloc-") and all(item.allocation_id != identifier for item in ec2.addresses):
             raise AwsError("InvalidAllocationID.NotFound", f"The allocation ID '{identifier}' does not exist")
+    if any(identifier in world.instances for identifier in call.get("Resources", [])):
+        ec2.create_tags(call.params["Resources"], {tag["Key"]: tag.get("Value", "") for tag in call.get("Tags", [])})
+        return {}
     return call.moto()
 
 
@@ -343,6 +348,13 @@ def _check_target(call: Call) -> None:
     ec2 = ec2_of(call.region)
     table = ec2.get_route_table(call.params["RouteTableId"])
     nat_id, gateway_id = call.get("NatGatewayId"), call.get("GatewayId")
+    eni_id = call.get("NetworkInterfaceId")
+    if eni_id is not None and eni_id not in ec2.enis:
+        raise AwsError("InvalidNetworkInterfaceID.NotFound", f"The networkInterface ID '{eni_id}' does not exist")
+    if eni_id is not None and ec2.enis[eni_id].subnet.vpc_id != table.vpc_id:
+        raise AwsError(
+            "InvalidParameterValue", f"route table {table.id} and interface {eni_id} belong to different networks"
+        )
     if nat_id is not None:
         gateway = ec2.nat_gateways.get(nat_id)
         if gateway is None or gateway.state in ("deleted", "deleting", "failed"):

@@ -114,6 +114,16 @@ LISTINGS: dict[str, tuple[str, dict[str, Values]]] = {
             "state": _at("State"),
         },
     ),
+    "DescribeInstances": (
+        "Reservations",
+        {
+            "instance-id": _at("InstanceId"),
+            "instance-state-name": _at("State", "Name"),
+            "instance-type": _at("InstanceType"),
+            "subnet-id": _at("SubnetId"),
+            "vpc-id": _at("VpcId"),
+        },
+    ),
     "DescribeRouteTables": (
         "RouteTables",
         {
@@ -360,5 +370,5 @@ def _register(name: str, key: str, filters: dict[str, Values]) -> None:
 
 
 for _name, (_key, _filters) in LISTINGS.items():
-    if _name != "DescribeNatGateways":  # handled with its own records
+    if _name not in ("DescribeNatGateways", "DescribeInstances"):  # handled with their own records
         _register(_name, _key, _filters)

@@ -49,6 +49,8 @@ def actions(service: str, operation: str, method: str, params: dict[str, Any]) -
             found.append("iam:PassRole")
         if params.get("VpcConfig"):
             found += ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+    if operation == "RunInstances" and str(params.get("ImageId")).startswith("resolve:ssm:"):
+        found.append("ssm:GetParameters")
     targets = params.get("Targets") or [] if operation == "PutTargets" else []
     if any(target.get("RoleArn") for target in targets):
         found.append("iam:PassRole")

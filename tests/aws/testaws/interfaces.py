@@ -57,9 +57,10 @@ def add(
     description: str,
     requester: str,
     interface_type: str = "interface",
-) -> ManagedInterface:
+    kind: type[ManagedInterface] = ManagedInterface,
+) -> Any:
     ec2 = ec2_of(region)
-    eni = ManagedInterface(ec2, subnet, free_address(region, subnet), group_ids=list(groups), description=description)
+    eni = kind(ec2, subnet, free_address(region, subnet), group_ids=list(groups), description=description)
     eni.requester_managed = interface_type != "lambda"
     eni.requester_id = requester
     eni.status = "in-use"

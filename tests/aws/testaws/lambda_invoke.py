@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from . import cache_records
+from . import cache_records, instances
 from .interfaces import ec2_of
 from .roles import permits
 from .account_state import World
@@ -201,15 +201,22 @@ def _admits(function: Function, group: Any) -> bool:
 
 
 def _threescale(world: World, function: Function, parameters: dict[str, str]) -> Finding:
-    """Checks that each of the function's subnets has a working route through a NAT gateway, and that the token is
-    valid."""
+    """Checks that each of the function's subnets has a working route through a NAT gateway or a NAT instance, and that the
+    token is valid."""
     ec2 = ec2_of(function.region)
     for subnet_id in function.subnets:
         table = _route_table(ec2, subnet_id, function.vpc_id)
         routes = [route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0"] if table else []
-        if not any(route.nat_gateway is not None and route.nat_gateway.state == "available" for route in routes):
+        if not any(_leads_out(world, route, ec2.get_subnet(subnet_id)) for route in routes):
             return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
     return _refused(world, function, parameters)
+
+
+def _leads_out(world: World, route: Any, subnet: Any) -> bool:
+    instance = getattr(route.interface, "record", None)
+    if instance is not None:
+        return instances.forwards(world, instance, subnet.cidr_block)
+    return route.nat_gateway is not None and route.nat_gateway.state == "available"
 
 
 def _route_table(ec2: Any, subnet_id: str, vpc_id: str) -> Any:

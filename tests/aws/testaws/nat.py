@@ -79,10 +79,14 @@ def route_state(route: Route) -> str:
         return "blackhole"
     if route.interface is not None and route.interface.id not in ec2.enis:
         return "blackhole"
+    instance = getattr(route.interface, "record", None)
+    if instance is not None and instance.state not in ("pending", "running"):
+        return "blackhole"
     return "active"
 
 
 Route.state = property(route_state)
+Route.instance_id = property(lambda route: getattr(getattr(route.interface, "record", None), "id", None))
 
 
 @operation("ec2", "CreateNatGateway")

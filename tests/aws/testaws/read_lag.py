@@ -17,6 +17,7 @@ _LISTED = {
     "CreateRouteTable": (("RouteTable", "RouteTableId"), "DescribeRouteTables", "RouteTables"),
     "CreateSecurityGroup": (("GroupId",), "DescribeSecurityGroups", "SecurityGroups"),
     "CreateNatGateway": (("NatGateway", "NatGatewayId"), "DescribeNatGateways", "NatGateways"),
+    "RunInstances": (("Instances", 0, "InstanceId"), "DescribeInstances", "Reservations"),
     "AllocateAddress": (("AllocationId",), "DescribeAddresses", "Addresses"),
 }
 
@@ -68,13 +69,18 @@ def show(world: World, call: Call, result: Any) -> Any:
         listing[items] = [
             item
             for item in listing.get(items, [])
-            if not _is_unseen(world, call.operation, item[path[-1]], count=False)
+            if not _is_unseen(world, call.operation, _identifier(item, path[-1]), count=False)
         ]
         for entry in world.unseen:
             entry[2] -= entry[0] == call.operation
         world.unseen = [entry for entry in world.unseen if entry[2] > 0]
         return listing
     return result
+
+
+def _identifier(item: dict[str, Any], name: str) -> str:
+    """That of the resource, or of the only instance of a reservation."""
+    return item[name] if name in item else item["Instances"][0][name]
 
 
 def _is_unseen(world: World, read: str, name: str | None, count: bool = True) -> bool:

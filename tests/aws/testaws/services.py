@@ -13,6 +13,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     events,
     export,
     gateway_responses,
+    instances,
     integrations,
     lambda_concurrency,
     lambda_policy,
@@ -34,7 +35,7 @@ from .account_state import World
 
 
 def install(world: World) -> None:
-    for module in (elasticache, awslambda, roles, read_lag, vpc_settings):
+    for module in (elasticache, awslambda, instances, roles, read_lag, vpc_settings):
         world.on_reset(module.fresh)
 
 

@@ -1,0 +1,652 @@
+//! The NAT instance: a route of the private subnets to 3scale that costs less than a NAT gateway.
+//!
+//! It is stateless: one that is terminated is replaced, one that is stopped is started. Its image, its type and its user
+//! data are those of the day of its launch, and no reason to replace it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, BlockDeviceMapping, CreditSpecificationRequest, EbsBlockDevice,
+    HttpTokensState, Instance as Live, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, InstanceStateName, InstanceStatusSummary, InstanceType,
+    ResourceType, SummaryStatus, VolumeType,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest as _, Sha256};
+
+use super::claims::Claim;
+use super::{
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceError, ResourceKind,
+};
+use crate::action::Action;
+use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
+use crate::aws::paginate::pages;
+use crate::aws::{AwsError, Backoff, Class, optional, tags};
+use crate::event::Event;
+use crate::hex;
+use crate::id::LogicalId;
+use crate::kind::Kind;
+
+const STATE: Field = Field::Property("state");
+const STATUS_CHECKS: Field = Field::Property("status checks");
+const SUBNET: Field = Field::Property("subnet");
+const ADDRESS: Field = Field::Property("address");
+const GROUP: Field = Field::Property("security group");
+const SOURCE_CHECK: Field = Field::Property("source/destination check");
+const FORWARDING: Field = Field::Property("forwarding");
+
+/// The name of the network interface among the outputs, which the routes name.
+pub const INTERFACE: &str = "network_interface";
+
+/// EC2 reads the id of the image from this public parameter, in the call that launches the instance.
+/// Source: Amazon EC2 User Guide, "Reference AMIs using Systems Manager parameters".
+const IMAGE: &str =
+    "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64";
+/// The smallest size of the image's volume, in GiB.
+const VOLUME_GIB: i32 = 8;
+/// The root device of the image.
+const ROOT_DEVICE: &str = "/dev/xvda";
+
+const USER_DATA: &str = include_str!("nat_instance.user-data.sh");
+/// What the user data writes to the console last.
+const READY: &str = "threescale-gw: this instance forwards";
+/// The tag that notes that the console showed this: it does not keep its text.
+const FORWARDS: &str = "threescale-gw:forwards";
+/// How long the instance may take to boot and to forward. It usually takes one to two minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The actual NAT instance; one in state `terminated` counts as absent, although it is listed for about an hour.
+#[derive(Debug, Clone)]
+pub struct Actual {
+    id: LogicalId,
+    pub(super) instance_id: String,
+    pub(super) interface_id: String,
+    subnet_id: String,
+    vpc_id: String,
+    groups: BTreeSet<String>,
+    source_check: Option<bool>,
+    pub(super) allocation_id: String,
+    public_ip: String,
+    phase: Phase,
+    is_stopped: bool,
+    is_impaired: bool,
+    tags: BTreeMap<String, String>,
+}
+
+/// A terminated instance.
+#[derive(Debug)]
+struct Dead {
+    id: LogicalId,
+    instance_id: String,
+    /// Why EC2 ended it by itself, if it did.
+    failure: Option<String>,
+}
+
+/// The result of one listing.
+#[derive(Debug, Default)]
+struct Census {
+    living: Vec<Actual>,
+    dead: Vec<Dead>,
+}
+
+/// NAT instances of EC2.
+#[derive(Debug)]
+pub struct NatInstances;
+
+impl NatInstances {
+    async fn census(cx: &Context) -> Result<std::sync::Arc<Census>, AwsError> {
+        cx.listings()
+            .get_or_fetch("nat instances", Self::ask(cx))
+            .await
+    }
+
+    async fn ask(cx: &Context) -> Result<Census, AwsError> {
+        let request = cx
+            .aws()
+            .ec2
+            .describe_instances()
+            .filters(of_stack(&cx.names().stack));
+        let reservations = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = cx
+                .aws()
+                .call_idempotent("ec2:DescribeInstances", || request.clone().send())
+                .await?;
+            Ok((page.reservations, page.next_token))
+        })
+        .await?;
+        let instances = reservations
+            .into_iter()
+            .flat_map(|reservation| reservation.instances.unwrap_or_default());
+        let mut census = Census::default();
+        for instance in instances {
+            let tags = from_tags(instance.tags.as_ref());
+            let Some(id) = tags::owner(&cx.names().stack, &tags) else {
+                continue;
+            };
+            census.add(id, tags, instance);
+        }
+        if !census.living.is_empty() {
+            Self::complete(cx, &mut census.living).await?;
+        }
+        Ok(census)
+    }
+
+    /// Reads the addresses of the instances, and the results of their status checks.
+    async fn complete(cx: &Context, living: &mut [Actual]) -> Result<(), AwsError> {
+        let ids: Vec<_> = living
+            .iter()
+            .map(|actual| actual.instance_id.clone())
+            .collect();
+        let addresses = cx
+            .aws()
+            .ec2
+            .describe_addresses()
+            .filters(filter("instance-id", ids.clone()));
+        let checks = cx
+            .aws()
+            .ec2
+            .describe_instance_status()
+            .set_instance_ids(Some(ids));
+        let (addresses, checks) = tokio::join!(
+            cx.aws()
+                .call_idempotent("ec2:DescribeAddresses", || addresses.clone().send()),
+            cx.aws()
+                .call_idempotent("ec2:DescribeInstanceStatus", || checks.clone().send())
+        );
+        for address in addresses?.addresses.unwrap_or_default() {
+            let of = living
+                .iter_mut()
+                .find(|actual| Some(actual.instance_id.as_str()) == address.instance_id());
+            if let Some(actual) = of {
+                actual.allocation_id = address.allocation_id.unwrap_or_default();
+                actual.public_ip = address.public_ip.unwrap_or_default();
+            }
+        }
+        // Without the permission, the checks are unknown.
+        let checked = match checks {
+            Err(error) if error.class == Class::Denied => Vec::new(),
+            // It was terminated meanwhile.
+            Err(error) if error.code == "InvalidInstanceID.NotFound" => Vec::new(),
+            checks => checks?.instance_statuses.unwrap_or_default(),
+        };
+        for status in checked {
+            let of_both = [status.instance_status(), status.system_status()];
+            let mut of_both = of_both
+                .into_iter()
+                .flatten()
+                .filter_map(InstanceStatusSummary::status);
+            let of = living
+                .iter_mut()
+                .find(|actual| Some(actual.instance_id.as_str()) == status.instance_id());
+            if let Some(actual) = of {
+                actual.is_impaired = of_both.any(|checks| *checks == SummaryStatus::Impaired);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Census {
+    fn add(&mut self, id: LogicalId, tags: BTreeMap<String, String>, instance: Live) {
+        let instance_id = instance.instance_id.unwrap_or_default();
+        let state = instance.state.and_then(|state| state.name);
+        let phase = match &state {
+            Some(InstanceStateName::Terminated) => {
+                let failure = instance.state_reason.and_then(|reason| {
+                    launch_failure(
+                        reason.code().unwrap_or_default(),
+                        reason.message().unwrap_or_default(),
+                    )
+                });
+                self.dead.push(Dead {
+                    id,
+                    instance_id,
+                    failure,
+                });
+                return;
+            }
+            Some(state @ (InstanceStateName::Pending | InstanceStateName::Stopping)) => {
+                Phase::Pending(state.as_str().to_owned())
+            }
+            Some(InstanceStateName::ShuttingDown) => Phase::Deleting("shutting-down".to_owned()),
+            Some(InstanceStateName::Running | InstanceStateName::Stopped) | None => Phase::Ready,
+            Some(other) => Phase::Unknown(other.as_str().to_owned()),
+        };
+        let interface = instance
+            .network_interfaces
+            .unwrap_or_default()
+            .into_iter()
+            .find(|interface| {
+                let attachment = interface.attachment.as_ref();
+                attachment.and_then(|attachment| attachment.device_index) == Some(0)
+            });
+        let interface_id = interface.and_then(|interface| interface.network_interface_id);
+        self.living.push(Actual {
+            id,
+            instance_id,
+            interface_id: interface_id.unwrap_or_default(),
+            subnet_id: instance.subnet_id.unwrap_or_default(),
+            vpc_id: instance.vpc_id.unwrap_or_default(),
+            groups: instance
+                .security_groups
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|group| group.group_id)
+                .collect(),
+            source_check: instance.source_dest_check,
+            allocation_id: String::new(),
+            public_ip: String::new(),
+            phase,
+            is_stopped: state == Some(InstanceStateName::Stopped),
+            is_impaired: false,
+            tags,
+        });
+    }
+}
+
+/// Why EC2 ended an instance by itself; `None` if somebody terminated it.
+/// Source: Amazon EC2 User Guide, "Troubleshoot instance termination issues", on state reasons.
+fn launch_failure(code: &str, message: &str) -> Option<String> {
+    let by_somebody = [
+        "",
+        "Client.UserInitiatedShutdown",
+        "Client.InstanceInitiatedShutdown",
+    ];
+    (!by_somebody.contains(&code)).then(|| match message {
+        "" => code.to_owned(),
+        message => message.to_owned(),
+    })
+}
+
+impl ResourceKind for NatInstances {
+    type Actual = Actual;
+    const KIND: Kind = Kind::NatInstance;
+
+    async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
+        let owned = match Self::census(cx).await {
+            Ok(census) => census.living.clone(),
+            // A stack without an instance needs no permission for instances.
+            Err(error) if error.class == Class::Denied => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Listing {
+            owned,
+            unmanaged: Vec::new(),
+        })
+    }
+
+    fn identify(actual: &Actual) -> Identity {
+        let attributes = BTreeMap::from([
+            ("public_ip", actual.public_ip.clone()),
+            (INTERFACE, actual.interface_id.clone()),
+        ]);
+        let output = Output {
+            physical_id: actual.instance_id.clone(),
+            attributes,
+        };
+        Identity {
+            id: actual.id.clone(),
+            phase: actual.phase.clone(),
+            output,
+        }
+    }
+
+    fn claim(stack: &str, actual: &Actual) -> Option<Claim> {
+        Some(Claim {
+            vpc: Some(actual.vpc_id.clone()),
+            uses: Some(actual.allocation_id.clone()),
+            ..Claim::new(stack, Self::identify(actual), &actual.tags)
+        })
+    }
+
+    async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        let request = cx
+            .aws()
+            .ec2
+            .terminate_instances()
+            .instance_ids(&actual.instance_id);
+        optional(
+            cx.aws()
+                .call_idempotent("ec2:TerminateInstances", || request.clone().send())
+                .await,
+        )?;
+        Ok(())
+    }
+}
+
+/// The desired NAT instance.
+#[derive(Debug)]
+pub struct NatInstance {
+    pub name: String,
+    pub subnet: LogicalId,
+    pub security_group: LogicalId,
+    pub address: Reference,
+    /// It installs a package from the Internet.
+    pub internet_gateway: LogicalId,
+    /// The public route table, without which it does not reach the Internet.
+    pub route_table: LogicalId,
+    /// The instances that had ended by themselves before this run launched one.
+    pub former_failures: Mutex<Option<BTreeSet<String>>>,
+}
+
+impl NatInstance {
+    /// Fails if EC2 has ended an instance that this run launched: another one would end in the same way.
+    fn ensure_not_failed(&self, dead: &[&Dead]) -> Result<(), ResourceError> {
+        let failed = dead.iter().filter(|dead| dead.failure.is_some());
+        let mut before = self
+            .former_failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = &*before else {
+            *before = Some(failed.map(|dead| dead.instance_id.clone()).collect());
+            return Ok(());
+        };
+        let mut new = failed.filter(|dead| !before.contains(&dead.instance_id));
+        match new.next() {
+            Some(Dead {
+                instance_id,
+                failure: Some(why),
+                ..
+            }) => Err(ResourceError::Failed(format!(
+                "EC2 terminated {instance_id} when it was launched: {why}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the instance has told on its console that it forwards.
+    async fn wait_for_console(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        let (began, mut backoff) = (Instant::now(), Backoff::new());
+        cx.sink().emit(Event::Waiting {
+            id: actual.id.clone(),
+            action: Action::Update,
+            what: "starting to forward".to_owned(),
+        });
+        loop {
+            let request = cx
+                .aws()
+                .ec2
+                .get_console_output()
+                .instance_id(&actual.instance_id)
+                .latest(true);
+            let answer = cx
+                .aws()
+                .call_idempotent("ec2:GetConsoleOutput", || request.clone().send())
+                .await?;
+            if shows_ready(answer.output.as_deref().unwrap_or_default()) {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(ResourceError::Blocked {
+                    what: format!(
+                        "{} does not forward: its console does not show that its user data has run to the end",
+                        actual.instance_id
+                    ),
+                    hint: Some(format!(
+                        "look at `aws ec2 get-console-output --latest --output text --instance-id {id}`; terminate the instance and \
+                         run the same command again to launch another one",
+                        id = actual.instance_id
+                    )),
+                });
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+}
+
+/// Whether the text of a console, as EC2 encodes it, contains the line that the user data writes last.
+fn shows_ready(encoded: &str) -> bool {
+    let text = BASE64.decode(encoded.trim()).unwrap_or_default();
+    String::from_utf8_lossy(&text).contains(READY)
+}
+
+fn off() -> AttributeBooleanValue {
+    AttributeBooleanValue::builder().value(false).build()
+}
+
+impl Resource for NatInstance {
+    type Kind = NatInstances;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn needs(&self) -> Vec<LogicalId> {
+        let mut needs = vec![
+            self.subnet.clone(),
+            self.security_group.clone(),
+            self.internet_gateway.clone(),
+            self.route_table.clone(),
+        ];
+        needs.extend(self.address.need());
+        needs
+    }
+
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
+        let mut diff = Diff::default();
+        let subnet = cx.known_output(&self.subnet).map(|it| it.physical_id);
+        diff.reference(SUBNET, &actual.subnet_id, subnet);
+        if actual.is_impaired {
+            diff.immutable(STATUS_CHECKS, "impaired", "ok");
+        }
+        let state = if actual.is_stopped {
+            "stopped"
+        } else {
+            "running"
+        };
+        diff.field(STATE, state, "running");
+        let group = cx.known_output(&self.security_group);
+        let group = group.map_or_else(|| NEW.to_owned(), |group| group.physical_id);
+        let groups = super::sorted(actual.groups.iter().cloned());
+        diff.field(GROUP, groups, group);
+        diff.known(SOURCE_CHECK, actual.source_check.map(on_or_off), "off");
+        let address = self.address.known_output(cx);
+        let from = match actual.allocation_id.as_str() {
+            "" => "(none)",
+            id => id,
+        };
+        diff.field(ADDRESS, from, address.unwrap_or_else(|| NEW.to_owned()));
+        if !actual.tags.contains_key(FORWARDS) {
+            diff.field(FORWARDING, "(not confirmed)", "confirmed");
+        }
+        diff.tags(&cx.tags(&actual.id), &actual.tags);
+        diff
+    }
+
+    async fn prepare(&self, cx: &Context, diff: Option<&Diff>) -> Result<(), ResourceError> {
+        // Without its address, the instance cannot install what it needs.
+        let is_complete = |diff: &&Diff| {
+            diff.has(&FORWARDING) && ![STATE, ADDRESS].iter().any(|field| diff.has(field))
+        };
+        if diff.filter(is_complete).is_none() {
+            return Ok(());
+        }
+        let id = LogicalId::new(Kind::NatInstance, self.name());
+        let instances = NatInstances::list(cx).await?.owned;
+        let is_it = |actual: &&Actual| actual.id == id && actual.phase == Phase::Ready;
+        match instances.iter().find(is_it) {
+            Some(actual) => self.wait_for_console(cx, actual).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
+        let id = LogicalId::new(Kind::NatInstance, self.name());
+        let census = NatInstances::census(cx).await?;
+        let mut dead: Vec<_> = census.dead.iter().filter(|dead| dead.id == id).collect();
+        dead.sort_unstable_by_key(|dead| &dead.instance_id);
+        self.ensure_not_failed(&dead)?;
+        let subnet = cx.physical_id(&self.subnet)?;
+        let group = cx.physical_id(&self.security_group)?;
+        let tags = cx.tags(&id);
+        // The same token returns the same instance, even if it is terminated by now, and refuses other parameters.
+        let dead: Vec<_> = dead.iter().map(|dead| dead.instance_id.as_str()).collect();
+        let seed = format!("{subnet} {group} {tags:?} {USER_DATA} {}", dead.join(" "));
+        let interface = InstanceNetworkInterfaceSpecification::builder()
+            .device_index(0)
+            .subnet_id(subnet)
+            .groups(group)
+            .associate_public_ip_address(false)
+            .delete_on_termination(true)
+            .description(format!("threescale-gw-{}: NAT instance", cx.names().stack))
+            .build();
+        let volume = EbsBlockDevice::builder()
+            .encrypted(true)
+            .volume_type(VolumeType::Gp3)
+            .volume_size(VOLUME_GIB)
+            .delete_on_termination(true)
+            .build();
+        let request = cx
+            .aws()
+            .ec2
+            .run_instances()
+            .client_token(hex::encode(&Sha256::digest(seed)))
+            .image_id(IMAGE)
+            .instance_type(InstanceType::T4gNano)
+            .min_count(1)
+            .max_count(1)
+            .network_interfaces(interface)
+            .block_device_mappings(
+                BlockDeviceMapping::builder()
+                    .device_name(ROOT_DEVICE)
+                    .ebs(volume)
+                    .build(),
+            )
+            // The price of an hour is the most that it costs.
+            .credit_specification(
+                CreditSpecificationRequest::builder()
+                    .cpu_credits("standard")
+                    .build(),
+            )
+            .metadata_options(
+                InstanceMetadataOptionsRequest::builder()
+                    .http_tokens(HttpTokensState::Required)
+                    .http_put_response_hop_limit(1)
+                    .build(),
+            )
+            .user_data(BASE64.encode(USER_DATA))
+            .tag_specifications(tagged(ResourceType::Instance, tags.clone()))
+            .tag_specifications(tagged(ResourceType::NetworkInterface, tags.clone()))
+            .tag_specifications(tagged(ResourceType::Volume, tags));
+        cx.aws()
+            .call_idempotent("ec2:RunInstances", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        diff: &Diff,
+    ) -> Result<(), ResourceError> {
+        let ec2 = &cx.aws().ec2;
+        if diff.has(&STATE) {
+            let request = ec2.start_instances().instance_ids(&actual.instance_id);
+            cx.aws()
+                .call_idempotent("ec2:StartInstances", || request.clone().send())
+                .await?;
+            return Ok(());
+        }
+        let modify = || {
+            ec2.modify_instance_attribute()
+                .instance_id(&actual.instance_id)
+        };
+        if diff.has(&SOURCE_CHECK) {
+            let request = modify().source_dest_check(off());
+            cx.aws()
+                .call_idempotent("ec2:ModifyInstanceAttribute", || request.clone().send())
+                .await?;
+        }
+        if diff.has(&GROUP) {
+            let request = modify().groups(cx.physical_id(&self.security_group)?);
+            cx.aws()
+                .call_idempotent("ec2:ModifyInstanceAttribute", || request.clone().send())
+                .await?;
+        }
+        if diff.has(&ADDRESS) {
+            let request = ec2
+                .associate_address()
+                .allocation_id(self.address.resolve(cx)?)
+                .network_interface_id(&actual.interface_id)
+                // An address of the operator is not taken from what uses it.
+                .allow_reassociation(matches!(self.address, Reference::Managed(_)));
+            cx.aws()
+                .call_idempotent("ec2:AssociateAddress", || request.clone().send())
+                .await?;
+            return Ok(());
+        }
+        let mut wanted = cx.tags(&actual.id);
+        if diff.has(&FORWARDING) {
+            wanted.insert(FORWARDS.to_owned(), "true".to_owned());
+        }
+        Ok(write_tags(cx.aws(), &actual.instance_id, &wanted, &actual.tags).await?)
+    }
+}
+
+fn on_or_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_data_fits_and_says_last_that_it_forwards() {
+        assert!(USER_DATA.len() < 16_384);
+        let last = USER_DATA.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("echo '{READY}' > /dev/console"));
+        let console = |text: &str| shows_ready(&BASE64.encode(text));
+        assert!(console(&format!("[  30.1] cloud-init\r\n{READY}\r\n")));
+        assert!(!console("[  30.1] cloud-init: Failed to run module"));
+        assert!(!shows_ready("not base64!") && !shows_ready(""));
+    }
+
+    #[test]
+    fn an_instance_that_somebody_terminated_has_not_failed() {
+        for code in [
+            "",
+            "Client.UserInitiatedShutdown",
+            "Client.InstanceInitiatedShutdown",
+        ] {
+            assert_eq!(launch_failure(code, "text"), None, "{code}");
+        }
+        let failure = |code, message| launch_failure(code, message).unwrap_or_default();
+        let text = "Client.InternalError: Client error on launch";
+        assert_eq!(failure("Client.InternalError", text), text);
+        assert_eq!(
+            failure("Server.InsufficientInstanceCapacity", ""),
+            "Server.InsufficientInstanceCapacity"
+        );
+    }
+
+    #[test]
+    fn a_second_launch_that_fails_is_not_tried_again() {
+        let instance = NatInstance {
+            name: "a".to_owned(),
+            subnet: LogicalId::new(Kind::Subnet, "public-a"),
+            security_group: LogicalId::new(Kind::SecurityGroup, "nat"),
+            address: Reference::Given("eipalloc-1".to_owned()),
+            internet_gateway: LogicalId::new(Kind::InternetGateway, "main"),
+            route_table: LogicalId::new(Kind::RouteTable, "public"),
+            former_failures: Mutex::default(),
+        };
+        let dead = |instance_id: &str| Dead {
+            id: LogicalId::new(Kind::NatInstance, "a"),
+            instance_id: instance_id.to_owned(),
+            failure: Some("no key".to_owned()),
+        };
+        let (former, new) = (dead("i-1"), dead("i-2"));
+        assert_eq!(instance.ensure_not_failed(&[&former]), Ok(()));
+        assert_eq!(instance.ensure_not_failed(&[&former]), Ok(()));
+        let error = instance.ensure_not_failed(&[&former, &new]);
+        let text = error.expect_err("a failure").to_string();
+        assert!(text.contains("i-2") && text.contains("no key"), "{text}");
+    }
+}
