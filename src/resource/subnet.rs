@@ -144,7 +144,9 @@ impl Resource for Subnet {
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
-        diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        if !actual.tags.contains_key(tags::IMPORTED) {
+            diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        }
         diff.immutable(ZONE, &actual.zone, &self.zone);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

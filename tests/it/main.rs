@@ -22,6 +22,7 @@ mod drift;
 mod drift_api;
 mod files;
 mod hand_back;
+mod import;
 mod interrupt;
 mod lifecycle;
 mod lock;
