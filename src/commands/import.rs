@@ -51,7 +51,7 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     let found = look(&cx, &subject).await?;
     let shown = judge(&wanted(&config, &cx), &found);
     let stack = &cx.names().stack;
-    if shown.blockers.is_empty() && shown.is_done() {
+    if shown.is_done() {
         return finish(global, &cx, &shown, "unchanged");
     }
     announce(global, cx.sink(), super::down::scope(&cx).await?, !args.yes);

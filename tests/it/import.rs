@@ -1,50 +1,13 @@
 //! `import`: a network that was made by hand becomes the stack's.
 
 use crate::cli::pretty;
-use crate::support::handmade::{Handmade, SAME, Tutorial, id};
+use crate::support::handmade::{Handmade, Tutorial, handmade, id, owned, strings};
 use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::rest_api::{account, assert_mentions};
-use crate::support::{TestAws, Workplace, assert_same};
+use crate::support::{Run, TestAws, Workplace, assert_same};
 use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-
-/// The resources of the stack in EC2, by their logical ids.
-fn owned(aws: &TestAws) -> Vec<(String, String)> {
-    let account = aws.account();
-    let lists = [
-        "vpcs",
-        "subnets",
-        "internet_gateways",
-        "addresses",
-        "nat_gateways",
-        "route_tables",
-    ];
-    let mut owned = Vec::new();
-    for list in lists {
-        let all = account[list].as_array().expect("a list").iter();
-        let ours = all.filter(|item| item["tags"]["threescale-gw:stack"] == "orders");
-        owned.extend(
-            ours.map(|item| (id(&item["tags"]["threescale-gw:resource"]), id(&item["id"]))),
-        );
-    }
-    owned.sort();
-    owned
-}
-
-fn strings(expected: Vec<(&'static str, String)>) -> Vec<(String, String)> {
-    let expected = expected.into_iter();
-    expected
-        .map(|(id, physical_id)| (id.to_owned(), physical_id))
-        .collect()
-}
-
-/// An account with a handmade network like the stack's own, and the account before that.
-fn handmade() -> (TestAws, Handmade, Value) {
-    let aws = TestAws::seeded();
-    let before = aws.account();
-    let made = Handmade::make(&aws, "10.42.0.0/16", SAME);
-    (aws, made, before)
-}
 
 #[test]
 fn a_network_like_the_stacks_own_is_adopted_as_it_is() {
@@ -151,6 +114,15 @@ fn a_network_with_other_ranges_keeps_them() {
     // One NAT gateway needs one table.
     assert_eq!(owned(&aws), strings(made.expected()));
     assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(0));
+    // `up` repairs what was imported.
+    let whole = aws.account();
+    let route = json!({"RouteTableId": made.tables[1], "DestinationCidrBlock": "0.0.0.0/0"});
+    call("DeleteRoute", route);
+    let name = json!({"Resources": [made.public[1]], "Tags": [{"Key": "Name"}]});
+    call("DeleteTags", name);
+    assert_eq!(workplace.run(&["plan", "--exit-code"]).code, Some(3));
+    workplace.succeed(&["up", "--yes"]);
+    assert_same(&whole, &aws.account());
     workplace.succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
 }
@@ -211,6 +183,32 @@ fn an_import_that_is_killed_is_finished_by_the_next_one() {
         workplace.succeed(&["down", "--yes"]);
         assert_same(&before, &aws.account());
     });
+}
+
+/// A signal stops it between two calls, and other runs of the stack are excluded meanwhile.
+#[test]
+fn an_import_excludes_other_runs_and_stops_at_a_signal() {
+    let (aws, made, before) = handmade();
+    let workplace = Workplace::new(&aws);
+    let rule = json!([{"kind": "hold", "service": "ec2", "operation": "CreateTags", "nth": 3}]);
+    aws.post("faults", &rule);
+    let child = workplace.start(&["import", "--yes"]);
+    assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
+    let up = workplace.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert_mentions(&up, &["stack orders is locked by"]);
+    let process = i32::try_from(child.id()).expect("a process id");
+    let process = Pid::from_raw(process).expect("a process");
+    kill_process(process, Signal::INT).expect("a signal");
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
+    assert_mentions(&run, &["run the same command again"]);
+    assert_eq!(owned(&aws), []);
+    assert_eq!(aws.account()["parameters"], before["parameters"]);
+    workplace.succeed(&["import", "--yes"]);
+    assert_eq!(owned(&aws), strings(made.expected()));
 }
 
 /// Without another import, `up` creates a network of its own, and `down` deletes only that.
@@ -380,146 +378,6 @@ fn the_document_of_an_import() {
     assert_snapshot!("document", pretty(&aws, &run));
     let again = workplace.succeed(&["import", "--yes", "-o", "json"]).json();
     assert_eq!(again["outcome"], "unchanged");
-}
-
-/// What does not fit is named, all at once, and nothing is changed.
-#[test]
-fn every_reason_against_an_import_is_named() {
-    let (aws, made, _) = handmade();
-    let call = |operation: &str, parameters: Value| aws.call("ec2", operation, parameters);
-    let tag = |resource: &str, key: &str, value: &str| {
-        call(
-            "CreateTags",
-            json!({"Resources": [resource], "Tags": [{"Key": key, "Value": value}]}),
-        );
-    };
-    let vpc = &made.vpc;
-    let block = json!({"VpcId": vpc, "CidrBlock": "10.44.0.0/16"});
-    call("AssociateVpcCidrBlock", block);
-    let subnet = |range: &str, zone: &str| {
-        let subnet = json!({"VpcId": vpc, "CidrBlock": range, "AvailabilityZone": format!("us-east-1{zone}")});
-        id(&call("CreateSubnet", subnet)["Subnet"]["SubnetId"])
-    };
-    let third = subnet("10.44.0.0/24", "c");
-    let second = subnet("10.44.1.0/24", "a");
-    let group = json!({"GroupName": "servers", "Description": "servers", "VpcId": vpc});
-    let group = id(&call("CreateSecurityGroup", group)["GroupId"]);
-    let server = json!({"SubnetId": third, "Groups": [group], "Description": "their server"});
-    call("CreateNetworkInterface", server);
-    let endpoint = json!({
-        "VpcId": vpc, "ServiceName": "com.amazonaws.us-east-1.ssm", "VpcEndpointType": "Interface",
-        "SubnetIds": [third], "SecurityGroupIds": [group],
-    });
-    let endpoint = id(&call("CreateVpcEndpoint", endpoint)["VpcEndpoint"]["VpcEndpointId"]);
-    let other = id(&call("CreateVpc", json!({"CidrBlock": "10.9.0.0/16"}))["Vpc"]["VpcId"]);
-    let peering = json!({"VpcId": other, "PeerVpcId": vpc});
-    let peering = call("CreateVpcPeeringConnection", peering);
-    let peering = id(&peering["VpcPeeringConnection"]["VpcPeeringConnectionId"]);
-    let acl = id(&call("CreateNetworkAcl", json!({"VpcId": vpc}))["NetworkAcl"]["NetworkAclId"]);
-    tag(&made.tables[0], "ManagedBy", "Terraform");
-    tag(&made.public[1], "threescale-gw:stack", "partners");
-    let address = json!({"Domain": "vpc"});
-    let others_address = id(&call("AllocateAddress", address)["AllocationId"]);
-    tag(&others_address, "managed-by", "pulumi");
-    let nat = json!({"SubnetId": made.public[0], "AllocationId": others_address});
-    let nat = id(&call("CreateNatGateway", nat)["NatGateway"]["NatGatewayId"]);
-
-    let workplace = Workplace::new(&aws);
-    let seen = aws.account();
-    let run = workplace.run(&["import", "--yes", "--vpc", vpc]);
-    assert_eq!(run.code, Some(4), "{}", run.stderr);
-    assert_mentions(
-        &run,
-        &[
-            &format!(
-                "subnet {} belongs to stack partners of this tool",
-                made.public[1]
-            ),
-            &format!(
-                "zone us-east-1a has 2 private subnets ({}, {second})",
-                made.private[0]
-            ),
-            "its subnets are in 3 zones, and `network.zones` is 2",
-            &format!(
-                "route table {} belongs to another tool (tag ManagedBy = Terraform)",
-                made.tables[0]
-            ),
-            "(owner 123456789012, available, \"their server\")",
-            &format!("others use {vpc}: VPC endpoint {endpoint} (com.amazonaws.us-east-1.ssm)"),
-            &format!("VPC peering connection {peering} with {other}"),
-            &format!("network ACL {acl}"),
-            &format!("NAT gateway {nat}: there is another one"),
-            &format!("`network.vpc: {vpc}` with `network.subnets`"),
-        ],
-    );
-    assert!(
-        !run.stderr.contains(&format!("network interface {nat}")),
-        "{}",
-        run.stderr
-    );
-    assert_same(&seen, &aws.account());
-
-    let vpcs = seen["vpcs"].as_array().expect("a list").iter();
-    let mut default = vpcs.filter(|vpc| vpc["default"] == true);
-    let default = id(&default.next().expect("a default VPC")["id"]);
-    let missing = "vpc-0123456789abcdef0";
-    for (arguments, lines, exit, words) in [
-        (
-            &["--vpc", &*default][..],
-            "",
-            4,
-            "is the default VPC, which `down` would delete",
-        ),
-        (
-            &["--vpc", missing],
-            "",
-            4,
-            "there is no vpc-0123456789abcdef0 in us-east-1",
-        ),
-        (&["--vpc", "subnet-1"], "", 2, "it must be the id of a VPC"),
-        (
-            &[],
-            "account: \"999999999999\"",
-            4,
-            "`account` of the configuration is 999999999999",
-        ),
-        (
-            &[],
-            "network: none\ncache: memory",
-            2,
-            "`network` names no network of the stack",
-        ),
-    ] {
-        let workplace = Workplace::new(&aws);
-        workplace.edit("tags: {team: payments}", lines);
-        let run = workplace.run(&[&["import", "--yes"], arguments].concat());
-        assert_eq!(run.code, Some(exit), "{}", run.stderr);
-        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
-    }
-    assert_same(&seen, &aws.account());
-}
-
-/// The VPC need not be named if only one can be meant.
-#[test]
-fn the_vpc_is_found_or_must_be_named() {
-    let aws = TestAws::seeded();
-    let workplace = Workplace::new(&aws);
-    let none = workplace.run(&["import", "--yes"]);
-    assert_eq!(none.code, Some(4), "{}", none.stderr);
-    assert_mentions(
-        &none,
-        &["no VPC has a NAT gateway and belongs to no stack", "--vpc"],
-    );
-    let first = Handmade::make(&aws, "10.42.0.0/16", SAME);
-    let second = Handmade::make(&aws, "10.42.0.0/16", SAME);
-    let several = workplace.run(&["import", "--yes"]);
-    assert_eq!(several.code, Some(4), "{}", several.stderr);
-    assert_mentions(
-        &several,
-        &["several VPCs may be meant", &first.vpc, &second.vpc],
-    );
-    workplace.succeed(&["import", "--yes", "--vpc", &second.vpc]);
-    assert_eq!(owned(&aws), strings(second.expected()));
 }
 
 /// The address stays with its owner if the configuration names it.

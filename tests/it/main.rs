@@ -23,6 +23,7 @@ mod drift_api;
 mod files;
 mod hand_back;
 mod import;
+mod import_refused;
 mod interrupt;
 mod lifecycle;
 mod lock;

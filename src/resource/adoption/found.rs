@@ -69,6 +69,8 @@ pub(super) struct Table {
     pub subnets: Vec<String>,
     /// Whether it is associated with a gateway, or a VPN gateway adds routes to it.
     pub has_gateways: bool,
+    /// Whether it has other routes than those within the VPC and `0.0.0.0/0`.
+    pub has_other_routes: bool,
     /// The target of `0.0.0.0/0`.
     pub default_route: Option<String>,
     pub tags: Tags,

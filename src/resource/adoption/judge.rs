@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
         });
     }
 
-    fn block(&mut self, text: String) {
+    pub(super) fn block(&mut self, text: String) {
         self.adoption.blockers.push(text);
     }
 
@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The table that applies to a subnet.
-    fn table_of(&self, subnet: &str) -> Option<&'a Table> {
+    pub(super) fn table_of(&self, subnet: &str) -> Option<&'a Table> {
         let tables = self.found.tables.iter();
         let associated = |table: &&Table| table.subnets.iter().any(|id| id == subnet);
         let main = || self.found.tables.iter().find(|table| table.is_main);

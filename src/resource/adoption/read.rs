@@ -276,7 +276,8 @@ fn table(table: RouteTable) -> Option<found::Table> {
             .find(|id| !id.is_empty())
             .unwrap_or_else(|| "another target".to_owned())
     };
-    let mut routes = table.routes.unwrap_or_default().into_iter();
+    let routes = table.routes.unwrap_or_default();
+    let is_local = |route: &Route| route.gateway_id.as_deref() == Some("local");
     let is_default = |route: &Route| route.destination_cidr_block.as_deref() == Some(DEFAULT_ROUTE);
     let adds_routes = table
         .propagating_vgws
@@ -290,7 +291,10 @@ fn table(table: RouteTable) -> Option<found::Table> {
             .into_iter()
             .filter_map(|one| one.subnet_id)
             .collect(),
-        default_route: routes.find(is_default).map(target),
+        has_other_routes: routes
+            .iter()
+            .any(|route| !is_local(route) && !is_default(route)),
+        default_route: routes.into_iter().find(is_default).map(target),
         tags: from_tags(table.tags.as_ref()),
     })
 }

@@ -120,7 +120,18 @@ impl<'a> Judge<'a> {
             if !self.is_free("route table", &table.id, &table.tags) {
                 continue;
             }
-            match self.role_of(table) {
+            let role = self.role_of(table);
+            // `up` deletes such a table, as after a change from `per-zone`.
+            let is_surplus = |name: &str| !self.wanted.is_per_zone && name.starts_with("private-");
+            let loses_subnets = role.as_ref().map_or(true, |(name, _)| is_surplus(name));
+            if table.has_other_routes && loses_subnets && self.is_used(table) {
+                self.block(format!(
+                    "route table {} has routes other than 0.0.0.0/0, which its subnets would lose: `up` would associate them with another table",
+                    table.id
+                ));
+                continue;
+            }
+            match role {
                 Ok((name, about)) => {
                     let id = LogicalId::new(Kind::RouteTable, name);
                     self.adopt(id, &table.id, about, &table.tags);
@@ -132,6 +143,15 @@ impl<'a> Judge<'a> {
                 Err((why, advice)) => self.leave("route table", &table.id, why, advice),
             }
         }
+    }
+
+    /// Whether subnets send by this table.
+    fn is_used(&self, table: &Table) -> bool {
+        let mut subnets = self.found.subnets.iter();
+        subnets.any(|subnet| {
+            let of_subnet = self.table_of(&subnet.id);
+            of_subnet.is_some_and(|of_subnet| of_subnet.id == table.id)
+        })
     }
 
     /// The name that a table gets, or why it gets none.

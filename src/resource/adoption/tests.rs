@@ -226,6 +226,35 @@ fn tables_that_do_not_fit_are_left() {
     );
 }
 
+/// The routes of a subnet that others have given it stay.
+#[test]
+fn no_subnet_loses_routes() {
+    let text = |table: &str| {
+        format!(
+            "route table {table} has routes other than 0.0.0.0/0, which its subnets would lose: `up` would associate them with another table"
+        )
+    };
+    let mut found = found();
+    // What stays the table of its subnets keeps its routes.
+    found.tables[2].has_other_routes = true;
+    assert_eq!(judge(&wanted(), &found).blockers, Vec::<String>::new());
+    found.tables[2].subnets.pop();
+    let second = table("rtb-second", "nat-x", &["private-y"]);
+    found.tables.push(Table {
+        has_other_routes: true,
+        ..second
+    });
+    assert_eq!(blocker(&judge(&wanted(), &found)), text("rtb-second"));
+    let per_zone = Wanted {
+        is_per_zone: true,
+        ..wanted()
+    };
+    assert_eq!(judge(&per_zone, &found).blockers, Vec::<String>::new());
+    found.tables.pop();
+    found.tables[0].has_other_routes = true;
+    assert_eq!(blocker(&judge(&wanted(), &found)), text("rtb-main"));
+}
+
 #[test]
 fn the_main_table_is_left_to_the_vpc() {
     let mut found = found();

@@ -97,6 +97,44 @@ impl Handmade {
     }
 }
 
+/// The resources of the stack in EC2, by their logical ids.
+pub fn owned(aws: &TestAws) -> Vec<(String, String)> {
+    let account = aws.account();
+    let lists = [
+        "vpcs",
+        "subnets",
+        "internet_gateways",
+        "addresses",
+        "nat_gateways",
+        "route_tables",
+    ];
+    let mut owned = Vec::new();
+    for list in lists {
+        let all = account[list].as_array().expect("a list").iter();
+        let ours = all.filter(|item| item["tags"]["threescale-gw:stack"] == "orders");
+        owned.extend(
+            ours.map(|item| (id(&item["tags"]["threescale-gw:resource"]), id(&item["id"]))),
+        );
+    }
+    owned.sort();
+    owned
+}
+
+pub fn strings(expected: Vec<(&'static str, String)>) -> Vec<(String, String)> {
+    let expected = expected.into_iter();
+    expected
+        .map(|(id, physical_id)| (id.to_owned(), physical_id))
+        .collect()
+}
+
+/// An account with a handmade network like the stack's own, and the account before that.
+pub fn handmade() -> (TestAws, Handmade, Value) {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let made = Handmade::make(&aws, "10.42.0.0/16", SAME);
+    (aws, made, before)
+}
+
 /// The tutorial: one public subnet of the main route table, one private subnet with a table of its own, a cache, a function.
 pub struct Tutorial {
     pub groups: [String; 2],
