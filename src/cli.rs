@@ -99,6 +99,8 @@ pub enum Command {
     Down(DownArgs),
     /// Roll the stage back to the deployment before the stack's
     Rollback(RollbackArgs),
+    /// Take over a network that was made by hand: tag it into the stack
+    Import(ImportArgs),
     /// Force-release a stale lock
     Unlock,
     /// Run everything on this machine, without an AWS or a 3scale account
@@ -160,6 +162,17 @@ pub struct RollbackArgs {
     /// How long to wait for a run of another stack on the same API
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The VPC; by default the only one with a NAT gateway that belongs to no stack
+    #[arg(long, value_name = "VPC", value_parser = parse_vpc)]
+    pub vpc: Option<String>,
+    /// Skip confirmation
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Flags of `logs`.
@@ -338,6 +351,15 @@ fn parse_secret(text: &str) -> Result<Secret, String> {
         return Err("it is empty".to_owned());
     }
     Ok(Secret::from(text.to_owned()))
+}
+
+fn parse_vpc(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("vpc-").unwrap_or_default();
+    let is_id = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_alphanumeric());
+    match is_id {
+        true => Ok(text.to_owned()),
+        false => Err("it must be the id of a VPC, vpc-...".to_owned()),
+    }
 }
 
 fn parse_url(text: &str) -> Result<String, String> {

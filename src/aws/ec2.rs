@@ -50,11 +50,23 @@ pub async fn write_tags(
     if missing.is_empty() {
         return Ok(());
     }
+    tag(aws, vec![physical_id.to_owned()], missing).await
+}
+
+/// Writes the same tags to several resources in one call.
+///
+/// # Errors
+/// The error of the service.
+pub async fn tag(
+    aws: &Aws,
+    physical_ids: Vec<String>,
+    tags: BTreeMap<String, String>,
+) -> Result<(), AwsError> {
     let request = aws
         .ec2
         .create_tags()
-        .resources(physical_id)
-        .set_tags(Some(to_tags(missing)));
+        .set_resources(Some(physical_ids))
+        .set_tags(Some(to_tags(tags)));
     aws.call_idempotent("ec2:CreateTags", || request.clone().send())
         .await?;
     Ok(())

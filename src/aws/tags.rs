@@ -8,6 +8,9 @@ use crate::id::LogicalId;
 pub const STACK: &str = "threescale-gw:stack";
 /// The tag key that names the logical id of a resource.
 pub const RESOURCE: &str = "threescale-gw:resource";
+/// The tag key of a resource that the stack has not created, but adopted. Its value is the name that the resource had. The range
+/// of such a subnet stays as it is.
+pub const IMPORTED: &str = "threescale-gw:imported";
 
 /// The tag key of a route table that records what a subnet was associated with before: the id of a route table, or `main`.
 pub fn former_route_table(subnet: &str) -> String {

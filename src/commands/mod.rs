@@ -4,6 +4,7 @@ mod confirm;
 mod down;
 mod ending;
 mod handover;
+mod import;
 mod input;
 mod logs;
 mod plan;
@@ -81,6 +82,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
         Command::Rollback(args) => rollback::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Import(args) => import::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Unlock => unlock::run(global, sink)

@@ -81,7 +81,7 @@ pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
 }
 
 /// Refuses another account or region than the configuration is for.
-fn ensure_place(place: &Place, aws: &Aws, caller: &CallerIdentity) -> Result<()> {
+pub(super) fn ensure_place(place: &Place, aws: &Aws, caller: &CallerIdentity) -> Result<()> {
     let others = [
         ("account", &place.account, &caller.account),
         ("region", &place.region, &aws.region),
@@ -100,7 +100,7 @@ fn ensure_place(place: &Place, aws: &Aws, caller: &CallerIdentity) -> Result<()>
 }
 
 /// The names of the stack.
-fn names(stack: &str, aws: &Aws, caller: &CallerIdentity) -> Names {
+pub(super) fn names(stack: &str, aws: &Aws, caller: &CallerIdentity) -> Names {
     Names::new(stack, &aws.region, &caller.account).in_partition(&caller.partition)
 }
 
@@ -339,7 +339,7 @@ pub(super) fn refuse(findings: &[String]) -> Result<()> {
     }
 }
 
-fn refusal(findings: &[String]) -> Error {
+pub(super) fn refusal(findings: &[String]) -> Error {
     match findings {
         [one] => Error::refused(one),
         several => Error::refused(format!(

@@ -4,6 +4,7 @@
 //! results too.
 
 pub mod graph;
+pub mod import;
 pub mod json;
 pub mod load;
 pub mod logs;

@@ -4,6 +4,7 @@
 //! desired state with its needs, diff, create and update. A kind is found only through its listing;
 //! `up` selects from it, `down` uses all of it.
 
+pub mod adoption;
 pub mod api_attachment;
 pub mod api_authorizer;
 pub mod cache;

@@ -145,7 +145,9 @@ impl Resource for Subnet {
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         diff.reference(VPC, &actual.vpc_id, self.vpc.known_output(cx));
-        diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        if !actual.tags.contains_key(tags::IMPORTED) {
+            diff.immutable(CIDR, &actual.cidr, &self.cidr);
+        }
         diff.immutable(ZONE, &actual.zone, &self.zone);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

@@ -70,7 +70,7 @@ fn without_hex(text: &str, prefix: &str) -> String {
 }
 
 /// The JSON document of a run, pretty-printed, with values that differ between runs replaced.
-fn pretty(aws: &TestAws, run: &Run) -> String {
+pub(crate) fn pretty(aws: &TestAws, run: &Run) -> String {
     tidy(
         aws,
         &serde_json::to_string_pretty(&run.json()).expect("JSON"),

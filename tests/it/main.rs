@@ -22,6 +22,8 @@ mod drift;
 mod drift_api;
 mod files;
 mod hand_back;
+mod import;
+mod import_refused;
 mod interrupt;
 mod lifecycle;
 mod lock;

@@ -12,7 +12,7 @@ const NOT_OFFERED: [&str; 2] = ["InvalidAction", "UnsupportedOperation"];
 
 /// What the VPCs have, and what could not be listed because a permission is missing: EC2 refuses to delete the VPC all the
 /// same, only later.
-pub(super) async fn attached(
+pub(in crate::resource) async fn attached(
     cx: &Context,
     vpcs: &[String],
 ) -> Result<(Vec<Attached>, Vec<AwsError>), AwsError> {

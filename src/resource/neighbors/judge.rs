@@ -36,7 +36,7 @@ pub(super) struct Own {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Interface {
+pub(in crate::resource) struct Interface {
     pub id: String,
     pub owner: String,
     pub requester: String,
@@ -66,7 +66,7 @@ pub(super) struct Table {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Endpoint {
+pub(in crate::resource) struct Endpoint {
     pub id: String,
     pub service: String,
     pub vpc: String,
@@ -79,14 +79,14 @@ pub(super) struct Endpoint {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Peering {
+pub(in crate::resource) struct Peering {
     pub id: String,
     pub vpcs: [String; 2],
 }
 
 /// A gateway or a network ACL of a VPC.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Attached {
+pub(in crate::resource) struct Attached {
     /// What it is, for reports.
     pub what: &'static str,
     pub id: String,

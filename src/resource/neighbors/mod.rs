@@ -6,6 +6,9 @@ mod judge;
 mod look;
 mod read;
 
+pub(super) use self::attached::attached;
+pub(super) use self::judge::{Attached, Endpoint, Interface, Peering};
 pub use self::judge::{Holder, Neighbors};
 pub use self::look::{explain, look};
+pub(super) use self::read::{endpoints, interfaces, peerings};
 pub use self::read::{is_empty, used_by_others};

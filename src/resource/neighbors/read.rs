@@ -90,7 +90,10 @@ pub(super) fn to_interface(found: NetworkInterface) -> Interface {
     }
 }
 
-pub(super) async fn interfaces(cx: &Context, by: Filter) -> Result<Vec<Interface>, AwsError> {
+pub(in crate::resource) async fn interfaces(
+    cx: &Context,
+    by: Filter,
+) -> Result<Vec<Interface>, AwsError> {
     let found = pages_of_interfaces(cx, by).await?;
     Ok(found.into_iter().map(to_interface).collect())
 }
@@ -166,7 +169,10 @@ pub(super) async fn tables(cx: &Context, by: Filter) -> Result<Vec<Table>, AwsEr
     Ok(found.into_iter().map(table).collect())
 }
 
-pub(super) async fn endpoints(cx: &Context, by: Filter) -> Result<Vec<Endpoint>, AwsError> {
+pub(in crate::resource) async fn endpoints(
+    cx: &Context,
+    by: Filter,
+) -> Result<Vec<Endpoint>, AwsError> {
     let request = cx.aws().ec2.describe_vpc_endpoints().filters(by);
     let found: Vec<VpcEndpoint> = pages(|token| async {
         let request = request.clone().set_next_token(token);
@@ -208,7 +214,7 @@ pub(super) async fn endpoints(cx: &Context, by: Filter) -> Result<Vec<Endpoint>,
 }
 
 /// One listing of the connections that exist: a filter by VPC would need one for each side.
-pub(super) async fn peerings(
+pub(in crate::resource) async fn peerings(
     cx: &Context,
     is_meant: impl Fn(&String) -> bool,
 ) -> Result<Vec<Peering>, AwsError> {

@@ -57,6 +57,47 @@ def cache_life(aws: Aws) -> None:
 
 
 @check
+def cache_cluster_alone(aws: Aws) -> None:
+    """A cache cluster outside replication groups: created, listed with its address and its interface, deleted."""
+    aws.configure(delay={"cache": 600, "cache-delete": 600})
+    net = aws.network()
+    aws.elasticache.create_cache_subnet_group(
+        CacheSubnetGroupName="sg", CacheSubnetGroupDescription="x", SubnetIds=[net["subnet"]]
+    )
+    wanted = {
+        "CacheClusterId": "Tutorial",
+        "CacheNodeType": "cache.t4g.micro",
+        "Engine": "redis",
+        "NumCacheNodes": 1,
+        "CacheSubnetGroupName": "sg",
+        "SecurityGroupIds": [net["group"]],
+    }
+    made = aws.elasticache.create_cache_cluster(**wanted)["CacheCluster"]
+    assert made["CacheClusterStatus"] == "creating" and "ReplicationGroupId" not in made
+    with aws.refused("CacheClusterAlreadyExists"):
+        aws.elasticache.create_cache_cluster(**wanted)
+    aws.advance(600)
+    found = aws.elasticache.describe_cache_clusters(
+        ShowCacheNodeInfo=True, ShowCacheClustersNotInReplicationGroups=True
+    )
+    (cluster,) = found["CacheClusters"]
+    endpoint = cluster["CacheNodes"][0]["Endpoint"]
+    assert endpoint["Address"].startswith("tutorial.") and endpoint["Port"] == 6379
+    assert aws.elasticache.describe_replication_groups()["ReplicationGroups"] == []
+    assert len(aws.enis(subnet_id=net["subnet"], group_id=net["group"])) == 1
+    with aws.refused("CacheSubnetGroupInUse"):
+        aws.elasticache.delete_cache_subnet_group(CacheSubnetGroupName="sg")
+    aws.elasticache.delete_cache_cluster(CacheClusterId="tutorial")
+    with aws.refused("InvalidCacheClusterState"):
+        aws.elasticache.delete_cache_cluster(CacheClusterId="tutorial")
+    aws.advance(600)
+    with aws.refused("CacheClusterNotFound"):
+        aws.elasticache.delete_cache_cluster(CacheClusterId="tutorial")
+    assert aws.enis(subnet_id=net["subnet"]) == [] and aws.account()["cache_clusters"] == []
+    aws.elasticache.delete_cache_subnet_group(CacheSubnetGroupName="sg")
+
+
+@check
 def cache_create_failed(aws: Aws) -> None:
     """A forced failure. The failed cache can be deleted."""
     aws.configure(outcomes={"cache": "create-failed"})

@@ -242,6 +242,10 @@ def _caches(world: World, region: str) -> dict[str, Any]:
             ),
             "CacheSubnetGroupName",
         ),
+        "cache_clusters": _sorted(
+            (_timeless(cluster_json(world, cluster, cluster.nodes[0], False)) for cluster in caches.clusters.values()),
+            "CacheClusterId",
+        ),
         "replication_groups": _sorted(
             (
                 {

@@ -69,6 +69,7 @@ class ReplicationGroup:
     parameter_group: str
     maintenance_window: str
     cluster_mode: bool = False
+    is_alone: bool = False  # a cluster that belongs to no replication group
     status: str = "creating"
     was_available: bool = False
     turn: int = 0  # outdates transitions that were begun before
@@ -88,6 +89,7 @@ class ReplicationGroup:
 class Caches:
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     groups: dict[str, ReplicationGroup] = field(default_factory=dict)
+    clusters: dict[str, ReplicationGroup] = field(default_factory=dict)  # those that belong to no group
     tags: dict[str, dict[str, str]] = field(default_factory=dict)  # by ARN
 
 
@@ -227,6 +229,8 @@ def cluster_json(world: World, group: ReplicationGroup, node: Node, with_nodes: 
         "NetworkType": "ipv4",
         "IpDiscovery": "ipv4",
     }
+    if group.is_alone:
+        del found["ReplicationGroupId"]
     if group.tls_mode:
         found["TransitEncryptionMode"] = group.tls_mode
     if with_nodes and group.was_available:

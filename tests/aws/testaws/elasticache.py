@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import interfaces
-from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, cluster_json, group_json
+from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, group_json
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -43,7 +43,7 @@ def combination(message: str) -> AwsError:
     return AwsError("InvalidParameterCombination", message)
 
 
-def _tag_map(call: Call) -> dict[str, str]:
+def tag_map(call: Call) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in call.get("Tags", [])}
 
 
@@ -90,11 +90,11 @@ def create_subnet_group(world: World, call: Call) -> Any:
     name_of_it = arn("elasticache", call.region, f"subnetgroup:{name}")
     group = SubnetGroup(name, call.params["CacheSubnetGroupDescription"], vpc_id, subnet_ids, name_of_it)
     world.caches.subnet_groups[name] = group
-    world.caches.tags[group.arn] = _tag_map(call)
+    world.caches.tags[group.arn] = tag_map(call)
     return {"CacheSubnetGroup": group.json(call.region)}
 
 
-def _subnet_group(world: World, name: str) -> SubnetGroup:
+def subnet_group_of(world: World, name: str) -> SubnetGroup:
     group = world.caches.subnet_groups.get(name.lower())
     if group is None:
         raise AwsError("CacheSubnetGroupNotFoundFault", f"Cache Subnet Group {name} does not exist.", 400)
@@ -104,13 +104,13 @@ def _subnet_group(world: World, name: str) -> SubnetGroup:
 @operation("elasticache", "DescribeCacheSubnetGroups")
 def describe_subnet_groups(world: World, call: Call) -> Any:
     name = call.get("CacheSubnetGroupName")
-    groups = [_subnet_group(world, name)] if name else list(world.caches.subnet_groups.values())
+    groups = [subnet_group_of(world, name)] if name else list(world.caches.subnet_groups.values())
     return page(call, [group.json(call.region) for group in groups], "CacheSubnetGroups")
 
 
 @operation("elasticache", "ModifyCacheSubnetGroup")
 def modify_subnet_group(world: World, call: Call) -> Any:
-    group = _subnet_group(world, call.params["CacheSubnetGroupName"])
+    group = subnet_group_of(world, call.params["CacheSubnetGroupName"])
     if "SubnetIds" in call.params:
         vpc_id, subnet_ids = _subnets(call)
         if vpc_id != group.vpc_id:
@@ -131,8 +131,9 @@ def modify_subnet_group(world: World, call: Call) -> Any:
 
 @operation("elasticache", "DeleteCacheSubnetGroup")
 def delete_subnet_group(world: World, call: Call) -> Any:
-    group = _subnet_group(world, call.params["CacheSubnetGroupName"])
-    if any(cache.subnet_group == group.name for cache in world.caches.groups.values()):
+    group = subnet_group_of(world, call.params["CacheSubnetGroupName"])
+    caches = [*world.caches.groups.values(), *world.caches.clusters.values()]
+    if any(cache.subnet_group == group.name for cache in caches):
         raise AwsError(
             "CacheSubnetGroupInUse", f"Cache subnet group {group.name} is currently in use by a cache cluster."
         )
@@ -151,7 +152,7 @@ def _group(world: World, name: str) -> ReplicationGroup:
     return group
 
 
-def _version(engine: str, wanted: str | None) -> str:
+def engine_version(engine: str, wanted: str | None) -> str:
     versions = _ENGINES[engine]
     if wanted is None:
         return next(iter(versions.values()))
@@ -177,12 +178,12 @@ def _check_auth_token(token: str | None, tls: bool) -> None:
         )
 
 
-def _family(engine: str, version: str) -> str:
+def parameter_family(engine: str, version: str) -> str:
     """The default parameter group of a version."""
     return f"default.{engine}{version.split('.')[0]}" + (".x" if version.startswith("6") else "")
 
 
-def _check_node_type(node_type: str | None, tls: bool) -> str:
+def check_node_type(node_type: str | None, tls: bool) -> str:
     if not node_type:
         raise invalid("The parameter CacheNodeType must be provided and must not be blank.")
     if not _NODE_TYPE.fullmatch(node_type):
@@ -192,7 +193,7 @@ def _check_node_type(node_type: str | None, tls: bool) -> str:
     return node_type
 
 
-def _check_security_groups(call: Call, wanted: list[str], vpc_id: str) -> list[str]:
+def check_security_groups(call: Call, wanted: list[str], vpc_id: str) -> list[str]:
     ec2 = ec2_of(call.region)
     if not wanted:
         return [ec2.get_default_security_group(vpc_id).id]
@@ -220,7 +221,7 @@ def create_group(world: World, call: Call) -> Any:
     if engine not in _ENGINES:
         raise invalid(f"Invalid engine: {engine}. Replication groups support redis and valkey.")
     tls = bool(call.get("TransitEncryptionEnabled", False))
-    node_type = _check_node_type(call.get("CacheNodeType"), tls)
+    node_type = check_node_type(call.get("CacheNodeType"), tls)
     token = call.get("AuthToken")
     _check_auth_token(token, tls)
     if token and call.get("TransitEncryptionMode") == "preferred":
@@ -238,9 +239,9 @@ def create_group(world: World, call: Call) -> Any:
         raise combination("Must have automatic failover enabled to enable Multi-AZ.")
     if tls and not call.get("CacheSubnetGroupName"):
         raise combination("Encryption in-transit requires a cache subnet group: it is supported in a VPC only.")
-    subnet_group = _subnet_group(world, call.get("CacheSubnetGroupName", "default"))
-    security_groups = _check_security_groups(call, call.get("SecurityGroupIds", []), subnet_group.vpc_id)
-    version = _version(engine, call.get("EngineVersion"))
+    subnet_group = subnet_group_of(world, call.get("CacheSubnetGroupName", "default"))
+    security_groups = check_security_groups(call, call.get("SecurityGroupIds", []), subnet_group.vpc_id)
+    version = engine_version(engine, call.get("EngineVersion"))
     group = ReplicationGroup(
         id=identifier,
         region=call.region,
@@ -261,24 +262,24 @@ def create_group(world: World, call: Call) -> Any:
         snapshot_retention=call.get("SnapshotRetentionLimit", 0),
         snapshot_window=call.get("SnapshotWindow", "05:00-06:00"),
         auto_minor=call.get("AutoMinorVersionUpgrade", True),
-        parameter_group=call.get("CacheParameterGroupName", _family(engine, version)),
+        parameter_group=call.get("CacheParameterGroupName", parameter_family(engine, version)),
         maintenance_window=call.get("PreferredMaintenanceWindow", "sun:23:00-mon:01:30"),
     )
-    _add_nodes(group, subnet_group, count)
+    add_nodes(group, subnet_group, count)
     world.caches.groups[identifier] = group
-    world.caches.tags[group.arn] = _tag_map(call)
+    world.caches.tags[group.arn] = tag_map(call)
     reply = {"ReplicationGroup": group_json(world, group)}
     outcome = world.outcome("cache")
     _later(world, group, "cache", outcome if isinstance(outcome, str) else "available")
     return reply
 
 
-def _add_nodes(group: ReplicationGroup, subnet_group: SubnetGroup, count: int) -> None:
+def add_nodes(group: ReplicationGroup, subnet_group: SubnetGroup, count: int) -> None:
     """Adds nodes with their network interfaces, distributed over the subnets of the subnet group."""
     for _ in range(count):
         number = len(group.nodes) + 1
         subnet = ec2_of(group.region).get_subnet(subnet_group.subnet_ids[(number - 1) % len(subnet_group.subnet_ids)])
-        cluster_id = f"{group.id}-{number:03}"
+        cluster_id = group.id if group.is_alone else f"{group.id}-{number:03}"
         eni = interfaces.add(
             group.region,
             subnet,
@@ -381,7 +382,7 @@ def _new_engine(call: Call, group: ReplicationGroup) -> tuple[str, str]:
     engine = call.get("Engine", group.engine).lower()
     if engine not in _ENGINES:
         raise combination(f"Cannot change the engine from {group.engine} to {engine}.")
-    version = _version(engine, call.get("EngineVersion", group.version if engine == group.engine else None))
+    version = engine_version(engine, call.get("EngineVersion", group.version if engine == group.engine else None))
     if (group.engine, engine) == ("valkey", "redis") and (_numbers(group.version)[:2], version) != ([7, 2], "7.1.0"):
         raise combination(f"Cannot change the engine from {group.engine} {group.version} to {engine} {version}.")
     if engine == group.engine and _numbers(version) < _numbers(group.version):
@@ -407,9 +408,9 @@ def modify_group(world: World, call: Call) -> Any:
     engine, version = _new_engine(call, group)
     tls, tls_mode = _new_tls(call, group)
     tokens = _new_tokens(call, group)
-    node_type = _check_node_type(call.get("CacheNodeType", group.node_type), tls)
+    node_type = check_node_type(call.get("CacheNodeType", group.node_type), tls)
     if "SecurityGroupIds" in call.params:
-        group.security_groups = _check_security_groups(call, call.params["SecurityGroupIds"], subnet_group.vpc_id)
+        group.security_groups = check_security_groups(call, call.params["SecurityGroupIds"], subnet_group.vpc_id)
         for node in group.nodes:
             interfaces.set_groups(group.region, node.eni_id, group.security_groups)
     group.description = call.get("ReplicationGroupDescription", group.description)
@@ -438,7 +439,7 @@ def modify_group(world: World, call: Call) -> Any:
 
     def apply() -> None:
         if group.engine != engine or group.version.split(".")[0] != version.split(".")[0]:
-            group.parameter_group = _family(engine, version)
+            group.parameter_group = parameter_family(engine, version)
         group.engine, group.version, group.node_type = engine, version, node_type
         group.failover, group.multi_az, group.failing_over = failover, multi_az, None
         group.tls, group.tls_mode = tls, tls_mode
@@ -463,7 +464,7 @@ def change_replicas(world: World, call: Call) -> Any:
     if wanted < 2 and group.failover:
         raise combination("Must keep at least one replica while automatic failover is enabled.")
     if grows:
-        _add_nodes(group, world.caches.subnet_groups[group.subnet_group], wanted - len(group.nodes))
+        add_nodes(group, world.caches.subnet_groups[group.subnet_group], wanted - len(group.nodes))
     else:
         for node in group.nodes[wanted:]:
             interfaces.remove(group.region, node.eni_id)
@@ -501,20 +502,6 @@ def describe_groups(world: World, call: Call) -> Any:
     return page(call, [group_json(world, group) for group in groups], "ReplicationGroups")
 
 
-@operation("elasticache", "DescribeCacheClusters")
-def describe_clusters(world: World, call: Call) -> Any:
-    name = call.get("CacheClusterId")
-    found = [
-        cluster_json(world, group, node, bool(call.get("ShowCacheNodeInfo")))
-        for group in world.caches.groups.values()
-        for node in group.nodes
-        if name is None or node.cluster_id == name.lower()
-    ]
-    if name is not None and not found:
-        raise AwsError("CacheClusterNotFound", f"CacheCluster not found: {name}", 404)
-    return page(call, found, "CacheClusters")
-
-
 # --- tags
 
 
@@ -533,8 +520,10 @@ def _tags_of(world: World, name_of_it: str) -> dict[str, str]:
                 "InvalidReplicationGroupState", "Cluster not in available state to perform tagging operations."
             )
     elif kind == "subnetgroup":
-        _subnet_group(world, name)
+        subnet_group_of(world, name)
     elif kind == "cluster":
+        if name in world.caches.clusters:
+            return world.caches.tags[name_of_it]
         for group in world.caches.groups.values():
             if any(node.cluster_id == name for node in group.nodes) and group.status == "available":
                 return world.caches.tags[group.arn]
@@ -556,7 +545,7 @@ def list_tags(world: World, call: Call) -> Any:
 @operation("elasticache", "AddTagsToResource")
 def add_tags(world: World, call: Call) -> Any:
     tags = _tags_of(world, call.params["ResourceName"])
-    tags.update(_tag_map(call))
+    tags.update(tag_map(call))
     _retag(world, call.params["ResourceName"])
     return _tag_list(tags)
 

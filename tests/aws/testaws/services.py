@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (  # noqa: F401 - importing a module registers its handlers
     apigateway,
     awslambda,
+    cache_clusters,
     callers,
     deployments,
     ec2,

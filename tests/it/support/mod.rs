@@ -4,6 +4,7 @@ pub mod aws;
 pub mod built;
 pub mod drifted;
 pub mod former;
+pub mod handmade;
 pub mod kill;
 pub mod python;
 pub mod rest_api;
