@@ -26,7 +26,7 @@ use crate::resource::nat_gateway::NatGateway;
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
-use crate::resource::security_group::SecurityGroup;
+use crate::resource::security_group::{self, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
 use crate::resource::{DynResource, Reference};
@@ -39,9 +39,6 @@ use crate::stored::Stored;
 /// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
 /// batches.
 const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
-
-/// The name of the security group of the functions.
-const AUTHORIZER_GROUP: &str = "authorizer";
 
 /// Facts that the configuration does not contain.
 #[derive(Debug, Clone)]
@@ -93,9 +90,11 @@ pub fn desired(
 ) -> Vec<Arc<dyn DynResource>> {
     let mut nodes: Vec<Arc<dyn DynResource>> = Vec::new();
     let network = network(config, facts, &mut nodes);
-    if let Some(vpc) = &network.vpc {
+    if let Some(vpc) = &network.vpc
+        && config.authorizer.security_groups.is_empty()
+    {
         nodes.push(Arc::new(SecurityGroup {
-            name: AUTHORIZER_GROUP.to_owned(),
+            name: security_group::AUTHORIZER.to_owned(),
             vpc: vpc.clone(),
             admits: None,
         }));
@@ -236,10 +235,7 @@ fn functions(
             timeout,
             environment: environment(config, facts, name),
             subnets: network.private.clone(),
-            security_group: network
-                .vpc
-                .as_ref()
-                .map(|_| id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
+            security_groups: security_groups(config, network),
             role: match &config.authorizer.role_arn {
                 Some(own) => Reference::Given(own.clone()),
                 None => Reference::Managed(id(Kind::IamRole, "authorizer")),
@@ -247,6 +243,19 @@ fn functions(
             log_group: id(Kind::LogGroup, name),
         })
     })
+}
+
+/// The security groups of the functions.
+fn security_groups(config: &Config, network: &Network) -> Vec<Reference> {
+    let given = &config.authorizer.security_groups;
+    match &network.vpc {
+        None => Vec::new(),
+        Some(_) if given.is_empty() => {
+            let group = id(Kind::SecurityGroup, security_group::AUTHORIZER);
+            vec![Reference::Managed(group)]
+        }
+        Some(_) => given.iter().cloned().map(Reference::Given).collect(),
+    }
 }
 
 /// The schedule of the reporter. Without a cache, there is nothing to report.
@@ -403,11 +412,11 @@ fn cache(
         return Vec::new();
     };
     let cache = id(Kind::Cache, "main");
-    let group = id(Kind::SecurityGroup, "cache");
+    let group = id(Kind::SecurityGroup, security_group::CACHE);
     nodes.push(Arc::new(SecurityGroup {
-        name: "cache".to_owned(),
+        name: security_group::CACHE.to_owned(),
         vpc: vpc.clone(),
-        admits: Some((PORT, id(Kind::SecurityGroup, AUTHORIZER_GROUP))),
+        admits: Some((PORT, security_groups(config, network))),
     }));
     nodes.push(Arc::new(CacheSubnetGroup {
         subnets: network.private.clone(),
@@ -430,7 +439,7 @@ fn cache(
         multi_az: config.network.zones > 1,
         tls: config.cache.tls,
         subnet_group: id(Kind::CacheSubnetGroup, "main"),
-        security_group: group,
+        security_group: group.clone(),
         auth_token,
         token_change: TokenChange::default(),
     }));
@@ -442,7 +451,8 @@ fn cache(
         name: parameter::CACHE_ENDPOINT.into(),
         source,
     }));
-    vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
+    // A version of the functions in other security groups needs their rule, also where the cache does not change.
+    vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT), group]
 }
 
 /// The configured engine, with the pinned version if the configuration names none.

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod lambda;
 pub mod logs;
 mod nulls;
+pub mod own_groups;
 pub mod own_network;
 pub mod paginate;
 pub mod profile;

@@ -157,6 +157,14 @@ pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Conf
     }
 }
 
+/// Security groups belong to a VPC.
+pub(super) fn security_groups(reader: &mut Reader<'_>, section: &Section<'_>, config: &Config) {
+    if config.network.vpc == Vpc::None {
+        let reason = "is for functions in a VPC: remove it if you use `network: none`";
+        forbid(reader, section, &["security_groups"], reason);
+    }
+}
+
 /// There must be one address for each NAT gateway.
 pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
     let (given, needed) = (network.elastic_ips.len(), network.nat_gateways());

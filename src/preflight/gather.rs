@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::try_join_all;
-
 use super::findings::Findings;
-use super::{own_network, role, rules};
+use super::subject::Subject;
+use super::{access, own_network, rules};
 use crate::action::Action;
-use crate::aws::{AwsError, optional};
+use crate::aws::optional;
 use crate::config::{Config, Vpc};
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::package::Package;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
@@ -23,17 +21,8 @@ use crate::resource::api_attachment::{
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, claims, function, neighbors};
 use crate::rest_api::definition::POLICY;
-use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
-use crate::stack::{self, Facts};
-
-/// What a plan is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    pub config: &'a Config,
-    pub facts: &'a Facts,
-    pub api: &'a RestApi,
-    pub package: &'a Package,
-}
+use crate::rest_api::{self, Method, MethodKey, Stage};
+use crate::stack;
 
 /// Everything that can be known to go wrong with `plan`. `unmanaged` are the names that other resources have.
 ///
@@ -58,8 +47,9 @@ pub async fn gather(
     of_network(subject, cx, plan, &mut findings).await?;
     findings
         .blockers
-        .extend(of_boundary(subject, cx, plan).await?);
-    of_role(subject, cx, plan, &mut findings).await?;
+        .extend(access::boundary(subject, cx, plan).await?);
+    access::role(subject, cx, plan, &mut findings).await?;
+    access::security_groups(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -192,69 +182,6 @@ async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<
         .collect();
     let found = cx.aws().addresses(given).await?;
     Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
-}
-
-/// Checks the operator's role, if the plan changes the functions.
-async fn of_role(
-    subject: Subject<'_>,
-    cx: &Context,
-    plan: &Plan,
-    findings: &mut Findings,
-) -> Result<()> {
-    let Some(arn) = &subject.config.authorizer.role_arn else {
-        return Ok(());
-    };
-    if !plan.changes(&[Kind::Function]) {
-        return Ok(());
-    }
-    let unread = |error: &AwsError| {
-        format!("a part of authorizer.role_arn could not be read and is not checked: {error}")
-    };
-    let mut refusal = role::account(arn, cx.names());
-    if refusal.is_none() {
-        let name = arn.rsplit('/').next().unwrap_or_default();
-        match cx.aws().trust_policy(name).await? {
-            Ok(trust) => refusal = role::trust(arn, trust.as_deref()),
-            Err(error) => findings.notices.push(unread(&error)),
-        }
-    }
-    if refusal.is_none() {
-        let is_in_vpc = subject.config.network.vpc != Vpc::None;
-        let needed = role::needed(cx.names(), is_in_vpc);
-        let asked = needed
-            .iter()
-            .map(|(actions, resource)| cx.aws().not_allowed(arn, actions, resource));
-        let answers = try_join_all(asked).await?;
-        let unreadable = answers.iter().find_map(|answer| answer.as_ref().err());
-        findings.notices.extend(unreadable.map(unread));
-        let denied: Vec<_> = answers
-            .into_iter()
-            .zip(&needed)
-            .map(|(denied, (_, resource))| (denied.unwrap_or_default(), resource.as_str()))
-            .collect();
-        refusal = role::permissions(arn, &denied);
-    }
-    findings.blockers.extend(refusal);
-    Ok(())
-}
-
-/// What keeps a policy from being the permissions boundary, if the plan sets it.
-async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Option<String>> {
-    let Some(arn) = &subject.config.authorizer.permissions_boundary else {
-        return Ok(None);
-    };
-    let is_changed = |item: &Item| item.id.kind == Kind::IamRole && item.action != Action::None;
-    if !plan.items.iter().any(is_changed) {
-        return Ok(None);
-    }
-    let refusal = role::boundary(arn, cx.names());
-    if refusal.is_some() {
-        return Ok(refusal);
-    }
-    // Without the permission to look, IAM refuses a missing policy when the role is created.
-    let exists = cx.aws().has_policy(arn).await?;
-    Ok(matches!(exists, Ok(false))
-        .then(|| format!("authorizer.permissions_boundary: there is no policy {arn}")))
 }
 
 /// The resources of other owners with the stack's tags, as notices.

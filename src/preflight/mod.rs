@@ -1,14 +1,18 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
+mod access;
 mod findings;
 mod gather;
+mod own_groups;
 mod own_network;
 mod role;
 mod rules;
+mod subject;
 
 pub use self::findings::Findings;
-pub use self::gather::{Subject, gather, strangers};
+pub use self::gather::{gather, strangers};
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,
 };
+pub use self::subject::Subject;

@@ -39,6 +39,21 @@ pub struct Needs<'a> {
 /// The host of the hosted 3scale, which has public addresses only.
 const HOSTED: &str = "su1.3scale.net";
 
+/// The host of 3scale, and its port.
+pub fn backend(config: &Config) -> (&str, u16) {
+    let address = &config.threescale.backend;
+    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    (
+        host,
+        port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
+    )
+}
+
 /// What a plan needs of the network of the operator. The host borrows from `config`.
 pub fn needs<'a>(
     config: &'a Config,
@@ -47,13 +62,7 @@ pub fn needs<'a>(
     subnets: &'a [String],
     plan: &Plan,
 ) -> Needs<'a> {
-    let address = &config.threescale.backend;
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
-    let authority = rest.split('/').next().unwrap_or_default();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-        _ => (authority, None),
-    };
+    let (host, port) = backend(config);
     let has_cache = config.cache.is_created();
     let is_new = |kind: Kind| {
         let mut items = plan.items.iter();
@@ -76,7 +85,7 @@ pub fn needs<'a>(
         vpc,
         subnets,
         host,
-        port: port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
+        port,
         needs_internet: host == HOSTED,
         has_cache,
         new_addresses: nodes + interfaces,

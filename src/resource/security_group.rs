@@ -1,6 +1,9 @@
 //! The security groups: the authorizer's group has no inbound rules, the cache's group allows
-//! inbound traffic to its port from the authorizer's group only. Both keep EC2's default rule,
+//! inbound traffic to its port from the groups of the functions only. Both keep EC2's default rule,
 //! which allows all outbound traffic.
+//!
+//! A published version keeps the groups that it was published with. A rule for them stays as long as
+//! the version exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +12,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::claims::Claim;
+use super::function_publication::Publication;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,
     Unmanaged,
@@ -18,6 +22,11 @@ use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+/// The name of the group of the functions.
+pub const AUTHORIZER: &str = "authorizer";
+/// The name of the group of the cache.
+pub const CACHE: &str = "cache";
 
 const RULE: Field = Field::Property("rule");
 const RULE_OUT: Field = Field::Property("rule out");
@@ -125,6 +134,8 @@ pub struct Actual {
     pub(super) name: String,
     pub(super) vpc_id: String,
     ingress: BTreeSet<Rule>,
+    /// The groups in `ingress` that the configuration does not name, and versions of the functions use.
+    still_used: BTreeSet<String>,
     /// Whether all outbound traffic is allowed.
     lets_out: bool,
     tags: BTreeMap<String, String>,
@@ -135,6 +146,12 @@ impl Actual {
     pub(super) fn groups_in_rules(&self) -> impl Iterator<Item = &str> {
         let sources = self.ingress.iter().map(|rule| rule.source.as_str());
         sources.filter(|source| source.starts_with("sg-"))
+    }
+
+    /// The inbound rules beside `wanted` that no version of the functions needs.
+    fn surplus<'a>(&'a self, wanted: &'a BTreeSet<Rule>) -> impl Iterator<Item = &'a Rule> {
+        let surplus = self.ingress.difference(wanted);
+        surplus.filter(|rule| !self.still_used.contains(&rule.source))
     }
 }
 
@@ -183,6 +200,58 @@ impl SecurityGroups {
         };
         let groups = answer.security_groups.unwrap_or_default();
         Ok(groups.into_iter().filter_map(unmanaged).collect())
+    }
+
+    /// The groups that the functions should have, if the run has a configuration.
+    fn configured(cx: &Context, owned: &[Actual]) -> Option<BTreeSet<String>> {
+        cx.options().home.as_ref()?;
+        let given = &cx.options().security_groups;
+        if !given.is_empty() {
+            return Some(given.iter().cloned().collect());
+        }
+        let own = owned.iter().filter(|group| group.id.name == AUTHORIZER);
+        Some(own.map(|group| group.group_id.clone()).collect())
+    }
+
+    /// Notes which groups in rules the functions still use. Reads the functions only if a rule names a group that is not
+    /// configured.
+    async fn note_users(cx: &Context, owned: &mut [Actual]) -> Result<(), ResourceError> {
+        let Some(configured) = Self::configured(cx, owned) else {
+            return Ok(());
+        };
+        let is_other = |group: &&str| !configured.contains(*group);
+        let names_other = |group: &Actual| group.groups_in_rules().any(|named| is_other(&named));
+        if !owned.iter().any(names_other) {
+            return Ok(());
+        }
+        let functions = Publication::all(cx).await?;
+        let used: BTreeSet<_> = functions
+            .owned
+            .iter()
+            .flat_map(Publication::security_groups)
+            .collect();
+        for group in owned {
+            let others = group.groups_in_rules().filter(is_other);
+            let used = others.filter(|group| used.contains(group));
+            group.still_used = used.map(str::to_owned).collect();
+        }
+        Ok(())
+    }
+
+    /// Removes the rules of the group of the cache for groups that neither the configuration names nor a version of the
+    /// functions uses.
+    pub(super) async fn forget_former(cx: &Context, group: &Actual) -> Result<(), ResourceError> {
+        let owned = Self::list(cx).await?.owned;
+        let Some(configured) = Self::configured(cx, &owned) else {
+            return Ok(());
+        };
+        let former = group.ingress.iter().filter(|rule| {
+            let source = &rule.source;
+            source.starts_with("sg-")
+                && !configured.contains(source)
+                && !group.still_used.contains(source)
+        });
+        Self::revoke(cx, &group.group_id, former).await
     }
 
     async fn revoke(
@@ -254,10 +323,12 @@ impl ResourceKind for SecurityGroups {
                 name: group.group_name.unwrap_or_default(),
                 vpc_id: group.vpc_id.unwrap_or_default(),
                 ingress,
+                still_used: BTreeSet::new(),
                 lets_out,
                 tags,
             });
         }
+        Self::note_users(cx, &mut listing.owned).await?;
         Ok(listing)
     }
 
@@ -300,8 +371,8 @@ impl ResourceKind for SecurityGroups {
 pub struct SecurityGroup {
     pub name: String,
     pub vpc: Reference,
-    /// The only inbound port, and the source group.
-    pub admits: Option<(u16, LogicalId)>,
+    /// The only inbound port, and the source groups.
+    pub admits: Option<(u16, Vec<Reference>)>,
 }
 
 impl SecurityGroup {
@@ -313,18 +384,17 @@ impl SecurityGroup {
         }
     }
 
-    /// The required rule; `None` until its source group is created.
-    fn rule(&self, cx: &Context) -> Option<Rule> {
-        let (port, group) = self.admits.as_ref()?;
-        let source = cx
-            .known_output(group)
-            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
-        let port = i32::from(*port);
-        Some(Rule {
-            protocol: "tcp".to_owned(),
-            ports: Some((port, port)),
-            source,
-        })
+    /// The required rules. A source that is not created yet has no id.
+    fn rules(&self, cx: &Context) -> BTreeSet<Rule> {
+        let admitted = self.admits.iter().flat_map(|(port, groups)| {
+            let port = i32::from(*port);
+            groups.iter().map(move |group| Rule {
+                protocol: "tcp".to_owned(),
+                ports: Some((port, port)),
+                source: group.known_output(cx).unwrap_or_else(|| NEW.to_owned()),
+            })
+        });
+        admitted.collect()
     }
 }
 
@@ -336,10 +406,11 @@ impl Resource for SecurityGroup {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        self.vpc
-            .need()
+        let sources = self.admits.iter().flat_map(|(_, groups)| groups);
+        [&self.vpc]
             .into_iter()
-            .chain(self.admits.as_ref().map(|(_, group)| group.clone()))
+            .chain(sources)
+            .filter_map(Reference::need)
             .collect()
     }
 
@@ -350,11 +421,11 @@ impl Resource for SecurityGroup {
             &actual.vpc_id,
             self.vpc.known_output(cx).as_deref().unwrap_or(NEW),
         );
-        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        let wanted = self.rules(cx);
         for rule in wanted.difference(&actual.ingress) {
             diff.field(RULE, "(none)", rule.text());
         }
-        for rule in actual.ingress.difference(&wanted) {
+        for rule in actual.surplus(&wanted) {
             diff.field(RULE, rule.text(), "(none)");
         }
         if !actual.lets_out {
@@ -386,7 +457,7 @@ impl Resource for SecurityGroup {
         actual: &Actual,
         _diff: &Diff,
     ) -> Result<(), ResourceError> {
-        let wanted: BTreeSet<_> = self.rule(cx).into_iter().collect();
+        let wanted = self.rules(cx);
         for rule in wanted.difference(&actual.ingress) {
             let permission = rule.permission(Some("the authorizer and the reporter"));
             let request = cx
@@ -401,7 +472,7 @@ impl Resource for SecurityGroup {
                 })
                 .await?;
         }
-        SecurityGroups::revoke(cx, &actual.group_id, actual.ingress.difference(&wanted)).await?;
+        SecurityGroups::revoke(cx, &actual.group_id, actual.surplus(&wanted)).await?;
         if !actual.lets_out {
             let request = cx
                 .aws()

@@ -30,6 +30,7 @@ mod matrix;
 mod moves;
 mod neighbors;
 mod own;
+mod own_groups;
 mod own_role;
 mod owner;
 mod passed_limits;

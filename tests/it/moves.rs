@@ -45,7 +45,7 @@ impl Start {
 /// The self-test of every live version passes, and it is outside all networks, or each of its subnets has a route to a NAT
 /// gateway that is available.
 #[track_caller]
-fn assert_served(aws: &TestAws, when: &str) {
+pub(crate) fn assert_served(aws: &TestAws, when: &str) {
     let account = aws.account();
     let gateways = account["nat_gateways"].as_array().expect("a list");
     let tables = account["route_tables"].as_array().expect("a list");

@@ -9,10 +9,10 @@ const CACHE: &str = "cache: {url: \"rediss://user:own-cache-secret@cache.example
 /// A network that another user created, and the lines that configure it.
 pub(crate) struct Network {
     pub(crate) text: String,
-    vpc: String,
+    pub(crate) vpc: String,
 }
 
-fn own_network(aws: &TestAws) -> Network {
+pub(crate) fn own_network(aws: &TestAws) -> Network {
     own_network_in(aws, "10.9")
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn own_network_in(aws: &TestAws, range: &str) -> Network {
 }
 
 /// The default VPC of the region.
-fn default_network(aws: &TestAws) -> Network {
+pub(crate) fn default_network(aws: &TestAws) -> Network {
     let account = aws.account();
     let list = |name: &str| account[name].as_array().cloned().expect("a list");
     let vpc = list("vpcs")
@@ -96,7 +96,7 @@ fn id(value: &Value) -> String {
 }
 
 /// Adds lines to the configuration.
-fn add(workplace: &Workplace, lines: &str) {
+pub(crate) fn add(workplace: &Workplace, lines: &str) {
     workplace.edit(
         "tags: {team: payments}",
         &format!("tags: {{team: payments}}\n{lines}"),
