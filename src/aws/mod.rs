@@ -4,10 +4,12 @@
 pub mod account;
 pub mod ec2;
 pub mod elasticache;
+pub mod encryption;
 pub mod error;
 pub mod example_api;
 pub mod http;
 pub mod kept;
+mod known;
 pub mod lambda;
 pub mod logs;
 mod nulls;

@@ -4,7 +4,7 @@ use futures::future::try_join_all;
 
 use super::findings::Findings;
 use super::subject::Subject;
-use super::{own_groups, own_network, role as rules_of_role};
+use super::{own_groups, own_network, role as rules_of_role, trust};
 use crate::action::Action;
 use crate::aws::AwsError;
 use crate::config::{Config, Vpc};
@@ -35,7 +35,11 @@ pub(super) async fn role(
     if refusal.is_none() {
         let name = arn.rsplit('/').next().unwrap_or_default();
         match cx.aws().trust_policy(name).await? {
-            Ok(trust) => refusal = rules_of_role::trust(arn, trust.as_deref()),
+            Ok(policy) => {
+                let verdict = trust::judge(arn, policy.as_deref(), cx.names());
+                refusal = verdict.faults.into_iter().next();
+                findings.notices.extend(verdict.notices);
+            }
             Err(error) => findings.notices.push(unread(&error)),
         }
     }
@@ -147,8 +151,7 @@ pub(super) async fn security_groups(
         cache_ranges: &ranges,
     };
     let verdict = own_groups::judge(&needs, &found);
-    findings.blockers.extend(verdict.faults);
-    findings.notices.extend(verdict.notices);
+    findings.add(verdict);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::findings::Findings;
 use super::subject::Subject;
-use super::{access, own_network, rules};
+use super::{access, encryption, own_network, rules};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::config::{Config, Vpc};
@@ -106,7 +106,7 @@ async fn of_network(
         if plan.changes(&[Kind::NatGateway]) {
             of_public_access(cx, &vpc, findings).await?;
         }
-        return Ok(());
+        return of_encryption(cx, &vpc, plan, findings).await;
     };
     let Some(vpc) = &facts.own_vpc else {
         blockers.extend(rules::zones(config, &facts.zones));
@@ -136,11 +136,52 @@ async fn of_network(
     let network = cx.aws().own_network(vpc, subnets).await?;
     let needs = own_network::needs(config, &facts.names.account, vpc, &own.subnets, plan);
     let verdict = own_network::judge(needs, &network);
-    blockers.extend(verdict.faults);
-    findings.notices.extend(verdict.notices);
+    findings.add(verdict);
     if network.reaches_internet_gateway() {
         let ids: Vec<_> = own.subnets.iter().chain([vpc]).cloned().collect();
         of_public_access(cx, &ids, findings).await?;
+    }
+    of_account_encryption(cx, false, findings).await
+}
+
+/// Checks the encryption controls for the VPC of the stack, if the plan creates it or what runs in it. `vpc` is its id, if it
+/// exists and stays.
+async fn of_encryption(
+    cx: &Context,
+    vpc: &[String],
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let is_made = |item: &Item| {
+        matches!(
+            item.id.kind,
+            Kind::Function | Kind::NatGateway | Kind::Cache
+        ) && matches!(item.action, Action::Create | Action::Replace)
+    };
+    let Some(vpc) = vpc.first() else {
+        return of_account_encryption(cx, true, findings).await;
+    };
+    if !plan.items.iter().any(is_made) {
+        return Ok(());
+    }
+    match cx.aws().encryption_of(vpc).await? {
+        Ok(None) => of_account_encryption(cx, false, findings).await?,
+        Ok(Some(control)) => findings.add(encryption::of_vpc("", vpc, &control)),
+        Err(error) => findings.notices.push(format!(
+            "the VPC encryption control of {vpc} could not be read and is not checked: {error}"
+        )),
+    }
+    Ok(())
+}
+
+/// Checks the encryption control of the account. `creates`: the plan creates the VPC.
+async fn of_account_encryption(cx: &Context, creates: bool, findings: &mut Findings) -> Result<()> {
+    match cx.aws().account_encryption().await? {
+        Ok(None) => {}
+        Ok(Some(control)) => findings.add(encryption::of_account(&control, creates)),
+        Err(error) => findings.notices.push(format!(
+            "the VPC encryption control of the account could not be read and is not checked: {error}"
+        )),
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
 mod access;
+mod encryption;
 mod findings;
 mod gather;
 mod own_groups;
@@ -8,6 +9,7 @@ mod own_network;
 mod role;
 mod rules;
 mod subject;
+mod trust;
 
 pub use self::findings::Findings;
 pub use self::gather::{gather, strangers};

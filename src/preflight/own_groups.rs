@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
 
-use super::own_network::Verdict;
+use super::findings::Verdict;
 use crate::aws::own_groups::{Destination, Group, Outbound};
 
 /// The port of the Parameter Store.

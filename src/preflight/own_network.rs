@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv4Net;
 
+use super::encryption;
+use super::findings::Verdict;
 use crate::action::Action;
 use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, Table, Target};
 use crate::config::Config;
@@ -92,15 +94,6 @@ pub fn needs<'a>(
     }
 }
 
-/// What the checks of a network find.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// What keeps the functions from working.
-    pub faults: Vec<String>,
-    /// What may.
-    pub notices: Vec<String>,
-}
-
 /// Checks the network of the operator.
 pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
     let mut verdict = Verdict::default();
@@ -127,17 +120,8 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
     if let Some(acls) = &network.acls {
         filters(needs, &configured, acls, &mut verdict);
     }
-    if let Some(encryption) = &network.encryption {
-        let vpc = needs.vpc;
-        if encryption.excludes_lambda {
-            verdict.notices.push(format!(
-                "network.vpc: {vpc} enforces encryption in transit: AWS refuses resources that do not encrypt"
-            ));
-        } else {
-            verdict.faults.push(format!(
-                "network.vpc: {vpc} enforces encryption in transit, and Lambda is not excluded from it: add the exclusion for Lambda to the VPC encryption control"
-            ));
-        }
+    if let Some(control) = &network.encryption {
+        verdict.add(encryption::of_vpc("network.vpc: ", needs.vpc, control));
     }
     let unread = network.unread.iter().map(|error| {
         format!("a part of network.vpc could not be read and is not checked: {error}")
