@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::findings::Findings;
 use super::subject::Subject;
-use super::{access, encryption, own_network, rules};
+use super::{access, encryption, own_network, required_tags, rules};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::config::{Config, Vpc};
@@ -50,6 +50,7 @@ pub async fn gather(
         .extend(access::boundary(subject, cx, plan).await?);
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
+    of_required_tags(cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -234,6 +235,31 @@ pub async fn strangers(cx: &Context) -> Result<Vec<String>> {
     Ok(strangers
         .map(|stranger| format!("{} stays unchanged: {}", stranger.physical_id, stranger.why))
         .collect())
+}
+
+/// Adds the tag keys that the organization requires of what the plan creates, and the configuration lacks. AWS itself creates
+/// resources without them.
+async fn of_required_tags(cx: &Context, plan: &Plan, findings: &mut Findings) -> Result<()> {
+    let created = plan.items.iter().filter(|item| {
+        matches!(item.action, Action::Create | Action::Replace)
+            && required_tags::concerns(item.id.kind)
+    });
+    let created: BTreeSet<_> = created.map(|item| item.id.kind).collect();
+    if created.is_empty() {
+        return Ok(());
+    }
+    match cx.aws().required_tags().await? {
+        Ok(required) => {
+            let tags = cx.tags(&LogicalId::new(Kind::Vpc, "main"));
+            let keys = tags.keys().map(String::as_str);
+            let fault = required_tags::judge(&created, keys, &required);
+            findings.blockers.extend(fault);
+        }
+        Err(error) => findings.notices.push(format!(
+            "the tags that the organization requires could not be read and are not checked: {error}"
+        )),
+    }
+    Ok(())
 }
 
 /// What others have in the parts of the network that the plan deletes: AWS would not delete them.

@@ -6,6 +6,7 @@ mod findings;
 mod gather;
 mod own_groups;
 mod own_network;
+mod required_tags;
 mod role;
 mod rules;
 mod subject;

@@ -38,6 +38,7 @@ mod pending;
 mod preflight;
 mod prove;
 mod replace;
+mod required_tags;
 mod reshape;
 mod responses;
 mod rollback;

@@ -21,6 +21,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "eni_description": "AWS Lambda VPC ENI-{function}-{id}",
     "role_delay": 0,
     "page_size": None,
+    "required_tags": [],
     "quotas": {"vpcs": 5, "elastic_ips": 5, "nat_gateways": 5, "concurrent_executions": 1000, "parameters": 10000},
     "outcomes": {},
     "cache_endpoint": {},
