@@ -228,9 +228,39 @@ impl Names {
     }
 }
 
+/// Whether a network interface with this description was created for this function. The interfaces of older functions do not
+/// name one. Source: Lambda Developer Guide, foundation-networking; the id is a UUID.
+pub fn is_interface_of(function: &str, description: &str) -> bool {
+    let rest = description
+        .strip_prefix(INTERFACE_PREFIX)
+        .and_then(|rest| rest.strip_prefix(function))
+        .and_then(|rest| rest.strip_prefix('-'));
+    // The names of other functions can begin with this one.
+    rest.is_some_and(|id| id.len() == 36 && id.chars().all(|c| c.is_ascii_hexdigit() || c == '-'))
+}
+
+/// How the description of a network interface begins that Lambda has created for a named function.
+pub const INTERFACE_PREFIX: &str = "AWS Lambda VPC ENI-";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_names_its_function() {
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        let of = |name: &str| is_interface_of("threescale-gw-orders-authorizer", name);
+        let described = |name: &str| format!("AWS Lambda VPC ENI-threescale-gw-orders-{name}{id}");
+        assert!(of(&described("authorizer-")));
+        for other in [
+            described("reporter-"),
+            described("authorizer-authorizer-"),
+            described("authorizer"),
+            format!("AWS Lambda VPC ENI: {id}"),
+        ] {
+            assert!(!of(&other), "{other}");
+        }
+    }
 
     #[test]
     fn names_fit_the_services_limits_for_every_allowed_stack() {

@@ -29,7 +29,7 @@ use crate::resource::nat_instance::NatInstance;
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
-use crate::resource::security_group::{Admits, SecurityGroup};
+use crate::resource::security_group::{self, Admits, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
 use crate::resource::{DynResource, Reference};
@@ -44,9 +44,6 @@ pub use self::own_vpc::{NatPlace, OwnVpc, Way, Ways, subnet_id};
 /// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
 /// batches.
 const TIMEOUTS: [(&str, i32); 2] = [("authorizer", 5), ("reporter", 50)];
-
-/// The name of the security group of the functions.
-const AUTHORIZER_GROUP: &str = "authorizer";
 
 /// The name of the address of the NAT instance.
 pub const NAT_INSTANCE: &str = "nat-instance";
@@ -101,9 +98,11 @@ pub fn desired(
 ) -> Vec<Arc<dyn DynResource>> {
     let mut nodes: Vec<Arc<dyn DynResource>> = Vec::new();
     let network = network(config, facts, &mut nodes);
-    if let Some(vpc) = &network.vpc {
+    if let Some(vpc) = &network.vpc
+        && config.authorizer.security_groups.is_empty()
+    {
         nodes.push(Arc::new(SecurityGroup {
-            name: AUTHORIZER_GROUP.to_owned(),
+            name: security_group::AUTHORIZER.to_owned(),
             vpc: vpc.clone(),
             description: "threescale-gw: the authorizer",
             admits: Admits::Nothing,
@@ -245,10 +244,7 @@ fn functions(
             timeout,
             environment: environment(config, facts, name),
             subnets: network.private.clone(),
-            security_group: network
-                .vpc
-                .as_ref()
-                .map(|_| id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
+            security_groups: security_groups(config, network),
             role: match &config.authorizer.role_arn {
                 Some(own) => Reference::Given(own.clone()),
                 None => Reference::Managed(id(Kind::IamRole, "authorizer")),
@@ -256,6 +252,19 @@ fn functions(
             log_group: id(Kind::LogGroup, name),
         })
     })
+}
+
+/// The security groups of the functions.
+fn security_groups(config: &Config, network: &Network) -> Vec<Reference> {
+    let given = &config.authorizer.security_groups;
+    match &network.vpc {
+        None => Vec::new(),
+        Some(_) if given.is_empty() => {
+            let group = id(Kind::SecurityGroup, security_group::AUTHORIZER);
+            vec![Reference::Managed(group)]
+        }
+        Some(_) => given.iter().cloned().map(Reference::Given).collect(),
+    }
 }
 
 /// The schedule of the reporter. Without a cache, there is nothing to report.
@@ -462,12 +471,12 @@ fn cache(
         return Vec::new();
     };
     let cache = id(Kind::Cache, "main");
-    let group = id(Kind::SecurityGroup, "cache");
+    let group = id(Kind::SecurityGroup, security_group::CACHE);
     nodes.push(Arc::new(SecurityGroup {
-        name: "cache".to_owned(),
+        name: security_group::CACHE.to_owned(),
         vpc: vpc.clone(),
         description: "threescale-gw: the cache",
-        admits: Admits::Functions(PORT, id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
+        admits: Admits::Functions(PORT, security_groups(config, network)),
     }));
     nodes.push(Arc::new(CacheSubnetGroup {
         subnets: network.private.clone(),
@@ -490,7 +499,7 @@ fn cache(
         multi_az: config.network.zones > 1,
         tls: config.cache.tls,
         subnet_group: id(Kind::CacheSubnetGroup, "main"),
-        security_group: group,
+        security_group: group.clone(),
         auth_token,
         token_change: TokenChange::default(),
     }));
@@ -502,7 +511,8 @@ fn cache(
         name: parameter::CACHE_ENDPOINT.into(),
         source,
     }));
-    vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT)]
+    // A version of the functions in other security groups needs their rule, also where the cache does not change.
+    vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT), group]
 }
 
 /// The configured engine, with the pinned version if the configuration names none.

@@ -4,17 +4,21 @@
 pub mod account;
 pub mod ec2;
 pub mod elasticache;
+pub mod encryption;
 pub mod error;
 pub mod example_api;
 pub mod http;
 pub mod kept;
+mod known;
 pub mod lambda;
 pub mod logs;
 mod nulls;
+pub mod own_groups;
 pub mod own_network;
 pub mod paginate;
 pub mod profile;
 pub mod rate_limit;
+pub mod required_tags;
 pub mod tags;
 mod unreadable;
 
@@ -78,6 +82,7 @@ pub struct Aws {
     pub quotas: aws_sdk_servicequotas::Client,
     pub ssm: aws_sdk_ssm::Client,
     pub sts: aws_sdk_sts::Client,
+    pub tagging: aws_sdk_resourcegroupstagging::Client,
     pub region: String,
     /// The domain of the region's endpoints, for example `amazonaws.com`.
     pub dns_suffix: String,
@@ -158,6 +163,7 @@ impl Aws {
             quotas: aws_sdk_servicequotas::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             dns_suffix: dns_suffix(&region).await,
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),

@@ -4,8 +4,10 @@ use aws_sdk_ec2::types::{NetworkAcl, Route, RouteTable, VpcAttributeName};
 use ipnet::Ipv4Net;
 
 use super::ec2::filter;
+use super::encryption::Encryption;
+use super::known::known;
 use super::paginate::pages;
-use super::{Aws, AwsError, Class};
+use super::{Aws, AwsError};
 
 /// A subnet of the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,13 +98,6 @@ pub struct Acl {
     pub rules: Vec<Rule>,
 }
 
-/// A VPC that enforces encryption in transit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encryption {
-    /// Whether Lambda functions are excluded from it.
-    pub excludes_lambda: bool,
-}
-
 /// What is known of a VPC of the operator. `None` is unknown.
 #[derive(Debug, Clone, Default)]
 pub struct OwnNetwork {
@@ -127,21 +122,6 @@ impl OwnNetwork {
         self.tables
             .as_ref()
             .is_some_and(|tables| tables.iter().any(is_gateway))
-    }
-}
-
-/// Separates what may be unknown from what ends the run: a missing permission to check must not block it.
-fn known<T>(
-    result: Result<T, AwsError>,
-    unread: &mut Vec<AwsError>,
-) -> Result<Option<T>, AwsError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.class == Class::Credentials => Err(error),
-        Err(error) => {
-            unread.push(error);
-            Ok(None)
-        }
     }
 }
 
@@ -387,29 +367,6 @@ impl Aws {
         })
         .await?;
         Ok(acls.into_iter().filter_map(acl).collect())
-    }
-
-    async fn encryption(&self, vpc: &str) -> Result<Option<Encryption>, AwsError> {
-        let request = self.ec2.describe_vpc_encryption_controls().vpc_ids(vpc);
-        let answer = self
-            .call_idempotent("ec2:DescribeVpcEncryptionControls", || {
-                request.clone().send()
-            })
-            .await?;
-        let mut controls = answer.vpc_encryption_controls.unwrap_or_default();
-        controls.retain(|control| {
-            let mode = control.mode.as_ref().map(|mode| mode.as_str());
-            control.vpc_id.as_deref() == Some(vpc) && mode == Some("enforce")
-        });
-        Ok(controls.pop().map(|control| {
-            let exclusions = control.resource_exclusions;
-            let lambda = exclusions.and_then(|exclusions| exclusions.lambda);
-            let state = lambda.and_then(|lambda| lambda.state);
-            Encryption {
-                excludes_lambda: state
-                    .is_some_and(|state| matches!(state.as_str(), "enabled" | "enabling")),
-            }
-        }))
     }
 }
 

@@ -174,7 +174,11 @@ impl Session {
         let own_vpc = preflight::own_vpc(&cx, &config).await?;
         let home = home(&config, own_vpc.as_ref());
         // What follows depends on it: which of two networks the stack leaves.
-        let cx = cx.with_options(RunOptions { home, ..options });
+        let cx = cx.with_options(RunOptions {
+            home,
+            security_groups: config.authorizer.security_groups.clone(),
+            ..options
+        });
         let (zones, mut secrets, cache_number) = tokio::try_join!(
             zones(&cx, &config),
             secrets(&cx, &config),

@@ -107,6 +107,7 @@ const AUTHORIZER: Schema = Schema {
         "report_every",
         "log_retention_days",
         "role_arn",
+        "security_groups",
         "permissions_boundary",
         "artifact",
     ],
@@ -144,6 +145,8 @@ const MAX_DELTA: i64 = 1_000_000_000_000;
 const MAX_SUBNETS: usize = 16;
 /// The largest number of subnets that the stack creates in a user's own VPC.
 const MAX_ZONES: usize = 6;
+/// Maximum number of security groups of a function (Lambda's `VpcConfig`).
+const MAX_SECURITY_GROUPS: usize = 5;
 
 /// Reads the whole file.
 ///
@@ -212,7 +215,10 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         .and_then(|section| threescale(reader, section));
     let network = network(reader, &root);
     let cache = cache(reader, &root);
-    let authorizer = authorizer(reader, &root);
+    let authorizer_section = optional_section(reader, &root, &AUTHORIZER, "authorizer");
+    let authorizer = authorizer_section
+        .as_ref()
+        .and_then(|section| authorizer(reader, section.as_ref()));
     let deletion_protection = root
         .field("deletion_protection")
         .and_then(|field| reader.boolean(field));
@@ -231,6 +237,9 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         validate::usage_key(reader, section, &config);
     }
     validate::outside(reader, &root, &config);
+    if let Some(section) = authorizer_section.as_ref().and_then(Option::as_ref) {
+        validate::security_groups(reader, section, &config);
+    }
     let rules = threescale_section
         .as_ref()
         .and_then(|section| section.field("mapping_rules"));
@@ -715,9 +724,7 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
     })
 }
 
-fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer> {
-    let section = optional_section(reader, root, &AUTHORIZER, "authorizer")?;
-    let section = section.as_ref();
+fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<Authorizer> {
     let architecture = choice(reader, section, "architecture");
     let memory = match field(section, "memory") {
         Some(field) => reader.whole(field, 128, 10_240),
@@ -746,6 +753,10 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         Some(field) => Some(reader.text(field, Show::Yes, identifiers::role_arn)?),
         None => None,
     };
+    let security_groups = match field(section, "security_groups") {
+        Some(field) => security_groups(reader, field),
+        None => Some(Vec::new()),
+    };
     let artifact = match field(section, "artifact") {
         Some(field) => Some(file(reader, field, "a zip file")?),
         None => None,
@@ -758,6 +769,7 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         report_every: report_every?,
         log_retention_days: log_retention_days?,
         role_arn,
+        security_groups: security_groups?,
         permissions_boundary,
         artifact,
     };
@@ -766,6 +778,19 @@ fn authorizer(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Authorizer>
         validate::age(reader, section, &authorizer);
     }
     Some(authorizer)
+}
+
+fn security_groups(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+    let items = reader.list(field)?;
+    if !(1..=MAX_SECURITY_GROUPS).contains(&items.len()) {
+        let message = format!(
+            "must be 1 to {MAX_SECURITY_GROUPS} security groups, not {}",
+            items.len()
+        );
+        reader.report(field, &message);
+    }
+    let parse = identifiers::security_group_id;
+    Some(ids(reader, &items, "a security group", parse))
 }
 
 /// The path of a file, which is read later.

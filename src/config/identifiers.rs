@@ -358,6 +358,16 @@ pub(super) fn nat_gateway_id(text: &str) -> Result<String, Invalid> {
     }
 }
 
+pub(super) fn security_group_id(text: &str) -> Result<String, Invalid> {
+    if is_ec2_id(text, "sg-") {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be a security group's id such as `sg-0123456789abcdef0`",
+        ))
+    }
+}
+
 pub(super) fn allocation_id(text: &str) -> Result<String, Invalid> {
     if is_ec2_id(text, "eipalloc-") {
         Ok(text.to_owned())

@@ -384,6 +384,9 @@ pub struct Authorizer {
     pub log_retention_days: u32,
     /// The ARN of the operator's own role of the functions.
     pub role_arn: Option<String>,
+    /// The ids of the user's own security groups of the functions, which are never changed or deleted; 1 to 5, or empty for
+    /// that of the stack.
+    pub security_groups: Vec<String>,
     /// The ARN of the policy that is the permissions boundary of the functions' role.
     pub permissions_boundary: Option<String>,
     /// A zip file to use in place of a build of the bundled authorizer.

@@ -217,6 +217,14 @@ pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Conf
     }
 }
 
+/// Security groups belong to a VPC.
+pub(super) fn security_groups(reader: &mut Reader<'_>, section: &Section<'_>, config: &Config) {
+    if config.network.vpc == Vpc::None {
+        let reason = "is for functions in a VPC: remove it if you use `network: none`";
+        forbid(reader, section, &["security_groups"], reason);
+    }
+}
+
 /// There must be one address for each NAT gateway, or for the NAT instance. With a NAT gateway in each zone of a user's own
 /// VPC, their number is known to the plan only.
 pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {

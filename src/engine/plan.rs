@@ -11,7 +11,7 @@ use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
-    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function,
+    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function, security_group,
 };
 
 /// The field that shows that a resource failed permanently.
@@ -270,7 +270,13 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
             id.kind,
             Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteAssociation
         );
-    id.is_former() || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
+    id.is_former() || is_left_group(id) || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
+}
+
+/// Whether the functions leave this security group, which the plan deletes: they leave the network, or they get groups of the
+/// operator.
+fn is_left_group(id: &LogicalId) -> bool {
+    id.kind == Kind::SecurityGroup && (id.is_former() || id.name == security_group::AUTHORIZER)
 }
 
 /// Creates one step for each desired resource that needs an action, after the steps of its needs.
@@ -458,9 +464,9 @@ fn drain_step(
         matches!(step.work, Operation::Detach(_))
             || (step.id.kind.leaves_behind() == Some(left) && step.action == Action::Delete)
     };
-    // The functions leave the network when their aliases move to versions in another one.
-    let is_former = |step: &Step| step.id.kind == Kind::SecurityGroup && step.id.is_former();
-    let moves = steps[first_deletion..].iter().any(is_former) && !steps.iter().any(leaves);
+    // The functions leave the network, or the stack's security group, when their aliases move to other versions.
+    let is_left = |step: &Step| is_left_group(&step.id);
+    let moves = steps[first_deletion..].iter().any(is_left) && !steps.iter().any(leaves);
     let leaves = |step: &Step| leaves(step) || (moves && step.id.kind == Kind::FunctionAlias);
     let blocks = steps[first_deletion..]
         .iter()
@@ -863,6 +869,42 @@ mod tests {
         let moved = position(&plan, "route-table/private", false);
         let instance = position(&plan, "nat-instance/a", true);
         assert!(!plan.steps[instance].needs.contains(&moved), "{plan:?}");
+    }
+
+    #[test]
+    fn the_group_of_the_functions_goes_after_they_use_those_of_the_operator() {
+        let old = [
+            "vpc/main",
+            "security-group/authorizer",
+            "security-group/cache",
+            "cache/main",
+            "lambda/authorizer",
+            "lambda-alias/authorizer",
+        ];
+        // Also if the cache is replaced by the same run.
+        for replaces in [false, true] {
+            let plan = planned(
+                &old,
+                &[
+                    ("vpc/main", &[], false),
+                    ("security-group/cache", &["vpc/main"], false),
+                    ("cache/main", &["security-group/cache"], replaces),
+                    ("lambda/authorizer", &[], false),
+                    (
+                        "lambda-alias/authorizer",
+                        &["lambda/authorizer", "security-group/cache"],
+                        false,
+                    ),
+                ],
+            );
+            plan.check().expect("no cycle");
+            let moved = position(&plan, "lambda-alias/authorizer", false);
+            let is_drain = |step: &Step| matches!(step.work, Operation::Drain(_));
+            let drain = plan.steps.iter().position(is_drain).expect("a drain");
+            assert!(plan.steps[drain].needs.contains(&moved));
+            let group = &plan.steps[position(&plan, "security-group/authorizer", true)];
+            assert!(group.needs.contains(&moved) && group.needs.contains(&drain));
+        }
     }
 
     #[test]

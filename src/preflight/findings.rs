@@ -20,3 +20,28 @@ pub struct Findings {
     /// How long it usually takes until the stack is ready.
     pub ready_in: Duration,
 }
+
+/// What a check finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What keeps the functions from working.
+    pub faults: Vec<String>,
+    /// What may.
+    pub notices: Vec<String>,
+}
+
+impl Verdict {
+    /// Adds what another check finds.
+    pub fn add(&mut self, other: Self) {
+        self.faults.extend(other.faults);
+        self.notices.extend(other.notices);
+    }
+}
+
+impl Findings {
+    /// Adds what a check finds.
+    pub fn add(&mut self, verdict: Verdict) {
+        self.blockers.extend(verdict.faults);
+        self.notices.extend(verdict.notices);
+    }
+}

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::try_join_all;
-
 use super::findings::Findings;
-use super::{own_network, own_route, role, rules, ways};
+use super::subject::Subject;
+use super::{access, encryption, own_network, own_route, required_tags, rules, ways};
 use crate::action::Action;
+use crate::aws::optional;
 use crate::aws::own_network::OwnNetwork;
-use crate::aws::{AwsError, optional};
 use crate::config::{Config, Vpc};
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::package::Package;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
@@ -25,17 +23,8 @@ use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, claims, function, neighbors};
 use crate::rest_api::definition::POLICY;
-use crate::rest_api::{self, Method, MethodKey, RestApi, Stage};
-use crate::stack::{self, Facts};
-
-/// What a plan is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    pub config: &'a Config,
-    pub facts: &'a Facts,
-    pub api: &'a RestApi,
-    pub package: &'a Package,
-}
+use crate::rest_api::{self, Method, MethodKey, Stage};
+use crate::stack;
 
 /// Everything that can be known to go wrong with `plan`. `unmanaged` are the names that other resources have.
 ///
@@ -60,8 +49,10 @@ pub async fn gather(
     of_network(subject, cx, plan, &mut findings).await?;
     findings
         .blockers
-        .extend(of_boundary(subject, cx, plan).await?);
-    of_role(subject, cx, plan, &mut findings).await?;
+        .extend(access::boundary(subject, cx, plan).await?);
+    access::role(subject, cx, plan, &mut findings).await?;
+    access::security_groups(subject, cx, plan, &mut findings).await?;
+    of_required_tags(cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -121,7 +112,7 @@ async fn of_network(
         if plan.changes(&[Kind::NatGateway, Kind::NatInstance]) {
             of_public_access(cx, &vpc, findings).await?;
         }
-        return Ok(());
+        return of_encryption(cx, &vpc, plan, findings).await;
     };
     let Some(vpc) = &facts.own_vpc else {
         blockers.extend(rules::zones(config, &facts.zones));
@@ -171,11 +162,52 @@ async fn of_network(
     };
     let needs = own_network::needs(config, &facts.names.account, parts, plan);
     let verdict = own_network::judge(needs, &network);
-    findings.blockers.extend(verdict.faults);
-    findings.notices.extend(verdict.notices);
+    findings.add(verdict);
     if network.reaches_internet_gateway() || plan.changes(&[Kind::NatGateway]) {
         let ids: Vec<_> = subnets.iter().chain([&vpc.id]).cloned().collect();
         of_public_access(cx, &ids, findings).await?;
+    }
+    of_account_encryption(cx, false, findings).await
+}
+
+/// Checks the encryption controls for the VPC of the stack, if the plan creates it or what runs in it. `vpc` is its id, if it
+/// exists and stays.
+async fn of_encryption(
+    cx: &Context,
+    vpc: &[String],
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let is_made = |item: &Item| {
+        matches!(
+            item.id.kind,
+            Kind::Function | Kind::NatGateway | Kind::Cache
+        ) && matches!(item.action, Action::Create | Action::Replace)
+    };
+    let Some(vpc) = vpc.first() else {
+        return of_account_encryption(cx, true, findings).await;
+    };
+    if !plan.items.iter().any(is_made) {
+        return Ok(());
+    }
+    match cx.aws().encryption_of(vpc).await? {
+        Ok(None) => of_account_encryption(cx, false, findings).await?,
+        Ok(Some(control)) => findings.add(encryption::of_vpc("", vpc, &control)),
+        Err(error) => findings.notices.push(format!(
+            "the VPC encryption control of {vpc} could not be read and is not checked: {error}"
+        )),
+    }
+    Ok(())
+}
+
+/// Checks the encryption control of the account. `creates`: the plan creates the VPC.
+async fn of_account_encryption(cx: &Context, creates: bool, findings: &mut Findings) -> Result<()> {
+    match cx.aws().account_encryption().await? {
+        Ok(None) => {}
+        Ok(Some(control)) => findings.add(encryption::of_account(&control, creates)),
+        Err(error) => findings.notices.push(format!(
+            "the VPC encryption control of the account could not be read and is not checked: {error}"
+        )),
     }
     Ok(())
 }
@@ -251,69 +283,6 @@ async fn of_addresses(
     Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
 }
 
-/// Checks the operator's role, if the plan changes the functions.
-async fn of_role(
-    subject: Subject<'_>,
-    cx: &Context,
-    plan: &Plan,
-    findings: &mut Findings,
-) -> Result<()> {
-    let Some(arn) = &subject.config.authorizer.role_arn else {
-        return Ok(());
-    };
-    if !plan.changes(&[Kind::Function]) {
-        return Ok(());
-    }
-    let unread = |error: &AwsError| {
-        format!("a part of authorizer.role_arn could not be read and is not checked: {error}")
-    };
-    let mut refusal = role::account(arn, cx.names());
-    if refusal.is_none() {
-        let name = arn.rsplit('/').next().unwrap_or_default();
-        match cx.aws().trust_policy(name).await? {
-            Ok(trust) => refusal = role::trust(arn, trust.as_deref()),
-            Err(error) => findings.notices.push(unread(&error)),
-        }
-    }
-    if refusal.is_none() {
-        let is_in_vpc = subject.config.network.vpc != Vpc::None;
-        let needed = role::needed(cx.names(), is_in_vpc);
-        let asked = needed
-            .iter()
-            .map(|(actions, resource)| cx.aws().not_allowed(arn, actions, resource));
-        let answers = try_join_all(asked).await?;
-        let unreadable = answers.iter().find_map(|answer| answer.as_ref().err());
-        findings.notices.extend(unreadable.map(unread));
-        let denied: Vec<_> = answers
-            .into_iter()
-            .zip(&needed)
-            .map(|(denied, (_, resource))| (denied.unwrap_or_default(), resource.as_str()))
-            .collect();
-        refusal = role::permissions(arn, &denied);
-    }
-    findings.blockers.extend(refusal);
-    Ok(())
-}
-
-/// What keeps a policy from being the permissions boundary, if the plan sets it.
-async fn of_boundary(subject: Subject<'_>, cx: &Context, plan: &Plan) -> Result<Option<String>> {
-    let Some(arn) = &subject.config.authorizer.permissions_boundary else {
-        return Ok(None);
-    };
-    let is_changed = |item: &Item| item.id.kind == Kind::IamRole && item.action != Action::None;
-    if !plan.items.iter().any(is_changed) {
-        return Ok(None);
-    }
-    let refusal = role::boundary(arn, cx.names());
-    if refusal.is_some() {
-        return Ok(refusal);
-    }
-    // Without the permission to look, IAM refuses a missing policy when the role is created.
-    let exists = cx.aws().has_policy(arn).await?;
-    Ok(matches!(exists, Ok(false))
-        .then(|| format!("authorizer.permissions_boundary: there is no policy {arn}")))
-}
-
 /// The resources of other owners with the stack's tags, as notices.
 ///
 /// # Errors
@@ -323,6 +292,31 @@ pub async fn strangers(cx: &Context) -> Result<Vec<String>> {
     Ok(strangers
         .map(|stranger| format!("{} stays unchanged: {}", stranger.physical_id, stranger.why))
         .collect())
+}
+
+/// Adds the tag keys that the organization requires of what the plan creates, and the configuration lacks. AWS itself creates
+/// resources without them.
+async fn of_required_tags(cx: &Context, plan: &Plan, findings: &mut Findings) -> Result<()> {
+    let created = plan.items.iter().filter(|item| {
+        matches!(item.action, Action::Create | Action::Replace)
+            && required_tags::concerns(item.id.kind)
+    });
+    let created: BTreeSet<_> = created.map(|item| item.id.kind).collect();
+    if created.is_empty() {
+        return Ok(());
+    }
+    match cx.aws().required_tags().await? {
+        Ok(required) => {
+            let tags = cx.tags(&LogicalId::new(Kind::Vpc, "main"));
+            let keys = tags.keys().map(String::as_str);
+            let fault = required_tags::judge(&created, keys, &required);
+            findings.blockers.extend(fault);
+        }
+        Err(error) => findings.notices.push(format!(
+            "the tags that the organization requires could not be read and are not checked: {error}"
+        )),
+    }
+    Ok(())
 }
 
 /// What others have in the parts of the network that the plan deletes: AWS would not delete them.

@@ -1,18 +1,25 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
+mod access;
+mod encryption;
 mod findings;
 mod gather;
+mod own_groups;
 mod own_network;
 mod own_route;
 mod own_vpc;
+mod required_tags;
 mod role;
 mod rules;
+mod subject;
+mod trust;
 mod ways;
 
 pub use self::findings::Findings;
-pub use self::gather::{Subject, gather, strangers};
+pub use self::gather::{gather, strangers};
 pub use self::own_vpc::own_vpc;
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,
 };
+pub use self::subject::Subject;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv4Net;
 
+use super::encryption;
+use super::findings::Verdict;
 use crate::action::Action;
 use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, Table, Target};
 use crate::config::Config;
@@ -45,6 +47,21 @@ pub struct Needs<'a> {
 /// The host of the hosted 3scale, which has public addresses only.
 const HOSTED: &str = "su1.3scale.net";
 
+/// The host of 3scale, and its port.
+pub fn backend(config: &Config) -> (&str, u16) {
+    let address = &config.threescale.backend;
+    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    (
+        host,
+        port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
+    )
+}
+
 /// The parts of a network that the plan is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
@@ -66,13 +83,7 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
         .network
         .existing()
         .is_some_and(|own| own.subnets.is_empty());
-    let address = &config.threescale.backend;
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
-    let authority = rest.split('/').next().unwrap_or_default();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-        _ => (authority, None),
-    };
+    let (host, port) = backend(config);
     let has_cache = config.cache.is_created();
     let is_new = |kind: Kind| {
         let mut items = plan.items.iter();
@@ -101,20 +112,11 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
         routed,
         gateways,
         host,
-        port: port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
+        port,
         needs_internet: host == HOSTED,
         has_cache,
         new_addresses: nodes + interfaces,
     }
-}
-
-/// What the checks of a network find.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// What keeps the functions from working.
-    pub faults: Vec<String>,
-    /// What may.
-    pub notices: Vec<String>,
 }
 
 /// Checks the network of the operator.
@@ -145,17 +147,8 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
         let gateways: Vec<_> = network.subnets.iter().filter(is_gateway).collect();
         filters(needs, &configured, &gateways, acls, &mut verdict);
     }
-    if let Some(encryption) = &network.encryption {
-        let vpc = needs.vpc;
-        if encryption.excludes_lambda {
-            verdict.notices.push(format!(
-                "network.vpc: {vpc} enforces encryption in transit: AWS refuses resources that do not encrypt"
-            ));
-        } else {
-            verdict.faults.push(format!(
-                "network.vpc: {vpc} enforces encryption in transit, and Lambda is not excluded from it: add the exclusion for Lambda to the VPC encryption control"
-            ));
-        }
+    if let Some(control) = &network.encryption {
+        verdict.add(encryption::of_vpc("network.vpc: ", needs.vpc, control));
     }
     let unread = network.unread.iter().map(|error| {
         format!("a part of network.vpc could not be read and is not checked: {error}")

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::own_network::{Verdict, table_of};
+use super::findings::Verdict;
+use super::own_network::table_of;
 use crate::aws::own_network::{OwnNetwork, PublicInterface, Subnet, Table, Target};
 use crate::config::ExistingVpc;
 use crate::printable::line;

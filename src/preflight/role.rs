@@ -1,7 +1,5 @@
 //! What is wrong with the role of the functions, and with its permissions boundary. Pure.
 
-use serde_json::Value;
-
 use crate::names::Names;
 use crate::resource::function::NAMES;
 
@@ -22,47 +20,6 @@ pub fn account(arn: &str, names: &Names) -> Option<String> {
             names.partition()
         )
     })
-}
-
-/// Checks that a role exists and that Lambda can assume it. `trust` is its trust policy as IAM returns it, URL-encoded.
-pub fn trust(arn: &str, trust: Option<&str>) -> Option<String> {
-    let Some(trust) = trust else {
-        return Some(format!("authorizer.role_arn: there is no role {arn}"));
-    };
-    let decoded = percent_encoding::percent_decode_str(trust).decode_utf8_lossy();
-    let document: Value = serde_json::from_str(&decoded).unwrap_or_default();
-    let any = |value: &Value, fits: &dyn Fn(&str) -> bool| match value {
-        Value::String(text) => fits(text),
-        Value::Array(all) => all.iter().any(|one| one.as_str().is_some_and(fits)),
-        _ => false,
-    };
-    let admits = |statement: &Value| {
-        let action = any(&statement["Action"], &is_assume_role);
-        let service = any(&statement["Principal"]["Service"], &|service| {
-            service == "lambda.amazonaws.com"
-        });
-        statement["Effect"] == "Allow" && action && service
-    };
-    let admitted = match &document["Statement"] {
-        Value::Array(statements) => statements.iter().any(admits),
-        one => admits(one),
-    };
-    (!admitted).then(|| {
-        format!(
-            "authorizer.role_arn: the trust policy of {arn} does not let lambda.amazonaws.com assume the role: add a statement \
-             with the action sts:AssumeRole"
-        )
-    })
-}
-
-/// Whether an action of a policy includes `sts:AssumeRole`. Actions have no case and can have wildcards; what follows a
-/// wildcard is not compared, so that no valid role is refused. Source: IAM User Guide, "IAM JSON policy elements: Action".
-fn is_assume_role(action: &str) -> bool {
-    let action = action.to_ascii_lowercase();
-    match action.find(['*', '?']) {
-        Some(end) => "sts:assumerole".starts_with(&action[..end]),
-        None => action == "sts:assumerole",
-    }
 }
 
 /// What the functions and Lambda do with the role: the actions, and the resource. Source: `templates/role-policy.json`;
@@ -124,41 +81,6 @@ pub fn boundary(arn: &str, names: &Names) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_role_must_exist_and_admit_lambda() {
-        let statement = |effect: &str, service: &str, action: &str| {
-            format!(
-                r#"{{"Statement": [{{"Effect": "{effect}", "Principal": {{"Service": {service}}}, "Action": {action}}}]}}"#
-            )
-        };
-        let (lambda, assume) = (r#""lambda.amazonaws.com""#, r#""sts:AssumeRole""#);
-        let several = r#"["ec2.amazonaws.com", "lambda.amazonaws.com"]"#;
-        let encoded = statement("Allow", lambda, assume).replace(' ', "%20");
-        for (document, admits) in [
-            (statement("Allow", lambda, assume), true),
-            (statement("Allow", several, r#"["sts:AssumeRole"]"#), true),
-            (encoded, true),
-            (statement("Allow", lambda, r#""sts:assumerole""#), true),
-            (
-                statement("Allow", lambda, r#"["sts:Assume*", "sts:TagSession"]"#),
-                true,
-            ),
-            (statement("Allow", lambda, r#""*""#), true),
-            (statement("Allow", lambda, r#""sts:Tag*""#), false),
-            (statement("Deny", lambda, assume), false),
-            (statement("Allow", r#""ec2.amazonaws.com""#, assume), false),
-            (statement("Allow", lambda, r#""sts:TagSession""#), false),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Principal": "*"}}"#.to_owned(),
-                false,
-            ),
-            ("no JSON".to_owned(), false),
-        ] {
-            assert_eq!(trust("r", Some(&document)).is_none(), admits, "{document}");
-        }
-        assert!(trust("r", None).is_some_and(|text| text.contains("there is no role r")));
-    }
 
     #[test]
     fn the_permissions_that_a_role_lacks_are_named_with_their_resources() {

@@ -43,6 +43,9 @@ pub struct RunOptions {
     pub accepted_edits: Option<Vec<String>>,
     /// The network that the configuration asks for; `None` if the run has no configuration.
     pub home: Option<Home>,
+    /// The operator's own security groups of the functions; empty if they have that of the stack, or the run has no
+    /// configuration.
+    pub security_groups: Vec<String>,
     /// The number in the names of the desired cache; `None` if the run desires none, or has no configuration.
     pub cache_number: Option<u32>,
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if

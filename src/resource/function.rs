@@ -254,8 +254,8 @@ pub struct Function {
     pub timeout: i32,
     pub environment: BTreeMap<String, String>,
     pub subnets: Vec<Reference>,
-    /// `None` outside a VPC.
-    pub security_group: Option<LogicalId>,
+    /// None outside a VPC.
+    pub security_groups: Vec<Reference>,
     /// A given one is an ARN.
     pub role: Reference,
     pub log_group: LogicalId,
@@ -263,19 +263,13 @@ pub struct Function {
 
 impl Function {
     fn vpc_config(&self, cx: &Context) -> Result<VpcConfig, ResourceError> {
-        let subnets: Result<Vec<_>, _> = self
-            .subnets
-            .iter()
-            .map(|subnet| subnet.resolve(cx))
-            .collect();
-        let group = self.security_group.as_ref();
-        let groups: Result<Vec<_>, _> = group
-            .map(|group| cx.physical_id(group))
-            .into_iter()
-            .collect();
+        let resolved = |references: &[Reference]| -> Result<Vec<_>, ResourceError> {
+            let ids = references.iter().map(|reference| reference.resolve(cx));
+            ids.collect()
+        };
         Ok(VpcConfig::builder()
-            .set_subnet_ids(Some(subnets?))
-            .set_security_group_ids(Some(groups?))
+            .set_subnet_ids(Some(resolved(&self.subnets)?))
+            .set_security_group_ids(Some(resolved(&self.security_groups)?))
             .build())
     }
 
@@ -364,8 +358,8 @@ impl Resource for Function {
     fn needs(&self) -> Vec<LogicalId> {
         let mut needs = vec![self.log_group.clone()];
         needs.extend(self.role.need());
-        needs.extend(self.security_group.clone());
-        needs.extend(self.subnets.iter().filter_map(Reference::need));
+        let network = self.security_groups.iter().chain(&self.subnets);
+        needs.extend(network.filter_map(Reference::need));
         needs
     }
 
@@ -420,11 +414,10 @@ impl Resource for Function {
             or_none(sorted(actual.content.subnets.clone())),
             or_none(joined(&self.subnets, cx)),
         );
-        let group = self.security_group.clone().map(Reference::Managed);
         diff.field(
             SECURITY_GROUPS,
             or_none(sorted(actual.content.security_groups.clone())),
-            or_none(joined(group.as_slice(), cx)),
+            or_none(joined(&self.security_groups, cx)),
         );
         if let Some(reason) = &actual.update_failure {
             diff.field(LAST_UPDATE, format!("failed: {reason}"), "successful");

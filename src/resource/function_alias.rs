@@ -18,7 +18,7 @@ use super::function_versions::{CONFIGURED, TRANSITION, Version, transition};
 use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
-    last_delivery, parameter, usage,
+    former_rules, last_delivery, parameter, usage,
 };
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -435,6 +435,11 @@ impl Resource for FunctionAlias {
         let surplus = self.surplus(actual, &goals);
         for version in &surplus {
             delete_version(cx, function, *version).await?;
+        }
+        let versions = &actual.publication.versions;
+        if versions.leave_security_groups(&surplus) {
+            // A fresh view: this run has changed the versions.
+            former_rules::remove(&cx.fresh()).await?;
         }
         // The deleted versions may have been the last readers, and the other alias may have nothing to change.
         let unread = match surplus.is_empty() {

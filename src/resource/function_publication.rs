@@ -84,6 +84,15 @@ impl Publication {
             .await
     }
 
+    /// The security groups of every version, and of the function itself if it is invoked.
+    pub(super) fn security_groups(&self) -> impl Iterator<Item = &str> {
+        let versions = &self.versions;
+        let latest = versions.live().is_none().then_some(&versions.latest);
+        let published = versions.published.iter().map(|version| &version.content);
+        let groups = published.chain(latest).flat_map(|one| &one.security_groups);
+        groups.map(String::as_str)
+    }
+
     pub(super) async fn of(cx: &Context, name: &str) -> Result<Option<Self>, ResourceError> {
         let all = Self::all(cx).await?;
         Ok(all

@@ -180,6 +180,15 @@ impl Versions {
             })
             .collect()
     }
+
+    /// Whether one of these versions has other security groups than the function itself.
+    pub fn leave_security_groups(&self, numbers: &[u64]) -> bool {
+        let mut left = self.published.iter();
+        left.any(|version| {
+            numbers.contains(&version.number)
+                && version.content.security_groups != self.latest.security_groups
+        })
+    }
 }
 
 /// The key of the settings with the status of a passed limit.

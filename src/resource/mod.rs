@@ -18,6 +18,7 @@ mod dynamic;
 pub mod elastic_ip;
 mod error;
 mod exclusion;
+mod former_rules;
 pub mod function;
 pub mod function_alias;
 pub mod function_permission;

@@ -1,6 +1,9 @@
 //! The security groups: the authorizer's group has no inbound rules, the cache's group allows
-//! inbound traffic to its port from the authorizer's group only, that of a NAT instance all from the
-//! private subnets. All keep EC2's default rule, which allows all outbound traffic.
+//! inbound traffic to its port from the groups of the functions only, that of a NAT instance all from
+//! the private subnets. All keep EC2's default rule, which allows all outbound traffic.
+//!
+//! A published version keeps the groups that it was published with. A rule for them stays as long as
+//! the version exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +12,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::claims::Claim;
+use super::function_publication::Publication;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,
     Unmanaged,
@@ -18,6 +22,11 @@ use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+
+/// The name of the group of the functions.
+pub const AUTHORIZER: &str = "authorizer";
+/// The name of the group of the cache.
+pub const CACHE: &str = "cache";
 
 const RULE: Field = Field::Property("rule");
 const RULE_OUT: Field = Field::Property("rule out");
@@ -130,6 +139,8 @@ pub struct Actual {
     pub(super) name: String,
     pub(super) vpc_id: String,
     ingress: BTreeSet<Rule>,
+    /// The groups in `ingress` that the configuration does not name, and versions of the functions use.
+    still_used: BTreeSet<String>,
     /// Whether all outbound traffic is allowed.
     lets_out: bool,
     tags: BTreeMap<String, String>,
@@ -140,6 +151,12 @@ impl Actual {
     pub(super) fn groups_in_rules(&self) -> impl Iterator<Item = &str> {
         let sources = self.ingress.iter().map(|rule| rule.source.as_str());
         sources.filter(|source| source.starts_with("sg-"))
+    }
+
+    /// The inbound rules beside `wanted` that no version of the functions needs.
+    fn surplus<'a>(&'a self, wanted: &'a BTreeSet<Rule>) -> impl Iterator<Item = &'a Rule> {
+        let surplus = self.ingress.difference(wanted);
+        surplus.filter(|rule| !self.still_used.contains(&rule.source))
     }
 }
 
@@ -188,6 +205,58 @@ impl SecurityGroups {
         };
         let groups = answer.security_groups.unwrap_or_default();
         Ok(groups.into_iter().filter_map(unmanaged).collect())
+    }
+
+    /// The groups that the functions should have, if the run has a configuration.
+    fn configured(cx: &Context, owned: &[Actual]) -> Option<BTreeSet<String>> {
+        cx.options().home.as_ref()?;
+        let given = &cx.options().security_groups;
+        if !given.is_empty() {
+            return Some(given.iter().cloned().collect());
+        }
+        let own = owned.iter().filter(|group| group.id.name == AUTHORIZER);
+        Some(own.map(|group| group.group_id.clone()).collect())
+    }
+
+    /// Notes which groups in rules the functions still use. Reads the functions only if a rule names a group that is not
+    /// configured.
+    async fn note_users(cx: &Context, owned: &mut [Actual]) -> Result<(), ResourceError> {
+        let Some(configured) = Self::configured(cx, owned) else {
+            return Ok(());
+        };
+        let is_other = |group: &&str| !configured.contains(*group);
+        let names_other = |group: &Actual| group.groups_in_rules().any(|named| is_other(&named));
+        if !owned.iter().any(names_other) {
+            return Ok(());
+        }
+        let functions = Publication::all(cx).await?;
+        let used: BTreeSet<_> = functions
+            .owned
+            .iter()
+            .flat_map(Publication::security_groups)
+            .collect();
+        for group in owned {
+            let others = group.groups_in_rules().filter(is_other);
+            let used = others.filter(|group| used.contains(group));
+            group.still_used = used.map(str::to_owned).collect();
+        }
+        Ok(())
+    }
+
+    /// Removes the rules of the group of the cache for groups that neither the configuration names nor a version of the
+    /// functions uses.
+    pub(super) async fn forget_former(cx: &Context, group: &Actual) -> Result<(), ResourceError> {
+        let owned = Self::list(cx).await?.owned;
+        let Some(configured) = Self::configured(cx, &owned) else {
+            return Ok(());
+        };
+        let former = group.ingress.iter().filter(|rule| {
+            let source = &rule.source;
+            source.starts_with("sg-")
+                && !configured.contains(source)
+                && !group.still_used.contains(source)
+        });
+        Self::revoke(cx, &group.group_id, former).await
     }
 
     async fn revoke(
@@ -259,10 +328,12 @@ impl ResourceKind for SecurityGroups {
                 name: group.group_name.unwrap_or_default(),
                 vpc_id: group.vpc_id.unwrap_or_default(),
                 ingress,
+                still_used: BTreeSet::new(),
                 lets_out,
                 tags,
             });
         }
+        Self::note_users(cx, &mut listing.owned).await?;
         Ok(listing)
     }
 
@@ -304,8 +375,8 @@ impl ResourceKind for SecurityGroups {
 #[derive(Debug)]
 pub enum Admits {
     Nothing,
-    /// Of the functions: the only port, and their group.
-    Functions(u16, LogicalId),
+    /// Of the functions: the only port, and their groups.
+    Functions(u16, Vec<Reference>),
     /// All traffic from these subnets, by their CIDR blocks: a rule that names a group does not admit what is forwarded.
     /// Source: Amazon VPC User Guide, "Security group rules", on middlebox appliances.
     Subnets(Vec<String>),
@@ -326,16 +397,15 @@ impl SecurityGroup {
     fn rules(&self, cx: &Context) -> BTreeSet<Rule> {
         match &self.admits {
             Admits::Nothing => BTreeSet::new(),
-            Admits::Functions(port, group) => {
-                let source = cx
-                    .known_output(group)
-                    .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
+            // A source that is not created yet has no id.
+            Admits::Functions(port, groups) => {
                 let port = i32::from(*port);
-                BTreeSet::from([Rule {
+                let rule = |group: &Reference| Rule {
                     protocol: "tcp".to_owned(),
                     ports: Some((port, port)),
-                    source,
-                }])
+                    source: group.known_output(cx).unwrap_or_else(|| NEW.to_owned()),
+                };
+                groups.iter().map(rule).collect()
             }
             Admits::Subnets(cidrs) => {
                 let rule = |source: &String| Rule {
@@ -356,13 +426,13 @@ impl Resource for SecurityGroup {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        self.vpc
-            .need()
+        [&self.vpc]
             .into_iter()
             .chain(match &self.admits {
-                Admits::Functions(_, group) => Some(group.clone()),
-                Admits::Nothing | Admits::Subnets(_) => None,
+                Admits::Functions(_, groups) => groups.as_slice(),
+                Admits::Nothing | Admits::Subnets(_) => &[],
             })
+            .filter_map(Reference::need)
             .collect()
     }
 
@@ -377,7 +447,7 @@ impl Resource for SecurityGroup {
         for rule in wanted.difference(&actual.ingress) {
             diff.field(RULE, "(none)", rule.text());
         }
-        for rule in actual.ingress.difference(&wanted) {
+        for rule in actual.surplus(&wanted) {
             diff.field(RULE, rule.text(), "(none)");
         }
         if !actual.lets_out {
@@ -424,7 +494,7 @@ impl Resource for SecurityGroup {
                 })
                 .await?;
         }
-        SecurityGroups::revoke(cx, &actual.group_id, actual.ingress.difference(&wanted)).await?;
+        SecurityGroups::revoke(cx, &actual.group_id, actual.surplus(&wanted)).await?;
         if !actual.lets_out {
             let request = cx
                 .aws()

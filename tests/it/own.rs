@@ -9,10 +9,10 @@ const CACHE: &str = "cache: {url: \"rediss://user:own-cache-secret@cache.example
 /// A network that another user created, and the lines that configure it.
 pub(crate) struct Network {
     pub(crate) text: String,
-    vpc: String,
+    pub(crate) vpc: String,
 }
 
-fn own_network(aws: &TestAws) -> Network {
+pub(crate) fn own_network(aws: &TestAws) -> Network {
     own_network_in(aws, "10.9")
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn own_network_in(aws: &TestAws, range: &str) -> Network {
 }
 
 /// The default VPC of the region.
-fn default_network(aws: &TestAws) -> Network {
+pub(crate) fn default_network(aws: &TestAws) -> Network {
     let account = aws.account();
     let list = |name: &str| account[name].as_array().cloned().expect("a list");
     let vpc = list("vpcs")
@@ -270,6 +270,32 @@ fn an_account_that_blocks_nat_gateways_is_refused() {
 }
 
 #[test]
+fn an_account_that_enforces_encryption_must_exclude_what_the_stack_needs() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let modify = |parameters: Value| {
+        aws.call("ec2", "ModifyAccountVpcEncryptionControl", parameters);
+    };
+    modify(json!({"Mode": "attempt-monitor"}));
+    workplace.succeed(&["plan"]);
+    modify(json!({"Mode": "attempt-enforce", "Lambda": "enable"}));
+    let up = workplace.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    let told = "does not exclude NAT gateways, Internet gateways";
+    assert!(up.stderr.contains(told), "{}", up.stderr);
+    assert!(aws.changes().is_empty());
+    // A VPC that exists has a control of its own, which the account may change.
+    modify(json!({"Lambda": "disable"}));
+    add(&workplace, &own_network(&aws).text);
+    let plan = workplace.succeed(&["plan"]);
+    let told = "does not exclude Lambda: AWS may enforce it in this VPC, too";
+    assert!(plan.stdout.contains(told), "{}", plan.stdout);
+    modify(json!({"Lambda": "enable"}));
+    let plan = workplace.succeed(&["plan"]);
+    assert!(!plan.stdout.contains("attempt-enforce"), "{}", plan.stdout);
+}
+
+#[test]
 fn a_network_that_may_not_be_read_is_not_checked() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
@@ -277,6 +303,7 @@ fn a_network_that_may_not_be_read_is_not_checked() {
     for operation in [
         "DescribeNetworkAcls",
         "DescribeVpcEncryptionControls",
+        "DescribeAccountVpcEncryptionControl",
         "DescribeVpcBlockPublicAccessOptions",
     ] {
         aws.post(

@@ -40,6 +40,23 @@ fn create_bare(aws: &TestAws, name: &str, service: &str) -> String {
     id(&aws.call("iam", "CreateRole", role)["Role"]["Arn"])
 }
 
+/// The same as [`create`], with one more statement of the trust policy: beside the one that allows it (`Deny`), or in
+/// its place.
+fn with_trust(aws: &TestAws, name: &str, effect: &str, condition: &Value) -> String {
+    let arn = create(aws, name, "lambda.amazonaws.com");
+    let service = json!({"Service": "lambda.amazonaws.com"});
+    let allow = json!({"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"});
+    let one = json!({"Effect": effect, "Principal": service, "Action": "sts:AssumeRole", "Condition": condition});
+    let statements = match effect {
+        "Deny" => json!([allow, one]),
+        _ => json!([one]),
+    };
+    let trust = json!({"Version": "2012-10-17", "Statement": statements});
+    let trust = json!({"RoleName": name, "PolicyDocument": trust.to_string()});
+    aws.call("iam", "UpdateAssumeRolePolicy", trust);
+    arn
+}
+
 /// The beginning of the settings of the authorizer.
 fn line(arn: &str) -> String {
     format!("authorizer: {{role_arn: \"{arn}\", ")
@@ -67,6 +84,15 @@ fn the_functions_use_the_role_of_the_operator() {
     let own = create(&aws, "own", "lambda.amazonaws.com");
     let wrong = create(&aws, "wrong", "ec2.amazonaws.com");
     let bare = create_bare(&aws, "bare", "lambda.amazonaws.com");
+    let (denied, elsewhere_only) = (
+        with_trust(&aws, "denied", "Deny", &json!({})),
+        with_trust(
+            &aws,
+            "elsewhere-only",
+            "Allow",
+            &json!({"StringEquals": {"aws:SourceAccount": "999999999999"}}),
+        ),
+    );
     let before = aws.account();
     let workplace = Workplace::new(&aws);
     let missing = own.replace("/own", "/missing");
@@ -80,6 +106,12 @@ fn the_functions_use_the_role_of_the_operator() {
             "does not let lambda.amazonaws.com assume the role",
         ),
         (&bare, 4, "do not allow ssm:GetParameters on arn:aws:ssm:"),
+        (&denied, 4, "denies lambda.amazonaws.com to assume the role"),
+        (
+            &elsewhere_only,
+            4,
+            "the conditions of the trust policy of arn:aws:iam::123456789012:role/elsewhere-only (aws:SourceAccount) do not let",
+        ),
         (&elsewhere, 4, "is not a role of account 123456789012"),
         ("no-arn", 2, "must be the ARN of an IAM role"),
     ] {
@@ -102,6 +134,22 @@ fn the_functions_use_the_role_of_the_operator() {
     workplace.edit(&bare, &missing);
     aws.post("faults", &json!([]));
 
+    // Conditions on what the call of Lambda contains are checked, and others are named.
+    let condition = json!({
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "Bool": {"aws:PrincipalIsAWSService": "true"},
+    });
+    let own = with_trust(&aws, "conditional", "Allow", &condition);
+    workplace.edit(&missing, &own);
+    let plan = workplace.succeed(&["plan"]);
+    let note = "depends on aws:PrincipalIsAWSService, which is not checked";
+    assert!(plan.stdout.contains(note), "{}", plan.stdout);
+    workplace.edit(&own, &missing);
+    let role = json!({"RoleName": "conditional", "PolicyName": "own"});
+    aws.call("iam", "DeleteRolePolicy", role);
+    aws.call("iam", "DeleteRole", json!({"RoleName": "conditional"}));
+
+    let own = missing.replace("/missing", "/own");
     workplace.edit(&missing, &own);
     workplace.succeed(&["up", "--yes"]);
     assert_eq!(roles(&aws), (false, true));

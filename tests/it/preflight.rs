@@ -475,6 +475,8 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "DescribeVpcBlockPublicAccessOptions",
                 // A stack without a NAT instance does not need it.
                 "DescribeInstances",
+                "DescribeAccountVpcEncryptionControl",
+                "ListRequiredTags",
             ];
             let code = if checks.contains(&&*operation) { 0 } else { 1 };
             let hint = format!("grant {action} to the calling identity");

@@ -243,6 +243,42 @@ fn a_network_has_one_way_out() {
 }
 
 #[test]
+fn the_functions_can_have_security_groups_of_their_own() {
+    let with = |groups: &str, more: &str| {
+        problems(&format!(
+            "{GOOD}authorizer: {{security_groups: [{groups}]}}\n{more}"
+        ))
+    };
+    let five = (1..=5)
+        .map(|n| format!("sg-0000000{n}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    assert_eq!(with("sg-0123456789abcdef0", ""), [""; 0]);
+    assert_eq!(with(&five, ""), [""; 0]);
+    assert_eq!(
+        with(&format!("{five}, sg-00000006"), ""),
+        ["6:31 authorizer.security_groups: must be 1 to 5 security groups, not 6"]
+    );
+    assert_eq!(
+        with("", ""),
+        ["6:31 authorizer.security_groups: must be 1 to 5 security groups, not 0"]
+    );
+    assert_eq!(
+        with("sg-1, sg-00000001, sg-00000001", ""),
+        [
+            "6:32 authorizer.security_groups[0]: must be a security group's id such as `sg-0123456789abcdef0`, not `sg-1`",
+            "6:51 authorizer.security_groups[2]: names a security group twice"
+        ]
+    );
+    assert_eq!(
+        with("sg-00000001", "network: none\ncache: memory\n"),
+        [
+            "6:31 authorizer.security_groups: is for functions in a VPC: remove it if you use `network: none`"
+        ]
+    );
+}
+
+#[test]
 fn address_ranges_hold_their_subnets() {
     let with = |network: &str| with(&format!("network: {{{network}}}\n"));
     assert_eq!(with("cidr: 10.0.0.0/26"), Vec::<String>::new());

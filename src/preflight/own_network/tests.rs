@@ -1,5 +1,5 @@
 use super::*;
-use crate::aws::own_network::Encryption;
+use crate::aws::encryption::Encryption;
 use crate::aws::{AwsError, Class};
 
 const SUBNETS: [&str; 2] = ["subnet-a", "subnet-b"];

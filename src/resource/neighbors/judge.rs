@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::id::LogicalId;
+use crate::names::is_interface_of;
 use crate::printable::line;
 
 /// A route table of the stack.
@@ -23,6 +24,8 @@ pub(super) struct Own {
     pub subnets: BTreeMap<String, LogicalId>,
     pub tables: BTreeMap<String, OwnTable>,
     pub groups: BTreeMap<String, LogicalId>,
+    /// The names of the functions, which can be in security groups of the operator.
+    pub functions: Vec<String>,
     /// The groups that the rules of a group name.
     pub rules: Vec<(LogicalId, String)>,
     /// The NAT gateways with their addresses.
@@ -146,10 +149,13 @@ fn is_ours(interface: &Interface, own: &Own) -> bool {
         .is_some_and(|gateway| {
             own.gateways.contains_key(gateway) || own.former_gateways.contains(gateway)
         });
+    let mut functions = own.functions.iter();
+    let of_function = functions.any(|function| is_interface_of(function, description));
     let is_serviced = description.starts_with("AWS Lambda VPC ENI")
         || description.starts_with("ElastiCache")
         || interface.requester == "amazon-elasticache";
     of_gateway
+        || of_function
         || own.instances.contains_key(&interface.id)
         || (is_serviced && has_only(&interface.groups, |group| own.groups.contains_key(group)))
 }
@@ -418,6 +424,7 @@ mod tests {
                 ("sg-1", "security-group/authorizer"),
                 ("sg-2", "security-group/cache"),
             ]),
+            functions: vec![text("threescale-gw-orders-authorizer")],
             rules: vec![(id("security-group/cache"), text("sg-1"))],
             gateways: [(text("nat-1"), (id("nat-gateway/a"), text("eipalloc-1")))].into(),
             former_gateways: [text("nat-0")].into(),

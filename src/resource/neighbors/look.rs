@@ -14,6 +14,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::claims::settled;
 use crate::resource::elastic_ip::ElasticIps;
+use crate::resource::function::NAMES;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::{self, NatGateways};
 use crate::resource::nat_instance::{self, NatInstances};
@@ -56,6 +57,7 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
     let groups_of_stack = groups_of_stack.owned;
     let mut own = Own {
         former_gateways: NatGateways::deleted(cx).await?,
+        functions: functions(cx),
         gateways: by_gateway(gateways.owned),
         instances: by_interface(instances.owned),
         groups: by_physical_id(&groups_of_stack),
@@ -94,6 +96,10 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         _ => {}
     }
     Ok(holding(id, &own, &around))
+}
+
+fn functions(cx: &Context) -> Vec<String> {
+    NAMES.map(|name| cx.names().function(name)).into()
 }
 
 fn by_physical_id<A>(owned: &[(Identity, A)]) -> BTreeMap<String, LogicalId> {
@@ -145,6 +151,7 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         named.map(|named| (identity.id.clone(), named.to_owned()))
     });
     Ok(Own {
+        functions: functions(cx),
         rules: rules.collect(),
         vpcs: by_physical_id(&vpcs.owned),
         subnets: by_physical_id(&subnets.owned),

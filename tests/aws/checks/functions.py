@@ -92,6 +92,10 @@ def function_listing_pages(aws: Aws) -> None:
     pages = aws.lambda_.get_paginator("list_functions").paginate()
     names = [item["FunctionName"] for page in pages for item in page["Functions"]]
     assert names == ["f0", "f1", "f2", "f3", "f4"]
+    aws.lambda_.publish_version(FunctionName="f1")
+    pages = aws.lambda_.get_paginator("list_functions").paginate(FunctionVersion="ALL")
+    versions = [(item["FunctionName"], item["Version"]) for page in pages for item in page["Functions"]]
+    assert versions[:3] == [("f0", "$LATEST"), ("f1", "$LATEST"), ("f1", "1")] and len(versions) == 6
 
 
 @check

@@ -674,3 +674,8 @@ def settings_of_whole_vpcs(aws: Aws) -> None:
     assert found["Mode"] == "enforce" and found["ResourceExclusions"]["Lambda"]["State"] == "enabled", found
     assert found["ResourceExclusions"]["NatGateway"]["State"] == "disabled", found
     assert aws.ec2.describe_vpc_encryption_controls(VpcIds=[aws.vpc()])["VpcEncryptionControls"] == []
+    control = aws.ec2.describe_account_vpc_encryption_control()["AccountVpcEncryptionControl"]
+    assert (control["Mode"], control["Exclusions"]["Lambda"]) == ("unmanaged", "disabled"), control
+    aws.ec2.modify_account_vpc_encryption_control(Mode="attempt-enforce", Lambda="enable")
+    control = aws.ec2.describe_account_vpc_encryption_control()["AccountVpcEncryptionControl"]
+    assert (control["Mode"], control["Exclusions"]["Lambda"]) == ("attempt-enforce", "enabled"), control

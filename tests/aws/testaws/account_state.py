@@ -21,6 +21,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "eni_description": "AWS Lambda VPC ENI-{function}-{id}",
     "role_delay": 0,
     "page_size": None,
+    "required_tags": [],
     "quotas": {
         "vpcs": 5,
         "elastic_ips": 5,

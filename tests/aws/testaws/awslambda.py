@@ -484,11 +484,18 @@ def get_function_configuration(world: World, call: Call) -> Any:
 def list_functions(world: World, call: Call) -> Any:
     functions = sorted(world.functions.by_name.values(), key=lambda function: function.name)
     functions = [function for function in functions if function.region == call.region]
+    listed = [(function, None) for function in functions]
+    if call.get("FunctionVersion") == "ALL":
+        listed = [
+            (one, one.version)
+            for function in functions
+            for one in (function, *sorted(function.versions.values(), key=lambda version: int(version.version)))
+        ]
     size = min(call.get("MaxItems", 50), world.config["page_size"] or 50)
     start = int(call.get("Marker", "0")) if str(call.get("Marker", "0")).isdigit() else 0
-    page = functions[start : start + size]
-    found: dict[str, Any] = {"Functions": [summary(item) for item in page]}
-    if start + size < len(functions):
+    page = listed[start : start + size]
+    found: dict[str, Any] = {"Functions": [summary(item, qualifier) for item, qualifier in page]}
+    if start + size < len(listed):
         found["NextMarker"] = str(start + size)
     return found
 

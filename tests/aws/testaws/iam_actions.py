@@ -12,7 +12,7 @@ _READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate",
 # Invoke does not change anything in the account that an operator sees.
 _READ_OPERATIONS = {("lambda", "Invoke")}
 
-_PREFIX = {"service-quotas": "servicequotas"}
+_PREFIX = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
 
 _RENAMED = {("lambda", "Invoke"): "InvokeFunction"}
 

@@ -27,6 +27,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     roles,
     ssm,
     stages,
+    tag_policies,
     vpc_endpoints,
     vpc_settings,
     wire,

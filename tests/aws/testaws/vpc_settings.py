@@ -30,6 +30,7 @@ class Settings:
         self.modes: dict[str, str] = {}  # of Block Public Access, by region
         self.exclusions: dict[str, list[dict[str, Any]]] = {}  # by region
         self.controls: dict[str, list[dict[str, Any]]] = {}  # by region
+        self.account_controls: dict[str, dict[str, Any]] = {}  # by region
 
 
 def fresh(world: World) -> None:
@@ -121,6 +122,35 @@ def describe_controls(world: World, call: Call) -> Any:
     if call.get("VpcIds"):
         found = [control for control in found if control["VpcId"] in call.params["VpcIds"]]
     return page(world, call, select(call, found, {}), "VpcEncryptionControls")
+
+
+def _account_control(world: World, call: Call) -> dict[str, Any]:
+    return world.vpc_settings.account_controls.setdefault(
+        call.region,
+        {
+            "State": "default-state",
+            "Mode": "unmanaged",
+            "Exclusions": {_member(name): "disabled" for name in _EXCLUSIONS},
+            "ManagedBy": "account",
+        },
+    )
+
+
+@operation("ec2", "DescribeAccountVpcEncryptionControl")
+def describe_account_control(world: World, call: Call) -> Any:
+    return {"AccountVpcEncryptionControl": _account_control(world, call)}
+
+
+@operation("ec2", "ModifyAccountVpcEncryptionControl")
+def modify_account_control(world: World, call: Call) -> Any:
+    control = _account_control(world, call)
+    control["Mode"] = call.get("Mode") or control["Mode"]
+    control["State"] = "transitions-successful"
+    for name in _EXCLUSIONS:
+        wanted = call.get(_member(name))
+        if wanted:
+            control["Exclusions"][_member(name)] = f"{wanted}d"
+    return {"AccountVpcEncryptionControl": control}
 
 
 def _member(name: str) -> str:

@@ -68,6 +68,7 @@ SERVICES = {
     "servicequotas": ("service-quotas", "servicequotas"),
     "ssm": ("ssm", "ssm"),
     "sts": ("sts", "sts"),
+    "tagging": ("resourcegroupstaggingapi", "resourcegroupstaggingapi"),
 }
 
 # EC2's errors and the common errors are not in any service's model, and moto warns about each of them.
@@ -328,7 +329,9 @@ def warm() -> None:
     """Loads and creates what the first call to each service would."""
     for service, backend in SERVICES.values():
         _dispatch(backend)
-        get_service_router(service)._get_router(str(get_service_model(service).protocol))
+        protocol = str(get_service_model(service).protocol)
+        if protocol in ("ec2", "query", "json", "rest-json"):
+            get_service_router(service)._get_router(protocol)
 
 
 def _call_directly(call: Call, body: bytes | None) -> tuple[int, dict[str, Any], bytes]:

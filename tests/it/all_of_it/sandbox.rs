@@ -533,6 +533,7 @@ fn every_key_of_the_template_can_be_changed_there() {
         "authorizer.artifact",
         "authorizer.permissions_boundary",
         "authorizer.role_arn",
+        "authorizer.security_groups",
         "cache.engine",
         "cache.engine_version",
         "cache.node_type",
