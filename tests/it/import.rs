@@ -4,7 +4,7 @@ use crate::cli::pretty;
 use crate::support::handmade::{Handmade, Tutorial, handmade, id, owned, strings};
 use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::rest_api::{account, assert_mentions};
-use crate::support::{Run, TestAws, Workplace, assert_same};
+use crate::support::{Run, TestAws, Workplace, assert_same, eventually};
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -163,6 +163,7 @@ fn an_import_that_is_killed_is_finished_by_the_next_one() {
             assert_eq!(network(&seen), network(&aws.account()), "{after}");
             if number == 5 {
                 up_without_it(&aws.fork());
+                a_part_of_it(&aws.fork(), &made);
             }
         }
         workplace.succeed(&["import", "--yes"]);
@@ -209,6 +210,23 @@ fn an_import_excludes_other_runs_and_stops_at_a_signal() {
     assert_eq!(aws.account()["parameters"], before["parameters"]);
     workplace.succeed(&["import", "--yes"]);
     assert_eq!(owned(&aws), strings(made.expected()));
+}
+
+/// If EC2 tagged only a part of the resources, `down` would delete nothing, and another import would tag the rest.
+fn a_part_of_it(aws: &TestAws, made: &Handmade) {
+    let workplace = Workplace::new(aws);
+    let tag = |key: &str, value: &str| {
+        let tag = json!({"Resources": [made.vpc], "Tags": [{"Key": key, "Value": value}]});
+        aws.call("ec2", "CreateTags", tag);
+    };
+    tag("threescale-gw:resource", "vpc/main");
+    tag("threescale-gw:stack", "orders");
+    let seen = aws.account();
+    let refused = workplace.run(&["down", "--yes"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert_same(&seen, &aws.account());
+    workplace.succeed(&["import", "--yes"]);
+    assert_eq!(owned(aws), strings(made.expected()));
 }
 
 /// Without another import, `up` creates a network of its own, and `down` deletes only that.
@@ -409,4 +427,58 @@ fn the_address_of_another_owner_is_named_in_the_configuration() {
     let theirs = theirs.find(|address| address["id"] == made.address.as_str());
     let theirs = theirs.expect("it is not released");
     assert_eq!(theirs["tags"], json!({"terraform": "true"}));
+}
+
+/// A stack that has run elsewhere, or has used the VPC as the operator's own, moves into the network that it imports.
+#[test]
+fn a_stack_moves_into_what_it_imports() {
+    let (aws, made, before) = handmade();
+    let inside = format!(
+        "network: {{vpc: {}, subnets: [{}]}}",
+        made.vpc,
+        made.private.join(", ")
+    );
+    for line in ["network: none\ncache: memory", &inside] {
+        let aws = aws.fork();
+        let workplace = Workplace::new(&aws);
+        let tags = "tags: {team: payments}\n";
+        workplace.edit(tags, &format!("{tags}{line}\n"));
+        workplace.succeed(&["up", "--yes"]);
+        workplace.edit(&format!("{line}\n"), "");
+        workplace.succeed(&["import", "--yes", "--vpc", &made.vpc]);
+        assert_eq!(owned(&aws), strings(made.expected()));
+        workplace.succeed(&["up", "--yes"]);
+        assert_eq!(owned(&aws), strings(made.expected()));
+        let plan = workplace.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{line}: {}", plan.stdout);
+        workplace.succeed(&["down", "--yes"]);
+        assert_same(&before, &aws.account());
+    }
+}
+
+/// A tag takes a moment to become visible: the run ends when `up` would see all of them.
+#[test]
+fn an_import_waits_until_its_tags_are_shown() {
+    let (aws, made, _) = handmade();
+    let workplace = Workplace::new(&aws);
+    let last = made.expected().len() + 1;
+    let rule = json!({"kind": "hold", "service": "ec2", "operation": "CreateTags", "nth": last});
+    aws.post("faults", &json!([rule]));
+    let child = workplace.start(&["import", "--yes"]);
+    assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
+    aws.post("log/clear", &json!({}));
+    aws.post("config", &json!({"omit": {"DescribeVpcs": ["Tags"]}}));
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    eventually("a second look", || {
+        let log = aws.log();
+        let looks = log
+            .iter()
+            .filter(|entry| entry["operation"] == "DescribeVpcs");
+        (looks.count() > 1).then_some(())
+    });
+    aws.post("config", &json!({"omit": {"DescribeVpcs": []}}));
+    let run = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(owned(&aws), strings(made.expected()));
 }

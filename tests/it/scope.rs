@@ -114,6 +114,7 @@ fn an_unknown_profile_is_wrong_usage_and_nothing_is_sent() {
         &["verify"],
         &["down", "--yes"],
         &["rollback"],
+        &["import", "--yes"],
         &["unlock"],
         &["logs"],
     ] {
@@ -160,6 +161,7 @@ fn a_stack_that_contradicts_the_file_is_refused_by_every_command() {
         &["verify"],
         &["down", "--yes"],
         &["rollback"],
+        &["import", "--yes"],
         &["unlock"],
         &["logs"],
     ];
