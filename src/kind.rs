@@ -13,6 +13,7 @@ pub enum Kind {
     NatInstance,
     RouteTable,
     SecurityGroup,
+    VpcEndpoint,
     CacheSubnetGroup,
     Cache,
     Secret,
@@ -30,7 +31,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -39,6 +40,7 @@ impl Kind {
         Self::NatInstance,
         Self::RouteTable,
         Self::SecurityGroup,
+        Self::VpcEndpoint,
         Self::CacheSubnetGroup,
         Self::Cache,
         Self::Secret,
@@ -65,6 +67,7 @@ impl Kind {
             Self::NatInstance => "nat-instance",
             Self::RouteTable => "route-table",
             Self::SecurityGroup => "security-group",
+            Self::VpcEndpoint => "vpc-endpoint",
             Self::CacheSubnetGroup => "cache-subnet-group",
             Self::Cache => "cache",
             Self::Secret => "secret",
@@ -97,7 +100,8 @@ impl Kind {
             | Self::FunctionPermission
             | Self::Cache
             | Self::NatGateway
-            | Self::NatInstance => &[Self::ApiAttachment],
+            | Self::NatInstance
+            | Self::VpcEndpoint => &[Self::ApiAttachment],
             Self::Schedule => &[],
             // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
             // version.
@@ -120,12 +124,18 @@ impl Kind {
             Self::Subnet => &[
                 Self::NatGateway,
                 Self::NatInstance,
+                Self::VpcEndpoint,
                 Self::Cache,
                 Self::CacheSubnetGroup,
                 Self::RouteTable,
                 Self::NetworkInterface,
             ],
-            Self::SecurityGroup => &[Self::Cache, Self::NatInstance, Self::NetworkInterface],
+            Self::SecurityGroup => &[
+                Self::Cache,
+                Self::NatInstance,
+                Self::VpcEndpoint,
+                Self::NetworkInterface,
+            ],
             Self::Vpc => &[
                 Self::Subnet,
                 Self::SecurityGroup,
@@ -196,6 +206,7 @@ impl Kind {
         match self {
             Self::NatGateway => (minutes(2), minutes(2)),
             Self::NatInstance => (minutes(2), minutes(1)),
+            Self::VpcEndpoint => (minutes(2), minutes(3)),
             Self::Cache => (minutes(7), minutes(6)),
             Self::Function => (minutes(2), minutes(1)),
             Self::NetworkInterface => (None, minutes(20)),
@@ -220,6 +231,7 @@ impl Kind {
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
             Self::NatInstance => 15,
+            Self::VpcEndpoint => 10,
             Self::Function | Self::FunctionAlias => 10,
             _ => 5,
         };

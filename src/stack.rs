@@ -30,6 +30,7 @@ use crate::resource::schedule::Schedule;
 use crate::resource::security_group::{Admits, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
+use crate::resource::vpc_endpoint::VpcEndpoint;
 use crate::resource::{DynResource, Reference};
 use crate::responses::{LimitStatus, Responses};
 use crate::rest_api::ApiTarget;
@@ -58,6 +59,8 @@ pub struct Facts {
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one.
     pub own_vpc: Option<String>,
+    /// The first configured subnet of each zone of the operator's own VPC: those of an endpoint.
+    pub endpoint_subnets: Vec<String>,
     /// The names under which the configured secrets and the address of the cache are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
 }
@@ -106,6 +109,7 @@ pub fn desired(
         }));
     }
     let mut after = network.ways_out.clone();
+    after.extend(endpoint(config, facts, &network, &mut nodes));
     after.extend(cache(config, &network, &mut nodes));
     after.extend(secrets(config, &mut nodes));
     after.extend(stored(config, &mut nodes));
@@ -439,6 +443,43 @@ fn nat_instance(
         route_table: id(Kind::RouteTable, "public"),
         former_failures: Mutex::default(),
     }));
+}
+
+/// The port of the endpoints of AWS services.
+const HTTPS: u16 = 443;
+
+/// The endpoint of the Parameter Store, with its security group.
+fn endpoint(
+    config: &Config,
+    facts: &Facts,
+    network: &Network,
+    nodes: &mut Vec<Arc<dyn DynResource>>,
+) -> Option<LogicalId> {
+    let vpc = network.vpc.as_ref().filter(|_| config.network.endpoints)?;
+    nodes.push(Arc::new(SecurityGroup {
+        name: "endpoint".to_owned(),
+        vpc: vpc.clone(),
+        description: "threescale-gw: the endpoint of the Parameter Store",
+        admits: Admits::Functions(HTTPS, id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
+    }));
+    let (name, subnets) = match vpc {
+        Reference::Managed(_) => ("ssm".to_owned(), network.private.clone()),
+        Reference::Given(own) => {
+            let subnets = facts.endpoint_subnets.iter().cloned();
+            (
+                format!("ssm-{own}"),
+                subnets.map(Reference::Given).collect(),
+            )
+        }
+    };
+    let endpoint = id(Kind::VpcEndpoint, &name);
+    nodes.push(Arc::new(VpcEndpoint {
+        name,
+        vpc: vpc.clone(),
+        subnets,
+        security_group: id(Kind::SecurityGroup, "endpoint"),
+    }));
+    Some(endpoint)
 }
 
 /// The cache and its parameters; returns what the authorizer needs of it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::input::{beside, read_roots};
 pub(super) use super::input::{file_name, load, named_stack};
 use crate::aws::account::CallerIdentity;
+use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NamedFile, NatMode, Place, Vpc};
@@ -172,6 +173,7 @@ impl Session {
             sink,
         );
         let own_vpc = own_vpc(&cx, &config).await?;
+        let endpoint_subnets = endpoint_subnets(&cx, &config, own_vpc.as_deref()).await?;
         let home = home(&config, own_vpc.as_deref());
         // What follows depends on it: which of two networks the stack leaves.
         let cx = cx.with_options(RunOptions { home, ..options });
@@ -193,6 +195,7 @@ impl Session {
             names,
             api: target,
             zones,
+            endpoint_subnets,
             own_vpc,
             secrets,
         };
@@ -402,6 +405,21 @@ async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
     match config.network.existing() {
         Some(own) => Ok(cx.aws().vpc(&own.id).await?),
         None => Ok(None),
+    }
+}
+
+/// The subnets of an endpoint in the operator's own VPC.
+async fn endpoint_subnets(
+    cx: &Context,
+    config: &Config,
+    own_vpc: Option<&str>,
+) -> Result<Vec<String>> {
+    match (own_vpc, config.network.existing()) {
+        (Some(vpc), Some(own)) if config.network.endpoints => {
+            let known = cx.aws().subnets_of(vpc).await?;
+            Ok(one_per_zone(&own.subnets, &known))
+        }
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -252,11 +252,15 @@ pub fn plan(observation: Observation) -> Plan {
     plan
 }
 
-/// Whether the resource is a part of the way out of a network.
+/// Whether the resource is a part of the way out of a network, or of the way to the Parameter Store.
 fn is_way_out(id: &LogicalId) -> bool {
     match id.kind {
-        Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteTable => true,
-        Kind::SecurityGroup => id.name == "nat",
+        Kind::NatGateway
+        | Kind::NatInstance
+        | Kind::ElasticIp
+        | Kind::RouteTable
+        | Kind::VpcEndpoint => true,
+        Kind::SecurityGroup => ["nat", "endpoint"].contains(&&*id.name),
         _ => false,
     }
 }
@@ -268,7 +272,7 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
     let is_of_network = id.kind.is_network()
         || matches!(
             id.kind,
-            Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp
+            Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::VpcEndpoint
         );
     id.is_former() || (is_of_network && !has_vpc)
 }

@@ -69,12 +69,19 @@ pub struct Actual {
     vpc_id: String,
     groups: BTreeSet<String>,
     source_check: Option<bool>,
-    pub(super) allocation_id: String,
+    allocation_id: String,
     public_ip: String,
     phase: Phase,
     is_stopped: bool,
     is_impaired: bool,
     tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    /// Who uses the network interface, and its address.
+    pub(super) fn user(&self) -> (LogicalId, String) {
+        (self.id.clone(), self.allocation_id.clone())
+    }
 }
 
 /// A terminated instance.

@@ -21,6 +21,7 @@ use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
 use crate::resource::vpc::Vpcs;
+use crate::resource::vpc_endpoint::VpcEndpoints;
 use crate::resource::{Context, Identity, ResourceError};
 
 /// Lists what others have in the stack's network, and what they use of it.
@@ -48,16 +49,18 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         return Ok(holding(id, &own, &around));
     }
     // Only what is needed: this is repeated while the wait lasts.
-    let (groups_of_stack, gateways, instances) = tokio::try_join!(
+    let (groups_of_stack, gateways, instances, endpoints) = tokio::try_join!(
         settled::<SecurityGroups>(cx),
         settled::<NatGateways>(cx),
-        settled::<NatInstances>(cx)
+        settled::<NatInstances>(cx),
+        settled::<VpcEndpoints>(cx)
     )?;
     let groups_of_stack = groups_of_stack.owned;
     let mut own = Own {
         former_gateways: NatGateways::deleted(cx).await?,
         gateways: by_gateway(gateways.owned),
         instances: by_interface(instances.owned),
+        endpoints: by_physical_id(&endpoints.owned),
         groups: by_physical_id(&groups_of_stack),
         ..Own::default()
     };
@@ -118,7 +121,10 @@ fn by_interface(
 ) -> BTreeMap<String, (LogicalId, String)> {
     let instances = instances.into_iter();
     instances
-        .map(|(identity, instance)| (instance.interface_id, (identity.id, instance.allocation_id)))
+        .map(|(identity, instance)| {
+            let (_, address) = instance.user();
+            (instance.interface_id, (identity.id, address))
+        })
         .collect()
 }
 
@@ -130,13 +136,16 @@ fn holding(id: &LogicalId, own: &Own, around: &Around) -> Vec<Holder> {
 
 /// The stack's own network, from the listings of this observation.
 async fn own(cx: &Context) -> Result<Own, ResourceError> {
-    let (vpcs, subnets, tables, groups, gateways, instances, addresses, internet_gateways) = tokio::try_join!(
+    let (vpcs, subnets, tables, groups) = tokio::try_join!(
         settled::<Vpcs>(cx),
         settled::<Subnets>(cx),
         settled::<RouteTables>(cx),
-        settled::<SecurityGroups>(cx),
+        settled::<SecurityGroups>(cx)
+    )?;
+    let (gateways, instances, endpoints, addresses, internet_gateways) = tokio::try_join!(
         settled::<NatGateways>(cx),
         settled::<NatInstances>(cx),
+        settled::<VpcEndpoints>(cx),
         settled::<ElasticIps>(cx),
         settled::<InternetGateways>(cx)
     )?;
@@ -166,6 +175,7 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         gateways: by_gateway(gateways.owned),
         former_gateways: NatGateways::deleted(cx).await?,
         instances: by_interface(instances.owned),
+        endpoints: by_physical_id(&endpoints.owned),
         addresses: by_physical_id(&addresses.owned),
         internet_gateways: by_physical_id(&internet_gateways.owned),
     })

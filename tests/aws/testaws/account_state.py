@@ -43,6 +43,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "omit": {},
     "export_adds": {},
     "lambda_lag": 0,
+    "ssm_network": False,
 }
 
 
