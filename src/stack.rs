@@ -23,14 +23,14 @@ use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
-use crate::resource::nat_instance::NatInstance;
+use crate::resource::nat_instance::{self, NatInstance};
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::RouteTable;
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::{Admits, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
-use crate::resource::vpc_endpoint::VpcEndpoint;
+use crate::resource::vpc_endpoint::{self, VpcEndpoint};
 use crate::resource::{DynResource, Reference};
 use crate::responses::{LimitStatus, Responses};
 use crate::rest_api::ApiTarget;
@@ -357,7 +357,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
         }));
     }
     if config.network.nat == NatMode::Instance {
-        nat_instance(config, &vpc, &public, nodes);
+        instance(config, &vpc, &public, nodes);
     }
     nodes.push(Arc::new(RouteTable {
         name: "public".to_owned(),
@@ -407,7 +407,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
 }
 
 /// The NAT instance in the first public subnet, with its address and its security group.
-fn nat_instance(
+fn instance(
     config: &Config,
     vpc: &LogicalId,
     public: &[LogicalId],
@@ -429,7 +429,7 @@ fn nat_instance(
     let private = config.network.subnets().into_iter();
     let private = private.filter(|plan| !plan.public);
     nodes.push(Arc::new(SecurityGroup {
-        name: "nat".to_owned(),
+        name: nat_instance::GROUP_NAME.to_owned(),
         vpc: Reference::Managed(vpc.clone()),
         description: "threescale-gw: the NAT instance",
         admits: Admits::Subnets(private.map(|plan| plan.cidr.to_string()).collect()),
@@ -437,7 +437,7 @@ fn nat_instance(
     nodes.push(Arc::new(NatInstance {
         name: letter(0),
         subnet: subnet.clone(),
-        security_group: id(Kind::SecurityGroup, "nat"),
+        security_group: id(Kind::SecurityGroup, nat_instance::GROUP_NAME),
         address,
         internet_gateway: id(Kind::InternetGateway, "main"),
         route_table: id(Kind::RouteTable, "public"),
@@ -457,7 +457,7 @@ fn endpoint(
 ) -> Option<LogicalId> {
     let vpc = network.vpc.as_ref().filter(|_| config.network.endpoints)?;
     nodes.push(Arc::new(SecurityGroup {
-        name: "endpoint".to_owned(),
+        name: vpc_endpoint::GROUP_NAME.to_owned(),
         vpc: vpc.clone(),
         description: "threescale-gw: the endpoint of the Parameter Store",
         admits: Admits::Functions(HTTPS, id(Kind::SecurityGroup, AUTHORIZER_GROUP)),
@@ -477,7 +477,7 @@ fn endpoint(
         name,
         vpc: vpc.clone(),
         subnets,
-        security_group: id(Kind::SecurityGroup, "endpoint"),
+        security_group: id(Kind::SecurityGroup, vpc_endpoint::GROUP_NAME),
     }));
     Some(endpoint)
 }

@@ -11,7 +11,8 @@ use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
-    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function,
+    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function, nat_instance,
+    vpc_endpoint,
 };
 
 /// The field that shows that a resource failed permanently.
@@ -260,7 +261,9 @@ fn is_way_out(id: &LogicalId) -> bool {
         | Kind::ElasticIp
         | Kind::RouteTable
         | Kind::VpcEndpoint => true,
-        Kind::SecurityGroup => ["nat", "endpoint"].contains(&&*id.name),
+        Kind::SecurityGroup => {
+            [nat_instance::GROUP_NAME, vpc_endpoint::GROUP_NAME].contains(&&*id.name)
+        }
         _ => false,
     }
 }

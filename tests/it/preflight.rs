@@ -473,9 +473,6 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "GetServiceQuota",
                 "GetAccountSettings",
                 "DescribeVpcBlockPublicAccessOptions",
-                // A stack without a NAT instance and without an endpoint does not need them.
-                "DescribeInstances",
-                "DescribeVpcEndpoints",
             ];
             let code = if checks.contains(&&*operation) { 0 } else { 1 };
             let hint = format!("grant {action} to the calling identity");

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::printable::line;
+use crate::resource::nat_instance::GROUP_NAME;
 
 /// A route table of the stack.
 #[derive(Debug, Clone)]
@@ -361,7 +362,7 @@ impl Neighbors {
                 left.extend(own.addresses.get(address).cloned());
                 if id.kind == Kind::NatInstance {
                     let groups = own.groups.values();
-                    left.extend(groups.filter(|group| group.name == "nat").cloned());
+                    left.extend(groups.filter(|group| group.name == GROUP_NAME).cloned());
                 }
             }
         }
