@@ -14,6 +14,7 @@ pub enum Kind {
     RouteTable,
     RouteAssociation,
     SecurityGroup,
+    VpcEndpoint,
     CacheSubnetGroup,
     Cache,
     Secret,
@@ -31,7 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -41,6 +42,7 @@ impl Kind {
         Self::RouteTable,
         Self::RouteAssociation,
         Self::SecurityGroup,
+        Self::VpcEndpoint,
         Self::CacheSubnetGroup,
         Self::Cache,
         Self::Secret,
@@ -68,6 +70,7 @@ impl Kind {
             Self::RouteTable => "route-table",
             Self::RouteAssociation => "route-association",
             Self::SecurityGroup => "security-group",
+            Self::VpcEndpoint => "vpc-endpoint",
             Self::CacheSubnetGroup => "cache-subnet-group",
             Self::Cache => "cache",
             Self::Secret => "secret",
@@ -96,7 +99,9 @@ impl Kind {
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
-            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache => &[Self::ApiAttachment],
+            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::VpcEndpoint => {
+                &[Self::ApiAttachment]
+            }
             // What else is in a subnet of the operator keeps its way out until the subnet has its former one.
             Self::NatGateway | Self::NatInstance => &[Self::ApiAttachment, Self::RouteAssociation],
             Self::Schedule => &[],
@@ -122,12 +127,18 @@ impl Kind {
             Self::Subnet => &[
                 Self::NatGateway,
                 Self::NatInstance,
+                Self::VpcEndpoint,
                 Self::Cache,
                 Self::CacheSubnetGroup,
                 Self::RouteTable,
                 Self::NetworkInterface,
             ],
-            Self::SecurityGroup => &[Self::Cache, Self::NatInstance, Self::NetworkInterface],
+            Self::SecurityGroup => &[
+                Self::Cache,
+                Self::NatInstance,
+                Self::VpcEndpoint,
+                Self::NetworkInterface,
+            ],
             Self::Vpc => &[
                 Self::Subnet,
                 Self::SecurityGroup,
@@ -198,6 +209,7 @@ impl Kind {
         match self {
             Self::NatGateway => (minutes(2), minutes(2)),
             Self::NatInstance => (minutes(2), minutes(1)),
+            Self::VpcEndpoint => (minutes(2), minutes(3)),
             Self::Cache => (minutes(7), minutes(6)),
             Self::Function => (minutes(2), minutes(1)),
             Self::NetworkInterface => (None, minutes(20)),
@@ -222,6 +234,7 @@ impl Kind {
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
             Self::NatInstance => 15,
+            Self::VpcEndpoint => 10,
             Self::Function | Self::FunctionAlias => 10,
             _ => 5,
         };

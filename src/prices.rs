@@ -18,6 +18,8 @@ const NAT_GATEWAY: f64 = 32.85;
 /// A t4g.nano, which costs 0.0042 per hour, and 8 GiB of gp3 storage for 0.08 each.
 const NAT_INSTANCE: f64 = 3.71;
 const PUBLIC_ADDRESS: f64 = 3.65;
+/// An interface endpoint in one zone, 0.01 per hour.
+const ENDPOINT_IN_ZONE: f64 = 7.30;
 /// Price by node type for Redis OSS; Valkey costs a fifth less.
 const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
 const VALKEY: f64 = 0.8;
@@ -75,9 +77,11 @@ pub struct Cheaper {
 pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
     let is_changed = |action| matches!(action, Action::Create | Action::Replace | Action::Delete);
     let changes = plan.items.iter().any(|item| match item.id.kind {
-        Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::Function => {
-            is_changed(item.action)
-        }
+        Kind::NatGateway
+        | Kind::NatInstance
+        | Kind::ElasticIp
+        | Kind::VpcEndpoint
+        | Kind::Function => is_changed(item.action),
         Kind::Cache => item.action != Action::None && item.action != Action::Wait,
         _ => false,
     });
@@ -118,9 +122,18 @@ fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
     match kind {
         Kind::NatGateway => Some(Some(NAT_GATEWAY)),
         Kind::NatInstance => Some(Some(NAT_INSTANCE)),
+        Kind::VpcEndpoint => Some(Some(ENDPOINT_IN_ZONE * f64::from(endpoint_zones(config)))),
         Kind::ElasticIp => Some(Some(PUBLIC_ADDRESS)),
         Kind::Cache => Some(node(config).map(|node| node * f64::from(config.cache.replicas + 1))),
         _ => None,
+    }
+}
+
+/// The number of zones with an interface of an endpoint. In a VPC of the operator, at most as many as subnets are named.
+fn endpoint_zones(config: &Config) -> u32 {
+    match config.network.existing() {
+        Some(own) => u32::try_from(own.subnets.len()).unwrap_or(u32::MAX),
+        None => u32::from(config.network.zones),
     }
 }
 

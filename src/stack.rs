@@ -25,13 +25,14 @@ use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
-use crate::resource::nat_instance::NatInstance;
+use crate::resource::nat_instance::{self, NatInstance};
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::{self, Admits, SecurityGroup};
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
+use crate::resource::vpc_endpoint::{self, VpcEndpoint};
 use crate::resource::{DynResource, Reference};
 use crate::responses::{LimitStatus, Responses};
 use crate::rest_api::ApiTarget;
@@ -59,6 +60,8 @@ pub struct Facts {
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one that exists.
     pub own_vpc: Option<OwnVpc>,
+    /// The first configured subnet of each zone of the operator's own VPC: those of an endpoint.
+    pub endpoint_subnets: Vec<String>,
     /// The names under which the configured secrets and the address of the cache are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
 }
@@ -109,6 +112,7 @@ pub fn desired(
         }));
     }
     let mut after = network.ways_out.clone();
+    after.extend(endpoint(config, facts, &network, &mut nodes));
     after.extend(cache(config, &network, &mut nodes));
     after.extend(secrets(config, &mut nodes));
     after.extend(stored(config, &mut nodes));
@@ -364,7 +368,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
         }));
     }
     if config.network.nat == NatMode::Instance {
-        nat_instance(config, &vpc, &public, nodes);
+        instance(config, &vpc, &public, nodes);
     }
     nodes.push(Arc::new(RouteTable {
         name: "public".to_owned(),
@@ -415,7 +419,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
 }
 
 /// The NAT instance in the first public subnet, with its address and its security group.
-fn nat_instance(
+fn instance(
     config: &Config,
     vpc: &LogicalId,
     public: &[LogicalId],
@@ -437,7 +441,7 @@ fn nat_instance(
     let private = config.network.subnets().into_iter();
     let private = private.filter(|plan| !plan.public);
     nodes.push(Arc::new(SecurityGroup {
-        name: "nat".to_owned(),
+        name: nat_instance::GROUP_NAME.to_owned(),
         vpc: Reference::Managed(vpc.clone()),
         description: "threescale-gw: the NAT instance",
         admits: Admits::Subnets(private.map(|plan| plan.cidr.to_string()).collect()),
@@ -445,12 +449,51 @@ fn nat_instance(
     nodes.push(Arc::new(NatInstance {
         name: letter(0),
         subnet: subnet.clone(),
-        security_group: id(Kind::SecurityGroup, "nat"),
+        security_group: id(Kind::SecurityGroup, nat_instance::GROUP_NAME),
         address,
         internet_gateway: id(Kind::InternetGateway, "main"),
         route_table: id(Kind::RouteTable, "public"),
         former_failures: Mutex::default(),
     }));
+}
+
+/// The port of the endpoints of AWS services.
+const HTTPS: u16 = 443;
+
+/// The endpoint of the Parameter Store, with its security group.
+fn endpoint(
+    config: &Config,
+    facts: &Facts,
+    network: &Network,
+    nodes: &mut Vec<Arc<dyn DynResource>>,
+) -> Option<LogicalId> {
+    let vpc = network.vpc.as_ref().filter(|_| config.network.endpoints)?;
+    nodes.push(Arc::new(SecurityGroup {
+        name: vpc_endpoint::GROUP_NAME.to_owned(),
+        vpc: vpc.clone(),
+        description: "threescale-gw: the endpoint of the Parameter Store",
+        admits: Admits::Functions(HTTPS, security_groups(config, network)),
+    }));
+    let (name, subnets) = match vpc {
+        Reference::Managed(_) => ("ssm".to_owned(), network.private.clone()),
+        Reference::Given(own) => {
+            let name = LogicalId::in_vpc(Kind::VpcEndpoint, "ssm", own).name;
+            let subnets = facts.endpoint_subnets.iter().cloned();
+            let subnets = subnets.map(Reference::Given);
+            // Those that the stack creates are in different zones.
+            let created = network.private.iter();
+            let created = created.filter(|subnet| matches!(subnet, Reference::Managed(_)));
+            (name, subnets.chain(created.cloned()).collect())
+        }
+    };
+    let endpoint = id(Kind::VpcEndpoint, &name);
+    nodes.push(Arc::new(VpcEndpoint {
+        name,
+        vpc: vpc.clone(),
+        subnets,
+        security_group: id(Kind::SecurityGroup, vpc_endpoint::GROUP_NAME),
+    }));
+    Some(endpoint)
 }
 
 /// The cache and its parameters; returns what the authorizer needs of it.

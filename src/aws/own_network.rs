@@ -1,13 +1,15 @@
 //! Reads what the checks of a network need: routes, NAT gateways, network ACLs and the settings of the VPC.
 
-use aws_sdk_ec2::types::{NetworkAcl, Route, RouteTable, VpcAttributeName};
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{NetworkAcl, Route, RouteTable, VpcAttributeName, VpcEndpoint};
 use ipnet::Ipv4Net;
 
-use super::ec2::filter;
+use super::ec2::{filter, from_tags};
 use super::encryption::Encryption;
 use super::known::known;
 use super::paginate::pages;
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, tags};
 
 /// A subnet of the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,26 @@ pub struct Subnet {
     pub owner: Option<String>,
     /// The number of free addresses.
     pub free: Option<i32>,
+}
+
+/// The first of `ids` in each zone: an endpoint has at most one subnet of a zone.
+pub fn one_per_zone(ids: &[String], known: &[Subnet]) -> Vec<String> {
+    let mut zones = BTreeSet::new();
+    let mut first = Vec::new();
+    for id in ids {
+        let subnet = known.iter().find(|subnet| subnet.id == *id);
+        if subnet.is_some_and(|subnet| zones.insert(&subnet.zone)) {
+            first.push(id.clone());
+        }
+    }
+    first
+}
+
+/// An endpoint of others with private DNS names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedEndpoint {
+    pub id: String,
+    pub service: String,
 }
 
 /// The target of a route.
@@ -152,6 +174,44 @@ impl Aws {
                     cidr: subnet.cidr_block.and_then(|cidr| cidr.parse().ok()),
                     owner: subnet.owner_id,
                     free: subnet.available_ip_address_count,
+                })
+            })
+            .collect())
+    }
+
+    /// The endpoints of a VPC with private DNS names that do not have the tags of the stack.
+    ///
+    /// # Errors
+    /// The error of the service.
+    pub async fn named_endpoints(
+        &self,
+        vpc: &str,
+        stack: &str,
+    ) -> Result<Vec<NamedEndpoint>, AwsError> {
+        let request = self
+            .ec2
+            .describe_vpc_endpoints()
+            .filters(filter("vpc-id", [vpc.to_owned()]));
+        let endpoints = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = self
+                .call_idempotent("ec2:DescribeVpcEndpoints", || request.clone().send())
+                .await?;
+            Ok((page.vpc_endpoints, page.next_token))
+        })
+        .await?;
+        let is_others = |endpoint: &VpcEndpoint| {
+            let tags = from_tags(endpoint.tags.as_ref());
+            let state = endpoint.state.as_ref().map_or("", |state| state.as_str());
+            tags::owner(stack, &tags).is_none() && !state.eq_ignore_ascii_case("deleted")
+        };
+        let others = endpoints.into_iter().filter(is_others);
+        Ok(others
+            .filter(|endpoint| endpoint.private_dns_enabled == Some(true))
+            .filter_map(|endpoint| {
+                Some(NamedEndpoint {
+                    id: endpoint.vpc_endpoint_id?,
+                    service: endpoint.service_name?,
                 })
             })
             .collect())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::input::{beside, read_roots};
 pub(super) use super::input::{file_name, load, named_stack};
 use crate::aws::account::CallerIdentity;
+use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
 use crate::config::{ApiSelector, Config, NamedFile, NatMode, Place, Vpc};
@@ -172,6 +173,7 @@ impl Session {
             sink,
         );
         let own_vpc = preflight::own_vpc(&cx, &config).await?;
+        let endpoint_subnets = endpoint_subnets(&cx, &config, own_vpc.as_ref()).await?;
         let home = home(&config, own_vpc.as_ref());
         // What follows depends on it: which of two networks the stack leaves.
         let cx = cx.with_options(RunOptions {
@@ -197,6 +199,7 @@ impl Session {
             names,
             api: target,
             zones,
+            endpoint_subnets,
             own_vpc,
             secrets,
         };
@@ -400,6 +403,21 @@ async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
 
 async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {
     Ok(parameter::names(cx, &stack::secrets_of(config)).await?)
+}
+
+/// The subnets of the operator for an endpoint in the operator's own VPC.
+async fn endpoint_subnets(
+    cx: &Context,
+    config: &Config,
+    own_vpc: Option<&OwnVpc>,
+) -> Result<Vec<String>> {
+    match (own_vpc, config.network.existing()) {
+        (Some(vpc), Some(own)) if config.network.endpoints && !own.subnets.is_empty() => {
+            let known = cx.aws().subnets_of(&vpc.id).await?;
+            Ok(one_per_zone(&own.subnets, &known))
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// The network that the configuration asks for. A VPC that does not exist is refused later.

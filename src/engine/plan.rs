@@ -11,7 +11,8 @@ use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
-    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function, security_group,
+    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function, nat_instance,
+    security_group, vpc_endpoint,
 };
 
 /// The field that shows that a resource failed permanently.
@@ -252,11 +253,17 @@ pub fn plan(observation: Observation) -> Plan {
     plan
 }
 
-/// Whether the resource is a part of the way out of a network.
+/// Whether the resource is a part of the way out of a network, or of the way to the Parameter Store.
 fn is_way_out(id: &LogicalId) -> bool {
     match id.kind {
-        Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteTable => true,
-        Kind::SecurityGroup => id.name == "nat",
+        Kind::NatGateway
+        | Kind::NatInstance
+        | Kind::ElasticIp
+        | Kind::RouteTable
+        | Kind::VpcEndpoint => true,
+        Kind::SecurityGroup => {
+            [nat_instance::GROUP_NAME, vpc_endpoint::GROUP_NAME].contains(&&*id.name)
+        }
         _ => false,
     }
 }
@@ -268,7 +275,11 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
     let is_of_network = id.kind.is_network()
         || matches!(
             id.kind,
-            Kind::NatGateway | Kind::NatInstance | Kind::ElasticIp | Kind::RouteAssociation
+            Kind::NatGateway
+                | Kind::NatInstance
+                | Kind::ElasticIp
+                | Kind::VpcEndpoint
+                | Kind::RouteAssociation
         );
     id.is_former() || is_left_group(id) || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
 }

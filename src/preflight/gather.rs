@@ -6,8 +6,8 @@ use super::findings::Findings;
 use super::subject::Subject;
 use super::{access, encryption, own_network, own_route, required_tags, rules, ways};
 use crate::action::Action;
-use crate::aws::optional;
 use crate::aws::own_network::OwnNetwork;
+use crate::aws::{Class, optional};
 use crate::config::{Config, Vpc};
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
@@ -21,7 +21,7 @@ use crate::resource::api_attachment::{
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
-use crate::resource::{Context, claims, function, neighbors};
+use crate::resource::{Context, claims, function, neighbors, vpc_endpoint};
 use crate::rest_api::definition::POLICY;
 use crate::rest_api::{self, Method, MethodKey, Stage};
 use crate::stack;
@@ -137,6 +137,10 @@ async fn of_network(
         let taken = SecurityGroups::taken(cx, &vpc.id, &made).await?;
         blockers.extend(rules::unmanaged(&taken));
     }
+    if config.network.endpoints && plan.changes(&[Kind::VpcEndpoint]) {
+        of_endpoints(cx, &vpc.id, findings).await?;
+    }
+    let blockers = &mut findings.blockers;
     // A plan that changes nothing in the network must not fail because of it.
     if !plan.changes(&[
         Kind::Subnet,
@@ -235,6 +239,28 @@ async fn of_route(
     let verdict = own_route::judge(&changed, tables, &interfaces);
     findings.blockers.extend(verdict.faults);
     findings.notices.extend(verdict.notices);
+    Ok(())
+}
+
+/// Adds a blocker if others have an endpoint of the Parameter Store in the VPC: EC2 refuses a second one with its names.
+async fn of_endpoints(cx: &Context, vpc: &str, findings: &mut Findings) -> Result<()> {
+    let names = vpc_endpoint::service_names(&cx.names().region);
+    match cx.aws().named_endpoints(vpc, &cx.names().stack).await {
+        Ok(others) => {
+            let of_ssm = others.iter().filter(|other| names.contains(&other.service));
+            findings.blockers.extend(of_ssm.map(|other| {
+                format!(
+                    "network.endpoints: {vpc} has the endpoint {} of the Parameter Store already, with its private DNS names: remove \
+                     `network.endpoints`",
+                    other.id
+                )
+            }));
+        }
+        Err(error) if error.class == Class::Denied => findings.notices.push(format!(
+            "whether others have an endpoint of the Parameter Store could not be read and is not checked: {error}"
+        )),
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub struct Needs<'a> {
     pub needs_internet: bool,
     /// Whether the stack has a cache in the subnets.
     pub has_cache: bool,
+    /// Whether the stack has an endpoint of the Parameter Store.
+    pub has_endpoint: bool,
     /// The number of addresses that the plan takes.
     pub new_addresses: usize,
 }
@@ -101,6 +103,11 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
     } else {
         0
     };
+    let endpoints = if is_new(Kind::VpcEndpoint) {
+        subnets.len()
+    } else {
+        0
+    };
     Needs {
         account,
         vpc,
@@ -115,7 +122,8 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
         port,
         needs_internet: host == HOSTED,
         has_cache,
-        new_addresses: nodes + interfaces,
+        has_endpoint: config.network.endpoints,
+        new_addresses: nodes + interfaces + endpoints,
     }
 }
 
@@ -244,8 +252,12 @@ fn routes(
                         needs.host
                     ));
                 } else {
+                    let and_store = match needs.has_endpoint {
+                        true => "",
+                        false => " and the Parameter Store",
+                    };
                     verdict.notices.push(format!(
-                        "{text}: the functions must reach {} and the Parameter Store in another way",
+                        "{text}: the functions must reach {}{and_store} in another way",
                         needs.host
                     ));
                 }
@@ -320,6 +332,10 @@ fn names(needs: Needs<'_>, network: &OwnNetwork, verdict: &mut Verdict) {
     if network.dns_support == Some(false) {
         verdict.faults.push(format!(
             "network.vpc: DNS support (enableDnsSupport) of {vpc} is off, so the functions find neither 3scale nor the cache: turn it on"
+        ));
+    } else if network.dns_host_names == Some(false) && needs.has_endpoint {
+        verdict.faults.push(format!(
+            "network.vpc: DNS host names (enableDnsHostnames) of {vpc} are off, and `network.endpoints` needs them: turn them on"
         ));
     } else if network.dns_host_names == Some(false) {
         verdict.notices.push(format!(

@@ -16,6 +16,7 @@ fn types(kind: Kind) -> Option<(&'static str, &'static str)> {
         Kind::ElasticIp => ("ec2:elastic-ip", "AWS::EC2::EIP"),
         Kind::NatGateway => ("ec2:natgateway", "AWS::EC2::NatGateway"),
         Kind::NatInstance => ("ec2:instance", "AWS::EC2::Instance"),
+        Kind::VpcEndpoint => ("ec2:vpc-endpoint", "AWS::EC2::VPCEndpoint"),
         Kind::RouteTable => ("ec2:route-table", "AWS::EC2::RouteTable"),
         Kind::SecurityGroup => ("ec2:security-group", "AWS::EC2::SecurityGroup"),
         Kind::CacheSubnetGroup => ("elasticache:subnetgroup", "AWS::ElastiCache::SubnetGroup"),

@@ -81,8 +81,8 @@ impl Check {
                 "ssm_unreachable" | "timeout" | "dns" | "no_route" | "refused" | "tls"
                 | "tls_chain" | "tls_name" | "tls_validity",
             ) => {
-                "the functions' subnets have no way to the Parameter Store: check their route to a NAT gateway, or give the VPC an \
-                 endpoint for SSM"
+                "the functions' subnets have no way to the Parameter Store: check their route to a NAT gateway, or set \
+                 `network.endpoints: true`"
             }
             ("secrets", _) => "run `threescale-gw up` again: it recreates the missing parameters",
             ("redis", "dns") => {

@@ -47,6 +47,7 @@ pub mod subnet;
 mod traits;
 mod usage;
 pub mod vpc;
+pub mod vpc_endpoint;
 
 pub use self::context::{Context, Home, RunOptions};
 pub use self::diff::{Change, Diff, Field, NEW, sorted};

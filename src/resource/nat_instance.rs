@@ -4,7 +4,7 @@
 //! data are those of the day of its launch, and no reason to replace it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{
@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
 use super::claims::Claim;
+use super::security_group::SecurityGroups;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
     ResourceError, ResourceKind,
@@ -39,6 +40,8 @@ const GROUP: Field = Field::Property("security group");
 const SOURCE_CHECK: Field = Field::Property("source/destination check");
 const FORWARDING: Field = Field::Property("forwarding");
 
+/// The name of the security group of the instance.
+pub const GROUP_NAME: &str = "nat";
 /// The name of the network interface among the outputs, which the routes name.
 pub const INTERFACE: &str = "network_interface";
 
@@ -52,7 +55,7 @@ const VOLUME_GIB: i32 = 8;
 const ROOT_DEVICE: &str = "/dev/xvda";
 
 const USER_DATA: &str = include_str!("nat_instance.user-data.sh");
-/// What the user data writes to the console last.
+/// What the instance writes to its console when it forwards, at each start.
 const READY: &str = "threescale-gw: this instance forwards";
 /// The tag that notes that the console showed this: it does not keep its text.
 const FORWARDS: &str = "threescale-gw:forwards";
@@ -69,12 +72,19 @@ pub struct Actual {
     vpc_id: String,
     groups: BTreeSet<String>,
     source_check: Option<bool>,
-    pub(super) allocation_id: String,
+    allocation_id: String,
     public_ip: String,
     phase: Phase,
     is_stopped: bool,
     is_impaired: bool,
     tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    /// Who uses the network interface, and its address.
+    pub(super) fn user(&self) -> (LogicalId, String) {
+        (self.id.clone(), self.allocation_id.clone())
+    }
 }
 
 /// A terminated instance.
@@ -98,13 +108,18 @@ struct Census {
 pub struct NatInstances;
 
 impl NatInstances {
-    async fn census(cx: &Context) -> Result<std::sync::Arc<Census>, AwsError> {
+    /// Without its security group, the stack has no instance: the group exists before it and after it. So other stacks need
+    /// neither the call nor its permission.
+    async fn census(cx: &Context) -> Result<Arc<Census>, ResourceError> {
+        if !SecurityGroups::has(cx, GROUP_NAME).await? {
+            return Ok(Arc::default());
+        }
         cx.listings()
             .get_or_fetch("nat instances", Self::ask(cx))
             .await
     }
 
-    async fn ask(cx: &Context) -> Result<Census, AwsError> {
+    async fn ask(cx: &Context) -> Result<Census, ResourceError> {
         let request = cx
             .aws()
             .ec2
@@ -268,14 +283,8 @@ impl ResourceKind for NatInstances {
     const KIND: Kind = Kind::NatInstance;
 
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
-        let owned = match Self::census(cx).await {
-            Ok(census) => census.living.clone(),
-            // A stack without an instance needs no permission for instances.
-            Err(error) if error.class == Class::Denied => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
         Ok(Listing {
-            owned,
+            owned: Self::census(cx).await?.living.clone(),
             unmanaged: Vec::new(),
         })
     }
@@ -384,7 +393,7 @@ impl NatInstance {
             if began.elapsed() > PATIENCE {
                 return Err(ResourceError::Blocked {
                     what: format!(
-                        "{} does not forward: its console does not show that its user data has run to the end",
+                        "{} does not forward: its console does not show that it has started to",
                         actual.instance_id
                     ),
                     hint: Some(format!(
@@ -598,10 +607,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_data_fits_and_says_last_that_it_forwards() {
+    fn the_user_data_fits_and_tells_when_it_forwards() {
         assert!(USER_DATA.len() < 16_384);
-        let last = USER_DATA.lines().last().unwrap_or_default();
-        assert_eq!(last, format!("echo '{READY}' > /dev/console"));
+        let told = format!("echo '{READY}' > /dev/console");
+        let filters = USER_DATA.find("ExecStart=/usr/sbin/nft -f ");
+        assert!(filters.is_some() && filters < USER_DATA.find(&told));
         let console = |text: &str| shows_ready(&BASE64.encode(text));
         assert!(console(&format!("[  30.1] cloud-init\r\n{READY}\r\n")));
         assert!(!console("[  30.1] cloud-init: Failed to run module"));

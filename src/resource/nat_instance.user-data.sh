@@ -1,7 +1,7 @@
 #!/bin/bash
 # Forwards the traffic of the private subnets to the Internet with the address of this instance.
 # Amazon Linux 2023 contains no tool for packet filters, so nftables is installed. Its repository is reachable only
-# after the instance has its address. Source: Amazon VPC User Guide, "NAT instances".
+# after the instance has its address. Sources: Amazon VPC User Guide, "NAT instances"; AWS CDK, `NatInstanceProviderV2`.
 for _ in $(seq 60); do
   command -v nft && break
   dnf install -y nftables && break
@@ -29,9 +29,9 @@ Wants=network-pre.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f /etc/threescale-gw.nft
+ExecStartPost=/bin/sh -c "echo 'threescale-gw: this instance forwards' > /dev/console"
 [Install]
 WantedBy=multi-user.target
 UNIT
 systemctl daemon-reload
 systemctl enable --now threescale-gw-nat.service
-echo 'threescale-gw: this instance forwards' > /dev/console

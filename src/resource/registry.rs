@@ -5,11 +5,11 @@ use super::{
     api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
     function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
     nat_instance, network_interface, parameter, route_association, route_table, schedule,
-    security_group, subnet, vpc,
+    security_group, subnet, vpc, vpc_endpoint,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 22] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 23] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -21,6 +21,7 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 22] {
             any::<route_table::RouteTables>(),
             any::<route_association::RouteAssociations>(),
             any::<security_group::SecurityGroups>(),
+            any::<vpc_endpoint::VpcEndpoints>(),
             any::<cache_subnet_group::CacheSubnetGroups>(),
             any::<cache_group::Caches>(),
             any::<parameter::Secrets>(),

@@ -165,6 +165,15 @@ impl Actual {
 pub struct SecurityGroups;
 
 impl SecurityGroups {
+    /// Whether the stack has a group of this name, in any network.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub(super) async fn has(cx: &Context, name: &str) -> Result<bool, ResourceError> {
+        let groups = Self::list(cx).await?.owned;
+        Ok(groups.iter().any(|group| group.id.name == name))
+    }
+
     /// Groups of other owners in the operator's VPC with the names that `ids` will have. A VPC of the
     /// stack has none.
     ///

@@ -190,6 +190,25 @@ fn a_move_out_of_the_network_and_back_never_leaves_callers_without_3scale() {
     moves(&start, &start.aws, OUTSIDE, HERE, 5);
 }
 
+/// With a NAT instance in the network of the stack, and an endpoint of the Parameter Store in both.
+#[test]
+fn a_move_with_instance_and_endpoints_never_leaves_callers_without_3scale() {
+    let here = "network: {nat: instance, endpoints: true}";
+    let start = Start::with(|_| here.to_owned());
+    let own = start.own.replace("subnets:", "endpoints: true, subnets:");
+    let (_, vpc) = own.split_once("vpc: ").expect("the VPC");
+    let (vpc, _) = vpc.split_once(',').expect("the subnets");
+    let change = json!({"VpcId": vpc, "EnableDnsHostnames": {"Value": true}});
+    start.aws.call("ec2", "ModifyVpcAttribute", change);
+    let mut before = start.before.clone();
+    let vpcs = before["vpcs"].as_array_mut().expect("a list");
+    let of_own = vpcs.iter_mut().find(|found| found["id"] == vpc);
+    of_own.expect("the VPC")["dns_hostnames"] = json!("true");
+    let start = Start { before, ..start };
+    moves(&start, &start.aws, here, &own, 7);
+    moves(&start, &start.aws, &own, here, 7);
+}
+
 #[test]
 fn the_former_network_stays_until_the_new_one_is_proved_and_its_usage_is_delivered() {
     let Start { aws, own, .. } = Start::with(|_| HERE.to_owned());

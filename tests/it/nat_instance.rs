@@ -45,6 +45,16 @@ fn instances(aws: &TestAws) -> Vec<Value> {
     account["instances"].as_array().cloned().expect("a list")
 }
 
+/// The addresses of the stack.
+fn public_ips(aws: &TestAws) -> Vec<String> {
+    let account = aws.account();
+    let addresses = account["addresses"].as_array().expect("a list").iter();
+    let ours = addresses.filter(|address| address["tags"]["threescale-gw:stack"] == "orders");
+    let ips: Vec<_> = ours.map(|address| text(&address["public_ip"])).collect();
+    assert!(!ips.is_empty());
+    ips
+}
+
 #[test]
 fn a_stack_with_a_nat_instance_is_created_repeated_and_deleted() {
     let aws = seeded();
@@ -298,6 +308,10 @@ fn changes(from: &str, to: &str, addresses: &str) {
     assert!(states.len() >= 8, "{} changing calls", states.len());
     assert_served(&aws, "after");
     assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+    let status = here.succeed(&["status", "--exit-code"]).stdout;
+    for ip in public_ips(&aws) {
+        assert!(status.contains(&ip), "{ip}: {status}");
+    }
     let whole = counts(&aws.account());
     each(states, |nth, Killed { after, aws }| {
         let when = format!("{from} -> {to}, killed after {nth}, {after}");

@@ -473,8 +473,6 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "GetServiceQuota",
                 "GetAccountSettings",
                 "DescribeVpcBlockPublicAccessOptions",
-                // A stack without a NAT instance does not need it.
-                "DescribeInstances",
                 "DescribeAccountVpcEncryptionControl",
                 "ListRequiredTags",
             ];

@@ -215,6 +215,8 @@ fn a_network_has_one_way_out() {
         "nat: instance",
         "nat: instance, elastic_ips: [eipalloc-0abc1234]",
         &format!("{own}, nat: none"),
+        &format!("{own}, endpoints: true"),
+        "endpoints: true",
     ] {
         assert_eq!(with(good), Vec::<String>::new(), "{good}");
     }

@@ -22,6 +22,7 @@ fn needs(subnets: &[String]) -> Needs<'_> {
         port: 443,
         needs_internet: true,
         has_cache: true,
+        has_endpoint: false,
         new_addresses: 3,
     }
 }

@@ -233,7 +233,12 @@ pub(super) fn decide(
         is_at_home: &is_at_home,
         is_idle: &is_idle,
     };
-    let kinds = [Kind::Subnet, Kind::RouteTable, Kind::InternetGateway];
+    let kinds = [
+        Kind::Subnet,
+        Kind::RouteTable,
+        Kind::InternetGateway,
+        Kind::VpcEndpoint,
+    ];
     verdicts.add(claims, &kinds, |of_id| evidence.choose(of_id));
     let wanted = home.map(|home| match home {
         Home::Given { vpc, .. } => BTreeSet::from([vpc.clone()]),

@@ -21,6 +21,7 @@ use crate::resource::state::{Identity, Unmanaged};
 use crate::resource::subnet::Subnets;
 use crate::resource::traits::ResourceKind;
 use crate::resource::vpc::Vpcs;
+use crate::resource::vpc_endpoint::VpcEndpoints;
 
 /// The resources of one kind, without those of other owners.
 #[derive(Debug)]
@@ -85,15 +86,18 @@ pub async fn verdicts(cx: &Context) -> Result<Arc<Verdicts>, ResourceError> {
 }
 
 async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
-    let (vpcs, subnets, internet_gateways, tables, groups, gateways, instances, addresses) = tokio::try_join!(
+    let (vpcs, subnets, internet_gateways, tables, groups) = tokio::try_join!(
         Vpcs::list(cx),
         Subnets::list(cx),
         InternetGateways::list(cx),
         RouteTables::list(cx),
-        SecurityGroups::list(cx),
+        SecurityGroups::list(cx)
+    )?;
+    let (gateways, instances, addresses, endpoints) = tokio::try_join!(
         NatGateways::list(cx),
         NatInstances::list(cx),
-        ElasticIps::list(cx)
+        ElasticIps::list(cx),
+        VpcEndpoints::list(cx)
     )?;
     let mut all = claims::<Vpcs>(cx, &vpcs.owned);
     all.extend(claims::<Subnets>(cx, &subnets.owned));
@@ -103,6 +107,7 @@ async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
     all.extend(claims::<NatGateways>(cx, &gateways.owned));
     all.extend(claims::<NatInstances>(cx, &instances.owned));
     all.extend(claims::<ElasticIps>(cx, &addresses.owned));
+    all.extend(claims::<VpcEndpoints>(cx, &endpoints.owned));
     let is_away = is_anywhere_away(cx, &all).await?;
     if !is_doubtful(&all) && !is_away {
         return Ok(Verdicts::default());

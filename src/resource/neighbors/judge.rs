@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::names::is_interface_of;
 use crate::printable::line;
+use crate::resource::nat_instance::GROUP_NAME;
 
 /// A route table of the stack.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub(super) struct Own {
     pub instances: BTreeMap<String, (LogicalId, String)>,
     pub addresses: BTreeMap<String, LogicalId>,
     pub internet_gateways: BTreeMap<String, LogicalId>,
+    pub endpoints: BTreeMap<String, LogicalId>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -157,21 +160,17 @@ fn is_ours(interface: &Interface, own: &Own) -> bool {
     of_gateway
         || of_function
         || own.instances.contains_key(&interface.id)
+        || description
+            .strip_prefix("VPC Endpoint Interface ")
+            .is_some_and(|endpoint| own.endpoints.contains_key(endpoint))
         || (is_serviced && has_only(&interface.groups, |group| own.groups.contains_key(group)))
 }
 
-/// Which of `groups` others use. They are those of the stack, and those that may be.
-pub(super) fn used_by_others(
-    groups: &BTreeMap<String, LogicalId>,
-    interfaces: &[Interface],
-) -> BTreeSet<String> {
-    let own = Own {
-        groups: groups.clone(),
-        ..Own::default()
-    };
-    let foreign = interfaces.iter().filter(|found| !is_ours(found, &own));
+/// Which groups of `own` others use. They are those of the stack, and those that may be.
+pub(super) fn used_by_others(own: &Own, interfaces: &[Interface]) -> BTreeSet<String> {
+    let foreign = interfaces.iter().filter(|found| !is_ours(found, own));
     let used = foreign.flat_map(|found| found.groups.iter());
-    used.filter(|group| groups.contains_key(*group))
+    used.filter(|group| own.groups.contains_key(*group))
         .cloned()
         .collect()
 }
@@ -304,7 +303,8 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
             endpoint.id,
             line(&endpoint.service)
         );
-        add(text, true, holds.collect(), BTreeSet::new());
+        let is_foreign = !own.endpoints.contains_key(&endpoint.id);
+        add(text, is_foreign, holds.collect(), BTreeSet::new());
     }
     for peering in &around.peerings {
         let [one, two] = &peering.vpcs;
@@ -337,7 +337,8 @@ impl Neighbors {
     }
 
     /// What remains of the network when the rest of the stack is deleted: the VPC with its subnets, route tables
-    /// and internet gateway, the security groups that others use, and the NAT gateways that they may send through.
+    /// and internet gateway, the security groups that others use, and the NAT gateways or the NAT instance that they may send
+    /// through.
     pub fn left(&self) -> BTreeSet<LogicalId> {
         let own = &self.own;
         let tables = own.tables.values().map(|table| &table.id);
@@ -376,6 +377,10 @@ impl Neighbors {
             if used.contains(gateway) || (is_used && id.is_in_own_vpc()) {
                 left.insert(id.clone());
                 left.extend(own.addresses.get(address).cloned());
+                if id.kind == Kind::NatInstance {
+                    let groups = own.groups.values();
+                    left.extend(groups.filter(|group| group.name == GROUP_NAME).cloned());
+                }
             }
         }
         left
@@ -431,6 +436,7 @@ mod tests {
             instances: BTreeMap::new(),
             addresses: map(&[("eipalloc-1", "elastic-ip/a")]),
             internet_gateways: map(&[("igw-1", "internet-gateway/main")]),
+            endpoints: BTreeMap::new(),
         }
     }
 
@@ -498,6 +504,59 @@ mod tests {
             attached: vec![attached("internet gateway", "igw-1")],
             ..Around::default()
         }
+    }
+
+    #[test]
+    fn the_instance_and_the_endpoint_of_the_stack_are_not_others() {
+        let instance = (id("nat-instance/a"), text("eipalloc-2"));
+        let mut own = own();
+        own.instances.insert(text("eni-2"), instance);
+        own.endpoints = map(&[("vpce-1", "vpc-endpoint/ssm")]);
+        own.groups.insert(text("sg-3"), id("security-group/nat"));
+        own.addresses
+            .insert(text("eipalloc-2"), id("elastic-ip/nat-instance"));
+        if let Some(table) = own.tables.get_mut("rtb-1") {
+            table.target = Some(text("eni-2"));
+        }
+        let of_instance = Interface {
+            id: text("eni-2"),
+            ..interface("threescale-gw-orders: NAT instance", "", &["sg-3"])
+        };
+        let of_endpoint = interface("VPC Endpoint Interface vpce-1", "727180483921", &["sg-1"]);
+        assert!(is_ours(&of_instance, &own) && is_ours(&of_endpoint, &own));
+        let of_others = interface("VPC Endpoint Interface vpce-2", "727180483921", &["sg-1"]);
+        assert!(!is_ours(&of_others, &own));
+        let endpoint = Endpoint {
+            id: text("vpce-1"),
+            vpc: text("vpc-1"),
+            ..Endpoint::default()
+        };
+        let around = Around {
+            endpoints: vec![endpoint],
+            interfaces: vec![of_instance],
+            ..Around::default()
+        };
+        let neighbors = Neighbors::new(own.clone(), &around);
+        assert_eq!(neighbors.foreign, []);
+        // A server of others sends through the instance.
+        let around = Around {
+            interfaces: vec![interface("their server", "", &[])],
+            tables: vec![Table {
+                id: text("rtb-1"),
+                vpc: text("vpc-1"),
+                associated: vec![text("subnet-1")],
+                ..Table::default()
+            }],
+            ..Around::default()
+        };
+        let left = Neighbors::new(own, &around).left();
+        let of_instance = ids(&[
+            "nat-instance/a",
+            "elastic-ip/nat-instance",
+            "security-group/nat",
+        ]);
+        assert!(left.is_superset(&of_instance), "{left:?}");
+        assert!(!left.contains(&id("nat-gateway/a")), "{left:?}");
     }
 
     #[test]

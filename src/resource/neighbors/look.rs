@@ -22,6 +22,7 @@ use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
 use crate::resource::vpc::Vpcs;
+use crate::resource::vpc_endpoint::VpcEndpoints;
 use crate::resource::{Context, Identity, ResourceError};
 
 /// Lists what others have in the stack's network, and what they use of it.
@@ -49,10 +50,11 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         return Ok(holding(id, &own, &around));
     }
     // Only what is needed: this is repeated while the wait lasts.
-    let (groups_of_stack, gateways, instances) = tokio::try_join!(
+    let (groups_of_stack, gateways, instances, endpoints) = tokio::try_join!(
         settled::<SecurityGroups>(cx),
         settled::<NatGateways>(cx),
-        settled::<NatInstances>(cx)
+        settled::<NatInstances>(cx),
+        settled::<VpcEndpoints>(cx)
     )?;
     let groups_of_stack = groups_of_stack.owned;
     let mut own = Own {
@@ -60,6 +62,7 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         functions: functions(cx),
         gateways: by_gateway(gateways.owned),
         instances: by_interface(instances.owned),
+        endpoints: by_physical_id(&endpoints.owned),
         groups: by_physical_id(&groups_of_stack),
         ..Own::default()
     };
@@ -124,7 +127,10 @@ fn by_interface(
 ) -> BTreeMap<String, (LogicalId, String)> {
     let instances = instances.into_iter();
     instances
-        .map(|(identity, instance)| (instance.interface_id, (identity.id, instance.allocation_id)))
+        .map(|(identity, instance)| {
+            let (_, address) = instance.user();
+            (instance.interface_id, (identity.id, address))
+        })
         .collect()
 }
 
@@ -136,13 +142,16 @@ fn holding(id: &LogicalId, own: &Own, around: &Around) -> Vec<Holder> {
 
 /// The stack's own network, from the listings of this observation.
 async fn own(cx: &Context) -> Result<Own, ResourceError> {
-    let (vpcs, subnets, tables, groups, gateways, instances, addresses, internet_gateways) = tokio::try_join!(
+    let (vpcs, subnets, tables, groups) = tokio::try_join!(
         settled::<Vpcs>(cx),
         settled::<Subnets>(cx),
         settled::<RouteTables>(cx),
-        settled::<SecurityGroups>(cx),
+        settled::<SecurityGroups>(cx)
+    )?;
+    let (gateways, instances, endpoints, addresses, internet_gateways) = tokio::try_join!(
         settled::<NatGateways>(cx),
         settled::<NatInstances>(cx),
+        settled::<VpcEndpoints>(cx),
         settled::<ElasticIps>(cx),
         settled::<InternetGateways>(cx)
     )?;
@@ -175,6 +184,7 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         gateways: by_gateway(gateways.owned),
         former_gateways: NatGateways::deleted(cx).await?,
         instances: by_interface(instances.owned),
+        endpoints: by_physical_id(&endpoints.owned),
         addresses: by_physical_id(&addresses.owned),
         internet_gateways: by_physical_id(&internet_gateways.owned),
     })

@@ -8,12 +8,14 @@ use aws_sdk_ec2::types::{
 };
 
 use super::attached::attached;
-use super::judge::{self, Endpoint, Group, Interface, Peering, Table};
+use super::judge::{self, Endpoint, Group, Interface, Own, Peering, Table};
 use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::aws::paginate::pages;
 use crate::id::LogicalId;
-use crate::resource::Context;
+use crate::resource::nat_instance::NatInstances;
+use crate::resource::vpc_endpoint::VpcEndpoints;
+use crate::resource::{Context, ResourceError, ResourceKind as _};
 
 /// Whether a VPC has nothing but what EC2 creates with it.
 ///
@@ -49,9 +51,25 @@ pub async fn is_empty(cx: &Context, vpc_id: &str) -> Result<bool, AwsError> {
 pub async fn used_by_others(
     cx: &Context,
     of: &BTreeMap<String, LogicalId>,
-) -> Result<BTreeSet<String>, AwsError> {
+) -> Result<BTreeSet<String>, ResourceError> {
     let found = interfaces(cx, filter("group-id", of.keys().cloned())).await?;
-    Ok(judge::used_by_others(of, &found))
+    let (instances, endpoints) = tokio::try_join!(NatInstances::list(cx), VpcEndpoints::list(cx))?;
+    let own = Own {
+        groups: of.clone(),
+        instances: instances
+            .owned
+            .into_iter()
+            .map(|instance| (instance.interface_id.clone(), instance.user()))
+            .collect(),
+        endpoints: endpoints
+            .owned
+            .iter()
+            .map(VpcEndpoints::identify)
+            .map(|identity| (identity.output.physical_id, identity.id))
+            .collect(),
+        ..Own::default()
+    };
+    Ok(judge::used_by_others(&own, &found))
 }
 
 pub(super) async fn pages_of_interfaces(

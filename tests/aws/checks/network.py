@@ -228,6 +228,56 @@ def instance_refusals(aws: Aws) -> None:
 
 
 @check
+def endpoint_life(aws: Aws) -> None:
+    """The names of services; zones and private names that are refused; its interfaces, changes, and deletion."""
+    vpc = aws.vpc()
+    subnet, other = aws.subnet(vpc), aws.subnet(vpc, "10.0.2.0/24", "us-east-1b")
+    group, second = aws.group(vpc), aws.group(vpc, "h")
+    names = [{"Name": "service-name", "Values": ["com.amazonaws.us-east-1.ssm", "cn.com.amazonaws.us-east-1.ssm"]}]
+    found = aws.ec2.describe_vpc_endpoint_services(Filters=names)["ServiceDetails"]
+    assert [one["ServiceName"] for one in found] == ["com.amazonaws.us-east-1.ssm"]
+    wanted = {
+        "VpcEndpointType": "Interface",
+        "VpcId": vpc,
+        "ServiceName": "com.amazonaws.us-east-1.ssm",
+        "SecurityGroupIds": [group],
+        "PrivateDnsEnabled": True,
+    }
+    with aws.refused("InvalidParameter", "enableDnsHostnames"):
+        aws.ec2.create_vpc_endpoint(**wanted, SubnetIds=[subnet])
+    aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+    with aws.refused("InvalidServiceName"):
+        aws.ec2.create_vpc_endpoint(**wanted | {"ServiceName": "cn.com.amazonaws.us-east-1.ssm"})
+    with aws.refused("DuplicateSubnetsInSameZone"):
+        aws.ec2.create_vpc_endpoint(**wanted, SubnetIds=[subnet, aws.subnet(vpc, "10.0.3.0/24")])
+    aws.configure(delay={"vpc-endpoint": 60})
+    made = aws.ec2.create_vpc_endpoint(**wanted, SubnetIds=[subnet], ClientToken="t")["VpcEndpoint"]
+    identifier = made["VpcEndpointId"]
+    assert made["State"].lower() == "pending" and len(aws.enis(subnet_id=subnet, interface_type="vpc_endpoint")) == 1
+    with aws.refused("IncorrectState"):
+        aws.ec2.modify_vpc_endpoint(VpcEndpointId=identifier, AddSubnetIds=[other])
+    aws.advance(60)
+    again = aws.ec2.create_vpc_endpoint(**wanted, SubnetIds=[subnet], ClientToken="t")["VpcEndpoint"]
+    assert (again["VpcEndpointId"], again["State"].lower()) == (identifier, "available")
+    with aws.refused("InvalidParameter", "conflicting DNS domain"):
+        aws.ec2.create_vpc_endpoint(**wanted, SubnetIds=[other])
+    change = {"AddSubnetIds": [other], "AddSecurityGroupIds": [second], "RemoveSecurityGroupIds": [group]}
+    aws.ec2.modify_vpc_endpoint(VpcEndpointId=identifier, **change)
+    (found,) = aws.account()["vpc_endpoints"]
+    assert (found["subnets"], found["groups"]) == (sorted([subnet, other]), [second])
+    assert len(aws.enis(group_id=second)) == 2
+    aws.ec2.modify_vpc_endpoint(VpcEndpointId=identifier, RemoveSubnetIds=[subnet])
+    assert aws.enis(subnet_id=subnet) == []
+    assert aws.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])["Unsuccessful"] == []
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_subnet(SubnetId=other)
+    aws.advance(60)
+    aws.ec2.delete_subnet(SubnetId=other)
+    (failed,) = aws.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])["Unsuccessful"]
+    assert failed["Error"]["Code"] == "InvalidVpcEndpoint.NotFound" and aws.account()["vpc_endpoints"] == []
+
+
+@check
 def nat_gateway_filters(aws: Aws) -> None:
     """The tag filter does not return other gateways, and unknown filters are refused."""
     vpc = aws.vpc()

@@ -40,6 +40,7 @@ def listing(world: World, region: str) -> dict[str, Any]:
         return {
             **_network(region),
             "instances": _instances(world, region),
+            "vpc_endpoints": _endpoints(region),
             **_caches(world, region),
             "functions": _functions(world, region),
             "log_groups": _log_groups(region),
@@ -197,6 +198,25 @@ def _network(region: str) -> dict[str, Any]:
             "id",
         ),
     }
+
+
+def _endpoints(region: str) -> list[Any]:
+    return _sorted(
+        (
+            {
+                "id": endpoint.id,
+                "vpc": endpoint.vpc_id,
+                "service": endpoint.service_name,
+                "state": endpoint.state,
+                "private_names": bool(endpoint.private_dns_enabled),
+                "subnets": sorted(endpoint.subnet_ids or []),
+                "groups": sorted(endpoint.security_group_ids),
+                "tags": _tags(endpoint),
+            }
+            for endpoint in ec2_backends[ACCOUNT][region].vpc_end_points.values()
+        ),
+        "id",
+    )
 
 
 def _instances(world: World, region: str) -> list[Any]:

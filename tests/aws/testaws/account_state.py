@@ -44,6 +44,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "omit": {},
     "export_adds": {},
     "lambda_lag": 0,
+    "ssm_network": False,
 }
 
 

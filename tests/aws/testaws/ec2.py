@@ -133,6 +133,8 @@ def create_tags(world: World, call: Call) -> Any:
             raise AwsError("NatGatewayNotFound", f"The Nat Gateway {identifier} was not found")
         if identifier.startswith("i-") and identifier not in world.instances:
             raise AwsError("InvalidInstanceID.NotFound", f"The instance ID '{identifier}' does not exist")
+        if identifier.startswith("vpce-") and identifier not in ec2.vpc_end_points:
+            raise AwsError("InvalidVpcEndpointId.NotFound", f"The VPC endpoint ID '{identifier}' does not exist")
         if identifier.startswith("eipalloc-") and all(item.allocation_id != identifier for item in ec2.addresses):
             raise AwsError("InvalidAllocationID.NotFound", f"The allocation ID '{identifier}' does not exist")
     if any(identifier in world.instances for identifier in call.get("Resources", [])):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from . import cache_records, instances
+from . import cache_records, instances, vpc_endpoints
 from .interfaces import ec2_of
 from .roles import permits
 from .account_state import World
@@ -36,7 +38,7 @@ def _report(world: World, function: Function) -> dict[str, Any]:
     """The result of a run of the reporter. `outcomes.reports` has the sums that the next runs deliver."""
     parameters = _parameters(function)
     finding = (
-        _secrets(function, parameters)
+        _secrets(world, function, parameters)
         or _redis(world, function, parameters or {})
         or _threescale(world, function, parameters or {})
     )
@@ -60,7 +62,7 @@ Finding = tuple[str, str] | None  # (cause, error)
 def _self_test(world: World, function: Function) -> dict[str, Any]:
     parameters = _parameters(function)
     checks = [
-        _check("secrets", _secrets(function, parameters)),
+        _check("secrets", _secrets(world, function, parameters)),
         _check("redis", _redis(world, function, parameters or {}), world.outcome("cache_warning")),
         _check("threescale", _threescale(world, function, parameters or {})),
     ]
@@ -80,7 +82,7 @@ def broken(world: World, function: Function) -> str | None:
     if not function.environment.get("THREESCALE_GW_PARAMETERS"):
         return None
     parameters = _parameters(function)
-    if _secrets(function, parameters) is not None:
+    if _secrets(world, function, parameters) is not None:
         return "not_ready"
     return "misconfigured" if _refused(world, function, parameters or {}) else None
 
@@ -139,7 +141,10 @@ def _stored(function: Function) -> list[str]:
     return names
 
 
-def _secrets(function: Function, parameters: dict[str, str] | None) -> Finding:
+def _secrets(world: World, function: Function, parameters: dict[str, str] | None) -> Finding:
+    stuck = _no_way_out(world, function) if world.config["ssm_network"] else None
+    if stuck and not vpc_endpoints.serves(function.region, function.vpc_id, "ssm", set(function.groups)):
+        return "ssm_unreachable", f"connect timed out (no way out of {stuck})"
     if parameters is None:
         return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParameters"
     for name in (_token_name(function), "secrets/hash-key", *_stored(function)):
@@ -203,13 +208,30 @@ def _admits(function: Function, group: Any) -> bool:
 def _threescale(world: World, function: Function, parameters: dict[str, str]) -> Finding:
     """Checks that each of the function's subnets has a working route through a NAT gateway or a NAT instance, and that the
     token is valid."""
+    stuck = _no_way_out(world, function)
+    if stuck and not _is_in_vpc(function):
+        return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {stuck})"
+    return _refused(world, function, parameters)
+
+
+def _is_in_vpc(function: Function) -> bool:
+    """Whether 3scale has an address of the function's VPC."""
+    try:
+        address = ipaddress.ip_address(urlsplit(_settings(function).get("backend", "")).hostname or "")
+    except ValueError:
+        return False
+    return address in ipaddress.ip_network(ec2_of(function.region).get_vpc(function.vpc_id).cidr_block)
+
+
+def _no_way_out(world: World, function: Function) -> str | None:
+    """A subnet of the function without a working route to the Internet."""
     ec2 = ec2_of(function.region)
     for subnet_id in function.subnets:
         table = _route_table(ec2, subnet_id, function.vpc_id)
         routes = [route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0"] if table else []
         if not any(_leads_out(world, route, ec2.get_subnet(subnet_id)) for route in routes):
-            return "timeout", f"https://su1.3scale.net: connect timed out (no way out of {subnet_id})"
-    return _refused(world, function, parameters)
+            return subnet_id
+    return None
 
 
 def _leads_out(world: World, route: Any, subnet: Any) -> bool:

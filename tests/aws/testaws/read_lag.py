@@ -18,6 +18,7 @@ _LISTED = {
     "CreateSecurityGroup": (("GroupId",), "DescribeSecurityGroups", "SecurityGroups"),
     "CreateNatGateway": (("NatGateway", "NatGatewayId"), "DescribeNatGateways", "NatGateways"),
     "RunInstances": (("Instances", 0, "InstanceId"), "DescribeInstances", "Reservations"),
+    "CreateVpcEndpoint": (("VpcEndpoint", "VpcEndpointId"), "DescribeVpcEndpoints", "VpcEndpoints"),
     "AllocateAddress": (("AllocationId",), "DescribeAddresses", "Addresses"),
 }
 

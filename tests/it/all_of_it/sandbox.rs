@@ -566,7 +566,7 @@ region: us-east-1
 tags: {{team: payments}}
 api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "POST /orders", "GET /health"], except: ["POST /orders"], responses: {{limits: 429, types: [UNAUTHORIZED, ACCESS_DENIED]}}}}
 {}
-network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone}}
+network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone, endpoints: true}}
 cache:{}
 authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
 deletion_protection: true
