@@ -25,19 +25,46 @@ def create_vpc_endpoint(world: World, call: Call) -> Any:
     if call.get("VpcEndpointType") == "Interface":
         groups = call.get("SecurityGroupIds") or [ec2.get_security_group_by_name_or_id("default", record.vpc_id).id]
         record.security_group_ids = groups
-        for subnet_id in call.get("SubnetIds") or []:
-            eni = interfaces.add(
-                call.region,
-                ec2.get_subnet(subnet_id),
-                groups,
-                f"VPC Endpoint Interface {record.id}",
-                requester=_OF_ENDPOINTS,
-                interface_type="vpc_endpoint",
-            )
-            record.network_interface_ids.append(eni.id)
+        _add_interfaces(call.region, record, call.get("SubnetIds") or [])
     endpoint["NetworkInterfaceIds"] = list(record.network_interface_ids)
     endpoint.setdefault("OwnerId", ACCOUNT)
     return result
+
+
+def _add_interfaces(region: str, record: Any, subnet_ids: list[str]) -> None:
+    for subnet_id in subnet_ids:
+        eni = interfaces.add(
+            region,
+            ec2_of(region).get_subnet(subnet_id),
+            record.security_group_ids,
+            f"VPC Endpoint Interface {record.id}",
+            requester=_OF_ENDPOINTS,
+            interface_type="vpc_endpoint",
+        )
+        record.network_interface_ids.append(eni.id)
+
+
+def add(region: str, vpc_id: str, service: str, subnet_ids: list[str], groups: list[str]) -> str:
+    """The endpoint that a service creates in the caller's VPC."""
+    record = ec2_of(region).create_vpc_endpoint(vpc_id, service, "Interface", None, [], [], security_group_ids=groups)
+    record.subnet_ids = subnet_ids
+    record.security_group_ids = list(groups)
+    record.network_interface_ids = []
+    _add_interfaces(region, record, subnet_ids)
+    return record.id
+
+
+def set_groups(region: str, endpoint_id: str, groups: list[str]) -> None:
+    record = ec2_of(region).vpc_end_points[endpoint_id]
+    record.security_group_ids = list(groups)
+    for eni_id in record.network_interface_ids:
+        interfaces.set_groups(region, eni_id, groups)
+
+
+def remove(region: str, endpoint_id: str) -> None:
+    record = ec2_of(region).vpc_end_points.pop(endpoint_id, None)
+    for eni_id in record.network_interface_ids if record else []:
+        interfaces.remove(region, eni_id)
 
 
 @operation("ec2", "DeleteVpcEndpoints")
