@@ -14,6 +14,9 @@ pub enum Kind {
     SecurityGroup,
     CacheSubnetGroup,
     Cache,
+    CacheUser,
+    CacheUserGroup,
+    ServerlessCache,
     Secret,
     Parameter,
     IamRole,
@@ -29,7 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -39,6 +42,9 @@ impl Kind {
         Self::SecurityGroup,
         Self::CacheSubnetGroup,
         Self::Cache,
+        Self::CacheUser,
+        Self::CacheUserGroup,
+        Self::ServerlessCache,
         Self::Secret,
         Self::Parameter,
         Self::IamRole,
@@ -64,6 +70,9 @@ impl Kind {
             Self::SecurityGroup => "security-group",
             Self::CacheSubnetGroup => "cache-subnet-group",
             Self::Cache => "cache",
+            Self::CacheUser => "cache-user",
+            Self::CacheUserGroup => "cache-user-group",
+            Self::ServerlessCache => "serverless-cache",
             Self::Secret => "secret",
             Self::Parameter => "parameter",
             Self::IamRole => "iam-role",
@@ -90,9 +99,11 @@ impl Kind {
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
-            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::NatGateway => {
-                &[Self::ApiAttachment]
-            }
+            Self::ApiAuthorizer
+            | Self::FunctionPermission
+            | Self::Cache
+            | Self::ServerlessCache
+            | Self::NatGateway => &[Self::ApiAttachment],
             Self::Schedule => &[],
             // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
             // version.
@@ -112,14 +123,18 @@ impl Kind {
             Self::ElasticIp => &[Self::NatGateway],
             Self::InternetGateway => &[Self::NatGateway, Self::ElasticIp],
             Self::CacheSubnetGroup => &[Self::Cache],
+            // A user group cannot be deleted while a cache has it, nor the user `default` of a group.
+            Self::CacheUserGroup => &[Self::ServerlessCache],
+            Self::CacheUser => &[Self::CacheUserGroup],
             Self::Subnet => &[
                 Self::NatGateway,
                 Self::Cache,
                 Self::CacheSubnetGroup,
+                Self::ServerlessCache,
                 Self::RouteTable,
                 Self::NetworkInterface,
             ],
-            Self::SecurityGroup => &[Self::Cache, Self::NetworkInterface],
+            Self::SecurityGroup => &[Self::Cache, Self::ServerlessCache, Self::NetworkInterface],
             Self::Vpc => &[
                 Self::Subnet,
                 Self::SecurityGroup,
@@ -155,7 +170,7 @@ impl Kind {
 
     /// Whether a resource of this kind holds what would be lost with it: the counted usage.
     pub fn holds_usage(self) -> bool {
-        self == Self::Cache
+        matches!(self, Self::Cache | Self::ServerlessCache)
     }
 
     /// Whether the delivery of the counted usage needs no resource of this kind.
@@ -190,6 +205,7 @@ impl Kind {
         match self {
             Self::NatGateway => (minutes(2), minutes(2)),
             Self::Cache => (minutes(7), minutes(6)),
+            Self::ServerlessCache => (minutes(1), minutes(2)),
             Self::Function => (minutes(2), minutes(1)),
             Self::NetworkInterface => (None, minutes(20)),
             Self::IamRole => (Some(Duration::from_secs(10)), None),
@@ -209,10 +225,11 @@ impl Kind {
     pub fn budget(self) -> Duration {
         let minutes = match self {
             Self::Cache => 60,
+            Self::ServerlessCache => 40,
             Self::NatGateway => 30,
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
-            Self::Function | Self::FunctionAlias => 10,
+            Self::Function | Self::FunctionAlias | Self::CacheUserGroup => 10,
             _ => 5,
         };
         Duration::from_secs(minutes * 60)

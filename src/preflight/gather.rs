@@ -60,6 +60,7 @@ pub async fn gather(
         .blockers
         .extend(of_boundary(subject, cx, plan).await?);
     of_role(subject, cx, plan, &mut findings).await?;
+    of_node_type(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -139,7 +140,13 @@ async fn of_network(
         blockers.extend(rules::unmanaged(&taken));
     }
     // A plan that changes nothing in the network must not fail because of it.
-    if !plan.changes(&[Kind::Function, Kind::FunctionAlias, Kind::Cache]) {
+    let kinds = [
+        Kind::Function,
+        Kind::FunctionAlias,
+        Kind::Cache,
+        Kind::ServerlessCache,
+    ];
+    if !plan.changes(&kinds) {
         return Ok(());
     }
     let subnets = cx.aws().subnets_of(vpc).await?;
@@ -235,6 +242,29 @@ async fn of_role(
         refusal = role::permissions(arn, &denied);
     }
     findings.blockers.extend(refusal);
+    Ok(())
+}
+
+/// Checks that the Region has the node type of the cache, if the plan sets it.
+async fn of_node_type(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let node_type = &subject.config.cache.node_type;
+    if !plan.items.iter().any(rules::sets_node_type) {
+        return Ok(());
+    }
+    match cx.aws().offers_node_type(node_type).await? {
+        Ok(true) => {}
+        Ok(false) => findings
+            .blockers
+            .push(rules::node_type(node_type, &cx.names().region)),
+        Err(error) => findings.notices.push(format!(
+            "whether the Region has the node type {node_type} could not be read and is not checked: {error}"
+        )),
+    }
     Ok(())
 }
 

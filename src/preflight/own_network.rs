@@ -6,10 +6,10 @@ use ipnet::Ipv4Net;
 
 use crate::action::Action;
 use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, Table, Target};
-use crate::config::Config;
+use crate::config::{CacheKind, Config};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
-use crate::resource::cache_group;
+use crate::resource::{cache_group, serverless_cache};
 
 const TCP: &str = "6";
 const ALL_PROTOCOLS: &str = "-1";
@@ -32,6 +32,8 @@ pub struct Needs<'a> {
     pub needs_internet: bool,
     /// Whether the stack has a cache in the subnets.
     pub has_cache: bool,
+    /// Whether that is a serverless cache.
+    pub is_serverless: bool,
     /// The number of addresses that the plan takes.
     pub new_addresses: usize,
 }
@@ -63,6 +65,8 @@ pub fn needs<'a>(
     };
     let nodes = if is_new(Kind::Cache) {
         1 + usize::from(config.cache.replicas)
+    } else if is_new(Kind::ServerlessCache) {
+        subnets.len().min(serverless_cache::ZONES)
     } else {
         0
     };
@@ -79,6 +83,7 @@ pub fn needs<'a>(
         port: port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
         needs_internet: host == HOSTED,
         has_cache,
+        is_serverless: config.cache.kind == CacheKind::Serverless,
         new_addresses: nodes + interfaces,
     }
 }
@@ -108,7 +113,7 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
         let fault = format!("network.subnets: {id} is not in {}", needs.vpc);
         verdict.faults.push(fault);
     }
-    zones(&configured, &mut verdict);
+    zones(needs, &configured, &mut verdict);
     addresses(needs, &configured, &mut verdict);
     owners(needs, &configured, &mut verdict);
     if let (Some(tables), Some(gateways)) = (&network.tables, &network.gateways) {
@@ -137,8 +142,14 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
     verdict
 }
 
-fn zones(subnets: &[&Subnet], verdict: &mut Verdict) {
+fn zones(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
     let zones: BTreeSet<_> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    if let (true, 1, Some(zone)) = (needs.is_serverless, zones.len(), zones.first()) {
+        verdict.faults.push(format!(
+            "network.subnets: every subnet is in {zone}, and `cache.kind: serverless` needs subnets in two zones"
+        ));
+        return;
+    }
     if let (1, Some(zone)) = (zones.len(), zones.first()) {
         verdict.notices.push(format!(
             "network.subnets: every subnet is in {zone}; without this Availability Zone, the authorizer does not work"

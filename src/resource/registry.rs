@@ -2,13 +2,14 @@
 
 use super::dynamic::{DynKind, any};
 use super::{
-    api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
-    function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
-    network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
+    api_attachment, api_authorizer, cache_group, cache_subnet_group, cache_user, cache_user_group,
+    elastic_ip, function, function_alias, function_permission, iam_role, internet_gateway,
+    log_group, nat_gateway, network_interface, parameter, route_table, schedule, security_group,
+    serverless_cache, subnet, vpc,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 23] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -20,6 +21,9 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
             any::<security_group::SecurityGroups>(),
             any::<cache_subnet_group::CacheSubnetGroups>(),
             any::<cache_group::Caches>(),
+            any::<cache_user::CacheUsers>(),
+            any::<cache_user_group::CacheUserGroups>(),
+            any::<serverless_cache::ServerlessCaches>(),
             any::<parameter::Secrets>(),
             any::<parameter::Parameters>(),
             any::<iam_role::IamRoles>(),

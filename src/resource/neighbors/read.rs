@@ -51,7 +51,25 @@ pub async fn used_by_others(
     of: &BTreeMap<String, LogicalId>,
 ) -> Result<BTreeSet<String>, AwsError> {
     let found = interfaces(cx, filter("group-id", of.keys().cloned())).await?;
-    Ok(judge::used_by_others(of, &found))
+    let endpoints = endpoints_with(cx, &found).await?;
+    Ok(judge::used_by_others(of, &found, &endpoints))
+}
+
+/// The VPC endpoints to which these interfaces belong.
+pub(super) async fn endpoints_with(
+    cx: &Context,
+    interfaces: impl IntoIterator<Item = &Interface>,
+) -> Result<Vec<Endpoint>, AwsError> {
+    let interfaces = interfaces.into_iter();
+    let ids: BTreeSet<_> = interfaces.filter_map(judge::endpoint_of).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    endpoints(
+        cx,
+        filter("vpc-endpoint-id", ids.into_iter().map(str::to_owned)),
+    )
+    .await
 }
 
 pub(super) async fn pages_of_interfaces(
