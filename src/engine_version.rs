@@ -30,6 +30,9 @@ impl EngineVersion {
             .then_some(version)
     }
 
+    /// The version of a serverless cache if the configuration names none. ElastiCache selects the minor version.
+    pub const PINNED_SERVERLESS: Self = Self::new(8, 0);
+
     /// The version that a stack pins if the configuration names none. Between these two, an engine can be changed in
     /// place in both directions.
     pub fn pinned(engine: &str) -> Self {

@@ -17,6 +17,9 @@ pub enum Kind {
     VpcEndpoint,
     CacheSubnetGroup,
     Cache,
+    CacheUser,
+    CacheUserGroup,
+    ServerlessCache,
     Secret,
     Parameter,
     IamRole,
@@ -32,7 +35,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -45,6 +48,9 @@ impl Kind {
         Self::VpcEndpoint,
         Self::CacheSubnetGroup,
         Self::Cache,
+        Self::CacheUser,
+        Self::CacheUserGroup,
+        Self::ServerlessCache,
         Self::Secret,
         Self::Parameter,
         Self::IamRole,
@@ -73,6 +79,9 @@ impl Kind {
             Self::VpcEndpoint => "vpc-endpoint",
             Self::CacheSubnetGroup => "cache-subnet-group",
             Self::Cache => "cache",
+            Self::CacheUser => "cache-user",
+            Self::CacheUserGroup => "cache-user-group",
+            Self::ServerlessCache => "serverless-cache",
             Self::Secret => "secret",
             Self::Parameter => "parameter",
             Self::IamRole => "iam-role",
@@ -99,9 +108,11 @@ impl Kind {
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
-            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::VpcEndpoint => {
-                &[Self::ApiAttachment]
-            }
+            Self::ApiAuthorizer
+            | Self::FunctionPermission
+            | Self::Cache
+            | Self::ServerlessCache
+            | Self::VpcEndpoint => &[Self::ApiAttachment],
             // What else is in a subnet of the operator keeps its way out until the subnet has its former one.
             Self::NatGateway | Self::NatInstance => &[Self::ApiAttachment, Self::RouteAssociation],
             Self::Schedule => &[],
@@ -124,17 +135,22 @@ impl Kind {
             Self::ElasticIp => &[Self::NatGateway, Self::NatInstance],
             Self::InternetGateway => &[Self::NatGateway, Self::NatInstance, Self::ElasticIp],
             Self::CacheSubnetGroup => &[Self::Cache],
+            // A user group cannot be deleted while a cache has it, nor the user `default` of a group.
+            Self::CacheUserGroup => &[Self::ServerlessCache],
+            Self::CacheUser => &[Self::CacheUserGroup],
             Self::Subnet => &[
                 Self::NatGateway,
                 Self::NatInstance,
                 Self::VpcEndpoint,
                 Self::Cache,
                 Self::CacheSubnetGroup,
+                Self::ServerlessCache,
                 Self::RouteTable,
                 Self::NetworkInterface,
             ],
             Self::SecurityGroup => &[
                 Self::Cache,
+                Self::ServerlessCache,
                 Self::NatInstance,
                 Self::VpcEndpoint,
                 Self::NetworkInterface,
@@ -174,7 +190,7 @@ impl Kind {
 
     /// Whether a resource of this kind holds what would be lost with it: the counted usage.
     pub fn holds_usage(self) -> bool {
-        self == Self::Cache
+        matches!(self, Self::Cache | Self::ServerlessCache)
     }
 
     /// Whether the delivery of the counted usage needs no resource of this kind.
@@ -211,6 +227,7 @@ impl Kind {
             Self::NatInstance => (minutes(2), minutes(1)),
             Self::VpcEndpoint => (minutes(2), minutes(3)),
             Self::Cache => (minutes(7), minutes(6)),
+            Self::ServerlessCache => (minutes(1), minutes(2)),
             Self::Function => (minutes(2), minutes(1)),
             Self::NetworkInterface => (None, minutes(20)),
             Self::IamRole => (Some(Duration::from_secs(10)), None),
@@ -230,12 +247,13 @@ impl Kind {
     pub fn budget(self) -> Duration {
         let minutes = match self {
             Self::Cache => 60,
+            Self::ServerlessCache => 40,
             Self::NatGateway => 30,
             Self::NetworkInterface | Self::Subnet | Self::SecurityGroup => 45,
             Self::InternetGateway => 20,
             Self::NatInstance => 15,
             Self::VpcEndpoint => 10,
-            Self::Function | Self::FunctionAlias => 10,
+            Self::Function | Self::FunctionAlias | Self::CacheUserGroup => 10,
             _ => 5,
         };
         Duration::from_secs(minutes * 60)

@@ -5,7 +5,7 @@
 //! metrics, tables that public repositories agree on. Prices change, so the date is shown with them.
 
 use crate::action::Action;
-use crate::config::{Architecture, CacheEngine, Config, NatMode, Vpc};
+use crate::config::{Architecture, CacheEngine, CacheKind, Config, NatMode, Vpc};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
 
@@ -23,6 +23,11 @@ const ENDPOINT_IN_ZONE: f64 = 7.30;
 /// Price by node type for Redis OSS; Valkey costs a fifth less.
 const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
 const VALKEY: f64 = 0.8;
+/// A serverless cache with Valkey: the least storage that is billed, 100 MB, and what a hit takes, in processing units. Source: AWS's
+/// price list; the units of a script of 52 µs are estimated.
+const SERVERLESS: f64 = 6.13;
+const MILLION_UNITS: f64 = 0.0023;
+const UNITS_PER_HIT: f64 = 4.0;
 const METRIC: f64 = 0.30;
 const LOGS_PER_GB: f64 = 0.50;
 const MILLION_INVOCATIONS: f64 = 0.20;
@@ -82,7 +87,9 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
         | Kind::ElasticIp
         | Kind::VpcEndpoint
         | Kind::Function => is_changed(item.action),
-        Kind::Cache => item.action != Action::None && item.action != Action::Wait,
+        Kind::Cache | Kind::ServerlessCache => {
+            item.action != Action::None && item.action != Action::Wait
+        }
         _ => false,
     });
     if !changes {
@@ -111,7 +118,7 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
         region: region.to_owned(),
         idle,
         metrics: METRIC * f64::from(busy),
-        per_million_requests: invocations(config, 1e6, seconds),
+        per_million_requests: invocations(config, 1e6, seconds) + units(config),
         cheaper: cheaper(config),
     })
 }
@@ -125,6 +132,7 @@ fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
         Kind::VpcEndpoint => Some(Some(ENDPOINT_IN_ZONE * f64::from(endpoint_zones(config)))),
         Kind::ElasticIp => Some(Some(PUBLIC_ADDRESS)),
         Kind::Cache => Some(node(config).map(|node| node * f64::from(config.cache.replicas + 1))),
+        Kind::ServerlessCache => Some(Some(SERVERLESS)),
         _ => None,
     }
 }
@@ -139,12 +147,23 @@ fn endpoint_zones(config: &Config) -> u32 {
 
 /// The price of a node of the cache.
 fn node(config: &Config) -> Option<f64> {
+    if config.cache.kind == CacheKind::Serverless {
+        return None;
+    }
     let mut nodes = NODES.iter();
     let (_, price) = nodes.find(|(node_type, _)| *node_type == config.cache.node_type)?;
     Some(match config.cache.engine {
         CacheEngine::Redis => *price,
         CacheEngine::Valkey => price * VALKEY,
     })
+}
+
+/// The price of the processing units of a million hits.
+fn units(config: &Config) -> f64 {
+    match config.cache.kind {
+        CacheKind::Node => 0.0,
+        CacheKind::Serverless => UNITS_PER_HIT * MILLION_UNITS,
+    }
 }
 
 /// The price of invocations, with their logs.
@@ -192,6 +211,12 @@ fn cheaper(config: &Config) -> Option<Cheaper> {
             },
             but: None,
         });
+        let is_possible = !config.network.is_created() || config.network.zones > 1;
+        changes.extend(is_possible.then_some(Cheaper {
+            change: "cache.kind: serverless",
+            saves: node * nodes - SERVERLESS,
+            but: Some("the engine is Valkey, and its price grows with requests and storage"),
+        }));
     }
     changes.retain(|change| change.saves > 0.0);
     changes.sort_by(|a, b| b.saves.total_cmp(&a.saves));
@@ -220,14 +245,22 @@ mod tests {
     fn the_change_that_saves_most_is_named() {
         for (more, expected) in [
             ("", ("network.nat: instance", 29.14)),
-            ("network: {nat: instance}", ("cache.engine: valkey", 2.34)),
+            ("network: {nat: instance}", ("cache.kind: serverless", 5.55)),
             (
                 "network: {nat: instance}\ncache: {engine: valkey}",
+                ("cache.kind: serverless", 3.21),
+            ),
+            (
+                "network: {nat: instance, zones: 1}",
+                ("cache.engine: valkey", 2.34),
+            ),
+            (
+                "network: {nat: instance}\ncache: {kind: serverless}",
                 ("", 0.0),
             ),
             (
                 "network: {nat: instance}\ncache: {engine: valkey, replicas: 2}",
-                ("cache.replicas: 0", 18.69),
+                ("cache.kind: serverless", 21.9),
             ),
             (
                 "network: {nat: per-zone, zones: 3}",
@@ -250,6 +283,8 @@ mod tests {
         assert_eq!(cents("", HIT_S), 39.0);
         assert_eq!(cents("authorizer: {architecture: arm64}", CALL_S), 54.0);
         assert_eq!(cents("network: none\ncache: memory", CALL_S), 58.0);
+        let units = units(&config("cache: {kind: serverless}"));
+        assert!((units - 0.0092).abs() < 1e-9, "{units}");
     }
 
     #[test]
@@ -259,5 +294,10 @@ mod tests {
         let known = monthly(Kind::Cache, &config("cache: {replicas: 1}")).flatten();
         assert_eq!(known.map(|price| (price * 100.0).round()), Some(2336.0));
         assert_eq!(monthly(Kind::Vpc, &unknown), None);
+        let serverless = config("cache: {kind: serverless}");
+        assert_eq!(
+            monthly(Kind::ServerlessCache, &serverless),
+            Some(Some(6.13))
+        );
     }
 }

@@ -5,7 +5,7 @@ mod own_vpc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::config::{Config, CredentialLocation, NatMode, Vpc};
+use crate::config::{CacheKind, Config, CredentialLocation, NatMode, Vpc};
 use crate::engine_version::{EngineVersion, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -16,6 +16,8 @@ use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, TokenChange};
 use crate::resource::cache_group::PORT;
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
+use crate::resource::cache_user::CacheUser;
+use crate::resource::cache_user_group::CacheUserGroup;
 use crate::resource::elastic_ip::ElasticIp;
 use crate::resource::function::{self, Function};
 use crate::resource::function_alias::{FunctionAlias, Goal};
@@ -30,6 +32,7 @@ use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::{self, Admits, SecurityGroup};
+use crate::resource::serverless_cache::ServerlessCache;
 use crate::resource::subnet::Subnet;
 use crate::resource::vpc;
 use crate::resource::vpc_endpoint::{self, VpcEndpoint};
@@ -513,7 +516,6 @@ fn cache(
     let Some(vpc) = network.vpc.as_ref().filter(|_| config.cache.is_created()) else {
         return Vec::new();
     };
-    let cache = id(Kind::Cache, "main");
     let group = id(Kind::SecurityGroup, security_group::CACHE);
     nodes.push(Arc::new(SecurityGroup {
         name: security_group::CACHE.to_owned(),
@@ -521,13 +523,7 @@ fn cache(
         description: "threescale-gw: the cache",
         admits: Admits::Functions(PORT, security_groups(config, network)),
     }));
-    nodes.push(Arc::new(CacheSubnetGroup {
-        subnets: network.private.clone(),
-    }));
-    let auth_token = config
-        .cache
-        .tls
-        .then(|| id(Kind::Secret, parameter::CACHE_AUTH_TOKEN));
+    let auth_token = id(Kind::Secret, parameter::CACHE_AUTH_TOKEN);
     if config.cache.tls {
         // 64 hexadecimal digits meet ElastiCache's limits of 16 to 128 characters and its character set.
         nodes.push(Arc::new(SecretParameter {
@@ -535,17 +531,40 @@ fn cache(
             source: Source::Random(OnceLock::new()),
         }));
     }
-    nodes.push(Arc::new(Cache {
-        engine: engine(config),
-        node_type: config.cache.node_type.clone(),
-        replicas: config.cache.replicas,
-        multi_az: config.network.zones > 1,
-        tls: config.cache.tls,
-        subnet_group: id(Kind::CacheSubnetGroup, "main"),
-        security_group: group.clone(),
-        auth_token,
-        token_change: TokenChange::default(),
-    }));
+    let cache = match config.cache.kind {
+        CacheKind::Node => {
+            nodes.push(Arc::new(CacheSubnetGroup {
+                subnets: network.private.clone(),
+            }));
+            nodes.push(Arc::new(Cache {
+                engine: engine(config),
+                node_type: config.cache.node_type.clone(),
+                replicas: config.cache.replicas,
+                multi_az: config.network.zones > 1,
+                tls: config.cache.tls,
+                subnet_group: id(Kind::CacheSubnetGroup, "main"),
+                security_group: group.clone(),
+                auth_token: config.cache.tls.then_some(auth_token),
+                token_change: TokenChange::default(),
+            }));
+            id(Kind::Cache, "main")
+        }
+        CacheKind::Serverless => {
+            let user = id(Kind::CacheUser, "main");
+            nodes.push(Arc::new(CacheUser {
+                auth_token,
+                token_change: TokenChange::default(),
+            }));
+            nodes.push(Arc::new(CacheUserGroup { user }));
+            nodes.push(Arc::new(ServerlessCache {
+                engine: engine(config),
+                subnets: network.private.clone(),
+                security_group: group.clone(),
+                user_group: id(Kind::CacheUserGroup, "main"),
+            }));
+            id(Kind::ServerlessCache, "main")
+        }
+    };
     let source = Source::Endpoint {
         cache,
         tls: config.cache.tls,
@@ -564,7 +583,10 @@ pub fn engine(config: &Config) -> WantedEngine {
     let named = config.cache.engine_version;
     WantedEngine {
         engine,
-        version: named.unwrap_or_else(|| EngineVersion::pinned(engine)),
+        version: named.unwrap_or_else(|| match config.cache.kind {
+            CacheKind::Node => EngineVersion::pinned(engine),
+            CacheKind::Serverless => EngineVersion::PINNED_SERVERLESS,
+        }),
         is_named: named.is_some(),
     }
 }

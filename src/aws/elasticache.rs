@@ -6,6 +6,33 @@ use aws_sdk_elasticache::types::Tag;
 
 use super::{Aws, AwsError, Class, tags};
 
+impl Aws {
+    /// Whether the Region has this node type. ElastiCache has no list of node types; it offers reservations of those that a Region
+    /// has. `Err` inside if that cannot be read.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn offers_node_type(
+        &self,
+        node_type: &str,
+    ) -> Result<Result<bool, AwsError>, AwsError> {
+        let request = self
+            .elasticache
+            .describe_reserved_cache_nodes_offerings()
+            .cache_node_type(node_type);
+        let asked = self
+            .call_idempotent("elasticache:DescribeReservedCacheNodesOfferings", || {
+                request.clone().send()
+            })
+            .await;
+        match asked {
+            Ok(answer) => Ok(Ok(!answer.reserved_cache_nodes_offerings().is_empty())),
+            Err(error) if error.class == Class::Credentials => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
 /// The tags as the SDK has them.
 pub fn to_tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
     tags.into_iter()

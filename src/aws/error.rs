@@ -433,6 +433,51 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         Duration::from_secs(300),
     ),
     (
+        "elasticache:",
+        "InvalidServerlessCacheStateFault",
+        "",
+        Duration::from_secs(2400),
+    ),
+    // The endpoint in the VPC disappears with a delay. Source: Terraform's AWS provider, `serverless_cache.go`.
+    (
+        "elasticache:DeleteServerlessCache",
+        "DependencyViolation",
+        "",
+        Duration::from_secs(300),
+    ),
+    (
+        "elasticache:",
+        "InvalidUserGroupState",
+        "",
+        Duration::from_secs(600),
+    ),
+    (
+        "elasticache:",
+        "InvalidUserState",
+        "",
+        Duration::from_secs(300),
+    ),
+    // What was created a moment ago may not be visible yet.
+    (
+        "elasticache:CreateUserGroup",
+        "UserNotFound",
+        "",
+        Duration::from_secs(180),
+    ),
+    (
+        "elasticache:CreateServerlessCache",
+        "UserGroupNotFound",
+        "",
+        Duration::from_secs(180),
+    ),
+    // The deletion of its group is not visible yet.
+    (
+        "elasticache:DeleteUser",
+        "DefaultUserAssociatedToUserGroup",
+        "",
+        Duration::from_secs(300),
+    ),
+    (
         "elasticache:DeleteCacheSubnetGroup",
         "CacheSubnetGroupInUse",
         "",

@@ -1,6 +1,6 @@
 //! Reads what the checks of a network need: routes, NAT gateways, network ACLs and the settings of the VPC.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{NetworkAcl, Route, RouteTable, VpcAttributeName, VpcEndpoint};
 use ipnet::Ipv4Net;
@@ -215,6 +215,29 @@ impl Aws {
                 })
             })
             .collect())
+    }
+
+    /// The zones of these subnets, by their ids.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn zones_of(&self, ids: &[String]) -> Result<BTreeMap<String, String>, AwsError> {
+        let request = self
+            .ec2
+            .describe_subnets()
+            .filters(filter("subnet-id", ids.iter().cloned()));
+        let subnets = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = self
+                .call_idempotent("ec2:DescribeSubnets", || request.clone().send())
+                .await?;
+            Ok((page.subnets, page.next_token))
+        })
+        .await?;
+        let zone = |subnet: aws_sdk_ec2::types::Subnet| {
+            Some((subnet.subnet_id?, subnet.availability_zone?))
+        };
+        Ok(subnets.into_iter().filter_map(zone).collect())
     }
 
     /// Reads the network of a VPC, of which `subnets` are known. What cannot be read is unknown.

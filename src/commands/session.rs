@@ -10,7 +10,7 @@ use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, Config, NamedFile, NatMode, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -22,11 +22,11 @@ use crate::names::{Names, numbered};
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::Publication;
-use crate::resource::cache_subnet_group::CacheSubnetGroups;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::CACHE_ENDPOINT;
 use crate::resource::{
-    Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, claims, parameter,
+    Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, cache_number,
+    claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts, OwnVpc};
@@ -260,7 +260,9 @@ impl Session {
     /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let mut outputs = Vec::new();
-        let cache = self.cx.known_output(&LogicalId::new(Kind::Cache, "main"));
+        let cache = [Kind::Cache, Kind::ServerlessCache]
+            .into_iter()
+            .find_map(|kind| self.cx.known_output(&LogicalId::new(kind, "main")));
         if let Some(Output { attributes, .. }) = cache {
             let endpoint = attributes.get("endpoint").cloned();
             outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
@@ -436,8 +438,11 @@ fn home(config: &Config, own_vpc: Option<&OwnVpc>) -> Option<Home> {
 async fn cache_number(cx: &Context, config: &Config) -> Result<Option<u32>> {
     match &cx.options().home {
         Some(home) if config.cache.is_created() => {
-            let created = claims::created_vpcs(cx).await?;
-            let number = CacheSubnetGroups::number(cx, home, &created).await?;
+            let kind = match config.cache.kind {
+                CacheKind::Node => cache_number::CacheKind::Node,
+                CacheKind::Serverless => cache_number::CacheKind::Serverless,
+            };
+            let number = cache_number::number(cx, home, config.network.zones, kind).await?;
             Ok(Some(number))
         }
         _ => Ok(None),

@@ -12,9 +12,9 @@ use super::read::{Field, Reader, Schema, Section, Show};
 use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
 use super::{
-    Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, NamedFile, NatMode, Network, Place, RouteMode,
-    StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
+    Api, ApiSelector, Authorizer, Cache, CacheEngine, CacheKind, Choice, Config, CredentialKind,
+    CredentialLocation, Credentials, ExistingVpc, MappingRule, NamedFile, NatMode, Network, Place,
+    RouteMode, StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -89,6 +89,7 @@ const NETWORK: Schema = Schema {
 const CACHE: Schema = Schema {
     path: "cache",
     keys: &[
+        "kind",
         "engine",
         "engine_version",
         "node_type",
@@ -240,6 +241,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     if let Some(section) = authorizer_section.as_ref().and_then(Option::as_ref) {
         validate::security_groups(reader, section, &config);
     }
+    validate::serverless_zones(reader, &root, &config);
     let rules = threescale_section
         .as_ref()
         .and_then(|section| section.field("mapping_rules"));
@@ -679,14 +681,27 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
         false => optional_section(reader, root, &CACHE, "cache")?,
     };
     let section = section.as_ref();
+    let kind = choice(reader, section, "kind");
+    let is_serverless = kind == Some(CacheKind::Serverless);
     let engine = choice(reader, section, "engine");
+    if let Some(section) = section.filter(|_| is_serverless) {
+        validate::serverless(reader, section, engine);
+    }
+    let parse = match is_serverless {
+        true => identifiers::major_version,
+        false => identifiers::engine_version,
+    };
     let engine_version = match field(section, "engine_version") {
-        Some(field) => reader
-            .text(field, Show::Yes, identifiers::engine_version)
-            .map(Some),
+        Some(field) => reader.text(field, Show::Yes, parse).map(Some),
         None => Some(None),
     };
-    if let (Some(section), Some(engine), Some(Some(version))) = (section, engine, engine_version) {
+    let engine = match is_serverless {
+        true => Some(CacheEngine::Valkey),
+        false => engine,
+    };
+    if let (Some(section), Some(engine), Some(Some(version)), false) =
+        (section, engine, engine_version, is_serverless)
+    {
         validate::engine_version(reader, section, engine, version);
     }
     let node_type = match field(section, "node_type") {
@@ -714,6 +729,7 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
         None => None,
     };
     Some(Cache {
+        kind: kind?,
         engine: engine?,
         engine_version: engine_version?,
         node_type: node_type?,

@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use super::problem::Invalid;
 use super::{CredentialLocation, StackName};
-use crate::engine_version::EngineVersion;
+use crate::engine_version::{EngineVersion, FIRST_VALKEY};
 use crate::secret::Secret;
 
 /// Maximum number of characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
@@ -446,6 +446,17 @@ pub(super) fn engine_version(text: &str) -> Result<EngineVersion, Invalid> {
     EngineVersion::parse(text)
         .filter(|version| version.to_string() == text)
         .ok_or_else(|| Invalid::new("must be a major and a minor version such as `7.1`"))
+}
+
+/// A major version of Valkey, the form in which ElastiCache Serverless takes it.
+pub(super) fn major_version(text: &str) -> Result<EngineVersion, Invalid> {
+    text.parse()
+        .ok()
+        .filter(|major: &u32| major.to_string() == text && *major >= FIRST_VALKEY.major)
+        .map(|major| EngineVersion::new(major, 0))
+        .ok_or_else(|| {
+            Invalid::new("must be a major version of Valkey, `7` or newer, for `kind: serverless`")
+        })
 }
 
 pub(super) fn tag_key(text: &str) -> Result<String, Invalid> {

@@ -335,9 +335,11 @@ pub enum RouteMode {
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// The engine.
+    /// Whether it has nodes. A serverless cache is a created one.
+    pub kind: CacheKind,
+    /// The engine; Valkey for a serverless cache.
     pub engine: CacheEngine,
-    /// The version of the engine; `None` for the pinned one.
+    /// The version of the engine; `None` for the pinned one. Of a serverless cache, only the major version counts.
     pub engine_version: Option<EngineVersion>,
     /// The ElastiCache node type.
     pub node_type: String,
@@ -356,6 +358,15 @@ impl Cache {
     pub fn is_created(&self) -> bool {
         self.url.is_none() && !self.memory
     }
+}
+
+/// What a created cache consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheKind {
+    /// Nodes of a type that the configuration names.
+    Node,
+    /// What ElastiCache Serverless provides.
+    Serverless,
 }
 
 /// The engine of the cache.
@@ -496,6 +507,24 @@ impl Choice for RouteMode {
 
 impl Choice for NatMode {
     const ALL: &'static [Self] = &[Self::Single, Self::PerZone, Self::Instance, Self::None];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl CacheKind {
+    /// Returns the word in the file: `node` or `serverless`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Serverless => "serverless",
+        }
+    }
+}
+
+impl Choice for CacheKind {
+    const ALL: &'static [Self] = &[Self::Node, Self::Serverless];
 
     fn word(self) -> &'static str {
         self.as_str()

@@ -7,8 +7,8 @@ use super::layout::{LONGEST_SUBNET_PREFIX, longest_vpc_prefix, slices};
 use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
-    Authorizer, CacheEngine, Caching, Config, CredentialKind, CredentialLocation, Credentials,
-    NatMode, Network, RouteMode, Vpc,
+    Authorizer, CacheEngine, CacheKind, Caching, Config, CredentialKind, CredentialLocation,
+    Credentials, NatMode, Network, RouteMode, Vpc,
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
@@ -287,6 +287,38 @@ pub(super) fn engine_version(
     }
 }
 
+/// A serverless cache has no nodes of the user, always TLS, and here always Valkey: with Redis OSS, it costs 15 times as much.
+pub(super) fn serverless(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    engine: Option<CacheEngine>,
+) {
+    let reason =
+        "is for `kind: node`: a serverless cache has no nodes to choose, and is in several zones";
+    forbid(reader, section, &["node_type", "replicas"], reason);
+    let reason = "is for `kind: node`: a serverless cache always has TLS";
+    forbid(reader, section, &["tls"], reason);
+    if let Some(field) = section.field("engine")
+        && engine == Some(CacheEngine::Redis)
+    {
+        reader.report(field, "must be `valkey` for `kind: serverless`");
+    }
+}
+
+/// A serverless cache is in at least two zones.
+pub(super) fn serverless_zones(reader: &mut Reader<'_>, root: &Section<'_>, config: &Config) {
+    let is_in_one = config.network.is_created() && config.network.zones < 2;
+    if let Some(field) = root.field("cache")
+        && config.cache.kind == CacheKind::Serverless
+        && is_in_one
+    {
+        reader.report(
+            field,
+            "`kind: serverless` needs subnets in two zones: `network.zones` must be 2 or more",
+        );
+    }
+}
+
 /// A user's own cache has its own nodes, and its address determines TLS.
 pub(super) fn own_cache(
     reader: &mut Reader<'_>,
@@ -301,7 +333,7 @@ pub(super) fn own_cache(
     forbid(
         reader,
         section,
-        &["engine_version", "node_type", "replicas"],
+        &["kind", "engine_version", "node_type", "replicas"],
         reason,
     );
     if let (Some(field), Some(url_tls)) = (section.field("tls"), url_tls)

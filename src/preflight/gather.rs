@@ -53,6 +53,7 @@ pub async fn gather(
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
     of_required_tags(cx, plan, &mut findings).await?;
+    of_node_type(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -140,9 +141,8 @@ async fn of_network(
     if config.network.endpoints && plan.changes(&[Kind::VpcEndpoint]) {
         of_endpoints(cx, &vpc.id, findings).await?;
     }
-    let blockers = &mut findings.blockers;
     // A plan that changes nothing in the network must not fail because of it.
-    if !plan.changes(&[
+    let kinds = [
         Kind::Subnet,
         Kind::NatGateway,
         Kind::RouteTable,
@@ -150,7 +150,9 @@ async fn of_network(
         Kind::Function,
         Kind::FunctionAlias,
         Kind::Cache,
-    ]) {
+        Kind::ServerlessCache,
+    ];
+    if !plan.changes(&kinds) {
         return Ok(());
     }
     let subnets = cx.aws().subnets_of(&vpc.id).await?;
@@ -307,6 +309,29 @@ async fn of_addresses(
         .collect();
     let found = cx.aws().addresses(given).await?;
     Ok(rules::elastic_ips(given, &new, &found, &cx.names().stack))
+}
+
+/// Checks that the Region has the node type of the cache, if the plan sets it.
+async fn of_node_type(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let node_type = &subject.config.cache.node_type;
+    if !plan.items.iter().any(rules::sets_node_type) {
+        return Ok(());
+    }
+    match cx.aws().offers_node_type(node_type).await? {
+        Ok(true) => {}
+        Ok(false) => findings
+            .blockers
+            .push(rules::node_type(node_type, &cx.names().region)),
+        Err(error) => findings.notices.push(format!(
+            "whether the Region has the node type {node_type} could not be read and is not checked: {error}"
+        )),
+    }
+    Ok(())
 }
 
 /// The resources of other owners with the stack's tags, as notices.

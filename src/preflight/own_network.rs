@@ -8,10 +8,10 @@ use super::encryption;
 use super::findings::Verdict;
 use crate::action::Action;
 use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, Table, Target};
-use crate::config::Config;
+use crate::config::{CacheKind, Config};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
-use crate::resource::cache_group;
+use crate::resource::{cache_group, serverless_cache};
 
 const TCP: &str = "6";
 const ALL_PROTOCOLS: &str = "-1";
@@ -42,6 +42,8 @@ pub struct Needs<'a> {
     pub has_cache: bool,
     /// Whether the stack has an endpoint of the Parameter Store.
     pub has_endpoint: bool,
+    /// Whether that is a serverless cache.
+    pub is_serverless: bool,
     /// The number of addresses that the plan takes.
     pub new_addresses: usize,
 }
@@ -95,6 +97,8 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
     };
     let nodes = if is_new(Kind::Cache) {
         1 + usize::from(config.cache.replicas)
+    } else if is_new(Kind::ServerlessCache) {
+        subnets.len().min(serverless_cache::ZONES)
     } else {
         0
     };
@@ -122,6 +126,7 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
         port,
         needs_internet: host == HOSTED,
         has_cache,
+        is_serverless: config.cache.kind == CacheKind::Serverless,
         has_endpoint: config.network.endpoints,
         new_addresses: nodes + interfaces + endpoints,
     }
@@ -167,6 +172,13 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
 
 fn zones(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
     let zones: BTreeSet<_> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    if let (true, 1, Some(zone)) = (needs.is_serverless, zones.len(), zones.first()) {
+        verdict.faults.push(format!(
+            "{}: every subnet is in {zone}, and `cache.kind: serverless` needs subnets in two zones",
+            needs.key
+        ));
+        return;
+    }
     if let (1, Some(zone)) = (zones.len(), zones.first()) {
         verdict.notices.push(format!(
             "{}: every subnet is in {zone}; without this Availability Zone, the authorizer does not work",

@@ -24,6 +24,12 @@ fn types(kind: Kind) -> Option<(&'static str, &'static str)> {
             "elasticache:replicationgroup",
             "AWS::ElastiCache::ReplicationGroup",
         ),
+        Kind::ServerlessCache => (
+            "elasticache:serverlesscache",
+            "AWS::ElastiCache::ServerlessCache",
+        ),
+        Kind::CacheUser => ("elasticache:user", "AWS::ElastiCache::User"),
+        Kind::CacheUserGroup => ("elasticache:usergroup", "AWS::ElastiCache::UserGroup"),
         Kind::Secret | Kind::Parameter => ("ssm:parameter", "AWS::SSM::Parameter"),
         Kind::IamRole => ("iam:role", "AWS::IAM::Role"),
         Kind::LogGroup => ("logs:log-group", "AWS::Logs::LogGroup"),

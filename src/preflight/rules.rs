@@ -173,9 +173,24 @@ pub fn plain_http(config: &Config) -> Option<String> {
     })
 }
 
+/// Whether the plan gives a cache the configured node type.
+pub fn sets_node_type(item: &Item) -> bool {
+    let is_made = matches!(item.action, Action::Create | Action::Replace);
+    let mut changes = item.changes.iter();
+    item.id.kind == Kind::Cache
+        && (is_made || changes.any(|change| change.field == cache::NODE_TYPE))
+}
+
+/// Says that the Region does not have the node type.
+pub fn node_type(node_type: &str, region: &str) -> String {
+    format!(
+        "cache.node_type: ElastiCache offers no {node_type} in {region}: choose another node type, or `cache.kind: serverless`"
+    )
+}
+
 /// Says what a plan loses that replaces the cache.
 pub fn replaced_cache(items: &[Item]) -> Option<String> {
-    let is_replaced = |item: &&Item| item.id.kind == Kind::Cache && item.action == Action::Replace;
+    let is_replaced = |item: &&Item| item.id.kind.holds_usage() && item.action == Action::Replace;
     let item = items.iter().find(is_replaced)?;
     Some(format!(
         "{} is replaced: its usage is delivered to 3scale first; what is counted after that, until the cache is deleted, is lost; \
@@ -197,9 +212,16 @@ pub fn moves(items: &[Item]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    notices.extend(left(Kind::Cache).map(|cache| {
+    let caches = left(Kind::Cache).chain(left(Kind::ServerlessCache));
+    notices.extend(caches.map(|cache| {
+        let desired = LogicalId::new(cache.id.kind, "main");
+        let is_moved = items.iter().any(|item| item.id == desired);
+        let cannot = match is_moved {
+            true => "move it to another network",
+            false => "change its kind",
+        };
         format!(
-            "cache {} stays until no function uses it: ElastiCache cannot move it to another network, so a second one is created; the \
+            "cache {} stays until no function uses it: ElastiCache cannot {cannot}, so a second one is created; the \
              reporter delivers the usage in the former one to 3scale before it is deleted, and the new one starts empty",
             id(cache)
         )

@@ -27,7 +27,7 @@ const AUTOMATIC_UPGRADES: Field = Field::Property("automatic minor version upgra
 const ENGINE: Field = Field::Property("engine");
 pub const ENGINE_VERSION: Field = Field::Property("engine version");
 const MULTI_AZ: Field = Field::Property("multi-AZ");
-const NODE_TYPE: Field = Field::Property("node type");
+pub const NODE_TYPE: Field = Field::Property("node type");
 const REPLICAS: Field = Field::Property("replicas");
 const SUBNET_GROUP: Field = Field::Property("subnet group");
 const TLS: Field = Field::Property("tls");
@@ -56,7 +56,7 @@ pub struct Cache {
 pub struct TokenChange(Mutex<TokenProgress>);
 
 impl TokenChange {
-    fn progress(&self) -> MutexGuard<'_, TokenProgress> {
+    pub(super) fn progress(&self) -> MutexGuard<'_, TokenProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,8 +28,8 @@ pub(super) const NO_TOKEN: &str = "none";
 pub(super) const VERSION_TAG: &str = "threescale-gw:engine-version";
 
 /// The output attributes with the engine and its version, if they are known.
-const ENGINE_ATTRIBUTE: &str = "engine";
-const VERSION_ATTRIBUTE: &str = "engine_version";
+pub(super) const ENGINE_ATTRIBUTE: &str = "engine";
+pub(super) const VERSION_ATTRIBUTE: &str = "engine_version";
 
 /// The engine and its version in the output of a cache.
 pub fn engine_of<'a>(

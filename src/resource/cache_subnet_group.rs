@@ -11,7 +11,6 @@ use crate::aws::paginate::pages;
 use crate::aws::{elasticache, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::names::CACHES;
 
 const SUBNETS: Field = Field::Property("subnets");
 
@@ -20,7 +19,7 @@ const SUBNETS: Field = Field::Property("subnets");
 pub struct Actual {
     id: LogicalId,
     name: String,
-    pub(super) subnets: Vec<String>,
+    subnets: Vec<String>,
     tags: BTreeMap<String, String>,
 }
 
@@ -63,20 +62,13 @@ impl Found {
     }
 }
 
-/// The number of the desired cache. A cache cannot move to another network, and its name is unique in the account: a
-/// cache in the desired network keeps its number, and otherwise the new one gets a number that is not taken.
-fn choose(found: &[Found], home: &Home, created: &BTreeSet<String>) -> u32 {
-    let ours = || found.iter().filter(|group| group.owner.is_some());
-    let stays = ours().filter(|group| group.is_in_place(home, created));
-    if let Some(number) = stays.map(|group| group.number).min() {
-        return number;
-    }
-    if ours().next().is_none() {
-        return 0;
-    }
-    let is_taken = |number: &u32| found.iter().any(|group| group.number == *number);
-    let mut free = (0..CACHES).filter(|number| !is_taken(number));
-    free.next().unwrap_or_default()
+/// A group with a name of the stack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbered {
+    pub number: u32,
+    pub is_ours: bool,
+    /// Whether a cache in the group can stay in the desired network.
+    pub is_in_place: bool,
 }
 
 /// Subnet groups of ElastiCache.
@@ -84,16 +76,32 @@ fn choose(found: &[Found], home: &Home, created: &BTreeSet<String>) -> u32 {
 pub struct CacheSubnetGroups;
 
 impl CacheSubnetGroups {
-    /// The number in the names of the desired cache and its subnet group. `created` are the stack's own VPCs.
+    /// The numbers in the names of subnet groups. `created` are the stack's own VPCs.
     ///
     /// # Errors
     /// When a listing fails.
-    pub async fn number(
+    pub(super) async fn numbers(
         cx: &Context,
         home: &Home,
         created: &BTreeSet<String>,
-    ) -> Result<u32, ResourceError> {
-        Ok(choose(&Self::found(cx).await?, home, created))
+    ) -> Result<Vec<Numbered>, ResourceError> {
+        let found = Self::found(cx).await?;
+        let numbered = found.iter().map(|group| Numbered {
+            number: group.number,
+            is_ours: group.owner.is_some(),
+            is_in_place: group.is_in_place(home, created),
+        });
+        Ok(numbered.collect())
+    }
+
+    /// The subnets of the stack's groups.
+    ///
+    /// # Errors
+    /// When a listing fails.
+    pub(super) async fn subnets(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let found = Self::found(cx).await?;
+        let ours = found.iter().filter(|group| group.owner.is_some());
+        Ok(ours.flat_map(|group| group.subnets.clone()).collect())
     }
 
     /// Every group that has a name of the stack. One listing, however many there are.
@@ -293,11 +301,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cache_in_the_desired_network_keeps_its_number_and_another_one_gets_a_free_one() {
-        let group = |number, owner: bool, vpc: Option<&str>, subnet: &str| Found {
-            number,
-            name: format!("cache-{number}"),
-            owner: owner.then(|| LogicalId::new(Kind::CacheSubnetGroup, "main")),
+    fn a_cache_stays_in_a_network_with_its_vpc_and_one_of_its_subnets() {
+        let group = |vpc: Option<&str>, subnet: &str| Found {
+            number: 0,
+            name: "cache".to_owned(),
+            owner: None,
             vpc: vpc.map(str::to_owned),
             subnets: vec![subnet.to_owned()],
             tags: BTreeMap::new(),
@@ -307,29 +315,18 @@ mod tests {
             subnets: vec![subnet.to_owned()],
         };
         let created = BTreeSet::from(["vpc-1".to_owned()]);
-        let (one, other) = (
-            group(0, true, Some("vpc-1"), "s-1"),
-            group(1, true, Some("vpc-2"), "s-2"),
-        );
-        let theirs = group(1, false, Some("vpc-2"), "s-2");
-        let both = [one.clone(), other.clone()];
-        for (found, home, number) in [
-            (&[][..], Home::Created, 0),
-            (&both[..1], Home::Created, 0),
-            (&both[..1], given("vpc-2", "s-2"), 1),
-            (&both, Home::Created, 0),
-            (&both, given("vpc-2", "s-2"), 1),
+        for (vpc, subnet, home, stays) in [
+            (Some("vpc-1"), "s-1", Home::Created, true),
+            (Some("vpc-2"), "s-2", Home::Created, false),
+            (None, "s-2", Home::Created, true),
+            (Some("vpc-2"), "s-2", given("vpc-2", "s-2"), true),
             // Another subnet of the same VPC.
-            (&both, given("vpc-2", "s-3"), 2),
-            (&both, given("vpc-3", "s-4"), 2),
-            (&both[1..], Home::Created, 0),
-            (&[one, theirs.clone()], given("vpc-2", "s-2"), 2),
-            // A name that another owner has is refused.
-            (&[group(0, false, None, "s-1")], Home::Created, 0),
-            (&[theirs], Home::Created, 0),
-            (&[group(1, true, None, "s-2")], Home::Created, 1),
+            (Some("vpc-2"), "s-2", given("vpc-2", "s-3"), false),
+            (Some("vpc-1"), "s-1", given("vpc-2", "s-2"), false),
+            (Some("vpc-1"), "s-1", Home::Outside, false),
         ] {
-            assert_eq!(choose(found, &home, &created), number, "{found:?} {home:?}");
+            let found = group(vpc, subnet);
+            assert_eq!(found.is_in_place(&home, &created), stays, "{home:?}");
         }
     }
 }

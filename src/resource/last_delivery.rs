@@ -6,6 +6,7 @@ use super::nat_gateway::NatGateways;
 use super::nat_instance::NatInstances;
 use super::parameter::{CACHE_PARAMETER, is_own_cache};
 use super::route_table::RouteTables;
+use super::serverless_cache::ServerlessCaches;
 use super::subnet::Subnets;
 use super::vpc::Vpcs;
 use super::{Context, Phase, ResourceError, ResourceKind, usage};
@@ -33,9 +34,11 @@ pub(super) async fn deliver(cx: &Context, reporter: &Publication) -> Result<(), 
 
 /// Whether the stack has a cache that is available.
 async fn has_cache(cx: &Context) -> Result<bool, ResourceError> {
-    let caches = Caches::list(cx).await?.owned;
-    let mut caches = caches.iter().map(Caches::identify);
-    Ok(caches.any(|cache| cache.phase == Phase::Ready))
+    let (caches, serverless) = tokio::try_join!(Caches::list(cx), ServerlessCaches::list(cx))?;
+    let caches = caches.owned.iter().map(Caches::identify);
+    let serverless = serverless.owned.iter().map(ServerlessCaches::identify);
+    let mut all = caches.chain(serverless);
+    Ok(all.any(|cache| cache.phase == Phase::Ready))
 }
 
 /// Whether the stack's network leads to 3scale. Others decide about a network of the operator.

@@ -2,14 +2,14 @@
 
 use super::dynamic::{DynKind, any};
 use super::{
-    api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
-    function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
-    nat_instance, network_interface, parameter, route_association, route_table, schedule,
-    security_group, subnet, vpc, vpc_endpoint,
+    api_attachment, api_authorizer, cache_group, cache_subnet_group, cache_user, cache_user_group,
+    elastic_ip, function, function_alias, function_permission, iam_role, internet_gateway,
+    log_group, nat_gateway, nat_instance, network_interface, parameter, route_association,
+    route_table, schedule, security_group, serverless_cache, subnet, vpc, vpc_endpoint,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 23] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 26] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -24,6 +24,9 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 23] {
             any::<vpc_endpoint::VpcEndpoints>(),
             any::<cache_subnet_group::CacheSubnetGroups>(),
             any::<cache_group::Caches>(),
+            any::<cache_user::CacheUsers>(),
+            any::<cache_user_group::CacheUserGroups>(),
+            any::<serverless_cache::ServerlessCaches>(),
             any::<parameter::Secrets>(),
             any::<parameter::Parameters>(),
             any::<iam_role::IamRoles>(),

@@ -48,6 +48,7 @@ mod reshape;
 mod responses;
 mod rollback;
 mod scope;
+mod serverless;
 mod stored;
 mod support;
 mod the_test_aws;

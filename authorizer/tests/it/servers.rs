@@ -1,5 +1,7 @@
 //! Other servers than the one of most tests: a later generation, and cluster mode, where the keys of a script are in one slot.
 
+use std::collections::BTreeSet;
+
 use authorizer::answer::Effect;
 use authorizer::clock::Clock;
 use serde_json::json;
@@ -42,6 +44,38 @@ fn serves(redis: Redis) {
         panic!("no answer");
     };
     assert_eq!(tested["ok"], true, "{tested}");
+}
+
+/// In cluster mode, as a serverless cache.
+#[test]
+fn the_rights_in_the_readme_are_enough() {
+    let readme = include_str!("../../README.md");
+    let rights = readme.lines().map(str::trim);
+    let mut rights = rights.filter(|line| line.starts_with("on ~"));
+    let rights = rights.next().expect("the rights");
+    let redis = Redis::cluster(true);
+    let set = redis.ask(&format!("ACL SETUSER default reset nopass {rights}"));
+    assert_eq!(set.trim(), "+OK");
+    serves(redis);
+}
+
+/// A script calls a command in each of its branches, of which a test runs few.
+#[test]
+fn the_rights_in_the_readme_cover_each_command_of_the_scripts() {
+    let readme = include_str!("../../README.md");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scripts");
+    let mut commands = BTreeSet::new();
+    for script in std::fs::read_dir(folder).expect("the scripts") {
+        let text = std::fs::read_to_string(script.expect("a script").path()).expect("text");
+        // Some scripts have `redis.call` under the name `call`.
+        let calls = text.split("call('").skip(1);
+        let names = calls.filter_map(|call| call.split('\'').next());
+        commands.extend(names.map(str::to_lowercase));
+    }
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        assert!(readme.contains(&format!(" +{command}")), "{command}");
+    }
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn defaults_are_filled_in() {
                 vpc: Vpc::Created,
             },
             cache: Cache {
+                kind: CacheKind::Node,
                 engine: CacheEngine::Redis,
                 engine_version: None,
                 node_type: "cache.t4g.micro".to_owned(),
@@ -154,6 +155,13 @@ fn every_key_is_read() {
     assert_eq!(config.network.subnets(), []);
     assert!(config.cache.memory && !config.cache.is_created());
     assert!(config.authorizer_settings().contains(r#""cache":"memory""#));
+}
+
+#[test]
+fn the_example_with_a_serverless_cache() {
+    let config = config(include_str!("../../../examples/08-serverless-cache.yaml"));
+    assert_eq!(config.cache.kind, CacheKind::Serverless);
+    assert_eq!(config.cache.engine, CacheEngine::Valkey);
 }
 
 #[test]

@@ -314,6 +314,60 @@ fn address_ranges_hold_their_subnets() {
 }
 
 #[test]
+fn a_serverless_cache_is_configured_by_its_version_alone() {
+    let with = |cache: &str| with(&format!("cache: {{kind: serverless{cache}}}\n"));
+    for lines in ["", ", engine: valkey", ", engine_version: '9'"] {
+        assert_eq!(with(lines), [""; 0], "{lines}");
+    }
+    let cache = config(&format!(
+        "{GOOD}cache: {{kind: serverless, engine_version: '7'}}\n"
+    ))
+    .cache;
+    assert_eq!(cache.kind, CacheKind::Serverless);
+    assert_eq!(cache.engine, CacheEngine::Valkey);
+    assert_eq!(cache.engine_version, Some(EngineVersion::new(7, 0)));
+    assert!(cache.tls && cache.is_created());
+    assert_eq!(
+        with(", engine: redis, node_type: cache.t3.small, replicas: 1, tls: true"),
+        [
+            "6:35 cache.engine: must be `valkey` for `kind: serverless`",
+            "6:53 cache.node_type: is for `kind: node`: a serverless cache has no nodes to choose, and is in several zones",
+            "6:79 cache.replicas: is for `kind: node`: a serverless cache has no nodes to choose, and is in several zones",
+            "6:87 cache.tls: is for `kind: node`: a serverless cache always has TLS",
+        ]
+    );
+    for version in ["8.0", "6", "08", "x"] {
+        assert_eq!(
+            with(&format!(", engine_version: '{version}'")),
+            [format!(
+                "6:43 cache.engine_version: must be a major version of Valkey, `7` or newer, for `kind: serverless`, not `{version}`"
+            )]
+        );
+    }
+    assert_eq!(
+        with(", url: 'redis://x'"),
+        ["6:15 cache.kind: is for a managed cache: remove it if you use `cache.url`"]
+    );
+    let with = |lines: &str| self::with(lines);
+    assert_eq!(
+        with("network: {zones: 1}\ncache: {kind: serverless}\n"),
+        [
+            "7:8 cache: `kind: serverless` needs subnets in two zones: `network.zones` must be 2 or more"
+        ]
+    );
+    assert_eq!(
+        with("network: none\ncache: {kind: serverless}\n"),
+        [
+            "6:10 network: without a VPC, the stack can have no cache of its own: add `cache: memory`, or `cache.url`"
+        ]
+    );
+    assert_eq!(
+        with("cache: {kind: server}\n"),
+        ["6:15 cache.kind: must be `node` or `serverless`, not `server`"]
+    );
+}
+
+#[test]
 fn caches_are_made_or_brought() {
     let with = |cache: &str| with(&format!("cache: {{{cache}}}\n"));
     assert_eq!(

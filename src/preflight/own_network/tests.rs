@@ -23,6 +23,7 @@ fn needs(subnets: &[String]) -> Needs<'_> {
         needs_internet: true,
         has_cache: true,
         has_endpoint: false,
+        is_serverless: false,
         new_addresses: 3,
     }
 }
@@ -353,4 +354,24 @@ fn encryption_in_transit_must_exclude_lambda() {
     };
     fault(&enforced(false), "Lambda is not excluded");
     notice(&enforced(true), "enforces encryption in transit");
+}
+
+#[test]
+fn a_serverless_cache_needs_subnets_in_two_zones() {
+    let mut network = network();
+    for subnet in &mut network.subnets {
+        subnet.zone = "us-east-1a".to_owned();
+    }
+    let ids = ids();
+    let of = |is_serverless| {
+        let needs = Needs {
+            is_serverless,
+            ..needs(&ids)
+        };
+        let verdict = judge(needs, &network);
+        (verdict.faults, verdict.notices.len())
+    };
+    assert_eq!(of(false), (Vec::new(), 1));
+    let fault = "network.subnets: every subnet is in us-east-1a, and `cache.kind: serverless` needs subnets in two zones";
+    assert_eq!(of(true), (vec![fault.to_owned()], 0));
 }

@@ -17,6 +17,7 @@ use crate::resource::nat_instance::NatInstances;
 use crate::resource::neighbors::{is_empty, used_by_others};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
+use crate::resource::serverless_cache::ServerlessCaches;
 use crate::resource::state::{Identity, Unmanaged};
 use crate::resource::subnet::Subnets;
 use crate::resource::traits::ResourceKind;
@@ -113,12 +114,19 @@ async fn read(cx: &Context) -> Result<Verdicts, ResourceError> {
         return Ok(Verdicts::default());
     }
     mark_unused(cx, &mut all).await?;
-    let (functions, caches) = tokio::try_join!(Functions::list(cx), CacheSubnetGroups::list(cx))?;
+    let (functions, caches, serverless) = tokio::try_join!(
+        Functions::list(cx),
+        CacheSubnetGroups::subnets(cx),
+        ServerlessCaches::found(cx)
+    )?;
     let of_functions = functions.owned.into_iter().flat_map(|function| {
         let content = function.content;
         content.subnets.into_iter().chain(content.security_groups)
     });
-    let of_caches = caches.owned.into_iter().flat_map(|group| group.subnets);
+    // Which of the caches is desired is not known yet.
+    let serverless = serverless.iter().filter(|cache| cache.is_ours);
+    let of_serverless = serverless.flat_map(|cache| cache.subnets.clone().unwrap_or_default());
+    let of_caches = caches.into_iter().chain(of_serverless);
     let anchors: BTreeSet<_> = of_functions.chain(of_caches).collect();
     let mut empty = BTreeSet::new();
     for vpc in to_inspect(&all, &anchors) {
@@ -193,6 +201,21 @@ pub async fn created_vpcs(cx: &Context) -> Result<BTreeSet<String>, ResourceErro
         .filter(|(identity, _)| !identity.id.is_in_own_vpc())
         .map(|(_, subnet)| subnet.vpc_id);
     Ok(vpcs.chain(of_subnets).collect())
+}
+
+/// The ids of the stack's private subnets in the first `zones` zones.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn private_subnets(cx: &Context, zones: u8) -> Result<BTreeSet<String>, ResourceError> {
+    let letters: Vec<_> = (b'a'..).take(usize::from(zones)).map(char::from).collect();
+    let is_meant = |id: &LogicalId| {
+        let letter = id.name.strip_prefix("private-");
+        letter.is_some_and(|letter| letter.chars().all(|letter| letters.contains(&letter)))
+    };
+    let subnets = settled::<Subnets>(cx).await?.owned.into_iter();
+    let meant = subnets.filter(|(identity, _)| is_meant(&identity.id));
+    Ok(meant.map(|(_, subnet)| subnet.subnet_id).collect())
 }
 
 /// The zones of the stack's subnets, by the letter in their names.

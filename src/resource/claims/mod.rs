@@ -5,4 +5,4 @@ mod judge;
 mod look;
 
 pub use self::judge::{Claim, Verdicts};
-pub use self::look::{Settled, created_vpcs, settled, verdicts, zones};
+pub use self::look::{Settled, created_vpcs, private_subnets, settled, verdicts, zones};

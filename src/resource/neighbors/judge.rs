@@ -84,6 +84,18 @@ pub(in crate::resource) struct Endpoint {
     pub tables: Vec<String>,
 }
 
+/// How the service names of the endpoints begin that ElastiCache creates for serverless caches, and deletes with them. Source: the
+/// AWS managed policy `ElastiCacheServiceRolePolicy`.
+const SERVERLESS: &str = "com.amazonaws.elasticache.serverless.";
+
+impl Endpoint {
+    /// Whether it belongs to a serverless cache of the stack.
+    pub(super) fn is_of_cache(&self, own: &Own) -> bool {
+        self.service.starts_with(SERVERLESS)
+            && has_only(&self.groups, |group| own.groups.contains_key(group))
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(in crate::resource) struct Peering {
     pub id: String,
@@ -167,12 +179,35 @@ fn is_ours(interface: &Interface, own: &Own) -> bool {
 }
 
 /// Which groups of `own` others use. They are those of the stack, and those that may be.
-pub(super) fn used_by_others(own: &Own, interfaces: &[Interface]) -> BTreeSet<String> {
-    let foreign = interfaces.iter().filter(|found| !is_ours(found, own));
+pub(super) fn used_by_others(
+    own: &Own,
+    interfaces: &[Interface],
+    endpoints: &[Endpoint],
+) -> BTreeSet<String> {
+    let of_caches = of_caches(own, endpoints);
+    let is_ours = |found: &Interface| is_ours(found, own) || of_caches.contains(&found.id);
+    let foreign = interfaces.iter().filter(|found| !is_ours(found));
     let used = foreign.flat_map(|found| found.groups.iter());
     used.filter(|group| own.groups.contains_key(*group))
         .cloned()
         .collect()
+}
+
+/// The interfaces of the endpoints of the stack's serverless caches.
+fn of_caches<'a>(own: &Own, endpoints: &'a [Endpoint]) -> BTreeSet<&'a String> {
+    let of_caches = endpoints
+        .iter()
+        .filter(|endpoint| endpoint.is_of_cache(own));
+    of_caches
+        .flat_map(|endpoint| &endpoint.interfaces)
+        .collect()
+}
+
+/// The VPC endpoint of an interface, if it has one.
+pub(super) fn endpoint_of(interface: &Interface) -> Option<&str> {
+    interface
+        .description
+        .strip_prefix("VPC Endpoint Interface ")
 }
 
 /// Whether there are groups, and `is_meant` is true for all.
@@ -303,7 +338,7 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
             endpoint.id,
             line(&endpoint.service)
         );
-        let is_foreign = !own.endpoints.contains_key(&endpoint.id);
+        let is_foreign = !own.endpoints.contains_key(&endpoint.id) && !endpoint.is_of_cache(own);
         add(text, is_foreign, holds.collect(), BTreeSet::new());
     }
     for peering in &around.peerings {
@@ -584,6 +619,45 @@ mod tests {
             interface("Interface for NAT Gateway nat-2", "", &[]),
         ] {
             assert!(!is_ours(&foreign, &own()), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn the_endpoint_of_a_serverless_cache_is_ours_only_with_our_groups() {
+        let endpoint = |service: &str, groups: &[&str]| Endpoint {
+            id: text("vpce-1"),
+            service: text(service),
+            vpc: text("vpc-1"),
+            interfaces: vec![text("eni-1")],
+            groups: groups.iter().map(|group| text(group)).collect(),
+            ..Endpoint::default()
+        };
+        let serverless = "com.amazonaws.elasticache.serverless.us-east-1.vpce-svc-1";
+        for (service, groups, is_ours) in [
+            (serverless, &["sg-2"][..], true),
+            (serverless, &["sg-2", "sg-9"], false),
+            (serverless, &[], false),
+            ("com.amazonaws.us-east-1.ssm", &["sg-2"], false),
+        ] {
+            let endpoint = endpoint(service, groups);
+            assert_eq!(endpoint.is_of_cache(&own()), is_ours, "{endpoint:?}");
+            let groups = map(&[("sg-2", "security-group/cache")]);
+            let interface = interface("VPC Endpoint Interface vpce-1", "", &["sg-2"]);
+            assert_eq!(endpoint_of(&interface), Some("vpce-1"));
+            let of_groups = Own {
+                groups,
+                ..Own::default()
+            };
+            let is_only_ours = endpoint.is_of_cache(&of_groups);
+            let listed = std::slice::from_ref(&endpoint);
+            let used = used_by_others(&of_groups, &[interface], listed);
+            assert_eq!(used.is_empty(), is_only_ours, "{endpoint:?}");
+            let around = Around {
+                endpoints: vec![endpoint],
+                ..Around::default()
+            };
+            let found = Neighbors::new(own(), &around);
+            assert_eq!(found.foreign.is_empty(), is_ours);
         }
     }
 

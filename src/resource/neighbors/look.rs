@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Holder;
 use super::attached::attached;
-use super::judge::{Around, Neighbors, Own, OwnTable, judge};
+use super::judge::{Around, Endpoint, Neighbors, Own, OwnTable, judge};
 use super::read::{
-    endpoints, groups, interfaces, pages_of_interfaces, peerings, subnets, tables, to_interface,
+    endpoints, endpoints_with, groups, interfaces, pages_of_interfaces, peerings, subnets, tables,
+    to_interface,
 };
 use crate::aws::AwsError;
 use crate::aws::ec2::filter;
@@ -98,11 +99,23 @@ async fn holders(cx: &Context, held: &Identity) -> Result<Vec<Holder>, ResourceE
         }
         _ => {}
     }
+    around.endpoints = of_caches(cx, &own, &around).await?;
     Ok(holding(id, &own, &around))
 }
 
 fn functions(cx: &Context) -> Vec<String> {
     NAMES.map(|name| cx.names().function(name)).into()
+}
+
+/// The endpoints of the stack's serverless caches, if one of the interfaces belongs to an endpoint.
+async fn of_caches(cx: &Context, own: &Own, around: &Around) -> Result<Vec<Endpoint>, AwsError> {
+    let listed = around.endpoints.iter();
+    let listed: BTreeSet<_> = listed.flat_map(|endpoint| &endpoint.interfaces).collect();
+    let interfaces = around.interfaces.iter();
+    let unlisted = interfaces.filter(|interface| !listed.contains(&interface.id));
+    let mut endpoints = endpoints_with(cx, unlisted).await?;
+    endpoints.retain(|endpoint| endpoint.is_of_cache(own));
+    Ok(endpoints)
 }
 
 fn by_physical_id<A>(owned: &[(Identity, A)]) -> BTreeMap<String, LogicalId> {
@@ -253,6 +266,8 @@ async fn around(cx: &Context, own: &Own) -> Result<(Around, Vec<AwsError>), Reso
             .tables
             .extend(tables(cx, filter("route-table-id", tables_apart)).await?);
     }
+    let of_caches = of_caches(cx, own, &around).await?;
+    around.endpoints.extend(of_caches);
     Ok((around, unlisted))
 }
 

@@ -69,7 +69,25 @@ pub async fn used_by_others(
             .collect(),
         ..Own::default()
     };
-    Ok(judge::used_by_others(&own, &found))
+    let endpoints = endpoints_with(cx, &found).await?;
+    Ok(judge::used_by_others(&own, &found, &endpoints))
+}
+
+/// The VPC endpoints to which these interfaces belong.
+pub(super) async fn endpoints_with(
+    cx: &Context,
+    interfaces: impl IntoIterator<Item = &Interface>,
+) -> Result<Vec<Endpoint>, AwsError> {
+    let interfaces = interfaces.into_iter();
+    let ids: BTreeSet<_> = interfaces.filter_map(judge::endpoint_of).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    endpoints(
+        cx,
+        filter("vpc-endpoint-id", ids.into_iter().map(str::to_owned)),
+    )
+    .await
 }
 
 pub(super) async fn pages_of_interfaces(

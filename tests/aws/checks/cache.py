@@ -420,3 +420,145 @@ def answers_can_lack_fields(aws: Aws) -> None:
     assert "CurrentRole" not in found["NodeGroups"][0]["NodeGroupMembers"][0]
     assert "Engine" in aws.elasticache.describe_cache_clusters()["CacheClusters"][0]
     assert all("OwnerId" not in vpc and vpc["VpcId"] for vpc in aws.ec2.describe_vpcs()["Vpcs"])
+
+
+def _access(aws: Aws) -> None:
+    aws.elasticache.create_user(
+        UserId="u",
+        UserName="default",
+        Engine="valkey",
+        AccessString="on ~tg:* -@all +get",
+        Passwords=["0123456789abcdef"],
+        Tags=[{"Key": "a", "Value": "b"}],
+    )
+    aws.elasticache.create_user_group(UserGroupId="g", Engine="valkey", UserIds=["u"])
+
+
+@check
+def serverless_cache_life(aws: Aws) -> None:
+    """Creating, available with an endpoint, modifying, deleting, deleted, including its VPC endpoint."""
+    net = aws.network()
+    other = aws.ec2.create_subnet(VpcId=net["vpc"], CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1b")
+    subnets = [net["subnet"], other["Subnet"]["SubnetId"]]
+    _access(aws)
+    aws.configure(delay={"serverless-cache": 60})
+
+    def create(**more: Any) -> Any:
+        given = {"SubnetIds": subnets, "SecurityGroupIds": [net["group"]], "UserGroupId": "g", **more}
+        return aws.elasticache.create_serverless_cache(
+            ServerlessCacheName="C", Engine="valkey", MajorEngineVersion="8", **given
+        )["ServerlessCache"]
+
+    def described() -> Any:
+        return aws.elasticache.describe_serverless_caches(ServerlessCacheName="c")["ServerlessCaches"][0]
+
+    with aws.refused("InvalidParameterValue"):
+        create(SubnetIds=subnets[:1])
+    with aws.refused("UserGroupNotFound"):
+        create(UserGroupId="x")
+    made = create(Tags=[{"Key": "a", "Value": "b"}])
+    assert made["Status"] == "creating" and "Endpoint" not in made, made
+    with aws.refused("ServerlessCacheAlreadyExistsFault"):
+        create()
+    for call in (
+        lambda: aws.elasticache.list_tags_for_resource(ResourceName=made["ARN"]),
+        lambda: aws.elasticache.delete_serverless_cache(ServerlessCacheName="c"),
+        lambda: aws.elasticache.modify_serverless_cache(ServerlessCacheName="c", Description="x"),
+    ):
+        with aws.refused("InvalidServerlessCacheStateFault"):
+            call()
+    assert len(aws.enis(group_id=net["group"])) == 2
+    (endpoint,) = aws.ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    assert endpoint["ServiceName"].startswith("com.amazonaws.elasticache.serverless.us-east-1."), endpoint
+    with aws.refused("DependencyViolation"):
+        aws.ec2.delete_security_group(GroupId=net["group"])
+    aws.advance(60)
+    found = described()
+    assert found["Status"] == "available" and found["Endpoint"]["Port"] == 6379 and found["UserGroupId"] == "g", found
+    assert found["FullEngineVersion"] == "8.1"
+    with aws.refused("InvalidUserGroupState"):
+        aws.elasticache.delete_user_group(UserGroupId="g")
+    with aws.refused("InvalidParameterCombination"):
+        aws.elasticache.modify_serverless_cache(ServerlessCacheName="c", MajorEngineVersion="7")
+    aws.elasticache.modify_serverless_cache(ServerlessCacheName="c", MajorEngineVersion="9")
+    assert described()["Status"] == "modifying"
+    assert aws.elasticache.list_tags_for_resource(ResourceName=made["ARN"])["TagList"] == [{"Key": "a", "Value": "b"}]
+    aws.advance(60)
+    aws.elasticache.add_tags_to_resource(ResourceName=made["ARN"], Tags=[{"Key": "c", "Value": "d"}])
+    assert described()["Status"] == "modifying" and described()["MajorEngineVersion"] == "9"
+    aws.advance(60)
+    aws.elasticache.delete_serverless_cache(ServerlessCacheName="c")
+    assert described()["Status"] == "deleting"
+    with aws.refused("InvalidServerlessCacheStateFault"):
+        aws.elasticache.list_tags_for_resource(ResourceName=made["ARN"])
+    aws.advance(60)
+    with aws.refused("ServerlessCacheNotFoundFault"):
+        described()
+    assert aws.enis(group_id=net["group"]) == [] and aws.ec2.describe_vpc_endpoints()["VpcEndpoints"] == []
+
+
+@check
+def serverless_cache_create_failed(aws: Aws) -> None:
+    """A forced failure. The failed cache can be deleted."""
+    net = aws.network()
+    other = aws.ec2.create_subnet(VpcId=net["vpc"], CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1b")
+    aws.configure(outcomes={"serverless-cache": "create-failed"})
+    subnets = [net["subnet"], other["Subnet"]["SubnetId"]]
+    aws.elasticache.create_serverless_cache(ServerlessCacheName="c", Engine="valkey", SubnetIds=subnets)
+    (found,) = aws.elasticache.describe_serverless_caches()["ServerlessCaches"]
+    assert found["Status"] == "create-failed", found
+    aws.elasticache.delete_serverless_cache(ServerlessCacheName="c")
+    assert aws.elasticache.describe_serverless_caches()["ServerlessCaches"] == []
+
+
+@check
+def cache_users(aws: Aws) -> None:
+    """A user gets other passwords while it is modified, and cannot be deleted as the default user of a group."""
+    _access(aws)
+    (default, user) = aws.elasticache.describe_users()["Users"]
+    assert default["UserId"] == "default" and user["UserGroupIds"] == ["g"], user
+    assert user["Authentication"] == {"Type": "password", "PasswordCount": 1}
+    for call, code in (
+        (lambda: aws.elasticache.delete_user(UserId="u"), "DefaultUserAssociatedToUserGroup"),
+        (lambda: aws.elasticache.modify_user(UserId="u", Passwords=["x" * 16] * 3), "InvalidParameterCombination"),
+        (lambda: aws.elasticache.modify_user(UserId="u", Passwords=["short"]), "InvalidParameterValue"),
+        (lambda: aws.elasticache.modify_user(UserId="u", AccessString="on >password"), "InvalidParameterValue"),
+        (lambda: aws.elasticache.modify_user(UserId="x", AccessString="on"), "UserNotFound"),
+        (lambda: aws.elasticache.create_user_group(UserGroupId="g", Engine="valkey"), "UserGroupAlreadyExists"),
+        (lambda: aws.elasticache.create_user_group(UserGroupId="r", Engine="redis"), "DefaultUserRequired"),
+        (lambda: aws.elasticache.create_user_group(UserGroupId="r", Engine="valkey", UserIds=["x"]), "UserNotFound"),
+    ):
+        with aws.refused(code):
+            call()
+    aws.configure(delay={"cache-user": 30})
+    aws.elasticache.modify_user(UserId="u", Passwords=["x" * 16, "y" * 16], AccessString="on ~tg:* +set")
+    for call in (
+        lambda: aws.elasticache.modify_user(UserId="u", AccessString="on"),
+        lambda: aws.elasticache.delete_user(UserId="u"),
+    ):
+        with aws.refused("InvalidUserState"):
+            call()
+    with aws.refused("UserNotFound"):
+        aws.elasticache.list_tags_for_resource(ResourceName=user["ARN"])
+    aws.advance(30)
+    (user,) = aws.elasticache.describe_users(UserId="u")["Users"]
+    assert user["Status"] == "active" and user["Authentication"]["PasswordCount"] == 2, user
+    assert user["AccessString"] == "on ~tg:* +set"
+    assert aws.elasticache.list_tags_for_resource(ResourceName=user["ARN"])["TagList"] == [{"Key": "a", "Value": "b"}]
+    aws.elasticache.modify_user_group(UserGroupId="g", UserIdsToRemove=["u"])
+    assert aws.elasticache.describe_user_groups(UserGroupId="g")["UserGroups"][0]["UserIds"] == []
+    aws.elasticache.delete_user_group(UserGroupId="g")
+    aws.elasticache.delete_user(UserId="u")
+    aws.advance(30)
+    assert [user["UserId"] for user in aws.elasticache.describe_users()["Users"]] == ["default"]
+
+
+@check
+def node_types_are_offered(aws: Aws) -> None:
+    """The offerings of a node type tell whether the Region has it."""
+
+    def offered(node_type: str) -> int:
+        found = aws.elasticache.describe_reserved_cache_nodes_offerings(CacheNodeType=node_type)
+        return len(found["ReservedCacheNodesOfferings"])
+
+    assert offered("cache.t4g.micro") == 2 and offered("cache.x9.micro") == 0

@@ -18,7 +18,7 @@ from moto.utilities.utils import get_partition
 
 from .api_json import api_json, clean, method_json
 from .awslambda import configuration
-from .cache_records import cluster_json, group_json
+from .cache_records import cluster_json, group_json, serverless_json, user_group_json, user_json
 from .stages import stage_json
 from .wire import ACCOUNT
 from .account_state import World
@@ -277,7 +277,32 @@ def _caches(world: World, region: str) -> dict[str, Any]:
             ),
             "ReplicationGroupId",
         ),
+        "serverless_caches": _tagged(
+            caches, ((cache, serverless_json(world, cache)) for cache in caches.serverless.values())
+        ),
+        "cache_users": _tagged(
+            caches,
+            (
+                (
+                    user,
+                    {
+                        **user_json(world, user),
+                        "passwords": [hashlib.sha256(password.encode()).hexdigest() for password in user.passwords],
+                    },
+                )
+                for user in caches.users.values()
+            ),
+        ),
+        "cache_user_groups": _tagged(
+            caches, ((group, user_group_json(world, group)) for group in caches.user_groups.values())
+        ),
     }
+
+
+def _tagged(caches: Any, found: Any) -> list[Any]:
+    return _sorted(
+        ({**_timeless(shown), "tags": dict(sorted(caches.tags.get(of.arn, {}).items()))} for of, shown in found), "ARN"
+    )
 
 
 def _functions(world: World, region: str) -> list[Any]:

@@ -86,10 +86,63 @@ class ReplicationGroup:
 
 
 @dataclass
+class ServerlessCache:
+    name: str
+    region: str
+    description: str
+    major: str
+    limits: dict[str, Any]
+    security_groups: list[str]
+    subnet_ids: list[str]
+    user_group: str | None
+    endpoint_id: str  # of its VPC endpoint
+    status: str = "creating"
+    was_available: bool = False
+    turn: int = 0  # outdates transitions that were begun before
+    created: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
+    port: int = 6379
+
+    @property
+    def arn(self) -> str:
+        return arn("elasticache", self.region, f"serverlesscache:{self.name}")
+
+
+@dataclass
+class User:
+    id: str
+    region: str
+    name: str
+    engine: str
+    access: str
+    passwords: list[str]
+    status: str = "active"
+
+    @property
+    def arn(self) -> str:
+        return arn("elasticache", self.region, f"user:{self.id}")
+
+
+@dataclass
+class UserGroup:
+    id: str
+    region: str
+    engine: str
+    user_ids: list[str]
+    status: str = "creating"
+
+    @property
+    def arn(self) -> str:
+        return arn("elasticache", self.region, f"usergroup:{self.id}")
+
+
+@dataclass
 class Caches:
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     groups: dict[str, ReplicationGroup] = field(default_factory=dict)
     clusters: dict[str, ReplicationGroup] = field(default_factory=dict)  # those that belong to no group
+    serverless: dict[str, ServerlessCache] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    user_groups: dict[str, UserGroup] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)  # by ARN
 
 
@@ -245,3 +298,65 @@ def cluster_json(world: World, group: ReplicationGroup, node: Node, with_nodes: 
             }
         ]
     return found
+
+
+def serverless_address(world: World, cache: ServerlessCache, reader: bool = False) -> dict[str, Any]:
+    """The endpoint; `cache_endpoint` of the configuration replaces it. Port 6380 reads from the nearest replica."""
+    given = world.config["cache_endpoint"]
+    host = f"{cache.name}-tstaws.serverless.{_short(cache.region)}.cache.{dns_suffix(cache.region)}"
+    return {"Address": given.get("host", host), "Port": given.get("port", 6380 if reader else cache.port)}
+
+
+def serverless_json(world: World, cache: ServerlessCache) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ServerlessCacheName": cache.name,
+        "Description": cache.description,
+        "CreateTime": cache.created,
+        "Status": cache.status,
+        "Engine": "valkey",
+        "MajorEngineVersion": cache.major,
+        "CacheUsageLimits": cache.limits,
+        "SecurityGroupIds": list(cache.security_groups),
+        "ARN": cache.arn,
+        "SubnetIds": list(cache.subnet_ids),
+        "SnapshotRetentionLimit": 0,
+    }
+    if cache.user_group:
+        found["UserGroupId"] = cache.user_group
+    if cache.was_available:
+        found["FullEngineVersion"] = {"7": "7.2", "8": "8.1", "9": "9.0"}[cache.major]
+        found["Endpoint"] = serverless_address(world, cache)
+        found["ReaderEndpoint"] = serverless_address(world, cache, reader=True)
+    return found
+
+
+def user_json(world: World, user: User) -> dict[str, Any]:
+    groups = [group.id for group in world.caches.user_groups.values() if user.id in group.user_ids]
+    authentication: dict[str, Any] = {"Type": "password" if user.passwords else "no-password"}
+    if user.passwords:
+        authentication["PasswordCount"] = len(user.passwords)
+    return {
+        "UserId": user.id,
+        "UserName": user.name,
+        "Status": user.status,
+        "Engine": user.engine,
+        "MinimumEngineVersion": "7.2" if user.engine == "valkey" else "6.0",
+        "AccessString": user.access,
+        "UserGroupIds": groups,
+        "Authentication": authentication,
+        "ARN": user.arn,
+    }
+
+
+def user_group_json(world: World, group: UserGroup) -> dict[str, Any]:
+    caches = [cache.name for cache in world.caches.serverless.values() if cache.user_group == group.id]
+    return {
+        "UserGroupId": group.id,
+        "Status": group.status,
+        "Engine": group.engine,
+        "UserIds": list(group.user_ids),
+        "MinimumEngineVersion": "7.2" if group.engine == "valkey" else "6.0",
+        "ReplicationGroups": [],
+        "ServerlessCaches": caches,
+        "ARN": group.arn,
+    }

@@ -487,6 +487,7 @@ def delete_security_group(world: World, call: Call) -> Any:
         or interfaces.in_group(call.region, group.id)
         or group.id in lambda_interfaces.groups_in_use(world)
         or any(group.id in cache.security_groups for cache in world.caches.groups.values())
+        or any(group.id in cache.security_groups for cache in world.caches.serverless.values())
     ):
         raise dependency(f"resource {group.id} has a dependent object")
     return call.moto()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import interfaces
+from . import interfaces, serverless_caches
 from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, group_json
 from .errors import AwsError
 from .gateway import operation
@@ -502,6 +502,27 @@ def describe_groups(world: World, call: Call) -> Any:
     return page(call, [group_json(world, group) for group in groups], "ReplicationGroups")
 
 
+@operation("elasticache", "DescribeReservedCacheNodesOfferings")
+def describe_offerings(world: World, call: Call) -> Any:
+    """One offering for each duration, of every node type that exists. The filter is required here."""
+    node_type = call.params["CacheNodeType"]
+    offered = (1, 3) if _NODE_TYPE.fullmatch(node_type) else ()
+    found = [
+        {
+            "ReservedCacheNodesOfferingId": f"00000000-0000-0000-0000-00000000000{years}",
+            "CacheNodeType": node_type,
+            "Duration": years * 31536000,
+            "FixedPrice": 0.0,
+            "UsagePrice": 0.0,
+            "ProductDescription": "valkey",
+            "OfferingType": "No Upfront",
+            "RecurringCharges": [{"RecurringChargeAmount": 0.01, "RecurringChargeFrequency": "Hourly"}],
+        }
+        for years in offered
+    ]
+    return page(call, found, "ReservedCacheNodesOfferings")
+
+
 # --- tags
 
 
@@ -521,6 +542,8 @@ def _tags_of(world: World, name_of_it: str) -> dict[str, str]:
             )
     elif kind == "subnetgroup":
         subnet_group_of(world, name)
+    elif kind in serverless_caches.TAGGED:
+        serverless_caches.check_tagging(world, kind, name)
     elif kind == "cluster":
         if name in world.caches.clusters:
             return world.caches.tags[name_of_it]
@@ -565,6 +588,9 @@ def _retag(world: World, name: str) -> None:
     if group is not None:
         group.status = "modifying"
         _later(world, group, "cache-update", "available")
+    cache = next((cache for cache in world.caches.serverless.values() if cache.arn == name), None)
+    if cache is not None:
+        serverless_caches.modifying(world, cache)
 
 
 # --- what a test decides

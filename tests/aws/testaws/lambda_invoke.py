@@ -164,7 +164,8 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
         refused = world.outcome("cache_urls") or {}
         return refused.get(endpoint)
     if endpoint is None:
-        return ("endpoint_missing", f"parameter {name} is missing") if world.caches.groups else None
+        exists = world.caches.groups or world.caches.serverless
+        return ("endpoint_missing", f"parameter {name} is missing") if exists else None
     scheme, _, address = endpoint.partition("://")
     host, _, port = address.rstrip("/").partition(":")
     for group in world.caches.groups.values():
@@ -188,7 +189,31 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
             missing = "NOAUTH Authentication required." if token is None else "WRONGPASS invalid username-password pair"
             return "auth", missing
         return None
+    for cache in world.caches.serverless.values():
+        if host == cache_records.serverless_address(world, cache)["Address"]:
+            return _serverless(world, function, parameters, cache, endpoint)
     return "dns", f"{endpoint}: no such host"
+
+
+def _serverless(
+    world: World, function: Function, parameters: dict[str, str], cache: Any, endpoint: str
+) -> Finding:
+    """A serverless cache always has TLS, and its user `default` the passwords."""
+    if not _admits(function, cache):
+        return "timeout", f"{endpoint}: timed out"
+    if cache.status not in ("available", "modifying") or not endpoint.endswith(f":{cache.port}"):
+        return "refused", f"{endpoint}: connection refused (the cache is {cache.status})"
+    if not endpoint.startswith("rediss://"):
+        return "tls", f"{endpoint}: TLS does not match the cache's"
+    group = world.caches.user_groups.get(cache.user_group or "")
+    users = [world.caches.users[user_id] for user_id in group.user_ids] if group else []
+    known = {password for user in users if user.name == "default" for password in user.passwords}
+    tried = {parameters.get("secrets/cache-auth-token"), parameters.get("secrets/cache-auth-token-former")}
+    if tried.isdisjoint(known):
+        return "auth", "WRONGPASS invalid username-password pair or user is disabled."
+    if not any("on" in user.access.split() and "~tg:*" in user.access for user in users):
+        return "auth", "NOPERM this user has no permissions to access one of the keys used as arguments"
+    return None
 
 
 def _admits(function: Function, group: Any) -> bool:

@@ -15,7 +15,7 @@ from .errors import AwsError
 from .wire import Call
 
 # Secrets that the models do not mark as sensitive.
-_SECRET_NAMES = {"AuthToken"}
+_SECRET_NAMES = {"AuthToken", "Passwords"}
 
 
 class Fatal(str):
@@ -203,7 +203,8 @@ def redacted(call: Call) -> Any:
 def _redact(shape: Any, value: Any, name: str) -> Any:
     if value is None:
         return None
-    if name in _SECRET_NAMES or (shape.metadata.get("sensitive") and isinstance(value, (str, bytes))):
+    is_secret = name in _SECRET_NAMES and not isinstance(value, list)
+    if is_secret or (shape.metadata.get("sensitive") and isinstance(value, (str, bytes))):
         return "***"
     if isinstance(value, bytes):
         return {"sha256": hashlib.sha256(value).hexdigest(), "size": len(value)}

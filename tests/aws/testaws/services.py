@@ -25,6 +25,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     read_lag,
     rest_apis,
     roles,
+    serverless_caches,
     ssm,
     stages,
     tag_policies,

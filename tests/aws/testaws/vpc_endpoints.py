@@ -91,7 +91,7 @@ def create_vpc_endpoint(world: World, call: Call) -> Any:
         record.security_group_ids = list(groups)
         record.subnet_ids = list(record.subnet_ids or [])
         for subnet_id in record.subnet_ids:
-            _enter(call, record, subnet_id)
+            _enter(call.region, record, subnet_id)
         record.state = "pending"
 
         def ready() -> None:
@@ -106,10 +106,10 @@ def create_vpc_endpoint(world: World, call: Call) -> Any:
     return result
 
 
-def _enter(call: Call, record: Any, subnet_id: str) -> None:
+def _enter(region: str, record: Any, subnet_id: str) -> None:
     eni = interfaces.add(
-        call.region,
-        ec2_of(call.region).get_subnet(subnet_id),
+        region,
+        ec2_of(region).get_subnet(subnet_id),
         record.security_group_ids,
         f"VPC Endpoint Interface {record.id}",
         requester=_OF_ENDPOINTS,
@@ -147,9 +147,33 @@ def modify_vpc_endpoint(world: World, call: Call) -> Any:
         else:
             interfaces.set_groups(call.region, eni_id, record.security_group_ids)
     for subnet_id in call.get("AddSubnetIds") or []:
-        _enter(call, record, subnet_id)
+        _enter(call.region, record, subnet_id)
     record.subnet_ids = subnets
     return {"Return": True}
+
+
+def add(region: str, vpc_id: str, service: str, subnet_ids: list[str], groups: list[str]) -> str:
+    """The endpoint that a service creates in the caller's VPC."""
+    record = ec2_of(region).create_vpc_endpoint(vpc_id, service, "Interface", None, [], [], security_group_ids=groups)
+    record.subnet_ids = subnet_ids
+    record.security_group_ids = list(groups)
+    record.network_interface_ids = []
+    for subnet_id in subnet_ids:
+        _enter(region, record, subnet_id)
+    return record.id
+
+
+def set_groups(region: str, endpoint_id: str, groups: list[str]) -> None:
+    record = ec2_of(region).vpc_end_points[endpoint_id]
+    record.security_group_ids = list(groups)
+    for eni_id in record.network_interface_ids:
+        interfaces.set_groups(region, eni_id, groups)
+
+
+def remove(region: str, endpoint_id: str) -> None:
+    record = ec2_of(region).vpc_end_points.pop(endpoint_id, None)
+    for eni_id in record.network_interface_ids if record else []:
+        interfaces.remove(region, eni_id)
 
 
 @operation("ec2", "DeleteVpcEndpoints")

@@ -536,6 +536,7 @@ fn every_key_of_the_template_can_be_changed_there() {
         "authorizer.security_groups",
         "cache.engine",
         "cache.engine_version",
+        "cache.kind",
         "cache.node_type",
         "cache.replicas",
         "cache.tls",
