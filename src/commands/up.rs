@@ -25,7 +25,9 @@ use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
-use crate::resource::{Context, ResourceError, RunOptions, function_publication, iam_role};
+use crate::resource::{
+    Context, ResourceError, RunOptions, function, function_publication, iam_role,
+};
 use crate::responses::LimitStatus;
 use crate::verify::Before;
 use crate::{preflight, report};
@@ -146,6 +148,13 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     })
 }
 
+/// Whether the functions get other security groups, and those of the stack change with them.
+fn changes_security_groups(plan: &Plan) -> bool {
+    let mut changes = plan.items.iter().flat_map(|item| &item.changes);
+    changes.any(|change| change.field == function::SECURITY_GROUPS)
+        && plan.changes(&[Kind::SecurityGroup])
+}
+
 /// Observes, plans and checks.
 async fn look(
     session: &Session,
@@ -156,6 +165,7 @@ async fn look(
     let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
+        let changes_groups = changes_security_groups(&plan);
         plan.retain(|id, action| match id.kind {
             Kind::Function | Kind::FunctionAlias => true,
             // A new token is stored next to the one that the live version reads.
@@ -169,6 +179,11 @@ async fn look(
         }
         if handover::is_needed(cx, session).await? {
             let text = "the API invokes the authorizer function itself and not its alias";
+            return Err(Error::refused(text).hint(first));
+        }
+        if changes_groups {
+            let text =
+                "the functions get other security groups, which the cache does not admit yet";
             return Err(Error::refused(text).hint(first));
         }
     }

@@ -28,7 +28,7 @@ pub const LAST_UPDATE: Field = Field::Property("last update");
 const MEMORY: Field = Field::Property("memory");
 const ROLE: Field = Field::Property("role");
 const RUNTIME: Field = Field::Property("runtime");
-const SECURITY_GROUPS: Field = Field::Property("security groups");
+pub const SECURITY_GROUPS: Field = Field::Property("security groups");
 const SUBNETS: Field = Field::Property("subnets");
 const TIMEOUT: Field = Field::Property("timeout");
 

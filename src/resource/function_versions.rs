@@ -313,6 +313,15 @@ mod tests {
     }
 
     #[test]
+    fn versions_that_are_deleted_may_leave_security_groups() {
+        let mut all = versions(&[(1, "a"), (2, "b"), (3, "c")], "3", Some(2));
+        assert!(!all.leave_security_groups(&[1, 2]));
+        all.published[0].content.security_groups = vec!["sg-1".to_owned()];
+        assert!(all.leave_security_groups(&[1, 2]));
+        assert!(!all.leave_security_groups(&[2]) && !all.leave_security_groups(&[]));
+    }
+
+    #[test]
     fn what_was_never_live_is_not_in_use() {
         let all = [(1, "a"), (2, "b"), (3, "c")];
         let of = |live, previous| {

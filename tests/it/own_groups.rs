@@ -256,6 +256,13 @@ fn groups_in_the_vpc_of_the_stack_are_used() {
     let vpc = vpcs.find(|vpc| vpc["tags"]["threescale-gw:stack"] == "orders");
     let own = create(&aws, &id(&vpc.expect("the VPC")["id"]), "own");
     here.edit("authorizer: {", &line(&[&own]));
+    // The functions alone would not reach the cache.
+    aws.check_log();
+    let only = here.run(&["up", "--yes", "--only", "authorizer"]);
+    assert_eq!(only.code, Some(4), "{}", only.stderr);
+    let told = "the functions get other security groups, which the cache does not admit yet";
+    assert!(only.stderr.contains(told), "{}", only.stderr);
+    assert!(aws.changes().is_empty());
     here.succeed(&["up", "--yes"]);
     assert_served(&aws, "in a group of the operator");
     assert_eq!(admitted(&aws), [&*own]);

@@ -610,6 +610,20 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_of_our_function_is_ours_in_the_groups_of_the_operator() {
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        for (function, is_own) in [
+            ("threescale-gw-orders-authorizer", true),
+            ("threescale-gw-orders-authorizer-authorizer", false),
+            ("theirs", false),
+        ] {
+            let description = format!("AWS Lambda VPC ENI-{function}-{id}");
+            let found = interface(&description, "AROA:1", &["sg-9"]);
+            assert_eq!(is_ours(&found, &own()), is_own, "{description}");
+        }
+    }
+
+    #[test]
     fn an_interface_is_ours_only_with_our_groups_and_from_our_services() {
         for foreign in [
             interface("AWS Lambda VPC ENI-theirs-1", "AROA:2", &["sg-9"]),
