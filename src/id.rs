@@ -9,6 +9,16 @@ use crate::kind::Kind;
 
 /// How the name of a resource begins that the stack has left.
 const FORMER: &str = "former-";
+/// What separates the name of a resource from the VPC of the operator that it is in.
+const AT: char = '@';
+/// How much of the id of a VPC is a part of a name.
+const TAIL: usize = 8;
+
+/// The end of the id of a VPC.
+fn tail(vpc: &str) -> &str {
+    let start = vpc.len().saturating_sub(TAIL);
+    vpc.get(start..).unwrap_or(vpc)
+}
 
 /// The logical id of a resource of a stack: `kind/name`, for example `nat-gateway/a`. It is also
 /// the value of a tag.
@@ -31,6 +41,23 @@ impl LogicalId {
     /// from each other.
     pub fn former(kind: Kind, which: impl fmt::Display) -> Self {
         Self::new(kind, format!("{FORMER}{which}"))
+    }
+
+    /// The id of a resource that the stack creates in a VPC of the operator. The VPC is a part of the name, so a stack that
+    /// moves from one to another has different resources in both.
+    pub fn in_vpc(kind: Kind, name: impl fmt::Display, vpc: &str) -> Self {
+        Self::new(kind, format!("{name}{AT}{}", tail(vpc)))
+    }
+
+    /// Whether the stack creates the resource in a VPC of the operator.
+    pub fn is_in_own_vpc(&self) -> bool {
+        self.name.contains(AT)
+    }
+
+    /// Whether the name of the resource says that it is in this VPC of the operator.
+    pub fn is_of_vpc(&self, vpc: &str) -> bool {
+        let of = self.name.rsplit_once(AT).map(|(_, of)| of);
+        of == Some(tail(vpc))
     }
 
     /// Whether the stack has left the resource for another one.
@@ -61,5 +88,23 @@ impl FromStr for LogicalId {
 impl Serialize for LogicalId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_resource_in_a_vpc_of_the_operator_says_which() {
+        let id = LogicalId::in_vpc(Kind::Subnet, "10.0.96.0-24", "vpc-0123456789abcdef0");
+        assert_eq!(id.to_string(), "subnet/10.0.96.0-24@9abcdef0");
+        assert_eq!(id.to_string().parse(), Ok(id.clone()));
+        assert!(id.is_in_own_vpc() && id.is_of_vpc("vpc-0123456789abcdef0"));
+        assert!(!id.is_of_vpc("vpc-0123456789abcdef1"));
+        let short = LogicalId::in_vpc(Kind::NatGateway, "a", "vpc-1");
+        assert!(short.is_of_vpc("vpc-1") && !short.is_of_vpc(""));
+        let created = LogicalId::new(Kind::Subnet, "private-a");
+        assert!(!created.is_in_own_vpc() && !created.is_of_vpc("vpc-1"));
     }
 }

@@ -11,6 +11,7 @@ pub enum Kind {
     ElasticIp,
     NatGateway,
     RouteTable,
+    RouteAssociation,
     SecurityGroup,
     CacheSubnetGroup,
     Cache,
@@ -29,13 +30,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
         Self::ElasticIp,
         Self::NatGateway,
         Self::RouteTable,
+        Self::RouteAssociation,
         Self::SecurityGroup,
         Self::CacheSubnetGroup,
         Self::Cache,
@@ -61,6 +63,7 @@ impl Kind {
             Self::ElasticIp => "elastic-ip",
             Self::NatGateway => "nat-gateway",
             Self::RouteTable => "route-table",
+            Self::RouteAssociation => "route-association",
             Self::SecurityGroup => "security-group",
             Self::CacheSubnetGroup => "cache-subnet-group",
             Self::Cache => "cache",
@@ -90,9 +93,9 @@ impl Kind {
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
             Self::ApiAttachment => &[],
-            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache | Self::NatGateway => {
-                &[Self::ApiAttachment]
-            }
+            Self::ApiAuthorizer | Self::FunctionPermission | Self::Cache => &[Self::ApiAttachment],
+            // What else is in a subnet of the operator keeps its way out until the subnet has its former one.
+            Self::NatGateway => &[Self::ApiAttachment, Self::RouteAssociation],
             Self::Schedule => &[],
             // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
             // version.
@@ -108,7 +111,8 @@ impl Kind {
                 Self::Schedule,
             ],
             Self::NetworkInterface => &[Self::Function],
-            Self::RouteTable => &[Self::ApiAttachment],
+            Self::RouteAssociation => &[Self::ApiAttachment],
+            Self::RouteTable => &[Self::ApiAttachment, Self::RouteAssociation],
             Self::ElasticIp => &[Self::NatGateway],
             Self::InternetGateway => &[Self::NatGateway, Self::ElasticIp],
             Self::CacheSubnetGroup => &[Self::Cache],

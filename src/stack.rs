@@ -1,5 +1,7 @@
 //! Converts a configuration to the desired stack: its resources and their needs. Pure.
 
+mod own_vpc;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -24,7 +26,7 @@ use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
-use crate::resource::route_table::RouteTable;
+use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
 use crate::resource::security_group::SecurityGroup;
 use crate::resource::subnet::Subnet;
@@ -35,6 +37,8 @@ use crate::rest_api::ApiTarget;
 use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
 use crate::stored::Stored;
+
+pub use self::own_vpc::{NatPlace, OwnVpc, Way, Ways, subnet_id};
 
 /// The authorizer must answer well before API Gateway's timeout of 29 s; the reporter works in
 /// batches.
@@ -52,8 +56,8 @@ pub struct Facts {
     pub api: ApiTarget,
     /// Availability Zones by index.
     pub zones: Vec<String>,
-    /// The operator's own VPC, if the configuration names one.
-    pub own_vpc: Option<String>,
+    /// The operator's own VPC, if the configuration names one that exists.
+    pub own_vpc: Option<OwnVpc>,
     /// The names under which the configured secrets and the address of the cache are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
 }
@@ -293,20 +297,18 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
     if config.network.vpc == Vpc::None {
         return Network::default();
     }
-    if let (Some(own), Some(vpc_id)) = (config.network.existing(), &facts.own_vpc) {
-        let private = own.subnets.iter().cloned().map(Reference::Given).collect();
-        return Network {
-            vpc: Some(Reference::Given(vpc_id.clone())),
-            private,
-            ways_out: Vec::new(),
-        };
+    if let (Some(own), Some(vpc)) = (config.network.existing(), &facts.own_vpc) {
+        return own_vpc::network(config, own, vpc, nodes);
     }
     let vpc = id(Kind::Vpc, "main");
     let internet_gateway = id(Kind::InternetGateway, "main");
     nodes.push(Arc::new(vpc::Vpc {
         cidr: config.network.cidr.to_string(),
     }));
-    nodes.push(Arc::new(InternetGateway { vpc: vpc.clone() }));
+    nodes.push(Arc::new(InternetGateway {
+        name: "main".to_owned(),
+        vpc: Reference::Managed(vpc.clone()),
+    }));
     let mut public = Vec::new();
     let mut private = Vec::new();
     for plan in config.network.subnets() {
@@ -325,7 +327,7 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
             .unwrap_or_default();
         nodes.push(Arc::new(Subnet {
             name,
-            vpc: vpc.clone(),
+            vpc: Reference::Managed(vpc.clone()),
             cidr: plan.cidr.to_string(),
             zone,
         }));
@@ -341,16 +343,16 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
             }
         };
         nodes.push(Arc::new(NatGateway {
-            subnet: subnet.clone(),
+            subnet: Reference::Managed(subnet.clone()),
             address,
-            internet_gateway: internet_gateway.clone(),
+            internet_gateway: Reference::Managed(internet_gateway.clone()),
             name,
         }));
     }
     nodes.push(Arc::new(RouteTable {
         name: "public".to_owned(),
-        vpc: vpc.clone(),
-        gateway: internet_gateway,
+        vpc: Reference::Managed(vpc.clone()),
+        target: Target::InternetGateway(Reference::Managed(internet_gateway)),
         subnets: public,
     }));
     let mut ways_out = vec![id(Kind::RouteTable, "public")];
@@ -372,8 +374,8 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
         ways_out.push(id(Kind::RouteTable, &name));
         nodes.push(Arc::new(RouteTable {
             name,
-            vpc: vpc.clone(),
-            gateway: id(Kind::NatGateway, &gateway),
+            vpc: Reference::Managed(vpc.clone()),
+            target: Target::NatGateway(Reference::Managed(id(Kind::NatGateway, &gateway))),
             subnets,
         }));
     }

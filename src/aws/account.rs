@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_ec2::types::AvailabilityZoneState;
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
+use ipnet::Ipv4Net;
 
 use super::ec2::{filter, from_tags};
 use super::{Aws, AwsError, Class, Idempotency, optional};
@@ -73,6 +74,13 @@ fn if_readable<T>(answer: Result<T, AwsError>) -> Result<Result<T, AwsError>, Aw
     }
 }
 
+/// A VPC of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vpc {
+    pub id: String,
+    pub cidrs: Vec<Ipv4Net>,
+}
+
 impl Aws {
     /// Returns the account of the credentials, and its partition.
     ///
@@ -127,7 +135,7 @@ impl Aws {
     ///
     /// # Errors
     /// When the listing fails.
-    pub async fn vpc(&self, id: &str) -> Result<Option<String>, AwsError> {
+    pub async fn vpc(&self, id: &str) -> Result<Option<Vpc>, AwsError> {
         let request = self.ec2.describe_vpcs();
         let request = if id == "default" {
             request.filters(filter("is-default", ["true".to_owned()]))
@@ -142,7 +150,22 @@ impl Aws {
             .unwrap_or_default()
             .into_iter()
             .next()
-            .and_then(|vpc| vpc.vpc_id))
+            .and_then(|vpc| {
+                let more = vpc.cidr_block_association_set.unwrap_or_default();
+                let more = more.into_iter().filter(|block| {
+                    let state = block.cidr_block_state.as_ref();
+                    let state = state.and_then(|state| state.state.as_ref());
+                    state.is_none_or(|state| state.as_str() == "associated")
+                });
+                let all = more.filter_map(|block| block.cidr_block);
+                let mut cidrs: Vec<_> = vpc.cidr_block.into_iter().chain(all).collect();
+                cidrs.sort();
+                cidrs.dedup();
+                Some(Vpc {
+                    id: vpc.vpc_id?,
+                    cidrs: cidrs.iter().filter_map(|cidr| cidr.parse().ok()).collect(),
+                })
+            }))
     }
 
     /// Reads a quota. Returns `Err` inside if it cannot be read, because a missing permission must not

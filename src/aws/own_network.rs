@@ -46,6 +46,20 @@ pub struct Table {
     pub is_main: bool,
     pub subnets: Vec<String>,
     pub default_route: Option<DefaultRoute>,
+    /// The other routes out of the VPC, as `destination to target`.
+    pub others: Vec<String>,
+    /// The gateway endpoints to which it has routes.
+    pub endpoints: Vec<String>,
+}
+
+/// A network interface with a public address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicInterface {
+    pub id: String,
+    pub subnet: String,
+    pub address: String,
+    /// What it is for: the instance that it is attached to, or its description.
+    pub purpose: String,
 }
 
 /// A NAT gateway.
@@ -76,6 +90,8 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl {
     pub id: String,
+    /// Whether new subnets get it.
+    pub is_default: bool,
     pub subnets: Vec<String>,
     pub rules: Vec<Rule>,
 }
@@ -262,7 +278,11 @@ impl Aws {
         Ok(value.and_then(|value| value.value))
     }
 
-    async fn tables(&self, vpc: &str) -> Result<Vec<Table>, AwsError> {
+    /// The route tables of a VPC.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn tables(&self, vpc: &str) -> Result<Vec<Table>, AwsError> {
         let request = self.ec2.describe_route_tables();
         let request = request.filters(filter("vpc-id", [vpc.to_owned()]));
         let tables = pages(|token| async {
@@ -276,7 +296,58 @@ impl Aws {
         Ok(tables.into_iter().filter_map(table).collect())
     }
 
-    async fn gateways(&self, vpc: &str) -> Result<Vec<Nat>, AwsError> {
+    /// The id of the Internet gateway of a VPC.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn internet_gateway_of(&self, vpc: &str) -> Result<Option<String>, AwsError> {
+        let request = self.ec2.describe_internet_gateways();
+        let request = request.filters(filter("attachment.vpc-id", [vpc.to_owned()]));
+        let answer = self
+            .call_idempotent("ec2:DescribeInternetGateways", || request.clone().send())
+            .await?;
+        let mut gateways = answer.internet_gateways.unwrap_or_default().into_iter();
+        Ok(gateways.find_map(|gateway| gateway.internet_gateway_id))
+    }
+
+    /// The network interfaces in subnets that have a public address.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn public_interfaces(
+        &self,
+        subnets: &[String],
+    ) -> Result<Vec<PublicInterface>, AwsError> {
+        let request = self.ec2.describe_network_interfaces();
+        let request = request.filters(filter("subnet-id", subnets.to_vec()));
+        let interfaces = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = self
+                .call_idempotent("ec2:DescribeNetworkInterfaces", || request.clone().send())
+                .await?;
+            Ok((page.network_interfaces, page.next_token))
+        })
+        .await?;
+        let public = interfaces.into_iter().filter_map(|interface| {
+            let address = interface.association?.public_ip?;
+            let instance = interface
+                .attachment
+                .and_then(|attached| attached.instance_id);
+            Some(PublicInterface {
+                id: interface.network_interface_id?,
+                subnet: interface.subnet_id.unwrap_or_default(),
+                address,
+                purpose: instance.or(interface.description).unwrap_or_default(),
+            })
+        });
+        Ok(public.collect())
+    }
+
+    /// The NAT gateways of a VPC.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn gateways(&self, vpc: &str) -> Result<Vec<Nat>, AwsError> {
         let request = self.ec2.describe_nat_gateways();
         let request = request.filter(filter("vpc-id", [vpc.to_owned()]));
         let gateways = pages(|token| async {
@@ -353,7 +424,38 @@ fn table(table: RouteTable) -> Option<Table> {
             .filter_map(|one| one.subnet_id)
             .collect(),
         default_route: default_route(&routes),
+        others: others(&routes),
+        endpoints: routes
+            .into_iter()
+            .filter(is_endpoint)
+            .filter_map(|route| route.gateway_id)
+            .collect(),
     })
+}
+
+/// The routes out of a VPC that are not the default one.
+fn others(routes: &[Route]) -> Vec<String> {
+    let is_local = |route: &Route| route.gateway_id.as_deref() == Some("local");
+    let is_default = |route: &Route| route.destination_cidr_block.as_deref() == Some("0.0.0.0/0");
+    let others = routes
+        .iter()
+        .filter(|route| !is_local(route) && !is_default(route) && !is_endpoint(route));
+    let text = |route: &Route| {
+        let destinations = [
+            &route.destination_cidr_block,
+            &route.destination_ipv6_cidr_block,
+            &route.destination_prefix_list_id,
+        ];
+        let destination = destinations.into_iter().flatten().next();
+        let egress_only = route.egress_only_internet_gateway_id.clone();
+        let target = egress_only.unwrap_or_else(|| {
+            let (Target::InternetGateway(id) | Target::NatGateway(id) | Target::Other(id)) =
+                target(route);
+            id
+        });
+        format!("{} to {target}", destination.map_or("?", String::as_str))
+    };
+    others.map(text).collect()
 }
 
 /// The route that traffic to the Internet takes: `0.0.0.0/0`, or a part of it that may replace it.
@@ -435,6 +537,7 @@ fn acl(acl: NetworkAcl) -> Option<Acl> {
     rules.sort_by_key(|rule| rule.number);
     Some(Acl {
         id: acl.network_acl_id?,
+        is_default: acl.is_default == Some(true),
         subnets: subnets.filter_map(|one| one.subnet_id).collect(),
         rules,
     })

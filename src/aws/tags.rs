@@ -12,6 +12,11 @@ pub const RESOURCE: &str = "threescale-gw:resource";
 /// of such a subnet stays as it is.
 pub const IMPORTED: &str = "threescale-gw:imported";
 
+/// The tag key of a route table that records what a subnet was associated with before: the id of a route table, or `main`.
+pub fn former_route_table(subnet: &str) -> String {
+    format!("threescale-gw:former-route-table:{subnet}")
+}
+
 /// The tags of one resource: the stack, the logical id, and the user's tags.
 pub fn of(
     stack: &str,

@@ -28,7 +28,7 @@ use crate::resource::{
     Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
-use crate::stack::{self, Facts};
+use crate::stack::{self, Facts, OwnVpc};
 use crate::{preflight, rest_api};
 
 /// Everything a command works with.
@@ -171,8 +171,8 @@ impl Session {
             Some(target.clone()),
             sink,
         );
-        let own_vpc = own_vpc(&cx, &config).await?;
-        let home = home(&config, own_vpc.as_deref());
+        let own_vpc = preflight::own_vpc(&cx, &config).await?;
+        let home = home(&config, own_vpc.as_ref());
         // What follows depends on it: which of two networks the stack leaves.
         let cx = cx.with_options(RunOptions { home, ..options });
         let (zones, mut secrets, cache_number) = tokio::try_join!(
@@ -381,21 +381,14 @@ async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str,
     Ok(parameter::names(cx, &stack::secrets_of(config)).await?)
 }
 
-async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<String>> {
-    match config.network.existing() {
-        Some(own) => Ok(cx.aws().vpc(&own.id).await?),
-        None => Ok(None),
-    }
-}
-
 /// The network that the configuration asks for. A VPC that does not exist is refused later.
-fn home(config: &Config, own_vpc: Option<&str>) -> Option<Home> {
+fn home(config: &Config, own_vpc: Option<&OwnVpc>) -> Option<Home> {
     match &config.network.vpc {
         Vpc::Created => Some(Home::Created),
         Vpc::None => Some(Home::Outside),
-        Vpc::Existing(own) => own_vpc.map(|vpc| Home::Given {
-            vpc: vpc.to_owned(),
-            subnets: own.subnets.clone(),
+        Vpc::Existing(_) => own_vpc.map(|vpc| Home::Given {
+            vpc: vpc.id.clone(),
+            subnets: vpc.subnets.clone(),
         }),
     }
 }

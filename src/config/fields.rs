@@ -13,8 +13,8 @@ use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Authorizer, Cache, Choice, Config, CredentialKind, CredentialLocation,
-    Credentials, ExistingVpc, MappingRule, NamedFile, Network, Place, StackName, Threescale, Vpc,
-    identifiers, mapping_rule, validate,
+    Credentials, ExistingVpc, MappingRule, NamedFile, NatMode, Network, Place, RouteMode,
+    StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -74,7 +74,16 @@ const MAPPING_RULE: Schema = Schema {
 };
 const NETWORK: Schema = Schema {
     path: "network",
-    keys: &["cidr", "zones", "nat", "elastic_ips", "vpc", "subnets"],
+    keys: &[
+        "cidr",
+        "zones",
+        "nat",
+        "elastic_ips",
+        "vpc",
+        "subnets",
+        "subnet_cidrs",
+        "route",
+    ],
 };
 const CACHE: Schema = Schema {
     path: "cache",
@@ -132,6 +141,8 @@ const MAX_DELTA: i64 = 1_000_000_000_000;
 
 /// Maximum number of subnets of a function (Lambda's `VpcConfig`).
 const MAX_SUBNETS: usize = 16;
+/// The largest number of subnets that the stack creates in a user's own VPC.
+const MAX_ZONES: usize = 6;
 
 /// Reads the whole file.
 ///
@@ -505,38 +516,104 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         Some(field) => reader.whole(field, 1, 6),
         None => Some(DEFAULT_ZONES),
     };
-    let nat = choice(reader, section, "nat");
-    let id =
-        field(section, "vpc").and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
-    let subnets = field(section, "subnets").and_then(|field| subnets(reader, field));
+    let nat = nat(reader, section);
+    let route = choice(reader, section, "route");
+    let existing = section
+        .zip(route)
+        .and_then(|(section, route)| existing_vpc(reader, section, route));
     let elastic_ips = match field(section, "elastic_ips") {
         Some(field) => elastic_ips(reader, field),
         None => Some(Vec::new()),
     };
-    let existing = id
-        .zip(subnets)
-        .map(|(id, subnets)| ExistingVpc { id, subnets });
     let vpc = match existing {
         Some(existing) => Vpc::Existing(existing),
         None if is_none => Vpc::None,
         None => Vpc::Created,
     };
     let sound = reader.flaw_count() == before;
+    let has_nat_gateway = matches!(nat, Some((_, Some(_))));
     if let Some(section) = section {
-        validate::own_network(reader, section);
+        validate::own_network(reader, section, has_nat_gateway, route);
     }
+    let (nat, nat_gateway) = nat?;
     let network = Network {
         cidr: cidr?,
         zones: zones?,
-        nat: nat?,
+        nat,
+        nat_gateway,
         elastic_ips: elastic_ips?,
         vpc,
     };
-    if let Some(section) = section.filter(|_| sound && network.is_created()) {
-        validate::room(reader, section, &network);
+    if let Some(section) = section.filter(|_| sound) {
+        if network.is_created() {
+            validate::room(reader, section, &network);
+        }
         validate::elastic_ips(reader, section, &network);
     }
     Some(network)
+}
+
+/// How many NAT gateways there are, or the user's own one.
+fn nat(
+    reader: &mut Reader<'_>,
+    section: Option<&Section<'_>>,
+) -> Option<(NatMode, Option<String>)> {
+    let Some(field) = field(section, "nat") else {
+        return Some((NatMode::Single, None));
+    };
+    reader.text(field, Show::Yes, |text| match text.starts_with("nat-") {
+        true => Ok((NatMode::Single, Some(identifiers::nat_gateway_id(text)?))),
+        false => Ok((word(text)?, None)),
+    })
+}
+
+/// The user's own VPC, with the subnets to use or to create.
+fn existing_vpc(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    route: RouteMode,
+) -> Option<ExistingVpc> {
+    let id = section
+        .field("vpc")
+        .and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
+    let subnets = section
+        .field("subnets")
+        .and_then(|field| subnets(reader, field));
+    let subnet_cidrs = section
+        .field("subnet_cidrs")
+        .and_then(|field| subnet_cidrs(reader, field));
+    if subnets.is_none() && subnet_cidrs.is_none() {
+        return None;
+    }
+    Some(ExistingVpc {
+        id: id?,
+        subnets: subnets.unwrap_or_default(),
+        subnet_cidrs: subnet_cidrs.unwrap_or_default(),
+        route,
+    })
+}
+
+fn subnet_cidrs(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<Ipv4Net>> {
+    let items = reader.list(field)?;
+    if !(1..=MAX_ZONES).contains(&items.len()) {
+        let message = format!(
+            "must be 1 to {MAX_ZONES} CIDR blocks, one for each zone, not {}",
+            items.len()
+        );
+        reader.report(field, &message);
+    }
+    let mut cidrs: Vec<Ipv4Net> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(cidr) = reader.text(item, Show::Yes, identifiers::subnet_cidr) else {
+            continue;
+        };
+        let overlaps = |other: &&Ipv4Net| other.contains(&cidr) || cidr.contains(&other.network());
+        if let Some(other) = cidrs.iter().find(overlaps) {
+            reader.report(item, &format!("overlaps `{other}`"));
+        }
+        cidrs.push(cidr);
+    }
+    Some(cidrs)
 }
 
 fn subnets(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
@@ -736,16 +813,19 @@ fn choice<T: Choice>(
     section: Option<&Section<'_>>,
     key: &str,
 ) -> Option<T> {
-    let words = || T::ALL.iter().map(|choice| choice.word());
     let Some(field) = field(section, key) else {
         return T::ALL.first().copied();
     };
-    reader.text(field, Show::Yes, |text| {
-        let found = T::ALL.iter().copied().find(|choice| choice.word() == text);
-        found.ok_or_else(|| {
-            let must = format!("must be {}", alternatives(words()));
-            Invalid::new(must).did_you_mean(nearest(text, words()))
-        })
+    reader.text(field, Show::Yes, word)
+}
+
+/// Parses one of a few words.
+fn word<T: Choice>(text: &str) -> Result<T, Invalid> {
+    let words = || T::ALL.iter().map(|choice| choice.word());
+    let found = T::ALL.iter().copied().find(|choice| choice.word() == text);
+    found.ok_or_else(|| {
+        let must = format!("must be {}", alternatives(words()));
+        Invalid::new(must).did_you_mean(nearest(text, words()))
     })
 }
 

@@ -330,6 +330,34 @@ pub(super) fn subnet_id(text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// The CIDR block of a subnet: within the sizes that AWS allows, and with no host bits set. Which range it must be a part of is
+/// known to the VPC only.
+pub(super) fn subnet_cidr(text: &str) -> Result<Ipv4Net, Invalid> {
+    let cidr: Ipv4Net = text
+        .parse()
+        .map_err(|_| Invalid::new("must be an IPv4 address range such as `10.0.96.0/24`"))?;
+    if cidr != cidr.trunc() {
+        let must = "must be a range's first address, without host bits";
+        return Err(Invalid::new(must).did_you_mean(Some(cidr.trunc())));
+    }
+    if !(16..=28).contains(&cidr.prefix_len()) {
+        return Err(Invalid::new(
+            "must be between /16 and /28, the sizes AWS allows for a subnet",
+        ));
+    }
+    Ok(cidr)
+}
+
+pub(super) fn nat_gateway_id(text: &str) -> Result<String, Invalid> {
+    if is_ec2_id(text, "nat-") {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(
+            "must be the id of a NAT gateway such as `nat-0123456789abcdef0`",
+        ))
+    }
+}
+
 pub(super) fn allocation_id(text: &str) -> Result<String, Invalid> {
     if is_ec2_id(text, "eipalloc-") {
         Ok(text.to_owned())

@@ -234,6 +234,8 @@ pub struct Network {
     pub zones: u8,
     /// How many NAT gateways it has.
     pub nat: NatMode,
+    /// The id of the user's own NAT gateway, in place of new ones.
+    pub nat_gateway: Option<String>,
     /// The allocation ids of the user's own addresses, one for each NAT gateway; empty to allocate addresses.
     pub elastic_ips: Vec<String>,
     /// Where the functions run.
@@ -274,7 +276,7 @@ impl Network {
         }
     }
 
-    /// The number of NAT gateways of a created network.
+    /// The number of NAT gateways of a created VPC.
     pub fn nat_gateways(&self) -> usize {
         match self.nat {
             NatMode::Single => 1,
@@ -292,13 +294,26 @@ pub enum NatMode {
     PerZone,
 }
 
-/// A user's own network, which is never changed or deleted.
+/// A user's own VPC, which is never deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingVpc {
     /// `vpc-...`, or `default` for the Region's default VPC.
     pub id: String,
-    /// `subnet-...`, from which 3scale must be reachable; 1 to 16, no duplicates.
+    /// `subnet-...`; 1 to 16, no duplicates. Empty if the stack creates the subnets.
     pub subnets: Vec<String>,
+    /// The CIDR blocks of the private subnets to create, each in another Availability Zone; at most 6.
+    pub subnet_cidrs: Vec<Ipv4Net>,
+    /// Where the subnets have their route to 3scale from.
+    pub route: RouteMode,
+}
+
+/// Where the subnets in a user's own VPC have their route to 3scale from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteMode {
+    /// The user's route tables.
+    Existing,
+    /// The stack creates what is missing.
+    Create,
 }
 
 /// The cache.
@@ -443,6 +458,17 @@ impl NatMode {
         match self {
             Self::Single => "single",
             Self::PerZone => "per-zone",
+        }
+    }
+}
+
+impl Choice for RouteMode {
+    const ALL: &'static [Self] = &[Self::Existing, Self::Create];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Existing => "existing",
+            Self::Create => "create",
         }
     }
 }

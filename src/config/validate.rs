@@ -8,7 +8,7 @@ use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
     Authorizer, CacheEngine, Caching, Config, CredentialKind, CredentialLocation, Credentials,
-    Network, Vpc,
+    NatMode, Network, RouteMode, Vpc,
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
@@ -124,23 +124,51 @@ fn names_clash(credentials: &Credentials) -> bool {
     }
 }
 
-/// A user's own network needs VPC and subnets together, and no other network keys.
-pub(super) fn own_network(reader: &mut Reader<'_>, section: &Section<'_>) {
-    match (section.field("vpc"), section.field("subnets")) {
-        (Some(vpc), None) => {
-            reader.report(vpc, "needs `network.subnets`: the subnets to use in it");
+/// A user's own VPC needs subnets, to use or to create, and excludes the keys of a created one.
+pub(super) fn own_network(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    has_nat_gateway: bool,
+    route: Option<RouteMode>,
+) {
+    let (subnets, cidrs) = (section.field("subnets"), section.field("subnet_cidrs"));
+    let Some(vpc) = section.field("vpc") else {
+        if let Some(subnets) = subnets.or(cidrs) {
+            reader.report(subnets, "needs `network.vpc`: the VPC they are in");
         }
-        (None, Some(subnets)) => reader.report(subnets, "needs `network.vpc`: the VPC they are in"),
-        _ => {}
-    }
-    if section.field("vpc").is_some() {
-        let reason = "is for a managed network: remove it if you use `network.vpc`";
         forbid(
             reader,
             section,
-            &["cidr", "zones", "nat", "elastic_ips"],
-            reason,
+            &["route"],
+            "needs `network.vpc`: the VPC of the subnets",
         );
+        if let Some(nat) = section.field("nat").filter(|_| has_nat_gateway) {
+            reader.report(
+                nat,
+                "needs `network.vpc`: the VPC of the NAT gateway, and `network.route: create`",
+            );
+        }
+        return;
+    };
+    match (subnets, cidrs) {
+        (None, None) => reader.report(
+            vpc,
+            "needs `network.subnets`, the subnets to use in it, or `network.subnet_cidrs`, the subnets to create",
+        ),
+        (Some(_), Some(cidrs)) => {
+            reader.report(cidrs, "is in place of `network.subnets`: remove one of them");
+        }
+        _ => {}
+    }
+    forbid(
+        reader,
+        section,
+        &["cidr", "zones"],
+        "is for a managed network: remove it if you use `network.vpc`",
+    );
+    if route == Some(RouteMode::Existing) {
+        let reason = "is for a network whose NAT gateways the stack creates: add `network.route: create`, or remove it";
+        forbid(reader, section, &["nat", "elastic_ips"], reason);
     }
 }
 
@@ -157,9 +185,16 @@ pub(super) fn outside(reader: &mut Reader<'_>, root: &Section<'_>, config: &Conf
     }
 }
 
-/// There must be one address for each NAT gateway.
+/// There must be one address for each NAT gateway. With one in each zone of a user's own VPC, their number is known to the
+/// plan only.
 pub(super) fn elastic_ips(reader: &mut Reader<'_>, section: &Section<'_>, network: &Network) {
-    let (given, needed) = (network.elastic_ips.len(), network.nat_gateways());
+    let needed = match (network.is_created(), &network.nat_gateway) {
+        (true, _) => network.nat_gateways(),
+        (false, Some(_)) => 0,
+        (false, None) if network.nat == NatMode::Single => 1,
+        (false, None) => return,
+    };
+    let given = network.elastic_ips.len();
     if let Some(field) = section.field("elastic_ips").filter(|_| given != needed) {
         let message = format!("must name one address for each NAT gateway: {needed}, not {given}");
         reader.report(field, &message);

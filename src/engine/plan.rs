@@ -250,9 +250,12 @@ pub fn plan(observation: Observation) -> Plan {
 /// the stack's own if none is desired.
 fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
     let has_vpc = desired.iter().any(|desired| desired.kind == Kind::Vpc);
-    let is_of_network =
-        id.kind.is_network() || matches!(id.kind, Kind::NatGateway | Kind::ElasticIp);
-    id.is_former() || (is_of_network && !has_vpc)
+    let is_of_network = id.kind.is_network()
+        || matches!(
+            id.kind,
+            Kind::NatGateway | Kind::ElasticIp | Kind::RouteAssociation
+        );
+    id.is_former() || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
 }
 
 /// Creates one step for each desired resource that needs an action, after the steps of its needs.

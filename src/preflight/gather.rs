@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 
 use super::findings::Findings;
-use super::{own_network, role, rules};
+use super::{own_network, own_route, role, rules, ways};
 use crate::action::Action;
+use crate::aws::own_network::OwnNetwork;
 use crate::aws::{AwsError, optional};
 use crate::config::{Config, Vpc};
 use crate::engine::duration;
@@ -20,6 +21,7 @@ use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
     ApiAttachments, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
 };
+use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, claims, function, neighbors};
 use crate::rest_api::definition::POLICY;
@@ -110,7 +112,8 @@ async fn of_network(
     }
     let Some(own) = config.network.existing() else {
         blockers.extend(rules::zones(config, &facts.zones));
-        blockers.extend(of_addresses(config, cx, plan).await?);
+        let index = |id: &LogicalId| stack::index(&id.name);
+        blockers.extend(of_addresses(config, cx, plan, index).await?);
         let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));
         let vpc: Vec<_> = vpc.into_iter().map(|vpc| vpc.physical_id).collect();
         if plan.changes(&[Kind::NatGateway]) {
@@ -123,6 +126,9 @@ async fn of_network(
         blockers.push(format!("network.vpc: there is no VPC {}", own.id));
         return Ok(());
     };
+    blockers.extend(vpc.faults.iter().cloned());
+    let index = |id: &LogicalId| vpc.ways.as_ref()?.index(id);
+    blockers.extend(of_addresses(config, cx, plan, index).await?);
     // Names of security groups are unique in a VPC, so only the operator's own VPC can have them.
     let is_made = |item: &&Item| {
         item.id.kind == Kind::SecurityGroup
@@ -135,23 +141,66 @@ async fn of_network(
         .map(|item| item.id.clone())
         .collect();
     if !made.is_empty() {
-        let taken = SecurityGroups::taken(cx, vpc, &made).await?;
+        let taken = SecurityGroups::taken(cx, &vpc.id, &made).await?;
         blockers.extend(rules::unmanaged(&taken));
     }
     // A plan that changes nothing in the network must not fail because of it.
-    if !plan.changes(&[Kind::Function, Kind::FunctionAlias, Kind::Cache]) {
+    if !plan.changes(&[
+        Kind::Subnet,
+        Kind::NatGateway,
+        Kind::RouteTable,
+        Kind::RouteAssociation,
+        Kind::Function,
+        Kind::FunctionAlias,
+        Kind::Cache,
+    ]) {
         return Ok(());
     }
-    let subnets = cx.aws().subnets_of(vpc).await?;
-    let network = cx.aws().own_network(vpc, subnets).await?;
-    let needs = own_network::needs(config, &facts.names.account, vpc, &own.subnets, plan);
+    let subnets = cx.aws().subnets_of(&vpc.id).await?;
+    let mut network = cx.aws().own_network(&vpc.id, subnets).await?;
+    of_route(cx, plan, &network, findings).await?;
+    let former = RouteAssociations::former(cx).await?;
+    let subnets = own_route::planned(&mut network, own, vpc, &former);
+    let parts = own_network::Parts {
+        vpc: &vpc.id,
+        subnets: &subnets,
+        routed: &own_route::routed(vpc, subnets.get(own.subnets.len()..).unwrap_or_default()),
+        gateways: &own_route::places(vpc),
+    };
+    let needs = own_network::needs(config, &facts.names.account, parts, plan);
     let verdict = own_network::judge(needs, &network);
-    blockers.extend(verdict.faults);
+    findings.blockers.extend(verdict.faults);
     findings.notices.extend(verdict.notices);
-    if network.reaches_internet_gateway() {
-        let ids: Vec<_> = own.subnets.iter().chain([vpc]).cloned().collect();
+    if network.reaches_internet_gateway() || plan.changes(&[Kind::NatGateway]) {
+        let ids: Vec<_> = subnets.iter().chain([&vpc.id]).cloned().collect();
         of_public_access(cx, &ids, findings).await?;
     }
+    Ok(())
+}
+
+/// What the plan changes of the associations of the operator's subnets.
+async fn of_route(
+    cx: &Context,
+    plan: &Plan,
+    network: &OwnNetwork,
+    findings: &mut Findings,
+) -> Result<()> {
+    let changed = plan.items.iter().filter(|item| {
+        item.id.kind == Kind::RouteAssociation
+            && matches!(item.action, Action::Create | Action::Replace)
+    });
+    let changed: Vec<_> = changed.map(|item| item.id.name.clone()).collect();
+    let (false, Some(tables)) = (changed.is_empty(), &network.tables) else {
+        return Ok(());
+    };
+    let public = own_route::public(&changed, tables);
+    let interfaces = match public.is_empty() {
+        true => Vec::new(),
+        false => cx.aws().public_interfaces(&public).await?,
+    };
+    let verdict = own_route::judge(&changed, tables, &interfaces);
+    findings.blockers.extend(verdict.faults);
+    findings.notices.extend(verdict.notices);
     Ok(())
 }
 
@@ -171,15 +220,20 @@ async fn of_public_access(cx: &Context, ids: &[String], findings: &mut Findings)
     Ok(())
 }
 
-/// The operator's own addresses that the NAT gateways cannot have.
-async fn of_addresses(config: &Config, cx: &Context, plan: &Plan) -> Result<Vec<String>> {
+/// The operator's own addresses that the NAT gateways cannot have. `index`: that of a NAT gateway.
+async fn of_addresses(
+    config: &Config,
+    cx: &Context,
+    plan: &Plan,
+    index: impl Fn(&LogicalId) -> Option<usize>,
+) -> Result<Vec<String>> {
     let given = &config.network.elastic_ips;
     let gateways = plan
         .items
         .iter()
         .filter(|item| item.id.kind == Kind::NatGateway && item.action != Action::None);
     let changed: Vec<_> = gateways
-        .filter_map(|item| Some((item, stack::index(&item.id.name)?)))
+        .filter_map(|item| Some((item, index(&item.id)?)))
         .collect();
     if given.is_empty() || changed.is_empty() {
         return Ok(Vec::new());
@@ -318,9 +372,14 @@ async fn of_quotas(
         let gateway = LogicalId::new(Kind::NatGateway, stack::letter(index));
         new.contains(&gateway)
     };
+    let in_own_vpc = new
+        .iter()
+        .filter(|id| id.kind == Kind::NatGateway && id.is_in_own_vpc())
+        .filter_map(|id| ways::zone(&id.name, &subject.facts.names.region));
     let zones: Vec<_> = zones
         .filter(|(index, _)| has_gateway(*index))
         .map(|(_, zone)| zone.clone())
+        .chain(in_own_vpc)
         .collect();
     let aws = cx.aws();
     let ((quotas, unread), concurrency) = tokio::try_join!(aws.quotas(&zones), aws.concurrency())?;

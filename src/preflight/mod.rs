@@ -3,11 +3,15 @@
 mod findings;
 mod gather;
 mod own_network;
+mod own_route;
+mod own_vpc;
 mod role;
 mod rules;
+mod ways;
 
 pub use self::findings::Findings;
 pub use self::gather::{Subject, gather, strangers};
+pub use self::own_vpc::own_vpc;
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,

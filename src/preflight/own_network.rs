@@ -23,8 +23,14 @@ const EPHEMERAL: (u16, u16) = (1024, 65535);
 pub struct Needs<'a> {
     pub account: &'a str,
     pub vpc: &'a str,
-    /// The configured subnets.
+    /// The functions' subnets. One that does not exist has its CIDR block as its id.
     pub subnets: &'a [String],
+    /// The key of the configuration that names them.
+    pub key: &'a str,
+    /// The subnets that the stack gives a way to the Internet.
+    pub routed: &'a BTreeSet<String>,
+    /// The public subnets of the stack's NAT gateways.
+    pub gateways: &'a [String],
     /// The host of 3scale, and its port.
     pub host: &'a str,
     pub port: u16,
@@ -39,14 +45,27 @@ pub struct Needs<'a> {
 /// The host of the hosted 3scale, which has public addresses only.
 const HOSTED: &str = "su1.3scale.net";
 
+/// The parts of a network that the plan is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub vpc: &'a str,
+    pub subnets: &'a [String],
+    pub routed: &'a BTreeSet<String>,
+    pub gateways: &'a [String],
+}
+
 /// What a plan needs of the network of the operator. The host borrows from `config`.
-pub fn needs<'a>(
-    config: &'a Config,
-    account: &'a str,
-    vpc: &'a str,
-    subnets: &'a [String],
-    plan: &Plan,
-) -> Needs<'a> {
+pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &Plan) -> Needs<'a> {
+    let Parts {
+        vpc,
+        subnets,
+        routed,
+        gateways,
+    } = parts;
+    let creates = config
+        .network
+        .existing()
+        .is_some_and(|own| own.subnets.is_empty());
     let address = &config.threescale.backend;
     let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
     let authority = rest.split('/').next().unwrap_or_default();
@@ -75,6 +94,12 @@ pub fn needs<'a>(
         account,
         vpc,
         subnets,
+        key: match creates {
+            true => "network.subnet_cidrs",
+            false => "network.subnets",
+        },
+        routed,
+        gateways,
         host,
         port: port.unwrap_or(if scheme == "http" { 80 } else { 443 }),
         needs_internet: host == HOSTED,
@@ -105,10 +130,10 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
         .iter()
         .filter(|id| !configured.iter().any(|subnet| subnet.id == **id));
     for id in outside {
-        let fault = format!("network.subnets: {id} is not in {}", needs.vpc);
+        let fault = format!("{}: {id} is not in {}", needs.key, needs.vpc);
         verdict.faults.push(fault);
     }
-    zones(&configured, &mut verdict);
+    zones(needs, &configured, &mut verdict);
     addresses(needs, &configured, &mut verdict);
     owners(needs, &configured, &mut verdict);
     if let (Some(tables), Some(gateways)) = (&network.tables, &network.gateways) {
@@ -116,7 +141,9 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
     }
     names(needs, network, &mut verdict);
     if let Some(acls) = &network.acls {
-        filters(needs, &configured, acls, &mut verdict);
+        let is_gateway = |subnet: &&Subnet| needs.gateways.contains(&subnet.id);
+        let gateways: Vec<_> = network.subnets.iter().filter(is_gateway).collect();
+        filters(needs, &configured, &gateways, acls, &mut verdict);
     }
     if let Some(encryption) = &network.encryption {
         let vpc = needs.vpc;
@@ -137,11 +164,12 @@ pub fn judge(needs: Needs<'_>, network: &OwnNetwork) -> Verdict {
     verdict
 }
 
-fn zones(subnets: &[&Subnet], verdict: &mut Verdict) {
+fn zones(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
     let zones: BTreeSet<_> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
     if let (1, Some(zone)) = (zones.len(), zones.first()) {
         verdict.notices.push(format!(
-            "network.subnets: every subnet is in {zone}; without this Availability Zone, the authorizer does not work"
+            "{}: every subnet is in {zone}; without this Availability Zone, the authorizer does not work",
+            needs.key
         ));
     }
 }
@@ -154,10 +182,9 @@ fn addresses(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
     let full = subnets.iter().filter(|subnet| subnet.free == Some(0));
     let full: Vec<_> = full.collect();
     for subnet in &full {
-        verdict.faults.push(format!(
-            "network.subnets: {} has no free address",
-            subnet.id
-        ));
+        verdict
+            .faults
+            .push(format!("{}: {} has no free address", needs.key, subnet.id));
     }
     let free: Option<i32> = subnets.iter().map(|subnet| subnet.free).sum();
     let Some(free) = free.and_then(|free| usize::try_from(free).ok()) else {
@@ -165,8 +192,8 @@ fn addresses(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
     };
     if full.is_empty() && !subnets.is_empty() && free < needs.new_addresses {
         verdict.faults.push(format!(
-            "network.subnets: the stack needs {} addresses, and the subnets have {free} free",
-            needs.new_addresses
+            "{}: the stack needs {} addresses, and the subnets have {free} free",
+            needs.key, needs.new_addresses
         ));
     }
 }
@@ -181,14 +208,14 @@ fn owners(needs: Needs<'_>, subnets: &[&Subnet], verdict: &mut Verdict) {
             continue;
         };
         verdict.notices.push(format!(
-            "network.subnets: account {owner} shares {}: its routes and network ACLs are changed there",
-            subnet.id
+            "{}: account {owner} shares {}: its routes and network ACLs are changed there",
+            needs.key, subnet.id
         ));
     }
 }
 
 /// The route table of a subnet: its own, or the main one of the VPC.
-fn table_of<'a>(subnet: &str, tables: &'a [Table]) -> Option<&'a Table> {
+pub(super) fn table_of<'a>(subnet: &str, tables: &'a [Table]) -> Option<&'a Table> {
     let own = tables
         .iter()
         .find(|table| table.subnets.iter().any(|id| id == subnet));
@@ -203,17 +230,20 @@ fn routes(
     verdict: &mut Verdict,
 ) {
     for subnet in subnets {
+        if needs.routed.contains(&subnet.id) {
+            continue;
+        }
         let Some(table) = table_of(&subnet.id, tables) else {
             continue;
         };
         match way_out(table, tables, gateways) {
             WayOut::Works => {}
             WayOut::Unknown(target) => verdict.notices.push(format!(
-                "network.subnets: the default route of {} leads to {target}: whether {} is reachable is not checked",
-                subnet.id, needs.host
+                "{}: the default route of {} leads to {target}: whether {} is reachable is not checked",
+                needs.key, subnet.id, needs.host
             )),
             WayOut::Missing(why) => {
-                let text = format!("network.subnets: {} {why}", subnet.id);
+                let text = format!("{}: {} {why}", needs.key, subnet.id);
                 if needs.needs_internet {
                     let hint = "add a route 0.0.0.0/0 to a NAT gateway";
                     verdict.faults.push(format!(
@@ -232,7 +262,7 @@ fn routes(
 }
 
 /// Where the default route of a subnet ends.
-enum WayOut {
+pub(super) enum WayOut {
     Works,
     /// At a target whose own routes are not known.
     Unknown(String),
@@ -240,7 +270,7 @@ enum WayOut {
     Missing(String),
 }
 
-fn way_out(table: &Table, tables: &[Table], gateways: &[Nat]) -> WayOut {
+pub(super) fn way_out(table: &Table, tables: &[Table], gateways: &[Nat]) -> WayOut {
     let Some(DefaultRoute {
         target,
         is_blackhole,
@@ -340,16 +370,29 @@ fn lets(acl: &Acl, flow: Flow) -> bool {
 
 /// Network ACLs do not filter DNS queries to the resolver of the VPC.
 /// Source: Amazon VPC User Guide, network ACLs, on what they do not filter.
-fn filters(needs: Needs<'_>, subnets: &[&Subnet], acls: &[Acl], verdict: &mut Verdict) {
-    let acl_of = |subnet: &Subnet| acls.iter().find(|acl| acl.subnets.contains(&subnet.id));
+fn filters(
+    needs: Needs<'_>,
+    subnets: &[&Subnet],
+    gateways: &[&Subnet],
+    acls: &[Acl],
+    verdict: &mut Verdict,
+) {
+    let acl_of = |subnet: &Subnet| {
+        let own = acls.iter().find(|acl| acl.subnets.contains(&subnet.id));
+        own.or_else(|| acls.iter().find(|acl| acl.is_default))
+    };
     let everywhere = Ipv4Net::default();
     // The subnets with the same refusal of the same ACL share a line.
-    let mut refusals: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
-    let check = |subnet: &Subnet, flow: Flow, what: String| {
+    let mut refusals: BTreeMap<(&str, String, String), BTreeSet<&str>> = BTreeMap::new();
+    let check = |key, subnet: &Subnet, flow: Flow, what: String| {
         let refusing = acl_of(subnet).filter(|acl| !lets(acl, flow));
-        refusing.map(|acl| (acl.id.clone(), what))
+        refusing.map(|acl| (key, acl.id.clone(), what))
     };
-    for subnet in subnets {
+    let functions = subnets.iter().map(|subnet| (needs.key, subnet, false));
+    let gateways = gateways
+        .iter()
+        .map(|subnet| ("network.route", subnet, true));
+    for (key, subnet, is_gateway) in functions.chain(gateways) {
         let flow = |is_outbound, ports| Flow {
             is_outbound,
             peer: everywhere,
@@ -366,22 +409,49 @@ fn filters(needs: Needs<'_>, subnets: &[&Subnet], acls: &[Acl], verdict: &mut Ve
                 "inbound responses (TCP ports 1024-65535)".to_owned(),
             ),
         ];
-        if needs.has_cache {
+        if is_gateway {
+            flows.extend(of_gateway_in(subnet, port, subnets));
+        } else if needs.has_cache {
             flows.extend(of_cache(subnet, subnets));
         }
         for (flow, what) in flows {
-            if let Some(refusal) = check(subnet, flow, what) {
+            if let Some(refusal) = check(key, subnet, flow, what) {
                 refusals.entry(refusal).or_default().insert(&subnet.id);
             }
         }
     }
-    for ((acl, what), subnets) in refusals {
+    for ((key, acl, what), subnets) in refusals {
         let subnets: Vec<_> = subnets.into_iter().collect();
         verdict.faults.push(format!(
-            "network.subnets: the network ACL {acl} of {} does not allow {what}",
+            "{key}: the network ACL {acl} of {} does not allow {what}",
             subnets.join(", ")
         ));
     }
+}
+
+/// What passes between a NAT gateway in a subnet and the functions in the other subnets.
+fn of_gateway_in(subnet: &Subnet, port: u16, subnets: &[&Subnet]) -> Vec<(Flow, String)> {
+    let others = subnets.iter().filter(|other| other.id != subnet.id);
+    let peers = others.filter_map(|other| other.cidr);
+    peers
+        .flat_map(|peer| {
+            let flow = |is_outbound, ports| Flow {
+                is_outbound,
+                peer,
+                ports,
+            };
+            [
+                (
+                    flow(false, (port, port)),
+                    format!("inbound traffic to TCP port {port} from {peer}"),
+                ),
+                (
+                    flow(true, EPHEMERAL),
+                    format!("outbound responses (TCP ports 1024-65535) to {peer}"),
+                ),
+            ]
+        })
+        .collect()
 }
 
 /// What passes between a subnet and the cache in the other subnets. A network ACL does not filter traffic inside a subnet.

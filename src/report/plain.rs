@@ -51,9 +51,10 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             physical_id,
             took,
         } => {
-            let (id, physical_id) = (id.to_string(), physical_id.as_deref().unwrap_or_default());
+            let id = id.to_string();
+            let which = format!("{id:<28} {}", physical_id.as_deref().unwrap_or_default());
             format!(
-                "{} {id:<28} {physical_id:<48} {}",
+                "{} {which:<77} {}",
                 style.good(&format!("{:<8}", past(*action))),
                 style.dim(&elapsed(*took))
             )

@@ -14,6 +14,9 @@ use crate::prices::{self, Cheaper, Costs};
 /// The maximum number of changes that the table lists per resource. The rest is counted.
 const SHOWN: usize = 12;
 
+/// The least width of the column of the logical ids.
+const ID_WIDTH: usize = 32;
+
 /// The width of a list.
 const COLUMNS: usize = 80;
 
@@ -31,8 +34,10 @@ fn mark(action: Action) -> &'static str {
 /// The table as text.
 pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
     let mut lines = Vec::new();
-    for item in plan.items.iter().filter(|item| item.action != Action::None) {
-        lines.push(row(item, style));
+    let shown = || plan.items.iter().filter(|item| item.action != Action::None);
+    let width = id_width(shown());
+    for item in shown() {
+        lines.push(row(item, width, style));
         lines.extend(reasons(item, extras, style));
     }
     if !lines.is_empty() {
@@ -142,9 +147,15 @@ pub fn total(plan: &Plan) -> String {
     format!("Plan: {}.", parts.join(", "))
 }
 
-fn row(item: &Item, style: &Style) -> String {
+/// The width of the column of the logical ids.
+pub(super) fn id_width<'a>(items: impl Iterator<Item = &'a Item>) -> usize {
+    let widths = items.map(|item| item.id.to_string().len());
+    widths.max().unwrap_or_default().max(ID_WIDTH)
+}
+
+fn row(item: &Item, width: usize, style: &Style) -> String {
     let mark = mark(item.action);
-    let id = format!("{:<32}", item.id.to_string());
+    let id = format!("{:<width$}", item.id.to_string());
     let action = format!("{:<8}", item.action.as_str());
     let text = format!(
         "{mark} {id} {action} {}",

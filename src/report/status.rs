@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::Item;
@@ -93,6 +94,7 @@ impl Status {
             )),
             String::new(),
         ];
+        let width = id_width(self.items.iter());
         for item in &self.items {
             let health = health(item);
             let word = format!("{health:<9}");
@@ -103,7 +105,7 @@ impl Status {
             };
             let physical_id = item.physical_id.as_deref().unwrap_or("-");
             lines.push(
-                format!("{word} {:<32} {physical_id}", item.id.to_string())
+                format!("{word} {:<width$} {physical_id}", item.id.to_string())
                     .trim_end()
                     .to_owned(),
             );

@@ -234,7 +234,8 @@ impl Resource for Cache {
         diff.reference(
             SUBNET_GROUP,
             &cx.names().cache_subnet_group(actual.number),
-            cx.known_output(&self.subnet_group),
+            cx.known_output(&self.subnet_group)
+                .map(|output| output.physical_id),
         );
         diff.known(NODE_TYPE, actual.node_type.as_ref(), &self.node_type);
         // The members of a new group are not all listed yet.

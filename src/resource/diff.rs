@@ -5,7 +5,6 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::state::Output;
 use crate::aws::tags;
 use crate::printable::line;
 
@@ -117,12 +116,8 @@ impl Diff {
 
     /// Adds a change of a reference to another resource, which cannot be changed in place. `to` is
     /// unknown until that resource is created.
-    pub fn reference(&mut self, field: Field, from: &str, to: Option<Output>) {
-        self.immutable(
-            field,
-            from,
-            to.map_or_else(|| NEW.to_owned(), |output| output.physical_id),
-        );
+    pub fn reference(&mut self, field: Field, from: &str, to: Option<String>) {
+        self.immutable(field, from, to.unwrap_or_else(|| NEW.to_owned()));
     }
 
     /// Adds the missing tags.

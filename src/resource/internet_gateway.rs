@@ -6,8 +6,8 @@ use aws_sdk_ec2::types::{InternetGateway as Live, ResourceType};
 
 use super::claims::Claim;
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
-    ResourceKind,
+    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceError, ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -153,23 +153,24 @@ impl ResourceKind for InternetGateways {
 /// The desired internet gateway.
 #[derive(Debug)]
 pub struct InternetGateway {
-    pub vpc: LogicalId,
+    pub name: String,
+    pub vpc: Reference,
 }
 
 impl Resource for InternetGateway {
     type Kind = InternetGateways;
 
     fn name(&self) -> &str {
-        "main"
+        &self.name
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![self.vpc.clone()]
+        self.vpc.need().into_iter().collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let vpc = cx.known_output(&self.vpc).map(|output| output.physical_id);
+        let vpc = self.vpc.known_output(cx);
         if actual.attachment.is_some() && vpc.is_none() {
             // The gateway is attached to a VPC that will be deleted, so it is replaced too.
             diff.immutable(VPC, actual.vpc_id(), NEW);
@@ -203,7 +204,7 @@ impl Resource for InternetGateway {
             if let Some((vpc_id, _)) = &actual.attachment {
                 InternetGateways::detach(cx, &actual.gateway_id, vpc_id).await?;
             }
-            let vpc_id = cx.physical_id(&self.vpc)?;
+            let vpc_id = self.vpc.resolve(cx)?;
             let request = cx
                 .aws()
                 .ec2

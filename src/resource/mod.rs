@@ -36,6 +36,7 @@ pub mod network_interface;
 pub mod parameter;
 mod reference;
 mod registry;
+pub mod route_association;
 pub mod route_table;
 pub mod schedule;
 pub mod security_group;

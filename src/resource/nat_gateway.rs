@@ -26,7 +26,7 @@ const SUBNET: Field = Field::Property("subnet");
 pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) gateway_id: String,
-    subnet_id: String,
+    pub subnet_id: String,
     vpc_id: String,
     pub(super) allocation_id: String,
     public_ip: String,
@@ -177,10 +177,10 @@ impl ResourceKind for NatGateways {
 #[derive(Debug)]
 pub struct NatGateway {
     pub name: String,
-    pub subnet: LogicalId,
+    pub subnet: Reference,
     pub address: Reference,
     /// A NAT gateway that is created before the internet gateway is attached fails.
-    pub internet_gateway: LogicalId,
+    pub internet_gateway: Reference,
 }
 
 impl Resource for NatGateway {
@@ -191,14 +191,13 @@ impl Resource for NatGateway {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![self.subnet.clone(), self.internet_gateway.clone()];
-        needs.extend(self.address.need());
-        needs
+        let needs = [&self.subnet, &self.internet_gateway, &self.address];
+        needs.into_iter().filter_map(Reference::need).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(SUBNET, &actual.subnet_id, cx.known_output(&self.subnet));
+        diff.reference(SUBNET, &actual.subnet_id, self.subnet.known_output(cx));
         // An emulator may not report the address; then it cannot be compared.
         if !actual.allocation_id.is_empty() {
             let address = self.address.known_output(cx);
@@ -236,7 +235,7 @@ impl Resource for NatGateway {
             .ec2
             .create_nat_gateway()
             .client_token(token)
-            .subnet_id(cx.physical_id(&self.subnet)?)
+            .subnet_id(self.subnet.resolve(cx)?)
             .allocation_id(allocation_id)
             .tag_specifications(tagged(ResourceType::Natgateway, cx.tags(&id)));
         cx.aws()

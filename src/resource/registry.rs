@@ -4,11 +4,12 @@ use super::dynamic::{DynKind, any};
 use super::{
     api_attachment, api_authorizer, cache_group, cache_subnet_group, elastic_ip, function,
     function_alias, function_permission, iam_role, internet_gateway, log_group, nat_gateway,
-    network_interface, parameter, route_table, schedule, security_group, subnet, vpc,
+    network_interface, parameter, route_association, route_table, schedule, security_group, subnet,
+    vpc,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 21] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -17,6 +18,7 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 20] {
             any::<elastic_ip::ElasticIps>(),
             any::<nat_gateway::NatGateways>(),
             any::<route_table::RouteTables>(),
+            any::<route_association::RouteAssociations>(),
             any::<security_group::SecurityGroups>(),
             any::<cache_subnet_group::CacheSubnetGroups>(),
             any::<cache_group::Caches>(),

@@ -1,5 +1,6 @@
 //! The route tables: the public one routes to the internet gateway, the private ones to a NAT
-//! gateway.
+//! gateway. In a VPC of the operator, subnets of the operator can be associated with a private one; see
+//! [`super::route_association`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,9 @@ use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
 use super::claims::Claim;
 use super::subnet::Subnets;
-use super::{Context, Diff, Field, Identity, Listing, NEW, Resource, ResourceError, ResourceKind};
+use super::{
+    Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
 use crate::aws::{optional, tags};
@@ -23,17 +26,24 @@ const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) table_id: String,
-    vpc_id: String,
+    pub(super) vpc_id: String,
     /// Whether it has routes or associations.
     is_used: bool,
     /// Target and state of the default route.
     pub(super) default_route: Option<(String, String)>,
     /// Association id by subnet.
-    associations: BTreeMap<String, String>,
-    tags: BTreeMap<String, String>,
+    pub associations: BTreeMap<String, String>,
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 impl Actual {
+    /// The subnets of the operator that get their former route table when the stack is removed.
+    pub(super) fn borrowed(&self) -> BTreeSet<String> {
+        let subnets = self.associations.keys();
+        let is_recorded = |id: &&String| self.tags.contains_key(&tags::former_route_table(id));
+        subnets.filter(is_recorded).cloned().collect()
+    }
+
     /// Whether the subnet sends through the table's default route.
     pub(super) fn leads_out(&self, subnet: &str) -> bool {
         let route = self.default_route.as_ref();
@@ -142,9 +152,15 @@ impl ResourceKind for RouteTables {
             .into_iter()
             .map(|subnet| subnet.subnet_id)
             .collect();
-        let theirs: Vec<_> = actual
-            .associations
-            .keys()
+        // The former route tables of these are restored by now.
+        let borrowed = actual.borrowed();
+        let associations = actual.associations.iter();
+        let associations: Vec<_> = associations
+            .filter(|(subnet_id, _)| !borrowed.contains(*subnet_id))
+            .collect();
+        let theirs: Vec<_> = associations
+            .iter()
+            .map(|(subnet_id, _)| *subnet_id)
             .filter(|subnet_id| !ours.contains(*subnet_id))
             .cloned()
             .collect();
@@ -161,7 +177,7 @@ impl ResourceKind for RouteTables {
                 ),
             });
         }
-        for association in actual.associations.values() {
+        for (_, association) in associations {
             let request = cx
                 .aws()
                 .ec2
@@ -193,16 +209,32 @@ impl ResourceKind for RouteTables {
 pub struct RouteTable {
     /// `public`, `private`, or `private-a`, … with one NAT gateway per zone.
     pub name: String,
-    pub vpc: LogicalId,
-    /// The target of `0.0.0.0/0`: the internet gateway or a NAT gateway.
-    pub gateway: LogicalId,
+    pub vpc: Reference,
+    /// The target of `0.0.0.0/0`.
+    pub target: Target,
+    /// The subnets of the stack that are associated with it.
     pub subnets: Vec<LogicalId>,
+}
+
+/// The target of a default route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    InternetGateway(Reference),
+    NatGateway(Reference),
+}
+
+impl Target {
+    fn reference(&self) -> &Reference {
+        match self {
+            Self::InternetGateway(of) | Self::NatGateway(of) => of,
+        }
+    }
 }
 
 impl RouteTable {
     async fn write_route(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let target = cx.physical_id(&self.gateway)?;
-        let nat = self.gateway.kind == Kind::NatGateway;
+        let target = self.target.reference().resolve(cx)?;
+        let nat = matches!(self.target, Target::NatGateway(_));
         if actual.default_route.is_some() {
             let request = cx
                 .aws()
@@ -305,17 +337,16 @@ impl Resource for RouteTable {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![self.vpc.clone(), self.gateway.clone()];
-        needs.extend(self.subnets.iter().cloned());
-        needs
+        let references = [&self.vpc, self.target.reference()];
+        let needs = references.into_iter().filter_map(Reference::need);
+        needs.chain(self.subnets.iter().cloned()).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
-        let wanted = cx
-            .known_output(&self.gateway)
-            .map_or_else(|| NEW.to_owned(), |output| output.physical_id);
+        diff.reference(VPC, &actual.vpc_id, self.vpc.known_output(cx));
+        let wanted = self.target.reference().known_output(cx);
+        let wanted = wanted.unwrap_or_else(|| NEW.to_owned());
         let (target, state) = actual
             .default_route
             .clone()
@@ -349,7 +380,7 @@ impl Resource for RouteTable {
             .aws()
             .ec2
             .create_route_table()
-            .vpc_id(cx.physical_id(&self.vpc)?)
+            .vpc_id(self.vpc.resolve(cx)?)
             .tag_specifications(tagged(ResourceType::RouteTable, tags));
         cx.aws()
             .call_non_idempotent("ec2:CreateRouteTable", || request.clone().send())

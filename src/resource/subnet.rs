@@ -7,7 +7,8 @@ use aws_sdk_ec2::types::{ResourceType, Subnet as Live, SubnetState};
 use super::claims::Claim;
 use super::network_interface::NetworkInterfaces;
 use super::{
-    Context, Diff, Field, Identity, Listing, Phase, Resource, ResourceError, ResourceKind,
+    Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
+    ResourceKind,
 };
 use crate::aws::ec2::{from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -122,9 +123,9 @@ impl ResourceKind for Subnets {
 /// The desired subnet.
 #[derive(Debug)]
 pub struct Subnet {
-    /// `public-a`, `private-a`, …
+    /// `public-a`, `private-a`, …; in a VPC of the operator, the CIDR block of a private one.
     pub name: String,
-    pub vpc: LogicalId,
+    pub vpc: Reference,
     pub cidr: String,
     /// The Availability Zone, for example `us-east-1a`.
     pub zone: String,
@@ -138,12 +139,12 @@ impl Resource for Subnet {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![self.vpc.clone()]
+        self.vpc.need().into_iter().collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        diff.reference(VPC, &actual.vpc_id, cx.known_output(&self.vpc));
+        diff.reference(VPC, &actual.vpc_id, self.vpc.known_output(cx));
         if !actual.tags.contains_key(tags::IMPORTED) {
             diff.immutable(CIDR, &actual.cidr, &self.cidr);
         }
@@ -158,7 +159,7 @@ impl Resource for Subnet {
             .aws()
             .ec2
             .create_subnet()
-            .vpc_id(cx.physical_id(&self.vpc)?)
+            .vpc_id(self.vpc.resolve(cx)?)
             .cidr_block(&self.cidr)
             .availability_zone(&self.zone)
             .tag_specifications(tagged(ResourceType::Subnet, tags));

@@ -33,6 +33,7 @@ mod moves;
 mod neighbors;
 mod own;
 mod own_role;
+mod own_route;
 mod owner;
 mod passed_limits;
 mod pending;

@@ -91,12 +91,12 @@ fn with_a_way_out(aws: &TestAws, name: &str, vpc: &str, subnets: &[String]) -> N
     }
 }
 
-fn id(value: &Value) -> String {
+pub(crate) fn id(value: &Value) -> String {
     value.as_str().expect("an id").to_owned()
 }
 
 /// Adds lines to the configuration.
-fn add(workplace: &Workplace, lines: &str) {
+pub(crate) fn add(workplace: &Workplace, lines: &str) {
     workplace.edit(
         "tags: {team: payments}",
         &format!("tags: {{team: payments}}\n{lines}"),
@@ -104,7 +104,7 @@ fn add(workplace: &Workplace, lines: &str) {
 }
 
 /// The number of resources of a kind that the stack owns.
-fn owned(aws: &TestAws, kind: &str) -> usize {
+pub(crate) fn owned(aws: &TestAws, kind: &str) -> usize {
     let account = aws.account();
     let list = account[kind].as_array().expect("a list");
     list.iter()
@@ -123,7 +123,7 @@ const NETWORK: [&str; 6] = [
 
 /// Runs `up`, checks that nothing more changes and that the stack is healthy, calls `look`, and runs `down`, which must
 /// leave no trace.
-fn lives(aws: &TestAws, lines: &str, look: impl Fn(&Workplace)) {
+pub(crate) fn lives(aws: &TestAws, lines: &str, look: impl Fn(&Workplace)) {
     let before = aws.account();
     let workplace = Workplace::new(aws);
     add(&workplace, lines);

@@ -40,6 +40,7 @@ fn defaults_are_filled_in() {
                 cidr: Ipv4Net::new_assert([10, 42, 0, 0].into(), 16),
                 zones: 2,
                 nat: NatMode::Single,
+                nat_gateway: None,
                 elastic_ips: Vec::new(),
                 vpc: Vpc::Created,
             },
@@ -141,6 +142,11 @@ fn every_key_is_read() {
     );
     assert!(config.cache.tls && config.cache.url.is_some());
 
+    let config = self::config(include_str!("../../../examples/08-default-vpc.yaml"));
+    let own = config.network.existing().expect("a VPC");
+    assert_eq!((own.id.as_str(), own.subnet_cidrs.len()), ("default", 2));
+    assert_eq!(own.route, RouteMode::Create);
+
     let config = self::config(include_str!("../../../examples/07-first-try.yaml"));
     assert_eq!(config.network.vpc, Vpc::None);
     assert_eq!(config.network.subnets(), []);
@@ -207,6 +213,8 @@ fn the_template_offers_every_key_with_its_default() {
         "# elastic_ips:",
         "# vpc:",
         "# subnets:",
+        "# subnet_cidrs:",
+        "# route:",
         "# url:",
         "# engine_version:",
         "# role_arn:",

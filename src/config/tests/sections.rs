@@ -99,7 +99,9 @@ fn networks_are_made_or_brought() {
     assert_eq!(with(own), Vec::<String>::new());
     assert_eq!(
         with("vpc: default"),
-        ["6:16 network.vpc: needs `network.subnets`: the subnets to use in it"]
+        [
+            "6:16 network.vpc: needs `network.subnets`, the subnets to use in it, or `network.subnet_cidrs`, the subnets to create"
+        ]
     );
     assert_eq!(
         with("subnets: [subnet-0abc1234]"),
@@ -120,6 +122,88 @@ fn networks_are_made_or_brought() {
             "6:46 network.subnets[1]: must be a subnet's id such as `subnet-0123456789abcdef0`, not `y`",
             "6:49 network.subnets[2]: names a subnet twice",
         ],
+    );
+}
+
+#[test]
+fn an_own_vpc_has_subnets_and_routes_to_use_or_to_create() {
+    let with = |network: &str| with(&format!("network: {{{network}}}\n"));
+    for good in [
+        "subnet_cidrs: [10.0.1.0/24, 172.16.0.0/28]",
+        "subnets: [subnet-0abc1234], route: create",
+        "subnet_cidrs: [10.0.1.0/24], route: create, nat: per-zone",
+        "subnet_cidrs: [10.0.1.0/24], route: create, elastic_ips: [eipalloc-0abc1234]",
+        "subnets: [subnet-0abc1234], route: create, nat: nat-0123456789abcdef0",
+        "subnets: [subnet-0abc1234], route: existing",
+    ] {
+        assert_eq!(with(&format!("vpc: default, {good}")), [""; 0], "{good}");
+    }
+    let needs_create = "is for a network whose NAT gateways the stack creates: add `network.route: create`, or remove it";
+    let one = "vpc: default, subnets: [subnet-0abc1234]";
+    let cases: [(&str, &[&str]); 10] = [
+        (
+            "vpc: default, subnets: [subnet-0abc1234], subnet_cidrs: [10.0.1.0/24]",
+            &["6:67 network.subnet_cidrs: is in place of `network.subnets`: remove one of them"],
+        ),
+        (
+            "subnet_cidrs: [10.0.1.0/24]",
+            &["6:25 network.subnet_cidrs: needs `network.vpc`: the VPC they are in"],
+        ),
+        (
+            "route: create",
+            &["6:18 network.route: needs `network.vpc`: the VPC of the subnets"],
+        ),
+        (
+            "nat: nat-0abc1234",
+            &[
+                "6:16 network.nat: needs `network.vpc`: the VPC of the NAT gateway, and `network.route: create`",
+            ],
+        ),
+        (
+            "vpc: default, subnet_cidrs: [10.0.1.0/24, 10.0.1.16/28, 10.0.2.1/24, 10.0.0.0/8, x]",
+            &[
+                "6:53 network.subnet_cidrs[1]: overlaps `10.0.1.0/24`",
+                "6:67 network.subnet_cidrs[2]: must be a range's first address, without host bits, not `10.0.2.1/24`; did you mean `10.0.2.0/24`?",
+                "6:80 network.subnet_cidrs[3]: must be between /16 and /28, the sizes AWS allows for a subnet, not `10.0.0.0/8`",
+                "6:92 network.subnet_cidrs[4]: must be an IPv4 address range such as `10.0.96.0/24`, not `x`",
+            ],
+        ),
+        (
+            "vpc: default, subnet_cidrs: []",
+            &["6:39 network.subnet_cidrs: must be 1 to 6 CIDR blocks, one for each zone, not 0"],
+        ),
+        (
+            "vpc: default, subnets: [subnet-0abc1234], nat: single",
+            &["network.nat"],
+        ),
+        (
+            "vpc: default, subnets: [subnet-0abc1234], route: creat",
+            &[
+                "6:60 network.route: must be `existing` or `create`, not `creat`; did you mean `create`?",
+            ],
+        ),
+        (
+            "vpc: default, subnets: [subnet-0abc1234], route: create, nat: nat-x",
+            &[
+                "6:73 network.nat: must be the id of a NAT gateway such as `nat-0123456789abcdef0`, not `nat-x`",
+            ],
+        ),
+        (
+            "vpc: default, subnets: [subnet-0abc1234], route: create, nat: nat-0abc1234, elastic_ips: [eipalloc-0abc1234]",
+            &["6:100 network.elastic_ips: must name one address for each NAT gateway: 0, not 1"],
+        ),
+    ];
+    for (given, expected) in cases {
+        match expected {
+            ["network.nat"] => {
+                assert_eq!(with(given), [format!("6:58 network.nat: {needs_create}")])
+            }
+            expected => assert_eq!(with(given), expected, "{given}"),
+        }
+    }
+    assert_eq!(
+        with(&format!("{one}, elastic_ips: [eipalloc-0abc1234]")).len(),
+        1
     );
 }
 

@@ -8,11 +8,16 @@ fn ids() -> Vec<String> {
     SUBNETS.map(str::to_owned).to_vec()
 }
 
+const NONE: &BTreeSet<String> = &BTreeSet::new();
+
 fn needs(subnets: &[String]) -> Needs<'_> {
     Needs {
         account: "123456789012",
         vpc: "vpc-1",
         subnets,
+        key: "network.subnets",
+        routed: NONE,
+        gateways: &[],
         host: HOSTED,
         port: 443,
         needs_internet: true,
@@ -68,6 +73,8 @@ fn network() -> OwnNetwork {
         is_main,
         subnets: subnets.iter().map(|id| (*id).to_owned()).collect(),
         default_route,
+        others: Vec::new(),
+        endpoints: Vec::new(),
     };
     OwnNetwork {
         dns_support: Some(true),
@@ -96,6 +103,7 @@ fn network() -> OwnNetwork {
         }]),
         acls: Some(vec![Acl {
             id: "acl-1".to_owned(),
+            is_default: false,
             subnets: ids(),
             rules: open(),
         }]),

@@ -220,7 +220,12 @@ pub(super) fn decide(
     };
     verdicts.add(claims, &[Kind::Vpc], |of_id| of_vpc.choose(of_id));
     let ours = verdicts.of(&[Kind::Vpc], &Verdict::Ours);
-    let is_at_home = |claim: &Claim| is_in(&ours, claim);
+    // The name of what the stack creates in a VPC of the operator says which VPC that is.
+    let is_named_after = |claim: &Claim| {
+        let vpc = claim.vpc.as_deref();
+        vpc.is_some_and(|vpc| claim.id.is_of_vpc(vpc))
+    };
+    let is_at_home = |claim: &Claim| is_in(&ours, claim) || is_named_after(claim);
     let is_idle = |claim: &Claim| !claim.is_used;
     let is_anchored = |claim: &Claim| anchors.contains(&claim.physical_id);
     let evidence = Evidence {
@@ -236,7 +241,9 @@ pub(super) fn decide(
         Home::Created => {
             // A VPC can have lost its tags.
             let subnets = verdicts.of(&[Kind::Subnet], &Verdict::Ours);
-            let of_subnets = vpcs_with(claims, |claim| subnets.contains(&claim.physical_id));
+            let of_subnets = vpcs_with(claims, |claim| {
+                subnets.contains(&claim.physical_id) && !claim.id.is_in_own_vpc()
+            });
             ours.union(&of_subnets).cloned().collect()
         }
     });

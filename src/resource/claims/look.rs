@@ -135,7 +135,10 @@ async fn is_anywhere_away(cx: &Context, claims: &[Claim]) -> Result<bool, Resour
                 None => {
                     let (vpcs, subnets) = tokio::try_join!(Vpcs::list(cx), Subnets::list(cx))?;
                     let vpcs = vpcs.owned.into_iter().map(|vpc| vpc.vpc_id);
-                    let of_subnets = subnets.owned.into_iter().map(|subnet| subnet.vpc_id);
+                    let of_subnets = subnets.owned.into_iter();
+                    let of_subnets = of_subnets
+                        .filter(|subnet| !subnet.id.is_in_own_vpc())
+                        .map(|subnet| subnet.vpc_id);
                     vpcs.chain(of_subnets).collect()
                 }
             }
@@ -176,7 +179,11 @@ pub async fn created_vpcs(cx: &Context) -> Result<BTreeSet<String>, ResourceErro
     let (vpcs, subnets) = tokio::try_join!(settled::<Vpcs>(cx), settled::<Subnets>(cx))?;
     let vpcs = vpcs.owned.into_iter().map(|(_, vpc)| vpc.vpc_id);
     // A VPC can have lost its tags.
-    let of_subnets = subnets.owned.into_iter().map(|(_, subnet)| subnet.vpc_id);
+    let of_subnets = subnets
+        .owned
+        .into_iter()
+        .filter(|(identity, _)| !identity.id.is_in_own_vpc())
+        .map(|(_, subnet)| subnet.vpc_id);
     Ok(vpcs.chain(of_subnets).collect())
 }
 
@@ -188,6 +195,7 @@ pub async fn zones(cx: &Context) -> Result<BTreeMap<String, String>, ResourceErr
     let letter = |id: &LogicalId| id.name.rsplit('-').next().unwrap_or_default().to_owned();
     let subnets = settled::<Subnets>(cx).await?.owned.into_iter();
     Ok(subnets
+        .filter(|(identity, _)| !identity.id.is_in_own_vpc())
         .map(|(_, subnet)| (letter(&subnet.id), subnet.zone))
         .collect())
 }

@@ -10,6 +10,8 @@ use crate::printable::line;
 #[derive(Debug, Clone)]
 pub(super) struct OwnTable {
     pub id: LogicalId,
+    /// The subnets of the operator that get their former route table when the stack is removed.
+    pub borrowed: BTreeSet<String>,
     /// The target of its default route.
     pub target: Option<String>,
 }
@@ -267,7 +269,8 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
     }
     for table in &around.tables {
         if let Some(own_table) = own.tables.get(&table.id) {
-            let theirs = |id: &&String| !own.subnets.contains_key(*id);
+            let theirs =
+                |id: &&String| !own.subnets.contains_key(*id) && !own_table.borrowed.contains(*id);
             for id in table.associated.iter().filter(theirs) {
                 let text = format!("the association of {id} with route table {}", table.id);
                 add(text, true, [own_table.id.clone()].into(), gateways(id));
@@ -329,15 +332,23 @@ impl Neighbors {
     pub fn left(&self) -> BTreeSet<LogicalId> {
         let own = &self.own;
         let tables = own.tables.values().map(|table| &table.id);
+        let held: BTreeSet<_> = self
+            .foreign
+            .iter()
+            .flat_map(|holder| holder.holds.clone())
+            .collect();
+        // In a VPC of the operator, only what others use remains, with its way to the Internet.
+        let is_used = held.iter().any(LogicalId::is_in_own_vpc);
         let mut left: BTreeSet<_> = own
             .vpcs
             .values()
             .chain(own.subnets.values())
             .chain(tables)
             .chain(own.internet_gateways.values())
+            .filter(|id| is_used || !id.is_in_own_vpc())
             .cloned()
             .collect();
-        left.extend(self.foreign.iter().flat_map(|holder| holder.holds.clone()));
+        left.extend(held);
         let named = |left: &BTreeSet<LogicalId>| {
             let rules = own.rules.iter().filter(|(group, _)| left.contains(group));
             let ids = rules.filter_map(|(_, named)| own.groups.get(named).cloned());
@@ -353,7 +364,7 @@ impl Neighbors {
             .flat_map(|holder| &holder.gateways)
             .collect();
         for (gateway, (id, address)) in &own.gateways {
-            if used.contains(gateway) {
+            if used.contains(gateway) || (is_used && id.is_in_own_vpc()) {
                 left.insert(id.clone());
                 left.extend(own.addresses.get(address).cloned());
             }
@@ -386,6 +397,7 @@ mod tests {
     fn own() -> Own {
         let table = |of: &str, target: &str| OwnTable {
             id: id(of),
+            borrowed: BTreeSet::new(),
             target: Some(text(target)),
         };
         Own {

@@ -136,11 +136,13 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
             .owned
             .into_iter()
             .map(|(identity, table)| {
+                let borrowed = table.borrowed();
                 let target = table.default_route.map(|(target, _)| target);
                 (
                     table.table_id,
                     OwnTable {
                         id: identity.id,
+                        borrowed,
                         target,
                     },
                 )
@@ -198,12 +200,24 @@ async fn around(cx: &Context, own: &Own) -> Result<(Around, Vec<AwsError>), Reso
         around.interfaces.extend(interfaces);
         around.groups.extend(groups);
     }
-    let subnets: Vec<_> = own.subnets.keys().cloned().collect();
-    if vpcs.is_empty() && !subnets.is_empty() {
-        // The VPC has lost its tags.
+    // In a VPC of the operator, or in one that has lost its tags.
+    let is_apart = |id: &LogicalId| vpcs.is_empty() || id.is_in_own_vpc();
+    let subnets = own.subnets.iter().filter(|(_, id)| is_apart(id));
+    let subnets: Vec<_> = subnets.map(|(id, _)| id.clone()).collect();
+    if !subnets.is_empty() {
         around
             .interfaces
             .extend(interfaces(cx, filter("subnet-id", subnets)).await?);
+    }
+    let tables_apart = own
+        .tables
+        .iter()
+        .filter(|(_, table)| table.id.is_in_own_vpc());
+    let tables_apart: Vec<_> = tables_apart.map(|(id, _)| id.clone()).collect();
+    if !tables_apart.is_empty() {
+        around
+            .tables
+            .extend(tables(cx, filter("route-table-id", tables_apart)).await?);
     }
     Ok((around, unlisted))
 }

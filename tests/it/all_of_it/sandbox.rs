@@ -539,6 +539,8 @@ fn every_key_of_the_template_can_be_changed_there() {
         "cache.replicas",
         "cache.tls",
         "network.elastic_ips",
+        "network.route",
+        "network.subnet_cidrs",
         "network.subnets",
         "network.vpc",
     ];
