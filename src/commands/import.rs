@@ -181,7 +181,7 @@ fn blocked(
         return error.hint(format!("it fits with `{}`", lines.join("`, `")));
     }
     error.hint(format!(
-        "without an import, the stack can use this network and never delete it: `network.vpc: {}` with `network.subnets`",
+        "without an import, the stack can use this network and never delete it: `network.vpc: {}` with `network.subnets` or `network.subnet_cidrs`",
         shown.vpc
     ))
 }

@@ -2,7 +2,7 @@
 
 use super::found::Found;
 use super::outcome::{Adoption, Left, Wanted};
-use super::owner::own_id;
+use super::owner::{other, own_id};
 use crate::printable::line;
 
 /// What the operator does with a resource that the stack has its own of.
@@ -59,6 +59,12 @@ pub(super) fn others(found: &Found, adoption: &mut Adoption) {
 /// Leaves what the stack finds by its name, which cannot be changed.
 pub(super) fn functions_and_caches(wanted: &Wanted, found: &Found, adoption: &mut Adoption) {
     let stack = &wanted.stack;
+    for group in &found.groups {
+        if let Some(owner) = other(stack, &group.tags) {
+            let text = format!("security group {} belongs to {owner}", group.id);
+            adoption.blockers.push(text);
+        }
+    }
     let ours = format!("threescale-gw-{stack}-");
     let mut leave = |what, physical_id: &str, why: String, advice: String| {
         adoption.left.push(Left {
@@ -69,7 +75,9 @@ pub(super) fn functions_and_caches(wanted: &Wanted, found: &Found, adoption: &mu
         });
     };
     let is_free = |group: &&super::found::Group| {
-        group.name != "default" && own_id(wanted, &group.tags).is_none()
+        group.name != "default"
+            && own_id(wanted, &group.tags).is_none()
+            && other(stack, &group.tags).is_none()
     };
     for group in found.groups.iter().filter(is_free) {
         let why = format!(

@@ -353,7 +353,17 @@ fn what_does_not_fit_names_the_settings_that_do() {
 #[test]
 fn what_belongs_to_others_is_not_adopted() {
     type Change = fn(&mut Found);
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
+        (
+            |found| {
+                found.groups.push(Group {
+                    id: "sg-1".to_owned(),
+                    name: "threescale-gw-other-authorizer".to_owned(),
+                    tags: tags(&[("threescale-gw:stack", "other")]),
+                });
+            },
+            "security group sg-1 belongs to stack other of this tool",
+        ),
         (
             |found| found.vpc.is_default = true,
             "vpc-1 is the default VPC, which `down` would delete: use it with `network.vpc: default` instead",
