@@ -1,6 +1,6 @@
-//! The number of the desired cache. A cache cannot move to another network, nor become one of another kind, and its name is unique in
-//! the account: a cache of the desired kind in the desired network keeps its number, and otherwise the new one gets a number that
-//! is not taken.
+//! The number of the desired cache. A cache cannot move to another network, nor become one of another kind, and its name is
+//! unique in the account: a cache of the desired kind in the desired network keeps its number, and otherwise the new one gets
+//! a number that is not taken.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A serverless cache of ElastiCache: Valkey with TLS, reached through a VPC endpoint in two or three zones. It speaks the protocol of
-//! a cluster; the functions need none of it, because all their keys are in one slot.
+//! A serverless cache of ElastiCache: Valkey with TLS, reached through a VPC endpoint in two or three zones. It speaks the
+//! protocol of a cluster; the functions need none of it, because all their keys are in one slot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -195,9 +195,7 @@ def _redis(world: World, function: Function, parameters: dict[str, str]) -> Find
     return "dns", f"{endpoint}: no such host"
 
 
-def _serverless(
-    world: World, function: Function, parameters: dict[str, str], cache: Any, endpoint: str
-) -> Finding:
+def _serverless(world: World, function: Function, parameters: dict[str, str], cache: Any, endpoint: str) -> Finding:
     """A serverless cache always has TLS, and its user `default` the passwords."""
     if not _admits(function, cache):
         return "timeout", f"{endpoint}: timed out"

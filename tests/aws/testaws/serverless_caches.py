@@ -1,17 +1,17 @@
-"""ElastiCache: serverless caches, and the users and user groups that control who may use them. Moto has none of them."""
+"""ElastiCache: serverless caches, and the users and user groups that control who may use them. Moto has none."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from . import vpc_endpoints
 from .account_state import World
 from .cache_records import ServerlessCache, User, UserGroup, serverless_json, user_group_json, user_json
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
 from .wire import Call
-from . import vpc_endpoints
 
 _IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
 _MAJORS = ("7", "8", "9")
@@ -34,9 +34,9 @@ def _tags(call: Call) -> dict[str, str]:
 def _identifier(name: str, parameter: str) -> str:
     if not _IDENTIFIER.fullmatch(name) or len(name) > 40:
         raise _invalid(
-            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain only "
-            "ASCII letters, digits, and hyphens; must not end with a hyphen or contain two consecutive hyphens; and must "
-            "be 1 to 40 characters long."
+            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain "
+            "only ASCII letters, digits, and hyphens; must not end with a hyphen or contain two consecutive hyphens; "
+            "and must be 1 to 40 characters long."
         )
     return name.lower()
 
@@ -114,9 +114,7 @@ def describe_users(world: World, call: Call) -> Any:
 
 def _require_active(user: User, verb: str) -> None:
     if user.status != "active":
-        raise AwsError(
-            "InvalidUserState", f"User {user.id} has status {user.status}. Only active users can be {verb}."
-        )
+        raise AwsError("InvalidUserState", f"User {user.id} has status {user.status}. Only active users can be {verb}.")
 
 
 @operation("elasticache", "ModifyUser")
@@ -173,7 +171,7 @@ def _user_group(world: World, name: str) -> UserGroup:
 
 
 def _members(world: World, engine: str, user_ids: list[str]) -> list[str]:
-    """The users of a group. A group of the engine valkey needs no user named `default`, and no user without a password."""
+    """The users of a group. One of the engine valkey needs no user named `default`; each user has a password."""
     users = [_user(world, user_id) for user_id in user_ids]
     names = [user.name for user in users]
     if len(set(names)) < len(names):
