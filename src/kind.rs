@@ -151,6 +151,8 @@ impl Kind {
             Self::SecurityGroup => &[
                 Self::Cache,
                 Self::ServerlessCache,
+                Self::CacheUser,
+                Self::CacheUserGroup,
                 Self::NatInstance,
                 Self::VpcEndpoint,
                 Self::NetworkInterface,

@@ -499,6 +499,14 @@ fn endpoint(
     Some(endpoint)
 }
 
+/// The name of the security group of the cache.
+pub fn security_group_of_cache(config: &Config) -> &'static str {
+    match config.cache.kind {
+        CacheKind::Node => security_group::CACHE,
+        CacheKind::Serverless => security_group::SERVERLESS_CACHE,
+    }
+}
+
 /// The cache and its parameters; returns what the authorizer needs of it.
 fn cache(
     config: &Config,
@@ -516,9 +524,10 @@ fn cache(
     let Some(vpc) = network.vpc.as_ref().filter(|_| config.cache.is_created()) else {
         return Vec::new();
     };
-    let group = id(Kind::SecurityGroup, security_group::CACHE);
+    let group_name = security_group_of_cache(config);
+    let group = id(Kind::SecurityGroup, group_name);
     nodes.push(Arc::new(SecurityGroup {
-        name: security_group::CACHE.to_owned(),
+        name: group_name.to_owned(),
         vpc: vpc.clone(),
         description: "threescale-gw: the cache",
         admits: Admits::Functions(PORT, security_groups(config, network)),
@@ -553,6 +562,7 @@ fn cache(
             let user = id(Kind::CacheUser, "main");
             nodes.push(Arc::new(CacheUser {
                 auth_token,
+                security_group: group.clone(),
                 token_change: TokenChange::default(),
             }));
             nodes.push(Arc::new(CacheUserGroup { user }));

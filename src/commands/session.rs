@@ -10,7 +10,7 @@ use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -179,6 +179,8 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             home,
             security_groups: config.authorizer.security_groups.clone(),
+            wants_serverless_cache: config.cache.is_created()
+                && config.cache.kind == CacheKind::Serverless,
             ..options
         });
         let (zones, mut secrets, cache_number) = tokio::try_join!(

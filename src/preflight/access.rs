@@ -12,8 +12,9 @@ use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::resource::security_group::{self, SecurityGroups};
+use crate::resource::security_group::SecurityGroups;
 use crate::resource::{Context, ResourceKind, cache_group};
+use crate::stack;
 
 /// Checks the operator's role, if the plan changes the functions.
 pub(super) async fn role(
@@ -138,7 +139,7 @@ pub(super) async fn security_groups(
         .iter()
         .map(|group| SecurityGroups::identify(group).output.physical_id)
         .collect();
-    let cache_group = LogicalId::new(Kind::SecurityGroup, security_group::CACHE);
+    let cache_group = LogicalId::new(Kind::SecurityGroup, stack::security_group_of_cache(config));
     let cache_group = cx.known_output(&cache_group);
     let (host, port) = own_network::backend(config);
     let needs = own_groups::Needs {

@@ -12,6 +12,7 @@ use super::cache_group::TOKEN_TAG;
 use super::parameter::{
     self, CACHE_AUTH_TOKEN, FINGERPRINT, FORMER_CACHE_AUTH_TOKEN, Secrets, fingerprint,
 };
+use super::serverless_cache::may_exist;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
 };
@@ -73,6 +74,9 @@ impl CacheUsers {
 
     /// Every user that has a name of the stack. One listing, however many there are.
     pub(super) async fn found(cx: &Context) -> Result<Arc<Vec<Actual>>, ResourceError> {
+        if !may_exist(cx).await? {
+            return Ok(Arc::default());
+        }
         let ask = Self::ask(cx);
         cx.listings().get_or_fetch("cache users", ask).await
     }
@@ -205,6 +209,8 @@ fn rights(text: &str) -> BTreeSet<&str> {
 #[derive(Debug)]
 pub struct CacheUser {
     pub auth_token: LogicalId,
+    /// The group of the cache; see [`SERVERLESS_CACHE`](super::security_group::SERVERLESS_CACHE).
+    pub security_group: LogicalId,
     /// How far this run has changed the password.
     pub token_change: TokenChange,
 }
@@ -250,7 +256,7 @@ impl Resource for CacheUser {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![self.auth_token.clone()]
+        vec![self.auth_token.clone(), self.security_group.clone()]
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_sdk_elasticache::types::UserGroup;
 
 use super::cache_user::phase_of;
+use super::serverless_cache::may_exist;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
     sorted,
@@ -61,6 +62,9 @@ impl CacheUserGroups {
 
     /// Every group that has a name of the stack. One listing, however many there are.
     pub(super) async fn found(cx: &Context) -> Result<Arc<Vec<Actual>>, ResourceError> {
+        if !may_exist(cx).await? {
+            return Ok(Arc::default());
+        }
         let ask = Self::ask(cx);
         cx.listings().get_or_fetch("cache user groups", ask).await
     }

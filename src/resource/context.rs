@@ -48,6 +48,8 @@ pub struct RunOptions {
     pub security_groups: Vec<String>,
     /// The number in the names of the desired cache; `None` if the run desires none, or has no configuration.
     pub cache_number: Option<u32>,
+    /// Whether the desired cache is a serverless one.
+    pub wants_serverless_cache: bool,
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
     /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,

@@ -27,6 +27,9 @@ use crate::kind::Kind;
 pub const AUTHORIZER: &str = "authorizer";
 /// The name of the group of the cache.
 pub const CACHE: &str = "cache";
+/// The name of the group of a serverless cache. Without it, the stack has no serverless cache, and no user of one: the group exists
+/// before them and after them. So other stacks need neither the calls that list them nor their permissions.
+pub const SERVERLESS_CACHE: &str = "serverless-cache";
 
 const RULE: Field = Field::Property("rule");
 const RULE_OUT: Field = Field::Property("rule out");

@@ -9,6 +9,7 @@ use aws_sdk_elasticache::types::{
 };
 
 use super::cache_group::{ENGINE_ATTRIBUTE, PORT, VERSION_ATTRIBUTE, description};
+use super::security_group::{self, SecurityGroups};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
     ResourceError, ResourceKind, joined, sorted, usage,
@@ -74,6 +75,9 @@ impl ServerlessCaches {
 
     /// Every cache that has a name of the stack. One listing, however many there are.
     pub(super) async fn found(cx: &Context) -> Result<Arc<Vec<Actual>>, ResourceError> {
+        if !may_exist(cx).await? {
+            return Ok(Arc::default());
+        }
         let ask = Self::ask(cx);
         cx.listings().get_or_fetch("serverless caches", ask).await
     }
@@ -217,6 +221,12 @@ fn place(found: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
         .into_iter()
         .filter(|(_, zone)| zones.insert(zone.clone()));
     of_new_zone.map(|(subnet, _)| subnet).take(ZONES).collect()
+}
+
+/// Whether the stack may have a serverless cache, or its user.
+pub(super) async fn may_exist(cx: &Context) -> Result<bool, ResourceError> {
+    Ok(cx.options().wants_serverless_cache
+        || SecurityGroups::has(cx, security_group::SERVERLESS_CACHE).await?)
 }
 
 /// The desired serverless cache.

@@ -95,7 +95,7 @@ fn change(aws: &TestAws, here: &Workplace, edit: (&str, &str), plan: &[&str], ma
     let stats = aws.get("stats");
     assert_eq!(stats["mutating"], 0, "{edit:?}");
     let requests = stats["requests"].as_u64().expect("a number");
-    assert!(requests <= 43, "{requests} requests after {edit:?}");
+    assert!(requests <= 40, "{requests} requests after {edit:?}");
     assert!(reach_the_cache(aws), "{edit:?}");
 }
 
