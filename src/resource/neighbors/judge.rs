@@ -6,7 +6,7 @@ use std::fmt;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::printable::line;
-use crate::resource::nat_instance::GROUP_NAME;
+use crate::resource::nat_instance_listing::GROUP_NAME;
 
 /// A route table of the stack.
 #[derive(Debug, Clone)]
