@@ -27,7 +27,8 @@ use crate::resource::iam_role::IamRole;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::log_group::LogGroup;
 use crate::resource::nat_gateway::NatGateway;
-use crate::resource::nat_instance::{self, NatInstance};
+use crate::resource::nat_instance::NatInstance;
+use crate::resource::nat_instance_listing;
 use crate::resource::parameter::{self, PlainParameter, SecretParameter, Source};
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::schedule::Schedule;
@@ -444,7 +445,7 @@ fn instance(
     let private = config.network.subnets().into_iter();
     let private = private.filter(|plan| !plan.public);
     nodes.push(Arc::new(SecurityGroup {
-        name: nat_instance::GROUP_NAME.to_owned(),
+        name: nat_instance_listing::GROUP_NAME.to_owned(),
         vpc: Reference::Managed(vpc.clone()),
         description: "threescale-gw: the NAT instance",
         admits: Admits::Subnets(private.map(|plan| plan.cidr.to_string()).collect()),
@@ -452,7 +453,7 @@ fn instance(
     nodes.push(Arc::new(NatInstance {
         name: letter(0),
         subnet: subnet.clone(),
-        security_group: id(Kind::SecurityGroup, nat_instance::GROUP_NAME),
+        security_group: id(Kind::SecurityGroup, nat_instance_listing::GROUP_NAME),
         address,
         internet_gateway: id(Kind::InternetGateway, "main"),
         route_table: id(Kind::RouteTable, "public"),

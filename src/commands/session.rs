@@ -10,7 +10,7 @@ use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, CacheKind, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;

@@ -11,8 +11,8 @@ use crate::action::Action;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
-    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function, nat_instance,
-    security_group, vpc_endpoint,
+    Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function,
+    nat_instance_listing, security_group, vpc_endpoint,
 };
 
 /// The field that shows that a resource failed permanently.
@@ -262,7 +262,7 @@ fn is_way_out(id: &LogicalId) -> bool {
         | Kind::RouteTable
         | Kind::VpcEndpoint => true,
         Kind::SecurityGroup => {
-            [nat_instance::GROUP_NAME, vpc_endpoint::GROUP_NAME].contains(&&*id.name)
+            [nat_instance_listing::GROUP_NAME, vpc_endpoint::GROUP_NAME].contains(&&*id.name)
         }
         _ => false,
     }

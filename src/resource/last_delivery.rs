@@ -3,7 +3,7 @@
 use super::cache_group::Caches;
 use super::function_publication::Publication;
 use super::nat_gateway::NatGateways;
-use super::nat_instance::NatInstances;
+use super::nat_instance_listing::NatInstances;
 use super::parameter::{CACHE_PARAMETER, is_own_cache};
 use super::route_table::RouteTables;
 use super::serverless_cache::ServerlessCaches;

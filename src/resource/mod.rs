@@ -36,6 +36,7 @@ mod listing_cache;
 pub mod log_group;
 pub mod nat_gateway;
 pub mod nat_instance;
+pub mod nat_instance_listing;
 pub mod neighbors;
 pub mod network_interface;
 pub mod parameter;

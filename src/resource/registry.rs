@@ -4,7 +4,7 @@ use super::dynamic::{DynKind, any};
 use super::{
     api_attachment, api_authorizer, cache_group, cache_subnet_group, cache_user, cache_user_group,
     elastic_ip, function, function_alias, function_permission, iam_role, internet_gateway,
-    log_group, nat_gateway, nat_instance, network_interface, parameter, route_association,
+    log_group, nat_gateway, nat_instance_listing, network_interface, parameter, route_association,
     route_table, schedule, security_group, serverless_cache, subnet, vpc, vpc_endpoint,
 };
 
@@ -17,7 +17,7 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 26] {
             any::<internet_gateway::InternetGateways>(),
             any::<elastic_ip::ElasticIps>(),
             any::<nat_gateway::NatGateways>(),
-            any::<nat_instance::NatInstances>(),
+            any::<nat_instance_listing::NatInstances>(),
             any::<route_table::RouteTables>(),
             any::<route_association::RouteAssociations>(),
             any::<security_group::SecurityGroups>(),

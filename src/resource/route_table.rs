@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Live};
 
 use super::claims::Claim;
-use super::nat_instance::INTERFACE;
+use super::nat_instance_listing::INTERFACE;
 use super::subnet::Subnets;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Reference, Resource, ResourceError, ResourceKind,

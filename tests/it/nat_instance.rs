@@ -156,6 +156,43 @@ fn a_killed_launch_is_completed_with_the_same_instance() {
     });
 }
 
+/// Each transition takes a moment, with an endpoint as well.
+#[test]
+fn a_killed_deletion_is_finished_by_the_next_one() {
+    let aws = seeded();
+    let before = aws.account();
+    let delay = json!({"instance": 0.3, "instance-boot": 0.2, "vpc-endpoint": 0.3});
+    aws.post("config", &json!({"delay": delay}));
+    let here = workplace(&aws, "network: {nat: instance, endpoints: true}");
+    let up = here.succeed(&["up", "--yes"]);
+    for words in [
+        "waiting nat-instance/a: pending",
+        "waiting vpc-endpoint/ssm: pending",
+    ] {
+        assert!(up.stderr.contains(words), "{words}: {}", up.stderr);
+    }
+    assert_eq!(here.run(&["plan", "--exit-code"]).code, Some(0));
+    let states = killed_after_each(&aws, &here, &["down", "--yes"], "ec2");
+    assert_same(&before, &aws.account());
+    let of = |wanted: &str| states.iter().filter(|state| state.after == wanted).count();
+    assert_eq!((of("TerminateInstances"), of("DeleteVpcEndpoints")), (1, 1));
+    each(states, |nth, Killed { after, aws }| {
+        let here = workplace(&aws, HERE);
+        match nth % 3 {
+            // It is built again, without the endpoint.
+            0 => {
+                here.succeed(&["up", "--yes"]);
+                assert_served(&aws, &format!("killed after {nth}, {after}"));
+                here.succeed(&["down", "--yes"]);
+            }
+            _ => {
+                here.succeed(&["down", "--yes"]);
+            }
+        }
+        assert_same(&before, &aws.account());
+    });
+}
+
 /// Another user changes the instance: `status` and `plan` name it, and `up` repairs it.
 #[test]
 fn a_changed_instance_is_repaired() {

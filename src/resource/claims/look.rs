@@ -13,7 +13,7 @@ use crate::resource::error::ResourceError;
 use crate::resource::function::Functions;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::NatGateways;
-use crate::resource::nat_instance::NatInstances;
+use crate::resource::nat_instance_listing::NatInstances;
 use crate::resource::neighbors::{is_empty, used_by_others};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;

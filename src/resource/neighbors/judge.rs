@@ -7,7 +7,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::is_interface_of;
 use crate::printable::line;
-use crate::resource::nat_instance::GROUP_NAME;
+use crate::resource::nat_instance_listing::GROUP_NAME;
 
 /// A route table of the stack.
 #[derive(Debug, Clone)]

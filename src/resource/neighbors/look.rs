@@ -18,7 +18,7 @@ use crate::resource::elastic_ip::ElasticIps;
 use crate::resource::function::NAMES;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::{self, NatGateways};
-use crate::resource::nat_instance::{self, NatInstances};
+use crate::resource::nat_instance_listing::{self, NatInstances};
 use crate::resource::route_table::RouteTables;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::subnet::Subnets;
@@ -136,7 +136,7 @@ fn by_gateway(
 
 /// By network interface, which the routes name, as by NAT gateway.
 fn by_interface(
-    instances: Vec<(Identity, nat_instance::Actual)>,
+    instances: Vec<(Identity, nat_instance_listing::Actual)>,
 ) -> BTreeMap<String, (LogicalId, String)> {
     let instances = instances.into_iter();
     instances

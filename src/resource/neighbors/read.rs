@@ -13,7 +13,7 @@ use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::aws::paginate::pages;
 use crate::id::LogicalId;
-use crate::resource::nat_instance::NatInstances;
+use crate::resource::nat_instance_listing::NatInstances;
 use crate::resource::vpc_endpoint::VpcEndpoints;
 use crate::resource::{Context, ResourceError, ResourceKind as _};
 
