@@ -582,3 +582,20 @@ fn acl(acl: NetworkAcl) -> Option<Acl> {
         rules,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_in_the_first_subnet_of_each_zone() {
+        let subnet = |id: &str, zone: &str| Subnet {
+            id: id.to_owned(),
+            zone: zone.to_owned(),
+            ..Subnet::default()
+        };
+        let known = [subnet("s-1", "a"), subnet("s-2", "b"), subnet("s-3", "a")];
+        let ids = ["s-3", "s-1", "s-9", "s-2"].map(str::to_owned);
+        assert_eq!(one_per_zone(&ids, &known), ["s-3", "s-2"]);
+    }
+}

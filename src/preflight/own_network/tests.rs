@@ -308,6 +308,27 @@ fn a_3scale_in_the_network_needs_no_internet() {
 }
 
 #[test]
+fn an_endpoint_needs_host_names_and_replaces_the_way_to_the_parameter_store() {
+    let mut network = network();
+    for table in network.tables.iter_mut().flatten() {
+        table.default_route = None;
+    }
+    network.dns_host_names = Some(false);
+    let ids = ids();
+    let needs = Needs {
+        host: "3scale.example.internal",
+        needs_internet: false,
+        has_endpoint: true,
+        ..needs(&ids)
+    };
+    let verdict = judge(needs, &network);
+    fault(&verdict, "`network.endpoints` needs them: turn them on");
+    let text = "must reach 3scale.example.internal in another way";
+    let mut notices = verdict.notices.iter();
+    assert!(notices.any(|notice| notice.contains(text)), "{verdict:?}");
+}
+
+#[test]
 fn names_are_resolved() {
     fault(
         &changed(|network| network.dns_support = Some(false)),
