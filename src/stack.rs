@@ -422,6 +422,16 @@ fn network(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>
     }
 }
 
+/// The security group of the NAT instance, which admits the functions' subnets.
+fn nat_group(vpc: Reference, ranges: Vec<String>) -> SecurityGroup {
+    SecurityGroup {
+        name: nat_instance_listing::GROUP_NAME.to_owned(),
+        vpc,
+        description: "threescale-gw: the NAT instance",
+        admits: Admits::Subnets(ranges),
+    }
+}
+
 /// The NAT instance in the first public subnet, with its address and its security group.
 fn instance(
     config: &Config,
@@ -444,19 +454,16 @@ fn instance(
     };
     let private = config.network.subnets().into_iter();
     let private = private.filter(|plan| !plan.public);
-    nodes.push(Arc::new(SecurityGroup {
-        name: nat_instance_listing::GROUP_NAME.to_owned(),
-        vpc: Reference::Managed(vpc.clone()),
-        description: "threescale-gw: the NAT instance",
-        admits: Admits::Subnets(private.map(|plan| plan.cidr.to_string()).collect()),
-    }));
+    let ranges = private.map(|plan| plan.cidr.to_string());
+    let group = nat_group(Reference::Managed(vpc.clone()), ranges.collect());
+    nodes.push(Arc::new(group));
     nodes.push(Arc::new(NatInstance {
         name: letter(0),
-        subnet: subnet.clone(),
+        subnet: Reference::Managed(subnet.clone()),
         security_group: id(Kind::SecurityGroup, nat_instance_listing::GROUP_NAME),
         address,
-        internet_gateway: id(Kind::InternetGateway, "main"),
-        route_table: id(Kind::RouteTable, "public"),
+        internet_gateway: Reference::Managed(id(Kind::InternetGateway, "main")),
+        route_table: Some(id(Kind::RouteTable, "public")),
         former_failures: Mutex::default(),
     }));
 }

@@ -190,10 +190,6 @@ pub(super) fn way_out(
             "contradicts `network.route: create`: remove one of them",
         ),
         (true, NatMode::None, _) => {}
-        (true, NatMode::Instance, _) => reader.report(
-            field,
-            "is for a VPC that the stack creates: remove it if you use `network.vpc`",
-        ),
         (true, _, Some(RouteMode::Existing)) => reader.report(field, NEEDS_CREATE),
         (false, NatMode::None, _) => reader.report(
             field,

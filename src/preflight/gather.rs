@@ -145,6 +145,7 @@ async fn of_network(
     let kinds = [
         Kind::Subnet,
         Kind::NatGateway,
+        Kind::NatInstance,
         Kind::RouteTable,
         Kind::RouteAssociation,
         Kind::Function,
@@ -169,7 +170,8 @@ async fn of_network(
     let needs = own_network::needs(config, &facts.names.account, parts, plan);
     let verdict = own_network::judge(needs, &network);
     findings.add(verdict);
-    if network.reaches_internet_gateway() || plan.changes(&[Kind::NatGateway]) {
+    let makes_way_out = plan.changes(&[Kind::NatGateway, Kind::NatInstance]);
+    if network.reaches_internet_gateway() || makes_way_out {
         let ids: Vec<_> = subnets.iter().chain([&vpc.id]).cloned().collect();
         of_public_access(cx, &ids, findings).await?;
     }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::id::LogicalId;
 use crate::resource::internet_gateway::InternetGateways;
 use crate::resource::nat_gateway::NatGateways;
+use crate::resource::nat_instance_listing::NatInstances;
 use crate::resource::route_table::RouteTables;
 use crate::resource::subnet::Subnets;
 use crate::resource::{Context, ResourceKind as _, claims};
@@ -49,9 +50,10 @@ async fn see(cx: &Context, own: &ExistingVpc, vpc: Vpc) -> Result<Seen> {
         true => Vec::new(),
         false => aws.zones().await?,
     };
-    let (our_subnets, our_gateways, our_internet_gateways, tables_of_stack) = tokio::try_join!(
+    let (our_subnets, our_gateways, our_instances, our_internet_gateways, tables_of_stack) = tokio::try_join!(
         claims::settled::<Subnets>(cx),
         claims::settled::<NatGateways>(cx),
+        claims::settled::<NatInstances>(cx),
         claims::settled::<InternetGateways>(cx),
         RouteTables::list(cx)
     )?;
@@ -62,11 +64,15 @@ async fn see(cx: &Context, own: &ExistingVpc, vpc: Vpc) -> Result<Seen> {
         .filter(|(identity, _)| is_here(&identity.id))
         .map(|(identity, _)| (identity.id, identity.output.physical_id))
         .collect();
+    let our_instances = our_instances.owned.into_iter();
+    let our_instances = our_instances.map(|(identity, instance)| (identity, instance.subnet_id));
     let our_gateways: BTreeMap<_, _> = our_gateways
         .owned
         .into_iter()
+        .map(|(identity, gateway)| (identity, gateway.subnet_id))
+        .chain(our_instances)
         .filter(|(identity, _)| is_here(&identity.id))
-        .map(|(identity, gateway)| (identity.id, gateway.subnet_id))
+        .map(|(identity, subnet)| (identity.id, subnet))
         .collect();
     let our_internet_gateway = our_internet_gateways
         .owned

@@ -28,7 +28,7 @@ pub struct Seen {
     pub zones: Vec<String>,
     /// The subnets of the stack, by their logical ids.
     pub our_subnets: BTreeMap<LogicalId, String>,
-    /// The subnets of the NAT gateways of the stack, by the logical ids of the gateways.
+    /// The subnets of the NAT gateways and the NAT instance of the stack, by their logical ids.
     pub our_gateways: BTreeMap<LogicalId, String>,
     pub our_internet_gateway: Option<String>,
     /// The subnets that are associated with route tables of the stack.
@@ -75,8 +75,8 @@ pub fn zone(gateway: &str, region: &str) -> Option<String> {
 /// A subnet that needs a way to the Internet.
 #[derive(Debug, Clone)]
 enum Routed {
-    Existing(String),
-    Created(usize),
+    Existing(String, Option<Ipv4Net>),
+    Created(usize, Ipv4Net),
 }
 
 struct Choice<'a> {
@@ -192,10 +192,12 @@ impl Choice<'_> {
         };
         let existing = own.subnets.iter().filter(needs).filter_map(|id| {
             let subnet = self.subnet(id)?;
-            Some((subnet.zone.clone(), Routed::Existing(id.clone())))
+            let routed = Routed::Existing(id.clone(), subnet.cidr);
+            Some((subnet.zone.clone(), routed))
         });
-        let created = zones.iter().enumerate();
-        let created = created.map(|(index, zone)| (zone.clone(), Routed::Created(index)));
+        let created = zones.iter().zip(&own.subnet_cidrs).enumerate();
+        let created =
+            created.map(|(index, (zone, cidr))| (zone.clone(), Routed::Created(index, *cidr)));
         let mut routed: Vec<_> = existing.chain(created).collect();
         routed.sort_by(|(one, _), (other, _)| one.cmp(other));
         routed
@@ -235,9 +237,13 @@ impl Choice<'_> {
         let seen = self.seen;
         let letter = letter(zone);
         let public = LogicalId::in_vpc(Kind::Subnet, format!("public-{letter}"), &seen.vpc);
-        let gateway = LogicalId::in_vpc(Kind::NatGateway, &letter, &seen.vpc);
         let public = seen.our_subnets.get(&public);
-        let subnet = self.subnet(seen.our_gateways.get(&gateway).or(public)?)?;
+        let kinds = [Kind::NatGateway, Kind::NatInstance];
+        let mut gateways = kinds.into_iter().filter_map(|kind| {
+            let id = LogicalId::in_vpc(kind, &letter, &seen.vpc);
+            seen.our_gateways.get(&id)
+        });
+        let subnet = self.subnet(gateways.next().or(public)?)?;
         if public != Some(&subnet.id) {
             return Some(NatPlace::InSubnet {
                 letter,
@@ -305,11 +311,18 @@ fn way(nat: NatPlace, routed: &[(String, Routed)]) -> Way {
         nat,
         subnets: Vec::new(),
         created: Vec::new(),
+        ranges: Vec::new(),
     };
     for (_, routed) in routed {
         match routed {
-            Routed::Existing(id) => way.subnets.push(id.clone()),
-            Routed::Created(index) => way.created.push(*index),
+            Routed::Existing(id, cidr) => {
+                way.subnets.push(id.clone());
+                way.ranges.extend(*cidr);
+            }
+            Routed::Created(index, cidr) => {
+                way.created.push(*index);
+                way.ranges.push(*cidr);
+            }
         }
     }
     way

@@ -57,13 +57,14 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct NatInstance {
     pub name: String,
-    pub subnet: LogicalId,
+    pub subnet: Reference,
     pub security_group: LogicalId,
     pub address: Reference,
     /// It installs a package from the Internet.
-    pub internet_gateway: LogicalId,
+    pub internet_gateway: Reference,
     /// The public route table, without which it does not reach the Internet.
-    pub route_table: LogicalId,
+    /// `None` for a public subnet of the operator.
+    pub route_table: Option<LogicalId>,
     /// The instances that had ended by themselves before this run launched one.
     pub former_failures: Mutex<Option<BTreeSet<String>>>,
 }
@@ -151,20 +152,15 @@ impl Resource for NatInstance {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        let mut needs = vec![
-            self.subnet.clone(),
-            self.security_group.clone(),
-            self.internet_gateway.clone(),
-            self.route_table.clone(),
-        ];
-        needs.extend(self.address.need());
-        needs
+        let references = [&self.subnet, &self.internet_gateway, &self.address];
+        let needs = references.into_iter().filter_map(Reference::need);
+        let needs = needs.chain([self.security_group.clone()]);
+        needs.chain(self.route_table.clone()).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let subnet = cx.known_output(&self.subnet).map(|it| it.physical_id);
-        diff.reference(SUBNET, &actual.subnet_id, subnet);
+        diff.reference(SUBNET, &actual.subnet_id, self.subnet.known_output(cx));
         if actual.is_impaired {
             diff.immutable(STATUS_CHECKS, "impaired", "ok");
         }
@@ -215,7 +211,7 @@ impl Resource for NatInstance {
         let mut dead: Vec<_> = census.dead.iter().filter(|dead| dead.id == id).collect();
         dead.sort_unstable_by_key(|dead| &dead.instance_id);
         self.ensure_not_failed(&dead)?;
-        let subnet = cx.physical_id(&self.subnet)?;
+        let subnet = self.subnet.resolve(cx)?;
         let group = cx.physical_id(&self.security_group)?;
         let tags = cx.tags(&id);
         // The same token returns the same instance, even if it is terminated by now, and refuses other parameters.
@@ -347,11 +343,11 @@ mod tests {
     fn a_second_launch_that_fails_is_not_tried_again() {
         let instance = NatInstance {
             name: "a".to_owned(),
-            subnet: LogicalId::new(Kind::Subnet, "public-a"),
+            subnet: Reference::Given("subnet-1".to_owned()),
             security_group: LogicalId::new(Kind::SecurityGroup, "nat"),
             address: Reference::Given("eipalloc-1".to_owned()),
-            internet_gateway: LogicalId::new(Kind::InternetGateway, "main"),
-            route_table: LogicalId::new(Kind::RouteTable, "public"),
+            internet_gateway: Reference::Given("igw-1".to_owned()),
+            route_table: None,
             former_failures: Mutex::default(),
         };
         let dead = |instance_id: &str| Dead {

@@ -27,7 +27,7 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) instance_id: String,
     pub(super) interface_id: String,
-    pub(super) subnet_id: String,
+    pub subnet_id: String,
     vpc_id: String,
     pub(super) groups: BTreeSet<String>,
     pub(super) source_check: Option<bool>,

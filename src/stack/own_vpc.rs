@@ -1,16 +1,18 @@
 //! What the stack creates in a VPC of the operator: subnets, and their way to the Internet.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ipnet::Ipv4Net;
 
-use super::Network;
+use super::{NAT_INSTANCE, Network, nat_group};
 use crate::config::{Config, ExistingVpc, NatMode};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::elastic_ip::ElasticIp;
 use crate::resource::internet_gateway::InternetGateway;
 use crate::resource::nat_gateway::NatGateway;
+use crate::resource::nat_instance::NatInstance;
+use crate::resource::nat_instance_listing;
 use crate::resource::route_association::RouteAssociation;
 use crate::resource::route_table::{RouteTable, Target};
 use crate::resource::subnet::Subnet;
@@ -57,6 +59,8 @@ pub struct Way {
     pub subnets: Vec<String>,
     /// The subnets that the stack creates, by their index.
     pub created: Vec<usize>,
+    /// The CIDR blocks of all these subnets.
+    pub ranges: Vec<Ipv4Net>,
 }
 
 /// The place of a NAT gateway.
@@ -147,18 +151,17 @@ fn create(
     let mut public = Vec::new();
     let mut ways_out = Vec::new();
     for (index, way) in ways.all.iter().enumerate() {
-        let gateway = match &way.nat {
-            NatPlace::Existing(nat) => Reference::Given(nat.clone()),
+        let target = match &way.nat {
+            NatPlace::Existing(nat) => Target::NatGateway(Reference::Given(nat.clone())),
             NatPlace::InSubnet { letter, subnet } => {
-                let subnet = Reference::Given(subnet.clone());
-                gateway(
-                    config,
-                    vpc,
-                    (index, letter),
-                    subnet,
-                    &internet_gateway,
-                    nodes,
-                )
+                let place = Place {
+                    index,
+                    letter,
+                    subnet: Reference::Given(subnet.clone()),
+                    internet_gateway: &internet_gateway,
+                    route_table: None,
+                };
+                place.gateway(config, vpc, way, nodes)
             }
             NatPlace::InNewSubnet { letter, zone, cidr } => {
                 let id = of_vpc(Kind::Subnet, &format!("public-{letter}"));
@@ -169,15 +172,14 @@ fn create(
                     zone: zone.clone(),
                 }));
                 public.push(id.clone());
-                let subnet = Reference::Managed(id);
-                gateway(
-                    config,
-                    vpc,
-                    (index, letter),
-                    subnet,
-                    &internet_gateway,
-                    nodes,
-                )
+                let place = Place {
+                    index,
+                    letter,
+                    subnet: Reference::Managed(id),
+                    internet_gateway: &internet_gateway,
+                    route_table: Some(of_vpc(Kind::RouteTable, "public")),
+                };
+                place.gateway(config, vpc, way, nodes)
             }
         };
         let table = match (config.network.nat, way.nat.letter()) {
@@ -191,7 +193,7 @@ fn create(
         nodes.push(Arc::new(RouteTable {
             name: table.name.clone(),
             vpc: given(),
-            target: Target::NatGateway(gateway),
+            target,
             subnets: created.map(|cidr| subnet_id(*cidr, &vpc.id)).collect(),
         }));
         for subnet in &way.subnets {
@@ -216,32 +218,67 @@ fn create(
     ways_out
 }
 
-/// Adds a NAT gateway, with an address of its own unless the operator has one for it. `which`: its index and the letter of
-/// its zone.
-fn gateway(
-    config: &Config,
-    vpc: &OwnVpc,
-    (index, letter): (usize, &str),
+/// Where a NAT gateway or a NAT instance is created.
+struct Place<'a> {
+    /// Its index, which is that of its address.
+    index: usize,
+    /// The letter of its zone.
+    letter: &'a str,
     subnet: Reference,
-    internet_gateway: &Reference,
-    nodes: &mut Vec<Arc<dyn DynResource>>,
-) -> Reference {
-    let id = LogicalId::in_vpc(Kind::NatGateway, letter, &vpc.id);
-    let address = match config.network.elastic_ips.get(index) {
-        Some(own) => Reference::Given(own.clone()),
-        None => {
-            let address = LogicalId::in_vpc(Kind::ElasticIp, letter, &vpc.id);
-            nodes.push(Arc::new(ElasticIp {
-                name: address.name.clone(),
+    internet_gateway: &'a Reference,
+    /// The route table of the subnet, if the stack creates it.
+    route_table: Option<LogicalId>,
+}
+
+impl Place<'_> {
+    /// Adds the NAT gateway or the NAT instance, with an address of its own unless the operator has one for it.
+    fn gateway(
+        self,
+        config: &Config,
+        vpc: &OwnVpc,
+        way: &Way,
+        nodes: &mut Vec<Arc<dyn DynResource>>,
+    ) -> Target {
+        let of_vpc = |kind, name: &str| LogicalId::in_vpc(kind, name, &vpc.id);
+        let is_instance = config.network.nat == NatMode::Instance;
+        let address = match config.network.elastic_ips.get(self.index) {
+            Some(own) => Reference::Given(own.clone()),
+            None => {
+                // Not that of the NAT gateway, which has its address until it is deleted.
+                let name = match is_instance {
+                    true => NAT_INSTANCE,
+                    false => self.letter,
+                };
+                let address = of_vpc(Kind::ElasticIp, name);
+                nodes.push(Arc::new(ElasticIp {
+                    name: address.name.clone(),
+                }));
+                Reference::Managed(address)
+            }
+        };
+        if !is_instance {
+            let id = of_vpc(Kind::NatGateway, self.letter);
+            nodes.push(Arc::new(NatGateway {
+                name: id.name.clone(),
+                subnet: self.subnet,
+                address,
+                internet_gateway: self.internet_gateway.clone(),
             }));
-            Reference::Managed(address)
+            return Target::NatGateway(Reference::Managed(id));
         }
-    };
-    nodes.push(Arc::new(NatGateway {
-        name: id.name.clone(),
-        subnet,
-        address,
-        internet_gateway: internet_gateway.clone(),
-    }));
-    Reference::Managed(id)
+        let id = of_vpc(Kind::NatInstance, self.letter);
+        let ranges = way.ranges.iter().map(ToString::to_string);
+        let group = nat_group(Reference::Given(vpc.id.clone()), ranges.collect());
+        nodes.push(Arc::new(group));
+        nodes.push(Arc::new(NatInstance {
+            name: id.name.clone(),
+            subnet: self.subnet,
+            security_group: LogicalId::new(Kind::SecurityGroup, nat_instance_listing::GROUP_NAME),
+            address,
+            internet_gateway: self.internet_gateway.clone(),
+            route_table: self.route_table,
+            former_failures: Mutex::default(),
+        }));
+        Target::NatInstance(id)
+    }
 }

@@ -145,7 +145,7 @@ fn every_key_is_read() {
     );
     assert!(config.cache.tls && config.cache.url.is_some());
 
-    let config = self::config(include_str!("../../../examples/09-default-vpc.yaml"));
+    let config = self::config(include_str!("../../../examples/11-default-vpc.yaml"));
     let own = config.network.existing().expect("a VPC");
     assert_eq!((own.id.as_str(), own.subnet_cidrs.len()), ("default", 2));
     assert_eq!(own.route, RouteMode::Create);
@@ -159,7 +159,7 @@ fn every_key_is_read() {
 
 #[test]
 fn the_example_with_a_serverless_cache() {
-    let config = config(include_str!("../../../examples/08-serverless-cache.yaml"));
+    let config = config(include_str!("../../../examples/10-serverless-cache.yaml"));
     assert_eq!(config.cache.kind, CacheKind::Serverless);
     assert_eq!(config.cache.engine, CacheEngine::Valkey);
 }

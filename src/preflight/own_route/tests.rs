@@ -91,6 +91,7 @@ fn a_network_is_judged_as_the_plan_leaves_it() {
                 nat: NatPlace::Existing("nat-1".to_owned()),
                 subnets: ids(&["subnet-1"]),
                 created: vec![0, 1],
+                ranges: Vec::new(),
             }],
         }),
         ..OwnVpc::default()

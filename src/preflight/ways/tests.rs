@@ -150,6 +150,11 @@ fn what_the_stack_has_stays_where_it_is() {
         .insert(gateway, "subnet-0abd000b".to_owned());
     let expected = ["b in subnet-0abd000b: subnet-0abc000a subnet-0abc000b"];
     assert_eq!(ways(BOTH, &seen), expected);
+    seen.our_gateways.clear();
+    let instance = id(Kind::NatInstance, "b");
+    seen.our_gateways
+        .insert(instance, "subnet-0abd000b".to_owned());
+    assert_eq!(ways(BOTH, &seen), expected);
     // In a public subnet of its own, although there are others by now.
     seen.our_gateways.clear();
     seen.subnets
