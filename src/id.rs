@@ -49,6 +49,20 @@ impl LogicalId {
         Self::new(kind, format!("{name}{AT}{}", tail(vpc)))
     }
 
+    /// The id of another resource in the same VPC.
+    #[must_use]
+    pub fn beside(&self, kind: Kind, name: &str) -> Self {
+        match self.name.split_once(AT) {
+            Some((_, vpc)) => Self::new(kind, format!("{name}{AT}{vpc}")),
+            None => Self::new(kind, name),
+        }
+    }
+
+    /// The name without the VPC of the operator.
+    pub fn short_name(&self) -> &str {
+        self.name.split_once(AT).map_or(&self.name, |(name, _)| name)
+    }
+
     /// Whether the stack creates the resource in a VPC of the operator.
     pub fn is_in_own_vpc(&self) -> bool {
         self.name.contains(AT)
@@ -104,7 +118,12 @@ mod tests {
         assert!(!id.is_of_vpc("vpc-0123456789abcdef1"));
         let short = LogicalId::in_vpc(Kind::NatGateway, "a", "vpc-1");
         assert!(short.is_of_vpc("vpc-1") && !short.is_of_vpc(""));
+        let address = short.beside(Kind::ElasticIp, "nat-instance");
+        assert_eq!(address.to_string(), "elastic-ip/nat-instance@vpc-1");
+        assert_eq!(address.short_name(), "nat-instance");
         let created = LogicalId::new(Kind::Subnet, "private-a");
+        assert_eq!(created.beside(Kind::ElasticIp, "a").to_string(), "elastic-ip/a");
+        assert_eq!(created.short_name(), "private-a");
         assert!(!created.is_in_own_vpc() && !created.is_of_vpc("vpc-1"));
     }
 }

@@ -74,6 +74,8 @@ pub struct Table {
     pub others: Vec<String>,
     /// The gateway endpoints to which it has routes.
     pub endpoints: Vec<String>,
+    /// The stack of this tool that has created it.
+    pub stack: Option<String>,
 }
 
 /// A network interface with a public address.
@@ -454,6 +456,7 @@ impl Aws {
 }
 
 fn table(table: RouteTable) -> Option<Table> {
+    let stack = from_tags(table.tags.as_ref()).remove(tags::STACK);
     let associations = table.associations.unwrap_or_default();
     let routes = table.routes.unwrap_or_default();
     Some(Table {
@@ -470,6 +473,7 @@ fn table(table: RouteTable) -> Option<Table> {
             .filter(is_endpoint)
             .filter_map(|route| route.gateway_id)
             .collect(),
+        stack,
     })
 }
 

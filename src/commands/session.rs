@@ -282,27 +282,22 @@ impl Session {
 
     /// The addresses that 3scale sees, by zone.
     fn public_ips(&self) -> Vec<String> {
-        let network = &self.config.network;
-        let ip_of = |kind, name: &str| {
-            let output = self.cx.known_output(&LogicalId::new(kind, name))?;
-            let ip = output.attributes.get("public_ip").cloned();
+        let ip_of = |id: &LogicalId| {
+            let ip = self.cx.known_output(id)?.attributes.get("public_ip").cloned();
             ip.filter(|ip| !ip.is_empty())
         };
-        if !network.is_created() {
-            return Vec::new();
-        }
-        let (kind, address) = match network.nat {
-            NatMode::Instance => (Kind::NatInstance, Some(stack::NAT_INSTANCE)),
-            _ => (Kind::NatGateway, None),
-        };
-        (0..network.addresses())
-            .filter_map(|zone| {
-                let zone = stack::letter(zone);
-                // An address of the operator is no resource of the stack.
-                let of_address = ip_of(Kind::ElasticIp, address.unwrap_or(&zone));
-                of_address.or_else(|| ip_of(kind, &zone))
-            })
-            .collect()
+        let ids = self.nodes.iter().map(|node| node.id());
+        let ways_out = ids.filter_map(|id| {
+            let address = match id.kind {
+                Kind::NatGateway => id.short_name(),
+                Kind::NatInstance => stack::NAT_INSTANCE,
+                _ => return None,
+            };
+            // An address of the operator is no resource of the stack.
+            let of_address = ip_of(&id.beside(Kind::ElasticIp, address));
+            of_address.or_else(|| ip_of(&id))
+        });
+        ways_out.collect()
     }
 
     /// Where callers reach the API.

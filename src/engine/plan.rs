@@ -284,10 +284,15 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
     id.is_former() || is_left_group(id) || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
 }
 
-/// Whether the functions leave this security group, which the plan deletes: they leave the network, or they get groups of the
-/// operator.
+/// Whether the functions or their cache leave this security group, which the plan deletes: they leave the network, the functions
+/// get groups of the operator, or they get a cache of another kind.
 fn is_left_group(id: &LogicalId) -> bool {
-    id.kind == Kind::SecurityGroup && (id.is_former() || id.name == security_group::AUTHORIZER)
+    let of_users = [
+        security_group::AUTHORIZER,
+        security_group::CACHE,
+        security_group::SERVERLESS_CACHE,
+    ];
+    id.kind == Kind::SecurityGroup && (id.is_former() || of_users.contains(&&*id.name))
 }
 
 /// Creates one step for each desired resource that needs an action, after the steps of its needs.
@@ -915,6 +920,39 @@ mod tests {
             assert!(plan.steps[drain].needs.contains(&moved));
             let group = &plan.steps[position(&plan, "security-group/authorizer", true)];
             assert!(group.needs.contains(&moved) && group.needs.contains(&drain));
+        }
+    }
+
+    #[test]
+    fn the_group_of_a_cache_goes_after_the_functions_use_one_of_another_kind() {
+        let old = [
+            "vpc/main",
+            "security-group/cache",
+            "cache/former-0",
+            "security-group/serverless-cache",
+            "serverless-cache/main",
+            "lambda-alias/authorizer",
+        ];
+        // Also if the creation of the new cache has failed before, so that it is replaced.
+        for replaces in [false, true] {
+            let plan = planned(
+                &old,
+                &[
+                    ("vpc/main", &[], false),
+                    ("security-group/serverless-cache", &["vpc/main"], false),
+                    (
+                        "serverless-cache/main",
+                        &["security-group/serverless-cache"],
+                        replaces,
+                    ),
+                    ("lambda-alias/authorizer", &["serverless-cache/main"], false),
+                ],
+            );
+            plan.check().expect("no cycle");
+            let moved = position(&plan, "lambda-alias/authorizer", false);
+            let cache = position(&plan, "cache/former-0", true);
+            let group = &plan.steps[position(&plan, "security-group/cache", true)];
+            assert!(group.needs.contains(&moved) && group.needs.contains(&cache), "{plan:?}");
         }
     }
 

@@ -424,8 +424,8 @@ async fn of_quotas(
     };
     let in_own_vpc = new
         .iter()
-        .filter(|id| id.kind == Kind::NatGateway && id.is_in_own_vpc())
-        .filter_map(|id| ways::zone(&id.name, &subject.facts.names.region));
+        .filter(|id| id.kind == Kind::NatGateway)
+        .filter_map(|id| ways::zone(id, &subject.facts.names.region));
     let zones: Vec<_> = zones
         .filter(|(index, _)| has_gateway(*index))
         .map(|(_, zone)| zone.clone())

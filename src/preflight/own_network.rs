@@ -11,6 +11,7 @@ use crate::aws::own_network::{Acl, DefaultRoute, Nat, OwnNetwork, Rule, Subnet, 
 use crate::config::{CacheKind, Config};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
+use crate::printable::line;
 use crate::resource::{cache_group, serverless_cache};
 
 const TCP: &str = "6";
@@ -23,6 +24,7 @@ const EPHEMERAL: (u16, u16) = (1024, 65535);
 /// What the stack needs of the network.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs<'a> {
+    pub stack: &'a str,
     pub account: &'a str,
     pub vpc: &'a str,
     /// The functions' subnets. One that does not exist has its CIDR block as its id.
@@ -113,6 +115,7 @@ pub fn needs<'a>(config: &'a Config, account: &'a str, parts: Parts<'a>, plan: &
         0
     };
     Needs {
+        stack: config.stack.as_str(),
         account,
         vpc,
         subnets,
@@ -249,6 +252,15 @@ fn routes(
         let Some(table) = table_of(&subnet.id, tables) else {
             continue;
         };
+        if let Some(other) = table.stack.as_ref().filter(|stack| *stack != needs.stack) {
+            verdict.notices.push(format!(
+                "{}: {} uses {}, a route table of the stack {}: when that stack is removed, run `threescale-gw up` again",
+                needs.key,
+                subnet.id,
+                table.id,
+                line(other)
+            ));
+        }
         match way_out(table, tables, gateways) {
             WayOut::Works => {}
             WayOut::Unknown(target) => verdict.notices.push(format!(

@@ -64,8 +64,8 @@ fn letter(zone: &str) -> String {
 }
 
 /// The zone in the name of a NAT gateway in a VPC of the operator.
-pub fn zone(gateway: &str, region: &str) -> Option<String> {
-    let (letter, _) = gateway.split_once('@')?;
+pub fn zone(gateway: &LogicalId, region: &str) -> Option<String> {
+    let letter = Some(gateway.short_name()).filter(|_| gateway.is_in_own_vpc())?;
     Some(match letter.len() {
         1 => format!("{region}{letter}"),
         _ => letter.to_owned(),

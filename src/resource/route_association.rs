@@ -159,7 +159,7 @@ impl ResourceKind for RouteAssociations {
                     )),
                 })
             }
-            // Somebody else changed the association.
+            // Another user changed the association.
             Err(ResourceError::Aws(error)) if error.code == "InvalidAssociationID.NotFound" => {
                 Ok(())
             }

@@ -44,10 +44,9 @@ pub struct Ways {
 impl Ways {
     /// The index of a new NAT gateway.
     pub fn index(&self, gateway: &LogicalId) -> Option<usize> {
-        let name = gateway.name.split_once('@').map(|(name, _)| name);
-        self.all
-            .iter()
-            .position(|way| name.is_some() && way.nat.letter() == name)
+        let name = Some(gateway.short_name()).filter(|_| gateway.is_in_own_vpc())?;
+        let mut ways = self.all.iter();
+        ways.position(|way| way.nat.letter() == Some(name))
     }
 }
 

@@ -12,6 +12,7 @@ const NONE: &BTreeSet<String> = &BTreeSet::new();
 
 fn needs(subnets: &[String]) -> Needs<'_> {
     Needs {
+        stack: "orders",
         account: "123456789012",
         vpc: "vpc-1",
         subnets,
@@ -77,6 +78,7 @@ fn network() -> OwnNetwork {
         default_route,
         others: Vec::new(),
         endpoints: Vec::new(),
+        stack: None,
     };
     OwnNetwork {
         dns_support: Some(true),
@@ -158,6 +160,21 @@ fn notice(verdict: &Verdict, part: &str) {
 #[test]
 fn private_subnets_with_a_nat_gateway_are_fine() {
     assert_eq!(changed(|_| {}), Verdict::default());
+}
+
+#[test]
+fn a_route_of_another_stack_is_told() {
+    let of = |stack: &str| {
+        changed(|network| {
+            let tables = network.tables.as_mut().expect("tables");
+            for table in tables {
+                table.stack = Some(stack.to_owned());
+            }
+        })
+    };
+    assert_eq!(of("orders"), Verdict::default());
+    notice(&of("billing"), "subnet-a uses rtb-");
+    notice(&of("billing"), "a route table of the stack billing");
 }
 
 #[test]

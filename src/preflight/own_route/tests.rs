@@ -14,6 +14,7 @@ fn table(id: &str, subnets: &[&str], target: Target) -> Table {
         }),
         others: Vec::new(),
         endpoints: Vec::new(),
+        stack: None,
     }
 }
 

@@ -32,6 +32,7 @@ fn table(id: &str, subnets: &[&str], target: Option<Target>) -> Table {
         }),
         others: Vec::new(),
         endpoints: Vec::new(),
+        stack: None,
     }
 }
 
@@ -204,19 +205,14 @@ fn a_subnet_with_a_way_of_the_operator_keeps_it() {
 
 #[test]
 fn the_name_of_a_gateway_has_its_zone_and_its_index() {
-    assert_eq!(
-        zone("b@89abcdef", "us-east-1").as_deref(),
-        Some("us-east-1b")
-    );
-    assert_eq!(
-        zone("us-west-2-1@x", "us-west-2").as_deref(),
-        Some("us-west-2-1")
-    );
-    assert_eq!(zone("b", "us-east-1"), None);
+    let gateway = |name: &str| LogicalId::in_vpc(Kind::NatGateway, name, VPC);
+    let zone_of = |name: &str| zone(&gateway(name), "us-east-1");
+    assert_eq!(zone_of("b").as_deref(), Some("us-east-1b"));
+    assert_eq!(zone_of("us-east-1-1").as_deref(), Some("us-east-1-1"));
+    assert_eq!(zone(&LogicalId::new(Kind::NatGateway, "b"), "us-east-1"), None);
     let ways = chosen(&format!("{BOTH}, nat: per-zone"), &seen())
         .ways
         .expect("ways");
-    let gateway = |name: &str| LogicalId::in_vpc(Kind::NatGateway, name, VPC);
     assert_eq!(
         ["a", "b", "c"].map(|name| ways.index(&gateway(name))),
         [Some(0), Some(1), None]

@@ -261,7 +261,16 @@ def _leads_out(world: World, route: Any, subnet: Any) -> bool:
     instance = getattr(route.interface, "record", None)
     if instance is not None:
         return instances.forwards(world, instance, subnet.cidr_block)
-    return route.nat_gateway is not None and route.nat_gateway.state == "available"
+    gateway = route.nat_gateway
+    return gateway is not None and gateway.state == "available" and _is_public(gateway)
+
+
+def _is_public(gateway: Any) -> bool:
+    """Whether the subnet of a NAT gateway has a route to an Internet gateway. Without it, the gateway forwards nothing."""
+    ec2 = gateway.ec2_backend
+    table = _route_table(ec2, gateway.subnet_id, gateway.vpc_id)
+    routes = [route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0"] if table else []
+    return any(route.state == "active" and str(route.gateway_id or "").startswith("igw-") for route in routes)
 
 
 def _route_table(ec2: Any, subnet_id: str, vpc_id: str) -> Any:
