@@ -60,7 +60,9 @@ impl LogicalId {
 
     /// The name without the VPC of the operator.
     pub fn short_name(&self) -> &str {
-        self.name.split_once(AT).map_or(&self.name, |(name, _)| name)
+        self.name
+            .split_once(AT)
+            .map_or(&self.name, |(name, _)| name)
     }
 
     /// Whether the stack creates the resource in a VPC of the operator.
@@ -122,7 +124,10 @@ mod tests {
         assert_eq!(address.to_string(), "elastic-ip/nat-instance@vpc-1");
         assert_eq!(address.short_name(), "nat-instance");
         let created = LogicalId::new(Kind::Subnet, "private-a");
-        assert_eq!(created.beside(Kind::ElasticIp, "a").to_string(), "elastic-ip/a");
+        assert_eq!(
+            created.beside(Kind::ElasticIp, "a").to_string(),
+            "elastic-ip/a"
+        );
         assert_eq!(created.short_name(), "private-a");
         assert!(!created.is_in_own_vpc() && !created.is_of_vpc("vpc-1"));
     }

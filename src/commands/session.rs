@@ -10,7 +10,7 @@ use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, CacheKind, Config, NamedFile, NatMode, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, NamedFile, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -283,7 +283,12 @@ impl Session {
     /// The addresses that 3scale sees, by zone.
     fn public_ips(&self) -> Vec<String> {
         let ip_of = |id: &LogicalId| {
-            let ip = self.cx.known_output(id)?.attributes.get("public_ip").cloned();
+            let ip = self
+                .cx
+                .known_output(id)?
+                .attributes
+                .get("public_ip")
+                .cloned();
             ip.filter(|ip| !ip.is_empty())
         };
         let ids = self.nodes.iter().map(|node| node.id());

@@ -281,18 +281,22 @@ fn is_left(id: &LogicalId, desired: &BTreeSet<LogicalId>) -> bool {
                 | Kind::VpcEndpoint
                 | Kind::RouteAssociation
         );
-    id.is_former() || is_left_group(id) || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
+    id.is_former()
+        || is_left_group(id)
+        || is_group_of_cache(id)
+        || (is_of_network && (!has_vpc || id.is_in_own_vpc()))
 }
 
-/// Whether the functions or their cache leave this security group, which the plan deletes: they leave the network, the functions
-/// get groups of the operator, or they get a cache of another kind.
+/// Whether the functions leave this security group, which the plan deletes: they leave the network, or they get groups of the
+/// operator.
 fn is_left_group(id: &LogicalId) -> bool {
-    let of_users = [
-        security_group::AUTHORIZER,
-        security_group::CACHE,
-        security_group::SERVERLESS_CACHE,
-    ];
-    id.kind == Kind::SecurityGroup && (id.is_former() || of_users.contains(&&*id.name))
+    id.kind == Kind::SecurityGroup && (id.is_former() || id.name == security_group::AUTHORIZER)
+}
+
+/// Whether a cache has this security group, which the plan deletes: the functions get a cache of another kind, or none.
+fn is_group_of_cache(id: &LogicalId) -> bool {
+    let of_caches = [security_group::CACHE, security_group::SERVERLESS_CACHE];
+    id.kind == Kind::SecurityGroup && of_caches.contains(&&*id.name)
 }
 
 /// Creates one step for each desired resource that needs an action, after the steps of its needs.
@@ -945,14 +949,21 @@ mod tests {
                         &["security-group/serverless-cache"],
                         replaces,
                     ),
-                    ("lambda-alias/authorizer", &["serverless-cache/main"], false),
+                    (
+                        "lambda-alias/authorizer",
+                        &["security-group/serverless-cache"],
+                        false,
+                    ),
                 ],
             );
             plan.check().expect("no cycle");
             let moved = position(&plan, "lambda-alias/authorizer", false);
             let cache = position(&plan, "cache/former-0", true);
             let group = &plan.steps[position(&plan, "security-group/cache", true)];
-            assert!(group.needs.contains(&moved) && group.needs.contains(&cache), "{plan:?}");
+            assert!(
+                group.needs.contains(&moved) && group.needs.contains(&cache),
+                "{plan:?}"
+            );
         }
     }
 

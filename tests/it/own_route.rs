@@ -124,17 +124,19 @@ fn a_way_out_of_subnets_of_ones_own_is_created_and_their_route_tables_are_restor
         assert_eq!(table_of(&account, &vpc.private[1]), Some(ours));
         let mut gateways = account["nat_gateways"].as_array().expect("a list").iter();
         let ours = gateways.find(|one| one["tags"]["threescale-gw:stack"] == "orders");
-        assert_eq!(
-            ours.map(|one| &one["subnet"]),
-            Some(&json!(vpc.public[0]))
-        );
+        assert_eq!(ours.map(|one| &one["subnet"]), Some(&json!(vpc.public[0])));
         let status = here.succeed(&["status"]).stdout;
         assert!(status.contains("nat-gateway/a@"), "{status}");
         let mut addresses = account["addresses"].as_array().expect("a list").iter();
         let address = addresses.find(|one| one["tags"]["threescale-gw:stack"] == "orders");
         let address = id(&address.expect("an address")["public_ip"]);
-        let output = status.lines().find(|line| line.starts_with("nat_public_ip"));
-        assert!(output.is_some_and(|line| line.ends_with(&address)), "{status}");
+        let output = status
+            .lines()
+            .find(|line| line.starts_with("nat_public_ip"));
+        assert!(
+            output.is_some_and(|line| line.ends_with(&address)),
+            "{status}"
+        );
         // Another stack in these subnets has a way out, which is not its own.
         let other = Workplace::new(&aws);
         add(&other, &vpc.routed(""));

@@ -209,7 +209,10 @@ fn the_name_of_a_gateway_has_its_zone_and_its_index() {
     let zone_of = |name: &str| zone(&gateway(name), "us-east-1");
     assert_eq!(zone_of("b").as_deref(), Some("us-east-1b"));
     assert_eq!(zone_of("us-east-1-1").as_deref(), Some("us-east-1-1"));
-    assert_eq!(zone(&LogicalId::new(Kind::NatGateway, "b"), "us-east-1"), None);
+    assert_eq!(
+        zone(&LogicalId::new(Kind::NatGateway, "b"), "us-east-1"),
+        None
+    );
     let ways = chosen(&format!("{BOTH}, nat: per-zone"), &seen())
         .ways
         .expect("ways");
