@@ -317,3 +317,28 @@ fn interfaces_that_other_functions_share_are_left_to_them() {
     let left = aws.account()["network_interfaces"].to_string();
     assert!(left.contains("threescale-gw-orders-"), "{left}");
 }
+
+#[test]
+fn the_endpoint_and_a_serverless_cache_follow_the_groups_in_one_run() {
+    let aws = TestAws::seeded();
+    aws.post("config", &json!({"eni_linger": 0.05}));
+    let Network { text, vpc } = own_network(&aws);
+    let names = json!({"VpcId": vpc, "EnableDnsHostnames": {"Value": true}});
+    aws.call("ec2", "ModifyVpcAttribute", names);
+    let own = create(&aws, &vpc, "web");
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let text = text.replace("network: {", "network: {endpoints: true, ");
+    add(&workplace, &format!("{text}\ncache: {{kind: serverless}}"));
+    let own = line(&[&own]);
+    for (from, to) in [("authorizer: {", own.as_str()), (&own, "authorizer: {")] {
+        workplace.succeed(&["up", "--yes"]);
+        workplace.edit(from, to);
+        workplace.succeed(&["up", "--yes"]);
+        let plan = workplace.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{from} -> {to}: {}", plan.stdout);
+        assert_served(&aws, to);
+    }
+    workplace.succeed(&["down", "--yes", "--stack", "orders"]);
+    assert_same(&before, &aws.account());
+}
