@@ -64,7 +64,9 @@ pub struct Costs {
 impl Costs {
     /// The sum of the known prices per month without requests.
     pub fn idle_total(&self) -> f64 {
-        self.idle.iter().filter_map(|(_, price)| *price).sum()
+        // The sum of no prices is -0.0.
+        let sum: f64 = self.idle.iter().filter_map(|(_, price)| *price).sum();
+        sum + 0.0
     }
 }
 

@@ -8,7 +8,7 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use ipnet::Ipv4Net;
 
 use super::ec2::{filter, from_tags};
-use super::{Aws, AwsError, Class, Idempotency, optional};
+use super::{Aws, AwsError, Class, Idempotency, optional, tags};
 
 /// Availability Zone ids that lack NAT gateways or newer node types, so they are the last choice. A
 /// zone id names the same zone in every account.
@@ -79,6 +79,8 @@ fn if_readable<T>(answer: Result<T, AwsError>) -> Result<Result<T, AwsError>, Aw
 pub struct Vpc {
     pub id: String,
     pub cidrs: Vec<Ipv4Net>,
+    /// The stack of this tool that it belongs to.
+    pub stack: Option<String>,
 }
 
 impl Aws {
@@ -162,6 +164,7 @@ impl Aws {
                 cidrs.sort();
                 cidrs.dedup();
                 Some(Vpc {
+                    stack: from_tags(vpc.tags.as_ref()).remove(tags::STACK),
                     id: vpc.vpc_id?,
                     cidrs: cidrs.iter().filter_map(|cidr| cidr.parse().ok()).collect(),
                 })

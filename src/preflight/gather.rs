@@ -116,13 +116,14 @@ async fn of_network(
         return of_encryption(cx, &vpc, plan, findings).await;
     };
     let Some(vpc) = &facts.own_vpc else {
-        blockers.extend(rules::zones(config, &facts.zones));
         blockers.push(format!("network.vpc: there is no VPC {}", own.id));
         return Ok(());
     };
     blockers.extend(vpc.faults.iter().cloned());
     let index = |id: &LogicalId| vpc.ways.as_ref()?.index(id);
     blockers.extend(of_addresses(config, cx, plan, index).await?);
+    let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
+    findings.notices.extend(addresses);
     // Names of security groups are unique in a VPC, so only the operator's own VPC can have them.
     let is_made = |item: &&Item| {
         item.id.kind == Kind::SecurityGroup
@@ -160,7 +161,13 @@ async fn of_network(
     let mut network = cx.aws().own_network(&vpc.id, subnets).await?;
     of_route(cx, plan, &network, findings).await?;
     let former = RouteAssociations::former(cx).await?;
-    let subnets = own_route::planned(&mut network, own, vpc, &former);
+    let deleted = plan.items.iter().filter(|item| {
+        item.id.kind == Kind::RouteTable && matches!(item.action, Action::Delete | Action::Replace)
+    });
+    let deleted = deleted
+        .filter_map(|item| item.physical_id.clone())
+        .collect();
+    let subnets = own_route::planned(&mut network, own, vpc, &former, &deleted);
     let parts = own_network::Parts {
         vpc: &vpc.id,
         subnets: &subnets,
@@ -240,7 +247,8 @@ async fn of_route(
         true => Vec::new(),
         false => cx.aws().public_interfaces(&public).await?,
     };
-    let verdict = own_route::judge(&changed, tables, &interfaces);
+    let gateways = network.gateways.as_deref().unwrap_or_default();
+    let verdict = own_route::judge(&changed, tables, gateways, &interfaces);
     findings.blockers.extend(verdict.faults);
     findings.notices.extend(verdict.notices);
     Ok(())
@@ -375,7 +383,8 @@ async fn of_required_tags(cx: &Context, plan: &Plan, findings: &mut Findings) ->
 /// What others have in the parts of the network that the plan deletes: AWS would not delete them.
 async fn of_neighbors(cx: &Context, plan: &Plan) -> Result<Vec<String>> {
     let is_deleted = |item: &&Item| {
-        item.id.kind.is_network() && matches!(item.action, Action::Delete | Action::Replace)
+        let can_be_held = item.id.kind.is_network() || item.id.kind == Kind::RouteAssociation;
+        can_be_held && matches!(item.action, Action::Delete | Action::Replace)
     };
     let deleted: BTreeSet<_> = plan
         .items

@@ -254,7 +254,7 @@ fn routes(
         };
         if let Some(other) = table.stack.as_ref().filter(|stack| *stack != needs.stack) {
             verdict.notices.push(format!(
-                "{}: {} uses {}, a route table of the stack {}: when that stack is removed, run `threescale-gw up` again",
+                "{}: {} uses {}, a route table of the stack {}, which must not be removed before this one leaves the subnet",
                 needs.key,
                 subnet.id,
                 table.id,

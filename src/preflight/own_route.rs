@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::Verdict;
 use super::own_network::table_of;
-use crate::aws::own_network::{OwnNetwork, PublicInterface, Subnet, Table, Target};
+use crate::aws::own_network::{Nat, OwnNetwork, PublicInterface, Subnet, Table, Target};
 use crate::config::ExistingVpc;
 use crate::printable::line;
 use crate::resource::route_association::Former;
@@ -13,13 +13,14 @@ use crate::stack::{NatPlace, OwnVpc};
 /// The number of addresses in a subnet that AWS takes. Source: Amazon VPC User Guide, subnet CIDR blocks.
 const RESERVED: u32 = 5;
 
-/// The network as the plan leaves it: with the subnets that it creates, and without the associations that it ends. Returns the
-/// ids of the functions' subnets; one that does not exist has its CIDR block as its id.
+/// The network as the plan leaves it: with the subnets that it creates, and without the associations and the route tables
+/// (`deleted`) that it ends. Returns the ids of the functions' subnets; one that does not exist has its CIDR block as its id.
 pub fn planned(
     network: &mut OwnNetwork,
     own: &ExistingVpc,
     vpc: &OwnVpc,
     former: &BTreeMap<String, Former>,
+    deleted: &BTreeSet<String>,
 ) -> Vec<String> {
     let routed = borrowed(vpc);
     let ended = former.iter().filter(|(id, _)| !routed.contains(*id));
@@ -30,6 +31,9 @@ pub fn planned(
         let is_restored = |former: &&Former| matches!(former, Former::Table(id) if *id == table.id);
         let restored = ended.clone().filter(|(_, former)| is_restored(former));
         table.subnets.extend(restored.map(|(id, _)| id.clone()));
+    }
+    if let Some(tables) = &mut network.tables {
+        tables.retain(|table| !deleted.contains(&table.id));
     }
     let mut ids = own.subnets.clone();
     for (cidr, zone) in own.subnet_cidrs.iter().zip(&vpc.zones) {
@@ -89,12 +93,34 @@ pub fn public(changed: &[String], tables: &[Table]) -> Vec<String> {
 
 /// Checks the associations that the plan changes. `interfaces` are those with a public address in the public ones of
 /// these subnets.
-pub fn judge(changed: &[String], tables: &[Table], interfaces: &[PublicInterface]) -> Verdict {
+pub fn judge(
+    changed: &[String],
+    tables: &[Table],
+    gateways: &[Nat],
+    interfaces: &[PublicInterface],
+) -> Verdict {
     let mut verdict = Verdict::default();
     for id in changed {
+        let works = |nat: &&Nat| !["deleted", "deleting", "failed"].contains(&nat.state.as_str());
+        let mut inside = gateways.iter().filter(works);
+        if let Some(nat) = inside.find(|nat| nat.subnet.as_ref() == Some(id)) {
+            verdict.faults.push(format!(
+                "network.route: the NAT gateway {} is in {id} and would lose its route to the Internet: use other subnets",
+                nat.id
+            ));
+            continue;
+        }
         let Some(table) = table_of(id, tables) else {
             continue;
         };
+        if let Some(other) = &table.stack {
+            verdict.faults.push(format!(
+                "network.route: {id} uses {}, a route table of the stack {} that does not lead to the Internet: repair it with `threescale-gw up` of that stack",
+                table.id,
+                line(other)
+            ));
+            continue;
+        }
         if !table.others.is_empty() {
             verdict.faults.push(format!(
                 "network.route: {id} would lose the other routes of {}: {}; add a route 0.0.0.0/0 to a NAT gateway to {} and remove `network.route`, or use other subnets",

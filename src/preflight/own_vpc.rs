@@ -26,10 +26,19 @@ pub async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<OwnVpc>> {
     let Some(vpc) = cx.aws().vpc(&own.id).await? else {
         return Ok(None);
     };
-    if own.subnet_cidrs.is_empty() && own.route == RouteMode::Existing {
+    // What the stack would create in it has other names than what it has, which it would delete.
+    let is_ours = vpc.stack.as_ref() == Some(&cx.names().stack);
+    let fault = is_ours.then(|| {
+        format!(
+            "network.vpc: {} is the VPC of this stack: remove `network.vpc` and what belongs to it, or name another VPC",
+            vpc.id
+        )
+    });
+    if is_ours || (own.subnet_cidrs.is_empty() && own.route == RouteMode::Existing) {
         return Ok(Some(OwnVpc {
             id: vpc.id,
             subnets: own.subnets.clone(),
+            faults: fault.into_iter().collect(),
             ..OwnVpc::default()
         }));
     }
@@ -39,7 +48,7 @@ pub async fn own_vpc(cx: &Context, config: &Config) -> Result<Option<OwnVpc>> {
 
 async fn see(cx: &Context, own: &ExistingVpc, vpc: Vpc) -> Result<Seen> {
     let aws = cx.aws();
-    let Vpc { id: vpc, cidrs } = vpc;
+    let Vpc { id: vpc, cidrs, .. } = vpc;
     let (subnets, tables, gateways, internet_gateway) = tokio::try_join!(
         aws.subnets_of(&vpc),
         aws.tables(&vpc),

@@ -133,6 +133,12 @@ impl Choice<'_> {
     fn ways(&mut self, config: &Config, own: &ExistingVpc, zones: &[String]) -> Ways {
         let routed = self.routed(own, zones);
         if routed.is_empty() {
+            if !config.network.elastic_ips.is_empty() {
+                self.faults.push(
+                    "network.elastic_ips: every subnet has a way to the Internet already, so there is no NAT gateway for these addresses"
+                        .to_owned(),
+                );
+            }
             return Ways::default();
         }
         let mut all = Vec::new();

@@ -10,10 +10,11 @@ use aws_sdk_ec2::types::RouteTableAssociation;
 
 use super::route_table::{self, RouteTables};
 use super::{Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind};
-use crate::aws::ec2::{filter, write_tags};
+use crate::aws::ec2::{filter, from_tags, write_tags};
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::printable::line;
 
 const TABLE: Field = Field::Property("route table");
 
@@ -28,6 +29,15 @@ pub struct Actual {
     association_id: String,
     table_id: String,
     former: Former,
+}
+
+/// The association that a subnet has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Current {
+    association: String,
+    table: String,
+    /// The stack of this tool that has created the route table.
+    stack: Option<String>,
 }
 
 /// What applied to a subnet before its association with a route table of the stack.
@@ -69,25 +79,26 @@ impl RouteAssociations {
         Ok(all.map(|one| (one.subnet, one.former)).collect())
     }
 
-    /// The association of a subnet, and its route table; `None` where the main route table applies.
-    async fn current(
-        cx: &Context,
-        subnet: &str,
-    ) -> Result<Option<(String, String)>, ResourceError> {
+    /// The association of a subnet, its route table, and the stack of this tool that has created that; `None` where the main
+    /// route table applies.
+    async fn current(cx: &Context, subnet: &str) -> Result<Option<Current>, ResourceError> {
         let by_subnet = filter("association.subnet-id", [subnet.to_owned()]);
         let request = cx.aws().ec2.describe_route_tables().filters(by_subnet);
         let answer = cx
             .aws()
             .call_idempotent("ec2:DescribeRouteTables", || request.clone().send())
             .await?;
-        let tables = answer.route_tables.unwrap_or_default();
-        let mut all = tables
-            .into_iter()
-            .flat_map(|table| table.associations.unwrap_or_default());
         let is_it = |one: &RouteTableAssociation| one.subnet_id.as_deref() == Some(subnet);
-        Ok(all
-            .find(is_it)
-            .and_then(|one| Some((one.route_table_association_id?, one.route_table_id?))))
+        let mut tables = answer.route_tables.unwrap_or_default().into_iter();
+        Ok(tables.find_map(|table| {
+            let stack = from_tags(table.tags.as_ref()).remove(tags::STACK);
+            let association = table.associations?.into_iter().find(is_it)?;
+            Some(Current {
+                association: association.route_table_association_id?,
+                table: table.route_table_id?,
+                stack,
+            })
+        }))
     }
 
     async fn replace(cx: &Context, association: &str, table: &str) -> Result<(), ResourceError> {
@@ -211,11 +222,10 @@ impl Resource for RouteAssociation {
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         let table = cx.physical_id(&self.table)?;
         let current = RouteAssociations::current(cx, &self.subnet).await?;
-        let ours = RouteTables::list(cx).await?.owned;
-        let is_ours = |id: &str| ours.iter().any(|table| table.table_id == id);
+        let is_ours = |current: &Current| current.stack.as_ref() == Some(&cx.names().stack);
         let former = match &current {
             // The record of an association of the stack is lost. The main route table is what every subnet begins with.
-            Some((_, current)) if is_ours(current) => {
+            Some(current) if is_ours(current) => {
                 let text = format!(
                     "the former route table of {} is not known: `threescale-gw down` restores the main route table of the VPC",
                     self.subnet
@@ -223,13 +233,31 @@ impl Resource for RouteAssociation {
                 cx.notice(&LogicalId::new(Kind::RouteAssociation, &self.subnet), text);
                 Former::Main
             }
-            Some((_, current)) => Former::Table(current.clone()),
+            // That stack restores what the subnet had, and this one would have nothing to restore.
+            Some(Current {
+                table,
+                stack: Some(other),
+                ..
+            }) => {
+                return Err(ResourceError::Blocked {
+                    what: format!(
+                        "{} is associated with {table}, a route table of the stack {}",
+                        self.subnet,
+                        line(other)
+                    ),
+                    hint: Some(
+                        "repair that stack, or associate the subnet with another route table"
+                            .to_owned(),
+                    ),
+                });
+            }
+            Some(current) => Former::Table(current.table.clone()),
             None => Former::Main,
         };
         self.record(cx, &table, &former).await?;
         match current {
-            Some((_, current)) if current == table => Ok(()),
-            Some((association, _)) => RouteAssociations::replace(cx, &association, &table).await,
+            Some(current) if current.table == table => Ok(()),
+            Some(current) => RouteAssociations::replace(cx, &current.association, &table).await,
             None => {
                 let request = cx.aws().ec2.associate_route_table();
                 let request = request.route_table_id(table).subnet_id(&self.subnet);

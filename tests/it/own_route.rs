@@ -404,3 +404,85 @@ fn a_change_of_the_way_out_never_leaves_callers_without_3scale() {
         changes(&start, aws, from, to, 9);
     }
 }
+
+#[test]
+fn a_plan_that_would_cut_off_the_network_is_refused() {
+    let aws = test_aws();
+    let vpc = Vpc::new(&aws, "10.9", true);
+    let refused = |here: &Workplace, arguments: &[&str], text: &str| {
+        aws.check_log();
+        let run = here.run(arguments);
+        assert_eq!(run.code, Some(4), "{text}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(text), "{text}: {}", run.stderr);
+        assert!(
+            aws.changes()
+                .iter()
+                .all(|change| change.contains("Parameter"))
+        );
+    };
+    // The subnets that the stack created would lose their route.
+    let here = Workplace::new(&aws);
+    let cidrs = vpc.with("subnet_cidrs: [10.9.8.0/24, 10.9.9.0/24], route: create");
+    add(&here, &cidrs);
+    here.succeed(&["up", "--yes"]);
+    here.edit(", route: create", "");
+    refused(&here, &["up", "--yes"], "has no route 0.0.0.0/0 in rtb-");
+    // So would the NAT gateway.
+    let both = [&vpc.private[0], &vpc.public[0]]
+        .map(String::as_str)
+        .join(", ");
+    let cidrs = cidrs.replace(", route: create", "");
+    here.edit(
+        &cidrs,
+        &vpc.with(&format!("subnets: [{both}], route: create")),
+    );
+    refused(
+        &here,
+        &["up", "--yes"],
+        "would lose its route to the Internet",
+    );
+    // And a function of another stack.
+    let text = vpc.with(&format!("subnets: [{both}], route: create"));
+    here.edit(&text, &vpc.routed(""));
+    here.succeed(&["up", "--yes"]);
+    let description =
+        "AWS Lambda VPC ENI-threescale-gw-billing-authorizer-01234567-89ab-cdef-0123-456789abcdef";
+    let interface = json!({"SubnetId": vpc.private[0], "Description": description});
+    let interface = ec2(&aws, "CreateNetworkInterface", interface);
+    let interface = id(&interface["NetworkInterface"]["NetworkInterfaceId"]);
+    refused(&here, &["down", "--yes"], &interface);
+    ec2(
+        &aws,
+        "DeleteNetworkInterface",
+        json!({"NetworkInterfaceId": interface}),
+    );
+    here.succeed(&["down", "--yes"]);
+    assert_owned(&aws, [0; 6]);
+}
+
+#[test]
+fn the_vpc_of_the_stack_is_not_taken_for_one_of_the_operator() {
+    let aws = test_aws();
+    let here = Workplace::new(&aws);
+    here.succeed(&["up", "--yes"]);
+    let account = aws.account();
+    let of_stack = |kind: &str| -> Vec<String> {
+        let all = account[kind].as_array().expect("a list").iter();
+        let ours = all.filter(|one| one["tags"]["threescale-gw:stack"] == "orders");
+        ours.map(|one| id(&one["id"])).collect()
+    };
+    let (vpcs, subnets) = (of_stack("vpcs"), of_stack("subnets"));
+    for more in ["", ", route: create"] {
+        let here = Workplace::new(&aws);
+        let subnets = subnets.join(", ");
+        add(
+            &here,
+            &format!("network: {{vpc: {}, subnets: [{subnets}]{more}}}", vpcs[0]),
+        );
+        let up = here.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(4), "{}", up.stderr);
+        let told = format!("{} is the VPC of this stack", vpcs[0]);
+        assert!(up.stderr.contains(&told), "{}", up.stderr);
+    }
+    assert_eq!(aws.account()["vpcs"], account["vpcs"]);
+}

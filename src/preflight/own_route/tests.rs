@@ -40,7 +40,7 @@ fn what_a_subnet_loses_is_told() {
         address: "198.51.100.7".to_owned(),
         purpose: "i-1\u{1b}[2J".to_owned(),
     }];
-    let verdict = judge(&changed, &tables, &interfaces);
+    let verdict = judge(&changed, &tables, &[], &interfaces);
     assert_eq!(verdict.faults, [""; 0]);
     let [first, second, lost] = verdict.notices.as_slice() else {
         panic!("{:?}", verdict.notices);
@@ -58,7 +58,7 @@ fn what_a_subnet_loses_is_told() {
 
     tables[1].others = ids(&["10.9.0.0/16 to pcx-1"]);
     tables[0].endpoints = ids(&["vpce-1"]);
-    let verdict = judge(&changed, &tables, &[]);
+    let verdict = judge(&changed, &tables, &[], &[]);
     let [fault] = verdict.faults.as_slice() else {
         panic!("{:?}", verdict.faults);
     };
@@ -71,6 +71,34 @@ fn what_a_subnet_loses_is_told() {
             .notices
             .iter()
             .any(|notice| notice.contains("subnet-2 no longer uses the gateway endpoint vpce-1"))
+    );
+}
+
+#[test]
+fn a_subnet_with_a_nat_gateway_or_a_route_of_another_stack_is_refused() {
+    let mut tables = vec![table("rtb-1", &["subnet-1", "subnet-2"], igw())];
+    let mut gateway = Nat {
+        id: "nat-1".to_owned(),
+        state: "available".to_owned(),
+        is_private: false,
+        subnet: Some("subnet-2".to_owned()),
+    };
+    let changed = ids(&["subnet-1", "subnet-2"]);
+    let faults = |tables: &[Table], gateway: &Nat| {
+        judge(&changed, tables, std::slice::from_ref(gateway), &[]).faults
+    };
+    let found = faults(&tables, &gateway);
+    assert!(
+        found.len() == 1 && found[0].contains("nat-1 is in subnet-2"),
+        "{found:?}"
+    );
+    gateway.state = "deleted".to_owned();
+    assert_eq!(faults(&tables, &gateway), [""; 0]);
+    tables[0].stack = Some("billing".to_owned());
+    let found = faults(&tables, &gateway);
+    assert!(
+        found.len() == 2 && found[0].contains("a route table of the stack billing"),
+        "{found:?}"
     );
 }
 
@@ -110,6 +138,7 @@ fn a_network_is_judged_as_the_plan_leaves_it() {
                 Target::NatGateway("nat-2".to_owned()),
             ),
             table("rtb-1", &[], igw()),
+            table("rtb-2", &["subnet-8"], igw()),
         ]),
         ..OwnNetwork::default()
     };
@@ -118,13 +147,15 @@ fn a_network_is_judged_as_the_plan_leaves_it() {
         ("subnet-2".to_owned(), Former::Main),
         ("subnet-3".to_owned(), Former::Table("rtb-1".to_owned())),
     ]);
-    let subnets = planned(&mut network, &own, &vpc, &former);
+    let deleted = BTreeSet::from(["rtb-2".to_owned()]);
+    let subnets = planned(&mut network, &own, &vpc, &former, &deleted);
     assert_eq!(subnets, ["subnet-8", "10.0.9.0/28"]);
     let new = &network.subnets[1];
     assert_eq!((new.zone.as_str(), new.free), ("us-east-1b", Some(11)));
     let tables = network.tables.expect("tables");
     assert_eq!(tables[0].subnets, ["subnet-1"]);
     assert_eq!(tables[1].subnets, ["subnet-3"]);
+    assert_eq!(tables.len(), 2);
     assert!(places(&vpc).is_empty());
     let routed: Vec<_> = routed(&vpc, &subnets).into_iter().collect();
     assert_eq!(routed, ["10.0.9.0/28", "subnet-1", "subnet-8"]);

@@ -198,6 +198,8 @@ fn a_subnet_with_a_way_of_the_operator_keeps_it() {
     seen.tables
         .push(table("rtb-tgw", &["subnet-0abc000b"], transit));
     assert_eq!(ways(BOTH, &seen), [""; 0]);
+    let addresses = format!("{BOTH}, elastic_ips: [eipalloc-0abc1234]");
+    fault(&addresses, &seen, "has a way to the Internet already");
     // What the stack has changed stays changed.
     seen.associated.insert("subnet-0abc000b".to_owned());
     assert_eq!(ways(BOTH, &seen), ["b in subnet-0abd000b: subnet-0abc000b"]);

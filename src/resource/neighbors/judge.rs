@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::id::LogicalId;
 use crate::kind::Kind;
-use crate::names::is_interface_of;
+use crate::names::{INTERFACE_PREFIX, is_interface_of};
 use crate::printable::line;
 use crate::resource::nat_instance_listing::GROUP_NAME;
 
@@ -224,6 +224,20 @@ fn known<'a>(
         .collect()
 }
 
+/// The association of a subnet of the operator, if a function of another stack is in it: it would lose its way to 3scale.
+/// Everything else in the subnet had another way before, which is restored.
+fn route_of(interface: &Interface, own: &Own) -> Option<LogicalId> {
+    let of_stack = interface
+        .description
+        .strip_prefix(INTERFACE_PREFIX)
+        .is_some_and(|name| name.starts_with("threescale-gw-"));
+    let mut tables = own.tables.values();
+    let is_borrowed = of_stack
+        && !is_ours(interface, own)
+        && tables.any(|table| table.borrowed.contains(&interface.subnet));
+    is_borrowed.then(|| LogicalId::new(Kind::RouteAssociation, &interface.subnet))
+}
+
 /// Everything that holds a part of the network.
 pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
     let mut holders = Vec::new();
@@ -263,7 +277,8 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
         let holds = known(&interface.groups, &own.groups)
             .into_iter()
             .chain(known([&interface.subnet], &own.subnets))
-            .chain(known([&interface.vpc], &own.vpcs));
+            .chain(known([&interface.vpc], &own.vpcs))
+            .chain(route_of(interface, own));
         let text = format!(
             "network interface {} (owner {}, {}, {:?})",
             interface.id,
@@ -383,7 +398,9 @@ impl Neighbors {
             .flat_map(|holder| holder.holds.clone())
             .collect();
         // In a VPC of the operator, only what others use remains, with its way to the Internet.
-        let is_used = held.iter().any(LogicalId::is_in_own_vpc);
+        let is_used = held
+            .iter()
+            .any(|id| id.is_in_own_vpc() || id.kind == Kind::RouteAssociation);
         let mut left: BTreeSet<_> = own
             .vpcs
             .values()

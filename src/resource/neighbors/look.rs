@@ -250,7 +250,9 @@ async fn around(cx: &Context, own: &Own) -> Result<(Around, Vec<AwsError>), Reso
     // In a VPC of the operator, or in one that has lost its tags.
     let is_apart = |id: &LogicalId| vpcs.is_empty() || id.is_in_own_vpc();
     let subnets = own.subnets.iter().filter(|(_, id)| is_apart(id));
-    let subnets: Vec<_> = subnets.map(|(id, _)| id.clone()).collect();
+    let subnets = subnets.map(|(id, _)| id.clone());
+    let borrowed = own.tables.values().flat_map(|table| table.borrowed.clone());
+    let subnets: Vec<_> = subnets.chain(borrowed).collect();
     if !subnets.is_empty() {
         around
             .interfaces
