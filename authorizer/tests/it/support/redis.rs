@@ -33,8 +33,8 @@ const VALKEY: Package = Package(
 /// A running server. Its data survives [`Redis::restart`], because every write is in its append-only file.
 pub struct Redis {
     pub port: u16,
-    /// Keeps the port while the server is stopped.
-    _reserved: Socket,
+    /// Keeps its ports while the server is stopped.
+    _reserved: Vec<Socket>,
     child: Option<Child>,
     directory: TempDir,
     options: Vec<String>,
@@ -43,18 +43,18 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(options: &[&str]) -> Self {
-        Self::start_program(server(), options, reserve_port)
+        Self::start_program(server(), options, one_port)
     }
 
     /// A server of the latest generation of Valkey.
     pub fn valkey(options: &[&str]) -> Self {
-        Self::start_program(valkey(), options, reserve_port)
+        Self::start_program(valkey(), options, one_port)
     }
 
     /// A cluster with one node, which has all slots.
     pub fn cluster(is_valkey: bool) -> Self {
         let program = if is_valkey { valkey() } else { server() };
-        let redis = Self::start_program(program, &["--cluster-enabled", "yes"], reserve_low_port);
+        let redis = Self::start_program(program, &["--cluster-enabled", "yes"], ports_of_cluster);
         let slots: Vec<_> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
         for slots in slots.chunks(4096) {
             let added = redis.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" ")));
@@ -71,7 +71,7 @@ impl Redis {
     fn start_program(
         program: &Path,
         options: &[&str],
-        reserve: impl Fn() -> std::io::Result<(u16, Socket)>,
+        reserve: impl Fn() -> std::io::Result<(u16, Vec<Socket>)>,
     ) -> Self {
         let (port, reserved) = reserve().expect("a free port");
         let mut redis = Self {
@@ -173,23 +173,34 @@ fn ask(port: u16, command: &str) -> Option<String> {
 /// A free port, and a socket that is bound to it and does not listen. While the socket exists, Linux does not assign the
 /// port to another process and refuses connections to it. A server that sets `SO_REUSEADDR` can listen on it.
 pub fn reserve_port() -> std::io::Result<(u16, Socket)> {
+    reserve(0)
+}
+
+/// The same with this port; 0 for any.
+fn reserve(port: u16) -> std::io::Result<(u16, Socket)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
     let address = socket.local_addr()?.as_socket();
     let address = address.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     Ok((address.port(), socket))
 }
 
-/// The same below the ports for which a cluster's own port, 10,000 higher, does not exist.
-fn reserve_low_port() -> std::io::Result<(u16, Socket)> {
+fn one_port() -> std::io::Result<(u16, Vec<Socket>)> {
+    let (port, socket) = reserve_port()?;
+    Ok((port, vec![socket]))
+}
+
+/// A port, and that of the cluster's bus, which is 10,000 higher.
+fn ports_of_cluster() -> std::io::Result<(u16, Vec<Socket>)> {
     let mut others = Vec::new();
     loop {
         let (port, socket) = reserve_port()?;
-        if port <= u16::MAX - 10_000 {
-            return Ok((port, socket));
+        let bus = port.checked_add(10_000).map(reserve);
+        match bus {
+            Some(Ok((_, bus))) => return Ok((port, vec![socket, bus])),
+            _ => others.push(socket),
         }
-        others.push(socket);
     }
 }
 
