@@ -164,9 +164,10 @@ async fn of_network(
     let deleted = plan.items.iter().filter(|item| {
         item.id.kind == Kind::RouteTable && matches!(item.action, Action::Delete | Action::Replace)
     });
-    let deleted = deleted
-        .filter_map(|item| item.physical_id.clone())
-        .collect();
+    let deleted = deleted.filter_map(|item| item.physical_id.clone());
+    let deleted: BTreeSet<_> = deleted.collect();
+    let lost = own_route::lost(&deleted, network.tables.as_deref().unwrap_or_default());
+    findings.notices.extend(lost);
     let subnets = own_route::planned(&mut network, own, vpc, &former, &deleted);
     let parts = own_network::Parts {
         vpc: &vpc.id,

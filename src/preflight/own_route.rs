@@ -91,6 +91,20 @@ pub fn public(changed: &[String], tables: &[Table]) -> Vec<String> {
     changed.iter().filter(is_public).cloned().collect()
 }
 
+/// The routes that others have added to route tables that the plan deletes.
+pub fn lost(deleted: &BTreeSet<String>, tables: &[Table]) -> Vec<String> {
+    let deleted = tables.iter().filter(|table| deleted.contains(&table.id));
+    let with_others = deleted.filter(|table| !table.others.is_empty());
+    let text = |table: &Table| {
+        format!(
+            "network.route: {} is deleted, and with it routes that others have added: {}",
+            table.id,
+            table.others.join(", ")
+        )
+    };
+    with_others.map(text).collect()
+}
+
 /// Checks the associations that the plan changes. `interfaces` are those with a public address in the public ones of
 /// these subnets.
 pub fn judge(

@@ -14,6 +14,11 @@ use crate::stack::{self, NatPlace, OwnVpc, Way, Ways};
 /// The prefix of a public subnet for a NAT gateway: the smallest that AWS allows.
 const PUBLIC_PREFIX: u8 = 28;
 
+/// The tags that a resource can have. Source: Amazon EC2 User Guide, tag restrictions.
+const MAX_TAGS: usize = 50;
+/// Those of this tool that every resource has.
+const OUR_TAGS: usize = 3;
+
 /// A VPC of the operator, and what the stack has in it.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -174,6 +179,13 @@ impl Choice<'_> {
                     ));
                 }
             }
+        }
+        let room = MAX_TAGS.saturating_sub(OUR_TAGS + config.tags.len());
+        if let Some(way) = all.iter().find(|way: &&Way| way.subnets.len() > room) {
+            self.faults.push(format!(
+                "network.subnets: {} subnets need a tag each in the route table of the stack, and `tags` leaves {room}",
+                way.subnets.len()
+            ));
         }
         let is_ours = |id: &&String| Some(*id) == self.seen.our_internet_gateway.as_ref();
         let theirs = self.seen.internet_gateway.as_ref();

@@ -103,6 +103,20 @@ fn a_subnet_with_a_nat_gateway_or_a_route_of_another_stack_is_refused() {
 }
 
 #[test]
+fn routes_that_go_with_a_table_are_told() {
+    let mut ours = table("rtb-1", &["subnet-1"], igw());
+    let deleted = BTreeSet::from(["rtb-1".to_owned()]);
+    assert_eq!(lost(&deleted, std::slice::from_ref(&ours)), [""; 0]);
+    ours.others = ids(&["10.9.0.0/16 to pcx-1"]);
+    let told = lost(&deleted, std::slice::from_ref(&ours));
+    assert!(
+        told.len() == 1 && told[0].contains("rtb-1 is deleted") && told[0].contains("pcx-1"),
+        "{told:?}"
+    );
+    assert_eq!(lost(&BTreeSet::new(), &[ours]), [""; 0]);
+}
+
+#[test]
 fn a_network_is_judged_as_the_plan_leaves_it() {
     let own = ExistingVpc {
         id: "vpc-1".to_owned(),

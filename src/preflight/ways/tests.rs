@@ -282,6 +282,12 @@ fn what_cannot_be_created_is_a_fault() {
         &seen,
         "one address for each NAT gateway: 2, not 1",
     );
+    let mut many = config(BOTH);
+    many.tags = (0..46).map(|n| (n.to_string(), String::new())).collect();
+    let own = many.network.existing().expect("a VPC");
+    let faults = choose(&many, own, &seen).faults;
+    let told = "2 subnets need a tag each in the route table of the stack, and `tags` leaves 1";
+    assert!(faults.len() == 1 && faults[0].contains(told), "{faults:?}");
     seen.cidrs = vec!["10.0.0.0/22".parse().expect("a range")];
     let public = "subnets: [subnet-0abd000a, subnet-0abd000b], route: create";
     fault(public, &seen, "no room for one of /28");
