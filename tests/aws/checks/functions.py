@@ -284,11 +284,13 @@ def self_test_is_derived(aws: Aws) -> None:
     """The self-test's result depends on the content of the account, and the configuration can replace it."""
     net = aws.network()
     public = aws.subnet(net["vpc"], "10.0.2.0/24")
-    aws.igw(net["vpc"])
+    igw = aws.igw(net["vpc"])
     nat, _ = aws.nat(public)
     table = aws.ec2.create_route_table(VpcId=net["vpc"])["RouteTable"]["RouteTableId"]
     aws.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
     aws.ec2.associate_route_table(RouteTableId=table, SubnetId=net["subnet"])
+    outside = aws.ec2.create_route_table(VpcId=net["vpc"])["RouteTable"]["RouteTableId"]
+    aws.ec2.associate_route_table(RouteTableId=outside, SubnetId=public)
     environment = {"Variables": {"THREESCALE_GW_PARAMETERS": "/p"}}
     aws.function(aws.role(), VpcConfig=_vpc(net), Environment=environment)
 
@@ -311,6 +313,9 @@ def self_test_is_derived(aws: Aws) -> None:
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         aws.iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=document)
 
+    # A NAT gateway forwards nothing without a route of its own subnet.
+    assert failing() == {"secrets": "ssm_denied", "threescale": "timeout"}
+    aws.ec2.create_route(RouteTableId=outside, DestinationCidrBlock="0.0.0.0/0", GatewayId=igw)
     assert failing() == {"secrets": "ssm_denied"}
     policy("Allow")
     assert failing() == {"secrets": "missing"}
