@@ -121,17 +121,20 @@ pub(crate) fn moves(start: &Start, aws: &TestAws, from: &str, to: &str, every: u
         shown.contains("stays until no function uses it"),
         has_cache(from) && has_cache(to)
     );
-    changes(start, aws, from, to, every);
+    let calls = changes(start, aws, from, to, every);
+    assert!(calls >= 10, "{calls} changing calls");
 }
 
 /// Changes the network of the stack of `aws` from `from` to `to`. After every changing call, its callers are served. A run that
 /// is killed there is completed by the next one, whose result is that of the whole change; this is tried after every `nth` call.
-pub(crate) fn changes(start: &Start, aws: &TestAws, from: &str, to: &str, every: usize) {
+/// Returns the number of changing calls.
+pub(crate) fn changes(start: &Start, aws: &TestAws, from: &str, to: &str, every: usize) -> usize {
     let here = workplace(aws, from);
     here.edit(from, to);
     assert_served(aws, "before");
     let states = killed_after_each(aws, &here, &["up", "--yes"], "*");
-    assert!(states.len() >= 5, "{} changing calls", states.len());
+    let calls = states.len();
+    assert!(calls >= 5, "{calls} changing calls");
     assert_served(aws, "after");
     let plan = here.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, Some(0), "{}", plan.stdout);
@@ -164,6 +167,7 @@ pub(crate) fn changes(start: &Start, aws: &TestAws, from: &str, to: &str, every:
             }
         }
     });
+    calls
 }
 
 #[test]
