@@ -181,6 +181,16 @@ impl Kind {
         )
     }
 
+    /// Whether the traffic of others can go through a resource of this kind, or need it otherwise. AWS deletes some of them all
+    /// the same.
+    pub fn can_serve_others(self) -> bool {
+        let is_way_out = matches!(
+            self,
+            Self::NatGateway | Self::NatInstance | Self::RouteAssociation
+        );
+        is_way_out || self.is_network()
+    }
+
     /// The kind of resource that AWS leaves behind when a resource of this kind is deleted, and deletes
     /// later. Source: Lambda Developer Guide, foundation-networking, on Hyperplane network interfaces.
     pub fn leaves_behind(self) -> Option<Self> {

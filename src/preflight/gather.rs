@@ -384,8 +384,7 @@ async fn of_required_tags(cx: &Context, plan: &Plan, findings: &mut Findings) ->
 /// What others have in the parts of the network that the plan deletes: AWS would not delete them.
 async fn of_neighbors(cx: &Context, plan: &Plan) -> Result<Vec<String>> {
     let is_deleted = |item: &&Item| {
-        let can_be_held = item.id.kind.is_network() || item.id.kind == Kind::RouteAssociation;
-        can_be_held && matches!(item.action, Action::Delete | Action::Replace)
+        item.id.kind.can_serve_others() && matches!(item.action, Action::Delete | Action::Replace)
     };
     let deleted: BTreeSet<_> = plan
         .items

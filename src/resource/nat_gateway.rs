@@ -27,7 +27,7 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) gateway_id: String,
     pub subnet_id: String,
-    vpc_id: String,
+    pub(super) vpc_id: String,
     pub(super) allocation_id: String,
     public_ip: String,
     phase: Phase,

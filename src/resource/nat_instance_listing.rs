@@ -28,7 +28,7 @@ pub struct Actual {
     pub(super) instance_id: String,
     pub(super) interface_id: String,
     pub subnet_id: String,
-    vpc_id: String,
+    pub(super) vpc_id: String,
     pub(super) groups: BTreeSet<String>,
     pub(super) source_check: Option<bool>,
     pub(super) allocation_id: String,

@@ -456,6 +456,22 @@ fn a_plan_that_would_cut_off_the_network_is_refused() {
         "DeleteNetworkInterface",
         json!({"NetworkInterfaceId": interface}),
     );
+    // And a route table of the operator, which routes to the NAT gateway of the stack by now.
+    let account = aws.account();
+    let mut gateways = account["nat_gateways"].as_array().expect("a list").iter();
+    let gateway = gateways.find(|one| one["tags"]["threescale-gw:stack"] == "orders");
+    let gateway = id(&gateway.expect("a NAT gateway")["id"]);
+    let by_range = json!({"RouteTableId": vpc.table, "DestinationCidrBlock": "0.0.0.0/0"});
+    let mut route = by_range.clone();
+    route["NatGatewayId"] = json!(gateway);
+    ec2(&aws, "CreateRoute", route);
+    let text = format!("{}, which has a route to {gateway}", vpc.table);
+    refused(&here, &["down", "--yes"], &text);
+    here.edit("route: create", "route: create, nat: instance");
+    refused(&here, &["up", "--yes"], &text);
+    here.succeed(&["down", "--yes", "--leave-network"]);
+    assert_owned(&aws, [0, 0, 0, 1, 1, 1]);
+    ec2(&aws, "DeleteRoute", by_range);
     here.succeed(&["down", "--yes"]);
     assert_owned(&aws, [0; 6]);
 }

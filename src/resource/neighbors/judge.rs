@@ -39,6 +39,18 @@ pub(super) struct Own {
     pub addresses: BTreeMap<String, LogicalId>,
     pub internet_gateways: BTreeMap<String, LogicalId>,
     pub endpoints: BTreeMap<String, LogicalId>,
+    /// The VPCs of the operator in which the stack has route tables or gateways.
+    pub borrowed_vpcs: BTreeSet<String>,
+}
+
+impl Own {
+    /// The gateways and NAT instances in VPCs of the operator, by what a route names.
+    fn lent(&self) -> impl Iterator<Item = (&String, &LogicalId)> {
+        let nat = self.gateways.iter().chain(&self.instances);
+        let nat = nat.map(|(target, (id, _))| (target, id));
+        let all = nat.chain(&self.internet_gateways);
+        all.filter(|(_, id)| id.is_in_own_vpc())
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,6 +81,8 @@ pub(super) struct Table {
     pub is_main: bool,
     /// The associated subnets and gateways.
     pub associated: Vec<String>,
+    /// The gateways and interfaces that its routes name.
+    pub targets: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -333,9 +347,18 @@ pub(super) fn judge(own: &Own, around: &Around) -> Vec<Holder> {
                 let text = format!("the association of {id} with route table {}", table.id);
                 add(text, true, [own_table.id.clone()].into(), gateways(id));
             }
-        } else if !table.is_main {
+            continue;
+        }
+        if !table.is_main {
             let text = format!("route table {}", table.id);
             add(text, true, known([&table.vpc], &own.vpcs), BTreeSet::new());
+        }
+        // EC2 deletes a gateway that routes lead to, and the routes lead nowhere from then on.
+        for (target, id) in own.lent() {
+            if table.targets.contains(target) {
+                let text = format!("route table {}, which has a route to {target}", table.id);
+                add(text, true, [id.clone()].into(), BTreeSet::new());
+            }
         }
     }
     for endpoint in &around.endpoints {
@@ -489,6 +512,7 @@ mod tests {
             addresses: map(&[("eipalloc-1", "elastic-ip/a")]),
             internet_gateways: map(&[("igw-1", "internet-gateway/main")]),
             endpoints: BTreeMap::new(),
+            borrowed_vpcs: BTreeSet::new(),
         }
     }
 
@@ -516,6 +540,7 @@ mod tests {
             vpc: text("vpc-1"),
             is_main: subnets.is_empty(),
             associated: subnets.iter().map(|subnet| text(subnet)).collect(),
+            ..Table::default()
         };
         let group = |id: &str, name: &str, names: &[&str]| Group {
             id: text(id),
@@ -797,5 +822,40 @@ mod tests {
         // The rules of the cache's group name the authorizer's.
         let both = ["security-group/authorizer", "security-group/cache"];
         assert_eq!(found.left(), ids(&both));
+    }
+
+    #[test]
+    fn a_route_of_others_holds_a_gateway_in_a_vpc_of_the_operator() {
+        let nat = |id: &str| (self::id(id), text("eipalloc-1"));
+        let own = |suffix: &str| Own {
+            gateways: [(text("nat-1"), nat(&format!("nat-gateway/a{suffix}")))].into(),
+            instances: [(text("eni-1"), nat(&format!("nat-instance/a{suffix}")))].into(),
+            internet_gateways: map(&[("igw-1", &format!("internet-gateway/main{suffix}"))]),
+            ..Own::default()
+        };
+        let targets = ["nat-1", "eni-1", "igw-1", "vgw-1"];
+        let theirs = Table {
+            id: text("rtb-1"),
+            vpc: text("vpc-1"),
+            is_main: true,
+            targets: targets.map(text).into(),
+            ..Table::default()
+        };
+        let around = Around {
+            tables: vec![theirs],
+            ..Around::default()
+        };
+        let found = Neighbors::new(own("@0123abcd"), &around);
+        let told: Vec<_> = found.foreign.iter().map(ToString::to_string).collect();
+        let expected = ["nat-1", "eni-1", "igw-1"];
+        let expected =
+            expected.map(|target| format!("route table rtb-1, which has a route to {target}"));
+        assert_eq!(told, expected);
+        let left = found.left();
+        for stays in ["nat-gateway/a", "nat-instance/a", "internet-gateway/main"] {
+            assert!(left.contains(&id(&format!("{stays}@0123abcd"))), "{left:?}");
+        }
+        // In a VPC of the stack, the route table itself is named.
+        assert_eq!(Neighbors::new(own(""), &around).foreign, []);
     }
 }

@@ -172,9 +172,25 @@ async fn own(cx: &Context) -> Result<Own, ResourceError> {
         let named = group.groups_in_rules();
         named.map(|named| (identity.id.clone(), named.to_owned()))
     });
+    let of_tables = tables.owned.iter();
+    let of_tables = of_tables.map(|(identity, table)| (identity, &table.vpc_id));
+    let of_gateways = gateways.owned.iter();
+    let of_gateways = of_gateways.map(|(identity, gateway)| (identity, &gateway.vpc_id));
+    let of_instances = instances.owned.iter();
+    let of_instances = of_instances.map(|(identity, instance)| (identity, &instance.vpc_id));
+    let attached = internet_gateways.owned.iter();
+    let attached = attached
+        .filter_map(|(identity, gateway)| Some((identity, &gateway.attachment.as_ref()?.0)));
+    let all = of_tables.chain(of_gateways).chain(of_instances);
+    let borrowed_vpcs = all
+        .chain(attached)
+        .filter(|(identity, _)| identity.id.is_in_own_vpc())
+        .map(|(_, vpc)| vpc.clone())
+        .collect();
     Ok(Own {
         functions: functions(cx),
         rules: rules.collect(),
+        borrowed_vpcs,
         vpcs: by_physical_id(&vpcs.owned),
         subnets: by_physical_id(&subnets.owned),
         tables: tables
@@ -258,15 +274,9 @@ async fn around(cx: &Context, own: &Own) -> Result<(Around, Vec<AwsError>), Reso
             .interfaces
             .extend(interfaces(cx, filter("subnet-id", subnets)).await?);
     }
-    let tables_apart = own
-        .tables
-        .iter()
-        .filter(|(_, table)| table.id.is_in_own_vpc());
-    let tables_apart: Vec<_> = tables_apart.map(|(id, _)| id.clone()).collect();
-    if !tables_apart.is_empty() {
-        around
-            .tables
-            .extend(tables(cx, filter("route-table-id", tables_apart)).await?);
+    if !own.borrowed_vpcs.is_empty() {
+        let by = filter("vpc-id", own.borrowed_vpcs.iter().cloned());
+        around.tables.extend(tables(cx, by).await?);
     }
     let of_caches = of_caches(cx, own, &around).await?;
     around.endpoints.extend(of_caches);

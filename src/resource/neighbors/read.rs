@@ -200,6 +200,15 @@ pub(super) async fn tables(cx: &Context, by: Filter) -> Result<Vec<Table>, AwsEr
                 .into_iter()
                 .filter_map(|one| one.subnet_id.or(one.gateway_id))
                 .collect(),
+            targets: found
+                .routes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|route| {
+                    let gateway = route.nat_gateway_id.or(route.gateway_id);
+                    gateway.or(route.network_interface_id)
+                })
+                .collect(),
         }
     };
     Ok(found.into_iter().map(table).collect())
