@@ -21,7 +21,14 @@ const PUBLIC_ADDRESS: f64 = 3.65;
 /// An interface endpoint in one zone, 0.01 per hour.
 const ENDPOINT_IN_ZONE: f64 = 7.30;
 /// Price by node type for Redis OSS; Valkey costs a fifth less.
-const NODES: &[(&str, f64)] = &[("cache.t4g.micro", 11.68), ("cache.t3.micro", 12.41)];
+const NODES: &[(&str, f64)] = &[
+    ("cache.t4g.micro", 11.68),
+    ("cache.t4g.small", 23.36),
+    ("cache.t4g.medium", 47.45),
+    ("cache.t3.micro", 12.41),
+    ("cache.t3.small", 24.82),
+    ("cache.t3.medium", 49.64),
+];
 const VALKEY: f64 = 0.8;
 /// A serverless cache with Valkey: the least storage that is billed, 100 MB, and what a hit takes, in processing units. Source: AWS's
 /// price list; the units of a script of 52 µs are estimated.
