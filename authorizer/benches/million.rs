@@ -1,8 +1,8 @@
 //! A million requests of a hundred applications through several authorizers, with reporters running meanwhile: the sum
 //! must be exact. `cargo bench -p authorizer --bench million`
 //!
-//! `-- cluster` uses a Valkey in cluster mode, and `-- memory` no cache, so that 3scale decides each request. With
-//! `--profile dev`, the scripts check that they declare every key.
+//! `-- cluster` uses a Valkey in cluster mode with the rights in the README, as a serverless cache has, and `-- memory` no cache,
+//! so that 3scale decides each request. With `--profile dev`, the scripts check that they declare every key.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,7 +31,11 @@ const THREADS: u64 = 3;
 fn world(argument: Option<&str>) -> World {
     let with = |redis| World::with_redis(Clock::default(), redis);
     let mut world = match argument {
-        Some("cluster") => with(Redis::cluster(true)),
+        Some("cluster") => {
+            let redis = Redis::cluster(true);
+            redis.limit_to_the_rights_in_the_readme();
+            with(redis)
+        }
         Some("memory") => {
             let mut world = World::with_clock(Clock::default()).with("cache", json!("memory"));
             world.redis.stop();

@@ -49,13 +49,8 @@ fn serves(redis: Redis) {
 /// In cluster mode, as a serverless cache.
 #[test]
 fn the_rights_in_the_readme_are_enough() {
-    let readme = include_str!("../../README.md");
-    let rights = readme.lines().map(str::trim);
-    let mut rights = rights.filter(|line| line.starts_with("on ~"));
-    let rights = rights.next().expect("the rights");
     let redis = Redis::cluster(true);
-    let set = redis.ask(&format!("ACL SETUSER default reset nopass {rights}"));
-    assert_eq!(set.trim(), "+OK");
+    redis.limit_to_the_rights_in_the_readme();
     serves(redis);
 }
 

@@ -146,6 +146,16 @@ impl Redis {
         assert!(status.expect("kill").success());
     }
 
+    /// Gives its clients only the rights that the README lists for a user of a serverless cache.
+    pub fn limit_to_the_rights_in_the_readme(&self) {
+        let readme = include_str!("../../../README.md");
+        let mut rights = readme.lines().map(str::trim);
+        let rights = rights.find(|line| line.starts_with("on ~"));
+        let rights = rights.expect("the rights");
+        let set = self.ask(&format!("ACL SETUSER default reset nopass {rights}"));
+        assert_eq!(set.trim(), "+OK");
+    }
+
     /// Sends one inline command and returns the raw reply.
     pub fn ask(&self, command: &str) -> String {
         ask(self.port, command).expect("answer")
