@@ -3,10 +3,12 @@
 
 use crate::own::own_network_in;
 use crate::support::kill::{Killed, each, killed_after_each};
+use crate::support::rest_api::id;
 use crate::support::{TestAws, Workplace, assert_same, counts};
 use serde_json::{Value, json};
 
 pub(crate) const HERE: &str = "# the network";
+const GOOD: &str = "a-good-key";
 const OWN_CACHE: &str = "cache: {url: \"rediss://user:secret@cache.example.com:6379\"}";
 
 const OUTSIDE: &str = "network: none\ncache: memory";
@@ -125,6 +127,29 @@ pub(crate) fn moves(start: &Start, aws: &TestAws, from: &str, to: &str, every: u
     assert!(calls >= 10, "{calls} changing calls");
 }
 
+/// A caller with a good key, one without, after every changing call from now on.
+pub(crate) fn call_meanwhile(aws: &TestAws) {
+    let path = format!("{}/prod/orders", id(&aws.account(), "orders-api"));
+    let good = json!({"path": path, "headers": {"apikey": GOOD}});
+    let watch = json!([good, {"path": path}]);
+    aws.post("config", &json!({"valid_keys": [GOOD], "watch": watch}));
+}
+
+/// The good one of these callers was served after every changing call, and the other one refused as long as there was a stack.
+#[track_caller]
+pub(crate) fn assert_answered(aws: &TestAws, at_least: usize, is_protected: bool, when: &str) {
+    let watched = aws.get("watched");
+    let watched = watched.as_array().expect("a list");
+    assert!(watched.len() >= at_least, "{when}: {watched:?}");
+    for seen in watched {
+        assert_eq!(seen["statuses"][0], 200, "{when}: {seen}");
+        assert!(
+            !is_protected || seen["statuses"][1] == 401,
+            "{when}: {seen}"
+        );
+    }
+}
+
 /// Changes the network of the stack of `aws` from `from` to `to`. After every changing call, its callers are served. A run that
 /// is killed there is completed by the next one, whose result is that of the whole change; this is tried after every `nth` call.
 /// Returns the number of changing calls.
@@ -132,10 +157,12 @@ pub(crate) fn changes(start: &Start, aws: &TestAws, from: &str, to: &str, every:
     let here = workplace(aws, from);
     here.edit(from, to);
     assert_served(aws, "before");
+    call_meanwhile(aws);
     let states = killed_after_each(aws, &here, &["up", "--yes"], "*");
     let calls = states.len();
     assert!(calls >= 5, "{calls} changing calls");
     assert_served(aws, "after");
+    assert_answered(aws, calls, true, &format!("{from} -> {to}"));
     let plan = here.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, Some(0), "{}", plan.stdout);
     let whole = counts(&aws.account());
@@ -150,18 +177,21 @@ pub(crate) fn changes(start: &Start, aws: &TestAws, from: &str, to: &str, every:
             0 => {
                 here.succeed(&["down", "--yes", "--stack", "orders"]);
                 assert_same(&start.before, &aws.account());
+                assert_answered(&aws, 1, false, &when);
             }
             // Back to the former network.
             1 => {
                 here.edit(to, from);
                 here.succeed(&["up", "--yes"]);
                 assert_served(&aws, &when);
+                assert_answered(&aws, 1, true, &when);
                 let plan = here.run(&["plan", "--exit-code"]);
                 assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
             }
             _ => {
                 here.succeed(&["up", "--yes"]);
                 assert_eq!(counts(&aws.account()), whole, "{when}");
+                assert_answered(&aws, 0, true, &when);
                 let plan = here.run(&["plan", "--exit-code"]);
                 assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
             }
