@@ -1,13 +1,14 @@
 //! Reads facts about the account: its id, its Availability Zones and its quotas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aws_sdk_ec2::types::AvailabilityZoneState;
+use aws_sdk_ec2::types::{AvailabilityZoneState, LocationType};
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use ipnet::Ipv4Net;
 
 use super::ec2::{filter, from_tags};
+use super::paginate::pages;
 use super::{Aws, AwsError, Class, Idempotency, optional, tags};
 
 /// Availability Zone ids that lack NAT gateways or newer node types, so they are the last choice. A
@@ -311,6 +312,38 @@ impl Aws {
             let limit = answer.account_limit;
             limit.map(|limit| limit.concurrent_executions)
         }))
+    }
+
+    /// The zones of the Region that have the instance type. `Err` inside if that cannot be read.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn zones_with(
+        &self,
+        instance_type: &str,
+    ) -> Result<Result<BTreeSet<String>, AwsError>, AwsError> {
+        let request = self
+            .ec2
+            .describe_instance_type_offerings()
+            .location_type(LocationType::AvailabilityZone)
+            .filters(filter("instance-type", [instance_type.to_owned()]));
+        let found = pages(|token| async {
+            let request = request.clone().set_next_token(token);
+            let page = self
+                .call_idempotent("ec2:DescribeInstanceTypeOfferings", || {
+                    request.clone().send()
+                })
+                .await?;
+            Ok((page.instance_type_offerings, page.next_token))
+        });
+        match found.await {
+            Ok(found) => {
+                let zones = found.into_iter().filter_map(|offering| offering.location);
+                Ok(Ok(zones.collect()))
+            }
+            Err(error) if error.class == Class::Credentials => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Reads the quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and reports why a

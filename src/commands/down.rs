@@ -243,7 +243,11 @@ struct Network {
 /// The part of the network that is left. Others in the network are a reason to refuse, unless the user wants to leave it:
 /// EC2 would not delete what they use, and that would show only after everything else is deleted.
 async fn left(cx: &Context, plan: &Plan, is_wanted: bool) -> Result<BTreeSet<LogicalId>> {
-    if !plan.items.iter().any(|item| item.id.kind.can_serve_others()) {
+    if !plan
+        .items
+        .iter()
+        .any(|item| item.id.kind.can_serve_others())
+    {
         return Ok(BTreeSet::new());
     }
     let neighbors = neighbors::look(cx).await?;

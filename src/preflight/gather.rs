@@ -21,7 +21,7 @@ use crate::resource::api_attachment::{
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
-use crate::resource::{Context, claims, function, neighbors, vpc_endpoint};
+use crate::resource::{Context, claims, function, nat_instance, neighbors, vpc_endpoint};
 use crate::rest_api::definition::POLICY;
 use crate::rest_api::{self, Method, MethodKey, Stage};
 use crate::stack;
@@ -54,6 +54,7 @@ pub async fn gather(
     access::security_groups(subject, cx, plan, &mut findings).await?;
     of_required_tags(cx, plan, &mut findings).await?;
     of_node_type(subject, cx, plan, &mut findings).await?;
+    of_instance_type(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
@@ -345,6 +346,47 @@ async fn of_node_type(
     Ok(())
 }
 
+/// Checks that the zones of new NAT instances have their instance type.
+async fn of_instance_type(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let is_new = |item: &&Item| {
+        let is_made = matches!(item.action, Action::Create | Action::Replace);
+        is_made && item.id.kind == Kind::NatInstance
+    };
+    let new: Vec<_> = plan.items.iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    match cx.aws().zones_with(nat_instance::INSTANCE_TYPE).await? {
+        Ok(offered) => {
+            let zones = new.into_iter().filter_map(|item| {
+                let zone = zone_of(&item.id, subject)?;
+                Some((&item.id, zone))
+            });
+            let without = zones.filter(|(_, zone)| !offered.contains(zone));
+            let blockers = without.map(|(id, zone)| rules::instance_type(id, &zone));
+            findings.blockers.extend(blockers);
+        }
+        Err(error) => findings.notices.push(format!(
+            "whether the zones have the instance type {} could not be read and is not checked: {error}",
+            nat_instance::INSTANCE_TYPE
+        )),
+    }
+    Ok(())
+}
+
+/// The zone of a NAT gateway or a NAT instance.
+fn zone_of(id: &LogicalId, subject: Subject<'_>) -> Option<String> {
+    let mut zones = subject.facts.zones.iter().enumerate();
+    let named = zones.find(|(index, _)| stack::letter(*index) == id.name);
+    let named = named.map(|(_, zone)| zone.clone());
+    ways::zone(id, &subject.facts.names.region).or(named)
+}
+
 /// The resources of other owners with the stack's tags, as notices.
 ///
 /// # Errors
@@ -426,19 +468,10 @@ async fn of_quotas(
     if !new.iter().any(|id| counted.contains(&id.kind)) {
         return Ok(None);
     }
-    let zones = subject.facts.zones.iter().enumerate();
-    let has_gateway = |index: usize| {
-        let gateway = LogicalId::new(Kind::NatGateway, stack::letter(index));
-        new.contains(&gateway)
-    };
-    let in_own_vpc = new
+    let zones: Vec<_> = new
         .iter()
         .filter(|id| id.kind == Kind::NatGateway)
-        .filter_map(|id| ways::zone(id, &subject.facts.names.region));
-    let zones: Vec<_> = zones
-        .filter(|(index, _)| has_gateway(*index))
-        .map(|(_, zone)| zone.clone())
-        .chain(in_own_vpc)
+        .filter_map(|id| zone_of(id, subject))
         .collect();
     let aws = cx.aws();
     let ((quotas, unread), concurrency) = tokio::try_join!(aws.quotas(&zones), aws.concurrency())?;

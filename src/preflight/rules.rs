@@ -17,7 +17,7 @@ use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
-use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, parameter};
+use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, nat_instance, parameter};
 use crate::responses::LimitStatus;
 use crate::rest_api::definition::API_KEY_SOURCE;
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
@@ -179,6 +179,14 @@ pub fn sets_node_type(item: &Item) -> bool {
     let mut changes = item.changes.iter();
     item.id.kind == Kind::Cache
         && (is_made || changes.any(|change| change.field == cache::NODE_TYPE))
+}
+
+/// Says that a zone does not have the instance type of a NAT instance.
+pub fn instance_type(id: &LogicalId, zone: &str) -> String {
+    format!(
+        "{id}: Amazon EC2 offers no {} in {zone}: use `network.nat: single`, or subnets in other zones",
+        nat_instance::INSTANCE_TYPE
+    )
 }
 
 /// Says that the Region does not have the node type.

@@ -28,6 +28,9 @@ use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
+/// The smallest type of the current generation with ARM processors.
+pub const INSTANCE_TYPE: &str = "t4g.nano";
+
 const STATE: Field = Field::Property("state");
 const STATUS_CHECKS: Field = Field::Property("status checks");
 const SUBNET: Field = Field::Property("subnet");
@@ -237,7 +240,7 @@ impl Resource for NatInstance {
             .run_instances()
             .client_token(hex::encode(&Sha256::digest(seed)))
             .image_id(IMAGE)
-            .instance_type(InstanceType::T4gNano)
+            .instance_type(InstanceType::from(INSTANCE_TYPE))
             .min_count(1)
             .max_count(1)
             .network_interfaces(interface)

@@ -440,3 +440,22 @@ fn an_address_of_the_operator_has_one_user_at_a_time() {
     here.succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
 }
+
+#[test]
+fn a_zone_without_the_instance_type_is_told_before_anything_is_created() {
+    let aws = seeded();
+    let without = json!(["us-east-1a", "us-east-1b"]);
+    aws.post("config", &json!({"zones_without_t4g": without}));
+    let here = workplace(&aws, HERE);
+    aws.check_log();
+    let up = here.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    let told = "nat-instance/a: Amazon EC2 offers no t4g.nano in us-east-1a";
+    assert!(up.stderr.contains(told), "{}", up.stderr);
+    assert!(aws.changes().is_empty());
+    // A gateway needs none.
+    here.edit("nat: instance", "nat: single");
+    here.succeed(&["plan"]);
+    let asked = |entry: &Value| entry["operation"] == "DescribeInstanceTypeOfferings";
+    assert_eq!(aws.log().into_iter().filter(asked).count(), 1);
+}

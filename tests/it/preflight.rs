@@ -476,6 +476,7 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "DescribeAccountVpcEncryptionControl",
                 "ListRequiredTags",
                 "DescribeReservedCacheNodesOfferings",
+                "DescribeInstanceTypeOfferings",
             ];
             let code = if checks.contains(&&*operation) { 0 } else { 1 };
             let hint = format!("grant {action} to the calling identity");

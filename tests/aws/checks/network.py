@@ -225,6 +225,13 @@ def instance_refusals(aws: Aws) -> None:
     _launch(aws, subnet, group)
     with aws.refused("VcpuLimitExceeded"):
         _launch(aws, subnet, group)
+    aws.configure(quotas={"vcpus": 10}, zones_without_t4g=["us-east-1a"])
+    with aws.refused("Unsupported", "us-east-1a"):
+        _launch(aws, subnet, group)
+    of_type = {"Name": "instance-type", "Values": ["t4g.nano"]}
+    found = aws.ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=[of_type])
+    zones = [one["Location"] for one in found["InstanceTypeOfferings"]]
+    assert "us-east-1b" in zones and "us-east-1a" not in zones
 
 
 @check

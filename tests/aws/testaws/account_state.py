@@ -22,6 +22,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "role_delay": 0,
     "page_size": None,
     "required_tags": [],
+    "zones_without_t4g": [],
     "quotas": {
         "vpcs": 5,
         "elastic_ips": 5,

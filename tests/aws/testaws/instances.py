@@ -182,12 +182,22 @@ def _check_launch(world: World, call: Call) -> dict[str, Any]:
     return given[0]
 
 
+def _offered(world: World, zone: str) -> bool:
+    return zone not in world.config["zones_without_t4g"]
+
+
 @operation("ec2", "RunInstances")
 def run(world: World, call: Call) -> Any:
     wanted = _check_launch(world, call)
     image = _image(call)
     ec2 = ec2_of(call.region)
     subnet = ec2.get_subnet(wanted["SubnetId"])
+    if not _offered(world, subnet.availability_zone):
+        raise AwsError(
+            "Unsupported",
+            f"Your requested instance type ({call.get('InstanceType')}) is not supported in your requested Availability "
+            f"Zone ({subnet.availability_zone}).",
+        )
     for group in wanted.get("Groups") or []:
         if ec2.get_security_group_from_id(group) is None:
             raise AwsError("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
@@ -399,6 +409,20 @@ def describe_status(world: World, call: Call) -> Any:
         if instance.state == "running"
     ]
     return page(world, call, items, "InstanceStatuses")
+
+
+@operation("ec2", "DescribeInstanceTypeOfferings")
+def describe_offerings(world: World, call: Call) -> Any:
+    if call.get("LocationType", "region") != "availability-zone":
+        return call.moto()
+    items = [
+        {"InstanceType": kind, "LocationType": "availability-zone", "Location": zone.name}
+        for kind in _VCPUS
+        for zone in ec2_of(call.region).describe_availability_zones()
+        if _offered(world, zone.name)
+    ]
+    of_item = {"instance-type": lambda item: [item["InstanceType"]], "location": lambda item: [item["Location"]]}
+    return page(world, call, select(call, items, of_item), "InstanceTypeOfferings")
 
 
 @operation("ec2", "GetConsoleOutput")
