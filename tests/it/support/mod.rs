@@ -91,7 +91,16 @@ impl Workplace {
 
     /// The command that runs the binary with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_threescale-gw"));
+        self.program(env!("CARGO_BIN_EXE_threescale-gw"), arguments)
+    }
+
+    /// The command that runs a line of a shell, not yet started.
+    pub fn shell(&self, line: &str) -> Command {
+        self.program("bash", &["-c", line])
+    }
+
+    fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())
