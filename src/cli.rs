@@ -55,8 +55,11 @@ pub struct Global {
     /// Print results and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Disable colors (also NO_COLOR)
-    #[arg(long, global = true)]
+    /// When to use colors (also NO_COLOR, FORCE_COLOR)
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// The same as `--color never`
+    #[arg(long, global = true, conflicts_with = "color")]
     pub no_color: bool,
     /// Use a running sandbox: its AWS endpoint and, unless --file is given, its configuration
     #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
@@ -73,6 +76,14 @@ impl Global {
         self.file != Path::new(DEFAULT_FILE)
             && of_environment.is_none_or(|file| self.file != Path::new(&file))
     }
+}
+
+/// When text has colors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    Auto,
+    Always,
+    Never,
 }
 
 /// How results are written.

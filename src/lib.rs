@@ -35,3 +35,4 @@ pub mod stored;
 pub mod verify;
 
 pub use commands::run;
+pub use report::usage::parse;

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use threescale_gw::cli::Cli;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    threescale_gw::run(Cli::parse()).await.into()
+    match threescale_gw::parse(std::env::args_os()) {
+        Ok(cli) => threescale_gw::run(cli).await.into(),
+        Err(answered) => answered.into(),
+    }
 }

@@ -243,7 +243,7 @@ fn finish(global: &Global, cx: &Context, adoption: &Adoption, outcome: &str) -> 
         true => format!(" --file {}", file_name(global)),
         false => String::new(),
     };
-    report::result(&format!(
+    report::text(&format!(
         "{text}\n`threescale-gw plan{file}` shows what `up` changes"
     ));
     Ok(ExitStatus::Done)

@@ -55,7 +55,10 @@ pub async fn run(mut cli: Cli) -> ExitStatus {
         }
     };
     if let Some(text) = &ending.text {
-        report::result(text);
+        match cli.global.output {
+            Format::Text => report::text(text),
+            Format::Json => report::result(text),
+        }
     }
     if let Some(summary) = ending.summary {
         report::summary(&cli.global, ending.status, summary.tally, summary.took);

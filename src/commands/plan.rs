@@ -24,7 +24,7 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
     plan.check().map_err(Error::refused)?;
     let findings = session.findings(&session.cx, unmanaged, &plan).await?;
     match global.output {
-        Format::Text => report::result(&report::plan::table(
+        Format::Text => report::text(&report::plan::table(
             &plan,
             &findings,
             &Style::stdout(global),

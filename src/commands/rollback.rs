@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     match global.output {
         Format::Text => {
             for moved in &functions {
-                report::result(&moved.describe());
+                report::text(&moved.describe());
             }
         }
         Format::Json => {
@@ -141,7 +141,7 @@ async fn move_stages(
         };
         stages.push(json!({"api": api, "stage": stage, "moved": moved, "from": from, "to": to}));
         if global.output == Format::Text {
-            report::result(&text);
+            report::text(&text);
         }
     }
     Ok((stages, stuck))

@@ -100,7 +100,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
     };
     match global.output {
-        Format::Text => report::result(&status.table(&Style::stdout(global))),
+        Format::Text => report::text(&status.table(&Style::stdout(global))),
         Format::Json => report::result(&status.document().to_string()),
     }
     Ok(if args.exit_code && !status.is_healthy() {

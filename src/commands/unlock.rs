@@ -49,12 +49,12 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
             report::result(&document.to_string());
         }
         Format::Text => {
-            report::result(&match &broken {
+            report::text(&match &broken {
                 Some(holder) => format!("released the lock held by {holder}"),
                 None => format!("stack {stack} is not locked"),
             });
             for (api, holder) in &apis {
-                report::result(&format!("released the lock of API {api} held by {holder}"));
+                report::text(&format!("released the lock of API {api} held by {holder}"));
             }
         }
     }

@@ -27,10 +27,10 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     if report.skipped.is_none() && !report.tells_of_decisions() {
         ask_itself(&session.cx, &mut report).await;
     }
-    report::result(&match global.output {
-        Format::Text => report::verify::table(&report, &Style::stdout(global)),
-        Format::Json => report.document().to_string(),
-    });
+    match global.output {
+        Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
+        Format::Json => report::result(&report.document().to_string()),
+    }
     Ok(if report.is_well() {
         ExitStatus::Done
     } else {

@@ -6,6 +6,7 @@
 pub mod graph;
 pub mod import;
 pub mod json;
+pub mod layout;
 pub mod load;
 pub mod logs;
 pub mod plain;
@@ -13,11 +14,13 @@ pub mod plan;
 pub mod status;
 pub mod style;
 pub mod terminal;
+pub mod usage;
 pub mod verify;
 
 use std::io::Write as _;
 use std::time::Duration;
 
+use console::Term;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -69,9 +72,14 @@ pub fn start(
     })
 }
 
-/// Writes a line of a result. A closed pipe is not an error.
+/// Writes a result as it is: a document, or lines that other programs read. A closed pipe is not an error.
 pub fn result(text: &str) {
     let _ = is_read(text);
+}
+
+/// Writes a result for people: on a terminal, it is wrapped at words.
+pub fn text(text: &str) {
+    result(&style::fitted(&Term::stdout(), text));
 }
 
 /// Writes a line of a result, and returns whether the stream is still open.
@@ -79,9 +87,10 @@ pub fn is_read(text: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{}", block(text)).is_ok()
 }
 
-/// Writes a line that is not a result.
+/// Writes text that is not a result. On a terminal, it is wrapped at words.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", block(text));
+    let text = style::fitted(&Term::stderr(), text);
+    let _ = writeln!(std::io::stderr().lock(), "{}", block(&text));
 }
 
 /// The scope of a change, in one line.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::layout::row;
 use super::style::Style;
 use super::{Reporter, elapsed, note};
 use crate::event::Event;
@@ -51,13 +52,10 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             physical_id,
             took,
         } => {
-            let id = id.to_string();
-            let which = format!("{id:<28} {}", physical_id.as_deref().unwrap_or_default());
-            format!(
-                "{} {which:<77} {}",
-                style.good(&format!("{:<8}", past(*action))),
-                style.dim(&elapsed(*took))
-            )
+            let action = style.good(&format!("{:<8}", past(*action)));
+            let head = format!("{action} {:<28}", id.to_string());
+            let id = physical_id.as_deref().unwrap_or_default();
+            row(&head, id, &style.dim(&elapsed(*took)), style.row_columns())
         }
         Event::Failed {
             id,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::layout::wrap;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
@@ -17,8 +18,8 @@ const SHOWN: usize = 12;
 /// The least width of the column of the logical ids.
 const ID_WIDTH: usize = 32;
 
-/// The width of a list.
-const COLUMNS: usize = 80;
+/// A space at which no line breaks.
+const JOINED: char = '\u{a0}';
 
 fn mark(action: Action) -> &'static str {
     match action {
@@ -54,7 +55,11 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
         lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
     }
     if let Some(costs) = &extras.costs {
-        lines.extend(costs_of(costs));
+        let columns = style.columns();
+        lines.extend(costs_of(costs).iter().map(|line| {
+            // A price stays on the line of its name.
+            wrap(line, columns).replace(JOINED, " ")
+        }));
     }
     if let Some(minutes) = minutes(extras.ready_in) {
         lines.push(format!("Ready in about {minutes} minutes on AWS."));
@@ -66,7 +71,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
 /// The costs: the total, its parts, and the change that makes it cheaper.
 fn costs_of(costs: &Costs) -> Vec<String> {
     let about = format!(
-        "${:.0} a month when idle, and with traffic ${:.0} a month for metrics and\n    ${:.2} per million requests",
+        "${:.0} a month when idle, and with traffic ${:.0} a month for metrics and ${:.2} per million requests",
         costs.idle_total(),
         costs.metrics,
         costs.per_million_requests
@@ -75,45 +80,29 @@ fn costs_of(costs: &Costs) -> Vec<String> {
     let mut lines = vec![match region == prices::REGION {
         true => format!("Costs about {about} ({region}, {}).", prices::AS_OF),
         false => format!(
-            "The prices of {region} are not known. In {}, it costs about\n    {about} ({}).",
+            "The prices of {region} are not known. In {}, it costs about {about} ({}).",
             prices::REGION,
             prices::AS_OF
         ),
     }];
-    let known =
-        |(what, price): &(String, Option<f64>)| price.map(|price| format!("{what} {price:.2}"));
+    let known = |(what, price): &(String, Option<f64>)| {
+        price.map(|price| format!("{what}{JOINED}{price:.2}"))
+    };
     let parts: Vec<_> = costs.idle.iter().filter_map(known).collect();
     if !parts.is_empty() {
-        lines.push(wrapped("    idle: ", &parts));
+        lines.push(format!("    idle: {}", parts.join(", ")));
     }
     let unknown = costs.idle.iter().filter(|(_, price)| price.is_none());
     lines.extend(
         unknown.map(|(what, _)| format!("    not included: {what}, whose price is not known")),
     );
     if let Some(Cheaper { change, saves, but }) = &costs.cheaper {
-        let but = but.map_or_else(String::new, |but| format!("\n    (but {but})"));
+        let but = but.map_or_else(String::new, |but| format!(" (but {but})"));
         lines.push(format!(
             "    cheaper: `{change}` saves ${saves:.2} a month{but}"
         ));
     }
     lines
-}
-
-/// A list with commas, in lines of at most [`COLUMNS`].
-fn wrapped(title: &str, parts: &[String]) -> String {
-    let mut text = title.to_owned();
-    let mut column = title.len();
-    for (number, part) in parts.iter().enumerate() {
-        let comma = if number + 1 < parts.len() { "," } else { "" };
-        if number > 0 && column + 1 + part.len() + comma.len() > COLUMNS {
-            text.push_str("\n     ");
-            column = 5;
-        }
-        let space = if number > 0 { " " } else { "" };
-        text.push_str(&format!("{space}{part}{comma}"));
-        column += space.len() + part.len() + comma.len();
-    }
-    text
 }
 
 /// Whole minutes, rounded up; `None` if it takes no time worth a word.
@@ -267,18 +256,9 @@ mod tests {
         );
         let elsewhere = costs_of(&costs("eu-west-1")).join("\n");
         let first =
-            "The prices of eu-west-1 are not known. In us-east-1, it costs about\n    $33 a month";
+            "The prices of eu-west-1 are not known. In us-east-1, it costs about $33 a month";
         assert!(elsewhere.starts_with(first), "{elsewhere}");
         assert_eq!(costs_document(&costs("eu-west-1"))["idle_per_month"], 32.85);
-    }
-
-    #[test]
-    fn lists_are_wrapped() {
-        let parts: Vec<_> = (10..40).map(|n| format!("resource-{n}")).collect();
-        let text = wrapped("    idle: ", &parts);
-        assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
-        let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(joined, format!("idle: {}", parts.join(", ")));
     }
 
     #[test]

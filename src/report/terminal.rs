@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::layout::wrap;
 use super::plain::line;
 use super::style::Style;
 use super::{Reporter, elapsed};
@@ -111,6 +112,7 @@ impl Reporter for Terminal {
             return;
         }
         if let Some(line) = line(&self.style, event) {
+            let line = wrap(&line, self.style.columns());
             let _ = self.lines.println(printable::block(&line));
         }
     }

@@ -5,7 +5,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{CONFIG, Run, TestAws, Workplace, artifact, python};
+use crate::support::terminal::Terminal;
+use crate::support::{CONFIG, Run, TestAws, Workplace, artifact};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -273,12 +274,7 @@ fn quiet_verbose_and_pipes() {
             "{text:?}"
         );
     };
-    // A pipe receives no colors, even if a variable in the environment requests them.
-    let up = workplace
-        .command(&["up", "--yes", "-v"])
-        .env("CLICOLOR_FORCE", "1")
-        .output();
-    let up = Run::of(up.expect("the binary runs"));
+    let up = workplace.succeed(&["up", "--yes", "-v"]);
     plain(&up);
     for line in [
         "sts:GetCallerIdentity ok",
@@ -380,52 +376,22 @@ fn the_configuration_may_come_from_anywhere() {
     assert_eq!(Run::of(output.expect("the binary runs")).code, Some(0));
 }
 
-/// Runs a command on a new terminal, answers its prompt, and prints what the terminal showed.
-const TERMINAL: &str = r#"
-import os, pty, sys
-answer, command = sys.argv[1], sys.argv[2:]
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(command[0], command)
-shown, asked = b"", False
-while True:
-    try:
-        part = os.read(terminal, 4096)
-    except OSError:
-        break
-    if not part:
-        break
-    shown += part
-    if not asked and b"[y/N] " in shown:
-        asked = True
-        os.write(terminal, answer.encode() + b"\n")
-sys.stdout.buffer.write(shown)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"#;
-
 fn on_a_terminal(workplace: &Workplace, answer: &str, arguments: &[&str], no_color: bool) -> Run {
-    let binary = workplace.command(&[]);
-    let requirements =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/requirements.txt");
-    let mut command = Command::new(python::venv(&requirements));
-    command
-        .args(["-c", TERMINAL, answer])
-        .arg(binary.get_program())
-        .args(arguments);
-    command
-        .env_clear()
-        .current_dir(workplace.folder.path())
-        .stdin(Stdio::null());
-    command.envs(
-        binary
-            .get_envs()
-            .filter_map(|(key, value)| Some((key, value?))),
-    );
-    command.env("TERM", "xterm-256color");
-    if no_color {
-        command.env("NO_COLOR", "1");
+    let command: Vec<_> = [env!("CARGO_BIN_EXE_threescale-gw")]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    let variables: &[_] = if no_color { &[("NO_COLOR", "1")] } else { &[] };
+    let mut terminal = Terminal::of(workplace, (200, 100), &command, variables);
+    if !answer.is_empty() {
+        terminal.answer("[y/N]", answer);
     }
-    Run::of(command.output().expect("a terminal"))
+    Run {
+        code: terminal.end().0,
+        stdout: terminal.text(),
+        stderr: String::new(),
+    }
 }
 
 /// Whether the text contains a sequence that sets a color. Sequences that move the cursor do not count.

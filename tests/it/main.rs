@@ -51,6 +51,7 @@ mod scope;
 mod serverless;
 mod stored;
 mod support;
+mod terminal;
 mod the_test_aws;
 mod two_stacks;
 mod verify;

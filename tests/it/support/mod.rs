@@ -9,6 +9,7 @@ pub mod kill;
 pub mod python;
 pub mod rest_api;
 pub mod sandbox;
+pub mod terminal;
 pub mod times;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,129 @@
+//! What a user sees on a terminal: lines that fit, colors where they are wanted, and a live view that leaves nothing behind.
+
+use crate::support::terminal::Terminal;
+use crate::support::{Run, TestAws, Workplace, standing};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_threescale-gw");
+
+/// The width of a line on a terminal.
+fn width(line: &str) -> usize {
+    line.chars().count()
+}
+
+#[test]
+fn lines_fit_and_what_is_copied_is_in_one_piece() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let pipe = workplace.succeed(&["plan"]).stdout;
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for columns in [60, 80, 120, 200] {
+        // As high as needed, so that nothing scrolls away.
+        let mut terminal = Terminal::start(&workplace, (200, columns), &["plan", "--no-color"]);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, Some(0), "{shown}");
+        // The program itself breaks the lines, and the terminal none of them.
+        let text = terminal.text();
+        for line in text.lines() {
+            assert!(width(line) <= usize::from(columns), "{columns}: {line}");
+        }
+        assert_eq!(words(&text), words(&pipe), "{columns}");
+    }
+    // In a pipe a note is one line, for `grep` and for logs.
+    workplace.edit("stage: prod", "stage: staging");
+    let lines: Vec<_> = workplace
+        .run(&["up", "--yes"])
+        .stderr
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        lines.iter().any(|line| line.starts_with("error: ")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_arn_is_never_broken() {
+    let (_aws, workplace) = standing();
+    for columns in [60, 80, 200] {
+        let mut terminal = Terminal::start(&workplace, (200, columns), &["status", "--no-color"]);
+        let (_, _) = terminal.end();
+        let text = terminal.text();
+        assert!(text.contains("threescale-gw-orders-authorizer"), "{text}");
+        let url = text.lines().find(|line| line.contains("http://"));
+        let url = url.expect("the address of the API");
+        assert!(url.trim_end().ends_with("/prod/"), "{url}");
+        for line in text.lines().filter(|line| line.trim().contains(' ')) {
+            assert!(width(line) <= usize::from(columns), "{columns}: {line}");
+        }
+    }
+}
+
+/// Whether the text has a sequence that sets a color.
+fn has_colors(text: &str) -> bool {
+    let sequences = text.split("\u{1b}[").skip(1);
+    let ends = sequences.filter_map(|rest| {
+        rest.find(|c: char| !c.is_ascii_digit() && c != ';')
+            .map(|end| &rest[end..])
+    });
+    ends.into_iter().any(|rest| rest.starts_with('m'))
+}
+
+#[test]
+fn colors_are_where_they_are_wanted() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let commands: [(&[&str], i32); 4] = [
+        (&["plan"], 0),
+        (&["--help"], 0),
+        (&["pla"], 2),
+        (&["plan", "--stack", "others"], 2),
+    ];
+    for (flags, variables, terminal, pipe) in [
+        (&[][..], &[][..], true, false),
+        (&["--color", "never"], &[("FORCE_COLOR", "1")], false, false),
+        (&["--no-color"], &[("FORCE_COLOR", "1")], false, false),
+        (&["--color=always"], &[("NO_COLOR", "1")], true, true),
+        (&[], &[("NO_COLOR", "1")], false, false),
+        (&[], &[("FORCE_COLOR", "1")], true, true),
+        (&[], &[("CLICOLOR_FORCE", "1")], true, true),
+        (&[], &[("TERM", "dumb")], false, false),
+    ] {
+        for (command, code) in commands {
+            let arguments: Vec<_> = command.iter().chain(flags).copied().collect();
+            let told = format!("{arguments:?} {variables:?}");
+            let run = workplace
+                .command(&arguments)
+                .envs(variables.iter().copied())
+                .output();
+            let run = Run::of(run.expect("the binary runs"));
+            assert_eq!(run.code, Some(code), "{told}: {}", run.stderr);
+            let text = run.stdout + &run.stderr;
+            assert_eq!(has_colors(&text), pipe, "{told}: {text:?}");
+            let arguments: Vec<_> = [BINARY].into_iter().chain(arguments).collect();
+            let mut on = Terminal::of(&workplace, (50, 100), &arguments, variables);
+            assert_eq!(on.end().0, Some(code), "{told}");
+            assert_eq!(has_colors(&on.text()), terminal, "{told}: {:?}", on.text());
+        }
+    }
+}
+
+#[test]
+fn a_dumb_terminal_gets_lines_and_no_control_characters() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let arguments = [BINARY, "up", "--yes"];
+    let mut terminal = Terminal::of(&workplace, (50, 80), &arguments, &[("TERM", "dumb")]);
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    let text = terminal.text();
+    assert!(
+        !text.contains(|c: char| c.is_control() && c != '\n' && c != '\r'),
+        "{text:?}"
+    );
+    assert!(text.contains("created  vpc/main"), "{text}");
+}
