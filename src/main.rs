@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use threescale_gw::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    threescale_gw::run(Cli::parse()).await.into()
+fn main() -> ExitCode {
+    threescale_gw::run(Cli::parse()).into()
 }

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod status;
 pub mod style;
 pub mod terminal;
+pub mod validate;
 pub mod verify;
 
 use std::io::Write as _;
