@@ -116,6 +116,15 @@ pub enum Command {
     Unlock,
     /// Run everything on this machine, without an AWS or a 3scale account
     Sandbox(SandboxArgs),
+    #[command(flatten)]
+    Offline(Offline),
+}
+
+/// What needs neither an account nor a network.
+#[derive(Debug, Subcommand)]
+pub enum Offline {
+    /// Check the configuration, without an account, and without the environment variables it refers to
+    Validate,
 }
 
 /// Flags of `plan`.

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     match threescale_gw::parse(std::env::args_os()) {
-        Ok(cli) => threescale_gw::run(cli).await.into(),
+        Ok(cli) => threescale_gw::run(cli).into(),
         Err(answered) => answered.into(),
     }
 }

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
-use crate::config::{self, Config, NamedFile, Place, StackName};
+use crate::config::{self, Config, NamedFile, Place, Problem, StackName};
 use crate::error::{Error, Result};
+use crate::package::Package;
 use crate::printable;
 use crate::report;
 use crate::stored::{MAX_COMPRESSED, TooLarge};
 
 /// Loads the configuration. No request is sent until all of it is valid.
 pub(super) async fn load(global: &Global) -> Result<Config> {
-    let (name, text) = read(global).await?;
+    let (name, text) = read(global)?;
     let config = parse(&name, &text)?;
     agree(global.stack.as_ref(), &name, &config.stack)?;
     Ok(config)
@@ -46,35 +47,91 @@ pub(super) fn beside(global: &Global, path: &Path) -> PathBuf {
     base.map_or_else(|| path.to_owned(), |base| base.join(path))
 }
 
+/// A problem of a file that the configuration names.
+#[derive(Debug)]
+pub(super) struct FileProblem {
+    pub(super) problem: Problem,
+    hint: Option<&'static str>,
+}
+
+impl From<FileProblem> for Error {
+    fn from(FileProblem { problem, hint }: FileProblem) -> Self {
+        let error = Self::usage(problem);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
 /// Reads the certificate authorities of 3scale, if the configuration names a file with them.
-pub(super) async fn read_roots(global: &Global, config: &mut Config) -> Result<()> {
+pub(super) fn read_roots(global: &Global, config: &mut Config) -> Result<(), FileProblem> {
     let Some(NamedFile { path, line, column }) = config.threescale.ca_file.clone() else {
         return Ok(());
     };
-    let place = format!("{}:{line}:{column}: threescale.ca_file", file_name(global));
+    let problem = |message, hint| FileProblem {
+        problem: Problem {
+            file: file_name(global),
+            line,
+            column,
+            message: format!("threescale.ca_file: {message}"),
+        },
+        hint,
+    };
     let path = beside(global, &path);
     let name = path.display().to_string();
     let name = printable::line(&name);
-    let bytes = tokio::fs::read(&path)
-        .await
-        .map_err(|error| Error::usage(format!("{place}: reading {name}: {error}")))?;
-    let certificates = config::certificates(&bytes).map_err(|bad| {
-        Error::usage(format!("{name}:{}:1: {}", bad.line, bad.must)).hint(
+    let bytes =
+        std::fs::read(&path).map_err(|error| problem(format!("reading {name}: {error}"), None))?;
+    let certificates = config::certificates(&bytes).map_err(|bad| FileProblem {
+        problem: Problem {
+            file: name.to_string(),
+            line: bad.line,
+            column: 1,
+            message: bad.must.to_owned(),
+        },
+        hint: Some(
             "`threescale.ca_file` is a PEM file with the certificates of the authorities of 3scale",
-        )
+        ),
     })?;
     config.set_roots(&certificates).map_err(|TooLarge(size)| {
-        Error::usage(format!(
-            "{place}: too large: {} certificates take {size} bytes, compressed, and at most {MAX_COMPRESSED} fit into the \
+        let message = format!(
+            "too large: {} certificates take {size} bytes, compressed, and at most {MAX_COMPRESSED} fit into the \
              parameters of the stack",
             certificates.count
-        ))
-        .hint("the file needs only the authorities that issue the certificate of 3scale, and not the public ones")
+        );
+        problem(
+            message,
+            Some("the file needs only the authorities that issue the certificate of 3scale, and not the public ones"),
+        )
+    })
+}
+
+/// Reads the zip file in place of the bundled authorizer, if the configuration names one.
+pub(super) fn read_artifact(
+    global: &Global,
+    config: &Config,
+) -> Result<Option<Package>, FileProblem> {
+    let Some(NamedFile { path, line, column }) = &config.authorizer.artifact else {
+        return Ok(None);
+    };
+    let package = Package::artifact(
+        &beside(global, path),
+        config.authorizer.architecture.as_str(),
+    );
+    package.map(Some).map_err(|error| FileProblem {
+        problem: Problem {
+            file: file_name(global),
+            line: *line,
+            column: *column,
+            message: format!("authorizer.artifact: {error:#}"),
+        },
+        hint: None,
     })
 }
 
 /// The text of the configuration, and its name for messages.
-async fn read(global: &Global) -> Result<(String, String)> {
+pub(super) fn read(global: &Global) -> Result<(String, String)> {
     if global.file.as_os_str() == "-" {
         let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
             Error::usage(format!(
@@ -84,14 +141,14 @@ async fn read(global: &Global) -> Result<(String, String)> {
         return Ok((file_name(global), text));
     }
     let name = file_name(global);
-    let text = tokio::fs::read_to_string(&global.file).await.map_err(|error| {
+    let text = std::fs::read_to_string(&global.file).map_err(|error| {
         Error::usage(format!("reading the configuration {name}: {error}"))
             .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
     })?;
     Ok((name, text))
 }
 
-fn environment(variable: &str) -> Option<String> {
+pub(super) fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
@@ -105,7 +162,7 @@ pub(super) async fn named_stack(global: &Global) -> Result<(StackName, Place)> {
         return Ok((config.stack, config.place));
     };
     let mut place = Place::default();
-    if let Ok((name, text)) = read(global).await
+    if let Ok((name, text)) = read(global)
         && let Some(of_file) = config::stack_of(&text, &environment)
     {
         agree(Some(stack), &name, &of_file)?;
@@ -115,7 +172,7 @@ pub(super) async fn named_stack(global: &Global) -> Result<(StackName, Place)> {
 }
 
 /// Refuses a `--stack` that differs from the stack in the file, because one of the two is a mistake.
-fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) -> Result<()> {
+pub(super) fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) -> Result<()> {
     match named {
         Some(named) if named != of_file => Err(Error::usage(format!(
             "--stack {named} contradicts {file}, which is for stack {of_file}"

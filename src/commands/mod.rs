@@ -7,6 +7,7 @@ mod handover;
 mod import;
 mod input;
 mod logs;
+mod offline;
 mod plan;
 mod rollback;
 mod sandbox;
@@ -15,20 +16,40 @@ mod signals;
 mod status;
 mod unlock;
 mod up;
+mod validate;
 mod verification;
 mod verify;
 mod walk;
 
-use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _};
+use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _, ready};
 
 use self::ending::{CommandOutcome, Summary};
 use crate::cli::{Cli, Command, Format};
-use crate::error::{ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;
 
-/// Runs a command to completion and returns its exit status.
-pub async fn run(mut cli: Cli) -> ExitStatus {
+/// Runs a command to completion and returns its exit status. A command that needs no network starts no runtime.
+pub fn run(mut cli: Cli) -> ExitStatus {
+    if let Command::Offline(command) = &cli.command {
+        let ended = sandbox::apply_sandbox_target(&mut cli.global)
+            .and_then(|()| offline::run(&cli.global, command));
+        return ended.unwrap_or_else(|error| {
+            report::error(&cli.global, &error);
+            error.status()
+        });
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run_connected(cli)),
+        Err(error) => {
+            let error = Error::failed(anyhow::anyhow!(error).context("starting the runtime"));
+            report::error(&cli.global, &error);
+            error.status()
+        }
+    }
+}
+
+async fn run_connected(mut cli: Cli) -> ExitStatus {
     if !matches!(cli.command, Command::Sandbox(_))
         && let Err(error) = sandbox::apply_sandbox_target(&mut cli.global)
     {
@@ -94,5 +115,8 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Sandbox(args) => sandbox::run(global, args, sink).boxed_local(),
+        Command::Offline(command) => ready(offline::run(global, command))
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::input::{beside, read_roots};
 pub(super) use super::input::{file_name, load, named_stack};
+use super::input::{read_artifact, read_roots};
 use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::{Format, Global};
-use crate::config::{ApiSelector, CacheKind, Config, NamedFile, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::engine_version::describe;
@@ -128,19 +128,10 @@ impl Session {
         sink: Sink,
     ) -> Result<Self> {
         let mut config = load(global).await?;
-        read_roots(global, &mut config).await?;
+        read_roots(global, &mut config)?;
         let architecture = config.authorizer.architecture.as_str();
-        let package = match &config.authorizer.artifact {
-            Some(artifact) => {
-                let path = beside(global, &artifact.path);
-                Package::artifact(&path, architecture).map_err(|error| {
-                    let file = file_name(global);
-                    let NamedFile { line, column, .. } = artifact;
-                    Error::usage(format!(
-                        "{file}:{line}:{column}: authorizer.artifact: {error:#}"
-                    ))
-                })?
-            }
+        let package = match read_artifact(global, &config)? {
+            Some(package) => package,
             None => Package::bundled(architecture, cache_dir().ok(), progress(&sink))?,
         };
         let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::document::Node;
-use super::problem::{Flaw, Invalid};
+use super::problem::{Flaw, Invalid, Open};
 use super::read::{Field, Reader, Schema, Section, Show};
 use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
@@ -19,6 +19,7 @@ use super::{
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::responses::{ACCESS_DENIED, LimitStatus, ResponseTypes, Responses};
+use crate::secret::Secret;
 
 const ROOT: Schema = Schema {
     path: "",
@@ -156,11 +157,22 @@ const MAX_SECURITY_GROUPS: usize = 5;
 pub(super) fn read(node: &Node, environment: Environment<'_>) -> Result<Config, Vec<Flaw>> {
     let mut reader = Reader::new(environment, SCHEMAS);
     let config = config(&mut reader, node);
-    let flaws = reader.into_flaws();
+    let (flaws, _) = reader.finish();
     match config {
         Some(config) if flaws.is_empty() => Ok(config),
         _ => Err(flaws),
     }
+}
+
+/// Reads the whole file, and leaves values open whose variables are not set.
+pub(super) fn check(
+    node: &Node,
+    environment: Environment<'_>,
+) -> (Option<Config>, Vec<Flaw>, Vec<Open>) {
+    let mut reader = Reader::new(environment, SCHEMAS).leaving_open();
+    let config = config(&mut reader, node);
+    let (flaws, open) = reader.finish();
+    (config, flaws, open)
 }
 
 /// Reads only the stack's name.
@@ -395,7 +407,7 @@ fn threescale(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Threesca
         service_id.and_then(|field| reader.text(field, Show::No, identifiers::service_id));
     let service_token = reader.required(section, "service_token");
     let service_token =
-        service_token.and_then(|field| reader.text(field, Show::No, identifiers::token));
+        service_token.and_then(|field| reader.secret(field, identifiers::token, unknown_secret()));
     let allow_plain_http = match section.field("allow_plain_http") {
         Some(field) => reader.boolean(field),
         None => Some(false),
@@ -712,11 +724,12 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
         Some(field) => reader.whole(field, 0, 5),
         None => Some(0),
     };
+    let address = |text: &str| identifiers::cache_url(text).map(|(url, tls)| (url, Some(tls)));
     let url =
-        field(section, "url").map(|field| reader.text(field, Show::No, identifiers::cache_url));
+        field(section, "url").map(|field| reader.secret(field, address, (unknown_secret(), None)));
     let url_tls = url
         .as_ref()
-        .and_then(|url| url.as_ref().map(|(_, tls)| *tls));
+        .and_then(|url| url.as_ref().and_then(|(_, tls)| *tls));
     let tls = match field(section, "tls") {
         Some(field) => reader.boolean(field),
         None => Some(url_tls.unwrap_or(true)),
@@ -822,6 +835,11 @@ fn file(reader: &mut Reader<'_>, field: &Field<'_>, what: &str) -> Option<NamedF
             column: at.column,
         })
     })
+}
+
+/// In place of a secret whose variable is not set.
+fn unknown_secret() -> Secret {
+    Secret::from("unset".to_owned())
 }
 
 /// A section in which all keys have defaults: `Some(None)` if the file omits it.

@@ -30,7 +30,7 @@ use serde::Serialize;
 
 pub use self::ca_file::{BadFile, Certificates, certificates};
 pub use self::layout::SubnetPlan;
-pub use self::problem::{Invalid, Problem, Problems};
+pub use self::problem::{Invalid, Problem, Problems, Unset};
 use crate::engine_version::EngineVersion;
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
@@ -52,6 +52,32 @@ pub fn load(
     document::parse(text)
         .and_then(|root| fields::read(&root, env))
         .map_err(|flaws| Problems::new(file_name, flaws))
+}
+
+/// What a check without the environment finds.
+#[derive(Debug)]
+pub struct Checked {
+    /// In file order.
+    pub problems: Vec<Problem>,
+    /// The values that were not checked, in file order. Rules that need them were not checked either.
+    pub unset: Vec<Unset>,
+    /// The configuration if everything in it is known and valid, except that secrets may be placeholders.
+    pub config: Option<Config>,
+}
+
+/// Checks a configuration file, as [`load`] does, on a machine that may not have its environment variables: those that are
+/// not set are no problem.
+pub fn check(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
+    let (config, flaws, open) = match document::parse(text) {
+        Ok(root) => fields::check(&root, env),
+        Err(flaws) => (None, flaws, Vec::new()),
+    };
+    let config = config.filter(|_| flaws.is_empty());
+    Checked {
+        problems: Problems::new(file_name, flaws).0,
+        unset: Unset::all(file_name, open),
+        config,
+    }
 }
 
 /// The stack that a configuration file names, even if the rest of the file is invalid. `None` if it cannot be

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use serde::Serialize;
+
 /// A position in the file. Both numbers count from 1, and columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
@@ -31,8 +33,18 @@ impl Flaw {
     }
 }
 
+/// A value that is not known, without its file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Open {
+    pub(super) at: Position,
+    /// The path of the key.
+    pub(super) key: String,
+    /// The environment variable that is not set.
+    pub(super) variable: String,
+}
+
 /// One problem of a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file's name, as given to [`load`](super::load).
     pub file: String,
@@ -54,6 +66,51 @@ impl fmt::Display for Problem {
             message,
         } = self;
         write!(f, "{file}:{line}:{column}: {message}")
+    }
+}
+
+/// A value that was not checked, because its environment variable is not set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unset {
+    /// The file's name, as given to [`check`](super::check).
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// The path of the key.
+    pub key: String,
+    /// The name of the variable.
+    pub variable: String,
+}
+
+impl Unset {
+    pub(super) fn all(file: &str, mut open: Vec<Open>) -> Vec<Self> {
+        open.sort();
+        let unset = |open: Open| Self {
+            file: file.to_owned(),
+            line: open.at.line,
+            column: open.at.column,
+            key: open.key,
+            variable: open.variable,
+        };
+        open.into_iter().map(unset).collect()
+    }
+}
+
+impl fmt::Display for Unset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            column,
+            key,
+            variable,
+        } = self;
+        write!(
+            f,
+            "{file}:{line}:{column}: {key}: environment variable {variable} is not set, so the value is not checked"
+        )
     }
 }
 

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::document::{Node, Value};
-use super::problem::{Flaw, Invalid, Position};
-use super::substitute::{Environment, substitute};
+use super::problem::{Flaw, Invalid, Open, Position};
+use super::substitute::{Environment, Failure, substitute};
 use crate::nearest::nearest;
 
 /// Maximum number of characters of the file that a message repeats.
@@ -115,6 +115,8 @@ pub(super) struct Reader<'a> {
     /// All sections, for hints about the right section of a key.
     schemas: &'static [Schema],
     flaws: Vec<Flaw>,
+    /// The values that are not known, if variables that are not set are no problem; otherwise `None`.
+    open: Option<Vec<Open>>,
 }
 
 impl<'a> Reader<'a> {
@@ -123,16 +125,29 @@ impl<'a> Reader<'a> {
             environment,
             schemas,
             flaws: Vec::new(),
+            open: None,
         }
     }
 
-    pub(super) fn into_flaws(self) -> Vec<Flaw> {
-        self.flaws
+    /// Leaves values open whose variables are not set.
+    pub(super) fn leaving_open(mut self) -> Self {
+        self.open = Some(Vec::new());
+        self
     }
 
-    /// The number of problems so far. If it does not change, everything read in between is valid.
+    /// The problems, and the values that are open.
+    pub(super) fn finish(self) -> (Vec<Flaw>, Vec<Open>) {
+        (self.flaws, self.open.unwrap_or_default())
+    }
+
+    /// The number of problems and open values so far. If it does not change, everything read in between is known and
+    /// valid.
     pub(super) fn flaw_count(&self) -> usize {
-        self.flaws.len()
+        self.flaws.len() + self.open_count()
+    }
+
+    fn open_count(&self) -> usize {
+        self.open.as_ref().map_or(0, Vec::len)
     }
 
     /// Reports a problem of a field, at its value.
@@ -277,9 +292,9 @@ impl<'a> Reader<'a> {
                         Scalar::Text(value.text)
                     }
                 }
-                Err(errors) => {
-                    for error in errors {
-                        self.report(field, &error);
+                Err(failures) => {
+                    for failure in failures {
+                        self.fail(field, failure);
                     }
                     return None;
                 }
@@ -296,6 +311,31 @@ impl<'a> Reader<'a> {
                 self.report(field, &message);
             })
             .ok()
+    }
+
+    /// A variable that is not set leaves the value open, or is a problem.
+    fn fail(&mut self, field: &Field<'_>, failure: Failure) {
+        match (failure, &mut self.open) {
+            (Failure::Unset(variable), Some(open)) => open.push(Open {
+                at: field.at(),
+                key: field.path.clone(),
+                variable,
+            }),
+            (failure, _) => self.report(field, &failure.to_string()),
+        }
+    }
+
+    /// Reads a secret, or returns `unknown` if it is left open: no rule depends on the value of a secret.
+    pub(super) fn secret<T>(
+        &mut self,
+        field: &Field<'_>,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+        unknown: T,
+    ) -> Option<T> {
+        let (flaws, open) = (self.flaws.len(), self.open_count());
+        let secret = self.text(field, Show::No, parse);
+        let is_open = self.flaws.len() == flaws && self.open_count() > open;
+        secret.or_else(|| is_open.then_some(unknown))
     }
 
     /// Reads a scalar as text.

@@ -1,5 +1,7 @@
 //! Substitutes `${NAME}` and `${NAME:-default}` in values.
 
+use std::fmt;
+
 /// Looks up environment variables; `None` means that the variable is not set.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -11,17 +13,35 @@ pub(super) struct Substituted {
     pub(super) changed: bool,
 }
 
+/// Why a value cannot be substituted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The reference is wrong, whatever the environment is. A fragment that names variables but no values.
+    Wrong(String),
+    /// The variable with this name is not set, and there is no default.
+    Unset(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(text) => f.write_str(text),
+            Self::Unset(name) => write!(f, "environment variable {name} is not set"),
+        }
+    }
+}
+
 /// Substitutes the variables of one value.
 ///
 /// `$$` is a literal `$`, and so is a `$` before any character other than `{`, because mapping patterns can end in `$`.
 /// As in a shell, the default also replaces a variable that is set but empty.
 ///
 /// # Errors
-/// All reasons why it is not possible, as fragments that name variables but no values.
+/// All reasons why it is not possible.
 pub(super) fn substitute(
     text: &str,
     environment: Environment<'_>,
-) -> Result<Substituted, Vec<String>> {
+) -> Result<Substituted, Vec<Failure>> {
     let mut filled = String::with_capacity(text.len());
     let mut changed = false;
     let mut errors = Vec::new();
@@ -33,7 +53,8 @@ pub(super) fn substitute(
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
             let Some((reference, after)) = after.split_once('}') else {
-                errors.push("`${` has no closing `}`; write `$$` for a literal `$`".to_owned());
+                let text = "`${` has no closing `}`; write `$$` for a literal `$`";
+                errors.push(Failure::Wrong(text.to_owned()));
                 rest = "";
                 break;
             };
@@ -59,23 +80,24 @@ pub(super) fn substitute(
     }
 }
 
-fn resolve(reference: &str, environment: Environment<'_>) -> Result<String, String> {
+fn resolve(reference: &str, environment: Environment<'_>) -> Result<String, Failure> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
     if !is_name(name) {
         let form = "`${...}` must be `${NAME}` or `${NAME:-default}`, with a name of letters, digits and `_`";
-        return Err(format!("{form}; write `$$` for a literal `$`"));
+        let text = format!("{form}; write `$$` for a literal `$`");
+        return Err(Failure::Wrong(text));
     }
     match (environment(name), default) {
-        (_, Some(default)) if default.contains("${") => Err(format!(
+        (_, Some(default)) if default.contains("${") => Err(Failure::Wrong(format!(
             "the default of `${{{name}}}` must not refer to another variable"
-        )),
+        ))),
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!("environment variable {name} is not set")),
+        (None, None) => Err(Failure::Unset(name.to_owned())),
     }
 }
 
@@ -98,7 +120,11 @@ mod tests {
     }
 
     fn filled(text: &str) -> String {
-        substitute(text, &environment).map_or_else(|errors| errors.join(" | "), |value| value.text)
+        let joined = |failures: Vec<Failure>| {
+            let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
+            texts.join(" | ")
+        };
+        substitute(text, &environment).map_or_else(joined, |value| value.text)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tests `load` with whole files.
 
+mod check;
 mod complete;
 mod place;
 mod sections;

@@ -15,6 +15,7 @@ pub mod status;
 pub mod style;
 pub mod terminal;
 pub mod usage;
+pub mod validate;
 pub mod verify;
 
 use std::io::Write as _;

@@ -90,7 +90,7 @@ fn whole(run: &Run) -> String {
 }
 
 /// Runs the binary without a test AWS.
-fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
+pub(crate) fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
     let folder = tempfile::TempDir::new().expect("a folder");
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text).expect("a file");

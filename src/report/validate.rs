@@ -1,0 +1,42 @@
+//! What `validate` finds, as text and as JSON.
+
+use serde_json::{Value, json};
+
+use super::style::Style;
+use super::{note, result};
+use crate::cli::{Format, Global};
+use crate::config::Checked;
+
+/// Shows the problems of the file with this name.
+pub fn show(global: &Global, name: &str, checked: &Checked) {
+    if global.output == Format::Json {
+        result(&document(name, checked).to_string());
+        return;
+    }
+    for problem in &checked.problems {
+        result(&problem.to_string());
+    }
+    let style = Style::stderr(global);
+    if !global.quiet {
+        for unset in &checked.unset {
+            note(&format!("{} {unset}", style.dim("note")));
+        }
+    }
+    match checked.problems.len() {
+        0 => result(&format!("{name} is valid")),
+        1 => note(&format!("{} {name} has 1 problem", style.bad("error:"))),
+        count => note(&format!(
+            "{} {name} has {count} problems",
+            style.bad("error:")
+        )),
+    }
+}
+
+fn document(name: &str, checked: &Checked) -> Value {
+    json!({
+        "file": name,
+        "valid": checked.problems.is_empty(),
+        "problems": checked.problems,
+        "unset": checked.unset,
+    })
+}
