@@ -133,6 +133,9 @@ pub struct PlanArgs {
     /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
+    /// A valid user key, or `<app_id>:<app_key>`: whether 3scale has the metrics is also checked
+    #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
+    pub key: Option<Secret>,
     /// Print the resources and their dependencies as a Mermaid flowchart instead
     #[arg(long, conflicts_with = "exit_code")]
     pub graph: bool,

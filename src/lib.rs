@@ -32,6 +32,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod stack;
 pub mod stored;
+pub mod threescale;
 pub mod verify;
 
 pub use commands::run;

@@ -3,11 +3,12 @@
 //! The names of the parameters contain a digest of the content. The settings in the environment contain the digest, so each
 //! published version of a function has its own content. The contract is in the authorizer's README.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
+use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -88,6 +89,15 @@ impl Stored {
         (self.base.key, value)
     }
 
+    /// The content.
+    pub fn content(&self) -> String {
+        let compressed = STANDARD.decode(self.values.concat()).unwrap_or_default();
+        let mut content = String::new();
+        // The values are what `new` made of a text.
+        let _ = DeflateDecoder::new(&compressed[..]).read_to_string(&mut content);
+        content
+    }
+
     /// The parameters: their names below the stack's path, and their values.
     pub fn parameters(&self) -> impl Iterator<Item = (String, &str)> {
         let names = names(self.base, &self.digest, self.values.len());
@@ -127,10 +137,6 @@ pub fn read_by(settings: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
-    use flate2::read::DeflateDecoder;
-
     use super::*;
 
     fn noise(length: usize) -> String {
@@ -162,6 +168,7 @@ mod tests {
             .read_to_string(&mut read)
             .expect("Deflate");
         assert_eq!(read, content);
+        assert_eq!(stored.content(), content);
         let (key, value) = stored.reference();
         let settings = json!({ key: value }).to_string();
         let names: Vec<_> = parameters.into_iter().map(|(name, _)| name).collect();

@@ -11,7 +11,8 @@ use crate::{preflight, report};
 
 /// Runs `plan`.
 pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
-    let session = Session::open(global, 10, RunOptions::default(), sink).await?;
+    let mut session = Session::open(global, 10, RunOptions::default(), sink).await?;
+    session.key.clone_from(&args.key);
     if args.graph {
         let nodes = session.nodes.iter();
         let needs = nodes.map(|node| (node.id(), node.needs())).collect();

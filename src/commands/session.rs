@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 pub(super) use super::input::{file_name, load, named_stack};
 use super::input::{read_artifact, read_roots};
 use crate::aws::account::CallerIdentity;
@@ -29,8 +31,10 @@ use crate::resource::{
     claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
+use crate::secret::Secret;
 use crate::stack::{self, Facts, OwnVpc};
-use crate::{preflight, rest_api};
+use crate::verify::Key;
+use crate::{preflight, rest_api, threescale};
 
 /// Everything a command works with.
 pub(super) struct Session {
@@ -44,6 +48,10 @@ pub(super) struct Session {
     /// The deployment of `up`: what it may publish, and whether it was made.
     pub publication: Arc<Publication>,
     pub nodes: Vec<Arc<dyn DynResource>>,
+    /// `--key`: the credential of an application.
+    pub key: Option<Secret>,
+    /// What 3scale answers: it is asked once in a run.
+    answers_of_threescale: OnceCell<threescale::Findings>,
 }
 
 /// Where to work, from the flags.
@@ -209,6 +217,8 @@ impl Session {
             proof,
             publication,
             nodes,
+            key: None,
+            answers_of_threescale: OnceCell::new(),
         })
     }
 
@@ -232,7 +242,35 @@ impl Session {
             api: &self.api,
             package: &self.package,
         };
-        preflight::gather(subject, cx, unmanaged, plan).await
+        let (findings, answers) = tokio::join!(
+            preflight::gather(subject, cx, unmanaged, plan),
+            self.ask_threescale(plan)
+        );
+        let mut findings = findings?;
+        if let Some(answers) = answers {
+            findings.blockers.extend_from_slice(&answers.faults);
+            findings.notices.extend_from_slice(&answers.notices);
+        }
+        Ok(findings)
+    }
+
+    /// Asks 3scale from this machine, if there is something to do.
+    async fn ask_threescale(&self, plan: &Plan) -> Option<&threescale::Findings> {
+        let config = &self.config.threescale;
+        let endpoint = self.cx.aws().endpoint_url.as_deref();
+        if plan.is_empty() || !threescale::is_asked(endpoint, &config.backend) {
+            return None;
+        }
+        let key = self.key.as_ref();
+        let application = key.map(|key| {
+            let Key { id, key } = Key::parse(key.expose(), &config.credentials);
+            threescale::Application { id, key }
+        });
+        let question = threescale::Question::new(config, application)?;
+        let asked = self
+            .answers_of_threescale
+            .get_or_init(|| threescale::ask(question));
+        Some(asked.await)
     }
 
     /// What a change works on.

@@ -45,6 +45,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         ..RunOptions::default()
     };
     let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
+    session.key.clone_from(&args.requests.key);
     let cache = &session.config.cache;
     if args.rotate_cache_token && (!cache.is_created() || !cache.tls) {
         return Err(Error::usage(

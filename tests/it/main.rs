@@ -20,6 +20,7 @@ mod dead;
 mod docs;
 mod drift;
 mod drift_api;
+mod early;
 mod endpoints;
 mod files;
 mod hand_back;

@@ -356,10 +356,6 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
     };
     for (text, cause) in [
         (
-            config.replace("sandbox-token", "another-token"),
-            "threescale (token_invalid)",
-        ),
-        (
             with_backend(&format!("http://{closed}")),
             "threescale (refused)",
         ),
@@ -399,13 +395,28 @@ fn up_proves_the_authorizer_before_it_touches_the_api() {
         let said = String::from_utf8_lossy(&up.stderr);
         assert_eq!(up.status.code(), Some(1), "{cause}: {said}");
         assert!(said.contains(cause), "{cause}: {said}");
+        let is_3scale = cause.starts_with("threescale") && !cause.contains("dns");
+        assert_eq!(
+            said.contains("are not checked from this machine"),
+            is_3scale,
+            "{cause}: {said}"
+        );
         assert!(said.contains("the API was not changed"), "{cause}: {said}");
         assert!(
-            !said.contains("another-token") && !said.contains("wrong@"),
+            !said.contains("sandbox-token") && !said.contains("wrong@"),
             "{said}"
         );
         assert_eq!(api_of(&home, &facts), before, "{cause}");
     }
+    // A wrong token is refused before anything is made.
+    let text = config.replace("sandbox-token", "another-token");
+    std::fs::write(&broken, text).expect("a file");
+    let file = broken.to_str().expect("text");
+    let up = home.run(&["up", "--sandbox", "--yes", "-f", file]);
+    let said = String::from_utf8_lossy(&up.stderr);
+    assert_eq!(up.status.code(), Some(4), "{said}");
+    assert!(said.contains("service_token_invalid"), "{said}");
+    assert!(!said.contains("another-token"), "{said}");
     home.said(&["up", "--sandbox", "--yes"]);
     assert_eq!(sandbox.interrupt(), Some(0));
 }

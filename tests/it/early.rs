@@ -1,0 +1,120 @@
+//! What is told before anything is changed: 3scale is asked from this machine.
+
+use threescale_stand_in::{Mode, Threescale};
+
+use crate::support::{Run, TestAws, Workplace, assert_same};
+
+/// A stand-in for 3scale on this machine, and an account whose stack uses it.
+fn with_threescale() -> (Threescale, TestAws, Workplace) {
+    let threescale = Threescale::start(|| 1_800_000_000_000).expect("a server");
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    workplace.edit(
+        "service_id: \"2555417834780\", service_token: the-service-token",
+        &format!(
+            "service_id: \"1001\", service_token: st_1001, backend: \"{}\"",
+            threescale.url()
+        ),
+    );
+    (threescale, aws, workplace)
+}
+
+fn assert_refused(run: &Run, words: &str) {
+    assert_eq!(run.code, Some(4), "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+    for secret in ["st_1001", "not-the-token", "uk_free"] {
+        let shown = [&run.stdout, &run.stderr];
+        assert!(shown.iter().all(|text| !text.contains(secret)), "{secret}");
+    }
+}
+
+#[test]
+fn three_scale_is_asked_before_anything_is_changed() {
+    let (threescale, aws, workplace) = with_threescale();
+    let before = aws.account();
+    workplace.edit("st_1001", "not-the-token");
+    let words = "threescale.service_token: 3scale (127.0.0.1:";
+    assert_refused(&workplace.run(&["up", "--yes", "-v"]), words);
+    let plan = workplace.run(&["plan", "-v"]);
+    assert_refused(&plan, words);
+    assert!(plan.stdout.contains("Plan: "), "{}", plan.stdout);
+    let plan = workplace.run(&["plan", "-o", "json"]);
+    assert_refused(&plan, words);
+    assert!(plan.lines()[0]["resources"].is_array());
+    workplace.edit("not-the-token", "st_1001");
+
+    workplace.edit("service_id: \"1001\"", "service_id: \"1002\"");
+    let words = "not a token of the product 1002";
+    assert_refused(&workplace.run(&["up", "--yes"]), words);
+    workplace.edit("service_id: \"1002\"", "service_id: \"1001\"");
+
+    threescale.state().mode = Mode::AppId;
+    let words = "the product 1001 uses application ids, but `kind: user_key`";
+    assert_refused(&workplace.run(&["up", "--yes"]), words);
+    threescale.state().mode = Mode::UserKey;
+
+    // Metrics are checked only with a key.
+    let rules = "mapping_rules: [{method: GET, pattern: /, metric: order}, {method: GET, pattern: /, metric: hits}]";
+    let line = format!("st_1001, {rules}");
+    workplace.edit("st_1001", &line);
+    let plan = workplace.succeed(&["plan"]);
+    let note = "note whether the product has the metrics order of `threescale.mapping_rules` is not checked";
+    assert!(plan.stdout.contains(note), "{}", plan.stdout);
+    let words = "the product 1001 does not have the metrics or methods order.";
+    for command in [&["plan"][..], &["up", "--yes"]] {
+        let mut command = workplace.command(command);
+        let run = command.env("THREESCALE_TEST_KEY", "uk_free");
+        assert_refused(&Run::of(run.output().expect("it runs")), words);
+    }
+    workplace.edit("metric: order}", "metric: orders}");
+    let plan = workplace.succeed(&["plan", "--key", "uk_free"]);
+    assert!(!plan.stdout.contains("not checked"), "{}", plan.stdout);
+    let words = "--key: 3scale has no application with this key";
+    assert_refused(&workplace.run(&["plan", "--key", "uk_no"]), words);
+    assert_same(&before, &aws.account());
+
+    // One request in a run that changes something, and none in a run that does not.
+    let asked = || threescale.calls("authorize");
+    let count = asked();
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(asked(), count + 1);
+    workplace.succeed(&["up", "--yes"]);
+    workplace.succeed(&["plan"]);
+    assert_eq!(asked(), count + 1);
+    assert_eq!(
+        threescale.calls("authrep") + threescale.calls("report"),
+        0,
+        "nothing is counted"
+    );
+}
+
+#[test]
+fn a_three_scale_that_cannot_be_reached_from_this_machine_is_not_checked() {
+    let (threescale, aws, workplace) = with_threescale();
+    threescale.stop();
+    let note = "cannot be reached: connection refused: the service token, the kind of the credentials and the metrics are not";
+    let plan = workplace.succeed(&["plan"]);
+    assert!(plan.stdout.contains(note), "{}", plan.stdout);
+    let notices = workplace.succeed(&["plan", "-o", "json"]).json()["notices"].to_string();
+    assert!(notices.contains(note), "{notices}");
+    let up = workplace.succeed(&["up", "--yes"]);
+    assert!(up.stderr.contains(note), "{}", up.stderr);
+
+    // An emulator of AWS: the token is not sent beyond this machine.
+    let threescale = "backend: \"https://threescale.invalid\"";
+    let (before, rest) = std::fs::read_to_string(workplace.path("threescale-gw.yaml"))
+        .expect("a configuration")
+        .split_once("backend: \"")
+        .map(|(before, rest)| (before.to_owned(), rest.to_owned()))
+        .expect("an address");
+    let (_, after) = rest.split_once('"').expect("its end");
+    let text = format!("{before}{threescale}{after}");
+    workplace.write("threescale-gw.yaml", text.as_bytes());
+    let plan = workplace.succeed(&["plan"]);
+    assert!(
+        plan.stdout.contains("to update") && !plan.stdout.contains("cannot be reached"),
+        "{}",
+        plan.stdout
+    );
+    drop(aws);
+}
