@@ -110,6 +110,7 @@ const AUTHORIZER: Schema = Schema {
         "role_arn",
         "security_groups",
         "permissions_boundary",
+        "kms_key",
         "artifact",
     ],
 };
@@ -765,6 +766,10 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         Some(arn) => Some(arn?),
         None => None,
     };
+    let kms_key = match field(section, "kms_key") {
+        Some(field) => Some(reader.text(field, Show::Yes, identifiers::kms_key)?),
+        None => None,
+    };
     let role_arn = match field(section, "role_arn") {
         Some(field) => Some(reader.text(field, Show::Yes, identifiers::role_arn)?),
         None => None,
@@ -787,6 +792,7 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         role_arn,
         security_groups: security_groups?,
         permissions_boundary,
+        kms_key,
         artifact,
     };
     if let Some(section) = section {
