@@ -120,11 +120,17 @@ pub fn desired(
     after.extend(cache(config, &network, &mut nodes));
     after.extend(secrets(config, &mut nodes));
     after.extend(stored(config, &mut nodes));
-    if config.deletion_protection {
-        let source = Source::Given(Secret::from("true".to_owned()));
+    let protection = config.deletion_protection.then(|| "true".to_owned());
+    let records = [
+        (parameter::DELETION_PROTECTION, protection),
+        (parameter::KMS_KEY, config.authorizer.kms_key.clone()),
+    ];
+    for (name, value) in records {
+        let Some(value) = value else { continue };
         nodes.push(Arc::new(PlainParameter {
-            name: parameter::DELETION_PROTECTION.into(),
-            source,
+            name: name.into(),
+            source: Source::Given(Secret::from(value)),
+            key_record: None,
         }));
     }
     if config.authorizer.role_arn.is_none() {
@@ -258,8 +264,15 @@ fn functions(
                 None => Reference::Managed(id(Kind::IamRole, "authorizer")),
             },
             log_group: id(Kind::LogGroup, name),
+            key_record: key_record(config),
         })
     })
+}
+
+/// The parameter that shows that the stack has a KMS key of the operator, if it has one.
+fn key_record(config: &Config) -> Option<LogicalId> {
+    let key = config.authorizer.kms_key.as_ref();
+    key.map(|_| id(Kind::Parameter, parameter::KMS_KEY))
 }
 
 /// The security groups of the functions.
@@ -526,6 +539,7 @@ fn cache(
         nodes.push(Arc::new(SecretParameter {
             name: parameter::CACHE_URL.into(),
             source,
+            key_record: key_record(config),
         }));
         return vec![id(Kind::Secret, parameter::CACHE_URL)];
     }
@@ -546,6 +560,7 @@ fn cache(
         nodes.push(Arc::new(SecretParameter {
             name: parameter::CACHE_AUTH_TOKEN.into(),
             source: Source::Random(OnceLock::new()),
+            key_record: key_record(config),
         }));
     }
     let cache = match config.cache.kind {
@@ -590,6 +605,7 @@ fn cache(
     nodes.push(Arc::new(PlainParameter {
         name: parameter::CACHE_ENDPOINT.into(),
         source,
+        key_record: None,
     }));
     // A version of the functions in other security groups needs their rule, also where the cache does not change.
     vec![id(Kind::Parameter, parameter::CACHE_ENDPOINT), group]
@@ -614,10 +630,12 @@ fn secrets(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<Logica
     nodes.push(Arc::new(SecretParameter {
         name: parameter::SERVICE_TOKEN.into(),
         source: token,
+        key_record: key_record(config),
     }));
     nodes.push(Arc::new(SecretParameter {
         name: parameter::HASH_KEY.into(),
         source: Source::Random(OnceLock::new()),
+        key_record: key_record(config),
     }));
     vec![
         id(Kind::Secret, parameter::SERVICE_TOKEN),
@@ -633,6 +651,7 @@ fn stored(config: &Config, nodes: &mut Vec<Arc<dyn DynResource>>) -> Vec<Logical
         nodes.push(Arc::new(PlainParameter {
             name: name.into(),
             source: Source::Given(Secret::from(value.to_owned())),
+            key_record: None,
         }));
     }
     parts

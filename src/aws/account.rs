@@ -68,7 +68,7 @@ fn partition_of(arn: &str) -> Option<&str> {
 }
 
 /// What a run can do without: only refused credentials end it.
-fn if_readable<T>(answer: Result<T, AwsError>) -> Result<Result<T, AwsError>, AwsError> {
+pub(super) fn if_readable<T>(answer: Result<T, AwsError>) -> Result<Result<T, AwsError>, AwsError> {
     match answer {
         Err(error) if error.class == Class::Credentials => Err(error),
         answer => Ok(answer),

@@ -282,6 +282,17 @@ impl From<AwsError> for Error {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The error of a function whose role may not decrypt its environment.
+const KMS_DENIED: &str = "KMSAccessDeniedException";
+/// What Lambda repeats of KMS about a key that does not become usable by itself.
+const UNUSABLE_KEY: [&str; 5] = [
+    "is disabled",
+    "is pending deletion",
+    "does not exist",
+    "is not authorized to perform",
+    "InvalidKeyUsageException",
+];
+
 /// Temporary errors: operation prefix, error code, text that the message must contain, and retry
 /// time. Quota errors and denied calls are absent on purpose.
 const NOT_YET: &[(&str, &str, &str, Duration)] = &[
@@ -344,6 +355,8 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         "",
         Duration::from_secs(30),
     ),
+    // The grant for the role was created a moment ago.
+    ("lambda:Invoke", KMS_DENIED, "", Duration::from_secs(30)),
     (
         "lambda:",
         "InvalidParameterValueException",
@@ -544,6 +557,14 @@ fn classify(
         || !is_quota(code) && (status == Some(429) || message.contains("Rate exceeded"));
     if is_throttled && !is_invocation {
         return Class::Throttled;
+    }
+    // A function whose environment cannot be decrypted does not start: 502, but not a fault of the service.
+    let is_about_key = operation.starts_with("lambda:")
+        && (code.starts_with("KMS") && code != KMS_DENIED
+            || message.contains("KMS key is invalid for CreateGrant")
+                && UNUSABLE_KEY.iter().any(|text| message.contains(text)));
+    if is_about_key {
+        return Class::Fatal;
     }
     let verb = verb(operation);
     let removes = [

@@ -9,6 +9,7 @@ pub mod error;
 pub mod example_api;
 pub mod http;
 pub mod kept;
+pub mod kms;
 mod known;
 pub mod lambda;
 pub mod logs;
@@ -77,6 +78,7 @@ pub struct Aws {
     pub elasticache: aws_sdk_elasticache::Client,
     pub events: aws_sdk_eventbridge::Client,
     pub iam: aws_sdk_iam::Client,
+    pub kms: aws_sdk_kms::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub quotas: aws_sdk_servicequotas::Client,
@@ -158,6 +160,7 @@ impl Aws {
             elasticache: aws_sdk_elasticache::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             quotas: aws_sdk_servicequotas::Client::new(&config),

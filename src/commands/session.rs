@@ -25,7 +25,7 @@ use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::Publication;
 use crate::resource::health_check::SelfTestGate;
-use crate::resource::parameter::CACHE_ENDPOINT;
+use crate::resource::parameter::{CACHE_ENDPOINT, KMS_KEY};
 use crate::resource::{
     Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, cache_number,
     claims, parameter,
@@ -178,6 +178,8 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             home,
             security_groups: config.authorizer.security_groups.clone(),
+            kms_key: config.authorizer.kms_key.clone(),
+            had_kms_key: parameter::all(&cx).await?.contains_key(KMS_KEY),
             wants_serverless_cache: config.cache.is_created()
                 && config.cache.kind == CacheKind::Serverless,
             ..options
@@ -205,7 +207,7 @@ impl Session {
             secrets,
         };
         let package = Arc::new(package);
-        let proof = Arc::default();
+        let proof = Arc::new(SelfTestGate::new(config.authorizer.kms_key.is_some()));
         let publication = Arc::default();
         let nodes = stack::desired(&config, &facts, &package, &proof, &publication);
         Ok(Self {
@@ -435,7 +437,16 @@ async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
 }
 
 async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {
-    Ok(parameter::names(cx, &stack::secrets_of(config)).await?)
+    let names = parameter::names(cx, &stack::secrets_of(config)).await;
+    names.map_err(|error| match error {
+        ResourceError::Aws(error) if parameter::is_about_key(&error) => {
+            Error::refused(format!("the secrets of the stack cannot be decrypted: {error}")).hint(
+                "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw down` \
+                 works without it",
+            )
+        }
+        error => error.into(),
+    })
 }
 
 /// The subnets of the operator for an endpoint in the operator's own VPC.

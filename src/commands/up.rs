@@ -25,6 +25,7 @@ use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
+use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
     Context, ResourceError, RunOptions, function, function_publication, iam_role,
 };
@@ -156,6 +157,16 @@ fn changes_security_groups(plan: &Plan) -> bool {
         && plan.changes(&[Kind::SecurityGroup])
 }
 
+/// Whether the KMS key of the stack changes, or the change is not complete.
+fn changes_kms_key(cx: &Context, plan: &Plan) -> bool {
+    let has_key = cx.options().wanted_kms_key().is_some();
+    plan.items.iter().any(|item| {
+        let is_record = item.id == LogicalId::new(Kind::Parameter, KMS_KEY);
+        let is_of_key = is_record || (has_key && item.id.kind == Kind::IamRole);
+        is_of_key && item.action != Action::None
+    })
+}
+
 /// Observes, plans and checks.
 async fn look(
     session: &Session,
@@ -167,6 +178,7 @@ async fn look(
     let mut plan = plan(observation);
     if only == Some(Only::Authorizer) {
         let changes_groups = changes_security_groups(&plan);
+        let changes_key = changes_kms_key(cx, &plan);
         plan.retain(|id, action| match id.kind {
             Kind::Function | Kind::FunctionAlias => true,
             // A new token is stored next to the one that the live version reads.
@@ -180,6 +192,10 @@ async fn look(
         }
         if handover::is_needed(cx, session).await? {
             let text = "the API invokes the authorizer function itself and not its alias";
+            return Err(Error::refused(text).hint(first));
+        }
+        if changes_key {
+            let text = "the functions get another KMS key, which their role may not use yet";
             return Err(Error::refused(text).hint(first));
         }
         if changes_groups {

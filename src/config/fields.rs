@@ -111,6 +111,7 @@ const AUTHORIZER: Schema = Schema {
         "role_arn",
         "security_groups",
         "permissions_boundary",
+        "kms_key",
         "artifact",
     ],
 };
@@ -778,6 +779,10 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         Some(arn) => Some(arn?),
         None => None,
     };
+    let kms_key = match field(section, "kms_key") {
+        Some(field) => Some(reader.text(field, Show::Yes, identifiers::kms_key)?),
+        None => None,
+    };
     let role_arn = match field(section, "role_arn") {
         Some(field) => Some(reader.text(field, Show::Yes, identifiers::role_arn)?),
         None => None,
@@ -800,6 +805,7 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         role_arn,
         security_groups: security_groups?,
         permissions_boundary,
+        kms_key,
         artifact,
     };
     if let Some(section) = section {

@@ -388,6 +388,33 @@ pub(super) fn policy_arn(text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// The ARN of a KMS key. A policy cannot name an alias, and an alias can be moved to another key.
+pub(super) fn kms_key(text: &str) -> Result<String, Invalid> {
+    let must = "must be the ARN of a KMS key such as `arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab`";
+    let parts: Vec<_> = text.split(':').collect();
+    let ["arn", partition, "kms", region_of, owner, resource] = parts[..] else {
+        return Err(Invalid::new(must));
+    };
+    let is_place =
+        partition.starts_with("aws") && region(region_of).is_ok() && account(owner).is_ok();
+    if is_place && resource.starts_with("alias/") {
+        return Err(Invalid {
+            must: must.to_owned(),
+            hint: Some(
+                "an alias is no key: `aws kms describe-key` shows the key behind it".to_owned(),
+            ),
+        });
+    }
+    let is_key = resource.strip_prefix("key/").is_some_and(|id| {
+        let id = id.strip_prefix("mrk-").unwrap_or(id);
+        (32..=36).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    });
+    match is_place && is_key {
+        true => Ok(text.to_owned()),
+        false => Err(Invalid::new(must)),
+    }
+}
+
 /// The ARN of a role.
 pub(super) fn role_arn(text: &str) -> Result<String, Invalid> {
     match iam_arn(text, "role/") {

@@ -426,6 +426,8 @@ pub struct Authorizer {
     pub security_groups: Vec<String>,
     /// The ARN of the policy that is the permissions boundary of the functions' role.
     pub permissions_boundary: Option<String>,
+    /// The ARN of the user's own KMS key for the secrets and the functions' environments, which is never changed or deleted.
+    pub kms_key: Option<String>,
     /// A zip file to use in place of a build of the bundled authorizer.
     pub artifact: Option<NamedFile>,
 }

@@ -1,10 +1,10 @@
-//! Reads what the rules about the operator's own role, permissions boundary and security groups need.
+//! Reads what the rules about the operator's own role, permissions boundary, KMS key and security groups need.
 
 use futures::future::try_join_all;
 
 use super::findings::Findings;
 use super::subject::Subject;
-use super::{own_groups, own_network, role as rules_of_role, trust};
+use super::{kms_key as rules_of_key, own_groups, own_network, role as rules_of_role, trust};
 use crate::action::Action;
 use crate::aws::AwsError;
 use crate::config::{Config, Vpc};
@@ -46,7 +46,8 @@ pub(super) async fn role(
     }
     if refusal.is_none() {
         let is_in_vpc = subject.config.network.vpc != Vpc::None;
-        let needed = rules_of_role::needed(cx.names(), is_in_vpc);
+        let key = subject.config.authorizer.kms_key.as_deref();
+        let needed = rules_of_role::needed(cx.names(), is_in_vpc, key);
         let asked = needed
             .iter()
             .map(|(actions, resource)| cx.aws().not_allowed(arn, actions, resource));
@@ -61,6 +62,39 @@ pub(super) async fn role(
         refusal = rules_of_role::permissions(arn, &denied);
     }
     findings.blockers.extend(refusal);
+    Ok(())
+}
+
+/// Checks the operator's KMS key, if the plan changes what uses it.
+pub(super) async fn kms_key(
+    subject: Subject<'_>,
+    cx: &Context,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> Result<()> {
+    let Some(arn) = &subject.config.authorizer.kms_key else {
+        return Ok(());
+    };
+    let users = [
+        Kind::Function,
+        Kind::FunctionAlias,
+        Kind::IamRole,
+        Kind::Secret,
+        Kind::Parameter,
+    ];
+    if !plan.changes(&users) {
+        return Ok(());
+    }
+    if let Some(fault) = rules_of_key::place(arn, cx.names()) {
+        findings.blockers.push(fault);
+        return Ok(());
+    }
+    match cx.aws().kms_key(arn).await? {
+        Ok(key) => findings.add(rules_of_key::judge(arn, key.as_ref(), cx.names())),
+        Err(error) => findings.notices.push(format!(
+            "authorizer.kms_key could not be read and is not checked: {error}"
+        )),
+    }
     Ok(())
 }
 

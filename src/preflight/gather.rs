@@ -50,6 +50,7 @@ pub async fn gather(
     findings
         .blockers
         .extend(access::boundary(subject, cx, plan).await?);
+    access::kms_key(subject, cx, plan, &mut findings).await?;
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
     of_required_tags(cx, plan, &mut findings).await?;

@@ -24,7 +24,11 @@ pub fn account(arn: &str, names: &Names) -> Option<String> {
 
 /// What the functions and Lambda do with the role: the actions, and the resource. Source: `templates/role-policy.json`;
 /// Lambda Developer Guide, "Giving Lambda functions access to resources in an Amazon VPC".
-pub fn needed(names: &Names, is_in_vpc: bool) -> Vec<(&'static [&'static str], String)> {
+pub fn needed(
+    names: &Names,
+    is_in_vpc: bool,
+    kms_key: Option<&str>,
+) -> Vec<(&'static [&'static str], String)> {
     let parameters = format!(
         "arn:{}:ssm:{}:{}:parameter{}/secrets/hash-key",
         names.partition(),
@@ -45,6 +49,9 @@ pub fn needed(names: &Names, is_in_vpc: bool) -> Vec<(&'static [&'static str], S
             "ec2:DeleteNetworkInterface",
         ];
         needed.push((interfaces, "*".to_owned()));
+    }
+    if let Some(key) = kms_key {
+        needed.push((&["kms:Decrypt"], key.to_owned()));
     }
     needed
 }
@@ -85,8 +92,9 @@ mod tests {
     #[test]
     fn the_permissions_that_a_role_lacks_are_named_with_their_resources() {
         let names = Names::new("orders", "us-east-1", "123456789012");
-        let all = needed(&names, true);
-        assert_eq!(all.len(), 1 + needed(&names, false).len());
+        let all = needed(&names, true, Some("k"));
+        assert_eq!(all.len(), 1 + needed(&names, true, None).len());
+        assert_eq!(all.len(), 2 + needed(&names, false, None).len());
         let denied: Vec<_> = all
             .iter()
             .map(|(actions, resource)| {

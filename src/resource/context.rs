@@ -53,10 +53,23 @@ pub struct RunOptions {
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
     /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
+    /// The ARN of the operator's own KMS key for secrets and environments.
+    pub kms_key: Option<String>,
+    /// Whether the stack has, or may still have, a KMS key of the operator.
+    pub had_kms_key: bool,
     /// The names of the parameters with the settings that do not fit into the environment, if the run has a configuration.
     pub stored_names: BTreeSet<String>,
     /// Excludes the other stacks on an API; `None` for a run that changes no API.
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
+}
+
+impl RunOptions {
+    /// The desired KMS key: `None` inside for the keys of AWS. `None` if the stack never had another one, or the run has no
+    /// configuration: then the keys stay as they are.
+    pub fn wanted_kms_key(&self) -> Option<Option<&str>> {
+        let is_meant = self.secret_names.is_some() && (self.kms_key.is_some() || self.had_kms_key);
+        is_meant.then_some(self.kms_key.as_deref())
+    }
 }
 
 #[derive(Debug)]

@@ -21,9 +21,11 @@ use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
+use crate::printable;
 
 pub const ARCHITECTURE: Field = Field::Property("architecture");
 pub const CODE: Field = Field::Property("code");
+const KMS_KEY: Field = Field::Property("kms key");
 pub const LAST_UPDATE: Field = Field::Property("last update");
 const MEMORY: Field = Field::Property("memory");
 const ROLE: Field = Field::Property("role");
@@ -58,6 +60,37 @@ pub struct Content {
     /// Sorted.
     pub security_groups: Vec<String>,
     pub code_sha256: String,
+    /// The ARN of the key of the environment; `None` for that of Lambda.
+    pub kms_key: Option<String>,
+}
+
+/// Checks that the environment can be read, which needs the key of a function that has one. `down` does not need it.
+///
+/// # Errors
+/// When it cannot be read, and the run has a configuration to compare it with.
+pub(super) fn ensure_readable(
+    cx: &Context,
+    found: &FunctionConfiguration,
+) -> Result<(), ResourceError> {
+    let error = found
+        .environment()
+        .and_then(|environment| environment.error());
+    let Some(error) = error.filter(|_| cx.options().secret_names.is_some()) else {
+        return Ok(());
+    };
+    let text = |text: Option<&str>| printable::line(text.unwrap_or_default()).into_owned();
+    Err(ResourceError::Blocked {
+        what: format!(
+            "the environment of {} cannot be read: {}: {}",
+            text(found.function_arn()),
+            text(error.error_code()),
+            text(error.message())
+        ),
+        hint: Some(format!(
+            "enable the KMS key {}, and allow kms:Decrypt on it to the calling identity",
+            text(found.kms_key_arn())
+        )),
+    })
 }
 
 impl Content {
@@ -91,6 +124,7 @@ impl Content {
                 .map(|vpc| sorted_ids(vpc.security_group_ids()))
                 .unwrap_or_default(),
             code_sha256: found.code_sha256.clone().unwrap_or_default(),
+            kms_key: found.kms_key_arn.clone().filter(|key| !key.is_empty()),
         }
     }
 }
@@ -152,6 +186,7 @@ impl Functions {
         let found = answer
             .configuration
             .unwrap_or_else(|| FunctionConfiguration::builder().build());
+        ensure_readable(cx, &found)?;
         let phase = phase_of(&found);
         let update_failure = (found.last_update_status == Some(LastUpdateStatus::Failed))
             .then(|| found.last_update_status_reason.clone().unwrap_or_default());
@@ -180,6 +215,15 @@ impl Functions {
 
     /// Detaches the function from its VPC, so that Lambda starts to release the network interfaces.
     pub(super) async fn leave_vpc(cx: &Context, name: &str) -> Result<(), ResourceError> {
+        Self::detach_from_vpc(cx, name, false).await
+    }
+
+    /// [`Self::leave_vpc`]; `without_key` also removes the environment, so that its key is not needed.
+    async fn detach_from_vpc(
+        cx: &Context,
+        name: &str,
+        without_key: bool,
+    ) -> Result<(), ResourceError> {
         let nowhere = VpcConfig::builder()
             .set_subnet_ids(Some(Vec::new()))
             .set_security_group_ids(Some(Vec::new()));
@@ -188,6 +232,8 @@ impl Functions {
             .lambda
             .update_function_configuration()
             .function_name(name)
+            .set_kms_key_arn(without_key.then(String::new))
+            .set_environment(without_key.then(|| variables(&BTreeMap::new())))
             .vpc_config(nowhere.build());
         optional(
             cx.aws()
@@ -226,7 +272,17 @@ impl ResourceKind for Functions {
         // therefore detached from its VPC first; this code runs again after that update. A function that
         // was never ready has nothing to detach.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
-            return Self::leave_vpc(cx, &actual.name).await;
+            let left = Self::leave_vpc(cx, &actual.name).await;
+            let is_about_key = |error: &ResourceError| {
+                let message = error.aws().map(|error| error.message.as_str());
+                message.is_some_and(|message| message.contains("KMS"))
+            };
+            return match left {
+                Err(error) if actual.content.kms_key.is_some() && is_about_key(&error) => {
+                    Self::detach_from_vpc(cx, &actual.name, true).await
+                }
+                left => left,
+            };
         }
         let request = cx
             .aws()
@@ -259,9 +315,17 @@ pub struct Function {
     /// A given one is an ARN.
     pub role: Reference,
     pub log_group: LogicalId,
+    /// As that of a parameter.
+    pub key_record: Option<LogicalId>,
 }
 
 impl Function {
+    /// The key to set; an empty one is that of Lambda. `None` leaves it as it is.
+    fn kms_key(cx: &Context) -> Option<String> {
+        let wanted = cx.options().wanted_kms_key();
+        wanted.map(|key| key.unwrap_or_default().to_owned())
+    }
+
     fn vpc_config(&self, cx: &Context) -> Result<VpcConfig, ResourceError> {
         let resolved = |references: &[Reference]| -> Result<Vec<_>, ResourceError> {
             let ids = references.iter().map(|reference| reference.resolve(cx));
@@ -296,6 +360,7 @@ impl Function {
             .memory_size(self.memory)
             .timeout(self.timeout)
             .environment(variables(environment))
+            .set_kms_key_arn(Self::kms_key(cx))
             .vpc_config(self.vpc_config(cx)?);
         cx.aws()
             .call_idempotent("lambda:UpdateFunctionConfiguration", || {
@@ -358,6 +423,7 @@ impl Resource for Function {
     fn needs(&self) -> Vec<LogicalId> {
         let mut needs = vec![self.log_group.clone()];
         needs.extend(self.role.need());
+        needs.extend(self.key_record.clone());
         let network = self.security_groups.iter().chain(&self.subnets);
         needs.extend(network.filter_map(Reference::need));
         needs
@@ -419,6 +485,10 @@ impl Resource for Function {
             or_none(sorted(actual.content.security_groups.clone())),
             or_none(joined(&self.security_groups, cx)),
         );
+        if let Some(wanted) = cx.options().wanted_kms_key() {
+            let key = |key: Option<&str>| key.unwrap_or(&none).to_owned();
+            diff.field(KMS_KEY, key(actual.content.kms_key.as_deref()), key(wanted));
+        }
         if let Some(reason) = &actual.update_failure {
             diff.field(LAST_UPDATE, format!("failed: {reason}"), "successful");
         }
@@ -455,6 +525,7 @@ impl Resource for Function {
             .memory_size(self.memory)
             .timeout(self.timeout)
             .environment(variables(&self.environment))
+            .set_kms_key_arn(Self::kms_key(cx).filter(|key| !key.is_empty()))
             .vpc_config(self.vpc_config(cx)?)
             // The first version becomes ready together with the function, and not after it.
             .publish(true)

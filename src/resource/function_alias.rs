@@ -16,9 +16,10 @@ use super::function_publishing::{
 };
 use super::function_versions::{CONFIGURED, TRANSITION, Version, transition};
 use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
+use super::secret_encryption::Outdated;
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
-    former_rules, last_delivery, parameter, usage,
+    former_rules, last_delivery, parameter, secret_encryption, usage,
 };
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -27,6 +28,8 @@ use crate::resource::health_check::SelfTestGate;
 use crate::rest_api::AuthorizerSettings;
 
 const FUNCTION: Field = Field::Property("function");
+/// Of a secret.
+const KEY: &str = "key of";
 const OLD_PARAMETERS: Field = Field::Property("old parameters");
 const OLD_VERSIONS: Field = Field::Property("old versions");
 const TRAFFIC: Field = Field::Property("traffic");
@@ -41,6 +44,8 @@ pub struct Actual {
     served: Option<Served>,
     /// Parameters that only deleted versions have read.
     unread: Vec<String>,
+    /// Secrets with another key than the desired one.
+    outdated: Vec<Outdated>,
 }
 
 /// Aliases of Lambda functions.
@@ -62,6 +67,7 @@ impl ResourceKind for FunctionAliases {
         let is_there =
             |one: &&Publication| !one.aliases.is_empty() || !one.versions.published.is_empty();
         let unread = unread(cx, &all.owned).await?;
+        let outdated = secret_encryption::outdated(cx).await?;
         let mut owned = Vec::new();
         for publication in all.owned.iter().filter(is_there).cloned() {
             // Without an alias, no version is live whose credentials the stage may still request.
@@ -77,6 +83,7 @@ impl ResourceKind for FunctionAliases {
                 publication,
                 served,
                 unread: unread.clone(),
+                outdated: outdated.clone(),
             });
         }
         Ok(Listing {
@@ -165,7 +172,7 @@ pub enum Goal {
     },
     /// The configured code and settings, after the authorizer's alias moved, and after these pass the
     /// self-test, too. This alias moves last, so it also removes the parameters that nothing reads any
-    /// more.
+    /// more, and gives the others the desired key.
     Following { proof: Arc<SelfTestGate> },
     /// The function that is currently invoked: a stack of a release without aliases gets one.
     Standing,
@@ -280,6 +287,13 @@ impl FunctionAlias {
             _ => &[],
         }
     }
+
+    /// The secrets that stay and have another key than the desired one.
+    fn outdated<'a>(&self, actual: &'a Actual) -> impl Iterator<Item = &'a Outdated> {
+        let is_last = matches!(self.goal, Goal::Following { .. });
+        let all = actual.outdated.iter().filter(move |_| is_last);
+        all.filter(|secret| !actual.unread.contains(&secret.path))
+    }
 }
 
 fn listed(numbers: &[u64]) -> String {
@@ -326,6 +340,11 @@ impl Resource for FunctionAlias {
             let unread = self.unread(actual);
             if !unread.is_empty() {
                 diff.field(OLD_PARAMETERS, unread.join(", "), "(deleted)");
+            }
+            let wanted = cx.options().wanted_kms_key().flatten();
+            for secret in self.outdated(actual) {
+                let field = Field::Item(KEY, secret.path.clone());
+                diff.field(field, &secret.key, secret_encryption::shown(wanted));
             }
         };
         if !is_standing && !self.is_configured(cx, actual, &actual.publication.versions.latest) {
@@ -449,7 +468,10 @@ impl Resource for FunctionAlias {
         for name in unread {
             parameter::remove(cx, name).await?;
         }
-        Ok(())
+        match self.goal {
+            Goal::Standing => Ok(()),
+            _ => secret_encryption::renew(cx, self.outdated(actual)).await,
+        }
     }
 
     /// Detaches the function, the live version and all others from the VPC that will be replaced.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_lambda::types::{AliasConfiguration, AliasRoutingConfiguration, State};
 
-use super::function::Content;
+use super::function::{Content, ensure_readable};
 use super::function_versions::{self as versions, Version};
 use super::{Context, ResourceError};
 use crate::aws::optional;
@@ -43,6 +43,9 @@ pub(super) async fn published(cx: &Context, function: &str) -> Result<Vec<Versio
         Ok(page.map_or((None, None), |page| (page.versions, page.next_marker)))
     })
     .await?;
+    for version in &found {
+        ensure_readable(cx, version)?;
+    }
     let mut versions: Vec<_> = found
         .iter()
         .filter_map(|version| {

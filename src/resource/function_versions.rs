@@ -128,17 +128,19 @@ impl Versions {
         exists.then_some(number)
     }
 
-    /// The previous version, if it has the same role and network as the live one. Another role, and the subnets of its
-    /// interfaces, may be deleted.
+    /// The previous version, if it has the same role, network and key as the live one. Another role, and the subnets of its
+    /// interfaces, may be deleted, and its owner may disable another key.
     fn former_in_place(&self) -> Option<u64> {
         let place = |content: &Content| {
             let Content {
                 role,
                 subnets,
                 security_groups,
+                kms_key,
                 ..
             } = content;
-            (role.clone(), subnets.clone(), security_groups.clone())
+            let network = (subnets.clone(), security_groups.clone());
+            (role.clone(), network, kms_key.clone())
         };
         let live = place(self.live_content()?);
         let number = self.former()?;

@@ -54,9 +54,11 @@ impl Check {
         !self.ok && self.cause() == "skipped"
     }
 
-    /// Whether the failure may end within seconds without a change.
-    fn is_passing(&self) -> bool {
-        ["dns", "timeout", "no_route", "refused", "endpoint_missing"].contains(&self.cause())
+    /// Whether the failure may end within seconds without a change. `may_be_new`: the role may have a new permission, which
+    /// takes effect with a delay.
+    fn is_passing(&self, may_be_new: bool) -> bool {
+        let passing = ["dns", "timeout", "no_route", "refused", "endpoint_missing"];
+        passing.contains(&self.cause()) || (may_be_new && self.cause() == "ssm_denied")
     }
 
     /// The warning, with its remedy.
@@ -74,7 +76,7 @@ impl Check {
         match (self.name.as_str(), self.cause()) {
             ("secrets", "ssm_denied") => {
                 "the role may not read this stack's parameters: `threescale-gw up` repairs the role; else look for a permissions \
-                 boundary or a service control policy"
+                 boundary or a service control policy, and with `authorizer.kms_key` at the state and the policy of the key"
             }
             (
                 "secrets",
@@ -199,8 +201,8 @@ impl Report {
             .filter(|check| !check.ok && !check.is_skipped())
     }
 
-    fn is_passing(&self) -> bool {
-        self.failed().all(Check::is_passing)
+    fn is_passing(&self, may_be_new: bool) -> bool {
+        self.failed().all(|check| check.is_passing(may_be_new))
     }
 
     /// What is not as it should be although the checks passed, with the remedies.
@@ -355,14 +357,24 @@ pub struct SelfTestGate {
     live: OnceCell<()>,
     /// The versions that passed, by function.
     versions: Mutex<BTreeSet<(&'static str, u64)>>,
+    /// Whether the role may have got the permission for a KMS key a moment ago.
+    may_be_new: bool,
 }
 
 impl SelfTestGate {
+    /// A gate; `has_key`: the functions use a KMS key of the operator.
+    pub fn new(has_key: bool) -> Self {
+        Self {
+            may_be_new: has_key,
+            ..Self::default()
+        }
+    }
+
     /// A gate that counts as passed.
     pub fn given() -> Self {
         Self {
             live: OnceCell::new_with(Some(())),
-            versions: Mutex::default(),
+            ..Self::default()
         }
     }
 
@@ -375,7 +387,7 @@ impl SelfTestGate {
             let alias = function_publication::live_version(cx)
                 .await?
                 .map(|_| LIVE.to_owned());
-            prove(cx, NAMES[0], alias).await
+            prove(cx, NAMES[0], alias, self.may_be_new).await
         };
         self.live.get_or_try_init(prove).await.map(|_| ())
     }
@@ -393,7 +405,7 @@ impl SelfTestGate {
         if self.proved().contains(&(function, version)) {
             return Ok(());
         }
-        prove(cx, function, Some(version.to_string())).await?;
+        prove(cx, function, Some(version.to_string()), self.may_be_new).await?;
         self.proved().insert((function, version));
         if function == NAMES[0] {
             // The alias moves to this version before anything else of the API is changed.
@@ -411,6 +423,7 @@ async fn prove(
     cx: &Context,
     function: &'static str,
     qualifier: Option<String>,
+    may_be_new: bool,
 ) -> Result<(), ResourceError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
@@ -424,7 +437,7 @@ async fn prove(
             }
             Ok(report) => (
                 report.as_error(function),
-                report.is_passing().then_some(PATIENCE),
+                report.is_passing(may_be_new).then_some(PATIENCE),
             ),
             // Lambda restores an inactive function, or throttles the invocation.
             Err(error) => match error.aws().map(|error| error.class) {
@@ -497,16 +510,18 @@ mod tests {
                 ("redis", false, Some("dns")),
                 ("decision", false, Some("skipped"))
             ])
-            .is_passing()
+            .is_passing(false)
         );
         assert!(
             !report(&[
                 ("redis", false, Some("dns")),
                 ("threescale", false, Some("token_invalid"))
             ])
-            .is_passing()
+            .is_passing(false)
         );
-        assert!(!report(&[("redis", false, None)]).is_passing());
+        assert!(!report(&[("redis", false, None)]).is_passing(true));
+        let denied = report(&[("secrets", false, Some("ssm_denied"))]);
+        assert!(denied.is_passing(true) && !denied.is_passing(false));
     }
 
     #[test]

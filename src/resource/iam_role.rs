@@ -4,14 +4,14 @@
 //! they are allowed for Lambda and denied to the code of the functions. Source: Lambda guide, VPC
 //! permissions, `lambda:SourceFunctionArn`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::{
     Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
-    sorted,
+    parameter, sorted,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -37,7 +37,18 @@ pub struct Actual {
     further: Vec<Policy>,
     /// The ARN of its permissions boundary.
     boundary: Option<String>,
+    /// The ARNs of the KMS keys of the operator that secrets of the stack have.
+    keys: BTreeSet<String>,
     tags: BTreeMap<String, String>,
+}
+
+impl Actual {
+    /// The policy that the role should have: it may also use the former key, as long as a secret has it.
+    fn wanted_policy(&self, cx: &Context) -> String {
+        let mut keys = self.keys.clone();
+        keys.extend(cx.options().kms_key.clone());
+        policy(cx.names(), &keys)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +127,35 @@ impl IamRoles {
         }
         Ok(())
     }
+
+    async fn put_policy(cx: &Context, role: &str, policy: &str) -> Result<(), ResourceError> {
+        let request = cx
+            .aws()
+            .iam
+            .put_role_policy()
+            .role_name(role)
+            .policy_name(POLICY)
+            .policy_document(policy);
+        cx.aws()
+            .call_idempotent("iam:PutRolePolicy", || request.clone().send())
+            .await?;
+        Ok(())
+    }
+}
+
+/// Takes the permission for KMS keys that no secret has any more from the role. What a killed run leaves, the next one finds
+/// as a difference.
+///
+/// # Errors
+/// When the listing or the change fails.
+pub(super) async fn release_keys(cx: &Context) -> Result<(), ResourceError> {
+    for role in IamRoles::list(cx).await?.owned {
+        let wanted = role.wanted_policy(cx);
+        if role.policy != document(&wanted) {
+            IamRoles::put_policy(cx, &role.role, &wanted).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether another user gave the role more permissions than desired. This takes two requests, so a
@@ -179,6 +219,8 @@ impl ResourceKind for IamRoles {
         } else {
             Vec::new()
         };
+        let keys = parameter::keys(cx).await?;
+        let keys = keys.map(|keys| keys.arns(cx.names()));
         listing.owned.push(Actual {
             id,
             role,
@@ -188,6 +230,7 @@ impl ResourceKind for IamRoles {
             boundary: found
                 .permissions_boundary
                 .and_then(|boundary| boundary.permissions_boundary_arn),
+            keys: keys.unwrap_or_default(),
             tags,
         });
         Ok(listing)
@@ -247,7 +290,7 @@ impl Resource for IamRole {
             &mut diff,
             INLINE_POLICY,
             &actual.policy,
-            &policy(cx.names()),
+            &actual.wanted_policy(cx),
         );
         let further = actual.further.iter().map(|policy| policy.name().to_owned());
         let further = sorted(further);
@@ -312,16 +355,7 @@ impl Resource for IamRole {
                 .await?;
         }
         if diff.has(&INLINE_POLICY) {
-            let request = cx
-                .aws()
-                .iam
-                .put_role_policy()
-                .role_name(&actual.role)
-                .policy_name(POLICY)
-                .policy_document(policy(cx.names()));
-            cx.aws()
-                .call_idempotent("iam:PutRolePolicy", || request.clone().send())
-                .await?;
+            IamRoles::put_policy(cx, &actual.role, &actual.wanted_policy(cx)).await?;
         }
         IamRoles::take_off(cx, &actual.role, &actual.further).await?;
         let missing = tags::missing(&cx.tags(&actual.id), &actual.tags);
@@ -342,8 +376,28 @@ impl Resource for IamRole {
 
 const TRUST: &str = include_str!("../../templates/role-trust.json");
 
-/// The inline policy for the functions of this stack.
-fn policy(names: &Names) -> String {
+/// The inline policy for the functions of this stack, which may decrypt with these keys of the operator.
+fn policy(names: &Names, keys: &BTreeSet<String>) -> String {
+    let own = filled(include_str!("../../templates/role-policy.json"), names);
+    if keys.is_empty() {
+        return own;
+    }
+    let more = filled(include_str!("../../templates/role-policy-key.json"), names);
+    let (mut own, mut more) = (document(&own), document(&more));
+    let Some(statements) = more["Statement"].as_array_mut() else {
+        return own.to_string();
+    };
+    for statement in statements.iter_mut() {
+        statement["Resource"] = keys.iter().cloned().collect();
+    }
+    if let Some(all) = own["Statement"].as_array_mut() {
+        all.append(statements);
+    }
+    own.to_string()
+}
+
+/// A policy with the names of the stack's resources.
+fn filled(template: &str, names: &Names) -> String {
     let parameters = format!(
         "arn:{}:ssm:{}:{}:parameter{}",
         names.partition(),
@@ -351,7 +405,7 @@ fn policy(names: &Names) -> String {
         names.account,
         names.parameters()
     );
-    include_str!("../../templates/role-policy.json")
+    template
         .replace(
             "${authorizer_log_group}",
             &names.log_group_arn("authorizer"),
@@ -381,8 +435,13 @@ mod tests {
 
     #[test]
     fn the_policy_is_whole_and_names_this_stack_only() {
-        let text = policy(&Names::new("orders", "eu-west-1", "123456789012"));
+        let key = "arn:aws:kms:eu-west-1:123456789012:key/k".to_owned();
+        let names = Names::new("orders", "eu-west-1", "123456789012");
+        let without = policy(&names, &BTreeSet::new());
+        assert!(!without.contains("kms:"), "{without}");
+        let text = policy(&names, &BTreeSet::from([key]));
         assert!(!text.contains("${"), "{text}");
+        assert_eq!(text.matches("\"kms:Decrypt\"").count(), 2, "{text}");
         let policy: Value = serde_json::from_str(&text).expect("a JSON document");
         for statement in policy["Statement"].as_array().expect("statements") {
             let limited = statement["Resource"] != "*"

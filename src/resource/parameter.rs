@@ -12,13 +12,14 @@ use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use super::parameter_keys::{self, DEFAULT, Keys};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged,
 };
 use crate::aws::kept::{self, timestamp};
 use crate::aws::paginate::pages;
-use crate::aws::{Idempotency, carried_out, optional, tags};
+use crate::aws::{AwsError, Class, Idempotency, carried_out, optional, tags};
 use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -42,6 +43,8 @@ pub const CACHE_URL: &str = "cache-url";
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
 /// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
+/// Exists while a secret may have a KMS key of the operator.
+pub const KMS_KEY: &str = "kms-key";
 
 /// The variable that names the parameter with the service token; its contract is in the
 /// authorizer's README.
@@ -114,18 +117,23 @@ pub fn is_own_cache(path: &str) -> bool {
 }
 
 /// The name for the value `wanted` of the secret `base`: that of a parameter that already has the
-/// value, otherwise a new one.
-fn choose(base: &str, wanted: &Secret, all: &BTreeMap<String, Secret>) -> String {
+/// value and the desired key, otherwise a new one.
+fn choose(
+    base: &str,
+    wanted: &Secret,
+    all: &BTreeMap<String, Secret>,
+    has_key: impl Fn(&str) -> bool,
+) -> String {
     let of_base = || {
         all.iter().filter_map(|(path, value)| {
             let (of, number) = versioned(path.strip_prefix("secrets/")?)?;
-            (of == base).then_some((number, value))
+            (of == base).then_some((number, path, value))
         })
     };
     let same = of_base()
-        .filter(|(_, value)| *value == wanted)
-        .map(|(number, _)| number);
-    let newest = of_base().map(|(number, _)| number).max();
+        .filter(|(_, path, value)| *value == wanted && has_key(path))
+        .map(|(number, ..)| number);
+    let newest = of_base().map(|(number, ..)| number).max();
     // A parameter that a version reads is never overwritten: only the first value has the plain name.
     match same.max().or_else(|| newest.map(|number| number + 1)) {
         None | Some(0) => base.to_owned(),
@@ -142,10 +150,45 @@ pub async fn names(
     wanted: &[(&'static str, &Secret)],
 ) -> Result<BTreeMap<&'static str, String>, ResourceError> {
     let all = all(cx).await?;
+    if all.iter().any(|(path, value)| is_sealed(path, value)) {
+        // Repeats the error.
+        read(cx, true).await?;
+        return Err(ResourceError::Blocked {
+            what: "the secrets of the stack could not be decrypted".to_owned(),
+            hint: Some("run the same command again".to_owned()),
+        });
+    }
+    let (keys, key) = (keys(cx).await?, cx.options().kms_key.as_deref());
+    let has_key = |path: &str| keys.as_ref().is_none_or(|keys| keys.has(path, key));
     Ok(wanted
         .iter()
-        .map(|(base, value)| (*base, choose(base, value, &all)))
+        .map(|(base, value)| (*base, choose(base, value, &all, has_key)))
         .collect())
+}
+
+/// The keys of the secrets; `None` if neither the configuration nor the stack has a KMS key of the operator.
+///
+/// # Errors
+/// When a listing fails.
+pub async fn keys(cx: &Context) -> Result<Option<Arc<Keys>>, ResourceError> {
+    if cx.options().kms_key.is_none() && !all(cx).await?.contains_key(KMS_KEY) {
+        return Ok(None);
+    }
+    let keys = cx.listings().get_or_fetch("keys", parameter_keys::read(cx));
+    Ok(Some(keys.await?))
+}
+
+/// Whether the call failed because a KMS key cannot be used: it is disabled, deleted, or denied to the caller.
+/// Source: messages of the service, aws-ssm-copy issue 10, mu issue 345.
+pub fn is_about_key(error: &AwsError) -> bool {
+    let is_denied = error.class == Class::Denied;
+    error.code == "InvalidKeyId"
+        || (is_denied && (error.message.contains("ciphertext") || error.message.contains("kms:")))
+}
+
+/// Whether this is a secret that could not be decrypted. The service stores no empty values.
+fn is_sealed(path: &str, value: &Secret) -> bool {
+    path.starts_with("secrets/") && value.expose().is_empty()
 }
 
 /// The path of a secret below the stack's path.
@@ -237,11 +280,19 @@ pub struct Stored {
     pub age: Option<SignedDuration>,
 }
 
-/// Requests every parameter of the stack, by its name below the stack's path.
+/// Requests every parameter of the stack, by its name below the stack's path. If a key cannot be used, the secrets are empty:
+/// `down` needs none of them.
 ///
 /// # Errors
 /// When the listing fails.
 pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
+    match read(cx, true).await {
+        Err(ResourceError::Aws(error)) if is_about_key(&error) => read(cx, false).await,
+        listed => listed,
+    }
+}
+
+async fn read(cx: &Context, decrypts: bool) -> Result<BTreeMap<String, Stored>, ResourceError> {
     let prefix = cx.names().parameters();
     let request = cx
         .aws()
@@ -249,7 +300,7 @@ pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceErro
         .get_parameters_by_path()
         .path(&prefix)
         .recursive(true)
-        .with_decryption(true);
+        .with_decryption(decrypts);
     let parameters = pages(|token| async {
         let request = request.clone().set_next_token(token);
         let send = || {
@@ -270,8 +321,10 @@ pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceErro
         .filter_map(|(parameter, answered)| {
             let written = parameter.last_modified_date.as_ref().and_then(timestamp);
             let age = written.zip(answered);
+            let is_secret = parameter.r#type == Some(ParameterType::SecureString);
+            let value = parameter.value.filter(|_| decrypts || !is_secret);
             let stored = Stored {
-                value: Secret::from(parameter.value.unwrap_or_default()),
+                value: Secret::from(value.unwrap_or_default()),
                 version: parameter.version,
                 written,
                 age: age.map(|(written, answered)| answered.duration_since(written)),
@@ -292,15 +345,8 @@ pub async fn put(
     value: &str,
     overwrite: bool,
 ) -> Result<(), ResourceError> {
-    write(
-        cx,
-        id,
-        name,
-        ParameterType::String,
-        &Secret::from(value.to_owned()),
-        overwrite,
-    )
-    .await
+    let value = Secret::from(value.to_owned());
+    write(cx, id, name, Content::plain(&value), overwrite).await
 }
 
 /// [`put`] once: if the response is lost, the caller must read the parameter before another write.
@@ -316,7 +362,7 @@ pub async fn put_once(
     overwrite: bool,
 ) -> Result<i64, ResourceError> {
     let value = Secret::from(value.to_owned());
-    let request = request(cx, id, name, ParameterType::String, &value, overwrite)?;
+    let request = request(cx, id, name, Content::plain(&value), overwrite)?;
     let put = cx
         .aws()
         .call_non_idempotent("ssm:PutParameter", || request.clone().send());
@@ -354,13 +400,30 @@ async fn delete(cx: &Context, name: &str, repeat: Idempotency) -> Result<(), Res
     Ok(())
 }
 
+/// What is written.
+struct Content<'a> {
+    kind: ParameterType,
+    value: &'a Secret,
+    /// Without a key, the service uses the default one, also for what had another one.
+    key: Option<&'a str>,
+}
+
+impl<'a> Content<'a> {
+    fn plain(value: &'a Secret) -> Self {
+        Self {
+            kind: ParameterType::String,
+            value,
+            key: None,
+        }
+    }
+}
+
 /// The request that writes a parameter.
 fn request(
     cx: &Context,
     id: &LogicalId,
     name: &str,
-    kind: ParameterType,
-    value: &Secret,
+    content: Content<'_>,
     overwrite: bool,
 ) -> Result<PutParameterFluentBuilder, ResourceError> {
     let request = cx
@@ -368,8 +431,9 @@ fn request(
         .ssm
         .put_parameter()
         .name(cx.names().parameter(name))
-        .value(value.expose())
-        .r#type(kind);
+        .value(content.value.expose())
+        .set_key_id(content.key.map(str::to_owned))
+        .r#type(content.kind);
     if overwrite {
         return Ok(request.overwrite(true));
     }
@@ -386,11 +450,10 @@ async fn write(
     cx: &Context,
     id: &LogicalId,
     name: &str,
-    kind: ParameterType,
-    value: &Secret,
+    content: Content<'_>,
     overwrite: bool,
 ) -> Result<(), ResourceError> {
-    let request = request(cx, id, name, kind, value, overwrite)?;
+    let request = request(cx, id, name, content, overwrite)?;
     let repeat = if overwrite {
         Idempotency::Safe
     } else {
@@ -428,6 +491,29 @@ impl Secrets {
                 hint: None,
             })
     }
+
+    /// Writes a secret again, with this key. One that no longer exists is not created.
+    ///
+    /// # Errors
+    /// The error of the service.
+    pub(super) async fn encrypt_again(
+        cx: &Context,
+        path: &str,
+        key: &str,
+    ) -> Result<(), ResourceError> {
+        let all = all(&cx.fresh()).await?;
+        let Some(value) = all.get(path).filter(|value| !is_sealed(path, value)) else {
+            return Ok(());
+        };
+        let name = path.strip_prefix("secrets/").unwrap_or(path);
+        let content = Content {
+            kind: ParameterType::SecureString,
+            value,
+            key: Some(key),
+        };
+        let id = LogicalId::new(Kind::Secret, name);
+        write(cx, &id, path, content, true).await
+    }
 }
 
 impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
@@ -450,7 +536,8 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             // The lock and the records of the attachment are managed by other modules.
             let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
             let is_part = !SECRET && stored::is_part(name);
-            let mine = SECRET || is_endpoint || is_part || name == DELETION_PROTECTION;
+            let is_record = [DELETION_PROTECTION, KMS_KEY].contains(&name);
+            let mine = SECRET || is_endpoint || is_part || is_record;
             let mut called = match is_endpoint {
                 true => CACHE_ENDPOINT,
                 false => name,
@@ -569,6 +656,8 @@ pub type PlainParameter = Parameter<false>;
 pub struct Parameter<const SECRET: bool> {
     pub name: Cow<'static, str>,
     pub source: Source,
+    /// The parameter that shows that the stack has a KMS key of the operator, which exists before anything has this key.
+    pub key_record: Option<LogicalId>,
 }
 
 impl<const SECRET: bool> Parameter<SECRET> {
@@ -606,6 +695,32 @@ impl<const SECRET: bool> Parameter<SECRET> {
             && former.all(|former| *former == actual.value)
     }
 
+    /// The key for a new secret. One that the live version may read gets the key of the others, which its role can use: a new
+    /// key is proved first, with the secrets that only the next version reads.
+    async fn key_of_new(&self, cx: &Context) -> Result<Option<String>, ResourceError> {
+        let Some(keys) = keys(cx).await?.filter(|_| SECRET) else {
+            return Ok(None);
+        };
+        let wanted = cx.options().kms_key.as_deref();
+        let key = match VERSIONED.contains(&self.name.as_ref()) {
+            true => wanted,
+            false => [HASH_KEY, CACHE_AUTH_TOKEN]
+                .into_iter()
+                .find_map(|name| keys.of(&secret_path(name)))
+                .unwrap_or(wanted),
+        };
+        Ok(Some(key.unwrap_or(DEFAULT).to_owned()))
+    }
+
+    /// The key of an existing secret, which stays.
+    async fn key_of(&self, cx: &Context, path: &str) -> Result<Option<String>, ResourceError> {
+        let Some(keys) = keys(cx).await?.filter(|_| SECRET) else {
+            return Ok(None);
+        };
+        let key = keys.of(path).unwrap_or(cx.options().kms_key.as_deref());
+        Ok(Some(key.unwrap_or(DEFAULT).to_owned()))
+    }
+
     fn kind() -> ParameterType {
         if SECRET {
             ParameterType::SecureString
@@ -623,10 +738,11 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        match &self.source {
-            Source::Endpoint { cache, .. } => vec![cache.clone()],
-            _ => Vec::new(),
-        }
+        let cache = match &self.source {
+            Source::Endpoint { cache, .. } => Some(cache.clone()),
+            _ => None,
+        };
+        cache.into_iter().chain(self.key_record.clone()).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
@@ -650,15 +766,13 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         let names = cx.options().secret_names.as_ref();
         let name = names.and_then(|names| names.get(self.name.as_ref()));
         let name = name.map_or(self.name.as_ref(), String::as_str);
-        write(
-            cx,
-            &id,
-            &Kinds::<SECRET>::path(name),
-            Self::kind(),
-            &self.value(cx)?,
-            false,
-        )
-        .await
+        let key = self.key_of_new(cx).await?;
+        let content = Content {
+            kind: Self::kind(),
+            value: &self.value(cx)?,
+            key: key.as_deref(),
+        };
+        write(cx, &id, &Kinds::<SECRET>::path(name), content, false).await
     }
 
     async fn update(
@@ -667,22 +781,21 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         actual: &Actual,
         _diff: &Diff,
     ) -> Result<(), ResourceError> {
+        let key = self.key_of(cx, &actual.name).await?;
+        let content = |value| Content {
+            kind: Self::kind(),
+            value,
+            key: key.as_deref(),
+        };
         if self.rotates(cx, actual) {
             // The functions use it until the cache has the new one.
             let id = LogicalId::new(Self::Kind::KIND, FORMER_CACHE_AUTH_TOKEN);
             let path = secret_path(FORMER_CACHE_AUTH_TOKEN);
             let exists = actual.former.is_some();
-            write(cx, &id, &path, Self::kind(), &actual.value, exists).await?;
+            write(cx, &id, &path, content(&actual.value), exists).await?;
         }
-        write(
-            cx,
-            &actual.id,
-            &actual.name,
-            Self::kind(),
-            &self.value(cx)?,
-            true,
-        )
-        .await
+        let value = self.value(cx)?;
+        write(cx, &actual.id, &actual.name, content(&value), true).await
     }
 }
 
@@ -707,7 +820,7 @@ mod tests {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), secret(value)))
         .collect();
-        let chosen = |base, value, all| choose(base, &secret(value), all);
+        let chosen = |base, value, all| choose(base, &secret(value), all, |_| true);
         assert_eq!(chosen(SERVICE_TOKEN, "a", &all), "service-token");
         assert_eq!(chosen(SERVICE_TOKEN, "c", &all), "service-token-2");
         for new in ["b", "d", "e", "f"] {
@@ -716,6 +829,13 @@ mod tests {
         assert_eq!(chosen(CACHE_URL, "f", &all), "cache-url");
         assert_eq!(chosen(CACHE_URL, "a", &all), "cache-url-1");
         assert_eq!(chosen(CACHE_URL, "a", &BTreeMap::new()), "cache-url");
+        // The same value with another key.
+        let keyed = |value, with: &str| {
+            let has_key = |path: &str| path == with;
+            choose(SERVICE_TOKEN, &secret(value), &all, has_key)
+        };
+        assert_eq!(keyed("a", "secrets/service-token-2"), "service-token-3");
+        assert_eq!(keyed("a", "secrets/service-token"), "service-token");
     }
 
     #[test]

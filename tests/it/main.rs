@@ -27,6 +27,7 @@ mod hand_back;
 mod import;
 mod import_refused;
 mod interrupt;
+mod kms_key;
 mod lifecycle;
 mod lock;
 mod logs;

@@ -10,7 +10,7 @@ fn id(value: &Value) -> String {
 }
 
 /// Creates a role that a service can assume, with the permissions that the functions need, and returns its ARN.
-fn create(aws: &TestAws, name: &str, service: &str) -> String {
+pub(crate) fn create(aws: &TestAws, name: &str, service: &str) -> String {
     let arn = create_bare(aws, name, service);
     let actions = [
         "ec2:CreateNetworkInterface",

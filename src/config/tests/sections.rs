@@ -281,6 +281,42 @@ fn the_functions_can_have_security_groups_of_their_own() {
 }
 
 #[test]
+fn secrets_can_have_a_key_of_their_own() {
+    let with = |key: &str| problems(&format!("{GOOD}authorizer: {{kms_key: \"{key}\"}}\n"));
+    let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    let mrk = "mrk-1234abcd12ab34cd56ef1234567890ab";
+    for good in [
+        format!("arn:aws:kms:us-east-1:123456789012:key/{id}"),
+        format!("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/{mrk}"),
+    ] {
+        assert_eq!(with(&good), [""; 0]);
+    }
+    let must = "must be the ARN of a KMS key such as `arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab`";
+    for bad in [
+        "alias/own".to_owned(),
+        id.to_owned(),
+        format!("arn:aws:kms::123456789012:key/{id}"),
+        format!("arn:aws:kms:us-east-1:12345:key/{id}"),
+        format!("arn:aws:iam:us-east-1:123456789012:key/{id}"),
+        "arn:aws:kms:us-east-1:123456789012:key/own".to_owned(),
+        format!("arn:aws:kms:us-east-1:123456789012:key/{id}:x"),
+    ] {
+        let problems = with(&bad);
+        let problem = format!("6:23 authorizer.kms_key: {must}, not `{}", &bad[..9]);
+        let is_told = problems.len() == 1 && problems[0].starts_with(&problem);
+        assert!(is_told, "{problems:?}");
+    }
+    let alias = "arn:aws:kms:us-east-1:123456789012:alias/own";
+    let hint = "an alias is no key: `aws kms describe-key` shows the key behind it";
+    assert_eq!(
+        with(alias),
+        [format!(
+            "6:23 authorizer.kms_key: {must}, not `{alias}`; {hint}"
+        )]
+    );
+}
+
+#[test]
 fn address_ranges_hold_their_subnets() {
     let with = |network: &str| with(&format!("network: {{{network}}}\n"));
     assert_eq!(with("cidr: 10.0.0.0/26"), Vec::<String>::new());

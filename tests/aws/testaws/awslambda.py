@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import lambda_idle, lambda_interfaces, lambda_invoke, read_lag, roles
+from . import kms_keys, lambda_idle, lambda_interfaces, lambda_invoke, read_lag, roles
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -295,6 +295,7 @@ def create_function(world: World, call: Call) -> Any:
         raise AwsError("ResourceConflictException", f"Function already exist: {name}", 409)
     subnets, groups, vpc_id = _check_network(world, call, call.get("VpcConfig", {}))
     roles.check_assumable(world, call.params["Role"], in_vpc=bool(subnets))
+    kms_keys.refuse_function(call.region, call.get("KMSKeyArn"))
     function = Function(
         name=name,
         region=call.region,
@@ -310,7 +311,7 @@ def create_function(world: World, call: Call) -> Any:
         tracing=call.get("TracingConfig", {}).get("Mode", "PassThrough"),
         logging=dict(call.get("LoggingConfig", {})),
         ephemeral=call.get("EphemeralStorage", {}).get("Size", 512),
-        kms_key=call.get("KMSKeyArn"),
+        kms_key=call.get("KMSKeyArn") or None,
         layers=list(call.get("Layers", [])),
         subnets=subnets,
         groups=groups,
@@ -437,7 +438,11 @@ def configuration(function: Function, qualifier: str | None = None) -> dict[str,
         },
     }
     if function.with_environment:
+        unreadable = kms_keys.problem(function.region, function.kms_key) if function.kms_key else None
         found["Environment"] = {"Variables": dict(function.environment)}
+        if unreadable and function.environment:
+            text = f"Lambda was unable to decrypt your environment variables. KMS Message: {unreadable[0]}"
+            found["Environment"] = {"Error": {"ErrorCode": unreadable[1], "Message": text}}
     if function.kms_key:
         found["KMSKeyArn"] = function.kms_key
     if function.layers:
@@ -562,6 +567,10 @@ def update_configuration(world: World, call: Call) -> Any:
     role = call.get("Role", function.role)
     if "Role" in call.params or (network and network[0] and network[0] != function.subnets):
         roles.check_assumable(world, role, in_vpc=bool(network[0] if network else function.subnets))
+    # An empty one is Lambda's own.
+    key = (call.params["KMSKeyArn"] or None) if "KMSKeyArn" in call.params else function.kms_key
+    kms_keys.refuse_function(call.region, key)
+    function.kms_key = key
     function.role = role
     function.runtime = call.get("Runtime", function.runtime)
     function.handler = call.get("Handler", function.handler)
@@ -634,6 +643,7 @@ def invoke(world: World, call: Call) -> Any:
             "The operation cannot be performed at this time. The function is currently in the following state: Pending",
             409,
         )
+    kms_keys.refuse_invocation(call.region, function.kms_key)
     payload, failed = lambda_invoke.answer(world, function, call.raw.body)
     headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": function.version}
     if failed:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import cache_records, instances, vpc_endpoints
+from . import cache_records, instances, kms_keys, vpc_endpoints
 from .interfaces import ec2_of
 from .roles import permits
 from .account_state import World
@@ -82,6 +82,9 @@ def broken(world: World, function: Function) -> str | None:
     if not function.environment.get("THREESCALE_GW_PARAMETERS"):
         return None
     parameters = _parameters(function)
+    # A function whose environment cannot be decrypted does not start.
+    if function.kms_key and kms_keys.problem(function.region, function.kms_key):
+        return "not_ready"
     if _secrets(world, function, parameters) is not None:
         return "not_ready"
     return "misconfigured" if _refused(world, function, parameters or {}) else None
@@ -113,6 +116,29 @@ def _parameters(function: Function) -> dict[str, str] | None:
             parameter = store[name][-1]
             found[name.removeprefix(f"{path}/")] = parameter.decrypt(parameter.value) or ""
     return found
+
+
+def _sealed(function: Function) -> str | None:
+    """The first parameter that the function's role cannot decrypt. One call reads all of them, and fails as a whole."""
+    from moto.ssm.models import ssm_backends
+
+    from .wire import ACCOUNT, arn
+
+    path = function.environment.get("THREESCALE_GW_PARAMETERS", "")
+    store = ssm_backends[ACCOUNT][function.region]._parameters
+    read = ["secrets/hash-key", _token_name(function), "secrets/cache-auth-token", "secrets/cache-auth-token-former"]
+    read.append(function.environment.get("THREESCALE_GW_CACHE_PARAMETER", "secrets/cache-url"))
+    for name in read:
+        found = store.get(f"{path}/{name}")
+        if not found or found[-1].parameter_type != "SecureString":
+            continue
+        context = {
+            "kms:EncryptionContext:PARAMETER_ARN": arn("ssm", function.region, f"parameter{path}/{name}"),
+            "kms:ViaService": f"ssm.{function.region}.amazonaws.com",
+        }
+        if not kms_keys.may_decrypt(function.region, found[-1].keyid, function.role, context):
+            return name
+    return None
 
 
 def _token_name(function: Function) -> str:
@@ -147,6 +173,9 @@ def _secrets(world: World, function: Function, parameters: dict[str, str] | None
         return "ssm_unreachable", f"connect timed out (no way out of {stuck})"
     if parameters is None:
         return "ssm_denied", "AccessDeniedException: not authorized to perform: ssm:GetParameters"
+    sealed = _sealed(function)
+    if sealed:
+        return "ssm_denied", f"AccessDeniedException: the key of {sealed} cannot be used"
     for name in (_token_name(function), "secrets/hash-key", *_stored(function)):
         if name not in parameters:
             return "missing", f"parameter {name} is missing"

@@ -16,6 +16,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     gateway_responses,
     instances,
     integrations,
+    kms_keys,
     lambda_concurrency,
     lambda_policy,
     lambda_versions,

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.ssm.models import ssm_backends
 
+from . import kms_keys
 from .account_state import World
 from .errors import AwsError
 from .gateway import operation
@@ -58,10 +59,19 @@ def put_parameter(world: World, call: Call) -> Any:
         )
     if name not in known and not call.get("Type"):
         raise AwsError("ValidationException", "A parameter type is required when you create a parameter.", 400)
+    if call.get("KeyId") and call.get("Type") != "SecureString":
+        raise AwsError("ValidationException", "KeyId is required for SecureString type parameter only.", 400)
+    kms_keys.refuse_parameter(call.region, call.get("KeyId"))
     response = call.moto()
     if response.status < 300:
         # Its date is the service's, whose clock may not show what the caller's does.
-        known[name][-1].last_modified_date = world.date()
+        stored = known[name][-1]
+        stored.last_modified_date = world.date()
+        if stored.parameter_type == "SecureString" and not call.get("KeyId"):
+            # As the API reference says of every write, also of one that replaces a value under another key.
+            value = stored.decrypt(stored.value)
+            stored.keyid = kms_keys.DEFAULT
+            stored.value = stored.encrypt(value)
     return response
 
 
@@ -76,6 +86,7 @@ def several_parameters(world: World, call: Call) -> Any:
             "Member must have length less than or equal to 10",
             400,
         )
+    _decrypts(call, names)
     return call.moto()
 
 
@@ -85,4 +96,21 @@ def one_parameter(world: World, call: Call) -> Any:
     name = call.params["Name"]
     if ":" not in name and name not in ssm_backends[ACCOUNT][call.region]._parameters:
         raise AwsError("ParameterNotFound", "", 400)
+    _decrypts(call, [name])
+    return call.moto()
+
+
+def _decrypts(call: Call, names: list[str]) -> None:
+    """One parameter that cannot be decrypted fails the whole call."""
+    store = ssm_backends[ACCOUNT][call.region]._parameters
+    for name in names if call.get("WithDecryption") else ():
+        if store.get(name) and store[name][-1].parameter_type == "SecureString":
+            kms_keys.refuse_parameter(call.region, store[name][-1].keyid)
+
+
+@operation("ssm", "GetParametersByPath")
+def parameters_by_path(world: World, call: Call) -> Any:
+    path = call.params["Path"].rstrip("/")
+    store = ssm_backends[ACCOUNT][call.region]._parameters
+    _decrypts(call, [name for name in list(store) if name.startswith(f"{path}/")])
     return call.moto()

@@ -63,6 +63,7 @@ SERVICES = {
     "elasticache": ("elasticache", "elasticache"),
     "events": ("events", "events"),
     "iam": ("iam", "iam"),
+    "kms": ("kms", "kms"),
     "lambda": ("lambda", "awslambda"),
     "logs": ("logs", "logs"),
     "servicequotas": ("service-quotas", "servicequotas"),

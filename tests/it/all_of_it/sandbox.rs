@@ -538,10 +538,11 @@ fn keys_of_the_template() -> BTreeSet<String> {
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
     // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
-    // policies and roles that an account must have, and an ElastiCache cache of the emulator, which has no password.
+    // policies, roles and keys that an account must have, and an ElastiCache cache of the emulator, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
+        "authorizer.kms_key",
         "authorizer.permissions_boundary",
         "authorizer.role_arn",
         "authorizer.security_groups",
