@@ -70,6 +70,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// Whether the command works in a sandbox.
+    pub fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some() || self.access_key.is_some()
+    }
+
     /// Whether `--file` names the configuration, and not the environment or nobody.
     pub fn names_file(&self) -> bool {
         let of_environment = std::env::var_os(FILE);
@@ -344,7 +349,7 @@ pub struct SandboxArgs {
     #[arg(long, value_enum, value_name = "PART")]
     pub chaos: Option<Chaos>,
     /// Exit as soon as everything is ready, for tests
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["detach", "load", "chaos"])]
     pub once: bool,
     /// What `--detach` starts.
     #[arg(long, hide = true)]

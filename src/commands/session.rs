@@ -50,6 +50,7 @@ pub(super) struct Session {
     pub nodes: Vec<Arc<dyn DynResource>>,
     /// `--key`: the credential of an application.
     pub key: Option<Secret>,
+    is_sandbox: bool,
     /// What 3scale answers: it is asked once in a run.
     answers_of_threescale: OnceCell<threescale::Findings>,
 }
@@ -220,6 +221,7 @@ impl Session {
             publication,
             nodes,
             key: None,
+            is_sandbox: global.is_sandbox(),
             answers_of_threescale: OnceCell::new(),
         })
     }
@@ -243,6 +245,7 @@ impl Session {
             facts: &self.facts,
             api: &self.api,
             package: &self.package,
+            is_sandbox: self.is_sandbox,
         };
         let (findings, answers) = tokio::join!(
             preflight::gather(subject, cx, unmanaged, plan),

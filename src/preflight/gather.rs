@@ -40,10 +40,12 @@ pub async fn gather(
     blockers.extend(plan.items.iter().filter_map(rules::blocked));
     let mut findings = Findings {
         blockers,
-        costs: prices::of(plan, subject.config, &cx.names().region),
-        ready_in: duration::until_ready(plan),
         ..Findings::default()
     };
+    if !subject.is_sandbox {
+        findings.costs = prices::of(plan, subject.config, &cx.names().region);
+        findings.ready_in = duration::until_ready(plan);
+    }
     let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
     findings.blockers.extend(of_stage(subject, stage.as_ref()));
     of_network(subject, cx, plan, &mut findings).await?;
@@ -53,7 +55,9 @@ pub async fn gather(
     access::kms_key(subject, cx, plan, &mut findings).await?;
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
-    of_required_tags(cx, plan, &mut findings).await?;
+    if !subject.is_sandbox {
+        of_required_tags(cx, plan, &mut findings).await?;
+    }
     of_node_type(subject, cx, plan, &mut findings).await?;
     of_instance_type(subject, cx, plan, &mut findings).await?;
     findings.blockers.extend(of_neighbors(cx, plan).await?);
@@ -110,6 +114,9 @@ async fn of_network(
         blockers.extend(of_addresses(config, cx, plan, index).await?);
         let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
         findings.notices.extend(addresses);
+        if subject.is_sandbox {
+            return Ok(());
+        }
         let vpc = cx.known_output(&LogicalId::new(Kind::Vpc, "main"));
         let vpc: Vec<_> = vpc.into_iter().map(|vpc| vpc.physical_id).collect();
         if plan.changes(&[Kind::NatGateway, Kind::NatInstance]) {
@@ -466,7 +473,7 @@ async fn of_quotas(
         .filter(|item| item.action == Action::Create);
     let new: Vec<_> = new.map(|item| item.id.clone()).collect();
     let counted = [Kind::Vpc, Kind::ElasticIp, Kind::NatGateway, Kind::Function];
-    if !new.iter().any(|id| counted.contains(&id.kind)) {
+    if subject.is_sandbox || !new.iter().any(|id| counted.contains(&id.kind)) {
         return Ok(None);
     }
     let zones: Vec<_> = new

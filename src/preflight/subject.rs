@@ -12,4 +12,6 @@ pub struct Subject<'a> {
     pub facts: &'a Facts,
     pub api: &'a RestApi,
     pub package: &'a Package,
+    /// Whether the account is that of a sandbox, which costs nothing and has neither quotas nor an organization.
+    pub is_sandbox: bool,
 }

@@ -1,10 +1,13 @@
 //! The display of a load run on the sandbox, and its results.
 
+use std::time::Duration;
+
 use console::Term;
 use serde_json::{Value, json};
 
 use super::{elapsed, note, seconds};
 use crate::cli::Global;
+use crate::sandbox::Facts;
 use crate::sandbox::load::{Figures, Latency};
 use crate::sandbox::load_run::{Chaos, LoadEvent, LoadOptions, LoadOutcome};
 
@@ -46,6 +49,16 @@ impl LoadDisplay {
             decisions: 0,
             lines: 0,
         }
+    }
+
+    /// Says what receives the load, which goes past the gateway.
+    pub fn begin(&mut self, facts: &Facts, duration: Duration) {
+        let (number, rate) = (facts.number, self.rate);
+        let text = format!(
+            "sends {rate} requests per second for {} s to the functions of sandbox {number}",
+            duration.as_secs()
+        );
+        self.say(&text);
     }
 
     /// Shows one event.

@@ -1,13 +1,14 @@
-"""Runs ministack with gateway responses that can contain the authorizer's context, and with patches that keep the types
-of values, as in API Gateway.
+"""Runs ministack with gateway responses that can contain the authorizer's context, with patches that keep the types of
+values, and with stages that serve the methods of their deployment, as in API Gateway.
 
 Usage: python -c SCRIPT
 
 ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
-whose values are strings, turn a number, a boolean or a list into a string.
+whose values are strings, turn a number, a boolean or a list into a string. It serves the draft's methods in every stage.
 """
 
 import contextvars
+import copy
 import re
 
 from ministack.app import main
@@ -54,9 +55,47 @@ def patch_typed(obj, patch_ops):
     return obj
 
 
+methods = {}  # of each deployment, with their resources
+serving = contextvars.ContextVar("serving", default=None)
+
+
+def deploy(api_id, data):
+    before = set(gateway._deployments_v1.get(api_id, {}))
+    answer = create_deployment(api_id, data)
+    for deployment_id in set(gateway._deployments_v1.get(api_id, {})) - before:
+        methods[deployment_id] = copy.deepcopy(dict(gateway._resources.get(api_id, {})))
+    return answer
+
+
+async def serve(request, api_id, stage_name, *rest):
+    stage = gateway._stages_v1.get(api_id, {}).get(stage_name, {})
+    serving.set(stage.get("deploymentId"))
+    return await execute(request, api_id, stage_name, *rest)
+
+
+def in_deployment(search):
+    """Searches the resources of the deployment that is served."""
+
+    def find(api_id, *rest):
+        deployed = methods.get(serving.get())
+        if deployed is None:
+            return search(api_id, *rest)
+        draft, gateway._resources = gateway._resources, {api_id: deployed}
+        try:
+            return search(api_id, *rest)
+        finally:
+            gateway._resources = draft
+
+    return find
+
+
 # To distinguish a service that it does not emulate from a bucket name, ministack loads the models of all AWS services,
 # which takes 6 s. This is the only such service that is called.
 router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
 patch, gateway._apply_patch = gateway._apply_patch, patch_typed
+create_deployment, gateway._create_deployment = gateway._create_deployment, deploy
+execute, gateway._execute_in_scope = gateway._execute_in_scope, serve
+for name in ("_match_resource_tree", "_match_greedy_fallback"):
+    setattr(gateway, name, in_deployment(getattr(gateway, name)))
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()

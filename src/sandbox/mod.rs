@@ -58,6 +58,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How often a state is polled.
 const AGAIN: Duration = Duration::from_millis(25);
+/// The time limit for an answer of Redis to another command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// The time for Redis to send its last answers before it is stopped.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The number of output lines of the servers that are kept.
@@ -484,6 +486,31 @@ async fn redis(port: u16, password: &Secret, command: &str) -> std::io::Result<V
         stream.read_until(b'\n', &mut answer).await?;
     }
     Ok(answer)
+}
+
+/// The sum of what the authorizer has counted and the reporter has not delivered: the hashes `p:` and `f:` of its README, without
+/// the names in the field `n`.
+const NOT_REPORTED: &str = "local sum = 0 \
+    for _, kind in ipairs({'p', 'f'}) do \
+        for _, key in ipairs(redis.call('KEYS', 'tg:*:' .. kind .. ':*')) do \
+            local fields = redis.call('HGETALL', key) \
+            for at = 1, #fields, 2 do \
+                if fields[at] ~= 'n' then sum = sum + tonumber(fields[at + 1]) end \
+            end \
+        end \
+    end \
+    return sum";
+
+/// What the reporter of a sandbox has not delivered yet; `None` if its Redis does not answer.
+pub async fn not_reported(facts: &Facts, keys: &Keys) -> Option<u64> {
+    let command = format!("EVAL \"{NOT_REPORTED}\" 0");
+    let asked = redis(facts.redis_port, &keys.cache, &command);
+    let answer = tokio::time::timeout(ANSWER_WITHIN, asked)
+        .await
+        .ok()?
+        .ok()?;
+    let number = str::from_utf8(&answer).ok()?.trim().strip_prefix(':')?;
+    number.parse().ok()
 }
 
 /// The first of these programs on the search path.

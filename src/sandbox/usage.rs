@@ -18,6 +18,9 @@ pub struct Usage {
     pub waiting: usize,
     /// Codes of batches that were accepted, and then lost entirely.
     pub lost_batches: Vec<String>,
+    /// What the authorizer has counted in Redis and the reporter has not delivered, if Redis answers.
+    #[serde(default)]
+    pub not_reported: Option<u64>,
 }
 
 /// The usage of one application.
@@ -79,6 +82,7 @@ impl Usage {
                 .iter()
                 .map(|&code| code.to_owned())
                 .collect(),
+            not_reported: None,
         }
     }
 
@@ -133,6 +137,9 @@ impl Usage {
             false => calls.join(", "),
         };
         lines.push(format!("calls: {calls}"));
+        if let Some(count) = self.not_reported {
+            lines.push(format!("waiting for the next report: {count}"));
+        }
         if !self.lost_batches.is_empty() {
             lines.push(format!("batches lost: {}", self.lost_batches.join(", ")));
         }

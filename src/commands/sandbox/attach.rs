@@ -11,7 +11,7 @@ use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{Found, REGION, ask_control};
+use crate::sandbox::{Found, REGION, ask_control, not_reported};
 
 /// The time limit for a sandbox to end.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
@@ -116,8 +116,14 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
 async fn usage(global: &Global, found: &Found) -> Result<()> {
     let ask = || async {
         let (control, key) = (&found.facts.control, &found.keys.control);
+        // First, so that what is delivered meanwhile is not missing in both.
+        let not_reported = not_reported(&found.facts, &found.keys).await;
         let text = ask_control(control, key, "GET /usage").await;
         let usage = text.and_then(|text| Ok(serde_json::from_slice::<Usage>(&text)?));
+        let usage = usage.map(|usage| Usage {
+            not_reported,
+            ..usage
+        });
         usage.map_err(Error::failed)
     };
     if global.output == Format::Json {

@@ -27,6 +27,7 @@ pub(super) async fn run(
         cache: cache_dir().map_err(Error::failed)?,
     };
     let mut display = LoadDisplay::new(global, options.rate);
+    display.begin(&running.facts, options.duration);
     let mut show = |event: LoadEvent<'_>| display.show(&event);
     let outcome = load_run::run(running, &options, &mut show).await;
     let outcome = outcome.map_err(Error::failed)?;

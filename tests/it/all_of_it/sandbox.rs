@@ -152,6 +152,9 @@ fn the_readme_holds() {
         let ran = command.args(["-c", &script]).output().expect("bash");
         let said = String::from_utf8_lossy(&ran.stdout).into_owned();
         assert!(ran.status.success(), "{line}: {said}");
+        for of_aws in ["Costs about", "not checked"] {
+            assert!(!said.contains(of_aws), "{line}: {said}");
+        }
         let codes = promise
             .split(|c: char| !c.is_ascii_digit())
             .filter(|word| word.len() == 3);
@@ -292,13 +295,23 @@ fn requests_flow_through_all_of_it() {
     assert_eq!(status["healthy"], true);
     assert!(url.contains(status["api"]["id"].as_str().expect("an id")));
 
+    // All of it is counted by 3scale, or waits in Redis.
+    let all = 3 + proven + passed as u64;
+    let usage = home.usage();
+    let counted: u64 = totals(&usage).iter().sum();
+    let waiting = usage["not_reported"].as_u64().expect("a number");
+    assert!(counted + waiting >= all, "{usage}");
     let usage = reported(|| {
         let usage = home.usage();
-        (totals(&usage) == [3 + proven, passed as u64, 0])
-            .then_some(usage.clone())
-            .ok_or(usage)
+        let is_all = totals(&usage) == [3 + proven, passed as u64, 0];
+        let is_reported = is_all && usage["not_reported"] == 0;
+        is_reported.then_some(usage.clone()).ok_or(usage)
     });
     assert_eq!(usage["lost_batches"], serde_json::json!([]));
+    // The API is open again, as before the stack.
+    home.said(&["rollback", "--sandbox=2"]);
+    let of_second = format!("{}/orders", two["url"].as_str().expect("a URL"));
+    assert_eq!(request("GET", &of_second, &[]).0, 200);
     assert_eq!(second.interrupt(), Some(0));
     home.assert_gone(&two);
     assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
@@ -676,6 +689,8 @@ fn under_load(more: &[&str]) -> Value {
     let document = text.lines().last().expect(&errors);
     let document: Value = serde_json::from_str(document).expect("a document");
     assert_eq!(output.status.code(), Some(0), "{document}\n{errors}");
+    let told = "sends 200 requests per second for 9 s to the functions of sandbox 1";
+    assert!(errors.contains(told), "{errors}");
     assert_eq!(document["agrees"], true, "{document}");
     assert_eq!(document["usage_allowed"], document["usage_reported"]);
     assert_eq!(document["allowed"], document["usage_allowed"]);
