@@ -4,6 +4,7 @@ mod access;
 mod encryption;
 mod findings;
 mod gather;
+mod mode;
 mod own_groups;
 mod own_network;
 mod own_route;

@@ -4,7 +4,8 @@ of values, as in API Gateway.
 Usage: python -c SCRIPT
 
 ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
-whose values are strings, turn a number, a boolean or a list into a string.
+whose values are strings, turn a number, a boolean or a list into a string. It gives an authorizer that is created without an
+identity source the one of another type.
 """
 
 import contextvars
@@ -54,9 +55,16 @@ def patch_typed(obj, patch_ops):
     return obj
 
 
+def create_authorizer(api_id, data):
+    if data.get("type") == "REQUEST":
+        data.setdefault("identitySource", "")
+    return create(api_id, data)
+
+
 # To distinguish a service that it does not emulate from a bucket name, ministack loads the models of all AWS services,
 # which takes 6 s. This is the only such service that is called.
 router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
 patch, gateway._apply_patch = gateway._apply_patch, patch_typed
+create, gateway._create_authorizer = gateway._create_authorizer, create_authorizer
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()

@@ -33,6 +33,7 @@ mod matrix;
 mod moves;
 mod nat_instance;
 mod neighbors;
+mod observe;
 mod own;
 mod own_groups;
 mod own_role;
