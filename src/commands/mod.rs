@@ -8,6 +8,7 @@ mod import;
 mod input;
 mod logs;
 mod plan;
+mod refusals;
 mod rollback;
 mod sandbox;
 mod session;
@@ -78,6 +79,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Logs(args) => logs::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Report(args) => refusals::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),

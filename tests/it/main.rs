@@ -43,6 +43,7 @@ mod passed_limits;
 mod pending;
 mod preflight;
 mod prove;
+mod refusals;
 mod replace;
 mod required_tags;
 mod reshape;
