@@ -111,6 +111,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show the logs of the authorizer and the reporter
     Logs(LogsArgs),
+    /// Show which callers are refused, or would be refused in the mode observe, and why
+    Report(ReportArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
     /// Roll the stage back to the deployment before the stack's
@@ -221,6 +223,14 @@ pub struct LogsArgs {
     /// Include metrics and Lambda's own lines; -o json always includes them
     #[arg(long)]
     pub all: bool,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// Read the authorizer's log from this long ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
+    pub since: Duration,
 }
 
 /// A function of the stack.

@@ -24,6 +24,7 @@ pub mod preflight;
 pub mod prices;
 pub mod printable;
 pub mod private;
+pub mod refusals;
 pub mod report;
 pub mod resource;
 pub mod responses;

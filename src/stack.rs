@@ -5,7 +5,7 @@ mod own_vpc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::config::{CacheKind, Config, CredentialLocation, NatMode, Vpc};
+use crate::config::{CacheKind, Config, CredentialLocation, Mode, NatMode, Vpc};
 use crate::engine_version::{EngineVersion, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -682,6 +682,10 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     // Without the variable, the authorizer uses the domain of most regions.
     let suffix = Some(&facts.dns_suffix).filter(|suffix| *suffix != "amazonaws.com");
     let suffix = suffix.map(|suffix| ("THREESCALE_GW_DNS_SUFFIX", suffix.clone()));
+    let observes = role == function::NAMES[0] && config.authorizer.mode == Mode::Observe;
+    let mode = observes.then(|| (parameter::MODE, parameter::OBSERVE.to_owned()));
+    let report =
+        (observes && !config.authorizer.report).then(|| (parameter::REPORT, false.to_string()));
     [
         ("THREESCALE_GW_ROLE", role.to_owned()),
         ("THREESCALE_GW_STACK", facts.names.stack.clone()),
@@ -691,14 +695,19 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     ]
     .into_iter()
     .chain(suffix)
+    .chain(mode)
+    .chain(report)
     .chain(cache.map(|cache| (parameter::CACHE_PARAMETER, cache)))
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
 }
 
 /// Where API Gateway reads the credential: a request without it gets a 401, and the function is not
-/// invoked.
+/// invoked. Empty if the authorizer observes, so that every request invokes it.
 fn identity_source(config: &Config) -> String {
+    if config.authorizer.mode == Mode::Observe {
+        return AuthorizerSettings::NO_IDENTITY_SOURCE.to_owned();
+    }
     let credentials = &config.threescale.credentials;
     match credentials.location {
         CredentialLocation::Header => format!("method.request.header.{}", credentials.name),

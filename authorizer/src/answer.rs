@@ -57,6 +57,49 @@ impl Outcome {
     }
 }
 
+/// How the function answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// With an Allow.
+    Allow,
+    /// With a Deny: 403, or the status of passed limits.
+    Deny,
+    /// With the error that API Gateway turns into a 401.
+    Unauthorized,
+    /// With another error: API Gateway answers 5xx.
+    Failure,
+}
+
+impl Kind {
+    /// The word in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Unauthorized => "unauthorized",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// How the function answers with this outcome. `limits`: how a REST API answers a passed limit.
+#[must_use]
+pub fn kind(outcome: &Outcome, format: Format, limits: LimitStatus) -> Kind {
+    // An HTTP API has one fixed status for a refusal.
+    let refuses_only_limits = limits == LimitStatus::TooManyRequests
+        && format == Format::Policy
+        && outcome.reason != LIMIT;
+    match outcome.effect {
+        Effect::Allow => Kind::Allow,
+        Effect::Unauthorized => Kind::Unauthorized,
+        // A Deny would read as the caller's fault.
+        Effect::Deny if FAILURES.contains(&outcome.reason.as_str()) => Kind::Failure,
+        Effect::Deny if refuses_only_limits => Kind::Unauthorized,
+        Effect::Deny => Kind::Deny,
+    }
+}
+
 /// The reasons that are no caller's fault: no decision could be made.
 const FAILURES: [&str; 4] = [
     "backend_unavailable",
@@ -93,25 +136,14 @@ pub fn write(
     usage_key: Option<&str>,
     limits: LimitStatus,
 ) -> Reply {
-    // An HTTP API has one fixed status for a refusal.
-    let refuses_only_limits = limits == LimitStatus::TooManyRequests
-        && format == Format::Policy
-        && outcome.reason != LIMIT;
-    let unauthorized = match outcome.effect {
-        Effect::Unauthorized => true,
-        Effect::Deny => refuses_only_limits && !FAILURES.contains(&outcome.reason.as_str()),
-        Effect::Allow => false,
-    };
-    if unauthorized {
+    let allow = match kind(outcome, format, limits) {
+        Kind::Allow => true,
+        Kind::Deny => false,
         // API Gateway turns exactly this text into a 401.
-        return Reply::Error("Unauthorized".to_owned());
-    }
-    if outcome.effect == Effect::Deny && FAILURES.contains(&outcome.reason.as_str()) {
-        // Any other text becomes an AUTHORIZER_FAILURE, for which a REST API can have a status of its own. A Deny would
-        // read as the caller's fault.
-        return Reply::Error(outcome.reason.clone());
-    }
-    let allow = outcome.effect == Effect::Allow;
+        Kind::Unauthorized => return Reply::Error("Unauthorized".to_owned()),
+        // Any other text becomes an AUTHORIZER_FAILURE, for which a REST API can have a status of its own.
+        Kind::Failure => return Reply::Error(outcome.reason.clone()),
+    };
     let numbers = [outcome.remaining, outcome.reset_s, outcome.retry_after_s]
         .map(|number| number.map(|number| number.to_string()));
     let [limit_remaining, limit_reset, retry_after] = &numbers;

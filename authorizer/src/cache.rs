@@ -171,6 +171,13 @@ pub fn prefix(stack: &str, service: &str) -> String {
     format!("tg:{{{stack}:{service}}}:")
 }
 
+/// The prefix of all keys of an authorizer that observes and reports no usage. Records are different where 3scale's counters
+/// do not contain what is counted here.
+#[must_use]
+pub fn unreported_prefix(stack: &str, service: &str) -> String {
+    format!("{}unreported:", prefix(stack, service))
+}
+
 /// The end of the names of the lists of unreported usage. Stacks with the same name and different `hash-key`s do not share
 /// them, because one cannot open a name that the other sealed.
 pub(crate) fn mark(keys: &Keys) -> String {
@@ -181,9 +188,15 @@ pub(crate) fn mark(keys: &Keys) -> String {
 pub(crate) const FORMER_MARK: &str = "";
 
 impl Cache {
-    /// `process` must be unique among all processes.
+    /// `process` must be unique among all processes. `reported`: whether usage is reported to 3scale.
     #[must_use]
-    pub fn new(redis: RedisClient, prefix: String, process: String, max_age: Duration) -> Self {
+    pub fn new(
+        redis: RedisClient,
+        prefix: String,
+        process: String,
+        max_age: Duration,
+        reported: bool,
+    ) -> Self {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self {
             redis,
@@ -192,7 +205,7 @@ impl Cache {
             keep_referred_for_ms: ms(REFERRER_RECORD_TTL.max(max_age)),
             dirty: Lists::new(&prefix, FORMER_MARK).dirty,
             applications: HashMap::new(),
-            scripts: AuthorizerScripts::new(&prefix, ms(max_age)),
+            scripts: AuthorizerScripts::new(&prefix, ms(max_age), reported),
             prefix,
         }
     }

@@ -71,9 +71,13 @@ impl Clients {
         let (agent, connector) = http::client(roots, &[]);
         let cache = Cache::new(
             RedisClient::new(redis::tls_config(roots.map(RootCertificates::store))),
-            cache::prefix(&settings.stack, &settings.service.service_id),
+            match settings.mode.reports() {
+                true => cache::prefix(&settings.stack, &settings.service.service_id),
+                false => cache::unreported_prefix(&settings.stack, &settings.service.service_id),
+            },
             process_id(),
             settings.service.max_age(),
+            settings.mode.reports(),
         );
         Self {
             backend: Backend::new(
@@ -81,7 +85,7 @@ impl Clients {
                 &settings.service.backend,
                 &settings.service.service_id,
             ),
-            metrics: Metrics::new(&settings.stack, &settings.function),
+            metrics: Metrics::new(&settings.stack, &settings.function, settings.mode),
             secrets: Err(SecretsError::Unreachable(Failure::new(
                 Cause::Failed,
                 "not read yet",

@@ -214,6 +214,7 @@ mod tests {
             format: Format::Policy,
             arn: "".into(),
             method: "GET".into(),
+            resource: "".into(),
             path: "/".into(),
             path_is_decoded: false,
             path_has_open_end: false,

@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub arn: Cow<'a, str>,
     /// The HTTP method, in upper case.
     pub method: Cow<'a, str>,
+    /// The path of the resource or route that matched, such as `/orders/{id}`; empty if the event does not have it.
+    pub resource: Cow<'a, str>,
     /// The path below the root of the API, without stage and base path.
     pub path: Cow<'a, str>,
     /// Whether the path is percent-decoded already.
@@ -292,6 +294,7 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     Ok(Event::Authorize(Box::new(Request {
         format: Format::Policy,
         method: Cow::Owned(method),
+        resource: Cow::Borrowed(""),
         path: Cow::Owned(path),
         path_is_decoded: false,
         path_has_open_end: true,
@@ -312,6 +315,7 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         format: Format::Policy,
         arn,
         method: raw.http_method.ok_or(EventError::Malformed)?.0,
+        resource,
         path,
         // Only HTTP APIs send a version.
         path_is_decoded: raw.version.is_some(),
@@ -415,6 +419,7 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         format: Format::HttpApi,
         arn,
         method: http.method.ok_or(EventError::Malformed)?.0,
+        resource: Cow::Owned(resource.to_owned()),
         path,
         path_is_decoded: true,
         path_has_open_end,

@@ -15,10 +15,11 @@ use crate::decide::{Authorizer, Decided};
 use crate::event::{self, Event, Request};
 use crate::http::RootCertificates;
 use crate::log;
+use crate::observe;
 use crate::reporter::Reporter;
 use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
 use crate::selftest;
-use crate::settings::{Role, Settings, UsageKey};
+use crate::settings::{Mode, Role, Settings, UsageKey};
 
 /// How long before Lambda's own time-out the answer must be ready.
 const BEFORE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ pub fn run() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let settings = match Settings::read(&variable) {
         Ok(settings) => settings,
-        Err(error) => return cannot_start(&error.to_string()),
+        Err(error) => return cannot_start(&variable, &error.to_string()),
     };
     let roots = match settings
         .ca_file
@@ -38,26 +39,49 @@ pub fn run() -> ExitCode {
         .transpose()
     {
         Ok(roots) => roots,
-        Err(error) => return cannot_start(&format!("THREESCALE_GW_CA_FILE: {error}")),
+        Err(error) => {
+            return cannot_start(&variable, &format!("THREESCALE_GW_CA_FILE: {error}"));
+        }
     };
     let mut runtime = Runtime::new(&settings.runtime_api);
     let mut function = Function::new(settings, roots.as_ref());
     match serve(&mut runtime, &mut function) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::note("error", "runtime", json!({ "error": error.to_string() }));
-            ExitCode::FAILURE
-        }
+        Err(error) => stopped(&error),
     }
 }
 
-fn cannot_start(why: &str) -> ExitCode {
-    log::note("error", "start", json!({ "error": why }));
-    if let Ok(address) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
-        // If this fails too, the log line is enough.
-        let _ = Runtime::new(&address).init_error(why);
-    }
+fn stopped(error: &RuntimeError) -> ExitCode {
+    log::note("error", "runtime", json!({ "error": error.to_string() }));
     ExitCode::FAILURE
+}
+
+/// Ends the process, or allows every request if the authorizer observes.
+fn cannot_start(variable: &dyn Fn(&str) -> Option<String>, why: &str) -> ExitCode {
+    log::note("error", "start", json!({ "error": why }));
+    let Some(address) = variable("AWS_LAMBDA_RUNTIME_API") else {
+        return ExitCode::FAILURE;
+    };
+    let mut runtime = Runtime::new(&address);
+    let is_authorizer = variable("THREESCALE_GW_ROLE").as_deref() == Some("authorizer");
+    if is_authorizer && Mode::read(variable).is_ok_and(Mode::observes) {
+        return match observe::serve(&mut runtime, why) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => stopped(&error),
+        };
+    }
+    // If this fails too, the log line is enough.
+    let _ = runtime.init_error(why);
+    ExitCode::FAILURE
+}
+
+/// The longest path in the log, in bytes.
+const MAX_PATH: usize = 200;
+
+/// The path of a request that matches no mapping rule, which shows what is missing.
+fn unmatched<'a>(reason: &str, path: &'a str) -> Option<&'a str> {
+    let is_unmatched = matches!(reason, "no_mapping_rule" | "path_ambiguous");
+    is_unmatched.then(|| &path[..path.floor_char_boundary(MAX_PATH)])
 }
 
 /// The key for usage plans, if it is known.
@@ -116,11 +140,14 @@ impl Function {
             .unwrap_or(started)
             .max(started + Duration::from_millis(50));
         // A panic must not end the process and with it the answers to the next callers. API Gateway turns a function
-        // error into a 500, so the request is not allowed.
+        // error into a 500, so the request is not allowed, unless the authorizer observes.
         let reply = catch_unwind(AssertUnwindSafe(|| {
             self.answer(invocation, started, deadline)
         }))
-        .unwrap_or_else(|_| Reply::Error("internal error".to_owned()));
+        .unwrap_or_else(|_| {
+            self.allowed_blind(invocation, started)
+                .unwrap_or_else(|| Reply::Error("internal error".to_owned()))
+        });
         let now = Instant::now();
         self.clients.metrics.flush(now, false);
         self.clients.refresh(now);
@@ -134,8 +161,10 @@ impl Function {
                     .authorizer
                     .decide(&mut self.clients, &request, deadline);
                 self.note(&request, &decided, &invocation.request_id, started);
+                let passed = self.clients.settings.mode.observes();
+                let passed = passed.then(|| observe::passed(&decided.outcome));
                 answer::write(
-                    &decided.outcome,
+                    passed.as_ref().unwrap_or(&decided.outcome),
                     request.format,
                     &request.arn,
                     self.clients.settings.service.http_api_answer,
@@ -158,15 +187,33 @@ impl Function {
             }
             (Err(error), _) => {
                 log::note("error", "event", json!({ "error": error.to_string() }));
-                Reply::Error(error.to_string())
+                self.allowed_blind(invocation, started)
+                    .unwrap_or_else(|| Reply::Error(error.to_string()))
             }
         }
+    }
+
+    /// An Allow without a decision, if the authorizer observes and the event is about a request to an API.
+    fn allowed_blind(&mut self, invocation: &Invocation, started: Instant) -> Option<Reply> {
+        const REASON: &str = "internal";
+        let settings = &self.clients.settings;
+        if !settings.mode.observes() || settings.role != Role::Authorizer {
+            return None;
+        }
+        let http_api = settings.service.http_api_answer;
+        let reply = observe::blind(&invocation.event, REASON, http_api)?;
+        self.clients.metrics.reason(REASON);
+        observe::note_blind(&invocation.request_id, REASON, started);
+        Some(reply)
     }
 
     fn note(&mut self, request: &Request<'_>, decided: &Decided, id: &str, started: Instant) {
         let outcome = &decided.outcome;
         self.clients.metrics.reason(&outcome.reason);
-        if outcome.effect == Effect::Allow {
+        let mode = self.clients.settings.mode;
+        if mode.observes() {
+            // Every decision is logged, so that the shares of the reasons are exact.
+        } else if outcome.effect == Effect::Allow {
             let every = self.clients.settings.log_allowed;
             self.allowed += 1;
             if every == 0 || !self.allowed.is_multiple_of(every) {
@@ -178,7 +225,7 @@ impl Function {
         } else {
             self.lines.refused();
         }
-        log::line(&json!({
+        let mut line = json!({
             "level": "info",
             "event": "decision",
             "request": id,
@@ -187,8 +234,18 @@ impl Function {
             "source": decided.source.word(),
             "credential": decided.credential.as_ref().map(Credential::masked),
             "method": request.method,
+            "resource": request.resource,
             "metric": outcome.metric,
             "us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        }));
+        });
+        if let Some(path) = unmatched(&outcome.reason, &request.path) {
+            line["path"] = path.into();
+        }
+        if mode.observes() {
+            let limits = self.clients.settings.service.limits;
+            line["mode"] = mode.word().into();
+            line["answer"] = answer::kind(outcome, request.format, limits).word().into();
+        }
+        log::line(&line);
     }
 }

@@ -3,7 +3,7 @@
 //! The crate's README describes the environment contract, the flow, the data in Redis, and the guarantees with their
 //! limits. Imports point one way, from the first line to the last:
 //!
-//! - `main` and [`function`], with [`runtime`]: from the socket (`input`) to the event to the answer;
+//! - `main` and [`function`], with [`runtime`] and `observe`: from the socket (`input`) to the event to the answer;
 //! - [`decide`] with `memory`, [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect` and `tls`: the outside world;
@@ -28,6 +28,7 @@ pub mod keys;
 pub mod log;
 pub mod mapping;
 mod memory;
+mod observe;
 mod path;
 mod patterns;
 pub mod periods;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
+use crate::settings::Mode;
+
 /// The system's time in Unix milliseconds.
 #[must_use]
 pub fn now_ms() -> i64 {
@@ -59,6 +61,7 @@ impl Unit {
 pub struct Metrics {
     stack: String,
     function: String,
+    mode: Mode,
     sums: BTreeMap<&'static str, f64>,
     /// The number of decisions by reason.
     reasons: BTreeMap<String, u64>,
@@ -76,10 +79,11 @@ const NAMESPACE: &str = "ThreescaleGateway";
 impl Metrics {
     /// Creates the metrics of one function of a stack.
     #[must_use]
-    pub fn new(stack: &str, function: &str) -> Self {
+    pub fn new(stack: &str, function: &str, mode: Mode) -> Self {
         Self {
             stack: stack.to_owned(),
             function: function.to_owned(),
+            mode,
             sums: BTreeMap::new(),
             reasons: BTreeMap::new(),
             samples: BTreeMap::new(),
@@ -167,6 +171,9 @@ impl Metrics {
                 ],
             }),
         );
+        if self.mode.observes() {
+            values.insert("Mode".to_owned(), json!(self.mode.word()));
+        }
         values.insert("Stack".to_owned(), json!(self.stack));
         values.insert("Function".to_owned(), json!(self.function));
         Value::Object(values)
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn metrics_are_in_the_embedded_format() {
-        let mut metrics = Metrics::new("s", "f");
+        let mut metrics = Metrics::new("s", "f", Mode::Enforce);
         metrics.add("CacheHits", 1.0);
         metrics.add("CacheHits", 1.0);
         metrics.took("RedisLatency", Duration::from_millis(2));
@@ -199,11 +206,14 @@ mod tests {
         assert_eq!(lines[1]["Reason"], "authorized");
         assert_eq!(lines[1]["Decisions"], 1);
         assert!(metrics.take(8).is_empty());
+        let mut observing = Metrics::new("s", "f", Mode::Observe { reports: true });
+        observing.reason("user_key_invalid");
+        assert_eq!(observing.take(9)[0]["Mode"], "observe");
     }
 
     #[test]
     fn what_comes_from_outside_is_bounded() {
-        let mut metrics = Metrics::new("s", "f");
+        let mut metrics = Metrics::new("s", "f", Mode::Enforce);
         for number in 0..1000 {
             metrics.reason(&number.to_string());
             metrics.took("x", Duration::ZERO);

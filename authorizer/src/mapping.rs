@@ -795,6 +795,7 @@ mod tests {
             format: crate::event::Format::Policy,
             arn: "".into(),
             method: "GET".into(),
+            resource: "".into(),
             path: path.into(),
             path_is_decoded: decoded,
             path_has_open_end: open,

@@ -63,7 +63,7 @@ pub fn run(clients: &mut Clients, authorizer: &mut Authorizer, deadline: Instant
         decision(clients, authorizer, deadline)
     });
     let ok = report.0.iter().all(|check| check["ok"] == true);
-    json!({ "ok": ok, "checks": report.0 })
+    json!({ "ok": ok, "checks": report.0, "mode": clients.settings.mode.word() })
 }
 
 struct Report(Vec<Value>);

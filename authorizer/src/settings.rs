@@ -20,6 +20,64 @@ pub enum Role {
     Reporter,
 }
 
+/// What the authorizer does with its decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The decisions apply.
+    #[default]
+    Enforce,
+    /// Every request is allowed. The decisions are logged.
+    Observe {
+        /// Whether the usage is reported to 3scale.
+        reports: bool,
+    },
+}
+
+impl Mode {
+    /// Reads the mode through `var`.
+    ///
+    /// # Errors
+    /// The variable that cannot be used.
+    pub fn read(var: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let given = |name: &str| var(name).filter(|value| !value.is_empty());
+        let reports = match given("THREESCALE_GW_REPORT").as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => return Err(bad("THREESCALE_GW_REPORT", "must be true or false")),
+        };
+        match given("THREESCALE_GW_MODE").as_deref() {
+            Some("observe") => Ok(Self::Observe { reports }),
+            None | Some("enforce") if reports => Ok(Self::Enforce),
+            None | Some("enforce") => Err(bad(
+                "THREESCALE_GW_REPORT",
+                "can be false only in the mode observe",
+            )),
+            Some(_) => Err(bad("THREESCALE_GW_MODE", "must be enforce or observe")),
+        }
+    }
+
+    /// Whether every request is allowed.
+    #[must_use]
+    pub fn observes(self) -> bool {
+        self != Self::Enforce
+    }
+
+    /// Whether the usage is reported to 3scale.
+    #[must_use]
+    pub fn reports(self) -> bool {
+        self != Self::Observe { reports: false }
+    }
+
+    /// The word in the environment, the log and the self-test.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe { .. } => "observe",
+        }
+    }
+}
+
 /// What happens when 3scale does not answer. The words and their meanings are APIcast's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -302,6 +360,8 @@ impl Default for ParameterNames {
 pub struct Settings {
     /// `THREESCALE_GW_ROLE`.
     pub role: Role,
+    /// `THREESCALE_GW_MODE`, with `THREESCALE_GW_REPORT`.
+    pub mode: Mode,
     /// `THREESCALE_GW_STACK`.
     pub stack: String,
     /// `THREESCALE_GW_PARAMETERS`.
@@ -318,7 +378,7 @@ pub struct Settings {
     pub function: String,
     /// `THREESCALE_GW_CA_FILE`: a PEM bundle of root certificates that replace Mozilla's.
     pub ca_file: Option<PathBuf>,
-    /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0 means none.
+    /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0 means none. In the mode observe, it is not used.
     pub log_allowed: u64,
     /// The time budgets.
     pub budgets: Budgets,
@@ -368,6 +428,7 @@ impl Settings {
             "reporter" => Role::Reporter,
             _ => return Err(bad("THREESCALE_GW_ROLE", "must be authorizer or reporter")),
         };
+        let mode = Mode::read(var)?;
         let service: Service = serde_json::from_str(&get("THREESCALE_GW_SETTINGS")?)
             .map_err(|error| bad("THREESCALE_GW_SETTINGS", error.to_string()))?;
         service.check()?;
@@ -392,6 +453,7 @@ impl Settings {
         let redis = millis("THREESCALE_GW_REDIS_MS", defaults.redis)?;
         Ok(Self {
             role,
+            mode,
             stack,
             parameters: get("THREESCALE_GW_PARAMETERS")?
                 .trim_end_matches('/')
@@ -578,6 +640,29 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn the_mode_is_enforce_unless_the_environment_says_otherwise() {
+        let read = |mode: Option<&str>, report: Option<&str>| {
+            Mode::read(&|name| match name {
+                "THREESCALE_GW_MODE" => mode.map(str::to_owned),
+                "THREESCALE_GW_REPORT" => report.map(str::to_owned),
+                _ => None,
+            })
+            .map_err(|error| error.to_string())
+        };
+        for enforce in [None, Some(""), Some("enforce")] {
+            assert_eq!(read(enforce, None), Ok(Mode::Enforce));
+            let error = read(enforce, Some("false")).expect_err("refused");
+            assert!(error.contains("only in the mode observe"), "{error}");
+        }
+        for (report, reports) in [(None, true), (Some("true"), true), (Some("false"), false)] {
+            let mode = read(Some("observe"), report).expect("a mode");
+            assert_eq!(mode, Mode::Observe { reports });
+            assert_eq!((mode.observes(), mode.reports()), (true, reports));
+        }
+        assert!(read(Some("watch"), None).is_err() && read(Some("observe"), Some("no")).is_err());
     }
 
     #[test]

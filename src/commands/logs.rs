@@ -95,7 +95,7 @@ async fn look(
     Ok(lines)
 }
 
-fn failed(cx: &Context, group: &str, error: AwsError) -> Error {
+pub(super) fn failed(cx: &Context, group: &str, error: AwsError) -> Error {
     if error.is_not_found() {
         let stack = &cx.names().stack;
         return Error::refused(format!("stack {stack} has no log group {group}"))
@@ -114,7 +114,7 @@ fn json(function: &str, line: &Line) -> String {
     object.to_string()
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -9,6 +9,7 @@ mod input;
 mod logs;
 mod offline;
 mod plan;
+mod refusals;
 mod rollback;
 mod sandbox;
 mod session;
@@ -102,6 +103,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Logs(args) => logs::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Report(args) => refusals::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),

@@ -17,6 +17,7 @@ use crate::report;
 use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
+use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
 use crate::rest_api::ApiTarget;
@@ -51,7 +52,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
-        _ => function_publication::move_back(&cx).await?,
+        _ => {
+            let asks = served::refuse_keyless(&cx, &targets).await?;
+            function_publication::move_back(&cx, asks).await?
+        }
     };
     match global.output {
         Format::Text => {

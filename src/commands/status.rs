@@ -15,7 +15,7 @@ use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, rollback, selection, served};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Context, RunOptions, api_authorizer};
+use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
 use crate::rest_api;
 use crate::rest_api::{AuthorizationType, MethodKey};
 use crate::{lock, preflight, report};
@@ -87,6 +87,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     let status = Status {
         names: session.facts.names.clone(),
         items: plan.items,
+        observes: function_publication::observes(cx).await?,
         api: Some((
             session.facts.api.id.clone(),
             session.facts.api.stage.clone(),

@@ -16,6 +16,7 @@ use super::walk::apply;
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
 use crate::cli::{Format, Global, Only, UpArgs};
+use crate::config::Mode;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
@@ -361,7 +362,9 @@ async fn finish(
 /// Whether the live version serves a former deployment, too. That can also be the version of the former deployment.
 async fn is_in_transition(session: &Session, cx: &Context) -> Result<bool> {
     let denies = session.config.api.responses.limits == LimitStatus::Forbidden;
+    let observes = session.config.authorizer.mode == Mode::Observe;
     Ok(function_publication::is_in_transition(cx).await?
+        || (observes && function_publication::observes(cx).await? == Some(false))
         || (denies && function_publication::denies_limits_only(cx).await?))
 }
 

@@ -87,7 +87,9 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
         );
     }
     if found.is_new_version {
-        match function_publication::move_back(cx).await {
+        // What is not known counts as refused: then every moment is one of a mode.
+        let asks = served::refuse_keyless(cx, [&session.facts.api]).await;
+        match function_publication::move_back(cx, asks.unwrap_or(true)).await {
             Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
             Err(error) => told.push(format!("the alias could not be moved back: {error}")),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::session::Session;
 use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
+use crate::config::Mode;
 use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
@@ -24,8 +25,11 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     session.observe(&session.cx).await?;
     let (cx, url) = (&session.cx, args.url.as_deref());
     let mut report = prove(&session, cx, &args.requests, url, &Before::default()).await?;
-    if report.skipped.is_none() && !report.tells_of_decisions() {
-        ask_itself(&session.cx, &mut report).await;
+    let observes = session.config.authorizer.mode == Mode::Observe;
+    let live = function_publication::observes(cx).await?;
+    let is_other = live.is_some_and(|live| live != observes);
+    if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
+        ask_itself(&session.cx, &mut report, observes).await;
     }
     match global.output {
         Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
@@ -39,10 +43,17 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
 }
 
 /// Runs the authorizer's self-test if no response of the API shows whether it can decide: refusals do not carry its
-/// reason, or no protected method is safe to call with a key.
-async fn ask_itself(cx: &Context, report: &mut Report) {
+/// reason, or no protected method is safe to call with a key, or every request is allowed. `observes`: the configured mode.
+async fn ask_itself(cx: &Context, report: &mut Report, observes: bool) {
     let verdict = match health_check::asked(cx).await {
-        Asked::Answered(answer) if answer.ok => Ok(None),
+        Asked::Answered(answer) if answer.ok && answer.observes() != observes => {
+            let live = if observes { "enforce" } else { "observe" };
+            let text = format!("the mode of the live version is {live}: run `threescale-gw up`");
+            Err((Fault::WrongMode, text))
+        }
+        Asked::Answered(answer) if answer.ok => {
+            Ok(observes.then(|| "decides; the mode is observe".to_owned()))
+        }
         Asked::Answered(answer) => {
             let failed: Vec<_> = answer.failed().map(ToString::to_string).collect();
             Err((Fault::NobodyGetsIn, failed.join("; ")))
@@ -75,6 +86,8 @@ pub(super) struct Requests {
     answers: responses::Steps,
     /// Whether the live authorizer denies only requests that pass a limit, and whether the configured one does.
     denies_limits_only: (bool, bool),
+    /// Whether the live authorizer observes, if there is one, and whether the configured one does.
+    observes: (Option<bool>, bool),
 }
 
 impl Requests {
@@ -103,6 +116,10 @@ impl Requests {
             denies_limits_only: (
                 function_publication::denies_limits_only(cx).await?,
                 session.config.api.responses.limits == LimitStatus::TooManyRequests,
+            ),
+            observes: (
+                function_publication::observes(cx).await?,
+                session.config.authorizer.mode == Mode::Observe,
             ),
         })
     }
@@ -140,7 +157,14 @@ impl Requests {
             };
         }
         let (is_live, is_configured) = self.denies_limits_only;
+        // The mode that observes ends before a deployment, and begins after it.
+        let (was_observing, is_meant_to) = self.observes;
+        let are_observed = match is_deployed {
+            true => is_meant_to && was_observing != Some(false),
+            false => was_observing.unwrap_or(is_meant_to),
+        };
         let refusals = Refusals {
+            are_observed,
             have_reasons: self.answers.managed.contains_key("ACCESS_DENIED")
                 && (is_deployed || self.answers.write.is_empty()),
             are_unauthorized: is_live || (is_deployed && is_configured),

@@ -102,6 +102,8 @@ const CACHE: Schema = Schema {
 const AUTHORIZER: Schema = Schema {
     path: "authorizer",
     keys: &[
+        "mode",
+        "report",
         "architecture",
         "memory",
         "caching",
@@ -755,6 +757,11 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
 }
 
 fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<Authorizer> {
+    let mode = choice(reader, section, "mode");
+    let report = match field(section, "report") {
+        Some(field) => reader.boolean(field),
+        None => Some(true),
+    };
     let architecture = choice(reader, section, "architecture");
     let memory = match field(section, "memory") {
         Some(field) => reader.whole(field, 128, 10_240),
@@ -796,6 +803,8 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         None => None,
     };
     let authorizer = Authorizer {
+        mode: mode?,
+        report: report?,
         architecture: architecture?,
         memory: memory?,
         caching: caching?,
@@ -811,6 +820,7 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
     if let Some(section) = section {
         validate::role(reader, section);
         validate::age(reader, section, &authorizer);
+        validate::report(reader, section, &authorizer);
     }
     Some(authorizer)
 }

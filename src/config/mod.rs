@@ -407,6 +407,10 @@ pub enum CacheEngine {
 /// The authorizer and reporter functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorizer {
+    /// Whether its decisions apply.
+    pub mode: Mode,
+    /// Whether usage is reported to 3scale; `false` only in the mode observe.
+    pub report: bool,
     /// Their processor architecture.
     pub architecture: Architecture,
     /// Their memory in MB, 128 to 10,240.
@@ -450,6 +454,15 @@ pub enum Architecture {
     X86_64,
     /// AWS Graviton.
     Arm64,
+}
+
+/// What the authorizer does with its decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They apply.
+    Enforce,
+    /// They are logged, and every request is allowed.
+    Observe,
 }
 
 /// How cached responses are used, as in APIcast's caching policy.
@@ -589,6 +602,24 @@ impl Architecture {
 
 impl Choice for Architecture {
     const ALL: &'static [Self] = &[Self::X86_64, Self::Arm64];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Mode {
+    /// Returns the word in the file: `enforce` or `observe`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl Choice for Mode {
+    const ALL: &'static [Self] = &[Self::Enforce, Self::Observe];
 
     fn word(self) -> &'static str {
         self.as_str()

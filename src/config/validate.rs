@@ -8,7 +8,7 @@ use super::read::{Field, Reader, Section, join};
 use super::settings::MAX_SETTINGS;
 use super::{
     Authorizer, CacheEngine, CacheKind, Caching, Config, CredentialKind, CredentialLocation,
-    Credentials, NatMode, Network, RouteMode, Vpc,
+    Credentials, Mode, NatMode, Network, RouteMode, Vpc,
 };
 use crate::engine_version::{EngineVersion, FIRST_VALKEY, REDIS_VERSIONS};
 use crate::pattern::MethodPattern;
@@ -365,6 +365,16 @@ pub(super) fn age(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &A
             field,
             "must be at least `1s`, or set `authorizer.caching: none`",
         );
+    }
+}
+
+/// What is enforced is counted.
+pub(super) fn report(reader: &mut Reader<'_>, section: &Section<'_>, authorizer: &Authorizer) {
+    if let Some(field) = section.field("report")
+        && !authorizer.report
+        && authorizer.mode == Mode::Enforce
+    {
+        reader.report(field, "needs `authorizer.mode: observe`");
     }
 }
 

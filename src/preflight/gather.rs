@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::findings::Findings;
 use super::subject::Subject;
-use super::{access, encryption, own_network, own_route, required_tags, rules, ways};
+use super::{access, encryption, mode, own_network, own_route, required_tags, rules, ways};
 use crate::action::Action;
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
@@ -17,11 +17,13 @@ use crate::kind::Kind;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, served, undeployed_changes,
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
-use crate::resource::{Context, claims, function, nat_instance, neighbors, vpc_endpoint};
+use crate::resource::{
+    Context, claims, function, function_publication, nat_instance, neighbors, vpc_endpoint,
+};
 use crate::rest_api::definition::POLICY;
 use crate::rest_api::{self, Method, MethodKey, Stage};
 use crate::stack;
@@ -74,6 +76,19 @@ pub async fn gather(
     findings
         .notices
         .extend(rules::memory(&plan.items, subject.config));
+    if !plan.is_empty() {
+        let config = subject.config;
+        let wanted = config.authorizer.mode;
+        let observes = function_publication::observes(cx).await?;
+        let serves = served::served(cx, &subject.facts.api).await?.is_some();
+        let limits = config.api.responses.limits;
+        let notice = mode::notice(wanted, observes.filter(|_| serves), limits);
+        findings.notices.extend(notice);
+        let mut left: Vec<_> = record::all(cx).await?.into_keys().collect();
+        left.retain(|target| *target != subject.facts.api);
+        let blocker = mode::blocker(wanted, observes, &left);
+        findings.blockers.extend(blocker);
+    }
     if plan.items.iter().any(builds) {
         let error = subject.package.check().err();
         findings

@@ -5,6 +5,7 @@ mod encryption;
 mod findings;
 mod gather;
 mod kms_key;
+mod mode;
 mod own_groups;
 mod own_network;
 mod own_route;

@@ -52,9 +52,11 @@ pub fn line(function: &str, at_ms: i64, text: &str, style: &Style) -> String {
         }
     }
     if let Some(allowed) = record.remove("allowed") {
-        words.push(match allowed == Value::Bool(true) {
-            true => style.good("allowed"),
-            false => style.warn("refused"),
+        let observed = record.get("mode").is_some_and(|mode| mode == "observe");
+        words.push(match (allowed == Value::Bool(true), observed) {
+            (true, _) => style.good("allowed"),
+            (false, true) => style.warn("would be refused"),
+            (false, false) => style.warn("refused"),
         });
     }
     let pairs = record
@@ -97,6 +99,10 @@ mod tests {
             (
                 r#"{"level":"info","event":"decision","allowed":false,"reason":"limits_exceeded","metric":"hits","method":"","credential":null,"us":412}"#,
                 "info  decision refused metric=hits reason=limits_exceeded us=412",
+            ),
+            (
+                r#"{"level":"info","event":"decision","mode":"observe","allowed":false,"reason":"denied"}"#,
+                "info  decision would be refused mode=observe reason=denied",
             ),
             (
                 r#"{"level":"error","event":"backend","error":"no route to \"su1\"\u001b[2J"}"#,

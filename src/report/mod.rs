@@ -11,6 +11,7 @@ pub mod load;
 pub mod logs;
 pub mod plain;
 pub mod plan;
+pub mod refusals;
 pub mod status;
 pub mod style;
 pub mod terminal;

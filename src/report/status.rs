@@ -29,6 +29,8 @@ pub struct Status {
     pub names: Names,
     pub items: Vec<Item>,
     pub api: Option<(String, String)>,
+    /// Whether the live authorizer observes; `None` if there is none.
+    pub observes: Option<bool>,
     /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
     pub verified: Option<bool>,
     pub methods: Vec<Method>,
@@ -120,6 +122,14 @@ impl Status {
                 String::new(),
                 style.bold(&format!("API {id}, stage {stage}")),
             ]);
+            let meets = match self.observes {
+                Some(true) => {
+                    Some(style.warn("observe: all requests are allowed; refusals are only logged"))
+                }
+                Some(false) => Some("enforce".to_owned()),
+                None => None,
+            };
+            lines.extend(meets.map(|meets| format!("mode  {meets}")));
             for method in &self.methods {
                 // A method with another authorization type is neither open nor protected by this stack.
                 let word = match (method.protected, &method.authorization) {
@@ -183,6 +193,9 @@ impl Status {
             style.bad(match (self.is_as_configured(), passes) {
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines above name the fix.
+                (true, false) if self.observes == Some(true) => {
+                    "unhealthy: the authorizer does not pass its self-test; it allows all requests"
+                }
                 (true, false) => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"
                 }
@@ -224,6 +237,7 @@ impl Status {
             "account": self.names.account,
             "resources": resources,
             "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified, "methods": methods})),
+            "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
             "outputs": outputs,
             "self_test": self.self_test,
             "notices": self.notices,

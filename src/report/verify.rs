@@ -99,6 +99,8 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::NobodyGetsIn => "the authorizer refuses every caller",
         Fault::NotAsked => "3scale is not asked about unknown keys just now",
         Fault::Blocked => "a credential is required, but the method should be open",
+        Fault::Enforced => "refused, although the mode is observe",
+        Fault::WrongMode => "the mode is not the configured one",
         Fault::NotAdmitted => "the API's resource policy refuses requests from this address",
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",

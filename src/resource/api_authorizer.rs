@@ -75,6 +75,14 @@ pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
     }
 }
 
+/// The identity source in plans.
+fn source_text(source: &str) -> &str {
+    match source {
+        AuthorizerSettings::NO_IDENTITY_SOURCE => "(none)",
+        source => source,
+    }
+}
+
 impl ResourceKind for ApiAuthorizers {
     type Actual = Actual;
     const KIND: Kind = Kind::ApiAuthorizer;
@@ -222,8 +230,8 @@ impl Resource for ApiAuthorizer {
         diff.field(TYPE, &authorizer.kind, AuthorizerType::Request.as_str());
         diff.field(
             IDENTITY_SOURCE,
-            &authorizer.identity_source,
-            &self.asks.identity_source,
+            source_text(&authorizer.identity_source),
+            source_text(&self.asks.identity_source),
         );
         diff.field(RESULT_TTL, authorizer.ttl, self.asks.ttl);
         diff
@@ -245,7 +253,9 @@ impl Resource for ApiAuthorizer {
             .name(cx.names().api_authorizer())
             .r#type(AuthorizerType::Request)
             .authorizer_uri(uri(cx))
-            .identity_source(&self.asks.identity_source)
+            .set_identity_source(
+                Some(self.asks.identity_source.clone()).filter(|text| !text.is_empty()),
+            )
             .authorizer_result_ttl_in_seconds(self.asks.ttl);
         let created = cx
             .aws()

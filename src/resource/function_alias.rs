@@ -14,7 +14,7 @@ use super::function_publication::Publication;
 use super::function_publishing::{
     create_alias, delete_alias, delete_version, is_pending, move_alias, publish,
 };
-use super::function_versions::{CONFIGURED, TRANSITION, Version, transition};
+use super::function_versions::{CONFIGURED, TRANSITION, Version, enforce, observes, transition};
 use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
 use super::secret_encryption::Outdated;
 use super::{
@@ -30,6 +30,7 @@ use crate::rest_api::AuthorizerSettings;
 const FUNCTION: Field = Field::Property("function");
 /// Of a secret.
 const KEY: &str = "key of";
+const NEXT_VERSION: Field = Field::Property("next version");
 const OLD_PARAMETERS: Field = Field::Property("old parameters");
 const OLD_VERSIONS: Field = Field::Property("old versions");
 const TRAFFIC: Field = Field::Property("traffic");
@@ -210,19 +211,22 @@ impl FunctionAlias {
             return None;
         };
         let served = actual.served.as_ref()?;
-        if served.is_settled(asks) && served.may_deny() {
-            return None;
-        }
-        let live = actual
-            .publication
-            .versions
-            .live_content()?
-            .environment
-            .get(SETTINGS)?;
-        let united = transition(live, self.function.environment.get(SETTINGS)?)?;
+        let live = &actual.publication.versions.live_content()?.environment;
         let mut content = self.configured(actual);
-        content.environment.insert(SETTINGS.to_owned(), united);
-        Some(content)
+        let mut is_needed = false;
+        if !(served.is_settled(asks) && served.may_deny())
+            && let Some(united) =
+                transition(live.get(SETTINGS)?, content.environment.get(SETTINGS)?)
+        {
+            content.environment.insert(SETTINGS.to_owned(), united);
+            is_needed = true;
+        }
+        // A version that observes behind an identity source would let bad keys pass and refuse requests without one.
+        if observes(&content.environment) && !observes(live) && !served.asks_for(asks) {
+            enforce(&mut content.environment);
+            is_needed = true;
+        }
+        is_needed.then_some(content)
     }
 
     /// The contents that must be published, with their descriptions; the alias points to the last one.
@@ -237,6 +241,22 @@ impl FunctionAlias {
         let mut goals = vec![(self.configured(actual), CONFIGURED)];
         goals.extend(self.transition(actual).map(|content| (content, TRANSITION)));
         goals
+    }
+
+    /// The version that observes and becomes live only after the deployment, if its self-test has not passed in this run: the
+    /// API is not changed for a version that does not work.
+    fn next_to_observe(&self, actual: &Actual, goals: &[(Content, &'static str)]) -> Option<u64> {
+        let Goal::Proved { proof, .. } = &self.goal else {
+            return None;
+        };
+        let [(configured, _), (transition, _)] = goals else {
+            return None;
+        };
+        if !observes(&configured.environment) || observes(&transition.environment) {
+            return None;
+        }
+        let number = actual.publication.versions.find(configured)?.number;
+        (!proof.has_passed(self.function.name, number)).then_some(number)
     }
 
     /// The versions that are no longer needed.
@@ -368,6 +388,9 @@ impl Resource for FunctionAlias {
         if let Some((last, _)) = goals.last() {
             diff.field(VERSION, live, version(last));
         }
+        if let Some(number) = self.next_to_observe(actual, &goals) {
+            diff.field(NEXT_VERSION, format!("{number} (not tested)"), number);
+        }
         let is_missing =
             |(content, _): &(Content, _)| actual.publication.versions.find(content).is_none();
         if goals.len() > 1 && goals.iter().any(is_missing) {
@@ -400,8 +423,9 @@ impl Resource for FunctionAlias {
             && actual.publication.versions.latest == self.configured(&actual)
         {
             for version in &found {
+                let observes = observes(&version.content.environment);
                 proof
-                    .ensure_version_passed(cx, self.function.name, version.number)
+                    .ensure_version_passed(cx, self.function.name, version.number, observes)
                     .await?;
             }
             if let (Goal::Following { .. }, Some(last)) = (&self.goal, found.last()) {

@@ -125,6 +125,18 @@ pub async fn denies_limits_only(cx: &Context) -> Result<bool, ResourceError> {
     }))
 }
 
+/// Whether the authorizer that the API invokes observes, that is, allows every request; `None` if there is none.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn observes(cx: &Context) -> Result<Option<bool>, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[0]).await?;
+    Ok(actual.and_then(|actual| {
+        let live = actual.versions.live_content()?;
+        Some(versions::observes(&live.environment))
+    }))
+}
+
 /// The live version of the reporter; `None` without an alias.
 ///
 /// # Errors
@@ -152,17 +164,26 @@ impl MovedBack {
 }
 
 /// Moves the aliases back to the previously live versions, with one call each. An alias whose
-/// previous version is unknown is not moved.
+/// previous version is unknown is not moved. `asks`: a stage still refuses requests without a key, so no version that
+/// observes becomes live in place of one that does not.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn move_back(cx: &Context) -> Result<Vec<MovedBack>, ResourceError> {
+pub async fn move_back(cx: &Context, asks: bool) -> Result<Vec<MovedBack>, ResourceError> {
     let cx = cx.fresh();
     let mut moved = Vec::new();
     for actual in &Publication::all(&cx).await?.owned {
         let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
             continue;
         };
+        if asks && actual.versions.observes_again(to) {
+            let text = format!(
+                "version {to} of the {} stays previous: it observes, and the stage refuses requests without a key",
+                actual.id.name
+            );
+            cx.notice(&actual.id, text);
+            continue;
+        }
         move_alias(&cx, &actual.function.name, to, None).await?;
         moved.push(MovedBack {
             name: actual.id.name.clone(),

@@ -4,11 +4,12 @@
 //! it was published.
 //! Source: Lambda Developer Guide, "Manage Lambda function versions".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::function::Content;
+use super::parameter::{MODE, OBSERVE, REPORT};
 
 /// The description of a version that serves both the former and the new deployment.
 pub(super) const TRANSITION: &str = "threescale-gw: serves the former and the new deployment";
@@ -128,6 +129,15 @@ impl Versions {
         exists.then_some(number)
     }
 
+    /// Whether the version with this number observes, and the live one does not.
+    pub fn observes_again(&self, number: u64) -> bool {
+        let mut published = self.published.iter();
+        let found = published.find(|version| version.number == number);
+        let live = self.live_content();
+        found.is_some_and(|found| observes(&found.content.environment))
+            && live.is_some_and(|live| !observes(&live.environment))
+    }
+
     /// The previous version, if it has the same role, network and key as the live one. Another role, and the subnets of its
     /// interfaces, may be deleted, and its owner may disable another key.
     fn former_in_place(&self) -> Option<u64> {
@@ -191,6 +201,17 @@ impl Versions {
                 && version.content.security_groups != self.latest.security_groups
         })
     }
+}
+
+/// Whether an authorizer with this environment observes: it allows every request.
+pub(super) fn observes(environment: &BTreeMap<String, String>) -> bool {
+    environment.get(MODE).map(String::as_str) == Some(OBSERVE)
+}
+
+/// Makes an authorizer with this environment enforce its decisions.
+pub(super) fn enforce(environment: &mut BTreeMap<String, String>) {
+    environment.remove(MODE);
+    environment.remove(REPORT);
 }
 
 /// The key of the settings with the status of a passed limit.
@@ -349,6 +370,28 @@ mod tests {
         assert_eq!(on("$LATEST", None).former_of(2), None);
         // A version that no longer exists is no rollback target.
         assert_eq!(on("3", Some(9)).former(), None);
+    }
+
+    #[test]
+    fn a_version_that_observes_is_told_by_its_environment() {
+        let with = |mode: Option<&str>| -> BTreeMap<String, String> {
+            let report = Some((REPORT, "false"));
+            let pairs = mode.map(|mode| (MODE, mode)).into_iter().chain(report);
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
+        };
+        assert!(observes(&with(Some(OBSERVE))));
+        assert!(!observes(&with(None)) && !observes(&with(Some("enforce"))));
+        let mut environment = with(Some(OBSERVE));
+        enforce(&mut environment);
+        assert_eq!(environment, BTreeMap::new());
+        let mut all = versions(&[(1, "a"), (2, "b")], "2", Some(1));
+        assert!(!all.observes_again(1));
+        all.published[0].content.environment = with(Some(OBSERVE));
+        assert!(all.observes_again(1) && !all.observes_again(2));
+        all.published[1].content.environment = with(Some(OBSERVE));
+        assert!(!all.observes_again(1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::function::NAMES;
+use super::parameter::OBSERVE;
 use super::{Context, ResourceError, function_publication};
 use crate::aws::{AwsError, Backoff, Class};
 use crate::event::Event;
@@ -191,6 +192,9 @@ impl fmt::Display for Check {
 pub struct Report {
     pub ok: bool,
     pub checks: Vec<Check>,
+    /// `enforce` or `observe`; an older authorizer returns none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 impl Report {
@@ -208,6 +212,11 @@ impl Report {
     /// What is not as it should be although the checks passed, with the remedies.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.checks.iter().filter_map(Check::warned)
+    }
+
+    /// Whether the authorizer allows every request.
+    pub fn observes(&self) -> bool {
+        self.mode.as_deref() == Some(OBSERVE)
     }
 
     /// The failure as an error; `None` if all checks passed.
@@ -306,6 +315,7 @@ fn unanswered(error: ResourceError) -> Report {
             cause,
             warning: None,
         }],
+        mode: None,
     }
 }
 
@@ -387,12 +397,13 @@ impl SelfTestGate {
             let alias = function_publication::live_version(cx)
                 .await?
                 .map(|_| LIVE.to_owned());
-            prove(cx, NAMES[0], alias, self.may_be_new).await
+            prove(cx, NAMES[0], alias, self.may_be_new, false).await
         };
         self.live.get_or_try_init(prove).await.map(|_| ())
     }
 
-    /// Waits until the self-test of a version that will become live has passed.
+    /// Waits until the self-test of a version that will become live has passed. `observes`: whether the version must allow every
+    /// request.
     ///
     /// # Errors
     /// The failed check, its cause, and the remedy.
@@ -401,17 +412,24 @@ impl SelfTestGate {
         cx: &Context,
         function: &'static str,
         version: u64,
+        observes: bool,
     ) -> Result<(), ResourceError> {
-        if self.proved().contains(&(function, version)) {
+        if self.has_passed(function, version) {
             return Ok(());
         }
-        prove(cx, function, Some(version.to_string()), self.may_be_new).await?;
+        let qualifier = Some(version.to_string());
+        prove(cx, function, qualifier, self.may_be_new, observes).await?;
         self.proved().insert((function, version));
         if function == NAMES[0] {
             // The alias moves to this version before anything else of the API is changed.
             let _ = self.live.set(());
         }
         Ok(())
+    }
+
+    /// Whether the self-test of this version has passed in this run.
+    pub fn has_passed(&self, function: &'static str, version: u64) -> bool {
+        self.proved().contains(&(function, version))
     }
 
     fn proved(&self) -> MutexGuard<'_, BTreeSet<(&'static str, u64)>> {
@@ -424,11 +442,23 @@ async fn prove(
     function: &'static str,
     qualifier: Option<String>,
     may_be_new: bool,
+    observes: bool,
 ) -> Result<(), ResourceError> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
     loop {
         let (failure, patience) = match run_on(cx, function, qualifier.clone()).await {
+            Ok(report) if report.ok && observes && !report.observes() => {
+                return Err(ResourceError::SelfTest {
+                    what: format!(
+                        "the {function} does not observe: its code is older than `authorizer.mode`"
+                    ),
+                    hint: Some(
+                        "remove `authorizer.artifact`, or build it from the source of this program"
+                            .to_owned(),
+                    ),
+                });
+            }
             Ok(report) if report.ok => {
                 if function == NAMES[0] {
                     report.warnings().for_each(|text| cx.sink().notice(text));
@@ -480,6 +510,7 @@ mod tests {
         Report {
             ok: checks.iter().all(|check| check.ok),
             checks,
+            mode: None,
         }
     }
 

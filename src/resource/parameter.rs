@@ -51,6 +51,12 @@ pub const KMS_KEY: &str = "kms-key";
 pub const TOKEN_PARAMETER: &str = "THREESCALE_GW_TOKEN_PARAMETER";
 /// The variable with the settings of the authorizer.
 pub const SETTINGS: &str = "THREESCALE_GW_SETTINGS";
+/// The variable with the mode of the authorizer; without it, the authorizer enforces its decisions.
+pub const MODE: &str = "THREESCALE_GW_MODE";
+/// The mode in which the authorizer allows every request.
+pub const OBSERVE: &str = "observe";
+/// The variable that says whether usage is reported.
+pub const REPORT: &str = "THREESCALE_GW_REPORT";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 

@@ -25,7 +25,7 @@ pub struct Authorizer {
 /// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuthorizerSettings {
-    /// The source of the credential, for example `method.request.header.apikey`.
+    /// The source of the credential, for example `method.request.header.apikey`; empty if there is none.
     pub identity_source: String,
     /// How many seconds API Gateway caches a policy.
     pub ttl: i32,
@@ -34,6 +34,9 @@ pub struct AuthorizerSettings {
 }
 
 impl AuthorizerSettings {
+    /// That of an authorizer which is invoked for every request.
+    pub const NO_IDENTITY_SOURCE: &'static str = "";
+
     /// The settings of this stack's authorizer.
     pub fn ours(identity_source: &str) -> Self {
         Self {

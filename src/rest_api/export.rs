@@ -187,8 +187,12 @@ impl ExportedAuthorizer {
 fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
     let uri = authorizer["authorizerUri"].as_str()?;
     let ttl = definition::number(&authorizer["authorizerResultTtlInSeconds"]);
+    let source = authorizer["identitySource"].as_str();
+    // The export of a TOKEN authorizer never has it. Without it, a REQUEST authorizer is invoked for every request.
+    let is_request = authorizer["type"] == "request";
+    let source = source.or(is_request.then_some(AuthorizerSettings::NO_IDENTITY_SOURCE));
     let asking = ExportedAuthorizer {
-        identity_source: authorizer["identitySource"].as_str().map(str::to_owned),
+        identity_source: source.map(str::to_owned),
         // An export without it is that of an authorizer with the default.
         ttl: match authorizer["authorizerResultTtlInSeconds"].is_null() {
             true => Some(DEFAULT_TTL),

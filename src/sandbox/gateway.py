@@ -4,7 +4,8 @@ values, and with stages that serve the methods of their deployment, as in API Ga
 Usage: python -c SCRIPT
 
 ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
-whose values are strings, turn a number, a boolean or a list into a string. It serves the draft's methods in every stage.
+whose values are strings, turn a number, a boolean or a list into a string. It gives an authorizer that is created without an
+identity source the one of another type. It serves the draft's methods in every stage.
 """
 
 import contextvars
@@ -89,6 +90,12 @@ def in_deployment(search):
     return find
 
 
+def create_authorizer(api_id, data):
+    if data.get("type") == "REQUEST":
+        data.setdefault("identitySource", "")
+    return create(api_id, data)
+
+
 # To distinguish a service that it does not emulate from a bucket name, ministack loads the models of all AWS services,
 # which takes 6 s. This is the only such service that is called.
 router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
@@ -97,5 +104,6 @@ create_deployment, gateway._create_deployment = gateway._create_deployment, depl
 execute, gateway._execute_in_scope = gateway._execute_in_scope, serve
 for name in ("_match_resource_tree", "_match_greedy_fallback"):
     setattr(gateway, name, in_deployment(getattr(gateway, name)))
+create, gateway._create_authorizer = gateway._create_authorizer, create_authorizer
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()

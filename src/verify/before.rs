@@ -40,6 +40,17 @@ impl Before {
         }
     }
 
+    /// Completes the result of a request to an authorizer that observes: a response of the backend is the expected one.
+    pub(super) fn compare_observed(&self, mut row: Row, answer: Option<&Answer>) -> Row {
+        if row.check == Check::Open {
+            return self.compare(row, answer);
+        }
+        let before = self.answers.get(&(row.label.clone(), row.check));
+        let is_same = answer.is_some_and(|now| before.is_some_and(|before| before.is_like(now)));
+        row.as_before = is_same || self.known.contains(&row.mark());
+        row
+    }
+
     /// Completes the result of a request with what is known from before. `answer`: the response, if there is one.
     pub(super) fn compare(&self, mut row: Row, answer: Option<&Answer>) -> Row {
         let Some(answer) = answer else {
@@ -89,6 +100,7 @@ mod tests {
     const REASONS: Refusals = Refusals {
         have_reasons: true,
         are_unauthorized: false,
+        are_observed: false,
     };
 
     fn answer(status: u16, kind: &str, body: Value) -> Answer {

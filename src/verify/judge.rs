@@ -53,7 +53,12 @@ pub struct Refusals {
     pub have_reasons: bool,
     /// The authorizer denies only requests that pass a limit. All others that it refuses get a 401 without a reason.
     pub are_unauthorized: bool,
+    /// There are none: the authorizer observes, and allows every request.
+    pub are_observed: bool,
 }
+
+/// The text for an authorizer that allows every request.
+pub const OBSERVED: &str = "allowed: the mode is observe";
 
 /// Evaluates a response.
 pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
@@ -94,6 +99,12 @@ pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
         && (kind.contains("Unauthorized")
             || [Some("credential_missing"), Some("unauthorized")].contains(&reason));
     match check {
+        Check::NoKey | Check::BadKey | Check::GoodKey if refusals.are_observed => match refused {
+            false => Ok(Some(OBSERVED.to_owned())),
+            // An API Gateway usage plan requires its own API key, or a firewall refuses the request.
+            true if kind == "ForbiddenException" => Ok(Some(kind.to_owned())),
+            true => Err((Fault::Enforced, seen)),
+        },
         // A resource policy, a firewall or a usage plan can refuse the request before the authorizer is called.
         Check::NoKey if refused => Ok(Some(kind.to_owned())
             .filter(|kind| !kind.is_empty() && kind != "UnauthorizedException")),
@@ -225,6 +236,7 @@ mod tests {
     const REASONS: Refusals = Refusals {
         have_reasons: true,
         are_unauthorized: false,
+        are_observed: false,
     };
 
     #[test]
@@ -263,6 +275,35 @@ mod tests {
         }
         let passed = judged(Check::GoodKey, &denied(429, "limits_exceeded"), limits_only);
         assert_eq!(passed, Err(Fault::KeyRefused));
+    }
+
+    #[test]
+    fn nothing_is_refused_by_an_authorizer_that_observes() {
+        let observed = Refusals {
+            are_observed: true,
+            ..REASONS
+        };
+        let judged =
+            |check, answer: &Answer| judge(check, answer, observed).map_err(|(fault, _)| fault);
+        let own = answer(401, "", json!({"reason": "the backend's"}));
+        let unauthorized = answer(401, "UnauthorizedException", Value::Null);
+        let denied = answer(
+            403,
+            "AccessDeniedException",
+            json!({"error": "user_key_invalid", "detail": ""}),
+        );
+        let failed = answer(500, "AuthorizerFailureException", json!({"message": null}));
+        let api_key = answer(403, "ForbiddenException", json!({"message": "Forbidden"}));
+        for check in [Check::NoKey, Check::BadKey, Check::GoodKey] {
+            for passes in [&answer(200, "", Value::Null), &own] {
+                assert_eq!(judged(check, passes), Ok(Some(OBSERVED.to_owned())));
+            }
+            assert_eq!(judged(check, &denied), Err(Fault::Enforced));
+            assert_eq!(judged(check, &failed), Err(Fault::AuthorizerFailed));
+            assert!(judged(check, &api_key).is_ok());
+        }
+        assert_eq!(judged(Check::NoKey, &unauthorized), Err(Fault::Enforced));
+        assert_eq!(judged(Check::Open, &unauthorized), Err(Fault::Blocked));
     }
 
     #[test]

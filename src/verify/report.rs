@@ -60,6 +60,10 @@ pub enum Fault {
     NotAsked,
     /// A method that should be open requires a credential.
     Blocked,
+    /// A request is refused although the authorizer observes.
+    Enforced,
+    /// The live version has another mode than the configuration.
+    WrongMode,
     /// The API's resource policy refuses requests from this address.
     NotAdmitted,
     /// The stage does not serve this method.
@@ -83,6 +87,8 @@ impl Fault {
             Self::NobodyGetsIn => "nobody_gets_in",
             Self::NotAsked => "not_asked",
             Self::Blocked => "blocked",
+            Self::Enforced => "enforced",
+            Self::WrongMode => "wrong_mode",
             Self::NotAdmitted => "not_admitted",
             Self::NotServed => "not_served",
             Self::Throttled => "throttled",

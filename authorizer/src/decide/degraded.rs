@@ -98,7 +98,9 @@ impl Authorizer {
         clients: &mut Clients,
         request: &AuthorizationRequest<'_>,
     ) -> (Outcome, Source) {
-        lost(clients, request.usage);
+        if clients.settings.mode.reports() {
+            lost(clients, request.usage);
+        }
         let mut outcome = Outcome::deny("outage");
         outcome.effect = Effect::Allow;
         (outcome, Source::Mode)
@@ -178,10 +180,12 @@ impl Authorizer {
         {
             return (too_many_unknown(), Source::Request);
         }
-        let Some(answer) = self
-            .upstream
-            .call(clients, Call::AuthRep, request, &request.usage.0)
-        else {
+        let call = match clients.settings.mode.reports() {
+            true => Call::AuthRep,
+            // 3scale checks the limits, and counts nothing.
+            false => Call::Authorize,
+        };
+        let Some(answer) = self.upstream.call(clients, call, request, &request.usage.0) else {
             return outage(self, clients);
         };
         // Redis does not contain what was counted without it, so answers from before this time are not used any more.

@@ -1,5 +1,5 @@
--- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, MAX_AGE_MS, and the
--- other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
+-- The beginning of hit.lua and store.lua. The lines before it (mod.rs) set P, the prefix of all keys, MAX_AGE_MS, REPORTED
+-- (whether usage is reported to 3scale), and the other constants. The README describes the keys and the formats of their fields. This part does only what a hit needs:
 -- each argument and each call costs a microsecond of the one core of Redis.
 --
 -- KEYS of a request about a known application: 1 `record` (the credential's), 2 `application` (its record), 3 `pending`
@@ -110,13 +110,15 @@ local function decide(app, asked)
   if last and tonumber(last) >= tonumber(ARGV[3]) then
     if last ~= ARGV[3] then call('SET', number, last, 'PX', SEQUENCE_TTL_MS) end
   else
-    local pending, new = KEYS[3], false
-    for i = 7, amount_of, 2 do
-      if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end
-    end
-    if new then
-      call('HSETNX', pending, 'n', string.match(values[2], '\31([^\31]*)\31'))
-      call('SADD', KEYS[5], app)
+    if REPORTED then
+      local pending, new = KEYS[3], false
+      for i = 7, amount_of, 2 do
+        if call('HINCRBY', pending, minute .. '\31' .. ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1]) then new = true end
+      end
+      if new then
+        call('HSETNX', pending, 'n', string.match(values[2], '\31([^\31]*)\31'))
+        call('SADD', KEYS[5], app)
+      end
     end
     if order then
       for i = 1, #order do call('HINCRBY', record, order[i], limits[order[i]].amount) end

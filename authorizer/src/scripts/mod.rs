@@ -93,8 +93,13 @@ pub(crate) struct AuthorizerScripts {
 impl AuthorizerScripts {
     /// These values hardly ever change, and each argument costs Redis time, so they are part of the scripts. The prefix
     /// consists of letters, digits, and `-_.:{}` (the settings are checked for it), so it needs no escaping.
-    pub(crate) fn new(prefix: &str, max_age_ms: i64) -> Self {
-        let head = format!("{}local P, MAX_AGE_MS = '{prefix}', {max_age_ms}\n", head());
+    ///
+    /// `reported`: whether the usage that is counted is also reported to 3scale.
+    pub(crate) fn new(prefix: &str, max_age_ms: i64, reported: bool) -> Self {
+        let head = format!(
+            "{}local P, MAX_AGE_MS, REPORTED = '{prefix}', {max_age_ms}, {reported}\n",
+            head()
+        );
         let script = |text| Script::new(&[STRICT, &head, COMMON, text]);
         Self {
             hit: script(HIT),

@@ -92,7 +92,8 @@ for i = 1, #limits do order[i] = 'o' .. limits[i].period .. ':' .. limits[i].sta
 local counted = #order > 0 and call('HMGET', record, unpack(order))
 for i = 1, #limits do
   local limit = limits[i]
-  local own = tonumber(counted[i] or 0)
+  -- What is not reported is in no counter of 3scale's.
+  local own = REPORTED and tonumber(counted[i] or 0) or 0
   if own < limit.unsettled then
     own = limit.unsettled
     fields[#fields + 1], fields[#fields + 2] = order[i], string.format('%.0f', own)

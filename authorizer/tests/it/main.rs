@@ -11,6 +11,7 @@ mod fuzz;
 mod limits;
 mod memory;
 mod model;
+mod observe;
 mod outages;
 mod properties;
 mod referrers;

@@ -29,7 +29,7 @@ impl Fixture {
         let mut redis = RedisClient::new(None);
         redis.set_endpoint(Endpoint::parse(&self.world.redis.url(), None));
         let max_age = Duration::from_secs(60);
-        Cache::new(redis, self.prefix.clone(), name.to_owned(), max_age)
+        Cache::new(redis, self.prefix.clone(), name.to_owned(), max_age, true)
     }
 
     fn question(&self, sequence: u64) -> Question<'_> {

@@ -56,6 +56,8 @@ fn defaults_are_filled_in() {
                 memory: false,
             },
             authorizer: Authorizer {
+                mode: Mode::Enforce,
+                report: true,
                 architecture: Architecture::X86_64,
                 memory: 128,
                 caching: Caching::Strict,

@@ -737,3 +737,24 @@ fn settings_are_what_the_functions_read() {
         }),
     );
 }
+
+#[test]
+fn only_an_authorizer_that_observes_may_report_nothing() {
+    let with = |lines: &str| format!("{GOOD}authorizer: {{{lines}}}\n");
+    let enforce = "6:22 authorizer.report: needs `authorizer.mode: observe`";
+    assert_eq!(problems(&with("report: false")), [enforce]);
+    assert_eq!(
+        problems(&with("mode: watch")),
+        ["6:20 authorizer.mode: must be `enforce` or `observe`, not `watch`"]
+    );
+    for (lines, mode, report) in [
+        ("report: true", Mode::Enforce, true),
+        ("mode: observe", Mode::Observe, true),
+        ("mode: observe, report: false", Mode::Observe, false),
+    ] {
+        let found = config(&with(lines)).authorizer;
+        assert_eq!((found.mode, found.report), (mode, report), "{lines}");
+    }
+    let example = config(include_str!("../../../examples/12-observe.yaml"));
+    assert_eq!(example.authorizer.mode, Mode::Observe);
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::record::{self, AttachmentState, Record, digest};
 use super::{marker, other_stacks};
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
+use crate::rest_api::export::ExportedAuthorizer;
 use crate::rest_api::{self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Stage};
 
 /// How the API uses the authorizer of an existing stack.
@@ -27,12 +28,30 @@ pub struct Served {
     refuses_as_limit: bool,
     /// Whether real requests were answered as expected, or verification is skipped.
     is_verified: bool,
+    /// The settings of this stack's authorizer in a deployment of another user, if they are known.
+    exported: Option<ExportedAuthorizer>,
 }
 
 impl Served {
     /// Whether the stage requests the credential as `asks` says, and no former one.
     pub fn is_settled(&self, asks: &AuthorizerSettings) -> bool {
         self.is_verified && self.asks.as_deref() == Some(&digest(asks))
+    }
+
+    /// Whether the stage requests the credential as `asks` says, and no run moves it back. Other users' deployments are not
+    /// verified.
+    pub fn asks_for(&self, asks: &AuthorizerSettings) -> bool {
+        self.is_settled(asks) || self.exported.as_ref().is_some_and(|found| found.fits(asks))
+    }
+
+    /// Whether the stage refuses requests without a credential before they reach the authorizer.
+    pub fn refuses_keyless(&self) -> bool {
+        let none = AuthorizerSettings::ours(AuthorizerSettings::NO_IDENTITY_SOURCE);
+        let is_open = match &self.exported {
+            Some(found) => found.fits(&none),
+            None => self.asks.as_deref() == Some(&digest(&none)),
+        };
+        !is_open
     }
 
     /// Whether a version that denies bad keys can serve the stage, and every stage to which a run may move it back.
@@ -52,11 +71,19 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let mark = marker::marker(cx);
     let Some(holds) = marker::protects(&stage.description, &mark) else {
-        let asks_us = asks_us(&stage, &record);
-        return Ok(asks_us.then_some(Served {
+        if !asks_us(&stage, &record) {
+            return Ok(None);
+        }
+        let export = rest_api::export::export(cx, target).await?;
+        let exported = (*export).as_ref().and_then(|export| {
+            let mut authorizers = export.authorizers.iter();
+            authorizers.find(|(uri, _)| api_authorizer::is_ours(cx, uri))
+        });
+        return Ok(Some(Served {
             asks: None,
             refuses_as_limit: true,
             is_verified: false,
+            exported: exported.map(|(_, found)| found.clone()),
         }));
     };
     let head = record.head.as_ref();
@@ -65,7 +92,26 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         asks: holds.authorizer.map(str::to_owned),
         refuses_as_limit: holds.limits.is_some(),
         is_verified: cx.options().skip_verification || verified == Some(&stage.deployment_id),
+        exported: None,
     }))
+}
+
+/// Whether the stage of one of these uses this stack's authorizer and refuses requests without a credential itself.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn refuse_keyless(
+    cx: &Context,
+    targets: impl IntoIterator<Item = &ApiTarget>,
+) -> Result<bool, ResourceError> {
+    let cx = cx.fresh();
+    for target in targets {
+        let served = served(&cx, target).await?;
+        if served.is_some_and(|served| served.refuses_keyless()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How the stage uses this stack's authorizer if it invokes the function itself and not its alias,

@@ -372,3 +372,20 @@ def an_authorizer_can_deny_passed_limits_only(aws: Aws) -> None:
     assert _answer(aws, f"{address}/a", KEY)[:2] == (403, "AccessDeniedException")
     aws.configure(authorizer_context={"reason": "internal"})
     assert _answer(aws, f"{address}/a", KEY)[0] == 500
+
+
+@check
+def an_authorizer_that_observes_allows_every_request(aws: Aws) -> None:
+    """Behind an identity source, a request without a credential does not reach it. Without one, it does."""
+    api_id, address = _protected(aws)
+    environment = {"Variables": {"THREESCALE_GW_MODE": "observe"}}
+    aws.lambda_.update_function_configuration(FunctionName="f", Environment=environment)
+    assert (aws.get(f"{address}/a"), aws.get(f"{address}/a", KEY)) == (401, 200)
+    ours = aws.apigateway.get_authorizers(restApiId=api_id)["items"][0]
+    assert ours["authorizerResultTtlInSeconds"] == 0
+    patch = _patch(identitySource="")
+    aws.apigateway.update_authorizer(restApiId=api_id, authorizerId=ours["id"], patchOperations=patch)
+    aws.apigateway.create_deployment(restApiId=api_id, stageName="prod")
+    assert (aws.get(f"{address}/a"), aws.get(f"{address}/a", KEY)) == (200, 200)
+    aws.lambda_.update_function_configuration(FunctionName="f", Environment={"Variables": {}})
+    assert (aws.get(f"{address}/a"), aws.get(f"{address}/a", KEY)) == (401, 403)

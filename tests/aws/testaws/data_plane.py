@@ -288,7 +288,7 @@ def _ours(
     world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
 ) -> str | None:
     """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration, and gives the user key to
-    usage plans if its settings say so."""
+    usage plans if its settings say so. In the mode observe, it allows every request."""
     function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
     version = resolve(function, qualifier) if function is not None else None
     if version is None or not _may_invoke(function, qualifier, request.region, request.api.id, authorizer["id"]):
@@ -302,6 +302,8 @@ def _ours(
         raise Refused("AUTHORIZER_FAILURE", None)
     found = _looked_for(request, version)
     credentials = credentials if found is None else found
+    if lambda_invoke.observes(version):
+        return next(iter(credentials), None) if _settings(version).get("usage_key") == "user_key" else None
     broken = lambda_invoke.broken(world, version) or _told(world, request)
     if broken is None and (outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials)):
         return next(iter(credentials), None) if _settings(version).get("usage_key") == "user_key" else None

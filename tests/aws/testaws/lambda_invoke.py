@@ -68,13 +68,18 @@ def _self_test(world: World, function: Function) -> dict[str, Any]:
     ]
     ok = all(check["ok"] for check in checks)
     checks.append(_check("decision", None if ok else ("skipped", "not tried")))
-    return {"ok": ok, "checks": checks}
+    return {"ok": ok, "checks": checks, "mode": "observe" if observes(function) else "enforce"}
 
 
 def _check(name: str, finding: Finding, warning: str | None = None) -> dict[str, Any]:
     cause, error = finding or (None, None)
     warning = warning if error is None else None
     return {"name": name, "ok": error is None, "ms": 1, "cause": cause, "error": error, "warning": warning}
+
+
+def observes(function: Function) -> bool:
+    """Whether the authorizer allows every request."""
+    return function.environment.get("THREESCALE_GW_MODE") == "observe"
 
 
 def broken(world: World, function: Function) -> str | None:

@@ -607,6 +607,12 @@ deletion_protection: true
         .replace(backend, &backend.replace("127.0.0.1", "localhost")),
         cache.replace("127.0.0.1", "localhost"),
     );
+    // Every request is allowed, so what the other keys change would not show.
+    let observed = changed.replacen(
+        "authorizer: {",
+        "authorizer: {mode: observe, report: false, ",
+        1,
+    );
     let other_stage = format!(
         "{head}api: {{name: orders-api, stage: other}}\n{}\ncache:{cache}",
         threescale("")
@@ -614,7 +620,7 @@ deletion_protection: true
     let document = |text: &str| -> Value { serde_yaml::from_str(text).expect("YAML") };
     let mut left = keys_of_the_template();
     assert!(left.len() > 30, "{left:?}");
-    for (section, value) in [&changed, &other_stage]
+    for (section, value) in [&observed, &other_stage]
         .iter()
         .flat_map(|text| document(text).as_object().cloned().expect("a mapping"))
     {
@@ -639,6 +645,7 @@ deletion_protection: true
     let file = home.dir.path().join("changed.yaml");
     for (what, text, stage, query, header) in [
         ("changed", &changed, "prod", "?key=sandbox-unlimited", ""),
+        ("observed", &observed, "prod", "", ""),
         (
             "another stage",
             &other_stage,
@@ -673,6 +680,12 @@ deletion_protection: true
             200,
             "{what}"
         );
+        if what == "observed" {
+            eventually("the request without a key", || {
+                let (_, said) = run(&["report", "-o", "json"]);
+                said.contains(r#""group":"no_key""#).then_some(())
+            });
+        }
     }
     assert_eq!(sandbox.interrupt(), Some(0));
 }

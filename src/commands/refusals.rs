@@ -1,0 +1,43 @@
+//! `report`: who is refused, or would be refused in the mode observe.
+
+use jiff::Timestamp;
+
+use super::logs::{failed, millis};
+use crate::aws::logs;
+use crate::cli::{Format, Global, ReportArgs};
+use crate::error::{ExitStatus, Result};
+use crate::event::Sink;
+use crate::refusals::Refusals;
+use crate::report::{self, refusals, style::Style};
+use crate::resource::function;
+
+/// Runs `report`.
+pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Result<ExitStatus> {
+    let cx = super::session::connect(global, 2, sink).await?;
+    let since_ms = Timestamp::now()
+        .as_millisecond()
+        .saturating_sub(millis(args.since))
+        .max(0);
+    let group = cx.names().log_group(function::NAMES[0]);
+    let mut sums = Refusals::default();
+    let take = |line: logs::Line| sums.take(line.at_ms, &line.text);
+    logs::each_line(cx.aws(), &group, since_ms, take)
+        .await
+        .map_err(|error| failed(&cx, &group, error))?;
+    let summaries = sums.summaries();
+    match global.output {
+        Format::Json => {
+            let document = refusals::document(&cx.names().stack, since_ms, &summaries);
+            report::result(&document.to_string());
+        }
+        Format::Text if summaries.is_empty() => {}
+        Format::Text => report::result(&refusals::table(&summaries, &Style::stdout(global))),
+    }
+    if summaries.is_empty() {
+        cx.sink().notice(format!(
+            "no decision was logged in the last {}; --since goes further back",
+            humantime::format_duration(args.since)
+        ));
+    }
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,73 @@
+//! What the callers of the protected methods meet in each mode of the authorizer. Pure.
+
+use crate::config::Mode;
+use crate::responses::LimitStatus;
+use crate::rest_api::ApiTarget;
+
+/// The notice of a plan. `observed`: whether the live authorizer observes, if the stage uses it. `limits`: the status of a
+/// passed limit.
+pub(super) fn notice(mode: Mode, observed: Option<bool>, limits: LimitStatus) -> Option<String> {
+    let what = match (mode, observed) {
+        (Mode::Observe, _) => "all requests are allowed; refusals are only logged",
+        (Mode::Enforce, Some(false)) => return None,
+        (Mode::Enforce, _) if limits == LimitStatus::TooManyRequests => {
+            "requests without a key get 401 from now on, requests that the authorizer refuses get 401, and a passed limit is a 429"
+        }
+        (Mode::Enforce, _) => {
+            "requests without a key get 401 from now on, and requests that the authorizer refuses get 403"
+        }
+    };
+    Some(format!(
+        "callers of the protected methods: {what} (authorizer.mode: {})",
+        mode.as_str()
+    ))
+}
+
+/// Why the mode observe cannot begin in this run: the stages that the stack leaves, which the authorizer protects, would refuse
+/// requests without a key and allow all others.
+pub(super) fn blocker(mode: Mode, observed: Option<bool>, left: &[ApiTarget]) -> Option<String> {
+    let begins = mode == Mode::Observe && observed == Some(false);
+    let target = left.first().filter(|_| begins)?;
+    Some(format!(
+        "`authorizer.mode: observe` cannot begin while the stack moves from stage {} of API {}: change `api` and the mode one after the other",
+        target.stage, target.id
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_callers_will_meet() {
+        let said = |mode, observed, limits| notice(mode, observed, limits).unwrap_or_default();
+        let plain = LimitStatus::Forbidden;
+        for observed in [None, Some(true), Some(false)] {
+            assert!(said(Mode::Observe, observed, plain).contains("only logged"));
+        }
+        for begins in [None, Some(true)] {
+            let text = said(Mode::Enforce, begins, plain);
+            assert!(text.contains("requests without a key get 401 from now on"));
+            assert!(said(Mode::Enforce, begins, LimitStatus::TooManyRequests).contains("429"));
+        }
+        assert_eq!(notice(Mode::Enforce, Some(false), plain), None);
+    }
+
+    #[test]
+    fn a_stack_that_leaves_a_stage_does_not_begin_to_observe() {
+        let left = [ApiTarget {
+            id: "a1".to_owned(),
+            stage: "prod".to_owned(),
+        }];
+        let said = blocker(Mode::Observe, Some(false), &left).expect("a blocker");
+        assert!(said.contains("stage prod of API a1"), "{said}");
+        for (mode, observed, left) in [
+            (Mode::Observe, Some(false), &[][..]),
+            (Mode::Observe, Some(true), &left),
+            (Mode::Observe, None, &left),
+            (Mode::Enforce, Some(true), &left),
+        ] {
+            assert_eq!(blocker(mode, observed, left), None);
+        }
+    }
+}
