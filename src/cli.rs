@@ -226,6 +226,9 @@ pub struct DownArgs {
     /// Keep the VPC, its subnets, route tables and gateways, because others use them
     #[arg(long)]
     pub leave_network: bool,
+    /// Exit with 4 if the stack does not exist
+    #[arg(long)]
+    pub must_exist: bool,
 }
 
 /// Flags of commands that change something.

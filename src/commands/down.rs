@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::confirm::{announce, confirm, confirm_with, is_interactive};
 use super::ending::{CommandOutcome, Summary};
+use super::existing::{self, Absent};
 use super::session::{connect, look_failed};
 use super::signals::Signals;
 use super::walk::apply;
@@ -37,6 +38,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         args.publish_pending,
         args.leave_network,
     );
+    let must_exist = args.must_exist;
     let args = &args.change;
     if !args.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -56,12 +58,25 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     report_left(&cx, &shown.plan, &left);
     leave(&mut shown.plan, &left);
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
-        if global.output == Format::Text && !global.quiet {
-            let stack = &cx.names().stack;
-            report::note(&match left.is_empty() {
-                true => format!("No changes: stack {stack} has no resources."),
-                false => format!("No changes: stack {stack} has only its network."),
-            });
+        let is_shown = global.output == Format::Text && !global.quiet;
+        let absent = match left.is_empty() && (must_exist || is_shown) {
+            true => existing::absent(&cx).await,
+            false => None,
+        };
+        match absent {
+            Some(absent) if must_exist => return Err(absent.into()),
+            absent if is_shown => {
+                let stack = &cx.names().stack;
+                report::note(&match left.is_empty() {
+                    true => format!("No changes: stack {stack} has no resources."),
+                    false => format!("No changes: stack {stack} has only its network."),
+                });
+                if let Some(Absent { meant, others, .. }) = absent {
+                    let meant = meant.map(|meant| format!("did you mean `{meant}`? "));
+                    report::note(&format!("{}{others}", meant.unwrap_or_default()));
+                }
+            }
+            _ => {}
         }
         let summary = Summary {
             tally: Tally::default(),

@@ -3,10 +3,12 @@
 mod confirm;
 mod down;
 mod ending;
+mod existing;
 mod handover;
 mod import;
 mod input;
 mod logs;
+mod outputs;
 mod plan;
 mod rollback;
 mod sandbox;
@@ -16,6 +18,7 @@ mod status;
 mod unlock;
 mod up;
 mod verification;
+mod verified_api;
 mod verify;
 mod walk;
 

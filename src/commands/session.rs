@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::input::{beside, read_roots};
 pub(super) use super::input::{file_name, load, named_stack};
+use super::outputs;
 use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
-use crate::cli::{Format, Global};
+use crate::cli::Global;
 use crate::config::{ApiSelector, CacheKind, Config, NamedFile, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
-use crate::engine_version::describe;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::id::LogicalId;
@@ -21,12 +21,11 @@ use crate::kind::Kind;
 use crate::names::{Names, numbered};
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
-use crate::resource::api_attachment::Publication;
+use crate::resource::api_attachment::{Publication, record};
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::CACHE_ENDPOINT;
 use crate::resource::{
-    Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, cache_number,
-    claims, parameter,
+    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::stack::{self, Facts, OwnVpc};
@@ -261,64 +260,8 @@ impl Session {
 
     /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
-        let mut outputs = Vec::new();
-        let cache = [Kind::Cache, Kind::ServerlessCache]
-            .into_iter()
-            .find_map(|kind| self.cx.known_output(&LogicalId::new(kind, "main")));
-        if let Some(Output { attributes, .. }) = cache {
-            let endpoint = attributes.get("endpoint").cloned();
-            outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
-            let engine = cache_group::engine_of(&attributes);
-            let engine = engine.map(|(name, version)| describe(name, version));
-            outputs.extend(engine.map(|engine| ("redis_engine", engine)));
-        }
-        outputs.push(("invoke_url", self.invoke_url()));
-        let ips = self.public_ips().join(", ");
-        if !ips.is_empty() {
-            outputs.push(("nat_public_ip", ips));
-        }
-        outputs
-    }
-
-    /// The addresses that 3scale sees, by zone.
-    fn public_ips(&self) -> Vec<String> {
-        let ip_of = |id: &LogicalId| {
-            let ip = self
-                .cx
-                .known_output(id)?
-                .attributes
-                .get("public_ip")
-                .cloned();
-            ip.filter(|ip| !ip.is_empty())
-        };
         let ids = self.nodes.iter().map(|node| node.id());
-        let ways_out = ids.filter_map(|id| {
-            let address = match id.kind {
-                Kind::NatGateway => id.short_name(),
-                Kind::NatInstance => stack::NAT_INSTANCE,
-                _ => return None,
-            };
-            // An address of the operator is no resource of the stack.
-            let of_address = ip_of(&id.beside(Kind::ElasticIp, address));
-            of_address.or_else(|| ip_of(&id))
-        });
-        ways_out.collect()
-    }
-
-    /// Where callers reach the API.
-    pub(super) fn invoke_url(&self) -> String {
-        let ApiTarget { id, stage } = &self.facts.api;
-        match &self.cx.aws().endpoint_url {
-            Some(endpoint) => format!(
-                "{}/_aws/execute-api/{id}/{stage}/",
-                endpoint.trim_end_matches('/')
-            ),
-            None => format!(
-                "https://{id}.execute-api.{}.{}/{stage}/",
-                self.facts.names.region,
-                self.cx.aws().dns_suffix
-            ),
-        }
+        outputs::outputs(&self.cx, ids, Some(&self.facts.api))
     }
 }
 
@@ -330,6 +273,19 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
     ensure_place(&place, &aws, &caller)?;
     let names = names(stack.as_str(), &aws, &caller);
     Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
+}
+
+/// The same context, for the API that the stack has a record of, if there is one. With several, the first one by id.
+pub(super) async fn attached(cx: &Context) -> Result<Context> {
+    let target = record::targets(cx).await?.into_iter().next();
+    let (aws, names) = (cx.aws().clone(), cx.names().clone());
+    Ok(Context::new(
+        aws,
+        names,
+        BTreeMap::new(),
+        target,
+        cx.sink().clone(),
+    ))
 }
 
 /// A failed look as an error with its resource.
@@ -449,26 +405,4 @@ async fn cache_number(cx: &Context, config: &Config) -> Result<Option<u32>> {
         }
         _ => Ok(None),
     }
-}
-
-/// Writes outputs as text; in JSON they are part of a document or an event.
-pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
-    if format == Format::Json {
-        let mut line: serde_json::Map<_, _> = outputs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-            .collect();
-        line.insert("event".to_owned(), "outputs".into());
-        return serde_json::Value::Object(line).to_string();
-    }
-    let width = outputs
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or_default();
-    outputs
-        .iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

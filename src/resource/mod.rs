@@ -7,6 +7,7 @@
 pub mod adoption;
 pub mod api_attachment;
 pub mod api_authorizer;
+pub mod billed;
 pub mod cache;
 mod cache_change;
 pub mod cache_group;
@@ -47,6 +48,7 @@ pub mod route_table;
 pub mod schedule;
 pub mod security_group;
 pub mod serverless_cache;
+pub mod stacks;
 mod state;
 pub mod subnet;
 mod traits;

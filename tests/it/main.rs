@@ -49,6 +49,7 @@ mod responses;
 mod rollback;
 mod scope;
 mod serverless;
+mod stacks;
 mod stored;
 mod support;
 mod the_test_aws;

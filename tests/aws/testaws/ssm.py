@@ -5,12 +5,25 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from moto.ssm.models import ssm_backends
+from moto.ssm.models import Parameter, ssm_backends
 
 from .account_state import World
+from .callers import caller
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
+
+_described = Parameter.describe_response_object
+
+
+def _describe(self: Parameter, *args: Any, **named: Any) -> dict[str, Any]:
+    """With the caller that has written the value, and without the value."""
+    described = {**_described(self, *args, **named), "LastModifiedUser": getattr(self, "last_modified_user", "N/A")}
+    del described["Value"]
+    return described
+
+
+Parameter.describe_response_object = _describe
 
 
 @operation("ssm", "PutParameter")
@@ -62,6 +75,7 @@ def put_parameter(world: World, call: Call) -> Any:
     if response.status < 300:
         # Its date is the service's, whose clock may not show what the caller's does.
         known[name][-1].last_modified_date = world.date()
+        known[name][-1].last_modified_user = caller(call)
     return response
 
 
