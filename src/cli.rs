@@ -99,6 +99,8 @@ pub enum Command {
     Down(DownArgs),
     /// Roll the stage back to the deployment before the stack's
     Rollback(RollbackArgs),
+    /// List the stacks of this account
+    List(ListArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
     /// Force-release a stale lock
@@ -173,6 +175,14 @@ pub struct ImportArgs {
     /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// Flags of `list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// List the stacks of all enabled Regions
+    #[arg(long)]
+    pub all_regions: bool,
 }
 
 /// Flags of `logs`.

@@ -107,6 +107,30 @@ impl Aws {
         })
     }
 
+    /// Lists the Regions that the account has enabled, and those that it has not.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn regions(&self) -> Result<(Vec<String>, Vec<String>), AwsError> {
+        let request = self.ec2.describe_regions().all_regions(true);
+        let answer = self
+            .call_idempotent("ec2:DescribeRegions", || request.clone().send())
+            .await?;
+        let (mut enabled, mut disabled) = (Vec::new(), Vec::new());
+        for region in answer.regions.unwrap_or_default() {
+            let is_disabled = region.opt_in_status.as_deref() == Some("not-opted-in");
+            let regions = if is_disabled {
+                &mut disabled
+            } else {
+                &mut enabled
+            };
+            regions.extend(region.region_name);
+        }
+        enabled.sort_unstable();
+        disabled.sort_unstable();
+        Ok((enabled, disabled))
+    }
+
     /// Lists the available Availability Zones: preferred zones first, then by name.
     ///
     /// # Errors

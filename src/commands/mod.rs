@@ -7,6 +7,7 @@ mod existing;
 mod handover;
 mod import;
 mod input;
+mod list;
 mod logs;
 mod outputs;
 mod plan;
@@ -84,6 +85,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
+        Command::List(args) => list::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
         Command::Rollback(args) => rollback::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),

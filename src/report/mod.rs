@@ -6,6 +6,7 @@
 pub mod graph;
 pub mod import;
 pub mod json;
+pub mod list;
 pub mod load;
 pub mod logs;
 pub mod plain;

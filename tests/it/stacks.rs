@@ -169,3 +169,144 @@ fn a_half_made_stack_is_found() {
     );
     each(states, |nth, killed| found(&killed, nth));
 }
+
+#[test]
+fn list_shows_the_stacks_of_a_region_or_of_all() {
+    let (aws, _owner) = standing();
+    let here = elsewhere(&aws);
+    let id = rest_api::id(&aws.account(), "orders-api");
+    let list = here.succeed(&["list"]);
+    for line in list.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let row = list.stdout.lines().find(|line| line.starts_with("orders "));
+    let row: Vec<_> = row.expect("the stack").split_whitespace().collect();
+    assert_eq!(
+        (row[1], row[3], row[4], row[5]),
+        ("orders-api/prod", "operator", version, "$50.01")
+    );
+    assert_mentions(
+        &list,
+        &["Stacks in us-east-1 (account 123456789012)", "August 2026"],
+    );
+
+    let document = here.succeed(&["list", "-o", "json"]).json();
+    assert_eq!(
+        (&document["regions"], &document["skipped"]),
+        (&json!(["us-east-1"]), &json!([]))
+    );
+    let stacks = document["stacks"].as_array().expect("a list");
+    let orders = stacks.iter().find(|stack| stack["stack"] == "orders");
+    let mut orders = orders.expect("the stack").clone();
+    assert!(
+        orders["created"]
+            .as_str()
+            .is_some_and(|text| text.ends_with('Z')),
+        "{orders}"
+    );
+    orders["created"] = Value::Null;
+    let expected = json!({
+        "stack": "orders", "region": "us-east-1", "created": null,
+        "apis": [{"id": id, "name": "orders-api", "stage": "prod"}],
+        "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null,
+        "cost_per_month": 50.01, "cost_is_complete": true, "locked": false,
+    });
+    assert_eq!(orders, expected);
+    // A stack without parameters is found by its tags. Who created it is not known.
+    let tags = json!([{"Key": "threescale-gw:stack", "Value": "remains"}]);
+    let tags = json!([{"ResourceType": "vpc", "Tags": tags}]);
+    let vpc = json!({"CidrBlock": "10.99.0.0/16", "TagSpecifications": tags});
+    aws.call("ec2", "CreateVpc", vpc);
+    let list = here.succeed(&["list", "-o", "json"]).json();
+    let stacks = list["stacks"].as_array().expect("a list").iter();
+    let remains = stacks.clone().find(|stack| stack["stack"] == "remains");
+    let remains = remains.expect("the remains of a stack");
+    assert_eq!(remains["created_by"], Value::Null, "{remains}");
+
+    let lock = json!({"Name": "/threescale-gw/far/lock", "Value": "{}", "Type": "String"});
+    let far = json!({"service": "ssm", "operation": "PutParameter", "region": "eu-west-1", "parameters": lock});
+    aws.post("call", &far);
+    let all = here.succeed(&["list", "--all-regions"]);
+    assert_mentions(
+        &all,
+        &[
+            "Stacks in eu-west-1",
+            "far ",
+            "Stacks in us-east-1",
+            "skipped, not enabled: ",
+        ],
+    );
+    let all = here
+        .succeed(&["list", "--all-regions", "-o", "json"])
+        .json();
+    let found = all["stacks"].as_array().expect("a list").iter();
+    let found: Vec<_> = found
+        .map(|stack| (&stack["region"], &stack["stack"], &stack["locked"]))
+        .collect();
+    let expected = [
+        (json!("eu-west-1"), json!("far"), json!(true)),
+        (json!("us-east-1"), json!("orders"), json!(false)),
+        (json!("us-east-1"), json!("other"), json!(false)),
+        (json!("us-east-1"), json!("remains"), json!(false)),
+    ];
+    assert_eq!(
+        found,
+        expected
+            .each_ref()
+            .map(|(region, stack, locked)| (region, stack, locked))
+    );
+    assert!(all["skipped"].as_array().is_some_and(|skipped| {
+        skipped.iter().all(|one| one["why"] == "not_enabled") && !skipped.is_empty()
+    }));
+
+    // What may not be read is not known, and is said.
+    let denied = [
+        "GetResources",
+        "ListRoles",
+        "GetRestApis",
+        "DescribeNatGateways",
+        "GetParameters",
+    ];
+    let denied: Vec<_> = denied
+        .iter()
+        .map(|operation| json!({"operation": operation, "kind": "deny"}))
+        .collect();
+    aws.post("faults", &denied.into());
+    let list = here.succeed(&["list", "-o", "json"]).json();
+    let orders = &list["stacks"][0];
+    assert_eq!(
+        orders["apis"],
+        json!([{"id": id, "name": null, "stage": "prod"}])
+    );
+    assert_eq!(
+        (&orders["cost_per_month"], &orders["version"]),
+        (&Value::Null, &Value::Null)
+    );
+    let notices = list["notices"].to_string();
+    for operation in [
+        "tag:GetResources",
+        "iam:ListRoles",
+        "ec2:DescribeNatGateways",
+        "ssm:GetParameters",
+    ] {
+        assert!(notices.contains(operation), "{operation}: {notices}");
+    }
+    // In all Regions, one that may not be read at all is skipped. In one Region, that is an error.
+    aws.post(
+        "faults",
+        &json!([{"operation": "DescribeParameters", "kind": "deny"}]),
+    );
+    let list = here.run(&["list"]);
+    assert_eq!(list.code, Some(1), "{}", list.stderr);
+    assert_mentions(&list, &["ssm:DescribeParameters"]);
+    let all = here.succeed(&["list", "--all-regions"]);
+    assert_mentions(
+        &all,
+        &[
+            "No stacks in ",
+            "note us-east-1 was skipped: ssm:DescribeParameters",
+        ],
+    );
+    assert!(aws.changes().is_empty());
+}
