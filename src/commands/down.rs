@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::confirm::{announce, confirm, confirm_with, is_interactive};
+use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::existing::{self, Absent};
 use super::session::{connect, look_failed};
@@ -26,7 +26,7 @@ use crate::preflight::Findings;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{ApiAttachments, record};
+use crate::resource::api_attachment::{ApiAttachments, record, served};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Context, ResourceError, RunOptions, claims, function_permission, neighbors};
 
@@ -54,7 +54,11 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         shown.pending.clear();
     }
     let left = left(&cx, &shown.plan, leave_network).await?;
-    announce(global, cx.sink(), scope(&cx).await?, !args.yes);
+    let mut scope = scope(&cx).await?;
+    if !shown.plan.is_empty() {
+        scope.account_alias = cx.aws().account_alias().await;
+    }
+    announce(global, cx.sink(), scope.clone(), !args.yes);
     report_left(&cx, &shown.plan, &left);
     leave(&mut shown.plan, &left);
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
@@ -88,14 +92,20 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             summary: Some(summary),
         });
     }
-    if global.output == Format::Text && !global.quiet {
+    if shows(global, !args.yes) {
         report::note(&report::plan::table(
             &shown.plan,
             &findings(&cx, &shown).await?,
             &Style::stderr(global),
         ));
     }
-    confirm_with(args.yes, "Destroy these resources", &shown.pending).await?;
+    let is_live = !args.yes && protects_live(&cx).await?;
+    let question = Question {
+        what: what(&shown.plan, &scope),
+        pending: &shown.pending,
+        name: is_live.then_some(cx.names().stack.as_str()),
+    };
+    confirm_change(args.yes, &question).await?;
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
@@ -127,6 +137,16 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     })
 }
 
+/// Whether a stage serves a method with the authorizer of the stack.
+async fn protects_live(cx: &Context) -> Result<bool> {
+    for target in record::targets(cx).await? {
+        if served::served(cx, &target).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What the stack works on, as the account knows it.
 pub(super) async fn scope(cx: &Context) -> Result<Scope> {
     let apis = record::targets(cx)
@@ -137,13 +157,7 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
             name: None,
             stage: target.stage,
         });
-    let names = cx.names();
-    Ok(Scope {
-        stack: names.stack.clone(),
-        account: names.account.clone(),
-        region: names.region.clone(),
-        apis: apis.collect(),
-    })
+    Ok(super::session::scope(cx, apis.collect()))
 }
 
 /// What `down` does.

@@ -245,23 +245,38 @@ impl Session {
 
     /// What a change works on.
     pub(super) fn scope(&self) -> Scope {
-        let names = &self.facts.names;
-        Scope {
-            stack: names.stack.clone(),
-            account: names.account.clone(),
-            region: names.region.clone(),
-            apis: vec![ScopeApi {
-                id: self.api.id.clone(),
-                name: Some(self.api.name.clone()),
-                stage: self.facts.api.stage.clone(),
-            }],
-        }
+        let api = ScopeApi {
+            id: self.api.id.clone(),
+            name: Some(self.api.name.clone()),
+            stage: self.facts.api.stage.clone(),
+        };
+        scope(&self.cx, vec![api])
     }
 
     /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let ids = self.nodes.iter().map(|node| node.id());
         outputs::outputs(&self.cx, ids, Some(&self.facts.api))
+    }
+}
+
+/// What a run of this context works on, and as whom.
+pub(super) fn scope(cx: &Context, apis: Vec<ScopeApi>) -> Scope {
+    let (aws, names) = (cx.aws(), cx.names());
+    // Keys in the environment take precedence over its profile.
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_environment = match variable("AWS_ACCESS_KEY_ID") {
+        None => variable("AWS_PROFILE"),
+        Some(_) => None,
+    };
+    Scope {
+        stack: names.stack.clone(),
+        account: names.account.clone(),
+        account_alias: None,
+        region: names.region.clone(),
+        caller: aws.known_caller().map(|caller| caller.arn.clone()),
+        profile: aws.profile.clone().or(of_environment),
+        apis,
     }
 }
 

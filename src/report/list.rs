@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::style::Style;
 use crate::prices;
+use crate::principal;
 use crate::printable::line;
 use crate::rest_api::ApiTarget;
 
@@ -41,17 +42,6 @@ pub struct Listed {
     pub rows: Vec<Row>,
     /// What is not known.
     pub notices: Vec<String>,
-}
-
-/// The user or role of an ARN as people name it: `kim`, or `Admin/kim` for a session of a role.
-pub fn principal(arn: &str) -> &str {
-    let resource = arn.splitn(6, ':').nth(5).unwrap_or(arn);
-    match resource.split_once('/') {
-        // The path of a user is not a part of the name.
-        Some(("user", path)) => path.rsplit('/').next().unwrap_or(path),
-        Some((_, name)) => name,
-        None => resource,
-    }
 }
 
 /// An age in its largest unit: `40s`, `12m`, `5h`, `3d`.
@@ -112,7 +102,7 @@ impl Row {
             or_none(
                 self.created_by
                     .as_deref()
-                    .map(|arn| line(principal(arn)).into_owned()),
+                    .map(|arn| line(principal::name(arn)).into_owned()),
             ),
             or_none(
                 self.version
@@ -349,23 +339,6 @@ mod tests {
         let document = none.document();
         assert_eq!(document["regions"], json!(["us-east-1"]));
         assert_eq!(document["skipped"].as_array().map(Vec::len), Some(2));
-    }
-
-    #[test]
-    fn a_principal_is_named_as_people_do() {
-        for (arn, name) in [
-            ("arn:aws:iam::123456789012:user/kim", "kim"),
-            ("arn:aws:iam::123456789012:user/people/kim", "kim"),
-            (
-                "arn:aws:sts::123456789012:assumed-role/Admin/kim@x",
-                "Admin/kim@x",
-            ),
-            ("arn:aws:iam::123456789012:root", "root"),
-            ("arn:aws:sts::123456789012:federated-user/bob", "bob"),
-            ("somebody", "somebody"),
-        ] {
-            assert_eq!(principal(arn), name, "{arn}");
-        }
     }
 
     #[test]

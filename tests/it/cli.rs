@@ -396,7 +396,7 @@ while True:
     if not part:
         break
     shown += part
-    if not asked and b"[y/N] " in shown:
+    if not asked and (b"[y/N] " in shown or b"to confirm: " in shown):
         asked = True
         os.write(terminal, answer.encode() + b"\n")
 sys.stdout.buffer.write(shown)
@@ -404,13 +404,24 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
 fn on_a_terminal(workplace: &Workplace, answer: &str, arguments: &[&str], no_color: bool) -> Run {
+    let program = env!("CARGO_BIN_EXE_threescale-gw");
+    run_on_a_terminal(workplace, answer, program, arguments, no_color)
+}
+
+fn run_on_a_terminal(
+    workplace: &Workplace,
+    answer: &str,
+    program: &str,
+    arguments: &[&str],
+    no_color: bool,
+) -> Run {
     let binary = workplace.command(&[]);
     let requirements =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/requirements.txt");
     let mut command = Command::new(python::venv(&requirements));
     command
         .args(["-c", TERMINAL, answer])
-        .arg(binary.get_program())
+        .arg(program)
         .args(arguments);
     command
         .env_clear()
@@ -460,7 +471,8 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
     let no = on_a_terminal(&workplace, "n", &["up"], false);
     assert_eq!(no.code, Some(4), "{}", no.stdout);
     assert!(
-        no.stdout.contains("Apply these changes? [y/N] "),
+        no.stdout
+            .contains("Create 30 resources for stack orders in 123456789012, us-east-1? [y/N] "),
         "{}",
         no.stdout
     );
@@ -480,19 +492,47 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
         let before = asked.split("[y/N]").next().unwrap_or_default();
         let scope = "Stack orders in us-east-1 (account 123456789012), ";
         assert!(before.contains(scope), "{arguments:?}: {asked}");
+        // The stack does not exist yet, so `down` asks nothing.
+        let is_shown = before.contains("Plan: 30 to create.");
+        assert_eq!(is_shown, arguments[0] == "up", "{arguments:?}: {asked}");
     }
+    // With a pipe, the question goes to the terminal. With a file, it would be about something that the user has not seen.
+    let binary = env!("CARGO_BIN_EXE_threescale-gw");
+    let in_a_shell = |script: &str| {
+        let script = script.replace("BINARY", binary);
+        run_on_a_terminal(&workplace, "n", "/bin/sh", &["-c", &script], true)
+    };
+    let piped = in_a_shell("BINARY up 2>&1 | tee shown");
+    assert!(
+        piped.stdout.contains("us-east-1? [y/N] "),
+        "{}",
+        piped.stdout
+    );
+    let shown = std::fs::read_to_string(workplace.path("shown")).expect("the file");
+    assert!(shown.contains("canceled; nothing was changed"), "{shown}");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+    let hidden = in_a_shell("BINARY up 2> shown");
+    assert_eq!(hidden.code, Some(4), "{}", hidden.stdout);
+    let shown = std::fs::read_to_string(workplace.path("shown")).expect("the file");
+    assert!(shown.contains("not a terminal: cannot ask"), "{shown}");
     assert!(aws.changes().is_empty());
 
     let yes = on_a_terminal(&workplace, "y", &["up"], true);
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);
     assert!(yes.stdout.contains("30 created"), "{}", yes.stdout);
     assert!(!has_colour(&yes.stdout), "{:?}", yes.stdout);
-    let yes = on_a_terminal(&workplace, "yes", &["down"], false);
-    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    // Callers use the methods, so a yes is not enough.
+    let no = on_a_terminal(&workplace, "yes", &["down"], false);
+    assert_eq!(no.code, Some(4), "{}", no.stdout);
     assert!(
-        yes.stdout.contains("Destroy these resources? [y/N] "),
+        no.stdout
+            .contains("`yes` is not `orders`; nothing was changed"),
         "{}",
-        yes.stdout
+        no.stdout
     );
+    let yes = on_a_terminal(&workplace, "orders", &["down"], false);
+    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    let question = "Delete 30 resources of stack orders in 123456789012, us-east-1?";
+    assert!(yes.stdout.contains(question), "{}", yes.stdout);
     assert!(yes.stdout.contains("it will be open"), "{}", yes.stdout);
 }
