@@ -117,6 +117,8 @@ pub enum Command {
     Down(DownArgs),
     /// Roll the stage back to the deployment before the stack's
     Rollback(RollbackArgs),
+    /// List the stacks of this account
+    List(ListArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
     /// Force-release a stale lock
@@ -205,6 +207,14 @@ pub struct ImportArgs {
     pub yes: bool,
 }
 
+/// Flags of `list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// List the stacks of all enabled Regions
+    #[arg(long)]
+    pub all_regions: bool,
+}
+
 /// Flags of `logs`.
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
@@ -264,6 +274,9 @@ pub struct DownArgs {
     /// Keep the VPC, its subnets, route tables and gateways, because others use them
     #[arg(long)]
     pub leave_network: bool,
+    /// Exit with 4 if the stack does not exist
+    #[arg(long)]
+    pub must_exist: bool,
 }
 
 /// Flags of commands that change something.

@@ -79,7 +79,13 @@ pub enum Event {
 pub struct Scope {
     pub stack: String,
     pub account: String,
+    /// The name of the account, if it was read and there is one.
+    pub account_alias: Option<String>,
     pub region: String,
+    /// The ARN of the user or role that makes the change.
+    pub caller: Option<String>,
+    /// The profile that the credentials are from, if they are from one.
+    pub profile: Option<String>,
     /// The APIs that the stack is, or will be, attached to.
     pub apis: Vec<ScopeApi>,
 }

@@ -22,6 +22,7 @@ pub mod package;
 pub mod pattern;
 pub mod preflight;
 pub mod prices;
+pub mod principal;
 pub mod printable;
 pub mod private;
 pub mod refusals;

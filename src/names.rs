@@ -11,6 +11,11 @@ const CACHE_ID_MAX: usize = 40;
 /// after several interrupted moves.
 pub const CACHES: u32 = 10;
 
+/// The path below which the parameters of every stack are.
+pub const PARAMETERS: &str = "/threescale-gw";
+/// The path of the IAM roles of every stack.
+pub const ROLES: &str = "/threescale-gw/";
+
 /// The alias of each function that the API and the schedule invoke.
 pub const LIVE: &str = "live";
 
@@ -32,6 +37,22 @@ pub fn numbered(name: &str, number: u32) -> String {
         0 => name.to_owned(),
         number => format!("{name}-{number}"),
     }
+}
+
+/// The stack of a parameter, and the name of the parameter below the stack's path.
+pub fn stack_of_parameter(name: &str) -> Option<(&str, &str)> {
+    let below = name.strip_prefix(PARAMETERS)?.strip_prefix('/')?;
+    let (stack, name) = below.split_once('/')?;
+    // The locks of APIs are below a path that no stack has.
+    let is_stack = stack.starts_with(|first: char| first.is_ascii_lowercase());
+    (is_stack && !name.is_empty()).then_some((stack, name))
+}
+
+/// The stack of a role in this Region.
+pub fn stack_of_role<'a>(role: &'a str, region: &str) -> Option<&'a str> {
+    let stack = role.strip_prefix("threescale-gw-")?;
+    let stack = stack.strip_suffix(region)?.strip_suffix('-')?;
+    (!stack.is_empty()).then_some(stack)
 }
 
 impl Names {
@@ -211,9 +232,9 @@ impl Names {
     /// The path prefix of all parameters.
     pub fn parameters(&self) -> String {
         match &self.locked_api {
-            None => format!("/threescale-gw/{}", self.stack),
+            None => format!("{PARAMETERS}/{}", self.stack),
             // No stack has this name: it would begin with a letter.
-            Some(api) => format!("/threescale-gw/_apis/{api}"),
+            Some(api) => format!("{PARAMETERS}/_apis/{api}"),
         }
     }
 
@@ -260,6 +281,28 @@ mod tests {
         ] {
             assert!(!of(&other), "{other}");
         }
+    }
+
+    #[test]
+    fn names_tell_their_stack() {
+        let names = Names::new("orders-eu", "us-east-1", "1");
+        let parameter = names.parameter("secrets/hash-key");
+        assert_eq!(
+            stack_of_parameter(&parameter),
+            Some(("orders-eu", "secrets/hash-key"))
+        );
+        let lock = names.of_api("a1").parameter("lock");
+        for other in [
+            lock.as_str(),
+            "/threescale-gw/note",
+            "/threescale-gw/a/",
+            "/x/a/b",
+        ] {
+            assert_eq!(stack_of_parameter(other), None, "{other}");
+        }
+        assert_eq!(stack_of_role(&names.role(), "us-east-1"), Some("orders-eu"));
+        assert_eq!(stack_of_role(&names.role(), "eu-west-1"), None);
+        assert_eq!(stack_of_role("threescale-gw-us-east-1", "us-east-1"), None);
     }
 
     #[test]

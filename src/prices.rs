@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::config::{Architecture, CacheEngine, CacheKind, Config, NatMode, Vpc};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
+use crate::resource::billed::Billed;
 
 /// The date of the table.
 pub const AS_OF: &str = "August 2026";
@@ -117,7 +118,7 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
             "reporter".to_owned(),
             Some(invocations(config, runs, REPORT_S)),
         ));
-        idle.push(("metrics".to_owned(), Some(METRIC * f64::from(METRICS_IDLE))));
+        idle.push(("metrics".to_owned(), Some(metrics_idle())));
     }
     let (seconds, busy) = match config.cache.memory {
         true => (CALL_S, METRICS_BUSY_WITHOUT_CACHE),
@@ -146,6 +147,60 @@ fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
     }
 }
 
+/// What a stack costs per month without requests, as it is in the account: the price of each part, if it is in the table.
+pub fn of_account<T>(billed: &[(T, Billed)]) -> Vec<Option<f64>> {
+    billed.iter().map(|(_, billed)| of_billed(billed)).collect()
+}
+
+fn of_billed(billed: &Billed) -> Option<f64> {
+    let each =
+        |price: f64, count: usize| price * f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    Some(match billed {
+        Billed::NatGateway => NAT_GATEWAY,
+        Billed::NatInstance => NAT_INSTANCE,
+        Billed::Address => PUBLIC_ADDRESS,
+        Billed::Endpoint { subnets } => each(ENDPOINT_IN_ZONE, *subnets),
+        Billed::Nodes {
+            node_type,
+            engine,
+            nodes,
+        } => {
+            let engine = match engine.as_deref()? {
+                "redis" => CacheEngine::Redis,
+                "valkey" => CacheEngine::Valkey,
+                _ => return None,
+            };
+            each(node_of(node_type.as_deref()?, engine)?, *nodes)
+        }
+        Billed::ServerlessCache => SERVERLESS,
+        Billed::Reporter {
+            memory,
+            architecture,
+            schedule,
+        } => {
+            let gb_second = match architecture.as_str() {
+                "x86_64" => GB_SECOND_X86_64,
+                "arm64" => GB_SECOND_ARM64,
+                _ => return None,
+            };
+            let runs = MONTH_S / 60.0 / minutes(schedule)?;
+            runs * invocation(f64::from(*memory), gb_second, REPORT_S) + metrics_idle()
+        }
+    })
+}
+
+/// The minutes of a schedule such as `rate(5 minutes)`.
+fn minutes(schedule: &str) -> Option<f64> {
+    let rate = schedule.strip_prefix("rate(")?.strip_suffix(')')?;
+    let (count, unit) = rate.split_once(' ')?;
+    let count: u32 = count.parse().ok().filter(|count| *count > 0)?;
+    unit.starts_with("minute").then(|| f64::from(count))
+}
+
+fn metrics_idle() -> f64 {
+    METRIC * f64::from(METRICS_IDLE)
+}
+
 /// The number of zones with an interface of an endpoint. In a VPC of the operator, at most as many as subnets are named.
 fn endpoint_zones(config: &Config) -> u32 {
     match config.network.existing() {
@@ -159,9 +214,13 @@ fn node(config: &Config) -> Option<f64> {
     if config.cache.kind == CacheKind::Serverless {
         return None;
     }
+    node_of(&config.cache.node_type, config.cache.engine)
+}
+
+fn node_of(node_type: &str, engine: CacheEngine) -> Option<f64> {
     let mut nodes = NODES.iter();
-    let (_, price) = nodes.find(|(node_type, _)| *node_type == config.cache.node_type)?;
-    Some(match config.cache.engine {
+    let (_, price) = nodes.find(|(named, _)| *named == node_type)?;
+    Some(match engine {
         CacheEngine::Redis => *price,
         CacheEngine::Valkey => price * VALKEY,
     })
@@ -181,9 +240,13 @@ fn invocations(config: &Config, count: f64, seconds: f64) -> f64 {
         Architecture::X86_64 => GB_SECOND_X86_64,
         Architecture::Arm64 => GB_SECOND_ARM64,
     };
-    let gb = f64::from(config.authorizer.memory) / 1024.0;
+    count * invocation(f64::from(config.authorizer.memory), gb_second, seconds)
+}
+
+/// The price of one invocation with this memory in MB, with its log.
+fn invocation(memory: f64, gb_second: f64, seconds: f64) -> f64 {
     let logs = LOG_BYTES * LOGS_PER_GB / 1e9;
-    count * (MILLION_INVOCATIONS / 1e6 + seconds * gb * gb_second + logs)
+    MILLION_INVOCATIONS / 1e6 + seconds * (memory / 1024.0) * gb_second + logs
 }
 
 /// The change of one key that saves most.
@@ -294,6 +357,40 @@ mod tests {
         assert_eq!(cents("network: none\ncache: memory", CALL_S), 58.0);
         let units = units(&config("cache: {kind: serverless}"));
         assert!((units - 0.0092).abs() < 1e-9, "{units}");
+    }
+
+    #[test]
+    fn a_stack_in_the_account_costs_what_its_plan_says() {
+        let cache = |node_type: &str, engine: &str| Billed::Nodes {
+            node_type: Some(node_type.to_owned()),
+            engine: Some(engine.to_owned()),
+            nodes: 2,
+        };
+        let reporter = |schedule: &str| Billed::Reporter {
+            memory: 128,
+            architecture: "x86_64".to_owned(),
+            schedule: schedule.to_owned(),
+        };
+        let cents = |billed: Billed| {
+            let price = of_account(&[((), billed)]).pop().flatten();
+            price.map(|price| (price * 100.0).round())
+        };
+        for (billed, expected) in [
+            (Billed::NatGateway, Some(3285.0)),
+            (Billed::Address, Some(365.0)),
+            (Billed::Endpoint { subnets: 2 }, Some(1460.0)),
+            (cache("cache.t4g.micro", "redis"), Some(2336.0)),
+            (cache("cache.t4g.micro", "valkey"), Some(1869.0)),
+            (cache("cache.r7g.large", "redis"), None),
+            (cache("cache.t4g.micro", "memcached"), None),
+            (Billed::ServerlessCache, Some(613.0)),
+            (reporter("rate(1 minute)"), Some(183.0)),
+            (reporter("rate(5 minutes)"), Some(181.0)),
+            (reporter("cron(0 12 * * ? *)"), None),
+        ] {
+            let text = format!("{billed:?}");
+            assert_eq!(cents(billed), expected, "{text}");
+        }
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct CallerIdentity {
     pub account: String,
     /// The partition of the account, for example `aws` or `aws-us-gov`.
     pub partition: String,
+    /// The ARN of the user or role.
+    pub arn: String,
 }
 
 /// The partition in an ARN. `None` if it is not an ARN.
@@ -101,11 +103,54 @@ impl Aws {
                 format!("the answer names no {what}"),
             )
         };
-        let partition = answer.arn.as_deref().and_then(partition_of);
-        Ok(CallerIdentity {
-            partition: partition.ok_or_else(|| incomplete("ARN"))?.to_owned(),
+        let arn = answer.arn.ok_or_else(|| incomplete("ARN"))?;
+        let partition = partition_of(&arn).ok_or_else(|| incomplete("ARN"))?;
+        let caller = CallerIdentity {
+            partition: partition.to_owned(),
             account: answer.account.ok_or_else(|| incomplete("account"))?,
-        })
+            arn,
+        };
+        Ok(self.caller.get_or_init(|| caller).clone())
+    }
+
+    /// The identity that [`Self::caller`] has read.
+    pub fn known_caller(&self) -> Option<&CallerIdentity> {
+        self.caller.get()
+    }
+
+    /// The alias of the account; `None` if it has none, or the alias may not be read.
+    pub async fn account_alias(&self) -> Option<String> {
+        let answer = self
+            .call("iam:ListAccountAliases", Idempotency::Unsafe, || {
+                self.iam.list_account_aliases().send()
+            })
+            .await;
+        // An account has one alias at most.
+        answer.ok()?.account_aliases.into_iter().next()
+    }
+
+    /// Lists the Regions that the account has enabled, and those that it has not.
+    ///
+    /// # Errors
+    /// When the listing fails.
+    pub async fn regions(&self) -> Result<(Vec<String>, Vec<String>), AwsError> {
+        let request = self.ec2.describe_regions().all_regions(true);
+        let answer = self
+            .call_idempotent("ec2:DescribeRegions", || request.clone().send())
+            .await?;
+        let (mut enabled, mut disabled) = (Vec::new(), Vec::new());
+        for region in answer.regions.unwrap_or_default() {
+            let is_disabled = region.opt_in_status.as_deref() == Some("not-opted-in");
+            let regions = if is_disabled {
+                &mut disabled
+            } else {
+                &mut enabled
+            };
+            regions.extend(region.region_name);
+        }
+        enabled.sort_unstable();
+        disabled.sort_unstable();
+        Ok((enabled, disabled))
     }
 
     /// Lists the available Availability Zones: preferred zones first, then by name.

@@ -25,7 +25,7 @@ mod unreadable;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
@@ -92,6 +92,8 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
     /// The profile that the user named; it is then the only source of credentials.
     pub profile: Option<String>,
+    /// Who calls, once it was read.
+    caller: Arc<OnceLock<account::CallerIdentity>>,
     slots: Arc<Semaphore>,
     pacer: Arc<rate_limit::RateLimiter>,
     cancel: Option<CancelToken>,
@@ -171,6 +173,7 @@ impl Aws {
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),
             profile: target.profile.clone(),
+            caller: Arc::default(),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
             pacer: Arc::default(),
             cancel: None,

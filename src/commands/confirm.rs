@@ -1,20 +1,41 @@
 //! Announces a change and asks for confirmation on the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 
+use crate::action::Action;
 use crate::cli::{Format, Global};
+use crate::engine::plan::Plan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
-use crate::printable::block;
+use crate::printable::{block, line};
 use crate::report;
 
 /// Announces the change before any question. `asks`: a question follows, and the user needs this information to answer
 /// it. Written here and not by a reporter, because a reporter would run after the question.
 pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
-    if asks || (global.output == Format::Text && !global.quiet) {
+    if shows(global, asks) {
         report::note(&report::scope(&scope));
     }
     sink.emit(Event::Scope(scope));
+}
+
+/// Whether what a change is about is written for people. Before a question it always is.
+pub(super) fn shows(global: &Global, asks: bool) -> bool {
+    asks || (global.output == Format::Text && !global.quiet)
+}
+
+/// What the user is asked before a change.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    /// What is done, without a question mark.
+    pub(super) what: String,
+    /// Edits of others that are published with it.
+    pub(super) pending: &'a [String],
+    /// The name of the stack, if the user must type it.
+    pub(super) name: Option<&'a str>,
 }
 
 /// Asks on the terminal. Without a terminal the command is refused at once.
@@ -22,38 +43,23 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if yes {
         return Ok(());
     }
-    if !is_interactive() {
-        return Err(
-            Error::refused("not a terminal: cannot ask for confirmation")
-                .hint("pass --yes to skip the confirmation"),
-        );
-    }
-    let question = format!("{question} [y/N] ");
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{}", block(&question));
-        let _ = stderr.flush();
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
-    })
-    .await
-    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
-    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(Error::refused("canceled; nothing was changed"))
+    let answer = ask(format!("{question} [y/N] ")).await?;
+    match is_yes(&answer) {
+        true => Ok(()),
+        false => Err(Error::refused("canceled; nothing was changed")),
     }
 }
 
+/// Whether questions can be asked.
 pub(super) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    terminal().is_some()
 }
 
-/// Asks `question`. Edits of others that are published with it (`pending`) need an answer, or the flag that accepts them.
-pub(super) async fn confirm_with(yes: bool, question: &str, pending: &[String]) -> Result<()> {
-    if pending.is_empty() {
-        return confirm(yes, &format!("{question}?")).await;
+/// Asks. Edits of others that are published with the change need an answer, or the flag that accepts them.
+pub(super) async fn confirm_change(yes: bool, question: &Question<'_>) -> Result<()> {
+    let pending = question.pending;
+    if yes && pending.is_empty() {
+        return Ok(());
     }
     if yes {
         let count = pending.len();
@@ -65,7 +71,201 @@ pub(super) async fn confirm_with(yes: bool, question: &str, pending: &[String]) 
         return Err(Error::refused(text)
             .hint("publish or take back these edits first, or give --publish-pending"));
     }
-    let edits = pending.join("; ");
-    let question = format!("{question}, and publish the undeployed changes of others ({edits})?");
-    confirm(false, &question).await
+    let answer = ask(question.text()).await?;
+    question.judge(&answer)
+}
+
+impl Question<'_> {
+    fn text(&self) -> String {
+        let what = match self.pending {
+            [] => format!("{}?", self.what),
+            pending => format!(
+                "{}, and publish the undeployed changes of others ({})?",
+                self.what,
+                pending.join("; ")
+            ),
+        };
+        match self.name {
+            None => format!("{what} [y/N] "),
+            Some(_) => format!(
+                "{what}\nCallers use the methods that it protects. Type the name of the stack to confirm: "
+            ),
+        }
+    }
+
+    fn judge(&self, answer: &str) -> Result<()> {
+        match self.name {
+            None if is_yes(answer) => Ok(()),
+            Some(name) if answer.trim() == name => Ok(()),
+            Some(name) if !answer.trim().is_empty() => Err(Error::refused(format!(
+                "canceled, because `{}` is not `{name}`; nothing was changed",
+                line(answer.trim())
+            ))),
+            _ => Err(Error::refused("canceled; nothing was changed")),
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// What a plan does, where: `Create 28 resources of stack orders in acme-prod (123456789012), us-east-1`. Pure.
+pub(super) fn what(plan: &Plan, scope: &Scope) -> String {
+    let counts = [
+        (Action::Create, "create"),
+        (Action::Update, "update"),
+        (Action::Replace, "replace"),
+        (Action::Delete, "delete"),
+        (Action::Wait, "wait for"),
+    ];
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|(action, verb)| (plan.count(action), verb))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    told(&counts, scope)
+}
+
+fn told(counts: &[(usize, &str)], scope: &Scope) -> String {
+    let verbs: Vec<_> = counts
+        .iter()
+        .map(|(count, verb)| format!("{verb} {count}"))
+        .collect();
+    let noun = match counts.last() {
+        Some((1, _)) => "resource",
+        _ => "resources",
+    };
+    let verbs = match verbs.split_last() {
+        None => "finish the last run".to_owned(),
+        Some((last, [])) => format!("{last} {noun}"),
+        Some((last, others)) => format!("{} and {last} {noun}", others.join(", ")),
+    };
+    let mut letters = verbs.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    let account = match &scope.account_alias {
+        Some(alias) => format!("{} ({})", line(alias), scope.account),
+        None => scope.account.clone(),
+    };
+    let only_creates = counts.iter().all(|(_, verb)| *verb == "create");
+    let of = if only_creates && !counts.is_empty() {
+        "for"
+    } else {
+        "of"
+    };
+    format!(
+        "{}{} {of} stack {} in {account}, {}",
+        first.map(String::from).unwrap_or_default(),
+        letters.as_str(),
+        scope.stack,
+        scope.region
+    )
+}
+
+/// Where a question goes, if a user is there to answer it. Where standard error is a pipe, as with `2>&1 | tee`, the user has seen
+/// what was written to it, and the question goes to the controlling terminal. In a file, the user would not see it.
+fn terminal() -> Option<Box<dyn Write + Send>> {
+    let stderr = std::io::stderr();
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    if stderr.is_terminal() {
+        return Some(Box::new(stderr));
+    }
+    let copy = stderr.as_fd().try_clone_to_owned().ok()?;
+    let kind = File::from(copy).metadata().ok()?.file_type();
+    if !kind.is_fifo() {
+        return None;
+    }
+    let terminal = OpenOptions::new().write(true).open("/dev/tty").ok()?;
+    Some(Box::new(terminal))
+}
+
+/// Asks on the terminal, and returns the line that the user has typed.
+async fn ask(question: String) -> Result<String> {
+    let Some(mut terminal) = terminal() else {
+        return Err(
+            Error::refused("not a terminal: cannot ask for confirmation")
+                .hint("pass --yes to skip the confirmation"),
+        );
+    };
+    tokio::task::spawn_blocking(move || {
+        let _ = write!(terminal, "{}", block(&question));
+        let _ = terminal.flush();
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
+    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(alias: Option<&str>) -> Scope {
+        Scope {
+            stack: "orders".to_owned(),
+            account: "123456789012".to_owned(),
+            account_alias: alias.map(str::to_owned),
+            region: "us-east-1".to_owned(),
+            caller: None,
+            profile: None,
+            apis: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_question_repeats_what_matters() {
+        let place = "stack orders in acme-prod (123456789012), us-east-1";
+        for (counts, text) in [
+            (&[(28, "create")][..], "Create 28 resources for"),
+            (&[(1, "delete")], "Delete 1 resource of"),
+            (
+                &[(3, "create"), (2, "update")],
+                "Create 3 and update 2 resources of",
+            ),
+            (
+                &[(3, "create"), (2, "update"), (1, "delete")],
+                "Create 3, update 2 and delete 1 resource of",
+            ),
+            (&[], "Finish the last run of"),
+        ] {
+            let told = told(counts, &scope(Some("acme-prod")));
+            assert_eq!(told, format!("{text} {place}"));
+        }
+        let told = told(&[(1, "update")], &scope(None));
+        assert_eq!(
+            told,
+            "Update 1 resource of stack orders in 123456789012, us-east-1"
+        );
+    }
+
+    #[test]
+    fn a_yes_or_the_name_of_the_stack_confirms() {
+        let question = |name| Question {
+            what: "Delete 1 resource".to_owned(),
+            pending: &[],
+            name,
+        };
+        let confirms = |name, answer: &str| question(name).judge(answer).is_ok();
+        for answer in ["y\n", "Y", " yes "] {
+            assert!(confirms(None, answer), "{answer}");
+            assert!(!confirms(Some("orders"), answer), "{answer}");
+        }
+        for answer in ["", "\n", "n", "orders"] {
+            assert!(!confirms(None, answer), "{answer}");
+        }
+        assert!(confirms(Some("orders"), "orders\n"));
+        assert!(!confirms(Some("orders"), "order"));
+        assert!(question(None).text().ends_with("? [y/N] "));
+        assert!(question(Some("orders")).text().ends_with("to confirm: "));
+        let edits = ["GET /new is new".to_owned()];
+        let pending = Question {
+            pending: &edits,
+            ..question(None)
+        };
+        assert!(pending.text().contains("(GET /new is new)? [y/N]"));
+    }
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::confirm::{announce, confirm, confirm_with, is_interactive};
+use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
+use super::existing::{self, Absent};
 use super::session::{connect, look_failed};
 use super::signals::Signals;
 use super::walk::apply;
@@ -25,7 +26,7 @@ use crate::preflight::Findings;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{ApiAttachments, record};
+use crate::resource::api_attachment::{ApiAttachments, record, served};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Context, ResourceError, RunOptions, claims, function_permission, neighbors};
 
@@ -37,6 +38,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         args.publish_pending,
         args.leave_network,
     );
+    let must_exist = args.must_exist;
     let args = &args.change;
     if !args.yes && !is_interactive() {
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -52,16 +54,33 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         shown.pending.clear();
     }
     let left = left(&cx, &shown.plan, leave_network).await?;
-    announce(global, cx.sink(), scope(&cx).await?, !args.yes);
+    let mut scope = scope(&cx).await?;
+    if !shown.plan.is_empty() {
+        scope.account_alias = cx.aws().account_alias().await;
+    }
+    announce(global, cx.sink(), scope.clone(), !args.yes);
     report_left(&cx, &shown.plan, &left);
     leave(&mut shown.plan, &left);
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
-        if global.output == Format::Text && !global.quiet {
-            let stack = &cx.names().stack;
-            report::note(&match left.is_empty() {
-                true => format!("No changes: stack {stack} has no resources."),
-                false => format!("No changes: stack {stack} has only its network."),
-            });
+        let is_shown = global.output == Format::Text && !global.quiet;
+        let absent = match left.is_empty() && (must_exist || is_shown) {
+            true => existing::absent(&cx).await,
+            false => None,
+        };
+        match absent {
+            Some(absent) if must_exist => return Err(absent.into()),
+            absent if is_shown => {
+                let stack = &cx.names().stack;
+                report::note(&match left.is_empty() {
+                    true => format!("No changes: stack {stack} has no resources."),
+                    false => format!("No changes: stack {stack} has only its network."),
+                });
+                if let Some(Absent { meant, others, .. }) = absent {
+                    let meant = meant.map(|meant| format!("did you mean `{meant}`? "));
+                    report::note(&format!("{}{others}", meant.unwrap_or_default()));
+                }
+            }
+            _ => {}
         }
         let summary = Summary {
             tally: Tally::default(),
@@ -73,14 +92,20 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             summary: Some(summary),
         });
     }
-    if global.output == Format::Text && !global.quiet {
+    if shows(global, !args.yes) {
         report::note(&report::plan::table(
             &shown.plan,
             &findings(&cx, &shown).await?,
             &Style::stderr(global),
         ));
     }
-    confirm_with(args.yes, "Destroy these resources", &shown.pending).await?;
+    let is_live = !args.yes && protects_live(&cx).await?;
+    let question = Question {
+        what: what(&shown.plan, &scope),
+        pending: &shown.pending,
+        name: is_live.then_some(cx.names().stack.as_str()),
+    };
+    confirm_change(args.yes, &question).await?;
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
@@ -112,6 +137,16 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     })
 }
 
+/// Whether a stage serves a method with the authorizer of the stack.
+async fn protects_live(cx: &Context) -> Result<bool> {
+    for target in record::targets(cx).await? {
+        if served::served(cx, &target).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What the stack works on, as the account knows it.
 pub(super) async fn scope(cx: &Context) -> Result<Scope> {
     let apis = record::targets(cx)
@@ -122,13 +157,7 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
             name: None,
             stage: target.stage,
         });
-    let names = cx.names();
-    Ok(Scope {
-        stack: names.stack.clone(),
-        account: names.account.clone(),
-        region: names.region.clone(),
-        apis: apis.collect(),
-    })
+    Ok(super::session::scope(cx, apis.collect()))
 }
 
 /// What `down` does.

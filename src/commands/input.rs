@@ -152,13 +152,31 @@ pub(super) fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
+/// Whether the user names a stack, and there is no configuration file.
+pub(super) fn is_without_file(global: &Global) -> bool {
+    global.stack.is_some() && is_missing(global)
+}
+
+fn is_missing(global: &Global) -> bool {
+    let is_missing = matches!(global.file.try_exists(), Ok(false));
+    is_missing && global.file.as_os_str() != "-"
+}
+
+/// The error of a command that needs no configuration where `--stack` names the stack.
+pub(super) fn or_stack(global: &Global, error: Error) -> Error {
+    match is_missing(global) && global.stack.is_none() {
+        true => error.hint(OR_STACK),
+        false => error,
+    }
+}
+
+const OR_STACK: &str = "or name the stack with --stack: no configuration is needed then";
+
 /// The stack for commands that need no configuration, and where it must be. If `--stack` names it, the rest of the file
 /// may be invalid and the file may be missing, but the file must not name another stack.
 pub(super) async fn named_stack(global: &Global) -> Result<(StackName, Place)> {
     let Some(stack) = &global.stack else {
-        let config = load(global).await.map_err(|error| {
-            error.hint("or name the stack with --stack: no configuration is needed then")
-        })?;
+        let config = load(global).await.map_err(|error| error.hint(OR_STACK))?;
         return Ok((config.stack, config.place));
     };
     let mut place = Place::default();
@@ -178,8 +196,8 @@ pub(super) fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) 
             "--stack {named} contradicts {file}, which is for stack {of_file}"
         ))
         .hint(format!(
-            "leave out --stack, or give the file of stack {named} with -f; `down`, `rollback`, `unlock` and `logs` need no file: \
-             run them in another folder"
+            "leave out --stack, or give the file of stack {named} with -f; `down`, `status`, `verify`, `rollback`, `unlock` and \
+             `logs` need no file: run them in another folder"
         ))),
         _ => Ok(()),
     }

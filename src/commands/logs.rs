@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::existing;
 use crate::aws::AwsError;
 use crate::aws::logs::{self as log_groups, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
@@ -41,7 +42,14 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
     })?;
     loop {
         let lines = tokio::select! {
-            lines = look(&cx, &mut tails, args.filter.as_deref()) => lines?,
+            lines = look(&cx, &mut tails, args.filter.as_deref()) => match lines {
+                // Also where the group is missing, the stack may exist.
+                Err(error) if error.status() == ExitStatus::Refused => {
+                    let absent = existing::absent(&cx).await;
+                    return Err(absent.map_or(error, Error::from));
+                }
+                lines => lines?,
+            },
             _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
         };
         for (function, line) in &lines {

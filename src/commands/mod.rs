@@ -3,11 +3,14 @@
 mod confirm;
 mod down;
 mod ending;
+mod existing;
 mod handover;
 mod import;
 mod input;
+mod list;
 mod logs;
 mod offline;
+mod outputs;
 mod plan;
 mod refusals;
 mod rollback;
@@ -19,6 +22,7 @@ mod unlock;
 mod up;
 mod validate;
 mod verification;
+mod verified_api;
 mod verify;
 mod walk;
 
@@ -109,6 +113,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),
+        Command::List(args) => list::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
         Command::Rollback(args) => rollback::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),

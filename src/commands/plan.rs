@@ -24,11 +24,16 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
     let plan = plan(observation);
     plan.check().map_err(Error::refused)?;
     let findings = session.findings(&session.cx, unmanaged, &plan).await?;
+    let mut scope = session.scope();
+    // A plan without changes needs no further request.
+    if !plan.is_empty() {
+        scope.account_alias = session.cx.aws().account_alias().await;
+    }
     match global.output {
-        Format::Text => report::text(&report::plan::table(
-            &plan,
-            &findings,
-            &Style::stdout(global),
+        Format::Text => report::text(&format!(
+            "{}\n\n{}",
+            report::scope(&scope),
+            report::plan::table(&plan, &findings, &Style::stdout(global))
         )),
         Format::Json => {
             let outputs: serde_json::Map<_, _> = session
@@ -36,8 +41,7 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect();
-            let document =
-                report::plan::document(&plan, &session.facts.names, &findings, &outputs.into());
+            let document = report::plan::document(&plan, &scope, &findings, &outputs.into());
             report::result(&document.to_string());
         }
     }

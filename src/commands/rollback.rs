@@ -30,6 +30,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     announce(global, cx.sink(), scope.clone(), false);
     let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
     if targets.is_empty() {
+        super::existing::ensure_exists(&cx).await?;
         return Err(Error::refused(format!(
             "stack {stack} is attached to no API"
         )));

@@ -8,14 +8,14 @@ use tokio::sync::OnceCell;
 
 pub(super) use super::input::{file_name, load, named_stack};
 use super::input::{read_artifact, read_roots};
+use super::outputs;
 use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
-use crate::cli::{Format, Global};
+use crate::cli::Global;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
-use crate::engine_version::describe;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::id::LogicalId;
@@ -23,12 +23,11 @@ use crate::kind::Kind;
 use crate::names::{Names, numbered};
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
-use crate::resource::api_attachment::Publication;
+use crate::resource::api_attachment::{Publication, record};
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::{CACHE_ENDPOINT, KMS_KEY};
 use crate::resource::{
-    Context, DynResource, Home, Output, ResourceError, RunOptions, cache_group, cache_number,
-    claims, parameter,
+    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::secret::Secret;
@@ -280,79 +279,38 @@ impl Session {
 
     /// What a change works on.
     pub(super) fn scope(&self) -> Scope {
-        let names = &self.facts.names;
-        Scope {
-            stack: names.stack.clone(),
-            account: names.account.clone(),
-            region: names.region.clone(),
-            apis: vec![ScopeApi {
-                id: self.api.id.clone(),
-                name: Some(self.api.name.clone()),
-                stage: self.facts.api.stage.clone(),
-            }],
-        }
+        let api = ScopeApi {
+            id: self.api.id.clone(),
+            name: Some(self.api.name.clone()),
+            stage: self.facts.api.stage.clone(),
+        };
+        scope(&self.cx, vec![api])
     }
 
     /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
-        let mut outputs = Vec::new();
-        let cache = [Kind::Cache, Kind::ServerlessCache]
-            .into_iter()
-            .find_map(|kind| self.cx.known_output(&LogicalId::new(kind, "main")));
-        if let Some(Output { attributes, .. }) = cache {
-            let endpoint = attributes.get("endpoint").cloned();
-            outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
-            let engine = cache_group::engine_of(&attributes);
-            let engine = engine.map(|(name, version)| describe(name, version));
-            outputs.extend(engine.map(|engine| ("redis_engine", engine)));
-        }
-        outputs.push(("invoke_url", self.invoke_url()));
-        let ips = self.public_ips().join(", ");
-        if !ips.is_empty() {
-            outputs.push(("nat_public_ip", ips));
-        }
-        outputs
-    }
-
-    /// The addresses that 3scale sees, by zone.
-    fn public_ips(&self) -> Vec<String> {
-        let ip_of = |id: &LogicalId| {
-            let ip = self
-                .cx
-                .known_output(id)?
-                .attributes
-                .get("public_ip")
-                .cloned();
-            ip.filter(|ip| !ip.is_empty())
-        };
         let ids = self.nodes.iter().map(|node| node.id());
-        let ways_out = ids.filter_map(|id| {
-            let address = match id.kind {
-                Kind::NatGateway => id.short_name(),
-                Kind::NatInstance => stack::NAT_INSTANCE,
-                _ => return None,
-            };
-            // An address of the operator is no resource of the stack.
-            let of_address = ip_of(&id.beside(Kind::ElasticIp, address));
-            of_address.or_else(|| ip_of(&id))
-        });
-        ways_out.collect()
+        outputs::outputs(&self.cx, ids, Some(&self.facts.api))
     }
+}
 
-    /// Where callers reach the API.
-    pub(super) fn invoke_url(&self) -> String {
-        let ApiTarget { id, stage } = &self.facts.api;
-        match &self.cx.aws().endpoint_url {
-            Some(endpoint) => format!(
-                "{}/_aws/execute-api/{id}/{stage}/",
-                endpoint.trim_end_matches('/')
-            ),
-            None => format!(
-                "https://{id}.execute-api.{}.{}/{stage}/",
-                self.facts.names.region,
-                self.cx.aws().dns_suffix
-            ),
-        }
+/// What a run of this context works on, and as whom.
+pub(super) fn scope(cx: &Context, apis: Vec<ScopeApi>) -> Scope {
+    let (aws, names) = (cx.aws(), cx.names());
+    // Keys in the environment take precedence over its profile.
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_environment = match variable("AWS_ACCESS_KEY_ID") {
+        None => variable("AWS_PROFILE"),
+        Some(_) => None,
+    };
+    Scope {
+        stack: names.stack.clone(),
+        account: names.account.clone(),
+        account_alias: None,
+        region: names.region.clone(),
+        caller: aws.known_caller().map(|caller| caller.arn.clone()),
+        profile: aws.profile.clone().or(of_environment),
+        apis,
     }
 }
 
@@ -364,6 +322,19 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
     ensure_place(&place, &aws, &caller)?;
     let names = names(stack.as_str(), &aws, &caller);
     Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
+}
+
+/// The same context, for the API that the stack has a record of, if there is one. With several, the first one by id.
+pub(super) async fn attached(cx: &Context) -> Result<Context> {
+    let target = record::targets(cx).await?.into_iter().next();
+    let (aws, names) = (cx.aws().clone(), cx.names().clone());
+    Ok(Context::new(
+        aws,
+        names,
+        BTreeMap::new(),
+        target,
+        cx.sink().clone(),
+    ))
 }
 
 /// A failed look as an error with its resource.
@@ -492,26 +463,4 @@ async fn cache_number(cx: &Context, config: &Config) -> Result<Option<u32>> {
         }
         _ => Ok(None),
     }
-}
-
-/// Writes outputs as text; in JSON they are part of a document or an event.
-pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
-    if format == Format::Json {
-        let mut line: serde_json::Map<_, _> = outputs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-            .collect();
-        line.insert("event".to_owned(), "outputs".into());
-        return serde_json::Value::Object(line).to_string();
-    }
-    let width = outputs
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or_default();
-    outputs
-        .iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -2,40 +2,150 @@
 
 use std::collections::BTreeSet;
 
-use super::session::Session;
+use super::input::{is_without_file, or_stack};
+use super::session::{Session, attached, connect, file_name, look_failed};
+use super::{existing, outputs};
+use crate::action::Action;
+use crate::aws::optional;
 use crate::cli::{Format, Global, StatusArgs};
-use crate::engine::plan::plan;
+use crate::config::Config;
+use crate::engine::observe::observe;
+use crate::engine::plan::{Item, plan};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::printable::line;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, rollback, selection, served};
+use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
+use crate::resource::{
+    Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication,
+};
 use crate::rest_api;
-use crate::rest_api::{AuthorizationType, MethodKey};
+use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
 use crate::{lock, preflight, report};
 
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
-    let options = RunOptions {
+    let seen = match is_without_file(global) {
+        true => of_account(global, sink).await?,
+        false => of_configuration(global, sink)
+            .await
+            .map_err(|error| or_stack(global, error))?,
+    };
+    let status = look(seen, args).await?;
+    match global.output {
+        Format::Text => report::result(&status.table(&Style::stdout(global))),
+        Format::Json => report::result(&status.document().to_string()),
+    }
+    Ok(if args.exit_code && !status.is_healthy() {
+        ExitStatus::Pending
+    } else {
+        ExitStatus::Done
+    })
+}
+
+/// The resources of the stack, as one observation has found them.
+struct Seen {
+    cx: Context,
+    /// What they were compared with; `None` if the run has no configuration.
+    config: Option<Config>,
+    target: Option<ApiTarget>,
+    items: Vec<Item>,
+    outputs: Vec<(&'static str, String)>,
+    notices: Vec<String>,
+}
+
+/// Compares the stack with the configuration.
+async fn of_configuration(global: &Global, sink: Sink) -> Result<Seen> {
+    let session = Session::open(global, 10, options(), sink).await?;
+    let observation = session.observe(&session.cx).await?;
+    let mut notices = preflight::unmanaged(&observation.unmanaged);
+    let plan = plan(observation);
+    notices.extend(preflight::engine_support(&plan.items, &session.config));
+    Ok(Seen {
+        outputs: session.outputs(),
+        target: Some(session.facts.api),
+        cx: session.cx,
+        config: Some(session.config),
+        items: plan.items,
+        notices,
+    })
+}
+
+/// Finds the stack in the account.
+async fn of_account(global: &Global, sink: Sink) -> Result<Seen> {
+    let cx = attached(&connect(global, 10, sink).await?).await?;
+    existing::ensure_exists(&cx).await?;
+    let cx = cx.with_options(options());
+    let observation = observe(&[], &cx)
+        .await
+        .map_err(|(id, error)| look_failed(&id, error))?;
+    let left_alone = |found: &Unmanaged| {
+        format!(
+            "{} is not of this stack: {} {}",
+            found.id, found.physical_id, found.why
+        )
+    };
+    let mut notices = vec![format!(
+        "drift is not known: there is no configuration {} to compare with",
+        line(&file_name(global))
+    )];
+    notices.extend(observation.unmanaged.iter().map(left_alone));
+    let more = record::targets(&cx).await?;
+    let more = more.iter().filter(|target| Some(*target) != cx.api());
+    notices.extend(more.map(|target| {
+        format!(
+            "the stack is also attached to stage {} of API {}, which is not shown",
+            target.stage, target.id
+        )
+    }));
+    let mut items: Vec<_> = observation
+        .found
+        .into_iter()
+        .map(|(_, live)| live.identity)
+        .collect();
+    items.sort_by(|one, other| one.id.cmp(&other.id));
+    for found in &items {
+        cx.set_output(&found.id, found.output.clone());
+    }
+    let ids = items.iter().map(|found| found.id.clone());
+    let outputs = outputs::outputs(&cx, ids, cx.api());
+    let item = |found: Identity| Item {
+        id: found.id,
+        action: Action::None,
+        physical_id: Some(found.output.physical_id.clone()),
+        phase: Some(found.phase),
+        changes: Vec::new(),
+        output: found.output,
+    };
+    Ok(Seen {
+        config: None,
+        target: cx.api().cloned(),
+        items: items.into_iter().map(item).collect(),
+        outputs,
+        notices,
+        cx,
+    })
+}
+
+fn options() -> RunOptions {
+    RunOptions {
         inspect_role_policies: true,
         inspect_engine_version: true,
         ..RunOptions::default()
-    };
-    let session = Session::open(global, 10, options, sink).await?;
-    let cx = &session.cx;
-    let observation = session.observe(cx).await?;
-    let unmanaged = preflight::unmanaged(&observation.unmanaged);
-    let plan = plan(observation);
-    let function = LogicalId::new(Kind::Function, "authorizer");
-    let mut notices = unmanaged;
-    notices.extend(preflight::engine_support(&plan.items, &session.config));
+    }
+}
+
+/// Everything else that there is to say about the stack.
+async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
+    let (cx, config, mut notices) = (&seen.cx, &seen.config, seen.notices);
     notices.extend(preflight::strangers(cx).await?);
+    let function = LogicalId::new(Kind::Function, "authorizer");
     let self_test = match (args.no_deep, cx.known_output(&function)) {
         (true, _) | (_, None) => None,
         _ => match health_check::asked(cx).await {
@@ -64,57 +174,59 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             "the limit of concurrent executions of Lambda is not known: {error}"
         )),
     }
-    let drafted = rest_api::methods(cx, &session.facts.api.id).await?;
-    let (unmatched, noted) = preflight::patterns(&session.config, &drafted);
-    notices.extend(unmatched);
-    notices.extend(noted);
-    let unrecorded = lost_record::of_recorded(cx).await?;
-    notices.extend(unrecorded.iter().map(Unrecorded::notice));
-    if let Some(deployment) = rollback::missing_target(cx, &session.facts.api).await? {
-        notices.push(format!(
-            "deployment {deployment}, to which `rollback` returns stage {}, no longer exists: another user deleted it",
-            session.facts.api.stage
-        ));
+    let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
+    if let Some(target) = &seen.target {
+        match optional(rest_api::methods(cx, &target.id).await)? {
+            Some(drafted) => {
+                if let Some(config) = config {
+                    let (unmatched, noted) = preflight::patterns(config, &drafted);
+                    notices.extend(unmatched);
+                    notices.extend(noted);
+                }
+                let unrecorded = lost_record::of_recorded(cx).await?;
+                notices.extend(unrecorded.iter().map(Unrecorded::notice));
+                if let Some(deployment) = rollback::missing_target(cx, target).await? {
+                    notices.push(format!(
+                        "deployment {deployment}, to which `rollback` returns stage {}, no longer exists: another user deleted it",
+                        target.stage
+                    ));
+                }
+                verified = served::is_verified(cx, target).await?;
+                if let Some(Err(found)) = &verified {
+                    notices.push(format!(
+                        "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
+                        found.describe(&target.stage)
+                    ));
+                }
+                rows = methods(cx, target, config.as_ref(), &drafted).await?;
+                api = Some((target.id.clone(), target.stage.clone()));
+            }
+            None => notices.push(format!("API {} no longer exists", target.id)),
+        }
     }
-    let stage = &session.facts.api.stage;
-    let verified = served::is_verified(cx, &session.facts.api).await?;
-    if let Some(Err(found)) = &verified {
-        notices.push(format!(
-            "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
-            found.describe(stage)
-        ));
-    }
-    let status = Status {
-        names: session.facts.names.clone(),
-        items: plan.items,
+    Ok(Status {
+        names: cx.names().clone(),
+        is_compared: config.is_some(),
+        lock: lock::holder(cx).await?.map(|holder| holder.describe()),
+        items: seen.items,
         observes: function_publication::observes(cx).await?,
-        api: Some((
-            session.facts.api.id.clone(),
-            session.facts.api.stage.clone(),
-        )),
+        api,
         verified: verified.map(|verified| verified.is_ok()),
-        methods: methods(&session, cx).await?,
-        outputs: session.outputs(),
+        methods: rows,
+        outputs: seen.outputs,
         notices,
         faults,
         self_test,
-        lock: lock::holder(cx).await?.map(|holder| holder.describe()),
-    };
-    match global.output {
-        Format::Text => report::text(&status.table(&Style::stdout(global))),
-        Format::Json => report::result(&status.document().to_string()),
-    }
-    Ok(if args.exit_code && !status.is_healthy() {
-        ExitStatus::Pending
-    } else {
-        ExitStatus::Done
     })
 }
 
 /// The methods as callers see them: from the stage's active deployment, not from the draft.
-async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
-    let target = &session.facts.api;
-    let draft = rest_api::methods(cx, &target.id).await?;
+async fn methods(
+    cx: &Context,
+    target: &ApiTarget,
+    config: Option<&Config>,
+    draft: &[rest_api::Method],
+) -> Result<Vec<Method>> {
     let stage = rest_api::stage(cx, target).await?;
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
@@ -142,20 +254,23 @@ async fn methods(session: &Session, cx: &Context) -> Result<Vec<Method>> {
             }),
         }
     };
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let mut rows = Vec::new();
-    for method in draft.iter() {
+    for method in draft {
         let asks = authorizer
             .as_deref()
             .is_some_and(|authorizer| method.asks(authorizer));
         let key = method.key();
         let custom = is_custom(&key).unwrap_or(asks);
         let is_lent = other_stacks::is_lent(method, &elsewhere);
-        let wanted =
-            selection::is_wanted(
-                method,
-                &session.config.api.protect,
-                &session.config.api.except,
-            ) && (asks || is_lent || selection::is_free(method, &session.config.api.protect));
+        let wanted = match config.map(|config| &config.api) {
+            Some(api) => {
+                selection::is_wanted(method, &api.protect, &api.except)
+                    && (asks || is_lent || selection::is_free(method, &api.protect))
+            }
+            // The record keeps methods that the configuration has excepted since.
+            None => asks || (custom && record.method(&method.path, &method.method).is_some()),
+        };
         let remark = match (asks, custom, wanted) {
             (true, false, _) if served_by_other(&key) => {
                 Some("served with the authorizer of another owner")

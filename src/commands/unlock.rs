@@ -36,6 +36,10 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
             apis.push((api, shown.describe()));
         }
     }
+    // The stack of a configuration may be one that is not created yet.
+    if holder.is_none() && apis.is_empty() && global.stack.is_some() {
+        super::existing::ensure_exists(&cx).await?;
+    }
     let broken = holder.map(|holder| holder.describe());
     match global.output {
         Format::Json => {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::confirm::{announce, confirm, confirm_with, is_interactive};
+use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
-use super::session::{Session, look_failed, outputs_text, refuse};
+use super::outputs::outputs_text;
+use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{Baseline, failed, verify, verify_without_aws};
 use super::walk::apply;
@@ -54,7 +55,6 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             "--rotate-cache-token: the stack has no cache with an AUTH token: its cache must be its own, with `cache.tls: true`",
         ));
     }
-    announce(global, session.cx.sink(), session.scope(), !args.change.yes);
     let api_locks = Arc::new(ApiLocks::new(
         &session.cx,
         &signals.cancel,
@@ -64,7 +64,14 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         exclusion: Some(Arc::clone(&api_locks) as _),
         ..session.cx.options().clone()
     });
-    let mut first = look(&session, &session.cx, args.only).await?;
+    let first = look(&session, &session.cx, args.only).await;
+    let mut scope = session.scope();
+    // A run with nothing to do needs no further request.
+    if first.as_ref().is_ok_and(|(plan, _)| !plan.is_empty()) {
+        scope.account_alias = session.cx.aws().account_alias().await;
+    }
+    announce(global, session.cx.sink(), scope.clone(), !args.change.yes);
+    let mut first = first?;
     if first.0.is_empty() {
         // A run that was killed after its last change leaves only its lock.
         lock::sweep(&session.cx, &signals.cancel).await?;
@@ -116,7 +123,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             ..session.cx.options().clone()
         });
     }
-    if global.output == Format::Text && !global.quiet {
+    if shows(global, !args.change.yes) {
         let style = Style::stderr(global);
         report::note(&report::plan::table(&first.0, &first.1, &style));
     }
@@ -124,7 +131,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         true => &[],
         false => &first.1.pending,
     };
-    confirm_with(args.change.yes, "Apply these changes", pending).await?;
+    let question = Question {
+        what: what(&first.0, &scope),
+        pending,
+        name: None,
+    };
+    confirm_change(args.change.yes, &question).await?;
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();

@@ -218,7 +218,7 @@ impl Baseline {
         }
         let requests = Requests::prepare(session, cx, &args.requests, None).await?;
         let before = tokio::select! {
-            before = requests.ask_before(session, cx) => before?,
+            before = requests.ask_before(cx) => before?,
             _ = signals.cancel.stopped() => return Ok(None),
         };
         Ok(Some(Self { requests, before }))

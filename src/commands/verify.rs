@@ -2,34 +2,50 @@
 
 use std::time::Duration;
 
-use super::session::Session;
+use super::input::{is_without_file, or_stack};
+use super::outputs::invoke_url;
+use super::session::{Session, attached, connect};
+use super::verified_api::VerifiedApi;
 use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
-use crate::config::Mode;
 use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::report;
 use crate::report::style::Style;
-use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
-use crate::responses::LimitStatus;
 use crate::rest_api;
-use crate::rest_api::AuthorizationType;
-use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Refusals, Report, Row};
-use crate::{preflight, report};
+use crate::rest_api::{ApiTarget, AuthorizationType, RestApi};
+use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Report, Row};
 
 /// Runs `verify`.
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
-    let session = Session::open(global, 10, RunOptions::default(), sink).await?;
-    session.observe(&session.cx).await?;
-    let (cx, url) = (&session.cx, args.url.as_deref());
-    let mut report = prove(&session, cx, &args.requests, url, &Before::default()).await?;
-    let observes = session.config.authorizer.mode == Mode::Observe;
-    let live = function_publication::observes(cx).await?;
+    let url = args.url.as_deref();
+    let (cx, requests, notes) = match is_without_file(global) {
+        true => {
+            let cx = attached(&connect(global, 10, sink).await?).await?;
+            let (api, notes) = VerifiedApi::of_account(&cx).await?;
+            let requests = Requests::of(&cx, api, &args.requests, url);
+            (cx, requests, notes)
+        }
+        false => {
+            let session = Session::open(global, 10, RunOptions::default(), sink).await;
+            let session = session.map_err(|error| or_stack(global, error))?;
+            session.observe(&session.cx).await?;
+            let requests = Requests::prepare(&session, &session.cx, &args.requests, url).await?;
+            (session.cx, requests, Vec::new())
+        }
+    };
+    let mut report = requests
+        .prove(&cx, args.requests.settle, &Before::default())
+        .await?;
+    report.notes.extend(notes);
+    let live = function_publication::observes(&cx).await?;
+    let observes = requests.api.observes();
     let is_other = live.is_some_and(|live| live != observes);
     if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
-        ask_itself(&session.cx, &mut report, observes).await;
+        ask_itself(&cx, &mut report, observes).await;
     }
     match global.output {
         Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
@@ -78,16 +94,11 @@ async fn ask_itself(cx: &Context, report: &mut Report, observes: bool) {
 
 /// The requests that verify the API, and what their evaluation depends on.
 pub(super) struct Requests {
+    api: VerifiedApi,
     url: String,
     /// Why they cannot be sent.
     skipped: Option<String>,
-    methods: Vec<(rest_api::Method, Expectation)>,
     probes: Vec<Probe>,
-    answers: responses::Steps,
-    /// Whether the live authorizer denies only requests that pass a limit, and whether the configured one does.
-    denies_limits_only: (bool, bool),
-    /// Whether the live authorizer observes, if there is one, and whether the configured one does.
-    observes: (Option<bool>, bool),
 }
 
 impl Requests {
@@ -98,35 +109,28 @@ impl Requests {
         args: &RequestArgs,
         url: Option<&str>,
     ) -> Result<Self> {
-        let own = session.invoke_url();
+        let api = VerifiedApi::of_configuration(session, cx).await?;
+        Ok(Self::of(cx, api, args, url))
+    }
+
+    fn of(cx: &Context, api: VerifiedApi, args: &RequestArgs, url: Option<&str>) -> Self {
+        let own = invoke_url(cx, &api.target);
         let url = url.unwrap_or(&own);
-        let methods = meant(session, cx).await?;
-        let credentials = &session.config.threescale.credentials;
         let key = args
             .key
             .as_ref()
-            .map(|key| Key::parse(key.expose(), credentials));
-        let api = &session.facts.api;
-        Ok(Self {
+            .map(|key| Key::parse(key.expose(), &api.credentials));
+        Self {
             url: url.to_owned(),
-            skipped: unreachable(session, url == own),
-            probes: verify::probes(&methods, credentials, key.as_ref()),
-            methods,
-            answers: responses::look(cx, api, &session.config.api.responses).await?,
-            denies_limits_only: (
-                function_publication::denies_limits_only(cx).await?,
-                session.config.api.responses.limits == LimitStatus::TooManyRequests,
-            ),
-            observes: (
-                function_publication::observes(cx).await?,
-                session.config.authorizer.mode == Mode::Observe,
-            ),
-        })
+            skipped: unreachable(&api.api, url == own),
+            probes: verify::probes(&api.methods, &api.credentials, key.as_ref()),
+            api,
+        }
     }
 
     /// Asks the API how it answers before a change.
-    pub(super) async fn ask_before(&self, session: &Session, cx: &Context) -> Result<Before> {
-        let stage = rest_api::stage(cx, &session.facts.api).await?;
+    pub(super) async fn ask_before(&self, cx: &Context) -> Result<Before> {
+        let stage = rest_api::stage(cx, &self.api.target).await?;
         let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
         let open = served
             .into_iter()
@@ -156,20 +160,8 @@ impl Requests {
                 ..Report::default()
             };
         }
-        let (is_live, is_configured) = self.denies_limits_only;
-        // The mode that observes ends before a deployment, and begins after it.
-        let (was_observing, is_meant_to) = self.observes;
-        let are_observed = match is_deployed {
-            true => is_meant_to && was_observing != Some(false),
-            false => was_observing.unwrap_or(is_meant_to),
-        };
-        let refusals = Refusals {
-            are_observed,
-            have_reasons: self.answers.managed.contains_key("ACCESS_DENIED")
-                && (is_deployed || self.answers.write.is_empty()),
-            are_unauthorized: is_live || (is_deployed && is_configured),
-        };
         let probes = self.probes.clone();
+        let refusals = self.api.refusals(is_deployed);
         let on_retry = |cause, wait| {
             sink.emit(Event::Retrying {
                 id: None,
@@ -178,6 +170,16 @@ impl Requests {
             });
         };
         verify::run::prove(&self.url, probes, refusals, settle, before, on_retry).await
+    }
+
+    /// Sends the requests, and reads what the stage serves.
+    async fn prove(&self, cx: &Context, settle: Duration, before: &Before) -> Result<Report> {
+        let mut report = self.send(cx.sink(), settle, before, false).await;
+        if self.skipped.is_none() {
+            let rows = misguarded(cx, &self.api.target, &self.api.methods).await?;
+            report.rows.extend(rows);
+        }
+        Ok(report)
     }
 }
 
@@ -190,17 +192,11 @@ pub(super) async fn prove(
     before: &Before,
 ) -> Result<Report> {
     let requests = Requests::prepare(session, cx, args, url).await?;
-    let mut report = requests.send(cx.sink(), args.settle, before, false).await;
-    if requests.skipped.is_none() {
-        let rows = misguarded(session, cx, &requests.methods).await?;
-        report.rows.extend(rows);
-    }
-    Ok(report)
+    requests.prove(cx, args.settle, before).await
 }
 
 /// Why the API cannot be called at its own address, if that is the case.
-fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
-    let api = &session.api;
+fn unreachable(api: &RestApi, at_own_address: bool) -> Option<String> {
     if !at_own_address {
         return None;
     }
@@ -218,40 +214,14 @@ fn unreachable(session: &Session, at_own_address: bool) -> Option<String> {
     })
 }
 
-/// The expected behavior of each method of the API.
-async fn meant(session: &Session, cx: &Context) -> Result<Vec<(rest_api::Method, Expectation)>> {
-    let target = &session.facts.api;
-    let all = rest_api::methods(cx, &target.id).await?;
-    let elsewhere = other_stacks::elsewhere(cx, target).await?;
-    let authorizer = cx
-        .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
-        .map(|output| output.physical_id);
-    let record = record::all(cx).await?.remove(target).unwrap_or_default();
-    let ours = authorizer.as_deref();
-    let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
-    let meant = |method: &rest_api::Method| {
-        if sorted.wanted.contains(method) {
-            Expectation::Protected
-        } else if method.authorization == AuthorizationType::None {
-            Expectation::Open
-        } else {
-            Expectation::Guarded
-        }
-    };
-    Ok(all
-        .iter()
-        .map(|method| (method.clone(), meant(method)))
-        .collect())
-}
-
 /// Protected methods that the stage serves without our authorizer. A refusal alone does not show this, because a
 /// required API key, a policy, a firewall or the backend itself may also refuse.
 async fn misguarded(
-    session: &Session,
     cx: &Context,
+    target: &ApiTarget,
     methods: &[(rest_api::Method, Expectation)],
 ) -> Result<Vec<Row>> {
-    let (cx, target) = (cx.fresh(), &session.facts.api);
+    let cx = cx.fresh();
     let export = rest_api::export::export(&cx, target).await?;
     let stage = match &*export {
         Some(_) => None,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Certificates, Config, CredentialKind, Threescale};
+use super::{Certificates, Config, CredentialKind, CredentialLocation, Credentials, Threescale};
 use crate::responses::LimitStatus;
 use crate::stored::{ROOTS, Stored, TooLarge};
 
@@ -14,6 +14,27 @@ pub(super) const MAX_SETTINGS: usize = 3 * 1024;
 
 /// How long a request waits for 3scale, unless the configuration says otherwise.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(720);
+
+impl Credentials {
+    /// The credentials in [`Config::authorizer_settings`]; `None` if they cannot be read.
+    pub fn of_settings(settings: &str) -> Option<Self> {
+        let settings: Value = serde_json::from_str(settings).ok()?;
+        let place = settings["credentials"].get(0)?;
+        let text = |key: &str| place[key].as_str();
+        let kind = [CredentialKind::UserKey, CredentialKind::AppId];
+        let location = [CredentialLocation::Header, CredentialLocation::Query];
+        Some(Self {
+            kind: kind
+                .into_iter()
+                .find(|kind| text("kind") == Some(kind.as_str()))?,
+            location: location
+                .into_iter()
+                .find(|location| text("in") == Some(location.as_str()))?,
+            name: text("name")?.to_owned(),
+            key_name: text("key_name").map(str::to_owned),
+        })
+    }
+}
 
 impl Config {
     /// The settings that do not fit into the environment.
@@ -85,5 +106,36 @@ impl Config {
             settings["timeout_ms"] = json!(ms);
         }
         settings.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_credentials_are_read_back_from_the_settings() {
+        for credentials in [
+            "{}",
+            "{kind: user_key, in: query, name: key}",
+            "{kind: app_id, in: header, name: id}",
+            "{kind: app_id, in: query, name: id, key_name: key}",
+        ] {
+            let text = format!(
+                "stack: orders\napi: {{id: a1b2c3d4e5, stage: prod}}\n\
+                 threescale: {{service_id: \"1\", service_token: t, credentials: {credentials}}}\n"
+            );
+            let config =
+                crate::config::load("test.yaml", &text, &|_| None).expect("a configuration");
+            let read = Credentials::of_settings(&config.authorizer_settings());
+            assert_eq!(
+                read.as_ref(),
+                Some(&config.threescale.credentials),
+                "{credentials}"
+            );
+        }
+        for other in ["", "{}", r#"{"credentials": [{"kind": "jwt"}]}"#] {
+            assert_eq!(Credentials::of_settings(other), None, "{other}");
+        }
     }
 }

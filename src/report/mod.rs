@@ -7,6 +7,7 @@ pub mod graph;
 pub mod import;
 pub mod json;
 pub mod layout;
+pub mod list;
 pub mod load;
 pub mod logs;
 pub mod plain;
@@ -30,6 +31,7 @@ use self::style::Style;
 use crate::cli::{Format, Global};
 use crate::error::{Error, ExitStatus};
 use crate::event::{Event, Scope, Tally};
+use crate::principal;
 use crate::printable::{block, line};
 
 /// Shows events in one format.
@@ -95,12 +97,15 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", block(&text));
 }
 
-/// The scope of a change, in one line.
+/// The scope of a change: what it works on, and as whom.
 pub fn scope(scope: &Scope) -> String {
     let Scope {
         stack,
         account,
+        account_alias,
         region,
+        caller,
+        profile,
         apis,
     } = scope;
     let apis: Vec<_> = apis
@@ -116,7 +121,20 @@ pub fn scope(scope: &Scope) -> String {
         true => "no API attached".to_owned(),
         false => apis.join("; "),
     };
-    format!("Stack {stack} in {region} (account {account}), {apis}")
+    let alias = account_alias
+        .as_deref()
+        .map(|alias| format!("{}, ", line(alias)));
+    let alias = alias.unwrap_or_default();
+    let caller = caller.as_deref().map(principal::described);
+    let profile = profile
+        .as_deref()
+        .map(|profile| format!("profile {profile}"));
+    let whom: Vec<_> = [caller, profile].into_iter().flatten().collect();
+    let whom = match whom.is_empty() {
+        true => String::new(),
+        false => format!("\nas {}", line(&whom.join(", "))),
+    };
+    format!("Stack {stack} in {region} (account {alias}{account}), {apis}{whom}")
 }
 
 /// Writes an error with its hints.
@@ -200,25 +218,38 @@ mod tests {
     use crate::event::ScopeApi;
 
     #[test]
-    fn a_scope_names_stack_account_region_and_every_api() {
+    fn a_scope_names_stack_account_region_every_api_and_whom() {
         let api = |id: &str, name: Option<&str>| ScopeApi {
             id: id.to_owned(),
             name: name.map(str::to_owned),
             stage: "prod".to_owned(),
         };
-        let line = |apis| {
-            scope(&Scope {
-                stack: "orders".to_owned(),
-                account: "123456789012".to_owned(),
-                region: "us-east-1".to_owned(),
-                apis,
-            })
+        let of = |apis| Scope {
+            stack: "orders".to_owned(),
+            account: "123456789012".to_owned(),
+            account_alias: None,
+            region: "us-east-1".to_owned(),
+            caller: None,
+            profile: None,
+            apis,
         };
+        let line = |apis| scope(&of(apis));
         let begin = "Stack orders in us-east-1 (account 123456789012), ";
         assert_eq!(
             line(vec![api("a1", Some("shop")), api("b2", None)]),
             format!("{begin}API a1 (shop), stage prod; API b2, stage prod")
         );
         assert_eq!(line(Vec::new()), format!("{begin}no API attached"));
+        let as_whom = Scope {
+            account_alias: Some("acme-prod".to_owned()),
+            caller: Some("arn:aws:sts::123456789012:assumed-role/Admin/kim".to_owned()),
+            profile: Some("prod".to_owned()),
+            ..of(Vec::new())
+        };
+        assert_eq!(
+            scope(&as_whom),
+            "Stack orders in us-east-1 (account acme-prod, 123456789012), no API attached\n\
+             as role Admin, session kim, profile prod"
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::layout::wrap;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
-use crate::names::Names;
+use crate::event::Scope;
 use crate::preflight::Findings;
 use crate::prices::{self, Cheaper, Costs};
 
@@ -200,7 +200,7 @@ fn costs_document(costs: &Costs) -> Value {
 }
 
 /// The plan as one JSON document.
-pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) -> Value {
+pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) -> Value {
     let resources: Vec<_> = plan
         .items
         .iter()
@@ -216,9 +216,13 @@ pub fn document(plan: &Plan, names: &Names, extras: &Findings, outputs: &Value) 
         })
         .collect();
     json!({
-        "stack": names.stack,
-        "region": names.region,
-        "account": names.account,
+        "stack": scope.stack,
+        "region": scope.region,
+        "account": scope.account,
+        "account_alias": scope.account_alias,
+        "caller": scope.caller,
+        "profile": scope.profile,
+        "api": scope.apis.first(),
         "resources": resources,
         "notices": extras.notices,
         "pending": extras.pending,

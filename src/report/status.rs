@@ -7,7 +7,7 @@ use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::Item;
 use crate::names::Names;
-use crate::resource::health_check;
+use crate::resource::{Phase, health_check};
 use crate::rest_api::AuthorizationType;
 
 /// A method of the API as callers see it.
@@ -27,6 +27,8 @@ pub struct Method {
 #[derive(Debug, Clone)]
 pub struct Status {
     pub names: Names,
+    /// Whether the resources were compared with a configuration.
+    pub is_compared: bool,
     pub items: Vec<Item>,
     pub api: Option<(String, String)>,
     /// Whether the live authorizer observes; `None` if there is none.
@@ -43,14 +45,15 @@ pub struct Status {
     pub lock: Option<String>,
 }
 
-/// A resource's health in one word.
-pub fn health(item: &Item) -> &'static str {
+/// A resource's health in one word. Without a comparison, a resource that exists is ready.
+fn health(item: &Item, is_compared: bool) -> &'static str {
     match (
         item.phase.as_ref().map(crate::resource::Phase::as_str),
         item.action,
     ) {
         (None, _) => "missing",
         (Some(phase), _) if phase != "ready" => phase,
+        (_, Action::None) if !is_compared => "ready",
         (_, Action::None) => "healthy",
         (_, Action::Delete) => "orphan",
         _ => "drifted",
@@ -74,8 +77,11 @@ fn check_line(check: &health_check::Check, style: &Style) -> String {
 }
 
 impl Status {
+    /// Whether every resource matches the configuration. Without one, whether every resource is ready.
     fn is_as_configured(&self) -> bool {
-        !self.items.is_empty() && self.items.iter().all(|item| item.action == Action::None)
+        let is_ready = |item: &Item| self.is_compared || matches!(item.phase, Some(Phase::Ready));
+        let is_well = |item: &Item| item.action == Action::None && is_ready(item);
+        !self.items.is_empty() && self.items.iter().all(is_well)
     }
 
     /// Whether every resource and every method matches the configuration, and the self-test passes.
@@ -98,10 +104,10 @@ impl Status {
         ];
         let width = id_width(self.items.iter());
         for item in &self.items {
-            let health = health(item);
+            let health = health(item, self.is_compared);
             let word = format!("{health:<9}");
             let word = match health {
-                "healthy" => style.good(&word),
+                "healthy" | "ready" => style.good(&word),
                 "missing" | "failed" => style.bad(&word),
                 _ => style.warn(&word),
             };
@@ -182,7 +188,14 @@ impl Status {
         if let Some(lock) = &self.lock {
             lines.push(format!("{} locked by {lock}", style.warn("note")));
         }
-        lines.push(if self.is_healthy() && self.self_test.is_none() {
+        lines.push(if self.is_healthy() && !self.is_compared {
+            style.good(match &self.self_test {
+                Some(_) => "healthy (not compared with a configuration)",
+                None => {
+                    "healthy (not compared with a configuration, and the self-test was not run)"
+                }
+            })
+        } else if self.is_healthy() && self.self_test.is_none() {
             style.good("healthy (configuration only: the self-test was not run)")
         } else if self.is_healthy() {
             style.good("healthy")
@@ -216,7 +229,7 @@ impl Status {
                     "kind": item.id.kind.as_str(),
                     "physical_id": item.physical_id,
                     "state": item.phase.as_ref().map_or("absent", |phase| phase.as_str()),
-                    "health": health(item),
+                    "health": health(item, self.is_compared),
                     "drift": item.changes,
                 })
             })
@@ -240,6 +253,7 @@ impl Status {
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
             "outputs": outputs,
             "self_test": self.self_test,
+            "compared": self.is_compared,
             "notices": self.notices,
             "faults": self.faults,
             "lock": self.lock,

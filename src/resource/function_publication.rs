@@ -112,17 +112,25 @@ pub async fn live_version(cx: &Context) -> Result<Option<String>, ResourceError>
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
 
+/// The settings of the authorizer that the API invokes.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn live_settings(cx: &Context) -> Result<Option<String>, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[0]).await?;
+    Ok(actual.and_then(|actual| {
+        let live = actual.versions.live_content()?;
+        live.environment.get(parameter::SETTINGS).cloned()
+    }))
+}
+
 /// Whether the authorizer that the API invokes denies only requests that pass a limit.
 ///
 /// # Errors
 /// The errors of the services.
 pub async fn denies_limits_only(cx: &Context) -> Result<bool, ResourceError> {
-    let actual = Publication::of(cx, function::NAMES[0]).await?;
-    Ok(actual.is_some_and(|actual| {
-        let live = actual.versions.live_content();
-        let settings = live.and_then(|live| live.environment.get(parameter::SETTINGS));
-        settings.is_some_and(|settings| versions::denies_limits_only(settings))
-    }))
+    let settings = live_settings(cx).await?;
+    Ok(settings.is_some_and(|settings| versions::denies_limits_only(&settings)))
 }
 
 /// Whether the authorizer that the API invokes observes, that is, allows every request; `None` if there is none.

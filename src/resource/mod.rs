@@ -7,6 +7,7 @@
 pub mod adoption;
 pub mod api_attachment;
 pub mod api_authorizer;
+pub mod billed;
 pub mod cache;
 mod cache_change;
 pub mod cache_group;
@@ -49,6 +50,7 @@ pub mod schedule;
 mod secret_encryption;
 pub mod security_group;
 pub mod serverless_cache;
+pub mod stacks;
 mod state;
 pub mod subnet;
 mod traits;

@@ -340,6 +340,32 @@ async fn read(cx: &Context, decrypts: bool) -> Result<BTreeMap<String, Stored>, 
         .collect())
 }
 
+/// The most names that one call reads. Source: SSM `GetParameters`.
+const NAMES_PER_CALL: usize = 10;
+
+/// The values of these plain parameters, as far as they exist.
+///
+/// # Errors
+/// When a call fails.
+pub async fn values(cx: &Context, names: &[String]) -> Result<Vec<Secret>, ResourceError> {
+    let mut values = Vec::new();
+    for names in names.chunks(NAMES_PER_CALL) {
+        let names = names.iter().map(|name| cx.names().parameter(name));
+        let request = cx
+            .aws()
+            .ssm
+            .get_parameters()
+            .set_names(Some(names.collect()));
+        let answer = cx
+            .aws()
+            .call_idempotent("ssm:GetParameters", || request.clone().send())
+            .await?;
+        let found = answer.parameters.unwrap_or_default().into_iter();
+        values.extend(found.filter_map(|found| Some(Secret::from(found.value?))));
+    }
+    Ok(values)
+}
+
 /// Writes a plain parameter; a new one gets the tags of `id`.
 ///
 /// # Errors

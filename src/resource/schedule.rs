@@ -23,7 +23,7 @@ const TARGET: &str = "reporter";
 pub struct Actual {
     id: LogicalId,
     rule: String,
-    expression: String,
+    pub(super) expression: String,
     enabled: bool,
     /// ARN by target id.
     targets: BTreeMap<String, String>,

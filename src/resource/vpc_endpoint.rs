@@ -32,7 +32,7 @@ pub struct Actual {
     id: LogicalId,
     pub(super) endpoint_id: String,
     vpc_id: String,
-    subnets: BTreeSet<String>,
+    pub(super) subnets: BTreeSet<String>,
     groups: BTreeSet<String>,
     private_names: Option<bool>,
     phase: Phase,

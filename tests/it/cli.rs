@@ -377,15 +377,23 @@ fn the_configuration_may_come_from_anywhere() {
 }
 
 fn on_a_terminal(workplace: &Workplace, answer: &str, arguments: &[&str], no_color: bool) -> Run {
-    let command: Vec<_> = [env!("CARGO_BIN_EXE_threescale-gw")]
-        .iter()
-        .chain(arguments)
-        .copied()
-        .collect();
+    let program = env!("CARGO_BIN_EXE_threescale-gw");
+    run_on_a_terminal(workplace, answer, program, arguments, no_color)
+}
+
+fn run_on_a_terminal(
+    workplace: &Workplace,
+    answer: &str,
+    program: &str,
+    arguments: &[&str],
+    no_color: bool,
+) -> Run {
+    let command: Vec<_> = [program].iter().chain(arguments).copied().collect();
     let variables: &[_] = if no_color { &[("NO_COLOR", "1")] } else { &[] };
     let mut terminal = Terminal::of(workplace, (200, 100), &command, variables);
     if !answer.is_empty() {
-        terminal.answer("[y/N]", answer);
+        let name = arguments.first() == Some(&"down");
+        terminal.answer(if name { "to confirm: " } else { "[y/N]" }, answer);
     }
     Run {
         code: terminal.end().0,
@@ -426,7 +434,8 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
     let no = on_a_terminal(&workplace, "n", &["up"], false);
     assert_eq!(no.code, Some(4), "{}", no.stdout);
     assert!(
-        no.stdout.contains("Apply these changes? [y/N] "),
+        no.stdout
+            .contains("Create 30 resources for stack orders in 123456789012, us-east-1? [y/N] "),
         "{}",
         no.stdout
     );
@@ -446,19 +455,47 @@ fn on_a_terminal_it_asks_and_shows_colours_unless_they_are_forbidden() {
         let before = asked.split("[y/N]").next().unwrap_or_default();
         let scope = "Stack orders in us-east-1 (account 123456789012), ";
         assert!(before.contains(scope), "{arguments:?}: {asked}");
+        // The stack does not exist yet, so `down` asks nothing.
+        let is_shown = before.contains("Plan: 30 to create.");
+        assert_eq!(is_shown, arguments[0] == "up", "{arguments:?}: {asked}");
     }
+    // With a pipe, the question goes to the terminal. With a file, it would be about something that the user has not seen.
+    let binary = env!("CARGO_BIN_EXE_threescale-gw");
+    let in_a_shell = |script: &str| {
+        let script = script.replace("BINARY", binary);
+        run_on_a_terminal(&workplace, "n", "/bin/sh", &["-c", &script], true)
+    };
+    let piped = in_a_shell("BINARY up 2>&1 | tee shown");
+    assert!(
+        piped.stdout.contains("us-east-1? [y/N] "),
+        "{}",
+        piped.stdout
+    );
+    let shown = std::fs::read_to_string(workplace.path("shown")).expect("the file");
+    assert!(shown.contains("canceled; nothing was changed"), "{shown}");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+    let hidden = in_a_shell("BINARY up 2> shown");
+    assert_eq!(hidden.code, Some(4), "{}", hidden.stdout);
+    let shown = std::fs::read_to_string(workplace.path("shown")).expect("the file");
+    assert!(shown.contains("not a terminal: cannot ask"), "{shown}");
     assert!(aws.changes().is_empty());
 
     let yes = on_a_terminal(&workplace, "y", &["up"], true);
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);
     assert!(yes.stdout.contains("30 created"), "{}", yes.stdout);
     assert!(!has_colour(&yes.stdout), "{:?}", yes.stdout);
-    let yes = on_a_terminal(&workplace, "yes", &["down"], false);
-    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    // Callers use the methods, so a yes is not enough.
+    let no = on_a_terminal(&workplace, "yes", &["down"], false);
+    assert_eq!(no.code, Some(4), "{}", no.stdout);
     assert!(
-        yes.stdout.contains("Destroy these resources? [y/N] "),
+        no.stdout
+            .contains("`yes` is not `orders`; nothing was changed"),
         "{}",
-        yes.stdout
+        no.stdout
     );
+    let yes = on_a_terminal(&workplace, "orders", &["down"], false);
+    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    let question = "Delete 30 resources of stack orders in 123456789012, us-east-1?";
+    assert!(yes.stdout.contains(question), "{}", yes.stdout);
     assert!(yes.stdout.contains("it will be open"), "{}", yes.stdout);
 }

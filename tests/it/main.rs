@@ -54,6 +54,7 @@ mod responses;
 mod rollback;
 mod scope;
 mod serverless;
+mod stacks;
 mod stored;
 mod support;
 mod terminal;

@@ -57,7 +57,7 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     let here = workplace(&aws, HERE);
     let run = here.run(&["rollback"]);
     assert_eq!(run.code, Some(4), "{}", run.stderr);
-    assert_mentions(&run, &["stack orders is attached to no API"]);
+    assert_mentions(&run, &["there is no stack orders in us-east-1"]);
 
     // Another user publishes a deployment after the stack's, and the next `up` deploys after that. A rollback would
     // undo the other user's work.

@@ -201,11 +201,13 @@ fn every_change_says_first_what_it_works_on() {
     let first = |run: &Run| run.stderr.lines().next().unwrap_or_default().to_owned();
     let named = format!("{begin}API {id} (orders-api), stage prod");
     assert_eq!(first(&up), named);
+    assert_eq!(up.stderr.lines().nth(1), Some("as user operator"));
     assert_eq!(first(&here.succeed(&["up", "--yes"])), named);
     assert_eq!(here.succeed(&["up", "--yes", "-q"]).stderr, "");
     let recorded = format!("{begin}API {id}, stage prod");
     let event = |name: Value| {
         json!({"event": "scope", "stack": "orders", "account": "123456789012", "region": "us-east-1",
+            "account_alias": null, "caller": "arn:aws:iam::123456789012:user/operator", "profile": null,
             "apis": [{"id": id, "name": name, "stage": "prod"}]})
     };
     let up = here.succeed(&["up", "--yes", "-o", "json"]);
@@ -237,6 +239,25 @@ fn every_change_says_first_what_it_works_on() {
         "{}",
         down.stdout
     );
+    // The name of the account is read where there is something to change.
+    let alias = json!({"AccountAlias": "acme-prod"});
+    aws.call("iam", "CreateAccountAlias", alias);
+    let named = "Stack orders in us-east-1 (account acme-prod, 123456789012), API ";
+    let plan = here.succeed(&["plan"]);
+    assert!(plan.stdout.starts_with(named), "{}", plan.stdout);
+    let document = here.succeed(&["plan", "-o", "json"]).json();
+    let expected = json!(["acme-prod", "arn:aws:iam::123456789012:user/operator", null]);
+    let told = ["account_alias", "caller", "profile"].map(|key| document[key].clone());
+    assert_eq!(json!(told), expected);
+    assert_eq!(
+        document["api"],
+        json!({"id": id, "name": "orders-api", "stage": "prod"})
+    );
+    let denied = json!([{"operation": "ListAccountAliases", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let plan = here.succeed(&["plan"]);
+    assert!(plan.stdout.starts_with(begin), "{}", plan.stdout);
+    aws.post("faults", &json!([]));
     // The line also appears when there is nothing to change, because the account might be the wrong one.
     let nothing = here.succeed(&["down", "--yes"]);
     assert_eq!(first(&nothing), format!("{begin}no API attached"));

@@ -46,6 +46,9 @@ pub struct AttachmentState {
     /// The version of the authorizer that answered those requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_version: Option<String>,
+    /// The version of this program that made those requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<String>,
     /// The faults that this verification found and that the API had before, too: they are no reason to undo
     /// the change. Marks of the rows of a report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -221,6 +224,24 @@ pub async fn all(cx: &Context) -> Result<BTreeMap<ApiTarget, Record>, ResourceEr
         }
     }
     Ok(records)
+}
+
+/// The version of this program that has verified one of these APIs last, without reading the rest of the record. `None` if an
+/// earlier release did, or none has.
+///
+/// # Errors
+/// When the call fails.
+pub async fn verified_by(
+    cx: &Context,
+    targets: &BTreeSet<ApiTarget>,
+) -> Result<Option<String>, ResourceError> {
+    let heads: Vec<_> = targets.iter().map(|target| path(target, "head")).collect();
+    let values = parameter::values(cx, &heads).await?;
+    let mut versions = values.iter().filter_map(|value| {
+        let head: AttachmentState = serde_json::from_str(value.expose()).ok()?;
+        head.verified_by
+    });
+    Ok(versions.next())
 }
 
 fn id() -> LogicalId {

@@ -158,6 +158,17 @@ pub async fn look(
     Ok(steps(wanted, cors, &now, &known, &shared))
 }
 
+/// Whether refusals have the reason of the authorizer: the API has the response of this stack for them.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn has_reasons(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let now = rest_api::responses(cx, &target.id).await?;
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let taken = record.responses.get(ACCESS_DENIED);
+    Ok(taken.is_some_and(|taken| is_untouched(taken, now.get(ACCESS_DENIED))))
+}
+
 /// What a response of this stack contains, for people.
 pub fn told(kind: &str, limits: LimitStatus) -> &'static str {
     match (limits, kind) {

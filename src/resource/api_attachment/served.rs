@@ -263,6 +263,7 @@ pub async fn note_verified(
     let noted = AttachmentState {
         verified: found.deployment.or(head.verified.clone()),
         verified_version: found.version,
+        verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         as_before: Vec::new(),
         ..head.clone()
     };

@@ -90,6 +90,13 @@ def parameters(aws: Aws) -> None:
         aws.ssm.put_parameter(Name=f"/p/deep/{index}", Type="String", Value="x")
     page = aws.ssm.get_parameters_by_path(Path="/p", Recursive=True)
     assert len(page["Parameters"]) == 10 and page["NextToken"]
+    path = [{"Key": "Path", "Option": "Recursive", "Values": ["/p"]}]
+    first = aws.ssm.describe_parameters(ParameterFilters=path)
+    second = aws.ssm.describe_parameters(ParameterFilters=path, NextToken=first["NextToken"])
+    described = [*first["Parameters"], *second["Parameters"]]
+    assert len(described) == 12 and {one["Version"] for one in described} == {1, 2}
+    assert not any("Value" in one for one in described)
+    assert {one["LastModifiedUser"] for one in described} == {"arn:aws:iam::123456789012:user/operator"}
     deep = [f"/p/deep/{index}" for index in range(11)]
     assert len(aws.ssm.get_parameters(Names=deep[1:])["Parameters"]) == 10
     with aws.refused("ValidationException", "Member must have length less than or equal to 10"):

@@ -19,7 +19,7 @@ from moto.utilities.utils import get_partition
 from . import kms_keys
 from .api_json import api_json, clean, method_json
 from .awslambda import configuration
-from .cache_records import cluster_json, group_json, serverless_json, user_group_json, user_json
+from .cache_records import cluster_json, group_json, in_region, serverless_json, user_group_json, user_json
 from .stages import stage_json
 from .wire import ACCOUNT
 from .account_state import World
@@ -260,7 +260,7 @@ def _caches(world: World, region: str) -> dict[str, Any]:
         "cache_subnet_groups": _sorted(
             (
                 {**group.json(region), "tags": dict(sorted(caches.tags.get(group.arn, {}).items()))}
-                for group in caches.subnet_groups.values()
+                for group in in_region(region, caches.subnet_groups.values())
             ),
             "CacheSubnetGroupName",
         ),
@@ -275,7 +275,7 @@ def _caches(world: World, region: str) -> dict[str, Any]:
                     "clusters": [_timeless(cluster_json(world, group, node, False)) for node in group.nodes],
                     "tags": dict(sorted(caches.tags.get(group.arn, {}).items())),
                 }
-                for group in caches.groups.values()
+                for group in in_region(region, caches.groups.values())
             ),
             "ReplicationGroupId",
         ),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .interfaces import ec2_of
 from .wire import arn, dns_suffix
 from .account_state import World
+
+
+T = TypeVar("T", bound=Any)
+
+
+def in_region(region: str, found: Iterable[T]) -> list[T]:
+    """Those of this region."""
+    return [one for one in found if one.arn.split(":")[3] == region]
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import interfaces, serverless_caches
-from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, group_json
+from .cache_records import Caches, Node, ReplicationGroup, SubnetGroup, group_json, in_region
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -104,7 +104,7 @@ def subnet_group_of(world: World, name: str) -> SubnetGroup:
 @operation("elasticache", "DescribeCacheSubnetGroups")
 def describe_subnet_groups(world: World, call: Call) -> Any:
     name = call.get("CacheSubnetGroupName")
-    groups = [subnet_group_of(world, name)] if name else list(world.caches.subnet_groups.values())
+    groups = [subnet_group_of(world, name)] if name else in_region(call.region, world.caches.subnet_groups.values())
     return page(call, [group.json(call.region) for group in groups], "CacheSubnetGroups")
 
 
@@ -498,7 +498,7 @@ def delete_group(world: World, call: Call) -> Any:
 @operation("elasticache", "DescribeReplicationGroups")
 def describe_groups(world: World, call: Call) -> Any:
     name = call.get("ReplicationGroupId")
-    groups = [_group(world, name)] if name else list(world.caches.groups.values())
+    groups = [_group(world, name)] if name else in_region(call.region, world.caches.groups.values())
     return page(call, [group_json(world, group) for group in groups], "ReplicationGroups")
 
 

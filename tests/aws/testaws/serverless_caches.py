@@ -7,7 +7,15 @@ from typing import Any
 
 from . import vpc_endpoints
 from .account_state import World
-from .cache_records import ServerlessCache, User, UserGroup, serverless_json, user_group_json, user_json
+from .cache_records import (
+    ServerlessCache,
+    User,
+    UserGroup,
+    in_region,
+    serverless_json,
+    user_group_json,
+    user_json,
+)
 from .errors import AwsError
 from .gateway import operation
 from .interfaces import ec2_of
@@ -108,7 +116,7 @@ def create_user(world: World, call: Call) -> Any:
 def describe_users(world: World, call: Call) -> Any:
     default = User(_DEFAULT, call.region, _DEFAULT, "redis", "on ~* +@all", [])
     name = call.get("UserId")
-    users = [_user(world, name)] if name else [default, *world.caches.users.values()]
+    users = [_user(world, name)] if name else [default, *in_region(call.region, world.caches.users.values())]
     return _page(call, [user_json(world, user) for user in users], "Users", "MaxRecords", "Marker")
 
 
@@ -211,7 +219,7 @@ def _become(world: World, group: UserGroup) -> None:
 @operation("elasticache", "DescribeUserGroups")
 def describe_user_groups(world: World, call: Call) -> Any:
     name = call.get("UserGroupId")
-    groups = [_user_group(world, name)] if name else list(world.caches.user_groups.values())
+    groups = [_user_group(world, name)] if name else in_region(call.region, world.caches.user_groups.values())
     return _page(call, [user_group_json(world, group) for group in groups], "UserGroups", "MaxRecords", "Marker")
 
 
@@ -355,7 +363,7 @@ def modifying(world: World, cache: ServerlessCache) -> None:
 @operation("elasticache", "DescribeServerlessCaches")
 def describe_serverless_caches(world: World, call: Call) -> Any:
     name = call.get("ServerlessCacheName")
-    caches = [_cache(world, name)] if name else list(world.caches.serverless.values())
+    caches = [_cache(world, name)] if name else in_region(call.region, world.caches.serverless.values())
     return _page(
         call, [serverless_json(world, cache) for cache in caches], "ServerlessCaches", "MaxResults", "NextToken"
     )

@@ -5,13 +5,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from moto.ssm.models import ssm_backends
+from moto.ssm.models import Parameter, ssm_backends
 
 from . import kms_keys
 from .account_state import World
+from .callers import caller
 from .errors import AwsError
 from .gateway import operation
 from .wire import ACCOUNT, Call
+
+_described = Parameter.describe_response_object
+
+
+def _describe(self: Parameter, *args: Any, **named: Any) -> dict[str, Any]:
+    """With the caller that has written the value, and without the value."""
+    described = {**_described(self, *args, **named), "LastModifiedUser": getattr(self, "last_modified_user", "N/A")}
+    del described["Value"]
+    return described
+
+
+Parameter.describe_response_object = _describe
 
 
 @operation("ssm", "PutParameter")
@@ -67,6 +80,7 @@ def put_parameter(world: World, call: Call) -> Any:
         # Its date is the service's, whose clock may not show what the caller's does.
         stored = known[name][-1]
         stored.last_modified_date = world.date()
+        stored.last_modified_user = caller(call)
         if stored.parameter_type == "SecureString" and not call.get("KeyId"):
             # As the API reference says of every write, also of one that replaces a value under another key.
             value = stored.decrypt(stored.value)

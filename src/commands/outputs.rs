@@ -1,0 +1,91 @@
+//! The outputs of a stack: what its user needs to know of it.
+
+use crate::cli::Format;
+use crate::engine_version::describe;
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::resource::{Context, Output, cache_group};
+use crate::rest_api::ApiTarget;
+use crate::stack;
+
+/// The outputs of a stack with resources of these ids, as far as they are known. `target`: the API it is attached to.
+pub(super) fn outputs(
+    cx: &Context,
+    ids: impl Iterator<Item = LogicalId>,
+    target: Option<&ApiTarget>,
+) -> Vec<(&'static str, String)> {
+    let mut outputs = Vec::new();
+    let cache = [Kind::Cache, Kind::ServerlessCache]
+        .into_iter()
+        .find_map(|kind| cx.known_output(&LogicalId::new(kind, "main")));
+    if let Some(Output { attributes, .. }) = cache {
+        let endpoint = attributes.get("endpoint").cloned();
+        outputs.extend(endpoint.map(|endpoint| ("redis_endpoint", endpoint)));
+        let engine = cache_group::engine_of(&attributes);
+        let engine = engine.map(|(name, version)| describe(name, version));
+        outputs.extend(engine.map(|engine| ("redis_engine", engine)));
+    }
+    outputs.extend(target.map(|target| ("invoke_url", invoke_url(cx, target))));
+    let ips = public_ips(cx, ids).join(", ");
+    if !ips.is_empty() {
+        outputs.push(("nat_public_ip", ips));
+    }
+    outputs
+}
+
+/// The addresses that 3scale sees, by zone.
+fn public_ips(cx: &Context, ids: impl Iterator<Item = LogicalId>) -> Vec<String> {
+    let ip_of = |id: &LogicalId| {
+        let ip = cx.known_output(id)?.attributes.get("public_ip").cloned();
+        ip.filter(|ip| !ip.is_empty())
+    };
+    let ways_out = ids.filter_map(|id| {
+        let address = match id.kind {
+            Kind::NatGateway => id.short_name(),
+            Kind::NatInstance => stack::NAT_INSTANCE,
+            _ => return None,
+        };
+        // An address of the operator is no resource of the stack.
+        let of_address = ip_of(&id.beside(Kind::ElasticIp, address));
+        of_address.or_else(|| ip_of(&id))
+    });
+    ways_out.collect()
+}
+
+/// Where callers reach the API.
+pub(super) fn invoke_url(cx: &Context, target: &ApiTarget) -> String {
+    let ApiTarget { id, stage } = target;
+    match &cx.aws().endpoint_url {
+        Some(endpoint) => format!(
+            "{}/_aws/execute-api/{id}/{stage}/",
+            endpoint.trim_end_matches('/')
+        ),
+        None => format!(
+            "https://{id}.execute-api.{}.{}/{stage}/",
+            cx.names().region,
+            cx.aws().dns_suffix
+        ),
+    }
+}
+
+/// Writes outputs as text; in JSON they are part of a document or an event.
+pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
+    if format == Format::Json {
+        let mut line: serde_json::Map<_, _> = outputs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+            .collect();
+        line.insert("event".to_owned(), "outputs".into());
+        return serde_json::Value::Object(line).to_string();
+    }
+    let width = outputs
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    outputs
+        .iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

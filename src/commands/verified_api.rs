@@ -1,0 +1,169 @@
+//! What is verified: the API, how its methods should behave, and how its callers send their credentials.
+
+use super::existing;
+use super::session::Session;
+use crate::config::{Credentials, Mode};
+use crate::error::{Error, Result};
+use crate::id::LogicalId;
+use crate::kind::Kind;
+use crate::preflight;
+use crate::resource::api_attachment::{other_stacks, record, responses};
+use crate::resource::{Context, api_authorizer, function_publication};
+use crate::responses::{ACCESS_DENIED, LimitStatus};
+use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, RestApi};
+use crate::verify::{Expectation, Refusals};
+
+/// What is verified.
+pub(super) struct VerifiedApi {
+    pub(super) target: ApiTarget,
+    pub(super) api: RestApi,
+    pub(super) methods: Vec<(Method, Expectation)>,
+    pub(super) credentials: Credentials,
+    /// Whether a refusal has its reason: as the API is, and once it is deployed.
+    has_reasons: (bool, bool),
+    /// Whether the live authorizer denies only requests that pass a limit, and whether the configured one does.
+    denies_limits_only: (bool, bool),
+    /// Whether the live authorizer observes, if there is one, and whether the configured one does.
+    observes: (Option<bool>, bool),
+}
+
+impl VerifiedApi {
+    /// As the configuration says.
+    pub(super) async fn of_configuration(session: &Session, cx: &Context) -> Result<Self> {
+        let (config, target) = (&session.config, &session.facts.api);
+        let answers = responses::look(cx, target, &config.api.responses).await?;
+        let has_reasons = answers.managed.contains_key(ACCESS_DENIED);
+        Ok(Self {
+            target: target.clone(),
+            api: session.api.clone(),
+            methods: meant(session, cx).await?,
+            credentials: config.threescale.credentials.clone(),
+            has_reasons: (has_reasons && answers.write.is_empty(), has_reasons),
+            denies_limits_only: (
+                function_publication::denies_limits_only(cx).await?,
+                config.api.responses.limits == LimitStatus::TooManyRequests,
+            ),
+            observes: (
+                function_publication::observes(cx).await?,
+                config.authorizer.mode == Mode::Observe,
+            ),
+        })
+    }
+
+    /// As the account shows it: the methods that use the authorizer should be protected, and callers send their credentials
+    /// where its settings say. Also returns what that leaves open, as notes.
+    pub(super) async fn of_account(cx: &Context) -> Result<(Self, Vec<String>)> {
+        existing::ensure_exists(cx).await?;
+        let stack = &cx.names().stack;
+        let detached = || Error::refused(format!("stack {stack} is attached to no API"));
+        let target = cx.api().ok_or_else(detached)?;
+        let mut found = rest_api::find(cx.aws(), Some(&target.id), None).await?;
+        let Some(api) = found.pop() else {
+            let text = format!("API {} of stack {stack} no longer exists", target.id);
+            return Err(Error::refused(text));
+        };
+        let settings = function_publication::live_settings(cx).await?;
+        let credentials = settings.as_deref().and_then(Credentials::of_settings);
+        let Some(credentials) = credentials else {
+            let text = format!(
+                "the settings of the authorizer of stack {stack} cannot be read, so it is not known where callers send their credentials"
+            );
+            return Err(Error::refused(text).hint("give the configuration with -f"));
+        };
+        let mut notes = vec![
+            "without a configuration, a method counts as protected if it uses the authorizer"
+                .to_owned(),
+        ];
+        let more = record::targets(cx).await?;
+        let more = more.iter().filter(|other| *other != target);
+        notes.extend(more.map(|other| {
+            format!(
+                "the stack is also attached to stage {} of API {}, which was not verified",
+                other.stage, other.id
+            )
+        }));
+        let has_reasons = responses::has_reasons(cx, target).await?;
+        let denies_limits_only = function_publication::denies_limits_only(cx).await?;
+        let observes = function_publication::observes(cx).await?;
+        let api = Self {
+            target: target.clone(),
+            api,
+            methods: found_protected(cx, target).await?,
+            credentials,
+            has_reasons: (has_reasons, has_reasons),
+            denies_limits_only: (denies_limits_only, denies_limits_only),
+            observes: (observes, observes.unwrap_or_default()),
+        };
+        Ok((api, notes))
+    }
+
+    /// Whether the authorizer should observe.
+    pub(super) fn observes(&self) -> bool {
+        self.observes.1
+    }
+
+    /// How refusals answer. `is_deployed`: the gateway responses were deployed since this was read.
+    pub(super) fn refusals(&self, is_deployed: bool) -> Refusals {
+        let (now, deployed) = self.has_reasons;
+        let (is_live, is_configured) = self.denies_limits_only;
+        // The mode that observes ends before a deployment, and begins after it.
+        let (was_observing, is_meant_to) = self.observes;
+        let are_observed = match is_deployed {
+            true => is_meant_to && was_observing != Some(false),
+            false => was_observing.unwrap_or(is_meant_to),
+        };
+        Refusals {
+            are_observed,
+            have_reasons: now || (is_deployed && deployed),
+            are_unauthorized: is_live || (is_deployed && is_configured),
+        }
+    }
+}
+
+/// The expected behavior of each method of the API.
+async fn meant(session: &Session, cx: &Context) -> Result<Vec<(Method, Expectation)>> {
+    let target = &session.facts.api;
+    let all = rest_api::methods(cx, &target.id).await?;
+    let elsewhere = other_stacks::elsewhere(cx, target).await?;
+    let authorizer = cx
+        .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
+        .map(|output| output.physical_id);
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let ours = authorizer.as_deref();
+    let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
+    Ok(expected(&all, |method| sorted.wanted.contains(method)))
+}
+
+/// The same without a configuration. A method that another stack has in the draft may be protected in this stage only.
+async fn found_protected(cx: &Context, target: &ApiTarget) -> Result<Vec<(Method, Expectation)>> {
+    let all = rest_api::methods(cx, &target.id).await?;
+    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let export = rest_api::export::export(cx, target).await?;
+    let is_ours = |method: &Method| {
+        let mut ours = authorizers
+            .iter()
+            .filter(|found| api_authorizer::is_ours(cx, &found.uri));
+        let exported = (*export)
+            .as_ref()
+            .and_then(|export| export.methods.get(&method.key()));
+        let uri = exported.and_then(|method| method.authorizer_uri.as_deref());
+        ours.any(|ours| method.asks(&ours.id))
+            || uri.is_some_and(|uri| api_authorizer::is_ours(cx, uri))
+    };
+    Ok(expected(&all, is_ours))
+}
+
+fn expected(all: &[Method], is_protected: impl Fn(&Method) -> bool) -> Vec<(Method, Expectation)> {
+    let meant = |method: &Method| {
+        if is_protected(method) {
+            Expectation::Protected
+        } else if method.authorization == AuthorizationType::None {
+            Expectation::Open
+        } else {
+            Expectation::Guarded
+        }
+    };
+    all.iter()
+        .map(|method| (method.clone(), meant(method)))
+        .collect()
+}

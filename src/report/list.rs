@@ -1,0 +1,359 @@
+//! The stacks of an account.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::style::Style;
+use crate::prices;
+use crate::principal;
+use crate::printable::line;
+use crate::rest_api::ApiTarget;
+
+/// The width of a line that fits every terminal.
+const WIDTH: usize = 80;
+
+/// A stack.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    pub stack: String,
+    pub region: String,
+    /// The APIs and stages that it is attached to, with their names if they are known.
+    pub apis: Vec<(ApiTarget, Option<String>)>,
+    pub created: Option<Timestamp>,
+    /// An ARN.
+    pub created_by: Option<String>,
+    /// The version of the program that has verified the API last.
+    pub version: Option<String>,
+    /// What each billed part costs per month, where the price is known; `None` if the parts are not known.
+    pub costs: Option<Vec<Option<f64>>>,
+    pub is_locked: bool,
+}
+
+/// The stacks of an account.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    pub account: String,
+    /// The Regions that were looked at, or should have been.
+    pub regions: Vec<String>,
+    /// The Regions that are not enabled.
+    pub disabled: Vec<String>,
+    /// The Regions that may not be read, and why.
+    pub denied: Vec<(String, String)>,
+    pub rows: Vec<Row>,
+    /// What is not known.
+    pub notices: Vec<String>,
+}
+
+/// An age in its largest unit: `40s`, `12m`, `5h`, `3d`.
+fn age(created: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(created).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// The sum of the known prices, and whether all are known.
+fn sum(costs: &[Option<f64>]) -> (f64, bool) {
+    let known: f64 = costs.iter().copied().flatten().sum();
+    // The sum of no prices is -0.0.
+    (known + 0.0, costs.iter().all(Option::is_some))
+}
+
+/// A text of at most this width; one that is cut ends in `…`.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+impl Row {
+    fn api(&self) -> String {
+        let all: Vec<_> = self
+            .apis
+            .iter()
+            .map(|(target, name)| {
+                let name = name.as_deref().filter(|name| !name.is_empty());
+                format!(
+                    "{}/{}",
+                    line(name.unwrap_or(&target.id)),
+                    line(&target.stage)
+                )
+            })
+            .collect();
+        match all.is_empty() {
+            true => "-".to_owned(),
+            false => all.join(", "),
+        }
+    }
+
+    /// Stack, API, age, who, version, cost.
+    fn cells(&self, now: Timestamp) -> [String; 6] {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let cost = self.costs.as_deref().map(sum);
+        [
+            line(&self.stack).into_owned(),
+            self.api(),
+            or_none(self.created.map(|created| age(created, now))),
+            or_none(
+                self.created_by
+                    .as_deref()
+                    .map(|arn| line(principal::name(arn)).into_owned()),
+            ),
+            or_none(
+                self.version
+                    .as_deref()
+                    .map(|version| line(version).into_owned()),
+            ),
+            or_none(cost.map(|(known, all)| match all {
+                true => format!("${known:.2}"),
+                false => format!("${known:.2}+"),
+            })),
+        ]
+    }
+}
+
+const HEAD: [&str; 6] = ["STACK", "API", "AGE", "BY", "VERSION", "PER MONTH"];
+const API: usize = 1;
+const BY: usize = 3;
+
+/// The width of each column. The API and who created the stack are cut if a line would be too long.
+fn widths(rows: &[[String; 6]]) -> [usize; 6] {
+    let mut widths = HEAD.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for column in [BY, API] {
+        let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let excess = all.saturating_sub(WIDTH);
+        widths[column] = widths[column].saturating_sub(excess).max(6);
+    }
+    widths
+}
+
+fn table_line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+    let cells: Vec<_> = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(column, (cell, width))| match column {
+            API | BY => format!("{:<width$}", cut(cell, *width)),
+            // Numbers end at the same place.
+            5 => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        })
+        .collect();
+    cells.join("  ").trim_end().to_owned()
+}
+
+impl Listed {
+    /// The stacks as text, by Region.
+    pub fn table(&self, style: &Style, now: Timestamp) -> String {
+        let mut lines = Vec::new();
+        let cells: Vec<_> = self.rows.iter().map(|row| row.cells(now)).collect();
+        let widths = widths(&cells);
+        for region in &self.regions {
+            let of_region: Vec<_> = (self.rows.iter().zip(&cells))
+                .filter(|(row, _)| row.region == *region)
+                .collect();
+            if of_region.is_empty() {
+                continue;
+            }
+            if !lines.is_empty() {
+                lines.push(String::new());
+            }
+            lines.push(style.bold(&format!("Stacks in {region} (account {})", self.account)));
+            lines.push(style.dim(&table_line(&HEAD.map(str::to_owned), &widths)));
+            for (_, cells) in of_region {
+                lines.push(table_line(cells, &widths));
+            }
+        }
+        if self.rows.is_empty() {
+            let place = match self.regions.as_slice() {
+                [region] => format!("in {region}"),
+                regions => format!("in {} Regions", regions.len()),
+            };
+            lines.push(format!("No stacks {place} (account {}).", self.account));
+        }
+        let costs = self.rows.iter().filter_map(|row| row.costs.as_deref());
+        if costs.clone().count() > 0 {
+            let is_complete = costs.clone().all(|costs| sum(costs).1);
+            let more = match is_complete {
+                true => "",
+                false => "; +: not every price is known",
+            };
+            lines.push(style.dim(&format!(
+                "PER MONTH: when idle, prices of {} in {}{more}",
+                prices::REGION,
+                prices::AS_OF
+            )));
+        }
+        if !self.disabled.is_empty() {
+            lines.push(format!(
+                "skipped, not enabled: {}",
+                self.disabled.join(", ")
+            ));
+        }
+        for (region, why) in &self.denied {
+            lines.push(format!(
+                "{} {region} was skipped: {}",
+                style.warn("note"),
+                line(why)
+            ));
+        }
+        for notice in &self.notices {
+            lines.push(format!("{} {notice}", style.warn("note")));
+        }
+        lines.join("\n")
+    }
+
+    /// The stacks as one JSON document.
+    pub fn document(&self) -> Value {
+        let stacks: Vec<_> = self.rows.iter().map(stack).collect();
+        let skipped = self
+            .disabled
+            .iter()
+            .map(|region| json!({"region": region, "why": "not_enabled", "error": null}));
+        let denied = self
+            .denied
+            .iter()
+            .map(|(region, error)| json!({"region": region, "why": "denied", "error": error}));
+        json!({
+            "account": self.account,
+            "regions": self.regions.iter().filter(|region| {
+                !self.denied.iter().any(|(denied, _)| denied == *region)
+            }).collect::<Vec<_>>(),
+            "skipped": skipped.chain(denied).collect::<Vec<_>>(),
+            "stacks": stacks,
+            "prices": {"currency": "USD", "region": prices::REGION, "as_of": prices::AS_OF},
+            "notices": self.notices,
+        })
+    }
+}
+
+fn stack(row: &Row) -> Value {
+    let apis: Vec<_> = row
+        .apis
+        .iter()
+        .map(|(target, name)| json!({"id": target.id, "name": name, "stage": target.stage}))
+        .collect();
+    let cost = row.costs.as_deref().map(sum);
+    json!({
+        "stack": row.stack,
+        "region": row.region,
+        "apis": apis,
+        "created": row.created.map(|created| created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        "created_by": row.created_by,
+        "version": row.version,
+        "expires": null,
+        "cost_per_month": cost.map(|(known, _)| (known * 100.0).round() / 100.0),
+        "cost_is_complete": cost.map(|(_, all)| all),
+        "locked": row.is_locked,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(rows: Vec<Row>) -> Listed {
+        Listed {
+            account: "123456789012".to_owned(),
+            regions: vec!["eu-west-1".to_owned(), "us-east-1".to_owned()],
+            rows,
+            ..Listed::default()
+        }
+    }
+
+    fn row(stack: &str, name: &str) -> Row {
+        let target = ApiTarget {
+            id: "a1b2c3d4e5".to_owned(),
+            stage: "prod".to_owned(),
+        };
+        Row {
+            stack: stack.to_owned(),
+            region: "us-east-1".to_owned(),
+            apis: vec![(target, Some(name.to_owned()))],
+            created: Timestamp::from_second(0).ok(),
+            created_by: Some(
+                "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/kim@example.com"
+                    .to_owned(),
+            ),
+            version: Some("0.1.0".to_owned()),
+            costs: Some(vec![Some(32.85), Some(3.65)]),
+            is_locked: false,
+        }
+    }
+
+    #[test]
+    fn every_line_fits_eighty_columns_and_the_name_of_a_stack_is_whole() {
+        let now = Timestamp::from_second(3 * 86_400).expect("a time");
+        let long = "a-stack-with-a-name-of-32-letter";
+        let mut other = row("b", "api");
+        other.costs = Some(vec![Some(1.0), None]);
+        let text = listed(vec![
+            row(long, "an API with a name that is much too long for a table"),
+            other,
+            Row {
+                stack: "half".to_owned(),
+                region: "eu-west-1".to_owned(),
+                ..Row::default()
+            },
+        ])
+        .table(&Style::plain(), now);
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+        for part in [
+            long,
+            "$36.50\n",
+            "$1.00+",
+            "3d",
+            "Stacks in eu-west-1",
+            "half",
+            "not every price",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_stack_and_skipped_regions_are_said() {
+        let mut none = listed(Vec::new());
+        none.disabled = vec!["af-south-1".to_owned()];
+        none.denied = vec![("eu-west-1".to_owned(), "denied".to_owned())];
+        let text = none.table(&Style::plain(), Timestamp::UNIX_EPOCH);
+        for part in [
+            "No stacks in 2 Regions (account 123456789012).",
+            "skipped, not enabled: af-south-1",
+            "note eu-west-1 was skipped: denied",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let document = none.document();
+        assert_eq!(document["regions"], json!(["us-east-1"]));
+        assert_eq!(document["skipped"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn an_age_has_its_largest_unit() {
+        let now = Timestamp::from_second(1_000_000).expect("a time");
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (7_200, "2h"),
+            (200_000, "2d"),
+            (-5, "0s"),
+        ] {
+            let created = Timestamp::from_second(1_000_000 - seconds).expect("a time");
+            assert_eq!(age(created, now), text);
+        }
+    }
+}
