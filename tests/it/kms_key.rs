@@ -253,6 +253,29 @@ fn a_change_of_the_key_never_leaves_callers_without_their_secrets() {
     assert_same(&before, &aws.account());
 }
 
+/// With a cache of the operator, whose URL is a secret, and without a cache.
+#[test]
+fn the_key_of_a_stack_without_a_cache_of_its_own_can_be_changed() {
+    let aws = TestAws::seeded();
+    let key = create(&aws, "own");
+    let before = aws.account();
+    for more in [
+        "cache: {url: \"rediss://user:secret@cache.example.com:6379\"}",
+        "network: none\ncache: memory",
+    ] {
+        for wanted in [None, Some(&*key), None] {
+            let here = workplace(&aws, wanted);
+            here.edit("authorizer: {", &format!("{more}\nauthorizer: {{"));
+            here.succeed(&["up", "--yes"]);
+            assert_served(&aws, more);
+            assert_eq!(used(&aws), only(wanted), "{more}");
+            assert_unchanged(&here, more);
+        }
+        workplace(&aws, None).succeed(&["down", "--yes"]);
+        assert_same(&before, &aws.account());
+    }
+}
+
 #[test]
 fn a_key_that_the_role_cannot_use_is_found_before_callers_need_it() {
     let (aws, here) = standing();
