@@ -179,7 +179,6 @@ impl Session {
             home,
             security_groups: config.authorizer.security_groups.clone(),
             kms_key: config.authorizer.kms_key.clone(),
-            had_kms_key: parameter::all(&cx).await?.contains_key(KMS_KEY),
             wants_serverless_cache: config.cache.is_created()
                 && config.cache.kind == CacheKind::Serverless,
             ..options
@@ -194,6 +193,7 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             cache_number,
             secret_names: Some(secrets.clone()),
+            had_kms_key: parameter::all(&cx).await?.contains_key(KMS_KEY),
             stored_names: stack::stored_names(&config),
             ..cx.options().clone()
         });

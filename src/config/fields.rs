@@ -597,7 +597,18 @@ fn nat(
     };
     reader.text(field, Show::Yes, |text| match text.starts_with("nat-") {
         true => Ok((NatMode::Single, Some(identifiers::nat_gateway_id(text)?))),
-        false => Ok((word(text)?, None)),
+        false => match word(text) {
+            Ok(mode) => Ok((mode, None)),
+            Err(invalid) => {
+                let modes = NatMode::ALL.iter().map(|mode| mode.word());
+                let modes: Vec<_> = modes.map(|word| format!("`{word}`")).collect();
+                let must = format!(
+                    "must be {} or the id of a NAT gateway such as `nat-0123456789abcdef0`",
+                    modes.join(", ")
+                );
+                Err(Invalid { must, ..invalid })
+            }
+        },
     })
 }
 

@@ -144,6 +144,7 @@ async fn of_network(
         return Ok(());
     };
     blockers.extend(vpc.faults.iter().cloned());
+    findings.notices.extend(ways::without_effect(config, vpc));
     let index = |id: &LogicalId| vpc.ways.as_ref()?.index(id);
     blockers.extend(of_addresses(config, cx, plan, index).await?);
     let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);

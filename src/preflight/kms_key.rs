@@ -22,6 +22,11 @@ pub fn place(arn: &str, names: &Names) -> Option<String> {
     })
 }
 
+/// Whether a value is as wanted. What the service does not tell is no fault.
+fn is(value: &str, wanted: &str) -> bool {
+    value.is_empty() || value == wanted
+}
+
 /// Checks that a key can encrypt. `None`: there is no such key.
 pub fn judge(arn: &str, key: Option<&Key>, names: &Names) -> Verdict {
     let mut verdict = Verdict::default();
@@ -34,14 +39,14 @@ pub fn judge(arn: &str, key: Option<&Key>, names: &Names) -> Verdict {
         Some(format!(
             "{arn} is managed by AWS: use a key of your own, or remove `authorizer.kms_key` for the keys of AWS"
         ))
-    } else if key.usage != "ENCRYPT_DECRYPT" || key.spec != "SYMMETRIC_DEFAULT" {
+    } else if !is(&key.usage, "ENCRYPT_DECRYPT") || !is(&key.spec, "SYMMETRIC_DEFAULT") {
         Some(format!(
             "{arn} is a key {} for {}: it must be SYMMETRIC_DEFAULT for ENCRYPT_DECRYPT",
             key.spec, key.usage
         ))
     } else {
         match key.state.as_str() {
-            "Enabled" => None,
+            "Enabled" | "" => None,
             "Disabled" => Some(format!("{arn} is disabled: enable it, or use another key")),
             "PendingDeletion" | "PendingReplicaDeletion" => Some(format!(
                 "{arn} is pending deletion: cancel the deletion and enable it, or use another key"
@@ -125,6 +130,8 @@ mod tests {
             assert!(verdict.faults.concat().contains(words), "{verdict:?}");
             assert!(verdict.notices.is_empty(), "{verdict:?}");
         }
+        let untold = key("", "", "");
+        assert_eq!(judge(ARN, Some(&untold), &names()), Verdict::default());
         let sound = key("Enabled", encrypts, symmetric);
         assert_eq!(judge(ARN, Some(&sound), &names()), Verdict::default());
         let elsewhere = ARN.replace("123456789012", "999999999999");

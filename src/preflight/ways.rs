@@ -62,6 +62,17 @@ pub fn choose(config: &Config, own: &ExistingVpc, seen: &Seen) -> OwnVpc {
     }
 }
 
+/// Says that `network.nat: per-zone` creates nothing.
+pub fn without_effect(config: &Config, vpc: &OwnVpc) -> Option<String> {
+    let creates = |ways: &Ways| !ways.all.is_empty();
+    let ways = vpc.ways.as_ref().filter(|_| vpc.faults.is_empty())?;
+    let is_meant = config.network.nat == NatMode::PerZone;
+    (is_meant && !creates(ways)).then(|| {
+        "network.nat: per-zone has no effect: every subnet has a way to the Internet already"
+            .to_owned()
+    })
+}
+
 /// The letter of a zone, which is the end of its name: `a` for `us-east-1a`.
 fn letter(zone: &str) -> String {
     let last = zone.chars().next_back().filter(char::is_ascii_lowercase);

@@ -356,13 +356,15 @@ impl Resource for FunctionAlias {
                 diff.field(OLD_VERSIONS, listed(&surplus), "(deleted)");
             }
         };
-        let unread = |diff: &mut Diff| {
+        // Before the next version is live, it is open which of those that each version has for itself will stay.
+        let unread = |diff: &mut Diff, is_settled: bool| {
             let unread = self.unread(actual);
             if !unread.is_empty() {
                 diff.field(OLD_PARAMETERS, unread.join(", "), "(deleted)");
             }
             let wanted = cx.options().wanted_kms_key().flatten();
-            for secret in self.outdated(actual) {
+            let outdated = self.outdated(actual);
+            for secret in outdated.filter(|one| is_settled || !parameter::is_versioned(&one.path)) {
                 let field = Field::Item(KEY, secret.path.clone());
                 diff.field(field, &secret.key, secret_encryption::shown(wanted));
             }
@@ -377,7 +379,7 @@ impl Resource for FunctionAlias {
                 }
                 None => diff.field(VERSION, live, NEW),
             }
-            unread(&mut diff);
+            unread(&mut diff, false);
             return diff;
         }
         let goals = self.goals(actual);
@@ -398,7 +400,7 @@ impl Resource for FunctionAlias {
         }
         let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
         old(&mut diff, &contents);
-        unread(&mut diff);
+        unread(&mut diff, true);
         diff
     }
 

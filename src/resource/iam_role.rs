@@ -25,6 +25,7 @@ const TRUST_POLICY: Field = Field::Property("trust policy");
 
 const POLICY: &str = "threescale-gw";
 const PATH: &str = "/threescale-gw/";
+const DECRYPT: &str = "kms:Decrypt";
 
 /// The actual role.
 #[derive(Debug, Clone)]
@@ -219,8 +220,14 @@ impl ResourceKind for IamRoles {
         } else {
             Vec::new()
         };
-        let keys = parameter::keys(cx).await?;
-        let keys = keys.map(|keys| keys.arns(cx.names()));
+        // A role that can decrypt keeps that as long as a secret needs it, also if the record of the key was deleted by hand.
+        let is_compared = cx.options().secret_names.is_some();
+        let may_have_key =
+            cx.options().wanted_kms_key().is_some() || policy.to_string().contains(DECRYPT);
+        let keys = match is_compared && may_have_key {
+            true => parameter::known_keys(cx).await?.arns(cx.names()),
+            false => BTreeSet::new(),
+        };
         listing.owned.push(Actual {
             id,
             role,
@@ -230,7 +237,7 @@ impl ResourceKind for IamRoles {
             boundary: found
                 .permissions_boundary
                 .and_then(|boundary| boundary.permissions_boundary_arn),
-            keys: keys.unwrap_or_default(),
+            keys,
             tags,
         });
         Ok(listing)

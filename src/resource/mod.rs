@@ -42,6 +42,7 @@ pub mod neighbors;
 pub mod network_interface;
 pub mod parameter;
 pub mod parameter_keys;
+mod parameter_store;
 mod reference;
 mod registry;
 pub mod route_association;

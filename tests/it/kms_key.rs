@@ -111,6 +111,17 @@ fn secrets_and_environments_have_the_key_of_the_operator() {
     assert_eq!(used(&aws), only(Some(&key)));
     assert_unchanged(&here, "after a repair");
 
+    // The record of the key was deleted by hand.
+    let record = json!({"Name": "/threescale-gw/orders/kms-key"});
+    for key in [Some(&*key), None] {
+        let aws = aws.fork();
+        aws.call("ssm", "DeleteParameter", record.clone());
+        let here = workplace(&aws, key);
+        here.succeed(&["up", "--yes"]);
+        assert_served(&aws, "without the record of the key");
+        assert_unchanged(&here, "without the record of the key");
+    }
+
     // `down` needs neither the secrets nor the key.
     for (change, words) in [
         ("DisableKey", "is disabled"),
@@ -118,6 +129,8 @@ fn secrets_and_environments_have_the_key_of_the_operator() {
     ] {
         let aws = aws.fork();
         aws.call("kms", change, named(&key));
+        let denied = json!([{"service": "ssm", "operation": "DescribeParameters", "kind": "deny"}]);
+        aws.post("faults", &denied);
         let here = workplace(&aws, Some(&key));
         for command in [&["plan"][..], &["up", "--yes"], &["status"]] {
             let run = here.run(command);
@@ -194,6 +207,11 @@ fn a_key_that_cannot_be_used_is_refused_before_anything_is_changed() {
 /// completed by the next one, reverted, or followed by `down`.
 fn changes(before: &Value, aws: &TestAws, from: Option<&str>, to: Option<&str>) {
     let here = workplace(aws, to);
+    let plan = here.succeed(&["plan"]).stdout;
+    for (secret, is_told) in [("hash-key", true), ("service-token", false)] {
+        let told = plan.contains(&format!("key of secrets/{secret}"));
+        assert_eq!(told, is_told, "{secret}: {plan}");
+    }
     let states = killed_after_each(aws, &here, &["up", "--yes"], "*");
     assert!(states.len() >= 10, "{} changing calls", states.len());
     assert_served(aws, "after");
@@ -233,6 +251,29 @@ fn a_change_of_the_key_never_leaves_callers_without_their_secrets() {
     changes(&before, &aws, Some(&second), None);
     workplace(&aws, None).succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
+}
+
+/// With a cache of the operator, whose URL is a secret, and without a cache.
+#[test]
+fn the_key_of_a_stack_without_a_cache_of_its_own_can_be_changed() {
+    let aws = TestAws::seeded();
+    let key = create(&aws, "own");
+    let before = aws.account();
+    for more in [
+        "cache: {url: \"rediss://user:secret@cache.example.com:6379\"}",
+        "network: none\ncache: memory",
+    ] {
+        for wanted in [None, Some(&*key), None] {
+            let here = workplace(&aws, wanted);
+            here.edit("authorizer: {", &format!("{more}\nauthorizer: {{"));
+            here.succeed(&["up", "--yes"]);
+            assert_served(&aws, more);
+            assert_eq!(used(&aws), only(wanted), "{more}");
+            assert_unchanged(&here, more);
+        }
+        workplace(&aws, None).succeed(&["down", "--yes"]);
+        assert_same(&before, &aws.account());
+    }
 }
 
 #[test]

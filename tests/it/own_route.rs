@@ -2,7 +2,7 @@
 //! subnets were associated with is restored.
 
 use crate::moves::{HERE, Start, assert_served, changes, workplace};
-use crate::own::{add, id, lives, owned};
+use crate::own::{add, id, lives, own_network_in, owned};
 use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::{TestAws, Workplace, assert_same, counts};
 use serde_json::{Value, json};
@@ -280,6 +280,18 @@ fn each_fault_of_a_route_is_a_line_of_the_plan() {
         }
         assert!(aws.changes().is_empty());
     }
+
+    // Both subnets have a way.
+    let own = own_network_in(&aws, "10.6").text;
+    let here = Workplace::new(&aws);
+    add(
+        &here,
+        &own.replace("subnets:", "route: create, nat: per-zone, subnets:"),
+    );
+    let plan = here.succeed(&["plan"]).stdout;
+    let note =
+        "network.nat: per-zone has no effect: every subnet has a way to the Internet already";
+    assert!(plan.contains(note), "{plan}");
 }
 
 #[test]

@@ -200,6 +200,36 @@ fn an_instance_that_has_no_place_can_be_a_nat_gateway() {
 }
 
 #[test]
+fn a_key_that_cannot_be_used_is_not_waited_for() {
+    for code in [
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+    ] {
+        assert_eq!(class("lambda:Invoke", code, "", 502), Class::Fatal);
+    }
+    // A grant or a permission that is new.
+    let denied = class("lambda:Invoke", "KMSAccessDeniedException", "", 502);
+    assert!(matches!(denied, Class::NotYet(_)), "{denied:?}");
+    let update = |message: &str| {
+        let operation = "lambda:UpdateFunctionConfiguration";
+        let text = format!("the KMS key is invalid for CreateGrant. KMS Message: {message}");
+        class(operation, "InvalidParameterValueException", &text, 400)
+    };
+    for message in [
+        "k is disabled.",
+        "k is pending deletion.",
+        "Key 'k' does not exist",
+    ] {
+        assert_eq!(update(message), Class::Fatal, "{message}");
+    }
+    assert!(matches!(
+        update("ARN does not refer to a valid principal"),
+        Class::NotYet(_)
+    ));
+}
+
+#[test]
 fn a_server_error_and_a_lost_answer_are_ambiguous() {
     assert_eq!(
         class("ec2:CreateVpc", "InternalError", "", 500),

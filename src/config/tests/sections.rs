@@ -227,6 +227,13 @@ fn a_network_has_one_way_out() {
              address, name a VPC of yours that reaches it"
         ]
     );
+    assert_eq!(
+        with("nat: per_zone"),
+        [
+            "6:16 network.nat: must be `single`, `per-zone`, `instance`, `none` or the id of a NAT gateway such as \
+             `nat-0123456789abcdef0`, not `per_zone`; did you mean `per-zone`?"
+        ]
+    );
     for mode in ["single", "per-zone", "instance"] {
         let problems = with(&format!("{own}, nat: {mode}"));
         assert!(

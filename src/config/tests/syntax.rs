@@ -78,7 +78,10 @@ fn values_of_variables_and_secrets_are_not_shown() {
     );
     assert_eq!(
         with("network: {nat: '${HIDDEN}'}\n"),
-        ["6:16 network.nat: must be `single`, `per-zone`, `instance` or `none`, not `${HIDDEN}`"]
+        [
+            "6:16 network.nat: must be `single`, `per-zone`, `instance`, `none` or the id of a NAT gateway such as \
+             `nat-0123456789abcdef0`, not `${HIDDEN}`"
+        ]
     );
 }
 

@@ -200,6 +200,10 @@ fn a_subnet_with_a_way_of_the_operator_keeps_it() {
     assert_eq!(ways(BOTH, &seen), [""; 0]);
     let addresses = format!("{BOTH}, elastic_ips: [eipalloc-0abc1234]");
     fault(&addresses, &seen, "has a way to the Internet already");
+    let note = |network: &str| without_effect(&config(network), &chosen(network, &seen));
+    let per_zone = format!("{BOTH}, nat: per-zone");
+    assert!(note(&per_zone).is_some_and(|note| note.contains("per-zone has no effect")));
+    assert_eq!(note(BOTH), None);
     // What the stack has changed stays changed.
     seen.associated.insert("subnet-0abc000b".to_owned());
     assert_eq!(ways(BOTH, &seen), ["b in subnet-0abd000b: subnet-0abc000b"]);
