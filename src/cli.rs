@@ -114,6 +114,10 @@ pub enum Command {
 pub enum Offline {
     /// Check the configuration, without an account, and without the environment variables it refers to
     Validate,
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Show the version; with --verbose also the commit, the target, and the authorizer it contains
+    Version,
 }
 
 /// Flags of `plan`.

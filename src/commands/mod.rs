@@ -19,6 +19,7 @@ mod up;
 mod validate;
 mod verification;
 mod verify;
+mod version;
 mod walk;
 
 use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _, ready};

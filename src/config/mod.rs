@@ -13,6 +13,7 @@ mod mapping_rule;
 mod pattern;
 mod problem;
 mod read;
+mod schema;
 mod settings;
 mod substitute;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use serde::Serialize;
 pub use self::ca_file::{BadFile, Certificates, certificates};
 pub use self::layout::SubnetPlan;
 pub use self::problem::{Invalid, Problem, Problems, Unset};
+pub use self::schema::json_schema;
 use crate::engine_version::EngineVersion;
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;

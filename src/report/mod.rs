@@ -15,6 +15,7 @@ pub mod style;
 pub mod terminal;
 pub mod validate;
 pub mod verify;
+pub mod version;
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -55,4 +55,5 @@ mod support;
 mod the_test_aws;
 mod two_stacks;
 mod verify;
+mod version;
 mod versions;
