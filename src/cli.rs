@@ -118,6 +118,12 @@ pub enum Offline {
     Schema,
     /// Show the version; with --verbose also the commit, the target, and the authorizer it contains
     Version,
+    /// Explain an error code, or a reason of the authorizer; without one, list all
+    Explain(ExplainArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one page per command
+    Man(ManArgs),
 }
 
 /// Flags of `plan`.
@@ -352,6 +358,29 @@ pub enum SandboxAction {
     Usage,
     /// Print shell lines for `eval` that point other tools to it
     Env,
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Flags of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Write a page per command into this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// For example lock-held or limits_exceeded
+    pub code: Option<String>,
 }
 
 fn parse_stack(text: &str) -> Result<StackName, String> {

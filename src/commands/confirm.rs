@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use crate::cli::{Format, Global};
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
 use crate::printable::block;
@@ -25,6 +26,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if !is_interactive() {
         return Err(
             Error::refused("not a terminal: cannot ask for confirmation")
+                .with_code(Code::NotConfirmed)
                 .hint("pass --yes to skip the confirmation"),
         );
     }
@@ -42,7 +44,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {
-        Err(Error::refused("canceled; nothing was changed"))
+        Err(Error::refused("canceled; nothing was changed").with_code(Code::NotConfirmed))
     }
 }
 
@@ -63,6 +65,7 @@ pub(super) async fn confirm_with(yes: bool, question: &str, pending: &[String]) 
             pending.join("\n  - ")
         );
         return Err(Error::refused(text)
+            .with_code(Code::PendingEdits)
             .hint("publish or take back these edits first, or give --publish-pending"));
     }
     let edits = pending.join("; ");

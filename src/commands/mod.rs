@@ -1,12 +1,15 @@
 //! The commands, one per file.
 
+mod completions;
 mod confirm;
 mod down;
 mod ending;
+mod explain;
 mod handover;
 mod import;
 mod input;
 mod logs;
+mod man;
 mod offline;
 mod plan;
 mod rollback;

@@ -1,6 +1,6 @@
 //! The commands that need neither an account nor a network.
 
-use super::{validate, version};
+use super::{completions, explain, man, validate, version};
 use crate::cli::{Global, Offline};
 use crate::config;
 use crate::error::{ExitStatus, Result};
@@ -15,5 +15,8 @@ pub(super) fn run(global: &Global, command: &Offline) -> Result<ExitStatus> {
             Ok(ExitStatus::Done)
         }
         Offline::Version => version::run(global),
+        Offline::Explain(args) => explain::run(global, args.code.as_deref()),
+        Offline::Completions(args) => Ok(completions::run(args.shell)),
+        Offline::Man(args) => man::run(global, args.out.as_deref()),
     }
 }

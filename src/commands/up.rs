@@ -16,6 +16,7 @@ use super::walk::apply;
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
 use crate::cli::{Format, Global, Only, UpArgs};
+use crate::code::Code;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
@@ -187,7 +188,8 @@ async fn look(
             return Err(Error::refused(text).hint(first));
         }
     }
-    plan.check().map_err(Error::refused)?;
+    plan.check()
+        .map_err(|text| Error::refused(text).with_code(Code::PlanRefused))?;
     let findings = session.findings(cx, unmanaged, &plan).await?;
     refuse(&findings.blockers)?;
     Ok((plan, findings))
@@ -206,6 +208,7 @@ async fn work(
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )
+        .with_code(Code::PlanStale)
         .hint("run the same command again"));
     }
     // Minutes can pass before the deployment.

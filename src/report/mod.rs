@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. With `-o json`, the events of `up` and `down` are
 //! results too.
 
+pub mod explain;
 pub mod graph;
 pub mod import;
 pub mod json;
@@ -81,6 +82,12 @@ pub fn is_read(text: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{}", block(text)).is_ok()
 }
 
+/// Writes a file of this program's own to standard output, unchanged. A closed pipe is not an error.
+pub fn file(content: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(content).and_then(|()| stdout.flush());
+}
+
 /// Writes a line that is not a result.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", block(text));
@@ -113,13 +120,18 @@ pub fn scope(scope: &Scope) -> String {
 /// Writes an error with its hints.
 pub fn error(global: &Global, error: &Error) {
     let style = Style::stderr(global);
-    note(&format!("{} {error}", style.bad("error:")));
+    let code = error.code();
+    note(&format!(
+        "{} {error}",
+        style.bad(&format!("error[{}]:", code.as_str()))
+    ));
     for hint in error.hints() {
         note(&format!("{} {hint}", style.dim("hint:")));
     }
     if global.output == Format::Json {
         let line = serde_json::json!({
             "event": "error",
+            "code": code,
             "message": error.to_string(),
             "hints": error.hints(),
             "exit_code": error.status() as u8,

@@ -60,6 +60,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             )
         }
         Event::Failed {
+            code: _,
             id,
             action,
             error,

@@ -21,6 +21,7 @@ mod docs;
 mod drift;
 mod drift_api;
 mod endpoints;
+mod explain;
 mod files;
 mod hand_back;
 mod import;

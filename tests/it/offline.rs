@@ -57,7 +57,8 @@ fn validate_tells_every_problem_with_its_position() {
          bad.yaml:4:11: network.zoness: unknown key; did you mean `zones`?\n"
     );
     assert!(
-        run.stderr.ends_with("error: bad.yaml has 2 problems\n"),
+        run.stderr
+            .ends_with("error[config-invalid]: bad.yaml has 2 problems\n"),
         "{}",
         run.stderr
     );
