@@ -58,6 +58,16 @@ codes! {
         "Nothing was sent and nothing was changed."
         "Correct the problems. `threescale-gw validate` checks the file offline, and `threescale-gw schema` lets an editor check it."
     }
+    FileExists "file-exists" {
+        "`init` would write a file that exists already."
+        "The file was not changed."
+        "Name another file with --file, or remove the old one."
+    }
+    ApiNotFound "api-not-found" {
+        "The account has no REST API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
+        "Nothing was changed."
+        "Check `api.id` or `api.name`, the account and the Region. With several APIs of one name, use the id."
+    }
     StackMismatch "stack-mismatch" {
         "--stack names another stack than the configuration file."
         "Nothing was sent and nothing was changed."

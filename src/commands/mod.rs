@@ -7,11 +7,13 @@ mod ending;
 mod explain;
 mod handover;
 mod import;
+mod init;
 mod input;
 mod logs;
 mod man;
 mod offline;
 mod plan;
+mod prompt;
 mod rollback;
 mod sandbox;
 mod session;
@@ -92,6 +94,9 @@ async fn run_connected(mut cli: Cli) -> ExitStatus {
 fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>> {
     let global = &cli.global;
     match &cli.command {
+        Command::Init(args) => init::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
         Command::Plan(args) => plan::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),

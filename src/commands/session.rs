@@ -151,7 +151,7 @@ impl Session {
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
                 let mut findings = vec![text];
                 findings.extend(without_api(&cx, &config).await?);
-                return Err(refusal(&findings));
+                return Err(refusal(&findings).with_code(Code::ApiNotFound));
             }
         };
         let target = ApiTarget {

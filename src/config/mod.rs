@@ -5,6 +5,7 @@
 
 mod ca_file;
 mod document;
+mod draft;
 mod fields;
 mod identifiers;
 mod layout;
@@ -30,6 +31,7 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 pub use self::ca_file::{BadFile, Certificates, certificates};
+pub use self::draft::{Answer, Draft};
 pub use self::layout::SubnetPlan;
 pub use self::problem::{Invalid, Problem, Problems, Unset};
 pub use self::schema::json_schema;

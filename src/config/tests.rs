@@ -2,6 +2,7 @@
 
 mod check;
 mod complete;
+mod draft;
 mod place;
 mod schema;
 mod sections;

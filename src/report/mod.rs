@@ -6,6 +6,7 @@
 pub mod explain;
 pub mod graph;
 pub mod import;
+pub mod init;
 pub mod json;
 pub mod load;
 pub mod logs;

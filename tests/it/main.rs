@@ -26,6 +26,7 @@ mod files;
 mod hand_back;
 mod import;
 mod import_refused;
+mod init;
 mod interrupt;
 mod lifecycle;
 mod lock;
