@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::StackName;
+use crate::config::{Answer, StackName};
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -101,6 +101,8 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a small configuration; on a terminal, ask for what is not given
+    Init(InitArgs),
     /// Show what `up` would change; change nothing
     Plan(PlanArgs),
     /// Create, update or repair the stack
@@ -134,6 +136,16 @@ pub enum Command {
 pub enum Offline {
     /// Check the configuration, without an account, and without the environment variables it refers to
     Validate,
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Show the version; with --verbose also the commit, the target, and the authorizer it contains
+    Version,
+    /// Explain an error code, or a reason of the authorizer; without one, list all
+    Explain(ExplainArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one page per command
+    Man(ManArgs),
 }
 
 /// Flags of `plan`.
@@ -390,6 +402,63 @@ pub enum SandboxAction {
     Usage,
     /// Print shell lines for `eval` that point other tools to it
     Env,
+}
+
+/// Flags of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// The id of the REST API
+    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ApiId, text))]
+    pub api_id: Option<String>,
+    /// The name of the REST API, in place of its id
+    #[arg(long, value_name = "NAME", conflicts_with = "api_id", value_parser = |text: &str| parse_answer(Answer::ApiName, text))]
+    pub api_name: Option<String>,
+    /// The stage to protect
+    #[arg(long, value_parser = |text: &str| parse_answer(Answer::Stage, text))]
+    pub stage: Option<String>,
+    /// The id of the 3scale product, a number
+    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ServiceId, text))]
+    pub service_id: Option<String>,
+    /// What callers send: a user key, or an application id and key
+    #[arg(long, value_name = "KIND", value_parser = ["user_key", "app_id"])]
+    pub credentials: Option<String>,
+    /// Where they send it
+    #[arg(long = "in", value_name = "PLACE", value_parser = ["header", "query"])]
+    pub place: Option<String>,
+    /// The name of the header or query parameter
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The name of the header or query parameter of the application key
+    #[arg(long, value_name = "NAME")]
+    pub key_name: Option<String>,
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Flags of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Write a page per command into this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// For example lock-held or limits_exceeded
+    pub code: Option<String>,
+}
+
+fn parse_answer(answer: Answer, text: &str) -> Result<String, String> {
+    let checked = answer.check(text).map(|()| text.to_owned());
+    checked.map_err(|invalid| invalid.to_string())
 }
 
 fn parse_stack(text: &str) -> Result<StackName, String> {

@@ -1,10 +1,12 @@
 //! The errors of the program, and the exit code of each kind of error.
 //!
-//! An error has a source chain and, where known, a hint with the next step. Only [`crate::run`]
+//! An error has a code, a source chain and, where known, a hint with the next step. Only [`crate::run`]
 //! converts errors to text and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
+
+use crate::code::Code;
 
 /// The exit status of a run. The numbers are documented in docs/commands.md and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl From<ExitStatus> for ExitCode {
 #[derive(Debug)]
 pub struct Error {
     status: ExitStatus,
+    code: Code,
     source: anyhow::Error,
     hints: Vec<String>,
 }
@@ -70,10 +73,18 @@ impl Error {
         Self::new(ExitStatus::Refused, anyhow::anyhow!("{message}"))
     }
 
-    /// An error with any status.
+    /// An error with any status, and the code that an error with this status has unless it has another one.
     pub fn new(status: ExitStatus, source: impl Into<anyhow::Error>) -> Self {
+        let code = match status {
+            ExitStatus::Usage => Code::Usage,
+            ExitStatus::Refused => Code::Refused,
+            ExitStatus::Partial => Code::Partial,
+            ExitStatus::Interrupted => Code::Interrupted,
+            ExitStatus::Failed | ExitStatus::Done | ExitStatus::Pending => Code::Failed,
+        };
         Self {
             status,
+            code,
             source: source.into(),
             hints: Vec::new(),
         }
@@ -91,6 +102,18 @@ impl Error {
     pub fn with_status(mut self, status: ExitStatus) -> Self {
         self.status = status;
         self
+    }
+
+    /// Replaces the code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// What kind of error it is.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// The exit status of the process.

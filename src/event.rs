@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::action::Action;
+use crate::code::Code;
 use crate::id::LogicalId;
 
 /// Something that happened during a run.
@@ -43,6 +44,7 @@ pub enum Event {
     },
     /// Work on a resource failed.
     Failed {
+        code: Code,
         id: LogicalId,
         action: Action,
         error: String,

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::unreadable;
+use crate::code::Code;
 use crate::error::Error;
 
 /// How an error is handled.
@@ -111,6 +112,19 @@ impl AwsError {
             status: None,
             reason: None,
             class: Class::Fatal,
+        }
+    }
+
+    /// The code of an error with this cause.
+    pub fn kind(&self) -> Code {
+        match self.class {
+            Class::Throttled => Code::AwsThrottled,
+            Class::Ambiguous | Class::Unreadable => Code::AwsUnanswered,
+            Class::NotFound => Code::AwsNotFound,
+            Class::Denied => Code::AwsDenied,
+            Class::Credentials => Code::AwsCredentials,
+            Class::Stopped => Code::Interrupted,
+            Class::NotYet(_) | Class::Fatal => Code::AwsFailed,
         }
     }
 
@@ -272,7 +286,8 @@ impl std::error::Error for AwsError {}
 impl From<AwsError> for Error {
     fn from(source: AwsError) -> Self {
         let hint = source.hint();
-        let error = Self::failed(source);
+        let code = source.kind();
+        let error = Self::failed(source).with_code(code);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,

@@ -41,6 +41,7 @@ use tokio::sync::Semaphore;
 
 pub use self::error::{AwsError, Class};
 use crate::cancel::CancelToken;
+use crate::code::Code;
 use crate::error::Error;
 use crate::event::{Event, Sink};
 use crate::secret::AccessKey;
@@ -149,9 +150,9 @@ impl Aws {
             config = config.into_builder().credentials_provider(provider).build();
         }
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
-            return Err(
-                Error::usage("no AWS region is known").hint("give --region, or set AWS_REGION")
-            );
+            return Err(Error::usage("no AWS region is known")
+                .with_code(Code::RegionUnknown)
+                .hint("give --region, or set AWS_REGION"));
         };
         let apigateway = aws_sdk_apigateway::config::Builder::from(&config)
             .http_client(nulls::without_nulls(http))

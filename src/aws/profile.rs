@@ -9,6 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, profile};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::code::Code;
 use crate::error::Error;
 use crate::nearest::nearest;
 
@@ -37,7 +38,7 @@ pub(super) async fn check(named: Option<&str>) -> Result<(), Error> {
         // The error names a file and a line, and shows none of the content.
         let error =
             anyhow::Error::new(error).context("reading the profiles of the AWS configuration");
-        Error::usage(format!("{error:#}"))
+        Error::usage(format!("{error:#}")).with_code(Code::ProfileUnknown)
     })?;
     choose(source, name, found.profiles())
 }
@@ -58,7 +59,8 @@ fn choose<'a>(
         .unwrap_or_default();
     let error = Error::usage(format!(
         "{source}: the AWS configuration has no profile `{name}`{meant}"
-    ));
+    ))
+    .with_code(Code::ProfileUnknown);
     Err(error.hint(match profiles[..] {
         [] => "there are no profiles: run `aws configure`, or check AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE".to_owned(),
         _ => format!("the profiles are {}", profiles.join(", ")),

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 
 use crate::action::Action;
 use crate::cli::{Format, Global};
+use crate::code::Code;
 use crate::engine::plan::Plan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Scope, Sink};
@@ -46,7 +47,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     let answer = ask(format!("{question} [y/N] ")).await?;
     match is_yes(&answer) {
         true => Ok(()),
-        false => Err(Error::refused("canceled; nothing was changed")),
+        false => Err(canceled("canceled; nothing was changed".to_owned())),
     }
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn confirm_change(yes: bool, question: &Question<'_>) -> Result
             pending.join("\n  - ")
         );
         return Err(Error::refused(text)
+            .with_code(Code::PendingEdits)
             .hint("publish or take back these edits first, or give --publish-pending"));
     }
     let answer = ask(question.text()).await?;
@@ -97,13 +99,17 @@ impl Question<'_> {
         match self.name {
             None if is_yes(answer) => Ok(()),
             Some(name) if answer.trim() == name => Ok(()),
-            Some(name) if !answer.trim().is_empty() => Err(Error::refused(format!(
+            Some(name) if !answer.trim().is_empty() => Err(canceled(format!(
                 "canceled, because `{}` is not `{name}`; nothing was changed",
                 line(answer.trim())
             ))),
-            _ => Err(Error::refused("canceled; nothing was changed")),
+            _ => Err(canceled("canceled; nothing was changed".to_owned())),
         }
     }
+}
+
+fn canceled(text: String) -> Error {
+    Error::refused(text).with_code(Code::NotConfirmed)
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -186,6 +192,7 @@ async fn ask(question: String) -> Result<String> {
     let Some(mut terminal) = terminal() else {
         return Err(
             Error::refused("not a terminal: cannot ask for confirmation")
+                .with_code(Code::NotConfirmed)
                 .hint("pass --yes to skip the confirmation"),
         );
     };

@@ -15,6 +15,7 @@ use super::walk::apply;
 use crate::action::Action;
 use crate::aws::Class;
 use crate::cli::{DownArgs, Format, Global};
+use crate::code::Code;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
@@ -193,11 +194,13 @@ async fn look(cx: &Context) -> Result<Removal> {
             "not everything with the tags of stack {} can be its own:\n  - {}",
             cx.names().stack,
             lines.join("\n  - ")
-        )));
+        ))
+        .with_code(Code::NotManaged));
     }
     if parameter::all(cx).await?.contains_key(DELETION_PROTECTION) {
         let text = format!("stack {} is protected against deletion", cx.names().stack);
         return Err(Error::refused(text)
+            .with_code(Code::DeletionProtected)
             .hint("set `deletion_protection: false` and run `threescale-gw up`, then `down`"));
     }
     let plan = plan(observation);
@@ -227,7 +230,8 @@ async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let methods: Vec<_> = found.iter().map(Unrecorded::describe).collect();
-    Err(Error::refused(methods.join("; ")).hint(
+    let error = Error::refused(methods.join("; ")).with_code(Code::UnknownGuard);
+    Err(error.hint(
         "set their authorization in the draft (NONE, AWS_IAM, or an authorizer of your own), deploy the API to the stages that serve them, and run `threescale-gw down` again: without the authorizer function, these methods answer 500",
     ))
 }
@@ -293,6 +297,7 @@ async fn left(cx: &Context, plan: &Plan, is_wanted: bool) -> Result<BTreeSet<Log
         list.join("\n  - ")
     );
     Err(Error::refused(text)
+        .with_code(Code::NetworkInUse)
         .hint("remove what is named, then run `threescale-gw down` again")
         .hint("`threescale-gw down --leave-network` deletes everything except the network"))
 }
@@ -337,6 +342,7 @@ async fn work(
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )
+        .with_code(Code::PlanStale)
         .hint("run the same command again"));
     }
     let (outcome, status) = apply(&plan, &cx, signals).await;

@@ -8,6 +8,7 @@ use super::signals::Signals;
 use crate::aws::{Aws, Backoff};
 use crate::cancel::StopReason;
 use crate::cli::{Format, Global, ImportArgs};
+use crate::code::Code;
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
@@ -201,6 +202,7 @@ async fn work(
         return Err(Error::refused(
             "the network has changed since it was shown: nothing was changed",
         )
+        .with_code(Code::PlanStale)
         .hint("run the same command again"));
     }
     let status = || match signals.cancel.stop() {

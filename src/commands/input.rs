@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
+use crate::code::Code;
 use crate::config::{self, Config, NamedFile, Place, Problem, StackName};
 use crate::error::{Error, Result};
 use crate::package::Package;
@@ -29,6 +30,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
             "{name} has {count} problem{}",
             if count == 1 { "" } else { "s" }
         ))
+        .with_code(Code::ConfigInvalid)
     })
 }
 
@@ -56,7 +58,7 @@ pub(super) struct FileProblem {
 
 impl From<FileProblem> for Error {
     fn from(FileProblem { problem, hint }: FileProblem) -> Self {
-        let error = Self::usage(problem);
+        let error = Self::usage(problem).with_code(Code::ConfigInvalid);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -137,12 +139,14 @@ pub(super) fn read(global: &Global) -> Result<(String, String)> {
             Error::usage(format!(
                 "reading the configuration from standard input: {error}"
             ))
+            .with_code(Code::ConfigUnreadable)
         })?;
         return Ok((file_name(global), text));
     }
     let name = file_name(global);
     let text = std::fs::read_to_string(&global.file).map_err(|error| {
         Error::usage(format!("reading the configuration {name}: {error}"))
+            .with_code(Code::ConfigUnreadable)
             .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
     })?;
     Ok((name, text))
@@ -195,6 +199,7 @@ pub(super) fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) 
         Some(named) if named != of_file => Err(Error::usage(format!(
             "--stack {named} contradicts {file}, which is for stack {of_file}"
         ))
+        .with_code(Code::StackMismatch)
         .hint(format!(
             "leave out --stack, or give the file of stack {named} with -f; `down`, `status`, `verify`, `rollback`, `unlock` and \
              `logs` need no file: run them in another folder"

@@ -12,6 +12,7 @@ use super::existing;
 use crate::aws::AwsError;
 use crate::aws::logs::{self as log_groups, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
+use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
@@ -107,6 +108,7 @@ pub(super) fn failed(cx: &Context, group: &str, error: AwsError) -> Error {
     if error.is_not_found() {
         let stack = &cx.names().stack;
         return Error::refused(format!("stack {stack} has no log group {group}"))
+            .with_code(Code::StackNotFound)
             .hint("`threescale-gw up` makes it; `--stack` and `--region` lead to another stack");
     }
     error.into()

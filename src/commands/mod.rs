@@ -1,17 +1,22 @@
 //! The commands, one per file.
 
+mod completions;
 mod confirm;
 mod down;
 mod ending;
 mod existing;
+mod explain;
 mod handover;
 mod import;
+mod init;
 mod input;
 mod list;
 mod logs;
+mod man;
 mod offline;
 mod outputs;
 mod plan;
+mod prompt;
 mod refusals;
 mod rollback;
 mod sandbox;
@@ -24,6 +29,7 @@ mod validate;
 mod verification;
 mod verified_api;
 mod verify;
+mod version;
 mod walk;
 
 use futures::future::{FutureExt as _, LocalBoxFuture, TryFutureExt as _, ready};
@@ -96,6 +102,9 @@ async fn run_connected(mut cli: Cli) -> ExitStatus {
 fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>> {
     let global = &cli.global;
     match &cli.command {
+        Command::Init(args) => init::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
         Command::Plan(args) => plan::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),

@@ -2,6 +2,7 @@
 
 use super::session::{Session, refuse};
 use crate::cli::{Format, Global, PlanArgs};
+use crate::code::Code;
 use crate::engine::plan::plan;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
@@ -22,7 +23,8 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
     let observation = session.observe(&session.cx).await?;
     let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let plan = plan(observation);
-    plan.check().map_err(Error::refused)?;
+    plan.check()
+        .map_err(|text| Error::refused(text).with_code(Code::PlanRefused))?;
     let findings = session.findings(&session.cx, unmanaged, &plan).await?;
     let mut scope = session.scope();
     // A plan without changes needs no further request.

@@ -10,6 +10,7 @@ use super::confirm::announce;
 use crate::aws::Class;
 use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
+use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
@@ -31,9 +32,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
     if targets.is_empty() {
         super::existing::ensure_exists(&cx).await?;
-        return Err(Error::refused(format!(
-            "stack {stack} is attached to no API"
-        )));
+        return Err(
+            Error::refused(format!("stack {stack} is attached to no API"))
+                .with_code(Code::StackNotFound),
+        );
     }
     let way = args
         .to
@@ -85,7 +87,8 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
     }
-    Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
+    let error = Error::failed(anyhow::anyhow!("{}", stuck.join("; ")));
+    Err(error.with_code(Code::CannotRollBack).hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
 }

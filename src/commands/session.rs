@@ -13,6 +13,7 @@ use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, Class, Target};
 use crate::cli::Global;
+use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
@@ -99,7 +100,8 @@ pub(super) fn ensure_place(place: &Place, aws: &Aws, caller: &CallerIdentity) ->
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != actual) {
             let text =
                 format!("`{key}` of the configuration is {wanted}, but this run uses {actual}");
-            return Err(Error::refused(text).hint(match key {
+            let error = Error::refused(text).with_code(Code::WrongPlace);
+            return Err(error.hint(match key {
                 "account" => "use credentials of that account (--profile, AWS_PROFILE)",
                 _ => "give --region, or set AWS_REGION",
             }));
@@ -157,7 +159,7 @@ impl Session {
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
                 let mut findings = vec![text];
                 findings.extend(without_api(&cx, &config).await?);
-                return Err(refusal(&findings));
+                return Err(refusal(&findings).with_code(Code::ApiNotFound));
             }
         };
         let target = ApiTarget {
@@ -339,8 +341,9 @@ pub(super) async fn attached(cx: &Context) -> Result<Context> {
 
 /// A failed look as an error with its resource.
 pub(super) fn look_failed(id: &LogicalId, error: ResourceError) -> Error {
-    let hint = error.hint();
-    let error = Error::failed(anyhow::Error::new(error).context(format!("looking for {id}")));
+    let (hint, code) = (error.hint(), error.kind());
+    let error = anyhow::Error::new(error).context(format!("looking for {id}"));
+    let error = Error::failed(error).with_code(code);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
@@ -356,13 +359,14 @@ pub(super) fn refuse(findings: &[String]) -> Result<()> {
 }
 
 pub(super) fn refusal(findings: &[String]) -> Error {
-    match findings {
+    let error = match findings {
         [one] => Error::refused(one),
         several => Error::refused(format!(
             "nothing was changed, because\n  - {}",
             several.join("\n  - ")
         )),
-    }
+    };
+    error.with_code(Code::Preflight)
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.

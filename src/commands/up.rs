@@ -17,6 +17,7 @@ use super::walk::apply;
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
 use crate::cli::{Format, Global, Only, UpArgs};
+use crate::code::Code;
 use crate::config::Mode;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
@@ -217,7 +218,8 @@ async fn look(
             return Err(Error::refused(text).hint(first));
         }
     }
-    plan.check().map_err(Error::refused)?;
+    plan.check()
+        .map_err(|text| Error::refused(text).with_code(Code::PlanRefused))?;
     let findings = session.findings(cx, unmanaged, &plan).await?;
     refuse(&findings.blockers)?;
     Ok((plan, findings))
@@ -236,6 +238,7 @@ async fn work(
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )
+        .with_code(Code::PlanStale)
         .hint("run the same command again"));
     }
     // Minutes can pass before the deployment.

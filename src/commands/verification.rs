@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::aws::AwsError;
 use crate::cancel::StopReason;
 use crate::cli::UpArgs;
+use crate::code::Code;
 use crate::engine::plan::{Item, Plan};
 use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Sink};
@@ -237,6 +238,7 @@ pub(super) fn failed(
     hint: Option<String>,
 ) -> ExitStatus {
     sink.emit(Event::Failed {
+        code: Code::Verification,
         id,
         action: Action::Update,
         error,

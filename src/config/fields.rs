@@ -1,6 +1,7 @@
 //! Reads the sections of the file, key by key.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::pattern::MethodPattern;
 use crate::responses::{ACCESS_DENIED, LimitStatus, ResponseTypes, Responses};
 use crate::secret::Secret;
 
-const ROOT: Schema = Schema {
+pub(super) const ROOT: Schema = Schema {
     path: "",
     keys: &[
         "stack",
@@ -36,7 +37,7 @@ const ROOT: Schema = Schema {
         "deletion_protection",
     ],
 };
-const API: Schema = Schema {
+pub(super) const API: Schema = Schema {
     path: "api",
     keys: &[
         "id",
@@ -48,11 +49,11 @@ const API: Schema = Schema {
         "usage_key",
     ],
 };
-const RESPONSES: Schema = Schema {
+pub(super) const RESPONSES: Schema = Schema {
     path: "api.responses",
     keys: &["limits", "types"],
 };
-const THREESCALE: Schema = Schema {
+pub(super) const THREESCALE: Schema = Schema {
     path: "threescale",
     keys: &[
         "service_id",
@@ -65,15 +66,15 @@ const THREESCALE: Schema = Schema {
         "mapping_rules",
     ],
 };
-const CREDENTIALS: Schema = Schema {
+pub(super) const CREDENTIALS: Schema = Schema {
     path: "threescale.credentials",
     keys: &["kind", "in", "name", "key_name"],
 };
-const MAPPING_RULE: Schema = Schema {
+pub(super) const MAPPING_RULE: Schema = Schema {
     path: "threescale.mapping_rules[]",
     keys: &["method", "pattern", "metric", "delta", "last"],
 };
-const NETWORK: Schema = Schema {
+pub(super) const NETWORK: Schema = Schema {
     path: "network",
     keys: &[
         "cidr",
@@ -87,7 +88,7 @@ const NETWORK: Schema = Schema {
         "route",
     ],
 };
-const CACHE: Schema = Schema {
+pub(super) const CACHE: Schema = Schema {
     path: "cache",
     keys: &[
         "kind",
@@ -99,7 +100,7 @@ const CACHE: Schema = Schema {
         "url",
     ],
 };
-const AUTHORIZER: Schema = Schema {
+pub(super) const AUTHORIZER: Schema = Schema {
     path: "authorizer",
     keys: &[
         "mode",
@@ -117,7 +118,7 @@ const AUTHORIZER: Schema = Schema {
         "artifact",
     ],
 };
-const SCHEMAS: &[Schema] = &[
+pub(super) const SCHEMAS: &[Schema] = &[
     ROOT,
     API,
     RESPONSES,
@@ -129,29 +130,36 @@ const SCHEMAS: &[Schema] = &[
     AUTHORIZER,
 ];
 
-const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
+pub(super) const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
 /// In place of the keys of `network`.
-const NO_NETWORK: &str = "none";
+pub(super) const NO_NETWORK: &str = "none";
 /// In place of the keys of `cache`.
-const MEMORY: &str = "memory";
-const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
-const DEFAULT_ZONES: u8 = 2;
-const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
-const DEFAULT_MEMORY: u32 = 128;
-const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
-const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
-const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
+pub(super) const MEMORY: &str = "memory";
+pub(super) const DEFAULT_CIDR: Ipv4Net =
+    Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
+pub(super) const DEFAULT_ZONES: u8 = 2;
+pub(super) const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
+pub(super) const DEFAULT_MEMORY: u32 = 128;
+pub(super) const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
 
 /// The largest `delta` of a mapping rule: the authorizer does not start with a larger one. Many of them still fit into the
 /// signed 64-bit numbers in which 3scale counts.
-const MAX_DELTA: i64 = 1_000_000_000_000;
+pub(super) const MAX_DELTA: i64 = 1_000_000_000_000;
 
 /// Maximum number of subnets of a function (Lambda's `VpcConfig`).
-const MAX_SUBNETS: usize = 16;
+pub(super) const MAX_SUBNETS: usize = 16;
 /// The largest number of subnets that the stack creates in a user's own VPC.
-const MAX_ZONES: usize = 6;
+pub(super) const MAX_ZONES: usize = 6;
+/// The largest number of zones of a VPC that the stack creates.
+pub(super) const MAX_CREATED_ZONES: u8 = 6;
+/// The largest number of read replicas (ElastiCache).
+pub(super) const MAX_REPLICAS: u8 = 5;
+/// The memory of a function (Lambda).
+pub(super) const MEMORY_MB: RangeInclusive<u32> = 128..=10_240;
 /// Maximum number of security groups of a function (Lambda's `VpcConfig`).
-const MAX_SECURITY_GROUPS: usize = 5;
+pub(super) const MAX_SECURITY_GROUPS: usize = 5;
 
 /// Reads the whole file.
 ///
@@ -540,7 +548,7 @@ fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
         None => Some(DEFAULT_CIDR),
     };
     let zones = match field(section, "zones") {
-        Some(field) => reader.whole(field, 1, 6),
+        Some(field) => reader.whole(field, 1, MAX_CREATED_ZONES),
         None => Some(DEFAULT_ZONES),
     };
     let nat = nat(reader, section);
@@ -735,7 +743,7 @@ fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
         None => Some(DEFAULT_NODE_TYPE.to_owned()),
     };
     let replicas = match field(section, "replicas") {
-        Some(field) => reader.whole(field, 0, 5),
+        Some(field) => reader.whole(field, 0, MAX_REPLICAS),
         None => Some(0),
     };
     let address = |text: &str| identifiers::cache_url(text).map(|(url, tls)| (url, Some(tls)));
@@ -775,7 +783,7 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
     };
     let architecture = choice(reader, section, "architecture");
     let memory = match field(section, "memory") {
-        Some(field) => reader.whole(field, 128, 10_240),
+        Some(field) => reader.whole(field, *MEMORY_MB.start(), *MEMORY_MB.end()),
         None => Some(DEFAULT_MEMORY),
     };
     let caching = choice(reader, section, "caching");

@@ -16,22 +16,22 @@ use crate::engine_version::{EngineVersion, FIRST_VALKEY};
 use crate::secret::Secret;
 
 /// Maximum number of characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
-const MAX_THREESCALE_NAME: usize = 255;
+pub(super) const MAX_THREESCALE_NAME: usize = 255;
 
 /// Maximum size of an SSM standard parameter in bytes. Each secret is stored in one parameter.
-const MAX_SECRET: usize = 4096;
+pub(super) const MAX_SECRET: usize = 4096;
 
 /// Maximum length of 3scale's address. It is a part of the settings of the functions.
 const MAX_BACKEND: usize = 300;
 
 /// Retention periods in days that CloudWatch Logs supports (its PutRetentionPolicy).
-const LOG_RETENTION_DAYS: [u32; 22] = [
+pub(super) const LOG_RETENTION_DAYS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ];
 
 /// Node families without TLS or a current engine (ElastiCache's guide).
-const OLD_NODE_FAMILIES: [&str; 4] = ["t1", "m1", "m2", "c1"];
+pub(super) const OLD_NODE_FAMILIES: [&str; 4] = ["t1", "m1", "m2", "c1"];
 
 /// Maximum `max_age`: a key that is revoked in 3scale works for this long.
 const LONGEST_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

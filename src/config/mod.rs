@@ -5,6 +5,7 @@
 
 mod ca_file;
 mod document;
+mod draft;
 mod fields;
 mod identifiers;
 mod layout;
@@ -13,6 +14,7 @@ mod mapping_rule;
 mod pattern;
 mod problem;
 mod read;
+mod schema;
 mod settings;
 mod substitute;
 #[cfg(test)]
@@ -29,8 +31,10 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 pub use self::ca_file::{BadFile, Certificates, certificates};
+pub use self::draft::{Answer, Draft};
 pub use self::layout::SubnetPlan;
 pub use self::problem::{Invalid, Problem, Problems, Unset};
+pub use self::schema::json_schema;
 use crate::engine_version::EngineVersion;
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;

@@ -7,7 +7,7 @@ use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 
 /// The methods that API Gateway supports, including `ANY`.
-const METHODS: [&str; 8] = [
+pub(super) const METHODS: [&str; 8] = [
     "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
 ];
 

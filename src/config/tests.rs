@@ -2,7 +2,9 @@
 
 mod check;
 mod complete;
+mod draft;
 mod place;
+mod schema;
 mod sections;
 mod syntax;
 
@@ -38,13 +40,20 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn config(text: &str) -> Config {
-    load("t.yaml", text, &environment).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+    let loaded = load("t.yaml", text, &environment);
+    schema::agrees(text, &loaded);
+    loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 fn problems(text: &str) -> Vec<String> {
-    let problems = load("t.yaml", text, &environment)
-        .err()
-        .map_or_else(Vec::new, |problems| problems.0);
+    let loaded = load("t.yaml", text, &environment);
+    schema::agrees(text, &loaded);
+    shown(loaded)
+}
+
+/// Each problem as `line:column message`.
+fn shown(loaded: Result<Config, Problems>) -> Vec<String> {
+    let problems = loaded.err().map_or_else(Vec::new, |problems| problems.0);
     for problem in &problems {
         let shown = format!("{problem}{problem:?}");
         assert!(

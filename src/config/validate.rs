@@ -18,7 +18,7 @@ const NEEDS_CREATE: &str =
     "is for a network whose way out the stack creates: add `network.route: create`, or remove it";
 
 /// AWS allows 50 tags. The stack adds some, and some remain for tags that users add later.
-const MAX_TAGS: usize = 40;
+pub(super) const MAX_TAGS: usize = 40;
 
 /// Reports the keys that contradict `reason`, each at its value.
 pub(super) fn forbid(reader: &mut Reader<'_>, section: &Section<'_>, keys: &[&str], reason: &str) {

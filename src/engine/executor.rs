@@ -114,6 +114,7 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
                     None => (error.to_string(), error.hint()),
                 };
                 cx.sink().emit(Event::Failed {
+                    code: error.kind(),
                     id: id.clone(),
                     action,
                     error: text,

@@ -41,6 +41,7 @@ pub use self::api::ApiLocks;
 pub use self::holder::{Held, Holder};
 use crate::aws::Backoff;
 use crate::cancel::{CancelToken, StopReason, since_boot};
+use crate::code::Code;
 use crate::error::{Error, ExitStatus};
 use crate::event::Event;
 use crate::id::LogicalId;
@@ -378,7 +379,7 @@ async fn give_back(cx: &Context, mine: &Mine) -> Result<(), ResourceError> {
 /// An error that names the holder of the lock and the possible next steps.
 fn refused(names: &Names, held: &Held, lease: Duration) -> Error {
     let text = format!("{} is locked by {}", names.locked(), held.describe());
-    let error = Error::refused(text);
+    let error = Error::refused(text).with_code(Code::LockHeld);
     // Anybody with access to the parameter can write this name.
     let is_name = |stack: &&str| {
         stack
@@ -399,6 +400,7 @@ fn refused(names: &Names, held: &Held, lease: Duration) -> Error {
 /// The error of a run that met another one at the same moment.
 fn changed(names: &Names) -> Error {
     Error::refused(format!("the lock of {} is changing hands", names.locked()))
+        .with_code(Code::LockHeld)
         .hint("run the same command again in a few minutes")
 }
 
@@ -414,7 +416,8 @@ fn stopped(stop: StopReason) -> Error {
             anyhow::anyhow!(
                 "the --timeout passed before the lock was acquired; nothing was changed"
             ),
-        ),
+        )
+        .with_code(Code::TimedOut),
     }
 }
 

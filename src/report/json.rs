@@ -53,14 +53,19 @@ pub fn object(event: &Event) -> Option<Value> {
             }
         }
         Event::Failed {
+            code,
             id,
             action,
             error,
             hint,
         } => with(
-            with(resource("failed", id, *action), "error", error.as_str()),
-            "hint",
-            hint.as_deref(),
+            with(
+                with(resource("failed", id, *action), "error", error.as_str()),
+                "hint",
+                hint.as_deref(),
+            ),
+            "code",
+            code.as_str(),
         ),
         Event::Skipped {
             id,

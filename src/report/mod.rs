@@ -3,8 +3,10 @@
 //! Results go to standard output, everything else to standard error. With `-o json`, the events of `up` and `down` are
 //! results too.
 
+pub mod explain;
 pub mod graph;
 pub mod import;
+pub mod init;
 pub mod json;
 pub mod layout;
 pub mod list;
@@ -19,6 +21,7 @@ pub mod terminal;
 pub mod usage;
 pub mod validate;
 pub mod verify;
+pub mod version;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -91,6 +94,12 @@ pub fn is_read(text: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{}", block(text)).is_ok()
 }
 
+/// Writes a file of this program's own to standard output, unchanged. A closed pipe is not an error.
+pub fn file(content: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(content).and_then(|()| stdout.flush());
+}
+
 /// Writes text that is not a result. On a terminal, it is wrapped at words.
 pub fn note(text: &str) {
     let text = style::fitted(&Term::stderr(), text);
@@ -140,13 +149,18 @@ pub fn scope(scope: &Scope) -> String {
 /// Writes an error with its hints.
 pub fn error(global: &Global, error: &Error) {
     let style = Style::stderr(global);
-    note(&format!("{} {error}", style.bad("error:")));
+    let code = error.code();
+    note(&format!(
+        "{} {error}",
+        style.bad(&format!("error[{}]:", code.as_str()))
+    ));
     for hint in error.hints() {
         note(&format!("{} {hint}", style.dim("hint:")));
     }
     if global.output == Format::Json {
         let line = serde_json::json!({
             "event": "error",
+            "code": code,
             "message": error.to_string(),
             "hints": error.hints(),
             "exit_code": error.status() as u8,

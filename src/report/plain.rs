@@ -58,6 +58,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             row(&head, id, &style.dim(&elapsed(*took)), style.row_columns())
         }
         Event::Failed {
+            code: _,
             id,
             action,
             error,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::style::Style;
 use super::{note, result};
 use crate::cli::{Format, Global};
+use crate::code::Code;
 use crate::config::Checked;
 
 /// Shows the problems of the file with this name.
@@ -22,13 +23,11 @@ pub fn show(global: &Global, name: &str, checked: &Checked) {
             note(&format!("{} {unset}", style.dim("note")));
         }
     }
+    let head = style.bad(&format!("error[{}]:", Code::ConfigInvalid.as_str()));
     match checked.problems.len() {
         0 => result(&format!("{name} is valid")),
-        1 => note(&format!("{} {name} has 1 problem", style.bad("error:"))),
-        count => note(&format!(
-            "{} {name} has {count} problems",
-            style.bad("error:")
-        )),
+        1 => note(&format!("{} {name} has 1 problem", head)),
+        count => note(&format!("{} {name} has {count} problems", head)),
     }
 }
 

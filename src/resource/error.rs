@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_smithy_types::error::operation::BuildError;
 
 use crate::aws::{AwsError, Class};
+use crate::code::Code;
 use crate::error::{Error, ExitStatus};
 
 /// How long a call that was throttled, or whose result is unknown, is retried.
@@ -59,6 +60,24 @@ impl ResourceError {
         match self {
             Self::Aws(error) => Some(error),
             _ => None,
+        }
+    }
+
+    /// The code of an error with this cause.
+    pub fn kind(&self) -> Code {
+        match self {
+            Self::Aws(error) => error.kind(),
+            Self::NotManaged(_) => Code::NotManaged,
+            Self::ConcurrentChange { .. } => Code::ConcurrentChange,
+            Self::NotVisible { .. } => Code::NotVisible,
+            Self::NotConverging { .. } => Code::NotConverging,
+            Self::TimedOut { .. } => Code::ResourceTimeout,
+            Self::Failed(_) => Code::ResourceFailed,
+            Self::Blocked { .. } => Code::Blocked,
+            Self::ApiLocked { .. } => Code::LockHeld,
+            Self::SelfTest { .. } => Code::SelfTest,
+            Self::Build(_) => Code::Build,
+            Self::Bug(_) => Code::Internal,
         }
     }
 
@@ -191,7 +210,8 @@ impl From<ResourceError> for Error {
             ResourceError::ApiLocked { .. } => ExitStatus::Refused,
             _ => ExitStatus::Failed,
         };
-        let error = Self::new(status, source);
+        let code = source.kind();
+        let error = Self::new(status, source).with_code(code);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,

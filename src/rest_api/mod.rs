@@ -19,5 +19,5 @@ pub use self::definition::{Integration, Settings};
 pub use self::find::{RestApi, all, find};
 pub use self::methods::{AuthorizationType, Draft, Mark, Method, MethodKey, draft, methods};
 pub use self::responses::{Response, responses, set as set_response};
-pub use self::stage::{Served, Stage, deployment, stage, stages};
+pub use self::stage::{Served, Stage, deployment, stage, stages, stages_of};
 pub use self::target::ApiTarget;

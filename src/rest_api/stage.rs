@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::methods::{AuthorizationType, MethodKey};
 use super::target::ApiTarget;
-use crate::aws::{AwsError, optional};
+use crate::aws::{Aws, AwsError, optional};
 use crate::resource::Context;
 
 /// The stage and the deployment it serves.
@@ -64,10 +64,17 @@ pub async fn stage(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Stage>
 /// # Errors
 /// When the listing fails.
 pub async fn stages(cx: &Context, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
-    let request = cx.aws().apigateway.get_stages().rest_api_id(api_id);
+    stages_of(cx.aws(), api_id).await
+}
+
+/// The stages of an API of the account, each with its deployment.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn stages_of(aws: &Aws, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
+    let request = aws.apigateway.get_stages().rest_api_id(api_id);
     let answer = optional(
-        cx.aws()
-            .call_idempotent("apigateway:GetStages", || request.clone().send())
+        aws.call_idempotent("apigateway:GetStages", || request.clone().send())
             .await,
     )?;
     let stages = answer.and_then(|answer| answer.item).unwrap_or_default();

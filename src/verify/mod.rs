@@ -5,7 +5,7 @@ mod before;
 pub mod http;
 mod judge;
 mod probes;
-mod reason;
+pub(crate) mod reason;
 mod report;
 pub mod run;
 

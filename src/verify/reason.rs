@@ -59,6 +59,12 @@ pub(super) fn says(reason: &str) -> Option<Says> {
     found.map(|(_, says)| *says)
 }
 
+/// The names of all reasons.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    REASONS.iter().map(|(reason, _)| *reason)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

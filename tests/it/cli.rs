@@ -11,7 +11,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 /// The text with values that differ between runs replaced.
-fn tidy(aws: &TestAws, text: &str) -> String {
+pub(crate) fn tidy(aws: &TestAws, text: &str) -> String {
     let account = aws.account();
     let mut text = text.replace(&aws.url(), "http://aws.test");
     let of = |value: &Value| value.as_str().map(str::to_owned);

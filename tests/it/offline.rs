@@ -57,7 +57,8 @@ fn validate_tells_every_problem_with_its_position() {
          bad.yaml:4:11: network.zoness: unknown key; did you mean `zones`?\n"
     );
     assert!(
-        run.stderr.ends_with("error: bad.yaml has 2 problems\n"),
+        run.stderr
+            .ends_with("error[config-invalid]: bad.yaml has 2 problems\n"),
         "{}",
         run.stderr
     );
@@ -125,4 +126,20 @@ fn every_example_is_valid_without_its_environment() {
             assert_eq!(run.code, Some(0), "{}", run.stdout);
         }
     }
+}
+
+#[test]
+fn schema_is_json_and_the_template_names_it() {
+    let run = alone(&["schema"], &[]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let schema = run.json();
+    assert_eq!(schema, threescale_gw::config::json_schema());
+    assert_eq!(alone(&["schema", "-o", "json"], &[]).stdout, run.stdout);
+    let template = include_str!("../../templates/threescale-gw.yaml");
+    let file = template
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# yaml-language-server: $schema="))
+        .expect("the line for editors");
+    assert!(template.contains(&format!("`threescale-gw schema > {file}`")));
 }

@@ -838,7 +838,7 @@ fn what_is_missing_is_said_in_one_line() {
         let text = String::from_utf8(output.stderr).expect("text");
         let errors: Vec<&str> = text
             .lines()
-            .filter(|line| line.starts_with("error:"))
+            .filter(|line| line.starts_with("error["))
             .collect();
         assert_eq!(errors.len(), 1, "{text}");
         (output.status.code(), errors[0].to_owned())
