@@ -50,6 +50,10 @@ pub(super) struct Session {
     pub nodes: Vec<Arc<dyn DynResource>>,
     /// `--key`: the credential of an application.
     pub key: Option<Secret>,
+    /// The ARN of who calls.
+    caller: String,
+    /// Whether the caller may do what the plan needs: IAM is asked once in a run.
+    rights: OnceCell<preflight::Verdict>,
     /// What 3scale answers: it is asked once in a run.
     answers_of_threescale: OnceCell<threescale::Findings>,
 }
@@ -227,6 +231,8 @@ impl Session {
             publication,
             nodes,
             key: None,
+            caller: caller.arn,
+            rights: OnceCell::new(),
             answers_of_threescale: OnceCell::new(),
         })
     }
@@ -251,11 +257,14 @@ impl Session {
             api: &self.api,
             package: &self.package,
         };
-        let (findings, answers) = tokio::join!(
+        let (findings, answers, rights) = tokio::join!(
             preflight::gather(subject, cx, unmanaged, plan),
-            self.ask_threescale(plan)
+            self.ask_threescale(plan),
+            self.rights
+                .get_or_try_init(|| preflight::rights(subject, cx, &self.caller, plan))
         );
         let mut findings = findings?;
+        findings.add(rights?.clone());
         if let Some(answers) = answers {
             findings.blockers.extend_from_slice(&answers.faults);
             findings.notices.extend_from_slice(&answers.notices);
