@@ -21,6 +21,7 @@ pub mod names;
 pub mod nearest;
 pub mod package;
 pub mod pattern;
+pub mod permissions;
 pub mod preflight;
 pub mod prices;
 pub mod principal;

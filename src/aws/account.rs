@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use aws_sdk_ec2::types::{AvailabilityZoneState, LocationType};
-use aws_sdk_iam::types::PolicyEvaluationDecisionType;
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType,
+};
 use ipnet::Ipv4Net;
 
 use super::ec2::{filter, from_tags};
@@ -328,6 +330,69 @@ impl Aws {
         }))
     }
 
+    /// The ARN of a role, with its path. `None` if it cannot be read.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn role_arn(&self, role: &str) -> Result<Option<String>, AwsError> {
+        let request = self.iam.get_role().role_name(role);
+        let answer = self
+            .call("iam:GetRole", Idempotency::Unsafe, || {
+                request.clone().send()
+            })
+            .await;
+        let role = if_readable(answer)?.ok().and_then(|answer| answer.role);
+        Ok(role.map(|role| role.arn))
+    }
+
+    /// The actions that the policies of a user or a role allow on none of these resources, in requests with this context. What
+    /// depends on another condition is left out. `Err` inside if this cannot be simulated.
+    ///
+    /// # Errors
+    /// When the credentials are refused.
+    pub async fn allowed_nowhere(
+        &self,
+        principal: &str,
+        actions: &[&str],
+        resources: &[String],
+        context: &[(String, String)],
+    ) -> Result<Result<Vec<String>, AwsError>, AwsError> {
+        let entry = |(key, value): &(String, String)| {
+            ContextEntry::builder()
+                .context_key_name(key)
+                .context_key_values(value)
+                .context_key_type(ContextKeyTypeEnum::String)
+                .build()
+        };
+        let request = self
+            .iam
+            .simulate_principal_policy()
+            .policy_source_arn(principal)
+            .set_action_names(Some(actions.iter().map(ToString::to_string).collect()))
+            .set_resource_arns(Some(resources.to_vec()))
+            .set_context_entries(Some(context.iter().map(entry).collect()))
+            .max_items(1000);
+        let mut results = Vec::new();
+        let mut marker = None;
+        loop {
+            let request = request.clone().set_marker(marker.take());
+            let answer = self
+                .call("iam:SimulatePrincipalPolicy", Idempotency::Unsafe, || {
+                    request.clone().send()
+                })
+                .await;
+            let answer = match if_readable(answer)? {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Err(error)),
+            };
+            results.extend(answer.evaluation_results.unwrap_or_default());
+            marker = answer.marker.filter(|_| answer.is_truncated);
+            if marker.is_none() {
+                return Ok(Ok(denied_everywhere(&results)));
+            }
+        }
+    }
+
     /// Whether a managed policy exists. `Err` inside if that cannot be read.
     ///
     /// # Errors
@@ -473,6 +538,30 @@ impl Aws {
     }
 }
 
+/// The actions that are denied on each resource, whatever the values of other conditions are.
+fn denied_everywhere(results: &[EvaluationResult]) -> Vec<String> {
+    let is_denied = |decision: &PolicyEvaluationDecisionType, missing: &Option<Vec<String>>| {
+        let is_certain = missing.as_ref().is_none_or(Vec::is_empty);
+        is_certain && *decision != PolicyEvaluationDecisionType::Allowed
+    };
+    let mut denied: BTreeMap<&str, bool> = BTreeMap::new();
+    for result in results {
+        let of_resources = result.resource_specific_results.iter().flatten();
+        let mut of_resources = of_resources.map(|result| {
+            is_denied(
+                &result.eval_resource_decision,
+                &result.missing_context_values,
+            )
+        });
+        let is_denied = is_denied(&result.eval_decision, &result.missing_context_values)
+            && of_resources.all(|is_denied| is_denied);
+        let all = denied.entry(&result.eval_action_name).or_insert(true);
+        *all = *all && is_denied;
+    }
+    let denied = denied.into_iter().filter(|(_, is_denied)| *is_denied);
+    denied.map(|(action, _)| action.to_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -491,5 +580,56 @@ mod tests {
         ] {
             assert_eq!(partition_of(arn), partition, "{arn}");
         }
+    }
+
+    #[test]
+    fn an_action_is_denied_if_no_resource_allows_it_for_certain() {
+        use PolicyEvaluationDecisionType::{Allowed, ExplicitDeny, ImplicitDeny};
+        use aws_sdk_iam::types::ResourceSpecificResult;
+        let result = |action: &str,
+                      decision: &PolicyEvaluationDecisionType,
+                      missing: &[&str],
+                      of: &[&PolicyEvaluationDecisionType]| {
+            let of_resource = |decision: &&PolicyEvaluationDecisionType| {
+                ResourceSpecificResult::builder()
+                    .eval_resource_name("x")
+                    .eval_resource_decision((*decision).clone())
+                    .build()
+                    .expect("a result")
+            };
+            EvaluationResult::builder()
+                .eval_action_name(action)
+                .eval_decision(decision.clone())
+                .set_missing_context_values(Some(missing.iter().map(ToString::to_string).collect()))
+                .set_resource_specific_results(Some(of.iter().map(of_resource).collect()))
+                .build()
+                .expect("a result")
+        };
+        let results = [
+            result(
+                "a:Denied",
+                &ImplicitDeny,
+                &[],
+                &[&ImplicitDeny, &ExplicitDeny],
+            ),
+            result("a:Explicit", &ExplicitDeny, &[], &[]),
+            result("a:Allowed", &Allowed, &[], &[]),
+            result(
+                "a:Somewhere",
+                &ImplicitDeny,
+                &[],
+                &[&ImplicitDeny, &Allowed],
+            ),
+            result(
+                "a:Conditional",
+                &ImplicitDeny,
+                &["aws:SourceIp"],
+                &[&ImplicitDeny],
+            ),
+            // One result for each resource.
+            result("a:Twice", &ImplicitDeny, &[], &[]),
+            result("a:Twice", &Allowed, &[], &[]),
+        ];
+        assert_eq!(denied_everywhere(&results), ["a:Denied", "a:Explicit"]);
     }
 }

@@ -51,6 +51,10 @@ pub(super) struct Session {
     /// `--key`: the credential of an application.
     pub key: Option<Secret>,
     is_sandbox: bool,
+    /// The ARN of who calls.
+    caller: String,
+    /// Whether the caller may do what the plan needs: IAM is asked once in a run.
+    rights: OnceCell<preflight::Verdict>,
     /// What 3scale answers: it is asked once in a run.
     answers_of_threescale: OnceCell<threescale::Findings>,
 }
@@ -223,6 +227,8 @@ impl Session {
             nodes,
             key: None,
             is_sandbox: global.is_sandbox(),
+            caller: caller.arn,
+            rights: OnceCell::new(),
             answers_of_threescale: OnceCell::new(),
         })
     }
@@ -248,11 +254,14 @@ impl Session {
             package: &self.package,
             is_sandbox: self.is_sandbox,
         };
-        let (findings, answers) = tokio::join!(
+        let (findings, answers, rights) = tokio::join!(
             preflight::gather(subject, cx, unmanaged, plan),
-            self.ask_threescale(plan)
+            self.ask_threescale(plan),
+            self.rights
+                .get_or_try_init(|| preflight::rights(subject, cx, &self.caller, plan))
         );
         let mut findings = findings?;
+        findings.add(rights?.clone());
         if let Some(answers) = answers {
             findings.blockers.extend_from_slice(&answers.faults);
             findings.notices.extend_from_slice(&answers.notices);

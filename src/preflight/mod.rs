@@ -11,15 +11,17 @@ mod own_network;
 mod own_route;
 mod own_vpc;
 mod required_tags;
+mod rights;
 mod role;
 mod rules;
 mod subject;
 mod trust;
 mod ways;
 
-pub use self::findings::Findings;
+pub use self::findings::{Findings, Verdict};
 pub use self::gather::{gather, strangers};
 pub use self::own_vpc::own_vpc;
+pub use self::rights::rights;
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,

@@ -1,8 +1,9 @@
-//! What is told before anything is changed: 3scale is asked from this machine.
+//! What is told before anything is changed: 3scale is asked from this machine, and IAM for the rights of the operator.
 
 use threescale_stand_in::{Mode, Threescale};
 
-use crate::support::{Run, TestAws, Workplace, assert_same};
+use crate::support::{Run, TestAws, Workplace, assert_same, standing};
+use serde_json::{Value, json};
 
 /// A stand-in for 3scale on this machine, and an account whose stack uses it.
 fn with_threescale() -> (Threescale, TestAws, Workplace) {
@@ -117,4 +118,91 @@ fn a_three_scale_that_cannot_be_reached_from_this_machine_is_not_checked() {
         plan.stdout
     );
     drop(aws);
+}
+
+/// The number of simulations since the log was last cleared.
+fn simulations(aws: &TestAws) -> usize {
+    let log = aws.log().into_iter();
+    log.filter(|entry| entry["operation"] == "SimulatePrincipalPolicy")
+        .count()
+}
+
+#[test]
+fn missing_rights_are_all_told_before_anything_is_changed() {
+    let aws = TestAws::seeded();
+    let before = aws.account();
+    let workplace = Workplace::new(&aws);
+    let lacks = |actions: Value| aws.post("config", &json!({"lacks": actions}));
+    lacks(json!([
+        "ec2:CreateNatGateway",
+        "elasticache:Create*",
+        "iam:PassRole",
+        "apigateway:P*"
+    ]));
+    let words = "the policies of arn:aws:iam::123456789012:user/operator do not allow what the plan needs: apigateway:PATCH, \
+                 apigateway:POST, ec2:CreateNatGateway, elasticache:CreateCacheSubnetGroup, elasticache:CreateReplicationGroup, \
+                 iam:PassRole.";
+    for command in [&["up", "--yes"][..], &["plan"]] {
+        assert_refused(&workplace.run(command), words);
+        assert!(aws.changes().is_empty());
+        assert!((1..=9).contains(&simulations(&aws)));
+        aws.check_log();
+    }
+    // What the plan does not need.
+    lacks(json!([
+        "ec2:RunInstances",
+        "elasticache:CreateServerlessCache",
+        "ec2:Delete*",
+        "iam:DeleteRole"
+    ]));
+    workplace.succeed(&["plan"]);
+    assert_same(&before, &aws.account());
+
+    // A right to ask is no condition.
+    lacks(json!(["iam:SimulatePrincipalPolicy"]));
+    let plan = workplace.succeed(&["plan"]);
+    let note = "the rights of arn:aws:iam::123456789012:user/operator could not be read and are not checked";
+    assert_eq!(plan.stdout.matches(note).count(), 1, "{}", plan.stdout);
+    let up = workplace.succeed(&["up", "--yes"]);
+    assert_eq!(up.stderr.matches(note).count(), 1, "{}", up.stderr);
+}
+
+#[test]
+fn the_rights_of_a_session_are_those_of_its_role() {
+    let (aws, workplace) = standing();
+    workplace.succeed(&["plan"]);
+    workplace.succeed(&["up", "--yes"]);
+    assert_eq!(simulations(&aws), 0, "nothing is to be done");
+
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]});
+    let role = json!({"RoleName": "deployer", "Path": "/team/", "AssumeRolePolicyDocument": trust.to_string()});
+    aws.call("iam", "CreateRole", role);
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": ["ssm:*", "lambda:*"], "Resource": "*"}]});
+    let policy =
+        json!({"RoleName": "deployer", "PolicyName": "own", "PolicyDocument": policy.to_string()});
+    aws.call("iam", "PutRolePolicy", policy);
+    let calls_as = |caller: &str| {
+        let caller = format!("arn:aws:{caller}");
+        aws.post("config", &json!({"caller": caller}));
+    };
+    workplace.edit("authorizer:", "network: {nat: per-zone}\nauthorizer:");
+    calls_as("sts::123456789012:assumed-role/deployer/ci");
+    let words = "the policies of arn:aws:iam::123456789012:role/team/deployer do not allow what the plan needs: ec2:AllocateAddress, \
+                 ec2:CreateNatGateway,";
+    let plan = workplace.run(&["plan"]);
+    assert_refused(&plan, words);
+    assert!(!plan.stderr.contains("ssm:"), "{}", plan.stderr);
+
+    // The root user may do everything.
+    aws.check_log();
+    for caller in [
+        "iam::123456789012:root",
+        "sts::123456789012:federated-user/ann",
+    ] {
+        calls_as(caller);
+        workplace.succeed(&["plan"]);
+    }
+    assert_eq!(simulations(&aws), 0);
 }

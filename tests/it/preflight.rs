@@ -475,6 +475,7 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "DescribeVpcBlockPublicAccessOptions",
                 "DescribeAccountVpcEncryptionControl",
                 "ListRequiredTags",
+                "SimulatePrincipalPolicy",
                 "DescribeReservedCacheNodesOfferings",
                 "DescribeInstanceTypeOfferings",
             ];

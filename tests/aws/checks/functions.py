@@ -134,6 +134,14 @@ def policies_can_be_simulated(aws: Aws) -> None:
         assert all(len(result.get("ResourceSpecificResults", [0])) == len(resources) for result in results)
     with aws.refused("NoSuchEntity", "cannot be found"):
         aws.iam.simulate_principal_policy(PolicySourceArn=role + "x", ActionNames=actions)
+    with aws.refused("InvalidInput", "Invalid Entity Arn"):
+        aws.iam.simulate_principal_policy(PolicySourceArn="arn:aws:iam::123456789012:root", ActionNames=actions)
+    aws.configure(lacks=["ssm:Get*"])
+    user = aws.sts.get_caller_identity()["Arn"]
+    found = aws.iam.simulate_principal_policy(PolicySourceArn=user, ActionNames=actions)
+    assert [result["EvalDecision"] for result in found["EvaluationResults"]] == ["allowed", "implicitDeny"]
+    with aws.refused("AccessDeniedException", "ssm:GetParameters"):
+        aws.ssm.get_parameters(Names=["/a"])
 
 
 @check

@@ -46,6 +46,8 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "export_adds": {},
     "lambda_lag": 0,
     "ssm_network": False,
+    "caller": None,
+    "lacks": [],
 }
 
 

@@ -9,12 +9,11 @@ from .gateway import operation
 from .wire import ACCOUNT, Call, arn
 
 
-def caller(call: Call) -> str:
-    """The ARN of the one user of the account."""
-    return arn("iam", call.region, "user/operator")
+def caller(world: World, region: str) -> str:
+    """The ARN of who calls, whatever key the request is signed with: the one user of the account, unless configured."""
+    return world.config["caller"] or arn("iam", region, "user/operator")
 
 
 @operation("sts", "GetCallerIdentity")
 def get_caller_identity(world: World, call: Call) -> Any:
-    """The one user of the account, whatever key the request is signed with."""
-    return {"UserId": "AIDATESTAWSEXAMPLE000", "Account": ACCOUNT, "Arn": caller(call)}
+    return {"UserId": "AIDATESTAWSEXAMPLE000", "Account": ACCOUNT, "Arn": caller(world, call.region)}

@@ -6,13 +6,14 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 
 from . import read_lag, wire
 from .errors import AwsError, MotoReply, Unimplemented
-from .faults import Hold, error_for
+from .faults import Hold, access_denied, error_for
 from .iam_actions import QUIET_HEADER, actions, is_mutating
 from .model_check import check, redacted, refusal
 from .wire import Call, RawRequest, Response
@@ -60,6 +61,11 @@ def _canonical(params: Any) -> str:
     return json.dumps(params, sort_keys=True, default=default)
 
 
+def lacks(world: World, action: str) -> bool:
+    """Whether the caller lacks the right to an action."""
+    return any(fnmatchcase(action, pattern) for pattern in world.config["lacks"])
+
+
 def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: True) -> Response | None:
     """The reply to a request, or None if the connection is to be closed without one."""
     if QUIET_HEADER in raw.headers:
@@ -94,6 +100,12 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         entry["injected"] = True
     if rule is not None and rule.kind in ("throttle", "500", "503", "deny", "error"):
         error = error_for(rule, call.service, needed[0], call.region)
+        response = wire.serialize(call, error)
+        entry.update(status=response.status, error_code=error.code)
+        return response
+    lacking = next((action for action in needed if lacks(world, action)), None)
+    if lacking is not None:
+        error = access_denied(call.service, lacking, call.region)
         response = wire.serialize(call, error)
         entry.update(status=response.status, error_code=error.code)
         return response

@@ -12,7 +12,8 @@ from moto.iam.models import IAMBackend, Role, iam_backends
 from moto.utilities.utils import get_partition
 
 from .errors import AwsError
-from .gateway import operation
+from .callers import caller
+from .gateway import lacks, operation
 from .wire import ACCOUNT, Call
 from .account_state import World
 
@@ -220,14 +221,19 @@ def put_role_policy(world: World, call: Call) -> Any:
 def simulate(world: World, call: Call) -> Any:
     """One result for each action; with several resources, it has one for each of them, too."""
     arn = call.params["PolicySourceArn"]
-    if not exists(arn):
-        raise AwsError("NoSuchEntity", f"The role with name {arn.rsplit('/', 1)[-1]} cannot be found.", 404)
+    is_caller = arn == caller(world, call.region) and ":user/" in arn
+    if ":user/" not in arn and ":role/" not in arn and ":group/" not in arn:
+        raise AwsError("InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity type and name.", 400)
+    if not exists(arn) and not is_caller:
+        kind = "user" if ":user/" in arn else "role"
+        raise AwsError("NoSuchEntity", f"The {kind} with name {arn.rsplit('/', 1)[-1]} cannot be found.", 404)
     resources = call.params.get("ResourceArns") or ["*"]
     results = []
     for action in call.params["ActionNames"]:
         # The resource counts where the tests tell several apart.
         named = resources[0] if action.startswith("kms:") else None
-        decision = "allowed" if permits(arn, action, named) else "implicitDeny"
+        is_allowed = not lacks(world, action) if is_caller else permits(arn, action, named)
+        decision = "allowed" if is_allowed else "implicitDeny"
         result = {
             "EvalActionName": action,
             "EvalResourceName": resources[0] if len(resources) == 1 else "*",

@@ -80,7 +80,7 @@ def put_parameter(world: World, call: Call) -> Any:
         # Its date is the service's, whose clock may not show what the caller's does.
         stored = known[name][-1]
         stored.last_modified_date = world.date()
-        stored.last_modified_user = caller(call)
+        stored.last_modified_user = caller(world, call.region)
         if stored.parameter_type == "SecureString" and not call.get("KeyId"):
             # As the API reference says of every write, also of one that replaces a value under another key.
             value = stored.decrypt(stored.value)

@@ -1,0 +1,13 @@
+//! The IAM rights that a command needs: one table, from which come the policies of `iam-policy`. Pure.
+
+mod policy;
+mod scope;
+pub mod table;
+mod trust;
+
+pub use self::policy::{
+    MANAGED_POLICY_MAX, Principal, Purpose, by_service, documents, lacking, needed, principal,
+    rights, size,
+};
+pub use self::scope::{Scope, partition};
+pub use self::trust::{Provider, trust};
