@@ -171,6 +171,9 @@ pub struct StatusArgs {
     /// Skip the authorizer's self-test: whether it reaches Redis and 3scale
     #[arg(long)]
     pub no_deep: bool,
+    /// Also show what is healthy; -o json always shows everything
+    #[arg(long)]
+    pub all: bool,
     /// What is done without being asked for.
     #[arg(long, hide = true, overrides_with = "no_deep")]
     pub deep: bool,

@@ -152,6 +152,13 @@ pub fn of_account<T>(billed: &[(T, Billed)]) -> Vec<Option<f64>> {
     billed.iter().map(|(_, billed)| of_billed(billed)).collect()
 }
 
+/// The sum of the known prices, and whether all are known.
+pub fn sum(prices: &[Option<f64>]) -> (f64, bool) {
+    let known: f64 = prices.iter().copied().flatten().sum();
+    // The sum of no prices is -0.0.
+    (known + 0.0, prices.iter().all(Option::is_some))
+}
+
 fn of_billed(billed: &Billed) -> Option<f64> {
     let each =
         |price: f64, count: usize| price * f64::from(u32::try_from(count).unwrap_or(u32::MAX));

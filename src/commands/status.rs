@@ -20,6 +20,8 @@ use crate::report::status::{Method, Status};
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
+use crate::resource::billed::billed;
+use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{
@@ -27,7 +29,7 @@ use crate::resource::{
 };
 use crate::rest_api;
 use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
-use crate::{lock, preflight, report};
+use crate::{lock, preflight, prices, report};
 
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
@@ -39,7 +41,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     };
     let status = look(seen, args).await?;
     match global.output {
-        Format::Text => report::result(&status.table(&Style::stdout(global))),
+        Format::Text => report::result(&status.table(args.all, &Style::stdout(global))),
         Format::Json => report::result(&status.document().to_string()),
     }
     Ok(if args.exit_code && !status.is_healthy() {
@@ -175,6 +177,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         )),
     }
     let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
+    let (mut verification, mut ways) = ((None, None), Vec::new());
     if let Some(target) = &seen.target {
         match optional(rest_api::methods(cx, &target.id).await)? {
             Some(drafted) => {
@@ -198,7 +201,14 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         found.describe(&target.stage)
                     ));
                 }
+                let stage = rest_api::stage(cx, target).await?;
+                if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
+                    verification = record::verification(cx, target, &stage.deployment_id).await?;
+                }
                 rows = methods(cx, target, config.as_ref(), &drafted).await?;
+                let (found, unknown) = doors(cx, target, &rows).await?;
+                ways = found;
+                notices.extend(unknown);
                 api = Some((target.id.clone(), target.stage.clone()));
             }
             None => notices.push(format!("API {} no longer exists", target.id)),
@@ -212,12 +222,50 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         observes: function_publication::observes(cx).await?,
         api,
         verified: verified.map(|verified| verified.is_ok()),
+        verified_at: verification.0,
+        verified_by: verification.1,
+        costs: prices::of_account(&billed(cx).await?),
+        doors: ways,
         methods: rows,
         outputs: seen.outputs,
         notices,
         faults,
         self_test,
     })
+}
+
+/// The ways past the authorizer, and what is not known of them.
+async fn doors(
+    cx: &Context,
+    target: &ApiTarget,
+    rows: &[Method],
+) -> Result<(Vec<Door>, Vec<String>)> {
+    let key = |row: &Method| MethodKey::new(row.path.clone(), row.method.clone());
+    let protected = rows.iter().filter(|row| row.protected).map(key).collect();
+    let Some(api) = rest_api::find(cx.aws(), Some(&target.id), None)
+        .await?
+        .pop()
+    else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let at = |target: &ApiTarget| outputs::invoke_url(cx, target);
+    let (mut doors, unknown) = doors::doors(cx, &api, target, &protected, at).await?;
+    // What this stack has protected is in its record.
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let is_served = served::served(cx, target).await?.is_some();
+    let opened = rows.iter().filter(|row| {
+        let is_ours = record.method(&row.path, &row.method).is_some();
+        is_served
+            && is_ours
+            && !row.protected
+            && row.authorization == AuthorizationType::None
+            && row.remark.is_some()
+    });
+    doors.extend(opened.map(|row| Door::Method {
+        method: key(row).to_string(),
+        stage: target.stage.clone(),
+    }));
+    Ok((doors, unknown))
 }
 
 /// The methods as callers see them: from the stage's active deployment, not from the draft.

@@ -55,11 +55,19 @@ fn age(created: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The sum of the known prices, and whether all are known.
-fn sum(costs: &[Option<f64>]) -> (f64, bool) {
-    let known: f64 = costs.iter().copied().flatten().sum();
-    // The sum of no prices is -0.0.
-    (known + 0.0, costs.iter().all(Option::is_some))
+/// A list behind its heading, in lines of at most [`WIDTH`].
+fn wrapped(head: &str, items: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut text = head.to_owned();
+    for (index, item) in items.iter().enumerate() {
+        let comma = if index + 1 < items.len() { "," } else { "" };
+        if text.chars().count() + item.chars().count() + 2 > WIDTH {
+            lines.push(std::mem::replace(&mut text, " ".to_owned()));
+        }
+        text.push_str(&format!(" {item}{comma}"));
+    }
+    lines.push(text);
+    lines
 }
 
 /// A text of at most this width; one that is cut ends in `…`.
@@ -94,7 +102,7 @@ impl Row {
     /// Stack, API, age, who, version, cost.
     fn cells(&self, now: Timestamp) -> [String; 6] {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let cost = self.costs.as_deref().map(sum);
+        let cost = self.costs.as_deref().map(prices::sum);
         [
             line(&self.stack).into_owned(),
             self.api(),
@@ -183,7 +191,7 @@ impl Listed {
         }
         let costs = self.rows.iter().filter_map(|row| row.costs.as_deref());
         if costs.clone().count() > 0 {
-            let is_complete = costs.clone().all(|costs| sum(costs).1);
+            let is_complete = costs.clone().all(|costs| prices::sum(costs).1);
             let more = match is_complete {
                 true => "",
                 false => "; +: not every price is known",
@@ -195,10 +203,7 @@ impl Listed {
             )));
         }
         if !self.disabled.is_empty() {
-            lines.push(format!(
-                "skipped, not enabled: {}",
-                self.disabled.join(", ")
-            ));
+            lines.extend(wrapped("skipped, not enabled:", &self.disabled));
         }
         for (region, why) in &self.denied {
             lines.push(format!(
@@ -243,7 +248,7 @@ fn stack(row: &Row) -> Value {
         .iter()
         .map(|(target, name)| json!({"id": target.id, "name": name, "stage": target.stage}))
         .collect();
-    let cost = row.costs.as_deref().map(sum);
+    let cost = row.costs.as_deref().map(prices::sum);
     json!({
         "stack": row.stack,
         "region": row.region,
@@ -326,19 +331,22 @@ mod tests {
     #[test]
     fn no_stack_and_skipped_regions_are_said() {
         let mut none = listed(Vec::new());
-        none.disabled = vec!["af-south-1".to_owned()];
+        none.disabled = vec!["af-south-1".to_owned(); 12];
         none.denied = vec![("eu-west-1".to_owned(), "denied".to_owned())];
         let text = none.table(&Style::plain(), Timestamp::UNIX_EPOCH);
         for part in [
             "No stacks in 2 Regions (account 123456789012).",
-            "skipped, not enabled: af-south-1",
+            "skipped, not enabled: af-south-1, af-south-1, af-south-1, af-south-1,\n  af-south-1,",
             "note eu-west-1 was skipped: denied",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let document = none.document();
         assert_eq!(document["regions"], json!(["us-east-1"]));
-        assert_eq!(document["skipped"].as_array().map(Vec::len), Some(2));
+        assert_eq!(document["skipped"].as_array().map(Vec::len), Some(13));
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
     }
 
     #[test]

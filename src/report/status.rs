@@ -1,5 +1,6 @@
 //! The status: every resource with its health and drift, the endpoints, the methods.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::plan::id_width;
@@ -7,6 +8,9 @@ use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::Item;
 use crate::names::Names;
+use crate::prices;
+use crate::printable::line;
+use crate::resource::doors::Door;
 use crate::resource::{Phase, health_check};
 use crate::rest_api::AuthorizationType;
 
@@ -35,6 +39,13 @@ pub struct Status {
     pub observes: Option<bool>,
     /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
     pub verified: Option<bool>,
+    /// When and by which version of this program the served deployment was verified.
+    pub verified_at: Option<Timestamp>,
+    pub verified_by: Option<String>,
+    /// What each billed part costs per month when idle, where the price is known.
+    pub costs: Vec<Option<f64>>,
+    /// The ways to the API past the authorizer.
+    pub doors: Vec<Door>,
     pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
@@ -92,19 +103,86 @@ impl Status {
             && self.methods.iter().all(|method| method.remark.is_none())
     }
 
-    /// The status as text.
-    pub fn table(&self, style: &Style) -> String {
-        let names = &self.names;
-        let mut lines = vec![
-            style.bold(&format!(
-                "Stack {} in {} (account {})",
-                names.stack, names.region, names.account
-            )),
-            String::new(),
-        ];
-        let width = id_width(self.items.iter());
-        for item in &self.items {
-            let health = health(item, self.is_compared);
+    /// The sum of the known prices, and whether all are known.
+    fn cost(&self) -> (f64, bool) {
+        prices::sum(&self.costs)
+    }
+
+    /// Whether the account has nothing of the stack.
+    fn is_absent(&self) -> bool {
+        self.items.iter().all(|item| item.phase.is_none())
+    }
+
+    fn verdict(&self, style: &Style) -> String {
+        let passes = self.self_test.as_ref().is_none_or(|report| report.ok);
+        if self.is_healthy() {
+            style.good(match (self.is_compared, self.self_test.is_some()) {
+                (true, true) => "healthy",
+                (true, false) => "healthy (configuration only: the self-test was not run)",
+                (false, true) => "healthy (not compared with a configuration)",
+                (false, false) => {
+                    "healthy (not compared with a configuration, and the self-test was not run)"
+                }
+            })
+        } else if self.is_absent() {
+            style.warn("no resources: `threescale-gw up` creates them")
+        } else {
+            style.bad(match (self.is_as_configured(), passes) {
+                (false, _) => "unhealthy: run `threescale-gw up` to repair",
+                // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.
+                (true, false) if self.observes == Some(true) => {
+                    "unhealthy: the authorizer does not pass its self-test; it allows all requests"
+                }
+                (true, false) => {
+                    "unhealthy: the authorizer does not pass its self-test, so callers are refused"
+                }
+                (true, true) => "unhealthy: see the faults and the methods below",
+            })
+        }
+    }
+
+    /// The verdict, and what is true of the whole stack.
+    fn summary(&self, style: &Style) -> Vec<String> {
+        let mut lines = vec![self.verdict(style)];
+        if let Some(at) = self.verified_at {
+            let by = self.verified_by.as_deref();
+            let by = by.map(|by| format!(" by version {}", line(by)));
+            lines.push(format!(
+                "verified at {}{}",
+                at.strftime("%Y-%m-%d %H:%M UTC"),
+                by.unwrap_or_default()
+            ));
+        }
+        if !self.is_absent() {
+            let (known, is_complete) = self.cost();
+            let least = if is_complete { "about" } else { "at least" };
+            lines.push(format!(
+                "costs {least} ${known:.2} a month when idle ({}, {})",
+                prices::REGION,
+                prices::AS_OF
+            ));
+        }
+        if let Some(lock) = &self.lock {
+            lines.push(format!("{} locked by {lock}", style.warn("note")));
+        }
+        let doors = self.doors.iter().map(Door::describe);
+        lines.extend(doors.map(|door| format!("{} {}", style.bad("door"), line(&door))));
+        let faults = self.faults.iter();
+        lines.extend(faults.map(|fault| format!("{} {fault}", style.bad("fault"))));
+        let notices = self.notices.iter();
+        lines.extend(notices.map(|notice| format!("{} {notice}", style.warn("note"))));
+        lines
+    }
+
+    /// The resources that are not healthy, or `all` of them.
+    fn resources(&self, all: bool, style: &Style) -> Vec<String> {
+        let health = |item: &Item| health(item, self.is_compared);
+        let is_well = |item: &Item| ["healthy", "ready"].contains(&health(item));
+        let shown = || self.items.iter().filter(|item| all || !is_well(item));
+        let width = id_width(shown());
+        let mut lines = Vec::new();
+        for item in shown() {
+            let health = health(item);
             let word = format!("{health:<9}");
             let word = match health {
                 "healthy" | "ready" => style.good(&word),
@@ -123,6 +201,70 @@ impl Status {
                     .map(|change| style.dim(&format!("            {change}"))),
             );
         }
+        let word = if self.is_compared { "healthy" } else { "ready" };
+        let hidden = self.items.len() - shown().count();
+        match (hidden, lines.is_empty()) {
+            (0, _) => {}
+            (hidden, true) => lines.push(format!("all {hidden} resources are {word}")),
+            (hidden, false) => lines.push(format!(
+                "{hidden} of {} resources are {word}",
+                self.items.len()
+            )),
+        }
+        lines
+    }
+
+    /// The methods that are not protected, or `all` of them.
+    fn methods_of(&self, all: bool, style: &Style) -> Vec<String> {
+        let is_shown = |method: &&Method| all || !method.protected || method.remark.is_some();
+        let mut lines = Vec::new();
+        for method in self.methods.iter().filter(is_shown) {
+            // A method with another authorization type is neither open nor protected by this stack.
+            let word = match (method.protected, &method.authorization) {
+                (true, _) => style.good("protected"),
+                (false, AuthorizationType::None) => style.warn("open     "),
+                (false, _) => style.dim("guarded  "),
+            };
+            let guard = (!method.protected && method.authorization != AuthorizationType::None)
+                .then(|| format!("by {}", method.authorization));
+            let remark = method
+                .remark
+                .clone()
+                .or(guard)
+                .map(|remark| format!("  {remark}"))
+                .unwrap_or_default();
+            lines.push(format!(
+                "{word} {:<7} {}{}",
+                method.method,
+                method.path,
+                style.warn(&remark)
+            ));
+        }
+        let hidden = self.methods.len() - lines.len();
+        let plural = if hidden == 1 {
+            "method is"
+        } else {
+            "methods are"
+        };
+        if hidden > 0 {
+            lines.push(format!("{hidden} {plural} protected"));
+        }
+        lines
+    }
+
+    /// The status as text: the verdict, and what is not healthy. `all`: everything.
+    pub fn table(&self, all: bool, style: &Style) -> String {
+        let names = &self.names;
+        let mut lines = vec![style.bold(&format!(
+            "Stack {} in {} (account {})",
+            names.stack, names.region, names.account
+        ))];
+        lines.extend(self.summary(style));
+        let resources = self.resources(all, style);
+        if !resources.is_empty() {
+            lines.push(String::new());
+            lines.extend(resources);
+        }
         if let Some((id, stage)) = &self.api {
             lines.extend([
                 String::new(),
@@ -136,85 +278,24 @@ impl Status {
                 None => None,
             };
             lines.extend(meets.map(|meets| format!("mode  {meets}")));
-            for method in &self.methods {
-                // A method with another authorization type is neither open nor protected by this stack.
-                let word = match (method.protected, &method.authorization) {
-                    (true, _) => style.good("protected"),
-                    (false, AuthorizationType::None) => style.warn("open     "),
-                    (false, _) => style.dim("guarded  "),
-                };
-                let guard = (!method.protected && method.authorization != AuthorizationType::None)
-                    .then(|| format!("by {}", method.authorization));
-                let remark = method
-                    .remark
-                    .clone()
-                    .or(guard)
-                    .map(|remark| format!("  {remark}"))
-                    .unwrap_or_default();
-                lines.push(format!(
-                    "{word} {:<7} {}{}",
-                    method.method,
-                    method.path,
-                    style.warn(&remark)
-                ));
-            }
+            lines.extend(self.methods_of(all, style));
         }
-        if let Some(report) = &self.self_test {
-            lines.extend([String::new(), style.bold("The authorizer's self-test")]);
-            lines.extend(report.checks.iter().map(|check| check_line(check, style)));
+        match &self.self_test {
+            Some(report) if all || !report.ok => {
+                lines.extend([String::new(), style.bold("The authorizer's self-test")]);
+                lines.extend(report.checks.iter().map(|check| check_line(check, style)));
+            }
+            Some(_) => lines.push("the authorizer passes its self-test".to_owned()),
+            None => {}
         }
         lines.push(String::new());
-        let width = self
-            .outputs
-            .iter()
-            .map(|(name, _)| name.len())
-            .max()
-            .unwrap_or_default();
-        lines.extend(
-            self.outputs
-                .iter()
-                .map(|(name, value)| format!("{name:<width$}  {value}")),
-        );
-        lines.extend(
-            self.faults
-                .iter()
-                .map(|fault| format!("{} {fault}", style.bad("fault"))),
-        );
-        lines.extend(
-            self.notices
-                .iter()
-                .map(|notice| format!("{} {notice}", style.warn("note"))),
-        );
-        if let Some(lock) = &self.lock {
-            lines.push(format!("{} locked by {lock}", style.warn("note")));
+        let outputs = self.outputs.iter();
+        let width = outputs.clone().map(|(name, _)| name.len()).max();
+        let width = width.unwrap_or_default();
+        lines.extend(outputs.map(|(name, value)| format!("{name:<width$}  {value}")));
+        if !all && !self.is_absent() {
+            lines.push(style.dim("--all shows everything"));
         }
-        lines.push(if self.is_healthy() && !self.is_compared {
-            style.good(match &self.self_test {
-                Some(_) => "healthy (not compared with a configuration)",
-                None => {
-                    "healthy (not compared with a configuration, and the self-test was not run)"
-                }
-            })
-        } else if self.is_healthy() && self.self_test.is_none() {
-            style.good("healthy (configuration only: the self-test was not run)")
-        } else if self.is_healthy() {
-            style.good("healthy")
-        } else if self.items.iter().all(|item| item.phase.is_none()) {
-            style.warn("no resources: `threescale-gw up` creates them")
-        } else {
-            let passes = self.self_test.as_ref().is_none_or(|report| report.ok);
-            style.bad(match (self.is_as_configured(), passes) {
-                (false, _) => "unhealthy: run `threescale-gw up` to repair",
-                // The resources match the configuration, so `up` repairs nothing. The lines above name the fix.
-                (true, false) if self.observes == Some(true) => {
-                    "unhealthy: the authorizer does not pass its self-test; it allows all requests"
-                }
-                (true, false) => {
-                    "unhealthy: the authorizer does not pass its self-test, so callers are refused"
-                }
-                (true, true) => "unhealthy: see the faults and the methods above",
-            })
-        });
         lines.join("\n")
     }
 
@@ -249,13 +330,17 @@ impl Status {
             "region": self.names.region,
             "account": self.names.account,
             "resources": resources,
-            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified, "methods": methods})),
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
+            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified,
+                "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,
             "self_test": self.self_test,
             "compared": self.is_compared,
             "notices": self.notices,
             "faults": self.faults,
+            "cost_per_month": (self.cost().0 * 100.0).round() / 100.0,
+            "cost_is_complete": self.cost().1,
             "lock": self.lock,
             "healthy": self.is_healthy(),
         })

@@ -18,6 +18,7 @@ pub mod cache_user_group;
 pub mod claims;
 mod context;
 mod diff;
+pub mod doors;
 mod dynamic;
 pub mod elastic_ip;
 mod error;

@@ -6,6 +6,7 @@
 
 mod authorizers;
 pub mod definition;
+pub mod domains;
 pub mod export;
 mod find;
 pub mod interface;

@@ -46,10 +46,27 @@ pub(crate) fn tidy(aws: &TestAws, text: &str) -> String {
     ] {
         text = without_hex(&text, prefix);
     }
+    for (begin, end, shown) in [
+        ("verified at ", " UTC", "2026-01-02 03:04"),
+        ("\"verified_at\": \"", "\"", "2026-01-02T03:04:05Z"),
+    ] {
+        text = with_time(&text, begin, end, shown);
+    }
     text.lines()
         .map(str::trim_end)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// Replaces the time between these texts.
+fn with_time(text: &str, begin: &str, end: &str, shown: &str) -> String {
+    let Some((head, tail)) = text.split_once(begin) else {
+        return text.to_owned();
+    };
+    match tail.split_once(end) {
+        Some((_, rest)) => format!("{head}{begin}{shown}{end}{rest}"),
+        None => text.to_owned(),
+    }
 }
 
 /// Shortens every EC2 ID with this prefix.

@@ -18,6 +18,7 @@ mod cli;
 mod config;
 mod dead;
 mod docs;
+mod doors;
 mod drift;
 mod drift_api;
 mod early;

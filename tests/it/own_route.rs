@@ -125,7 +125,7 @@ fn a_way_out_of_subnets_of_ones_own_is_created_and_their_route_tables_are_restor
         let mut gateways = account["nat_gateways"].as_array().expect("a list").iter();
         let ours = gateways.find(|one| one["tags"]["threescale-gw:stack"] == "orders");
         assert_eq!(ours.map(|one| &one["subnet"]), Some(&json!(vpc.public[0])));
-        let status = here.succeed(&["status"]).stdout;
+        let status = here.succeed(&["status", "--all"]).stdout;
         assert!(status.contains("nat-gateway/a@"), "{status}");
         let mut addresses = account["addresses"].as_array().expect("a list").iter();
         let address = addresses.find(|one| one["tags"]["threescale-gw:stack"] == "orders");

@@ -164,7 +164,7 @@ fn a_later_up_and_status_ask_again() {
     let (aws, _, here) = stack(HERE);
     // `--deep` is the former way to request the self-test, which now runs by default.
     here.succeed(&["status", "--deep", "--exit-code"]);
-    let status = here.succeed(&["status", "--exit-code"]);
+    let status = here.succeed(&["status", "--exit-code", "--all"]);
     assert_mentions(
         &status,
         &[

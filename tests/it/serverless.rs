@@ -75,7 +75,7 @@ fn a_stack_with_a_serverless_cache_lives_and_leaves_nothing() {
     let again = here.succeed(&["up", "--yes"]);
     assert!(again.stderr.contains("No changes"), "{}", again.stderr);
     assert_eq!(aws.changes(), [""; 0]);
-    let status = here.succeed(&["status"]).stdout;
+    let status = here.succeed(&["status", "--all"]).stdout;
     for id in [
         "serverless-cache/main",
         "cache-user/main",

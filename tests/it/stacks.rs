@@ -25,7 +25,7 @@ fn every_command_for_an_existing_stack_works_by_its_name_alone() {
     let here = elsewhere(&aws);
     let id = rest_api::id(&aws.account(), "orders-api");
 
-    let status = here.succeed(&with(&["status", "--exit-code"], &ORDERS));
+    let status = here.succeed(&with(&["status", "--exit-code", "--all"], &ORDERS));
     assert_mentions(
         &status,
         &[
@@ -247,7 +247,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let expected = [
         (json!("eu-west-1"), json!("far"), json!(true)),
         (json!("us-east-1"), json!("orders"), json!(false)),
-        (json!("us-east-1"), json!("other"), json!(false)),
+        (json!("us-east-1"), json!("other"), json!(true)),
         (json!("us-east-1"), json!("remains"), json!(false)),
     ];
     assert_eq!(

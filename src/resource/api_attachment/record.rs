@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -242,6 +243,29 @@ pub async fn verified_by(
         head.verified_by
     });
     Ok(versions.next())
+}
+
+/// When this deployment of the API was verified, and by which version of this program. Neither is known if another one was
+/// verified last.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn verification(
+    cx: &Context,
+    target: &ApiTarget,
+    deployment: &str,
+) -> Result<(Option<Timestamp>, Option<String>), ResourceError> {
+    let listed = parameter::list(cx).await?;
+    let Some(stored) = listed.get(&path(target, "head")) else {
+        return Ok((None, None));
+    };
+    let head: Option<AttachmentState> = serde_json::from_str(stored.value.expose()).ok();
+    let head = head.filter(|head| head.verified.as_deref() == Some(deployment));
+    // The verification is the last write of a run.
+    Ok(match head {
+        Some(head) => (stored.written, head.verified_by),
+        None => (None, None),
+    })
 }
 
 fn id() -> LogicalId {

@@ -1,0 +1,177 @@
+//! `status` says first what matters: the verdict, when the API was verified, what the stack costs, and which ways lead past
+//! the authorizer.
+
+use serde_json::{Value, json};
+
+use crate::support::rest_api::{account, add_stage, assert_mentions, change, publish, workplace};
+use crate::support::{TestAws, Workplace};
+
+const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
+
+/// A stack on the stage prod of an API that has a stage dev, too.
+fn stand() -> (TestAws, String, Workplace) {
+    let (aws, id) = account();
+    add_stage(&aws, &id);
+    let here = workplace(&aws, HERE);
+    here.succeed(&["up", "--yes"]);
+    aws.check_log();
+    (aws, id, here)
+}
+
+fn domain(aws: &TestAws, name: &str, mappings: &[(&str, &str, &str)]) {
+    let parameters = json!({"domainName": name});
+    aws.call("apigateway", "CreateDomainName", parameters);
+    for (base_path, id, stage) in mappings {
+        let mut mapping = json!({"domainName": name, "restApiId": id, "basePath": base_path});
+        if !stage.is_empty() {
+            mapping["stage"] = json!(stage);
+        }
+        aws.call("apigateway", "CreateBasePathMapping", mapping);
+    }
+}
+
+#[test]
+fn status_names_the_ways_past_the_authorizer() {
+    let (aws, id, here) = stand();
+    let dev = format!("{}/_aws/execute-api/{id}/dev/", aws.url());
+    let doors = || here.succeed(&["status", "-o", "json"]).json()["api"]["doors"].clone();
+    let methods = [
+        "ANY /files/{proxy+}",
+        "GET /orders",
+        "POST /orders",
+        "GET /orders/{id}",
+    ];
+    let stage = json!({"kind": "stage", "stage": "dev", "methods": methods, "url": dev});
+    assert_eq!(doors(), json!([stage]));
+    domain(
+        &aws,
+        "api.example.com",
+        &[("v1", &id, "dev"), ("v2", &id, "prod"), ("all", &id, "")],
+    );
+    let mapping = |base_path: &str| json!({"kind": "domain", "domain": "api.example.com", "base_path": base_path, "stage": "dev"});
+    let mut found = doors();
+    let found = found.as_array_mut().expect("a list");
+    found.sort_by_key(ToString::to_string);
+    assert_eq!(
+        json!(found),
+        json!([mapping("all/dev"), mapping("v1"), stage])
+    );
+    let status = here.succeed(&["status", "--exit-code"]);
+    assert_mentions(
+        &status,
+        &[
+            &format!("door stage dev serves 4 protected methods without authorization, at {dev}: "),
+            "POST /orders, and 1 more\n",
+            "door https://api.example.com/v1 leads to stage dev\n",
+        ],
+    );
+    // Without a configuration, they are the same.
+    let alone = [
+        "status",
+        "-o",
+        "json",
+        "--stack",
+        "orders",
+        "-f",
+        "none.yaml",
+    ];
+    let alone = here.succeed(&alone).json();
+    assert_eq!(alone["api"]["doors"].as_array().map(Vec::len), Some(3));
+
+    let denied = json!([{"operation": "GetDomainNames", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let status = here.succeed(&["status"]);
+    assert_mentions(
+        &status,
+        &["whether a custom domain name leads to a stage without"],
+    );
+    aws.post("faults", &json!([]));
+
+    // A stage that serves the protected methods is no door, and a method that others open is one.
+    publish(&aws, &id, "dev");
+    assert_eq!(doors(), json!([]));
+    change(
+        &aws,
+        &id,
+        "GET",
+        "/orders",
+        &[("/authorizationType", "NONE")],
+    );
+    publish(&aws, &id, "prod");
+    let opened = json!({"kind": "method", "method": "GET /orders", "stage": "prod"});
+    assert_eq!(doors(), json!([opened]));
+    let status = here.succeed(&["status"]);
+    assert_mentions(
+        &status,
+        &["door GET /orders was opened in stage prod by others\n"],
+    );
+    // What others have deployed is not what was verified.
+    assert!(!status.stdout.contains("verified at"), "{}", status.stdout);
+    assert!(aws.changes().is_empty());
+}
+
+#[test]
+fn status_says_the_verdict_first_and_the_rest_with_all() {
+    let (aws, _, here) = stand();
+    let version = env!("CARGO_PKG_VERSION");
+    let status = here.succeed(&["status"]).stdout;
+    let lines: Vec<_> = status.lines().collect();
+    assert_eq!(lines[1], "healthy");
+    assert!(lines[2].starts_with("verified at 20"), "{status}");
+    assert!(
+        lines[2].ends_with(&format!(" UTC by version {version}")),
+        "{status}"
+    );
+    assert_eq!(
+        lines[3],
+        "costs about $50.01 a month when idle (us-east-1, August 2026)"
+    );
+    for line in [
+        "all 30 resources are healthy",
+        "4 methods are protected",
+        "guarded   GET     /internal  by AWS_IAM",
+        "the authorizer passes its self-test",
+    ] {
+        assert!(lines.contains(&line), "{line}: {status}");
+    }
+    let all = here.succeed(&["status", "--all"]);
+    assert_mentions(
+        &all,
+        &[
+            "healthy   vpc/main",
+            "protected GET     /orders\n",
+            "ok      redis",
+        ],
+    );
+    let document = here.succeed(&["status", "-o", "json"]).json();
+    let api = &document["api"];
+    assert_eq!(
+        (&api["verified"], &api["verified_by"]),
+        (&json!(true), &json!(version))
+    );
+    assert!(
+        api["verified_at"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z')),
+        "{api}"
+    );
+    let cost = ["cost_per_month", "cost_is_complete"].map(|key| document[key].clone());
+    assert_eq!(cost, [json!(50.01), json!(true)]);
+
+    let function = json!({"FunctionName": "threescale-gw-orders-authorizer", "Timeout": 29});
+    aws.call("lambda", "UpdateFunctionConfiguration", function);
+    let group = json!({"logGroupName": "/aws/lambda/threescale-gw-orders-reporter"});
+    aws.call("logs", "DeleteLogGroup", group);
+    let lock = json!({"Name": "/threescale-gw/orders/lock", "Value": "by hand", "Type": "String"});
+    aws.call("ssm", "PutParameter", lock);
+    let status = here.succeed(&["status"]).stdout;
+    let lines: Vec<_> = status.lines().collect();
+    assert_eq!(lines[1], "unhealthy: run `threescale-gw up` to repair");
+    assert!(
+        status.contains("note locked by an unknown holder"),
+        "{status}"
+    );
+    assert!(status.contains("missing   log-group/reporter"), "{status}");
+    assert!(!status.contains("vpc/main"), "{status}");
+    assert_eq!(document["lock"], Value::Null);
+}
