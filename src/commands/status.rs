@@ -39,9 +39,12 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
             .await
             .map_err(|error| or_stack(global, error))?,
     };
-    let status = look(seen, args).await?;
+    let mut status = look(seen, args).await?;
+    if global.is_sandbox() {
+        status.costs = None;
+    }
     match global.output {
-        Format::Text => report::result(&status.table(args.all, &Style::stdout(global))),
+        Format::Text => report::text(&status.table(args.all, &Style::stdout(global))),
         Format::Json => report::result(&status.document().to_string()),
     }
     Ok(if args.exit_code && !status.is_healthy() {
@@ -224,7 +227,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         verified: verified.map(|verified| verified.is_ok()),
         verified_at: verification.0,
         verified_by: verification.1,
-        costs: prices::of_account(&billed(cx).await?),
+        costs: Some(prices::of_account(&billed(cx).await?)),
         doors: ways,
         methods: rows,
         outputs: seen.outputs,

@@ -42,8 +42,8 @@ pub struct Status {
     /// When and by which version of this program the served deployment was verified.
     pub verified_at: Option<Timestamp>,
     pub verified_by: Option<String>,
-    /// What each billed part costs per month when idle, where the price is known.
-    pub costs: Vec<Option<f64>>,
+    /// What each billed part costs per month when idle, where the price is known. A sandbox costs nothing.
+    pub costs: Option<Vec<Option<f64>>>,
     /// The ways to the API past the authorizer.
     pub doors: Vec<Door>,
     pub methods: Vec<Method>,
@@ -104,8 +104,8 @@ impl Status {
     }
 
     /// The sum of the known prices, and whether all are known.
-    fn cost(&self) -> (f64, bool) {
-        prices::sum(&self.costs)
+    fn cost(&self) -> Option<(f64, bool)> {
+        self.costs.as_deref().map(prices::sum)
     }
 
     /// Whether the account has nothing of the stack.
@@ -153,8 +153,7 @@ impl Status {
                 by.unwrap_or_default()
             ));
         }
-        if !self.is_absent() {
-            let (known, is_complete) = self.cost();
+        if let Some((known, is_complete)) = self.cost().filter(|_| !self.is_absent()) {
             let least = if is_complete { "about" } else { "at least" };
             lines.push(format!(
                 "costs {least} ${known:.2} a month when idle ({}, {})",
@@ -339,8 +338,8 @@ impl Status {
             "compared": self.is_compared,
             "notices": self.notices,
             "faults": self.faults,
-            "cost_per_month": (self.cost().0 * 100.0).round() / 100.0,
-            "cost_is_complete": self.cost().1,
+            "cost_per_month": self.cost().map(|(known, _)| (known * 100.0).round() / 100.0),
+            "cost_is_complete": self.cost().map(|(_, is_complete)| is_complete),
             "lock": self.lock,
             "healthy": self.is_healthy(),
         })
