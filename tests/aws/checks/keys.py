@@ -55,7 +55,8 @@ def keys_of_parameters(aws: Aws) -> None:
         assert len(aws.ssm.get_parameters_by_path(Path="/p", Recursive=True)["Parameters"]) == 3
     with aws.refused("InvalidKeyId", "does not exist"):
         aws.ssm.put_parameter(Name="/p/e", Type="SecureString", Value="y", KeyId=key[:-12] + "000000000000")
-    for missing in (key[:-12] + "000000000000", key.replace("us-east-1", "eu-west-1"), key.replace("1234567", "7654321")):
+    elsewhere = (key.replace("us-east-1", "eu-west-1"), key.replace("1234567", "7654321"))
+    for missing in (key[:-12] + "000000000000", *elsewhere):
         with aws.refused("NotFoundException", "does not exist"):
             aws.kms.describe_key(KeyId=missing)
 
@@ -86,7 +87,7 @@ def keys_of_functions(aws: Aws) -> None:
 
 @check
 def keys_and_roles(aws: Aws) -> None:
-    """A role decrypts where its policies allow it for this parameter, or the key policy does, and that does not deny it."""
+    """A role decrypts where its policies allow it for this parameter, or the key policy does, and does not deny it."""
     key, other = (aws.kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2))
     path = "/threescale-gw/s"
     for name in ("service-token", "hash-key"):
@@ -99,14 +100,15 @@ def keys_and_roles(aws: Aws) -> None:
         answer = aws.lambda_.invoke(FunctionName="f", Payload=b'{"threescale-gw": "self-test"}')["Payload"].read()
         return json.loads(answer)["checks"][0]["cause"]
 
-    def grant(resource: str, parameter: str, effect: str = "Allow") -> None:
+    def grant(resource: str, parameter: str) -> None:
+        parameters = f"arn:aws:ssm:*:*:parameter{parameter}"
         document = _policy(
             {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"},
             {
-                "Effect": effect,
+                "Effect": "Allow",
                 "Action": "kms:Decrypt",
                 "Resource": resource,
-                "Condition": {"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": f"arn:aws:ssm:*:*:parameter{parameter}"}},
+                "Condition": {"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters}},
             },
         )
         aws.iam.put_role_policy(RoleName=role.rsplit("/", 1)[-1], PolicyName="p", PolicyDocument=document)

@@ -1,4 +1,4 @@
-"""KMS keys of the operator: what uses them needs a key that is enabled, and a role that its key policy and IAM allow."""
+"""KMS keys of the operator: what uses them needs an enabled key, and a role that its key policy and IAM allow."""
 
 from __future__ import annotations
 
@@ -85,13 +85,14 @@ def refuse_invocation(region: str, key: str | None) -> None:
     )
     raise AwsError(
         name,
-        f"Lambda was unable to decrypt the environment variables because the KMS key cannot be used. KMS Message: {text}",
+        "Lambda was unable to decrypt the environment variables because the KMS key cannot be used. "
+        f"KMS Message: {text}",
         502,
     )
 
 
 def may_decrypt(region: str, key: str | None, role: str, context: dict[str, str]) -> bool:
-    """Whether a role can decrypt with a key, which must be usable. Everybody in the account can with the default one."""
+    """Whether a role can decrypt with a key, which must be usable. With the default one, everybody can."""
     if is_default(key):
         return True
     found = _find(region, str(key))

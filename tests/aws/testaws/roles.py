@@ -130,8 +130,8 @@ def _holds(condition: dict[str, Any], context: dict[str, str]) -> bool:
 
 
 def permits(arn: str, action: str, resource: str | None = None, context: dict[str, str] | None = None) -> bool:
-    """Whether a role's policies allow an action on this or some resource, and no policy denies it on all resources. With a
-    context, conditions count."""
+    """Whether a role's policies allow an action on this or some resource, and no policy denies it on all resources.
+    With a context, conditions count."""
     role = _role(arn)
     if role is None:
         return False
