@@ -762,6 +762,6 @@ fn only_an_authorizer_that_observes_may_report_nothing() {
         let found = config(&with(lines)).authorizer;
         assert_eq!((found.mode, found.report), (mode, report), "{lines}");
     }
-    let example = config(include_str!("../../../examples/12-observe.yaml"));
+    let example = config(include_str!("../../../examples/13-observe.yaml"));
     assert_eq!(example.authorizer.mode, Mode::Observe);
 }
