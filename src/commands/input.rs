@@ -147,7 +147,7 @@ pub(super) fn read(global: &Global) -> Result<(String, String)> {
     let text = std::fs::read_to_string(&global.file).map_err(|error| {
         Error::usage(format!("reading the configuration {name}: {error}"))
             .with_code(Code::ConfigUnreadable)
-            .hint("give another file with -f; examples/ and templates/threescale-gw.yaml show what goes into one")
+            .hint("give another file with -f, or write one with `threescale-gw init`")
     })?;
     Ok((name, text))
 }

@@ -58,7 +58,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             row(&head, id, &style.dim(&elapsed(*took)), style.row_columns())
         }
         Event::Failed {
-            code: _,
+            code,
             id,
             action,
             error,
@@ -70,7 +70,7 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
                 .unwrap_or_default();
             format!(
                 "{} {} {id}: {error}{hint}",
-                style.bad("failed"),
+                style.bad(&format!("failed[{}]", code.as_str())),
                 action.as_str()
             )
         }
@@ -168,10 +168,15 @@ pub struct Quiet;
 impl Reporter for Quiet {
     fn event(&mut self, event: &Event) {
         if let Event::Failed {
-            id, action, error, ..
+            code,
+            id,
+            action,
+            error,
+            ..
         } = event
         {
-            note(&format!("failed {} {id}: {error}", action.as_str()));
+            let code = code.as_str();
+            note(&format!("failed[{code}] {} {id}: {error}", action.as_str()));
         }
     }
 }

@@ -25,11 +25,11 @@ impl Version<'_> {
             first,
             format!("commit      {}", self.commit.unwrap_or("unknown")),
             format!("target      {}", self.target),
+            "authorizer".to_owned(),
         ];
-        for (index, (architecture, digest)) in self.authorizer.iter().enumerate() {
-            let head = if index == 0 { "authorizer" } else { "" };
-            lines.push(format!("{head:<11} {architecture:<6} {digest}"));
-        }
+        let digests = self.authorizer.iter();
+        lines
+            .extend(digests.map(|(architecture, digest)| format!("  {architecture:<6}  {digest}")));
         lines.join("\n")
     }
 

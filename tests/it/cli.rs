@@ -324,7 +324,9 @@ fn quiet_verbose_and_pipes() {
     assert_eq!((failing.code, failing.stdout.as_str()), (Some(5), ""));
     let lines: Vec<_> = failing.stderr.lines().collect();
     assert!(
-        lines[0].starts_with("failed delete schedule/reporter: events:DeleteRule: AccessDenied"),
+        lines[0].starts_with(
+            "failed[aws-denied] delete schedule/reporter: events:DeleteRule: AccessDenied"
+        ),
         "{lines:?}"
     );
     assert!(
