@@ -194,7 +194,7 @@ impl Listed {
             let is_complete = costs.clone().all(|costs| prices::sum(costs).1);
             let more = match is_complete {
                 true => "",
-                false => "; +: not every price is known",
+                false => "; +: a price is unknown",
             };
             lines.push(style.dim(&format!(
                 "PER MONTH: when idle, prices of {} in {}{more}",
@@ -322,7 +322,7 @@ mod tests {
             "3d",
             "Stacks in eu-west-1",
             "half",
-            "not every price",
+            "a price is unknown",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
