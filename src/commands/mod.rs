@@ -4,6 +4,7 @@ mod confirm;
 mod down;
 mod ending;
 mod handover;
+mod iam_policy;
 mod import;
 mod input;
 mod logs;
@@ -85,6 +86,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Import(args) => import::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::IamPolicy(args) => iam_policy::run(global, args)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Unlock => unlock::run(global, sink)

@@ -4,6 +4,7 @@
 //! results too.
 
 pub mod graph;
+pub mod iam_policy;
 pub mod import;
 pub mod json;
 pub mod load;
