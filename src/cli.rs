@@ -125,6 +125,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Force-release a stale lock
     Unlock,
+    /// Print the IAM policy that an operator needs, or the trust policy of a pipeline's role
+    IamPolicy(IamPolicyArgs),
     /// Run everything on this machine, without an AWS or a 3scale account
     Sandbox(SandboxArgs),
     #[command(flatten)]
@@ -355,6 +357,68 @@ pub enum Only {
     Authorizer,
 }
 
+/// Flags of `iam-policy`.
+#[derive(Debug, Clone, Args)]
+pub struct IamPolicyArgs {
+    /// The command that the policy is for
+    #[arg(
+        long = "for",
+        value_enum,
+        value_name = "COMMAND",
+        required_unless_present = "trust"
+    )]
+    pub purpose: Option<PolicyCommand>,
+    /// How the policy is written
+    #[arg(long, value_enum, default_value_t = PolicyFormat::Json)]
+    pub format: PolicyFormat,
+    /// Print only this part of a policy that is too large for one managed policy
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9), conflicts_with = "trust")]
+    pub part: Option<u8>,
+    /// The account, if the configuration does not name it
+    #[arg(long, value_name = "ACCOUNT", value_parser = parse_account)]
+    pub account: Option<String>,
+    /// Print the trust policy of a role for the jobs of this service instead
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SERVICE",
+        conflicts_with = "purpose",
+        requires = "repository"
+    )]
+    pub trust: Option<TrustProvider>,
+    /// The repository whose jobs may assume the role
+    #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository, requires = "trust")]
+    pub repository: Option<String>,
+    /// The branch whose jobs may assume the role
+    #[arg(long, value_name = "BRANCH", value_parser = parse_branch, default_value = "main")]
+    pub branch: String,
+}
+
+/// A command with a policy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyCommand {
+    Plan,
+    Up,
+    Down,
+    Status,
+}
+
+/// How a policy is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyFormat {
+    Json,
+    Terraform,
+}
+
+/// Who signs the tokens of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrustProvider {
+    #[value(name = "github")]
+    GitHub,
+    #[value(name = "gitlab")]
+    GitLab,
+}
+
 /// Flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -482,6 +546,34 @@ fn parse_vpc(text: &str) -> Result<String, String> {
     match is_id {
         true => Ok(text.to_owned()),
         false => Err("it must be the id of a VPC, vpc-...".to_owned()),
+    }
+}
+
+fn parse_account(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("it must be the id of an account, twelve digits".to_owned()),
+    }
+}
+
+/// A name in the subject of a token. Characters with a meaning in policies are refused.
+fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+fn parse_repository(text: &str) -> Result<String, String> {
+    let parts: Vec<_> = text.split('/').collect();
+    match parts.len() > 1 && parts.iter().all(|part| is_name(part)) {
+        true => Ok(text.to_owned()),
+        false => Err("it must be <owner>/<name>".to_owned()),
+    }
+}
+
+fn parse_branch(text: &str) -> Result<String, String> {
+    match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it must be the name of one branch: letters, digits, and `._-/`".to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ mod ending;
 mod existing;
 mod explain;
 mod handover;
+mod iam_policy;
 mod import;
 mod init;
 mod input;
@@ -129,6 +130,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Import(args) => import::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::IamPolicy(args) => iam_policy::run(global, args)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Unlock => unlock::run(global, sink)

@@ -449,6 +449,26 @@ fn authorizer() -> Value {
             ),
         ),
         (
+            "kms_key",
+            text(
+                "arn:aws[^:]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9A-Fa-f-]{32,36}",
+                "A KMS key of your own for the secrets and the environments of the functions, which is never changed.",
+            ),
+        ),
+        (
+            "mode",
+            choice::<Mode>(
+                "What the authorizer does with its decisions. enforce applies them. observe logs them, and allows every request.",
+            ),
+        ),
+        (
+            "report",
+            boolean(
+                true,
+                "Whether usage is reported to 3scale. Only an authorizer that observes may report nothing.",
+            ),
+        ),
+        (
             "artifact",
             path(
                 "A zip file to use in place of a build of the bundled authorizer, relative to this file.",

@@ -5,6 +5,7 @@
 
 pub mod explain;
 pub mod graph;
+pub mod iam_policy;
 pub mod import;
 pub mod init;
 pub mod json;

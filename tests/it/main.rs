@@ -54,6 +54,7 @@ mod replace;
 mod required_tags;
 mod reshape;
 mod responses;
+mod rights;
 mod rollback;
 mod scope;
 mod serverless;

@@ -8,7 +8,7 @@ use crate::support::{TestAws, Workplace, assert_same, counts};
 use serde_json::{Value, json};
 
 /// A VPC of the operator.
-struct Vpc {
+pub(crate) struct Vpc {
     id: String,
     /// Two private subnets without a way to the Internet: one with a route table of its own, one with the main one.
     private: [String; 2],
@@ -33,7 +33,7 @@ fn table(aws: &TestAws, vpc: &str) -> String {
 }
 
 impl Vpc {
-    fn new(aws: &TestAws, range: &str, has_gateway: bool) -> Self {
+    pub(crate) fn new(aws: &TestAws, range: &str, has_gateway: bool) -> Self {
         let block = json!({"CidrBlock": format!("{range}.0.0/16")});
         let vpc = id(&ec2(aws, "CreateVpc", block)["Vpc"]["VpcId"]);
         let subnet = |(index, zone): (u8, &str)| {
@@ -75,7 +75,7 @@ impl Vpc {
     }
 
     /// With its private subnets, and a way out for them.
-    fn routed(&self, more: &str) -> String {
+    pub(crate) fn routed(&self, more: &str) -> String {
         let subnets = self.private.join(", ");
         self.with(&format!("subnets: [{subnets}], route: create{more}"))
     }

@@ -1,0 +1,446 @@
+//! `iam-policy`: every request of whole life cycles is allowed by the policy of its command, and the policies have no action
+//! that no life cycle uses, except a few.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use crate::moves::workplace;
+use crate::own_route::Vpc;
+use crate::support::rest_api::id;
+use crate::support::{TestAws, Workplace};
+
+const ACCOUNT: &str = "123456789012";
+
+/// What no life cycle here uses, and when it is used.
+const RARE: [(&str, &str); 22] = [
+    ("apigateway:DELETE", "up: api.responses.types: false"),
+    ("apigateway:POST", "down: others have published the API"),
+    (
+        "apigateway:PUT",
+        "down: others have customized gateway responses",
+    ),
+    (
+        "ec2:AuthorizeSecurityGroupEgress",
+        "up: the rule was removed",
+    ),
+    (
+        "ec2:DescribeVpcBlockPublicAccessExclusions",
+        "plan, up: the account blocks VPCs",
+    ),
+    ("ec2:ModifyVpcEndpoint", "up: the endpoint was changed"),
+    ("ec2:StartInstances", "up: the NAT instance was stopped"),
+    (
+        "elasticache:ModifyCacheSubnetGroup",
+        "up: its subnets were changed",
+    ),
+    (
+        "elasticache:ModifyServerlessCache",
+        "up: the cache was changed",
+    ),
+    ("elasticache:ModifyUser", "up: the user was changed"),
+    ("elasticache:ModifyUserGroup", "up: the group was changed"),
+    (
+        "iam:CreateServiceLinkedRole",
+        "up: the first cache of the account",
+    ),
+    ("iam:DeleteRole", "up: authorizer.role_arn"),
+    ("iam:DeleteRolePolicy", "up: authorizer.role_arn"),
+    (
+        "iam:DetachRolePolicy",
+        "up, down: others attached a policy to the role",
+    ),
+    ("iam:GetPolicy", "plan, up: authorizer.permissions_boundary"),
+    (
+        "iam:PutRolePermissionsBoundary",
+        "up: authorizer.permissions_boundary",
+    ),
+    (
+        "iam:UpdateAssumeRolePolicy",
+        "up: the trust policy was changed",
+    ),
+    (
+        "lambda:DeleteAlias",
+        "up: an alias that the configuration does not have",
+    ),
+    (
+        "lambda:ListFunctions",
+        "plan, up, down: security groups of the operator",
+    ),
+    (
+        "logs:DeleteLogGroup",
+        "up: a log group that the configuration does not have",
+    ),
+    (
+        "route53:AssociateVPCWithHostedZone",
+        "up: EC2 needs it, for an endpoint",
+    ),
+];
+
+fn list(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(one) => vec![one],
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a text matches a pattern with `*`.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            (0..=text.len())
+                .filter(|at| text.is_char_boundary(*at))
+                .any(|at| matches(rest, &text[at..]))
+        }),
+    }
+}
+
+/// The statements of a policy.
+fn statements(here: &Workplace, arguments: &[&str]) -> Vec<Value> {
+    let arguments: Vec<_> = ["iam-policy", "-o", "json", "--account", ACCOUNT]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    let policies = here.succeed(&arguments).json()["policies"].clone();
+    let documents = policies.as_array().expect("a list").iter();
+    documents
+        .flat_map(|policy| {
+            assert!(policy["characters"].as_u64().is_some_and(|n| n <= 6144));
+            policy["document"]["Statement"].as_array().cloned()
+        })
+        .flatten()
+        .collect()
+}
+
+/// The resource of a request, where its parameters tell it.
+fn resource(entry: &Value, action: &str) -> Option<String> {
+    let parameter = |names: &[&str]| {
+        let mut found = names
+            .iter()
+            .filter_map(|name| entry["parameters"][*name].as_str());
+        found.next().map(str::to_owned)
+    };
+    let arn = |service: &str, rest: String| {
+        let global = service == "iam";
+        let region = if global { "" } else { "us-east-1" };
+        match rest.starts_with("arn:") {
+            true => rest,
+            false => format!("arn:aws:{service}:{region}:{ACCOUNT}:{rest}"),
+        }
+    };
+    let service = action.split(':').next().expect("a service");
+    if action == "iam:PassRole" {
+        return parameter(&["Role"]);
+    }
+    if entry["service"].as_str().is_some_and(|of| {
+        let of = of.replace("service-quotas", "servicequotas");
+        of != service
+    }) {
+        // A right that the call needs in another service.
+        return None;
+    }
+    let named = |kind: &str, name: String| match name.starts_with("arn:") {
+        true => name,
+        false => format!("{kind}{name}"),
+    };
+    match service {
+        "lambda" => {
+            let function = parameter(&["FunctionName", "Resource"])?;
+            Some(arn(service, named("function:", function)))
+        }
+        "ssm" => {
+            let path = parameter(&["Name", "Path", "ResourceId"])?;
+            Some(arn(service, named("parameter", path)))
+        }
+        "events" => {
+            let rule = parameter(&["ResourceARN", "Rule", "Name"])?;
+            Some(arn(service, named("rule/", rule)))
+        }
+        "iam" => {
+            let role = parameter(&["RoleName"])?;
+            Some(arn(service, named("role/threescale-gw/", role)))
+        }
+        "logs" => {
+            let group = parameter(&["resourceArn", "logGroupName"])?;
+            Some(arn(service, named("log-group:", group)))
+        }
+        "elasticache" => {
+            let kinds = [
+                ("ResourceName", ""),
+                ("ReplicationGroupId", "replicationgroup:"),
+                ("CacheSubnetGroupName", "subnetgroup:"),
+                ("ServerlessCacheName", "serverlesscache:"),
+                ("UserGroupId", "usergroup:"),
+                ("UserId", "user:"),
+            ];
+            let found = kinds
+                .iter()
+                .find_map(|(name, kind)| Some(named(kind, parameter(&[name])?)));
+            Some(arn(service, found?))
+        }
+        "apigateway" => {
+            let api = parameter(&["restApiId"]);
+            let path = api.map_or("/restapis".to_owned(), |api| format!("/restapis/{api}"));
+            Some(format!("arn:aws:apigateway:us-east-1::{path}"))
+        }
+        _ => None,
+    }
+}
+
+/// The tag of the stack in a request that creates something.
+fn is_tagged(entry: &Value) -> bool {
+    let specifications = entry["parameters"]["TagSpecifications"].as_array();
+    let tags = specifications
+        .into_iter()
+        .flatten()
+        .filter_map(|specification| specification["Tags"].as_array());
+    let mut tags = tags.flatten();
+    tags.any(|tag| tag["Key"] == "threescale-gw:stack" && tag["Value"] == "orders")
+}
+
+fn allows(statement: &Value, entry: &Value, action: &str) -> bool {
+    let condition = &statement["Condition"]["StringEquals"];
+    let resource = resource(entry, action);
+    let of_resource = |pattern: &&str| {
+        resource
+            .as_ref()
+            .is_none_or(|resource| matches(pattern, resource))
+    };
+    list(&statement["Action"]).contains(&action)
+        && list(&statement["Resource"]).iter().any(of_resource)
+        && (condition["aws:RequestTag/threescale-gw:stack"].is_null() || is_tagged(entry))
+        && (condition["ec2:CreateAction"].is_null()
+            || list(&condition["ec2:CreateAction"])
+                .contains(&entry["operation"].as_str().expect("a name")))
+}
+
+/// The policies by command, and the actions that were used of them.
+struct Judge {
+    policies: BTreeMap<&'static str, Vec<Value>>,
+    used: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+const COMMANDS: [&str; 4] = ["plan", "up", "down", "status"];
+
+impl Judge {
+    /// With the policies of the configuration, or those of the stack alone.
+    fn new(here: &Workplace, is_stack_alone: bool) -> Self {
+        let of = |command| {
+            let mut arguments = vec!["--for", command];
+            if is_stack_alone {
+                arguments.extend(["--stack", "orders"]);
+            }
+            (command, statements(here, &arguments))
+        };
+        Self {
+            policies: COMMANDS.map(of).into(),
+            used: BTreeMap::new(),
+        }
+    }
+
+    /// Runs a command. Every request must be allowed by its policy.
+    fn run(&mut self, aws: &TestAws, here: &Workplace, command: &'static str) {
+        aws.post("log/clear", &json!({}));
+        let changes = ["up", "down"].contains(&command);
+        let arguments: &[&str] = match changes {
+            true => &[command, "--yes"],
+            false => &[command],
+        };
+        here.succeed(arguments);
+        let policy = &self.policies[command];
+        for entry in aws.log() {
+            for action in list(&entry["iam_actions"]) {
+                assert!(
+                    policy
+                        .iter()
+                        .any(|statement| allows(statement, &entry, action)),
+                    "{command}: {action}: {entry}"
+                );
+                let used = self.used.entry(command).or_default();
+                used.insert(action.to_owned());
+            }
+        }
+    }
+
+    fn live(&mut self, aws: &TestAws, here: &Workplace) {
+        for command in ["plan", "up", "plan", "up", "status", "down"] {
+            self.run(aws, here, command);
+        }
+    }
+}
+
+fn seeded() -> TestAws {
+    let aws = TestAws::seeded();
+    let quotas = json!({"vpcs": 10, "elastic_ips": 10, "nat_gateways": 10, "vcpus": 10});
+    aws.post("config", &json!({"quotas": quotas, "eni_linger": 0.05}));
+    aws
+}
+
+const KINDS: [&str; 6] = [
+    "cache: {kind: node}",
+    "network: {nat: instance}",
+    "network: {endpoints: true}\ncache: {replicas: 1}",
+    "cache: {node_type: cache.t4g.small}",
+    "cache: {kind: serverless}",
+    "network: none\ncache: memory",
+];
+
+#[test]
+fn every_request_is_allowed_by_the_policy_of_its_command() {
+    let used: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::default();
+    let add = |judge: Judge| {
+        let mut used = used.lock().expect("the actions");
+        for (command, actions) in judge.used {
+            used.entry(command).or_default().extend(actions);
+        }
+    };
+    std::thread::scope(|scope| {
+        // One life cycle for each configuration, with the policies of this configuration.
+        scope.spawn(|| {
+            for lines in KINDS {
+                let aws = seeded();
+                let here = workplace(&aws, lines);
+                let api = id(&aws.account(), "orders-api");
+                here.edit("name: orders-api", &format!("id: {api}"));
+                let mut judge = Judge::new(&here, false);
+                judge.live(&aws, &here);
+                add(judge);
+            }
+        });
+        // One stack that becomes each of them.
+        scope.spawn(|| {
+            let aws = seeded();
+            let mut judge = Judge::new(&workplace(&aws, ""), true);
+            for lines in KINDS.iter().chain(&KINDS[..1]) {
+                let here = workplace(&aws, lines);
+                judge.run(&aws, &here, "plan");
+                judge.run(&aws, &here, "up");
+            }
+            let tagged = workplace(&aws, KINDS[0]);
+            tagged.edit("team: payments", "team: orders");
+            judge.run(&aws, &tagged, "up");
+            tagged.write("bootstrap.zip", &crate::support::artifact(1));
+            judge.run(&aws, &tagged, "up");
+            judge.run(&aws, &tagged, "down");
+            // A network of the operator.
+            let vpc = Vpc::new(&aws, "10.9", true);
+            let here = workplace(&aws, &vpc.routed(""));
+            judge.live(&aws, &here);
+            add(judge);
+        });
+    });
+    // The life cycles of the stack use everything.
+    let aws = TestAws::seeded();
+    let all = Judge::new(&Workplace::new(&aws), true);
+    let used = used.into_inner().expect("the actions");
+    let mut unused = BTreeSet::new();
+    for (command, policy) in &all.policies {
+        for action in policy
+            .iter()
+            .flat_map(|statement| list(&statement["Action"]))
+        {
+            if !used[command].contains(action) {
+                unused.insert((action.to_owned(), *command));
+            }
+        }
+    }
+    let is_rare = |action: &str, command: &str| {
+        let mut rare = RARE.iter();
+        rare.any(|(rare, why)| {
+            *rare == action
+                && why
+                    .split_once(':')
+                    .is_some_and(|(commands, _)| commands.contains(command))
+        })
+    };
+    let surplus: Vec<_> = unused
+        .iter()
+        .filter(|(action, command)| !is_rare(action, command))
+        .collect();
+    assert!(surplus.is_empty(), "{surplus:#?}");
+    for (action, _) in RARE {
+        assert!(
+            unused.iter().any(|(unused, _)| unused == action),
+            "{action} is used"
+        );
+    }
+}
+
+#[test]
+fn policies_and_trust_policies_are_printed_without_a_request() {
+    let aws = TestAws::start();
+    let here = Workplace::new(&aws);
+    let all = ["iam-policy", "--for", "up", "--stack", "orders"];
+    let with = |more: &[&str]| here.run(&[&all[..], more].concat());
+
+    // Two documents, of which each is one for `aws iam create-policy`.
+    let both = with(&["--account", ACCOUNT]);
+    assert!(both.stderr.contains("note: 2 policies"), "{}", both.stderr);
+    let parts: Vec<_> = ["1", "2"]
+        .iter()
+        .map(|part| {
+            let run = with(&["--account", ACCOUNT, "--part", part]);
+            assert_eq!(run.json()["Version"], "2012-10-17");
+            assert_eq!(run.stderr, "");
+            run.stdout
+        })
+        .collect();
+    assert_eq!(both.stdout, parts.concat());
+    let unknown = with(&["--part", "1"]);
+    let note = "note: the account is not known, so the ARNs have `*` in its place: give --account";
+    assert!(unknown.stderr.contains(note), "{}", unknown.stderr);
+    assert!(
+        unknown.stdout.contains("us-east-1:*:"),
+        "{}",
+        unknown.stdout
+    );
+    let terraform = with(&["--format", "terraform", "--part", "2", "-q"]);
+    let start = "resource \"aws_iam_policy\" \"threescale-gw-orders-up-2\" {\n  name = \"threescale-gw-orders-up-2\"\n  policy = jsonencode({\n";
+    assert!(terraform.stdout.starts_with(start), "{}", terraform.stdout);
+
+    let trust = |more: &[&str]| {
+        let fixed = [
+            "iam-policy",
+            "--trust",
+            "github",
+            "--repository",
+            "acme/orders",
+        ];
+        here.run(&[&fixed[..], more].concat())
+    };
+    let policy = trust(&["--account", ACCOUNT, "--branch", "release/1"]).json();
+    let condition = &policy["Statement"][0]["Condition"]["StringEquals"];
+    let subject = "token.actions.githubusercontent.com:sub";
+    assert_eq!(
+        condition[subject],
+        "repo:acme/orders:ref:refs/heads/release/1"
+    );
+    let role = trust(&["--account", ACCOUNT, "--format", "terraform"]);
+    let start = "resource \"aws_iam_role\" \"threescale-gw-orders-operator\" {";
+    assert!(role.stdout.starts_with(start), "{}", role.stdout);
+
+    for (run, words) in [
+        (trust(&[]), "give --account"),
+        (trust(&["--account", "1234"]), "twelve digits"),
+        (
+            trust(&["--account", ACCOUNT, "--branch", "*"]),
+            "the name of one branch",
+        ),
+        (trust(&["--for", "up"]), "cannot be used with"),
+        (with(&["--part", "3"]), "the policy has 2 parts"),
+        (
+            with(&["--format", "terraform", "-o", "json"]),
+            "contradicts",
+        ),
+        (here.run(&["iam-policy"]), "--for <COMMAND>"),
+    ] {
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+        assert!(!run.stdout.contains("Statement"), "{}", run.stdout);
+    }
+    assert!(aws.log().is_empty());
+}
