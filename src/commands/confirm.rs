@@ -1,5 +1,6 @@
 //! Announces a change and asks for confirmation on the terminal.
 
+use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use crate::cli::{Format, Global};
@@ -30,9 +31,7 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     }
     let question = format!("{question} [y/N] ");
     let answer = tokio::task::spawn_blocking(move || {
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{}", block(&question));
-        let _ = stderr.flush();
+        ask(&question);
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })
@@ -46,8 +45,26 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     }
 }
 
+/// Writes the question to the terminal, and waits for nothing.
+fn ask(question: &str) {
+    match controlling_terminal() {
+        Some(mut terminal) if !std::io::stderr().is_terminal() => {
+            let _ = write!(terminal, "{}", block(question));
+            let _ = terminal.flush();
+        }
+        _ => report::question(question),
+    }
+}
+
+/// The terminal of the user, also where the output goes to another program, as in `up 2>&1 | tee log`.
+fn controlling_terminal() -> Option<File> {
+    File::options().write(true).open("/dev/tty").ok()
+}
+
+/// Whether the user can be asked: the answer comes from a terminal, and the question reaches it.
 pub(super) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    std::io::stdin().is_terminal()
+        && (std::io::stderr().is_terminal() || controlling_terminal().is_some())
 }
 
 /// Asks `question`. Edits of others that are published with it (`pending`) need an answer, or the flag that accepts them.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::confirm::{announce, confirm, confirm_with, is_interactive};
 use super::ending::{CommandOutcome, Summary};
-use super::session::{connect, look_failed};
+use super::session::{connect, look_failed, named_stack};
 use super::signals::Signals;
 use super::walk::apply;
 use crate::action::Action;
@@ -16,7 +16,7 @@ use crate::aws::Class;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -39,6 +39,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     );
     let args = &args.change;
     if !args.yes && !is_interactive() {
+        named_stack(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.timeout, sink.clone())?;
@@ -198,7 +199,8 @@ async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let methods: Vec<_> = found.iter().map(Unrecorded::describe).collect();
-    Err(Error::refused(methods.join("; ")).hint(
+    let text = list("the authorization before the stack is unknown:", &methods);
+    Err(Error::refused(text).hint(
         "set their authorization in the draft (NONE, AWS_IAM, or an authorizer of your own), deploy the API to the stages that serve them, and run `threescale-gw down` again: without the authorizer function, these methods answer 500",
     ))
 }

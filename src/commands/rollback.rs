@@ -10,7 +10,7 @@ use super::confirm::announce;
 use crate::aws::Class;
 use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::report;
@@ -80,7 +80,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
     }
-    Err(Error::failed(anyhow::anyhow!("{}", stuck.join("; "))).hint(
+    Err(Error::failed(anyhow::anyhow!("{}", list("not everything could be moved:", &stuck))).hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
 }

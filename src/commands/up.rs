@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::confirm::{announce, confirm, confirm_with, is_interactive};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
+use super::input::load;
 use super::session::{Session, look_failed, outputs_text, refuse};
 use super::signals::Signals;
 use super::verification::{Baseline, failed, verify, verify_without_aws};
@@ -36,6 +37,8 @@ use crate::{preflight, report};
 pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
     if !args.change.yes && !is_interactive() {
+        // A wrong configuration is the first thing to correct.
+        load(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;

@@ -4,6 +4,7 @@ mod access;
 mod encryption;
 mod findings;
 mod gather;
+mod meant;
 mod own_groups;
 mod own_network;
 mod own_route;
@@ -17,6 +18,7 @@ mod ways;
 
 pub use self::findings::Findings;
 pub use self::gather::{gather, strangers};
+pub use self::meant::other_api;
 pub use self::own_vpc::own_vpc;
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,

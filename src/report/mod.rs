@@ -93,6 +93,15 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", block(&text));
 }
 
+/// Writes a question, and stays on its line for the answer.
+pub fn question(text: &str) {
+    let text = style::fitted(&Term::stderr(), text);
+    // The space before the answer is no end of a line.
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{} ", block(text.trim_end()));
+    let _ = stderr.flush();
+}
+
 /// The scope of a change, in one line.
 pub fn scope(scope: &Scope) -> String {
     let Scope {

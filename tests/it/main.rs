@@ -56,3 +56,4 @@ mod the_test_aws;
 mod two_stacks;
 mod verify;
 mod versions;
+mod wrong;
