@@ -31,13 +31,16 @@ pub(super) async fn confirm(yes: bool, question: &str) -> Result<()> {
     }
     let question = format!("{question} [y/N] ");
     let answer = tokio::task::spawn_blocking(move || {
+        report::screen::pause(true);
         ask(&question);
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })
-    .await
-    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
-    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))?;
+    .await;
+    report::screen::pause(false);
+    let answer = answer
+        .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
+        .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {

@@ -113,7 +113,7 @@ pub(super) fn cache_dir() -> anyhow::Result<PathBuf> {
 /// Lines of progress of a build, as events.
 pub(super) fn progress(sink: &Sink) -> crate::package::Progress {
     let sink = sink.clone();
-    Arc::new(move |text| sink.emit(Event::Progress { text }))
+    Arc::new(move |text, share| sink.emit(Event::Progress { text, share }))
 }
 
 impl Session {
