@@ -580,11 +580,14 @@ fn parse_branch(text: &str) -> Result<String, String> {
 fn parse_url(text: &str) -> Result<String, String> {
     match url::Url::parse(text) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
-        Ok(_) => Err("it must begin with https:// or http://".to_owned()),
+        Ok(_) | Err(url::ParseError::RelativeUrlWithoutBase) => {
+            Err("it must begin with https:// or http://".to_owned())
+        }
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, humantime::DurationError> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
+        .map_err(|_| "it must be a duration, such as 30s, 10m or 1h".to_owned())
 }

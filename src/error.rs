@@ -145,5 +145,13 @@ impl From<anyhow::Error> for Error {
     }
 }
 
+/// One line per item below a heading; a single item needs no list.
+pub fn list(heading: &str, items: &[String]) -> String {
+    match items {
+        [one] => one.clone(),
+        several => format!("{heading}\n  - {}", several.join("\n  - ")),
+    }
+}
+
 /// The result type of every command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,10 +1,12 @@
 //! The interface between work and display: work emits [`Event`]s and never prints; reporters
 //! consume them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::action::Action;
 use crate::code::Code;
@@ -15,6 +17,12 @@ use crate::id::LogicalId;
 pub enum Event {
     /// The account, region, stack and APIs that the change affects; sent before the change starts.
     Scope(Scope),
+    /// The steps of a run, before the first of them starts.
+    Planned { steps: Vec<PlannedStep> },
+    /// A step of the run started.
+    StepStarted { index: usize },
+    /// A step of the run ended, in any way, or will not start.
+    StepEnded { index: usize },
     /// Work on a resource started.
     Started { id: LogicalId, action: Action },
     /// The physical id of a resource is known.
@@ -62,17 +70,32 @@ pub enum Event {
     Step { text: String },
     /// The progress of work outside the resources, such as a build or an installation. Each event
     /// replaces the previous one.
-    Progress { text: String },
+    Progress {
+        text: String,
+        /// What is done, and all of it, if that is known.
+        share: Option<(u32, u32)>,
+    },
     /// The API answered real requests.
     Verified(crate::verify::Report),
     /// The signal to stop was received; calls in flight complete.
     Interrupted,
+    /// Everything before this is to be shown.
+    Settled(Arc<Notify>),
     /// AWS answered one request (shown with `-v`).
     Request {
         operation: String,
         outcome: String,
         took: Duration,
     },
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedStep {
+    pub id: LogicalId,
+    pub action: Action,
+    /// Indices of the steps that must end first.
+    pub needs: BTreeSet<usize>,
 }
 
 /// What a changing command affects. It is shown before the confirmation, so that the user does not
@@ -146,6 +169,14 @@ impl Sink {
             id: None,
             text: text.into(),
         });
+    }
+
+    /// Waits until everything that was emitted is shown, and the live lines are removed: other output can follow.
+    pub async fn settle(&self) {
+        let settled = Arc::new(Notify::new());
+        self.emit(Event::Settled(Arc::clone(&settled)));
+        // Without a receiver, nothing is shown.
+        let _ = tokio::time::timeout(Duration::from_secs(1), settled.notified()).await;
     }
 
     /// Emits one event.

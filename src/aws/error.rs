@@ -22,6 +22,8 @@ pub enum Class {
     Throttled,
     /// It is unknown whether the call was carried out: read the state before sending it again.
     Ambiguous,
+    /// No connection could be made, so the request was not sent: try again for at most this long.
+    Unreachable(Duration),
     /// Another resource must first become visible, usable or free; read the state again for at most
     /// this long.
     NotYet(Duration),
@@ -155,6 +157,26 @@ impl AwsError {
             || self.message.contains("Signature not yet current")
     }
 
+    /// What AWS does not accept about the credentials, and the next step if it is the same for all of them. `None` if AWS was not
+    /// asked.
+    pub fn refusal(&self) -> Option<(&'static str, Option<String>)> {
+        let words = match self.code.as_str() {
+            "" => return None,
+            _ if self.is_about_the_clock() => {
+                return Some(("AWS does not accept the time of the request", self.hint()));
+            }
+            "ExpiredToken" | "ExpiredTokenException" => "the credentials have expired",
+            "InvalidClientTokenId" | "UnrecognizedClientException" => {
+                "AWS does not recognize the access key"
+            }
+            "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+                "the secret access key does not belong to the access key"
+            }
+            _ => "AWS does not accept the credentials",
+        };
+        Some((words, None))
+    }
+
     /// Whether EC2 has no place for an instance of this type in this zone.
     fn is_about_instances(&self) -> bool {
         ["ec2:RunInstances", "ec2:StartInstances"].contains(&self.operation)
@@ -174,7 +196,7 @@ impl AwsError {
                     .to_owned(),
             ),
             Class::Credentials => Some(
-                "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or `aws sso login`"
+                "renew the credentials (with IAM Identity Center: `aws sso login`), then run the same command again"
                     .to_owned(),
             ),
             Class::Fatal if self.code == "NotAvailableInZone" => Some(
@@ -195,6 +217,12 @@ impl AwsError {
                         .to_owned(),
                 )
             }
+            Class::Unreachable(Duration::ZERO) => Some(
+                "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL".to_owned(),
+            ),
+            Class::Unreachable(_) => Some(
+                "check the Region, the connection of this machine, its DNS servers, and HTTPS_PROXY".to_owned(),
+            ),
             Class::Unreadable => Some(
                 "check what answers in place of AWS (AWS_ENDPOINT_URL, HTTPS_PROXY), or use a newer threescale-gw"
                     .to_owned(),

@@ -19,12 +19,15 @@ pub mod own_network;
 pub mod paginate;
 pub mod profile;
 pub mod rate_limit;
+mod reach;
+mod region;
 pub mod required_tags;
 pub mod tags;
 mod unreadable;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -95,6 +98,10 @@ pub struct Aws {
     pub profile: Option<String>,
     /// Who calls, once it was read.
     caller: Arc<OnceLock<account::CallerIdentity>>,
+    /// Whether an endpoint is on this machine, where nothing starts to listen while a call is retried.
+    is_local: bool,
+    /// Whether anything has answered.
+    has_answer: Arc<AtomicBool>,
     slots: Arc<Semaphore>,
     pacer: Arc<rate_limit::RateLimiter>,
     cancel: Option<CancelToken>,
@@ -154,6 +161,9 @@ impl Aws {
                 .with_code(Code::RegionUnknown)
                 .hint("give --region, or set AWS_REGION"));
         };
+        if let Some(note) = region::check(region_source(target), &region)? {
+            sink.notice(note);
+        }
         let apigateway = aws_sdk_apigateway::config::Builder::from(&config)
             .http_client(nulls::without_nulls(http))
             .build();
@@ -175,6 +185,8 @@ impl Aws {
             endpoint_url: config.endpoint_url().map(str::to_owned),
             profile: target.profile.clone(),
             caller: Arc::default(),
+            is_local: reach::is_local(config.endpoint_url(), std::env::vars()),
+            has_answer: Arc::default(),
             slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
             pacer: Arc::default(),
             cancel: None,
@@ -258,21 +270,29 @@ impl Aws {
                 took: sent.elapsed(),
             });
             let error = match result {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
+                Ok(value) => {
+                    self.has_answer.store(true, Ordering::Relaxed);
+                    return Ok(value);
+                }
+                Err(error) => self.reached(error),
             };
             if error.class == Class::Throttled && operation.starts_with("apigateway:") {
                 self.pacer.throttled();
             }
+            let budget = match error.class {
+                Class::Unreachable(budget) => budget,
+                _ => RETRY_BUDGET,
+            };
+            let left = budget.saturating_sub(began.elapsed());
             let again = match error.class {
-                Class::Throttled => true,
+                Class::Throttled | Class::Unreachable(_) => true,
                 Class::Ambiguous => repeat == Idempotency::Safe,
                 _ => false,
             };
-            if !again || began.elapsed() > RETRY_BUDGET {
+            if !again || left.is_zero() {
                 return Err(error);
             }
-            let wait = backoff.wait();
+            let wait = backoff.wait().min(left);
             self.sink.emit(Event::Retrying {
                 id: None,
                 cause: error.to_string(),
@@ -282,6 +302,25 @@ impl Aws {
                 Some(cancel) => cancel.sleep(wait).await,
                 None => tokio::time::sleep(wait).await,
             }
+        }
+    }
+
+    /// The error, and for how long it makes sense to try again where no connection can be made.
+    fn reached(&self, error: AwsError) -> AwsError {
+        if error.status.is_some() {
+            self.has_answer.store(true, Ordering::Relaxed);
+            return error;
+        }
+        let has_answer = self.has_answer.load(Ordering::Relaxed);
+        let Some(failure) = reach::failure(&error.message, self.is_local, has_answer) else {
+            return error;
+        };
+        let at = self.endpoint_url.as_deref();
+        let meant = region::meant(&self.region).filter(|meant| *meant != self.region);
+        AwsError {
+            class: Class::Unreachable(failure.budget()),
+            message: failure.describe(at, &self.region, meant),
+            ..error
         }
     }
 
@@ -335,6 +374,19 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         self.call(operation, Idempotency::Unsafe, send).await
+    }
+}
+
+/// Where the name of the Region comes from.
+fn region_source(target: &Target) -> &'static str {
+    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let set = variables
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some());
+    match (&target.region, set) {
+        (Some(_), _) => "--region",
+        (None, Some(name)) => name,
+        (None, None) => "the AWS configuration",
     }
 }
 

@@ -67,6 +67,53 @@ fn choose<'a>(
     }))
 }
 
+/// Where the credentials come from, and how they are renewed: the next step for the user if AWS does not accept them. Reads the
+/// profiles, and sends nothing.
+pub async fn renewal(named: Option<&str>) -> String {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if named.is_none() && variable("AWS_ACCESS_KEY_ID").is_some() {
+        return "the credentials are those of AWS_ACCESS_KEY_ID in the environment: set new ones, or unset them and give --profile"
+            .to_owned();
+    }
+    let (files, env, which) = Default::default();
+    let found = profile::load(&files, &env, &which, None).await.ok();
+    let set = variable(VARIABLE);
+    let name = named.or(set.as_deref()).unwrap_or(DEFAULT);
+    let profile = found.as_ref().and_then(|found| found.get_profile(name));
+    how_to_renew(name, profile.is_some(), |key| profile?.get(key))
+}
+
+/// How the credentials of this profile are renewed. `value` reads a key of the profile.
+fn how_to_renew<'a>(name: &str, exists: bool, value: impl Fn(&str) -> Option<&'a str>) -> String {
+    let has = |key| value(key).is_some();
+    match () {
+        () if has("sso_session") || has("sso_start_url") => {
+            format!("the credentials are those of profile `{name}`: run `aws sso login --profile {name}`")
+        }
+        () if has("login_session") => {
+            format!("the credentials are those of profile `{name}`: run `aws login --profile {name}`")
+        }
+        () if has("credential_process") => format!(
+            "profile `{name}` gets its credentials from the program in `credential_process`: run it, and see what it reports"
+        ),
+        () if has("role_arn") => {
+            let source = value("source_profile").map(|source| format!(" with the credentials of profile `{source}`"));
+            format!(
+                "profile `{name}` assumes a role{}: `aws sts get-caller-identity --profile {name}` shows whether it may",
+                source.unwrap_or_default()
+            )
+        }
+        () if has("aws_access_key_id") => format!(
+            "the credentials are the access key of profile `{name}`: `aws configure --profile {name}` replaces it"
+        ),
+        () if exists && name != DEFAULT => format!(
+            "profile `{name}` has no credentials: run `aws configure --profile {name}`, or `aws configure sso --profile {name}`"
+        ),
+        () => "no credentials are found: name a profile with --profile or AWS_PROFILE (`aws configure sso` makes one), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            .to_owned(),
+    }
+}
+
 /// A credentials provider that uses only this profile, of any type.
 pub(super) fn credentials(
     name: &str,
@@ -88,6 +135,49 @@ pub(super) fn credentials(
 mod tests {
     use super::*;
     use crate::error::ExitStatus;
+
+    #[test]
+    fn each_kind_of_profile_has_a_command_that_renews_it() {
+        let of = |name, pairs: &[(&'static str, &'static str)]| {
+            how_to_renew(name, true, |key| {
+                let mut pairs = pairs.iter();
+                pairs.find(|(of, _)| *of == key).map(|(_, value)| *value)
+            })
+        };
+        for (pairs, text) in [
+            (
+                &[("sso_session", "acme"), ("sso_role_name", "admin")][..],
+                "run `aws sso login --profile prod`",
+            ),
+            (
+                &[("sso_start_url", "https://acme")],
+                "run `aws sso login --profile prod`",
+            ),
+            (
+                &[("credential_process", "/opt/keys")],
+                "the program in `credential_process`",
+            ),
+            (
+                &[("role_arn", "arn"), ("source_profile", "main")],
+                "with the credentials of profile `main`",
+            ),
+            (
+                &[("aws_access_key_id", "AKIA")],
+                "`aws configure --profile prod` replaces it",
+            ),
+            (
+                &[("region", "eu-west-1")],
+                "profile `prod` has no credentials",
+            ),
+        ] {
+            let hint = of("prod", pairs);
+            assert!(
+                hint.contains(text) && hint.contains("profile `prod`"),
+                "{hint}"
+            );
+        }
+        assert!(how_to_renew("default", false, |_| None).starts_with("no credentials are found"));
+    }
 
     #[test]
     fn only_a_profile_that_is_there_is_taken() {

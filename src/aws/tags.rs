@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::LogicalId;
+use crate::printable::line;
 
 /// The tag key that names the stack of a resource.
 pub const STACK: &str = "threescale-gw:stack";
@@ -40,6 +41,37 @@ pub fn owner(stack: &str, tags: &BTreeMap<String, String>) -> Option<LogicalId> 
     (tags.get(STACK)? == stack)
         .then(|| tags.get(RESOURCE)?.parse().ok())
         .flatten()
+}
+
+/// Why a resource with these tags is not one of the stack. It names the owner where the tags do.
+pub fn why_unmanaged(tags: &BTreeMap<String, String>) -> String {
+    // The keys that AWS and the usual tools write.
+    const OWNERS: [(&str, &str); 4] = [
+        (STACK, "stack"),
+        ("aws:cloudformation:stack-name", "CloudFormation stack"),
+        ("aws:servicecatalog:productArn", "Service Catalog product"),
+        (
+            "elasticbeanstalk:environment-name",
+            "Elastic Beanstalk environment",
+        ),
+    ];
+    let owner = OWNERS
+        .iter()
+        .find_map(|(key, what)| Some(format!("belongs to {what} {}", line(tags.get(*key)?))));
+    if let Some(owner) = owner {
+        return owner;
+    }
+    let named = ["owner", "team", "managed-by", "created-by"]
+        .into_iter()
+        .find_map(|wanted| {
+            tags.iter()
+                .find(|(key, _)| key.to_lowercase().replace(['_', ' '], "-") == wanted)
+        });
+    let named = named.map(|(key, value)| format!("; its tag `{}` is {}", line(key), line(value)));
+    format!(
+        "is not managed by this stack (no stack tag){}",
+        named.unwrap_or_default()
+    )
 }
 
 /// Collects tags of any SDK's `Tag` type.
@@ -83,6 +115,26 @@ mod tests {
         assert_eq!(owner("orders", &tags), Some(id));
         assert_eq!(owner("order", &tags), None);
         assert_eq!(owner("orders", &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn the_owner_is_named_where_the_tags_name_one() {
+        let why = |pairs: &[(&str, &str)]| {
+            why_unmanaged(&collect(
+                pairs.iter().map(|(key, value)| (Some(*key), Some(*value))),
+            ))
+        };
+        let none = "is not managed by this stack (no stack tag)";
+        assert_eq!(why(&[("Name", "x")]), none);
+        assert_eq!(why(&[(STACK, "billing")]), "belongs to stack billing");
+        assert_eq!(
+            why(&[("aws:cloudformation:stack-name", "base"), ("team", "net")]),
+            "belongs to CloudFormation stack base"
+        );
+        assert_eq!(
+            why(&[("Managed_By", "terraform")]),
+            format!("{none}; its tag `Managed_By` is terraform")
+        );
     }
 
     #[test]

@@ -196,15 +196,23 @@ async fn ask(question: String) -> Result<String> {
                 .hint("pass --yes to skip the confirmation"),
         );
     };
-    tokio::task::spawn_blocking(move || {
-        let _ = write!(terminal, "{}", block(&question));
-        let _ = terminal.flush();
+    let answer = tokio::task::spawn_blocking(move || {
+        report::screen::pause(true);
+        match std::io::stderr().is_terminal() {
+            true => report::question(&question),
+            false => {
+                let _ = write!(terminal, "{}", block(&question));
+                let _ = terminal.flush();
+            }
+        }
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })
-    .await
-    .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
-    .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))
+    .await;
+    report::screen::pause(false);
+    answer
+        .map_err(|error| Error::failed(anyhow::anyhow!(error)))?
+        .map_err(|error| Error::failed(anyhow::anyhow!(error).context("reading the answer")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::existing::{self, Absent};
-use super::session::{connect, look_failed};
+use super::session::{connect, look_failed, named_stack};
 use super::signals::Signals;
 use super::walk::apply;
 use crate::action::Action;
@@ -18,7 +18,7 @@ use crate::cli::{DownArgs, Format, Global};
 use crate::code::Code;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -42,6 +42,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     let must_exist = args.must_exist;
     let args = &args.change;
     if !args.yes && !is_interactive() {
+        named_stack(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.timeout, sink.clone())?;
@@ -230,7 +231,8 @@ async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let methods: Vec<_> = found.iter().map(Unrecorded::describe).collect();
-    let error = Error::refused(methods.join("; ")).with_code(Code::UnknownGuard);
+    let text = list("the authorization before the stack is unknown:", &methods);
+    let error = Error::refused(text).with_code(Code::UnknownGuard);
     Err(error.hint(
         "set their authorization in the draft (NONE, AWS_IAM, or an authorizer of your own), deploy the API to the stages that serve them, and run `threescale-gw down` again: without the authorizer function, these methods answer 500",
     ))

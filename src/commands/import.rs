@@ -27,6 +27,7 @@ const LOOKS: usize = 12;
 /// Runs `import`.
 pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Result<ExitStatus> {
     if !args.yes && !is_interactive() {
+        load(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done);
     }
     let signals = Signals::listen(None, sink.clone())?;

@@ -11,7 +11,7 @@ use crate::aws::Class;
 use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
 use crate::code::Code;
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::report;
@@ -87,8 +87,9 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
     }
-    let error = Error::failed(anyhow::anyhow!("{}", stuck.join("; ")));
-    Err(error.with_code(Code::CannotRollBack).hint(
+    let text = list("not everything could be moved:", &stuck);
+    let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
+    Err(error.hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
     ))
 }

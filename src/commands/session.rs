@@ -11,13 +11,13 @@ use super::input::{read_artifact, read_roots};
 use super::outputs;
 use crate::aws::account::CallerIdentity;
 use crate::aws::own_network::one_per_zone;
-use crate::aws::{Aws, Class, Target};
+use crate::aws::{Aws, Class, Target, profile};
 use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::{Event, Scope, ScopeApi, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -72,26 +72,23 @@ pub(super) fn target(global: &Global, parallelism: u16) -> Target {
 
 /// The account of the credentials. Where they are not accepted, nothing can have been begun.
 pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
-    aws.caller().await.map_err(|error| {
-        let status = match error.class {
-            Class::Credentials => ExitStatus::Refused,
-            _ => ExitStatus::Failed,
-        };
-        let of_profile = aws
-            .profile
-            .as_ref()
-            .filter(|_| status == ExitStatus::Refused);
-        let hint = of_profile.map(|profile| {
-            format!(
-                "profile `{profile}` of --profile is the only source of credentials: check what it says, or run `aws sso login`"
-            )
-        });
-        let error = Error::from(error).with_status(status);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
+    let error = match aws.caller().await {
+        Ok(caller) => return Ok(caller),
+        Err(error) => error,
+    };
+    if error.class != Class::Credentials {
+        return Err(error.into());
+    }
+    let (words, hint) = match error.refusal() {
+        Some((words, Some(hint))) => (words, hint),
+        Some((words, None)) => (words, profile::renewal(aws.profile.as_deref()).await),
+        None => (
+            "there are no usable credentials",
+            profile::renewal(aws.profile.as_deref()).await,
+        ),
+    };
+    let error = anyhow::Error::new(error).context(words);
+    Err(Error::new(ExitStatus::Refused, error).hint(hint))
 }
 
 /// Refuses another account or region than the configuration is for.
@@ -130,7 +127,7 @@ pub(super) fn cache_dir() -> anyhow::Result<PathBuf> {
 /// Lines of progress of a build, as events.
 pub(super) fn progress(sink: &Sink) -> crate::package::Progress {
     let sink = sink.clone();
-    Arc::new(move |text| sink.emit(Event::Progress { text }))
+    Arc::new(move |text, share| sink.emit(Event::Progress { text, share }))
 }
 
 impl Session {
@@ -157,9 +154,15 @@ impl Session {
         let caller = caller?;
         ensure_place(&config.place, &aws, &caller)?;
         let names = names(config.stack.as_str(), &aws, &caller);
-        let api = match preflight::choose_api(&config, &apis?) {
+        let apis = apis?;
+        let is_missing = apis.is_empty();
+        let api = match preflight::choose_api(&config, &apis) {
             Ok(api) => api,
-            Err(text) => {
+            Err(mut text) => {
+                // Only for the message, so that a missing permission does not matter.
+                if let (true, Ok(all)) = (is_missing, rest_api::all(&aws).await) {
+                    text.push_str(&preflight::other_api(&config.api.selector, &all));
+                }
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
                 let mut findings = vec![text];
                 findings.extend(without_api(&cx, &config).await?);
@@ -368,14 +371,7 @@ pub(super) fn refuse(findings: &[String]) -> Result<()> {
 }
 
 pub(super) fn refusal(findings: &[String]) -> Error {
-    let error = match findings {
-        [one] => Error::refused(one),
-        several => Error::refused(format!(
-            "nothing was changed, because\n  - {}",
-            several.join("\n  - ")
-        )),
-    };
-    error.with_code(Code::Preflight)
+    Error::refused(list("nothing was changed, because", findings)).with_code(Code::Preflight)
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.

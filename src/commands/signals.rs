@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
+use crate::report::screen;
 
 /// Turns signals into an orderly end. Before work begins, a signal ends the program at once.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Signals {
                     _ = terminate.recv() => {}
                 }
                 if before || !at_work.load(Ordering::SeqCst) {
+                    screen::pause(true);
                     std::process::exit(ExitStatus::Interrupted as i32);
                 }
                 before = true;

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
+use super::input::load;
 use super::outputs::outputs_text;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
@@ -40,6 +41,8 @@ use crate::{preflight, report};
 pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
     if !args.change.yes && !is_interactive() {
+        // A wrong configuration is the first thing to correct.
+        load(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
     }
     let signals = Signals::listen(args.change.timeout, sink.clone())?;

@@ -22,7 +22,7 @@ use super::identifiers::{LOG_RETENTION_DAYS, MAX_SECRET, MAX_THREESCALE_NAME};
 use super::settings::DEFAULT_TIMEOUT;
 use super::validate::MAX_TAGS;
 use super::{
-    Architecture, Caching, CredentialKind, CredentialLocation, mapping_rule as rules, pattern,
+    Architecture, Caching, CredentialKind, CredentialLocation, Mode, mapping_rule as rules, pattern,
 };
 use crate::responses::{ACCESS_DENIED, Responses};
 

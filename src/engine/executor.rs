@@ -14,7 +14,7 @@ use super::polls::Polls;
 use super::step::{StepError, StepRunner};
 use crate::action::Action;
 use crate::cancel::{CancelToken, StopReason};
-use crate::event::{Event, Tally};
+use crate::event::{Event, PlannedStep, Tally};
 use crate::id::LogicalId;
 use crate::resource::{Context, ResourceError};
 
@@ -47,6 +47,14 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
         .enumerate()
         .map(|(index, step)| (index, step.needs.clone()))
         .collect();
+    let steps = plan.steps.iter().map(|step| PlannedStep {
+        id: step.id.clone(),
+        action: step.action,
+        needs: step.needs.clone(),
+    });
+    cx.sink().emit(Event::Planned {
+        steps: steps.collect(),
+    });
     let mut running = FuturesUnordered::new();
     // A resource with two steps, such as a replaced one, starts with the first and finishes with the
     // last.
@@ -68,6 +76,7 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
             for index in ready {
                 left.remove(&index);
                 let step = &plan.steps[index];
+                cx.sink().emit(Event::StepStarted { index });
                 cx.sink().emit(Event::Started {
                     id: step.id.clone(),
                     action: step.action,
@@ -83,6 +92,7 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
         };
         let step = &plan.steps[index];
         let (id, action) = (step.id.clone(), step.action);
+        cx.sink().emit(Event::StepEnded { index });
         match result {
             Ok(physical_id) => {
                 for needs in left.values_mut() {
@@ -171,6 +181,7 @@ fn skip(
             .collect();
         for dependent in dependents {
             left.remove(&dependent);
+            cx.sink().emit(Event::StepEnded { index: dependent });
             let step = &plan.steps[dependent];
             // A resource with several steps is reported once, with the one that failed.
             if step.id != plan.steps[failed].id {

@@ -133,7 +133,7 @@ async fn run(command: Command, what: &str, progress: &Progress) -> anyhow::Resul
     let mut meter = Meter::default();
     let shown = |piece: &str| {
         if let Some(line) = meter.piece(piece) {
-            progress(line);
+            progress(line, meter.count());
         }
     };
     let status = process::run(command, shown)

@@ -53,6 +53,11 @@ impl Meter {
         }
     }
 
+    /// Compiled and total units, once Cargo has reported them.
+    pub(super) fn count(&self) -> Option<(u32, u32)> {
+        self.count
+    }
+
     /// The last lines that were neither progress nor success.
     pub(super) fn said(&self) -> String {
         self.said

@@ -29,8 +29,9 @@ use inspect::Architecture;
 use source::Tree;
 use tool::Toolchain;
 
-/// Receives progress lines: lowercase fragments such as `compiling ring v0.17.14 (23/140)`.
-pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
+/// Receives progress lines: lowercase fragments such as `compiling ring v0.17.14 (23/140)`, with what is done and all of it, if
+/// that is known.
+pub type Progress = Arc<dyn Fn(String, Option<(u32, u32)>) + Send + Sync>;
 
 /// The version of the build procedure, part of the source hash. Increase it when `build` changes the binary.
 const RECIPE: &str = "1";
@@ -252,7 +253,12 @@ impl Bundle {
             cache: Some(folder.clone()),
             ..self.clone()
         };
-        let wait = || (bundle.progress)("waiting for another build of the authorizer".to_owned());
+        let wait = || {
+            (bundle.progress)(
+                "waiting for another build of the authorizer".to_owned(),
+                None,
+            )
+        };
         let lock = folder_lock::hold(&bundle.path(&folder, "lock"), wait)
             .await
             .context("locking the cache")?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::findings::Findings;
+use super::meant::other_stage;
 use super::subject::Subject;
 use super::{access, encryption, mode, own_network, own_route, required_tags, rules, ways};
 use crate::action::Action;
@@ -49,7 +50,9 @@ pub async fn gather(
         findings.ready_in = duration::until_ready(plan);
     }
     let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
-    findings.blockers.extend(of_stage(subject, stage.as_ref()));
+    findings
+        .blockers
+        .extend(of_stage(subject, cx, stage.as_ref()).await);
     of_network(subject, cx, plan, &mut findings).await?;
     findings
         .blockers
@@ -98,14 +101,22 @@ pub async fn gather(
     Ok(findings)
 }
 
-fn of_stage(subject: Subject<'_>, stage: Option<&Stage>) -> Vec<String> {
+async fn of_stage(subject: Subject<'_>, cx: &Context, stage: Option<&Stage>) -> Vec<String> {
     let api = &subject.facts.api;
-    let missing = stage.is_none().then(|| {
-        format!(
-            "API {} has no stage {:?} with a deployment",
-            api.id, api.stage
-        )
-    });
+    let missing = match stage {
+        Some(_) => None,
+        None => {
+            // Only for the message, so that a missing permission does not matter.
+            let stages = rest_api::stages(cx, &api.id).await.unwrap_or_default();
+            let stages: Vec<_> = stages.into_iter().map(|(name, _)| name).collect();
+            Some(format!(
+                "API {} has no stage {:?} with a deployment{}",
+                api.id,
+                api.stage,
+                other_stage(&api.stage, &stages)
+            ))
+        }
+    };
     missing
         .into_iter()
         .chain(rules::canary(api, stage))

@@ -5,6 +5,7 @@ mod encryption;
 mod findings;
 mod gather;
 mod kms_key;
+mod meant;
 mod mode;
 mod own_groups;
 mod own_network;
@@ -20,6 +21,7 @@ mod ways;
 
 pub use self::findings::{Findings, Verdict};
 pub use self::gather::{gather, strangers};
+pub use self::meant::other_api;
 pub use self::own_vpc::own_vpc;
 pub use self::rights::rights;
 pub use self::rules::{

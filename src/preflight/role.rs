@@ -66,7 +66,7 @@ pub fn permissions(arn: &str, denied: &[(Vec<String>, &str)]) -> Option<String> 
     (!lacking.is_empty()).then(|| {
         format!(
             "authorizer.role_arn: the policies of {arn} do not allow {}: docs/permissions.md has the policy that the role needs",
-            lacking.join("; ")
+            lacking.join(",\n    ")
         )
     })
 }
@@ -107,7 +107,7 @@ mod tests {
         let text = permissions("r", &denied).expect("a refusal");
         for part in [
             "the policies of r do not allow logs:PutLogEvents on arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/",
-            "-authorizer:*; logs:PutLogEvents on ",
+            "-authorizer:*,\n    logs:PutLogEvents on ",
         ] {
             assert!(text.contains(part), "{text}");
         }

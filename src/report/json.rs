@@ -78,10 +78,14 @@ pub fn object(event: &Event) -> Option<Value> {
         ),
         Event::Notice { id, text } => json!({"event": "notice", "resource": id, "text": text}),
         Event::Step { text } => json!({"event": "step", "text": text}),
-        Event::Progress { text } => json!({"event": "progress", "text": text}),
+        Event::Progress { text, .. } => json!({"event": "progress", "text": text}),
         Event::Verified(report) => with(report.document(), "event", "verified"),
         Event::Interrupted => json!({"event": "interrupted"}),
-        Event::Request { .. } => return None,
+        Event::Planned { .. }
+        | Event::StepStarted { .. }
+        | Event::StepEnded { .. }
+        | Event::Settled(_)
+        | Event::Request { .. } => return None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use console::Term;
 use serde_json::{Value, json};
 
+use super::layout::cut;
 use super::{elapsed, note, seconds};
 use crate::cli::Global;
 use crate::sandbox::Facts;
@@ -107,7 +108,9 @@ impl LoadDisplay {
         );
         if self.screen.is_some() {
             self.clear();
-            note(&format!("{}\n{line}", self.curve()));
+            let columns = usize::from(Term::stderr().size().1).saturating_sub(1);
+            let lines = [self.curve(), line].map(|line| cut(&line, columns));
+            note(&lines.join("\n"));
             self.lines = 2;
         } else if !self.quiet && self.seconds.is_multiple_of(LINE_EVERY) {
             note(&line);

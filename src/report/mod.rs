@@ -11,11 +11,13 @@ pub mod init;
 pub mod json;
 pub mod layout;
 pub mod list;
+pub mod live;
 pub mod load;
 pub mod logs;
 pub mod plain;
 pub mod plan;
 pub mod refusals;
+pub mod screen;
 pub mod status;
 pub mod style;
 pub mod terminal;
@@ -42,7 +44,11 @@ use crate::printable::{block, line};
 pub trait Reporter: Send {
     /// Shows one event.
     fn event(&mut self, event: &Event);
-    /// Called every second during the run.
+    /// How often `tick` is called.
+    fn every(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+    /// Called regularly during the run.
     fn tick(&mut self) {}
     /// Called once, after the last event.
     fn finish(&mut self) {}
@@ -66,10 +72,14 @@ pub fn start(
         Format::Text => Box::new(plain::Plain::new(style, global.verbose)),
     };
     tokio::spawn(async move {
-        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        let mut clock = tokio::time::interval(reporter.every());
         loop {
             tokio::select! {
                 event = events.recv() => match event {
+                    Some(Event::Settled(settled)) => {
+                        screen::clear();
+                        settled.notify_one();
+                    }
                     Some(event) => reporter.event(&event),
                     None => break,
                 },
@@ -92,6 +102,7 @@ pub fn text(text: &str) {
 
 /// Writes a line of a result, and returns whether the stream is still open.
 pub fn is_read(text: &str) -> bool {
+    screen::clear();
     writeln!(std::io::stdout().lock(), "{}", block(text)).is_ok()
 }
 
@@ -103,8 +114,16 @@ pub fn file(content: &[u8]) {
 
 /// Writes text that is not a result. On a terminal, it is wrapped at words.
 pub fn note(text: &str) {
+    screen::above(&style::fitted(&Term::stderr(), text));
+}
+
+/// Writes a question, and stays on its line for the answer.
+pub fn question(text: &str) {
     let text = style::fitted(&Term::stderr(), text);
-    let _ = writeln!(std::io::stderr().lock(), "{}", block(&text));
+    // The space before the answer is no end of a line.
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{} ", block(text.trim_end()));
+    let _ = stderr.flush();
 }
 
 /// The scope of a change: what it works on, and as whom.
@@ -216,6 +235,14 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
 /// Seconds with one decimal place, for JSON.
 pub fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// Formats an estimate: `40 s`, `5 min`.
+pub fn about(duration: Duration) -> String {
+    match duration.as_secs() {
+        secs @ 0..60 => format!("{} s", secs.div_ceil(10) * 10),
+        secs => format!("{} min", secs.div_ceil(60)),
+    }
 }
 
 /// Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`.

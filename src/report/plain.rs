@@ -125,7 +125,7 @@ impl Reporter for Plain {
                 self.running.remove(id);
             }
             // A build reports more than a log should contain.
-            Event::Progress { text }
+            Event::Progress { text, .. }
                 if self
                     .last_progress
                     .is_none_or(|last| last.elapsed() >= PROGRESS) =>

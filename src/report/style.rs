@@ -110,6 +110,11 @@ impl Style {
         self.columns.unwrap_or(PIPE)
     }
 
+    /// The present width of the terminal, which the user may have changed.
+    pub fn present_columns(&self) -> usize {
+        columns(&Term::stderr()).unwrap_or_else(|| self.columns())
+    }
+
     /// The width of a row of a table, which is one line in a pipe.
     pub fn row_columns(&self) -> usize {
         self.columns.unwrap_or(usize::MAX)

@@ -134,7 +134,7 @@ impl Caches {
             return Ok(());
         }
         if !ours {
-            let why = "is not managed by this stack (no stack tag)".to_owned();
+            let why = tags::why_unmanaged(&tags.unwrap_or_default());
             listing.unmanaged.push(Unmanaged {
                 id,
                 physical_id: name,

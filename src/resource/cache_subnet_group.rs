@@ -171,7 +171,7 @@ impl ResourceKind for CacheSubnetGroups {
                     listing.unmanaged.push(Unmanaged {
                         id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
                         physical_id: group.name,
-                        why: "is not managed by this stack (no stack tag)".to_owned(),
+                        why: tags::why_unmanaged(&group.tags),
                     });
                 }
                 None => {}

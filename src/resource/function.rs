@@ -180,7 +180,7 @@ impl Functions {
             return Ok(Some(Err(Unmanaged {
                 id: LogicalId::new(Kind::Function, name),
                 physical_id: function,
-                why: "is not managed by this stack (no stack tag)".to_owned(),
+                why: tags::why_unmanaged(&tags),
             })));
         };
         let found = answer

@@ -195,7 +195,7 @@ impl ResourceKind for IamRoles {
             listing.unmanaged.push(Unmanaged {
                 id: LogicalId::new(Kind::IamRole, "authorizer"),
                 physical_id: role,
-                why: "is not managed by this stack (no stack tag)".to_owned(),
+                why: tags::why_unmanaged(&tags),
             });
             return Ok(listing);
         };

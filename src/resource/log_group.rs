@@ -88,7 +88,7 @@ impl ResourceKind for LogGroups {
                 None => listing.unmanaged.push(Unmanaged {
                     id: LogicalId::new(Kind::LogGroup, name),
                     physical_id: group,
-                    why: "is not managed by this stack (no stack tag)".to_owned(),
+                    why: tags::why_unmanaged(&tags),
                 }),
             }
         }

@@ -66,7 +66,7 @@ impl ResourceKind for Schedules {
             listing.unmanaged.push(Unmanaged {
                 id: LogicalId::new(Kind::Schedule, "reporter"),
                 physical_id: rule,
-                why: "is not managed by this stack (no stack tag)".to_owned(),
+                why: tags::why_unmanaged(&tags),
             });
             return Ok(listing);
         };

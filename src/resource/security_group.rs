@@ -210,8 +210,9 @@ impl SecurityGroups {
                 id: id.clone(),
                 physical_id: name,
                 why: format!(
-                    "{} in {vpc_id} is not managed by this stack (no stack tag)",
-                    group.group_id.unwrap_or_default()
+                    "{} in {vpc_id} {}",
+                    group.group_id.unwrap_or_default(),
+                    tags::why_unmanaged(&tags)
                 ),
             })
         };

@@ -277,7 +277,7 @@ async fn binary(running: &Running, cache: &Path) -> anyhow::Result<PathBuf> {
     let architecture = authorizer.architecture.as_str();
     let package = match &authorizer.artifact {
         Some(artifact) => Package::artifact(&artifact.path, architecture)?,
-        None => Package::bundled(architecture, cache.to_owned(), Arc::new(|_| {}))?,
+        None => Package::bundled(architecture, cache.to_owned(), Arc::new(|_, _| {}))?,
     };
     let path = running.sandbox.dir().join("bootstrap-under-load");
     let executable = package::executable(&package.zip().await?)?;

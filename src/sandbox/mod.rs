@@ -115,7 +115,7 @@ impl Sandbox {
         let redis = find(&["redis-server", "valkey-server"]);
         let python = Python::prepare(dir, environment, redis.is_none(), &progress).await?;
         let redis = redis.map_or_else(|| python.redis_server(), Ok)?;
-        progress("starting the local AWS and Redis".to_owned());
+        progress("starting the local AWS and Redis".to_owned(), None);
         let mut attempt = 1;
         loop {
             match Self::launch(&python, &redis, port, keys).await {

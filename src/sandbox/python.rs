@@ -47,7 +47,12 @@ impl Python {
             dir: cache.join(&name),
             environment,
         };
-        let wait = || progress("waiting for another process that prepares the sandbox".to_owned());
+        let wait = || {
+            progress(
+                "waiting for another process that prepares the sandbox".to_owned(),
+                None,
+            )
+        };
         let _lock = folder_lock::hold(&cache.join(format!("{name}.lock")), wait)
             .await
             .context("locking the cache")?;
@@ -102,7 +107,7 @@ impl Python {
             _ => {}
         }
         self.check_base()?;
-        progress("making a Python environment".to_owned());
+        progress("making a Python environment".to_owned(), None);
         // An interrupted run leaves nothing in the system's temporary folder, and the next run empties this one.
         let scratch = self.dir.with_extension("tmp");
         let _ = fs::remove_dir_all(&scratch);
@@ -177,10 +182,8 @@ async fn run(command: Command, what: &str, progress: &Progress) -> anyhow::Resul
     let (mut last, mut error) = (String::new(), None);
     let shown = |line: &str| {
         if let Some(package) = line.strip_prefix("Collecting ") {
-            progress(format!(
-                "fetching {}",
-                package.split(" (").next().unwrap_or(package)
-            ));
+            let package = package.split(" (").next().unwrap_or(package);
+            progress(format!("fetching {package}"), None);
         }
         let said = line.trim();
         let cause = said
@@ -239,7 +242,7 @@ mod tests {
                 dir.path(),
                 environment,
                 false,
-                &(std::sync::Arc::new(|_| {}) as Progress),
+                &(std::sync::Arc::new(|_, _| {}) as Progress),
             )
             .await;
             let text = format!("{:#}", prepared.expect_err("a refusal"));

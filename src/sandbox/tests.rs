@@ -64,7 +64,7 @@ fn cache() -> PathBuf {
 }
 
 fn silent() -> Progress {
-    Arc::new(|_| {})
+    Arc::new(|_, _| {})
 }
 
 async fn connects(port: u16) -> bool {

@@ -17,7 +17,7 @@ use threescale_gw::package::Package;
 /// The package of this program, with a build environment that contains no tools.
 fn package(cache: &Path) -> Package {
     let nothing: [(OsString, OsString); 1] = [("PATH".into(), "/nowhere".into())];
-    Package::bundled("x86_64", cache.to_owned(), Arc::new(|_| {}))
+    Package::bundled("x86_64", cache.to_owned(), Arc::new(|_, _| {}))
         .expect("a package")
         .with_environment(nothing)
 }

@@ -67,3 +67,4 @@ mod two_stacks;
 mod verify;
 mod version;
 mod versions;
+mod wrong;

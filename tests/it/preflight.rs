@@ -186,7 +186,7 @@ fn all_findings_come_at_once_and_nothing_is_changed() {
 
     let mut texts: Vec<_> = NAMES.iter().map(|(text, _)| *text).collect();
     texts.extend([
-        r#"has no stage "staging""#,
+        r#"has no stage "staging" with a deployment; "#,
         "1 more needed, but the quota for VPCs is 2 and 2 are used",
         "1 more needed, but the quota for Elastic IPs is 2 and 2 are used",
         "1 more needed, but the quota for NAT gateways in us-east-1a is 1 and 1 are used",
@@ -215,7 +215,7 @@ fn each_finding_comes_alone_too() {
             "name: orders-api",
             "name: order-api",
             json!({}),
-            "no REST API has the name order-api",
+            "no REST API has the name order-api in this account and region; did you mean `orders-api`?",
         ),
         (
             "name: orders-api",
@@ -227,7 +227,7 @@ fn each_finding_comes_alone_too() {
             "stage: prod",
             "stage: staging",
             json!({}),
-            r#"has no stage "staging""#,
+            r#"has no stage "staging" with a deployment; "#,
         ),
         (
             "stage: prod",
@@ -652,6 +652,10 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
             4,
             &["not a terminal: cannot ask for confirmation", "--yes"],
         );
+        // A wrong configuration is reported first.
+        let run = workplace.command(&[command, "-f", "none.yaml"]).output();
+        let run = Run::of(run.expect("the binary runs"));
+        assert_mentions(&run, 2, &["reading the configuration none.yaml"]);
     }
     let no_region = workplace
         .command(&["plan"])
@@ -665,17 +669,32 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .output();
     let nobody = Run::of(nobody.expect("the binary runs"));
-    assert_mentions(&nobody, 4, &["check the credentials"]);
+    assert_mentions(
+        &nobody,
+        4,
+        &[
+            "no usable credentials",
+            "no credentials are found: name a profile",
+        ],
+    );
     // The output shows the causes as text and not the SDK's debug output of the error.
     assert!(!nobody.stderr.contains("{ "), "{}", nobody.stderr);
     assert_eq!(aws.get("stats")["requests"], 0);
 
     let codes = [
-        ("InvalidClientTokenId", 403),
-        ("ExpiredTokenException", 400),
-        ("SignatureDoesNotMatch", 403),
+        (
+            "InvalidClientTokenId",
+            403,
+            "AWS does not recognize the access key",
+        ),
+        ("ExpiredTokenException", 400, "the credentials have expired"),
+        (
+            "SignatureDoesNotMatch",
+            403,
+            "the secret access key does not belong to the access key",
+        ),
     ];
-    for (code, status) in codes {
+    for (code, status, words) in codes {
         let fault =
             json!({"kind": "error", "code": code, "message": "not accepted", "status": status});
         aws.post("faults", &json!([fault]));
@@ -685,7 +704,14 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
             &["status"],
             &["down", "--yes"],
         ] {
-            assert_mentions(&workplace.run(command), 4, &[code, "check the credentials"]);
+            let run = workplace.run(command);
+            let texts = [
+                code,
+                words,
+                "the credentials are those of AWS_ACCESS_KEY_ID",
+            ];
+            assert_mentions(&run, 4, &texts);
+            assert_eq!(run.stderr.matches("hint:").count(), 1, "{}", run.stderr);
         }
     }
     assert!(aws.changes().is_empty());

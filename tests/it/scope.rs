@@ -93,7 +93,10 @@ fn a_named_profile_is_the_only_source_of_credentials() {
     assert_eq!(empty.code, Some(4), "{}", empty.stderr);
     assert_mentions(
         &empty,
-        &["profile `empty` of --profile is the only source of credentials"],
+        &[
+            "no usable credentials",
+            "profile `empty` has no credentials: run `aws configure",
+        ],
     );
     assert_eq!(aws.log(), [Value::Null; 0]);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::terminal::Terminal;
 use crate::support::{Run, TestAws, Workplace, standing};
+use serde_json::json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_threescale-gw");
 
@@ -126,4 +127,104 @@ fn a_dumb_terminal_gets_lines_and_no_control_characters() {
         "{text:?}"
     );
     assert!(text.contains("created  vpc/main"), "{text}");
+}
+
+/// The line that tells how far a run is.
+fn is_summary(line: &str) -> bool {
+    line.split_once(" resources, ")
+        .is_some_and(|(count, _)| count.contains('/'))
+}
+
+#[test]
+fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let hold = json!([{"operation": "CreateReplicationGroup", "kind": "hold-before"}]);
+    aws.post("faults", &hold);
+    let mut terminal = Terminal::start(&workplace, (50, 80), &["up", "--yes"]);
+    // Everything that can be done without the cache is done.
+    let is_held = |shown: &str| {
+        let lines: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
+        let block: Vec<_> = lines.iter().rev().take(3).rev().copied().collect();
+        matches!(block[..], [cache, next, summary]
+            if cache.starts_with("  cache/main") && next.starts_with("  not begun: ") && is_summary(summary))
+    };
+    let check = |shown: &str, columns: usize| {
+        assert_eq!(
+            shown.lines().filter(|line| is_summary(line)).count(),
+            1,
+            "{columns}:\n{shown}"
+        );
+        let running = shown
+            .lines()
+            .filter(|line| line.starts_with("  cache/main"));
+        assert_eq!(running.count(), 1, "{columns}:\n{shown}");
+        let summary = shown
+            .lines()
+            .find(|line| is_summary(line))
+            .expect("a summary");
+        assert!(
+            columns < 60 || summary.contains("about 7 min left"),
+            "{summary}"
+        );
+    };
+    let shown = terminal.until("the block", is_held);
+    check(&shown, 80);
+    assert!(shown.contains("of about 7 min"), "{shown}");
+    for columns in [60, 40, 200, 120] {
+        terminal.resize(50, columns);
+        check(&terminal.drawing(), columns.into());
+    }
+    let shown = terminal.shown();
+    let created = shown
+        .lines()
+        .filter(|line| line.starts_with("created  "))
+        .count();
+    // Ctrl-C ends the run in order, and the lines of what is done stay.
+    terminal.keys("\u{3}");
+    terminal.until("the interruption", |shown| {
+        shown.contains("interrupted: waiting for calls")
+    });
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(130), "{shown}");
+    assert!(!shown.lines().any(is_summary), "{shown}");
+    assert!(!shown.contains("not begun"), "{shown}");
+    assert!(
+        shown
+            .lines()
+            .filter(|line| line.starts_with("created  "))
+            .count()
+            >= created
+    );
+    let last = shown.lines().rev().find(|line| !line.is_empty());
+    assert!(
+        last.is_some_and(|line| line.starts_with("interrupted: ")),
+        "{shown}"
+    );
+    // The cursor was never hidden, and every update has an end.
+    let text = terminal.text();
+    assert!(!text.contains("\u{1b}[?25l"), "{text:?}");
+    assert_eq!(
+        text.matches("\u{1b}[?2026h").count(),
+        text.matches("\u{1b}[?2026l").count()
+    );
+    assert!(text.contains("\u{1b}[?2026h"));
+
+    // A second Ctrl-C ends at once, and clears the screen, too.
+    aws.post("faults", &hold);
+    let mut terminal = Terminal::start(&workplace, (50, 80), &["down", "--yes"]);
+    terminal.end();
+    let mut terminal = Terminal::start(&workplace, (50, 80), &["up", "--yes"]);
+    terminal.until("the block", is_held);
+    terminal.keys("\u{3}");
+    terminal.until("the interruption", |shown| {
+        shown.contains("interrupt again to leave")
+    });
+    terminal.keys("\u{3}");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(130), "{shown}");
+    assert!(!shown.lines().any(is_summary), "{shown}");
+    assert!(!shown.contains("not begun"), "{shown}");
 }

@@ -3,7 +3,8 @@
 //! Until then the background process ends with this process. A signal is forwarded to it, and its standard input is
 //! closed by the kernel no matter how this process ends.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+use rustix::termios::{LocalModes, tcgetattr};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -43,7 +45,11 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(if shares_terminal() {
+            Stdio::inherit()
+        } else {
+            Stdio::piped()
+        })
         .spawn()
         .context("starting the sandbox in the background")?;
     // Kept open until the end of this function.
@@ -95,6 +101,22 @@ fn interrupt(child: &Child) {
     let leader = child.id().and_then(|id| i32::try_from(id).ok());
     if let Some(leader) = leader.and_then(Pid::from_raw) {
         let _ = kill_process_group(leader, Signal::INT);
+    }
+}
+
+/// Whether the background process draws on the terminal itself, as this process would. A terminal can be set to stop background
+/// processes that write (`stty tostop`).
+fn shares_terminal() -> bool {
+    let stderr = std::io::stderr();
+    let modes = tcgetattr(&stderr).map(|modes| modes.local_modes);
+    stderr.is_terminal() && modes.is_ok_and(|modes| !modes.contains(LocalModes::TOSTOP))
+}
+
+/// In the background process: writes nothing more to the terminal.
+pub(super) fn leave_terminal() {
+    report::screen::clear();
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stderr(&nowhere);
     }
 }
 

@@ -141,6 +141,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         place,
         ready,
     };
+    sink.settle().await;
     let worked = work(&inner, args, &methods, &mut running, &mut end).await;
     let Running {
         sandbox,
@@ -265,6 +266,7 @@ async fn work(
     let mut refusals = Refusals::new(running);
     if args.background {
         running.ready.store(true, Ordering::SeqCst);
+        detach::leave_terminal();
         report::result(detach::READY_MARKER);
     }
     loop {

@@ -12,6 +12,7 @@ use super::*;
 /// editor could explain.
 const READER_ALONE: &[&str] = &[
     "needs subnets in two zones",
+    "needs `authorizer.mode: observe`",
     "must name one address",
     "is too small for",
     "without host bits",

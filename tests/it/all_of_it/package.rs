@@ -255,7 +255,7 @@ fn files_that_are_no_package_are_refused_with_their_name() {
         text(Package::bundled(
             "",
             dir.path().to_owned(),
-            Arc::new(|_| {})
+            Arc::new(|_, _| {})
         ))
         .contains("x86_64 and arm64")
     );

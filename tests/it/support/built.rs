@@ -24,7 +24,7 @@ pub struct Lines(Arc<Mutex<Vec<String>>>);
 impl Lines {
     pub fn progress(&self) -> Progress {
         let lines = Arc::clone(&self.0);
-        Arc::new(move |line| lines.lock().expect("lines").push(line))
+        Arc::new(move |line, _| lines.lock().expect("lines").push(line))
     }
 
     pub fn starting(&self, with: &str) -> usize {

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::{Workplace, python};
 /// Runs a command on a new terminal. Standard output is what the terminal receives; each line of standard input is one
 /// instruction.
 const SCRIPT: &str = r#"
-import fcntl, json, os, pty, selectors, struct, sys, termios
+import fcntl, json, os, pty, select, selectors, struct, sys, termios
 rows, columns, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 ready, go = os.pipe()
 pid, terminal = pty.fork()
@@ -36,7 +37,13 @@ while True:
         *lines, told = told.split(b"\n")
         for line in lines:
             line = json.loads(line)
-            os.write(terminal, line["keys"].encode())
+            if "size" in line:
+                while select.select([terminal], [], [], 0)[0]:
+                    os.write(1, os.read(terminal, 65536))
+                size(*line["size"])
+                os.write(1, b"\x1b]resized\x07")
+            else:
+                os.write(terminal, line["keys"].encode())
     if terminal in ready:
         try:
             part = os.read(terminal, 65536)
@@ -47,6 +54,9 @@ while True:
         os.write(1, part)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256)
 "#;
+
+/// What the script writes at the place where the size changes.
+const RESIZED: &str = "\u{1b}]resized\u{7}";
 
 /// A run on a terminal.
 pub struct Terminal {
@@ -117,6 +127,65 @@ impl Terminal {
     /// Types these keys.
     pub fn keys(&mut self, keys: &str) {
         self.order(&json!({ "keys": keys }));
+    }
+
+    /// Changes the size. As most terminals do, the emulator wraps its lines anew.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        self.order(&json!({"size": [rows, columns]}));
+        let mark = RESIZED.as_bytes();
+        let mut taken = Vec::new();
+        let rest = loop {
+            taken.extend(self.parts.recv().expect("the new size"));
+            let at = taken.windows(mark.len()).position(|part| part == mark);
+            if let Some(at) = at {
+                let rest = taken.split_off(at + mark.len());
+                taken.truncate(at);
+                break rest;
+            }
+        };
+        self.take(&taken);
+        let old = self.screen.screen();
+        let (row, _) = old.cursor_position();
+        let (_, width) = old.size();
+        let lines: Vec<_> = old.rows(0, width).take(usize::from(row)).collect();
+        let mut anew = vt100::Parser::new(rows, columns, 0);
+        for line in lines {
+            anew.process(line.as_bytes());
+            anew.process(b"\r\n");
+        }
+        self.screen = anew;
+        self.take(&rest);
+    }
+
+    /// Waits until the terminal shows what is wanted. The deadline only stops a test that hangs.
+    #[track_caller]
+    pub fn until(&mut self, what: &str, is_wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let shown = self.shown();
+            if is_wanted(&shown) {
+                return shown;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.parts.recv_timeout(left) {
+                Ok(part) => self.take(&part),
+                Err(_) => panic!("{what} is not shown:\n{}", self.shown()),
+            }
+        }
+    }
+
+    /// Waits for the next drawing of the live block, and returns what the terminal shows then.
+    pub fn drawing(&mut self) -> String {
+        let from = self.received.len();
+        let end = b"\x1b[?2026l";
+        while !self.received[from..]
+            .windows(end.len())
+            .any(|part| part == end)
+        {
+            let part = self.parts.recv().expect("a drawing");
+            self.take(&part);
+        }
+        self.shown()
     }
 
     /// What the terminal shows.
