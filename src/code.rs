@@ -168,6 +168,11 @@ codes! {
         "The call was not carried out."
         "Run the same command again, if necessary with a smaller --parallelism."
     }
+    AwsUnreachable "aws-unreachable" {
+        "No connection to AWS, or to the endpoint that takes its place, could be made."
+        "The request was not sent."
+        "Check the Region, --endpoint-url and AWS_ENDPOINT_URL, the connection of this machine, its DNS servers, and HTTPS_PROXY."
+    }
     AwsUnanswered "aws-unanswered" {
         "AWS did not answer, or its answer cannot be read, so that it is not known whether the call was carried out."
         "The next run reads what exists, and creates nothing twice."

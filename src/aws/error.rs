@@ -122,6 +122,7 @@ impl AwsError {
         match self.class {
             Class::Throttled => Code::AwsThrottled,
             Class::Ambiguous | Class::Unreadable => Code::AwsUnanswered,
+            Class::Unreachable(_) => Code::AwsUnreachable,
             Class::NotFound => Code::AwsNotFound,
             Class::Denied => Code::AwsDenied,
             Class::Credentials => Code::AwsCredentials,

@@ -34,7 +34,7 @@ fn digests() -> Result<Vec<(&'static str, String)>> {
     let mut digests = Vec::new();
     for architecture in [Architecture::X86_64, Architecture::Arm64] {
         let architecture = architecture.as_str();
-        let package = Package::bundled(architecture, None, Arc::new(|_| ()))?;
+        let package = Package::bundled(architecture, None, Arc::new(|_, _| ()))?;
         digests.push((architecture, package.source().to_owned()));
     }
     Ok(digests)
