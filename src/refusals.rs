@@ -37,7 +37,7 @@ pub enum Group {
     Limit,
     /// Paths that no mapping rule matches.
     Unmatched,
-    /// No decision could be made, whoever the caller is.
+    /// No decision could be made, for any caller.
     Failure,
     /// A reason of another release.
     Other,
