@@ -1,11 +1,19 @@
 //! Applies a plan and turns its outcome into an exit status.
 
+use std::time::Duration;
+
 use super::signals::Signals;
 use crate::cancel::StopReason;
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
+use crate::event::Tally;
+use crate::prices;
+use crate::resource::billed::billed;
 use crate::resource::{Context, ResourceError};
+
+/// How long an incomplete run may read what it costs.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// Applies a plan and returns its outcome with the exit status.
 pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outcome, ExitStatus) {
@@ -23,8 +31,40 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
             _ => "incomplete: run the same command again to resume",
         };
         cx.sink().notice(text);
+        if status != ExitStatus::Refused {
+            let reads = tokio::time::timeout(READ_WITHIN, costs(cx)).await;
+            let existing = existing(plan, outcome.tally);
+            let notice = remains(&cx.names().stack, existing, reads.ok().flatten());
+            notice.into_iter().for_each(|text| cx.sink().notice(text));
+        }
     }
     (outcome, status)
+}
+
+/// What exists of the stack costs so much per month, if that can be read, and whether all prices are known.
+async fn costs(cx: &Context) -> Option<(f64, bool)> {
+    let billed = billed(&cx.fresh()).await.ok()?;
+    Some(prices::sum(&prices::of_account(&billed)))
+}
+
+/// How many resources exist after the run.
+fn existing(plan: &Plan, tally: Tally) -> usize {
+    let before = plan.items.iter().filter(|item| item.phase.is_some());
+    (before.count() + tally.created).saturating_sub(tally.deleted)
+}
+
+/// What an incomplete run leaves. Pure.
+fn remains(stack: &str, existing: usize, costs: Option<(f64, bool)>) -> Option<String> {
+    let costs = match costs {
+        Some((known, true)) => format!(" and cost about ${known:.2} a month when idle"),
+        Some((known, false)) => format!(" and cost at least ${known:.2} a month when idle"),
+        None => String::new(),
+    };
+    (existing > 0).then(|| {
+        format!(
+            "resources of stack {stack} that exist now: {existing}. They stay{costs}: `threescale-gw down --stack {stack}` deletes them"
+        )
+    })
 }
 
 /// The exit status of an execution. Pure.
@@ -60,6 +100,18 @@ mod tests {
     use crate::event::Tally;
     use crate::id::LogicalId;
     use crate::kind::Kind;
+
+    #[test]
+    fn what_remains_is_told_with_its_costs() {
+        let of = |existing, costs| remains("orders", existing, costs);
+        assert_eq!(of(0, Some((0.0, true))), None);
+        let text = of(25, Some((36.5, true))).expect("a notice");
+        assert!(text.contains("exist now: 25. They stay and cost about $36.50 a month"));
+        assert!(text.contains("`threescale-gw down --stack orders` deletes them"));
+        let unknown = of(3, Some((3.65, false))).expect("a notice");
+        assert!(unknown.contains("at least $3.65"), "{unknown}");
+        assert!(!of(3, None).expect("a notice").contains('$'));
+    }
 
     #[test]
     fn a_run_that_only_waited_for_another_stack_is_refused() {

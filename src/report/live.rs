@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::bar::bar;
 use super::{about, elapsed};
 use crate::action::Action;
 use crate::engine::duration::{Left, remaining};
@@ -12,8 +13,6 @@ use crate::printable::line;
 
 /// How many of the resources that come next are named.
 const NEXT: usize = 3;
-/// The width of a bar.
-const BAR: usize = 20;
 
 /// A resource that is worked on.
 #[derive(Debug)]
@@ -217,13 +216,6 @@ impl Running {
     }
 }
 
-fn bar((done, all): (u32, u32)) -> String {
-    let width = u32::try_from(BAR).unwrap_or(u32::MAX);
-    let full = (done.min(all) * width).checked_div(all).unwrap_or_default();
-    let full = usize::try_from(full).unwrap_or(BAR).min(BAR);
-    format!("[{}{}]", "#".repeat(full), "-".repeat(BAR - full))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,23 +314,5 @@ mod tests {
         assert_eq!(live.lines(now).len(), 2);
         live.event(&Event::StepEnded { index: 0 }, now);
         assert_eq!(live.lines(now), [""; 0]);
-    }
-
-    #[test]
-    fn bars_have_one_width() {
-        for (share, full) in [
-            ((0, 0), 0),
-            ((0, 7), 0),
-            ((1, 3), 6),
-            ((7, 7), 20),
-            ((9, 7), 20),
-        ] {
-            let bar = bar(share);
-            assert_eq!(
-                (bar.len(), bar.matches('#').count()),
-                (BAR + 2, full),
-                "{share:?}"
-            );
-        }
     }
 }

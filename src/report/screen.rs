@@ -1,8 +1,9 @@
 //! The live block at the bottom of a terminal, which every other line of output goes above.
 //!
-//! It is drawn anew as a whole. `indicatif` counts the rows of its last drawing by the width that the terminal had then, so that
-//! lines stay behind when the terminal gets narrower; and it knows no synchronized updates. Here, each drawing first removes as
-//! many rows as the last one has at the present width, because a terminal wraps its lines anew when its width changes.
+//! It is redrawn as a whole, and its bars are those of `indicatif`. `MultiProgress` of `indicatif` draws no synchronized updates, and
+//! counts the rows of its last drawing by the width that the terminal had then, so that lines stay behind when the terminal gets
+//! narrower. Here, each drawing first removes as many rows as the last one has at the present width, because a terminal wraps its
+//! lines again when its width changes.
 //!
 //! The cursor stays visible, on the row below the block. So nothing has to be restored after a signal, and a shell's prompt
 //! never begins in the middle of a line.

@@ -309,6 +309,8 @@ fn a_launch_that_cannot_succeed_is_explained() {
         "VcpuLimitExceeded",
         "Running On-Demand Standard",
         "network.nat: single",
+        "They stay and cost about $",
+        "`threescale-gw down --stack orders` deletes them",
     ]);
     aws.post("config", &json!({"quotas": {"vcpus": 10}}));
     let unsupported = json!([{"operation": "RunInstances", "kind": "error", "code": "Unsupported", "status": 400,
