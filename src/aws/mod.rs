@@ -47,6 +47,7 @@ use crate::cancel::CancelToken;
 use crate::code::Code;
 use crate::error::Error;
 use crate::event::{Event, Sink};
+use crate::printable::line;
 use crate::secret::AccessKey;
 
 /// How long a call is retried that is safe to send again.
@@ -116,6 +117,20 @@ impl fmt::Debug for Aws {
     }
 }
 
+/// Refuses an endpoint that is no address.
+fn check_endpoint(text: &str) -> Result<(), Error> {
+    let url = url::Url::parse(text).ok();
+    let is_address = |url: url::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
+    if url.is_some_and(is_address) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "the endpoint `{}` is no address: it must begin with http:// or https://",
+        line(text)
+    ))
+    .hint("correct --endpoint-url or AWS_ENDPOINT_URL"))
+}
+
 impl Aws {
     /// Builds the clients. Sends no requests except those that the credential chain needs later.
     ///
@@ -155,6 +170,9 @@ impl Aws {
             let provider = profile::credentials(profile, config.region(), http.clone(), timeouts);
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
+        }
+        if let Some(url) = config.endpoint_url() {
+            check_endpoint(url)?;
         }
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
             return Err(Error::usage("no AWS region is known")

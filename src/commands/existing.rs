@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::nearest::nearest;
@@ -30,7 +31,9 @@ impl From<Absent> for Error {
         } = absent;
         let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
         let meant = meant.unwrap_or_default();
-        Self::refused(format!("there is no stack {place}{meant}")).hint(others)
+        Self::refused(format!("there is no stack {place}{meant}"))
+            .with_code(Code::StackNotFound)
+            .hint(others)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::resource::function;
 /// Runs `report`.
 pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Result<ExitStatus> {
     let cx = super::session::connect(global, 2, sink).await?;
+    super::existing::ensure_exists(&cx).await?;
     let since_ms = Timestamp::now()
         .as_millisecond()
         .saturating_sub(millis(args.since))

@@ -21,14 +21,13 @@ use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll
 use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
-use crate::rest_api::ApiTarget;
+use crate::rest_api::{self, ApiTarget, AuthorizationType, MethodKey};
 
 /// Runs `rollback`.
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
     let cx = super::session::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let scope = super::down::scope(&cx).await?;
-    announce(global, cx.sink(), scope.clone(), false);
     let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
     if targets.is_empty() {
         super::existing::ensure_exists(&cx).await?;
@@ -37,6 +36,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 .with_code(Code::StackNotFound),
         );
     }
+    announce(global, cx.sink(), scope.clone(), false);
     let way = args
         .to
         .clone()
@@ -78,6 +78,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::result(&document.to_string());
         }
     }
+    for target in &targets {
+        // Only a notice: the stage has moved.
+        let open = opened(&cx.fresh(), target).await.unwrap_or_default();
+        open.into_iter().for_each(|text| cx.sink().notice(text));
+    }
     if let Some(holder) = lock::holder(&cx).await? {
         cx.sink().notice(format!(
             "{} is changing this stack, and may publish again",
@@ -95,6 +100,28 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
 }
 
 /// Moves the stages. Returns what became of each, and what could not be moved.
+/// Names the methods that the stack protects and the stage serves without authorization.
+async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
+    let stage = rest_api::stage(cx, target).await?;
+    let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let is_open = |key: &MethodKey, authorization: &AuthorizationType| {
+        let is_ours = record.method(&key.path, &key.verb).is_some();
+        is_ours && *authorization == AuthorizationType::None
+    };
+    let open = served.into_iter().flatten();
+    let open = open.filter(|(key, authorization)| is_open(key, authorization));
+    let open: Vec<_> = open.map(|(key, _)| key.to_string()).collect();
+    Ok((!open.is_empty()).then(|| {
+        format!(
+            "open to everybody now in stage {} of API {}: {}; `threescale-gw up` protects them again",
+            target.stage,
+            target.id,
+            open.join(", ")
+        )
+    }))
+}
+
 async fn move_stages(
     cx: &Context,
     global: &Global,

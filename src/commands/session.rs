@@ -88,7 +88,8 @@ pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
         ),
     };
     let error = anyhow::Error::new(error).context(words);
-    Err(Error::new(ExitStatus::Refused, error).hint(hint))
+    let error = Error::new(ExitStatus::Refused, error).with_code(Code::AwsCredentials);
+    Err(error.hint(hint))
 }
 
 /// Refuses another account or region than the configuration is for.

@@ -167,7 +167,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         },
     };
     let (stopped, limit) = tokio::join!(Functions::stopped(cx), cx.aws().concurrency());
-    let faults = stopped?
+    let mut faults: Vec<String> = stopped?
         .into_iter()
         .map(|name| {
             format!("Lambda does not run {name}, because its reserved concurrency is 0: raise it, or remove it")
@@ -208,7 +208,10 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
                     verification = record::verification(cx, target, &stage.deployment_id).await?;
                 }
-                rows = methods(cx, target, config.as_ref(), &drafted).await?;
+                match rest_api::stage(cx, target).await?.is_some() {
+                    true => rows = methods(cx, target, config.as_ref(), &drafted).await?,
+                    false => faults.push(preflight::missing_stage(cx, target).await),
+                }
                 let (found, unknown) = doors(cx, target, &rows).await?;
                 ways = found;
                 notices.extend(unknown);

@@ -7,10 +7,12 @@ use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
 use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
-use crate::error::{ExitStatus, Result};
+use crate::code::Code;
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::preflight;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::health_check::{self, Asked};
@@ -33,6 +35,11 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
             let session = Session::open(global, 10, RunOptions::default(), sink).await;
             let session = session.map_err(|error| or_stack(global, error))?;
             session.observe(&session.cx).await?;
+            let target = &session.facts.api;
+            if rest_api::stage(&session.cx, target).await?.is_none() {
+                let text = preflight::missing_stage(&session.cx, target).await;
+                return Err(Error::refused(text).with_code(Code::Preflight));
+            }
             let requests = Requests::prepare(&session, &session.cx, &args.requests, url).await?;
             (session.cx, requests, Vec::new())
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::table::{
-    CHECK, DOWN_MAYBE, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
+    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
     delete, update,
 };
 use crate::action::Action;
@@ -65,6 +65,18 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
     };
     for rights in more {
         all.extend(rights.iter().copied());
+    }
+    if scope.has_key() {
+        let [all_commands, checks, changes] = KEY;
+        let of_key: &[&[Right]] = match purpose {
+            Purpose::Status => &[all_commands],
+            Purpose::Plan => &[all_commands, checks],
+            Purpose::Up => &[all_commands, checks, changes],
+            Purpose::Down => &[],
+        };
+        for rights in of_key {
+            all.extend(rights.iter().copied());
+        }
     }
     // A role of the operator is used, and not changed.
     if !scope.uses(Kind::IamRole) {

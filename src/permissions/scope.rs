@@ -47,6 +47,8 @@ pub struct Scope {
     role: Option<String>,
     /// The permissions boundary.
     boundary: Option<String>,
+    /// The KMS key of the configuration.
+    kms_key: Option<String>,
     /// The kinds that the configuration does not make.
     unused: Vec<Kind>,
 }
@@ -70,6 +72,7 @@ impl Scope {
             vpc: Network::Unknown,
             role: None,
             boundary: None,
+            kms_key: None,
             unused: Vec::new(),
         }
     }
@@ -114,6 +117,7 @@ impl Scope {
             },
             role: config.authorizer.role_arn.clone(),
             boundary: config.authorizer.permissions_boundary.clone(),
+            kms_key: config.authorizer.kms_key.clone(),
             unused: unused.map(|(kind, _)| kind).collect(),
         }
     }
@@ -226,6 +230,11 @@ impl Scope {
             .collect()
     }
 
+    /// Whether the configuration has a KMS key.
+    pub fn has_key(&self) -> bool {
+        self.kms_key.is_some()
+    }
+
     /// The resources of a policy's statement.
     pub fn resources(&self, on: On) -> Vec<String> {
         let named = self.names.exact("*");
@@ -241,6 +250,11 @@ impl Scope {
                     self.public("apigateway", "/restapis/*"),
                 ],
             },
+            On::Domains => vec![
+                self.public("apigateway", "/domainnames"),
+                self.public("apigateway", "/domainnames/*"),
+            ],
+            On::Key => self.kms_key.iter().cloned().collect(),
             On::Rule => vec![self.arn("events", &format!("rule/{named}"))],
             On::Role | On::PassedRole => vec![match &self.role {
                 Some(role) => role.clone(),

@@ -10,6 +10,8 @@ pub enum On {
     /// Everything: the action has no resource, or lists what the stack may own.
     Any,
     Api,
+    /// Custom domain names.
+    Domains,
     Rule,
     Role,
     /// The role of the functions, passed to Lambda.
@@ -39,6 +41,8 @@ pub enum On {
     Interfaces,
     /// Resources of EC2 with the stack's tag.
     Own,
+    /// The KMS key of the operator.
+    Key,
     /// Users and roles: one of them is the operator.
     Operator,
     /// Tags of a resource that is created.
@@ -107,11 +111,13 @@ pub const READ: &[Right] = &[
 pub const CHECK: &[Right] = &[
     ("ec2:DescribeAccountVpcEncryptionControl", On::Any),
     ("ec2:DescribeAvailabilityZones", On::Any),
+    ("ec2:DescribeInstanceTypeOfferings", On::Any),
     ("ec2:DescribeVpcBlockPublicAccessExclusions", On::Any),
     ("ec2:DescribeVpcBlockPublicAccessOptions", On::Any),
     ("ec2:DescribeVpcEncryptionControls", On::Any),
     ("elasticache:DescribeReservedCacheNodesOfferings", On::Any),
     ("iam:GetPolicy", On::Policy),
+    ("iam:ListAccountAliases", On::Any),
     ("iam:SimulatePrincipalPolicy", On::Operator),
     ("lambda:GetAccountSettings", On::Any),
     ("servicequotas:GetServiceQuota", On::Any),
@@ -132,11 +138,25 @@ pub const NEIGHBORS: &[Right] = &[
 
 /// For `status`, in addition.
 pub const STATUS: &[Right] = &[
+    ("apigateway:GET", On::Domains),
     ("elasticache:DescribeCacheClusters", On::Any),
     ("iam:ListAttachedRolePolicies", On::Role),
     ("iam:ListRolePolicies", On::Role),
+    ("iam:ListRoles", On::Any),
     ("lambda:GetAccountSettings", On::Any),
     ("lambda:InvokeFunction", On::Function),
+    ("ssm:DescribeParameters", On::Any),
+    ("tag:GetResources", On::Any),
+];
+
+/// With `authorizer.kms_key`: for every command except `down`, for `plan` and `up`, and for `up`.
+pub const KEY: [&[Right]; 3] = [
+    &[
+        ("kms:Decrypt", On::Key),
+        ("ssm:DescribeParameters", On::Any),
+    ],
+    &[("kms:DescribeKey", On::Key)],
+    &[("kms:CreateGrant", On::Key), ("kms:Encrypt", On::Key)],
 ];
 
 /// The lock of the stack, and that of the API.
@@ -159,13 +179,17 @@ pub const UP_MAYBE: &[Right] = &[
     ("lambda:GetFunctionConfiguration", On::Function),
 ];
 
-/// While `down` runs. It also publishes the API, and writes gateway responses that others have customized.
+/// While `down` runs, or finds no stack. It also publishes the API, and writes gateway responses that others have customized.
 pub const DOWN_MAYBE: &[Right] = &[
     ("apigateway:POST", On::Api),
     ("apigateway:PUT", On::Api),
+    ("iam:ListAccountAliases", On::Any),
+    ("iam:ListRoles", On::Any),
     ("lambda:GetFunctionConfiguration", On::Function),
     ("lambda:InvokeFunction", On::Function),
+    ("ssm:DescribeParameters", On::Any),
     ("ssm:ListTagsForResource", On::Parameter),
+    ("tag:GetResources", On::Any),
 ];
 
 /// To create a resource of a kind.

@@ -26,7 +26,7 @@ use crate::resource::{
     Context, claims, function, function_publication, nat_instance, neighbors, vpc_endpoint,
 };
 use crate::rest_api::definition::POLICY;
-use crate::rest_api::{self, Method, MethodKey, Stage};
+use crate::rest_api::{self, ApiTarget, Method, MethodKey, Stage};
 use crate::stack;
 
 /// Everything that can be known to go wrong with `plan`. `unmanaged` are the names that other resources have.
@@ -105,22 +105,25 @@ async fn of_stage(subject: Subject<'_>, cx: &Context, stage: Option<&Stage>) -> 
     let api = &subject.facts.api;
     let missing = match stage {
         Some(_) => None,
-        None => {
-            // Only for the message, so that a missing permission does not matter.
-            let stages = rest_api::stages(cx, &api.id).await.unwrap_or_default();
-            let stages: Vec<_> = stages.into_iter().map(|(name, _)| name).collect();
-            Some(format!(
-                "API {} has no stage {:?} with a deployment{}",
-                api.id,
-                api.stage,
-                other_stage(&api.stage, &stages)
-            ))
-        }
+        None => Some(missing_stage(cx, api).await),
     };
     missing
         .into_iter()
         .chain(rules::canary(api, stage))
         .collect()
+}
+
+/// Says that the stage does not exist, and which one was probably meant.
+pub async fn missing_stage(cx: &Context, api: &ApiTarget) -> String {
+    // Only for the message, so that a missing permission does not matter.
+    let stages = rest_api::stages(cx, &api.id).await.unwrap_or_default();
+    let stages: Vec<_> = stages.into_iter().map(|(name, _)| name).collect();
+    format!(
+        "API {} has no stage {:?} with a deployment{}",
+        api.id,
+        api.stage,
+        other_stage(&api.stage, &stages)
+    )
 }
 
 async fn of_network(

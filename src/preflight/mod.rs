@@ -20,7 +20,7 @@ mod trust;
 mod ways;
 
 pub use self::findings::{Findings, Verdict};
-pub use self::gather::{gather, strangers};
+pub use self::gather::{gather, missing_stage, strangers};
 pub use self::meant::other_api;
 pub use self::own_vpc::own_vpc;
 pub use self::rights::rights;

@@ -478,6 +478,7 @@ fn a_plan_that_may_not_look_names_the_permission() {
                 "SimulatePrincipalPolicy",
                 "DescribeReservedCacheNodesOfferings",
                 "DescribeInstanceTypeOfferings",
+                "ListAccountAliases",
             ];
             let code = if checks.contains(&&*operation) { 0 } else { 1 };
             let hint = format!("grant {action} to the calling identity");

@@ -1,7 +1,7 @@
 //! `report`: the sums of the authorizer's log, without a configuration.
 
 use crate::support::rest_api::assert_mentions;
-use crate::support::{TestAws, Workplace};
+use crate::support::{TestAws, Workplace, standing};
 use serde_json::{Value, json};
 
 const GROUP: &str = "/aws/lambda/threescale-gw-orders-authorizer";
@@ -73,4 +73,15 @@ fn who_would_be_refused_is_told_by_the_name_of_the_stack() {
     let missing = here.run(&["report", "--stack", "nowhere"]);
     assert_eq!(missing.code, Some(4), "{}", missing.stderr);
     assert_mentions(&missing, &["stack nowhere has no log group"]);
+}
+
+#[test]
+fn a_stack_that_does_not_exist_is_not_reported() {
+    let (_aws, here) = standing();
+    let report = here.run(&["report", "--stack", "ordres", "-f", "none.yaml"]);
+    assert_mentions(
+        &report,
+        &["there is no stack ordres", "did you mean `orders`?"],
+    );
+    assert_eq!(report.code, Some(4));
 }

@@ -14,7 +14,7 @@ use crate::support::{TestAws, Workplace};
 const ACCOUNT: &str = "123456789012";
 
 /// What no life cycle here uses, and when it is used.
-const RARE: [(&str, &str); 22] = [
+const RARE: [(&str, &str); 25] = [
     ("apigateway:DELETE", "up: api.responses.types: false"),
     ("apigateway:POST", "down: others have published the API"),
     (
@@ -52,6 +52,12 @@ const RARE: [(&str, &str); 22] = [
         "up, down: others attached a policy to the role",
     ),
     ("iam:GetPolicy", "plan, up: authorizer.permissions_boundary"),
+    ("iam:ListRoles", "status, down: the stack does not exist"),
+    (
+        "ssm:DescribeParameters",
+        "status, down: the stack does not exist",
+    ),
+    ("tag:GetResources", "status, down: the stack does not exist"),
     (
         "iam:PutRolePermissionsBoundary",
         "up: authorizer.permissions_boundary",

@@ -42,7 +42,9 @@ fn lines_fit_and_what_is_copied_is_in_one_piece() {
         .map(str::to_owned)
         .collect();
     assert!(
-        lines.iter().any(|line| line.starts_with("error: ")),
+        lines
+            .iter()
+            .any(|line| line.starts_with("error[preflight]: ")),
         "{lines:?}"
     );
 }
@@ -51,7 +53,11 @@ fn lines_fit_and_what_is_copied_is_in_one_piece() {
 fn an_arn_is_never_broken() {
     let (_aws, workplace) = standing();
     for columns in [60, 80, 200] {
-        let mut terminal = Terminal::start(&workplace, (200, columns), &["status", "--no-color"]);
+        let mut terminal = Terminal::start(
+            &workplace,
+            (200, columns),
+            &["status", "--all", "--no-color"],
+        );
         let (_, _) = terminal.end();
         let text = terminal.text();
         assert!(text.contains("threescale-gw-orders-authorizer"), "{text}");

@@ -5,7 +5,7 @@ use crate::support::rest_api::{
     OURS, account, assert_mentions, authorizer, change, ours, publish, served, stack, stage_of,
     workplace,
 };
-use crate::support::{Run, TestAws};
+use crate::support::{Run, TestAws, standing};
 use serde_json::{Value, json};
 
 const HERE: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health"]}"#;
@@ -706,4 +706,17 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
     let wrong = here.run(&["verify", "--url", "orders.example.com"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     assert_mentions(&here.succeed(&["up", "--yes"]), &["verified:"]);
+}
+
+#[test]
+fn a_stage_that_does_not_exist_is_named_and_not_verified() {
+    let (_aws, here) = standing();
+    here.edit("stage: prod", "stage: prd");
+    let missing = "has no stage \"prd\" with a deployment";
+    let verify = here.run(&["verify"]);
+    assert_eq!(verify.code, Some(4), "{}", verify.stdout);
+    assert!(verify.stderr.contains(missing), "{}", verify.stderr);
+    let status = here.succeed(&["status"]).stdout;
+    assert!(status.contains(missing), "{status}");
+    assert!(!status.contains("protected"), "{status}");
 }

@@ -104,6 +104,7 @@ const WRONG: &[&str] = &[
     "plan --region Frankfurt",
     "plan --profile prod",
     "plan --endpoint-url http://127.0.0.1:1",
+    "plan --endpoint-url foo",
     "status --sandbox=9",
     "unlock --endpoint-url http://127.0.0.1:1",
 ];
@@ -230,7 +231,7 @@ fn the_question_goes_to_the_terminal_where_the_output_goes_elsewhere() {
     let script = [
         "/bin/sh",
         "-c",
-        "\"$THREESCALE_GW\" up > log 2>&1; echo code $?",
+        "{ \"$THREESCALE_GW\" up 2>&1; echo code $?; } | tee log",
     ];
     for (answer, code) in [("n", "code 4"), ("y", "code 0")] {
         let mut terminal = Terminal::of(&workplace, (40, 80), &script, &[]);
