@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. With `-o json`, the events of `up` and `down` are
 //! results too.
 
+pub mod doctor;
 pub mod explain;
 pub mod graph;
 pub mod iam_policy;
