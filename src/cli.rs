@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Answer, StackName};
+use crate::decision;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -115,6 +116,8 @@ pub enum Command {
     Logs(LogsArgs),
     /// Show which callers are refused, or would be refused in the mode observe, and why
     Report(ReportArgs),
+    /// Check what `up` depends on; with --request, show why a request was refused
+    Doctor(DoctorArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
     /// Roll the stage back to the deployment before the stack's
@@ -257,6 +260,17 @@ pub struct LogsArgs {
 pub struct ReportArgs {
     /// Read the authorizer's log from this long ago
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
+    pub since: Duration,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Show the decision about this request: the header x-amzn-RequestId of its response
+    #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
+    pub request: Option<String>,
+    /// Read the authorizer's log from this long ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h", requires = "request")]
     pub since: Duration,
 }
 

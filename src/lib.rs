@@ -9,6 +9,7 @@ pub mod cli;
 pub mod code;
 pub mod commands;
 pub mod config;
+pub mod decision;
 pub mod engine;
 pub mod engine_version;
 pub mod error;

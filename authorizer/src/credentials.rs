@@ -222,6 +222,7 @@ mod tests {
             query: pairs(query),
             token: None,
             source_ip: None,
+            gateway_id: None,
         }
     }
 

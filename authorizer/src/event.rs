@@ -58,6 +58,8 @@ pub struct Request<'a> {
     pub token: Option<Cow<'a, str>>,
     /// The caller's address, if the event has it.
     pub source_ip: Option<Cow<'a, str>>,
+    /// The id that API Gateway gives the request and its response, if the event has it.
+    pub gateway_id: Option<Cow<'a, str>>,
 }
 
 impl Request<'_> {
@@ -225,6 +227,8 @@ struct Context<'a> {
     domain_name: Option<Text<'a>>,
     #[serde(borrow)]
     identity: Option<Identity<'a>>,
+    #[serde(borrow)]
+    request_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -303,6 +307,7 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         query: Vec::new(),
         token: Some(string(raw.authorization_token)),
         source_ip: None,
+        gateway_id: None,
     })))
 }
 
@@ -311,6 +316,7 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     let whole = raw.path.ok_or(EventError::Malformed)?.0;
     let resource = string(raw.resource);
     let (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn)?;
+    let context = raw.request_context.unwrap_or_default();
     Ok(Event::Authorize(Box::new(Request {
         format: Format::Policy,
         arn,
@@ -328,10 +334,11 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         )?
         .0,
         token: None,
-        source_ip: raw
-            .request_context
-            .and_then(|context| context.identity?.source_ip)
+        source_ip: context
+            .identity
+            .and_then(|identity| identity.source_ip)
             .map(|Text(ip)| ip),
+        gateway_id: gateway_id(context.request_id),
     })))
 }
 
@@ -427,7 +434,13 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         query,
         token: None,
         source_ip: http.source_ip.map(|Text(ip)| ip),
+        gateway_id: gateway_id(context.request_id),
     })))
+}
+
+/// The id of a request, which callers can set: one that is too long is none.
+fn gateway_id(id: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    id.map(|Text(id)| id).filter(|id| id.len() <= 128)
 }
 
 /// Whether the request was sent to the API's own address, `<api>.execute-api.<region>.amazonaws.com`. Emulators do not
@@ -470,7 +483,7 @@ mod tests {
             "path":"/a","httpMethod":"GET","headers":{"X-Key":"last"},
             "multiValueHeaders":{"X-Key":["first","last"],"Other":["oA"]},
             "queryStringParameters":{"q":"2"},"multiValueQueryStringParameters":{"q":["1","2"]},
-            "pathParameters":{},"stageVariables":null,"requestContext":{"stage":"prod","identity":{"sourceIp":"1"}}}"#,
+            "pathParameters":{},"stageVariables":null,"requestContext":{"stage":"prod","identity":{"sourceIp":"1"},"requestId":"r-1"}}"#,
         );
         assert_eq!(
             request.header("x-key").collect::<Vec<_>>(),
@@ -481,6 +494,7 @@ mod tests {
         assert_eq!(request.path, "/a");
         assert!(matches!(request.path, Cow::Borrowed(_)));
         assert_eq!(request.source_ip.as_deref(), Some("1"));
+        assert_eq!(request.gateway_id.as_deref(), Some("r-1"));
     }
 
     #[test]
@@ -508,8 +522,9 @@ mod tests {
         let request = authorize(
             r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a b",
             "rawQueryString":"a=1%2C2&a=3&b=x+y","headers":{"apikey":"k"},
-            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a b"}}}"#,
+            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a b"},"requestId":"r-2"}}"#,
         );
+        assert_eq!(request.gateway_id.as_deref(), Some("r-2"));
         assert_eq!(request.path, "/a b");
         assert!(request.path_is_decoded);
         assert_eq!(request.parameter("a").collect::<Vec<_>>(), ["1,2", "3"]);

@@ -229,6 +229,7 @@ impl Function {
             "level": "info",
             "event": "decision",
             "request": id,
+            "gateway_request": request.gateway_id,
             "allowed": outcome.effect == Effect::Allow,
             "reason": outcome.reason,
             "source": decided.source.word(),

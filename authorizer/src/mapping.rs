@@ -803,6 +803,7 @@ mod tests {
             query: Vec::new(),
             token: None,
             source_ip: None,
+            gateway_id: None,
         }
     }
 

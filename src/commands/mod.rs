@@ -2,6 +2,7 @@
 
 mod completions;
 mod confirm;
+mod doctor;
 mod down;
 mod ending;
 mod existing;
@@ -120,6 +121,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Report(args) => refusals::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Doctor(args) => doctor::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Down(args) => down::run(global, args, sink).boxed_local(),

@@ -381,13 +381,8 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let zones = zones(cx, config).await?;
-    let named =
-        |kind, count| (0..count).map(move |index| LogicalId::new(kind, stack::letter(index)));
+    let new = new_network(config, zones.len());
     let gateways = config.network.nat_gateways().min(zones.len());
-    let new: Vec<_> = named(Kind::ElasticIp, config.network.addresses())
-        .chain(named(Kind::NatGateway, gateways))
-        .chain([LogicalId::new(Kind::Vpc, "main")])
-        .collect();
     let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;
     let zones = preflight::zones(config, &zones);
     Ok(zones
@@ -396,8 +391,19 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
         .collect())
 }
 
+/// What a new network in this number of zones counts against the quotas.
+pub(super) fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
+    let named =
+        |kind, count| (0..count).map(move |index| LogicalId::new(kind, stack::letter(index)));
+    let gateways = config.network.nat_gateways().min(zones);
+    named(Kind::ElasticIp, config.network.addresses())
+        .chain(named(Kind::NatGateway, gateways))
+        .chain([LogicalId::new(Kind::Vpc, "main")])
+        .collect()
+}
+
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
-async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
+pub(super) async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if !config.network.is_created() {
         return Ok(Vec::new());
     }

@@ -1,6 +1,7 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
 mod access;
+pub mod doctor;
 mod encryption;
 mod findings;
 mod gather;
@@ -23,7 +24,7 @@ pub use self::findings::{Findings, Verdict};
 pub use self::gather::{gather, missing_stage, strangers};
 pub use self::meant::other_api;
 pub use self::own_vpc::own_vpc;
-pub use self::rights::rights;
+pub use self::rights::{Simulated, rights, rights_of_new};
 pub use self::rules::{
     Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
     patterns, quotas, responses, unmanaged, zones,

@@ -6,14 +6,28 @@ use futures::future::try_join_all;
 
 use super::findings::Verdict;
 use super::subject::Subject;
+use crate::action::Action;
+use crate::config::Config;
 use crate::engine::plan::Plan;
 use crate::error::Result;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::permissions::table::Right;
 use crate::permissions::{self, Principal, Scope};
 use crate::resource::Context;
 
-/// Lets IAM simulate the policies of `caller`, the ARN of who calls: one request for each service.
+/// What the policies of who calls allow, as IAM simulates them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simulated {
+    /// The ARN of the user or role.
+    pub arn: String,
+    /// The actions that they do not allow.
+    pub lacking: Vec<String>,
+    /// Why IAM does not tell, or does not tell all.
+    pub unread: Option<String>,
+}
+
+/// Whether the policies of `caller`, the ARN of who calls, allow what the plan needs.
 ///
 /// # Errors
 /// When the credentials are refused.
@@ -29,9 +43,47 @@ pub async fn rights(
     }
     let actions = plan.items.iter().map(|item| (item.id.kind, item.action));
     let needed = permissions::needed(actions);
+    let scope = Scope::of_config(cx.names().clone(), subject.config);
+    let scope = scope.with_api(&subject.facts.api.id);
+    if let Some(simulated) = simulated(cx, caller, &needed, &scope).await? {
+        let Simulated {
+            arn,
+            lacking,
+            unread,
+        } = simulated;
+        verdict.notices.extend(unread.map(|error| {
+            format!("the rights of {arn} could not be read and are not checked: {error}")
+        }));
+        verdict.faults.extend(permissions::lacking(&arn, &lacking));
+    }
+    Ok(verdict)
+}
+
+/// The same for a new stack of this configuration. `None` if the policies of the caller cannot be simulated.
+///
+/// # Errors
+/// When the credentials are refused.
+pub async fn rights_of_new(
+    cx: &Context,
+    caller: &str,
+    config: &Config,
+) -> Result<Option<Simulated>> {
+    let scope = Scope::of_config(cx.names().clone(), config);
+    let kinds = Kind::ALL.into_iter().filter(|kind| scope.uses(*kind));
+    let needed = permissions::needed(kinds.map(|kind| (kind, Action::Create)));
+    simulated(cx, caller, &needed, &scope).await
+}
+
+/// Lets IAM simulate the policies of `caller`: one request for each service.
+async fn simulated(
+    cx: &Context,
+    caller: &str,
+    needed: &BTreeSet<Right>,
+    scope: &Scope,
+) -> Result<Option<Simulated>> {
     let principal = permissions::principal(caller);
     let (Some(principal), false) = (principal, needed.is_empty()) else {
-        return Ok(verdict);
+        return Ok(None);
     };
     let aws = cx.aws();
     let arn = match principal {
@@ -48,10 +100,8 @@ pub async fn rights(
             aws.role_arn(&name).await?.unwrap_or_else(without_path)
         }
     };
-    let scope = Scope::of_config(cx.names().clone(), subject.config);
-    let scope = scope.with_api(&subject.facts.api.id);
     let context = scope.context(&cx.tags(&LogicalId::new(Kind::Vpc, "main")));
-    let services = permissions::by_service(&needed, &scope);
+    let services = permissions::by_service(needed, scope);
     let asked = services.values().map(|(actions, resources)| {
         let actions: Vec<_> = actions.iter().copied().collect();
         let resources: Vec<_> = resources.iter().cloned().collect();
@@ -62,16 +112,16 @@ pub async fn rights(
         }
     });
     let mut lacking = BTreeSet::new();
+    let mut unread = None;
     for answer in try_join_all(asked).await? {
         match answer {
             Ok(actions) => lacking.extend(actions),
-            Err(error) if verdict.notices.is_empty() => verdict.notices.push(format!(
-                "the rights of {arn} could not be read and are not checked: {error}"
-            )),
-            Err(_) => {}
+            Err(error) => unread = unread.or_else(|| Some(error.to_string())),
         }
     }
-    let lacking: Vec<_> = lacking.into_iter().collect();
-    verdict.faults.extend(permissions::lacking(&arn, &lacking));
-    Ok(verdict)
+    Ok(Some(Simulated {
+        arn,
+        lacking: lacking.into_iter().collect(),
+        unread,
+    }))
 }

@@ -4,6 +4,7 @@
 //! results too.
 
 pub mod bar;
+pub mod doctor;
 pub mod explain;
 pub mod graph;
 pub mod iam_policy;

@@ -6,7 +6,7 @@ use crate::support::{Run, TestAws, Workplace, assert_same, standing};
 use serde_json::{Value, json};
 
 /// A stand-in for 3scale on this machine, and an account whose stack uses it.
-fn with_threescale() -> (Threescale, TestAws, Workplace) {
+pub(crate) fn with_threescale() -> (Threescale, TestAws, Workplace) {
     let threescale = Threescale::start(|| 1_800_000_000_000).expect("a server");
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);

@@ -18,6 +18,7 @@ mod cli;
 mod config;
 mod dead;
 mod docs;
+mod doctor;
 mod doors;
 mod drift;
 mod drift_api;

@@ -6,8 +6,18 @@ use serde_json::{Value, json};
 
 const GROUP: &str = "/aws/lambda/threescale-gw-orders-authorizer";
 
+/// Creates the log group of the authorizer.
+pub(crate) fn create_log(aws: &TestAws) {
+    aws.call("logs", "CreateLogGroup", json!({"logGroupName": GROUP}));
+    aws.call(
+        "logs",
+        "CreateLogStream",
+        json!({"logGroupName": GROUP, "logStreamName": "one"}),
+    );
+}
+
 /// Writes lines to the log of the authorizer, with the present time.
-fn write(aws: &TestAws, lines: &[Value]) {
+pub(crate) fn write(aws: &TestAws, lines: &[Value]) {
     let now = jiff::Timestamp::now().as_millisecond();
     let events: Vec<_> = lines
         .iter()
@@ -30,12 +40,7 @@ fn decision(reason: &str, allowed: bool) -> Value {
 #[test]
 fn who_would_be_refused_is_told_by_the_name_of_the_stack() {
     let aws = TestAws::seeded();
-    aws.call("logs", "CreateLogGroup", json!({"logGroupName": GROUP}));
-    aws.call(
-        "logs",
-        "CreateLogStream",
-        json!({"logGroupName": GROUP, "logStreamName": "one"}),
-    );
+    create_log(&aws);
     let here = Workplace::new(&aws);
     std::fs::remove_file(here.path("threescale-gw.yaml")).expect("removed");
     let by_name: [&str; 3] = ["report", "--stack", "orders"];

@@ -498,6 +498,7 @@ fn decisions_are_written_down() {
     for line in decisions {
         assert!(line["us"].is_u64() && line["method"] == "GET", "{line}");
         assert!(line["request"].as_str().unwrap().starts_with("request-"));
+        assert_eq!(line["gateway_request"], "gateway-1");
     }
 }
 

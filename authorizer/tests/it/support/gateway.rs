@@ -43,7 +43,9 @@ pub fn event(key: &str, path: &str) -> String {
         "multiValueQueryStringParameters": {},
         "pathParameters": { "proxy": path.trim_start_matches('/') },
         "stageVariables": {},
-        "requestContext": { "path": format!("/prod{path}"), "stage": "prod", "identity": { "sourceIp": "192.0.2.1" } },
+        "requestContext": {
+            "path": format!("/prod{path}"), "stage": "prod", "identity": { "sourceIp": "192.0.2.1" }, "requestId": "gateway-1",
+        },
     })
     .to_string()
 }
