@@ -14,7 +14,6 @@ use crate::resource::function;
 /// Runs `report`.
 pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Result<ExitStatus> {
     let cx = super::session::connect(global, 2, sink).await?;
-    super::existing::ensure_exists(&cx).await?;
     let since_ms = Timestamp::now()
         .as_millisecond()
         .saturating_sub(millis(args.since))
@@ -22,9 +21,12 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
     let group = cx.names().log_group(function::NAMES[0]);
     let mut sums = Refusals::default();
     let take = |line: logs::Line| sums.take(line.at_ms, &line.text);
-    logs::each_line(cx.aws(), &group, since_ms, take)
-        .await
-        .map_err(|error| failed(&cx, &group, error))?;
+    if let Err(error) = logs::each_line(cx.aws(), &group, since_ms, take).await {
+        if error.is_not_found() {
+            super::existing::ensure_exists(&cx).await?;
+        }
+        return Err(failed(&cx, &group, error));
+    }
     let summaries = sums.summaries();
     match global.output {
         Format::Json => {

@@ -77,7 +77,7 @@ fn who_would_be_refused_is_told_by_the_name_of_the_stack() {
     );
     let missing = here.run(&["report", "--stack", "nowhere"]);
     assert_eq!(missing.code, Some(4), "{}", missing.stderr);
-    assert_mentions(&missing, &["stack nowhere has no log group"]);
+    assert_mentions(&missing, &["there is no stack nowhere"]);
 }
 
 #[test]

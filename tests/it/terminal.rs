@@ -124,7 +124,7 @@ fn a_dumb_terminal_gets_lines_and_no_control_characters() {
     let aws = TestAws::seeded();
     let workplace = Workplace::new(&aws);
     let arguments = [BINARY, "up", "--yes"];
-    let mut terminal = Terminal::of(&workplace, (50, 80), &arguments, &[("TERM", "dumb")]);
+    let mut terminal = Terminal::of(&workplace, (70, 80), &arguments, &[("TERM", "dumb")]);
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(0), "{shown}");
     let text = terminal.text();
@@ -147,7 +147,7 @@ fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
     let workplace = Workplace::new(&aws);
     let hold = json!([{"operation": "CreateReplicationGroup", "kind": "hold-before"}]);
     aws.post("faults", &hold);
-    let mut terminal = Terminal::start(&workplace, (50, 80), &["up", "--yes"]);
+    let mut terminal = Terminal::start(&workplace, (70, 80), &["up", "--yes"]);
     // Everything that can be done without the cache is done.
     let is_held = |shown: &str| {
         let lines: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
@@ -178,7 +178,7 @@ fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
     check(&shown, 80);
     assert!(shown.contains("of about 7 min"), "{shown}");
     for columns in [60, 40, 200, 120] {
-        terminal.resize(50, columns);
+        terminal.resize(70, columns);
         check(&terminal.drawing(), columns.into());
     }
     let shown = terminal.shown();
@@ -220,9 +220,9 @@ fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
 
     // A second Ctrl-C ends at once, and clears the screen, too.
     aws.post("faults", &hold);
-    let mut terminal = Terminal::start(&workplace, (50, 80), &["down", "--yes"]);
+    let mut terminal = Terminal::start(&workplace, (70, 80), &["down", "--yes"]);
     terminal.end();
-    let mut terminal = Terminal::start(&workplace, (50, 80), &["up", "--yes"]);
+    let mut terminal = Terminal::start(&workplace, (70, 80), &["up", "--yes"]);
     terminal.until("the block", is_held);
     terminal.keys("\u{3}");
     terminal.until("the interruption", |shown| {

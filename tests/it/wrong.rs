@@ -234,7 +234,7 @@ fn the_question_goes_to_the_terminal_where_the_output_goes_elsewhere() {
         "{ \"$THREESCALE_GW\" up 2>&1; echo code $?; } | tee log",
     ];
     for (answer, code) in [("n", "code 4"), ("y", "code 0")] {
-        let mut terminal = Terminal::of(&workplace, (40, 80), &script, &[]);
+        let mut terminal = Terminal::of(&workplace, (200, 80), &script, &[]);
         terminal.answer("[y/N]", answer);
         let (_, shown) = terminal.end();
         assert!(shown.contains(code), "{shown}");
