@@ -84,6 +84,9 @@ const RARE: [(&str, &str); 25] = [
     ),
 ];
 
+/// Actions that a command needs only while something is in transition, which these life cycles meet or not.
+const IN_TRANSITION: [(&str, &str); 1] = [("lambda:GetFunctionConfiguration", "down")];
+
 fn list(value: &Value) -> Vec<&str> {
     match value {
         Value::String(one) => vec![one],
@@ -366,6 +369,7 @@ fn every_request_is_allowed_by_the_policy_of_its_command() {
     let surplus: Vec<_> = unused
         .iter()
         .filter(|(action, command)| !is_rare(action, command))
+        .filter(|(action, command)| !IN_TRANSITION.contains(&(action.as_str(), *command)))
         .collect();
     assert!(surplus.is_empty(), "{surplus:#?}");
     for (action, _) in RARE {
