@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
+use std::time::{Duration, Instant};
 
 use crate::action::Action;
 use crate::cli::{Format, Global};
@@ -187,6 +188,15 @@ fn terminal() -> Option<Box<dyn Write + Send>> {
     Some(Box::new(terminal))
 }
 
+/// How long the reader of standard error may take until the question follows what it shows.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Whether the program that reads standard error has not read all of it: the question would appear above the plan.
+fn is_unread() -> bool {
+    rustix::io::ioctl_fionread(std::io::stderr()).is_ok_and(|bytes| bytes > 0)
+}
+
 /// Asks on the terminal, and returns the line that the user has typed.
 async fn ask(question: String) -> Result<String> {
     let Some(mut terminal) = terminal() else {
@@ -201,6 +211,10 @@ async fn ask(question: String) -> Result<String> {
         match std::io::stderr().is_terminal() {
             true => report::question(&question),
             false => {
+                let began = Instant::now();
+                while is_unread() && began.elapsed() < READ_WITHIN {
+                    std::thread::sleep(AGAIN);
+                }
                 let _ = write!(terminal, "{}", block(&question));
                 let _ = terminal.flush();
             }
