@@ -64,7 +64,11 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     report_left(&cx, &shown.plan, &left);
     leave(&mut shown.plan, &left);
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
-        let is_shown = global.output == Format::Text && !global.quiet;
+        let is_shown = !global.quiet;
+        let say = |text: &str| match global.output {
+            Format::Text => report::note(text),
+            Format::Json => cx.sink().notice(text),
+        };
         let absent = match left.is_empty() && (must_exist || is_shown) {
             true => existing::absent(&cx).await,
             false => None,
@@ -73,13 +77,13 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             Some(absent) if must_exist => return Err(absent.into()),
             absent if is_shown => {
                 let stack = &cx.names().stack;
-                report::note(&match left.is_empty() {
+                say(&match left.is_empty() {
                     true => format!("No changes: stack {stack} has no resources."),
                     false => format!("No changes: stack {stack} has only its network."),
                 });
                 if let Some(Absent { meant, others, .. }) = absent {
                     let meant = meant.map(|meant| format!("did you mean `{meant}`? "));
-                    report::note(&format!("{}{others}", meant.unwrap_or_default()));
+                    say(&format!("{}{others}", meant.unwrap_or_default()));
                 }
             }
             _ => {}
@@ -108,6 +112,8 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         name: is_live.then_some(cx.names().stack.as_str()),
     };
     confirm_change(args.yes, &question).await?;
+    // Without the time that the user took to answer.
+    let began = Instant::now();
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;

@@ -141,6 +141,8 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         name: None,
     };
     confirm_change(args.change.yes, &question).await?;
+    // Without the time that the user took to answer.
+    let began = Instant::now();
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();

@@ -128,10 +128,16 @@ impl Status {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match (self.is_as_configured(), passes) {
+                (false, _) if self.lock.is_some() => {
+                    "not as configured: a run is in progress, or was interrupted (see the lock)"
+                }
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.
                 (true, false) if self.observes == Some(true) => {
                     "unhealthy: the authorizer does not pass its self-test; it allows all requests"
+                }
+                (true, false) if self.api.is_none() => {
+                    "unhealthy: the stack is attached to no API, and the authorizer does not pass its self-test"
                 }
                 (true, false) => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"

@@ -128,6 +128,8 @@ fn a_misspelt_stack_is_answered_with_the_stacks_there_are() {
             "did you mean `orders`? the stacks there are orders, other",
         ],
     );
+    let down = here.succeed(&with(&["down", "--yes", "-o", "json"], &ORDRES));
+    assert_mentions(&down, &["did you mean `orders`?"]);
     // Where the stacks cannot be listed, the answer says so.
     let denied = json!([{"operation": "DescribeParameters", "kind": "deny"}]);
     aws.post("faults", &denied);
