@@ -189,7 +189,7 @@ codes! {
         "Remove the cause, for example a quota, then run the same command again."
     }
     ConcurrentChange "concurrent-change" {
-        "Somebody else changes the same resource during the run."
+        "Another user or program changes the same resource during the run."
         "What others changed was not overwritten."
         "Wait until the other change is complete, then run the same command again."
     }

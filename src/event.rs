@@ -79,7 +79,7 @@ pub enum Event {
     Verified(crate::verify::Report),
     /// The signal to stop was received; calls in flight complete.
     Interrupted,
-    /// Everything before this is to be shown.
+    /// Everything before this must be shown.
     Settled(Arc<Notify>),
     /// AWS answered one request (shown with `-v`).
     Request {

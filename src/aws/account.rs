@@ -538,7 +538,7 @@ impl Aws {
     }
 }
 
-/// The actions that are denied on each resource, whatever the values of other conditions are.
+/// The actions that are denied on each resource, for all values of other conditions.
 fn denied_everywhere(results: &[EvaluationResult]) -> Vec<String> {
     let is_denied = |decision: &PolicyEvaluationDecisionType, missing: &Option<Vec<String>>| {
         let is_certain = missing.as_ref().is_none_or(Vec::is_empty);

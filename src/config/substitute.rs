@@ -16,7 +16,7 @@ pub(super) struct Substituted {
 /// Why a value cannot be substituted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The reference is wrong, whatever the environment is. A fragment that names variables but no values.
+    /// The reference is wrong in every environment. A fragment that names variables but no values.
     Wrong(String),
     /// The variable with this name is not set, and there is no default.
     Unset(String),

@@ -169,7 +169,7 @@ pub const LOCK: &[Right] = &[
 /// For every `up` that changes something.
 pub const UP: &[Right] = &[("lambda:InvokeFunction", On::Function)];
 
-/// While `up` runs, whatever it changes.
+/// While `up` runs, for any change.
 pub const UP_MAYBE: &[Right] = &[
     ("ec2:DescribeVpcEndpointServices", On::Any),
     ("ec2:GetConsoleOutput", On::Own),

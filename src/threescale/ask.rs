@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 /// The bytes of a body that are read. An error document is short, and of others the beginning suffices.
 const READ: u64 = 4096;
 /// A credential that no application has.
-const NOBODY: &str = "threescale-gw-preflight";
+const PROBE: &str = "threescale-gw-preflight";
 /// The length of the metrics in one query string, which 3scale limits to 10,240 bytes.
 const GROUP: usize = 6000;
 
@@ -75,7 +75,7 @@ impl Question {
         query.append_pair("service_token", self.token.expose());
         query.append_pair("service_id", &self.service_id);
         let application = self.application.as_ref();
-        let id = application.map_or(NOBODY, |application| application.id.expose());
+        let id = application.map_or(PROBE, |application| application.id.expose());
         match self.kind {
             CredentialKind::UserKey => query.append_pair("user_key", id),
             CredentialKind::AppId => query.append_pair("app_id", id),

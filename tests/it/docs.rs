@@ -137,7 +137,7 @@ fn every_command_line_is_one() {
     assert!(parsed > 10, "{parsed}");
 }
 
-/// The lines of a block that somebody types.
+/// The lines of a block that a user types.
 fn typed(block: &str) -> Vec<&str> {
     let is_session = block.lines().any(|line| line.starts_with("$ "));
     let lines = block.lines().filter_map(|line| match is_session {

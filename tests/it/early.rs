@@ -172,7 +172,7 @@ fn the_rights_of_a_session_are_those_of_its_role() {
     let (aws, workplace) = standing();
     workplace.succeed(&["plan"]);
     workplace.succeed(&["up", "--yes"]);
-    assert_eq!(simulations(&aws), 0, "nothing is to be done");
+    assert_eq!(simulations(&aws), 0, "there is nothing to do");
 
     let trust = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]});

@@ -75,7 +75,7 @@ fn identity_source(aws: &TestAws, id: &str) -> (Value, Value) {
 }
 
 #[test]
-fn the_first_up_in_the_mode_observe_refuses_nobody_and_down_leaves_nothing() {
+fn the_first_up_in_the_mode_observe_refuses_no_caller_and_down_leaves_nothing() {
     let (aws, id) = account();
     let before = aws.account();
     let here = in_mode(&aws, OBSERVE);
@@ -93,7 +93,7 @@ fn the_first_up_in_the_mode_observe_refuses_nobody_and_down_leaves_nothing() {
     assert!(source.as_str().is_none_or(str::is_empty), "{source}");
     assert_eq!(ttl, 0);
     assert_mentions(&here.succeed(&["up", "--yes"]), &["No changes"]);
-    // What a killed run has left is completed or removed, and nobody is refused meanwhile.
+    // What a killed run has left is completed or removed, and no caller is refused meanwhile.
     let states: Vec<_> = states.into_iter().step_by(6).collect();
     each(states, |nth, killed| {
         let here = in_mode(&killed.aws, OBSERVE);

@@ -10,7 +10,7 @@ from .wire import ACCOUNT, Call, arn
 
 
 def caller(world: World, region: str) -> str:
-    """The ARN of who calls, whatever key the request is signed with: the one user of the account, unless configured."""
+    """The ARN of the caller, with any key: that of the only user of the account, unless another one is configured."""
     return world.config["caller"] or arn("iam", region, "user/operator")
 
 

@@ -129,7 +129,7 @@ impl Terminal {
         self.order(&json!({ "keys": keys }));
     }
 
-    /// Changes the size. As most terminals do, the emulator wraps its lines anew.
+    /// Changes the size. As most terminals do, the emulator wraps its lines again.
     pub fn resize(&mut self, rows: u16, columns: u16) {
         self.order(&json!({"size": [rows, columns]}));
         let mark = RESIZED.as_bytes();
@@ -148,12 +148,12 @@ impl Terminal {
         let (row, _) = old.cursor_position();
         let (_, width) = old.size();
         let lines: Vec<_> = old.rows(0, width).take(usize::from(row)).collect();
-        let mut anew = vt100::Parser::new(rows, columns, 0);
+        let mut resized = vt100::Parser::new(rows, columns, 0);
         for line in lines {
-            anew.process(line.as_bytes());
-            anew.process(b"\r\n");
+            resized.process(line.as_bytes());
+            resized.process(b"\r\n");
         }
-        self.screen = anew;
+        self.screen = resized;
         self.take(&rest);
     }
 
