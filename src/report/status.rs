@@ -129,7 +129,7 @@ impl Status {
         } else {
             style.bad(match (self.is_as_configured(), passes) {
                 (false, _) if self.lock.is_some() => {
-                    "not as configured: a run is in progress, or was interrupted (see the lock)"
+                    "unhealthy: a run is in progress, or was interrupted (see the lock)"
                 }
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.

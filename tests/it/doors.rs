@@ -162,11 +162,17 @@ fn status_says_the_verdict_first_and_the_rest_with_all() {
     aws.call("lambda", "UpdateFunctionConfiguration", function);
     let group = json!({"logGroupName": "/aws/lambda/threescale-gw-orders-reporter"});
     aws.call("logs", "DeleteLogGroup", group);
+    let status = here.succeed(&["status"]).stdout;
+    assert_eq!(
+        status.lines().nth(1),
+        Some("unhealthy: run `threescale-gw up` to repair")
+    );
     let lock = json!({"Name": "/threescale-gw/orders/lock", "Value": "by hand", "Type": "String"});
     aws.call("ssm", "PutParameter", lock);
     let status = here.succeed(&["status"]).stdout;
     let lines: Vec<_> = status.lines().collect();
-    assert_eq!(lines[1], "unhealthy: run `threescale-gw up` to repair");
+    let running = "unhealthy: a run is in progress, or was interrupted (see the lock)";
+    assert_eq!(lines[1], running);
     assert!(
         status.contains("note locked by an unknown holder"),
         "{status}"
