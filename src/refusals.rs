@@ -463,16 +463,7 @@ mod tests {
 
     #[test]
     fn every_reason_of_the_authorizer_has_a_group() {
-        let readme = include_str!("../authorizer/README.md");
-        let rows = readme
-            .lines()
-            .skip_while(|line| !line.starts_with("| `reason` |"))
-            .skip(2)
-            .take_while(|line| line.starts_with('|'));
-        let firsts = rows.filter_map(|row| row.split('|').nth(1));
-        let reasons: Vec<_> = firsts
-            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-            .collect();
+        let reasons = crate::verify::reason::tests::documented();
         assert!(reasons.len() > 20, "{reasons:?}");
         for reason in reasons {
             assert_ne!(Group::of(reason), Some(Group::Other), "{reason}");

@@ -66,13 +66,13 @@ pub(crate) fn all() -> impl Iterator<Item = &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
 
     /// The words in backticks in the first column of the authorizer's table of reasons.
-    fn documented() -> BTreeSet<&'static str> {
+    pub(crate) fn documented() -> BTreeSet<&'static str> {
         let readme = include_str!("../../authorizer/README.md");
         let rows = readme
             .lines()

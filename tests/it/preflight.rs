@@ -664,14 +664,14 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         .output();
     let no_region = Run::of(no_region.expect("the binary runs"));
     assert_mentions(&no_region, 2, &["no AWS region is known", "--region"]);
-    let nobody = workplace
+    let without_keys = workplace
         .command(&["up", "--yes"])
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .output();
-    let nobody = Run::of(nobody.expect("the binary runs"));
+    let without_keys = Run::of(without_keys.expect("the binary runs"));
     assert_mentions(
-        &nobody,
+        &without_keys,
         4,
         &[
             "no usable credentials",
@@ -679,7 +679,11 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
         ],
     );
     // The output shows the causes as text and not the SDK's debug output of the error.
-    assert!(!nobody.stderr.contains("{ "), "{}", nobody.stderr);
+    assert!(
+        !without_keys.stderr.contains("{ "),
+        "{}",
+        without_keys.stderr
+    );
     assert_eq!(aws.get("stats")["requests"], 0);
 
     let codes = [
