@@ -28,7 +28,8 @@ use crate::resource::api_attachment::{Publication, record};
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::{CACHE_ENDPOINT, KMS_KEY};
 use crate::resource::{
-    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims, parameter,
+    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims,
+    function_publication, iam_role, parameter,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::secret::Secret;
@@ -203,8 +204,11 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             cache_number,
             secret_names: Some(secrets.clone()),
-            had_kms_key: parameter::all(&cx).await?.contains_key(KMS_KEY),
             stored_names: stack::stored_names(&config),
+            ..cx.options().clone()
+        });
+        let cx = cx.with_options(RunOptions {
+            had_kms_key: had_kms_key(&cx).await?,
             ..cx.options().clone()
         });
         let facts = Facts {
@@ -424,6 +428,20 @@ pub(super) async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> 
         }
     }
     Ok(zones.into_iter().flatten().collect())
+}
+
+/// Whether the stack has, or may still have, a KMS key of the operator. The functions and the role show a key whose record is
+/// missing.
+async fn had_kms_key(cx: &Context) -> Result<bool> {
+    if cx.options().kms_key.is_some() || parameter::all(cx).await?.contains_key(KMS_KEY) {
+        return Ok(true);
+    }
+    let failed = |kind| move |error| look_failed(&LogicalId::new(kind, "*"), error);
+    let (functions, role) = tokio::join!(
+        function_publication::has_kms_key(cx),
+        iam_role::may_decrypt(cx)
+    );
+    Ok(functions.map_err(failed(Kind::FunctionAlias))? || role.map_err(failed(Kind::IamRole))?)
 }
 
 async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {

@@ -145,6 +145,22 @@ pub async fn observes(cx: &Context) -> Result<Option<bool>, ResourceError> {
     }))
 }
 
+/// Whether a function or its live version has a KMS key for its environment.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn has_kms_key(cx: &Context) -> Result<bool, ResourceError> {
+    let all = Publication::all(cx).await?;
+    let mut contents = all.owned.iter().flat_map(|one| {
+        let versions = &one.versions;
+        versions
+            .live_content()
+            .into_iter()
+            .chain([&versions.latest])
+    });
+    Ok(contents.any(|content| content.kms_key.is_some()))
+}
+
 /// The live version of the reporter; `None` without an alias.
 ///
 /// # Errors

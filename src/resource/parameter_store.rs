@@ -294,7 +294,9 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
 /// # Errors
 /// When a listing fails.
 pub async fn keys(cx: &Context) -> Result<Option<Arc<Keys>>, ResourceError> {
-    if cx.options().kms_key.is_none() && !all(cx).await?.contains_key(KMS_KEY) {
+    let options = cx.options();
+    let is_known = options.kms_key.is_some() || options.had_kms_key;
+    if !is_known && !all(cx).await?.contains_key(KMS_KEY) {
         return Ok(None);
     }
     known_keys(cx).await.map(Some)
