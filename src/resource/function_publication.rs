@@ -170,6 +170,16 @@ pub(super) async fn live_reporter(cx: &Context) -> Result<Option<String>, Resour
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
 }
 
+/// Whether the live reporter is outside every network.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn is_reporter_detached(cx: &Context) -> Result<bool, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[1]).await?;
+    let live = actual.as_ref().and_then(|actual| actual.versions.live());
+    Ok(live.is_some_and(|live| live.content.subnets.is_empty()))
+}
+
 /// A function whose alias moved back to the previous version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovedBack {
