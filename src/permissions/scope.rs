@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::table::On;
-use crate::config::{ApiSelector, CacheKind, Config, NatMode, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, NatMode, RouteMode, Vpc};
 use crate::kind::Kind;
 use crate::names::Names;
 
@@ -84,6 +84,10 @@ impl Scope {
         let is_serverless = config.cache.kind == CacheKind::Serverless;
         let is_instance = network.nat == NatMode::Instance;
         let has_network = network.vpc != Vpc::None;
+        // A VPC of the operator may have no internet gateway.
+        let creates_route = network
+            .existing()
+            .is_some_and(|own| own.route == RouteMode::Create);
         let unused = [
             (Kind::NatInstance, is_instance),
             (Kind::NatGateway, has_network && !is_instance),
@@ -94,7 +98,7 @@ impl Scope {
             (Kind::CacheUser, cache && is_serverless),
             (Kind::CacheUserGroup, cache && is_serverless),
             (Kind::Vpc, network.is_created()),
-            (Kind::InternetGateway, network.is_created()),
+            (Kind::InternetGateway, network.is_created() || creates_route),
             (Kind::RouteAssociation, network.existing().is_some()),
             (Kind::SecurityGroup, has_network),
             (Kind::Subnet, has_network),

@@ -29,7 +29,7 @@ pub enum On {
     Cache,
     /// New resources of EC2, with the stack's tag.
     Created,
-    /// The VPC in which something is created.
+    /// The VPC in which something is created, or to which something is attached.
     InVpc,
     /// What a NAT gateway, an endpoint or an instance is created in or with.
     With,
@@ -215,6 +215,7 @@ pub const fn create(kind: Kind) -> Rights {
             &[
                 ("ec2:CreateInternetGateway", On::Created),
                 ("ec2:AttachInternetGateway", On::Own),
+                ("ec2:AttachInternetGateway", On::InVpc),
                 ("ec2:CreateTags", On::Tags),
             ],
             &[],
@@ -394,6 +395,7 @@ pub const fn update(kind: Kind) -> Rights {
         Kind::Subnet | Kind::ElasticIp | Kind::NatGateway => &[("ec2:CreateTags", On::Own)],
         Kind::InternetGateway => &[
             ("ec2:AttachInternetGateway", On::Own),
+            ("ec2:AttachInternetGateway", On::InVpc),
             ("ec2:CreateTags", On::Own),
         ],
         Kind::NatInstance => &[
@@ -503,7 +505,10 @@ pub const fn delete(kind: Kind) -> Rights {
         Kind::Subnet => rights(&[("ec2:DeleteSubnet", On::Own)], &[]),
         Kind::InternetGateway => rights(
             &[("ec2:DeleteInternetGateway", On::Own)],
-            &[("ec2:DetachInternetGateway", On::Own)],
+            &[
+                ("ec2:DetachInternetGateway", On::Own),
+                ("ec2:DetachInternetGateway", On::InVpc),
+            ],
         ),
         Kind::ElasticIp => rights(&[("ec2:ReleaseAddress", On::Own)], &[]),
         Kind::NatGateway => rights(&[("ec2:DeleteNatGateway", On::Own)], &[]),

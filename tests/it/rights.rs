@@ -380,6 +380,41 @@ fn every_request_is_allowed_by_the_policy_of_its_command() {
     }
 }
 
+/// The stack attaches an internet gateway to a VPC of the operator, which has no tag of the stack.
+#[test]
+fn an_internet_gateway_of_a_vpc_of_the_operator_is_allowed() {
+    let aws = seeded();
+    let vpc = Vpc::new(&aws, "10.9", false);
+    let here = workplace(&aws, &vpc.routed(""));
+    for (command, attachment) in [
+        ("up", "ec2:AttachInternetGateway"),
+        ("down", "ec2:DetachInternetGateway"),
+    ] {
+        let policy = statements(&here, &["--for", command]);
+        aws.post("log/clear", &json!({}));
+        here.succeed(&[command, "--yes"]);
+        let mut attached = 0;
+        for entry in aws.log() {
+            for action in list(&entry["iam_actions"]) {
+                let allowed = policy.iter().any(|one| allows(one, &entry, action));
+                assert!(allowed, "{command}: {action}: {entry}");
+                if action == attachment {
+                    attached += 1;
+                    let id = entry["parameters"]["VpcId"].as_str().expect("an id");
+                    let arn = format!("arn:aws:ec2:us-east-1:{ACCOUNT}:vpc/{id}");
+                    let of_vpc = |one: &Value| {
+                        one["Condition"].is_null()
+                            && list(&one["Action"]).contains(&action)
+                            && list(&one["Resource"]).contains(&arn.as_str())
+                    };
+                    assert!(policy.iter().any(of_vpc), "{action} on {arn}");
+                }
+            }
+        }
+        assert_eq!(attached, 1, "{command}");
+    }
+}
+
 #[test]
 fn policies_and_trust_policies_are_printed_without_a_request() {
     let aws = TestAws::start();
