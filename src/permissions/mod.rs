@@ -1,5 +1,6 @@
 //! The IAM rights that a command needs: one table, from which come the policies of `iam-policy`. Pure.
 
+mod examples;
 mod policy;
 mod scope;
 pub mod table;

@@ -126,18 +126,23 @@ pub fn principal(arn: &str) -> Option<Principal> {
     }
 }
 
-/// The rights by service, with example resources: what is allowed on none of them is missing.
+/// The rights by service, with example resources: what is allowed on none of them is missing. Rights on resources of which
+/// none is known are left out.
 pub fn by_service(
     rights: &BTreeSet<Right>,
     scope: &Scope,
 ) -> BTreeMap<&'static str, (BTreeSet<&'static str>, BTreeSet<String>)> {
     let mut all: BTreeMap<_, (BTreeSet<_>, BTreeSet<_>)> = BTreeMap::new();
     for (action, on) in rights {
+        let examples = scope.examples(*on);
+        if examples.is_empty() && *on != On::Any {
+            continue;
+        }
         let service = action.split(':').next().unwrap_or_default();
         let (actions, resources) = all.entry(service).or_default();
         actions.insert(*action);
         resources.insert("*".to_owned());
-        resources.extend(scope.examples(*on));
+        resources.extend(examples);
     }
     all
 }

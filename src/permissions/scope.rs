@@ -41,7 +41,9 @@ pub struct Scope {
     /// The names of the stack. An account or a Region that is not known is `*`.
     pub names: Names,
     /// The id of the API. `None` if it is not known.
-    api: Option<String>,
+    pub(super) api: Option<String>,
+    /// The stage of the API. `None` if it is not known.
+    pub(super) stage: Option<String>,
     vpc: Network,
     /// The role of the operator.
     role: Option<String>,
@@ -69,6 +71,7 @@ impl Scope {
         Self {
             names,
             api: None,
+            stage: None,
             vpc: Network::Unknown,
             role: None,
             boundary: None,
@@ -114,6 +117,7 @@ impl Scope {
                 ApiSelector::Id(id) => Some(id.clone()),
                 ApiSelector::Name(_) => None,
             },
+            stage: Some(config.api.stage.clone()),
             vpc: match &network.vpc {
                 Vpc::Created => Network::Created,
                 Vpc::Existing(own) if own.id != "default" => Network::Vpc(own.id.clone()),
@@ -133,50 +137,6 @@ impl Scope {
             api: Some(id.to_owned()),
             ..self
         }
-    }
-
-    /// Examples of the resources of a statement, without wildcards.
-    pub fn examples(&self, on: On) -> Vec<String> {
-        const EC2: [&str; 12] = [
-            "vpc",
-            "subnet",
-            "internet-gateway",
-            "elastic-ip",
-            "natgateway",
-            "route-table",
-            "security-group",
-            "network-interface",
-            "instance",
-            "vpc-endpoint",
-            "volume",
-            "image",
-        ];
-        let caches = [
-            "replicationgroup",
-            "subnetgroup",
-            "serverlesscache",
-            "user",
-            "usergroup",
-        ];
-        let patterns = self.resources(on).into_iter();
-        let named = patterns.flat_map(|pattern| {
-            if pattern == "*" {
-                return Vec::new();
-            }
-            if let Some(start) = pattern.strip_suffix("*/*") {
-                return EC2.map(|kind| format!("{start}{kind}/{kind}-0")).into();
-            }
-            let (head, tail) = match pattern.rsplit_once(":*:") {
-                Some((head, tail)) => (head.to_owned(), tail.to_owned()),
-                None => {
-                    let fill = |name| pattern.replace('*', name);
-                    return vec![fill("authorizer"), fill("reporter")];
-                }
-            };
-            let fill = |kind: &str| format!("{head}:{kind}:{}", tail.replace('*', "cache"));
-            caches.iter().map(|kind| fill(kind)).collect()
-        });
-        named.collect()
     }
 
     /// What a request of the program contains, for a simulation: the Region, the tags, and the service that gets the role.
@@ -202,7 +162,7 @@ impl Scope {
         !self.unused.contains(&kind)
     }
 
-    fn arn(&self, service: &str, rest: &str) -> String {
+    pub(super) fn arn(&self, service: &str, rest: &str) -> String {
         let Names {
             region, account, ..
         } = &self.names;
@@ -222,7 +182,7 @@ impl Scope {
     }
 
     /// The ARN of a resource that belongs to no account.
-    fn public(&self, service: &str, rest: &str) -> String {
+    pub(super) fn public(&self, service: &str, rest: &str) -> String {
         let region = &self.names.region;
         format!("arn:{}:{service}:{region}::{rest}", self.names.partition())
     }

@@ -236,8 +236,7 @@ impl ResourceKind for IamRoles {
         };
         // A role that can decrypt keeps that as long as a secret needs it, also if the record of the key was deleted by hand.
         let is_compared = cx.options().secret_names.is_some();
-        let may_have_key =
-            cx.options().wanted_kms_key().is_some() || decrypts(&policy);
+        let may_have_key = cx.options().wanted_kms_key().is_some() || decrypts(&policy);
         let keys = match is_compared && may_have_key {
             true => parameter::known_keys(cx).await?.arns(cx.names()),
             false => BTreeSet::new(),
