@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_apigateway::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
@@ -107,6 +107,8 @@ pub struct Aws {
     pacer: Arc<rate_limit::RateLimiter>,
     cancel: Option<CancelToken>,
     sink: Sink,
+    /// What the clients are built from.
+    config: SdkConfig,
 }
 
 impl fmt::Debug for Aws {
@@ -182,11 +184,21 @@ impl Aws {
         if let Some(note) = region::check(region_source(target), &region)? {
             sink.notice(note);
         }
-        let apigateway = aws_sdk_apigateway::config::Builder::from(&config)
-            .http_client(nulls::without_nulls(http))
-            .build();
         Ok(Self {
-            apigateway: aws_sdk_apigateway::Client::from_conf(apigateway),
+            profile: target.profile.clone(),
+            slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
+            ..Self::of(config, region, sink).await
+        })
+    }
+
+    /// The clients of a configuration for this Region.
+    async fn of(config: SdkConfig, region: String, sink: Sink) -> Self {
+        let mut apigateway = aws_sdk_apigateway::config::Builder::from(&config);
+        if let Some(http) = config.http_client() {
+            apigateway = apigateway.http_client(nulls::without_nulls(http));
+        }
+        Self {
+            apigateway: aws_sdk_apigateway::Client::from_conf(apigateway.build()),
             ec2: aws_sdk_ec2::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
@@ -201,15 +213,30 @@ impl Aws {
             dns_suffix: dns_suffix(&region).await,
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),
-            profile: target.profile.clone(),
+            profile: None,
             caller: Arc::default(),
             is_local: reach::is_local(config.endpoint_url(), std::env::vars()),
             has_answer: Arc::default(),
-            slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
+            slots: Arc::new(Semaphore::new(1)),
             pacer: Arc::default(),
             cancel: None,
             sink,
-        })
+            config,
+        }
+    }
+
+    /// The clients for another Region. They share the credentials, which are obtained once, and the number of concurrent
+    /// requests.
+    pub async fn in_region(&self, region: &str) -> Self {
+        let there = Region::new(region.to_owned());
+        let config = self.config.clone().into_builder().region(there).build();
+        Self {
+            profile: self.profile.clone(),
+            caller: Arc::clone(&self.caller),
+            slots: Arc::clone(&self.slots),
+            cancel: self.cancel.clone(),
+            ..Self::of(config, region.to_owned(), self.sink.clone()).await
+        }
     }
 
     /// The same clients, but they start no more calls once the run must stop. Calls in flight complete.

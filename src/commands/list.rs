@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 
 use super::session::{caller, names, target};
 use crate::aws::account::CallerIdentity;
-use crate::aws::{Aws, AwsError, Class, Target};
+use crate::aws::{Aws, AwsError, Class};
 use crate::cli::{Format, Global, ListArgs};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
@@ -37,27 +37,19 @@ pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<
         listed.disabled = disabled;
     }
     let looked = stream::iter(regions.iter().cloned().map(|region| {
-        let (sink, caller) = (sink.clone(), &caller);
-        let there = Target {
-            region: Some(region.clone()),
-            ..here.clone()
-        };
+        let (sink, caller, aws) = (sink.clone(), &caller, &aws);
         async move {
-            let aws = Aws::connect(&there, sink.clone()).await?;
-            match look(&aws, caller, &sink).await {
-                // An organization can deny a Region as a whole.
-                Err(ResourceError::Aws(error))
-                    if args.all_regions && error.class == Class::Denied =>
-                {
-                    Ok((region, Err(error)))
-                }
-                looked => Ok::<_, crate::error::Error>((region, Ok(looked?))),
-            }
+            let aws = aws.in_region(&region).await;
+            let looked = look(&aws, caller, &sink).await;
+            (region, looked)
         }
     }))
     .buffered(REGIONS)
-    .try_collect::<Vec<_>>()
-    .await?;
+    .collect::<Vec<_>>()
+    .await;
+    // The credentials are accepted, so an error is one of its Region: an organization can deny a Region as a whole, and
+    // Regions that an account must enable do not accept session tokens of the global endpoint of STS.
+    let is_skipped = args.all_regions && !looked.iter().all(|(_, looked)| looked.is_err());
     for (region, looked) in looked {
         match looked {
             Ok((rows, notices)) => {
@@ -68,7 +60,11 @@ pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<
                     }
                 }
             }
-            Err(error) => listed.denied.push((region, error.to_string())),
+            Err(ResourceError::Aws(error)) if args.all_regions && error.class == Class::Denied => {
+                listed.denied.push((region, error.to_string()));
+            }
+            Err(error) if is_skipped => listed.failed.push((region, error.to_string())),
+            Err(error) => return Err(error.into()),
         }
     }
     listed.regions = regions;

@@ -39,6 +39,8 @@ pub struct Listed {
     pub disabled: Vec<String>,
     /// The Regions that may not be read, and why.
     pub denied: Vec<(String, String)>,
+    /// The Regions whose listing failed otherwise, and why.
+    pub failed: Vec<(String, String)>,
     pub rows: Vec<Row>,
     /// What is not known.
     pub notices: Vec<String>,
@@ -205,7 +207,7 @@ impl Listed {
         if !self.disabled.is_empty() {
             lines.extend(wrapped("skipped, not enabled:", &self.disabled));
         }
-        for (region, why) in &self.denied {
+        for (region, why) in self.denied.iter().chain(&self.failed) {
             lines.push(format!(
                 "{} {region} was skipped: {}",
                 style.warn("note"),
@@ -225,16 +227,17 @@ impl Listed {
             .disabled
             .iter()
             .map(|region| json!({"region": region, "why": "not_enabled", "error": null}));
-        let denied = self
-            .denied
-            .iter()
-            .map(|(region, error)| json!({"region": region, "why": "denied", "error": error}));
+        let with = |why: &'static str| move |(region, error): &(String, String)| json!({"region": region, "why": why, "error": error});
+        let denied = self.denied.iter().map(with("denied"));
+        let failed = self.failed.iter().map(with("failed"));
+        let is_skipped = |region: &String| {
+            let mut skipped = self.denied.iter().chain(&self.failed);
+            skipped.any(|(skipped, _)| skipped == region)
+        };
         json!({
             "account": self.account,
-            "regions": self.regions.iter().filter(|region| {
-                !self.denied.iter().any(|(denied, _)| denied == *region)
-            }).collect::<Vec<_>>(),
-            "skipped": skipped.chain(denied).collect::<Vec<_>>(),
+            "regions": self.regions.iter().filter(|region| !is_skipped(region)).collect::<Vec<_>>(),
+            "skipped": skipped.chain(denied).chain(failed).collect::<Vec<_>>(),
             "stacks": stacks,
             "prices": {"currency": "USD", "region": prices::REGION, "as_of": prices::AS_OF},
             "notices": self.notices,

@@ -311,4 +311,35 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
         ],
     );
     assert!(aws.changes().is_empty());
+
+    // As Regions that an account must enable answer to some session tokens.
+    let invalid = json!([{"operation": "DescribeParameters", "kind": "error", "status": 400, "nth": 1,
+        "code": "UnrecognizedClientException", "message": "The security token included in the request is invalid."}]);
+    aws.post("faults", &invalid);
+    let all = here.succeed(&["list", "--all-regions", "-o", "json"]);
+    let all = all.json();
+    let skipped = all["skipped"].as_array().expect("a list").iter();
+    let failed: Vec<_> = skipped.filter(|one| one["why"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    let error = failed[0]["error"].to_string();
+    assert!(error.contains("ssm:DescribeParameters"), "{error}");
+}
+
+/// A process that returns credentials may ask the user for something.
+#[test]
+fn the_credentials_for_all_regions_are_obtained_once() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let key = json!({"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "not-a-secret"});
+    here.write("credentials.json", key.to_string().as_bytes());
+    here.write("obtain", b"echo >> obtained; cat credentials.json");
+    here.write("config", b"[default]\ncredential_process = sh obtain\n");
+    let mut list = here.command(&["list", "--all-regions"]);
+    list.env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_CONFIG_FILE", here.path("config"));
+    let list = Run::of(list.output().expect("the binary runs"));
+    assert_eq!(list.code, Some(0), "{}", list.stderr);
+    let obtained = std::fs::read_to_string(here.path("obtained")).expect("a file");
+    assert_eq!(obtained.lines().count(), 1);
 }
