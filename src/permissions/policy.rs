@@ -318,6 +318,30 @@ mod tests {
         }
     }
 
+    /// Only the role itself shows its path, such as that of IAM Identity Center, and the ARN to simulate has it.
+    #[test]
+    fn the_role_of_the_operator_can_be_read_and_simulated() {
+        let scope = stack("orders");
+        for purpose in [Purpose::Plan, Purpose::Up] {
+            let documents = documents(&rights(purpose, &scope), &scope);
+            let statements = documents.iter().map(|document| &document["Statement"]);
+            let mut statements = statements.filter_map(Value::as_array).flatten();
+            let of_operator = statements.find(|statement| statement["Sid"] == "Operator");
+            let statement = of_operator.expect("a statement");
+            assert_eq!(
+                statement["Action"],
+                json!(["iam:GetRole", "iam:SimulatePrincipalPolicy"])
+            );
+            assert_eq!(
+                statement["Resource"],
+                json!([
+                    "arn:aws:iam::123456789012:user/*",
+                    "arn:aws:iam::123456789012:role/*"
+                ])
+            );
+        }
+    }
+
     #[test]
     fn the_conditions_name_the_stack() {
         let scope = stack("orders");

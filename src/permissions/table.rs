@@ -117,6 +117,7 @@ pub const CHECK: &[Right] = &[
     ("ec2:DescribeVpcEncryptionControls", On::Any),
     ("elasticache:DescribeReservedCacheNodesOfferings", On::Any),
     ("iam:GetPolicy", On::Policy),
+    ("iam:GetRole", On::Operator),
     ("iam:ListAccountAliases", On::Any),
     ("iam:SimulatePrincipalPolicy", On::Operator),
     ("lambda:GetAccountSettings", On::Any),
