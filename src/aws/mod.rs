@@ -502,18 +502,24 @@ pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use super::dns_suffix;
+    use crate::permissions::partition;
 
     #[tokio::test]
     async fn the_domain_is_that_of_the_partition() {
-        for (region, suffix) in [
-            ("us-east-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("cn-north-1", "amazonaws.com.cn"),
-            ("eusc-de-east-1", "amazonaws.eu"),
+        for (region, of, suffix) in [
+            ("us-east-1", "aws", "amazonaws.com"),
+            ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+            ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+            ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+            ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
+            ("eu-isoe-west-1", "aws-iso-e", "cloud.adc-e.uk"),
+            ("us-isof-south-1", "aws-iso-f", "csp.hci.ic.gov"),
             // Newer than the SDK.
-            ("xx-new-1", "amazonaws.com"),
+            ("xx-new-1", "aws", "amazonaws.com"),
         ] {
             assert_eq!(dns_suffix(region).await, suffix, "{region}");
+            assert_eq!(partition(region), of, "{region}");
         }
     }
 }

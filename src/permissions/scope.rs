@@ -25,14 +25,22 @@ const CREATING: [&str; 9] = [
     "RunInstances",
 ];
 
-/// The partition of a Region. Source: AWS documentation, "Amazon Resource Names", on partitions.
+/// How the Regions of each partition begin; all others are of `aws`. Source: `regionRegex` in `partitions.json` of the AWS SDKs.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("eusc-", "aws-eusc"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+];
+
+/// The partition of a Region.
 pub fn partition(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        region if region.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
+    let mut all = PARTITIONS.into_iter();
+    let found = all.find(|(start, _)| region.starts_with(start));
+    found.map_or("aws", |(_, partition)| partition)
 }
 
 /// What a policy is for: a stack, and what its configuration makes of it.
