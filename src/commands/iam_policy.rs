@@ -47,10 +47,6 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         stack: &scope.names.stack,
         name,
     };
-    if global.output == Format::Json {
-        report::result(&iam_policy::json(title, &documents).to_string());
-        return Ok(ExitStatus::Done);
-    }
     let numbered: Vec<_> = (1..).zip(&documents).collect();
     let shown = match args.part {
         None => &numbered[..],
@@ -65,6 +61,11 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
             })?
         }
     };
+    if global.output == Format::Json {
+        let shown = shown.iter().map(|(_, document)| *document);
+        report::result(&iam_policy::json(title, shown).to_string());
+        return Ok(ExitStatus::Done);
+    }
     for (number, document) in shown {
         let number = (numbered.len() > 1).then_some(*number);
         report::result(&match args.format {
@@ -146,7 +147,7 @@ fn print_trust(
         name: "trust",
     };
     report::result(&match (global.output, args.format) {
-        (Format::Json, _) => iam_policy::json(title, std::slice::from_ref(&policy)).to_string(),
+        (Format::Json, _) => iam_policy::json(title, [&policy]).to_string(),
         (Format::Text, PolicyFormat::Json) => iam_policy::document(&policy),
         (Format::Text, PolicyFormat::Terraform) => iam_policy::terraform_role(title, &policy),
     });

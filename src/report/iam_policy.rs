@@ -13,9 +13,9 @@ pub struct Title<'a> {
 }
 
 /// Everything in one document.
-pub fn json(title: Title<'_>, documents: &[Value]) -> Value {
+pub fn json<'a>(title: Title<'_>, documents: impl IntoIterator<Item = &'a Value>) -> Value {
     let policies: Vec<_> = documents
-        .iter()
+        .into_iter()
         .map(|document| json!({"characters": permissions::size(document), "document": document}))
         .collect();
     json!({"stack": title.stack, "for": title.name, "policies": policies})

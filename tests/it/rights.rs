@@ -435,6 +435,11 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
         })
         .collect();
     assert_eq!(both.stdout, parts.concat());
+    let part = with(&["--account", ACCOUNT, "--part", "2", "-o", "json"]).json();
+    let documents = part["policies"].as_array().expect("a list").iter();
+    let documents: Vec<_> = documents.map(|policy| &policy["document"]).collect();
+    let second: Value = serde_json::from_str(&parts[1]).expect("JSON");
+    assert_eq!(documents, [&second]);
     let unknown = with(&["--part", "1"]);
     let note = "note: the account is not known, so the ARNs have `*` in its place: give --account";
     assert!(unknown.stderr.contains(note), "{}", unknown.stderr);
