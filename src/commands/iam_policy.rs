@@ -137,6 +137,12 @@ fn print_trust(
         .hint("give --account, or set `account` in the configuration"));
     }
     let provider = match trust {
+        // Only GitLab has groups below groups.
+        TrustProvider::GitHub if repository.matches('/').count() > 1 => {
+            return Err(Error::usage(format!(
+                "--repository {repository}: a repository of GitHub is <owner>/<name>"
+            )));
+        }
         TrustProvider::GitHub => Provider::GitHub,
         TrustProvider::GitLab => Provider::GitLab,
     };

@@ -473,12 +473,27 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
     let start = "resource \"aws_iam_role\" \"threescale-gw-orders-operator\" {";
     assert!(role.stdout.starts_with(start), "{}", role.stdout);
 
+    let of_group = |service| {
+        let policy = [
+            "iam-policy",
+            "--account",
+            ACCOUNT,
+            "--repository",
+            "acme/shop/orders",
+        ];
+        here.run(&[&policy[..], &["--trust", service]].concat())
+    };
+    assert_eq!(of_group("gitlab").code, Some(0));
     for (run, words) in [
         (trust(&[]), "give --account"),
         (trust(&["--account", "1234"]), "twelve digits"),
         (
             trust(&["--account", ACCOUNT, "--branch", "*"]),
             "the name of one branch",
+        ),
+        (
+            of_group("github"),
+            "a repository of GitHub is <owner>/<name>",
         ),
         (trust(&["--for", "up"]), "cannot be used with"),
         (with(&["--part", "3"]), "the policy has 2 parts"),
