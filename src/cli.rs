@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Answer, StackName};
+use crate::config::{self, Answer, StackName};
 use crate::decision;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
@@ -391,6 +391,9 @@ pub struct IamPolicyArgs {
     /// The account, if the configuration does not name it
     #[arg(long, value_name = "ACCOUNT", value_parser = parse_account)]
     pub account: Option<String>,
+    /// A KMS key that the stack has, beside the key of the configuration; can be repeated
+    #[arg(long, value_name = "ARN", value_parser = config::kms_key, conflicts_with = "trust")]
+    pub kms_key: Vec<String>,
     /// Print the trust policy of a role for the jobs of this service instead
     #[arg(
         long,

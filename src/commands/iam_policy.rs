@@ -41,6 +41,7 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         Some(config) => Scope::of_config(names, config),
         None => Scope::of_stack(names),
     };
+    let scope = scope.with_keys(args.kms_key.iter().cloned());
     let documents = permissions::documents(&permissions::rights(purpose, &scope), &scope);
     let name = purpose.as_str();
     let title = iam_policy::Title {

@@ -150,6 +150,14 @@ impl FromStr for StackName {
     }
 }
 
+/// Parses the ARN of a KMS key, as `authorizer.kms_key`.
+///
+/// # Errors
+/// The required form.
+pub fn kms_key(text: &str) -> Result<String, Invalid> {
+    identifiers::kms_key(text)
+}
+
 impl fmt::Display for StackName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

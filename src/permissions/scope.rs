@@ -1,6 +1,6 @@
 //! The ARNs and the conditions of the resources of one stack. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -57,8 +57,8 @@ pub struct Scope {
     role: Option<String>,
     /// The permissions boundary.
     boundary: Option<String>,
-    /// The KMS key of the configuration.
-    kms_key: Option<String>,
+    /// The KMS key of the configuration, and those that the stack has had.
+    kms_keys: BTreeSet<String>,
     /// The kinds that the configuration does not make.
     unused: Vec<Kind>,
 }
@@ -83,7 +83,7 @@ impl Scope {
             vpc: Network::Unknown,
             role: None,
             boundary: None,
-            kms_key: None,
+            kms_keys: BTreeSet::new(),
             unused: Vec::new(),
         }
     }
@@ -133,7 +133,7 @@ impl Scope {
             },
             role: config.authorizer.role_arn.clone(),
             boundary: config.authorizer.permissions_boundary.clone(),
-            kms_key: config.authorizer.kms_key.clone(),
+            kms_keys: config.authorizer.kms_key.iter().cloned().collect(),
             unused: unused.map(|(kind, _)| kind).collect(),
         }
     }
@@ -202,9 +202,16 @@ impl Scope {
             .collect()
     }
 
-    /// Whether the configuration has a KMS key.
+    /// With KMS keys that the stack has, beside that of the configuration.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = String>) -> Self {
+        self.kms_keys.extend(keys);
+        self
+    }
+
+    /// Whether the stack has, or had, a KMS key of the operator.
     pub fn has_key(&self) -> bool {
-        self.kms_key.is_some()
+        !self.kms_keys.is_empty()
     }
 
     /// The resources of a policy's statement.
@@ -226,7 +233,7 @@ impl Scope {
                 self.public("apigateway", "/domainnames"),
                 self.public("apigateway", "/domainnames/*"),
             ],
-            On::Key => self.kms_key.iter().cloned().collect(),
+            On::Key => self.kms_keys.iter().cloned().collect(),
             On::Rule => vec![self.arn("events", &format!("rule/{named}"))],
             On::Role | On::PassedRole => vec![match &self.role {
                 Some(role) => role.clone(),

@@ -41,7 +41,7 @@ pub enum On {
     Interfaces,
     /// Resources of EC2 with the stack's tag.
     Own,
-    /// The KMS key of the operator.
+    /// The KMS keys of the operator.
     Key,
     /// Users and roles: one of them is the operator.
     Operator,
@@ -150,7 +150,7 @@ pub const STATUS: &[Right] = &[
     ("tag:GetResources", On::Any),
 ];
 
-/// With `authorizer.kms_key`: for every command except `down`, for `plan` and `up`, and for `up`.
+/// With a KMS key of the operator: for every command except `down`, for `plan` and `up`, and for `up`.
 pub const KEY: [&[Right]; 3] = [
     &[
         ("kms:Decrypt", On::Key),

@@ -448,6 +448,31 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
         "{}",
         unknown.stdout
     );
+    // Without a configuration, or with one that names the key no longer.
+    let keys =
+        ["a", "b"].map(|digit| format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/{}", digit.repeat(32)));
+    let former = with(&[
+        "--account",
+        ACCOUNT,
+        "--kms-key",
+        &keys[0],
+        "--kms-key",
+        &keys[1],
+        "-o",
+        "json",
+    ]);
+    let former = former.json();
+    let documents = former["policies"].as_array().expect("a list").iter();
+    let mut statements = documents
+        .flat_map(|policy| policy["document"]["Statement"].as_array())
+        .flatten();
+    let of_keys = statements.find(|statement| statement["Sid"] == "Key");
+    let of_keys = of_keys.expect("a statement");
+    assert_eq!(of_keys["Resource"], json!(keys));
+    assert!(
+        list(&of_keys["Action"]).contains(&"kms:Decrypt"),
+        "{of_keys}"
+    );
     let terraform = with(&["--format", "terraform", "--part", "2", "-q"]);
     let start = "resource \"aws_iam_policy\" \"threescale-gw-orders-up-2\" {\n  name = \"threescale-gw-orders-up-2\"\n  policy = jsonencode({\n";
     assert!(terraform.stdout.starts_with(start), "{}", terraform.stdout);
@@ -497,6 +522,10 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
         ),
         (trust(&["--for", "up"]), "cannot be used with"),
         (with(&["--part", "3"]), "the policy has 2 parts"),
+        (
+            with(&["--kms-key", "alias/own"]),
+            "must be the ARN of a KMS key",
+        ),
         (
             with(&["--format", "terraform", "-o", "json"]),
             "contradicts",
