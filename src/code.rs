@@ -143,6 +143,11 @@ codes! {
         "Nothing was deleted: without the authorizer, these methods would answer 500."
         "Set the authorization of these methods yourself, deploy the API, and run `threescale-gw down` again."
     }
+    KmsKeyUnusable "kms-key-unusable" {
+        "The secrets of the stack, or the environments of its functions, have a KMS key that cannot be used: it is disabled or pending deletion, or you or the functions may not use it."
+        "Nothing was changed. Functions that start cannot read their secrets, and callers are refused."
+        "Enable the key, or cancel its deletion and enable it, and allow kms:Decrypt on it. `threescale-gw status` and `threescale-gw down` work without the key."
+    }
     StackNotFound "stack-not-found" {
         "The stack has nothing of what the command works on: it was not created, or is in another account or Region."
         "Nothing was changed."

@@ -448,9 +448,10 @@ async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str,
     let names = parameter::names(cx, &stack::secrets_of(config)).await;
     names.map_err(|error| match error {
         ResourceError::Aws(error) if parameter::is_about_key(&error) => {
-            Error::refused(format!("the secrets of the stack cannot be decrypted: {error}")).hint(
-                "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw down` \
-                 works without it",
+            let text = format!("the secrets of the stack cannot be decrypted: {error}");
+            Error::refused(text).with_code(Code::KmsKeyUnusable).hint(
+                "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw status` and \
+                 `down` work without it",
             )
         }
         error => error.into(),

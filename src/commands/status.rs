@@ -8,6 +8,7 @@ use super::{existing, outputs};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::cli::{Format, Global, StatusArgs};
+use crate::code::Code;
 use crate::config::Config;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, plan};
@@ -34,10 +35,18 @@ use crate::{lock, preflight, prices, report};
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
     let seen = match is_without_file(global) {
-        true => of_account(global, sink).await?,
-        false => of_configuration(global, sink)
-            .await
-            .map_err(|error| or_stack(global, error))?,
+        true => {
+            let file = file_name(global);
+            let why = format!("there is no configuration {} to compare with", line(&file));
+            of_account(global, sink, &why).await?
+        }
+        false => match of_configuration(global, sink.clone()).await {
+            // Everything else can be shown without the key.
+            Err(error) if error.code() == Code::KmsKeyUnusable => {
+                of_account(global, sink, &error.to_string()).await?
+            }
+            seen => seen.map_err(|error| or_stack(global, error))?,
+        },
     };
     let mut status = look(seen, args).await?;
     if global.is_sandbox() {
@@ -82,8 +91,8 @@ async fn of_configuration(global: &Global, sink: Sink) -> Result<Seen> {
     })
 }
 
-/// Finds the stack in the account.
-async fn of_account(global: &Global, sink: Sink) -> Result<Seen> {
+/// Finds the stack in the account. `why` it is not compared with the configuration.
+async fn of_account(global: &Global, sink: Sink, why: &str) -> Result<Seen> {
     let cx = attached(&connect(global, 10, sink).await?).await?;
     existing::ensure_exists(&cx).await?;
     let cx = cx.with_options(options());
@@ -96,10 +105,7 @@ async fn of_account(global: &Global, sink: Sink) -> Result<Seen> {
             found.id, found.physical_id, found.why
         )
     };
-    let mut notices = vec![format!(
-        "drift is not known: there is no configuration {} to compare with",
-        line(&file_name(global))
-    )];
+    let mut notices = vec![format!("drift is not known: {why}")];
     notices.extend(observation.unmanaged.iter().map(left_alone));
     let more = record::targets(&cx).await?;
     let more = more.iter().filter(|target| Some(*target) != cx.api());

@@ -31,6 +31,8 @@ pub enum ResourceError {
     Failed(String),
     /// The operator has to change something first.
     Blocked { what: String, hint: Option<String> },
+    /// A KMS key of the operator cannot be used.
+    KmsKey { what: String, hint: Option<String> },
     /// Another stack holds the lock of the API.
     ApiLocked { what: String, hint: Option<String> },
     /// The authorizer did not pass its self-test.
@@ -74,6 +76,7 @@ impl ResourceError {
             Self::TimedOut { .. } => Code::ResourceTimeout,
             Self::Failed(_) => Code::ResourceFailed,
             Self::Blocked { .. } => Code::Blocked,
+            Self::KmsKey { .. } => Code::KmsKeyUnusable,
             Self::ApiLocked { .. } => Code::LockHeld,
             Self::SelfTest { .. } => Code::SelfTest,
             Self::Build(_) => Code::Build,
@@ -123,6 +126,7 @@ impl ResourceError {
             Self::Aws(error) => error.hint(),
             Self::ConcurrentChange { hint, .. }
             | Self::Blocked { hint, .. }
+            | Self::KmsKey { hint, .. }
             | Self::ApiLocked { hint, .. }
             | Self::SelfTest { hint, .. } => hint.clone(),
             Self::NotVisible { .. } | Self::TimedOut { .. } => {
@@ -158,6 +162,7 @@ impl fmt::Display for ResourceError {
             | Self::ConcurrentChange { what, .. }
             | Self::NotVisible { what, .. }
             | Self::Blocked { what, .. }
+            | Self::KmsKey { what, .. }
             | Self::ApiLocked { what, .. } => f.write_str(what),
             Self::NotConverging { updates, what } => write!(
                 f,

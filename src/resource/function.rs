@@ -79,7 +79,7 @@ pub(super) fn ensure_readable(
         return Ok(());
     };
     let text = |text: Option<&str>| printable::line(text.unwrap_or_default()).into_owned();
-    Err(ResourceError::Blocked {
+    Err(ResourceError::KmsKey {
         what: format!(
             "the environment of {} cannot be read: {}: {}",
             text(found.function_arn()),

@@ -133,12 +133,19 @@ fn secrets_and_environments_have_the_key_of_the_operator() {
         let denied = json!([{"service": "ssm", "operation": "DescribeParameters", "kind": "deny"}]);
         aws.post("faults", &denied);
         let here = workplace(&aws, Some(&key));
-        for command in [&["plan"][..], &["up", "--yes"], &["status"]] {
+        let reason = "the secrets of the stack cannot be decrypted";
+        for command in [&["plan"][..], &["up", "--yes"], &["verify"]] {
             let run = here.run(command);
             assert_eq!(run.code, Some(4), "{}", run.stderr);
-            for part in ["the secrets of the stack cannot be decrypted", words] {
+            for part in ["error[kms-key-unusable]", reason, words] {
                 assert!(run.stderr.contains(part), "{}", run.stderr);
             }
+        }
+        let status = here.run(&["status", "--exit-code"]);
+        assert_eq!(status.code, Some(3), "{}", status.stderr);
+        let drift = format!("drift is not known: {reason}");
+        for part in [&*drift, words, "(kms_key)", "enable `authorizer.kms_key`"] {
+            assert!(status.stdout.contains(part), "{part}: {}", status.stdout);
         }
         let down = here.succeed(&["down", "--yes"]);
         assert!(!down.stderr.contains("panicked"), "{}", down.stderr);
