@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::action::Action;
@@ -197,6 +198,18 @@ fn is_unread() -> bool {
     rustix::io::ioctl_fionread(std::io::stderr()).is_ok_and(|bytes| bytes > 0)
 }
 
+/// Whether a question waits for its answer.
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the line of a question that is not answered, so that what follows has a line of its own.
+pub(super) fn leave_question() {
+    if IS_ASKING.load(Ordering::SeqCst)
+        && let Some(mut terminal) = terminal()
+    {
+        let _ = writeln!(terminal);
+    }
+}
+
 /// Asks on the terminal, and returns the line that the user has typed.
 async fn ask(question: String) -> Result<String> {
     let Some(mut terminal) = terminal() else {
@@ -220,7 +233,10 @@ async fn ask(question: String) -> Result<String> {
             }
         }
         let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+        IS_ASKING.store(true, Ordering::SeqCst);
+        let read = std::io::stdin().lock().read_line(&mut line);
+        IS_ASKING.store(false, Ordering::SeqCst);
+        read.map(|_| line)
     })
     .await;
     report::screen::pause(false);

@@ -234,3 +234,19 @@ fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
     assert!(!shown.lines().any(is_summary), "{shown}");
     assert!(!shown.contains("not begun"), "{shown}");
 }
+
+/// The prompt of the shell follows on a line of its own.
+#[test]
+fn a_signal_at_a_question_ends_its_line() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let mut terminal = Terminal::start(&workplace, (200, 80), &["up", "--no-color"]);
+    terminal.until("the question", |shown| shown.contains("[y/N]"));
+    terminal.keys("\u{3}");
+    let (code, _) = terminal.end();
+    assert_eq!(code, Some(130));
+    let text = terminal.text();
+    let end = text.rsplit_once("[y/N]").expect("the question").1;
+    assert!(end.ends_with('\n'), "{end:?}");
+    assert!(aws.changes().is_empty());
+}
