@@ -444,8 +444,11 @@ pub struct SandboxArgs {
     #[command(subcommand)]
     pub action: Option<SandboxAction>,
     /// Run in the background, and return when it is ready
-    #[arg(long, alias = "keep")]
+    #[arg(long)]
     pub detach: bool,
+    /// The former name of `--detach`; not an alias, so that a conflict names what was typed.
+    #[arg(long, hide = true)]
+    pub keep: bool,
     /// Your configuration; its API, addresses, service token, cache, networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -468,7 +471,7 @@ pub struct SandboxArgs {
     #[arg(long, value_enum, value_name = "PART")]
     pub chaos: Option<Chaos>,
     /// Exit as soon as everything is ready, for tests
-    #[arg(long, conflicts_with_all = ["detach", "load", "chaos"])]
+    #[arg(long, conflicts_with_all = ["detach", "keep", "load", "chaos"])]
     pub once: bool,
     /// What `--detach` starts.
     #[arg(long, hide = true)]

@@ -137,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_conflict_names_the_flags_that_were_typed() {
+        for flag in ["--detach", "--keep"] {
+            let arguments = ["threescale-gw", "sandbox", "--once", flag];
+            let parsed = Cli::command().try_get_matches_from(arguments);
+            let text = parsed.expect_err("a conflict").to_string();
+            let other = format!("'--once' cannot be used with '{flag}'");
+            assert!(text.contains(&other), "{text}");
+        }
+    }
+
+    #[test]
     fn every_command_of_other_tools_leads_to_one_that_is_there() {
         let command = Cli::command();
         for (name, words) in ELSEWHERE {
