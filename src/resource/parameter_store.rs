@@ -104,11 +104,14 @@ pub(super) async fn read(
 /// The most names that one call reads. Source: SSM `GetParameters`.
 const NAMES_PER_CALL: usize = 10;
 
-/// The values of these plain parameters, as far as they exist.
+/// The values of these plain parameters, as far as they exist, and when they were last written, by the service's clock.
 ///
 /// # Errors
 /// When a call fails.
-pub async fn values(cx: &Context, names: &[String]) -> Result<Vec<Secret>, ResourceError> {
+pub async fn values(
+    cx: &Context,
+    names: &[String],
+) -> Result<Vec<(Secret, Option<Timestamp>)>, ResourceError> {
     let mut values = Vec::new();
     for names in names.chunks(NAMES_PER_CALL) {
         let names = names.iter().map(|name| cx.names().parameter(name));
@@ -122,7 +125,10 @@ pub async fn values(cx: &Context, names: &[String]) -> Result<Vec<Secret>, Resou
             .call_idempotent("ssm:GetParameters", || request.clone().send())
             .await?;
         let found = answer.parameters.unwrap_or_default().into_iter();
-        values.extend(found.filter_map(|found| Some(Secret::from(found.value?))));
+        values.extend(found.filter_map(|found| {
+            let written = found.last_modified_date.as_ref().and_then(timestamp);
+            Some((Secret::from(found.value?), written))
+        }));
     }
     Ok(values)
 }

@@ -325,6 +325,26 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     assert!(error.contains("ssm:DescribeParameters"), "{error}");
 }
 
+#[test]
+fn list_shows_the_version_that_has_verified_one_of_several_apis_last() {
+    let aws = TestAws::seeded();
+    let here = elsewhere(&aws);
+    let verify = |api: &str, version: &str| {
+        let head = json!({"previous_deployment": "d", "verified": "e", "verified_by": version});
+        let name = format!("/threescale-gw/several/attachment/{api}/prod/head");
+        let head =
+            json!({"Name": name, "Value": head.to_string(), "Type": "String", "Overwrite": true});
+        aws.call("ssm", "PutParameter", head);
+    };
+    for (api, version) in [("a", "0.0.1"), ("b", "0.0.2"), ("a", "0.0.3")] {
+        verify(api, version);
+        let list = here.succeed(&["list", "-o", "json"]).json();
+        let mut stacks = list["stacks"].as_array().expect("a list").iter();
+        let several = stacks.find(|stack| stack["stack"] == "several");
+        assert_eq!(several.expect("the stack")["version"], version, "{list}");
+    }
+}
+
 /// A process that returns credentials may ask the user for something.
 #[test]
 fn the_credentials_for_all_regions_are_obtained_once() {
