@@ -4,7 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::time::timeout;
 
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
@@ -30,6 +33,7 @@ use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{ApiAttachments, record, served};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Context, ResourceError, RunOptions, claims, function_permission, neighbors};
+use crate::rest_api;
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
@@ -155,17 +159,26 @@ async fn protects_live(cx: &Context) -> Result<bool> {
     Ok(false)
 }
 
+/// How long the name of an API may take.
+const NAME_WITHIN: Duration = Duration::from_secs(3);
+
 /// What the stack works on, as the account knows it.
 pub(super) async fn scope(cx: &Context) -> Result<Scope> {
     let apis = record::targets(cx)
         .await?
         .into_iter()
-        .map(|target| ScopeApi {
-            id: target.id,
-            name: None,
-            stage: target.stage,
+        .map(|target| async move {
+            // Only for the heading: neither a missing permission nor a service that does not answer matters.
+            let found = rest_api::find(cx.aws(), Some(&target.id), None);
+            let found = timeout(NAME_WITHIN, found).await.ok().and_then(Result::ok);
+            let name = found.and_then(|mut found| found.pop());
+            ScopeApi {
+                id: target.id,
+                name: name.map(|api| api.name),
+                stage: target.stage,
+            }
         });
-    Ok(super::session::scope(cx, apis.collect()))
+    Ok(super::session::scope(cx, join_all(apis).await))
 }
 
 /// What `down` does.
