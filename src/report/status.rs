@@ -116,14 +116,19 @@ impl Status {
     fn verdict(&self, style: &Style) -> String {
         let passes = self.self_test.as_ref().is_none_or(|report| report.ok);
         if self.is_healthy() {
-            style.good(match (self.is_compared, self.self_test.is_some()) {
+            let verdict = match (self.is_compared, self.self_test.is_some()) {
                 (true, true) => "healthy",
                 (true, false) => "healthy (configuration only: the self-test was not run)",
                 (false, true) => "healthy (not compared with a configuration)",
                 (false, false) => {
                     "healthy (not compared with a configuration, and the self-test was not run)"
                 }
-            })
+            };
+            match self.doors.len() {
+                0 => style.good(verdict),
+                1 => style.warn(&format!("{verdict}, but 1 way past the authorizer")),
+                count => style.warn(&format!("{verdict}, but {count} ways past the authorizer")),
+            }
         } else if self.is_absent() {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
