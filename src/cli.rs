@@ -76,7 +76,7 @@ impl Global {
         self.sandbox.is_some() || self.access_key.is_some()
     }
 
-    /// Whether `--file` names the configuration, and not the environment or nobody.
+    /// Whether `--file` names the configuration: not the environment, and not the default.
     pub fn names_file(&self) -> bool {
         let of_environment = std::env::var_os(FILE);
         self.file != Path::new(DEFAULT_FILE)

@@ -120,7 +120,7 @@ impl Aws {
         self.caller.get()
     }
 
-    /// The alias of the account; `None` if it has none, or the alias may not be read.
+    /// The alias of the account; `None` if it has none, or the alias cannot be read.
     pub async fn account_alias(&self) -> Option<String> {
         let answer = self
             .call("iam:ListAccountAliases", Idempotency::Unsafe, || {

@@ -109,7 +109,7 @@ async fn look(
     Ok((rows, notices))
 }
 
-/// What there is to say about a stack. What may not be read is not known.
+/// What there is to say about a stack. What cannot be read is not known.
 async fn row(
     cx: &Context,
     found: Found,

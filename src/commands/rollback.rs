@@ -99,7 +99,6 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     ))
 }
 
-/// Moves the stages. Returns what became of each, and what could not be moved.
 /// Names the methods that the stack protects and the stage serves without authorization.
 async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     let stage = rest_api::stage(cx, target).await?;
@@ -114,7 +113,7 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     let open: Vec<_> = open.map(|(key, _)| key.to_string()).collect();
     Ok((!open.is_empty()).then(|| {
         format!(
-            "open to everybody now in stage {} of API {}: {}; `threescale-gw up` protects them again",
+            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects them again",
             target.stage,
             target.id,
             open.join(", ")
@@ -122,6 +121,7 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
+/// Moves the stages. Returns what became of each, and what could not be moved.
 async fn move_stages(
     cx: &Context,
     global: &Global,

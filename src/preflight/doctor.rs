@@ -10,7 +10,7 @@ use crate::id::LogicalId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Ok,
-    /// `up` may work all the same.
+    /// `up` may still work.
     Warn,
     /// `up` does not work.
     Fail,

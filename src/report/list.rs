@@ -37,7 +37,7 @@ pub struct Listed {
     pub regions: Vec<String>,
     /// The Regions that are not enabled.
     pub disabled: Vec<String>,
-    /// The Regions that may not be read, and why.
+    /// The Regions that the caller is not allowed to read, and why.
     pub denied: Vec<(String, String)>,
     /// The Regions whose listing failed otherwise, and why.
     pub failed: Vec<(String, String)>,
