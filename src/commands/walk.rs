@@ -8,6 +8,7 @@ use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
 use crate::event::Tally;
+use crate::kind::Kind;
 use crate::prices;
 use crate::resource::billed::billed;
 use crate::resource::{Context, ResourceError};
@@ -24,9 +25,7 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
     let status = status(&outcome);
     if status != ExitStatus::Done {
         let text = match status {
-            ExitStatus::Failed => {
-                "the authorizer did not pass its self-test, so the API was not changed"
-            }
+            ExitStatus::Failed => kept(plan),
             ExitStatus::Refused => "nothing was changed",
             _ => "incomplete: run the same command again to resume",
         };
@@ -51,6 +50,16 @@ async fn costs(cx: &Context) -> Option<(f64, bool)> {
 fn existing(plan: &Plan, tally: Tally) -> usize {
     let before = plan.items.iter().filter(|item| item.phase.is_some());
     (before.count() + tally.created).saturating_sub(tally.deleted)
+}
+
+/// What a failed self-test has kept from being changed. Pure.
+fn kept(plan: &Plan) -> &'static str {
+    match plan.changes(&[Kind::ApiAttachment]) {
+        true => "the authorizer did not pass its self-test, so the API was not changed",
+        false => {
+            "the authorizer did not pass its self-test, so the versions that are live were not changed"
+        }
+    }
 }
 
 /// What an incomplete run leaves. Pure.
@@ -97,9 +106,34 @@ fn status(outcome: &Outcome) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Tally;
+    use crate::action::Action;
+    use crate::engine::plan::Item;
     use crate::id::LogicalId;
-    use crate::kind::Kind;
+    use crate::resource::Output;
+
+    #[test]
+    fn a_failed_self_test_keeps_the_api_or_the_live_versions() {
+        let item = |kind| Item {
+            id: LogicalId::new(kind, "main"),
+            action: Action::Update,
+            physical_id: None,
+            phase: None,
+            changes: Vec::new(),
+            output: Output::default(),
+        };
+        let plan = |kinds: &[Kind]| Plan {
+            items: kinds.iter().copied().map(item).collect(),
+            steps: Vec::new(),
+        };
+        let kept = |kinds: &[Kind]| kept(&plan(kinds));
+        assert!(
+            kept(&[Kind::FunctionAlias, Kind::ApiAttachment])
+                .ends_with("so the API was not changed")
+        );
+        assert!(
+            kept(&[Kind::FunctionAlias]).ends_with("the versions that are live were not changed")
+        );
+    }
 
     #[test]
     fn what_remains_is_told_with_its_costs() {
