@@ -181,8 +181,7 @@ impl Kind {
         )
     }
 
-    /// Whether the traffic of others can go through a resource of this kind, or need it otherwise. AWS deletes some of them all
-    /// the same.
+    /// Whether the traffic of others can go through a resource of this kind, or need it otherwise. AWS still deletes some of them.
     pub fn can_serve_others(self) -> bool {
         let is_way_out = matches!(
             self,
