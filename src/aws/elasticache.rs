@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticache::types::Tag;
 
+use super::account::if_readable;
 use super::{Aws, AwsError, Class, tags};
 
 impl Aws {
@@ -25,11 +26,7 @@ impl Aws {
                 request.clone().send()
             })
             .await;
-        match asked {
-            Ok(answer) => Ok(Ok(!answer.reserved_cache_nodes_offerings().is_empty())),
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(asked.map(|answer| !answer.reserved_cache_nodes_offerings().is_empty()))
     }
 }
 
