@@ -214,7 +214,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
                     verification = record::verification(cx, target, &stage.deployment_id).await?;
                 }
-                match rest_api::stage(cx, target).await?.is_some() {
+                match stage.is_some() {
                     true => rows = methods(cx, target, config.as_ref(), &drafted).await?,
                     false => faults.push(preflight::missing_stage(cx, target).await),
                 }

@@ -39,45 +39,32 @@ impl Purpose {
 /// Everything that a command can use for a stack.
 pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
     let mut all: BTreeSet<Right> = READ.iter().copied().collect();
-    let mut add = |rights: &[Right]| all.extend(rights.iter().copied());
-    let kinds = || Kind::ALL.into_iter().filter(|kind| scope.uses(*kind));
-    let mut each = |of: fn(Kind) -> Rights| {
-        for kind in kinds() {
-            let Rights { always, maybe } = of(kind);
-            add(always);
-            add(maybe);
-        }
+    let of_kinds: &[fn(Kind) -> Rights] = match purpose {
+        Purpose::Plan | Purpose::Status => &[],
+        Purpose::Up => &[create, update, delete],
+        Purpose::Down => &[delete],
     };
-    match purpose {
-        Purpose::Plan | Purpose::Status => {}
-        Purpose::Up => {
-            each(create);
-            each(update);
-            each(delete);
+    for kind in Kind::ALL.into_iter().filter(|kind| scope.uses(*kind)) {
+        for of in of_kinds {
+            let Rights { always, maybe } = of(kind);
+            all.extend(always.iter().chain(maybe));
         }
-        Purpose::Down => each(delete),
     }
-    let more: &[&[Right]] = match purpose {
+    let of_command: &[&[Right]] = match purpose {
         Purpose::Plan => &[CHECK, NEIGHBORS],
         Purpose::Status => &[STATUS],
         Purpose::Up => &[CHECK, NEIGHBORS, LOCK, UP, UP_MAYBE],
         Purpose::Down => &[NEIGHBORS, LOCK, DOWN_MAYBE],
     };
-    for rights in more {
-        all.extend(rights.iter().copied());
-    }
-    if scope.has_key() {
-        let [all_commands, checks, changes] = KEY;
-        let of_key: &[&[Right]] = match purpose {
-            Purpose::Status => &[all_commands],
-            Purpose::Plan => &[all_commands, checks],
-            Purpose::Up => &[all_commands, checks, changes],
-            Purpose::Down => &[],
-        };
-        for rights in of_key {
-            all.extend(rights.iter().copied());
-        }
-    }
+    let [all_commands, checks, changes] = KEY;
+    let of_key: &[&[Right]] = match purpose {
+        _ if !scope.has_key() => &[],
+        Purpose::Status => &[all_commands],
+        Purpose::Plan => &[all_commands, checks],
+        Purpose::Up => &[all_commands, checks, changes],
+        Purpose::Down => &[],
+    };
+    all.extend(of_command.iter().chain(of_key).copied().flatten());
     // A role of the operator is used, and not changed.
     if !scope.uses(Kind::IamRole) {
         all.remove(&("iam:GetRolePolicy", On::Role));
