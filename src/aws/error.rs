@@ -151,6 +151,24 @@ impl AwsError {
                 && ["lambda:CreateFunction", "lambda:AddPermission"].contains(&self.operation))
     }
 
+    /// Whether a KMS key cannot be used: it is disabled, deleted, or denied. Lambda names it in the code, and in the message where a
+    /// change needs it; the Parameter Store has words of its own.
+    /// Source: messages of the services, aws-ssm-copy issue 10, mu issue 345.
+    pub fn is_about_key(&self) -> bool {
+        let (code, message) = (self.code.as_str(), self.message.as_str());
+        match self.operation.split(':').next() {
+            Some("lambda") => {
+                code.starts_with("KMS")
+                    || (code == "InvalidParameterValueException" && message.contains("KMS"))
+            }
+            Some("ssm") => {
+                let is_named = message.contains("ciphertext") || message.contains("kms:");
+                code == "InvalidKeyId" || (self.class == Class::Denied && is_named)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the signature is not accepted because of the time in it.
     fn is_about_the_clock(&self) -> bool {
         ["RequestExpired", "RequestTimeTooSkewed"].contains(&self.code.as_str())

@@ -447,7 +447,7 @@ async fn had_kms_key(cx: &Context) -> Result<bool> {
 async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {
     let names = parameter::names(cx, &stack::secrets_of(config)).await;
     names.map_err(|error| match error {
-        ResourceError::Aws(error) if parameter::is_about_key(&error) => {
+        ResourceError::Aws(error) if error.is_about_key() => {
             let text = format!("the secrets of the stack cannot be decrypted: {error}");
             Error::refused(text).with_code(Code::KmsKeyUnusable).hint(
                 "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw status` and \

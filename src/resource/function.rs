@@ -17,7 +17,7 @@ use super::{
     Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
     ResourceKind, Unmanaged, joined, sorted,
 };
-use crate::aws::{optional, tags};
+use crate::aws::{AwsError, optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
@@ -273,10 +273,8 @@ impl ResourceKind for Functions {
         // was never ready has nothing to detach.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
             let left = Self::leave_vpc(cx, &actual.name).await;
-            let is_about_key = |error: &ResourceError| {
-                let message = error.aws().map(|error| error.message.as_str());
-                message.is_some_and(|message| message.contains("KMS"))
-            };
+            let is_about_key =
+                |error: &ResourceError| error.aws().is_some_and(AwsError::is_about_key);
             return match left {
                 Err(error) if actual.content.kms_key.is_some() && is_about_key(&error) => {
                     Self::detach_from_vpc(cx, &actual.name, true).await

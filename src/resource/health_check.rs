@@ -305,8 +305,7 @@ fn refusal(error: &AwsError) -> Option<&'static str> {
             Some("throttled_reserved")
         }
         ("TooManyRequestsException", _) => Some("throttled"),
-        // `KMSDisabledException`, `KMSAccessDeniedException` and others.
-        (code, _) if code.starts_with("KMS") => Some(KMS_KEY),
+        _ if error.is_about_key() => Some(KMS_KEY),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use super::parameter_keys::{self, Keys};
 use super::{Context, ResourceError};
 use crate::aws::kept::{self, timestamp};
 use crate::aws::paginate::pages;
-use crate::aws::{AwsError, Class, Idempotency, carried_out, optional, tags};
+use crate::aws::{Idempotency, carried_out, optional, tags};
 use crate::id::LogicalId;
 use crate::secret::Secret;
 
@@ -51,7 +51,7 @@ pub struct Stored {
 /// When the listing fails.
 pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
     match read(cx, true).await {
-        Err(ResourceError::Aws(error)) if is_about_key(&error) => read(cx, false).await,
+        Err(ResourceError::Aws(error)) if error.is_about_key() => read(cx, false).await,
         listed => listed,
     }
 }
@@ -315,14 +315,6 @@ pub async fn keys(cx: &Context) -> Result<Option<Arc<Keys>>, ResourceError> {
 pub async fn known_keys(cx: &Context) -> Result<Arc<Keys>, ResourceError> {
     let keys = cx.listings().get_or_fetch("keys", parameter_keys::read(cx));
     keys.await
-}
-
-/// Whether the call failed because a KMS key cannot be used: it is disabled, deleted, or denied to the caller.
-/// Source: messages of the service, aws-ssm-copy issue 10, mu issue 345.
-pub fn is_about_key(error: &AwsError) -> bool {
-    let is_denied = error.class == Class::Denied;
-    error.code == "InvalidKeyId"
-        || (is_denied && (error.message.contains("ciphertext") || error.message.contains("kms:")))
 }
 
 /// Whether this is a secret that could not be decrypted. The service stores no empty values.
