@@ -5,6 +5,7 @@
 //! `service/elasticache/`) and cdkd (`retryable-errors.ts`) retry.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -55,6 +56,8 @@ pub struct AwsError {
     /// The reason in the error's body, which Lambda adds to a throttled invocation, for example
     /// `ReservedFunctionConcurrentInvocationLimitExceeded`.
     pub reason: Option<String>,
+    /// What the operating system reports about the connection, if there was no response.
+    pub io: Option<ErrorKind>,
     /// How the error is handled.
     pub class: Class,
 }
@@ -101,6 +104,9 @@ impl AwsError {
             reason: error
                 .raw_response()
                 .and_then(|response| reason(response.body().bytes()?)),
+            io: anyhow::Chain::new(error)
+                .find_map(|cause| cause.downcast_ref::<std::io::Error>())
+                .map(std::io::Error::kind),
             class,
         }
     }
@@ -113,6 +119,7 @@ impl AwsError {
             message: message.into(),
             status: None,
             reason: None,
+            io: None,
             class: Class::Fatal,
         }
     }

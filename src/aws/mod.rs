@@ -357,7 +357,7 @@ impl Aws {
             return error;
         }
         let has_answer = self.has_answer.load(Ordering::Relaxed);
-        let Some(failure) = reach::failure(&error.message, self.is_local, has_answer) else {
+        let Some(failure) = reach::failure(&error, self.is_local, has_answer) else {
             return error;
         };
         let at = self.endpoint_url.as_deref();
