@@ -5,9 +5,7 @@ mod request;
 use super::input::{
     agree, environment, file_name, is_without_file, read, read_artifact, read_roots,
 };
-use super::session::{
-    cache_dir, caller, ensure_place, names, new_network, progress, target, zones,
-};
+use super::session::{cache_dir, caller, ensure_place, names, progress, room, target};
 use crate::aws::Aws;
 use crate::aws::account::CallerIdentity;
 use crate::cli::{DoctorArgs, Format, Global};
@@ -18,7 +16,7 @@ use crate::event::Sink;
 use crate::package::Package;
 use crate::preflight::doctor::{self as judge, Check, Quotas, Topic, is_well};
 use crate::report::{self, style::Style};
-use crate::resource::{Context, claims};
+use crate::resource::Context;
 use crate::{lock, preflight, principal, threescale};
 
 /// Without it, nothing can be asked.
@@ -240,27 +238,19 @@ async fn quotas(cx: &Context, config: Option<&Config>) -> Check {
         return Check::skipped(topic, NO_CONFIGURATION);
     };
     let read = async {
-        let aws = cx.aws();
-        let concurrency = aws.concurrency().await?;
-        let is_there = !claims::zones(cx).await?.is_empty();
-        let zones = zones(cx, config).await?;
-        let new = match config.network.is_created() && !is_there {
-            true => new_network(config, zones.len()),
-            false => Vec::new(),
-        };
-        let gateways = config.network.nat_gateways().min(zones.len());
-        let (quotas, unread) = aws.quotas(&zones[..gateways]).await?;
+        let concurrency = cx.aws().concurrency().await?;
+        let room = room(cx, config).await?;
         let mut found = Quotas {
-            quotas,
-            unread: unread.map(|error| error.to_string()),
-            zones: preflight::zones(config, &zones),
+            quotas: room.quotas,
+            unread: room.unread.map(|error| error.to_string()),
+            zones: room.zones,
             concurrency: None,
         };
         match concurrency {
             Ok(limit) => found.concurrency = limit,
             Err(error) => found.unread = found.unread.or_else(|| Some(error.to_string())),
         }
-        Ok::<_, Error>(judge::quotas(&new, &found))
+        Ok::<_, Error>(judge::quotas(&room.new, &found))
     };
     read.await
         .unwrap_or_else(|error| Check::failed(topic, &error))

@@ -9,9 +9,9 @@ use tokio::sync::OnceCell;
 pub(super) use super::input::{file_name, load, named_stack};
 use super::input::{read_artifact, read_roots};
 use super::outputs;
-use crate::aws::account::CallerIdentity;
+use crate::aws::account::{CallerIdentity, Quota};
 use crate::aws::own_network::one_per_zone;
-use crate::aws::{Aws, Class, Target, profile};
+use crate::aws::{Aws, AwsError, Class, Target, profile};
 use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
@@ -384,19 +384,41 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if !config.network.is_created() || !claims::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
+    let room = room(cx, config).await?;
+    let missing = preflight::quotas(&room.new, &room.quotas);
+    Ok(room.zones.into_iter().chain(missing).collect())
+}
+
+/// What the account has room for.
+pub(super) struct Room {
+    /// What the stack creates and quotas limit; empty if it creates no network, or has one.
+    pub new: Vec<LogicalId>,
+    /// What the zones lack.
+    pub zones: Option<String>,
+    pub quotas: Vec<Quota>,
+    /// Why a quota is not known.
+    pub unread: Option<AwsError>,
+}
+
+/// Reads the zones and the quotas for the network of the configuration.
+pub(super) async fn room(cx: &Context, config: &Config) -> Result<Room> {
+    let is_new = config.network.is_created() && claims::zones(cx).await?.is_empty();
     let zones = zones(cx, config).await?;
-    let new = new_network(config, zones.len());
     let gateways = config.network.nat_gateways().min(zones.len());
-    let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;
-    let zones = preflight::zones(config, &zones);
-    Ok(zones
-        .into_iter()
-        .chain(preflight::quotas(&new, &quotas))
-        .collect())
+    let (quotas, unread) = cx.aws().quotas(&zones[..gateways]).await?;
+    Ok(Room {
+        new: match is_new {
+            true => new_network(config, zones.len()),
+            false => Vec::new(),
+        },
+        zones: preflight::zones(config, &zones),
+        quotas,
+        unread,
+    })
 }
 
 /// What a new network in this number of zones counts against the quotas.
-pub(super) fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
+fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
     let named =
         |kind, count| (0..count).map(move |index| LogicalId::new(kind, stack::letter(index)));
     let gateways = config.network.nat_gateways().min(zones);
@@ -407,7 +429,7 @@ pub(super) fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
 }
 
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
-pub(super) async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
+async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if !config.network.is_created() {
         return Ok(Vec::new());
     }
