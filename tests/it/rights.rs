@@ -227,32 +227,35 @@ fn allows(statement: &Value, entry: &Value, action: &str) -> bool {
                 .contains(&entry["operation"].as_str().expect("a name")))
 }
 
-/// The policies by command, and the actions that were used of them.
-struct Judge {
-    policies: BTreeMap<&'static str, Vec<Value>>,
-    used: BTreeMap<&'static str, BTreeSet<String>>,
-}
+/// The statements of the policy of each command.
+type Policies = BTreeMap<&'static str, Vec<Value>>;
+
+/// The actions that each command has used.
+type Used = BTreeMap<&'static str, BTreeSet<String>>;
 
 const COMMANDS: [&str; 4] = ["plan", "up", "down", "status"];
 
-impl Judge {
-    /// With the policies of the configuration, or those of the stack alone.
-    fn new(here: &Workplace, is_stack_alone: bool) -> Self {
-        let of = |command| {
-            let mut arguments = vec!["--for", command];
-            if is_stack_alone {
-                arguments.extend(["--stack", "orders"]);
-            }
-            (command, statements(here, &arguments))
-        };
-        Self {
-            policies: COMMANDS.map(of).into(),
-            used: BTreeMap::new(),
+/// The policies of the configuration, or those of the stack alone.
+fn policies(here: &Workplace, is_stack_alone: bool) -> Policies {
+    let of = |command| {
+        let mut arguments = vec!["--for", command];
+        if is_stack_alone {
+            arguments.extend(["--stack", "orders"]);
         }
-    }
+        (command, statements(here, &arguments))
+    };
+    COMMANDS.map(of).into()
+}
 
-    /// Runs a command. Every request must be allowed by its policy.
-    fn run(&mut self, aws: &TestAws, here: &Workplace, command: &'static str) {
+/// Judges every request of a run by each of these policies.
+struct Judge<'a> {
+    policies: Vec<&'a Policies>,
+    used: &'a Mutex<Used>,
+}
+
+impl Judge<'_> {
+    /// Runs a command. Every request must be allowed by its policies.
+    fn run(&self, aws: &TestAws, here: &Workplace, command: &'static str) {
         aws.post("log/clear", &json!({}));
         let changes = ["up", "down"].contains(&command);
         let arguments: &[&str] = match changes {
@@ -260,25 +263,34 @@ impl Judge {
             false => &[command],
         };
         here.succeed(arguments);
-        let policy = &self.policies[command];
+        let mut found = BTreeSet::new();
         for entry in aws.log() {
             for action in list(&entry["iam_actions"]) {
-                assert!(
-                    policy
-                        .iter()
-                        .any(|statement| allows(statement, &entry, action)),
-                    "{command}: {action}: {entry}"
-                );
-                let used = self.used.entry(command).or_default();
-                used.insert(action.to_owned());
+                for policies in &self.policies {
+                    let mut policy = policies[command].iter();
+                    assert!(
+                        policy.any(|statement| allows(statement, &entry, action)),
+                        "{command}: {action}: {entry}"
+                    );
+                }
+                found.insert(action.to_owned());
             }
         }
+        let mut used = self.used.lock().expect("the actions");
+        used.entry(command).or_default().extend(found);
     }
 
-    fn live(&mut self, aws: &TestAws, here: &Workplace) {
-        for command in ["plan", "up", "plan", "up", "status", "down"] {
-            self.run(aws, here, command);
+    /// Creates the stack, and returns the account with it.
+    fn create(&self, aws: &TestAws, here: impl Fn(&TestAws) -> Workplace) -> TestAws {
+        let first = here(aws);
+        self.run(aws, &first, "plan");
+        self.run(aws, &first, "up");
+        let standing = aws.fork();
+        let here = here(aws);
+        for command in ["plan", "up", "status", "down"] {
+            self.run(aws, &here, command);
         }
+        standing
     }
 }
 
@@ -300,54 +312,60 @@ const KINDS: [&str; 6] = [
 
 #[test]
 fn every_request_is_allowed_by_the_policy_of_its_command() {
-    let used: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::default();
-    let add = |judge: Judge| {
-        let mut used = used.lock().expect("the actions");
-        for (command, actions) in judge.used {
-            used.entry(command).or_default().extend(actions);
-        }
-    };
+    let used = Mutex::new(Used::new());
+    let empty = TestAws::seeded();
+    let of_stack = policies(&Workplace::new(&empty), true);
+    let (of_stack, used) = (&of_stack, &used);
     std::thread::scope(|scope| {
-        // One life cycle for each configuration, with the policies of this configuration.
-        scope.spawn(|| {
-            for lines in KINDS {
+        // One life cycle for each configuration, with its own policies and with those of the stack alone.
+        for (index, lines) in KINDS.into_iter().enumerate() {
+            scope.spawn(move || {
                 let aws = seeded();
-                let here = workplace(&aws, lines);
                 let api = id(&aws.account(), "orders-api");
-                here.edit("name: orders-api", &format!("id: {api}"));
-                let mut judge = Judge::new(&here, false);
-                judge.live(&aws, &here);
-                add(judge);
-            }
-        });
-        // One stack that becomes each of them.
+                let here = |aws: &TestAws| {
+                    let here = workplace(aws, lines);
+                    here.edit("name: orders-api", &format!("id: {api}"));
+                    here
+                };
+                let of_configuration = policies(&here(&aws), false);
+                let judge = Judge {
+                    policies: vec![of_stack, &of_configuration],
+                    used,
+                };
+                let standing = judge.create(&aws, here);
+                // The stack becomes the next one.
+                let judge = Judge {
+                    policies: vec![of_stack],
+                    used,
+                };
+                let next = workplace(&standing, KINDS[(index + 1) % KINDS.len()]);
+                judge.run(&standing, &next, "plan");
+                judge.run(&standing, &next, "up");
+                if index + 1 < KINDS.len() {
+                    return;
+                }
+                next.edit("team: payments", "team: orders");
+                judge.run(&standing, &next, "up");
+                next.write("bootstrap.zip", &crate::support::artifact(1));
+                judge.run(&standing, &next, "up");
+                judge.run(&standing, &next, "down");
+            });
+        }
+        // A network of the operator.
         scope.spawn(|| {
             let aws = seeded();
-            let mut judge = Judge::new(&workplace(&aws, ""), true);
-            for lines in KINDS.iter().chain(&KINDS[..1]) {
-                let here = workplace(&aws, lines);
-                judge.run(&aws, &here, "plan");
-                judge.run(&aws, &here, "up");
-            }
-            let tagged = workplace(&aws, KINDS[0]);
-            tagged.edit("team: payments", "team: orders");
-            judge.run(&aws, &tagged, "up");
-            tagged.write("bootstrap.zip", &crate::support::artifact(1));
-            judge.run(&aws, &tagged, "up");
-            judge.run(&aws, &tagged, "down");
-            // A network of the operator.
             let vpc = Vpc::new(&aws, "10.9", true);
-            let here = workplace(&aws, &vpc.routed(""));
-            judge.live(&aws, &here);
-            add(judge);
+            let judge = Judge {
+                policies: vec![of_stack],
+                used,
+            };
+            judge.create(&aws, |aws| workplace(aws, &vpc.routed("")));
         });
     });
     // The life cycles of the stack use everything.
-    let aws = TestAws::seeded();
-    let all = Judge::new(&Workplace::new(&aws), true);
-    let used = used.into_inner().expect("the actions");
+    let used = used.lock().expect("the actions");
     let mut unused = BTreeSet::new();
-    for (command, policy) in &all.policies {
+    for (command, policy) in of_stack {
         for action in policy
             .iter()
             .flat_map(|statement| list(&statement["Action"]))
