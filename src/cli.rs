@@ -63,7 +63,7 @@ pub struct Global {
     #[arg(long, global = true, conflicts_with = "color")]
     pub no_color: bool,
     /// Use a running sandbox: its AWS endpoint and, unless --file is given, its configuration
-    #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", value_parser = parse_sandbox)]
     pub sandbox: Option<u16>,
     /// Set by `sandbox`, whose AWS has an access key of its own.
     #[arg(skip)]
@@ -120,13 +120,13 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
-    /// Roll the stage back to the deployment before the stack's
+    /// Move the stage and the functions back to what they served before
     Rollback(RollbackArgs),
     /// List the stacks of this account
     List(ListArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
-    /// Force-release a stale lock
+    /// Release the lock of a run that no longer exists
     Unlock,
     /// Print the IAM policy that an operator needs, or the trust policy of a pipeline's role
     IamPolicy(IamPolicyArgs),
@@ -159,7 +159,7 @@ pub struct PlanArgs {
     /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
-    /// A valid user key, or `<app_id>:<app_key>`: whether 3scale has the metrics is also checked
+    /// Also check whether 3scale has the metrics, with this valid user key or `<app_id>:<app_key>`
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
     /// Print the resources and their dependencies as a Mermaid flowchart instead
@@ -197,7 +197,7 @@ pub struct VerifyArgs {
 /// Flags of requests to the API itself.
 #[derive(Debug, Clone, Args)]
 pub struct RequestArgs {
-    /// A valid user key, or `<app_id>:<app_key>`: safe methods are also called with it
+    /// Also call safe methods with this valid user key or `<app_id>:<app_key>`
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
     /// How long to wait until a new deployment takes effect
@@ -241,13 +241,13 @@ pub struct LogsArgs {
     /// The function; both by default
     #[arg(value_enum)]
     pub functions: Vec<LogFunction>,
-    /// Show logs from this long ago
+    /// How far back to read the logs
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10m")]
     pub since: Duration,
     /// Follow the logs until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// A CloudWatch Logs filter pattern, for example '{ $.reason = "limits_exceeded" }'
+    /// A CloudWatch Logs filter pattern, for example limits_exceeded
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
     /// Include metrics and Lambda's own lines; -o json always includes them
@@ -258,7 +258,7 @@ pub struct LogsArgs {
 /// Flags of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// Read the authorizer's log from this long ago
+    /// How far back to read the authorizer's log
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
     pub since: Duration,
 }
@@ -269,7 +269,7 @@ pub struct DoctorArgs {
     /// Show the decision about this request: the header x-amzn-RequestId of its response
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
-    /// Read the authorizer's log from this long ago
+    /// How far back to read the authorizer's log
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h", requires = "request")]
     pub since: Duration,
 }
@@ -323,7 +323,7 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = parse_duration)]
     pub lock_timeout: Duration,
     /// Maximum number of concurrent AWS requests
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = |text: &str| parse_whole::<u16>(text, 100))]
     pub parallelism: u16,
 }
 
@@ -333,7 +333,7 @@ pub struct UpArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
     /// Update only this part: `authorizer` replaces the code of the functions
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "PART")]
     pub only: Option<Only>,
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
@@ -386,7 +386,7 @@ pub struct IamPolicyArgs {
     #[arg(long, value_enum, default_value_t = PolicyFormat::Json)]
     pub format: PolicyFormat,
     /// Print only this part of a policy that is too large for one managed policy
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9), conflicts_with = "trust")]
+    #[arg(long, value_name = "N", value_parser = |text: &str| parse_whole::<u8>(text, 9), conflicts_with = "trust")]
     pub part: Option<u8>,
     /// The account, if the configuration does not name it
     #[arg(long, value_name = "ACCOUNT", value_parser = parse_account)]
@@ -453,10 +453,10 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
     /// Port of the AWS endpoint and the API; a free port by default
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = |text: &str| parse_whole::<u16>(text, u16::MAX))]
     pub port: Option<u16>,
     /// Send this many requests per second, show the results, and exit
-    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "RATE", value_parser = |text: &str| parse_whole::<u32>(text, 100_000))]
     pub load: Option<u32>,
     /// How long to send requests
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
@@ -477,17 +477,23 @@ pub struct SandboxArgs {
 pub enum SandboxAction {
     /// List running sandboxes
     Status,
-    /// Stop them, or the one given with --sandbox=N
+    /// Stop the running sandboxes, or the one that --sandbox=N names
     Stop,
     /// Show the usage that 3scale has counted; on a terminal, live until Ctrl-C
     Usage,
-    /// Print shell lines for `eval` that point other tools to it
+    /// Print variables for `eval`, which point all tools to the sandbox
     Env,
 }
 
 /// Flags of `init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArgs {
+    /// The name of the new stack
+    #[arg(long, value_parser = parse_stack)]
+    pub stack: Option<StackName>,
+    /// The file to write; `-` prints the configuration
+    #[arg(short, long, env = FILE, default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
     /// The id of the REST API
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ApiId, text))]
     pub api_id: Option<String>,
@@ -589,6 +595,22 @@ fn parse_branch(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("it must be the name of one branch: letters, digits, and `._-/`".to_owned()),
     }
+}
+
+fn parse_sandbox(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "it must be the number of a sandbox".to_owned())
+}
+
+/// A whole number from 1 to `most`.
+fn parse_whole<T>(text: &str, most: T) -> Result<T, String>
+where
+    T: Copy + std::str::FromStr + PartialOrd + From<u8> + std::fmt::Display,
+{
+    let number = text.parse().ok();
+    number
+        .filter(|number| (T::from(1)..=most).contains(number))
+        .ok_or_else(|| format!("it must be a whole number from 1 to {most}"))
 }
 
 fn parse_url(text: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::code::Explanation;
+use crate::duration::exact;
 use crate::reasons::REASONS;
 
 /// The longest id of a request that the authorizer logs.
@@ -97,6 +98,14 @@ pub fn source(word: &str) -> Option<&'static str> {
     })
 }
 
+/// What the authorizer does for a method that uses it, in one word.
+pub fn guarded(observes: bool) -> &'static str {
+    match observes {
+        true => "observed",
+        false => "protected",
+    }
+}
+
 /// Why the log may have no decision about a request with this id.
 pub fn absences(id: &str, since: Duration) -> Vec<String> {
     let mut all = Vec::new();
@@ -119,7 +128,7 @@ pub fn absences(id: &str, since: Duration) -> Vec<String> {
     );
     all.push(format!(
         "the request was more than {} ago: --since goes further back",
-        humantime::format_duration(since)
+        exact(since)
     ));
     all
 }
@@ -185,7 +194,7 @@ mod tests {
         let of = |id: &str| absences(id, day);
         assert!(of("JKJaXmPLvHcESHA=")[0].contains("x-amzn-RequestId"));
         assert!(!of(ID)[0].contains("x-amz-apigw-id"));
-        assert!(of(ID).last().expect("one").contains("more than 1day ago"));
+        assert!(of(ID).last().expect("one").contains("more than 1 day ago"));
     }
 
     #[test]

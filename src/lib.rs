@@ -10,6 +10,7 @@ pub mod code;
 pub mod commands;
 pub mod config;
 pub mod decision;
+pub mod duration;
 pub mod engine;
 pub mod engine_version;
 pub mod error;

@@ -264,7 +264,9 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
             let method_of = format!("{} of API {}", method.label(), target.id);
             extras.notices.push(match method.authorization.as_str() {
                 "NONE" if cx.options().keep_protected => {
-                    format!("{method_of} is closed with AWS_IAM, where it was open before us")
+                    format!(
+                        "{method_of} is closed with AWS_IAM, where it was open before the stack"
+                    )
                 }
                 "NONE" => format!("{method_of} returns to NONE: it will be open"),
                 other => format!("{method_of} returns to {other}"),

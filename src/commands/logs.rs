@@ -13,6 +13,7 @@ use crate::aws::AwsError;
 use crate::aws::logs::{self as log_groups, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
 use crate::code::Code;
+use crate::duration::exact;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
@@ -51,7 +52,10 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
                 }
                 lines => lines?,
             },
-            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+            _ = interrupt.recv() => {
+                report::interrupted();
+                return Ok(ExitStatus::Interrupted);
+            }
         };
         for (function, line) in &lines {
             let text = match global.output {
@@ -71,13 +75,16 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+            _ = interrupt.recv() => {
+                report::interrupted();
+                return Ok(ExitStatus::Interrupted);
+            }
         }
     }
     if shown == 0 {
         cx.sink().notice(format!(
             "nothing was written in the last {}; --since goes further back",
-            humantime::format_duration(args.since)
+            exact(args.since)
         ));
     }
     Ok(ExitStatus::Done)

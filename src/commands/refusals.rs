@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::logs::{failed, millis};
 use crate::aws::logs;
 use crate::cli::{Format, Global, ReportArgs};
+use crate::duration::exact;
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::refusals::Refusals;
@@ -34,12 +35,12 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
             report::result(&document.to_string());
         }
         Format::Text if summaries.is_empty() => {}
-        Format::Text => report::result(&refusals::table(&summaries, &Style::stdout(global))),
+        Format::Text => report::text(&refusals::table(&summaries, &Style::stdout(global))),
     }
     if summaries.is_empty() {
         cx.sink().notice(format!(
             "no decision was logged in the last {}; --since goes further back",
-            humantime::format_duration(args.since)
+            exact(args.since)
         ));
     }
     Ok(ExitStatus::Done)

@@ -157,7 +157,7 @@ impl Session {
         let names = names(config.stack.as_str(), &aws, &caller);
         let apis = apis?;
         let is_missing = apis.is_empty();
-        let api = match preflight::choose_api(&config, &apis) {
+        let api = match preflight::choose_api(&config.api.selector, &apis) {
             Ok(api) => api,
             Err(mut text) => {
                 // Only for the message, so that a missing permission does not matter.

@@ -8,7 +8,8 @@ use super::{existing, outputs};
 use crate::action::Action;
 use crate::aws::optional;
 use crate::cli::{Format, Global, StatusArgs};
-use crate::config::Config;
+use crate::config::{Config, Mode};
+use crate::decision::guarded;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, plan};
 use crate::error::{ExitStatus, Result};
@@ -309,6 +310,7 @@ async fn methods(
         }
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let guarded = guarded(config.is_some_and(|config| config.authorizer.mode == Mode::Observe));
     let mut rows = Vec::new();
     for method in draft {
         let asks = authorizer
@@ -327,13 +329,15 @@ async fn methods(
         };
         let remark = match (asks, custom, wanted) {
             (true, false, _) if served_by_other(&key) => {
-                Some("served with the authorizer of another owner")
+                Some("served with the authorizer of another owner".to_owned())
             }
-            (true, false, _) => Some("protected in the draft only: it is not deployed"),
+            (true, false, _) => Some(format!("{guarded} in the draft only: it is not deployed")),
             // The draft has the authorizer of another stack, and only this stage's deployment has ours.
             (false, true, true) if is_lent => None,
-            (false, true, true) => Some("opened in the draft: the next deployment opens it"),
-            (false, false, true) => Some("to be protected"),
+            (false, true, true) => {
+                Some("opened in the draft: the next deployment opens it".to_owned())
+            }
+            (false, false, true) => Some(format!("to be {guarded}")),
             _ => None,
         };
         rows.push(Method {
@@ -344,7 +348,7 @@ async fn methods(
                 .and_then(|served| served.get(&key))
                 .unwrap_or(&method.authorization)
                 .clone(),
-            remark: remark.map(str::to_owned),
+            remark,
         });
     }
     let drafted: BTreeSet<_> = draft.iter().map(rest_api::Method::key).collect();

@@ -9,7 +9,8 @@ use super::{access, encryption, mode, own_network, own_route, required_tags, rul
 use crate::action::Action;
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
-use crate::config::{Config, Vpc};
+use crate::config::{Config, Mode, Vpc};
+use crate::decision::guarded;
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
@@ -551,11 +552,12 @@ async fn of_methods(
         &rest_api::authorizers(cx, &api.id).await?,
         &facts.names.api_authorizer(),
     ));
+    let guarded = guarded(config.authorizer.mode == Mode::Observe);
     findings.attaches.extend(
         methods
             .wanted
             .iter()
-            .map(|method| format!("{}: {} -> protected", method.label(), method.authorization)),
+            .map(|method| format!("{}: {} -> {guarded}", method.label(), method.authorization)),
     );
     findings.notices.extend(methods.notices);
     let unrecorded = lost_record::of_recorded(cx).await?;

@@ -22,7 +22,7 @@ mod ways;
 
 pub use self::findings::{Findings, Verdict};
 pub use self::gather::{gather, missing_stage, strangers};
-pub use self::meant::other_api;
+pub use self::meant::{other_api, other_stage};
 pub use self::own_vpc::own_vpc;
 pub use self::rights::{Simulated, rights, rights_of_new};
 pub use self::rules::{

@@ -1,6 +1,7 @@
 //! What the callers of the protected methods meet in each mode of the authorizer. Pure.
 
 use crate::config::Mode;
+use crate::decision::guarded;
 use crate::responses::LimitStatus;
 use crate::rest_api::ApiTarget;
 
@@ -18,7 +19,8 @@ pub(super) fn notice(mode: Mode, observed: Option<bool>, limits: LimitStatus) ->
         }
     };
     Some(format!(
-        "callers of the protected methods: {what} (authorizer.mode: {})",
+        "callers of the {} methods: {what} (authorizer.mode: {})",
+        guarded(mode == Mode::Observe),
         mode.as_str()
     ))
 }
@@ -43,7 +45,10 @@ mod tests {
         let said = |mode, observed, limits| notice(mode, observed, limits).unwrap_or_default();
         let plain = LimitStatus::Forbidden;
         for observed in [None, Some(true), Some(false)] {
-            assert!(said(Mode::Observe, observed, plain).contains("only logged"));
+            assert!(
+                said(Mode::Observe, observed, plain)
+                    .contains("observed methods: all requests are allowed")
+            );
         }
         for begins in [None, Some(true)] {
             let text = said(Mode::Enforce, begins, plain);

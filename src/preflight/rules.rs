@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
 use crate::aws::tags;
-use crate::config::{Config, Vpc};
+use crate::config::{ApiSelector, Config, Mode, Vpc};
+use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
@@ -27,9 +28,8 @@ use crate::stack;
 ///
 /// # Errors
 /// One line that lists what was found instead.
-pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String> {
-    use crate::config::ApiSelector;
-    let wanted = match &config.api.selector {
+pub fn choose_api(selector: &ApiSelector, found: &[RestApi]) -> Result<RestApi, String> {
+    let wanted = match selector {
         ApiSelector::Id(id) => format!("id {id}"),
         ApiSelector::Name(name) => format!("name {name}"),
     };
@@ -333,9 +333,10 @@ pub fn methods(
         if taken || lent || selection::is_free(method, &config.api.protect) {
             if !taken && !lent && method.authorization != AuthorizationType::None {
                 let text = format!(
-                    "{} has {} and will be protected because `api.protect` names it exactly",
+                    "{} has {} and will be {} because `api.protect` names it exactly",
                     method.label(),
-                    method.authorization
+                    method.authorization,
+                    guarded(config.authorizer.mode == Mode::Observe)
                 );
                 sorted.notices.push(text);
             }
@@ -349,7 +350,9 @@ pub fn methods(
             sorted.notices.push(text);
         }
     }
-    sorted.notices.extend(preflights(&sorted.wanted, all));
+    sorted
+        .notices
+        .extend(preflights(config.authorizer.mode, &sorted.wanted, all));
     sorted
 }
 
@@ -442,7 +445,7 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
 
 /// Warns that protected `ANY` methods also receive `OPTIONS` requests, which browsers send without
 /// a credential.
-fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
+fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
     const SHOWN: usize = 5;
     let has_options = |path: &str| {
         all.iter()
@@ -463,8 +466,12 @@ fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
         more => format!(" and {more} more"),
     };
     let shown: Vec<_> = labels.into_iter().take(SHOWN).collect();
+    let effect = match mode {
+        Mode::Enforce => "will be refused",
+        Mode::Observe => "will be logged as refusals",
+    };
     Some(format!(
-        "{}{more} also {answer} OPTIONS, so CORS preflight requests will be refused: give {path}, or add it to `api.except`",
+        "{}{more} also {answer} OPTIONS, so CORS preflight requests {effect}: give {path}, or add it to `api.except`",
         shown.join(", ")
     ))
 }
@@ -586,12 +593,16 @@ mod tests {
             ..RestApi::default()
         };
         assert!(
-            choose_api(&config(""), &[])
+            choose_api(&config("").api.selector, &[])
                 .is_err_and(|text| text.contains("no REST API has the name orders-api"))
         );
-        assert_eq!(choose_api(&config(""), &[api("a")]), Ok(api("a")));
+        assert_eq!(
+            choose_api(&config("").api.selector, &[api("a")]),
+            Ok(api("a"))
+        );
         assert!(
-            choose_api(&config(""), &[api("a"), api("b")]).is_err_and(|text| text.contains("a, b"))
+            choose_api(&config("").api.selector, &[api("a"), api("b")])
+                .is_err_and(|text| text.contains("a, b"))
         );
     }
 

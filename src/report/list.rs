@@ -9,9 +9,6 @@ use crate::principal;
 use crate::printable::line;
 use crate::rest_api::ApiTarget;
 
-/// The width of a line that fits every terminal.
-const WIDTH: usize = 80;
-
 /// A stack.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
@@ -55,13 +52,13 @@ fn age(created: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A list behind its heading, in lines of at most [`WIDTH`].
-fn wrapped(head: &str, items: &[String]) -> Vec<String> {
+/// A list behind its heading, in lines of this width.
+fn wrapped(head: &str, items: &[String], width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut text = head.to_owned();
     for (index, item) in items.iter().enumerate() {
         let comma = if index + 1 < items.len() { "," } else { "" };
-        if text.chars().count() + item.chars().count() + 2 > WIDTH {
+        if text.chars().count() + item.chars().count() + 2 > width {
             lines.push(std::mem::replace(&mut text, " ".to_owned()));
         }
         text.push_str(&format!(" {item}{comma}"));
@@ -130,7 +127,7 @@ const API: usize = 1;
 const BY: usize = 3;
 
 /// The width of each column. The API and who created the stack are cut if a line would be too long.
-fn widths(rows: &[[String; 6]]) -> [usize; 6] {
+fn widths(rows: &[[String; 6]], columns: usize) -> [usize; 6] {
     let mut widths = HEAD.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -139,7 +136,7 @@ fn widths(rows: &[[String; 6]]) -> [usize; 6] {
     }
     for column in [BY, API] {
         let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        let excess = all.saturating_sub(WIDTH);
+        let excess = all.saturating_sub(columns);
         widths[column] = widths[column].saturating_sub(excess).max(6);
     }
     widths
@@ -165,7 +162,8 @@ impl Listed {
     pub fn table(&self, style: &Style, now: Timestamp) -> String {
         let mut lines = Vec::new();
         let cells: Vec<_> = self.rows.iter().map(|row| row.cells(now)).collect();
-        let widths = widths(&cells);
+        let columns = style.columns();
+        let widths = widths(&cells, columns);
         for region in &self.regions {
             let of_region: Vec<_> = (self.rows.iter().zip(&cells))
                 .filter(|(row, _)| row.region == *region)
@@ -203,7 +201,7 @@ impl Listed {
             )));
         }
         if !self.disabled.is_empty() {
-            lines.extend(wrapped("skipped, not enabled:", &self.disabled));
+            lines.extend(wrapped("skipped, not enabled:", &self.disabled, columns));
         }
         for (region, why) in &self.denied {
             lines.push(format!(
@@ -313,7 +311,7 @@ mod tests {
         ])
         .table(&Style::plain(), now);
         for line in text.lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
         for part in [
             long,
@@ -345,7 +343,7 @@ mod tests {
         assert_eq!(document["regions"], json!(["us-east-1"]));
         assert_eq!(document["skipped"].as_array().map(Vec::len), Some(13));
         for line in text.lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 

@@ -37,6 +37,7 @@ use tokio::task::JoinHandle;
 
 use self::style::Style;
 use crate::cli::{Format, Global};
+use crate::duration::elapsed;
 use crate::error::{Error, ExitStatus};
 use crate::event::{Event, Scope, Tally};
 use crate::principal;
@@ -102,6 +103,11 @@ pub fn text(text: &str) {
     result(&style::fitted(&Term::stdout(), text));
 }
 
+/// Writes a message with commands. On a terminal, prose is wrapped at words. Indented lines are commands, which are never broken.
+pub fn guide(text: &str) {
+    result(&style::guided(&Term::stdout(), text));
+}
+
 /// Writes a line of a result, and returns whether the stream is still open.
 pub fn is_read(text: &str) -> bool {
     screen::clear();
@@ -117,6 +123,13 @@ pub fn file(content: &[u8]) {
 /// Writes text that is not a result. On a terminal, it is wrapped at words.
 pub fn note(text: &str) {
     screen::above(&style::fitted(&Term::stderr(), text));
+}
+
+/// Ends the line on which a terminal shows the `^C` of the user.
+pub fn interrupted() {
+    if Term::stderr().is_term() {
+        note("");
+    }
 }
 
 /// Writes a question, and stays on its line for the answer.
@@ -237,23 +250,6 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
 /// Seconds with one decimal place, for JSON.
 pub fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 10.0).round() / 10.0
-}
-
-/// Formats an estimate: `40 s`, `5 min`.
-pub fn about(duration: Duration) -> String {
-    match duration.as_secs() {
-        secs @ 0..60 => format!("{} s", secs.div_ceil(10) * 10),
-        secs => format!("{} min", secs.div_ceil(60)),
-    }
-}
-
-/// Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`.
-pub fn elapsed(took: Duration) -> String {
-    match took.as_secs() {
-        0..10 => format!("{:.1} s", took.as_secs_f64()),
-        secs @ 10..60 => format!("{secs} s"),
-        secs => format!("{} min {:02} s", secs / 60, secs % 60),
-    }
 }
 
 #[cfg(test)]

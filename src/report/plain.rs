@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::layout::row;
 use super::style::Style;
-use super::{Reporter, elapsed, note};
+use super::{Reporter, note};
+use crate::duration::elapsed;
 use crate::event::Event;
 use crate::id::LogicalId;
 

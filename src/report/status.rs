@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
+use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::names::Names;
 use crate::prices;
@@ -221,12 +222,13 @@ impl Status {
 
     /// The methods that are not protected, or `all` of them.
     fn methods_of(&self, all: bool, style: &Style) -> Vec<String> {
+        let guarded = guarded(self.observes == Some(true));
         let is_shown = |method: &&Method| all || !method.protected || method.remark.is_some();
         let mut lines = Vec::new();
         for method in self.methods.iter().filter(is_shown) {
             // A method with another authorization type is neither open nor protected by this stack.
             let word = match (method.protected, &method.authorization) {
-                (true, _) => style.good("protected"),
+                (true, _) => style.good(&format!("{guarded:<9}")),
                 (false, AuthorizationType::None) => style.warn("open     "),
                 (false, _) => style.dim("guarded  "),
             };
@@ -252,7 +254,7 @@ impl Status {
             "methods are"
         };
         if hidden > 0 {
-            lines.push(format!("{hidden} {plural} protected"));
+            lines.push(format!("{hidden} {plural} {guarded}"));
         }
         lines
     }

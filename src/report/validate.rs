@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::style::Style;
-use super::{note, result};
+use super::{note, result, text};
 use crate::cli::{Format, Global};
 use crate::code::Code;
 use crate::config::Checked;
@@ -15,7 +15,7 @@ pub fn show(global: &Global, name: &str, checked: &Checked) {
         return;
     }
     for problem in &checked.problems {
-        result(&problem.to_string());
+        text(&problem.to_string());
     }
     let style = Style::stderr(global);
     if !global.quiet {
@@ -25,7 +25,7 @@ pub fn show(global: &Global, name: &str, checked: &Checked) {
     }
     let head = style.bad(&format!("error[{}]:", Code::ConfigInvalid.as_str()));
     match checked.problems.len() {
-        0 => result(&format!("{name} is valid")),
+        0 => text(&format!("{name} is valid")),
         1 => note(&format!("{} {name} has 1 problem", head)),
         count => note(&format!("{} {name} has {count} problems", head)),
     }

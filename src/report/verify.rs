@@ -23,6 +23,7 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
     let width =
         |text: &dyn Fn(&Row) -> usize| report.rows.iter().map(text).max().unwrap_or_default();
     let label = width(&|row| row.label.len());
+    let check = width(&|row| row.check.as_str().len()).max(8);
     let mut lines: Vec<_> = report
         .rows
         .iter()
@@ -50,7 +51,7 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
                 }
             };
             let line = format!(
-                "{word} {:<label$}  {:<8}  {status:<3}  {text}",
+                "{word} {:<label$}  {:<check$}  {status:<3}  {text}",
                 row.label,
                 row.check.as_str()
             );

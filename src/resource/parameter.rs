@@ -495,7 +495,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         };
         if !same {
             // Neither value is shown, because one of them may be a secret.
-            diff.field(VALUE, "(differs)", "(as configured)");
+            diff.field(VALUE, "(not shown)", "(as configured, not shown)");
         }
         if self.rotates(cx, actual) {
             diff.field(VALUE, "(present)", NEW);

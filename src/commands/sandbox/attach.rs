@@ -10,6 +10,8 @@ use super::signals::End;
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
+use crate::report::layout::wrap;
+use crate::report::screen::rows;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{Found, REGION, ask_control, not_reported};
 
@@ -78,7 +80,7 @@ fn status(global: &Global) -> Result<()> {
         report::result("no sandbox is running");
     }
     for facts in &all {
-        report::result(&messages::facts(facts));
+        report::text(&messages::facts(facts));
     }
     Ok(())
 }
@@ -136,16 +138,21 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         report::result(&ask().await?.table());
         return Ok(());
     }
-    let mut lines = 0;
+    let mut shown = Vec::new();
     let mut end = End::listen()?;
     loop {
         let table = ask().await?.table();
-        let _ = screen.clear_last_lines(lines);
-        lines = table.lines().count();
+        let columns = usize::from(screen.size().1);
+        let _ = screen.clear_last_lines(rows(&shown, columns));
+        let table = wrap(&table, columns);
+        shown = table.lines().map(str::to_owned).collect();
         report::result(&table);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = end.come() => return Ok(()),
+            () = end.come() => {
+                report::interrupted();
+                return Ok(());
+            }
         }
     }
 }

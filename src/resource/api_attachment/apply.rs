@@ -13,6 +13,7 @@ use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{
     deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
 };
+use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError};
@@ -392,31 +393,28 @@ impl Resource for ApiAttachment {
             diff.field(RECORD, "of an interrupted run", "complete");
         }
         let steps = method_steps(actual, &self.wanted);
+        let guarded = guarded(self.wanted.asks.observes());
         for method in &steps.protect {
             diff.field(
                 Field::Method(method.label()),
                 &method.authorization,
-                "protected",
+                guarded,
             );
         }
         for method in &steps.protect_for_deployment {
             diff.field(
                 Field::Method(method.label()),
                 "another stack's",
-                "protected in this stage",
+                format!("{guarded} in this stage"),
             );
         }
         for (before, now) in &steps.restore {
-            diff.field(
-                Field::Method(now.label()),
-                "protected",
-                &before.authorization,
-            );
+            diff.field(Field::Method(now.label()), guarded, &before.authorization);
         }
         for (_, now) in &steps.restore_after_crash {
             diff.field(
                 Field::Method(now.label()),
-                "protected",
+                guarded,
                 "another stack's in the draft",
             );
         }
@@ -432,9 +430,9 @@ impl Resource for ApiAttachment {
             let managed = steps.responses.managed.get(*kind);
             let from = match now {
                 None => "API Gateway's",
-                Some(now) if managed == Some(now) => "unrecorded",
-                Some(_) if actual.taken_responses().contains_key(*kind) => "another",
-                Some(_) => "other owner",
+                Some(now) if managed == Some(now) => "not recorded",
+                Some(_) if actual.taken_responses().contains_key(*kind) => "changed by others",
+                Some(_) => "customized by others",
             };
             let status = |response: Option<&Response>| response?.status.clone();
             let told = responses::told(kind, self.wanted.responses.limits);
@@ -455,7 +453,7 @@ impl Resource for ApiAttachment {
             );
         }
         if steps.deploy && !steps.serves_settings && !actual.is_before_us() {
-            diff.field(AUTHORIZER_IN_THE_STAGE, "another", "as configured");
+            diff.field(AUTHORIZER_IN_THE_STAGE, "other settings", "as configured");
         }
         if steps.deploy {
             let deployment = actual
