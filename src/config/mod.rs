@@ -8,9 +8,11 @@ mod document;
 mod draft;
 mod fields;
 mod identifiers;
+mod keys;
 mod layout;
 mod locate;
 mod mapping_rule;
+mod network;
 mod pattern;
 mod problem;
 mod read;
@@ -20,6 +22,7 @@ mod substitute;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;

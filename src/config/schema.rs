@@ -13,12 +13,12 @@ use self::parts::{
     EC2_ID, Properties, VARIABLE, boolean, choice, choice_of, described, duration, object,
     optional, path, text, variable, whole, with, word_of,
 };
-use super::fields::{
+use super::identifiers::{LOG_RETENTION_DAYS, MAX_SECRET, MAX_THREESCALE_NAME};
+use super::keys::{
     API, AUTHORIZER, CREDENTIALS, DEFAULT_BACKEND, DEFAULT_LOG_RETENTION_DAYS, DEFAULT_MAX_AGE,
     DEFAULT_MEMORY, DEFAULT_REPORT_EVERY, MAPPING_RULE, MAX_DELTA, MAX_SECURITY_GROUPS, MEMORY,
     MEMORY_MB, NO_NETWORK, RESPONSES, ROOT, THREESCALE,
 };
-use super::identifiers::{LOG_RETENTION_DAYS, MAX_SECRET, MAX_THREESCALE_NAME};
 use super::settings::DEFAULT_TIMEOUT;
 use super::validate::MAX_TAGS;
 use super::{

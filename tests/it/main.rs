@@ -34,6 +34,7 @@ mod interrupt;
 mod kms_key;
 mod lifecycle;
 mod lock;
+mod locked;
 mod logs;
 mod matrix;
 mod moves;
