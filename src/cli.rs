@@ -120,6 +120,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
+    /// Forget the stack without deleting anything: other tools manage it from then on
+    Release(ReleaseArgs),
     /// Roll the stage back to the deployment before the stack's
     Rollback(RollbackArgs),
     /// List the stacks of this account
@@ -308,6 +310,20 @@ pub struct DownArgs {
     /// Exit with 4 if the stack does not exist
     #[arg(long)]
     pub must_exist: bool,
+}
+
+/// Flags of `release`.
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseArgs {
+    /// Skip confirmation
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Write what is forgotten to this new file, with what each method was before the stack
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Stop after this duration, for example 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// Flags of commands that change something.

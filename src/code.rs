@@ -59,9 +59,9 @@ codes! {
         "Correct the problems. `threescale-gw validate` checks the file offline, and `threescale-gw schema` lets an editor check it."
     }
     FileExists "file-exists" {
-        "`init` would write a file that exists already."
+        "`init`, or `release --out`, would write a file that exists already."
         "The file was not changed."
-        "Name another file with --file, or remove the old one."
+        "Name another file with --file or --out, or remove the old one."
     }
     ApiNotFound "api-not-found" {
         "The account has no REST API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
@@ -147,6 +147,11 @@ codes! {
         "The stack has nothing of what the command works on: it was not created, or is in another account or Region."
         "Nothing was changed."
         "Check --stack, --region and --profile. `threescale-gw up` creates the stack."
+    }
+    StackReleased "stack-released" {
+        "The stack was released with `threescale-gw release`, or a release of it was interrupted."
+        "Nothing was changed: the resources of the stack are no longer managed by this program."
+        "Change and delete the resources with the tool that manages them now. Complete an interrupted release with `threescale-gw release`. A new stack needs another name."
     }
     CannotRollBack "cannot-roll-back" {
         "The deployment before that of the stack no longer exists, or others have published since."

@@ -79,3 +79,26 @@ pub async fn write_tags(
         .await?;
     Ok(())
 }
+
+/// Removes the tags whose keys begin with `prefix` from the resource `arn`. ElastiCache refuses the key of a tag that does not exist.
+///
+/// # Errors
+/// The error of the service.
+pub async fn untag(aws: &Aws, arn: String, prefix: &str) -> Result<(), AwsError> {
+    let tags = tags_of(aws, arn.clone()).await?.unwrap_or_default();
+    let keys = tags.into_keys().filter(|key| key.starts_with(prefix));
+    let keys: Vec<_> = keys.collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let request = aws
+        .elasticache
+        .remove_tags_from_resource()
+        .resource_name(arn)
+        .set_tag_keys(Some(keys));
+    aws.call_idempotent("elasticache:RemoveTagsFromResource", || {
+        request.clone().send()
+    })
+    .await?;
+    Ok(())
+}

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::id::LogicalId;
 use crate::printable::line;
 
+/// What the keys of all tags of this program begin with. The tag `Name` and the user's tags are not among them.
+pub const PREFIX: &str = "threescale-gw:";
 /// The tag key that names the stack of a resource.
 pub const STACK: &str = "threescale-gw:stack";
 /// The tag key that names the logical id of a resource.

@@ -134,7 +134,8 @@ pub(super) fn what(plan: &Plan, scope: &Scope) -> String {
     told(&counts, scope)
 }
 
-fn told(counts: &[(usize, &str)], scope: &Scope) -> String {
+/// The same for these counts of resources, each with what is done with them.
+pub(super) fn told(counts: &[(usize, &str)], scope: &Scope) -> String {
     let verbs: Vec<_> = counts
         .iter()
         .map(|(count, verb)| format!("{verb} {count}"))

@@ -51,6 +51,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         keep_protected,
         ..RunOptions::default()
     });
+    existing::ensure_managed(&cx).await?;
     let mut shown = look(&cx).await?;
     if publish_pending {
         shown.pending.clear();
@@ -146,7 +147,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
 }
 
 /// Whether a stage serves a method with the authorizer of the stack.
-async fn protects_live(cx: &Context) -> Result<bool> {
+pub(super) async fn protects_live(cx: &Context) -> Result<bool> {
     for target in record::targets(cx).await? {
         if served::served(cx, &target).await?.is_some() {
             return Ok(true);

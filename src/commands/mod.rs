@@ -20,6 +20,7 @@ mod outputs;
 mod plan;
 mod prompt;
 mod refusals;
+mod release;
 mod rollback;
 mod sandbox;
 mod session;
@@ -137,6 +138,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::IamPolicy(args) => iam_policy::run(global, args)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Release(args) => release::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Unlock => unlock::run(global, sink)

@@ -181,6 +181,7 @@ impl Session {
             Some(target.clone()),
             sink,
         );
+        super::existing::ensure_managed(&cx).await?;
         let own_vpc = preflight::own_vpc(&cx, &config).await?;
         let endpoint_subnets = endpoint_subnets(&cx, &config, own_vpc.as_ref()).await?;
         let home = home(&config, own_vpc.as_ref());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::existing;
 use super::input::{is_without_file, or_stack};
 use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
@@ -27,6 +28,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     let (cx, requests, notes) = match is_without_file(global) {
         true => {
             let cx = attached(&connect(global, 10, sink).await?).await?;
+            existing::ensure_managed(&cx).await?;
             let (api, notes) = VerifiedApi::of_account(&cx).await?;
             let requests = Requests::of(&cx, api, &args.requests, url);
             (cx, requests, notes)

@@ -19,6 +19,7 @@ pub mod logs;
 pub mod plain;
 pub mod plan;
 pub mod refusals;
+pub mod release;
 pub mod screen;
 pub mod status;
 pub mod style;

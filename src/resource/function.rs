@@ -39,10 +39,10 @@ pub const NAMES: [&str; 2] = ["authorizer", "reporter"];
 
 /// The tag with the digest of the source that the code was built from; it decides whether a build
 /// is needed.
-const SOURCE_TAG: &str = "threescale-gw:source";
+pub(super) const SOURCE_TAG: &str = "threescale-gw:source";
 /// The tag with the hash that Lambda returned for the uploaded code; a different hash shows that
 /// another user uploaded code.
-const CODE_TAG: &str = "threescale-gw:code";
+pub(super) const CODE_TAG: &str = "threescale-gw:code";
 
 /// The properties of a function that a published version keeps: its code and settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

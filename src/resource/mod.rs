@@ -46,6 +46,7 @@ pub mod parameter_keys;
 mod parameter_store;
 mod reference;
 mod registry;
+pub mod release;
 pub mod route_association;
 pub mod route_table;
 pub mod schedule;

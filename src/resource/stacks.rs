@@ -14,6 +14,7 @@ use crate::aws::kept::timestamp;
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, Class, tags};
 use crate::names;
+use crate::resource::release;
 use crate::rest_api::ApiTarget;
 
 /// What the account shows of a stack without reading its resources.
@@ -27,6 +28,8 @@ pub struct Found {
     pub created_by: Option<String>,
     /// Whether a run holds its lock, or has left it.
     pub is_locked: bool,
+    /// Whether it was released, which the names of its resources still show.
+    is_released: bool,
 }
 
 /// The stacks of an account and a Region.
@@ -67,6 +70,7 @@ pub async fn all(aws: &Aws) -> Result<Stacks, AwsError> {
             Err(error) => return Err(error),
         }
     }
+    stacks.found.retain(|_, found| !found.is_released);
     Ok(stacks)
 }
 
@@ -78,6 +82,9 @@ fn of_parameters(parameters: &[Listed]) -> BTreeMap<String, Found> {
             continue;
         };
         let found = stacks.entry(stack.to_owned()).or_default();
+        if name == release::DONE {
+            found.is_released = true;
+        }
         if name == "lock" {
             found.is_locked = true;
             continue;
@@ -204,11 +211,14 @@ mod tests {
             listed("orders/attachment/a1/prod/head", 7, 10, "arn:late"),
             listed("orders/attachment/a1/prod/methods-000", 1, 30, "arn:ann"),
             listed("half/lock", 3, 5, "arn:kim"),
+            listed("gone/released", 1, 5, "arn:kim"),
             listed("_apis/a1/lock", 1, 5, "arn:kim"),
             listed("handmade", 1, 5, "arn:kim"),
         ]);
         let names: Vec<_> = found.keys().map(String::as_str).collect();
-        assert_eq!(names, ["half", "orders"]);
+        assert_eq!(names, ["gone", "half", "orders"]);
+        let released = found.values().filter(|found| found.is_released);
+        assert_eq!(released.count(), 1);
         let target = ApiTarget {
             id: "a1".to_owned(),
             stage: "prod".to_owned(),
@@ -220,6 +230,7 @@ mod tests {
                 created: Timestamp::from_second(20).ok(),
                 created_by: Some("arn:kim".to_owned()),
                 is_locked: true,
+                is_released: false,
             }
         );
         assert_eq!(
