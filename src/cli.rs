@@ -116,7 +116,7 @@ pub enum Command {
     Logs(LogsArgs),
     /// Show which callers are refused, or would be refused in the mode observe, and why
     Report(ReportArgs),
-    /// Check what `up` depends on; with --request, show why a request was refused
+    /// Check what `up` depends on; with --request or --key, show why a request or a key is refused
     Doctor(DoctorArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
@@ -129,7 +129,7 @@ pub enum Command {
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
     /// Force-release a stale lock
-    Unlock,
+    Unlock(UnlockArgs),
     /// Print the IAM policy that an operator needs, or the trust policy of a pipeline's role
     IamPolicy(IamPolicyArgs),
     /// Run everything on this machine, without an AWS or a 3scale account
@@ -271,6 +271,10 @@ pub struct DoctorArgs {
     /// Show the decision about this request: the header x-amzn-RequestId of its response
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
+    /// Ask 3scale about a key: which application, state, metric or limit refuses it. The key is read from
+    /// THREESCALE_TEST_KEY or standard input, so that no process list shows it
+    #[arg(long, conflicts_with = "request")]
+    pub key: bool,
     /// Read the authorizer's log from this long ago
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h", requires = "request")]
     pub since: Duration,
@@ -324,6 +328,14 @@ pub struct ReleaseArgs {
     /// Stop after this duration, for example 5m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
+}
+
+/// Flags of `unlock`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct UnlockArgs {
+    /// Do not ask, even if the run may be in progress
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Flags of commands that change something.

@@ -51,7 +51,7 @@ codes! {
     ConfigUnreadable "config-unreadable" {
         "The configuration file cannot be read."
         "Nothing was sent and nothing was changed."
-        "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `down`, `rollback`, `unlock` and `logs` need none."
+        "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `down`, `status`, `verify`, `rollback`, `release`, `unlock`, `logs` and `report` need none."
     }
     ConfigInvalid "config-invalid" {
         "The configuration, or a file that it names, has problems. Each one is listed with file, line and column."

@@ -178,6 +178,11 @@ impl AwsError {
         Some((words, None))
     }
 
+    /// Whether no source of credentials is configured on this machine.
+    pub fn is_without_source(&self) -> bool {
+        self.class == Class::Credentials && self.message.contains("no credentials found in chain")
+    }
+
     /// Whether EC2 has no place for an instance of this type in this zone.
     fn is_about_instances(&self) -> bool {
         ["ec2:RunInstances", "ec2:StartInstances"].contains(&self.operation)

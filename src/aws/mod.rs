@@ -177,7 +177,7 @@ impl Aws {
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
             return Err(Error::usage("no AWS region is known")
                 .with_code(Code::RegionUnknown)
-                .hint("give --region, or set AWS_REGION"));
+                .hint("give --region, or set AWS_REGION; `region:` in the configuration is only compared with it"));
         };
         if let Some(note) = region::check(region_source(target), &region)? {
             sink.notice(note);

@@ -1,5 +1,6 @@
-//! `doctor`: what `up` of a new stack depends on, without a change; or why a request was refused.
+//! `doctor`: what `up` of a new stack depends on, without a change; or why a request or a key is refused.
 
+mod key;
 mod request;
 
 use super::input::{
@@ -29,6 +30,9 @@ const NO_CONFIGURATION: &str = "there is no valid configuration";
 pub(super) async fn run(global: &Global, args: &DoctorArgs, sink: Sink) -> Result<ExitStatus> {
     if let Some(id) = &args.request {
         return request::run(global, id, args.since, sink).await;
+    }
+    if args.key {
+        return key::run(global).await;
     }
     let checks = checks(global, sink).await;
     match global.output {

@@ -121,6 +121,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     let api_locks = Arc::new(ApiLocks::new(&cx, &signals.cancel, args.lock_timeout));
     let cx = cx.with_options(RunOptions {
         exclusion: Some(Arc::clone(&api_locks) as _),
+        lock: Some(lock.watch()),
         accepted_edits: (!publish_pending).then(|| shown.pending.clone()),
         ..cx.options().clone()
     });

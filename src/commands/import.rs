@@ -18,7 +18,7 @@ use crate::report::style::Style;
 use crate::resource::adoption::{
     self, Adoption, Found, Setting, Slice, Subject, Wanted, adopt, candidates, is_adopted, judge,
 };
-use crate::resource::{Context, ResourceError};
+use crate::resource::{Context, ResourceError, RunOptions};
 use crate::{rest_api, stack};
 
 /// How often the listings are read until they show the tags.
@@ -72,6 +72,10 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let cx = cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..cx.options().clone()
+    });
     let worked = work(&cx, &config, &subject, &shown, args.yes, &signals).await;
     if let Err(error) = lock.release().await {
         cx.sink()

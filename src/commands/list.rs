@@ -37,13 +37,16 @@ pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<
         listed.disabled = disabled;
     }
     let looked = stream::iter(regions.iter().cloned().map(|region| {
-        let (sink, caller) = (sink.clone(), &caller);
+        let (sink, caller, known) = (sink.clone(), &caller, &aws);
         let there = Target {
             region: Some(region.clone()),
             ..here.clone()
         };
         async move {
-            let aws = Aws::connect(&there, sink.clone()).await?;
+            let aws = match region == known.region {
+                true => known.clone(),
+                false => Aws::connect(&there, sink.clone()).await?,
+            };
             match look(&aws, caller, &sink).await {
                 // An organization can deny a Region as a whole.
                 Err(ResourceError::Aws(error))

@@ -143,7 +143,7 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
         Command::Release(args) => release::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
-        Command::Unlock => unlock::run(global, sink)
+        Command::Unlock(args) => unlock::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Sandbox(args) => sandbox::run(global, args, sink).boxed_local(),

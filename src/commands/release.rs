@@ -17,7 +17,7 @@ use crate::report::release::{Released, document, table};
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
 use crate::resource::release::{self, Standing, Tagged};
-use crate::resource::{Context, claims};
+use crate::resource::{Context, RunOptions, claims};
 use crate::{private, report};
 
 /// Runs `release`.
@@ -56,6 +56,10 @@ pub(super) async fn run(global: &Global, args: &ReleaseArgs, sink: Sink) -> Resu
 
     signals.enter_critical_section();
     let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let cx = cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..cx.options().clone()
+    });
     let worked = work(&cx, args, &found, has_begun, &signals).await;
     if let Err(error) = lock.release().await {
         cx.sink()

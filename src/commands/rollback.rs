@@ -17,7 +17,9 @@ use crate::lock::{self, ApiLocks, Held};
 use crate::report;
 use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
-use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
+use crate::resource::api_attachment::rollback::{
+    RollbackTarget, RolledBack, other_mode, roll_back,
+};
 use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
@@ -46,6 +48,9 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             "stack {stack} is attached to {} stages, and --to names a deployment of one",
             targets.len()
         )));
+    }
+    if let (Some(to), Some(target)) = (&args.to, targets.first()) {
+        refuse_other_mode(&cx, target, to).await?;
     }
     let cancel = CancelToken::new(None);
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
@@ -99,7 +104,34 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     ))
 }
 
-/// Moves the stages. Returns what became of each, and what could not be moved.
+/// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
+async fn refuse_other_mode(cx: &Context, target: &ApiTarget, to: &str) -> Result<()> {
+    let Some(observed) = other_mode(cx, target, to).await? else {
+        return Ok(());
+    };
+    let (made_for, live, effect) = match observed {
+        true => (
+            "observe",
+            "enforce",
+            "requests without a key would be refused by the authorizer, and not as this mode refuses them",
+        ),
+        false => (
+            "enforce",
+            "observe",
+            "requests without a key would be refused, although the mode is observe",
+        ),
+    };
+    let text = format!(
+        "deployment {to} is for `authorizer.mode: {made_for}`, and the live version of the authorizer has the mode {live}: {effect}"
+    );
+    Err(Error::refused(text)
+        .with_code(Code::CannotRollBack)
+        .hint("`threescale-gw rollback` without --to moves the stage to the deployment before the stack, and the functions back")
+        .hint(format!(
+            "to change the mode, set `authorizer.mode: {made_for}` and run `threescale-gw up`"
+        )))
+}
+
 /// Names the methods that the stack protects and the stage serves without authorization.
 async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     let stage = rest_api::stage(cx, target).await?;
@@ -122,6 +154,7 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
+/// Moves the stages. Returns what became of each, and what could not be moved.
 async fn move_stages(
     cx: &Context,
     global: &Global,

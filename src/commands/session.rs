@@ -82,10 +82,19 @@ pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
     let (words, hint) = match error.refusal() {
         Some((words, Some(hint))) => (words, hint),
         Some((words, None)) => (words, profile::renewal(aws.profile.as_deref()).await),
-        None => (
-            "there are no usable credentials",
-            profile::renewal(aws.profile.as_deref()).await,
-        ),
+        None => {
+            let named = aws.profile.as_deref();
+            let (text, hint) = match profile::half_set(named).await {
+                Some((text, hint)) => (format!(": {text}"), hint),
+                None => (String::new(), profile::renewal(named).await),
+            };
+            // The words of the SDK name each source that it has tried, and none that is wrong.
+            if !text.is_empty() || error.is_without_source() {
+                let error = Error::refused(format!("there are no usable credentials{text}"));
+                return Err(error.with_code(Code::AwsCredentials).hint(hint));
+            }
+            ("there are no usable credentials", hint)
+        }
     };
     let error = anyhow::Error::new(error).context(words);
     let error = Error::new(ExitStatus::Refused, error).with_code(Code::AwsCredentials);
@@ -157,7 +166,7 @@ impl Session {
         let names = names(config.stack.as_str(), &aws, &caller);
         let apis = apis?;
         let is_missing = apis.is_empty();
-        let api = match preflight::choose_api(&config, &apis) {
+        let api = match preflight::choose_api(&config, &names, &apis) {
             Ok(api) => api,
             Err(mut text) => {
                 // Only for the message, so that a missing permission does not matter.

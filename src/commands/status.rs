@@ -181,6 +181,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
     }
     let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
     let (mut verification, mut ways) = ((None, None), Vec::new());
+    let mut is_rolled_back = false;
     if let Some(target) = &seen.target {
         match optional(rest_api::methods(cx, &target.id).await)? {
             Some(drafted) => {
@@ -197,6 +198,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         target.stage
                     ));
                 }
+                is_rolled_back = rollback::is_rolled_back(cx, target, &drafted).await?;
                 verified = served::is_verified(cx, target).await?;
                 if let Some(Err(found)) = &verified {
                     notices.push(format!(
@@ -225,6 +227,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         is_compared: config.is_some(),
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
         items: seen.items,
+        is_rolled_back,
         observes: function_publication::observes(cx).await?,
         api,
         verified: verified.map(|verified| verified.is_ok()),

@@ -147,6 +147,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();
     let lock = Lock::take(&lock_cx, &signals.cancel).await?;
+    session.cx = session.cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..session.cx.options().clone()
+    });
     let worked = work(&session, args, &first, &signals).await;
     api_locks.release().await;
     let released = lock.release().await;
@@ -212,6 +216,12 @@ async fn look(
         if handover::is_needed(cx, session).await? {
             let text = "the API invokes the authorizer function itself and not its alias";
             return Err(Error::refused(text).hint(first));
+        }
+        let observes = session.config.authorizer.mode == Mode::Observe;
+        let live = function_publication::observes(cx).await?;
+        if live.is_some_and(|live| live != observes) {
+            let text = "`authorizer.mode` changes, and the API must be deployed with it";
+            return Err(Error::refused(text).hint("run `threescale-gw up` without --only"));
         }
         if changes_key {
             let text = "the functions get another KMS key, which their role may not use yet";

@@ -50,6 +50,9 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
         .prove(&cx, args.requests.settle, &Before::default())
         .await?;
     report.notes.extend(notes);
+    if report.all_forbidden {
+        judge_forbidden(&mut report, &requests.api.methods);
+    }
     let live = function_publication::observes(&cx).await?;
     let observes = requests.api.observes();
     let is_other = live.is_some_and(|live| live != observes);
@@ -65,6 +68,21 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     } else {
         ExitStatus::Failed
     })
+}
+
+/// API Gateway itself refuses every request. For a method that needs no API key of API Gateway, that is a fault.
+fn judge_forbidden(report: &mut Report, methods: &[(rest_api::Method, Expectation)]) {
+    let base = "there is no stage or base path at this URL, or a firewall refuses this machine";
+    if methods.iter().all(|(method, _)| method.api_key_required) {
+        report.notes.push(format!(
+            "API Gateway refused every request before the authorizer: the API key in `x-api-key` is missing, {base}"
+        ));
+        return;
+    }
+    report.nothing_is_served();
+    report
+        .notes
+        .push(format!("API Gateway refused every request: {base}"));
 }
 
 /// Runs the authorizer's self-test if no response of the API shows whether it can decide: refusals do not carry its

@@ -115,12 +115,9 @@ impl<'a> StepRunner<'a> {
             made: None,
             acted: false,
         };
-        let ended = match &step.work {
-            Operation::Converge(node) => round.converge(&**node).await,
-            Operation::Detach(node) => round.detach(&**node).await.map(|()| None),
-            Operation::Empty(kind, found) => round.empty(*kind, found).await.map(|()| None),
-            Operation::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
-            Operation::Drain(kind) => round.drain(*kind).await.map(|()| None),
+        let ended = match cx.ensure_locked().await {
+            Ok(()) => round.work().await,
+            Err(lost) => Err(StepError::Failed(lost)),
         };
         match (ended, cancel.stop()) {
             // A call that was not sent is not a failure of the step.
@@ -130,6 +127,16 @@ impl<'a> StepRunner<'a> {
                 Err(stop.into())
             }
             (ended, _) => ended,
+        }
+    }
+
+    async fn work(&mut self) -> Result<Option<String>, StepError> {
+        match &self.step.work {
+            Operation::Converge(node) => self.converge(&**node).await,
+            Operation::Detach(node) => self.detach(&**node).await.map(|()| None),
+            Operation::Empty(kind, found) => self.empty(*kind, found).await.map(|()| None),
+            Operation::Delete(kind, found) => self.delete(*kind, found).await.map(|()| None),
+            Operation::Drain(kind) => self.drain(*kind).await.map(|()| None),
         }
     }
 

@@ -27,6 +27,7 @@
 
 mod api;
 mod holder;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -80,6 +81,8 @@ impl Default for Pace {
 pub struct Lock {
     cx: Context,
     cancel: CancelToken,
+    /// Identifies the run.
+    token: String,
     /// Ends the renewal when dropped.
     stop: oneshot::Sender<()>,
     /// Returns `None` if the lock was lost.
@@ -256,6 +259,21 @@ async fn take_left(cx: &Context, cancel: &CancelToken) -> Result<Option<Lock>, E
         Err(error) if error.status() == ExitStatus::Refused => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The first of these locks whose run may be in progress, described. A lock that cannot be read shows nothing of its run.
+///
+/// # Errors
+/// When nothing can be known about this process.
+pub fn living<'a>(
+    all: impl IntoIterator<Item = &'a Held>,
+) -> Result<Option<String>, ResourceError> {
+    let lease = Pace::default().lease;
+    let me = Holder::me(lease)?;
+    let mut living = all
+        .into_iter()
+        .filter(|held| held.is_known() && !held.is_dead(&me, lease));
+    Ok(living.next().map(Held::describe))
 }
 
 /// Removes the lock that was read as `shown`, whether or not its holder is alive. Another lock stays.
@@ -452,11 +470,13 @@ impl Lock {
         }
         taken?;
         cancel.lease_until(&mine.holder.token, Some(mine.until()));
+        let token = mine.holder.token.clone();
         let (stop, stopping) = oneshot::channel();
         let renewal = keep(cx.clone(), cancel.clone(), mine, stopping);
         Ok(Self {
             cx: cx.clone(),
             cancel: cancel.clone(),
+            token,
             stop,
             renewal: tokio::spawn(renewal),
         })

@@ -13,6 +13,7 @@ use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::names::Names;
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
@@ -27,7 +28,7 @@ use crate::stack;
 ///
 /// # Errors
 /// One line that lists what was found instead.
-pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String> {
+pub fn choose_api(config: &Config, names: &Names, found: &[RestApi]) -> Result<RestApi, String> {
     use crate::config::ApiSelector;
     let wanted = match &config.api.selector {
         ApiSelector::Id(id) => format!("id {id}"),
@@ -36,13 +37,16 @@ pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String>
     match found {
         [api] => Ok(api.clone()),
         [] => Err(format!(
-            "no REST API has the {wanted} in this account and region"
+            "no REST API has the {wanted} in account {} and Region {}",
+            names.account, names.region
         )),
         several => {
             let ids: Vec<_> = several.iter().map(|api| api.id.as_str()).collect();
             Err(format!(
-                "{} REST APIs have the {wanted} ({}): give `api.id`",
+                "{} REST APIs of account {} have the {wanted} in Region {} ({}): give `api.id`",
                 several.len(),
+                names.account,
+                names.region,
                 ids.join(", ")
             ))
         }
@@ -585,13 +589,19 @@ mod tests {
             name: "orders-api".to_owned(),
             ..RestApi::default()
         };
-        assert!(
-            choose_api(&config(""), &[])
-                .is_err_and(|text| text.contains("no REST API has the name orders-api"))
+        let names = Names::new("orders", "eu-west-1", "123456789012");
+        let choose = |found: &[RestApi]| choose_api(&config(""), &names, found);
+        assert_eq!(
+            choose(&[]).err().as_deref(),
+            Some(
+                "no REST API has the name orders-api in account 123456789012 and Region eu-west-1"
+            )
         );
-        assert_eq!(choose_api(&config(""), &[api("a")]), Ok(api("a")));
+        assert_eq!(choose(&[api("a")]), Ok(api("a")));
+        let several = choose(&[api("a"), api("b")]).expect_err("two");
         assert!(
-            choose_api(&config(""), &[api("a"), api("b")]).is_err_and(|text| text.contains("a, b"))
+            several.contains("a, b") && several.contains("eu-west-1"),
+            "{several}"
         );
     }
 

@@ -212,6 +212,14 @@ impl Listed {
                 line(why)
             ));
         }
+        for row in self.rows.iter().filter(|row| row.is_locked) {
+            let stack = line(&row.stack);
+            lines.push(format!(
+                "{} {stack} ({}) is locked: a run works on it, or was killed",
+                style.warn("note"),
+                row.region
+            ));
+        }
         for notice in &self.notices {
             lines.push(format!("{} {notice}", style.warn("note")));
         }

@@ -7,6 +7,7 @@ use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::Item;
+use crate::kind::Kind;
 use crate::names::Names;
 use crate::prices;
 use crate::printable::line;
@@ -37,6 +38,9 @@ pub struct Status {
     pub api: Option<(String, String)>,
     /// Whether the live authorizer observes; `None` if there is none.
     pub observes: Option<bool>,
+    /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
+    /// interrupted `down`.
+    pub is_rolled_back: bool,
     /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
     pub verified: Option<bool>,
     /// When and by which version of this program the served deployment was verified.
@@ -98,6 +102,8 @@ impl Status {
     /// Whether every resource and every method matches the configuration, and the self-test passes.
     pub fn is_healthy(&self) -> bool {
         self.is_as_configured()
+            && self.is_attached()
+            && !self.is_rolled_back
             && self.self_test.as_ref().is_none_or(|report| report.ok)
             && self.faults.is_empty()
             && self.methods.iter().all(|method| method.remark.is_none())
@@ -111,6 +117,12 @@ impl Status {
     /// Whether the account has nothing of the stack.
     fn is_absent(&self) -> bool {
         self.items.iter().all(|item| item.phase.is_none())
+    }
+
+    /// Whether the stack is attached to an API.
+    fn is_attached(&self) -> bool {
+        let mut attachments = self.items.iter();
+        attachments.any(|item| item.id.kind == Kind::ApiAttachment && item.phase.is_some())
     }
 
     fn verdict(&self, style: &Style) -> String {
@@ -128,8 +140,15 @@ impl Status {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match (self.is_as_configured(), passes) {
-                (false, _) if self.lock.is_some() => {
+                _ if self.lock.is_some() && !self.is_as_configured() => {
                     "unhealthy: a run is in progress, or was interrupted (see the lock)"
+                }
+                _ if !self.is_attached() => {
+                    "incomplete: attached to no API. `threescale-gw up` completes the stack, `threescale-gw down` deletes the rest"
+                }
+                _ if self.is_rolled_back => {
+                    "rolled back: the stage serves the deployment from before the stack. `threescale-gw up` protects the API again, \
+                     when the cause is removed; `threescale-gw down` deletes the stack"
                 }
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.
@@ -337,7 +356,7 @@ impl Status {
             "resources": resources,
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
             "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified,
-                "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
                 "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,
             "self_test": self.self_test,

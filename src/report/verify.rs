@@ -67,23 +67,39 @@ fn total(report: &Report, style: &Style) -> String {
     if let Some(reason) = &report.skipped {
         return format!("{} {reason}", style.warn("not verified:"));
     }
-    let wrong = report
-        .rows
-        .iter()
-        .filter(|row| row.verdict.is_err())
-        .count();
-    let asked = report.rows.len();
-    match wrong {
-        0 => format!(
+    let of = |is_request: bool| {
+        let rows = report.rows.iter();
+        let rows = rows.filter(move |row| row.check.is_request() == is_request);
+        let wrong = rows.clone().filter(|row| row.verdict.is_err()).count();
+        (wrong, rows.count())
+    };
+    let ((wrong, asked), (wrong_checks, _)) = (of(true), of(false));
+    let checks = match wrong_checks {
+        1 => "1 check of the stage and the authorizer fails".to_owned(),
+        count => format!("{count} checks of the stage and the authorizer fail"),
+    };
+    match (wrong, wrong_checks) {
+        (0, 0) => format!(
             "{} {asked} requests to {} have the expected result",
             style.good("verified:"),
             report.url
         ),
-        _ => format!(
-            "{} {wrong} of {asked} requests to {} do not have the expected result",
+        (0, _) => format!(
+            "{} {checks}, although {asked} requests to {} have the expected result",
             style.bad("FAIL:"),
             report.url
         ),
+        _ => {
+            let checks = match wrong_checks {
+                0 => String::new(),
+                _ => format!(", and {checks}"),
+            };
+            format!(
+                "{} {wrong} of {asked} requests to {} do not have the expected result{checks}",
+                style.bad("FAIL:"),
+                report.url
+            )
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
-use super::exclusion::ApiExclusion;
+use super::exclusion::{ApiExclusion, StackLock};
 use super::listing_cache::ListingCache;
 use super::state::Output;
 use crate::aws::{Aws, tags};
@@ -61,6 +61,8 @@ pub struct RunOptions {
     pub stored_names: BTreeSet<String>,
     /// Excludes the other stacks on an API; `None` for a run that changes no API.
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
+    /// The lock of the stack; `None` for a run that changes nothing.
+    pub lock: Option<Arc<dyn StackLock>>,
 }
 
 impl RunOptions {
@@ -181,6 +183,17 @@ impl Context {
     pub async fn leave_api(&self, target: &ApiTarget) -> Result<(), ResourceError> {
         match &self.options.exclusion {
             Some(exclusion) => exclusion.leave(target).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the run still holds the lock of the stack, as [`StackLock::ensure_held`].
+    ///
+    /// # Errors
+    /// As [`StackLock::ensure_held`].
+    pub async fn ensure_locked(&self) -> Result<(), ResourceError> {
+        match &self.options.lock {
+            Some(lock) => lock.ensure_held().await,
             None => Ok(()),
         }
     }

@@ -65,7 +65,7 @@ pub use self::context::{Context, Home, RunOptions};
 pub use self::diff::{Change, Diff, Field, NEW, sorted};
 pub use self::dynamic::{DynKind, DynListing, DynResource, Live, Observed};
 pub use self::error::ResourceError;
-pub use self::exclusion::ApiExclusion;
+pub use self::exclusion::{ApiExclusion, StackLock};
 pub use self::reference::{Reference, joined};
 pub use self::registry::dyn_kinds;
 pub use self::state::{Identity, Listing, Output, Phase, Unmanaged};

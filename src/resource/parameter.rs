@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::parameter_keys::DEFAULT;
 use super::parameter_store::{Content, is_sealed, read, write};
 pub use super::parameter_store::{
-    KMS_KEY, Stored, all, is_about_key, is_ours, keys, known_keys, list, put, put_once, remove,
-    remove_once, values,
+    KMS_KEY, Stored, all, is_about_key, is_ours, keys, known_keys, list, list_sealed, put,
+    put_once, remove, remove_once, values,
 };
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,

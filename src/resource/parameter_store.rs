@@ -56,6 +56,14 @@ pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceErro
     }
 }
 
+/// The same without the values of secrets, which needs no key.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn list_sealed(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
+    read(cx, false).await
+}
+
 pub(super) async fn read(
     cx: &Context,
     decrypts: bool,

@@ -134,6 +134,7 @@ pub async fn begin(cx: &Context) -> Result<(), ResourceError> {
 /// # Errors
 /// The error of the service.
 pub async fn end(cx: &Context) -> Result<(), ResourceError> {
+    cx.ensure_locked().await?;
     mark(cx, DONE).await?;
     parameter::remove(cx, BEGUN).await
 }
@@ -200,6 +201,7 @@ async fn parts_of_instances(cx: &Context, all: &[Tagged]) -> Result<Vec<String>,
 }
 
 async fn untag_one(cx: &Context, one: &Tagged) -> Result<(), ResourceError> {
+    cx.ensure_locked().await?;
     let (aws, names) = (cx.aws(), cx.names());
     let name = &one.physical_id;
     let keys = || Some(vec![tags::STACK.to_owned(), tags::RESOURCE.to_owned()]);
@@ -261,6 +263,7 @@ async fn untag_one(cx: &Context, one: &Tagged) -> Result<(), ResourceError> {
 /// The error of the service.
 pub async fn forget(cx: &Context, records: &[(String, String)]) -> Result<(), ResourceError> {
     for (name, _) in records {
+        cx.ensure_locked().await?;
         parameter::remove(cx, name).await?;
     }
     Ok(())

@@ -39,6 +39,7 @@ mod matrix;
 mod moves;
 mod nat_instance;
 mod neighbors;
+mod newcomer;
 mod observe;
 mod offline;
 mod own;

@@ -215,7 +215,7 @@ fn each_finding_comes_alone_too() {
             "name: orders-api",
             "name: order-api",
             json!({}),
-            "no REST API has the name order-api in this account and region; did you mean `orders-api`?",
+            "no REST API has the name order-api in account 123456789012 and Region us-east-1; did you mean `orders-api`?",
         ),
         (
             "name: orders-api",
@@ -758,7 +758,7 @@ fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
         &[&format!("locked by {holder}")],
     );
 
-    let unlock = workplace.run(&["unlock", "--stack", "orders"]);
+    let unlock = workplace.run(&["unlock", "--yes", "--stack", "orders"]);
     assert_mentions(
         &unlock,
         0,

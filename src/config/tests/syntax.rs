@@ -46,7 +46,7 @@ fn values_of_variables_and_secrets_are_not_shown() {
     assert_eq!(
         problems(&GOOD.replace("${TOKEN}", "'${TOKEN} x'")),
         [
-            "5:18 threescale.service_token: must not contain white space, line breaks or control characters"
+            "5:18 threescale.service_token: must not contain white space, line breaks or control characters; it comes from TOKEN"
         ]
     );
     assert_eq!(
