@@ -312,6 +312,14 @@ fn requests_flow_through_all_of_it() {
     home.said(&["rollback", "--sandbox=2"]);
     let of_second = format!("{}/orders", two["url"].as_str().expect("a URL"));
     assert_eq!(request("GET", &of_second, &[]).0, 200);
+    let status = home.said(&["status", "--sandbox=2", "-o", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("a document");
+    assert_eq!(status["api"]["rolled_back"], true, "{status}");
+    let methods = status["api"]["methods"].as_array().expect("a list");
+    assert!(
+        methods.iter().all(|method| method["protected"] == false),
+        "{status}"
+    );
     assert_eq!(second.interrupt(), Some(0));
     home.assert_gone(&two);
     assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
