@@ -279,6 +279,16 @@ def permissions(aws: Aws) -> None:
 
 
 @check
+def functions_have_no_code_signing(aws: Aws) -> None:
+    """A function without a configuration of code signing is answered without an ARN, and an unknown one is not found."""
+    aws.function(aws.role())
+    found = aws.lambda_.get_function_code_signing_config(FunctionName="f")
+    assert found["FunctionName"] == "f" and "CodeSigningConfigArn" not in found
+    with aws.refused("ResourceNotFoundException", "Function not found"):
+        aws.lambda_.get_function_code_signing_config(FunctionName="g")
+
+
+@check
 def function_tags(aws: Aws) -> None:
     """TagResource, UntagResource, ListTags by ARN."""
     arn = aws.function(aws.role())["FunctionArn"]

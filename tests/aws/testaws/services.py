@@ -14,6 +14,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     events,
     export,
     gateway_responses,
+    instance_details,
     instances,
     integrations,
     kms_keys,
