@@ -126,6 +126,8 @@ pub enum Command {
     List(ListArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
+    /// Write the stack as Terraform configuration or as a CloudFormation template, to move to that
+    Export(ExportArgs),
     /// Force-release a stale lock
     Unlock,
     /// Print the IAM policy that an operator needs, or the trust policy of a pipeline's role
@@ -225,6 +227,27 @@ pub struct ImportArgs {
     /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The language
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The folder for the files, created if needed; without it, Terraform configuration is printed
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the files of an earlier export
+    #[arg(long, requires = "out")]
+    pub force: bool,
+}
+
+/// The language of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    Terraform,
+    Cloudformation,
 }
 
 /// Flags of `list`.
@@ -415,6 +438,7 @@ pub enum PolicyCommand {
     Up,
     Down,
     Status,
+    Export,
 }
 
 /// How a policy is written.

@@ -35,6 +35,7 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         Some(PolicyCommand::Plan) => Purpose::Plan,
         Some(PolicyCommand::Down) => Purpose::Down,
         Some(PolicyCommand::Status) => Purpose::Status,
+        Some(PolicyCommand::Export) => Purpose::Export,
         Some(PolicyCommand::Up) | None => Purpose::Up,
     };
     let scope = match &config {

@@ -201,8 +201,8 @@ pub(super) fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) 
         ))
         .with_code(Code::StackMismatch)
         .hint(format!(
-            "leave out --stack, or give the file of stack {named} with -f; `down`, `status`, `verify`, `rollback`, `unlock` and \
-             `logs` need no file: run them in another folder"
+            "leave out --stack, or give the file of stack {named} with -f; `down`, `status`, `verify`, `rollback`, `unlock`, \
+             `logs` and `export` need no file: run them in another folder"
         ))),
         _ => Ok(()),
     }

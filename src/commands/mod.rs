@@ -7,6 +7,7 @@ mod down;
 mod ending;
 mod existing;
 mod explain;
+mod export;
 mod handover;
 mod iam_policy;
 mod import;
@@ -134,6 +135,9 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::Import(args) => import::run(global, args, sink)
+            .map_ok(CommandOutcome::from)
+            .boxed_local(),
+        Command::Export(args) => export::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
         Command::IamPolicy(args) => iam_policy::run(global, args)

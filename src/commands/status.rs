@@ -33,13 +33,7 @@ use crate::{lock, preflight, prices, report};
 
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
-    let seen = match is_without_file(global) {
-        true => of_account(global, sink).await?,
-        false => of_configuration(global, sink)
-            .await
-            .map_err(|error| or_stack(global, error))?,
-    };
-    let mut status = look(seen, args).await?;
+    let mut status = look(seen(global, sink).await?, args).await?;
     if global.is_sandbox() {
         status.costs = None;
     }
@@ -55,14 +49,24 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
 }
 
 /// The resources of the stack, as one observation has found them.
-struct Seen {
-    cx: Context,
+pub(super) struct Seen {
+    pub(super) cx: Context,
     /// What they were compared with; `None` if the run has no configuration.
-    config: Option<Config>,
+    pub(super) config: Option<Config>,
     target: Option<ApiTarget>,
-    items: Vec<Item>,
+    pub(super) items: Vec<Item>,
     outputs: Vec<(&'static str, String)>,
     notices: Vec<String>,
+}
+
+/// Finds the stack, and compares it with the configuration if there is one.
+pub(super) async fn seen(global: &Global, sink: Sink) -> Result<Seen> {
+    match is_without_file(global) {
+        true => of_account(global, sink).await,
+        false => of_configuration(global, sink)
+            .await
+            .map_err(|error| or_stack(global, error)),
+    }
 }
 
 /// Compares the stack with the configuration.

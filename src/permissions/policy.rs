@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::table::{
-    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
-    delete, update,
+    CHECK, DOWN_MAYBE, EXPORT, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE,
+    create, delete, update,
 };
 use crate::action::Action;
 use crate::kind::Kind;
@@ -22,6 +22,7 @@ pub enum Purpose {
     Up,
     Down,
     Status,
+    Export,
 }
 
 impl Purpose {
@@ -32,6 +33,7 @@ impl Purpose {
             Self::Up => "up",
             Self::Down => "down",
             Self::Status => "status",
+            Self::Export => "export",
         }
     }
 }
@@ -49,7 +51,7 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
         }
     };
     match purpose {
-        Purpose::Plan | Purpose::Status => {}
+        Purpose::Plan | Purpose::Status | Purpose::Export => {}
         Purpose::Up => {
             each(create);
             each(update);
@@ -60,6 +62,7 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
     let more: &[&[Right]] = match purpose {
         Purpose::Plan => &[CHECK, NEIGHBORS],
         Purpose::Status => &[STATUS],
+        Purpose::Export => &[EXPORT],
         Purpose::Up => &[CHECK, NEIGHBORS, LOCK, UP, UP_MAYBE],
         Purpose::Down => &[NEIGHBORS, LOCK, DOWN_MAYBE],
     };
@@ -69,7 +72,7 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
     if scope.has_key() {
         let [all_commands, checks, changes] = KEY;
         let of_key: &[&[Right]] = match purpose {
-            Purpose::Status => &[all_commands],
+            Purpose::Status | Purpose::Export => &[all_commands],
             Purpose::Plan => &[all_commands, checks],
             Purpose::Up => &[all_commands, checks, changes],
             Purpose::Down => &[],
@@ -206,6 +209,7 @@ mod tests {
             for (purpose, parts) in [
                 (Purpose::Plan, 1),
                 (Purpose::Status, 1),
+                (Purpose::Export, 1),
                 (Purpose::Down, 1),
                 (Purpose::Up, 2),
             ] {
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_has_no_right_to_change() {
-        for purpose in [Purpose::Plan, Purpose::Status] {
+        for purpose in [Purpose::Plan, Purpose::Status, Purpose::Export] {
             for (action, on) in rights(purpose, &stack("orders")) {
                 let (_, name) = action.split_once(':').expect("a service");
                 let is_read = [

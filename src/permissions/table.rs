@@ -149,6 +149,20 @@ pub const STATUS: &[Right] = &[
     ("tag:GetResources", On::Any),
 ];
 
+/// For `export`, in addition. Those of EC2 are for a NAT instance.
+pub const EXPORT: &[Right] = &[
+    ("ec2:DescribeInstanceAttribute", On::Any),
+    ("ec2:DescribeInstanceCreditSpecifications", On::Any),
+    ("ec2:DescribeVolumes", On::Any),
+    ("elasticache:DescribeCacheClusters", On::Any),
+    ("iam:ListAttachedRolePolicies", On::Role),
+    ("iam:ListRolePolicies", On::Role),
+    ("iam:ListRoles", On::Any),
+    ("ssm:DescribeParameters", On::Any),
+    ("ssm:ListTagsForResource", On::Parameter),
+    ("tag:GetResources", On::Any),
+];
+
 /// With `authorizer.kms_key`: for every command except `down`, for `plan` and `up`, and for `up`.
 pub const KEY: [&[Right]; 3] = [
     &[

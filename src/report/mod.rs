@@ -6,6 +6,7 @@
 pub mod bar;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod graph;
 pub mod iam_policy;
 pub mod import;

@@ -12,7 +12,7 @@ use crate::cli::{Cli, ColorWhen};
 use crate::error::ExitStatus;
 
 /// What other tools call a command, and what it is here.
-const ELSEWHERE: [(&str, &[&str]); 7] = [
+const ELSEWHERE: [(&str, &[&str]); 8] = [
     (
         "up",
         &[
@@ -28,6 +28,7 @@ const ELSEWHERE: [(&str, &[&str]); 7] = [
     ("verify", &["test", "check"]),
     ("logs", &["tail"]),
     ("rollback", &["undo", "revert"]),
+    ("export", &["convert", "generate", "eject"]),
 ];
 
 /// Reads the command line.

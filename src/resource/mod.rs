@@ -17,6 +17,7 @@ pub mod cache_user;
 pub mod cache_user_group;
 pub mod claims;
 mod context;
+pub mod description;
 mod diff;
 pub mod doors;
 mod dynamic;

@@ -14,7 +14,7 @@ use super::parameter_keys::DEFAULT;
 use super::parameter_store::{Content, is_sealed, read, write};
 pub use super::parameter_store::{
     KMS_KEY, Stored, all, is_about_key, is_ours, keys, known_keys, list, put, put_once, remove,
-    remove_once, values,
+    remove_once, tags_of, values,
 };
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
@@ -111,6 +111,16 @@ fn number_of(base: &str, name: &str) -> Option<u32> {
         None => None,
         Some(number) => number.parse().ok().filter(|number| *number > 0),
     }
+}
+
+/// Whether this is the name of a parameter that no function reads.
+pub fn is_record(name: &str) -> bool {
+    [DELETION_PROTECTION, KMS_KEY].contains(&name)
+}
+
+/// Whether this is the name of a parameter with the address of a cache of the stack.
+fn is_endpoint(name: &str) -> bool {
+    number_of(CACHE_ENDPOINT, name).is_some()
 }
 
 /// The name of the parameter with the address of the stack's own cache in this run.
@@ -230,7 +240,7 @@ pub async fn superseded(
 /// Whether this is the address of another cache of the stack than the desired one.
 fn is_former_endpoint(name: &str, configured: &BTreeMap<&'static str, String>) -> bool {
     let desired = configured.get(CACHE_ENDPOINT);
-    number_of(CACHE_ENDPOINT, name).is_some() && desired.is_some_and(|desired| desired != name)
+    is_endpoint(name) && desired.is_some_and(|desired| desired != name)
 }
 
 /// Whether this is a part of other stored settings than the configured ones, in a run with a configuration.
@@ -306,10 +316,9 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
                 Some(path.as_str())
             }?;
             // The lock and the records of the attachment are managed by other modules.
-            let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
+            let is_endpoint = !SECRET && is_endpoint(name);
             let is_part = !SECRET && stored::is_part(name);
-            let is_record = [DELETION_PROTECTION, KMS_KEY].contains(&name);
-            let mine = SECRET || is_endpoint || is_part || is_record;
+            let mine = SECRET || is_endpoint || is_part || is_record(name);
             let mut called = match is_endpoint {
                 true => CACHE_ENDPOINT,
                 false => name,

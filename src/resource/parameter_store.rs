@@ -265,6 +265,18 @@ pub(super) async fn write(
 /// # Errors
 /// The error of the service.
 pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
+    let tags = tags_of(cx, name).await?;
+    Ok(tags.is_none_or(|tags| tags::owner(&cx.names().stack, &tags).is_some()))
+}
+
+/// The tags of a parameter, by its name below the stack's path; `None` if it does not exist.
+///
+/// # Errors
+/// The error of the service.
+pub async fn tags_of(
+    cx: &Context,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, ResourceError> {
     let name = cx.names().parameter(name);
     let request = cx
         .aws()
@@ -278,15 +290,14 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
         .await;
     // Another user may have deleted it since the listing.
     if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
-        return Ok(true);
+        return Ok(None);
     }
     let listed = answer?.tag_list.unwrap_or_default();
-    let tags = tags::collect(
+    Ok(Some(tags::collect(
         listed
             .iter()
             .map(|tag| (Some(tag.key()), Some(tag.value()))),
-    );
-    Ok(tags::owner(&cx.names().stack, &tags).is_some())
+    )))
 }
 
 /// The keys of the secrets; `None` if neither the configuration nor the stack has a KMS key of the operator.

@@ -25,6 +25,7 @@ mod drift_api;
 mod early;
 mod endpoints;
 mod explain;
+mod export;
 mod files;
 mod hand_back;
 mod import;

@@ -52,12 +52,18 @@ const RARE: [(&str, &str); 25] = [
         "up, down: others attached a policy to the role",
     ),
     ("iam:GetPolicy", "plan, up: authorizer.permissions_boundary"),
-    ("iam:ListRoles", "status, down: the stack does not exist"),
+    (
+        "iam:ListRoles",
+        "status, down, export: the stack does not exist",
+    ),
     (
         "ssm:DescribeParameters",
-        "status, down: the stack does not exist",
+        "status, down, export: the stack does not exist",
     ),
-    ("tag:GetResources", "status, down: the stack does not exist"),
+    (
+        "tag:GetResources",
+        "status, down, export: the stack does not exist",
+    ),
     (
         "iam:PutRolePermissionsBoundary",
         "up: authorizer.permissions_boundary",
@@ -233,7 +239,7 @@ struct Judge {
     used: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
-const COMMANDS: [&str; 4] = ["plan", "up", "down", "status"];
+const COMMANDS: [&str; 5] = ["plan", "up", "down", "status", "export"];
 
 impl Judge {
     /// With the policies of the configuration, or those of the stack alone.
@@ -255,9 +261,10 @@ impl Judge {
     fn run(&mut self, aws: &TestAws, here: &Workplace, command: &'static str) {
         aws.post("log/clear", &json!({}));
         let changes = ["up", "down"].contains(&command);
-        let arguments: &[&str] = match changes {
-            true => &[command, "--yes"],
-            false => &[command],
+        let arguments: &[&str] = match command {
+            "export" => &[command, "--format", "terraform"],
+            _ if changes => &[command, "--yes"],
+            _ => &[command],
         };
         here.succeed(arguments);
         let policy = &self.policies[command];
@@ -276,7 +283,7 @@ impl Judge {
     }
 
     fn live(&mut self, aws: &TestAws, here: &Workplace) {
-        for command in ["plan", "up", "plan", "up", "status", "down"] {
+        for command in ["plan", "up", "plan", "up", "status", "export", "down"] {
             self.run(aws, here, command);
         }
     }
