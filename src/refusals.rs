@@ -1,7 +1,7 @@
 //! Who is refused, or would be refused in the mode observe: sums of the authorizer's log. Pure.
 //!
-//! The lines are read by their fields, which the authorizer's README describes: those of decisions, and those of the metrics
-//! `Decisions` and `LogLinesLeftOut`.
+//! The lines are read by their fields, which the authorizer's README describes: those of decisions, and those of metrics with
+//! `Reasons` or, from former releases, `Decisions`, and with `LogLinesLeftOut`.
 
 use std::collections::BTreeMap;
 
@@ -201,8 +201,13 @@ impl Refusals {
         if line["_aws"].is_null() {
             return;
         }
-        if let (Some(reason), Some(times)) = (text("Reason"), whole(&line["Decisions"])) {
-            self.of_mode(text("Mode")).count(reason).measured += times;
+        let of_one = text("Reason").map(|reason| (reason, &line["Decisions"]));
+        let of_all = line["Reasons"].as_object().into_iter().flatten();
+        let of_all = of_all.map(|(reason, times)| (reason.as_str(), times));
+        for (reason, times) in of_one.into_iter().chain(of_all) {
+            if let Some(times) = whole(times) {
+                self.of_mode(text("Mode")).count(reason).measured += times;
+            }
         }
         if let Some(times) = whole(&line["LogLinesLeftOut"]) {
             self.of_mode(text("Mode")).left_out += times;
@@ -420,7 +425,7 @@ mod tests {
             decision("enforce", "limits_exceeded", &json!({})),
             measured(None, "user_key_invalid", 40.0),
             measured(None, "user_key_invalid", 10.0),
-            measured(None, "authorized", 49.0),
+            json!({"_aws": {}, "Reasons": {"authorized": 49, "x": -1, "y": "1"}}),
             measured(Some("observe"), "authorized", 1.0),
             json!({"_aws": {}, "LogLinesLeftOut": 48.0, "RedisLatency": [1.0]}),
         ]);

@@ -27,4 +27,5 @@ mod statuses;
 mod stored;
 mod sums;
 mod support;
+mod traces;
 mod trees;
