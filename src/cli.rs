@@ -250,6 +250,9 @@ pub struct LogsArgs {
     /// A CloudWatch Logs filter pattern, for example '{ $.reason = "limits_exceeded" }'
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
+    /// Show the lines about the requests of a trace: the header X-Amzn-Trace-Id or traceparent, or the id in it
+    #[arg(long, value_name = "ID", value_parser = decision::parse_trace, conflicts_with = "filter")]
+    pub trace: Option<String>,
     /// Include metrics and Lambda's own lines; -o json always includes them
     #[arg(long)]
     pub all: bool,
@@ -266,7 +269,8 @@ pub struct ReportArgs {
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Show the decision about this request: the header x-amzn-RequestId of its response
+    /// Show the decision about this request: the header x-amzn-RequestId of its response, or the header X-Amzn-Trace-Id or
+    /// traceparent of the request
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
     /// Read the authorizer's log from this long ago
