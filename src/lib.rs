@@ -18,6 +18,7 @@ pub mod hex;
 pub mod id;
 pub mod kind;
 pub mod lock;
+pub mod monitoring;
 pub mod names;
 pub mod nearest;
 pub mod package;

@@ -557,6 +557,8 @@ const NOT_YET: &[(&str, &str, &str, Duration)] = &[
         MINUTE,
     ),
     ("ssm:", "TooManyUpdates", "", MINUTE),
+    ("cloudwatch:", "ConcurrentModificationException", "", MINUTE),
+    ("cloudwatch:", "ConflictException", "", MINUTE),
 ];
 
 /// EC2 error codes for a newly created object that is not visible everywhere yet. On a delete, the

@@ -79,6 +79,7 @@ pub enum Idempotency {
 #[derive(Clone)]
 pub struct Aws {
     pub apigateway: aws_sdk_apigateway::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
     pub ec2: aws_sdk_ec2::Client,
     pub elasticache: aws_sdk_elasticache::Client,
     pub events: aws_sdk_eventbridge::Client,
@@ -187,6 +188,7 @@ impl Aws {
             .build();
         Ok(Self {
             apigateway: aws_sdk_apigateway::Client::from_conf(apigateway),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),

@@ -189,6 +189,7 @@ impl Session {
             home,
             security_groups: config.authorizer.security_groups.clone(),
             kms_key: config.authorizer.kms_key.clone(),
+            wants_monitoring: config.monitoring.is_wanted(),
             wants_serverless_cache: config.cache.is_created()
                 && config.cache.kind == CacheKind::Serverless,
             ..options

@@ -14,8 +14,8 @@ use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
 use super::{
     Api, ApiSelector, Authorizer, Cache, CacheEngine, CacheKind, Choice, Config, CredentialKind,
-    CredentialLocation, Credentials, ExistingVpc, MappingRule, NamedFile, NatMode, Network, Place,
-    RouteMode, StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
+    CredentialLocation, Credentials, ExistingVpc, MappingRule, Monitoring, NamedFile, NatMode,
+    Network, Place, RouteMode, StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -34,6 +34,7 @@ pub(super) const ROOT: Schema = Schema {
         "network",
         "cache",
         "authorizer",
+        "monitoring",
         "deletion_protection",
     ],
 };
@@ -118,6 +119,10 @@ pub(super) const AUTHORIZER: Schema = Schema {
         "artifact",
     ],
 };
+pub(super) const MONITORING: Schema = Schema {
+    path: "monitoring",
+    keys: &["topic", "dashboard", "metrics"],
+};
 pub(super) const SCHEMAS: &[Schema] = &[
     ROOT,
     API,
@@ -128,6 +133,7 @@ pub(super) const SCHEMAS: &[Schema] = &[
     NETWORK,
     CACHE,
     AUTHORIZER,
+    MONITORING,
 ];
 
 pub(super) const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
@@ -243,6 +249,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let authorizer = authorizer_section
         .as_ref()
         .and_then(|section| authorizer(reader, section.as_ref()));
+    let monitoring = monitoring(reader, &root);
     let deletion_protection = root
         .field("deletion_protection")
         .and_then(|field| reader.boolean(field));
@@ -256,6 +263,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         cache: cache?,
         authorizer: authorizer?,
         deletion_protection: deletion_protection.unwrap_or(false),
+        monitoring: monitoring?,
     };
     if let Some(section) = &api_section {
         validate::usage_key(reader, section, &config);
@@ -842,6 +850,24 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
         validate::report(reader, section, &authorizer);
     }
     Some(authorizer)
+}
+
+fn monitoring(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Monitoring> {
+    let section = optional_section(reader, root, &MONITORING, "monitoring")?;
+    let section = section.as_ref();
+    let topic = match field(section, "topic") {
+        Some(field) => Some(reader.text(field, Show::Yes, identifiers::topic)?),
+        None => None,
+    };
+    let dashboard = match field(section, "dashboard") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
+    Some(Monitoring {
+        topic,
+        dashboard: dashboard?,
+        metrics: choice(reader, section, "metrics")?,
+    })
 }
 
 fn security_groups(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {

@@ -415,6 +415,33 @@ pub(super) fn kms_key(text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// The ARN of an SNS topic. Source: Amazon SNS API Reference, `CreateTopic`, on names; a FIFO topic cannot be the action of an
+/// alarm. Source: CloudWatch User Guide, "Notifying users on alarm changes".
+pub(super) fn topic(text: &str) -> Result<String, Invalid> {
+    let must =
+        "must be the ARN of an SNS topic such as `arn:aws:sns:us-east-1:123456789012:alarms`";
+    let parts: Vec<_> = text.split(':').collect();
+    let ["arn", partition, "sns", region_of, owner, name] = parts[..] else {
+        return Err(Invalid::new(must));
+    };
+    let is_place =
+        partition.starts_with("aws") && region(region_of).is_ok() && account(owner).is_ok();
+    let is_name = (1..=256).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_place && name.ends_with(".fifo") {
+        return Err(Invalid {
+            must: must.to_owned(),
+            hint: Some("an alarm cannot notify a FIFO topic".to_owned()),
+        });
+    }
+    match is_place && is_name {
+        true => Ok(text.to_owned()),
+        false => Err(Invalid::new(must)),
+    }
+}
+
 /// The ARN of a role.
 pub(super) fn role_arn(text: &str) -> Result<String, Invalid> {
     match iam_arn(text, "role/") {

@@ -125,6 +125,8 @@ pub struct Config {
     pub authorizer: Authorizer,
     /// Whether `down` must refuse to remove the stack.
     pub deletion_protection: bool,
+    /// What CloudWatch watches of the stack.
+    pub monitoring: Monitoring,
 }
 
 /// A stack's name: a lower-case letter, then at most 31 of `a-z`, `0-9` and `-`.
@@ -440,6 +442,34 @@ pub struct Authorizer {
     pub artifact: Option<NamedFile>,
 }
 
+/// What CloudWatch watches of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Monitoring {
+    /// The ARN of the SNS topic that alarms notify, which is never changed; without it, there are no alarms.
+    pub topic: Option<String>,
+    /// Whether there is a dashboard.
+    pub dashboard: bool,
+    /// Which metrics of the functions are series in CloudWatch.
+    pub metrics: MetricSeries,
+}
+
+impl Monitoring {
+    /// Whether the stack has alarms or a dashboard.
+    pub fn is_wanted(&self) -> bool {
+        self.topic.is_some() || self.dashboard
+    }
+}
+
+/// Which metrics of the functions are series in CloudWatch, each of which costs money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MetricSeries {
+    /// Those of alarms and dashboard.
+    #[default]
+    Few,
+    /// All, by function and by reason.
+    All,
+}
+
 /// A file that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFile {
@@ -618,6 +648,17 @@ impl Mode {
         match self {
             Self::Enforce => "enforce",
             Self::Observe => "observe",
+        }
+    }
+}
+
+impl Choice for MetricSeries {
+    const ALL: &'static [Self] = &[Self::Few, Self::All];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Few => "few",
+            Self::All => "all",
         }
     }
 }

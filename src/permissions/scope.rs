@@ -102,6 +102,8 @@ impl Scope {
             (Kind::RouteTable, has_network),
             (Kind::NetworkInterface, has_network),
             (Kind::IamRole, config.authorizer.role_arn.is_none()),
+            (Kind::Alarm, config.monitoring.topic.is_some()),
+            (Kind::Dashboard, config.monitoring.dashboard),
         ];
         let unused = unused.into_iter().filter(|(_, is_used)| !is_used);
         Self {
@@ -269,6 +271,14 @@ impl Scope {
             }],
             On::Operator => vec![self.iam("user/*"), self.iam("role/*")],
             On::Function => vec![self.arn("lambda", &format!("function:{named}"))],
+            On::Alarm => vec![self.arn("cloudwatch", &format!("alarm:{named}"))],
+            On::Dashboard => {
+                let Names { account, .. } = &self.names;
+                let partition = self.names.partition();
+                vec![format!(
+                    "arn:{partition}:cloudwatch::{account}:dashboard/{named}"
+                )]
+            }
             On::LogGroup => vec![self.arn("logs", &format!("log-group:/aws/lambda/{named}"))],
             On::Parameter => {
                 let of_stack = self.names.parameters();

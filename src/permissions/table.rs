@@ -22,6 +22,9 @@ pub enum On {
     Policy,
     Function,
     LogGroup,
+    Alarm,
+    /// Dashboards have no Region.
+    Dashboard,
     Parameter,
     /// The public parameter with the image of a NAT instance.
     ImageParameter,
@@ -76,6 +79,10 @@ const fn rights(always: &'static [Right], maybe: &'static [Right]) -> Rights {
 pub const READ: &[Right] = &[
     ("sts:GetCallerIdentity", On::Any),
     ("apigateway:GET", On::Api),
+    ("cloudwatch:DescribeAlarms", On::Any),
+    ("cloudwatch:GetDashboard", On::Dashboard),
+    ("cloudwatch:ListTagsForResource", On::Alarm),
+    ("cloudwatch:ListTagsForResource", On::Dashboard),
     ("ec2:DescribeAddresses", On::Any),
     ("ec2:DescribeInstances", On::Any),
     ("ec2:DescribeInstanceStatus", On::Any),
@@ -371,6 +378,20 @@ pub const fn create(kind: Kind) -> Rights {
             ],
             &[],
         ),
+        Kind::Alarm => rights(
+            &[
+                ("cloudwatch:PutMetricAlarm", On::Alarm),
+                ("cloudwatch:TagResource", On::Alarm),
+            ],
+            &[],
+        ),
+        Kind::Dashboard => rights(
+            &[
+                ("cloudwatch:PutDashboard", On::Dashboard),
+                ("cloudwatch:TagResource", On::Dashboard),
+            ],
+            &[],
+        ),
         Kind::ApiAuthorizer => rights(&[("apigateway:POST", On::Api)], &[]),
         Kind::ApiAttachment => rights(
             &[
@@ -484,6 +505,14 @@ pub const fn update(kind: Kind) -> Rights {
             ("events:RemoveTargets", On::Rule),
             ("events:TagResource", On::Rule),
         ],
+        Kind::Alarm => &[
+            ("cloudwatch:PutMetricAlarm", On::Alarm),
+            ("cloudwatch:TagResource", On::Alarm),
+        ],
+        Kind::Dashboard => &[
+            ("cloudwatch:PutDashboard", On::Dashboard),
+            ("cloudwatch:TagResource", On::Dashboard),
+        ],
         Kind::ApiAuthorizer => &[("apigateway:PATCH", On::Api)],
         Kind::ApiAttachment => &[
             ("apigateway:DELETE", On::Api),
@@ -553,6 +582,8 @@ pub const fn delete(kind: Kind) -> Rights {
             &[("events:DeleteRule", On::Rule)],
             &[("events:RemoveTargets", On::Rule)],
         ),
+        Kind::Alarm => rights(&[("cloudwatch:DeleteAlarms", On::Alarm)], &[]),
+        Kind::Dashboard => rights(&[("cloudwatch:DeleteDashboards", On::Dashboard)], &[]),
         Kind::ApiAuthorizer => rights(&[("apigateway:DELETE", On::Api)], &[]),
         Kind::ApiAttachment => rights(
             &[("apigateway:PATCH", On::Api)],

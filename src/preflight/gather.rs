@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::findings::Findings;
 use super::meant::other_stage;
 use super::subject::Subject;
-use super::{access, encryption, mode, own_network, own_route, required_tags, rules, ways};
+use super::{access, encryption, mode, own_network, own_route, required_tags, rules, topic, ways};
 use crate::action::Action;
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
@@ -58,6 +58,11 @@ pub async fn gather(
         .blockers
         .extend(access::boundary(subject, cx, plan).await?);
     access::kms_key(subject, cx, plan, &mut findings).await?;
+    if let Some(topic) = &subject.config.monitoring.topic
+        && plan.changes(&[Kind::Alarm])
+    {
+        findings.add(topic::judge(topic, cx.names()));
+    }
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
     if !subject.is_sandbox {

@@ -17,6 +17,7 @@ mod rights;
 mod role;
 mod rules;
 mod subject;
+mod topic;
 mod trust;
 mod ways;
 

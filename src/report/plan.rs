@@ -71,7 +71,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
 /// The costs: the total, its parts, and the change that makes it cheaper.
 fn costs_of(costs: &Costs) -> Vec<String> {
     let about = format!(
-        "${:.0} a month when idle, and with traffic ${:.0} a month for metrics and ${:.2} per million requests",
+        "${:.0} a month when idle, and with traffic ${:.2} a month for metrics and ${:.2} per million requests",
         costs.idle_total(),
         costs.metrics,
         costs.per_million_requests

@@ -1,6 +1,8 @@
 //! What of a stack is billed while nothing uses it, as it is in the account.
 
+use super::alarm::Alarms;
 use super::cache_group::Caches;
+use super::dashboard::Dashboards;
 use super::elastic_ip::ElasticIps;
 use super::function::Functions;
 use super::nat_gateway::NatGateways;
@@ -29,6 +31,11 @@ pub enum Billed {
         nodes: usize,
     },
     ServerlessCache,
+    /// An alarm, with the number of metrics that it watches.
+    Alarm {
+        metrics: usize,
+    },
+    Dashboard,
     /// The runs of the reporter, and the metrics that they write.
     Reporter {
         /// In MB.
@@ -55,6 +62,7 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
         ServerlessCaches::list(cx),
         Schedules::list(cx)
     )?;
+    let (alarms, dashboards) = tokio::try_join!(Alarms::list(cx), Dashboards::list(cx))?;
     let mut billed = Vec::new();
     billed.extend(ids::<NatGateways>(&gateways.owned).map(|id| (id, Billed::NatGateway)));
     billed.extend(ids::<NatInstances>(&instances.owned).map(|id| (id, Billed::NatInstance)));
@@ -74,6 +82,11 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
         };
         (group.id.clone(), nodes)
     }));
+    billed.extend(alarms.owned.iter().map(|alarm| {
+        let metrics = alarm.settings.metric_count();
+        (Alarms::identify(alarm).id, Billed::Alarm { metrics })
+    }));
+    billed.extend(ids::<Dashboards>(&dashboards.owned).map(|id| (id, Billed::Dashboard)));
     let ours = serverless.owned.iter().filter(|cache| cache.is_ours);
     billed.extend(ours.map(|cache| {
         (

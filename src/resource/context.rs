@@ -50,6 +50,8 @@ pub struct RunOptions {
     pub cache_number: Option<u32>,
     /// Whether the desired cache is a serverless one.
     pub wants_serverless_cache: bool,
+    /// Whether the configuration has alarms or a dashboard.
+    pub wants_monitoring: bool,
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
     /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,

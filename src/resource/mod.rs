@@ -5,6 +5,7 @@
 //! `up` selects from it, `down` uses all of it.
 
 pub mod adoption;
+pub mod alarm;
 pub mod api_attachment;
 pub mod api_authorizer;
 pub mod billed;
@@ -17,6 +18,7 @@ pub mod cache_user;
 pub mod cache_user_group;
 pub mod claims;
 mod context;
+pub mod dashboard;
 mod diff;
 pub mod doors;
 mod dynamic;

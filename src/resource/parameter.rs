@@ -44,6 +44,9 @@ pub const CACHE_ENDPOINT: &str = "cache-endpoint";
 /// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
 
+/// Exists while the stack may have alarms or a dashboard, so that CloudWatch is read for no other stack.
+pub const MONITORING: &str = "monitoring";
+
 /// The variable that names the parameter with the service token; its contract is in the
 /// authorizer's README.
 pub const TOKEN_PARAMETER: &str = "THREESCALE_GW_TOKEN_PARAMETER";
@@ -55,6 +58,8 @@ pub const MODE: &str = "THREESCALE_GW_MODE";
 pub const OBSERVE: &str = "observe";
 /// The variable that says whether usage is reported.
 pub const REPORT: &str = "THREESCALE_GW_REPORT";
+/// The variable that says which metrics are series in CloudWatch.
+pub const METRICS: &str = "THREESCALE_GW_METRICS";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 
@@ -308,7 +313,7 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
             // The lock and the records of the attachment are managed by other modules.
             let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
             let is_part = !SECRET && stored::is_part(name);
-            let is_record = [DELETION_PROTECTION, KMS_KEY].contains(&name);
+            let is_record = [DELETION_PROTECTION, KMS_KEY, MONITORING].contains(&name);
             let mine = SECRET || is_endpoint || is_part || is_record;
             let mut called = match is_endpoint {
                 true => CACHE_ENDPOINT,

@@ -124,7 +124,7 @@ fn status_says_the_verdict_first_and_the_rest_with_all() {
     );
     assert_eq!(
         lines[3],
-        "costs about $50.01 a month when idle (us-east-1, August 2026)"
+        "costs about $48.51 a month when idle (us-east-1, August 2026)"
     );
     for line in [
         "all 30 resources are healthy",
@@ -156,7 +156,7 @@ fn status_says_the_verdict_first_and_the_rest_with_all() {
         "{api}"
     );
     let cost = ["cost_per_month", "cost_is_complete"].map(|key| document[key].clone());
-    assert_eq!(cost, [json!(50.01), json!(true)]);
+    assert_eq!(cost, [json!(48.51), json!(true)]);
 
     let function = json!({"FunctionName": "threescale-gw-orders-authorizer", "Timeout": 29});
     aws.call("lambda", "UpdateFunctionConfiguration", function);

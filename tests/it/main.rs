@@ -36,6 +36,7 @@ mod lifecycle;
 mod lock;
 mod logs;
 mod matrix;
+mod monitoring;
 mod moves;
 mod nat_instance;
 mod neighbors;

@@ -173,6 +173,14 @@ fn resource(entry: &Value, action: &str) -> Option<String> {
             let role = parameter(&["RoleName"])?;
             Some(arn(service, named("role/threescale-gw/", role)))
         }
+        "cloudwatch" => {
+            let given = parameter(&["ResourceARN"]);
+            let dashboard = parameter(&["DashboardName"])
+                .map(|name| format!("arn:aws:cloudwatch::{ACCOUNT}:dashboard/{name}"));
+            let alarm = parameter(&["AlarmName"]);
+            let alarm = alarm.map(|name| arn(service, format!("alarm:{name}")));
+            given.or(dashboard).or(alarm)
+        }
         "logs" => {
             let group = parameter(&["resourceArn", "logGroupName"])?;
             Some(arn(service, named("log-group:", group)))
@@ -293,7 +301,7 @@ const KINDS: [&str; 6] = [
     "cache: {kind: node}",
     "network: {nat: instance}",
     "network: {endpoints: true}\ncache: {replicas: 1}",
-    "cache: {node_type: cache.t4g.small}",
+    "cache: {node_type: cache.t4g.small}\nmonitoring: {topic: \"arn:aws:sns:us-east-1:123456789012:alarms\", dashboard: true}",
     "cache: {kind: serverless}",
     "network: none\ncache: memory",
 ];

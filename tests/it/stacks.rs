@@ -186,7 +186,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let row: Vec<_> = row.expect("the stack").split_whitespace().collect();
     assert_eq!(
         (row[1], row[3], row[4], row[5]),
-        ("orders-api/prod", "operator", version, "$50.01")
+        ("orders-api/prod", "operator", version, "$48.51")
     );
     assert_mentions(
         &list,
@@ -212,7 +212,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
         "stack": "orders", "region": "us-east-1", "created": null,
         "apis": [{"id": id, "name": "orders-api", "stage": "prod"}],
         "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null,
-        "cost_per_month": 50.01, "cost_is_complete": true, "locked": false,
+        "cost_per_month": 48.51, "cost_is_complete": true, "locked": false,
     });
     assert_eq!(orders, expected);
     // A stack without parameters is found by its tags. Who created it is not known.

@@ -71,6 +71,7 @@ fn defaults_are_filled_in() {
                 artifact: None,
             },
             deletion_protection: false,
+            monitoring: Monitoring::default(),
         },
     );
     assert!(!format!("{config:?}").contains(TOKEN));
@@ -234,6 +235,7 @@ fn the_template_offers_every_key_with_its_default() {
         "# security_groups:",
         "# permissions_boundary:",
         "# kms_key:",
+        "# topic:",
         "# artifact:",
         "# ca_file:",
         "# account:",

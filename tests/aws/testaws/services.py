@@ -7,6 +7,7 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     awslambda,
     cache_clusters,
     callers,
+    cloudwatch,
     deployments,
     ec2,
     ec2_listing,

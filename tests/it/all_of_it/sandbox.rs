@@ -551,7 +551,8 @@ fn keys_of_the_template() -> BTreeSet<String> {
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
     // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
-    // policies, roles and keys that an account must have, and an ElastiCache cache of the emulator, which has no password.
+    // policies, roles and keys that an account must have, an ElastiCache cache of the emulator, which has no password, and
+    // alarms and dashboards, because the emulator does not speak the protocol of CloudWatch.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
@@ -565,6 +566,8 @@ fn every_key_of_the_template_can_be_changed_there() {
         "cache.node_type",
         "cache.replicas",
         "cache.tls",
+        "monitoring.dashboard",
+        "monitoring.topic",
         "network.elastic_ips",
         "network.route",
         "network.subnet_cidrs",
@@ -595,6 +598,7 @@ api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "
 network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone, endpoints: true}}
 cache:{}
 authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
+monitoring: {{metrics: all}}
 deletion_protection: true
 "#,
         threescale(
