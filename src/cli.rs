@@ -165,6 +165,9 @@ pub struct PlanArgs {
     /// Print the resources and their dependencies as a Mermaid flowchart instead
     #[arg(long, conflicts_with = "exit_code")]
     pub graph: bool,
+    /// Plan with an authorizer that is built on this machine, and not the zip file of the release
+    #[arg(long)]
+    pub build: bool,
 }
 
 /// Flags of `status`.
@@ -335,6 +338,9 @@ pub struct UpArgs {
     /// Update only this part: `authorizer` replaces the code of the functions
     #[arg(long, value_enum)]
     pub only: Option<Only>,
+    /// Build the authorizer on this machine, and do not use the zip file of the release
+    #[arg(long)]
+    pub build: bool,
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
@@ -354,6 +360,7 @@ impl UpArgs {
         Self {
             change,
             only: None,
+            build: false,
             publish_pending: false,
             rotate_cache_token: false,
             no_verify: false,

@@ -224,9 +224,9 @@ codes! {
         "Do what the hint says. `threescale-gw status` runs the self-test again. authorizer/README.md lists the causes."
     }
     Build "build" {
-        "The authorizer was not built, or the file of `authorizer.artifact` cannot be used."
+        "The authorizer was not built, or the file of the release or of `authorizer.artifact` cannot be used."
         "The functions were not changed."
-        "Install what the message names, or use a zip file with `authorizer.artifact`."
+        "Install what the message names, use the file of the release, or use a zip file with `authorizer.artifact`."
     }
     Verification "verification" {
         "A real request to the API received a response that it should not receive."

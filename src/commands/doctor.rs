@@ -72,7 +72,7 @@ async fn checks(global: &Global, sink: Sink) -> Vec<Check> {
         ask_threescale(global, connected, subject.config.as_ref())
     );
     let [rights, quotas, lock] = account;
-    let tools = subject.tools();
+    let tools = subject.tools().await;
     let configuration = subject.check;
     vec![
         configuration,
@@ -154,13 +154,13 @@ impl Subject {
         }
     }
 
-    fn tools(&self) -> Check {
+    async fn tools(&self) -> Check {
         match &self.package {
             None => Check::skipped(Topic::Tools, NO_CONFIGURATION),
             Some(package) => {
-                let problem = package.check().err();
+                let problem = package.ready().await.err();
                 let problem = problem.map(|error| format!("{error:#}"));
-                judge::tools(problem.as_deref())
+                judge::tools(&package.supply(), problem.as_deref())
             }
         }
     }

@@ -12,7 +12,11 @@ use crate::{preflight, report};
 
 /// Runs `plan`.
 pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<ExitStatus> {
-    let mut session = Session::open(global, 10, RunOptions::default(), sink).await?;
+    let options = RunOptions {
+        builds: args.build,
+        ..RunOptions::default()
+    };
+    let mut session = Session::open(global, 10, options, sink).await?;
     session.key.clone_from(&args.key);
     if args.graph {
         let nodes = session.nodes.iter();

@@ -146,6 +146,10 @@ impl Session {
             Some(package) => package,
             None => Package::bundled(architecture, cache_dir().ok(), progress(&sink))?,
         };
+        let package = match options.builds {
+            true => package.with_release(None),
+            false => package,
+        };
         let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
         let (id, name) = match &config.api.selector {
             ApiSelector::Id(id) => (Some(id.as_str()), None),

@@ -15,6 +15,7 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::package::Release;
 use crate::printable::line;
 use crate::report::status::{Method, Status};
 use crate::report::style::Style;
@@ -220,6 +221,11 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
             None => notices.push(format!("API {} no longer exists", target.id)),
         }
     }
+    let mut outputs = seen.outputs;
+    if let Some(release) = Release::of_this_program() {
+        let digests = Functions::code_digests(cx).await?;
+        outputs.extend(of_release(&release, &digests).map(|code| ("authorizer_code", code)));
+    }
     Ok(Status {
         names: cx.names().clone(),
         is_compared: config.is_some(),
@@ -233,11 +239,21 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         costs: Some(prices::of_account(&billed(cx).await?)),
         doors: ways,
         methods: rows,
-        outputs: seen.outputs,
+        outputs,
         notices,
         faults,
         self_test,
     })
+}
+
+/// Whether the functions run the zip file of this program's release. `None` without a function.
+fn of_release(release: &Release, digests: &[String]) -> Option<String> {
+    let is_of_it = digests.iter().all(|digest| release.has(digest));
+    let text = match is_of_it {
+        true => "the zip file of this release",
+        false => "built on a machine, or of another version",
+    };
+    (!digests.is_empty()).then(|| text.to_owned())
 }
 
 /// The ways past the authorizer, and what is not known of them.

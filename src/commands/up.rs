@@ -48,6 +48,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let options = RunOptions {
         skip_verification: args.no_verify,
+        builds: args.build,
         rotate_cache_token: args.rotate_cache_token,
         ..RunOptions::default()
     };

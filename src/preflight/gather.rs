@@ -93,10 +93,14 @@ pub async fn gather(
         findings.blockers.extend(blocker);
     }
     if plan.items.iter().any(builds) {
-        let error = subject.package.check().err();
+        let package = subject.package;
+        let error = package.ready().await.err();
         findings
             .blockers
             .extend(error.map(|error| format!("{error:#}")));
+        findings
+            .notices
+            .extend(rules::supply(&package.supply()).filter(|_| !subject.is_sandbox));
     }
     Ok(findings)
 }

@@ -14,6 +14,7 @@ use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::nearest::nearest;
+use crate::package::Supply;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
@@ -171,6 +172,12 @@ pub fn plain_http(config: &Config) -> Option<String> {
             threescale.backend
         )
     })
+}
+
+/// Says where the code of the functions comes from, unless the configuration does.
+pub fn supply(supply: &Supply) -> Option<String> {
+    let is_configured = matches!(supply, Supply::Artifact(_));
+    (!is_configured).then(|| format!("the code of the authorizer is {supply}"))
 }
 
 /// Whether the plan gives a cache the configured node type.

@@ -37,6 +37,8 @@ pub struct RunOptions {
     pub inspect_engine_version: bool,
     /// Replace the AUTH token of the cache.
     pub rotate_cache_token: bool,
+    /// Build the authorizer, although there is a zip file of the release.
+    pub builds: bool,
     /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
     /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.

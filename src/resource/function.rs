@@ -18,6 +18,7 @@ use super::{
     ResourceKind, Unmanaged, joined, sorted,
 };
 use crate::aws::{optional, tags};
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
@@ -211,6 +212,19 @@ impl Functions {
         let all = Self::list(cx).await?.owned.into_iter();
         let stopped = all.filter(|function| function.reserved == Some(0));
         Ok(stopped.map(|function| function.name).collect())
+    }
+
+    /// The hexadecimal SHA-256 of the code of each function.
+    ///
+    /// # Errors
+    /// The errors of the service.
+    pub async fn code_digests(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let all = Self::list(cx).await?.owned.into_iter();
+        let digests = all.filter_map(|function| {
+            let digest = STANDARD.decode(&function.content.code_sha256).ok()?;
+            (!digest.is_empty()).then(|| hex::encode(&digest))
+        });
+        Ok(digests.collect())
     }
 
     /// Detaches the function from its VPC, so that Lambda starts to release the network interfaces.

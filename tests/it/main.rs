@@ -51,6 +51,7 @@ mod pending;
 mod preflight;
 mod prove;
 mod refusals;
+mod release;
 mod replace;
 mod required_tags;
 mod reshape;
