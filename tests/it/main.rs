@@ -17,6 +17,7 @@ mod claims;
 mod cli;
 mod config;
 mod dead;
+mod distribution;
 mod docs;
 mod doctor;
 mod doors;
