@@ -97,6 +97,8 @@ pub enum ColorWhen {
 pub enum Format {
     Text,
     Json,
+    /// For `plan`, `up`, `down`, `verify` and `status`
+    Markdown,
 }
 
 /// What to do.
@@ -165,6 +167,9 @@ pub struct PlanArgs {
     /// Print the resources and their dependencies as a Mermaid flowchart instead
     #[arg(long, conflicts_with = "exit_code")]
     pub graph: bool,
+    /// Also write how many resources change, as a Terraform report of GitLab
+    #[arg(long, value_name = "FILE", conflicts_with = "graph")]
+    pub gitlab_report: Option<PathBuf>,
 }
 
 /// Flags of `status`.

@@ -26,7 +26,7 @@ pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
 
 /// Whether what a change is about is written for people. Before a question it always is.
 pub(super) fn shows(global: &Global, asks: bool) -> bool {
-    asks || (global.output == Format::Text && !global.quiet)
+    asks || (global.output != Format::Json && !global.quiet)
 }
 
 /// What the user is asked before a change.

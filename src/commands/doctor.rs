@@ -32,7 +32,9 @@ pub(super) async fn run(global: &Global, args: &DoctorArgs, sink: Sink) -> Resul
     }
     let checks = checks(global, sink).await;
     match global.output {
-        Format::Text => report::text(&report::doctor::table(&checks, &Style::stdout(global))),
+        Format::Text | Format::Markdown => {
+            report::text(&report::doctor::table(&checks, &Style::stdout(global)))
+        }
         Format::Json => report::result(&report::doctor::document(&checks).to_string()),
     }
     Ok(match is_well(&checks) {

@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     if shown.plan.is_empty() && lock::holder(&cx).await?.is_none() {
         let is_shown = !global.quiet;
         let say = |text: &str| match global.output {
-            Format::Text => report::note(text),
+            Format::Text | Format::Markdown => report::note(text),
             Format::Json => cx.sink().notice(text),
         };
         let absent = match left.is_empty() && (must_exist || is_shown) {
@@ -94,7 +94,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
         };
         return Ok(CommandOutcome {
             status: ExitStatus::Done,
-            text: None,
+            outputs: None,
             summary: Some(summary),
         });
     }
@@ -137,7 +137,7 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     }
     Ok(CommandOutcome {
         status,
-        text: None,
+        outputs: None,
         summary: Some(Summary {
             tally,
             took: began.elapsed(),

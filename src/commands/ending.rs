@@ -16,7 +16,8 @@ pub(super) struct Summary {
 #[derive(Debug)]
 pub(super) struct CommandOutcome {
     pub(super) status: ExitStatus,
-    pub(super) text: Option<String>,
+    /// The outputs of the stack, if the command reports them.
+    pub(super) outputs: Option<Vec<(&'static str, String)>>,
     pub(super) summary: Option<Summary>,
 }
 
@@ -24,7 +25,7 @@ impl From<ExitStatus> for CommandOutcome {
     fn from(status: ExitStatus) -> Self {
         Self {
             status,
-            text: None,
+            outputs: None,
             summary: None,
         }
     }

@@ -147,8 +147,8 @@ fn print_trust(
     };
     report::result(&match (global.output, args.format) {
         (Format::Json, _) => iam_policy::json(title, std::slice::from_ref(&policy)).to_string(),
-        (Format::Text, PolicyFormat::Json) => iam_policy::document(&policy),
-        (Format::Text, PolicyFormat::Terraform) => iam_policy::terraform_role(title, &policy),
+        (_, PolicyFormat::Json) => iam_policy::document(&policy),
+        (_, PolicyFormat::Terraform) => iam_policy::terraform_role(title, &policy),
     });
     Ok(ExitStatus::Done)
 }

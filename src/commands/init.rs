@@ -47,8 +47,8 @@ pub(super) async fn run(global: &Global, args: &InitArgs, sink: Sink) -> Result<
     }
     report::result(&match (global.output, is_stdout) {
         (Format::Json, _) => report::init::document(global, &draft, !is_stdout).to_string(),
-        (Format::Text, true) => text.trim_end().to_owned(),
-        (Format::Text, false) => report::init::text(global, &draft),
+        (_, true) => text.trim_end().to_owned(),
+        (_, false) => report::init::text(global, &draft),
     });
     Ok(ExitStatus::Done)
 }

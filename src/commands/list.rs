@@ -73,7 +73,9 @@ pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<
     }
     listed.regions = regions;
     report::result(&match global.output {
-        Format::Text => listed.table(&Style::stdout(global), jiff::Timestamp::now()),
+        Format::Text | Format::Markdown => {
+            listed.table(&Style::stdout(global), jiff::Timestamp::now())
+        }
         Format::Json => listed.document().to_string(),
     });
     Ok(ExitStatus::Done)

@@ -57,7 +57,9 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
             let text = match global.output {
                 Format::Json => Some(json(function, line)),
                 Format::Text if !args.all && logs::is_measurement(&line.text) => None,
-                Format::Text => Some(logs::line(function, line.at_ms, &line.text, &style)),
+                Format::Text | Format::Markdown => {
+                    Some(logs::line(function, line.at_ms, &line.text, &style))
+                }
             };
             if let Some(text) = text {
                 if !report::is_read(&text) {

@@ -28,7 +28,7 @@ pub(super) fn run(global: &Global, out: Option<&Path>) -> Result<ExitStatus> {
         .with_context(|| format!("writing the manual pages to {shown}"))?;
     report::result(&match global.output {
         Format::Json => serde_json::json!({"folder": shown.to_string()}).to_string(),
-        Format::Text => format!("wrote the manual pages to {shown}"),
+        Format::Text | Format::Markdown => format!("wrote the manual pages to {shown}"),
     });
     Ok(ExitStatus::Done)
 }

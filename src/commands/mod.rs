@@ -41,11 +41,13 @@ use crate::cli::{Cli, Command, Format};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report;
+use crate::report::markdown::Ended;
 
 /// Runs a command to completion and returns its exit status. A command that needs no network starts no runtime.
 pub fn run(mut cli: Cli) -> ExitStatus {
     if let Command::Offline(command) = &cli.command {
-        let ended = sandbox::apply_sandbox_target(&mut cli.global)
+        let ended = has_markdown(&cli)
+            .and_then(|()| sandbox::apply_sandbox_target(&mut cli.global))
             .and_then(|()| offline::run(&cli.global, command));
         return ended.unwrap_or_else(|error| {
             report::error(&cli.global, &error);
@@ -62,6 +64,23 @@ pub fn run(mut cli: Cli) -> ExitStatus {
     }
 }
 
+/// Refuses `-o markdown` where a command has no page.
+fn has_markdown(cli: &Cli) -> Result<()> {
+    let has = matches!(
+        cli.command,
+        Command::Plan(_)
+            | Command::Up(_)
+            | Command::Down(_)
+            | Command::Verify(_)
+            | Command::Status(_)
+    );
+    if has || cli.global.output != Format::Markdown {
+        return Ok(());
+    }
+    let text = "-o markdown: this command has no Markdown; `plan`, `up`, `down`, `verify` and `status` have";
+    Err(Error::usage(text))
+}
+
 async fn run_connected(mut cli: Cli) -> ExitStatus {
     if !matches!(cli.command, Command::Sandbox(_))
         && let Err(error) = sandbox::apply_sandbox_target(&mut cli.global)
@@ -69,30 +88,43 @@ async fn run_connected(mut cli: Cli) -> ExitStatus {
         report::error(&cli.global, &error);
         return error.status();
     }
+    if let Err(error) = has_markdown(&cli) {
+        report::error(&cli.global, &error);
+        return error.status();
+    }
     let (sink, events) = Sink::channel();
-    let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
-    let reporter = report::start(&cli.global, json_events, events);
+    let is_change = matches!(cli.command, Command::Up(_) | Command::Down(_));
+    let reporter = report::start(&cli.global, is_change, events);
     let result = dispatch(&cli, sink).await;
     // All sinks are dropped at this point, so the reporter has received every event.
-    let _ = reporter.await;
-    let ending = match result {
-        Ok(ending) => ending,
+    let changes = reporter.await.unwrap_or_default();
+    let (ending, error) = match result {
+        Ok(ending) => (ending, None),
         Err(error) => {
             report::error(&cli.global, &error);
-            let status = error.status();
-            let summary = json_events.then(Summary::default);
-            CommandOutcome {
-                status,
-                text: None,
+            let summary = is_change.then(Summary::default);
+            let ending = CommandOutcome {
+                status: error.status(),
+                outputs: None,
                 summary: summary.filter(|_| cli.global.output == Format::Json),
-            }
+            };
+            (ending, Some(error))
         }
     };
-    if let Some(text) = &ending.text {
-        match cli.global.output {
-            Format::Text => report::text(text),
-            Format::Json => report::result(text),
-        }
+    if let Some(outputs) = &ending.outputs {
+        report::outputs(&cli.global, outputs);
+    }
+    if is_change {
+        report::ended(
+            &cli.global,
+            &changes,
+            &Ended {
+                status: ending.status,
+                error: error.as_ref(),
+                totals: ending.summary.as_ref().map(|end| (end.tally, end.took)),
+                outputs: ending.outputs.as_deref().unwrap_or_default(),
+            },
+        );
     }
     if let Some(summary) = ending.summary {
         report::summary(&cli.global, ending.status, summary.tally, summary.took);

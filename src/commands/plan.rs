@@ -1,12 +1,11 @@
 //! `plan`: shows what `up` would change, and changes nothing.
 
 use super::session::{Session, refuse};
-use crate::cli::{Format, Global, PlanArgs};
+use crate::cli::{Global, PlanArgs};
 use crate::code::Code;
 use crate::engine::plan::plan;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
-use crate::report::style::Style;
 use crate::resource::RunOptions;
 use crate::{preflight, report};
 
@@ -31,21 +30,30 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
     if !plan.is_empty() {
         scope.account_alias = session.cx.aws().account_alias().await;
     }
-    match global.output {
-        Format::Text => report::text(&format!(
-            "{}\n\n{}",
-            report::scope(&scope),
-            report::plan::table(&plan, &findings, &Style::stdout(global))
-        )),
-        Format::Json => {
-            let outputs: serde_json::Map<_, _> = session
-                .outputs()
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            let document = report::plan::document(&plan, &scope, &findings, &outputs.into());
-            report::result(&document.to_string());
-        }
+    let outputs = || {
+        let outputs = session.outputs().into_iter();
+        let outputs: serde_json::Map<_, _> = outputs
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        outputs.into()
+    };
+    report::show(
+        global,
+        |style| {
+            let scope = report::scope(&scope);
+            let table = report::plan::table(&plan, &findings, style);
+            format!("{scope}\n\n{table}")
+        },
+        || report::plan::document(&plan, &scope, &findings, &outputs()),
+        || report::markdown::plan(&plan, &scope, &findings),
+    );
+    report::planned(&plan);
+    if let Some(path) = &args.gitlab_report {
+        let text = report::plan::gitlab(&plan).to_string();
+        std::fs::write(path, text).map_err(|error| {
+            let doing = format!("writing {}", path.display());
+            Error::failed(anyhow::Error::new(error).context(doing))
+        })?;
     }
     refuse(&findings.blockers)?;
     Ok(if args.exit_code && !plan.is_empty() {

@@ -33,8 +33,10 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
             let document = refusals::document(&cx.names().stack, since_ms, &summaries);
             report::result(&document.to_string());
         }
-        Format::Text if summaries.is_empty() => {}
-        Format::Text => report::result(&refusals::table(&summaries, &Style::stdout(global))),
+        Format::Text | Format::Markdown if summaries.is_empty() => {}
+        Format::Text | Format::Markdown => {
+            report::result(&refusals::table(&summaries, &Style::stdout(global)))
+        }
     }
     if summaries.is_empty() {
         cx.sink().notice(format!(

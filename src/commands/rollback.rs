@@ -61,7 +61,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         }
     };
     match global.output {
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             for moved in &functions {
                 report::text(&moved.describe());
             }

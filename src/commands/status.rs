@@ -7,7 +7,7 @@ use super::session::{Session, attached, connect, file_name, look_failed};
 use super::{existing, outputs};
 use crate::action::Action;
 use crate::aws::optional;
-use crate::cli::{Format, Global, StatusArgs};
+use crate::cli::{Global, StatusArgs};
 use crate::config::Config;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, plan};
@@ -17,7 +17,6 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::printable::line;
 use crate::report::status::{Method, Status};
-use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
 use crate::resource::billed::billed;
@@ -43,10 +42,12 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     if global.is_sandbox() {
         status.costs = None;
     }
-    match global.output {
-        Format::Text => report::text(&status.table(args.all, &Style::stdout(global))),
-        Format::Json => report::result(&status.document().to_string()),
-    }
+    report::show(
+        global,
+        |style| status.table(args.all, style),
+        || status.document(),
+        || report::markdown::status(&status),
+    );
     Ok(if args.exit_code && !status.is_healthy() {
         ExitStatus::Pending
     } else {

@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
             });
             report::result(&document.to_string());
         }
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             report::text(&match &broken {
                 Some(holder) => format!("released the lock held by {holder}"),
                 None => format!("stack {stack} is not locked"),

@@ -10,7 +10,6 @@ use super::confirm::{Question, announce, confirm, confirm_change, is_interactive
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::input::load;
-use super::outputs::outputs_text;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{Baseline, failed, verify, verify_without_aws};
@@ -100,7 +99,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
-                ending.text = None;
+                ending.outputs = None;
             }
             if let Some(summary) = &mut ending.summary {
                 summary.tally.failed += usize::from(ending.status == ExitStatus::Failed);
@@ -157,11 +156,9 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             .sink()
             .notice(format!("could not release the lock: {error}"));
     }
-    let text =
-        (status == ExitStatus::Done).then(|| outputs_text(&session.outputs(), global.output));
     Ok(CommandOutcome {
         status,
-        text,
+        outputs: (status == ExitStatus::Done).then(|| session.outputs()),
         summary: Some(Summary {
             tally: outcome,
             took: began.elapsed(),
@@ -389,17 +386,16 @@ async fn is_in_transition(session: &Session, cx: &Context) -> Result<bool> {
 }
 
 fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> CommandOutcome {
-    if global.output == Format::Text && !global.quiet {
+    if global.output != Format::Json && !global.quiet {
         report::note(&report::plan::total(plan));
     }
     let tally = Tally {
         unchanged: plan.count(Action::None),
         ..Tally::default()
     };
-    let text = outputs_text(&session.outputs(), global.output);
     CommandOutcome {
         status: ExitStatus::Done,
-        text: Some(text),
+        outputs: Some(session.outputs()),
         summary: Some(Summary {
             tally,
             took: began.elapsed(),

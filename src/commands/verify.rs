@@ -6,7 +6,7 @@ use super::input::{is_without_file, or_stack};
 use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
-use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
+use crate::cli::{Global, RequestArgs, VerifyArgs};
 use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
@@ -14,7 +14,6 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::preflight;
 use crate::report;
-use crate::report::style::Style;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
 use crate::rest_api;
@@ -54,10 +53,12 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
         ask_itself(&cx, &mut report, observes).await;
     }
-    match global.output {
-        Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
-        Format::Json => report::result(&report.document().to_string()),
-    }
+    report::show(
+        global,
+        |style| report::verify::table(&report, style),
+        || report.document(),
+        || report::markdown::verify(&report),
+    );
     Ok(if report.is_well() {
         ExitStatus::Done
     } else {

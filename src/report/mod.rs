@@ -6,6 +6,7 @@
 pub mod bar;
 pub mod doctor;
 pub mod explain;
+pub mod github;
 pub mod graph;
 pub mod iam_policy;
 pub mod import;
@@ -16,6 +17,7 @@ pub mod list;
 pub mod live;
 pub mod load;
 pub mod logs;
+pub mod markdown;
 pub mod plain;
 pub mod plan;
 pub mod refusals;
@@ -35,8 +37,12 @@ use console::Term;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use self::github::Workflow;
+use self::markdown::{Changes, Ended};
 use self::style::Style;
+use crate::action::Action;
 use crate::cli::{Format, Global};
+use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus};
 use crate::event::{Event, Scope, Tally};
 use crate::principal;
@@ -56,25 +62,27 @@ pub trait Reporter: Send {
     fn finish(&mut self) {}
 }
 
-/// Shows events as they arrive, until the last sink is dropped.
+/// Shows events as they arrive, until the last sink is dropped. Returns what the events of a change tell.
 pub fn start(
     global: &Global,
-    json_events: bool,
+    is_change: bool,
     mut events: UnboundedReceiver<Event>,
-) -> JoinHandle<()> {
+) -> JoinHandle<Changes> {
     let style = Style::stderr(global);
     let mut reporter: Box<dyn Reporter> = match global.output {
-        Format::Json if json_events => Box::new(json::Json),
+        Format::Json if is_change => Box::new(json::Json),
         _ if global.quiet => Box::new(plain::Quiet),
         Format::Json => Box::new(plain::Quiet),
         // One line per request would interfere with live lines.
-        Format::Text if style.is_terminal && !global.verbose => {
+        Format::Text | Format::Markdown if style.is_terminal && !global.verbose => {
             Box::new(terminal::Terminal::new(style))
         }
-        Format::Text => Box::new(plain::Plain::new(style, global.verbose)),
+        Format::Text | Format::Markdown => Box::new(plain::Plain::new(style, global.verbose)),
     };
+    let mut workflow = Workflow::from_environment();
     tokio::spawn(async move {
         let mut clock = tokio::time::interval(reporter.every());
+        let mut changes = Changes::default();
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -82,19 +90,42 @@ pub fn start(
                         screen::clear();
                         settled.notify_one();
                     }
-                    Some(event) => reporter.event(&event),
+                    Some(event) => {
+                        if is_change {
+                            changes.add(&event);
+                            workflow.event(&event);
+                        }
+                        reporter.event(&event);
+                    }
                     None => break,
                 },
                 _ = clock.tick() => reporter.tick(),
             }
         }
         reporter.finish();
+        workflow.end_group();
+        changes
     })
 }
 
 /// Writes a result as it is: a document, or lines that other programs read. A closed pipe is not an error.
 pub fn result(text: &str) {
     let _ = is_read(text);
+}
+
+/// Writes a result in the format that was asked for, and adds it to the job summary of a workflow.
+pub fn show(
+    global: &Global,
+    text_of: impl FnOnce(&Style) -> String,
+    document: impl FnOnce() -> serde_json::Value,
+    markdown: impl Fn() -> String,
+) {
+    match global.output {
+        Format::Text => text(&text_of(&Style::stdout(global))),
+        Format::Json => result(&document().to_string()),
+        Format::Markdown => result(&markdown()),
+    }
+    Workflow::from_environment().summarize(markdown);
 }
 
 /// Writes a result for people: on a terminal, it is wrapped at words.
@@ -170,6 +201,7 @@ pub fn scope(scope: &Scope) -> String {
 
 /// Writes an error with its hints.
 pub fn error(global: &Global, error: &Error) {
+    Workflow::from_environment().annotate(error);
     let style = Style::stderr(global);
     let code = error.code();
     note(&format!(
@@ -191,6 +223,53 @@ pub fn error(global: &Global, error: &Error) {
     }
 }
 
+/// Writes the outputs of a stack. As Markdown, they are part of the page that ends the change.
+pub fn outputs(global: &Global, outputs: &[(&'static str, String)]) {
+    match global.output {
+        Format::Json => {
+            let mut line: serde_json::Map<_, _> = outputs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+                .collect();
+            line.insert("event".to_owned(), "outputs".into());
+            result(&serde_json::Value::Object(line).to_string());
+        }
+        Format::Text => {
+            let width = outputs.iter().map(|(name, _)| name.len()).max();
+            let width = width.unwrap_or_default();
+            let lines: Vec<_> = outputs
+                .iter()
+                .map(|(name, value)| format!("{name:<width$}  {value}"))
+                .collect();
+            text(&lines.join("\n"));
+        }
+        Format::Markdown => {}
+    }
+}
+
+/// Writes the page that ends a change, if it was asked for, and tells a workflow how the change ended.
+pub fn ended(global: &Global, changes: &Changes, ended: &Ended) {
+    if global.output == Format::Markdown {
+        result(&markdown::run(changes, ended));
+    }
+    let workflow = Workflow::from_environment();
+    workflow.summarize(|| markdown::run(changes, ended));
+    let outcome = ("outcome", ended.status.as_str().to_owned());
+    workflow.set([outcome].into_iter().chain(ended.outputs.iter().cloned()));
+}
+
+/// Tells a workflow how many resources of each action a plan has.
+pub fn planned(plan: &Plan) {
+    let count = |action| plan.count(action).to_string();
+    Workflow::from_environment().set([
+        ("has_changes", (!plan.is_empty()).to_string()),
+        ("create", count(Action::Create)),
+        ("update", count(Action::Update)),
+        ("replace", count(Action::Replace)),
+        ("delete", count(Action::Delete)),
+    ]);
+}
+
 /// Writes the last line of `up` and `down`.
 pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration) {
     match global.output {
@@ -203,27 +282,10 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
             }
             result(&line.to_string());
         }
-        Format::Text if global.quiet && status == ExitStatus::Done => {}
-        Format::Text => {
+        Format::Text | Format::Markdown if global.quiet && status == ExitStatus::Done => {}
+        Format::Text | Format::Markdown => {
             let style = Style::stderr(global);
-            let counts = [
-                (tally.created, "created"),
-                (tally.updated, "updated"),
-                (tally.replaced, "replaced"),
-                (tally.deleted, "deleted"),
-                (tally.failed, "failed"),
-                (tally.unchanged, "unchanged"),
-            ];
-            let counts: Vec<_> = counts
-                .iter()
-                .filter(|(n, _)| *n > 0)
-                .map(|(n, word)| format!("{n} {word}"))
-                .collect();
-            let counts = if counts.is_empty() {
-                "nothing changed".to_owned()
-            } else {
-                counts.join(", ")
-            };
+            let counts = counts(tally);
             let word = if status == ExitStatus::Done {
                 style.good(status.as_str())
             } else {
@@ -231,6 +293,27 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
             };
             note(&format!("{word}: {counts} in {}", elapsed(took)));
         }
+    }
+}
+
+/// The totals of a change in words.
+fn counts(tally: Tally) -> String {
+    let counts = [
+        (tally.created, "created"),
+        (tally.updated, "updated"),
+        (tally.replaced, "replaced"),
+        (tally.deleted, "deleted"),
+        (tally.failed, "failed"),
+        (tally.unchanged, "unchanged"),
+    ];
+    let counts: Vec<_> = counts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    match counts.is_empty() {
+        true => "nothing changed".to_owned(),
+        false => counts.join(", "),
     }
 }
 

@@ -18,10 +18,12 @@ const SHOWN: usize = 12;
 /// The least width of the column of the logical ids.
 const ID_WIDTH: usize = 32;
 
+const PENDING: &str = "the deployment also publishes undeployed changes of others:";
+
 /// A space at which no line breaks.
 const JOINED: char = '\u{a0}';
 
-fn mark(action: Action) -> &'static str {
+pub(super) fn mark(action: Action) -> &'static str {
     match action {
         Action::Create => "+",
         Action::Update => "~",
@@ -39,7 +41,12 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
     let width = id_width(shown());
     for item in shown() {
         lines.push(row(item, width, style));
-        lines.extend(reasons(item, extras, style));
+        let reasons = reasons(item, extras);
+        lines.extend(
+            reasons
+                .iter()
+                .map(|reason| style.dim(&format!("    {reason}"))),
+        );
     }
     if !lines.is_empty() {
         lines.push(String::new());
@@ -48,10 +55,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
         lines.push(format!("{} {notice}", style.warn("note")));
     }
     if !extras.pending.is_empty() {
-        lines.push(format!(
-            "{} the deployment also publishes undeployed changes of others:",
-            style.warn("note")
-        ));
+        lines.push(format!("{} {PENDING}", style.warn("note")));
         lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
     }
     if let Some(costs) = &extras.costs {
@@ -61,9 +65,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
             wrap(line, columns).replace(JOINED, " ")
         }));
     }
-    if let Some(minutes) = minutes(extras.ready_in) {
-        lines.push(format!("Ready in about {minutes} minutes on AWS."));
-    }
+    lines.extend(ready(extras));
     lines.push(total(plan));
     lines.join("\n")
 }
@@ -158,7 +160,8 @@ fn row(item: &Item, width: usize, style: &Style) -> String {
     }
 }
 
-fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
+/// What changes of a resource, and why.
+pub(super) fn reasons(item: &Item, extras: &Findings) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
     if item.action == Action::Create && item.id.kind == crate::kind::Kind::ApiAttachment {
         reasons.extend(extras.attaches.iter().cloned());
@@ -172,9 +175,25 @@ fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
         reasons.push(format!("and {more} more"));
     }
     reasons
-        .into_iter()
-        .map(|reason| style.dim(&format!("    {reason}")))
-        .collect()
+}
+
+/// What else a reader of the plan needs to know: notices, changes of others, costs, and how long it takes.
+pub(super) fn notes(extras: &Findings) -> Vec<String> {
+    let mut notes = extras.notices.clone();
+    if !extras.pending.is_empty() {
+        notes.push(format!("{PENDING} {}", extras.pending.join("; ")));
+    }
+    if let Some(costs) = &extras.costs {
+        let costs = costs_of(costs).join("\n").replace(JOINED, " ");
+        notes.push(costs);
+    }
+    notes.extend(ready(extras));
+    notes
+}
+
+/// How long the change takes, if it is worth a word.
+fn ready(extras: &Findings) -> Option<String> {
+    minutes(extras.ready_in).map(|minutes| format!("Ready in about {minutes} minutes on AWS."))
 }
 
 fn costs_document(costs: &Costs) -> Value {
@@ -196,6 +215,17 @@ fn costs_document(costs: &Costs) -> Value {
         "metrics_per_month": cents(costs.metrics),
         "per_million_requests": cents(costs.per_million_requests),
         "cheaper": cheaper,
+    })
+}
+
+/// The counts that a merge request of GitLab shows. As in Terraform, a replacement is a creation and a deletion.
+/// Source: <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsterraform>.
+pub fn gitlab(plan: &Plan) -> Value {
+    let count = |action| plan.count(action) + plan.count(Action::Replace);
+    json!({
+        "create": count(Action::Create),
+        "update": plan.count(Action::Update),
+        "delete": count(Action::Delete),
     })
 }
 

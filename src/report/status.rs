@@ -27,6 +27,24 @@ pub struct Method {
     pub remark: Option<String>,
 }
 
+impl Method {
+    /// Its state in a word. A method with another authorization type is neither open nor protected by this stack.
+    pub(super) fn word(&self) -> &'static str {
+        match (self.protected, &self.authorization) {
+            (true, _) => "protected",
+            (false, AuthorizationType::None) => "open",
+            (false, _) => "guarded",
+        }
+    }
+
+    /// How it differs from the expected state, or what guards it.
+    pub(super) fn told(&self) -> Option<String> {
+        let is_guarded = !self.protected && self.authorization != AuthorizationType::None;
+        let guard = is_guarded.then(|| format!("by {}", self.authorization));
+        self.remark.clone().or(guard)
+    }
+}
+
 /// Everything that `status` reports.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -57,7 +75,7 @@ pub struct Status {
 }
 
 /// A resource's health in one word. Without a comparison, a resource that exists is ready.
-fn health(item: &Item, is_compared: bool) -> &'static str {
+pub(super) fn health(item: &Item, is_compared: bool) -> &'static str {
     match (
         item.phase.as_ref().map(crate::resource::Phase::as_str),
         item.action,
@@ -148,7 +166,7 @@ impl Status {
     }
 
     /// The verdict, and what is true of the whole stack.
-    fn summary(&self, style: &Style) -> Vec<String> {
+    pub(super) fn summary(&self, style: &Style) -> Vec<String> {
         let mut lines = vec![self.verdict(style)];
         if let Some(at) = self.verified_at {
             let by = self.verified_by.as_deref();
@@ -179,11 +197,18 @@ impl Status {
         lines
     }
 
+    /// Whether a resource is healthy, as far as that is known.
+    pub(super) fn is_well(&self, item: &Item) -> bool {
+        ["healthy", "ready"].contains(&health(item, self.is_compared))
+    }
+
     /// The resources that are not healthy, or `all` of them.
     fn resources(&self, all: bool, style: &Style) -> Vec<String> {
         let health = |item: &Item| health(item, self.is_compared);
-        let is_well = |item: &Item| ["healthy", "ready"].contains(&health(item));
-        let shown = || self.items.iter().filter(|item| all || !is_well(item));
+        let shown = || {
+            let items = self.items.iter();
+            items.filter(|item| all || !self.is_well(item))
+        };
         let width = id_width(shown());
         let mut lines = Vec::new();
         for item in shown() {
@@ -224,20 +249,14 @@ impl Status {
         let is_shown = |method: &&Method| all || !method.protected || method.remark.is_some();
         let mut lines = Vec::new();
         for method in self.methods.iter().filter(is_shown) {
-            // A method with another authorization type is neither open nor protected by this stack.
+            let word = format!("{:<9}", method.word());
             let word = match (method.protected, &method.authorization) {
-                (true, _) => style.good("protected"),
-                (false, AuthorizationType::None) => style.warn("open     "),
-                (false, _) => style.dim("guarded  "),
+                (true, _) => style.good(&word),
+                (false, AuthorizationType::None) => style.warn(&word),
+                (false, _) => style.dim(&word),
             };
-            let guard = (!method.protected && method.authorization != AuthorizationType::None)
-                .then(|| format!("by {}", method.authorization));
-            let remark = method
-                .remark
-                .clone()
-                .or(guard)
-                .map(|remark| format!("  {remark}"))
-                .unwrap_or_default();
+            let remark = method.told().map(|told| format!("  {told}"));
+            let remark = remark.unwrap_or_default();
             lines.push(format!(
                 "{word} {:<7} {}{}",
                 method.method,

@@ -76,8 +76,7 @@ impl Style {
         Self::of(&Term::stdout(), global)
     }
 
-    /// For a stream that is not a terminal.
-    #[cfg(test)]
+    /// For what is not a terminal.
     pub fn plain() -> Self {
         Self {
             is_terminal: false,

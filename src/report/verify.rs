@@ -31,23 +31,12 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
             let status = row
                 .status
                 .map_or_else(|| "-".to_owned(), |status| status.to_string());
-            let (word, text) = match &row.verdict {
-                Ok(Some(remark)) if row.is_unmapped() => (
-                    style.warn("warn  "),
-                    format!("{remark}: no mapping rule matches, so every caller is refused"),
-                ),
-                Ok(remark) => (style.good("ok    "), remark.clone().unwrap_or_default()),
-                Err((fault, seen)) => {
-                    let before = if row.as_before {
-                        ", as before the change"
-                    } else {
-                        ""
-                    };
-                    (
-                        style.bad("wrong "),
-                        format!("{}: {seen}{before}", words(*fault)),
-                    )
-                }
+            let (word, text) = result_of(row);
+            let word = format!("{word:<6}");
+            let word = match &row.verdict {
+                Ok(_) if row.is_unmapped() => style.warn(&word),
+                Ok(_) => style.good(&word),
+                Err(_) => style.bad(&word),
             };
             let line = format!(
                 "{word} {:<label$}  {:<8}  {status:<3}  {text}",
@@ -59,13 +48,45 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
         .collect();
     let notes = report.notes.iter();
     lines.extend(notes.map(|note| format!("{} {note}", style.warn("note"))));
-    lines.push(total(report, style));
+    let total = total(report);
+    lines.push(match total.split_once(": ") {
+        Some((word, rest)) => {
+            let word = format!("{word}:");
+            let word = match (&report.skipped, report.is_well()) {
+                (Some(_), _) => style.warn(&word),
+                (None, true) => style.good(&word),
+                (None, false) => style.bad(&word),
+            };
+            format!("{word} {rest}")
+        }
+        None => total,
+    });
     lines.join("\n")
 }
 
-fn total(report: &Report, style: &Style) -> String {
+/// The result of one request in a word, and what is to be said of it.
+pub(super) fn result_of(row: &Row) -> (&'static str, String) {
+    match &row.verdict {
+        Ok(Some(remark)) if row.is_unmapped() => (
+            "warn",
+            format!("{remark}: no mapping rule matches, so every caller is refused"),
+        ),
+        Ok(remark) => ("ok", remark.clone().unwrap_or_default()),
+        Err((fault, seen)) => {
+            let before = if row.as_before {
+                ", as before the change"
+            } else {
+                ""
+            };
+            ("wrong", format!("{}: {seen}{before}", words(*fault)))
+        }
+    }
+}
+
+/// The total in one line.
+pub(super) fn total(report: &Report) -> String {
     if let Some(reason) = &report.skipped {
-        return format!("{} {reason}", style.warn("not verified:"));
+        return format!("not verified: {reason}");
     }
     let wrong = report
         .rows
@@ -75,13 +96,11 @@ fn total(report: &Report, style: &Style) -> String {
     let asked = report.rows.len();
     match wrong {
         0 => format!(
-            "{} {asked} requests to {} have the expected result",
-            style.good("verified:"),
+            "verified: {asked} requests to {} have the expected result",
             report.url
         ),
         _ => format!(
-            "{} {wrong} of {asked} requests to {} do not have the expected result",
-            style.bad("FAIL:"),
+            "FAIL: {wrong} of {asked} requests to {} do not have the expected result",
             report.url
         ),
     }

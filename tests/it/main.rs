@@ -35,6 +35,7 @@ mod kms_key;
 mod lifecycle;
 mod lock;
 mod logs;
+mod markdown;
 mod matrix;
 mod moves;
 mod nat_instance;

@@ -50,7 +50,7 @@ pub(super) async fn run(
             let document = decisions_document(&cx.names().stack, id, since, &found);
             report::result(&document.to_string());
         }
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             report::text(&decisions(id, since, &found, &Style::stdout(global)));
         }
     }

@@ -33,7 +33,7 @@ pub(super) async fn run(
     let outcome = outcome.map_err(Error::failed)?;
     match global.output {
         Format::Json => report::result(&document(&outcome, &options).to_string()),
-        Format::Text => report::text(&text(&outcome, options.chaos)),
+        Format::Text | Format::Markdown => report::text(&text(&outcome, options.chaos)),
     }
     Ok(match outcome.agrees() && outcome.unanswered == 0 {
         true => ExitStatus::Done,

@@ -245,7 +245,7 @@ async fn work(
             let text = serde_json::to_string(&running.facts);
             report::result(&text.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
         }
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             let tried = tried(&running.config, methods);
             let state = running.threescale.state();
             let kept = args.background;
