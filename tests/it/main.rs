@@ -49,6 +49,7 @@ mod own_route;
 mod owner;
 mod passed_limits;
 mod pending;
+mod pipelines;
 mod preflight;
 mod prove;
 mod refusals;
