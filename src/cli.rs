@@ -141,8 +141,8 @@ pub enum Command {
 pub enum Offline {
     /// Check the configuration, without an account, and without the environment variables it refers to
     Validate,
-    /// Print the JSON Schema of the configuration, for editors
-    Schema,
+    /// Print the JSON Schema of the configuration, for editors, or of a document
+    Schema(SchemaArgs),
     /// Show the version; with --verbose also the commit, the target, and the authorizer it contains
     Version,
     /// Explain an error code, or a reason of the authorizer; without one, list all
@@ -162,8 +162,11 @@ pub struct PlanArgs {
     /// A valid user key, or `<app_id>:<app_key>`: whether 3scale has the metrics is also checked
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
+    /// Also write the plan to this file, for `up --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Print the resources and their dependencies as a Mermaid flowchart instead
-    #[arg(long, conflicts_with = "exit_code")]
+    #[arg(long, conflicts_with_all = ["exit_code", "out"])]
     pub graph: bool,
 }
 
@@ -332,6 +335,9 @@ pub struct ChangeArgs {
 pub struct UpArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
+    /// Do what this file of `plan --out` says, without a question; refuse if anything has changed since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "publish_pending", "rotate_cache_token"])]
+    pub plan: Option<PathBuf>,
     /// Update only this part: `authorizer` replaces the code of the functions
     #[arg(long, value_enum)]
     pub only: Option<Only>,
@@ -353,6 +359,7 @@ impl UpArgs {
     pub fn new(change: ChangeArgs) -> Self {
         Self {
             change,
+            plan: None,
             only: None,
             publish_pending: false,
             rotate_cache_token: false,
@@ -528,6 +535,40 @@ pub struct ManArgs {
     /// Write a page per command into this folder instead
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+}
+
+/// Flags of `schema`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SchemaArgs {
+    /// The configuration, the output of a command with -o json, or the file of `plan --out`
+    #[arg(long, value_enum, value_name = "DOCUMENT", default_value_t = Document::Configuration)]
+    pub of: Document,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Document {
+    Configuration,
+    Plan,
+    PlanFile,
+    Up,
+    Down,
+    Status,
+    Verify,
+    Rollback,
+    Report,
+    Logs,
+    List,
+    Import,
+    Unlock,
+    Doctor,
+    IamPolicy,
+    Validate,
+    Version,
+    Explain,
+    Init,
+    Sandbox,
+    Error,
 }
 
 /// Flags of `explain`.

@@ -17,6 +17,8 @@ use crate::id::LogicalId;
 pub enum Event {
     /// The account, region, stack and APIs that the change affects; sent before the change starts.
     Scope(Scope),
+    /// What the run is about to change: the document of `plan`.
+    Plan(serde_json::Value),
     /// The steps of a run, before the first of them starts.
     Planned { steps: Vec<PlannedStep> },
     /// A step of the run started.

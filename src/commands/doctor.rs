@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, args: &DoctorArgs, sink: Sink) -> Resul
     let checks = checks(global, sink).await;
     match global.output {
         Format::Text => report::text(&report::doctor::table(&checks, &Style::stdout(global))),
-        Format::Json => report::result(&report::doctor::document(&checks).to_string()),
+        Format::Json => report::document(report::doctor::document(&checks)),
     }
     Ok(match is_well(&checks) {
         true => ExitStatus::Done,

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::json;
+
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::existing::{self, Absent};
@@ -23,13 +25,14 @@ use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
-use crate::preflight::Findings;
+use crate::preflight::{ChangedMethod, Findings};
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{ApiAttachments, record, served};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
 use crate::resource::{Context, ResourceError, RunOptions, claims, function_permission, neighbors};
+use crate::rest_api::AuthorizationType;
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
@@ -98,12 +101,12 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
             summary: Some(summary),
         });
     }
+    let extras = findings(&cx, &shown).await?;
+    let document = report::plan::document(&shown.plan, &scope, &extras, &json!({}));
+    cx.sink().emit(Event::Plan(document));
     if shows(global, !args.yes) {
-        report::note(&report::plan::table(
-            &shown.plan,
-            &findings(&cx, &shown).await?,
-            &Style::stderr(global),
-        ));
+        let style = Style::stderr(global);
+        report::note(&report::plan::table(&shown.plan, &extras, &style));
     }
     let is_live = !args.yes && protects_live(&cx).await?;
     let question = Question {
@@ -261,6 +264,13 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
     }));
     for (target, record) in record::all(cx).await? {
         for method in record.methods() {
+            if method.authorization == AuthorizationType::None && !cx.options().keep_protected {
+                extras.methods.opened.push(ChangedMethod {
+                    api: target.id.clone(),
+                    stage: target.stage.clone(),
+                    method: method.label(),
+                });
+            }
             let method_of = format!("{} of API {}", method.label(), target.id);
             extras.notices.push(match method.authorization.as_str() {
                 "NONE" if cx.options().keep_protected => {

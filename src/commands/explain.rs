@@ -11,18 +11,20 @@ pub(super) fn run(global: &Global, code: Option<&str>) -> Result<ExitStatus> {
     let all = topics();
     let is_json = global.output == Format::Json;
     let Some(code) = code else {
-        report::result(&match is_json {
-            true => serde_json::json!({"codes": all.iter().map(document).collect::<Vec<_>>()})
-                .to_string(),
-            false => list(&all),
-        });
+        match is_json {
+            true => {
+                let codes: Vec<_> = all.iter().map(document).collect();
+                report::document(serde_json::json!({"codes": codes}));
+            }
+            false => report::result(&list(&all)),
+        }
         return Ok(ExitStatus::Done);
     };
     let topic = find(&all, code)?;
-    report::result(&match is_json {
-        true => document(topic).to_string(),
-        false => text(topic),
-    });
+    match is_json {
+        true => report::document(document(topic)),
+        false => report::result(&text(topic)),
+    }
     Ok(ExitStatus::Done)
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         name,
     };
     if global.output == Format::Json {
-        report::result(&iam_policy::json(title, &documents).to_string());
+        report::document(iam_policy::json(title, &documents));
         return Ok(ExitStatus::Done);
     }
     let numbered: Vec<_> = (1..).zip(&documents).collect();
@@ -145,10 +145,14 @@ fn print_trust(
         stack: &names.stack,
         name: "trust",
     };
-    report::result(&match (global.output, args.format) {
-        (Format::Json, _) => iam_policy::json(title, std::slice::from_ref(&policy)).to_string(),
-        (Format::Text, PolicyFormat::Json) => iam_policy::document(&policy),
-        (Format::Text, PolicyFormat::Terraform) => iam_policy::terraform_role(title, &policy),
-    });
+    match (global.output, args.format) {
+        (Format::Json, _) => {
+            report::document(iam_policy::json(title, std::slice::from_ref(&policy)));
+        }
+        (Format::Text, PolicyFormat::Json) => report::result(&iam_policy::document(&policy)),
+        (Format::Text, PolicyFormat::Terraform) => {
+            report::result(&iam_policy::terraform_role(title, &policy));
+        }
+    }
     Ok(ExitStatus::Done)
 }

@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
+use crate::finding::Finding;
 use crate::lock::Lock;
 use crate::report;
 use crate::report::style::Style;
@@ -175,9 +176,10 @@ fn blocked(
     let settings = fitting(config, cx, found);
     if global.output == Format::Json {
         let document = report::import::document(shown, cx.names(), &settings, "refused");
-        report::result(&document.to_string());
+        report::document(document);
     }
-    let error = refusal(&shown.blockers);
+    let findings = Finding::all(Code::CannotImport, shown.blockers.iter().cloned());
+    let error = refusal(&findings.collect::<Vec<_>>());
     if !settings.is_empty() {
         let lines: Vec<_> = settings.iter().map(report::import::setting_text).collect();
         return error.hint(format!("it fits with `{}`", lines.join("`, `")));
@@ -231,7 +233,7 @@ fn finish(global: &Global, cx: &Context, adoption: &Adoption, outcome: &str) -> 
     let names = cx.names();
     if global.output == Format::Json {
         let document = report::import::document(adoption, names, &[], outcome);
-        report::result(&document.to_string());
+        report::document(document);
         return Ok(ExitStatus::Done);
     }
     let (vpc, stack) = (&adoption.vpc, &names.stack);

@@ -45,11 +45,13 @@ pub(super) async fn run(global: &Global, args: &InitArgs, sink: Sink) -> Result<
     if !is_stdout {
         write(global, &text)?;
     }
-    report::result(&match (global.output, is_stdout) {
-        (Format::Json, _) => report::init::document(global, &draft, !is_stdout).to_string(),
-        (Format::Text, true) => text.trim_end().to_owned(),
-        (Format::Text, false) => report::init::text(global, &draft),
-    });
+    match (global.output, is_stdout) {
+        (Format::Json, _) => {
+            report::document(report::init::document(global, &draft, !is_stdout));
+        }
+        (Format::Text, true) => report::result(text.trim_end()),
+        (Format::Text, false) => report::result(&report::init::text(global, &draft)),
+    }
     Ok(ExitStatus::Done)
 }
 

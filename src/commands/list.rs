@@ -72,10 +72,13 @@ pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<
         }
     }
     listed.regions = regions;
-    report::result(&match global.output {
-        Format::Text => listed.table(&Style::stdout(global), jiff::Timestamp::now()),
-        Format::Json => listed.document().to_string(),
-    });
+    match global.output {
+        Format::Text => {
+            let table = listed.table(&Style::stdout(global), jiff::Timestamp::now());
+            report::result(&table);
+        }
+        Format::Json => report::document(listed.document()),
+    }
     Ok(ExitStatus::Done)
 }
 

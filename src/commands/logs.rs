@@ -121,7 +121,7 @@ fn json(function: &str, line: &Line) -> String {
         Ok(record @ Value::Object(_)) => object["record"] = record,
         _ => object["text"] = line.text.trim_end().into(),
     }
-    object.to_string()
+    report::versioned(object).to_string()
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

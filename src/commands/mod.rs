@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+mod approval;
 mod completions;
 mod confirm;
 mod doctor;

@@ -4,6 +4,7 @@ use crate::cli::Format;
 use crate::engine_version::describe;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::report;
 use crate::resource::{Context, Output, cache_group};
 use crate::rest_api::ApiTarget;
 use crate::stack;
@@ -68,15 +69,21 @@ pub(super) fn invoke_url(cx: &Context, target: &ApiTarget) -> String {
     }
 }
 
+/// Outputs as a part of a document.
+pub(super) fn document(outputs: &[(&'static str, String)]) -> serde_json::Value {
+    let outputs = outputs.iter();
+    outputs
+        .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
 /// Writes outputs as text; in JSON they are part of a document or an event.
 pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
     if format == Format::Json {
-        let mut line: serde_json::Map<_, _> = outputs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-            .collect();
-        line.insert("event".to_owned(), "outputs".into());
-        return serde_json::Value::Object(line).to_string();
+        let mut line = document(outputs);
+        line["event"] = "outputs".into();
+        return report::versioned(line).to_string();
     }
     let width = outputs
         .iter()

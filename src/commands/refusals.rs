@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
     match global.output {
         Format::Json => {
             let document = refusals::document(&cx.names().stack, since_ms, &summaries);
-            report::result(&document.to_string());
+            report::document(document);
         }
         Format::Text if summaries.is_empty() => {}
         Format::Text => report::result(&refusals::table(&summaries, &Style::stdout(global))),

@@ -60,6 +60,18 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             function_publication::move_back(&cx, asks).await?
         }
     };
+    let mut notices = Vec::new();
+    for target in &targets {
+        // Only a notice: the stage has moved.
+        notices.extend(opened(&cx.fresh(), target).await.unwrap_or_default());
+    }
+    let holder = lock::holder(&cx).await;
+    if let Ok(Some(holder)) = &holder {
+        notices.push(format!(
+            "{} is changing this stack, and may publish again",
+            holder.describe()
+        ));
+    }
     match global.output {
         Format::Text => {
             for moved in &functions {
@@ -73,22 +85,15 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 .collect();
             let document = json!({
                 "stack": stack, "account": scope.account, "region": scope.region, "stages": stages,
-                "functions": functions,
+                "functions": functions, "notices": notices,
             });
-            report::result(&document.to_string());
+            report::document(document);
         }
     }
-    for target in &targets {
-        // Only a notice: the stage has moved.
-        let open = opened(&cx.fresh(), target).await.unwrap_or_default();
-        open.into_iter().for_each(|text| cx.sink().notice(text));
+    for text in notices {
+        cx.sink().notice(text);
     }
-    if let Some(holder) = lock::holder(&cx).await? {
-        cx.sink().notice(format!(
-            "{} is changing this stack, and may publish again",
-            holder.describe()
-        ));
-    }
+    holder?;
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
     }

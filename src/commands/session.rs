@@ -17,8 +17,9 @@ use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
-use crate::error::{Error, ExitStatus, Result, list};
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
+use crate::finding::Finding;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::{Names, numbered};
@@ -165,7 +166,7 @@ impl Session {
                     text.push_str(&preflight::other_api(&config.api.selector, &all));
                 }
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
-                let mut findings = vec![text];
+                let mut findings = vec![Finding::new(Code::ApiNotFound, text)];
                 findings.extend(without_api(&cx, &config).await?);
                 return Err(refusal(&findings).with_code(Code::ApiNotFound));
             }
@@ -265,9 +266,9 @@ impl Session {
                 .get_or_try_init(|| preflight::rights(subject, cx, &self.caller, plan))
         );
         let mut findings = findings?;
-        findings.add(rights?.clone());
+        findings.add(Code::PermissionsMissing, rights?.clone());
         if let Some(answers) = answers {
-            findings.blockers.extend_from_slice(&answers.faults);
+            findings.block(Code::ThreescaleRefuses, answers.faults.iter().cloned());
             findings.notices.extend_from_slice(&answers.notices);
         }
         Ok(findings)
@@ -364,19 +365,19 @@ pub(super) fn look_failed(id: &LogicalId, error: ResourceError) -> Error {
 }
 
 /// Refuses with every finding.
-pub(super) fn refuse(findings: &[String]) -> Result<()> {
+pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
     match findings {
         [] => Ok(()),
         some => Err(refusal(some)),
     }
 }
 
-pub(super) fn refusal(findings: &[String]) -> Error {
-    Error::refused(list("nothing was changed, because", findings)).with_code(Code::Preflight)
+pub(super) fn refusal(findings: &[Finding]) -> Error {
+    Error::found("nothing was changed, because", findings.to_vec()).with_code(Code::Preflight)
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.
-async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
+async fn without_api(cx: &Context, config: &Config) -> Result<Vec<Finding>> {
     if !config.network.is_created() || !claims::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
@@ -384,11 +385,9 @@ async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
     let new = new_network(config, zones.len());
     let gateways = config.network.nat_gateways().min(zones.len());
     let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;
-    let zones = preflight::zones(config, &zones);
-    Ok(zones
-        .into_iter()
-        .chain(preflight::quotas(&new, &quotas))
-        .collect())
+    let zones = Finding::all(Code::ZonesMissing, preflight::zones(config, &zones));
+    let quotas = Finding::all(Code::QuotaExceeded, preflight::quotas(&new, &quotas));
+    Ok(zones.chain(quotas).collect())
 }
 
 /// What a new network in this number of zones counts against the quotas.

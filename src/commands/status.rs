@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
     }
     match global.output {
         Format::Text => report::text(&status.table(args.all, &Style::stdout(global))),
-        Format::Json => report::result(&status.document().to_string()),
+        Format::Json => report::document(status.document()),
     }
     Ok(if args.exit_code && !status.is_healthy() {
         ExitStatus::Pending

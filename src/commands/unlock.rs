@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, sink: Sink) -> Result<ExitStatus> {
             let document = json!({
                 "stack": scope.stack, "account": scope.account, "region": scope.region, "broken": broken, "apis": apis,
             });
-            report::result(&document.to_string());
+            report::document(document);
         }
         Format::Text => {
             report::text(&match &broken {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::approval;
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::input::load;
-use super::outputs::outputs_text;
+use super::outputs::{self, outputs_text};
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{Baseline, failed, verify, verify_without_aws};
@@ -23,10 +24,11 @@ use crate::config::Mode;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Sink, Tally};
+use crate::event::{Event, Scope, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
+use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
 use crate::resource::parameter::KMS_KEY;
@@ -40,7 +42,11 @@ use crate::{preflight, report};
 /// Runs `up`.
 pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
-    if !args.change.yes && !is_interactive() {
+    let approved = args.plan.as_deref().map(plan_file::read).transpose()?;
+    let approved = approved.as_ref();
+    // The file is the approval.
+    let yes = args.change.yes || approved.is_some();
+    if !yes && !is_interactive() {
         // A wrong configuration is the first thing to correct.
         load(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -49,10 +55,16 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let options = RunOptions {
         skip_verification: args.no_verify,
         rotate_cache_token: args.rotate_cache_token,
-        ..RunOptions::default()
+        ..match approved {
+            Some(_) => approval::options(),
+            None => RunOptions::default(),
+        }
     };
     let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
     session.key.clone_from(&args.requests.key);
+    if let Some(approved) = approved {
+        approval::ensure_for_this(approved, &session)?;
+    }
     let cache = &session.config.cache;
     if args.rotate_cache_token && (!cache.is_created() || !cache.tls) {
         return Err(Error::usage(
@@ -68,13 +80,13 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         exclusion: Some(Arc::clone(&api_locks) as _),
         ..session.cx.options().clone()
     });
-    let first = look(&session, &session.cx, args.only).await;
+    let first = look(&session, &session.cx, args.only, approved).await;
     let mut scope = session.scope();
     // A run with nothing to do needs no further request.
     if first.as_ref().is_ok_and(|(plan, _)| !plan.is_empty()) {
         scope.account_alias = session.cx.aws().account_alias().await;
     }
-    announce(global, session.cx.sink(), scope.clone(), !args.change.yes);
+    announce(global, session.cx.sink(), scope.clone(), !yes);
     let mut first = first?;
     if first.0.is_empty() {
         // A run that was killed after its last change leaves only its lock.
@@ -111,12 +123,15 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let role = LogicalId::new(Kind::IamRole, "authorizer");
     let stands = |item: &Item| item.id == role && item.action != Action::Create;
     // Reads of the role's policies, which a run with nothing to do does not make.
-    if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
+    if approved.is_none()
+        && first.0.items.iter().any(stands)
+        && iam_role::may_more(&session.cx).await?
+    {
         session.cx = session.cx.with_options(RunOptions {
             inspect_role_policies: true,
             ..session.cx.options().clone()
         });
-        first = look(&session, &session.cx.fresh(), args.only).await?;
+        first = look(&session, &session.cx.fresh(), args.only, None).await?;
     }
     let cache = LogicalId::new(Kind::Cache, "main");
     let changes = |item: &Item| item.id == cache && item.action != Action::None;
@@ -127,11 +142,12 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             ..session.cx.options().clone()
         });
     }
-    if shows(global, !args.change.yes) {
+    if shows(global, !yes) {
         let style = Style::stderr(global);
         report::note(&report::plan::table(&first.0, &first.1, &style));
     }
-    let pending: &[String] = match args.publish_pending {
+    announce_plan(&session, &first, &scope);
+    let pending: &[String] = match args.publish_pending || approved.is_some() {
         true => &[],
         false => &first.1.pending,
     };
@@ -140,14 +156,14 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         pending,
         name: None,
     };
-    confirm_change(args.change.yes, &question).await?;
+    confirm_change(yes, &question).await?;
     // Without the time that the user took to answer.
     let began = Instant::now();
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();
     let lock = Lock::take(&lock_cx, &signals.cancel).await?;
-    let worked = work(&session, args, &first, &signals).await;
+    let worked = work(&session, args, &first, approved, &signals).await;
     api_locks.release().await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
@@ -169,6 +185,13 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     })
 }
 
+/// Reports what the run is about to change.
+fn announce_plan(session: &Session, (plan, findings): &(Plan, preflight::Findings), scope: &Scope) {
+    let outputs = outputs::document(&session.outputs());
+    let document = report::plan::document(plan, scope, findings, &outputs);
+    session.cx.sink().emit(Event::Plan(document));
+}
+
 /// Whether the functions get other security groups, and those of the stack change with them.
 fn changes_security_groups(plan: &Plan) -> bool {
     let mut changes = plan.items.iter().flat_map(|item| &item.changes);
@@ -186,15 +209,19 @@ fn changes_kms_key(cx: &Context, plan: &Plan) -> bool {
     })
 }
 
-/// Observes, plans and checks.
+/// Observes, plans and checks. Refuses a plan that is not the approved one.
 async fn look(
     session: &Session,
     cx: &Context,
     only: Option<Only>,
+    approved: Option<&PlanFile>,
 ) -> Result<(Plan, preflight::Findings)> {
     let observation = session.observe(cx).await?;
     let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let mut plan = plan(observation);
+    if let Some(approved) = approved {
+        approval::ensure_same_resources(approved, session, &plan, &unmanaged)?;
+    }
     if only == Some(Only::Authorizer) {
         let changes_groups = changes_security_groups(&plan);
         let changes_key = changes_kms_key(cx, &plan);
@@ -227,6 +254,9 @@ async fn look(
         .map_err(|text| Error::refused(text).with_code(Code::PlanRefused))?;
     let findings = session.findings(cx, unmanaged, &plan).await?;
     refuse(&findings.blockers)?;
+    if let Some(approved) = approved {
+        approval::ensure_same_deployment(approved, session, &plan, &findings)?;
+    }
     Ok((plan, findings))
 }
 
@@ -234,10 +264,11 @@ async fn work(
     session: &Session,
     args: &UpArgs,
     shown: &(Plan, preflight::Findings),
+    approved: Option<&PlanFile>,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();
-    let (plan, extras) = look(session, &cx, args.only).await?;
+    let (plan, extras) = look(session, &cx, args.only, approved).await?;
     let new_edits = !args.publish_pending && extras.pending != shown.1.pending;
     if new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
         return Err(Error::refused(
@@ -267,7 +298,7 @@ async fn work(
         }
         before = tally;
         cx = session.cx.fresh();
-        plan = look(session, &cx, args.only).await?.0;
+        plan = look(session, &cx, args.only, None).await?.0;
     }
     let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
     let (mut outcome, mut status) = apply(&plan, &cx, signals).await;

@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
             let target = &session.facts.api;
             if rest_api::stage(&session.cx, target).await?.is_none() {
                 let text = preflight::missing_stage(&session.cx, target).await;
-                return Err(Error::refused(text).with_code(Code::Preflight));
+                return Err(Error::refused(text).with_code(Code::StageNotFound));
             }
             let requests = Requests::prepare(&session, &session.cx, &args.requests, url).await?;
             (session.cx, requests, Vec::new())
@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     }
     match global.output {
         Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
-        Format::Json => report::result(&report.document().to_string()),
+        Format::Json => report::document(report.document()),
     }
     Ok(if report.is_well() {
         ExitStatus::Done

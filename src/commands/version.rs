@@ -22,10 +22,10 @@ pub(super) fn run(global: &Global) -> Result<ExitStatus> {
         target: env!("THREESCALE_GW_TARGET"),
         authorizer: digests,
     };
-    report::result(&match is_json {
-        true => version.document().to_string(),
-        false => version.text(global.verbose),
-    });
+    match is_json {
+        true => report::document(version.document()),
+        false => report::result(&version.text(global.verbose)),
+    }
     Ok(ExitStatus::Done)
 }
 

@@ -545,9 +545,7 @@ fn item(id: LogicalId, action: Action, seen: Option<&ObservedState>) -> Item {
         _ => None,
     };
     if let Some(from) = from {
-        let to = "available".to_owned();
-        let field = STATE;
-        changes.insert(0, Change { field, from, to });
+        changes.insert(0, Change::new(STATE, &from, &"available"));
     }
     let output = seen.map(|seen| seen.output.clone()).unwrap_or_default();
     Item {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::table::{
-    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
-    delete, update,
+    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, PLAN, READ, Right, Rights, STATUS, UP, UP_MAYBE,
+    create, delete, update,
 };
 use crate::action::Action;
 use crate::kind::Kind;
@@ -58,7 +58,7 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
         Purpose::Down => each(delete),
     }
     let more: &[&[Right]] = match purpose {
-        Purpose::Plan => &[CHECK, NEIGHBORS],
+        Purpose::Plan => &[CHECK, NEIGHBORS, PLAN],
         Purpose::Status => &[STATUS],
         Purpose::Up => &[CHECK, NEIGHBORS, LOCK, UP, UP_MAYBE],
         Purpose::Down => &[NEIGHBORS, LOCK, DOWN_MAYBE],

@@ -136,6 +136,13 @@ pub const NEIGHBORS: &[Right] = &[
     ("lambda:ListFunctions", On::Any),
 ];
 
+/// For `plan --out`, which looks as closely as an `up` that changes something.
+pub const PLAN: &[Right] = &[
+    ("elasticache:DescribeCacheClusters", On::Any),
+    ("iam:ListAttachedRolePolicies", On::Role),
+    ("iam:ListRolePolicies", On::Role),
+];
+
 /// For `status`, in addition.
 pub const STATUS: &[Right] = &[
     ("apigateway:GET", On::Domains),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reporter, result, seconds};
+use super::{Reporter, document, seconds};
 use crate::action::Action;
 use crate::event::Event;
 use crate::id::LogicalId;
@@ -24,6 +24,7 @@ fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
 pub fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Scope(scope) => with(json!(scope), "event", "scope"),
+        Event::Plan(document) => with(document.clone(), "event", "plan"),
         Event::Started { id, action } => resource("started", id, *action),
         Event::Identified {
             id,
@@ -92,7 +93,7 @@ pub fn object(event: &Event) -> Option<Value> {
 impl Reporter for Json {
     fn event(&mut self, event: &Event) {
         if let Some(object) = object(event) {
-            result(&object.to_string());
+            document(object);
         }
     }
 }

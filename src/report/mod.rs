@@ -19,6 +19,7 @@ pub mod logs;
 pub mod plain;
 pub mod plan;
 pub mod refusals;
+pub mod schema;
 pub mod screen;
 pub mod status;
 pub mod style;
@@ -32,6 +33,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use console::Term;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -95,6 +97,20 @@ pub fn start(
 /// Writes a result as it is: a document, or lines that other programs read. A closed pipe is not an error.
 pub fn result(text: &str) {
     let _ = is_read(text);
+}
+
+/// The version of the schemas of all documents. It changes if a key is removed or changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A JSON document with the version of its schema.
+pub fn versioned(mut document: Value) -> Value {
+    document["schema_version"] = SCHEMA_VERSION.into();
+    document
+}
+
+/// Writes a JSON document, or one object of a stream.
+pub fn document(document: Value) {
+    result(&versioned(document).to_string());
 }
 
 /// Writes a result for people: on a terminal, it is wrapped at words.
@@ -184,25 +200,26 @@ pub fn error(global: &Global, error: &Error) {
             "event": "error",
             "code": code,
             "message": error.to_string(),
+            "findings": error.findings(),
             "hints": error.hints(),
             "exit_code": error.status() as u8,
         });
-        result(&line.to_string());
+        document(line);
     }
+}
+
+fn summary_object(status: ExitStatus, tally: Tally, took: Duration) -> Value {
+    let mut line = serde_json::json!(tally);
+    line["event"] = "summary".into();
+    line["outcome"] = status.as_str().into();
+    line["seconds"] = seconds(took).into();
+    line
 }
 
 /// Writes the last line of `up` and `down`.
 pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration) {
     match global.output {
-        Format::Json => {
-            let mut line = serde_json::json!({"event": "summary", "outcome": status.as_str(), "seconds": seconds(took)});
-            if let (Some(line), Ok(serde_json::Value::Object(counts))) =
-                (line.as_object_mut(), serde_json::to_value(tally))
-            {
-                line.extend(counts);
-            }
-            result(&line.to_string());
-        }
+        Format::Json => document(summary_object(status, tally, took)),
         Format::Text if global.quiet && status == ExitStatus::Done => {}
         Format::Text => {
             let style = Style::stderr(global);

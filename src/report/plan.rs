@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::layout::wrap;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
 use crate::event::Scope;
+use crate::kind::Kind;
 use crate::preflight::Findings;
 use crate::prices::{self, Cheaper, Costs};
 
@@ -158,9 +159,14 @@ fn row(item: &Item, width: usize, style: &Style) -> String {
     }
 }
 
+/// Whether the API gets a new attachment.
+fn attaches(item: &Item) -> bool {
+    item.action == Action::Create && item.id.kind == Kind::ApiAttachment
+}
+
 fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
-    if item.action == Action::Create && item.id.kind == crate::kind::Kind::ApiAttachment {
+    if attaches(item) {
         reasons.extend(extras.attaches.iter().cloned());
     }
     if item.action == Action::Replace {
@@ -215,6 +221,19 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
             })
         })
         .collect();
+    let totals: Map<_, _> = [
+        Action::Create,
+        Action::Update,
+        Action::Replace,
+        Action::Delete,
+        Action::Wait,
+        Action::None,
+    ]
+    .into_iter()
+    .map(|action| (action.as_str().to_owned(), plan.count(action).into()))
+    .collect();
+    // Shown for a new attachment only.
+    let attaches = plan.items.iter().any(attaches).then_some(&extras.attaches);
     json!({
         "stack": scope.stack,
         "region": scope.region,
@@ -224,6 +243,10 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
         "profile": scope.profile,
         "api": scope.apis.first(),
         "resources": resources,
+        "totals": totals,
+        "methods": extras.methods,
+        "attaches": attaches.map_or(&[][..], Vec::as_slice),
+        "blockers": extras.blockers,
         "notices": extras.notices,
         "pending": extras.pending,
         "costs": extras.costs.as_ref().map(costs_document),

@@ -323,7 +323,7 @@ impl Status {
         let methods: Vec<_> = self
             .methods
             .iter()
-            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization}))
+            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization, "remark": m.remark}))
             .collect();
         let outputs: serde_json::Map<_, _> = self
             .outputs

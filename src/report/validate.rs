@@ -11,7 +11,7 @@ use crate::config::Checked;
 /// Shows the problems of the file with this name.
 pub fn show(global: &Global, name: &str, checked: &Checked) {
     if global.output == Format::Json {
-        result(&document(name, checked).to_string());
+        super::document(document(name, checked));
         return;
     }
     for problem in &checked.problems {
@@ -32,10 +32,23 @@ pub fn show(global: &Global, name: &str, checked: &Checked) {
 }
 
 fn document(name: &str, checked: &Checked) -> Value {
+    let problems: Vec<_> = checked
+        .problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "code": Code::ConfigInvalid,
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "message": problem.message,
+            })
+        })
+        .collect();
     json!({
         "file": name,
         "valid": checked.problems.is_empty(),
-        "problems": checked.problems,
+        "problems": problems,
         "unset": checked.unset,
     })
 }

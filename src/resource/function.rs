@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::shown::Amount;
 use super::{
     Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
     ResourceKind, Unmanaged, joined, sorted,
@@ -451,13 +452,13 @@ impl Resource for Function {
         diff.known(ROLE, role, self.role_arn(cx));
         diff.field(
             MEMORY,
-            format!("{} MB", actual.content.memory),
-            format!("{} MB", self.memory),
+            Amount(actual.content.memory, "MB"),
+            Amount(self.memory, "MB"),
         );
         diff.field(
             TIMEOUT,
-            format!("{} s", actual.content.timeout),
-            format!("{} s", self.timeout),
+            Amount(actual.content.timeout, "s"),
+            Amount(self.timeout, "s"),
         );
         for (key, value) in &self.environment {
             diff.field(

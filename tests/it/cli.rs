@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::support::schemas;
 use crate::support::terminal::Terminal;
 use crate::support::{CONFIG, Run, TestAws, Workplace, artifact};
 use insta::assert_snapshot;
@@ -118,7 +119,9 @@ pub(crate) fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
         .env_clear()
         .stdin(Stdio::null())
         .output();
-    Run::of(output.expect("the binary runs"))
+    let run = Run::of(output.expect("the binary runs"));
+    schemas::check(arguments, &run.stdout);
+    run
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod all_of_it;
 mod all_states;
 mod answers;
+mod approval;
 mod architecture;
 mod attachment;
 

@@ -255,9 +255,10 @@ impl Judge {
     fn run(&mut self, aws: &TestAws, here: &Workplace, command: &'static str) {
         aws.post("log/clear", &json!({}));
         let changes = ["up", "down"].contains(&command);
-        let arguments: &[&str] = match changes {
-            true => &[command, "--yes"],
-            false => &[command],
+        let arguments: &[&str] = match command {
+            _ if changes => &[command, "--yes"],
+            "plan" => &[command, "--out", "plan.json"],
+            _ => &[command],
         };
         here.succeed(arguments);
         let policy = &self.policies[command];

@@ -211,7 +211,7 @@ fn every_change_says_first_what_it_works_on() {
     let event = |name: Value| {
         json!({"event": "scope", "stack": "orders", "account": "123456789012", "region": "us-east-1",
             "account_alias": null, "caller": "arn:aws:iam::123456789012:user/operator", "profile": null,
-            "apis": [{"id": id, "name": name, "stage": "prod"}]})
+            "schema_version": 1, "apis": [{"id": id, "name": name, "stage": "prod"}]})
     };
     let up = here.succeed(&["up", "--yes", "-o", "json"]);
     assert_eq!(up.lines()[0], event("orders-api".into()));

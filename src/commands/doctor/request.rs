@@ -48,7 +48,7 @@ pub(super) async fn run(
     match global.output {
         Format::Json => {
             let document = decisions_document(&cx.names().stack, id, since, &found);
-            report::result(&document.to_string());
+            report::document(document);
         }
         Format::Text => {
             report::text(&decisions(id, since, &found, &Style::stdout(global)));

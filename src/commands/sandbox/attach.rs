@@ -42,7 +42,19 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
         SandboxAction::Status => status(global)?,
         SandboxAction::Stop => return stop(global).await,
         SandboxAction::Usage => usage(global, &chosen(global)?).await?,
-        SandboxAction::Env => report::result(&messages::environment(&chosen(global)?)),
+        SandboxAction::Env => {
+            let variables = messages::environment(&chosen(global)?);
+            match global.output {
+                Format::Text => report::result(&messages::exports(&variables)),
+                Format::Json => {
+                    let variables: serde_json::Map<_, _> = variables
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value.into()))
+                        .collect();
+                    report::document(serde_json::json!({ "variables": variables }));
+                }
+            }
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -70,8 +82,7 @@ fn status(global: &Global) -> Result<()> {
         .map(|found| found.facts)
         .collect();
     if global.output == Format::Json {
-        let document = serde_json::json!({ "sandboxes": all });
-        report::result(&document.to_string());
+        report::document(serde_json::json!({ "sandboxes": all }));
         return Ok(());
     }
     if all.is_empty() {
@@ -88,9 +99,11 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
         Some(1..) => vec![chosen(global)?],
         _ => all_running()?,
     };
-    if all.is_empty() {
+    let is_json = global.output == Format::Json;
+    if all.is_empty() && !is_json {
         report::result("no sandbox is running");
     }
+    let mut stopped = Vec::new();
     for Found { facts, keys } in all {
         ask_control(&facts.control, &keys.control, "POST /stop")
             .await
@@ -107,7 +120,13 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
             }
             tokio::time::sleep(AGAIN).await;
         }
-        report::result(&format!("stopped sandbox {number}"));
+        stopped.push(number);
+        if !is_json {
+            report::result(&format!("stopped sandbox {number}"));
+        }
+    }
+    if is_json {
+        report::document(serde_json::json!({ "stopped": stopped }));
     }
     Ok(ExitStatus::Done)
 }
@@ -127,8 +146,7 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         usage.map_err(Error::failed)
     };
     if global.output == Format::Json {
-        let document = serde_json::to_string(&ask().await?);
-        report::result(&document.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+        report::document(serde_json::json!(ask().await?));
         return Ok(());
     }
     let screen = Term::stdout();

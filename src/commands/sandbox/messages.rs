@@ -117,8 +117,8 @@ pub(super) fn facts(facts: &Facts) -> String {
     )
 }
 
-/// Shell commands that export the sandbox's endpoint and credentials.
-pub(super) fn environment(Found { facts, keys }: &Found) -> String {
+/// The environment variables with the sandbox's endpoint and credentials.
+pub(super) fn environment(Found { facts, keys }: &Found) -> [(&'static str, String); 9] {
     let cache = keys.cache_url(facts.redis_port);
     let config = facts.config.display().to_string();
     [
@@ -132,8 +132,16 @@ pub(super) fn environment(Found { facts, keys }: &Found) -> String {
         ("SANDBOX_BACKEND", &facts.backend),
         ("SANDBOX_REDIS", cache.expose()),
     ]
-    .map(|(name, value)| format!("export {name}={}", quoted(value)))
-    .join("\n")
+    .map(|(name, value)| (name, value.to_owned()))
+}
+
+/// Shell commands that export these variables.
+pub(super) fn exports(variables: &[(&'static str, String)]) -> String {
+    let lines: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| format!("export {name}={}", quoted(value)))
+        .collect();
+    lines.join("\n")
 }
 
 /// A value for a shell, quoted only if necessary.

@@ -242,8 +242,7 @@ async fn work(
     match global.output {
         _ if ends_with_load => {}
         Format::Json => {
-            let text = serde_json::to_string(&running.facts);
-            report::result(&text.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+            report::document(serde_json::json!(running.facts));
         }
         Format::Text => {
             let tried = tried(&running.config, methods);

@@ -20,6 +20,9 @@ use crate::rest_api::{self, ApiTarget, Method, Response};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 const API: Field = Field::Property("API");
+/// A method that the authorizer protects, in every stage or in this one.
+pub const PROTECTED: &str = "protected";
+pub const PROTECTED_IN_STAGE: &str = "protected in this stage";
 pub const DEPLOYMENT: Field = Field::Property("deployment");
 const RECORD: Field = Field::Property("record");
 
@@ -396,27 +399,23 @@ impl Resource for ApiAttachment {
             diff.field(
                 Field::Method(method.label()),
                 &method.authorization,
-                "protected",
+                PROTECTED,
             );
         }
         for method in &steps.protect_for_deployment {
             diff.field(
                 Field::Method(method.label()),
                 "another stack's",
-                "protected in this stage",
+                PROTECTED_IN_STAGE,
             );
         }
         for (before, now) in &steps.restore {
-            diff.field(
-                Field::Method(now.label()),
-                "protected",
-                &before.authorization,
-            );
+            diff.field(Field::Method(now.label()), PROTECTED, &before.authorization);
         }
         for (_, now) in &steps.restore_after_crash {
             diff.field(
                 Field::Method(now.label()),
-                "protected",
+                PROTECTED,
                 "another stack's in the draft",
             );
         }
