@@ -93,10 +93,16 @@ impl Error {
         }
     }
 
-    /// A refusal with several reasons: one line for each below the heading.
-    pub fn found(heading: &str, findings: Vec<Finding>) -> Self {
-        let texts: Vec<_> = findings.iter().map(Finding::to_string).collect();
-        Self::refused(list(heading, &texts)).with_findings(findings)
+    /// A refusal with several reasons: one line for each below the heading, with its code if it is another one.
+    pub fn found(code: Code, heading: &str, findings: Vec<Finding>) -> Self {
+        let text = |finding: &Finding| match finding.code == code {
+            true => finding.message.clone(),
+            false => format!("{} [{}]", finding.message, finding.code.as_str()),
+        };
+        let texts: Vec<_> = findings.iter().map(text).collect();
+        Self::refused(list(heading, &texts))
+            .with_code(code)
+            .with_findings(findings)
     }
 
     /// Adds what the error consists of, each with a code of its own.

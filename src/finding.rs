@@ -1,12 +1,10 @@
 //! One of several reasons of an error, with a code of its own.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use crate::code::Code;
 
-/// What a check found. Displays as its message with its code, `... are used [quota-exceeded]`.
+/// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub code: Code,
@@ -49,11 +47,5 @@ impl Finding {
         messages
             .into_iter()
             .map(move |message| Self::new(code, message))
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]", self.message, self.code.as_str())
     }
 }

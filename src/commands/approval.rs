@@ -55,10 +55,10 @@ pub(super) fn ensure_for_this(approved: &PlanFile, session: &Session) -> Result<
     match found.is_empty() {
         true => Ok(()),
         false => Err(Error::found(
+            Code::PlanMismatch,
             "nothing was changed, because the plan is not for this run:",
             found,
         )
-        .with_code(Code::PlanMismatch)
         .hint(
             "use what the plan was made with, or make a new one with `threescale-gw plan --out`",
         )),
@@ -93,10 +93,10 @@ fn ensure_none(found: Vec<Finding>) -> Result<()> {
     match found.is_empty() {
         true => Ok(()),
         false => Err(Error::found(
+            Code::PlanStale,
             "nothing was changed, because the account is not as it was when the plan was made:",
             found,
         )
-        .with_code(Code::PlanStale)
         .hint("make a new plan with `threescale-gw plan --out`, and have it approved")),
     }
 }

@@ -168,7 +168,7 @@ impl Session {
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
                 let mut findings = vec![Finding::new(Code::ApiNotFound, text)];
                 findings.extend(without_api(&cx, &config).await?);
-                return Err(refusal(&findings).with_code(Code::ApiNotFound));
+                return Err(refusal_with(Code::ApiNotFound, &findings));
             }
         };
         let target = ApiTarget {
@@ -373,7 +373,11 @@ pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
 }
 
 pub(super) fn refusal(findings: &[Finding]) -> Error {
-    Error::found("nothing was changed, because", findings.to_vec()).with_code(Code::Preflight)
+    refusal_with(Code::Preflight, findings)
+}
+
+fn refusal_with(code: Code, findings: &[Finding]) -> Error {
+    Error::found(code, "nothing was changed, because", findings.to_vec())
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.

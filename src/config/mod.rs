@@ -111,6 +111,7 @@ pub struct Config {
     /// The stack's name, part of every name and tag.
     pub stack: StackName,
     /// Where the stack must be.
+    #[serde(flatten)]
     pub place: Place,
     /// The user's tags, added to every created resource; 40 at most.
     pub tags: BTreeMap<String, String>,
@@ -161,6 +162,7 @@ impl fmt::Display for StackName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Api {
     /// Which REST API.
+    #[serde(flatten)]
     pub selector: ApiSelector,
     /// The stage to deploy to.
     pub stage: String,

@@ -221,17 +221,8 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
             })
         })
         .collect();
-    let totals: Map<_, _> = [
-        Action::Create,
-        Action::Update,
-        Action::Replace,
-        Action::Delete,
-        Action::Wait,
-        Action::None,
-    ]
-    .into_iter()
-    .map(|action| (action.as_str().to_owned(), plan.count(action).into()))
-    .collect();
+    let totals = Action::ALL.map(|action| (action.as_str().to_owned(), plan.count(action).into()));
+    let totals: Map<_, _> = totals.into_iter().collect();
     // Shown for a new attachment only.
     let attaches = plan.items.iter().any(attaches).then_some(&extras.attaches);
     json!({

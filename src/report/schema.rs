@@ -83,15 +83,7 @@ fn kind() -> Value {
 }
 
 fn action() -> Value {
-    let all = [
-        Action::Create,
-        Action::Update,
-        Action::Replace,
-        Action::Delete,
-        Action::Wait,
-        Action::None,
-    ];
-    words(all.map(Action::as_str))
+    words(Action::ALL.map(Action::as_str))
 }
 
 fn texts() -> Value {
@@ -151,7 +143,6 @@ fn outputs() -> Value {
 }
 
 fn plan() -> Value {
-    let actions = ["create", "update", "replace", "delete", "wait", "none"];
     let changed = || {
         list(object([
             ("api", text()),
@@ -181,7 +172,10 @@ fn plan() -> Value {
         ("profile", nullable(text())),
         ("api", nullable(api())),
         ("resources", list(resource(("action", action())))),
-        ("totals", object(actions.map(|action| (action, integer())))),
+        (
+            "totals",
+            object(Action::ALL.map(|action| (action.as_str(), integer()))),
+        ),
         (
             "methods",
             object([("closed", changed()), ("opened", changed())]),

@@ -58,7 +58,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitS
         let _ = error.print();
         return Err(ExitStatus::Done);
     }
-    let kind = error.kind();
     let text = with_command(error, &command).render();
     let shown = match choice.has_colors(Term::stderr().is_term()) {
         true => text.ansi().to_string(),
@@ -71,13 +70,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitS
             .iter()
             .find(|word| command.find_subcommand(word).is_some());
         let streams = named.is_some_and(|command| ["up", "down"].contains(&command.as_str()));
-        let text = match kind {
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                "the command is missing".to_owned()
-            }
-            _ => text.to_string(),
-        };
-        report_json(&text, streams);
+        report_json(&text.to_string(), streams);
     }
     Err(ExitStatus::Usage)
 }

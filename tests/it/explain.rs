@@ -114,7 +114,6 @@ fn a_wrong_command_line_has_a_code_in_text_and_in_json() {
             "unexpected argument '--wrong' found",
         ),
         (&["-o", "json", "plam"], "unrecognized subcommand 'plam'"),
-        (&["-o", "json"], "the command is missing"),
     ] {
         let run = alone(arguments, &[]);
         assert_eq!(run.code, Some(2), "{arguments:?}");
