@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Answer, StackName};
 use crate::decision;
+use crate::expiry::Ttl;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -124,6 +125,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// List the stacks of this account
     List(ListArgs),
+    /// Delete the stacks that have expired, and restore their APIs
+    Sweep(SweepArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
     /// Force-release a stale lock
@@ -225,6 +228,9 @@ pub struct ImportArgs {
     /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
+    /// How long to wait for another run on the stack
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
 }
 
 /// Flags of `list`.
@@ -233,6 +239,28 @@ pub struct ListArgs {
     /// List the stacks of all enabled Regions
     #[arg(long)]
     pub all_regions: bool,
+    /// List only stacks that have expired, which `sweep` deletes
+    #[arg(long)]
+    pub expired: bool,
+}
+
+/// Flags of `sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Delete the expired stacks of all enabled Regions
+    #[arg(long)]
+    pub all_regions: bool,
+    /// Delete only stacks that expired at least this long ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub older_than: Option<Duration>,
+    /// Only list what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Publish undeployed changes of others in the drafts of the APIs
+    #[arg(long)]
+    pub publish_pending: bool,
 }
 
 /// Flags of `logs`.
@@ -308,6 +336,9 @@ pub struct DownArgs {
     /// Exit with 4 if the stack does not exist
     #[arg(long)]
     pub must_exist: bool,
+    /// Do not wait until AWS has deleted what takes long; `sweep` deletes the rest
+    #[arg(long, conflicts_with = "leave_network")]
+    pub no_wait: bool,
 }
 
 /// Flags of commands that change something.
@@ -319,12 +350,24 @@ pub struct ChangeArgs {
     /// Stop after this duration, for example 30m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// How long to wait for a run of another stack on the same API
-    #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = parse_duration)]
-    pub lock_timeout: Duration,
+    /// How long to wait for another run: by default 0s for one on the stack, and 4m for one of another stack on the API
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub lock_timeout: Option<Duration>,
     /// Maximum number of concurrent AWS requests
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub parallelism: u16,
+}
+
+impl ChangeArgs {
+    /// How long to wait for another run on the stack.
+    pub fn patience(&self) -> Duration {
+        self.lock_timeout.unwrap_or_default()
+    }
+
+    /// How long to wait for another stack on the API: longer than the lock of a killed run lasts.
+    pub fn api_patience(&self) -> Duration {
+        self.lock_timeout.unwrap_or(Duration::from_secs(240))
+    }
 }
 
 /// Flags of `up`.
@@ -335,6 +378,9 @@ pub struct UpArgs {
     /// Update only this part: `authorizer` replaces the code of the functions
     #[arg(long, value_enum)]
     pub only: Option<Only>,
+    /// Let the stack expire after this duration, at least 1m: `sweep` deletes it then. `none`: it does not expire
+    #[arg(long, value_name = "DURATION", value_parser = Ttl::parse)]
+    pub ttl: Option<Ttl>,
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
@@ -354,6 +400,7 @@ impl UpArgs {
         Self {
             change,
             only: None,
+            ttl: None,
             publish_pending: false,
             rotate_cache_token: false,
             no_verify: false,
@@ -415,6 +462,8 @@ pub enum PolicyCommand {
     Up,
     Down,
     Status,
+    // For all stacks, unless --stack names one.
+    Sweep,
 }
 
 /// How a policy is written.

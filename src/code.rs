@@ -143,6 +143,11 @@ codes! {
         "Nothing was deleted: without the authorizer, these methods would answer 500."
         "Set the authorization of these methods yourself, deploy the API, and run `threescale-gw down` again."
     }
+    StackExpired "stack-expired" {
+        "The stack was created with --ttl, and has expired, so that the next `sweep` would delete it."
+        "Nothing was changed."
+        "Renew it with `threescale-gw up --ttl <duration>`, or keep it with `--ttl none`."
+    }
     StackNotFound "stack-not-found" {
         "The stack has nothing of what the command works on: it was not created, or is in another account or Region."
         "Nothing was changed."

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod engine_version;
 pub mod error;
 pub mod event;
+pub mod expiry;
 pub mod hex;
 pub mod id;
 pub mod kind;

@@ -13,6 +13,9 @@ pub const RESOURCE: &str = "threescale-gw:resource";
 /// of such a subnet stays as it is.
 pub const IMPORTED: &str = "threescale-gw:imported";
 
+/// The tag key of the parameter with the expiry of the stack: an instant in the format of RFC 3339.
+pub const EXPIRES: &str = "threescale-gw:expires";
+
 /// The tag key of a route table that records what a subnet was associated with before: the id of a route table, or `main`.
 pub fn former_route_table(subnet: &str) -> String {
     format!("threescale-gw:former-route-table:{subnet}")

@@ -5,7 +5,7 @@ use crate::cli::{Format, Global, IamPolicyArgs, PolicyCommand, PolicyFormat, Tru
 use crate::config::Place;
 use crate::error::{Error, ExitStatus, Result};
 use crate::names::Names;
-use crate::permissions::{self, MANAGED_POLICY_MAX, Provider, Purpose, Scope};
+use crate::permissions::{self, ANY_STACK, MANAGED_POLICY_MAX, Provider, Purpose, Scope};
 use crate::report::{self, iam_policy};
 
 /// A part of an ARN that is not known.
@@ -16,18 +16,24 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
     if global.output == Format::Json && args.format == PolicyFormat::Terraform {
         return Err(Error::usage("-o json contradicts --format terraform"));
     }
+    let is_for_all = args.purpose == Some(PolicyCommand::Sweep) && global.stack.is_none();
     // Everything else in the configuration may be missing where only the stack is named.
     let config = match global.stack {
         Some(_) => None,
+        None if is_for_all => None,
         None => Some(load(global).await.map_err(|error| {
             error.hint("or name the stack with --stack: no configuration is needed then")
         })?),
     };
     let (stack, place) = match &config {
-        Some(config) => (config.stack.clone(), config.place.clone()),
-        None => named_stack(global).await?,
+        Some(config) => (config.stack.to_string(), config.place.clone()),
+        None if is_for_all => (ANY_STACK.to_owned(), Place::default()),
+        None => {
+            let (stack, place) = named_stack(global).await?;
+            (stack.to_string(), place)
+        }
     };
-    let names = names(global, args, stack.as_str(), &place)?;
+    let names = names(global, args, &stack, &place)?;
     if let (Some(trust), Some(repository)) = (args.trust, &args.repository) {
         return print_trust(global, args, &names, trust, repository);
     }
@@ -35,6 +41,7 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         Some(PolicyCommand::Plan) => Purpose::Plan,
         Some(PolicyCommand::Down) => Purpose::Down,
         Some(PolicyCommand::Status) => Purpose::Status,
+        Some(PolicyCommand::Sweep) => Purpose::Sweep,
         Some(PolicyCommand::Up) | None => Purpose::Up,
     };
     let scope = match &config {

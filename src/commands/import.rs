@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     confirm(args.yes, "Import these resources?").await?;
 
     signals.enter_critical_section();
-    let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let lock = Lock::take_within(&cx.fresh(), &signals.cancel, args.lock_timeout).await?;
     let worked = work(&cx, &config, &subject, &shown, args.yes, &signals).await;
     if let Err(error) = lock.release().await {
         cx.sink()

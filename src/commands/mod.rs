@@ -20,11 +20,13 @@ mod outputs;
 mod plan;
 mod prompt;
 mod refusals;
+mod removal;
 mod rollback;
 mod sandbox;
 mod session;
 mod signals;
 mod status;
+mod sweep;
 mod unlock;
 mod up;
 mod validate;
@@ -70,7 +72,11 @@ async fn run_connected(mut cli: Cli) -> ExitStatus {
         return error.status();
     }
     let (sink, events) = Sink::channel();
-    let json_events = matches!(cli.command, Command::Up(_) | Command::Down(_));
+    let json_events = match &cli.command {
+        Command::Up(_) | Command::Down(_) => true,
+        Command::Sweep(args) => !args.dry_run,
+        _ => false,
+    };
     let reporter = report::start(&cli.global, json_events, events);
     let result = dispatch(&cli, sink).await;
     // All sinks are dropped at this point, so the reporter has received every event.
@@ -130,6 +136,7 @@ fn dispatch(cli: &Cli, sink: Sink) -> LocalBoxFuture<'_, Result<CommandOutcome>>
         Command::List(args) => list::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),
+        Command::Sweep(args) => sweep::run(global, args, sink).boxed_local(),
         Command::Rollback(args) => rollback::run(global, args, sink)
             .map_ok(CommandOutcome::from)
             .boxed_local(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 pub(super) use super::input::{file_name, load, named_stack};
@@ -19,6 +20,7 @@ use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::{Event, Scope, ScopeApi, Sink};
+use crate::expiry::Expiry;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::{Names, numbered};
@@ -29,6 +31,7 @@ use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::{CACHE_ENDPOINT, KMS_KEY};
 use crate::resource::{
     Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims, parameter,
+    stack_expiry,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::secret::Secret;
@@ -50,6 +53,8 @@ pub(super) struct Session {
     pub nodes: Vec<Arc<dyn DynResource>>,
     /// `--key`: the credential of an application.
     pub key: Option<Secret>,
+    /// When the stack will expire, if the run changes that; `None` inside if it will not expire.
+    pub expiry: Option<Option<Timestamp>>,
     is_sandbox: bool,
     /// The ARN of who calls.
     caller: String,
@@ -230,6 +235,7 @@ impl Session {
             publication,
             nodes,
             key: None,
+            expiry: None,
             is_sandbox: global.is_sandbox(),
             caller: caller.arn,
             rights: OnceCell::new(),
@@ -265,12 +271,37 @@ impl Session {
                 .get_or_try_init(|| preflight::rights(subject, cx, &self.caller, plan))
         );
         let mut findings = findings?;
+        findings.notices.extend(self.notice_of_expiry().await?);
         findings.add(rights?.clone());
         if let Some(answers) = answers {
             findings.blockers.extend_from_slice(&answers.faults);
             findings.notices.extend_from_slice(&answers.notices);
         }
         Ok(findings)
+    }
+
+    /// Whether the run changes when the stack expires.
+    pub(super) async fn changes_expiry(&self) -> Result<bool> {
+        let stored = stack_expiry::read(&self.cx).await?;
+        Ok(self
+            .expiry
+            .is_some_and(|wanted| wanted.map(Expiry::At) != stored))
+    }
+
+    /// When the stack expires, or will expire after the run.
+    async fn notice_of_expiry(&self) -> Result<Option<String>> {
+        let stored = stack_expiry::read(&self.cx).await?;
+        let (stack, now) = (&self.cx.names().stack, Timestamp::now());
+        let expiry = match self.expiry {
+            Some(None) if stored.is_some() => {
+                return Ok(Some(format!(
+                    "stack {stack} no longer expires (--ttl none)"
+                )));
+            }
+            Some(wanted) => wanted.map(Expiry::At),
+            None => stored,
+        };
+        Ok(expiry.map(|expiry| format!("stack {stack} {}", expiry.describe(now))))
     }
 
     /// Asks 3scale from this machine, if there is something to do.

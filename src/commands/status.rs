@@ -25,7 +25,7 @@ use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{
-    Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication,
+    Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication, stack_expiry,
 };
 use crate::rest_api;
 use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
@@ -224,6 +224,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         names: cx.names().clone(),
         is_compared: config.is_some(),
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
+        expiry: stack_expiry::read(cx).await?,
         items: seen.items,
         observes: function_publication::observes(cx).await?,
         api,

@@ -4,7 +4,9 @@
 //! so that the changes match the current state of the account.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
@@ -24,6 +26,7 @@ use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Sink, Tally};
+use crate::expiry::Ttl;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
@@ -31,7 +34,7 @@ use crate::report::style::Style;
 use crate::resource::api_attachment::served;
 use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
-    Context, ResourceError, RunOptions, function, function_publication, iam_role,
+    Context, ResourceError, RunOptions, function, function_publication, iam_role, stack_expiry,
 };
 use crate::responses::LimitStatus;
 use crate::verify::Before;
@@ -59,10 +62,17 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             "--rotate-cache-token: the stack has no cache with an AUTH token: its cache must be its own, with `cache.tls: true`",
         ));
     }
+    if args.ttl.is_some_and(|ttl| ttl != Ttl::Unlimited) && session.config.deletion_protection {
+        return Err(Error::usage(
+            "--ttl contradicts `deletion_protection: true`: a stack that expires is deleted",
+        ));
+    }
+    session.expiry = args.ttl.map(|ttl| ttl.end(Timestamp::now()));
+    refuse_expired(&session).await?;
     let api_locks = Arc::new(ApiLocks::new(
         &session.cx,
         &signals.cancel,
-        args.change.lock_timeout,
+        args.change.api_patience(),
     ));
     session.cx = session.cx.with_options(RunOptions {
         exclusion: Some(Arc::clone(&api_locks) as _),
@@ -76,9 +86,9 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     }
     announce(global, session.cx.sink(), scope.clone(), !args.change.yes);
     let mut first = first?;
-    if first.0.is_empty() {
+    if first.0.is_empty() && !session.changes_expiry().await? {
         // A run that was killed after its last change leaves only its lock.
-        lock::sweep(&session.cx, &signals.cancel).await?;
+        lock::remove_left(&session.cx, &signals.cancel).await?;
         session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
@@ -94,7 +104,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
                 .notice(format!("{text} was not verified: this run verifies it"));
             signals.enter_critical_section();
             let cx = session.cx.fresh();
-            let lock = Lock::take(&cx, &signals.cancel).await?;
+            let lock = Lock::take_within(&cx, &signals.cancel, args.change.patience()).await?;
             let verified = finish(&session, &cx, args, &signals, None).await;
             api_locks.release().await;
             lock.release().await?;
@@ -136,7 +146,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         false => &first.1.pending,
     };
     let question = Question {
-        what: what(&first.0, &scope),
+        what: match first.0.is_empty() {
+            true => format!("Change when stack {} expires", scope.stack),
+            false => what(&first.0, &scope),
+        },
         pending,
         name: None,
     };
@@ -146,7 +159,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();
-    let lock = Lock::take(&lock_cx, &signals.cancel).await?;
+    let lock = Lock::take_within(&lock_cx, &signals.cancel, args.change.patience()).await?;
     let worked = work(&session, args, &first, &signals).await;
     api_locks.release().await;
     let released = lock.release().await;
@@ -167,6 +180,24 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             took: began.elapsed(),
         }),
     })
+}
+
+/// Refuses a stack that the next `sweep` deletes, unless its expiry changes.
+async fn refuse_expired(session: &Session) -> Result<()> {
+    let expiry = stack_expiry::read(&session.cx).await?;
+    let now = Timestamp::now();
+    let expired = expiry.filter(|expiry| expiry.has_passed(now, Duration::ZERO));
+    match expired.filter(|_| session.expiry.is_none()) {
+        None => Ok(()),
+        Some(expired) => {
+            let stack = &session.cx.names().stack;
+            let text = format!("stack {stack} {}", expired.describe(now));
+            let error = Error::refused(text).with_code(Code::StackExpired);
+            Err(error.hint(
+                "renew it with `threescale-gw up --ttl 4h`, keep it with `--ttl none`, or delete it with `threescale-gw down`",
+            ))
+        }
+    }
 }
 
 /// Whether the functions get other security groups, and those of the stack change with them.
@@ -238,13 +269,21 @@ async fn work(
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();
     let (plan, extras) = look(session, &cx, args.only).await?;
+    let is_swept = session.expiry.is_none()
+        && stack_expiry::read(&cx).await? != stack_expiry::read(&session.cx).await?;
     let new_edits = !args.publish_pending && extras.pending != shown.1.pending;
-    if new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
+    if is_swept || new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )
         .with_code(Code::PlanStale)
         .hint("run the same command again"));
+    }
+    // Before the first resource: `sweep` also finds what a killed run has left.
+    match session.expiry {
+        Some(Some(at)) => stack_expiry::set(&cx, at).await?,
+        Some(None) => stack_expiry::remove(&cx).await?,
+        None => {}
     }
     // Minutes can pass before the deployment.
     let shown = (!args.publish_pending).then(|| extras.pending.clone());
@@ -270,7 +309,7 @@ async fn work(
         plan = look(session, &cx, args.only).await?.0;
     }
     let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
-    let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
+    let (mut outcome, mut status) = apply(&plan, &cx, &signals.cancel).await;
     if status == ExitStatus::Refused && before.is_any_changed() {
         status = ExitStatus::Partial;
     }
@@ -369,7 +408,7 @@ async fn finish(
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
     observation.found.clear();
-    let (_, status) = apply(&plan(observation), &cx, signals).await;
+    let (_, status) = apply(&plan(observation), &cx, &signals.cancel).await;
     let cx = session.cx.fresh();
     let unverified = served::unverified(&cx, target).await?;
     let unverified = unverified.filter(|found| !found.is_new_deployment && !args.no_verify);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::signals::Signals;
-use crate::cancel::StopReason;
+use crate::cancel::{CancelToken, StopReason};
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
 use crate::event::Tally;
+use crate::id::LogicalId;
 use crate::prices;
 use crate::resource::billed::billed;
 use crate::resource::{Context, ResourceError};
@@ -16,8 +16,12 @@ use crate::resource::{Context, ResourceError};
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// Applies a plan and returns its outcome with the exit status.
-pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outcome, ExitStatus) {
-    let outcome = execute(plan, cx, &signals.cancel).await;
+pub(super) async fn apply(
+    plan: &Plan,
+    cx: &Context,
+    cancel: &CancelToken,
+) -> (Outcome, ExitStatus) {
+    let outcome = execute(plan, cx, cancel).await;
     if outcome.stopped == Some(StopReason::TimedOut) {
         cx.sink().notice("the --timeout has passed");
     }
@@ -39,6 +43,27 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
         }
     }
     (outcome, status)
+}
+
+/// Reports what a run that does not wait has left, and what it costs.
+pub(super) async fn report_rest(cx: &Context, left: &[LogicalId]) {
+    let reads = tokio::time::timeout(READ_WITHIN, costs(cx)).await;
+    let text = rest(&cx.names().stack, left.len(), reads.ok().flatten());
+    cx.sink().notice(text);
+}
+
+/// What a run that does not wait has left. Pure.
+fn rest(stack: &str, left: usize, costs: Option<(f64, bool)>) -> String {
+    let costs = match costs {
+        Some((0.0, true)) => "They cost nothing".to_owned(),
+        Some((known, true)) => format!("They cost about ${known:.2} a month until then"),
+        Some((known, false)) => format!("They cost at least ${known:.2} a month until then"),
+        None => "What they cost is not known".to_owned(),
+    };
+    format!(
+        "resources of stack {stack} that AWS can delete only later: {left}. {costs}. The stack has expired: `threescale-gw sweep` or \
+         `threescale-gw down --stack {stack}` deletes them"
+    )
 }
 
 /// What exists of the stack costs so much per month, if that can be read, and whether all prices are known.
@@ -111,6 +136,17 @@ mod tests {
         let unknown = of(3, Some((3.65, false))).expect("a notice");
         assert!(unknown.contains("at least $3.65"), "{unknown}");
         assert!(!of(3, None).expect("a notice").contains('$'));
+    }
+
+    #[test]
+    fn the_rest_is_told_with_its_costs() {
+        let of = |costs| rest("pr-7", 12, costs);
+        let free = of(Some((0.0, true)));
+        assert!(free.contains("only later: 12. They cost nothing. The stack has expired: "));
+        assert!(free.contains("`threescale-gw down --stack pr-7`"), "{free}");
+        assert!(of(Some((3.65, true))).contains("They cost about $3.65 a month until then"));
+        assert!(of(Some((3.65, false))).contains("at least $3.65"));
+        assert!(of(None).contains("not known"));
     }
 
     #[test]

@@ -32,6 +32,8 @@ const NAMED_AFTER: Duration = Duration::from_secs(60);
 pub(super) enum StepError {
     Stopped(StopReason),
     Failed(ResourceError),
+    /// AWS is deleting it, and the run does not wait for that.
+    Left,
 }
 
 impl From<StopReason> for StepError {
@@ -307,6 +309,7 @@ impl<'a> StepRunner<'a> {
                 }
             };
             match &now.identity.phase {
+                Phase::Deleting(_) if self.cx.options().no_wait => return Err(StepError::Left),
                 Phase::Pending(_) | Phase::Unknown(_) | Phase::Deleting(_) => {
                     if !self.settle(kind, now).await? {
                         return Ok(());
@@ -342,6 +345,7 @@ impl<'a> StepRunner<'a> {
             }
             cx = match busy {
                 0 => self.cx.fresh(),
+                _ if self.cx.options().no_wait => return Err(StepError::Left),
                 _ => {
                     let what = format!("{busy} network interfaces that Lambda has not released");
                     self.wait(&what, self.id().kind.budget()).await?

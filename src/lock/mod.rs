@@ -27,6 +27,7 @@
 
 mod api;
 mod holder;
+mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -230,7 +231,7 @@ pub async fn holder(cx: &Context) -> Result<Option<Held>, ResourceError> {
 ///
 /// # Errors
 /// The error of the service.
-pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
+pub async fn remove_left(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
     let Some(lock) = take_left(cx, cancel).await? else {
         return Ok(());
     };
@@ -249,6 +250,11 @@ pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
 /// Takes the lock if a run that has ended has left it.
 async fn take_left(cx: &Context, cancel: &CancelToken) -> Result<Option<Lock>, Error> {
     if !parameter::all(cx).await?.contains_key(NAME) {
+        return Ok(None);
+    }
+    let mine = Mine::of(cx, Pace::default())?;
+    let is_dead = |held: Held| held.is_dead(&mine.holder, mine.pace.lease);
+    if !holder(cx).await?.is_some_and(is_dead) {
         return Ok(None);
     }
     match Lock::take(cx, cancel).await {

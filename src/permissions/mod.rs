@@ -9,5 +9,5 @@ pub use self::policy::{
     MANAGED_POLICY_MAX, Principal, Purpose, by_service, documents, lacking, needed, principal,
     rights, size,
 };
-pub use self::scope::{Scope, partition};
+pub use self::scope::{ANY_STACK, Scope, partition};
 pub use self::trust::{Provider, trust};

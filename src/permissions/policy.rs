@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::table::{
-    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
-    delete, update,
+    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, SWEEP, UP, UP_MAYBE,
+    create, delete, update,
 };
 use crate::action::Action;
 use crate::kind::Kind;
@@ -22,6 +22,7 @@ pub enum Purpose {
     Up,
     Down,
     Status,
+    Sweep,
 }
 
 impl Purpose {
@@ -32,6 +33,7 @@ impl Purpose {
             Self::Up => "up",
             Self::Down => "down",
             Self::Status => "status",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -55,13 +57,14 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
             each(update);
             each(delete);
         }
-        Purpose::Down => each(delete),
+        Purpose::Down | Purpose::Sweep => each(delete),
     }
     let more: &[&[Right]] = match purpose {
         Purpose::Plan => &[CHECK, NEIGHBORS],
         Purpose::Status => &[STATUS],
         Purpose::Up => &[CHECK, NEIGHBORS, LOCK, UP, UP_MAYBE],
         Purpose::Down => &[NEIGHBORS, LOCK, DOWN_MAYBE],
+        Purpose::Sweep => &[NEIGHBORS, LOCK, DOWN_MAYBE, SWEEP],
     };
     for rights in more {
         all.extend(rights.iter().copied());
@@ -72,7 +75,7 @@ pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
             Purpose::Status => &[all_commands],
             Purpose::Plan => &[all_commands, checks],
             Purpose::Up => &[all_commands, checks, changes],
-            Purpose::Down => &[],
+            Purpose::Down | Purpose::Sweep => &[],
         };
         for rights in of_key {
             all.extend(rights.iter().copied());
@@ -207,6 +210,7 @@ mod tests {
                 (Purpose::Plan, 1),
                 (Purpose::Status, 1),
                 (Purpose::Down, 1),
+                (Purpose::Sweep, 1),
                 (Purpose::Up, 2),
             ] {
                 let scope = stack(name);

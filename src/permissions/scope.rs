@@ -53,6 +53,9 @@ pub struct Scope {
     unused: Vec<Kind>,
 }
 
+/// The name of a stack in the names of all stacks.
+pub const ANY_STACK: &str = "*";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Network {
     /// The stack creates its network.
@@ -320,7 +323,12 @@ impl Scope {
     /// The condition of a policy's statement.
     pub fn condition(&self, on: On) -> Option<Value> {
         let stack = &self.names.stack;
-        let tagged = |key: &str| json!({"StringEquals": {format!("{key}/{TAG}"): stack}});
+        // Any stack has a pattern for its name.
+        let operator = match stack == ANY_STACK {
+            true => "StringLike",
+            false => "StringEquals",
+        };
+        let tagged = |key: &str| json!({operator: {format!("{key}/{TAG}"): stack}});
         match on {
             On::Created => Some(tagged("aws:RequestTag")),
             On::Own => Some(tagged("aws:ResourceTag")),

@@ -192,6 +192,12 @@ pub const DOWN_MAYBE: &[Right] = &[
     ("tag:GetResources", On::Any),
 ];
 
+/// For `sweep`, in addition to what `down` needs: it lists the stacks, and reads which have expired.
+pub const SWEEP: &[Right] = &[
+    ("ec2:DescribeRegions", On::Any),
+    ("ssm:GetParameters", On::Parameter),
+];
+
 /// To create a resource of a kind.
 pub const fn create(kind: Kind) -> Rights {
     match kind {

@@ -76,6 +76,20 @@ pub fn object(event: &Event) -> Option<Value> {
             "because",
             because.to_string(),
         ),
+        Event::Left {
+            id,
+            action,
+            because,
+        } => with(
+            resource("left", id, *action),
+            "because",
+            because.as_ref().map(ToString::to_string),
+        ),
+        Event::OfStack { stack, event } => with(
+            with(object(event)?, "stack", stack.stack.as_str()),
+            "region",
+            stack.region.as_str(),
+        ),
         Event::Notice { id, text } => json!({"event": "notice", "resource": id, "text": text}),
         Event::Step { text } => json!({"event": "step", "text": text}),
         Event::Progress { text, .. } => json!({"event": "progress", "text": text}),

@@ -85,7 +85,7 @@ impl Live {
                     share: *share,
                 });
             }
-            Event::Finished { id, .. } | Event::Failed { id, .. } => {
+            Event::Finished { id, .. } | Event::Failed { id, .. } | Event::Left { id, .. } => {
                 self.running.remove(id);
             }
             Event::Step { .. } => self.beside = None,

@@ -22,6 +22,7 @@ pub mod refusals;
 pub mod screen;
 pub mod status;
 pub mod style;
+pub mod sweep;
 pub mod terminal;
 pub mod usage;
 pub mod validate;

@@ -1,5 +1,7 @@
 //! The status: every resource with its health and drift, the endpoints, the methods.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::Item;
+use crate::expiry::{self, Expiry};
 use crate::names::Names;
 use crate::prices;
 use crate::printable::line;
@@ -54,6 +57,8 @@ pub struct Status {
     /// The result of the self-test, if it was run.
     pub self_test: Option<health_check::Report>,
     pub lock: Option<String>,
+    /// When the stack expires, if it does.
+    pub expiry: Option<Expiry>,
 }
 
 /// A resource's health in one word. Without a comparison, a resource that exists is ready.
@@ -166,6 +171,14 @@ impl Status {
                 prices::REGION,
                 prices::AS_OF
             ));
+        }
+        if let Some(expiry) = self.expiry {
+            let now = Timestamp::now();
+            let text = expiry.describe(now);
+            lines.push(match expiry.has_passed(now, Duration::ZERO) {
+                true => style.warn(&text),
+                false => text,
+            });
         }
         if let Some(lock) = &self.lock {
             lines.push(format!("{} locked by {lock}", style.warn("note")));
@@ -347,6 +360,7 @@ impl Status {
             "cost_per_month": self.cost().map(|(known, _)| (known * 100.0).round() / 100.0),
             "cost_is_complete": self.cost().map(|(_, is_complete)| is_complete),
             "lock": self.lock,
+            "expires": self.expiry.and_then(Expiry::at).map(expiry::text),
             "healthy": self.is_healthy(),
         })
     }

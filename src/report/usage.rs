@@ -12,7 +12,7 @@ use crate::cli::{Cli, ColorWhen};
 use crate::error::ExitStatus;
 
 /// What other tools call a command, and what it is here.
-const ELSEWHERE: [(&str, &[&str]); 7] = [
+const ELSEWHERE: [(&str, &[&str]); 8] = [
     (
         "up",
         &[
@@ -23,6 +23,7 @@ const ELSEWHERE: [(&str, &[&str]); 7] = [
         "down",
         &["destroy", "delete", "remove", "uninstall", "teardown", "rm"],
     ),
+    ("sweep", &["prune", "gc", "cleanup", "clean", "reap"]),
     ("plan", &["diff", "preview", "synth", "dry-run"]),
     ("status", &["show", "describe", "info", "state"]),
     ("verify", &["test", "check"]),

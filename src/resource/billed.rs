@@ -8,7 +8,7 @@ use super::nat_instance_listing::NatInstances;
 use super::schedule::Schedules;
 use super::serverless_cache::ServerlessCaches;
 use super::vpc_endpoint::VpcEndpoints;
-use super::{Context, Phase, ResourceError, ResourceKind};
+use super::{Context, Identity, Phase, ResourceError, ResourceKind};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -59,14 +59,18 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
     billed.extend(ids::<NatGateways>(&gateways.owned).map(|id| (id, Billed::NatGateway)));
     billed.extend(ids::<NatInstances>(&instances.owned).map(|id| (id, Billed::NatInstance)));
     billed.extend(ids::<ElasticIps>(&addresses.owned).map(|id| (id, Billed::Address)));
-    billed.extend(endpoints.owned.iter().map(|endpoint| {
+    let endpoints = endpoints.owned.iter();
+    let endpoints = endpoints.filter(|endpoint| exists(&VpcEndpoints::identify(endpoint)));
+    billed.extend(endpoints.map(|endpoint| {
         let subnets = endpoint.subnets.len();
         (
             VpcEndpoints::identify(endpoint).id,
             Billed::Endpoint { subnets },
         )
     }));
-    billed.extend(caches.owned.iter().map(|group| {
+    let caches = caches.owned.iter();
+    let caches = caches.filter(|group| exists(&Caches::identify(group)));
+    billed.extend(caches.map(|group| {
         let nodes = Billed::Nodes {
             node_type: group.node_type.clone(),
             engine: group.engine.clone(),
@@ -75,6 +79,7 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
         (group.id.clone(), nodes)
     }));
     let ours = serverless.owned.iter().filter(|cache| cache.is_ours);
+    let ours = ours.filter(|cache| exists(&ServerlessCaches::identify(cache)));
     billed.extend(ours.map(|cache| {
         (
             ServerlessCaches::identify(cache).id,
@@ -104,7 +109,10 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
 /// The resources that exist, and are not being deleted.
 fn ids<K: ResourceKind>(found: &[K::Actual]) -> impl Iterator<Item = LogicalId> {
     let identities = found.iter().map(K::identify);
-    identities
-        .filter(|found| !matches!(found.phase, Phase::Deleting(_)))
-        .map(|found| found.id)
+    identities.filter(exists).map(|found| found.id)
+}
+
+/// Whether it exists, and is not being deleted.
+fn exists(found: &Identity) -> bool {
+    !matches!(found.phase, Phase::Deleting(_))
 }

@@ -37,6 +37,8 @@ pub struct RunOptions {
     pub inspect_engine_version: bool,
     /// Replace the AUTH token of the cache.
     pub rotate_cache_token: bool,
+    /// Do not wait until AWS has deleted what takes long.
+    pub no_wait: bool,
     /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
     /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.

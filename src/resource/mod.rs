@@ -52,6 +52,7 @@ pub mod schedule;
 mod secret_encryption;
 pub mod security_group;
 pub mod serverless_cache;
+pub mod stack_expiry;
 pub mod stacks;
 mod state;
 pub mod subnet;

@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::parameter_keys::DEFAULT;
 use super::parameter_store::{Content, is_sealed, read, write};
 pub use super::parameter_store::{
-    KMS_KEY, Stored, all, is_about_key, is_ours, keys, known_keys, list, put, put_once, remove,
-    remove_once, values,
+    KMS_KEY, NAMES_PER_CALL, Stored, all, is_about_key, is_ours, keys, known_keys, list, put,
+    put_once, remove, remove_once, values,
 };
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
@@ -41,6 +41,8 @@ pub const CACHE_URL: &str = "cache-url";
 /// The address of the stack's own cache. A cache that is created beside another one has a parameter with its number, so
 /// that each version of the functions reads the address of the cache in its network.
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
+/// When the stack expires, see [`super::stack_expiry`].
+pub const EXPIRES: &str = "expires";
 /// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
 

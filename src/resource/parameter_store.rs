@@ -102,7 +102,7 @@ pub(super) async fn read(
 }
 
 /// The most names that one call reads. Source: SSM `GetParameters`.
-const NAMES_PER_CALL: usize = 10;
+pub const NAMES_PER_CALL: usize = 10;
 
 /// The values of these plain parameters, as far as they exist.
 ///

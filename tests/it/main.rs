@@ -62,6 +62,7 @@ mod serverless;
 mod stacks;
 mod stored;
 mod support;
+mod sweep;
 mod terminal;
 mod the_test_aws;
 mod two_stacks;

@@ -381,6 +381,42 @@ fn every_request_is_allowed_by_the_policy_of_its_command() {
 }
 
 #[test]
+fn every_request_of_a_sweep_is_allowed_by_its_policy_for_all_stacks() {
+    let (aws, here) = crate::support::standing();
+    let parameter = json!({"Name": "/threescale-gw/orders/expires", "Value": "2020-01-01T00:00:00Z", "Type": "String"});
+    aws.call("ssm", "PutParameter", parameter);
+    let policy = statements(&here, &["--for", "sweep"]);
+    let own = policy.iter().find(|statement| statement["Sid"] == "Own");
+    let tag = &own.expect("a statement")["Condition"]["StringLike"];
+    assert_eq!(tag["aws:ResourceTag/threescale-gw:stack"], "*");
+    let of_one = statements(&here, &["--for", "sweep", "--stack", "orders"]);
+    assert_eq!(of_one.len(), policy.len());
+    for arguments in [
+        &["sweep", "--dry-run", "--all-regions"][..],
+        &["sweep", "--yes"],
+    ] {
+        aws.post("log/clear", &json!({}));
+        here.succeed(arguments);
+        for entry in aws.log() {
+            for action in list(&entry["iam_actions"]) {
+                let allowing = policy.iter().find(|it| allows(it, &entry, action));
+                assert!(allowing.is_some(), "{action}: {entry}");
+            }
+        }
+    }
+    let terraform = here.succeed(&[
+        "iam-policy",
+        "--for",
+        "sweep",
+        "--format",
+        "terraform",
+        "-q",
+    ]);
+    let start = "resource \"aws_iam_policy\" \"threescale-gw-sweep\" {";
+    assert!(terraform.stdout.starts_with(start), "{}", terraform.stdout);
+}
+
+#[test]
 fn policies_and_trust_policies_are_printed_without_a_request() {
     let aws = TestAws::start();
     let here = Workplace::new(&aws);

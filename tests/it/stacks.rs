@@ -211,7 +211,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let expected = json!({
         "stack": "orders", "region": "us-east-1", "created": null,
         "apis": [{"id": id, "name": "orders-api", "stage": "prod"}],
-        "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null,
+        "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null, "expired": false,
         "cost_per_month": 50.01, "cost_is_complete": true, "locked": false,
     });
     assert_eq!(orders, expected);

@@ -216,7 +216,7 @@ async fn make(
         yes: true,
         timeout: None,
         // No other stack is there.
-        lock_timeout: Duration::ZERO,
+        lock_timeout: Some(Duration::ZERO),
         parallelism: 10,
     };
     let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;

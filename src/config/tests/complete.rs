@@ -148,6 +148,11 @@ fn every_key_is_read() {
     );
     assert!(config.cache.tls && config.cache.url.is_some());
 
+    let config = self::config(include_str!("../../../examples/14-pull-request.yaml"));
+    assert_eq!(config.stack.as_str(), "pr-0");
+    assert!(!config.network.is_created() && !config.cache.is_created());
+    assert_eq!(config.authorizer.security_groups.len(), 1);
+
     let config = self::config(include_str!("../../../examples/11-default-vpc.yaml"));
     let own = config.network.existing().expect("a VPC");
     assert_eq!((own.id.as_str(), own.subnet_cidrs.len()), ("default", 2));
