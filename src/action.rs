@@ -17,6 +17,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action.
+    pub const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Update,
+        Self::Replace,
+        Self::Delete,
+        Self::Wait,
+        Self::None,
+    ];
+
     /// The word used in reports and in JSON output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -51,6 +51,15 @@ impl CancelToken {
         }
     }
 
+    /// A token for a part of the run, with the same timeout. An interruption of the run must be passed on to it.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            inner: Arc::default(),
+            deadline: self.deadline,
+        }
+    }
+
     /// Stops the run: nothing new starts after this call.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::SeqCst);
@@ -117,6 +126,17 @@ impl CancelToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_ends_alone_and_with_the_time_of_the_run() {
+        let cancel = CancelToken::new(None);
+        let part = cancel.part();
+        part.interrupt();
+        assert_eq!(part.stop(), Some(StopReason::Interrupted));
+        assert_eq!(cancel.stop(), None);
+        let over = CancelToken::new(Some(Duration::ZERO)).part();
+        assert_eq!(over.stop(), Some(StopReason::TimedOut));
+    }
 
     #[test]
     fn a_run_stops_when_its_lease_ends() {

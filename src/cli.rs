@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Answer, StackName};
+use crate::config::{self, Answer, StackName};
 use crate::decision;
+use crate::expiry::Ttl;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -47,7 +48,7 @@ pub struct Global {
     /// Override the endpoint of all AWS services
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint_url: Option<String>,
-    /// Output format
+    /// Output format; markdown for `plan`, `up`, `down`, `verify` and `status`
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// Print every AWS request
@@ -63,7 +64,7 @@ pub struct Global {
     #[arg(long, global = true, conflicts_with = "color")]
     pub no_color: bool,
     /// Use a running sandbox: its AWS endpoint and, unless --file is given, its configuration
-    #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    #[arg(long, global = true, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", value_parser = parse_sandbox)]
     pub sandbox: Option<u16>,
     /// Set by `sandbox`, whose AWS has an access key of its own.
     #[arg(skip)]
@@ -76,7 +77,7 @@ impl Global {
         self.sandbox.is_some() || self.access_key.is_some()
     }
 
-    /// Whether `--file` names the configuration, and not the environment or nobody.
+    /// Whether `--file` names the configuration: not the environment, and not the default.
     pub fn names_file(&self) -> bool {
         let of_environment = std::env::var_os(FILE);
         self.file != Path::new(DEFAULT_FILE)
@@ -97,6 +98,8 @@ pub enum ColorWhen {
 pub enum Format {
     Text,
     Json,
+    // A documentation comment would make clap print the long form of the help of every command.
+    Markdown,
 }
 
 /// What to do.
@@ -116,18 +119,24 @@ pub enum Command {
     Logs(LogsArgs),
     /// Show which callers are refused, or would be refused in the mode observe, and why
     Report(ReportArgs),
-    /// Check what `up` depends on; with --request, show why a request was refused
+    /// Check what `up` depends on; with --request or --key, show why a request or a key is refused
     Doctor(DoctorArgs),
     /// Delete the stack and restore the API
     Down(DownArgs),
-    /// Roll the stage back to the deployment before the stack's
+    /// Forget the stack without deleting anything: other tools manage it from then on
+    Release(ReleaseArgs),
+    /// Move the stage and the functions back to what they served before
     Rollback(RollbackArgs),
     /// List the stacks of this account
     List(ListArgs),
+    /// Delete the stacks that have expired, and restore their APIs
+    Sweep(SweepArgs),
     /// Take over a network that was made by hand: tag it into the stack
     Import(ImportArgs),
-    /// Force-release a stale lock
-    Unlock,
+    /// Write the stack as Terraform configuration or as a CloudFormation template, to move to that
+    Export(ExportArgs),
+    /// Release the lock of a run that no longer exists
+    Unlock(UnlockArgs),
     /// Print the IAM policy that an operator needs, or the trust policy of a pipeline's role
     IamPolicy(IamPolicyArgs),
     /// Run everything on this machine, without an AWS or a 3scale account
@@ -141,8 +150,8 @@ pub enum Command {
 pub enum Offline {
     /// Check the configuration, without an account, and without the environment variables it refers to
     Validate,
-    /// Print the JSON Schema of the configuration, for editors
-    Schema,
+    /// Print the JSON Schema of the configuration, for editors, or of a document
+    Schema(SchemaArgs),
     /// Show the version; with --verbose also the commit, the target, and the authorizer it contains
     Version,
     /// Explain an error code, or a reason of the authorizer; without one, list all
@@ -159,12 +168,21 @@ pub struct PlanArgs {
     /// Exit with 3 if there are changes
     #[arg(long)]
     pub exit_code: bool,
-    /// A valid user key, or `<app_id>:<app_key>`: whether 3scale has the metrics is also checked
+    /// Also check whether 3scale has the metrics, with this valid user key or `<app_id>:<app_key>`
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
+    /// Also write the plan to this file, for `up --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Print the resources and their dependencies as a Mermaid flowchart instead
-    #[arg(long, conflicts_with = "exit_code")]
+    #[arg(long, conflicts_with_all = ["exit_code", "out"])]
     pub graph: bool,
+    /// Also write how many resources change, as a Terraform report of GitLab
+    #[arg(long, value_name = "FILE", conflicts_with = "graph")]
+    pub gitlab_report: Option<PathBuf>,
+    /// Plan with an authorizer that is built on this machine, and not the zip file of the release
+    #[arg(long)]
+    pub build: bool,
 }
 
 /// Flags of `status`.
@@ -197,7 +215,7 @@ pub struct VerifyArgs {
 /// Flags of requests to the API itself.
 #[derive(Debug, Clone, Args)]
 pub struct RequestArgs {
-    /// A valid user key, or `<app_id>:<app_key>`: safe methods are also called with it
+    /// Also call safe methods with this valid user key or `<app_id>:<app_key>`
     #[arg(long, value_name = "KEY", env = "THREESCALE_TEST_KEY", hide_env_values = true, value_parser = parse_secret)]
     pub key: Option<Secret>,
     /// How long to wait until a new deployment takes effect
@@ -225,6 +243,30 @@ pub struct ImportArgs {
     /// Skip confirmation
     #[arg(short, long)]
     pub yes: bool,
+    /// How long to wait for another run on the stack
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The language
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The folder for the files, created if needed; without it, Terraform configuration is printed
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the files of an earlier export
+    #[arg(long, requires = "out")]
+    pub force: bool,
+}
+
+/// The language of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    Terraform,
+    Cloudformation,
 }
 
 /// Flags of `list`.
@@ -233,6 +275,28 @@ pub struct ListArgs {
     /// List the stacks of all enabled Regions
     #[arg(long)]
     pub all_regions: bool,
+    /// List only stacks that have expired, which `sweep` deletes
+    #[arg(long)]
+    pub expired: bool,
+}
+
+/// Flags of `sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Delete the expired stacks of all enabled Regions
+    #[arg(long)]
+    pub all_regions: bool,
+    /// Delete only stacks that expired at least this long ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub older_than: Option<Duration>,
+    /// Only list what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Publish undeployed changes of others in the drafts of the APIs
+    #[arg(long)]
+    pub publish_pending: bool,
 }
 
 /// Flags of `logs`.
@@ -241,15 +305,18 @@ pub struct LogsArgs {
     /// The function; both by default
     #[arg(value_enum)]
     pub functions: Vec<LogFunction>,
-    /// Show logs from this long ago
+    /// How far back to read the logs
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10m")]
     pub since: Duration,
     /// Follow the logs until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// A CloudWatch Logs filter pattern, for example '{ $.reason = "limits_exceeded" }'
+    /// A CloudWatch Logs filter pattern, for example limits_exceeded
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
+    /// Show the lines about the requests of a trace: the header X-Amzn-Trace-Id or traceparent, or the id in it
+    #[arg(long, value_name = "ID", value_parser = decision::parse_trace, conflicts_with = "filter")]
+    pub trace: Option<String>,
     /// Include metrics and Lambda's own lines; -o json always includes them
     #[arg(long)]
     pub all: bool,
@@ -258,7 +325,7 @@ pub struct LogsArgs {
 /// Flags of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// Read the authorizer's log from this long ago
+    /// How far back to read the authorizer's log
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
     pub since: Duration,
 }
@@ -266,10 +333,15 @@ pub struct ReportArgs {
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Show the decision about this request: the header x-amzn-RequestId of its response
+    /// Show the decision about this request: the header x-amzn-RequestId of its response, or the header X-Amzn-Trace-Id or
+    /// traceparent of the request
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
-    /// Read the authorizer's log from this long ago
+    /// Ask 3scale about a key: which application, state, metric or limit refuses it. The key is read from
+    /// THREESCALE_TEST_KEY or standard input, so that no process list shows it
+    #[arg(long, conflicts_with = "request")]
+    pub key: bool,
+    /// How far back to read the authorizer's log
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h", requires = "request")]
     pub since: Duration,
 }
@@ -308,6 +380,31 @@ pub struct DownArgs {
     /// Exit with 4 if the stack does not exist
     #[arg(long)]
     pub must_exist: bool,
+    /// Do not wait until AWS has deleted what takes long; `sweep` deletes the rest
+    #[arg(long, conflicts_with = "leave_network")]
+    pub no_wait: bool,
+}
+
+/// Flags of `release`.
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseArgs {
+    /// Skip confirmation
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Write what is forgotten to this new file, with what each method was before the stack
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Stop after this duration, for example 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// Flags of `unlock`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct UnlockArgs {
+    /// Do not ask, even if the run may be in progress
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Flags of commands that change something.
@@ -319,12 +416,24 @@ pub struct ChangeArgs {
     /// Stop after this duration, for example 30m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// How long to wait for a run of another stack on the same API
-    #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = parse_duration)]
-    pub lock_timeout: Duration,
+    /// How long to wait for another run: by default 0s for one on the stack, and 4m for one of another stack on the API
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub lock_timeout: Option<Duration>,
     /// Maximum number of concurrent AWS requests
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = |text: &str| parse_whole::<u16>(text, 100))]
     pub parallelism: u16,
+}
+
+impl ChangeArgs {
+    /// How long to wait for another run on the stack.
+    pub fn patience(&self) -> Duration {
+        self.lock_timeout.unwrap_or_default()
+    }
+
+    /// How long to wait for another stack on the API: longer than the lock of a killed run lasts.
+    pub fn api_patience(&self) -> Duration {
+        self.lock_timeout.unwrap_or(Duration::from_secs(240))
+    }
 }
 
 /// Flags of `up`.
@@ -332,9 +441,18 @@ pub struct ChangeArgs {
 pub struct UpArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
+    /// Do what this file of `plan --out` says, without a question; refuse if anything has changed since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "publish_pending", "rotate_cache_token"])]
+    pub plan: Option<PathBuf>,
     /// Update only this part: `authorizer` replaces the code of the functions
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "PART")]
     pub only: Option<Only>,
+    /// Build the authorizer on this machine, and do not use the zip file of the release
+    #[arg(long)]
+    pub build: bool,
+    /// Let the stack expire after this duration, at least 1m: `sweep` deletes it then. `none`: it does not expire
+    #[arg(long, value_name = "DURATION", value_parser = Ttl::parse)]
+    pub ttl: Option<Ttl>,
     /// Publish undeployed changes of others in the API's draft without asking
     #[arg(long)]
     pub publish_pending: bool,
@@ -353,7 +471,10 @@ impl UpArgs {
     pub fn new(change: ChangeArgs) -> Self {
         Self {
             change,
+            plan: None,
             only: None,
+            build: false,
+            ttl: None,
             publish_pending: false,
             rotate_cache_token: false,
             no_verify: false,
@@ -386,11 +507,14 @@ pub struct IamPolicyArgs {
     #[arg(long, value_enum, default_value_t = PolicyFormat::Json)]
     pub format: PolicyFormat,
     /// Print only this part of a policy that is too large for one managed policy
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9), conflicts_with = "trust")]
+    #[arg(long, value_name = "N", value_parser = |text: &str| parse_whole::<u8>(text, 9), conflicts_with = "trust")]
     pub part: Option<u8>,
     /// The account, if the configuration does not name it
     #[arg(long, value_name = "ACCOUNT", value_parser = parse_account)]
     pub account: Option<String>,
+    /// A KMS key that the stack has, beside the key of the configuration; can be repeated
+    #[arg(long, value_name = "ARN", value_parser = config::kms_key, conflicts_with = "trust")]
+    pub kms_key: Vec<String>,
     /// Print the trust policy of a role for the jobs of this service instead
     #[arg(
         long,
@@ -415,6 +539,9 @@ pub enum PolicyCommand {
     Up,
     Down,
     Status,
+    Export,
+    // For all stacks, unless --stack names one.
+    Sweep,
 }
 
 /// How a policy is written.
@@ -441,8 +568,11 @@ pub struct SandboxArgs {
     #[command(subcommand)]
     pub action: Option<SandboxAction>,
     /// Run in the background, and return when it is ready
-    #[arg(long, alias = "keep")]
+    #[arg(long)]
     pub detach: bool,
+    /// The former name of `--detach`; not an alias, so that a conflict names what was typed.
+    #[arg(long, hide = true)]
+    pub keep: bool,
     /// Your configuration; its API, addresses, service token, cache, networks and architecture are replaced
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -453,10 +583,10 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
     /// Port of the AWS endpoint and the API; a free port by default
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = |text: &str| parse_whole::<u16>(text, u16::MAX))]
     pub port: Option<u16>,
     /// Send this many requests per second, show the results, and exit
-    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "RATE", value_parser = |text: &str| parse_whole::<u32>(text, 100_000))]
     pub load: Option<u32>,
     /// How long to send requests
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
@@ -465,7 +595,7 @@ pub struct SandboxArgs {
     #[arg(long, value_enum, value_name = "PART")]
     pub chaos: Option<Chaos>,
     /// Exit as soon as everything is ready, for tests
-    #[arg(long, conflicts_with_all = ["detach", "load", "chaos"])]
+    #[arg(long, conflicts_with_all = ["detach", "keep", "load", "chaos"])]
     pub once: bool,
     /// What `--detach` starts.
     #[arg(long, hide = true)]
@@ -477,17 +607,23 @@ pub struct SandboxArgs {
 pub enum SandboxAction {
     /// List running sandboxes
     Status,
-    /// Stop them, or the one given with --sandbox=N
+    /// Stop the running sandboxes, or the one that --sandbox=N names
     Stop,
     /// Show the usage that 3scale has counted; on a terminal, live until Ctrl-C
     Usage,
-    /// Print shell lines for `eval` that point other tools to it
+    /// Print variables for `eval`, which point all tools to the sandbox
     Env,
 }
 
 /// Flags of `init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArgs {
+    /// The name of the new stack
+    #[arg(long, value_parser = parse_stack)]
+    pub stack: Option<StackName>,
+    /// The file to write; `-` prints the configuration
+    #[arg(short, long, env = FILE, default_value = DEFAULT_FILE)]
+    pub file: PathBuf,
     /// The id of the REST API
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ApiId, text))]
     pub api_id: Option<String>,
@@ -528,6 +664,43 @@ pub struct ManArgs {
     /// Write a page per command into this folder instead
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+}
+
+/// Flags of `schema`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SchemaArgs {
+    /// The configuration, the output of a command with -o json, or the file of `plan --out`
+    #[arg(long, value_enum, value_name = "DOCUMENT", default_value_t = Document::Configuration)]
+    pub of: Document,
+}
+
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Document {
+    Configuration,
+    Plan,
+    PlanFile,
+    Up,
+    Down,
+    Sweep,
+    Status,
+    Verify,
+    Rollback,
+    Report,
+    Logs,
+    List,
+    Import,
+    Release,
+    Export,
+    Unlock,
+    Doctor,
+    IamPolicy,
+    Validate,
+    Version,
+    Explain,
+    Init,
+    Sandbox,
+    Error,
 }
 
 /// Flags of `explain`.
@@ -589,6 +762,22 @@ fn parse_branch(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("it must be the name of one branch: letters, digits, and `._-/`".to_owned()),
     }
+}
+
+fn parse_sandbox(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "it must be the number of a sandbox".to_owned())
+}
+
+/// A whole number from 1 to `most`.
+fn parse_whole<T>(text: &str, most: T) -> Result<T, String>
+where
+    T: Copy + std::str::FromStr + PartialOrd + From<u8> + std::fmt::Display,
+{
+    let number = text.parse().ok();
+    number
+        .filter(|number| (T::from(1)..=most).contains(number))
+        .ok_or_else(|| format!("it must be a whole number from 1 to {most}"))
 }
 
 fn parse_url(text: &str) -> Result<String, String> {

@@ -51,7 +51,7 @@ codes! {
     ConfigUnreadable "config-unreadable" {
         "The configuration file cannot be read."
         "Nothing was sent and nothing was changed."
-        "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `down`, `rollback`, `unlock` and `logs` need none."
+        "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `status`, `verify`, `logs`, `report`, `doctor --request`, `rollback`, `release`, `unlock` and `down` need none."
     }
     ConfigInvalid "config-invalid" {
         "The configuration, or a file that it names, has problems. Each one is listed with file, line and column."
@@ -59,9 +59,9 @@ codes! {
         "Correct the problems. `threescale-gw validate` checks the file offline, and `threescale-gw schema` lets an editor check it."
     }
     FileExists "file-exists" {
-        "`init` would write a file that exists already."
+        "`init`, or `release --out`, would write a file that exists already."
         "The file was not changed."
-        "Name another file with --file, or remove the old one."
+        "Name another file with --file or --out, or remove the old one."
     }
     ApiNotFound "api-not-found" {
         "The account has no REST API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
@@ -89,9 +89,149 @@ codes! {
         "Do what the hint says, then run the command again."
     }
     Preflight "preflight" {
-        "A check before the first change found what would make the plan fail: an API or stage that does not exist, a quota, a name that is in use, a network that does not fit, a missing tool. Each finding is listed."
+        "Checks before the first change found what would make the plan fail. Each finding is listed with a code of its own."
         "Nothing was changed."
-        "Remove each finding. `threescale-gw plan` runs the same checks and changes nothing."
+        "Remove the cause of each finding: `threescale-gw explain` says more about its code. `threescale-gw plan` runs the same checks and changes nothing."
+    }
+    ResourceStuck "resource-stuck" {
+        "A resource of the stack is in a state that does not end by itself."
+        "Nothing was changed."
+        "Do what the finding says. Then run the same command again."
+    }
+    ZonesMissing "zones-missing" {
+        "The Region offers fewer Availability Zones than `network.zones`."
+        "Nothing was changed."
+        "Reduce `network.zones`, or use another Region."
+    }
+    AddressUnusable "address-unusable" {
+        "An address of `network.elastic_ips` does not exist, is in use, or belongs to the stack."
+        "Nothing was changed."
+        "Disassociate the address, or name another one in `network.elastic_ips`."
+    }
+    QuotaExceeded "quota-exceeded" {
+        "The resources to create would exceed a quota of the account or of the API."
+        "Nothing was changed."
+        "Request an increase in Service Quotas, or delete what is not used."
+    }
+    EncryptionEnforced "encryption-enforced" {
+        "The VPC, or the account, enforces encryption in transit, and what the stack needs is not excluded from it."
+        "Nothing was changed."
+        "Add the exclusions that the finding names, or use a VPC of your own in `network.vpc`."
+    }
+    PublicAccessBlocked "public-access-blocked" {
+        "VPC Block Public Access of the account blocks NAT gateways, so that the functions could not reach 3scale."
+        "Nothing was changed."
+        "Set it to block-ingress, or exclude a VPC of your own and name it in `network.vpc`."
+    }
+    VpcNotFound "vpc-not-found" {
+        "The VPC of `network.vpc` does not exist in this account and Region."
+        "Nothing was changed."
+        "Correct `network.vpc`, or use the account and Region of that VPC."
+    }
+    NetworkUnfit "network-unfit" {
+        "Your own network lacks what the functions and the cache need: subnets, free addresses, a route, DNS, or a rule of a network ACL."
+        "Nothing was changed."
+        "Change the network as the finding says, or name other subnets. docs/network.md lists what a network needs."
+    }
+    TopicUnusable "topic-unusable" {
+        "The topic of `monitoring.topic` is of another Region or partition than the stack."
+        "Nothing was changed."
+        "Name a topic of the Region of the stack."
+    }
+    RouteConflict "route-conflict" {
+        "A subnet of yours would lose routes that others use if the stack associated its own route table."
+        "Nothing was changed."
+        "Use other subnets, or add the route to your own route table and remove `network.route`."
+    }
+    EndpointExists "endpoint-exists" {
+        "The VPC has an endpoint of the Parameter Store with private DNS names already. EC2 refuses a second one."
+        "Nothing was changed."
+        "Remove `network.endpoints`: the functions use the existing endpoint."
+    }
+    BoundaryUnusable "boundary-unusable" {
+        "The policy of `authorizer.permissions_boundary` does not exist, or is of another account."
+        "Nothing was changed."
+        "Correct `authorizer.permissions_boundary`."
+    }
+    RoleUnusable "role-unusable" {
+        "The role of `authorizer.role_arn` is of another account, Lambda may not assume it, or its policies lack what the functions need."
+        "Nothing was changed."
+        "Correct the trust policy or the policies of the role. docs/permissions.md has the policy that it needs."
+    }
+    KmsKeyUnfit "kms-key-unfit" {
+        "The KMS key of `authorizer.kms_key` does not exist, is disabled, or cannot encrypt the secrets."
+        "Nothing was changed."
+        "Enable the key, or name a symmetric key of your own in this Region."
+    }
+    SecurityGroupsUnfit "security-groups-unfit" {
+        "The security groups of `authorizer.security_groups` do not exist, are of another VPC, or do not allow what the functions send."
+        "Nothing was changed."
+        "Change the groups as the finding says, or name others."
+    }
+    TagsRequired "tags-required" {
+        "The tag policy of the organization requires tags that the configuration lacks."
+        "Nothing was changed."
+        "Add the keys that the finding names to `tags`."
+    }
+    NodeTypeUnavailable "node-type-unavailable" {
+        "ElastiCache does not offer the node type of `cache.node_type` in this Region."
+        "Nothing was changed."
+        "Choose another node type, or `cache.kind: serverless`."
+    }
+    InstanceTypeUnavailable "instance-type-unavailable" {
+        "Amazon EC2 does not offer the instance type of NAT instances in a zone of the stack."
+        "Nothing was changed."
+        "Use `network.nat: single`, or subnets in other zones."
+    }
+    StageNotFound "stage-not-found" {
+        "The API has no stage with the name of `api.stage`, or the stage has no deployment."
+        "Nothing was changed."
+        "Correct `api.stage`, or deploy the API to that stage first."
+    }
+    CanaryActive "canary-active" {
+        "The stage has a canary release, whose requests would bypass the authorizer."
+        "Nothing was changed."
+        "Promote or delete the canary release first."
+    }
+    NothingProtected "nothing-protected" {
+        "`api.protect` and `api.except` select no method of the API."
+        "Nothing was changed."
+        "Correct `api.protect` and `api.except`. The finding says why methods are left out."
+    }
+    MethodUnknown "method-unknown" {
+        "`api.protect` names a method exactly that the API does not have, so that the intended method would stay open."
+        "Nothing was changed."
+        "Correct the method. The finding names the one that was probably meant."
+    }
+    MethodIncomplete "method-incomplete" {
+        "A method of the API has no integration. API Gateway deploys no API with such a method."
+        "Nothing was changed."
+        "Add an integration to the method, or delete the method."
+    }
+    LimitsConflict "limits-conflict" {
+        "Another stack on the API responds to a passed limit with another status, and all stages of an API share this gateway response."
+        "Nothing was changed."
+        "Set `api.responses.limits` to the status of the other stack."
+    }
+    ModeConflict "mode-conflict" {
+        "The mode observe cannot begin while the stack moves to another API or stage: the former one would refuse requests without a key."
+        "Nothing was changed."
+        "Change `api` and `authorizer.mode` one after the other."
+    }
+    PermissionsMissing "permissions-missing" {
+        "The policies of the user or role do not allow what the plan needs."
+        "Nothing was changed."
+        "Grant the actions that the finding names. `threescale-gw iam-policy --for up` prints the policy."
+    }
+    ThreescaleRefuses "threescale-refuses" {
+        "3scale does not accept the service token, the product, the kind of the credentials, a metric of the mapping rules, or the application of --key."
+        "Nothing was changed: the authorizer would refuse callers."
+        "Correct the key that the finding names."
+    }
+    CannotImport "cannot-import" {
+        "The network does not have the shape of a network of the stack."
+        "Nothing was changed."
+        "Change the configuration as the hint says, or use the network without an import in `network.vpc`."
     }
     PlanRefused "plan-refused" {
         "The plan contains a change that cannot be made in this state of the account."
@@ -99,9 +239,19 @@ codes! {
         "Do what the message says, then run `threescale-gw plan` again."
     }
     PlanStale "plan-stale" {
-        "The account changed between the plan that was shown and the confirmation."
-        "Nothing was changed, because you confirmed another plan."
-        "Run the same command again, and read the new plan."
+        "The account changed between the plan that was shown, or written with `plan --out`, and its confirmation. Each resource is named."
+        "Nothing was changed, because another plan was confirmed."
+        "Read the new plan: run the same command again, or `threescale-gw plan --out` if the plan is a file."
+    }
+    PlanFileInvalid "plan-file-invalid" {
+        "The file of `up --plan` cannot be used: it cannot be read, is no file of `plan --out`, was changed after it was written, or another version of the program wrote it."
+        "Nothing was sent and nothing was changed."
+        "Write the file again with `threescale-gw plan --out`, with the same version of the program, and have the new plan approved."
+    }
+    PlanMismatch "plan-mismatch" {
+        "The file of `up --plan` is of another stack, account, Region, API, configuration or authorizer than this run."
+        "Nothing was changed."
+        "Use the credentials, the configuration and the authorizer that the plan was made with, or make a new plan with `threescale-gw plan --out`."
     }
     NotConfirmed "not-confirmed" {
         "The question was not answered with yes, or there is no terminal to ask on."
@@ -143,10 +293,25 @@ codes! {
         "Nothing was deleted: without the authorizer, these methods would answer 500."
         "Set the authorization of these methods yourself, deploy the API, and run `threescale-gw down` again."
     }
+    KmsKeyUnusable "kms-key-unusable" {
+        "The secrets of the stack, or the environments of its functions, have a KMS key that cannot be used: it is disabled or pending deletion, or you or the functions may not use it."
+        "Nothing was changed. Functions that start cannot read their secrets, and callers are refused."
+        "Enable the key, or cancel its deletion and enable it, and allow kms:Decrypt on it. `threescale-gw status` and `threescale-gw down` work without the key."
+    }
+    StackExpired "stack-expired" {
+        "The stack was created with --ttl, and has expired, so that the next `sweep` would delete it."
+        "Nothing was changed."
+        "Renew it with `threescale-gw up --ttl <duration>`, or keep it with `--ttl none`."
+    }
     StackNotFound "stack-not-found" {
         "The stack has nothing of what the command works on: it was not created, or is in another account or Region."
         "Nothing was changed."
         "Check --stack, --region and --profile. `threescale-gw up` creates the stack."
+    }
+    StackReleased "stack-released" {
+        "The stack was released with `threescale-gw release`, or a release of it was interrupted."
+        "Nothing was changed: the resources of the stack are no longer managed by this program."
+        "Change and delete the resources with the tool that manages them now. Complete an interrupted release with `threescale-gw release`. A new stack needs another name."
     }
     CannotRollBack "cannot-roll-back" {
         "The deployment before that of the stack no longer exists, or others have published since."
@@ -224,9 +389,9 @@ codes! {
         "Do what the hint says. `threescale-gw status` runs the self-test again. authorizer/README.md lists the causes."
     }
     Build "build" {
-        "The authorizer was not built, or the file of `authorizer.artifact` cannot be used."
+        "The authorizer was not built, or the file of the release or of `authorizer.artifact` cannot be used."
         "The functions were not changed."
-        "Install what the message names, or use a zip file with `authorizer.artifact`."
+        "Install what the message names, use the file of the release, or use a zip file with `authorizer.artifact`."
     }
     Verification "verification" {
         "A real request to the API received a response that it should not receive."

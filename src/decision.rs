@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::code::Explanation;
+use crate::duration::exact;
 use crate::reasons::REASONS;
 
 /// The longest id of a request that the authorizer logs.
@@ -38,16 +39,63 @@ impl Decision {
     }
 }
 
-/// Checks the id of a request.
+/// The id of a trace in a header `X-Amzn-Trace-Id` or `traceparent`, or the id itself.
+fn trace_id(text: &str) -> Option<&str> {
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let pairs = text.split(';');
+    let mut root = pairs.filter_map(|pair| pair.trim().strip_prefix("Root="));
+    let text = root.next_back().unwrap_or(text);
+    let parts: Vec<_> = text.split('-').collect();
+    match parts[..] {
+        [trace] if is_hex(trace, 32) => Some(trace),
+        ["1", time, unique] if is_hex(time, 8) && is_hex(unique, 24) => Some(text),
+        [version, trace, parent, flags, ..]
+            if is_hex(version, 2)
+                && is_hex(trace, 32)
+                && is_hex(parent, 16)
+                && is_hex(flags, 2) =>
+        {
+            Some(trace)
+        }
+        _ => None,
+    }
+}
+
+/// Checks a header with a trace, or the id in it, and returns the id.
+///
+/// # Errors
+/// What it must be.
+pub fn parse_trace(text: &str) -> Result<String, String> {
+    trace_id(text).map(str::to_owned).ok_or_else(|| {
+        "it must be the header X-Amzn-Trace-Id or traceparent of a request, or the id of the trace in it"
+            .to_owned()
+    })
+}
+
+/// Whether a line of the log is about a request of the trace with this id.
+pub fn is_of_trace(line: &Value, id: &str) -> bool {
+    let mut headers = ["amzn_trace", "traceparent"]
+        .into_iter()
+        .filter_map(|name| line[name].as_str());
+    headers.any(|header| trace_id(header).is_some_and(|known| known.eq_ignore_ascii_case(id)))
+}
+
+/// Checks the id of a request, or of its trace.
 ///
 /// # Errors
 /// What it must be.
 pub fn parse_id(text: &str) -> Result<String, String> {
+    if let Some(id) = trace_id(text) {
+        return Ok(id.to_owned());
+    }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=+/.:".contains(&byte);
     match (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_allowed) {
         true => Ok(text.to_owned()),
         false => Err(
-            "it must be the id of a request, the header x-amzn-RequestId of its response"
+            "it must be the id of a request, the header x-amzn-RequestId of its response, or its header X-Amzn-Trace-Id or \
+             traceparent"
                 .to_owned(),
         ),
     }
@@ -58,13 +106,15 @@ pub fn filter(id: &str) -> String {
     format!("\"{id}\"")
 }
 
-/// The decision in a line, if it is about the request with this id: that of API Gateway, or that of the function's invocation.
+/// The decision in a line, if it is about the request with this id: that of API Gateway, that of the function's invocation, or that of
+/// the trace.
 pub fn of(at_ms: i64, line: &str, id: &str) -> Option<Decision> {
     let line: Value = serde_json::from_str(line.trim()).ok()?;
     let text = |name: &str| line[name].as_str().filter(|text| !text.is_empty());
     let is_meant = ["gateway_request", "request"]
         .into_iter()
-        .any(|name| text(name) == Some(id));
+        .any(|name| text(name) == Some(id))
+        || is_of_trace(&line, id);
     if text("event") != Some("decision") || !is_meant {
         return None;
     }
@@ -97,6 +147,14 @@ pub fn source(word: &str) -> Option<&'static str> {
     })
 }
 
+/// What the authorizer does for a method that uses it, in one word.
+pub fn guarded(observes: bool) -> &'static str {
+    match observes {
+        true => "observed",
+        false => "protected",
+    }
+}
+
 /// Why the log may have no decision about a request with this id.
 pub fn absences(id: &str, since: Duration) -> Vec<String> {
     let mut all = Vec::new();
@@ -119,7 +177,7 @@ pub fn absences(id: &str, since: Duration) -> Vec<String> {
     );
     all.push(format!(
         "the request was more than {} ago: --since goes further back",
-        humantime::format_duration(since)
+        exact(since)
     ));
     all
 }
@@ -180,12 +238,40 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_is_found_by_its_trace() {
+        let root = "1-67891233-abcdef012345678912345678";
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let amzn = format!("Self=1-67891233-12456789abcdef012345678a;Root={root};Sampled=1");
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        for (given, id) in [
+            (&amzn, root),
+            (&root.to_owned(), root),
+            (&parent, trace),
+            (&trace.to_owned(), trace),
+        ] {
+            assert_eq!(parse_trace(given).as_deref(), Ok(id));
+            assert_eq!(parse_id(given).as_deref(), Ok(id));
+        }
+        let mut line = line("request");
+        line["amzn_trace"] = json!(amzn);
+        line["traceparent"] = json!(parent);
+        for id in [root, trace] {
+            assert!(of(1, &line.to_string(), id).is_some());
+        }
+        // The id of a span is not that of the trace.
+        assert!(of(1, &line.to_string(), "00f067aa0ba902b7").is_none());
+        for bad in ["", "1", ID, "00f067aa0ba902b7", "Root=x", "\"", "é"] {
+            assert!(parse_trace(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn the_other_header_is_recognized() {
         let day = Duration::from_secs(86_400);
         let of = |id: &str| absences(id, day);
         assert!(of("JKJaXmPLvHcESHA=")[0].contains("x-amzn-RequestId"));
         assert!(!of(ID)[0].contains("x-amz-apigw-id"));
-        assert!(of(ID).last().expect("one").contains("more than 1day ago"));
+        assert!(of(ID).last().expect("one").contains("more than 1 day ago"));
     }
 
     #[test]

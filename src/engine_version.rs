@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// The major and minor version of an engine. Source: ElastiCache User Guide, engine-versions: each minor version has
 /// one patch version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,12 @@ impl EngineVersion {
             VALKEY => Self::new(7, 2),
             _ => Self::new(7, 1),
         }
+    }
+}
+
+impl Serialize for EngineVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

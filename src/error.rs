@@ -7,6 +7,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::code::Code;
+use crate::finding::Finding;
 
 /// The exit status of a run. The numbers are documented in docs/commands.md and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Error {
     code: Code,
     source: anyhow::Error,
     hints: Vec<String>,
+    findings: Vec<Finding>,
 }
 
 impl Error {
@@ -87,7 +89,27 @@ impl Error {
             code,
             source: source.into(),
             hints: Vec::new(),
+            findings: Vec::new(),
         }
+    }
+
+    /// A refusal with several reasons: one line for each below the heading, with its code if it is another one.
+    pub fn found(code: Code, heading: &str, findings: Vec<Finding>) -> Self {
+        let text = |finding: &Finding| match finding.code == code {
+            true => finding.message.clone(),
+            false => format!("{} [{}]", finding.message, finding.code.as_str()),
+        };
+        let texts: Vec<_> = findings.iter().map(text).collect();
+        Self::refused(list(heading, &texts))
+            .with_code(code)
+            .with_findings(findings)
+    }
+
+    /// Adds what the error consists of, each with a code of its own.
+    #[must_use]
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
     }
 
     /// Adds a hint with the next step.
@@ -125,6 +147,11 @@ impl Error {
     pub fn cause<T: std::error::Error + Send + Sync + 'static>(&self) -> Option<&T> {
         let mut chain = self.source.chain();
         chain.find_map(|error| error.downcast_ref::<T>())
+    }
+
+    /// What the error consists of.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The hints, in the order they were added.

@@ -17,6 +17,8 @@ use crate::id::LogicalId;
 pub enum Event {
     /// The account, region, stack and APIs that the change affects; sent before the change starts.
     Scope(Scope),
+    /// What the run is about to change: the document of `plan`.
+    Plan(serde_json::Value),
     /// The steps of a run, before the first of them starts.
     Planned { steps: Vec<PlannedStep> },
     /// A step of the run started.
@@ -64,6 +66,12 @@ pub enum Event {
         action: Action,
         because: LogicalId,
     },
+    /// A resource is left, because AWS is still deleting it or the resource `because`.
+    Left {
+        id: LogicalId,
+        action: Action,
+        because: Option<LogicalId>,
+    },
     /// Something was left unchanged or needs the user's attention.
     Notice { id: Option<LogicalId>, text: String },
     /// A step that belongs to no resource: lock, build, observation.
@@ -79,6 +87,11 @@ pub enum Event {
     Verified(crate::verify::Report),
     /// The signal to stop was received; calls in flight complete.
     Interrupted,
+    /// An event of one of several stacks.
+    OfStack {
+        stack: StackPlace,
+        event: Box<Event>,
+    },
     /// Everything before this must be shown.
     Settled(Arc<Notify>),
     /// AWS answered one request (shown with `-v`).
@@ -87,6 +100,23 @@ pub enum Event {
         outcome: String,
         took: Duration,
     },
+}
+
+impl Event {
+    /// Whether it is about a stack, and not about the run.
+    fn is_of_stack(&self) -> bool {
+        !matches!(
+            self,
+            Self::Interrupted | Self::Settled(_) | Self::Request { .. } | Self::OfStack { .. }
+        )
+    }
+}
+
+/// A stack of an account, for runs that work on several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct StackPlace {
+    pub stack: String,
+    pub region: String,
 }
 
 /// A step of a run.
@@ -154,13 +184,27 @@ impl Tally {
 /// The sender of events. It is cheap to clone; sending never blocks and never fails, even without a
 /// receiver.
 #[derive(Debug, Clone)]
-pub struct Sink(mpsc::UnboundedSender<Event>);
+pub struct Sink {
+    sender: mpsc::UnboundedSender<Event>,
+    /// The stack that the events are about, in a run that works on several.
+    stack: Option<StackPlace>,
+}
 
 impl Sink {
     /// Creates a sink and the receiver that reporters read.
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let stack = None;
+        (Self { sender, stack }, receiver)
+    }
+
+    /// The same sink, for the events of one of several stacks.
+    #[must_use]
+    pub fn of_stack(&self, stack: StackPlace) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            stack: Some(stack),
+        }
     }
 
     /// Reports something to the user that concerns no single resource.
@@ -181,6 +225,13 @@ impl Sink {
 
     /// Emits one event.
     pub fn emit(&self, event: Event) {
-        let _ = self.0.send(event);
+        let event = match (&self.stack, event) {
+            (Some(stack), event) if event.is_of_stack() => Event::OfStack {
+                stack: stack.clone(),
+                event: Box::new(event),
+            },
+            (_, event) => event,
+        };
+        let _ = self.sender.send(event);
     }
 }

@@ -31,11 +31,13 @@ pub enum Kind {
     NetworkInterface,
     ApiAuthorizer,
     ApiAttachment,
+    Alarm,
+    Dashboard,
 }
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -62,6 +64,8 @@ impl Kind {
         Self::NetworkInterface,
         Self::ApiAuthorizer,
         Self::ApiAttachment,
+        Self::Alarm,
+        Self::Dashboard,
     ];
 
     /// The word used in logical ids.
@@ -93,6 +97,8 @@ impl Kind {
             Self::NetworkInterface => "network-interface",
             Self::ApiAuthorizer => "api-authorizer",
             Self::ApiAttachment => "api-attachment",
+            Self::Alarm => "alarm",
+            Self::Dashboard => "dashboard",
         }
     }
 
@@ -107,7 +113,7 @@ impl Kind {
     /// Amazon VPC User Guide, on what each deletion waits for.
     pub fn deleted_after(self) -> &'static [Self] {
         match self {
-            Self::ApiAttachment => &[],
+            Self::ApiAttachment | Self::Alarm | Self::Dashboard => &[],
             Self::ApiAuthorizer
             | Self::FunctionPermission
             | Self::Cache
@@ -115,7 +121,8 @@ impl Kind {
             | Self::VpcEndpoint => &[Self::ApiAttachment],
             // What else is in a subnet of the operator keeps its way out until the subnet has its former one.
             Self::NatGateway | Self::NatInstance => &[Self::ApiAttachment, Self::RouteAssociation],
-            Self::Schedule => &[],
+            // A reporter that no longer runs is silent: its alarm goes first.
+            Self::Schedule => &[Self::Alarm],
             // A version keeps the VPC configuration it was published with: its interfaces exist as long as the
             // version.
             Self::FunctionAlias => &[
@@ -165,7 +172,9 @@ impl Kind {
             ],
             // Lambda uses the role to delete the interfaces: without the role they are never deleted.
             Self::IamRole => &[Self::Function, Self::NetworkInterface],
-            Self::Secret | Self::Parameter | Self::LogGroup => &[Self::Function],
+            // A parameter records that there may be alarms and a dashboard.
+            Self::Parameter => &[Self::Function, Self::Alarm, Self::Dashboard],
+            Self::Secret | Self::LogGroup => &[Self::Function],
         }
     }
 
@@ -181,8 +190,7 @@ impl Kind {
         )
     }
 
-    /// Whether the traffic of others can go through a resource of this kind, or need it otherwise. AWS deletes some of them all
-    /// the same.
+    /// Whether the traffic of others can go through a resource of this kind, or need it otherwise. AWS still deletes some of them.
     pub fn can_serve_others(self) -> bool {
         let is_way_out = matches!(
             self,
@@ -209,7 +217,12 @@ impl Kind {
     pub fn delivers_no_usage(self) -> bool {
         matches!(
             self,
-            Self::ApiAttachment | Self::ApiAuthorizer | Self::FunctionPermission | Self::Schedule
+            Self::ApiAttachment
+                | Self::ApiAuthorizer
+                | Self::FunctionPermission
+                | Self::Schedule
+                | Self::Alarm
+                | Self::Dashboard
         )
     }
 

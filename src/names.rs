@@ -182,6 +182,37 @@ impl Names {
         )
     }
 
+    /// The name of an alarm, by its name within the stack.
+    pub fn alarm(&self, name: &str) -> String {
+        self.exact(name)
+    }
+
+    /// The ARN of that alarm.
+    pub fn alarm_arn(&self, name: &str) -> String {
+        format!(
+            "arn:{}:cloudwatch:{}:{}:alarm:{}",
+            self.partition(),
+            self.region,
+            self.account,
+            self.alarm(name)
+        )
+    }
+
+    /// The name of the dashboard. Dashboards are global, so it includes the Region: the same stack may exist in two Regions.
+    pub fn dashboard(&self) -> String {
+        self.exact(&self.region)
+    }
+
+    /// The ARN of the dashboard.
+    pub fn dashboard_arn(&self) -> String {
+        format!(
+            "arn:{}:cloudwatch::{}:dashboard/{}",
+            self.partition(),
+            self.account,
+            self.dashboard()
+        )
+    }
+
     /// The replication group id. It has at most 40 characters and no two consecutive hyphens, so a
     /// stack name that does not fit ends in a hash.
     ///

@@ -4,10 +4,14 @@
 //! `lambda_function_test.golden`, `cloudwatch_log_group_test.golden`); for the cache, the NAT instance and custom
 //! metrics, tables that public repositories agree on. Prices change, so the date is shown with them.
 
+use std::time::Duration;
+
 use crate::action::Action;
-use crate::config::{Architecture, CacheEngine, CacheKind, Config, NatMode, Vpc};
+use crate::config::{Architecture, CacheEngine, CacheKind, Config, MetricSeries, NatMode, Vpc};
 use crate::engine::plan::Plan;
 use crate::kind::Kind;
+use crate::monitoring;
+use crate::names::Names;
 use crate::resource::billed::Billed;
 
 /// The date of the table.
@@ -37,18 +41,27 @@ const SERVERLESS: f64 = 6.13;
 const MILLION_UNITS: f64 = 0.0023;
 const UNITS_PER_HIT: f64 = 4.0;
 const METRIC: f64 = 0.30;
+/// An alarm at standard resolution, for each metric that it watches: CloudWatch bills an alarm on an expression by the metrics in it.
+const ALARM_METRIC: f64 = 0.10;
+/// The first three dashboards of an account, with up to 50 metrics each, cost nothing; which ones these are is not known.
+const DASHBOARD: f64 = 3.00;
 const LOGS_PER_GB: f64 = 0.50;
 const MILLION_INVOCATIONS: f64 = 0.20;
 const GB_SECOND_X86_64: f64 = 0.000_016_666_7;
 const GB_SECOND_ARM64: f64 = 0.000_013_333_4;
 
-/// How many metrics the functions write without requests, and how many more with them: each name with each reason. The
-/// reporter writes its sums in each run. Source: the metrics in the authorizer's README that a stack without failures has.
-const METRICS_IDLE: u8 = 6;
-const METRICS_BUSY: u8 = 10;
-/// The same without a cache, which has no metrics, and without a reporter.
-const METRICS_BUSY_WITHOUT_CACHE: u8 = 6;
-/// What Lambda and the function write to the log for an invocation, in bytes.
+/// How many series the functions write without requests, and how many more with them. A test of the authorizer counts them in a
+/// load run, and compares them with the table in its README; a test here compares the table with these.
+const METRICS_IDLE: u8 = 1;
+const METRICS_BUSY: u8 = 2;
+/// The same without a cache, and so without a reporter.
+const METRICS_BUSY_WITHOUT_CACHE: u8 = 1;
+/// How many more with `monitoring.metrics: all`, with the reasons of a stack without failures.
+const ALL_METRICS_IDLE: u8 = 7;
+const ALL_METRICS_BUSY: u8 = 10;
+const ALL_METRICS_BUSY_WITHOUT_CACHE: u8 = 6;
+/// What Lambda and the function write to the log for an invocation, in bytes. A test of the authorizer measures its part, at most
+/// 10 for an allowed request.
 const LOG_BYTES: f64 = 350.0;
 /// How long an invocation takes: with the cache, with a call of 3scale, and of the reporter.
 const HIT_S: f64 = 0.005;
@@ -96,7 +109,9 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
         | Kind::NatInstance
         | Kind::ElasticIp
         | Kind::VpcEndpoint
-        | Kind::Function => is_changed(item.action),
+        | Kind::Function
+        | Kind::Alarm
+        | Kind::Dashboard => is_changed(item.action),
         Kind::Cache | Kind::ServerlessCache => {
             item.action != Action::None && item.action != Action::Wait
         }
@@ -112,18 +127,29 @@ pub fn of(plan: &Plan, config: &Config, region: &str) -> Option<Costs> {
         .filter_map(|item| Some((item.id.to_string(), monthly(item.id.kind, config)?)))
         .collect();
     let is_scheduled = !config.cache.memory;
+    let all = config.monitoring.metrics == MetricSeries::All;
     if is_scheduled {
         let runs = MONTH_S / config.authorizer.report_every.as_secs_f64().max(1.0);
         idle.push((
             "reporter".to_owned(),
             Some(invocations(config, runs, REPORT_S)),
         ));
-        idle.push(("metrics".to_owned(), Some(metrics_idle())));
+        let more = if all { ALL_METRICS_IDLE } else { 0 };
+        let metrics = METRIC * f64::from(METRICS_IDLE + more);
+        idle.push(("metrics".to_owned(), Some(metrics)));
     }
-    let (seconds, busy) = match config.cache.memory {
-        true => (CALL_S, METRICS_BUSY_WITHOUT_CACHE),
-        false => (HIT_S, METRICS_BUSY),
+    if config.monitoring.topic.is_some() {
+        idle.push(("alarms".to_owned(), Some(alarms(is_scheduled))));
+    }
+    let (seconds, busy, more) = match config.cache.memory {
+        true => (
+            CALL_S,
+            METRICS_BUSY_WITHOUT_CACHE,
+            ALL_METRICS_BUSY_WITHOUT_CACHE,
+        ),
+        false => (HIT_S, METRICS_BUSY, ALL_METRICS_BUSY),
     };
+    let busy = busy + if all { more } else { 0 };
     Some(Costs {
         region: region.to_owned(),
         idle,
@@ -143,6 +169,7 @@ fn monthly(kind: Kind, config: &Config) -> Option<Option<f64>> {
         Kind::ElasticIp => Some(Some(PUBLIC_ADDRESS)),
         Kind::Cache => Some(node(config).map(|node| node * f64::from(config.cache.replicas + 1))),
         Kind::ServerlessCache => Some(Some(SERVERLESS)),
+        Kind::Dashboard => Some(Some(DASHBOARD)),
         _ => None,
     }
 }
@@ -159,9 +186,11 @@ pub fn sum(prices: &[Option<f64>]) -> (f64, bool) {
     (known + 0.0, prices.iter().all(Option::is_some))
 }
 
+fn each(price: f64, count: usize) -> f64 {
+    price * f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn of_billed(billed: &Billed) -> Option<f64> {
-    let each =
-        |price: f64, count: usize| price * f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     Some(match billed {
         Billed::NatGateway => NAT_GATEWAY,
         Billed::NatInstance => NAT_INSTANCE,
@@ -180,6 +209,8 @@ fn of_billed(billed: &Billed) -> Option<f64> {
             each(node_of(node_type.as_deref()?, engine)?, *nodes)
         }
         Billed::ServerlessCache => SERVERLESS,
+        Billed::Alarm { metrics } => each(ALARM_METRIC, *metrics),
+        Billed::Dashboard => DASHBOARD,
         Billed::Reporter {
             memory,
             architecture,
@@ -202,6 +233,18 @@ fn minutes(schedule: &str) -> Option<f64> {
     let (count, unit) = rate.split_once(' ')?;
     let count: u32 = count.parse().ok().filter(|count| *count > 0)?;
     unit.starts_with("minute").then(|| f64::from(count))
+}
+
+/// The price of the alarms of a stack.
+fn alarms(is_scheduled: bool) -> f64 {
+    let subject = monitoring::Subject {
+        names: Names::new("", "", ""),
+        timeout: Duration::ZERO,
+        report_every: is_scheduled.then_some(Duration::ZERO),
+    };
+    let alarms = monitoring::alarms(&subject);
+    let metrics = alarms.iter().map(|alarm| alarm.settings.metric_count());
+    each(ALARM_METRIC, metrics.sum())
 }
 
 fn metrics_idle() -> f64 {
@@ -391,13 +434,47 @@ mod tests {
             (cache("cache.r7g.large", "redis"), None),
             (cache("cache.t4g.micro", "memcached"), None),
             (Billed::ServerlessCache, Some(613.0)),
-            (reporter("rate(1 minute)"), Some(183.0)),
-            (reporter("rate(5 minutes)"), Some(181.0)),
+            (Billed::Alarm { metrics: 3 }, Some(30.0)),
+            (Billed::Dashboard, Some(300.0)),
+            (reporter("rate(1 minute)"), Some(33.0)),
+            (reporter("rate(5 minutes)"), Some(31.0)),
             (reporter("cron(0 12 * * ? *)"), None),
         ] {
             let text = format!("{billed:?}");
             assert_eq!(cents(billed), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_series_are_those_of_the_authorizers_readme() {
+        let readme = include_str!("../authorizer/README.md");
+        let table = readme
+            .split("| series | written |")
+            .nth(1)
+            .expect("the table");
+        let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let rows: Vec<_> = rows.collect();
+        let count = |when: &str| {
+            let when = format!("| {when} |");
+            rows.iter().filter(|row| row.contains(&when)).count()
+        };
+        assert_eq!(count("always"), usize::from(METRICS_IDLE));
+        assert_eq!(count("with requests"), usize::from(METRICS_BUSY));
+        let of_authorizer = rows
+            .iter()
+            .filter(|row| row.contains("| with requests |") && row.ends_with("| authorizer |"));
+        assert_eq!(
+            of_authorizer.count(),
+            usize::from(METRICS_BUSY_WITHOUT_CACHE)
+        );
+    }
+
+    #[test]
+    fn an_alarm_is_billed_by_its_metrics() {
+        let cents = |is_scheduled| (alarms(is_scheduled) * 100.0).round();
+        assert_eq!(cents(true), 90.0);
+        assert_eq!(cents(false), 70.0);
+        assert_eq!(monthly(Kind::Dashboard, &config("")), Some(Some(3.0)));
     }
 
     #[test]

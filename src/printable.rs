@@ -7,7 +7,8 @@ const fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character controls a terminal, or reorders text.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control() || reorders(c)
 }
 

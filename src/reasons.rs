@@ -150,7 +150,7 @@ pub const REASONS: &[(&str, Explanation)] = &[
     ),
     reason(
         "authorizer_failure",
-        "API Gateway received no decision: the function failed, took too long, or may not be invoked.",
+        "API Gateway received no decision: the function failed, took too long, or cannot be invoked.",
         "The caller receives 503.",
         "Run `threescale-gw status`, which invokes the function. Throttled or inactive functions are named there.",
     ),

@@ -1,7 +1,7 @@
 //! Who is refused, or would be refused in the mode observe: sums of the authorizer's log. Pure.
 //!
-//! The lines are read by their fields, which the authorizer's README describes: those of decisions, and those of the metrics
-//! `Decisions` and `LogLinesLeftOut`.
+//! The lines are read by their fields, which the authorizer's README describes: those of decisions, and those of metrics with
+//! `Reasons` or, from former releases, `Decisions`, and with `LogLinesLeftOut`.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ pub struct Example {
     pub credential: Option<String>,
     /// The method of the API, such as `GET /orders/{id}`.
     pub method: String,
-    /// The path of the request, if no mapping rule matches it.
+    /// The path of the request, if no mapping rule matches it, without its values; see [`masked`].
     pub path: Option<String>,
     /// The metric of a passed limit.
     pub metric: Option<String>,
@@ -201,8 +201,13 @@ impl Refusals {
         if line["_aws"].is_null() {
             return;
         }
-        if let (Some(reason), Some(times)) = (text("Reason"), whole(&line["Decisions"])) {
-            self.of_mode(text("Mode")).count(reason).measured += times;
+        let of_one = text("Reason").map(|reason| (reason, &line["Decisions"]));
+        let of_all = line["Reasons"].as_object().into_iter().flatten();
+        let of_all = of_all.map(|(reason, times)| (reason.as_str(), times));
+        for (reason, times) in of_one.into_iter().chain(of_all) {
+            if let Some(times) = whole(times) {
+                self.of_mode(text("Mode")).count(reason).measured += times;
+            }
         }
         if let Some(times) = whole(&line["LogLinesLeftOut"]) {
             self.of_mode(text("Mode")).left_out += times;
@@ -236,7 +241,7 @@ impl OfMode {
         let method = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let example = Example {
             credential: text("credential").map(str::to_owned),
-            path: text("path").map(str::to_owned),
+            path: text("path").map(|path| masked(path, text("resource").unwrap_or_default())),
             metric: text("metric")
                 .filter(|_| group == Group::Limit)
                 .map(str::to_owned),
@@ -293,6 +298,48 @@ impl OfMode {
             left_out: self.left_out,
         })
     }
+}
+
+/// The longest segment of a path that is a word.
+const WORD: usize = 24;
+
+/// A path of a request to this resource, without what may be personal: a parameter of the resource is shown by its name, and `*`
+/// takes the place of every other segment that looks like an id. The rest is what a mapping rule can match.
+fn masked(path: &str, resource: &str) -> String {
+    let segments: Vec<_> = path.split('/').collect();
+    let names: Vec<_> = resource.split('/').collect();
+    let parameter = |name: &&&str| name.starts_with('{') && !name.ends_with("+}");
+    let is_of_resource = names
+        .iter()
+        .zip(&segments)
+        .all(|(name, segment)| name.starts_with('{') || name == segment);
+    let shown = segments.iter().enumerate().map(|(index, segment)| {
+        let name = names.get(index).filter(|_| is_of_resource);
+        match name.filter(parameter) {
+            Some(name) => *name,
+            None if is_id(segment) => "*",
+            None => *segment,
+        }
+    });
+    shown.collect::<Vec<_>>().join("/")
+}
+
+/// Whether a segment of a path looks like a value, and not like a word or a version such as `v1`.
+fn is_id(segment: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_version = segment
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.len() <= 2 && rest.chars().all(is_digit));
+    let mut parts = segment.split('%');
+    let first = parts.next().unwrap_or_default();
+    // Of what is percent-encoded, only `@` matters.
+    let is_address = segment.contains('@') || segment.contains("%40");
+    let rest = parts.map(|part| part.get(2..).unwrap_or_default());
+    let has_digit = [first]
+        .into_iter()
+        .chain(rest)
+        .any(|part| part.contains(is_digit));
+    !is_version && (has_digit || is_address || segment.chars().count() > WORD)
 }
 
 fn most_frequent(mut all: Vec<(String, u64)>) -> Vec<(String, u64)> {
@@ -407,8 +454,37 @@ mod tests {
         );
         assert_eq!(
             observe.groups[3].examples[0].0.path.as_deref(),
-            Some("/x/1")
+            Some("/x/*")
         );
+    }
+
+    #[test]
+    fn a_path_is_shown_without_its_values() {
+        for (path, resource, shown) in [
+            ("/old/orders", "/{proxy+}", "/old/orders"),
+            ("/v2/old/4711", "/{proxy+}", "/v2/old/*"),
+            ("/users/kim@example.com/x", "/{proxy+}", "/users/*/x"),
+            ("/users/kim%40example.com", "/{proxy+}", "/users/*"),
+            (
+                "/users/kim/cart",
+                "/users/{name}/cart",
+                "/users/{name}/cart",
+            ),
+            (
+                "/users/kim/1/2",
+                "/users/{name}/{rest+}",
+                "/users/{name}/*/*",
+            ),
+            ("/a/c0ffee00-b", "", "/a/*"),
+            ("/a/%2e%2E/b%2Fc", "/{proxy+}", "/a/%2e%2E/b%2Fc"),
+            ("/a/abcdefghijklmnopqrstuvwxyz", "/{proxy+}", "/a/*"),
+            // The path below a base path does not fit the resource.
+            ("/shop/users/kim", "/users/{name}", "/shop/users/kim"),
+            ("/%", "/{proxy+}", "/%"),
+            ("", "", ""),
+        ] {
+            assert_eq!(masked(path, resource), shown, "{path}");
+        }
     }
 
     #[test]
@@ -420,7 +496,7 @@ mod tests {
             decision("enforce", "limits_exceeded", &json!({})),
             measured(None, "user_key_invalid", 40.0),
             measured(None, "user_key_invalid", 10.0),
-            measured(None, "authorized", 49.0),
+            json!({"_aws": {}, "Reasons": {"authorized": 49, "x": -1, "y": "1"}}),
             measured(Some("observe"), "authorized", 1.0),
             json!({"_aws": {}, "LogLinesLeftOut": 48.0, "RedisLatency": [1.0]}),
         ]);

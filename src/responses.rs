@@ -1,14 +1,17 @@
 //! The gateway responses of the API that the stack manages.
 
+use serde::Serialize;
+
 /// The gateway responses that the stack may write, and the status of a passed limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Responses {
     pub types: ResponseTypes,
     pub limits: LimitStatus,
 }
 
 /// The types of gateway responses that the stack may write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResponseTypes {
     /// All types in `TYPES`, except those that other users customized.
     All,
@@ -19,12 +22,14 @@ pub enum ResponseTypes {
 }
 
 /// The status with which the API answers a request that passes a limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum LimitStatus {
     /// 403, as for every other refusal.
     #[default]
+    #[serde(rename = "403")]
     Forbidden,
     /// 429. Every other refusal is a 401: a Deny has one status for all reasons.
+    #[serde(rename = "429")]
     TooManyRequests,
 }
 

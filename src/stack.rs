@@ -5,12 +5,16 @@ mod own_vpc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::config::{CacheKind, Config, CredentialLocation, Mode, NatMode, Vpc};
+use crate::config::{
+    CacheKind, Choice as _, Config, CredentialLocation, MetricSeries, Mode, NatMode, Vpc,
+};
 use crate::engine_version::{EngineVersion, WantedEngine};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::monitoring::{self, Subject};
 use crate::names::Names;
 use crate::package::Package;
+use crate::resource::alarm::Alarm;
 use crate::resource::api_attachment::{ApiAttachment, Publication, Standing, Wanted};
 use crate::resource::api_authorizer::ApiAuthorizer;
 use crate::resource::cache::{Cache, TokenChange};
@@ -18,6 +22,7 @@ use crate::resource::cache_group::PORT;
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
 use crate::resource::cache_user::CacheUser;
 use crate::resource::cache_user_group::CacheUserGroup;
+use crate::resource::dashboard::Dashboard;
 use crate::resource::elastic_ip::ElasticIp;
 use crate::resource::function::{self, Function};
 use crate::resource::function_alias::{FunctionAlias, Goal};
@@ -124,6 +129,10 @@ pub fn desired(
     let records = [
         (parameter::DELETION_PROTECTION, protection),
         (parameter::KMS_KEY, config.authorizer.kms_key.clone()),
+        (
+            parameter::MONITORING,
+            config.monitoring.is_wanted().then(|| "true".to_owned()),
+        ),
     ];
     for (name, value) in records {
         let Some(value) = value else { continue };
@@ -191,7 +200,32 @@ pub fn desired(
         proof: Arc::clone(proof),
         token: OnceLock::new(),
     }));
+    watched(config, facts, &mut nodes);
     nodes
+}
+
+/// The alarms and the dashboard.
+fn watched(config: &Config, facts: &Facts, nodes: &mut Vec<Arc<dyn DynResource>>) {
+    let subject = Subject {
+        names: facts.names.clone(),
+        timeout: config.threescale.timeout,
+        report_every: scheduled(config).map(|_| config.authorizer.report_every),
+    };
+    let topic = config.monitoring.topic.as_ref();
+    if let Some(topic) = topic {
+        for alarm in monitoring::alarms(&subject) {
+            nodes.push(Arc::new(Alarm {
+                name: alarm.name,
+                settings: alarm.settings,
+                topic: topic.clone(),
+            }));
+        }
+    }
+    if config.monitoring.dashboard {
+        nodes.push(Arc::new(Dashboard {
+            body: monitoring::dashboard(&subject, topic.is_some()),
+        }));
+    }
 }
 
 /// The resources that move API and schedule from the functions themselves, as in releases without
@@ -686,6 +720,9 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     let mode = observes.then(|| (parameter::MODE, parameter::OBSERVE.to_owned()));
     let report =
         (observes && !config.authorizer.report).then(|| (parameter::REPORT, false.to_string()));
+    let metrics = config.monitoring.metrics;
+    let metrics = (metrics != MetricSeries::default())
+        .then(|| (parameter::METRICS, metrics.word().to_owned()));
     [
         ("THREESCALE_GW_ROLE", role.to_owned()),
         ("THREESCALE_GW_STACK", facts.names.stack.clone()),
@@ -697,6 +734,7 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     .chain(suffix)
     .chain(mode)
     .chain(report)
+    .chain(metrics)
     .chain(cache.map(|cache| (parameter::CACHE_PARAMETER, cache)))
     .map(|(key, value)| (key.to_owned(), value))
     .collect()

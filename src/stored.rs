@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -35,20 +36,21 @@ const MAX_PARTS: usize = 25;
 pub const MAX_COMPRESSED: usize = MAX_PARTS * PARAMETER / 4 * 3;
 
 /// What can be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Base {
     name: &'static str,
     key: &'static str,
 }
 
-/// A stored content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A stored content. Serializes as its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stored {
     base: Base,
     digest: String,
     /// What the content consists of, for people who read a plan.
     count: usize,
     /// The values of the parameters, in order.
+    #[serde(skip)]
     values: Vec<String>,
 }
 

@@ -85,7 +85,12 @@ impl Clients {
                 &settings.service.backend,
                 &settings.service.service_id,
             ),
-            metrics: Metrics::new(&settings.stack, &settings.function, settings.mode),
+            metrics: Metrics::new(
+                &settings.stack,
+                &settings.function,
+                settings.mode,
+                settings.series,
+            ),
             secrets: Err(SecretsError::Unreachable(Failure::new(
                 Cause::Failed,
                 "not read yet",

@@ -74,6 +74,21 @@ pub struct Decided {
     pub credential: Option<Credential>,
 }
 
+impl Decided {
+    /// Whether the decision was made without something that decisions are usually made with: Redis, an answer of 3scale, the
+    /// secrets, or settings that 3scale accepts.
+    pub(crate) fn is_degraded(&self, uses_redis: bool) -> bool {
+        match self.source {
+            Source::OldAnswer | Source::Mode => true,
+            Source::Direct if uses_redis => true,
+            _ => matches!(
+                self.outcome.reason.as_str(),
+                "old_answer" | "outage" | "misconfigured" | "not_ready" | "internal"
+            ),
+        }
+    }
+}
+
 /// Decides on requests. Keeps what it learns for the life of the process.
 #[derive(Debug)]
 pub struct Authorizer {

@@ -20,6 +20,7 @@ use crate::reporter::Reporter;
 use crate::runtime::{Invocation, Reply, Runtime, RuntimeError};
 use crate::selftest;
 use crate::settings::{Mode, Role, Settings, UsageKey};
+use crate::trace;
 
 /// How long before Lambda's own time-out the answer must be ready.
 const BEFORE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -148,6 +149,7 @@ impl Function {
             self.allowed_blind(invocation, started)
                 .unwrap_or_else(|| Reply::Error("internal error".to_owned()))
         });
+        trace::forget();
         let now = Instant::now();
         self.clients.metrics.flush(now, false);
         self.clients.refresh(now);
@@ -157,6 +159,7 @@ impl Function {
     fn answer(&mut self, invocation: &Invocation, started: Instant, deadline: Instant) -> Reply {
         match (event::parse(&invocation.event), self.clients.settings.role) {
             (Ok(Event::Authorize(request)), Role::Authorizer) => {
+                trace::remember(&request);
                 let decided = self
                     .authorizer
                     .decide(&mut self.clients, &request, deadline);
@@ -209,8 +212,21 @@ impl Function {
 
     fn note(&mut self, request: &Request<'_>, decided: &Decided, id: &str, started: Instant) {
         let outcome = &decided.outcome;
-        self.clients.metrics.reason(&outcome.reason);
-        let mode = self.clients.settings.mode;
+        let settings = &self.clients.settings;
+        let (mode, limits) = (settings.mode, settings.service.limits);
+        let metrics = &mut self.clients.metrics;
+        metrics.reason(&outcome.reason);
+        if outcome.effect != Effect::Allow {
+            metrics.add("Refused", 1.0);
+        }
+        if decided.is_degraded(settings.service.uses_redis()) {
+            metrics.add("Degraded", 1.0);
+        }
+        let kind = answer::kind(outcome, request.format, limits);
+        let is_unauthorized = kind == answer::Kind::Unauthorized && !mode.observes();
+        if is_unauthorized {
+            metrics.add("Unauthorized", 1.0);
+        }
         if mode.observes() {
             // Every decision is logged, so that the shares of the reasons are exact.
         } else if outcome.effect == Effect::Allow {
@@ -224,6 +240,10 @@ impl Function {
             return;
         } else {
             self.lines.refused();
+            if is_unauthorized {
+                // CloudWatch counts it as an error of the function: an alarm subtracts this sum from those of the same minute.
+                self.clients.metrics.hurry();
+            }
         }
         let mut line = json!({
             "level": "info",
@@ -243,10 +263,9 @@ impl Function {
             line["path"] = path.into();
         }
         if mode.observes() {
-            let limits = self.clients.settings.service.limits;
             line["mode"] = mode.word().into();
-            line["answer"] = answer::kind(outcome, request.format, limits).word().into();
+            line["answer"] = kind.word().into();
         }
-        log::line(&line);
+        log::traced(line);
     }
 }

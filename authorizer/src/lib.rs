@@ -7,7 +7,7 @@
 //! - [`decide`] with `memory`, [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect` and `tls`: the outside world;
-//! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`answer`]: formats and pure decisions.
+//! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path` and `trace`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
@@ -43,6 +43,7 @@ pub mod settings;
 pub mod stored;
 pub mod terms;
 mod tls;
+mod trace;
 pub mod tree;
 mod upstream;
 pub mod xml;

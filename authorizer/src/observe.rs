@@ -41,7 +41,7 @@ pub(crate) fn blind(event: &[u8], reason: &str, http_api: HttpApiAnswer) -> Opti
 
 /// Logs a decision that could not be made.
 pub(crate) fn note_blind(request: &str, reason: &str, started: Instant) {
-    log::line(&json!({
+    let line = json!({
         "level": "error",
         "event": "decision",
         "mode": "observe",
@@ -51,7 +51,8 @@ pub(crate) fn note_blind(request: &str, reason: &str, started: Instant) {
         "reason": reason,
         "source": "request",
         "us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-    }));
+    });
+    log::traced(line);
 }
 
 /// Answers events without usable settings: every request is allowed, and the self-test fails with `why`.

@@ -218,6 +218,7 @@ impl Reporter {
         if matches!(stopped, Err(Stop::Token(_))) && new_token(clients, deadline) {
             stopped = self.attempt(clients, deadline, &mut summary, &mut oldest_s);
         }
+        let is_complete = stopped.is_ok();
         summary.stopped = stopped.err().as_ref().map(Stop::describe);
         let level = if summary.stopped.is_some() {
             "warn"
@@ -235,8 +236,12 @@ impl Reporter {
         ] {
             clients.metrics.add(name, value as f64);
         }
-        if oldest_s != i64::MAX {
-            let lag_s = clients.clock.now_ms().div_euclid(1000) - oldest_s;
+        // A run that finds nothing has no lag. One that cannot look says nothing.
+        let lag_s = match oldest_s {
+            i64::MAX => is_complete.then_some(0),
+            oldest_s => Some(clients.clock.now_ms().div_euclid(1000) - oldest_s),
+        };
+        if let Some(lag_s) = lag_s {
             clients
                 .metrics
                 .sample("ReportLag", Unit::Seconds, lag_s as f64);

@@ -308,6 +308,26 @@ impl fmt::Debug for Aws {
     }
 }
 
+/// Which metrics become series in CloudWatch, each of which costs money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Series {
+    /// Six, by stack.
+    Few,
+    /// All, by stack and function, and the decisions by reason; those six too.
+    All,
+}
+
+impl Series {
+    /// `THREESCALE_GW_METRICS`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "few" => Some(Self::Few),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
 /// The time budgets, all of them far below API Gateway's time-outs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
@@ -380,6 +400,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// `THREESCALE_GW_LOG_ALLOWED`: every n-th allowed decision is logged; 0 means none. In the mode observe, it is not used.
     pub log_allowed: u64,
+    /// `THREESCALE_GW_METRICS`.
+    pub series: Series,
     /// The time budgets.
     pub budgets: Budgets,
 }
@@ -480,6 +502,11 @@ impl Settings {
                 Some(text) => text
                     .parse()
                     .map_err(|_| bad("THREESCALE_GW_LOG_ALLOWED", "must be a whole number"))?,
+            },
+            series: match given("THREESCALE_GW_METRICS") {
+                None => Series::Few,
+                Some(text) => Series::parse(&text)
+                    .ok_or_else(|| bad("THREESCALE_GW_METRICS", "must be few or all"))?,
             },
             budgets: Budgets {
                 answer: millis("THREESCALE_GW_ANSWER_MS", service.answer(redis))?,

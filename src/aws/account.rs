@@ -120,7 +120,7 @@ impl Aws {
         self.caller.get()
     }
 
-    /// The alias of the account; `None` if it has none, or the alias may not be read.
+    /// The alias of the account; `None` if it has none, or the alias cannot be read.
     pub async fn account_alias(&self) -> Option<String> {
         let answer = self
             .call("iam:ListAccountAliases", Idempotency::Unsafe, || {
@@ -236,17 +236,15 @@ impl Aws {
                 request.clone().send()
             })
             .await;
-        let value = match answer {
-            Ok(answer) => answer.quota.and_then(|quota| quota.value),
-            Err(error) if error.class == Class::Credentials => return Err(error),
-            Err(error) => return Ok(Err(error)),
-        };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "quotas are small, positive, whole numbers"
         )]
-        Ok(Ok(value.map(|value| value as usize)))
+        if_readable(answer.map(|answer| {
+            let value = answer.quota.and_then(|quota| quota.value);
+            value.map(|value| value as usize)
+        }))
     }
 
     /// Reads these Elastic IP addresses; those that do not exist are missing from the result.
@@ -446,14 +444,10 @@ impl Aws {
                 .await?;
             Ok((page.instance_type_offerings, page.next_token))
         });
-        match found.await {
-            Ok(found) => {
-                let zones = found.into_iter().filter_map(|offering| offering.location);
-                Ok(Ok(zones.collect()))
-            }
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(found.await.map(|found| {
+            let zones = found.into_iter().filter_map(|offering| offering.location);
+            zones.collect()
+        }))
     }
 
     /// Reads the quotas for VPCs, Elastic IPs and NAT gateways in each of `zones`, and reports why a

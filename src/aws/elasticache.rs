@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticache::types::Tag;
 
+use super::account::if_readable;
 use super::{Aws, AwsError, Class, tags};
 
 impl Aws {
@@ -25,11 +26,7 @@ impl Aws {
                 request.clone().send()
             })
             .await;
-        match asked {
-            Ok(answer) => Ok(Ok(!answer.reserved_cache_nodes_offerings().is_empty())),
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(asked.map(|answer| !answer.reserved_cache_nodes_offerings().is_empty()))
     }
 }
 
@@ -77,5 +74,28 @@ pub async fn write_tags(
         .set_tags(Some(to_tags(missing)));
     aws.call_idempotent("elasticache:AddTagsToResource", || request.clone().send())
         .await?;
+    Ok(())
+}
+
+/// Removes the tags whose keys begin with `prefix` from the resource `arn`. ElastiCache refuses the key of a tag that does not exist.
+///
+/// # Errors
+/// The error of the service.
+pub async fn untag(aws: &Aws, arn: String, prefix: &str) -> Result<(), AwsError> {
+    let tags = tags_of(aws, arn.clone()).await?.unwrap_or_default();
+    let keys = tags.into_keys().filter(|key| key.starts_with(prefix));
+    let keys: Vec<_> = keys.collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let request = aws
+        .elasticache
+        .remove_tags_from_resource()
+        .resource_name(arn)
+        .set_tag_keys(Some(keys));
+    aws.call_idempotent("elasticache:RemoveTagsFromResource", || {
+        request.clone().send()
+    })
+    .await?;
     Ok(())
 }

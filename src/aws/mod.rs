@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_apigateway::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
@@ -79,6 +79,7 @@ pub enum Idempotency {
 #[derive(Clone)]
 pub struct Aws {
     pub apigateway: aws_sdk_apigateway::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
     pub ec2: aws_sdk_ec2::Client,
     pub elasticache: aws_sdk_elasticache::Client,
     pub events: aws_sdk_eventbridge::Client,
@@ -107,6 +108,8 @@ pub struct Aws {
     pacer: Arc<rate_limit::RateLimiter>,
     cancel: Option<CancelToken>,
     sink: Sink,
+    /// What the clients are built from.
+    config: SdkConfig,
 }
 
 impl fmt::Debug for Aws {
@@ -177,16 +180,27 @@ impl Aws {
         let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
             return Err(Error::usage("no AWS region is known")
                 .with_code(Code::RegionUnknown)
-                .hint("give --region, or set AWS_REGION"));
+                .hint("give --region, or set AWS_REGION; `region:` in the configuration is only compared with it"));
         };
         if let Some(note) = region::check(region_source(target), &region)? {
             sink.notice(note);
         }
-        let apigateway = aws_sdk_apigateway::config::Builder::from(&config)
-            .http_client(nulls::without_nulls(http))
-            .build();
         Ok(Self {
-            apigateway: aws_sdk_apigateway::Client::from_conf(apigateway),
+            profile: target.profile.clone(),
+            slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
+            ..Self::of(config, region, sink).await
+        })
+    }
+
+    /// The clients of a configuration for this Region.
+    async fn of(config: SdkConfig, region: String, sink: Sink) -> Self {
+        let mut apigateway = aws_sdk_apigateway::config::Builder::from(&config);
+        if let Some(http) = config.http_client() {
+            apigateway = apigateway.http_client(nulls::without_nulls(http));
+        }
+        Self {
+            apigateway: aws_sdk_apigateway::Client::from_conf(apigateway.build()),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
@@ -201,15 +215,30 @@ impl Aws {
             dns_suffix: dns_suffix(&region).await,
             region,
             endpoint_url: config.endpoint_url().map(str::to_owned),
-            profile: target.profile.clone(),
+            profile: None,
             caller: Arc::default(),
             is_local: reach::is_local(config.endpoint_url(), std::env::vars()),
             has_answer: Arc::default(),
-            slots: Arc::new(Semaphore::new(target.parallelism.max(1))),
+            slots: Arc::new(Semaphore::new(1)),
             pacer: Arc::default(),
             cancel: None,
             sink,
-        })
+            config,
+        }
+    }
+
+    /// The clients for another Region. They share the credentials, which are obtained once, and the number of concurrent
+    /// requests.
+    pub async fn in_region(&self, region: &str) -> Self {
+        let there = Region::new(region.to_owned());
+        let config = self.config.clone().into_builder().region(there).build();
+        Self {
+            profile: self.profile.clone(),
+            caller: Arc::clone(&self.caller),
+            slots: Arc::clone(&self.slots),
+            cancel: self.cancel.clone(),
+            ..Self::of(config, region.to_owned(), self.sink.clone()).await
+        }
     }
 
     /// The same clients, but they start no more calls once the run must stop. Calls in flight complete.
@@ -330,7 +359,7 @@ impl Aws {
             return error;
         }
         let has_answer = self.has_answer.load(Ordering::Relaxed);
-        let Some(failure) = reach::failure(&error.message, self.is_local, has_answer) else {
+        let Some(failure) = reach::failure(&error, self.is_local, has_answer) else {
             return error;
         };
         let at = self.endpoint_url.as_deref();
@@ -475,18 +504,24 @@ pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use super::dns_suffix;
+    use crate::permissions::partition;
 
     #[tokio::test]
     async fn the_domain_is_that_of_the_partition() {
-        for (region, suffix) in [
-            ("us-east-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("cn-north-1", "amazonaws.com.cn"),
-            ("eusc-de-east-1", "amazonaws.eu"),
+        for (region, of, suffix) in [
+            ("us-east-1", "aws", "amazonaws.com"),
+            ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+            ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+            ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+            ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
+            ("eu-isoe-west-1", "aws-iso-e", "cloud.adc-e.uk"),
+            ("us-isof-south-1", "aws-iso-f", "csp.hci.ic.gov"),
             // Newer than the SDK.
-            ("xx-new-1", "amazonaws.com"),
+            ("xx-new-1", "aws", "amazonaws.com"),
         ] {
             assert_eq!(dns_suffix(region).await, suffix, "{region}");
+            assert_eq!(partition(region), of, "{region}");
         }
     }
 }

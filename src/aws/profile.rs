@@ -67,6 +67,41 @@ fn choose<'a>(
     }))
 }
 
+/// What is wrong with the credentials of this machine if one half of an access key is missing, and what to do. Reads the
+/// environment and the profiles, and sends nothing.
+pub async fn half_set(named: Option<&str>) -> Option<(String, String)> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if named.is_none()
+        && let Some(problem) = half_of(|name| variable(&name.to_uppercase()).is_some())
+    {
+        let (set, missing) = (problem.0.to_uppercase(), problem.1.to_uppercase());
+        return Some((
+            format!("{set} is set in the environment, but {missing} is not"),
+            format!("set {missing}, too; or unset {set}, and give --profile"),
+        ));
+    }
+    let (files, env, which) = Default::default();
+    let found = profile::load(&files, &env, &which, None).await.ok()?;
+    let set = variable(VARIABLE);
+    let name = named.or(set.as_deref()).unwrap_or(DEFAULT);
+    let profile = found.get_profile(name)?;
+    let (set, missing) = half_of(|key| profile.get(key).is_some())?;
+    Some((
+        format!("profile `{name}` has {set}, but not {missing}"),
+        format!("`aws configure --profile {name}` writes both"),
+    ))
+}
+
+/// The half of an access key that is set, and the one that is missing.
+fn half_of(is_set: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
+    let [id, secret] = ["aws_access_key_id", "aws_secret_access_key"];
+    match (is_set(id), is_set(secret)) {
+        (true, false) => Some((id, secret)),
+        (false, true) => Some((secret, id)),
+        _ => None,
+    }
+}
+
 /// Where the credentials come from, and how they are renewed: the next step for the user if AWS does not accept them. Reads the
 /// profiles, and sends nothing.
 pub async fn renewal(named: Option<&str>) -> String {
@@ -135,6 +170,16 @@ pub(super) fn credentials(
 mod tests {
     use super::*;
     use crate::error::ExitStatus;
+
+    #[test]
+    fn a_half_of_an_access_key_is_named() {
+        let [id, secret] = ["aws_access_key_id", "aws_secret_access_key"];
+        let half = |set: &[&str]| half_of(|key| set.contains(&key));
+        assert_eq!(half(&[id]), Some((id, secret)));
+        assert_eq!(half(&[secret]), Some((secret, id)));
+        assert_eq!(half(&[id, secret]), None);
+        assert_eq!(half(&[]), None);
+    }
 
     #[test]
     fn each_kind_of_profile_has_a_command_that_renews_it() {

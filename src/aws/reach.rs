@@ -1,8 +1,11 @@
 //! What it means that no connection can be made: an address that nothing listens on, a name that does not exist, a machine
 //! without a network. Pure.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use super::AwsError;
 
 /// How long a name is looked up again. A mistyped Region or address never exists.
 const LOOKUP: Duration = Duration::from_secs(10);
@@ -19,15 +22,15 @@ pub(super) enum Failure {
 }
 
 /// The reason in a transport error, if a long retry does not help. Once something has answered, the network exists, and a failure
-/// is one that passes. Texts of `hyper-util` (`client/legacy/connect/http.rs`) and of the operating system.
-pub(super) fn failure(message: &str, is_local: bool, has_answer: bool) -> Option<Failure> {
-    let has = |text: &str| message.contains(text);
-    match () {
-        () if is_local && has("Connection refused") => Some(Failure::NothingListens),
-        () if has_answer => None,
-        () if has("dns error") => Some(Failure::NoName),
-        () if has("Network is unreachable") || has("No route to host") => Some(Failure::NoRoute),
-        () => None,
+/// is one that passes. A failed lookup has no kind of its own: its text is that of `hyper-util`
+/// (`client/legacy/connect/http.rs`).
+pub(super) fn failure(error: &AwsError, is_local: bool, has_answer: bool) -> Option<Failure> {
+    match error.io {
+        Some(ErrorKind::ConnectionRefused) if is_local => Some(Failure::NothingListens),
+        _ if has_answer => None,
+        Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => Some(Failure::NoRoute),
+        _ if error.message.contains("dns error") => Some(Failure::NoName),
+        _ => None,
     }
 }
 
@@ -93,31 +96,46 @@ pub(super) fn is_local(
 mod tests {
     use super::*;
 
-    const REFUSED: &str = "dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)";
     const DNS: &str = "dispatch failure: io error: client error (Connect): dns error: failed to lookup address information: Name or service not known";
 
     #[test]
     fn only_what_does_not_pass_is_final() {
-        for (message, is_local, has_answer, expected) in [
-            (REFUSED, true, false, Some(Failure::NothingListens)),
+        let refused = Some(ErrorKind::ConnectionRefused);
+        for (message, io, is_local, has_answer, expected) in [
+            ("", refused, true, false, Some(Failure::NothingListens)),
             // What listened a moment ago has ended.
-            (REFUSED, true, true, Some(Failure::NothingListens)),
-            (REFUSED, false, false, None),
-            (DNS, false, false, Some(Failure::NoName)),
-            (DNS, false, true, None),
+            ("", refused, true, true, Some(Failure::NothingListens)),
+            ("", refused, false, false, None),
             (
-                "tcp connect error: Network is unreachable (os error 101)",
+                DNS,
+                Some(ErrorKind::Other),
+                false,
+                false,
+                Some(Failure::NoName),
+            ),
+            (DNS, None, false, true, None),
+            (
+                "",
+                Some(ErrorKind::NetworkUnreachable),
                 false,
                 false,
                 Some(Failure::NoRoute),
             ),
-            ("no answer in time", true, false, None),
+            (
+                "",
+                Some(ErrorKind::HostUnreachable),
+                false,
+                false,
+                Some(Failure::NoRoute),
+            ),
+            ("no answer in time", None, true, false, None),
         ] {
-            assert_eq!(
-                failure(message, is_local, has_answer),
-                expected,
-                "{message}"
-            );
+            let error = AwsError {
+                io,
+                ..AwsError::incomplete("sts:GetCallerIdentity", message)
+            };
+            let found = failure(&error, is_local, has_answer);
+            assert_eq!(found, expected, "{message} {io:?}");
         }
     }
 

@@ -89,9 +89,9 @@ pub(super) fn check(source: &str, region: &str) -> Result<Option<String>, Error>
     if KNOWN.iter().any(|known| self::area(known) == Some(area)) {
         return Ok(None);
     }
-    Ok(meant.map(|_| {
-        format!("the Region {region} is not one that this version has in its list{question}")
-    }))
+    Ok(Some(format!(
+        "the Region {region} is not one that this version has in its list{question}"
+    )))
 }
 
 #[cfg(test)]
@@ -103,11 +103,18 @@ mod tests {
     fn every_known_region_and_a_new_one_are_taken() {
         for region in KNOWN
             .into_iter()
-            .chain(["ap-southeast-19", "us-gov-west-2", "xx-new-1"])
+            .chain(["ap-southeast-19", "us-gov-west-2"])
         {
             let checked = check("--region", region);
             assert!(matches!(checked, Ok(None)), "{region}: {checked:?}");
         }
+    }
+
+    #[test]
+    fn a_region_of_an_unknown_area_is_taken_with_a_note() {
+        let note = check("--region", "xx-new-1").ok().flatten();
+        let text = "the Region xx-new-1 is not one that this version has in its list";
+        assert_eq!(note.as_deref(), Some(text));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Reads the tag keys that the organization requires.
 
+use super::account::if_readable;
 use super::paginate::pages;
-use super::{Aws, AwsError, Class};
+use super::{Aws, AwsError};
 
 /// The tag keys that the tag policy of the account requires for a type of resources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,17 +27,13 @@ impl Aws {
                 .await?;
             Ok((page.required_tags, page.next_token))
         });
-        match listed.await {
-            Ok(tags) => Ok(Ok(tags
-                .into_iter()
-                .map(|tag| RequiredTags {
-                    resource_type: tag.resource_type.unwrap_or_default(),
-                    cloudformation_types: tag.cloud_formation_resource_types.unwrap_or_default(),
-                    keys: tag.reporting_tag_keys.unwrap_or_default(),
-                })
-                .collect())),
-            Err(error) if error.class == Class::Credentials => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        if_readable(listed.await.map(|tags| {
+            let tags = tags.into_iter().map(|tag| RequiredTags {
+                resource_type: tag.resource_type.unwrap_or_default(),
+                cloudformation_types: tag.cloud_formation_resource_types.unwrap_or_default(),
+                keys: tag.reporting_tag_keys.unwrap_or_default(),
+            });
+            tags.collect()
+        }))
     }
 }

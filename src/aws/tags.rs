@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::id::LogicalId;
 use crate::printable::line;
 
+/// What the keys of all tags of this program begin with. The tag `Name` and the user's tags are not among them.
+pub const PREFIX: &str = "threescale-gw:";
 /// The tag key that names the stack of a resource.
 pub const STACK: &str = "threescale-gw:stack";
 /// The tag key that names the logical id of a resource.
@@ -12,6 +14,9 @@ pub const RESOURCE: &str = "threescale-gw:resource";
 /// The tag key of a resource that the stack has not created, but adopted. Its value is the name that the resource had. The range
 /// of such a subnet stays as it is.
 pub const IMPORTED: &str = "threescale-gw:imported";
+
+/// The tag key of the parameter with the expiry of the stack: an instant in the format of RFC 3339.
+pub const EXPIRES: &str = "threescale-gw:expires";
 
 /// The tag key of a route table that records what a subnet was associated with before: the id of a route table, or `main`.
 pub fn former_route_table(subnet: &str) -> String {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::action::Action;
@@ -26,7 +27,7 @@ pub(super) fn announce(global: &Global, sink: &Sink, scope: Scope, asks: bool) {
 
 /// Whether what a change is about is written for people. Before a question it always is.
 pub(super) fn shows(global: &Global, asks: bool) -> bool {
-    asks || (global.output == Format::Text && !global.quiet)
+    asks || (global.output != Format::Json && !global.quiet)
 }
 
 /// What the user is asked before a change.
@@ -134,7 +135,8 @@ pub(super) fn what(plan: &Plan, scope: &Scope) -> String {
     told(&counts, scope)
 }
 
-fn told(counts: &[(usize, &str)], scope: &Scope) -> String {
+/// The same for these counts of resources, each with what is done with them.
+pub(super) fn told(counts: &[(usize, &str)], scope: &Scope) -> String {
     let verbs: Vec<_> = counts
         .iter()
         .map(|(count, verb)| format!("{verb} {count}"))
@@ -197,6 +199,18 @@ fn is_unread() -> bool {
     rustix::io::ioctl_fionread(std::io::stderr()).is_ok_and(|bytes| bytes > 0)
 }
 
+/// Whether a question waits for its answer.
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the line of a question that is not answered, so that what follows has a line of its own.
+pub(super) fn leave_question() {
+    if IS_ASKING.load(Ordering::SeqCst)
+        && let Some(mut terminal) = terminal()
+    {
+        let _ = writeln!(terminal);
+    }
+}
+
 /// Asks on the terminal, and returns the line that the user has typed.
 async fn ask(question: String) -> Result<String> {
     let Some(mut terminal) = terminal() else {
@@ -220,7 +234,10 @@ async fn ask(question: String) -> Result<String> {
             }
         }
         let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+        IS_ASKING.store(true, Ordering::SeqCst);
+        let read = std::io::stdin().lock().read_line(&mut line);
+        IS_ASKING.store(false, Ordering::SeqCst);
+        read.map(|_| line)
     })
     .await;
     report::screen::pause(false);

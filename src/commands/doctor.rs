@@ -1,13 +1,12 @@
-//! `doctor`: what `up` of a new stack depends on, without a change; or why a request was refused.
+//! `doctor`: what `up` of a new stack depends on, without a change; or why a request or a key is refused.
 
+mod key;
 mod request;
 
 use super::input::{
     agree, environment, file_name, is_without_file, read, read_artifact, read_roots,
 };
-use super::session::{
-    cache_dir, caller, ensure_place, names, new_network, progress, target, zones,
-};
+use super::session::{cache_dir, caller, ensure_place, names, progress, room, target};
 use crate::aws::Aws;
 use crate::aws::account::CallerIdentity;
 use crate::cli::{DoctorArgs, Format, Global};
@@ -18,7 +17,7 @@ use crate::event::Sink;
 use crate::package::Package;
 use crate::preflight::doctor::{self as judge, Check, Quotas, Topic, is_well};
 use crate::report::{self, style::Style};
-use crate::resource::{Context, claims};
+use crate::resource::Context;
 use crate::{lock, preflight, principal, threescale};
 
 /// Without it, nothing can be asked.
@@ -30,10 +29,15 @@ pub(super) async fn run(global: &Global, args: &DoctorArgs, sink: Sink) -> Resul
     if let Some(id) = &args.request {
         return request::run(global, id, args.since, sink).await;
     }
+    if args.key {
+        return key::run(global).await;
+    }
     let checks = checks(global, sink).await;
     match global.output {
-        Format::Text => report::text(&report::doctor::table(&checks, &Style::stdout(global))),
-        Format::Json => report::result(&report::doctor::document(&checks).to_string()),
+        Format::Text | Format::Markdown => {
+            report::text(&report::doctor::table(&checks, &Style::stdout(global)))
+        }
+        Format::Json => report::document(report::doctor::document(&checks)),
     }
     Ok(match is_well(&checks) {
         true => ExitStatus::Done,
@@ -72,7 +76,7 @@ async fn checks(global: &Global, sink: Sink) -> Vec<Check> {
         ask_threescale(global, connected, subject.config.as_ref())
     );
     let [rights, quotas, lock] = account;
-    let tools = subject.tools();
+    let tools = subject.tools().await;
     let configuration = subject.check;
     vec![
         configuration,
@@ -154,13 +158,13 @@ impl Subject {
         }
     }
 
-    fn tools(&self) -> Check {
+    async fn tools(&self) -> Check {
         match &self.package {
             None => Check::skipped(Topic::Tools, NO_CONFIGURATION),
             Some(package) => {
-                let problem = package.check().err();
+                let problem = package.ready().await.err();
                 let problem = problem.map(|error| format!("{error:#}"));
-                judge::tools(problem.as_deref())
+                judge::tools(&package.supply(), problem.as_deref())
             }
         }
     }
@@ -240,27 +244,19 @@ async fn quotas(cx: &Context, config: Option<&Config>) -> Check {
         return Check::skipped(topic, NO_CONFIGURATION);
     };
     let read = async {
-        let aws = cx.aws();
-        let concurrency = aws.concurrency().await?;
-        let is_there = !claims::zones(cx).await?.is_empty();
-        let zones = zones(cx, config).await?;
-        let new = match config.network.is_created() && !is_there {
-            true => new_network(config, zones.len()),
-            false => Vec::new(),
-        };
-        let gateways = config.network.nat_gateways().min(zones.len());
-        let (quotas, unread) = aws.quotas(&zones[..gateways]).await?;
+        let concurrency = cx.aws().concurrency().await?;
+        let room = room(cx, config).await?;
         let mut found = Quotas {
-            quotas,
-            unread: unread.map(|error| error.to_string()),
-            zones: preflight::zones(config, &zones),
+            quotas: room.quotas,
+            unread: room.unread.map(|error| error.to_string()),
+            zones: room.zones,
             concurrency: None,
         };
         match concurrency {
             Ok(limit) => found.concurrency = limit,
             Err(error) => found.unread = found.unread.or_else(|| Some(error.to_string())),
         }
-        Ok::<_, Error>(judge::quotas(&new, &found))
+        Ok::<_, Error>(judge::quotas(&room.new, &found))
     };
     read.await
         .unwrap_or_else(|error| Check::failed(topic, &error))

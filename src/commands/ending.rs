@@ -16,7 +16,10 @@ pub(super) struct Summary {
 #[derive(Debug)]
 pub(super) struct CommandOutcome {
     pub(super) status: ExitStatus,
+    /// A result that is written after all events.
     pub(super) text: Option<String>,
+    /// The outputs of the stack, if the command reports them.
+    pub(super) outputs: Option<Vec<(&'static str, String)>>,
     pub(super) summary: Option<Summary>,
 }
 
@@ -25,6 +28,7 @@ impl From<ExitStatus> for CommandOutcome {
         Self {
             status,
             text: None,
+            outputs: None,
             summary: None,
         }
     }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::nearest::nearest;
 use crate::printable::line;
+use crate::resource::release::{self, Standing};
 use crate::resource::{Context, parameter, stacks};
 
 /// How many stacks a hint lists.
@@ -37,8 +40,33 @@ impl From<Absent> for Error {
     }
 }
 
+/// Refuses a stack that was released, or whose release was interrupted.
+pub(super) async fn ensure_managed(cx: &Context) -> Result<()> {
+    let stack = &cx.names().stack;
+    let error = match release::standing(cx).await? {
+        Standing::Managed => return Ok(()),
+        Standing::Begun => Error::refused(format!("the release of stack {stack} is not complete"))
+            .hint(format!("complete it with `threescale-gw release --stack {stack}`")),
+        Standing::Released(at) => Error::refused(released(stack, at)).hint(format!(
+            "its resources keep their names, so use another name for a new stack; if they were deleted, delete the parameters below {}",
+            cx.names().parameters()
+        )),
+    };
+    Err(error.with_code(Code::StackReleased))
+}
+
+/// Says that the stack was released, and when. Pure.
+pub(super) fn released(stack: &str, at: Option<Timestamp>) -> String {
+    let at = at.map(|at| at.strftime(" at %Y-%m-%d %H:%M UTC").to_string());
+    format!(
+        "stack {stack} was released{}: this program no longer manages it",
+        at.unwrap_or_default()
+    )
+}
+
 /// Refuses a stack that has nothing in the account and Region.
 pub(super) async fn ensure_exists(cx: &Context) -> Result<()> {
+    ensure_managed(cx).await?;
     if !parameter::all(cx).await?.is_empty() {
         return Ok(());
     }

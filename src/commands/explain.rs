@@ -4,25 +4,29 @@ use crate::cli::{Format, Global};
 use crate::error::{Error, ExitStatus, Result};
 use crate::nearest::nearest;
 use crate::report;
-use crate::report::explain::{Topic, document, list, text, topics};
+use crate::report::explain::{Topic, WIDTH, document, list, text, topics};
+use crate::report::style::Style;
 
 /// Runs `explain`.
 pub(super) fn run(global: &Global, code: Option<&str>) -> Result<ExitStatus> {
     let all = topics();
+    let width = Style::stdout(global).columns().min(WIDTH);
     let is_json = global.output == Format::Json;
     let Some(code) = code else {
-        report::result(&match is_json {
-            true => serde_json::json!({"codes": all.iter().map(document).collect::<Vec<_>>()})
-                .to_string(),
-            false => list(&all),
-        });
+        match is_json {
+            true => {
+                let codes: Vec<_> = all.iter().map(document).collect();
+                report::document(serde_json::json!({"codes": codes}));
+            }
+            false => report::result(&list(&all, width)),
+        }
         return Ok(ExitStatus::Done);
     };
     let topic = find(&all, code)?;
-    report::result(&match is_json {
-        true => document(topic).to_string(),
-        false => text(topic),
-    });
+    match is_json {
+        true => report::document(document(topic)),
+        false => report::result(&text(topic, width)),
+    }
     Ok(ExitStatus::Done)
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn run(
         .map_err(|(id, error)| look_failed(&id, error))?;
     // Nothing is removed: what is not among these nodes is looked at afterwards.
     observation.found.clear();
-    let (outcome, mut status) = apply(&plan(observation), cx, signals).await;
+    let (outcome, mut status) = apply(&plan(observation), cx, &signals.cancel).await;
     let mut tally = outcome.tally;
     if status == ExitStatus::Done && is_well {
         let cx = session.cx.fresh();

@@ -5,7 +5,7 @@ use crate::cli::{Format, Global, IamPolicyArgs, PolicyCommand, PolicyFormat, Tru
 use crate::config::Place;
 use crate::error::{Error, ExitStatus, Result};
 use crate::names::Names;
-use crate::permissions::{self, MANAGED_POLICY_MAX, Provider, Purpose, Scope};
+use crate::permissions::{self, ANY_STACK, MANAGED_POLICY_MAX, Provider, Purpose, Scope};
 use crate::report::{self, iam_policy};
 
 /// A part of an ARN that is not known.
@@ -16,18 +16,24 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
     if global.output == Format::Json && args.format == PolicyFormat::Terraform {
         return Err(Error::usage("-o json contradicts --format terraform"));
     }
+    let is_for_all = args.purpose == Some(PolicyCommand::Sweep) && global.stack.is_none();
     // Everything else in the configuration may be missing where only the stack is named.
     let config = match global.stack {
         Some(_) => None,
+        None if is_for_all => None,
         None => Some(load(global).await.map_err(|error| {
             error.hint("or name the stack with --stack: no configuration is needed then")
         })?),
     };
     let (stack, place) = match &config {
-        Some(config) => (config.stack.clone(), config.place.clone()),
-        None => named_stack(global).await?,
+        Some(config) => (config.stack.to_string(), config.place.clone()),
+        None if is_for_all => (ANY_STACK.to_owned(), Place::default()),
+        None => {
+            let (stack, place) = named_stack(global).await?;
+            (stack.to_string(), place)
+        }
     };
-    let names = names(global, args, stack.as_str(), &place)?;
+    let names = names(global, args, &stack, &place)?;
     if let (Some(trust), Some(repository)) = (args.trust, &args.repository) {
         return print_trust(global, args, &names, trust, repository);
     }
@@ -35,22 +41,21 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
         Some(PolicyCommand::Plan) => Purpose::Plan,
         Some(PolicyCommand::Down) => Purpose::Down,
         Some(PolicyCommand::Status) => Purpose::Status,
+        Some(PolicyCommand::Export) => Purpose::Export,
+        Some(PolicyCommand::Sweep) => Purpose::Sweep,
         Some(PolicyCommand::Up) | None => Purpose::Up,
     };
     let scope = match &config {
         Some(config) => Scope::of_config(names, config),
         None => Scope::of_stack(names),
     };
+    let scope = scope.with_keys(args.kms_key.iter().cloned());
     let documents = permissions::documents(&permissions::rights(purpose, &scope), &scope);
     let name = purpose.as_str();
     let title = iam_policy::Title {
         stack: &scope.names.stack,
         name,
     };
-    if global.output == Format::Json {
-        report::result(&iam_policy::json(title, &documents).to_string());
-        return Ok(ExitStatus::Done);
-    }
     let numbered: Vec<_> = (1..).zip(&documents).collect();
     let shown = match args.part {
         None => &numbered[..],
@@ -65,6 +70,11 @@ pub(super) async fn run(global: &Global, args: &IamPolicyArgs) -> Result<ExitSta
             })?
         }
     };
+    if global.output == Format::Json {
+        let shown = shown.iter().map(|(_, document)| *document);
+        report::document(iam_policy::json(title, shown));
+        return Ok(ExitStatus::Done);
+    }
     for (number, document) in shown {
         let number = (numbered.len() > 1).then_some(*number);
         report::result(&match args.format {
@@ -136,6 +146,12 @@ fn print_trust(
         .hint("give --account, or set `account` in the configuration"));
     }
     let provider = match trust {
+        // Only GitLab has groups below groups.
+        TrustProvider::GitHub if repository.matches('/').count() > 1 => {
+            return Err(Error::usage(format!(
+                "--repository {repository}: a repository of GitHub is <owner>/<name>"
+            )));
+        }
         TrustProvider::GitHub => Provider::GitHub,
         TrustProvider::GitLab => Provider::GitLab,
     };
@@ -145,10 +161,14 @@ fn print_trust(
         stack: &names.stack,
         name: "trust",
     };
-    report::result(&match (global.output, args.format) {
-        (Format::Json, _) => iam_policy::json(title, std::slice::from_ref(&policy)).to_string(),
-        (Format::Text, PolicyFormat::Json) => iam_policy::document(&policy),
-        (Format::Text, PolicyFormat::Terraform) => iam_policy::terraform_role(title, &policy),
-    });
+    match (global.output, args.format) {
+        (Format::Json, _) => {
+            report::document(iam_policy::json(title, [&policy]));
+        }
+        (_, PolicyFormat::Json) => report::result(&iam_policy::document(&policy)),
+        (_, PolicyFormat::Terraform) => {
+            report::result(&iam_policy::terraform_role(title, &policy));
+        }
+    }
     Ok(ExitStatus::Done)
 }

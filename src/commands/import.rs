@@ -12,13 +12,14 @@ use crate::code::Code;
 use crate::config::{ApiSelector, Config, NatMode};
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
+use crate::finding::Finding;
 use crate::lock::Lock;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::adoption::{
     self, Adoption, Found, Setting, Slice, Subject, Wanted, adopt, candidates, is_adopted, judge,
 };
-use crate::resource::{Context, ResourceError};
+use crate::resource::{Context, ResourceError, RunOptions};
 use crate::{rest_api, stack};
 
 /// How often the listings are read until they show the tags.
@@ -46,6 +47,7 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     ensure_place(&config.place, &aws, &caller)?;
     let names = names(config.stack.as_str(), &aws, &caller);
     let cx = Context::new(aws, names, config.tags.clone(), None, sink);
+    super::existing::ensure_managed(&cx).await?;
     let subject = Subject {
         vpc: choose(&cx, args).await?,
         api: api(&cx, &config).await?,
@@ -70,7 +72,11 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     confirm(args.yes, "Import these resources?").await?;
 
     signals.enter_critical_section();
-    let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let lock = Lock::take_within(&cx.fresh(), &signals.cancel, args.lock_timeout).await?;
+    let cx = cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..cx.options().clone()
+    });
     let worked = work(&cx, &config, &subject, &shown, args.yes, &signals).await;
     if let Err(error) = lock.release().await {
         cx.sink()
@@ -175,9 +181,10 @@ fn blocked(
     let settings = fitting(config, cx, found);
     if global.output == Format::Json {
         let document = report::import::document(shown, cx.names(), &settings, "refused");
-        report::result(&document.to_string());
+        report::document(document);
     }
-    let error = refusal(&shown.blockers);
+    let findings = Finding::all(Code::CannotImport, shown.blockers.iter().cloned());
+    let error = refusal(&findings.collect::<Vec<_>>());
     if !settings.is_empty() {
         let lines: Vec<_> = settings.iter().map(report::import::setting_text).collect();
         return error.hint(format!("it fits with `{}`", lines.join("`, `")));
@@ -231,7 +238,7 @@ fn finish(global: &Global, cx: &Context, adoption: &Adoption, outcome: &str) -> 
     let names = cx.names();
     if global.output == Format::Json {
         let document = report::import::document(adoption, names, &[], outcome);
-        report::result(&document.to_string());
+        report::document(document);
         return Ok(ExitStatus::Done);
     }
     let (vpc, stack) = (&adoption.vpc, &names.stack);

@@ -15,6 +15,7 @@ use crate::config::{
 };
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
+use crate::preflight;
 use crate::printable::line;
 use crate::report;
 use crate::rest_api;
@@ -45,11 +46,13 @@ pub(super) async fn run(global: &Global, args: &InitArgs, sink: Sink) -> Result<
     if !is_stdout {
         write(global, &text)?;
     }
-    report::result(&match (global.output, is_stdout) {
-        (Format::Json, _) => report::init::document(global, &draft, !is_stdout).to_string(),
-        (Format::Text, true) => text.trim_end().to_owned(),
-        (Format::Text, false) => report::init::text(global, &draft),
-    });
+    match (global.output, is_stdout) {
+        (Format::Json, _) => {
+            report::document(report::init::document(global, &draft, !is_stdout));
+        }
+        (_, true) => report::result(text.trim_end()),
+        (_, false) => report::guide(&report::init::text(global, &draft)),
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -67,30 +70,31 @@ fn missing(global: &Global, args: &InitArgs) -> Vec<&'static str> {
 }
 
 async fn draft(global: &Global, args: &InitArgs, sink: Sink) -> Result<Draft> {
+    // What the flags say is checked before any question.
+    if !asks_for_credentials(args) {
+        of_flags(args).check().map_err(Error::usage)?;
+    }
+    // On a terminal, what the flags say is also looked up in the account.
+    let aws = match is_interactive() {
+        true => listed("APIs", Aws::connect(&target(global, 4), sink).await),
+        false => None,
+    };
     let given = match (&args.api_id, &args.api_name) {
         (Some(id), _) => Some(ApiSelector::Id(id.clone())),
         (None, Some(name)) => Some(ApiSelector::Name(name.clone())),
         (None, None) => None,
     };
-    // Only what is listed needs the account.
-    let is_listed = given.is_none() || (args.stage.is_none() && args.api_id.is_some());
-    let aws = match is_listed {
-        true => listed("APIs", Aws::connect(&target(global, 4), sink).await),
-        false => None,
-    };
-    let (api, api_name) = match given {
-        Some(api) => (api, args.api_name.clone()),
+    let api = match given {
+        Some(selector) => given_api(aws.as_ref(), selector).await?,
         None => choose_api(aws.as_ref()).await?,
     };
-    let stage = match &args.stage {
-        Some(stage) => stage.clone(),
-        None => choose_stage(aws.as_ref(), &api).await?,
-    };
+    let stage = stage(aws.as_ref(), &api, args.stage.as_deref()).await?;
     let stack = match &global.stack {
         Some(stack) => stack.clone(),
         None => {
-            let suggested = suggested(api_name.as_deref().unwrap_or_default());
-            let name = ask("Name of the stack", Some(&suggested), Answer::Stack).await?;
+            let suggested = suggested(api.name.as_deref().unwrap_or_default());
+            let check = |text: &str| Answer::Stack.check(text);
+            let name = ask("Name of the stack", Some(&suggested), check).await?;
             name.parse::<StackName>().map_err(Error::usage)?
         }
     };
@@ -99,16 +103,35 @@ async fn draft(global: &Global, args: &InitArgs, sink: Sink) -> Result<Draft> {
         None => {
             let question =
                 "Id of the 3scale product (a number, on its overview in the Admin Portal)";
-            ask(question, None, Answer::ServiceId).await?
+            ask(question, None, |text| Answer::ServiceId.check(text)).await?
         }
     };
     Ok(Draft {
         stack,
-        api,
+        api: api.selector,
         stage,
         service_id,
         credentials: credentials(args).await?,
     })
+}
+
+/// The API to protect.
+struct Api {
+    selector: ApiSelector,
+    /// Its id and its name, if they are known.
+    id: Option<String>,
+    name: Option<String>,
+}
+
+impl Api {
+    /// As the user has named it.
+    fn named(selector: ApiSelector) -> Self {
+        let (id, name) = match selector.clone() {
+            ApiSelector::Id(id) => (Some(id), None),
+            ApiSelector::Name(name) => (None, Some(name)),
+        };
+        Self { selector, id, name }
+    }
 }
 
 /// What a listing returned; a note if it failed, because the user can type what it would have listed.
@@ -121,15 +144,45 @@ fn listed<T>(what: &str, result: Result<T, impl Into<Error>>) -> Option<T> {
         .ok()
 }
 
-/// The API and its name, if it is known.
-async fn choose_api(aws: Option<&Aws>) -> Result<(ApiSelector, Option<String>)> {
+/// The API that the flags name, which must be in the account.
+async fn given_api(aws: Option<&Aws>, selector: ApiSelector) -> Result<Api> {
+    let named = Api::named(selector);
+    let Some(aws) = aws else { return Ok(named) };
+    let (id, name) = match &named.selector {
+        ApiSelector::Id(id) => (Some(id.as_str()), None),
+        ApiSelector::Name(name) => (None, Some(name.as_str())),
+    };
+    let Some(found) = listed("APIs", rest_api::find(aws, id, name).await) else {
+        return Ok(named);
+    };
+    match preflight::choose_api(&named.selector, &format!("Region {}", aws.region), &found) {
+        Ok(api) => Ok(Api {
+            id: Some(api.id),
+            name: Some(api.name),
+            ..named
+        }),
+        Err(mut text) => {
+            // Only for the message, so that a missing permission does not matter.
+            if let (true, Ok(all)) = (found.is_empty(), rest_api::all(aws).await) {
+                text.push_str(&preflight::other_api(&named.selector, &all));
+            }
+            Err(Error::refused(text)
+                .with_code(Code::ApiNotFound)
+                .hint("without --api-id and --api-name, it lists the APIs; --region and --profile lead to others"))
+        }
+    }
+}
+
+/// The API that the user chooses.
+async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     let all = match aws {
         Some(aws) => listed("APIs", rest_api::all(aws).await),
         None => None,
     };
     let Some(mut all) = all else {
-        let id = ask("Id of the REST API", None, Answer::ApiId).await?;
-        return Ok((ApiSelector::Id(id), None));
+        let check = |text: &str| Answer::ApiId.check(text);
+        let id = ask("Id of the REST API", None, check).await?;
+        return Ok(Api::named(ApiSelector::Id(id)));
     };
     if all.is_empty() {
         let region = aws.map_or("this Region", |aws| aws.region.as_str());
@@ -147,19 +200,36 @@ async fn choose_api(aws: Option<&Aws>) -> Result<(ApiSelector, Option<String>)> 
     let choices: Vec<_> = choices.collect();
     let index = choose("REST APIs", &choices).await?;
     let api = &all[index];
-    Ok((ApiSelector::Id(api.id.clone()), Some(api.name.clone())))
+    Ok(Api {
+        name: Some(api.name.clone()),
+        ..Api::named(ApiSelector::Id(api.id.clone()))
+    })
 }
 
-async fn choose_stage(aws: Option<&Aws>, api: &ApiSelector) -> Result<String> {
-    let stages = match (aws, api) {
-        (Some(aws), ApiSelector::Id(id)) => listed("stages", rest_api::stages_of(aws, id).await),
+/// The stage: as the flag says if the API has it, or the answer.
+async fn stage(aws: Option<&Aws>, api: &Api, given: Option<&str>) -> Result<String> {
+    let stages = match (aws, &api.id) {
+        (Some(aws), Some(id)) => listed("stages", rest_api::stages_of(aws, id).await),
         _ => None,
     };
-    let stages = stages.unwrap_or_default();
-    if stages.is_empty() {
-        return ask("Stage to protect", None, Answer::Stage).await;
+    let is_known = stages.is_some();
+    let stages = stages.unwrap_or_default().into_iter();
+    let stages: Vec<_> = stages.map(|(stage, _)| stage).collect();
+    if let Some(given) = given {
+        if !is_known || stages.iter().any(|stage| stage == given) {
+            return Ok(given.to_owned());
+        }
+        let text = format!(
+            "API {} has no stage `{given}` with a deployment{}",
+            api.id.as_deref().unwrap_or_default(),
+            preflight::other_stage(given, &stages)
+        );
+        return Err(Error::refused(text).with_code(Code::Preflight));
     }
-    let choices = stages.iter().map(|(stage, _)| Choice {
+    if stages.is_empty() {
+        return ask("Stage to protect", None, |text| Answer::Stage.check(text)).await;
+    }
+    let choices = stages.iter().map(|stage| Choice {
         value: stage.clone(),
         label: line(stage).into_owned(),
     });
@@ -168,58 +238,86 @@ async fn choose_stage(aws: Option<&Aws>, api: &ApiSelector) -> Result<String> {
     Ok(choices[index].value.clone())
 }
 
+const KINDS: [CredentialKind; 2] = [CredentialKind::UserKey, CredentialKind::AppId];
+const PLACES: [CredentialLocation; 2] = [CredentialLocation::Header, CredentialLocation::Query];
+
+/// Whether the user is asked where callers send their key.
+fn asks_for_credentials(args: &InitArgs) -> bool {
+    args.credentials.is_none() && args.place.is_none() && is_interactive()
+}
+
+/// Where callers send their key, as the flags say.
+fn of_flags(args: &InitArgs) -> Credentials {
+    let kind = KINDS
+        .into_iter()
+        .find(|kind| args.credentials.as_deref() == Some(kind.as_str()));
+    let place = PLACES
+        .into_iter()
+        .find(|place| args.place.as_deref() == Some(place.as_str()));
+    let (kind, place) = (
+        kind.unwrap_or(CredentialKind::UserKey),
+        place.unwrap_or(CredentialLocation::Header),
+    );
+    named(args, Credentials::new(kind, place))
+}
+
+/// With the names of the flags.
+fn named(args: &InitArgs, default: Credentials) -> Credentials {
+    Credentials {
+        name: args.name.clone().unwrap_or(default.name),
+        key_name: args.key_name.clone().or(default.key_name),
+        ..default
+    }
+}
+
 /// Where callers send their key: as the flags say, or the answers.
 async fn credentials(args: &InitArgs) -> Result<Credentials> {
-    let is_asked = args.credentials.is_none() && args.place.is_none() && is_interactive();
-    let kinds = [CredentialKind::UserKey, CredentialKind::AppId];
-    let places = [CredentialLocation::Header, CredentialLocation::Query];
-    let (kind, location) = match is_asked {
-        true => {
-            let pairs = kinds
-                .iter()
-                .flat_map(|kind| places.iter().map(move |place| (*kind, *place)));
-            let pairs: Vec<_> = pairs.collect();
-            let choices = pairs.iter().map(|(kind, place)| Choice {
-                value: format!("{} {}", kind.as_str(), place.as_str()),
-                label: described(*kind, *place).to_owned(),
-            });
-            let choices: Vec<_> = choices.collect();
-            pairs[choose("What callers send", &choices).await?]
-        }
-        false => {
-            let kind = kinds
-                .into_iter()
-                .find(|kind| args.credentials.as_deref() == Some(kind.as_str()));
-            let place = places
-                .into_iter()
-                .find(|place| args.place.as_deref() == Some(place.as_str()));
-            (
-                kind.unwrap_or(CredentialKind::UserKey),
-                place.unwrap_or(CredentialLocation::Header),
-            )
-        }
-    };
-    let mut credentials = Credentials::new(kind, location);
+    if !asks_for_credentials(args) {
+        return Ok(of_flags(args));
+    }
+    let pairs = KINDS
+        .iter()
+        // Only an application has the second key that the flag names.
+        .filter(|kind| args.key_name.is_none() || **kind == CredentialKind::AppId)
+        .flat_map(|kind| PLACES.iter().map(move |place| (*kind, *place)));
+    let pairs: Vec<_> = pairs.collect();
+    let choices = pairs.iter().map(|(kind, place)| Choice {
+        value: format!("{} {}", kind.as_str(), place.as_str()),
+        label: described(*kind, *place).to_owned(),
+    });
+    let choices: Vec<_> = choices.collect();
+    let (kind, location) = pairs[choose("What callers send", &choices).await?];
+    let mut credentials = named(args, Credentials::new(kind, location));
     let what = match location {
         CredentialLocation::Header => "header",
         CredentialLocation::Query => "query parameter",
     };
-    let answer = Answer::Parameter(location);
-    credentials.name = match &args.name {
-        Some(name) => name.clone(),
-        None if is_asked => {
-            let question = format!("Name of the {what}");
-            ask(&question, Some(&credentials.name), answer).await?
-        }
-        None => credentials.name,
-    };
-    match (&args.key_name, &credentials.key_name) {
-        (Some(name), _) => credentials.key_name = Some(name.clone()),
-        (None, Some(default)) if is_asked => {
-            let question = format!("Name of the {what} of the application key");
-            credentials.key_name = Some(ask(&question, Some(default), answer).await?);
-        }
-        _ => {}
+    if args.name.is_none() {
+        let question = format!("Name of the {what}");
+        let check = |text: &str| {
+            Answer::Parameter(location).check(text)?;
+            let answered = Credentials {
+                name: text.to_owned(),
+                ..credentials.clone()
+            };
+            // Another name of the key can still be given, unless the flag gives it.
+            match args.key_name.is_some() {
+                true => answered.check(),
+                false => Ok(()),
+            }
+        };
+        credentials.name = ask(&question, Some(&credentials.name), check).await?;
+    }
+    if let (None, Some(default)) = (&args.key_name, &credentials.key_name) {
+        let question = format!("Name of the {what} of the application key");
+        let check = |text: &str| {
+            let answered = Credentials {
+                key_name: Some(text.to_owned()),
+                ..credentials.clone()
+            };
+            answered.check()
+        };
+        credentials.key_name = Some(ask(&question, Some(default), check).await?);
     }
     Ok(credentials)
 }

@@ -6,6 +6,7 @@ use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{self, Config, NamedFile, Place, Problem, StackName};
 use crate::error::{Error, Result};
+use crate::finding::{FilePlace, Finding};
 use crate::package::Package;
 use crate::printable;
 use crate::report;
@@ -31,7 +32,22 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
             if count == 1 { "" } else { "s" }
         ))
         .with_code(Code::ConfigInvalid)
+        .with_findings(problems.0.into_iter().map(finding).collect())
     })
+}
+
+/// A problem of the configuration as a finding.
+pub(super) fn finding(problem: Problem) -> Finding {
+    let Problem {
+        file,
+        line,
+        column,
+        message,
+    } = problem;
+    Finding {
+        place: Some(FilePlace { file, line, column }),
+        ..Finding::new(Code::ConfigInvalid, message)
+    }
 }
 
 /// The name of the configuration for messages.
@@ -58,7 +74,9 @@ pub(super) struct FileProblem {
 
 impl From<FileProblem> for Error {
     fn from(FileProblem { problem, hint }: FileProblem) -> Self {
-        let error = Self::usage(problem).with_code(Code::ConfigInvalid);
+        let error = Self::usage(&problem)
+            .with_code(Code::ConfigInvalid)
+            .with_findings(vec![finding(problem)]);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -201,8 +219,8 @@ pub(super) fn agree(named: Option<&StackName>, file: &str, of_file: &StackName) 
         ))
         .with_code(Code::StackMismatch)
         .hint(format!(
-            "leave out --stack, or give the file of stack {named} with -f; `down`, `status`, `verify`, `rollback`, `unlock` and \
-             `logs` need no file: run them in another folder"
+            "leave out --stack, or give the file of stack {named} with -f; `status`, `verify`, `logs`, `report`, \
+             `doctor --request`, `rollback`, `release`, `export`, `unlock` and `down` need no file: run them in another folder"
         ))),
         _ => Ok(()),
     }

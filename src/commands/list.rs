@@ -1,12 +1,14 @@
 //! `list`: shows the stacks of the account, in one Region or in all.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 
 use super::session::{caller, names, target};
 use crate::aws::account::CallerIdentity;
-use crate::aws::{Aws, AwsError, Class, Target};
+use crate::aws::{Aws, AwsError, Class};
 use crate::cli::{Format, Global, ListArgs};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
@@ -23,75 +25,143 @@ const REGIONS: usize = 8;
 
 /// Runs `list`.
 pub(super) async fn run(global: &Global, args: &ListArgs, sink: Sink) -> Result<ExitStatus> {
-    let here = target(global, 10);
-    let aws = Aws::connect(&here, sink.clone()).await?;
-    let caller = caller(&aws).await?;
-    let mut listed = Listed {
-        account: caller.account.clone(),
-        ..Listed::default()
-    };
-    let mut regions = vec![aws.region.clone()];
-    if args.all_regions {
-        let (enabled, disabled) = aws.regions().await?;
-        regions = enabled;
-        listed.disabled = disabled;
-    }
-    let looked = stream::iter(regions.iter().cloned().map(|region| {
-        let (sink, caller) = (sink.clone(), &caller);
-        let there = Target {
-            region: Some(region.clone()),
-            ..here.clone()
-        };
-        async move {
-            let aws = Aws::connect(&there, sink.clone()).await?;
-            match look(&aws, caller, &sink).await {
-                // An organization can deny a Region as a whole.
-                Err(ResourceError::Aws(error))
-                    if args.all_regions && error.class == Class::Denied =>
-                {
-                    Ok((region, Err(error)))
-                }
-                looked => Ok::<_, crate::error::Error>((region, Ok(looked?))),
-            }
+    let now = Timestamp::now();
+    let has_expired = |found: &Found| is_expired(found, now, Duration::ZERO);
+    let is_listed = |found: &Found| !args.expired || has_expired(found);
+    let mut looked = look(global, 10, args.all_regions, false, &sink, is_listed).await?;
+    looked.listed.only_expired = args.expired;
+    let listed = &looked.listed;
+    match global.output {
+        Format::Text | Format::Markdown => {
+            report::text(&listed.table(&Style::stdout(global), now));
         }
-    }))
-    .buffered(REGIONS)
-    .try_collect::<Vec<_>>()
-    .await?;
-    for (region, looked) in looked {
-        match looked {
-            Ok((rows, notices)) => {
-                listed.rows.extend(rows);
-                for notice in notices {
-                    if !listed.notices.contains(&notice) {
-                        listed.notices.push(notice);
-                    }
-                }
-            }
-            Err(error) => listed.denied.push((region, error.to_string())),
-        }
+        Format::Json => report::document(listed.document()),
     }
-    listed.regions = regions;
-    report::result(&match global.output {
-        Format::Text => listed.table(&Style::stdout(global), jiff::Timestamp::now()),
-        Format::Json => listed.document().to_string(),
-    });
     Ok(ExitStatus::Done)
 }
 
+/// Whether the stack has expired, at least `since` ago.
+pub(super) fn is_expired(found: &Found, now: Timestamp, since: Duration) -> bool {
+    found
+        .expiry
+        .is_some_and(|expiry| expiry.has_passed(now, since))
+}
+
+/// What a look at the account has found.
+pub(super) struct Looked {
+    pub(super) listed: Listed,
+    pub(super) caller: CallerIdentity,
+    /// The connections to the Regions.
+    pub(super) connections: BTreeMap<String, Aws>,
+    /// Stacks that have nothing but a lock, with their Regions.
+    pub(super) only_locked: Vec<(String, String)>,
+}
+
+/// Looks at one Region, or at all. Of the stacks for which `is_listed` returns true, the details are read. With `needs_expiry`, it is
+/// an error if it may not be read when stacks expire.
+pub(super) async fn look(
+    global: &Global,
+    parallelism: u16,
+    all_regions: bool,
+    needs_expiry: bool,
+    sink: &Sink,
+    is_listed: impl Fn(&Found) -> bool,
+) -> Result<Looked> {
+    let here = target(global, parallelism);
+    let aws = Aws::connect(&here, sink.clone()).await?;
+    let caller = caller(&aws).await?;
+    let mut looked = Looked {
+        listed: Listed {
+            account: caller.account.clone(),
+            ..Listed::default()
+        },
+        caller,
+        connections: BTreeMap::new(),
+        only_locked: Vec::new(),
+    };
+    let mut regions = vec![aws.region.clone()];
+    if all_regions {
+        let (enabled, disabled) = aws.regions().await?;
+        regions = enabled;
+        looked.listed.disabled = disabled;
+    }
+    let (is_listed, caller) = (&is_listed, &looked.caller);
+    let of_regions = stream::iter(regions.iter().map(|region| {
+        let aws = &aws;
+        async move {
+            let aws = aws.in_region(region).await;
+            let of_region = of_region(&aws, caller, needs_expiry, sink, is_listed).await;
+            (aws, of_region)
+        }
+    }))
+    .buffered(REGIONS)
+    .collect::<Vec<_>>()
+    .await;
+    // The credentials are accepted, so an error is one of its Region: an organization can deny a Region as a whole, and
+    // Regions that an account must enable do not accept session tokens of the global endpoint of STS.
+    let is_skipped = all_regions && !of_regions.iter().all(|(_, found)| found.is_err());
+    for (aws, of_region) in of_regions {
+        let region = aws.region.clone();
+        match of_region {
+            Ok(OfRegion {
+                rows,
+                only_locked,
+                notices,
+            }) => {
+                looked.listed.rows.extend(rows);
+                let locked = only_locked.into_iter();
+                looked
+                    .only_locked
+                    .extend(locked.map(|stack| (region.clone(), stack)));
+                for notice in notices {
+                    if !looked.listed.notices.contains(&notice) {
+                        looked.listed.notices.push(notice);
+                    }
+                }
+                looked.connections.insert(region, aws);
+            }
+            Err(ResourceError::Aws(error)) if all_regions && error.class == Class::Denied => {
+                looked.listed.denied.push((region, error.to_string()));
+            }
+            Err(error) if is_skipped => looked.listed.failed.push((region, error.to_string())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    looked.listed.regions = regions;
+    Ok(looked)
+}
+
 /// The stacks of a Region, and what is not known.
-async fn look(
+struct OfRegion {
+    rows: Vec<Row>,
+    only_locked: Vec<String>,
+    notices: Vec<String>,
+}
+
+async fn of_region(
     aws: &Aws,
     caller: &CallerIdentity,
+    needs_expiry: bool,
     sink: &Sink,
-) -> Result<(Vec<Row>, Vec<String>), ResourceError> {
-    let stacks = stacks::all(aws).await?;
+    is_listed: impl Fn(&Found) -> bool,
+) -> Result<OfRegion, ResourceError> {
+    let mut stacks = stacks::all(aws).await?;
     let unread = |error: &AwsError| {
         format!(
             "a stack without parameters, which an interrupted `down` can leave, may be missing: {error}"
         )
     };
     let mut notices: Vec<_> = stacks.unread.iter().map(unread).collect();
+    match stacks::read_expiries(aws, &mut stacks.found).await {
+        Err(error) if error.class == Class::Denied && !needs_expiry => {
+            notices.push(format!("when stacks expire is not known: {error}"));
+        }
+        read => read?,
+    }
+    let only_locked = stacks.found.iter();
+    let only_locked = only_locked.filter(|(_, found)| found.is_locked && !found.has_parameters);
+    let only_locked = only_locked.map(|(stack, _)| stack.clone()).collect();
+    stacks.found.retain(|_, found| is_listed(found));
     let mut api_names = BTreeMap::new();
     if stacks.found.values().any(|found| !found.targets.is_empty()) {
         match rest_api::all(aws).await {
@@ -110,10 +180,14 @@ async fn look(
         rows.push(row);
         notices.extend(unknown);
     }
-    Ok((rows, notices))
+    Ok(OfRegion {
+        rows,
+        only_locked,
+        notices,
+    })
 }
 
-/// What there is to say about a stack. What may not be read is not known.
+/// What there is to say about a stack. What cannot be read is not known.
 async fn row(
     cx: &Context,
     found: Found,
@@ -151,6 +225,7 @@ async fn row(
             version,
             costs,
             is_locked: found.is_locked,
+            expiry: found.expiry,
         },
         notices,
     ))

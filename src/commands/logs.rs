@@ -13,6 +13,8 @@ use crate::aws::AwsError;
 use crate::aws::logs::{self as log_groups, Line};
 use crate::cli::{Format, Global, LogFunction, LogsArgs};
 use crate::code::Code;
+use crate::decision;
+use crate::duration::exact;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::report::{self, logs, style::Style};
@@ -37,13 +39,15 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         .collect();
     let style = Style::stdout(global);
     let mut shown = 0;
+    let of_trace = args.trace.as_deref().map(decision::filter);
+    let filter = of_trace.as_deref().or(args.filter.as_deref());
     // One listener for all rounds: a signal that arrives without a listener is lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| {
         Error::failed(anyhow::Error::new(error).context("listening to signals"))
     })?;
     loop {
         let lines = tokio::select! {
-            lines = look(&cx, &mut tails, args.filter.as_deref()) => match lines {
+            lines = look(&cx, &mut tails, filter) => match lines {
                 // Also where the group is missing, the stack may exist.
                 Err(error) if error.status() == ExitStatus::Refused => {
                     let absent = existing::absent(&cx).await;
@@ -51,13 +55,25 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
                 }
                 lines => lines?,
             },
-            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+            _ = interrupt.recv() => {
+                report::interrupted();
+                return Ok(ExitStatus::Interrupted);
+            }
         };
         for (function, line) in &lines {
+            if args
+                .trace
+                .as_deref()
+                .is_some_and(|id| !is_of_trace(&line.text, id))
+            {
+                continue;
+            }
             let text = match global.output {
                 Format::Json => Some(json(function, line)),
                 Format::Text if !args.all && logs::is_measurement(&line.text) => None,
-                Format::Text => Some(logs::line(function, line.at_ms, &line.text, &style)),
+                Format::Text | Format::Markdown => {
+                    Some(logs::line(function, line.at_ms, &line.text, &style))
+                }
             };
             if let Some(text) = text {
                 if !report::is_read(&text) {
@@ -71,13 +87,16 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = interrupt.recv() => return Ok(ExitStatus::Interrupted),
+            _ = interrupt.recv() => {
+                report::interrupted();
+                return Ok(ExitStatus::Interrupted);
+            }
         }
     }
     if shown == 0 {
         cx.sink().notice(format!(
             "nothing was written in the last {}; --since goes further back",
-            humantime::format_duration(args.since)
+            exact(args.since)
         ));
     }
     Ok(ExitStatus::Done)
@@ -121,7 +140,12 @@ fn json(function: &str, line: &Line) -> String {
         Ok(record @ Value::Object(_)) => object["record"] = record,
         _ => object["text"] = line.text.trim_end().into(),
     }
-    object.to_string()
+    report::versioned(object).to_string()
+}
+
+/// Whether a line is about a request of a trace. What contains its id somewhere else is not.
+fn is_of_trace(text: &str, id: &str) -> bool {
+    serde_json::from_str(text.trim()).is_ok_and(|line| decision::is_of_trace(&line, id))
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

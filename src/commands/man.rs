@@ -26,9 +26,11 @@ pub(super) fn run(global: &Global, out: Option<&Path>) -> Result<ExitStatus> {
     fs::create_dir_all(folder).with_context(|| format!("creating {shown}"))?;
     clap_mangen::generate_to(command, folder)
         .with_context(|| format!("writing the manual pages to {shown}"))?;
-    report::result(&match global.output {
-        Format::Json => serde_json::json!({"folder": shown.to_string()}).to_string(),
-        Format::Text => format!("wrote the manual pages to {shown}"),
-    });
+    match global.output {
+        Format::Json => report::document(serde_json::json!({"folder": shown.to_string()})),
+        Format::Text | Format::Markdown => {
+            report::result(&format!("wrote the manual pages to {shown}"))
+        }
+    }
     Ok(ExitStatus::Done)
 }

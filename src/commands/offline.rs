@@ -2,7 +2,6 @@
 
 use super::{completions, explain, man, validate, version};
 use crate::cli::{Global, Offline};
-use crate::config;
 use crate::error::{ExitStatus, Result};
 use crate::report;
 
@@ -10,8 +9,8 @@ use crate::report;
 pub(super) fn run(global: &Global, command: &Offline) -> Result<ExitStatus> {
     match command {
         Offline::Validate => validate::run(global),
-        Offline::Schema => {
-            report::result(&format!("{:#}", config::json_schema()));
+        Offline::Schema(args) => {
+            report::result(&format!("{:#}", report::schema::schema(args.of)));
             Ok(ExitStatus::Done)
         }
         Offline::Version => version::run(global),

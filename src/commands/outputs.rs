@@ -1,6 +1,5 @@
 //! The outputs of a stack: what its user needs to know of it.
 
-use crate::cli::Format;
 use crate::engine_version::describe;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -68,24 +67,11 @@ pub(super) fn invoke_url(cx: &Context, target: &ApiTarget) -> String {
     }
 }
 
-/// Writes outputs as text; in JSON they are part of a document or an event.
-pub(super) fn outputs_text(outputs: &[(&'static str, String)], format: Format) -> String {
-    if format == Format::Json {
-        let mut line: serde_json::Map<_, _> = outputs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-            .collect();
-        line.insert("event".to_owned(), "outputs".into());
-        return serde_json::Value::Object(line).to_string();
-    }
-    let width = outputs
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or_default();
+/// Outputs as a part of a document.
+pub(super) fn document(outputs: &[(&'static str, String)]) -> serde_json::Value {
+    let outputs = outputs.iter();
     outputs
-        .iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+        .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

@@ -1,11 +1,10 @@
 //! Questions on the terminal, other than a confirmation.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::BufRead as _;
 
 use crate::code::Code;
-use crate::config::Answer;
+use crate::config::Invalid;
 use crate::error::{Error, Result};
-use crate::printable::block;
 use crate::report;
 
 /// One of the things to choose from.
@@ -18,7 +17,12 @@ pub(super) struct Choice {
 }
 
 /// Asks until the answer is valid. An empty answer is the default.
-pub(super) async fn ask(question: &str, default: Option<&str>, answer: Answer) -> Result<String> {
+pub(super) async fn ask(
+    question: &str,
+    default: Option<&str>,
+    check: impl Fn(&str) -> Result<(), Invalid>,
+) -> Result<String> {
+    let default = default.filter(|default| check(default).is_ok());
     let prompt = match default {
         Some(default) => format!("{question} [{default}]: "),
         None => format!("{question}: "),
@@ -29,7 +33,7 @@ pub(super) async fn ask(question: &str, default: Option<&str>, answer: Answer) -
             ("", Some(default)) => default,
             (text, _) => text,
         };
-        match answer.check(text) {
+        match check(text) {
             Ok(()) => return Ok(text.to_owned()),
             Err(invalid) => report::note(&invalid.to_string()),
         }
@@ -65,11 +69,8 @@ pub(super) async fn choose(title: &str, choices: &[Choice]) -> Result<usize> {
 
 /// Reads a line of the terminal.
 async fn read(prompt: &str) -> Result<String> {
-    let prompt = block(prompt).into_owned();
+    report::question(prompt);
     let line = tokio::task::spawn_blocking(move || {
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{prompt}");
-        let _ = stderr.flush();
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line);
         read.map(|length| (length > 0).then_some(line))

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::logs::{failed, millis};
 use crate::aws::logs;
 use crate::cli::{Format, Global, ReportArgs};
+use crate::duration::exact;
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::refusals::Refusals;
@@ -31,15 +32,17 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
     match global.output {
         Format::Json => {
             let document = refusals::document(&cx.names().stack, since_ms, &summaries);
-            report::result(&document.to_string());
+            report::document(document);
         }
-        Format::Text if summaries.is_empty() => {}
-        Format::Text => report::result(&refusals::table(&summaries, &Style::stdout(global))),
+        Format::Text | Format::Markdown if summaries.is_empty() => {}
+        Format::Text | Format::Markdown => {
+            report::text(&refusals::table(&summaries, &Style::stdout(global)))
+        }
     }
     if summaries.is_empty() {
         cx.sink().notice(format!(
             "no decision was logged in the last {}; --since goes further back",
-            humantime::format_duration(args.since)
+            exact(args.since)
         ));
     }
     Ok(ExitStatus::Done)

@@ -17,7 +17,9 @@ use crate::lock::{self, ApiLocks, Held};
 use crate::report;
 use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
-use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
+use crate::resource::api_attachment::rollback::{
+    RollbackTarget, RolledBack, other_mode, roll_back,
+};
 use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
@@ -47,6 +49,9 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             targets.len()
         )));
     }
+    if let (Some(to), Some(target)) = (&args.to, targets.first()) {
+        refuse_other_mode(&cx, target, to).await?;
+    }
     let cancel = CancelToken::new(None);
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
@@ -60,8 +65,20 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             function_publication::move_back(&cx, asks).await?
         }
     };
+    let mut notices = Vec::new();
+    for target in &targets {
+        // Only a notice: the stage has moved.
+        notices.extend(opened(&cx.fresh(), target).await.unwrap_or_default());
+    }
+    let holder = lock::holder(&cx).await;
+    if let Ok(Some(holder)) = &holder {
+        notices.push(format!(
+            "{} is changing this stack, and may publish again",
+            holder.describe()
+        ));
+    }
     match global.output {
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             for moved in &functions {
                 report::text(&moved.describe());
             }
@@ -73,22 +90,15 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 .collect();
             let document = json!({
                 "stack": stack, "account": scope.account, "region": scope.region, "stages": stages,
-                "functions": functions,
+                "functions": functions, "notices": notices,
             });
-            report::result(&document.to_string());
+            report::document(document);
         }
     }
-    for target in &targets {
-        // Only a notice: the stage has moved.
-        let open = opened(&cx.fresh(), target).await.unwrap_or_default();
-        open.into_iter().for_each(|text| cx.sink().notice(text));
+    for text in notices {
+        cx.sink().notice(text);
     }
-    if let Some(holder) = lock::holder(&cx).await? {
-        cx.sink().notice(format!(
-            "{} is changing this stack, and may publish again",
-            holder.describe()
-        ));
-    }
+    holder?;
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
     }
@@ -99,7 +109,34 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     ))
 }
 
-/// Moves the stages. Returns what became of each, and what could not be moved.
+/// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
+async fn refuse_other_mode(cx: &Context, target: &ApiTarget, to: &str) -> Result<()> {
+    let Some(observed) = other_mode(cx, target, to).await? else {
+        return Ok(());
+    };
+    let (made_for, live, effect) = match observed {
+        true => (
+            "observe",
+            "enforce",
+            "requests without a key would be refused by the authorizer, and not as this mode refuses them",
+        ),
+        false => (
+            "enforce",
+            "observe",
+            "requests without a key would be refused, although the mode is observe",
+        ),
+    };
+    let text = format!(
+        "deployment {to} is for `authorizer.mode: {made_for}`, and the live version of the authorizer has the mode {live}: {effect}"
+    );
+    Err(Error::refused(text)
+        .with_code(Code::CannotRollBack)
+        .hint("`threescale-gw rollback` without --to moves the stage to the deployment before the stack, and the functions back")
+        .hint(format!(
+            "to change the mode, set `authorizer.mode: {made_for}` and run `threescale-gw up`"
+        )))
+}
+
 /// Names the methods that the stack protects and the stage serves without authorization.
 async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     let stage = rest_api::stage(cx, target).await?;
@@ -114,7 +151,7 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     let open: Vec<_> = open.map(|(key, _)| key.to_string()).collect();
     Ok((!open.is_empty()).then(|| {
         format!(
-            "open to everybody now in stage {} of API {}: {}; `threescale-gw up` protects them again",
+            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects them again",
             target.stage,
             target.id,
             open.join(", ")
@@ -122,6 +159,7 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
+/// Moves the stages. Returns what became of each, and what could not be moved.
 async fn move_stages(
     cx: &Context,
     global: &Global,

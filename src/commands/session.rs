@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 pub(super) use super::input::{file_name, load, named_stack};
 use super::input::{read_artifact, read_roots};
 use super::outputs;
-use crate::aws::account::CallerIdentity;
+use crate::aws::account::{CallerIdentity, Quota};
 use crate::aws::own_network::one_per_zone;
-use crate::aws::{Aws, Class, Target, profile};
+use crate::aws::{Aws, AwsError, Class, Target, profile};
 use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
-use crate::error::{Error, ExitStatus, Result, list};
+use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Scope, ScopeApi, Sink};
+use crate::expiry::Expiry;
+use crate::finding::Finding;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::{Names, numbered};
@@ -28,7 +31,8 @@ use crate::resource::api_attachment::{Publication, record};
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::parameter::{CACHE_ENDPOINT, KMS_KEY};
 use crate::resource::{
-    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims, parameter,
+    Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims,
+    function_publication, iam_role, parameter, stack_expiry,
 };
 use crate::rest_api::{ApiTarget, RestApi};
 use crate::secret::Secret;
@@ -50,6 +54,8 @@ pub(super) struct Session {
     pub nodes: Vec<Arc<dyn DynResource>>,
     /// `--key`: the credential of an application.
     pub key: Option<Secret>,
+    /// When the stack will expire, if the run changes that; `None` inside if it will not expire.
+    pub expiry: Option<Option<Timestamp>>,
     is_sandbox: bool,
     /// The ARN of who calls.
     caller: String,
@@ -82,10 +88,19 @@ pub(super) async fn caller(aws: &Aws) -> Result<CallerIdentity> {
     let (words, hint) = match error.refusal() {
         Some((words, Some(hint))) => (words, hint),
         Some((words, None)) => (words, profile::renewal(aws.profile.as_deref()).await),
-        None => (
-            "there are no usable credentials",
-            profile::renewal(aws.profile.as_deref()).await,
-        ),
+        None => {
+            let named = aws.profile.as_deref();
+            let (text, hint) = match profile::half_set(named).await {
+                Some((text, hint)) => (format!(": {text}"), hint),
+                None => (String::new(), profile::renewal(named).await),
+            };
+            // The words of the SDK name each source that it has tried, and none that is wrong.
+            if !text.is_empty() || error.is_without_source() {
+                let error = Error::refused(format!("there are no usable credentials{text}"));
+                return Err(error.with_code(Code::AwsCredentials).hint(hint));
+            }
+            ("there are no usable credentials", hint)
+        }
     };
     let error = anyhow::Error::new(error).context(words);
     let error = Error::new(ExitStatus::Refused, error).with_code(Code::AwsCredentials);
@@ -146,6 +161,10 @@ impl Session {
             Some(package) => package,
             None => Package::bundled(architecture, cache_dir().ok(), progress(&sink))?,
         };
+        let package = match options.builds {
+            true => package.with_release(None),
+            false => package,
+        };
         let aws = Aws::connect(&target(global, parallelism), sink.clone()).await?;
         let (id, name) = match &config.api.selector {
             ApiSelector::Id(id) => (Some(id.as_str()), None),
@@ -157,7 +176,8 @@ impl Session {
         let names = names(config.stack.as_str(), &aws, &caller);
         let apis = apis?;
         let is_missing = apis.is_empty();
-        let api = match preflight::choose_api(&config, &apis) {
+        let place = format!("account {} and Region {}", names.account, names.region);
+        let api = match preflight::choose_api(&config.api.selector, &place, &apis) {
             Ok(api) => api,
             Err(mut text) => {
                 // Only for the message, so that a missing permission does not matter.
@@ -165,9 +185,9 @@ impl Session {
                     text.push_str(&preflight::other_api(&config.api.selector, &all));
                 }
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
-                let mut findings = vec![text];
+                let mut findings = vec![Finding::new(Code::ApiNotFound, text)];
                 findings.extend(without_api(&cx, &config).await?);
-                return Err(refusal(&findings).with_code(Code::ApiNotFound));
+                return Err(refusal_with(Code::ApiNotFound, &findings));
             }
         };
         let target = ApiTarget {
@@ -181,6 +201,7 @@ impl Session {
             Some(target.clone()),
             sink,
         );
+        super::existing::ensure_managed(&cx).await?;
         let own_vpc = preflight::own_vpc(&cx, &config).await?;
         let endpoint_subnets = endpoint_subnets(&cx, &config, own_vpc.as_ref()).await?;
         let home = home(&config, own_vpc.as_ref());
@@ -189,6 +210,7 @@ impl Session {
             home,
             security_groups: config.authorizer.security_groups.clone(),
             kms_key: config.authorizer.kms_key.clone(),
+            wants_monitoring: config.monitoring.is_wanted(),
             wants_serverless_cache: config.cache.is_created()
                 && config.cache.kind == CacheKind::Serverless,
             ..options
@@ -203,8 +225,11 @@ impl Session {
         let cx = cx.with_options(RunOptions {
             cache_number,
             secret_names: Some(secrets.clone()),
-            had_kms_key: parameter::all(&cx).await?.contains_key(KMS_KEY),
             stored_names: stack::stored_names(&config),
+            ..cx.options().clone()
+        });
+        let cx = cx.with_options(RunOptions {
+            had_kms_key: had_kms_key(&cx).await?,
             ..cx.options().clone()
         });
         let facts = Facts {
@@ -230,6 +255,7 @@ impl Session {
             publication,
             nodes,
             key: None,
+            expiry: None,
             is_sandbox: global.is_sandbox(),
             caller: caller.arn,
             rights: OnceCell::new(),
@@ -265,12 +291,37 @@ impl Session {
                 .get_or_try_init(|| preflight::rights(subject, cx, &self.caller, plan))
         );
         let mut findings = findings?;
-        findings.add(rights?.clone());
+        findings.notices.extend(self.notice_of_expiry().await?);
+        findings.add(Code::PermissionsMissing, rights?.clone());
         if let Some(answers) = answers {
-            findings.blockers.extend_from_slice(&answers.faults);
+            findings.block(Code::ThreescaleRefuses, answers.faults.iter().cloned());
             findings.notices.extend_from_slice(&answers.notices);
         }
         Ok(findings)
+    }
+
+    /// Whether the run changes when the stack expires.
+    pub(super) async fn changes_expiry(&self) -> Result<bool> {
+        let stored = stack_expiry::read(&self.cx).await?;
+        Ok(self
+            .expiry
+            .is_some_and(|wanted| wanted.map(Expiry::At) != stored))
+    }
+
+    /// When the stack expires, or will expire after the run.
+    async fn notice_of_expiry(&self) -> Result<Option<String>> {
+        let stored = stack_expiry::read(&self.cx).await?;
+        let (stack, now) = (&self.cx.names().stack, Timestamp::now());
+        let expiry = match self.expiry {
+            Some(None) if stored.is_some() => {
+                return Ok(Some(format!(
+                    "stack {stack} no longer expires (--ttl none)"
+                )));
+            }
+            Some(wanted) => wanted.map(Expiry::At),
+            None => stored,
+        };
+        Ok(expiry.map(|expiry| format!("stack {stack} {}", expiry.describe(now))))
     }
 
     /// Asks 3scale from this machine, if there is something to do.
@@ -364,35 +415,64 @@ pub(super) fn look_failed(id: &LogicalId, error: ResourceError) -> Error {
 }
 
 /// Refuses with every finding.
-pub(super) fn refuse(findings: &[String]) -> Result<()> {
+pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
     match findings {
         [] => Ok(()),
         some => Err(refusal(some)),
     }
 }
 
-pub(super) fn refusal(findings: &[String]) -> Error {
-    Error::refused(list("nothing was changed, because", findings)).with_code(Code::Preflight)
+pub(super) fn refusal(findings: &[Finding]) -> Error {
+    refusal_with(Code::Preflight, findings)
+}
+
+fn refusal_with(code: Code, findings: &[Finding]) -> Error {
+    Error::found(code, "nothing was changed, because", findings.to_vec())
 }
 
 /// What else can be known to go wrong with a new stack, before it is known which API it is for.
-async fn without_api(cx: &Context, config: &Config) -> Result<Vec<String>> {
+async fn without_api(cx: &Context, config: &Config) -> Result<Vec<Finding>> {
     if !config.network.is_created() || !claims::zones(cx).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let zones = zones(cx, config).await?;
-    let new = new_network(config, zones.len());
-    let gateways = config.network.nat_gateways().min(zones.len());
-    let (quotas, _) = cx.aws().quotas(&zones[..gateways]).await?;
-    let zones = preflight::zones(config, &zones);
+    let room = room(cx, config).await?;
+    let zones = Finding::all(Code::ZonesMissing, room.zones);
+    let quotas = preflight::quotas(&room.new, &room.quotas);
     Ok(zones
-        .into_iter()
-        .chain(preflight::quotas(&new, &quotas))
+        .chain(Finding::all(Code::QuotaExceeded, quotas))
         .collect())
 }
 
+/// What the account has room for.
+pub(super) struct Room {
+    /// What the stack creates and quotas limit; empty if it creates no network, or has one.
+    pub new: Vec<LogicalId>,
+    /// What the zones lack.
+    pub zones: Option<String>,
+    pub quotas: Vec<Quota>,
+    /// Why a quota is not known.
+    pub unread: Option<AwsError>,
+}
+
+/// Reads the zones and the quotas for the network of the configuration.
+pub(super) async fn room(cx: &Context, config: &Config) -> Result<Room> {
+    let is_new = config.network.is_created() && claims::zones(cx).await?.is_empty();
+    let zones = zones(cx, config).await?;
+    let gateways = config.network.nat_gateways().min(zones.len());
+    let (quotas, unread) = cx.aws().quotas(&zones[..gateways]).await?;
+    Ok(Room {
+        new: match is_new {
+            true => new_network(config, zones.len()),
+            false => Vec::new(),
+        },
+        zones: preflight::zones(config, &zones),
+        quotas,
+        unread,
+    })
+}
+
 /// What a new network in this number of zones counts against the quotas.
-pub(super) fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
+fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
     let named =
         |kind, count| (0..count).map(move |index| LogicalId::new(kind, stack::letter(index)));
     let gateways = config.network.nat_gateways().min(zones);
@@ -403,7 +483,7 @@ pub(super) fn new_network(config: &Config, zones: usize) -> Vec<LogicalId> {
 }
 
 /// The zones of the stack by index: those its subnets are in, the rest from what the region offers.
-pub(super) async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
+async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> {
     if !config.network.is_created() {
         return Ok(Vec::new());
     }
@@ -426,13 +506,28 @@ pub(super) async fn zones(cx: &Context, config: &Config) -> Result<Vec<String>> 
     Ok(zones.into_iter().flatten().collect())
 }
 
+/// Whether the stack has, or may still have, a KMS key of the operator. The functions and the role show a key whose record is
+/// missing.
+async fn had_kms_key(cx: &Context) -> Result<bool> {
+    if cx.options().kms_key.is_some() || parameter::all(cx).await?.contains_key(KMS_KEY) {
+        return Ok(true);
+    }
+    let failed = |kind| move |error| look_failed(&LogicalId::new(kind, "*"), error);
+    let (functions, role) = tokio::join!(
+        function_publication::has_kms_key(cx),
+        iam_role::may_decrypt(cx)
+    );
+    Ok(functions.map_err(failed(Kind::FunctionAlias))? || role.map_err(failed(Kind::IamRole))?)
+}
+
 async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str, String>> {
     let names = parameter::names(cx, &stack::secrets_of(config)).await;
     names.map_err(|error| match error {
-        ResourceError::Aws(error) if parameter::is_about_key(&error) => {
-            Error::refused(format!("the secrets of the stack cannot be decrypted: {error}")).hint(
-                "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw down` \
-                 works without it",
+        ResourceError::Aws(error) if error.is_about_key() => {
+            let text = format!("the secrets of the stack cannot be decrypted: {error}");
+            Error::refused(text).with_code(Code::KmsKeyUnusable).hint(
+                "enable the KMS key of the secrets, and allow kms:Decrypt on it to the calling identity; `threescale-gw status` and \
+                 `down` work without it",
             )
         }
         error => error.into(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::confirm;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
@@ -37,6 +38,7 @@ impl Signals {
                     _ = terminate.recv() => {}
                 }
                 if before || !at_work.load(Ordering::SeqCst) {
+                    confirm::leave_question();
                     screen::pause(true);
                     std::process::exit(ExitStatus::Interrupted as i32);
                 }

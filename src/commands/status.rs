@@ -7,17 +7,19 @@ use super::session::{Session, attached, connect, file_name, look_failed};
 use super::{existing, outputs};
 use crate::action::Action;
 use crate::aws::optional;
-use crate::cli::{Format, Global, StatusArgs};
-use crate::config::Config;
+use crate::cli::{Global, StatusArgs};
+use crate::code::Code;
+use crate::config::{Config, Mode};
+use crate::decision::guarded;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, plan};
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::package::Release;
 use crate::printable::line;
 use crate::report::status::{Method, Status};
-use crate::report::style::Style;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
 use crate::resource::billed::billed;
@@ -25,7 +27,7 @@ use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{
-    Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication,
+    Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication, stack_expiry,
 };
 use crate::rest_api;
 use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
@@ -33,20 +35,16 @@ use crate::{lock, preflight, prices, report};
 
 /// Runs `status`.
 pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Result<ExitStatus> {
-    let seen = match is_without_file(global) {
-        true => of_account(global, sink).await?,
-        false => of_configuration(global, sink)
-            .await
-            .map_err(|error| or_stack(global, error))?,
-    };
-    let mut status = look(seen, args).await?;
+    let mut status = look(seen(global, sink).await?, args).await?;
     if global.is_sandbox() {
         status.costs = None;
     }
-    match global.output {
-        Format::Text => report::text(&status.table(args.all, &Style::stdout(global))),
-        Format::Json => report::result(&status.document().to_string()),
-    }
+    report::show(
+        global,
+        |style| status.table(args.all, style),
+        || status.document(),
+        || report::markdown::status(&status),
+    );
     Ok(if args.exit_code && !status.is_healthy() {
         ExitStatus::Pending
     } else {
@@ -55,14 +53,32 @@ pub(super) async fn run(global: &Global, args: &StatusArgs, sink: Sink) -> Resul
 }
 
 /// The resources of the stack, as one observation has found them.
-struct Seen {
-    cx: Context,
+pub(super) struct Seen {
+    pub(super) cx: Context,
     /// What they were compared with; `None` if the run has no configuration.
-    config: Option<Config>,
+    pub(super) config: Option<Config>,
     target: Option<ApiTarget>,
-    items: Vec<Item>,
+    pub(super) items: Vec<Item>,
     outputs: Vec<(&'static str, String)>,
     notices: Vec<String>,
+}
+
+/// Finds the stack, and compares it with the configuration if there is one.
+pub(super) async fn seen(global: &Global, sink: Sink) -> Result<Seen> {
+    match is_without_file(global) {
+        true => {
+            let file = file_name(global);
+            let why = format!("there is no configuration {} to compare with", line(&file));
+            of_account(global, sink, &why).await
+        }
+        false => match of_configuration(global, sink.clone()).await {
+            // Everything else can be shown without the key.
+            Err(error) if error.code() == Code::KmsKeyUnusable => {
+                of_account(global, sink, &error.to_string()).await
+            }
+            seen => seen.map_err(|error| or_stack(global, error)),
+        },
+    }
 }
 
 /// Compares the stack with the configuration.
@@ -82,8 +98,8 @@ async fn of_configuration(global: &Global, sink: Sink) -> Result<Seen> {
     })
 }
 
-/// Finds the stack in the account.
-async fn of_account(global: &Global, sink: Sink) -> Result<Seen> {
+/// Finds the stack in the account. `why` it is not compared with the configuration.
+async fn of_account(global: &Global, sink: Sink, why: &str) -> Result<Seen> {
     let cx = attached(&connect(global, 10, sink).await?).await?;
     existing::ensure_exists(&cx).await?;
     let cx = cx.with_options(options());
@@ -96,10 +112,7 @@ async fn of_account(global: &Global, sink: Sink) -> Result<Seen> {
             found.id, found.physical_id, found.why
         )
     };
-    let mut notices = vec![format!(
-        "drift is not known: there is no configuration {} to compare with",
-        line(&file_name(global))
-    )];
+    let mut notices = vec![format!("drift is not known: {why}")];
     notices.extend(observation.unmanaged.iter().map(left_alone));
     let more = record::targets(&cx).await?;
     let more = more.iter().filter(|target| Some(*target) != cx.api());
@@ -181,6 +194,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
     }
     let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
     let (mut verification, mut ways) = ((None, None), Vec::new());
+    let mut is_rolled_back = false;
     if let Some(target) = &seen.target {
         match optional(rest_api::methods(cx, &target.id).await)? {
             Some(drafted) => {
@@ -197,6 +211,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         target.stage
                     ));
                 }
+                is_rolled_back = rollback::is_rolled_back(cx, target, &drafted).await?;
                 verified = served::is_verified(cx, target).await?;
                 if let Some(Err(found)) = &verified {
                     notices.push(format!(
@@ -208,7 +223,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
                     verification = record::verification(cx, target, &stage.deployment_id).await?;
                 }
-                match rest_api::stage(cx, target).await?.is_some() {
+                match stage.is_some() {
                     true => rows = methods(cx, target, config.as_ref(), &drafted).await?,
                     false => faults.push(preflight::missing_stage(cx, target).await),
                 }
@@ -220,11 +235,18 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
             None => notices.push(format!("API {} no longer exists", target.id)),
         }
     }
+    let mut outputs = seen.outputs;
+    if let Some(release) = Release::of_this_program() {
+        let digests = Functions::code_digests(cx).await?;
+        outputs.extend(of_release(&release, &digests).map(|code| ("authorizer_code", code)));
+    }
     Ok(Status {
         names: cx.names().clone(),
         is_compared: config.is_some(),
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
+        expiry: stack_expiry::read(cx).await?,
         items: seen.items,
+        is_rolled_back,
         observes: function_publication::observes(cx).await?,
         api,
         verified: verified.map(|verified| verified.is_ok()),
@@ -233,11 +255,21 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         costs: Some(prices::of_account(&billed(cx).await?)),
         doors: ways,
         methods: rows,
-        outputs: seen.outputs,
+        outputs,
         notices,
         faults,
         self_test,
     })
+}
+
+/// Whether the functions run the zip file of this program's release. `None` without a function.
+fn of_release(release: &Release, digests: &[String]) -> Option<String> {
+    let is_of_it = digests.iter().all(|digest| release.has(digest));
+    let text = match is_of_it {
+        true => "the zip file of this release",
+        false => "built on a machine, or of another version",
+    };
+    (!digests.is_empty()).then(|| text.to_owned())
 }
 
 /// The ways past the authorizer, and what is not known of them.
@@ -309,6 +341,7 @@ async fn methods(
         }
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let guarded = guarded(config.is_some_and(|config| config.authorizer.mode == Mode::Observe));
     let mut rows = Vec::new();
     for method in draft {
         let asks = authorizer
@@ -327,13 +360,15 @@ async fn methods(
         };
         let remark = match (asks, custom, wanted) {
             (true, false, _) if served_by_other(&key) => {
-                Some("served with the authorizer of another owner")
+                Some("served with the authorizer of another owner".to_owned())
             }
-            (true, false, _) => Some("protected in the draft only: it is not deployed"),
+            (true, false, _) => Some(format!("{guarded} in the draft only: it is not deployed")),
             // The draft has the authorizer of another stack, and only this stage's deployment has ours.
             (false, true, true) if is_lent => None,
-            (false, true, true) => Some("opened in the draft: the next deployment opens it"),
-            (false, false, true) => Some("to be protected"),
+            (false, true, true) => {
+                Some("opened in the draft: the next deployment opens it".to_owned())
+            }
+            (false, false, true) => Some(format!("to be {guarded}")),
             _ => None,
         };
         rows.push(Method {
@@ -344,7 +379,7 @@ async fn methods(
                 .and_then(|served| served.get(&key))
                 .unwrap_or(&method.authorization)
                 .clone(),
-            remark: remark.map(str::to_owned),
+            remark,
         });
     }
     let drafted: BTreeSet<_> = draft.iter().map(rest_api::Method::key).collect();

@@ -4,13 +4,16 @@
 //! so that the changes match the current state of the account.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::approval;
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
 use super::handover;
 use super::input::load;
-use super::outputs::outputs_text;
+use super::outputs;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{Baseline, failed, verify, verify_without_aws};
@@ -23,15 +26,17 @@ use crate::config::Mode;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Item, Plan, plan};
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Sink, Tally};
+use crate::event::{Event, Scope, Sink, Tally};
+use crate::expiry::Ttl;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
+use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
 use crate::resource::api_attachment::served;
 use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
-    Context, ResourceError, RunOptions, function, function_publication, iam_role,
+    Context, ResourceError, RunOptions, function, function_publication, iam_role, stack_expiry,
 };
 use crate::responses::LimitStatus;
 use crate::verify::Before;
@@ -40,7 +45,11 @@ use crate::{preflight, report};
 /// Runs `up`.
 pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<CommandOutcome> {
     let began = Instant::now();
-    if !args.change.yes && !is_interactive() {
+    let approved = args.plan.as_deref().map(plan_file::read).transpose()?;
+    let approved = approved.as_ref();
+    // The file is the approval.
+    let yes = args.change.yes || approved.is_some();
+    if !yes && !is_interactive() {
         // A wrong configuration is the first thing to correct.
         load(global).await?;
         return confirm(false, "").await.map(|()| ExitStatus::Done.into());
@@ -48,37 +57,51 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let signals = Signals::listen(args.change.timeout, sink.clone())?;
     let options = RunOptions {
         skip_verification: args.no_verify,
+        builds: args.build,
         rotate_cache_token: args.rotate_cache_token,
-        ..RunOptions::default()
+        ..match approved {
+            Some(_) => approval::options(),
+            None => RunOptions::default(),
+        }
     };
     let mut session = Session::open(global, args.change.parallelism, options, sink).await?;
     session.key.clone_from(&args.requests.key);
+    if let Some(approved) = approved {
+        approval::ensure_for_this(approved, &session)?;
+    }
     let cache = &session.config.cache;
     if args.rotate_cache_token && (!cache.is_created() || !cache.tls) {
         return Err(Error::usage(
             "--rotate-cache-token: the stack has no cache with an AUTH token: its cache must be its own, with `cache.tls: true`",
         ));
     }
+    if args.ttl.is_some_and(|ttl| ttl != Ttl::Unlimited) && session.config.deletion_protection {
+        return Err(Error::usage(
+            "--ttl contradicts `deletion_protection: true`: a stack that expires is deleted",
+        ));
+    }
+    session.expiry = args.ttl.map(|ttl| ttl.end(Timestamp::now()));
+    refuse_expired(&session).await?;
     let api_locks = Arc::new(ApiLocks::new(
         &session.cx,
         &signals.cancel,
-        args.change.lock_timeout,
+        args.change.api_patience(),
     ));
     session.cx = session.cx.with_options(RunOptions {
         exclusion: Some(Arc::clone(&api_locks) as _),
         ..session.cx.options().clone()
     });
-    let first = look(&session, &session.cx, args.only).await;
+    let first = look(&session, &session.cx, args.only, approved).await;
     let mut scope = session.scope();
     // A run with nothing to do needs no further request.
     if first.as_ref().is_ok_and(|(plan, _)| !plan.is_empty()) {
         scope.account_alias = session.cx.aws().account_alias().await;
     }
-    announce(global, session.cx.sink(), scope.clone(), !args.change.yes);
+    announce(global, session.cx.sink(), scope.clone(), !yes);
     let mut first = first?;
-    if first.0.is_empty() {
+    if first.0.is_empty() && !session.changes_expiry().await? {
         // A run that was killed after its last change leaves only its lock.
-        lock::sweep(&session.cx, &signals.cancel).await?;
+        lock::remove_left(&session.cx, &signals.cancel).await?;
         session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
         let target = &session.facts.api;
@@ -94,13 +117,13 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
                 .notice(format!("{text} was not verified: this run verifies it"));
             signals.enter_critical_section();
             let cx = session.cx.fresh();
-            let lock = Lock::take(&cx, &signals.cancel).await?;
+            let lock = Lock::take_within(&cx, &signals.cancel, args.change.patience()).await?;
             let verified = finish(&session, &cx, args, &signals, None).await;
             api_locks.release().await;
             lock.release().await?;
             ending.status = verified?;
             if ending.status != ExitStatus::Done {
-                ending.text = None;
+                ending.outputs = None;
             }
             if let Some(summary) = &mut ending.summary {
                 summary.tally.failed += usize::from(ending.status == ExitStatus::Failed);
@@ -111,12 +134,15 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let role = LogicalId::new(Kind::IamRole, "authorizer");
     let stands = |item: &Item| item.id == role && item.action != Action::Create;
     // Reads of the role's policies, which a run with nothing to do does not make.
-    if first.0.items.iter().any(stands) && iam_role::may_more(&session.cx).await? {
+    if approved.is_none()
+        && first.0.items.iter().any(stands)
+        && iam_role::may_more(&session.cx).await?
+    {
         session.cx = session.cx.with_options(RunOptions {
             inspect_role_policies: true,
             ..session.cx.options().clone()
         });
-        first = look(&session, &session.cx.fresh(), args.only).await?;
+        first = look(&session, &session.cx.fresh(), args.only, None).await?;
     }
     let cache = LogicalId::new(Kind::Cache, "main");
     let changes = |item: &Item| item.id == cache && item.action != Action::None;
@@ -127,27 +153,35 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             ..session.cx.options().clone()
         });
     }
-    if shows(global, !args.change.yes) {
+    if shows(global, !yes) {
         let style = Style::stderr(global);
         report::note(&report::plan::table(&first.0, &first.1, &style));
     }
-    let pending: &[String] = match args.publish_pending {
+    announce_plan(&session, &first, &scope);
+    let pending: &[String] = match args.publish_pending || approved.is_some() {
         true => &[],
         false => &first.1.pending,
     };
     let question = Question {
-        what: what(&first.0, &scope),
+        what: match first.0.is_empty() {
+            true => format!("Change when stack {} expires", scope.stack),
+            false => what(&first.0, &scope),
+        },
         pending,
         name: None,
     };
-    confirm_change(args.change.yes, &question).await?;
+    confirm_change(yes, &question).await?;
     // Without the time that the user took to answer.
     let began = Instant::now();
 
     let lock_cx = session.cx.fresh();
     signals.enter_critical_section();
-    let lock = Lock::take(&lock_cx, &signals.cancel).await?;
-    let worked = work(&session, args, &first, &signals).await;
+    let lock = Lock::take_within(&lock_cx, &signals.cancel, args.change.patience()).await?;
+    session.cx = session.cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..session.cx.options().clone()
+    });
+    let worked = work(&session, args, &first, approved, &signals).await;
     api_locks.release().await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
@@ -157,16 +191,40 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             .sink()
             .notice(format!("could not release the lock: {error}"));
     }
-    let text =
-        (status == ExitStatus::Done).then(|| outputs_text(&session.outputs(), global.output));
     Ok(CommandOutcome {
         status,
-        text,
+        text: None,
+        outputs: (status == ExitStatus::Done).then(|| session.outputs()),
         summary: Some(Summary {
             tally: outcome,
             took: began.elapsed(),
         }),
     })
+}
+
+/// Reports what the run is about to change.
+fn announce_plan(session: &Session, (plan, findings): &(Plan, preflight::Findings), scope: &Scope) {
+    let outputs = outputs::document(&session.outputs());
+    let document = report::plan::document(plan, scope, findings, &outputs);
+    session.cx.sink().emit(Event::Plan(document));
+}
+
+/// Refuses a stack that the next `sweep` deletes, unless its expiry changes.
+async fn refuse_expired(session: &Session) -> Result<()> {
+    let expiry = stack_expiry::read(&session.cx).await?;
+    let now = Timestamp::now();
+    let expired = expiry.filter(|expiry| expiry.has_passed(now, Duration::ZERO));
+    match expired.filter(|_| session.expiry.is_none()) {
+        None => Ok(()),
+        Some(expired) => {
+            let stack = &session.cx.names().stack;
+            let text = format!("stack {stack} {}", expired.describe(now));
+            let error = Error::refused(text).with_code(Code::StackExpired);
+            Err(error.hint(
+                "renew it with `threescale-gw up --ttl 4h`, keep it with `--ttl none`, or delete it with `threescale-gw down`",
+            ))
+        }
+    }
 }
 
 /// Whether the functions get other security groups, and those of the stack change with them.
@@ -186,15 +244,19 @@ fn changes_kms_key(cx: &Context, plan: &Plan) -> bool {
     })
 }
 
-/// Observes, plans and checks.
+/// Observes, plans and checks. Refuses a plan that is not the approved one.
 async fn look(
     session: &Session,
     cx: &Context,
     only: Option<Only>,
+    approved: Option<&PlanFile>,
 ) -> Result<(Plan, preflight::Findings)> {
     let observation = session.observe(cx).await?;
     let unmanaged = preflight::unmanaged(&observation.unmanaged);
     let mut plan = plan(observation);
+    if let Some(approved) = approved {
+        approval::ensure_same_resources(approved, session, &plan, &unmanaged)?;
+    }
     if only == Some(Only::Authorizer) {
         let changes_groups = changes_security_groups(&plan);
         let changes_key = changes_kms_key(cx, &plan);
@@ -213,6 +275,12 @@ async fn look(
             let text = "the API invokes the authorizer function itself and not its alias";
             return Err(Error::refused(text).hint(first));
         }
+        let observes = session.config.authorizer.mode == Mode::Observe;
+        let live = function_publication::observes(cx).await?;
+        if live.is_some_and(|live| live != observes) {
+            let text = "`authorizer.mode` changes, and the API must be deployed with it";
+            return Err(Error::refused(text).hint("run `threescale-gw up` without --only"));
+        }
         if changes_key {
             let text = "the functions get another KMS key, which their role may not use yet";
             return Err(Error::refused(text).hint(first));
@@ -227,6 +295,9 @@ async fn look(
         .map_err(|text| Error::refused(text).with_code(Code::PlanRefused))?;
     let findings = session.findings(cx, unmanaged, &plan).await?;
     refuse(&findings.blockers)?;
+    if let Some(approved) = approved {
+        approval::ensure_same_deployment(approved, session, &plan, &findings)?;
+    }
     Ok((plan, findings))
 }
 
@@ -234,17 +305,26 @@ async fn work(
     session: &Session,
     args: &UpArgs,
     shown: &(Plan, preflight::Findings),
+    approved: Option<&PlanFile>,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
     let cx = session.cx.fresh();
-    let (plan, extras) = look(session, &cx, args.only).await?;
+    let (plan, extras) = look(session, &cx, args.only, approved).await?;
+    let is_swept = session.expiry.is_none()
+        && stack_expiry::read(&cx).await? != stack_expiry::read(&session.cx).await?;
     let new_edits = !args.publish_pending && extras.pending != shown.1.pending;
-    if new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
+    if is_swept || new_edits || (plan.outline() != shown.0.outline() && !args.change.yes) {
         return Err(Error::refused(
             "the plan is stale: the account changed since the plan was shown",
         )
         .with_code(Code::PlanStale)
         .hint("run the same command again"));
+    }
+    // Before the first resource: `sweep` also finds what a killed run has left.
+    match session.expiry {
+        Some(Some(at)) => stack_expiry::set(&cx, at).await?,
+        Some(None) => stack_expiry::remove(&cx).await?,
+        None => {}
     }
     // Minutes can pass before the deployment.
     let shown = (!args.publish_pending).then(|| extras.pending.clone());
@@ -267,10 +347,10 @@ async fn work(
         }
         before = tally;
         cx = session.cx.fresh();
-        plan = look(session, &cx, args.only).await?.0;
+        plan = look(session, &cx, args.only, None).await?.0;
     }
     let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
-    let (mut outcome, mut status) = apply(&plan, &cx, signals).await;
+    let (mut outcome, mut status) = apply(&plan, &cx, &signals.cancel).await;
     if status == ExitStatus::Refused && before.is_any_changed() {
         status = ExitStatus::Partial;
     }
@@ -369,7 +449,7 @@ async fn finish(
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
     observation.found.clear();
-    let (_, status) = apply(&plan(observation), &cx, signals).await;
+    let (_, status) = apply(&plan(observation), &cx, &signals.cancel).await;
     let cx = session.cx.fresh();
     let unverified = served::unverified(&cx, target).await?;
     let unverified = unverified.filter(|found| !found.is_new_deployment && !args.no_verify);
@@ -389,17 +469,17 @@ async fn is_in_transition(session: &Session, cx: &Context) -> Result<bool> {
 }
 
 fn nothing(session: &Session, global: &Global, plan: &Plan, began: Instant) -> CommandOutcome {
-    if global.output == Format::Text && !global.quiet {
+    if global.output != Format::Json && !global.quiet {
         report::note(&report::plan::total(plan));
     }
     let tally = Tally {
         unchanged: plan.count(Action::None),
         ..Tally::default()
     };
-    let text = outputs_text(&session.outputs(), global.output);
     CommandOutcome {
         status: ExitStatus::Done,
-        text: Some(text),
+        text: None,
+        outputs: Some(session.outputs()),
         summary: Some(Summary {
             tally,
             took: began.elapsed(),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::existing;
 use super::input::{is_without_file, or_stack};
 use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
-use crate::cli::{Format, Global, RequestArgs, VerifyArgs};
+use crate::cli::{Global, RequestArgs, VerifyArgs};
 use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink};
@@ -14,7 +15,6 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::preflight;
 use crate::report;
-use crate::report::style::Style;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
 use crate::rest_api;
@@ -27,6 +27,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
     let (cx, requests, notes) = match is_without_file(global) {
         true => {
             let cx = attached(&connect(global, 10, sink).await?).await?;
+            existing::ensure_managed(&cx).await?;
             let (api, notes) = VerifiedApi::of_account(&cx).await?;
             let requests = Requests::of(&cx, api, &args.requests, url);
             (cx, requests, notes)
@@ -38,7 +39,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
             let target = &session.facts.api;
             if rest_api::stage(&session.cx, target).await?.is_none() {
                 let text = preflight::missing_stage(&session.cx, target).await;
-                return Err(Error::refused(text).with_code(Code::Preflight));
+                return Err(Error::refused(text).with_code(Code::StageNotFound));
             }
             let requests = Requests::prepare(&session, &session.cx, &args.requests, url).await?;
             (session.cx, requests, Vec::new())
@@ -48,21 +49,41 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
         .prove(&cx, args.requests.settle, &Before::default())
         .await?;
     report.notes.extend(notes);
+    if report.all_forbidden {
+        judge_forbidden(&mut report, &requests.api.methods);
+    }
     let live = function_publication::observes(&cx).await?;
     let observes = requests.api.observes();
     let is_other = live.is_some_and(|live| live != observes);
     if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
         ask_itself(&cx, &mut report, observes).await;
     }
-    match global.output {
-        Format::Text => report::text(&report::verify::table(&report, &Style::stdout(global))),
-        Format::Json => report::result(&report.document().to_string()),
-    }
+    report::show(
+        global,
+        |style| report::verify::table(&report, style),
+        || report.document(),
+        || report::markdown::verify(&report),
+    );
     Ok(if report.is_well() {
         ExitStatus::Done
     } else {
         ExitStatus::Failed
     })
+}
+
+/// API Gateway itself refuses every request. For a method that needs no API key of API Gateway, that is a fault.
+fn judge_forbidden(report: &mut Report, methods: &[(rest_api::Method, Expectation)]) {
+    let base = "there is no stage or base path at this URL, or a firewall refuses this machine";
+    if methods.iter().all(|(method, _)| method.api_key_required) {
+        report.notes.push(format!(
+            "API Gateway refused every request before the authorizer: the API key in `x-api-key` is missing, {base}"
+        ));
+        return;
+    }
+    report.nothing_is_served();
+    report
+        .notes
+        .push(format!("API Gateway refused every request: {base}"));
 }
 
 /// Runs the authorizer's self-test if no response of the API shows whether it can decide: refusals do not carry its

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::signals::Signals;
-use crate::cancel::StopReason;
+use crate::cancel::{CancelToken, StopReason};
 use crate::engine::executor::{Outcome, execute};
 use crate::engine::plan::Plan;
 use crate::error::ExitStatus;
 use crate::event::Tally;
+use crate::id::LogicalId;
+use crate::kind::Kind;
 use crate::prices;
 use crate::resource::billed::billed;
 use crate::resource::{Context, ResourceError};
@@ -16,17 +17,19 @@ use crate::resource::{Context, ResourceError};
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// Applies a plan and returns its outcome with the exit status.
-pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outcome, ExitStatus) {
-    let outcome = execute(plan, cx, &signals.cancel).await;
+pub(super) async fn apply(
+    plan: &Plan,
+    cx: &Context,
+    cancel: &CancelToken,
+) -> (Outcome, ExitStatus) {
+    let outcome = execute(plan, cx, cancel).await;
     if outcome.stopped == Some(StopReason::TimedOut) {
         cx.sink().notice("the --timeout has passed");
     }
     let status = status(&outcome);
     if status != ExitStatus::Done {
         let text = match status {
-            ExitStatus::Failed => {
-                "the authorizer did not pass its self-test, so the API was not changed"
-            }
+            ExitStatus::Failed => kept(plan),
             ExitStatus::Refused => "nothing was changed",
             _ => "incomplete: run the same command again to resume",
         };
@@ -41,6 +44,27 @@ pub(super) async fn apply(plan: &Plan, cx: &Context, signals: &Signals) -> (Outc
     (outcome, status)
 }
 
+/// Reports what a run that does not wait has left, and what it costs.
+pub(super) async fn report_rest(cx: &Context, left: &[LogicalId]) {
+    let reads = tokio::time::timeout(READ_WITHIN, costs(cx)).await;
+    let text = rest(&cx.names().stack, left.len(), reads.ok().flatten());
+    cx.sink().notice(text);
+}
+
+/// What a run that does not wait has left. Pure.
+fn rest(stack: &str, left: usize, costs: Option<(f64, bool)>) -> String {
+    let costs = match costs {
+        Some((0.0, true)) => "They cost nothing".to_owned(),
+        Some((known, true)) => format!("They cost about ${known:.2} a month until then"),
+        Some((known, false)) => format!("They cost at least ${known:.2} a month until then"),
+        None => "What they cost is not known".to_owned(),
+    };
+    format!(
+        "resources of stack {stack} that AWS can delete only later: {left}. {costs}. The stack has expired: `threescale-gw sweep` or \
+         `threescale-gw down --stack {stack}` deletes them"
+    )
+}
+
 /// What exists of the stack costs so much per month, if that can be read, and whether all prices are known.
 async fn costs(cx: &Context) -> Option<(f64, bool)> {
     let billed = billed(&cx.fresh()).await.ok()?;
@@ -51,6 +75,16 @@ async fn costs(cx: &Context) -> Option<(f64, bool)> {
 fn existing(plan: &Plan, tally: Tally) -> usize {
     let before = plan.items.iter().filter(|item| item.phase.is_some());
     (before.count() + tally.created).saturating_sub(tally.deleted)
+}
+
+/// What a failed self-test has kept from being changed. Pure.
+fn kept(plan: &Plan) -> &'static str {
+    match plan.changes(&[Kind::ApiAttachment]) {
+        true => "the authorizer did not pass its self-test, so the API was not changed",
+        false => {
+            "the authorizer did not pass its self-test, so the versions that are live were not changed"
+        }
+    }
 }
 
 /// What an incomplete run leaves. Pure.
@@ -97,9 +131,34 @@ fn status(outcome: &Outcome) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Tally;
+    use crate::action::Action;
+    use crate::engine::plan::Item;
     use crate::id::LogicalId;
-    use crate::kind::Kind;
+    use crate::resource::Output;
+
+    #[test]
+    fn a_failed_self_test_keeps_the_api_or_the_live_versions() {
+        let item = |kind| Item {
+            id: LogicalId::new(kind, "main"),
+            action: Action::Update,
+            physical_id: None,
+            phase: None,
+            changes: Vec::new(),
+            output: Output::default(),
+        };
+        let plan = |kinds: &[Kind]| Plan {
+            items: kinds.iter().copied().map(item).collect(),
+            steps: Vec::new(),
+        };
+        let kept = |kinds: &[Kind]| kept(&plan(kinds));
+        assert!(
+            kept(&[Kind::FunctionAlias, Kind::ApiAttachment])
+                .ends_with("so the API was not changed")
+        );
+        assert!(
+            kept(&[Kind::FunctionAlias]).ends_with("the versions that are live were not changed")
+        );
+    }
 
     #[test]
     fn what_remains_is_told_with_its_costs() {
@@ -111,6 +170,17 @@ mod tests {
         let unknown = of(3, Some((3.65, false))).expect("a notice");
         assert!(unknown.contains("at least $3.65"), "{unknown}");
         assert!(!of(3, None).expect("a notice").contains('$'));
+    }
+
+    #[test]
+    fn the_rest_is_told_with_its_costs() {
+        let of = |costs| rest("pr-7", 12, costs);
+        let free = of(Some((0.0, true)));
+        assert!(free.contains("only later: 12. They cost nothing. The stack has expired: "));
+        assert!(free.contains("`threescale-gw down --stack pr-7`"), "{free}");
+        assert!(of(Some((3.65, true))).contains("They cost about $3.65 a month until then"));
+        assert!(of(Some((3.65, false))).contains("at least $3.65"));
+        assert!(of(None).contains("not known"));
     }
 
     #[test]

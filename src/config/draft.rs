@@ -1,6 +1,7 @@
 //! A small configuration, as `init` writes it: only what has no default, or differs from it.
 
 use super::problem::Invalid;
+use super::validate::{USER_KEY_HAS_ONE, names_clash};
 use super::{ApiSelector, CredentialKind, CredentialLocation, Credentials, StackName, identifiers};
 
 /// What a small configuration says.
@@ -56,6 +57,29 @@ impl Credentials {
             name: name.to_owned(),
             key_name,
         }
+    }
+
+    /// Checks the names in the same way as the configuration's.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let Some(key_name) = &self.key_name else {
+            return Answer::Parameter(self.location).check(&self.name);
+        };
+        if self.kind == CredentialKind::UserKey {
+            return Err(Invalid::new(format!("`key_name` {USER_KEY_HAS_ONE}")));
+        }
+        for name in [&self.name, key_name] {
+            Answer::Parameter(self.location).check(name)?;
+        }
+        if names_clash(self) {
+            return Err(Invalid::new(format!(
+                "must differ from the name of the application id, `{}`",
+                self.name
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -1,165 +1,29 @@
 //! Reads the sections of the file, key by key.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use ipnet::Ipv4Net;
 
 use super::document::Node;
+use super::keys::{
+    API, AUTHORIZER, CACHE, CREDENTIALS, DEFAULT_BACKEND, DEFAULT_LOG_RETENTION_DAYS,
+    DEFAULT_MAX_AGE, DEFAULT_MEMORY, DEFAULT_NODE_TYPE, DEFAULT_REPORT_EVERY, MAPPING_RULE,
+    MAX_DELTA, MAX_REPLICAS, MAX_SECURITY_GROUPS, MEMORY, MEMORY_MB, MONITORING, RESPONSES, ROOT,
+    SCHEMAS, THREESCALE,
+};
+use super::network::network;
 use super::problem::{Flaw, Invalid, Open};
-use super::read::{Field, Reader, Schema, Section, Show};
+use super::read::{Field, Reader, Section, Show};
 use super::settings::DEFAULT_TIMEOUT;
 use super::substitute::Environment;
+use super::values::{choice, field, file, ids, is_word, optional_section};
 use super::{
-    Api, ApiSelector, Authorizer, Cache, CacheEngine, CacheKind, Choice, Config, CredentialKind,
-    CredentialLocation, Credentials, ExistingVpc, MappingRule, NamedFile, NatMode, Network, Place,
-    RouteMode, StackName, Threescale, Vpc, identifiers, mapping_rule, validate,
+    Api, ApiSelector, Authorizer, Cache, CacheEngine, CacheKind, Config, CredentialKind,
+    CredentialLocation, Credentials, MappingRule, Monitoring, Place, StackName, Threescale,
+    identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
 use crate::responses::{ACCESS_DENIED, LimitStatus, ResponseTypes, Responses};
 use crate::secret::Secret;
-
-pub(super) const ROOT: Schema = Schema {
-    path: "",
-    keys: &[
-        "stack",
-        "account",
-        "region",
-        "tags",
-        "api",
-        "threescale",
-        "network",
-        "cache",
-        "authorizer",
-        "deletion_protection",
-    ],
-};
-pub(super) const API: Schema = Schema {
-    path: "api",
-    keys: &[
-        "id",
-        "name",
-        "stage",
-        "protect",
-        "except",
-        "responses",
-        "usage_key",
-    ],
-};
-pub(super) const RESPONSES: Schema = Schema {
-    path: "api.responses",
-    keys: &["limits", "types"],
-};
-pub(super) const THREESCALE: Schema = Schema {
-    path: "threescale",
-    keys: &[
-        "service_id",
-        "service_token",
-        "backend",
-        "allow_plain_http",
-        "ca_file",
-        "timeout",
-        "credentials",
-        "mapping_rules",
-    ],
-};
-pub(super) const CREDENTIALS: Schema = Schema {
-    path: "threescale.credentials",
-    keys: &["kind", "in", "name", "key_name"],
-};
-pub(super) const MAPPING_RULE: Schema = Schema {
-    path: "threescale.mapping_rules[]",
-    keys: &["method", "pattern", "metric", "delta", "last"],
-};
-pub(super) const NETWORK: Schema = Schema {
-    path: "network",
-    keys: &[
-        "cidr",
-        "zones",
-        "nat",
-        "endpoints",
-        "elastic_ips",
-        "vpc",
-        "subnets",
-        "subnet_cidrs",
-        "route",
-    ],
-};
-pub(super) const CACHE: Schema = Schema {
-    path: "cache",
-    keys: &[
-        "kind",
-        "engine",
-        "engine_version",
-        "node_type",
-        "replicas",
-        "tls",
-        "url",
-    ],
-};
-pub(super) const AUTHORIZER: Schema = Schema {
-    path: "authorizer",
-    keys: &[
-        "mode",
-        "report",
-        "architecture",
-        "memory",
-        "caching",
-        "max_age",
-        "report_every",
-        "log_retention_days",
-        "role_arn",
-        "security_groups",
-        "permissions_boundary",
-        "kms_key",
-        "artifact",
-    ],
-};
-pub(super) const SCHEMAS: &[Schema] = &[
-    ROOT,
-    API,
-    RESPONSES,
-    THREESCALE,
-    CREDENTIALS,
-    MAPPING_RULE,
-    NETWORK,
-    CACHE,
-    AUTHORIZER,
-];
-
-pub(super) const DEFAULT_BACKEND: &str = "https://su1.3scale.net";
-/// In place of the keys of `network`.
-pub(super) const NO_NETWORK: &str = "none";
-/// In place of the keys of `cache`.
-pub(super) const MEMORY: &str = "memory";
-pub(super) const DEFAULT_CIDR: Ipv4Net =
-    Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 42, 0, 0), 16);
-pub(super) const DEFAULT_ZONES: u8 = 2;
-pub(super) const DEFAULT_NODE_TYPE: &str = "cache.t4g.micro";
-pub(super) const DEFAULT_MEMORY: u32 = 128;
-pub(super) const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
-pub(super) const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
-pub(super) const DEFAULT_LOG_RETENTION_DAYS: u32 = 14;
-
-/// The largest `delta` of a mapping rule: the authorizer does not start with a larger one. Many of them still fit into the
-/// signed 64-bit numbers in which 3scale counts.
-pub(super) const MAX_DELTA: i64 = 1_000_000_000_000;
-
-/// Maximum number of subnets of a function (Lambda's `VpcConfig`).
-pub(super) const MAX_SUBNETS: usize = 16;
-/// The largest number of subnets that the stack creates in a user's own VPC.
-pub(super) const MAX_ZONES: usize = 6;
-/// The largest number of zones of a VPC that the stack creates.
-pub(super) const MAX_CREATED_ZONES: u8 = 6;
-/// The largest number of read replicas (ElastiCache).
-pub(super) const MAX_REPLICAS: u8 = 5;
-/// The memory of a function (Lambda).
-pub(super) const MEMORY_MB: RangeInclusive<u32> = 128..=10_240;
-/// Maximum number of security groups of a function (Lambda's `VpcConfig`).
-pub(super) const MAX_SECURITY_GROUPS: usize = 5;
 
 /// Reads the whole file.
 ///
@@ -243,6 +107,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
     let authorizer = authorizer_section
         .as_ref()
         .and_then(|section| authorizer(reader, section.as_ref()));
+    let monitoring = monitoring(reader, &root);
     let deletion_protection = root
         .field("deletion_protection")
         .and_then(|field| reader.boolean(field));
@@ -256,6 +121,7 @@ fn config(reader: &mut Reader<'_>, node: &Node) -> Option<Config> {
         cache: cache?,
         authorizer: authorizer?,
         deletion_protection: deletion_protection.unwrap_or(false),
+        monitoring: monitoring?,
     };
     if let Some(section) = &api_section {
         validate::usage_key(reader, section, &config);
@@ -535,179 +401,6 @@ fn rule_method(text: &str) -> Result<String, Invalid> {
     Err(Invalid::new(must).did_you_mean(nearest(text, mapping_rule::METHODS)))
 }
 
-fn network(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Network> {
-    let is_none = is_word(reader, root, "network", NO_NETWORK)?;
-    let section = match is_none {
-        true => None,
-        false => optional_section(reader, root, &NETWORK, "network")?,
-    };
-    let before = reader.flaw_count();
-    let section = section.as_ref();
-    let cidr = match field(section, "cidr") {
-        Some(field) => reader.text(field, Show::Yes, identifiers::vpc_cidr),
-        None => Some(DEFAULT_CIDR),
-    };
-    let zones = match field(section, "zones") {
-        Some(field) => reader.whole(field, 1, MAX_CREATED_ZONES),
-        None => Some(DEFAULT_ZONES),
-    };
-    let nat = nat(reader, section);
-    let endpoints = match field(section, "endpoints") {
-        Some(field) => reader.boolean(field),
-        None => Some(false),
-    };
-    let route = choice(reader, section, "route");
-    let existing = section
-        .zip(route)
-        .and_then(|(section, route)| existing_vpc(reader, section, route));
-    let elastic_ips = match field(section, "elastic_ips") {
-        Some(field) => elastic_ips(reader, field),
-        None => Some(Vec::new()),
-    };
-    let vpc = match existing {
-        Some(existing) => Vpc::Existing(existing),
-        None if is_none => Vpc::None,
-        None => Vpc::Created,
-    };
-    let sound = reader.flaw_count() == before;
-    let has_nat_gateway = matches!(nat, Some((_, Some(_))));
-    if let Some(section) = section {
-        validate::own_network(reader, section, has_nat_gateway, route);
-        let mode = nat.as_ref().map(|(mode, _)| *mode);
-        validate::way_out(reader, section, mode, route);
-    }
-    let (nat, nat_gateway) = nat?;
-    let network = Network {
-        cidr: cidr?,
-        zones: zones?,
-        nat,
-        nat_gateway,
-        endpoints: endpoints?,
-        elastic_ips: elastic_ips?,
-        vpc,
-    };
-    if let Some(section) = section.filter(|_| sound) {
-        if network.is_created() {
-            validate::room(reader, section, &network);
-        }
-        validate::elastic_ips(reader, section, &network);
-    }
-    Some(network)
-}
-
-/// How many NAT gateways there are, or the user's own one.
-fn nat(
-    reader: &mut Reader<'_>,
-    section: Option<&Section<'_>>,
-) -> Option<(NatMode, Option<String>)> {
-    let Some(field) = field(section, "nat") else {
-        return Some((NatMode::Single, None));
-    };
-    reader.text(field, Show::Yes, |text| match text.starts_with("nat-") {
-        true => Ok((NatMode::Single, Some(identifiers::nat_gateway_id(text)?))),
-        false => match word(text) {
-            Ok(mode) => Ok((mode, None)),
-            Err(invalid) => {
-                let modes = NatMode::ALL.iter().map(|mode| mode.word());
-                let modes: Vec<_> = modes.map(|word| format!("`{word}`")).collect();
-                let must = format!(
-                    "must be {} or the id of a NAT gateway such as `nat-0123456789abcdef0`",
-                    modes.join(", ")
-                );
-                Err(Invalid { must, ..invalid })
-            }
-        },
-    })
-}
-
-/// The user's own VPC, with the subnets to use or to create.
-fn existing_vpc(
-    reader: &mut Reader<'_>,
-    section: &Section<'_>,
-    route: RouteMode,
-) -> Option<ExistingVpc> {
-    let id = section
-        .field("vpc")
-        .and_then(|field| reader.text(field, Show::Yes, identifiers::vpc_id));
-    let subnets = section
-        .field("subnets")
-        .and_then(|field| subnets(reader, field));
-    let subnet_cidrs = section
-        .field("subnet_cidrs")
-        .and_then(|field| subnet_cidrs(reader, field));
-    if subnets.is_none() && subnet_cidrs.is_none() {
-        return None;
-    }
-    Some(ExistingVpc {
-        id: id?,
-        subnets: subnets.unwrap_or_default(),
-        subnet_cidrs: subnet_cidrs.unwrap_or_default(),
-        route,
-    })
-}
-
-fn subnet_cidrs(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<Ipv4Net>> {
-    let items = reader.list(field)?;
-    if !(1..=MAX_ZONES).contains(&items.len()) {
-        let message = format!(
-            "must be 1 to {MAX_ZONES} CIDR blocks, one for each zone, not {}",
-            items.len()
-        );
-        reader.report(field, &message);
-    }
-    let mut cidrs: Vec<Ipv4Net> = Vec::with_capacity(items.len());
-    for item in &items {
-        let Some(cidr) = reader.text(item, Show::Yes, identifiers::subnet_cidr) else {
-            continue;
-        };
-        let overlaps = |other: &&Ipv4Net| other.contains(&cidr) || cidr.contains(&other.network());
-        if let Some(other) = cidrs.iter().find(overlaps) {
-            reader.report(item, &format!("overlaps `{other}`"));
-        }
-        cidrs.push(cidr);
-    }
-    Some(cidrs)
-}
-
-fn subnets(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
-    let items = reader.list(field)?;
-    if !(1..=MAX_SUBNETS).contains(&items.len()) {
-        let message = format!("must be 1 to {MAX_SUBNETS} subnets, not {}", items.len());
-        reader.report(field, &message);
-    }
-    Some(ids(reader, &items, "a subnet", identifiers::subnet_id))
-}
-
-fn elastic_ips(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
-    let items = reader.list(field)?;
-    Some(ids(
-        reader,
-        &items,
-        "an address",
-        identifiers::allocation_id,
-    ))
-}
-
-/// The ids of a list, each of which may be in it once.
-fn ids(
-    reader: &mut Reader<'_>,
-    items: &[Field<'_>],
-    what: &str,
-    parse: fn(&str) -> Result<String, Invalid>,
-) -> Vec<String> {
-    let mut ids = Vec::with_capacity(items.len());
-    for item in items {
-        let Some(id) = reader.text(item, Show::Yes, parse) else {
-            continue;
-        };
-        if ids.contains(&id) {
-            reader.report(item, &format!("names {what} twice"));
-        }
-        ids.push(id);
-    }
-    ids
-}
-
 fn cache(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Cache> {
     let memory = is_word(reader, root, "cache", MEMORY)?;
     let section = match memory {
@@ -844,6 +537,24 @@ fn authorizer(reader: &mut Reader<'_>, section: Option<&Section<'_>>) -> Option<
     Some(authorizer)
 }
 
+fn monitoring(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Monitoring> {
+    let section = optional_section(reader, root, &MONITORING, "monitoring")?;
+    let section = section.as_ref();
+    let topic = match field(section, "topic") {
+        Some(field) => Some(reader.text(field, Show::Yes, identifiers::topic)?),
+        None => None,
+    };
+    let dashboard = match field(section, "dashboard") {
+        Some(field) => reader.boolean(field),
+        None => Some(false),
+    };
+    Some(Monitoring {
+        topic,
+        dashboard: dashboard?,
+        metrics: choice(reader, section, "metrics")?,
+    })
+}
+
 fn security_groups(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
     let items = reader.list(field)?;
     if !(1..=MAX_SECURITY_GROUPS).contains(&items.len()) {
@@ -857,85 +568,7 @@ fn security_groups(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<Str
     Some(ids(reader, &items, "a security group", parse))
 }
 
-/// The path of a file, which is read later.
-fn file(reader: &mut Reader<'_>, field: &Field<'_>, what: &str) -> Option<NamedFile> {
-    let at = field.at();
-    reader.text(field, Show::Yes, |text| {
-        if text.is_empty() || text.contains('\0') {
-            return Err(Invalid::new(format!("must be the path of {what}")));
-        }
-        Ok(NamedFile {
-            path: PathBuf::from(text),
-            line: at.line,
-            column: at.column,
-        })
-    })
-}
-
 /// In place of a secret whose variable is not set.
 fn unknown_secret() -> Secret {
     Secret::from("unset".to_owned())
-}
-
-/// A section in which all keys have defaults: `Some(None)` if the file omits it.
-fn optional_section<'n>(
-    reader: &mut Reader<'_>,
-    parent: &Section<'n>,
-    schema: &Schema,
-    key: &str,
-) -> Option<Option<Section<'n>>> {
-    match parent.field(key) {
-        Some(field) => reader.section(field, schema).map(Some),
-        None => Some(None),
-    }
-}
-
-/// Whether the value of a section is a word in place of its keys. `None` after a flaw.
-fn is_word(reader: &mut Reader<'_>, root: &Section<'_>, key: &str, word: &str) -> Option<bool> {
-    match root.field(key).filter(|field| field.is_scalar()) {
-        Some(field) => reader
-            .text(field, Show::Yes, |text| {
-                let must = || format!("must be a mapping of keys to values, or `{word}`");
-                (text == word)
-                    .then_some(())
-                    .ok_or_else(|| Invalid::new(must()))
-            })
-            .map(|()| true),
-        None => Some(false),
-    }
-}
-
-fn field<'s, 'n>(section: Option<&'s Section<'n>>, key: &str) -> Option<&'s Field<'n>> {
-    section.and_then(|section| section.field(key))
-}
-
-/// Reads one of a few words. The first word is the default.
-fn choice<T: Choice>(
-    reader: &mut Reader<'_>,
-    section: Option<&Section<'_>>,
-    key: &str,
-) -> Option<T> {
-    let Some(field) = field(section, key) else {
-        return T::ALL.first().copied();
-    };
-    reader.text(field, Show::Yes, word)
-}
-
-/// Parses one of a few words.
-fn word<T: Choice>(text: &str) -> Result<T, Invalid> {
-    let words = || T::ALL.iter().map(|choice| choice.word());
-    let found = T::ALL.iter().copied().find(|choice| choice.word() == text);
-    found.ok_or_else(|| {
-        let must = format!("must be {}", alternatives(words()));
-        Invalid::new(must).did_you_mean(nearest(text, words()))
-    })
-}
-
-fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
-    }
 }

@@ -8,18 +8,22 @@ mod document;
 mod draft;
 mod fields;
 mod identifiers;
+mod keys;
 mod layout;
 mod locate;
 mod mapping_rule;
+mod network;
 mod pattern;
 mod problem;
 mod read;
 mod schema;
+mod serialized;
 mod settings;
 mod substitute;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,7 +100,7 @@ pub fn place_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Place {
 }
 
 /// The account and region that the stack must be in; `None` allows any.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// Twelve digits.
     pub account: Option<String>,
@@ -104,12 +108,13 @@ pub struct Place {
     pub region: Option<String>,
 }
 
-/// A valid configuration with defaults applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A valid configuration with defaults applied. Serializes without the values of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The stack's name, part of every name and tag.
     pub stack: StackName,
     /// Where the stack must be.
+    #[serde(flatten)]
     pub place: Place,
     /// The user's tags, added to every created resource; 40 at most.
     pub tags: BTreeMap<String, String>,
@@ -125,10 +130,12 @@ pub struct Config {
     pub authorizer: Authorizer,
     /// Whether `down` must refuse to remove the stack.
     pub deletion_protection: bool,
+    /// What CloudWatch watches of the stack.
+    pub monitoring: Monitoring,
 }
 
 /// A stack's name: a lower-case letter, then at most 31 of `a-z`, `0-9` and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct StackName(String);
 
 impl StackName {
@@ -150,6 +157,14 @@ impl FromStr for StackName {
     }
 }
 
+/// Parses the ARN of a KMS key, as `authorizer.kms_key`.
+///
+/// # Errors
+/// The required form.
+pub fn kms_key(text: &str) -> Result<String, Invalid> {
+    identifiers::kms_key(text)
+}
+
 impl fmt::Display for StackName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -157,15 +172,18 @@ impl fmt::Display for StackName {
 }
 
 /// The existing API and the methods to protect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Api {
     /// Which REST API.
+    #[serde(flatten)]
     pub selector: ApiSelector,
     /// The stage to deploy to.
     pub stage: String,
     /// The methods to protect; empty for the default: every open method except `OPTIONS`.
+    #[serde(serialize_with = "serialized::texts")]
     pub protect: Vec<MethodPattern>,
     /// Methods to leave unchanged even if they match `protect`.
+    #[serde(serialize_with = "serialized::texts")]
     pub except: Vec<MethodPattern>,
     /// Which of API Gateway's responses to refused callers get 3scale's texts.
     pub responses: Responses,
@@ -174,7 +192,8 @@ pub struct Api {
 }
 
 /// How the API is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ApiSelector {
     /// By its id: ten of `a-z` and `0-9`.
     Id(String),
@@ -183,11 +202,12 @@ pub enum ApiSelector {
 }
 
 /// The 3scale product, and where callers put their credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Threescale {
     /// The product's id, decimal digits.
     pub service_id: String,
     /// A service token for the product.
+    #[serde(skip)]
     pub service_token: Secret,
     /// The address of the Service Management API, without a trailing slash.
     pub backend: String,
@@ -198,6 +218,7 @@ pub struct Threescale {
     /// The certificates of that file as they are stored in parameters; `None` until the file is read.
     pub stored_roots: Option<Stored>,
     /// How long a request waits for 3scale.
+    #[serde(serialize_with = "serialized::duration")]
     pub timeout: Duration,
     /// Where callers put their credentials.
     pub credentials: Credentials,
@@ -208,7 +229,7 @@ pub struct Threescale {
 }
 
 /// Where callers put their credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Credentials {
     /// What identifies an application.
     pub kind: CredentialKind,
@@ -256,9 +277,10 @@ pub struct MappingRule {
 }
 
 /// The network of the functions and the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Network {
     /// The CIDR block of the VPC to create: private, /16 to /28, large enough for `zones`.
+    #[serde(serialize_with = "serialized::text")]
     pub cidr: Ipv4Net,
     /// The number of Availability Zones with subnets, 1 to 6.
     pub zones: u8,
@@ -276,7 +298,8 @@ pub struct Network {
 }
 
 /// The VPC of the functions and the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Vpc {
     /// The stack creates it.
     Created,
@@ -341,13 +364,14 @@ pub enum NatMode {
 }
 
 /// A user's own VPC, which is never deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExistingVpc {
     /// `vpc-...`, or `default` for the Region's default VPC.
     pub id: String,
     /// `subnet-...`; 1 to 16, no duplicates. Empty if the stack creates the subnets.
     pub subnets: Vec<String>,
     /// The CIDR blocks of the private subnets to create, each in another Availability Zone; at most 6.
+    #[serde(serialize_with = "serialized::texts")]
     pub subnet_cidrs: Vec<Ipv4Net>,
     /// Where the subnets have their route to 3scale from.
     pub route: RouteMode,
@@ -363,7 +387,7 @@ pub enum RouteMode {
 }
 
 /// The cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cache {
     /// Whether it has nodes. A serverless cache is a created one.
     pub kind: CacheKind,
@@ -378,6 +402,7 @@ pub struct Cache {
     /// Whether connections are encrypted, which an AUTH token also requires. With `url`, determined by its scheme.
     pub tls: bool,
     /// The address of a user's own cache, including credentials, in place of a created one.
+    #[serde(serialize_with = "serialized::is_set")]
     pub url: Option<Secret>,
     /// Whether there is no cache but the memory of each process, so that every request calls 3scale.
     pub memory: bool,
@@ -409,7 +434,7 @@ pub enum CacheEngine {
 }
 
 /// The authorizer and reporter functions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Authorizer {
     /// Whether its decisions apply.
     pub mode: Mode,
@@ -422,8 +447,10 @@ pub struct Authorizer {
     /// The behavior while 3scale does not respond.
     pub caching: Caching,
     /// How long a response of 3scale may be used, in whole seconds; zero only without caching.
+    #[serde(serialize_with = "serialized::duration")]
     pub max_age: Duration,
     /// The reporting interval in whole minutes, one or more.
+    #[serde(serialize_with = "serialized::duration")]
     pub report_every: Duration,
     /// The log retention in days, one of the periods that CloudWatch Logs supports.
     pub log_retention_days: u32,
@@ -440,14 +467,45 @@ pub struct Authorizer {
     pub artifact: Option<NamedFile>,
 }
 
+/// What CloudWatch watches of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Monitoring {
+    /// The ARN of the SNS topic that alarms notify, which is never changed; without it, there are no alarms.
+    pub topic: Option<String>,
+    /// Whether there is a dashboard.
+    pub dashboard: bool,
+    /// Which metrics of the functions are series in CloudWatch.
+    pub metrics: MetricSeries,
+}
+
+impl Monitoring {
+    /// Whether the stack has alarms or a dashboard.
+    pub fn is_wanted(&self) -> bool {
+        self.topic.is_some() || self.dashboard
+    }
+}
+
+/// Which metrics of the functions are series in CloudWatch, each of which costs money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricSeries {
+    /// Those of alarms and dashboard.
+    #[default]
+    Few,
+    /// All, by function and by reason.
+    All,
+}
+
 /// A file that the configuration names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NamedFile {
     /// As written in the file: not checked and not made absolute.
     pub path: PathBuf,
     /// The line of the path in the configuration, counted from 1.
+    #[serde(skip)]
     pub line: usize,
     /// The column of the path, counted from 1.
+    #[serde(skip)]
     pub column: usize,
 }
 
@@ -618,6 +676,17 @@ impl Mode {
         match self {
             Self::Enforce => "enforce",
             Self::Observe => "observe",
+        }
+    }
+}
+
+impl Choice for MetricSeries {
+    const ALL: &'static [Self] = &[Self::Few, Self::All];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Few => "few",
+            Self::All => "all",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::document::{Node, Value};
 use super::problem::{Flaw, Invalid, Open, Position};
-use super::substitute::{Environment, Failure, substitute};
+use super::substitute::{Environment, Failure, substitute, variables};
 use crate::nearest::nearest;
 
 /// Maximum number of characters of the file that a message repeats.
@@ -421,6 +421,12 @@ fn refusal(invalid: &Invalid, source: &str, show: Show, substituted: bool) -> St
         } else {
             // The source contains variables by name, without their values.
             message.push_str(&format!(", not `{}`", printable(source)));
+        }
+    }
+    if show == Show::No && substituted {
+        let names = variables(source);
+        if !names.is_empty() {
+            message.push_str(&format!("; it comes from {}", names.join(" and ")));
         }
     }
     // A hint can repeat part of the value.

@@ -13,16 +13,17 @@ use self::parts::{
     EC2_ID, Properties, VARIABLE, boolean, choice, choice_of, described, duration, object,
     optional, path, text, variable, whole, with, word_of,
 };
-use super::fields::{
+use super::identifiers::{LOG_RETENTION_DAYS, MAX_SECRET, MAX_THREESCALE_NAME};
+use super::keys::{
     API, AUTHORIZER, CREDENTIALS, DEFAULT_BACKEND, DEFAULT_LOG_RETENTION_DAYS, DEFAULT_MAX_AGE,
     DEFAULT_MEMORY, DEFAULT_REPORT_EVERY, MAPPING_RULE, MAX_DELTA, MAX_SECURITY_GROUPS, MEMORY,
-    MEMORY_MB, NO_NETWORK, RESPONSES, ROOT, THREESCALE,
+    MEMORY_MB, MONITORING, NO_NETWORK, RESPONSES, ROOT, THREESCALE,
 };
-use super::identifiers::{LOG_RETENTION_DAYS, MAX_SECRET, MAX_THREESCALE_NAME};
 use super::settings::DEFAULT_TIMEOUT;
 use super::validate::MAX_TAGS;
 use super::{
-    Architecture, Caching, CredentialKind, CredentialLocation, Mode, mapping_rule as rules, pattern,
+    Architecture, Caching, CredentialKind, CredentialLocation, MetricSeries, Mode,
+    mapping_rule as rules, pattern,
 };
 use crate::responses::{ACCESS_DENIED, Responses};
 
@@ -122,6 +123,7 @@ fn root() -> Properties {
         ("network", network()),
         ("cache", cache()),
         ("authorizer", authorizer()),
+        ("monitoring", monitoring()),
         (
             "deletion_protection",
             boolean(
@@ -376,6 +378,34 @@ fn mapping_rule() -> Value {
         "The usage of a matching request.",
         properties,
         &["method", "pattern", "metric"],
+    )
+}
+
+fn monitoring() -> Value {
+    let properties = vec![
+        (
+            "topic",
+            text(
+                "arn:aws[^:]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+                "The SNS topic that the alarms of the stack notify, which is never changed. Without it, there are no alarms.",
+            ),
+        ),
+        (
+            "dashboard",
+            boolean(false, "Whether the stack has a dashboard in CloudWatch."),
+        ),
+        (
+            "metrics",
+            choice::<MetricSeries>(
+                "Which metrics of the functions are series in CloudWatch, each of which costs money. few: those of the alarms and \
+                 the dashboard. all: also those of each function, and the decisions by reason.",
+            ),
+        ),
+    ];
+    optional(
+        &MONITORING,
+        "What CloudWatch watches of the stack.",
+        properties,
     )
 }
 

@@ -80,6 +80,20 @@ pub(super) fn substitute(
     }
 }
 
+/// The names of the variables that a value refers to.
+pub(super) fn variables(text: &str) -> Vec<&str> {
+    let references = text.split("${").skip(1);
+    let names = references.filter_map(|rest| {
+        let (reference, _) = rest.split_once('}')?;
+        Some(
+            reference
+                .split_once(":-")
+                .map_or(reference, |(name, _)| name),
+        )
+    });
+    names.filter(|name| is_name(name)).collect()
+}
+
 fn resolve(reference: &str, environment: Environment<'_>) -> Result<String, Failure> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -148,6 +162,12 @@ mod tests {
         assert_eq!(filled("$$"), "$");
         assert_eq!(filled("$${A}"), "${A}");
         assert_eq!(filled("$$${A}"), "$alpha");
+    }
+
+    #[test]
+    fn the_variables_of_a_value_are_named() {
+        assert_eq!(variables("a${A}b${EMPTY:-x}"), ["A", "EMPTY"]);
+        assert_eq!(variables("plain $ ${ ${1}"), [""; 0]);
     }
 
     #[test]

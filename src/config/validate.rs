@@ -91,6 +91,10 @@ pub(super) fn protected(
     }
 }
 
+/// Why a user key has no `key_name`.
+pub(super) const USER_KEY_HAS_ONE: &str =
+    "is for `kind: app_id` only: a user key has no second key";
+
 /// An application key has its own name, and is allowed only with an application id.
 pub(super) fn credentials(
     reader: &mut Reader<'_>,
@@ -108,16 +112,13 @@ pub(super) fn credentials(
         return;
     };
     if credentials.kind == CredentialKind::UserKey {
-        reader.report(
-            field,
-            "is for `kind: app_id` only: a user key has no second key",
-        );
+        reader.report(field, USER_KEY_HAS_ONE);
     } else if names_clash(credentials) {
         reader.report(field, "must differ from `name`");
     }
 }
 
-fn names_clash(credentials: &Credentials) -> bool {
+pub(super) fn names_clash(credentials: &Credentials) -> bool {
     let Some(key_name) = &credentials.key_name else {
         return false;
     };

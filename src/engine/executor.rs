@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use super::plan::{Operation, Plan};
+use super::plan::{Operation, Plan, Step};
 use super::polls::Polls;
 use super::step::{StepError, StepRunner};
 use crate::action::Action;
@@ -25,6 +25,8 @@ pub struct Outcome {
     /// Each cause is listed once.
     pub failures: Vec<(LogicalId, ResourceError)>,
     pub skipped: Vec<LogicalId>,
+    /// What AWS is still deleting, and what can be deleted only after that, if the run does not wait for it.
+    pub left: Vec<LogicalId>,
     pub stopped: Option<StopReason>,
 }
 
@@ -113,6 +115,23 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
                 }
             }
             Err(StepError::Stopped(stop)) => outcome.stopped = Some(stop),
+            Err(StepError::Left) => {
+                let because = None;
+                cx.sink().emit(Event::Left {
+                    id: id.clone(),
+                    action,
+                    because,
+                });
+                outcome.left.push(id);
+                for dependent in dependents(plan, &mut left, index, cx) {
+                    cx.sink().emit(Event::Left {
+                        id: dependent.id.clone(),
+                        action: dependent.action,
+                        because: Some(step.id.clone()),
+                    });
+                    outcome.left.push(dependent.id.clone());
+                }
+            }
             Err(StepError::Failed(error)) => {
                 outcome.tally.failed += 1;
                 // One cause may fail several resources, for example a build that both functions need: report it
@@ -130,7 +149,14 @@ pub async fn execute(plan: &Plan, cx: &Context, cancel: &CancelToken) -> Outcome
                     error: text,
                     hint,
                 });
-                skip(plan, &mut left, index, cx, &mut outcome.skipped);
+                for dependent in dependents(plan, &mut left, index, cx) {
+                    cx.sink().emit(Event::Skipped {
+                        id: dependent.id.clone(),
+                        action: dependent.action,
+                        because: id.clone(),
+                    });
+                    outcome.skipped.push(dependent.id.clone());
+                }
                 outcome.failures.push((id, error));
             }
         }
@@ -164,15 +190,16 @@ fn count(tally: &mut Tally, action: Action, drain: bool) {
     }
 }
 
-/// Removes from `left` all steps that need the failed step, directly or indirectly.
-fn skip(
-    plan: &Plan,
+/// Removes from `left` all steps that need this one, directly or indirectly, and returns those of other resources: a
+/// resource with several steps is reported once, with this one.
+fn dependents<'a>(
+    plan: &'a Plan,
     left: &mut BTreeMap<usize, BTreeSet<usize>>,
-    failed: usize,
+    ended: usize,
     cx: &Context,
-    skipped: &mut Vec<LogicalId>,
-) {
-    let mut gone = vec![failed];
+) -> Vec<&'a Step> {
+    let mut all = Vec::new();
+    let mut gone = vec![ended];
     while let Some(index) = gone.pop() {
         let dependents: Vec<_> = left
             .iter()
@@ -183,16 +210,11 @@ fn skip(
             left.remove(&dependent);
             cx.sink().emit(Event::StepEnded { index: dependent });
             let step = &plan.steps[dependent];
-            // A resource with several steps is reported once, with the one that failed.
-            if step.id != plan.steps[failed].id {
-                cx.sink().emit(Event::Skipped {
-                    id: step.id.clone(),
-                    action: step.action,
-                    because: plan.steps[failed].id.clone(),
-                });
-                skipped.push(step.id.clone());
+            if step.id != plan.steps[ended].id {
+                all.push(step);
             }
             gone.push(dependent);
         }
     }
+    all
 }

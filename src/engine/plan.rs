@@ -12,7 +12,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{
     Change, DynKind, DynResource, Field, Identity, Live, Output, Phase, function,
-    nat_instance_listing, security_group, vpc_endpoint,
+    nat_instance_listing, parameter, security_group, vpc_endpoint,
 };
 
 /// The field that shows that a resource failed permanently.
@@ -209,7 +209,9 @@ pub fn plan(observation: Observation) -> Plan {
         !found.any(|id| is_place(id) && (replaced.contains(id) || !desired.contains(id)))
     };
     let is_early = |id: &LogicalId| {
-        let stays = (stays_in_use && is_left(id, &desired)) || (are_subnets_kept && is_way_out(id));
+        let stays = is_key_record(id)
+            || (stays_in_use && is_left(id, &desired))
+            || (are_subnets_kept && is_way_out(id));
         replaced.contains(id) || (!desired.contains(id) && !replaced.is_empty() && !stays)
     };
     // `down` deletes the reporter last of what delivers the counted usage.
@@ -251,6 +253,12 @@ pub fn plan(observation: Observation) -> Plan {
         .sort_by(|a, b| (a.id.kind, &a.id.name).cmp(&(b.id.kind, &b.id.name)));
     plan.steps = steps;
     plan
+}
+
+/// Whether this is the record of the operator's KMS key, which stays as long as a function or a secret may have the key: an
+/// interrupted run would leave the key there for good.
+fn is_key_record(id: &LogicalId) -> bool {
+    id.kind == Kind::Parameter && id.name == parameter::KMS_KEY
 }
 
 /// Whether the resource is a part of the way out of a network, or of the way to the Parameter Store.
@@ -545,9 +553,7 @@ fn item(id: LogicalId, action: Action, seen: Option<&ObservedState>) -> Item {
         _ => None,
     };
     if let Some(from) = from {
-        let to = "available".to_owned();
-        let field = STATE;
-        changes.insert(0, Change { field, from, to });
+        changes.insert(0, Change::new(STATE, &from, &"available"));
     }
     let output = seen.map(|seen| seen.output.clone()).unwrap_or_default();
     Item {

@@ -32,6 +32,8 @@ const NAMED_AFTER: Duration = Duration::from_secs(60);
 pub(super) enum StepError {
     Stopped(StopReason),
     Failed(ResourceError),
+    /// AWS is deleting it, and the run does not wait for that.
+    Left,
 }
 
 impl From<StopReason> for StepError {
@@ -115,12 +117,9 @@ impl<'a> StepRunner<'a> {
             made: None,
             acted: false,
         };
-        let ended = match &step.work {
-            Operation::Converge(node) => round.converge(&**node).await,
-            Operation::Detach(node) => round.detach(&**node).await.map(|()| None),
-            Operation::Empty(kind, found) => round.empty(*kind, found).await.map(|()| None),
-            Operation::Delete(kind, found) => round.delete(*kind, found).await.map(|()| None),
-            Operation::Drain(kind) => round.drain(*kind).await.map(|()| None),
+        let ended = match cx.ensure_locked().await {
+            Ok(()) => round.work().await,
+            Err(lost) => Err(StepError::Failed(lost)),
         };
         match (ended, cancel.stop()) {
             // A call that was not sent is not a failure of the step.
@@ -130,6 +129,16 @@ impl<'a> StepRunner<'a> {
                 Err(stop.into())
             }
             (ended, _) => ended,
+        }
+    }
+
+    async fn work(&mut self) -> Result<Option<String>, StepError> {
+        match &self.step.work {
+            Operation::Converge(node) => self.converge(&**node).await,
+            Operation::Detach(node) => self.detach(&**node).await.map(|()| None),
+            Operation::Empty(kind, found) => self.empty(*kind, found).await.map(|()| None),
+            Operation::Delete(kind, found) => self.delete(*kind, found).await.map(|()| None),
+            Operation::Drain(kind) => self.drain(*kind).await.map(|()| None),
         }
     }
 
@@ -307,6 +316,7 @@ impl<'a> StepRunner<'a> {
                 }
             };
             match &now.identity.phase {
+                Phase::Deleting(_) if self.cx.options().no_wait => return Err(StepError::Left),
                 Phase::Pending(_) | Phase::Unknown(_) | Phase::Deleting(_) => {
                     if !self.settle(kind, now).await? {
                         return Ok(());
@@ -342,6 +352,7 @@ impl<'a> StepRunner<'a> {
             }
             cx = match busy {
                 0 => self.cx.fresh(),
+                _ if self.cx.options().no_wait => return Err(StepError::Left),
                 _ => {
                     let what = format!("{busy} network interfaces that Lambda has not released");
                     self.wait(&what, self.id().kind.budget()).await?

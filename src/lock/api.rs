@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
-use super::{Lock, Pace};
+use super::{Lock, wait};
 use crate::aws::{AwsError, Class};
 use crate::cancel::CancelToken;
-use crate::error::{Error, ExitStatus};
+use crate::error::Error;
 use crate::resource::{ApiExclusion, Context, ResourceError};
 use crate::rest_api::ApiTarget;
 
@@ -60,32 +59,15 @@ impl ApiLocks {
     /// Takes the lock of the API, and waits for another stack that has it.
     async fn take(&self, api_id: &str) -> Result<Lock, ResourceError> {
         let cx = self.cx.of_api(api_id);
-        let began = Instant::now();
-        let mut told = String::new();
-        loop {
-            let error = match Lock::take_at(&cx, &self.cancel, Pace::default()).await {
-                Ok(lock) => return Ok(lock),
-                Err(error) => error,
-            };
-            if self.cancel.stop().is_some() {
-                return Err(ResourceError::Aws(AwsError {
-                    class: Class::Stopped,
-                    ..AwsError::incomplete("ssm:PutParameter", error.to_string())
-                }));
-            }
-            let elapsed = began.elapsed();
-            if error.status() != ExitStatus::Refused || elapsed >= self.patience {
-                return Err(cause(&error));
-            }
-            let text = format!("{error}: waiting until that run has finished its work on the API");
-            if told != text {
-                cx.sink().notice(&text);
-                told = text;
-            }
-            let wait = (elapsed / 4).clamp(Duration::from_millis(500), Duration::from_secs(5));
-            let left = self.patience.saturating_sub(elapsed);
-            self.cancel.sleep(wait.min(left)).await;
-        }
+        let until = "waiting until that run has finished its work on the API";
+        let taken = wait::take(&cx, &self.cancel, self.patience, until).await;
+        taken.map_err(|error| match self.cancel.stop() {
+            Some(_) => ResourceError::Aws(AwsError {
+                class: Class::Stopped,
+                ..AwsError::incomplete("ssm:PutParameter", error.to_string())
+            }),
+            None => cause(&error),
+        })
     }
 }
 

@@ -27,6 +27,8 @@
 
 mod api;
 mod holder;
+mod wait;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -80,6 +82,8 @@ impl Default for Pace {
 pub struct Lock {
     cx: Context,
     cancel: CancelToken,
+    /// Identifies the run.
+    token: String,
     /// Ends the renewal when dropped.
     stop: oneshot::Sender<()>,
     /// Returns `None` if the lock was lost.
@@ -230,7 +234,7 @@ pub async fn holder(cx: &Context) -> Result<Option<Held>, ResourceError> {
 ///
 /// # Errors
 /// The error of the service.
-pub async fn sweep(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
+pub async fn remove_left(cx: &Context, cancel: &CancelToken) -> Result<(), Error> {
     let Some(lock) = take_left(cx, cancel).await? else {
         return Ok(());
     };
@@ -251,11 +255,31 @@ async fn take_left(cx: &Context, cancel: &CancelToken) -> Result<Option<Lock>, E
     if !parameter::all(cx).await?.contains_key(NAME) {
         return Ok(None);
     }
+    let mine = Mine::of(cx, Pace::default())?;
+    let is_dead = |held: Held| held.is_dead(&mine.holder, mine.pace.lease);
+    if !holder(cx).await?.is_some_and(is_dead) {
+        return Ok(None);
+    }
     match Lock::take(cx, cancel).await {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if error.status() == ExitStatus::Refused => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The first of these locks whose run may be in progress, described. A lock that cannot be read shows nothing of its run.
+///
+/// # Errors
+/// When nothing can be known about this process.
+pub fn living<'a>(
+    all: impl IntoIterator<Item = &'a Held>,
+) -> Result<Option<String>, ResourceError> {
+    let lease = Pace::default().lease;
+    let me = Holder::me(lease)?;
+    let mut living = all
+        .into_iter()
+        .filter(|held| held.is_known() && !held.is_dead(&me, lease));
+    Ok(living.next().map(Held::describe))
 }
 
 /// Removes the lock that was read as `shown`, whether or not its holder is alive. Another lock stays.
@@ -452,11 +476,13 @@ impl Lock {
         }
         taken?;
         cancel.lease_until(&mine.holder.token, Some(mine.until()));
+        let token = mine.holder.token.clone();
         let (stop, stopping) = oneshot::channel();
         let renewal = keep(cx.clone(), cancel.clone(), mine, stopping);
         Ok(Self {
             cx: cx.clone(),
             cancel: cancel.clone(),
+            token,
             stop,
             renewal: tokio::spawn(renewal),
         })

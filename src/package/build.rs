@@ -6,9 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use super::Progress;
 use super::environment::Environment;
-use super::meter::Meter;
+use super::meter::{Meter, Progress};
 use super::process;
 use super::source::{CRATE, TARGET_DIR, Tree};
 use super::tool::{Tool, Toolchain};

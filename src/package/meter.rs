@@ -1,6 +1,11 @@
 //! Converts Cargo's output to progress lines, and keeps its last lines for an error.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Receives progress lines: lowercase fragments such as `compiling ring v0.17.14 (23/140)`, with what is done and all of it, if
+/// that is known.
+pub type Progress = Arc<dyn Fn(String, Option<(u32, u32)>) + Send + Sync>;
 
 /// How many of the last lines are kept for an error.
 const KEPT: usize = 30;

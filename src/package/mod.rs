@@ -1,37 +1,40 @@
-//! The zip with the authorizer's code: built from the bundled source, or read from a file.
+//! The zip with the authorizer's code: that of the release, built from the bundled source, or read from a file.
 //!
 //! Every binary is inspected before it is returned, because Lambda accepts any upload and fails at the first request.
 
 mod archive;
 mod build;
 pub(crate) mod environment;
+mod files;
 pub(crate) mod folder;
 pub(crate) mod folder_lock;
 mod inspect;
 mod meter;
 pub(crate) mod process;
+mod release;
 mod source;
 mod tool;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use environment::Environment;
+use files::{digest, put, read};
 use inspect::Architecture;
+use release::ReleasedZip;
 use source::Tree;
 use tool::Toolchain;
 
-/// Receives progress lines: lowercase fragments such as `compiling ring v0.17.14 (23/140)`, with what is done and all of it, if
-/// that is known.
-pub type Progress = Arc<dyn Fn(String, Option<(u32, u32)>) + Send + Sync>;
+pub use meter::Progress;
+pub use release::{DIGESTS, Release, Supply};
 
 /// The version of the build procedure, part of the source hash. Increase it when `build` changes the binary.
 const RECIPE: &str = "1";
@@ -62,11 +65,14 @@ struct Bundle {
     name: String,
     progress: Progress,
     environment: Environment,
+    /// The zip of the release, in place of a build.
+    released: Option<ReleasedZip>,
 }
 
 impl Package {
-    /// The bundled crate, for Lambda's `architecture` (`x86_64` or `arm64`). It is built in `cache`, which also keeps
-    /// the zip. The folder is created when needed, and other users must not be able to write to it.
+    /// The bundled crate, for Lambda's `architecture` (`x86_64` or `arm64`). A program of a release uses the zip of that
+    /// release. Otherwise it is built in `cache`, which also keeps the zip. The folder is created when needed, and other
+    /// users must not be able to write to it.
     ///
     /// # Errors
     ///
@@ -87,13 +93,15 @@ impl Package {
             name,
             progress,
             environment,
+            released: None,
         };
-        Ok(Self {
+        let package = Self {
             origin: Origin::Bundle(bundle),
             architecture,
             source,
             zip: OnceCell::new(),
-        })
+        };
+        Ok(package.with_release(Release::of_this_program().as_ref()))
     }
 
     /// A file: a zip with an executable `bootstrap`, which is used unchanged, or a binary, which is zipped. The file is
@@ -133,6 +141,32 @@ impl Package {
         self
     }
 
+    /// Uses the zip of this release, if it was built from the bundled source. With `None`, it is built.
+    #[must_use]
+    pub fn with_release(mut self, release: Option<&Release>) -> Self {
+        if let Origin::Bundle(bundle) = &mut self.origin {
+            bundle.released =
+                release.and_then(|release| release.zip(self.architecture, &self.source));
+        }
+        self
+    }
+
+    /// Where [`Self::zip`] takes the code from.
+    pub fn supply(&self) -> Supply {
+        match &self.origin {
+            Origin::Bundle(bundle) => bundle.supply(),
+            Origin::Artifact { path, .. } => Supply::Artifact(path.clone()),
+        }
+    }
+
+    /// The hexadecimal SHA-256 of the zip of the release, if it is used.
+    pub fn released(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Bundle(bundle) => bundle.released.as_ref().map(ReleasedZip::digest),
+            Origin::Artifact { .. } => None,
+        }
+    }
+
     /// The hexadecimal SHA-256 of all source files with their dependency versions and build settings, or of the file.
     /// It requires no build and does not depend on the compiler: two machines with the same source agree that nothing
     /// has changed.
@@ -140,8 +174,21 @@ impl Package {
         &self.source
     }
 
-    /// Checks, before any change and without a build, whether [`Self::zip`] is likely to succeed: Lambda can start the
-    /// file, or the zip is in the cache, or the tools are installed.
+    /// Checks, before any change and without a build, whether [`Self::zip`] succeeds. The zip of a release is read or
+    /// downloaded for that, and [`Self::zip`] returns it then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`], or the file of the release cannot be read, or is another one.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        match self.supply() {
+            Supply::Beside(_) | Supply::Download(_) => self.zip().await.map(drop),
+            Supply::Build | Supply::Artifact(_) => self.check(),
+        }
+    }
+
+    /// Checks, without a build, whether it is likely to succeed: Lambda can start the file, or the zip of an earlier build is
+    /// in the cache, or the tools are installed.
     ///
     /// # Errors
     ///
@@ -183,6 +230,23 @@ impl Package {
             .clone()
             .map_err(|error| anyhow!(error))
     }
+}
+
+/// Writes the zip files of a release into `folder`, and [`DIGESTS`].
+///
+/// # Errors
+/// A build fails, or a file cannot be written.
+pub async fn write_release(folder: &Path, packages: &[Package]) -> anyhow::Result<()> {
+    let mut lines = String::new();
+    for package in packages {
+        let (architecture, zip) = (package.architecture.as_str(), package.zip().await?);
+        let path = folder.join(release::name(architecture));
+        fs::write(&path, &zip).with_context(|| format!("writing {}", path.display()))?;
+        let digest = digest(&zip);
+        lines.push_str(&format!("{architecture} {} {digest}\n", package.source()));
+    }
+    let path = folder.join(DIGESTS);
+    fs::write(&path, lines).with_context(|| format!("writing {}", path.display()))
 }
 
 /// The executable in a zip of [`Package::zip`].
@@ -237,7 +301,27 @@ impl Bundle {
         )
     }
 
+    fn supply(&self) -> Supply {
+        let released = self.released.as_ref();
+        released.map_or(Supply::Build, ReleasedZip::supply)
+    }
+
+    /// The zip of the release, or of a build.
     async fn zip(&self, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
+        let (Some(released), supply) = (self.released.clone(), self.supply()) else {
+            return self.built(architecture).await;
+        };
+        let (cache, progress) = (self.cache.clone(), Arc::clone(&self.progress));
+        match supply {
+            Supply::Beside(path) => blocking(move || released.read(&path)).await,
+            Supply::Download(url) => {
+                blocking(move || released.download(&url, cache.as_deref(), &progress)).await
+            }
+            _ => self.built(architecture).await,
+        }
+    }
+
+    async fn built(&self, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
         let bundle = self.clone();
         // The real path, because compiler flags contain it, and a relative path there refers to another folder.
         let (folder, zip) = blocking(move || {
@@ -314,20 +398,6 @@ impl Bundle {
     }
 }
 
-/// Writes a file in `folder` atomically, readable only by this user.
-fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// The hexadecimal SHA-256.
-fn digest(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
-}
-
 /// Removes the build folders, hundreds of megabytes, of this and other sources, unless a build is running there. A
 /// folder that cannot be removed remains until the next call.
 fn clean(folder: &Path) {
@@ -356,19 +426,6 @@ fn zipped(path: &Path, bytes: &[u8], architecture: Architecture) -> anyhow::Resu
         archive::pack(bytes)
     };
     zip().with_context(|| path.display().to_string())
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    // Reading a pipe or a device might never end.
-    ensure!(metadata.is_file(), "it is not a regular file");
-    let length = metadata.len();
-    ensure!(
-        length <= archive::UNZIPPED_LIMIT,
-        "it has {length} bytes, Lambda accepts at most {}",
-        archive::UNZIPPED_LIMIT
-    );
-    Ok(fs::read(path)?)
 }
 
 /// Runs blocking work on another thread.

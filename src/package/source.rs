@@ -13,10 +13,11 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 use toml_edit::{Document, DocumentMut, Item, TableLike, Value};
 
-/// The crate's code. Its manifest and lock file are derived from the two constants below.
-static CODE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/authorizer/src");
-const MANIFEST: &str = include_str!("../../authorizer/Cargo.toml");
-const LOCK: &str = include_str!("../../Cargo.lock");
+/// The crate's code. Its manifest and lock file are derived from the two constants below. All three are read through links
+/// in `build/`: `cargo package` leaves out the folders of other crates and writes a lock file of its own, but follows links.
+static CODE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/build/authorizer");
+const MANIFEST: &str = include_str!("../../build/authorizer.toml");
+const LOCK: &str = include_str!("../../build/authorizer.lock");
 
 /// The crate's name in its manifest and in the lock file, and the name of its folder.
 pub(super) const CRATE: &str = "authorizer";

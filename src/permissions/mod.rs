@@ -1,5 +1,6 @@
 //! The IAM rights that a command needs: one table, from which come the policies of `iam-policy`. Pure.
 
+mod examples;
 mod policy;
 mod scope;
 pub mod table;
@@ -9,5 +10,5 @@ pub use self::policy::{
     MANAGED_POLICY_MAX, Principal, Purpose, by_service, documents, lacking, needed, principal,
     rights, size,
 };
-pub use self::scope::{Scope, partition};
+pub use self::scope::{ANY_STACK, Scope, partition};
 pub use self::trust::{Provider, trust};

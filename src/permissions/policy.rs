@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::table::{
-    CHECK, DOWN_MAYBE, KEY, LOCK, NEIGHBORS, On, READ, Right, Rights, STATUS, UP, UP_MAYBE, create,
-    delete, update,
+    CHECK, DOWN_MAYBE, EXPORT, KEY, LOCK, NEIGHBORS, On, PLAN, READ, Right, Rights, STATUS, SWEEP,
+    UP, UP_MAYBE, create, delete, update,
 };
 use crate::action::Action;
 use crate::kind::Kind;
@@ -22,6 +22,8 @@ pub enum Purpose {
     Up,
     Down,
     Status,
+    Export,
+    Sweep,
 }
 
 impl Purpose {
@@ -32,6 +34,8 @@ impl Purpose {
             Self::Up => "up",
             Self::Down => "down",
             Self::Status => "status",
+            Self::Export => "export",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -39,45 +43,34 @@ impl Purpose {
 /// Everything that a command can use for a stack.
 pub fn rights(purpose: Purpose, scope: &Scope) -> BTreeSet<Right> {
     let mut all: BTreeSet<Right> = READ.iter().copied().collect();
-    let mut add = |rights: &[Right]| all.extend(rights.iter().copied());
-    let kinds = || Kind::ALL.into_iter().filter(|kind| scope.uses(*kind));
-    let mut each = |of: fn(Kind) -> Rights| {
-        for kind in kinds() {
-            let Rights { always, maybe } = of(kind);
-            add(always);
-            add(maybe);
-        }
+    let of_kinds: &[fn(Kind) -> Rights] = match purpose {
+        Purpose::Plan | Purpose::Status | Purpose::Export => &[],
+        Purpose::Up => &[create, update, delete],
+        Purpose::Down | Purpose::Sweep => &[delete],
     };
-    match purpose {
-        Purpose::Plan | Purpose::Status => {}
-        Purpose::Up => {
-            each(create);
-            each(update);
-            each(delete);
+    for kind in Kind::ALL.into_iter().filter(|kind| scope.uses(*kind)) {
+        for of in of_kinds {
+            let Rights { always, maybe } = of(kind);
+            all.extend(always.iter().chain(maybe));
         }
-        Purpose::Down => each(delete),
     }
-    let more: &[&[Right]] = match purpose {
-        Purpose::Plan => &[CHECK, NEIGHBORS],
+    let of_command: &[&[Right]] = match purpose {
+        Purpose::Plan => &[CHECK, NEIGHBORS, PLAN],
         Purpose::Status => &[STATUS],
+        Purpose::Export => &[EXPORT],
         Purpose::Up => &[CHECK, NEIGHBORS, LOCK, UP, UP_MAYBE],
         Purpose::Down => &[NEIGHBORS, LOCK, DOWN_MAYBE],
+        Purpose::Sweep => &[NEIGHBORS, LOCK, DOWN_MAYBE, SWEEP],
     };
-    for rights in more {
-        all.extend(rights.iter().copied());
-    }
-    if scope.has_key() {
-        let [all_commands, checks, changes] = KEY;
-        let of_key: &[&[Right]] = match purpose {
-            Purpose::Status => &[all_commands],
-            Purpose::Plan => &[all_commands, checks],
-            Purpose::Up => &[all_commands, checks, changes],
-            Purpose::Down => &[],
-        };
-        for rights in of_key {
-            all.extend(rights.iter().copied());
-        }
-    }
+    let [all_commands, checks, changes] = KEY;
+    let of_key: &[&[Right]] = match purpose {
+        _ if !scope.has_key() => &[],
+        Purpose::Status | Purpose::Export => &[all_commands],
+        Purpose::Plan => &[all_commands, checks],
+        Purpose::Up => &[all_commands, checks, changes],
+        Purpose::Down | Purpose::Sweep => &[],
+    };
+    all.extend(of_command.iter().chain(of_key).copied().flatten());
     // A role of the operator is used, and not changed.
     if !scope.uses(Kind::IamRole) {
         all.remove(&("iam:GetRolePolicy", On::Role));
@@ -126,18 +119,23 @@ pub fn principal(arn: &str) -> Option<Principal> {
     }
 }
 
-/// The rights by service, with example resources: what is allowed on none of them is missing.
+/// The rights by service, with example resources: what is allowed on none of them is missing. Rights on resources of which
+/// none is known are left out.
 pub fn by_service(
     rights: &BTreeSet<Right>,
     scope: &Scope,
 ) -> BTreeMap<&'static str, (BTreeSet<&'static str>, BTreeSet<String>)> {
     let mut all: BTreeMap<_, (BTreeSet<_>, BTreeSet<_>)> = BTreeMap::new();
     for (action, on) in rights {
+        let examples = scope.examples(*on);
+        if examples.is_empty() && *on != On::Any {
+            continue;
+        }
         let service = action.split(':').next().unwrap_or_default();
         let (actions, resources) = all.entry(service).or_default();
         actions.insert(*action);
         resources.insert("*".to_owned());
-        resources.extend(scope.examples(*on));
+        resources.extend(examples);
     }
     all
 }
@@ -206,7 +204,9 @@ mod tests {
             for (purpose, parts) in [
                 (Purpose::Plan, 1),
                 (Purpose::Status, 1),
+                (Purpose::Export, 1),
                 (Purpose::Down, 1),
+                (Purpose::Sweep, 1),
                 (Purpose::Up, 2),
             ] {
                 let scope = stack(name);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_has_no_right_to_change() {
-        for purpose in [Purpose::Plan, Purpose::Status] {
+        for purpose in [Purpose::Plan, Purpose::Status, Purpose::Export] {
             for (action, on) in rights(purpose, &stack("orders")) {
                 let (_, name) = action.split_once(':').expect("a service");
                 let is_read = [
@@ -310,6 +310,30 @@ mod tests {
                 let mut examples = resources.iter().filter(|resource| *resource != "*");
                 assert!(examples.all(|arn| !arn.contains('*')), "{resources:?}");
             }
+        }
+    }
+
+    /// Only the role itself shows its path, such as that of IAM Identity Center, and the ARN to simulate has it.
+    #[test]
+    fn the_role_of_the_operator_can_be_read_and_simulated() {
+        let scope = stack("orders");
+        for purpose in [Purpose::Plan, Purpose::Up] {
+            let documents = documents(&rights(purpose, &scope), &scope);
+            let statements = documents.iter().map(|document| &document["Statement"]);
+            let mut statements = statements.filter_map(Value::as_array).flatten();
+            let of_operator = statements.find(|statement| statement["Sid"] == "Operator");
+            let statement = of_operator.expect("a statement");
+            assert_eq!(
+                statement["Action"],
+                json!(["iam:GetRole", "iam:SimulatePrincipalPolicy"])
+            );
+            assert_eq!(
+                statement["Resource"],
+                json!([
+                    "arn:aws:iam::123456789012:user/*",
+                    "arn:aws:iam::123456789012:role/*"
+                ])
+            );
         }
     }
 

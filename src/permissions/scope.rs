@@ -1,11 +1,11 @@
 //! The ARNs and the conditions of the resources of one stack. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::table::On;
-use crate::config::{ApiSelector, CacheKind, Config, NatMode, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, NatMode, RouteMode, Vpc};
 use crate::kind::Kind;
 use crate::names::Names;
 
@@ -25,14 +25,22 @@ const CREATING: [&str; 9] = [
     "RunInstances",
 ];
 
-/// The partition of a Region. Source: AWS documentation, "Amazon Resource Names", on partitions.
+/// How the Regions of each partition begin; all others are of `aws`. Source: `regionRegex` in `partitions.json` of the AWS SDKs.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("eusc-", "aws-eusc"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+];
+
+/// The partition of a Region.
 pub fn partition(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        region if region.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
+    let mut all = PARTITIONS.into_iter();
+    let found = all.find(|(start, _)| region.starts_with(start));
+    found.map_or("aws", |(_, partition)| partition)
 }
 
 /// What a policy is for: a stack, and what its configuration makes of it.
@@ -41,17 +49,22 @@ pub struct Scope {
     /// The names of the stack. An account or a Region that is not known is `*`.
     pub names: Names,
     /// The id of the API. `None` if it is not known.
-    api: Option<String>,
+    pub(super) api: Option<String>,
+    /// The stage of the API. `None` if it is not known.
+    pub(super) stage: Option<String>,
     vpc: Network,
     /// The role of the operator.
     role: Option<String>,
     /// The permissions boundary.
     boundary: Option<String>,
-    /// The KMS key of the configuration.
-    kms_key: Option<String>,
+    /// The KMS key of the configuration, and those that the stack has had.
+    kms_keys: BTreeSet<String>,
     /// The kinds that the configuration does not make.
     unused: Vec<Kind>,
 }
+
+/// The name of a stack in the names of all stacks.
+pub const ANY_STACK: &str = "*";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Network {
@@ -69,10 +82,11 @@ impl Scope {
         Self {
             names,
             api: None,
+            stage: None,
             vpc: Network::Unknown,
             role: None,
             boundary: None,
-            kms_key: None,
+            kms_keys: BTreeSet::new(),
             unused: Vec::new(),
         }
     }
@@ -84,6 +98,10 @@ impl Scope {
         let is_serverless = config.cache.kind == CacheKind::Serverless;
         let is_instance = network.nat == NatMode::Instance;
         let has_network = network.vpc != Vpc::None;
+        // A VPC of the operator may have no internet gateway.
+        let creates_route = network
+            .existing()
+            .is_some_and(|own| own.route == RouteMode::Create);
         let unused = [
             (Kind::NatInstance, is_instance),
             (Kind::NatGateway, has_network && !is_instance),
@@ -94,7 +112,7 @@ impl Scope {
             (Kind::CacheUser, cache && is_serverless),
             (Kind::CacheUserGroup, cache && is_serverless),
             (Kind::Vpc, network.is_created()),
-            (Kind::InternetGateway, network.is_created()),
+            (Kind::InternetGateway, network.is_created() || creates_route),
             (Kind::RouteAssociation, network.existing().is_some()),
             (Kind::SecurityGroup, has_network),
             (Kind::Subnet, has_network),
@@ -102,6 +120,8 @@ impl Scope {
             (Kind::RouteTable, has_network),
             (Kind::NetworkInterface, has_network),
             (Kind::IamRole, config.authorizer.role_arn.is_none()),
+            (Kind::Alarm, config.monitoring.topic.is_some()),
+            (Kind::Dashboard, config.monitoring.dashboard),
         ];
         let unused = unused.into_iter().filter(|(_, is_used)| !is_used);
         Self {
@@ -110,6 +130,7 @@ impl Scope {
                 ApiSelector::Id(id) => Some(id.clone()),
                 ApiSelector::Name(_) => None,
             },
+            stage: Some(config.api.stage.clone()),
             vpc: match &network.vpc {
                 Vpc::Created => Network::Created,
                 Vpc::Existing(own) if own.id != "default" => Network::Vpc(own.id.clone()),
@@ -117,7 +138,7 @@ impl Scope {
             },
             role: config.authorizer.role_arn.clone(),
             boundary: config.authorizer.permissions_boundary.clone(),
-            kms_key: config.authorizer.kms_key.clone(),
+            kms_keys: config.authorizer.kms_key.iter().cloned().collect(),
             unused: unused.map(|(kind, _)| kind).collect(),
         }
     }
@@ -129,50 +150,6 @@ impl Scope {
             api: Some(id.to_owned()),
             ..self
         }
-    }
-
-    /// Examples of the resources of a statement, without wildcards.
-    pub fn examples(&self, on: On) -> Vec<String> {
-        const EC2: [&str; 12] = [
-            "vpc",
-            "subnet",
-            "internet-gateway",
-            "elastic-ip",
-            "natgateway",
-            "route-table",
-            "security-group",
-            "network-interface",
-            "instance",
-            "vpc-endpoint",
-            "volume",
-            "image",
-        ];
-        let caches = [
-            "replicationgroup",
-            "subnetgroup",
-            "serverlesscache",
-            "user",
-            "usergroup",
-        ];
-        let patterns = self.resources(on).into_iter();
-        let named = patterns.flat_map(|pattern| {
-            if pattern == "*" {
-                return Vec::new();
-            }
-            if let Some(start) = pattern.strip_suffix("*/*") {
-                return EC2.map(|kind| format!("{start}{kind}/{kind}-0")).into();
-            }
-            let (head, tail) = match pattern.rsplit_once(":*:") {
-                Some((head, tail)) => (head.to_owned(), tail.to_owned()),
-                None => {
-                    let fill = |name| pattern.replace('*', name);
-                    return vec![fill("authorizer"), fill("reporter")];
-                }
-            };
-            let fill = |kind: &str| format!("{head}:{kind}:{}", tail.replace('*', "cache"));
-            caches.iter().map(|kind| fill(kind)).collect()
-        });
-        named.collect()
     }
 
     /// What a request of the program contains, for a simulation: the Region, the tags, and the service that gets the role.
@@ -198,7 +175,7 @@ impl Scope {
         !self.unused.contains(&kind)
     }
 
-    fn arn(&self, service: &str, rest: &str) -> String {
+    pub(super) fn arn(&self, service: &str, rest: &str) -> String {
         let Names {
             region, account, ..
         } = &self.names;
@@ -218,7 +195,7 @@ impl Scope {
     }
 
     /// The ARN of a resource that belongs to no account.
-    fn public(&self, service: &str, rest: &str) -> String {
+    pub(super) fn public(&self, service: &str, rest: &str) -> String {
         let region = &self.names.region;
         format!("arn:{}:{service}:{region}::{rest}", self.names.partition())
     }
@@ -230,9 +207,16 @@ impl Scope {
             .collect()
     }
 
-    /// Whether the configuration has a KMS key.
+    /// With KMS keys that the stack has, beside that of the configuration.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = String>) -> Self {
+        self.kms_keys.extend(keys);
+        self
+    }
+
+    /// Whether the stack has, or had, a KMS key of the operator.
     pub fn has_key(&self) -> bool {
-        self.kms_key.is_some()
+        !self.kms_keys.is_empty()
     }
 
     /// The resources of a policy's statement.
@@ -254,7 +238,7 @@ impl Scope {
                 self.public("apigateway", "/domainnames"),
                 self.public("apigateway", "/domainnames/*"),
             ],
-            On::Key => self.kms_key.iter().cloned().collect(),
+            On::Key => self.kms_keys.iter().cloned().collect(),
             On::Rule => vec![self.arn("events", &format!("rule/{named}"))],
             On::Role | On::PassedRole => vec![match &self.role {
                 Some(role) => role.clone(),
@@ -269,6 +253,14 @@ impl Scope {
             }],
             On::Operator => vec![self.iam("user/*"), self.iam("role/*")],
             On::Function => vec![self.arn("lambda", &format!("function:{named}"))],
+            On::Alarm => vec![self.arn("cloudwatch", &format!("alarm:{named}"))],
+            On::Dashboard => {
+                let Names { account, .. } = &self.names;
+                let partition = self.names.partition();
+                vec![format!(
+                    "arn:{partition}:cloudwatch::{account}:dashboard/{named}"
+                )]
+            }
             On::LogGroup => vec![self.arn("logs", &format!("log-group:/aws/lambda/{named}"))],
             On::Parameter => {
                 let of_stack = self.names.parameters();
@@ -320,7 +312,12 @@ impl Scope {
     /// The condition of a policy's statement.
     pub fn condition(&self, on: On) -> Option<Value> {
         let stack = &self.names.stack;
-        let tagged = |key: &str| json!({"StringEquals": {format!("{key}/{TAG}"): stack}});
+        // Any stack has a pattern for its name.
+        let operator = match stack == ANY_STACK {
+            true => "StringLike",
+            false => "StringEquals",
+        };
+        let tagged = |key: &str| json!({operator: {format!("{key}/{TAG}"): stack}});
         match on {
             On::Created => Some(tagged("aws:RequestTag")),
             On::Own => Some(tagged("aws:ResourceTag")),

@@ -22,6 +22,9 @@ pub enum On {
     Policy,
     Function,
     LogGroup,
+    Alarm,
+    /// Dashboards have no Region.
+    Dashboard,
     Parameter,
     /// The public parameter with the image of a NAT instance.
     ImageParameter,
@@ -29,7 +32,7 @@ pub enum On {
     Cache,
     /// New resources of EC2, with the stack's tag.
     Created,
-    /// The VPC in which something is created.
+    /// The VPC in which something is created, or to which something is attached.
     InVpc,
     /// What a NAT gateway, an endpoint or an instance is created in or with.
     With,
@@ -41,7 +44,7 @@ pub enum On {
     Interfaces,
     /// Resources of EC2 with the stack's tag.
     Own,
-    /// The KMS key of the operator.
+    /// The KMS keys of the operator.
     Key,
     /// Users and roles: one of them is the operator.
     Operator,
@@ -76,6 +79,10 @@ const fn rights(always: &'static [Right], maybe: &'static [Right]) -> Rights {
 pub const READ: &[Right] = &[
     ("sts:GetCallerIdentity", On::Any),
     ("apigateway:GET", On::Api),
+    ("cloudwatch:DescribeAlarms", On::Any),
+    ("cloudwatch:GetDashboard", On::Dashboard),
+    ("cloudwatch:ListTagsForResource", On::Alarm),
+    ("cloudwatch:ListTagsForResource", On::Dashboard),
     ("ec2:DescribeAddresses", On::Any),
     ("ec2:DescribeInstances", On::Any),
     ("ec2:DescribeInstanceStatus", On::Any),
@@ -117,6 +124,7 @@ pub const CHECK: &[Right] = &[
     ("ec2:DescribeVpcEncryptionControls", On::Any),
     ("elasticache:DescribeReservedCacheNodesOfferings", On::Any),
     ("iam:GetPolicy", On::Policy),
+    ("iam:GetRole", On::Operator),
     ("iam:ListAccountAliases", On::Any),
     ("iam:SimulatePrincipalPolicy", On::Operator),
     ("lambda:GetAccountSettings", On::Any),
@@ -136,6 +144,13 @@ pub const NEIGHBORS: &[Right] = &[
     ("lambda:ListFunctions", On::Any),
 ];
 
+/// For `plan --out`, which looks as closely as an `up` that changes something.
+pub const PLAN: &[Right] = &[
+    ("elasticache:DescribeCacheClusters", On::Any),
+    ("iam:ListAttachedRolePolicies", On::Role),
+    ("iam:ListRolePolicies", On::Role),
+];
+
 /// For `status`, in addition.
 pub const STATUS: &[Right] = &[
     ("apigateway:GET", On::Domains),
@@ -149,7 +164,21 @@ pub const STATUS: &[Right] = &[
     ("tag:GetResources", On::Any),
 ];
 
-/// With `authorizer.kms_key`: for every command except `down`, for `plan` and `up`, and for `up`.
+/// For `export`, in addition. Those of EC2 are for a NAT instance.
+pub const EXPORT: &[Right] = &[
+    ("ec2:DescribeInstanceAttribute", On::Any),
+    ("ec2:DescribeInstanceCreditSpecifications", On::Any),
+    ("ec2:DescribeVolumes", On::Any),
+    ("elasticache:DescribeCacheClusters", On::Any),
+    ("iam:ListAttachedRolePolicies", On::Role),
+    ("iam:ListRolePolicies", On::Role),
+    ("iam:ListRoles", On::Any),
+    ("ssm:DescribeParameters", On::Any),
+    ("ssm:ListTagsForResource", On::Parameter),
+    ("tag:GetResources", On::Any),
+];
+
+/// With a KMS key of the operator: for every command except `down`, for `plan` and `up`, and for `up`.
 pub const KEY: [&[Right]; 3] = [
     &[
         ("kms:Decrypt", On::Key),
@@ -192,6 +221,12 @@ pub const DOWN_MAYBE: &[Right] = &[
     ("tag:GetResources", On::Any),
 ];
 
+/// For `sweep`, in addition to what `down` needs: it lists the stacks, and reads which have expired.
+pub const SWEEP: &[Right] = &[
+    ("ec2:DescribeRegions", On::Any),
+    ("ssm:GetParameters", On::Parameter),
+];
+
 /// To create a resource of a kind.
 pub const fn create(kind: Kind) -> Rights {
     match kind {
@@ -215,6 +250,7 @@ pub const fn create(kind: Kind) -> Rights {
             &[
                 ("ec2:CreateInternetGateway", On::Created),
                 ("ec2:AttachInternetGateway", On::Own),
+                ("ec2:AttachInternetGateway", On::InVpc),
                 ("ec2:CreateTags", On::Tags),
             ],
             &[],
@@ -371,6 +407,20 @@ pub const fn create(kind: Kind) -> Rights {
             ],
             &[],
         ),
+        Kind::Alarm => rights(
+            &[
+                ("cloudwatch:PutMetricAlarm", On::Alarm),
+                ("cloudwatch:TagResource", On::Alarm),
+            ],
+            &[],
+        ),
+        Kind::Dashboard => rights(
+            &[
+                ("cloudwatch:PutDashboard", On::Dashboard),
+                ("cloudwatch:TagResource", On::Dashboard),
+            ],
+            &[],
+        ),
         Kind::ApiAuthorizer => rights(&[("apigateway:POST", On::Api)], &[]),
         Kind::ApiAttachment => rights(
             &[
@@ -394,6 +444,7 @@ pub const fn update(kind: Kind) -> Rights {
         Kind::Subnet | Kind::ElasticIp | Kind::NatGateway => &[("ec2:CreateTags", On::Own)],
         Kind::InternetGateway => &[
             ("ec2:AttachInternetGateway", On::Own),
+            ("ec2:AttachInternetGateway", On::InVpc),
             ("ec2:CreateTags", On::Own),
         ],
         Kind::NatInstance => &[
@@ -484,6 +535,14 @@ pub const fn update(kind: Kind) -> Rights {
             ("events:RemoveTargets", On::Rule),
             ("events:TagResource", On::Rule),
         ],
+        Kind::Alarm => &[
+            ("cloudwatch:PutMetricAlarm", On::Alarm),
+            ("cloudwatch:TagResource", On::Alarm),
+        ],
+        Kind::Dashboard => &[
+            ("cloudwatch:PutDashboard", On::Dashboard),
+            ("cloudwatch:TagResource", On::Dashboard),
+        ],
         Kind::ApiAuthorizer => &[("apigateway:PATCH", On::Api)],
         Kind::ApiAttachment => &[
             ("apigateway:DELETE", On::Api),
@@ -503,7 +562,10 @@ pub const fn delete(kind: Kind) -> Rights {
         Kind::Subnet => rights(&[("ec2:DeleteSubnet", On::Own)], &[]),
         Kind::InternetGateway => rights(
             &[("ec2:DeleteInternetGateway", On::Own)],
-            &[("ec2:DetachInternetGateway", On::Own)],
+            &[
+                ("ec2:DetachInternetGateway", On::Own),
+                ("ec2:DetachInternetGateway", On::InVpc),
+            ],
         ),
         Kind::ElasticIp => rights(&[("ec2:ReleaseAddress", On::Own)], &[]),
         Kind::NatGateway => rights(&[("ec2:DeleteNatGateway", On::Own)], &[]),
@@ -553,6 +615,8 @@ pub const fn delete(kind: Kind) -> Rights {
             &[("events:DeleteRule", On::Rule)],
             &[("events:RemoveTargets", On::Rule)],
         ),
+        Kind::Alarm => rights(&[("cloudwatch:DeleteAlarms", On::Alarm)], &[]),
+        Kind::Dashboard => rights(&[("cloudwatch:DeleteDashboards", On::Dashboard)], &[]),
         Kind::ApiAuthorizer => rights(&[("apigateway:DELETE", On::Api)], &[]),
         Kind::ApiAttachment => rights(
             &[("apigateway:PATCH", On::Api)],

@@ -7,6 +7,7 @@ use super::subject::Subject;
 use super::{kms_key as rules_of_key, own_groups, own_network, role as rules_of_role, trust};
 use crate::action::Action;
 use crate::aws::AwsError;
+use crate::code::Code;
 use crate::config::{Config, Vpc};
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
@@ -61,7 +62,7 @@ pub(super) async fn role(
             .collect();
         refusal = rules_of_role::permissions(arn, &denied);
     }
-    findings.blockers.extend(refusal);
+    findings.block(Code::RoleUnusable, refusal);
     Ok(())
 }
 
@@ -86,11 +87,14 @@ pub(super) async fn kms_key(
         return Ok(());
     }
     if let Some(fault) = rules_of_key::place(arn, cx.names()) {
-        findings.blockers.push(fault);
+        findings.block(Code::KmsKeyUnfit, [fault]);
         return Ok(());
     }
     match cx.aws().kms_key(arn).await? {
-        Ok(key) => findings.add(rules_of_key::judge(arn, key.as_ref(), cx.names())),
+        Ok(key) => findings.add(
+            Code::KmsKeyUnfit,
+            rules_of_key::judge(arn, key.as_ref(), cx.names()),
+        ),
         Err(error) => findings.notices.push(format!(
             "authorizer.kms_key could not be read and is not checked: {error}"
         )),
@@ -187,7 +191,7 @@ pub(super) async fn security_groups(
         cache_ranges: &ranges,
     };
     let verdict = own_groups::judge(&needs, &found);
-    findings.add(verdict);
+    findings.add(Code::SecurityGroupsUnfit, verdict);
     Ok(())
 }
 

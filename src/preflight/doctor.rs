@@ -5,12 +5,13 @@ use super::rules;
 use crate::aws::account::Quota;
 use crate::error::Error;
 use crate::id::LogicalId;
+use crate::package::Supply;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Ok,
-    /// `up` may work all the same.
+    /// `up` may still work.
     Warn,
     /// `up` does not work.
     Fail,
@@ -225,14 +226,23 @@ pub fn threescale(backend: &str, service: &str, faults: &[String], notices: &[St
 }
 
 /// Whether the code of the functions is there, or can be built. `problem` is what to install.
-pub fn tools(problem: Option<&str>) -> Check {
+pub fn tools(supply: &Supply, problem: Option<&str>) -> Check {
     match problem {
-        None => Check::ok(
-            Topic::Tools,
-            "the code of the authorizer is there, or can be built",
-        ),
-        Some(problem) => Check::fail(Topic::Tools, problem)
-            .hint("install the tools, or correct the file of `authorizer.artifact`"),
+        None => {
+            let text = match supply {
+                Supply::Build | Supply::Artifact(_) => {
+                    "the code of the authorizer is there, or can be built".to_owned()
+                }
+                of_release => format!("the code of the authorizer is {of_release}"),
+            };
+            Check::ok(Topic::Tools, text)
+        }
+        Some(problem) => Check::fail(Topic::Tools, problem).hint(match supply {
+            Supply::Build | Supply::Artifact(_) => {
+                "install the tools, or correct the file of `authorizer.artifact`"
+            }
+            _ => "use the file of the release, or build the authorizer with `up --build`",
+        }),
     }
 }
 
@@ -352,8 +362,8 @@ mod tests {
             (threescale("h", "1", &[], &[]), Outcome::Ok),
             (threescale("h", "1", &one, &one), Outcome::Fail),
             (threescale("h", "1", &[], &one), Outcome::Warn),
-            (tools(None), Outcome::Ok),
-            (tools(Some("install zig")), Outcome::Fail),
+            (tools(&Supply::Build, None), Outcome::Ok),
+            (tools(&Supply::Build, Some("install zig")), Outcome::Fail),
             (lock("orders", None), Outcome::Ok),
             (lock("orders", Some("kim@host")), Outcome::Warn),
         ] {

@@ -2,23 +2,59 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
+use crate::code::Code;
+use crate::finding::Finding;
 use crate::prices::Costs;
+use crate::rest_api::ApiTarget;
 
 /// What is known before anything is changed.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     /// What would make the plan fail.
-    pub blockers: Vec<String>,
+    pub blockers: Vec<Finding>,
     /// What stays unchanged, and why.
     pub notices: Vec<String>,
     /// Undeployed changes of others that a deployment would publish.
     pub pending: Vec<String>,
     /// What a new attachment changes in the API.
     pub attaches: Vec<String>,
+    /// The methods that the plan protects or opens.
+    pub methods: MethodChanges,
     /// What the stack costs, if the plan changes it.
     pub costs: Option<Costs>,
     /// How long it usually takes until the stack is ready.
     pub ready_in: Duration,
+}
+
+/// The methods of APIs that the plan changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MethodChanges {
+    /// Those that the authorizer protects after the plan, and not before.
+    pub closed: Vec<ChangedMethod>,
+    /// Those that the authorizer no longer protects after the plan, and nothing else either.
+    pub opened: Vec<ChangedMethod>,
+}
+
+/// A method of an API, in a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedMethod {
+    pub api: String,
+    pub stage: String,
+    /// `GET /orders`.
+    pub method: String,
+}
+
+impl ChangedMethod {
+    /// A method of the API in this stage.
+    pub fn new(target: &ApiTarget, method: String) -> Self {
+        Self {
+            api: target.id.clone(),
+            stage: target.stage.clone(),
+            method,
+        }
+    }
 }
 
 /// What a check finds.
@@ -39,9 +75,14 @@ impl Verdict {
 }
 
 impl Findings {
-    /// Adds what a check finds.
-    pub fn add(&mut self, verdict: Verdict) {
-        self.blockers.extend(verdict.faults);
+    /// Adds what would make the plan fail, with the code of the check.
+    pub fn block(&mut self, code: Code, messages: impl IntoIterator<Item = String>) {
+        self.blockers.extend(Finding::all(code, messages));
+    }
+
+    /// Adds what a check finds, with its code.
+    pub fn add(&mut self, code: Code, verdict: Verdict) {
+        self.block(code, verdict.faults);
         self.notices.extend(verdict.notices);
     }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::findings::Findings;
+use super::changed_methods::changed_methods;
+use super::findings::{ChangedMethod, Findings};
 use super::meant::other_stage;
 use super::subject::Subject;
-use super::{access, encryption, mode, own_network, own_route, required_tags, rules, ways};
+use super::{access, encryption, mode, own_network, own_route, required_tags, rules, topic, ways};
 use crate::action::Action;
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
-use crate::config::{Config, Vpc};
+use crate::code::Code;
+use crate::config::{Config, Mode, Vpc};
+use crate::decision::guarded;
 use crate::engine::duration;
 use crate::engine::plan::{Item, Plan};
 use crate::error::Result;
@@ -39,25 +42,25 @@ pub async fn gather(
     unmanaged: Vec<String>,
     plan: &Plan,
 ) -> Result<Findings> {
-    let mut blockers = unmanaged;
-    blockers.extend(plan.items.iter().filter_map(rules::blocked));
-    let mut findings = Findings {
-        blockers,
-        ..Findings::default()
-    };
+    let mut findings = Findings::default();
+    findings.block(Code::NotManaged, unmanaged);
+    let blocked = plan.items.iter().filter_map(rules::blocked);
+    findings.block(Code::ResourceStuck, blocked);
     if !subject.is_sandbox {
         findings.costs = prices::of(plan, subject.config, &cx.names().region);
         findings.ready_in = duration::until_ready(plan);
     }
     let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
-    findings
-        .blockers
-        .extend(of_stage(subject, cx, stage.as_ref()).await);
+    of_stage(subject, cx, stage.as_ref(), &mut findings).await;
     of_network(subject, cx, plan, &mut findings).await?;
-    findings
-        .blockers
-        .extend(access::boundary(subject, cx, plan).await?);
+    let boundary = access::boundary(subject, cx, plan).await?;
+    findings.block(Code::BoundaryUnusable, boundary);
     access::kms_key(subject, cx, plan, &mut findings).await?;
+    if let Some(topic) = &subject.config.monitoring.topic
+        && plan.changes(&[Kind::Alarm])
+    {
+        findings.add(Code::TopicUnusable, topic::judge(topic, cx.names()));
+    }
     access::role(subject, cx, plan, &mut findings).await?;
     access::security_groups(subject, cx, plan, &mut findings).await?;
     if !subject.is_sandbox {
@@ -65,10 +68,10 @@ pub async fn gather(
     }
     of_node_type(subject, cx, plan, &mut findings).await?;
     of_instance_type(subject, cx, plan, &mut findings).await?;
-    findings.blockers.extend(of_neighbors(cx, plan).await?);
+    findings.block(Code::NetworkInUse, of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
-    of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
+    let guarded = of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
     findings
         .notices
@@ -85,32 +88,37 @@ pub async fn gather(
         let observes = function_publication::observes(cx).await?;
         let serves = served::served(cx, &subject.facts.api).await?.is_some();
         let limits = config.api.responses.limits;
-        let notice = mode::notice(wanted, observes.filter(|_| serves), limits);
+        let live = observes.filter(|_| serves);
+        mode::change(&mut findings.methods, wanted, live, &guarded);
+        let notice = mode::notice(wanted, live, limits);
         findings.notices.extend(notice);
         let mut left: Vec<_> = record::all(cx).await?.into_keys().collect();
         left.retain(|target| *target != subject.facts.api);
         let blocker = mode::blocker(wanted, observes, &left);
-        findings.blockers.extend(blocker);
+        findings.block(Code::ModeConflict, blocker);
     }
     if plan.items.iter().any(builds) {
-        let error = subject.package.check().err();
+        let package = subject.package;
+        let error = package.ready().await.err();
+        findings.block(Code::Build, error.map(|error| format!("{error:#}")));
         findings
-            .blockers
-            .extend(error.map(|error| format!("{error:#}")));
+            .notices
+            .extend(rules::supply(&package.supply()).filter(|_| !subject.is_sandbox));
     }
     Ok(findings)
 }
 
-async fn of_stage(subject: Subject<'_>, cx: &Context, stage: Option<&Stage>) -> Vec<String> {
+async fn of_stage(
+    subject: Subject<'_>,
+    cx: &Context,
+    stage: Option<&Stage>,
+    findings: &mut Findings,
+) {
     let api = &subject.facts.api;
-    let missing = match stage {
-        Some(_) => None,
-        None => Some(missing_stage(cx, api).await),
-    };
-    missing
-        .into_iter()
-        .chain(rules::canary(api, stage))
-        .collect()
+    if stage.is_none() {
+        findings.block(Code::StageNotFound, [missing_stage(cx, api).await]);
+    }
+    findings.block(Code::CanaryActive, rules::canary(api, stage));
 }
 
 /// Says that the stage does not exist, and which one was probably meant.
@@ -133,14 +141,14 @@ async fn of_network(
     findings: &mut Findings,
 ) -> Result<()> {
     let Subject { config, facts, .. } = subject;
-    let blockers = &mut findings.blockers;
     if config.network.vpc == Vpc::None {
         return Ok(());
     }
     let Some(own) = config.network.existing() else {
-        blockers.extend(rules::zones(config, &facts.zones));
+        findings.block(Code::ZonesMissing, rules::zones(config, &facts.zones));
         let index = |id: &LogicalId| stack::index(&id.name);
-        blockers.extend(of_addresses(config, cx, plan, index).await?);
+        let unusable = of_addresses(config, cx, plan, index).await?;
+        findings.block(Code::AddressUnusable, unusable);
         let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
         findings.notices.extend(addresses);
         if subject.is_sandbox {
@@ -154,13 +162,15 @@ async fn of_network(
         return of_encryption(cx, &vpc, plan, findings).await;
     };
     let Some(vpc) = &facts.own_vpc else {
-        blockers.push(format!("network.vpc: there is no VPC {}", own.id));
+        let missing = format!("network.vpc: there is no VPC {}", own.id);
+        findings.block(Code::VpcNotFound, [missing]);
         return Ok(());
     };
-    blockers.extend(vpc.faults.iter().cloned());
+    findings.block(Code::NetworkUnfit, vpc.faults.iter().cloned());
     findings.notices.extend(ways::without_effect(config, vpc));
     let index = |id: &LogicalId| vpc.ways.as_ref()?.index(id);
-    blockers.extend(of_addresses(config, cx, plan, index).await?);
+    let unusable = of_addresses(config, cx, plan, index).await?;
+    findings.block(Code::AddressUnusable, unusable);
     let addresses = rules::new_addresses(&plan.items, &config.network.elastic_ips);
     findings.notices.extend(addresses);
     // Names of security groups are unique in a VPC, so only the operator's own VPC can have them.
@@ -176,7 +186,7 @@ async fn of_network(
         .collect();
     if !made.is_empty() {
         let taken = SecurityGroups::taken(cx, &vpc.id, &made).await?;
-        blockers.extend(rules::unmanaged(&taken));
+        findings.block(Code::NotManaged, rules::unmanaged(&taken));
     }
     if config.network.endpoints && plan.changes(&[Kind::VpcEndpoint]) {
         of_endpoints(cx, &vpc.id, findings).await?;
@@ -216,7 +226,7 @@ async fn of_network(
     };
     let needs = own_network::needs(config, &facts.names.account, parts, plan);
     let verdict = own_network::judge(needs, &network);
-    findings.add(verdict);
+    findings.add(Code::NetworkUnfit, verdict);
     let makes_way_out = plan.changes(&[Kind::NatGateway, Kind::NatInstance]);
     if network.reaches_internet_gateway() || makes_way_out {
         let ids: Vec<_> = subnets.iter().chain([&vpc.id]).cloned().collect();
@@ -247,7 +257,10 @@ async fn of_encryption(
     }
     match cx.aws().encryption_of(vpc).await? {
         Ok(None) => of_account_encryption(cx, false, findings).await?,
-        Ok(Some(control)) => findings.add(encryption::of_vpc("", vpc, &control)),
+        Ok(Some(control)) => findings.add(
+            Code::EncryptionEnforced,
+            encryption::of_vpc("", vpc, &control),
+        ),
         Err(error) => findings.notices.push(format!(
             "the VPC encryption control of {vpc} could not be read and is not checked: {error}"
         )),
@@ -259,7 +272,7 @@ async fn of_encryption(
 async fn of_account_encryption(cx: &Context, creates: bool, findings: &mut Findings) -> Result<()> {
     match cx.aws().account_encryption().await? {
         Ok(None) => {}
-        Ok(Some(control)) => findings.add(encryption::of_account(&control, creates)),
+        Ok(Some(control)) => findings.add(Code::EncryptionEnforced, encryption::of_account(&control, creates)),
         Err(error) => findings.notices.push(format!(
             "the VPC encryption control of the account could not be read and is not checked: {error}"
         )),
@@ -289,8 +302,7 @@ async fn of_route(
     };
     let gateways = network.gateways.as_deref().unwrap_or_default();
     let verdict = own_route::judge(&changed, tables, gateways, &interfaces);
-    findings.blockers.extend(verdict.faults);
-    findings.notices.extend(verdict.notices);
+    findings.add(Code::RouteConflict, verdict);
     Ok(())
 }
 
@@ -300,13 +312,14 @@ async fn of_endpoints(cx: &Context, vpc: &str, findings: &mut Findings) -> Resul
     match cx.aws().named_endpoints(vpc, &cx.names().stack).await {
         Ok(others) => {
             let of_ssm = others.iter().filter(|other| names.contains(&other.service));
-            findings.blockers.extend(of_ssm.map(|other| {
+            let taken = of_ssm.map(|other| {
                 format!(
                     "network.endpoints: {vpc} has the endpoint {} of the Parameter Store already, with its private DNS names: remove \
                      `network.endpoints`",
                     other.id
                 )
-            }));
+            });
+            findings.block(Code::EndpointExists, taken);
         }
         Err(error) if error.class == Class::Denied => findings.notices.push(format!(
             "whether others have an endpoint of the Parameter Store could not be read and is not checked: {error}"
@@ -319,10 +332,11 @@ async fn of_endpoints(cx: &Context, vpc: &str, findings: &mut Findings) -> Resul
 /// Adds a blocker if the account blocks the Internet access of VPCs. `ids`: the VPC, or subnets that may be excluded.
 async fn of_public_access(cx: &Context, ids: &[String], findings: &mut Findings) -> Result<()> {
     match cx.aws().blocks_internet(ids).await? {
-        Ok(true) => findings.blockers.push(
-            "VPC Block Public Access of the account blocks NAT gateways (block-bidirectional), so 3scale is not reachable: \
-             set it to block-ingress, or exclude a VPC of your own and name it in `network.vpc`"
-                .to_owned(),
+        Ok(true) => findings.block(
+            Code::PublicAccessBlocked,
+            ["VPC Block Public Access of the account blocks NAT gateways (block-bidirectional), so 3scale is not reachable: \
+              set it to block-ingress, or exclude a VPC of your own and name it in `network.vpc`"
+                .to_owned()],
         ),
         Ok(false) => {}
         Err(error) => findings.notices.push(format!(
@@ -374,9 +388,10 @@ async fn of_node_type(
     }
     match cx.aws().offers_node_type(node_type).await? {
         Ok(true) => {}
-        Ok(false) => findings
-            .blockers
-            .push(rules::node_type(node_type, &cx.names().region)),
+        Ok(false) => findings.block(
+            Code::NodeTypeUnavailable,
+            [rules::node_type(node_type, &cx.names().region)],
+        ),
         Err(error) => findings.notices.push(format!(
             "whether the Region has the node type {node_type} could not be read and is not checked: {error}"
         )),
@@ -407,7 +422,7 @@ async fn of_instance_type(
             });
             let without = zones.filter(|(_, zone)| !offered.contains(zone));
             let blockers = without.map(|(id, zone)| rules::instance_type(id, &zone));
-            findings.blockers.extend(blockers);
+            findings.block(Code::InstanceTypeUnavailable, blockers);
         }
         Err(error) => findings.notices.push(format!(
             "whether the zones have the instance type {} could not be read and is not checked: {error}",
@@ -452,7 +467,7 @@ async fn of_required_tags(cx: &Context, plan: &Plan, findings: &mut Findings) ->
             let tags = cx.tags(&LogicalId::new(Kind::Vpc, "main"));
             let keys = tags.keys().map(String::as_str);
             let fault = required_tags::judge(&created, keys, &required);
-            findings.blockers.extend(fault);
+            findings.block(Code::TagsRequired, fault);
         }
         Err(error) => findings.notices.push(format!(
             "the tags that the organization requires could not be read and are not checked: {error}"
@@ -513,20 +528,21 @@ async fn of_quotas(
         .collect();
     let aws = cx.aws();
     let ((quotas, unread), concurrency) = tokio::try_join!(aws.quotas(&zones), aws.concurrency())?;
-    findings.blockers.extend(rules::quotas(&new, &quotas));
+    findings.block(Code::QuotaExceeded, rules::quotas(&new, &quotas));
     let unread = unread.or(concurrency.as_ref().err().cloned());
     let limit = concurrency.unwrap_or_default();
     findings.notices.extend(rules::concurrency(limit));
     Ok(unread.map(|error| format!("some quotas could not be read and are not checked: {error}")))
 }
 
+/// Returns the methods that the authorizer is for.
 async fn of_methods(
     subject: Subject<'_>,
     cx: &Context,
     stage: Option<&Stage>,
     plan: &Plan,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<Vec<ChangedMethod>> {
     let Subject { config, facts, .. } = subject;
     let api = &facts.api;
     let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
@@ -534,7 +550,8 @@ async fn of_methods(
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let elsewhere = other_stacks::elsewhere(cx, api).await?;
-    let record = record::all(cx).await?.remove(api).unwrap_or_default();
+    let records = record::all(cx).await?;
+    let record = records.get(api).cloned().unwrap_or_default();
     let methods = rules::methods(config, &all, authorizer.as_deref(), &elsewhere, &record);
     if methods.wanted.is_empty() {
         let why: String = methods
@@ -542,20 +559,23 @@ async fn of_methods(
             .iter()
             .map(|why| format!("; {why}"))
             .collect();
-        findings.blockers.push(format!(
+        let none = format!(
             "no method of API {} is protected by `api.protect` and `api.except`{why}",
             api.id
-        ));
+        );
+        findings.block(Code::NothingProtected, [none]);
     }
-    findings.blockers.extend(rules::authorizers(
-        &rest_api::authorizers(cx, &api.id).await?,
-        &facts.names.api_authorizer(),
-    ));
+    let authorizers = rest_api::authorizers(cx, &api.id).await?;
+    let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
+    findings.block(Code::QuotaExceeded, full);
+    let observes = config.authorizer.mode == Mode::Observe;
+    findings.methods = changed_methods(&plan.items, api, &methods.wanted, &records);
+    let guarded = guarded(observes);
     findings.attaches.extend(
         methods
             .wanted
             .iter()
-            .map(|method| format!("{}: {} -> protected", method.label(), method.authorization)),
+            .map(|method| format!("{}: {} -> {guarded}", method.label(), method.authorization)),
     );
     findings.notices.extend(methods.notices);
     let unrecorded = lost_record::of_recorded(cx).await?;
@@ -563,7 +583,7 @@ async fn of_methods(
         .notices
         .extend(unrecorded.iter().map(Unrecorded::notice));
     let (blockers, notices) = rules::patterns(config, &all);
-    findings.blockers.extend(blockers);
+    findings.block(Code::MethodUnknown, blockers);
     findings.notices.extend(notices);
     findings
         .notices
@@ -583,14 +603,17 @@ async fn of_methods(
         findings.attaches.extend(written);
         if deploys(plan) {
             let blocker = answers.other_limits.as_deref().map(rules::other_limits);
-            findings.blockers.extend(blocker);
+            findings.block(Code::LimitsConflict, blocker);
         }
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if deploys(plan) {
         of_deployment(subject, cx, stage, &methods.wanted, findings).await?;
     }
-    Ok(())
+    let guarded = methods.wanted.iter();
+    Ok(guarded
+        .map(|method| ChangedMethod::new(api, method.label()))
+        .collect())
 }
 
 /// What a deployment publishes that is not this stack's.
@@ -603,7 +626,7 @@ async fn of_deployment(
 ) -> Result<()> {
     let api = &subject.facts.api;
     if let Some(draft) = optional(rest_api::draft(cx, &api.id).await)? {
-        findings.blockers.extend(rules::without_integration(&draft));
+        findings.block(Code::MethodIncomplete, rules::without_integration(&draft));
     }
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());

@@ -31,7 +31,7 @@ fn is(value: &str, wanted: &str) -> bool {
 pub fn judge(arn: &str, key: Option<&Key>, names: &Names) -> Verdict {
     let mut verdict = Verdict::default();
     let Some(key) = key else {
-        let fault = format!("there is no key {arn}, or its policy does not admit you");
+        let fault = format!("there is no key {arn}, or its policy does not allow you to read it");
         verdict.faults.push(format!("authorizer.kms_key: {fault}"));
         return verdict;
     };

@@ -1,6 +1,7 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
 mod access;
+mod changed_methods;
 pub mod doctor;
 mod encryption;
 mod findings;
@@ -17,12 +18,13 @@ mod rights;
 mod role;
 mod rules;
 mod subject;
+mod topic;
 mod trust;
 mod ways;
 
-pub use self::findings::{Findings, Verdict};
+pub use self::findings::{ChangedMethod, Findings, MethodChanges, Verdict};
 pub use self::gather::{gather, missing_stage, strangers};
-pub use self::meant::other_api;
+pub use self::meant::{other_api, other_stage};
 pub use self::own_vpc::own_vpc;
 pub use self::rights::{Simulated, rights, rights_of_new};
 pub use self::rules::{

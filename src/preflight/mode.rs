@@ -1,6 +1,8 @@
 //! What the callers of the protected methods meet in each mode of the authorizer. Pure.
 
+use super::findings::{ChangedMethod, MethodChanges};
 use crate::config::Mode;
+use crate::decision::guarded;
 use crate::responses::LimitStatus;
 use crate::rest_api::ApiTarget;
 
@@ -18,9 +20,29 @@ pub(super) fn notice(mode: Mode, observed: Option<bool>, limits: LimitStatus) ->
         }
     };
     Some(format!(
-        "callers of the protected methods: {what} (authorizer.mode: {})",
+        "callers of the {} methods: {what} (authorizer.mode: {})",
+        guarded(mode == Mode::Observe),
         mode.as_str()
     ))
+}
+
+/// Adds what the mode changes for the methods that the authorizer is for: in the mode observe, it protects none. `observed` as for
+/// [`notice`].
+pub(super) fn change(
+    methods: &mut MethodChanges,
+    mode: Mode,
+    observed: Option<bool>,
+    guarded: &[ChangedMethod],
+) {
+    match (mode, observed) {
+        (Mode::Observe, Some(false)) => {
+            methods.closed.clear();
+            methods.opened.extend_from_slice(guarded);
+        }
+        (Mode::Observe, _) => methods.closed.clear(),
+        (Mode::Enforce, Some(true)) => methods.closed = guarded.to_vec(),
+        (Mode::Enforce, _) => {}
+    }
 }
 
 /// Why the mode observe cannot begin in this run: the stages that the stack leaves, which the authorizer protects, would refuse
@@ -39,11 +61,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_mode_observe_opens_what_was_protected() {
+        let target = ApiTarget {
+            id: "a1".to_owned(),
+            stage: "prod".to_owned(),
+        };
+        let guarded = [ChangedMethod::new(&target, "GET /orders".to_owned())];
+        let counts = |mode, observed| {
+            let mut methods = MethodChanges {
+                closed: guarded.to_vec(),
+                opened: Vec::new(),
+            };
+            change(&mut methods, mode, observed, &guarded);
+            (methods.closed.len(), methods.opened.len())
+        };
+        for (mode, observed, counted) in [
+            (Mode::Observe, None, (0, 0)),
+            (Mode::Observe, Some(true), (0, 0)),
+            (Mode::Observe, Some(false), (0, 1)),
+            (Mode::Enforce, None, (1, 0)),
+            (Mode::Enforce, Some(false), (1, 0)),
+            (Mode::Enforce, Some(true), (1, 0)),
+        ] {
+            assert_eq!(counts(mode, observed), counted, "{mode:?} {observed:?}");
+        }
+    }
+
+    #[test]
     fn a_plan_says_what_callers_will_meet() {
         let said = |mode, observed, limits| notice(mode, observed, limits).unwrap_or_default();
         let plain = LimitStatus::Forbidden;
         for observed in [None, Some(true), Some(false)] {
-            assert!(said(Mode::Observe, observed, plain).contains("only logged"));
+            assert!(
+                said(Mode::Observe, observed, plain)
+                    .contains("observed methods: all requests are allowed")
+            );
         }
         for begins in [None, Some(true)] {
             let text = said(Mode::Enforce, begins, plain);

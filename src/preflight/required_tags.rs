@@ -35,6 +35,8 @@ fn types(kind: Kind) -> Option<(&'static str, &'static str)> {
         Kind::LogGroup => ("logs:log-group", "AWS::Logs::LogGroup"),
         Kind::Function => ("lambda:function", "AWS::Lambda::Function"),
         Kind::Schedule => ("events:rule", "AWS::Events::Rule"),
+        Kind::Alarm => ("cloudwatch:alarm", "AWS::CloudWatch::Alarm"),
+        Kind::Dashboard => ("cloudwatch:dashboard", "AWS::CloudWatch::Dashboard"),
         Kind::RouteAssociation
         | Kind::FunctionAlias
         | Kind::FunctionPermission

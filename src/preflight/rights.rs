@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use super::findings::Verdict;
 use super::subject::Subject;
 use crate::action::Action;
-use crate::config::Config;
+use crate::config::{ApiSelector, Config};
 use crate::engine::plan::Plan;
 use crate::error::Result;
 use crate::id::LogicalId;
@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::permissions::table::Right;
 use crate::permissions::{self, Principal, Scope};
 use crate::resource::Context;
+use crate::rest_api;
 
 /// What the policies of who calls allow, as IAM simulates them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,14 @@ pub async fn rights_of_new(
     caller: &str,
     config: &Config,
 ) -> Result<Option<Simulated>> {
-    let scope = Scope::of_config(cx.names().clone(), config);
+    let mut scope = Scope::of_config(cx.names().clone(), config);
+    if let ApiSelector::Name(name) = &config.api.selector {
+        // Without its id, the rights on it are not checked.
+        let found = rest_api::find(cx.aws(), None, Some(name)).await;
+        if let Ok([api]) = found.as_deref() {
+            scope = scope.with_api(&api.id);
+        }
+    }
     let kinds = Kind::ALL.into_iter().filter(|kind| scope.uses(*kind));
     let needed = permissions::needed(kinds.map(|kind| (kind, Action::Create)));
     simulated(cx, caller, &needed, &scope).await

@@ -8,12 +8,14 @@ use serde_json::json;
 use crate::action::Action;
 use crate::aws::account::{Address, Quota, QuotaKind};
 use crate::aws::tags;
-use crate::config::{Config, Vpc};
+use crate::config::{ApiSelector, Config, Mode, Vpc};
+use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::engine_version;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::nearest::nearest;
+use crate::package::Supply;
 use crate::pattern::MethodPattern;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
@@ -23,25 +25,26 @@ use crate::rest_api::definition::API_KEY_SOURCE;
 use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 use crate::stack;
 
-/// Selects the API that the configuration names.
+/// Selects the API that the configuration names. `place`: where it was looked for.
 ///
 /// # Errors
 /// One line that lists what was found instead.
-pub fn choose_api(config: &Config, found: &[RestApi]) -> Result<RestApi, String> {
-    use crate::config::ApiSelector;
-    let wanted = match &config.api.selector {
+pub fn choose_api(
+    selector: &ApiSelector,
+    place: &str,
+    found: &[RestApi],
+) -> Result<RestApi, String> {
+    let wanted = match selector {
         ApiSelector::Id(id) => format!("id {id}"),
         ApiSelector::Name(name) => format!("name {name}"),
     };
     match found {
         [api] => Ok(api.clone()),
-        [] => Err(format!(
-            "no REST API has the {wanted} in this account and region"
-        )),
+        [] => Err(format!("no REST API has the {wanted} in {place}")),
         several => {
             let ids: Vec<_> = several.iter().map(|api| api.id.as_str()).collect();
             Err(format!(
-                "{} REST APIs have the {wanted} ({}): give `api.id`",
+                "{} REST APIs have the {wanted} in {place} ({}): give `api.id`",
                 several.len(),
                 ids.join(", ")
             ))
@@ -171,6 +174,12 @@ pub fn plain_http(config: &Config) -> Option<String> {
             threescale.backend
         )
     })
+}
+
+/// Says where the code of the functions comes from, unless the configuration does.
+pub fn supply(supply: &Supply) -> Option<String> {
+    let is_configured = matches!(supply, Supply::Artifact(_));
+    (!is_configured).then(|| format!("the code of the authorizer is {supply}"))
 }
 
 /// Whether the plan gives a cache the configured node type.
@@ -333,9 +342,10 @@ pub fn methods(
         if taken || lent || selection::is_free(method, &config.api.protect) {
             if !taken && !lent && method.authorization != AuthorizationType::None {
                 let text = format!(
-                    "{} has {} and will be protected because `api.protect` names it exactly",
+                    "{} has {} and will be {} because `api.protect` names it exactly",
                     method.label(),
-                    method.authorization
+                    method.authorization,
+                    guarded(config.authorizer.mode == Mode::Observe)
                 );
                 sorted.notices.push(text);
             }
@@ -349,7 +359,9 @@ pub fn methods(
             sorted.notices.push(text);
         }
     }
-    sorted.notices.extend(preflights(&sorted.wanted, all));
+    sorted
+        .notices
+        .extend(preflights(config.authorizer.mode, &sorted.wanted, all));
     sorted
 }
 
@@ -442,7 +454,7 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
 
 /// Warns that protected `ANY` methods also receive `OPTIONS` requests, which browsers send without
 /// a credential.
-fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
+fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
     const SHOWN: usize = 5;
     let has_options = |path: &str| {
         all.iter()
@@ -463,8 +475,12 @@ fn preflights(wanted: &[Method], all: &[Method]) -> Option<String> {
         more => format!(" and {more} more"),
     };
     let shown: Vec<_> = labels.into_iter().take(SHOWN).collect();
+    let effect = match mode {
+        Mode::Enforce => "will be refused",
+        Mode::Observe => "will be logged as refusals",
+    };
     Some(format!(
-        "{}{more} also {answer} OPTIONS, so CORS preflight requests will be refused: give {path}, or add it to `api.except`",
+        "{}{more} also {answer} OPTIONS, so CORS preflight requests {effect}: give {path}, or add it to `api.except`",
         shown.join(", ")
     ))
 }
@@ -585,13 +601,19 @@ mod tests {
             name: "orders-api".to_owned(),
             ..RestApi::default()
         };
-        assert!(
-            choose_api(&config(""), &[])
-                .is_err_and(|text| text.contains("no REST API has the name orders-api"))
+        let place = "account 123456789012 and Region eu-west-1";
+        let choose = |found: &[RestApi]| choose_api(&config("").api.selector, place, found);
+        assert_eq!(
+            choose(&[]).err().as_deref(),
+            Some(
+                "no REST API has the name orders-api in account 123456789012 and Region eu-west-1"
+            )
         );
-        assert_eq!(choose_api(&config(""), &[api("a")]), Ok(api("a")));
+        assert_eq!(choose(&[api("a")]), Ok(api("a")));
+        let several = choose(&[api("a"), api("b")]).expect_err("two");
         assert!(
-            choose_api(&config(""), &[api("a"), api("b")]).is_err_and(|text| text.contains("a, b"))
+            several.contains("a, b") && several.contains("eu-west-1"),
+            "{several}"
         );
     }
 

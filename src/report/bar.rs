@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 /// The columns of a bar, with its brackets.
 pub const WIDTH: u16 = 22;
 
-/// Stands for the terminal on which `indicatif` draws.
+/// The terminal on which `indicatif` draws: a text.
 #[derive(Debug, Clone, Default)]
 struct Line(Arc<Mutex<String>>);
 

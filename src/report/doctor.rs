@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use super::layout;
 use super::logs::time;
 use super::style::Style;
+use crate::code::Explanation;
 use crate::decision::{self, Decision, absences};
 use crate::preflight::doctor::{Check, Outcome, is_well};
 use crate::printable::line;
+use crate::reasons::REASONS;
+use crate::threescale::{Limit, Told, Verdict};
 
 /// Where the text of a row begins.
 const INDENT: usize = 21;
@@ -159,6 +162,115 @@ pub fn decisions_document(stack: &str, id: &str, since: Duration, found: &[Decis
         false => Vec::new(),
     };
     json!({"stack": stack, "request": id, "decisions": decisions, "meanings": meanings})
+}
+
+/// What 3scale says about a key, in words. `masked` is the end of the key.
+pub fn key_table(masked: &str, told: &Told, style: &Style) -> String {
+    let (head, reason, text) = match &told.verdict {
+        Verdict::Allowed if used_up(told).next().is_some() => (
+            style.warn("3scale allows it, and a limit is used up"),
+            Some("limits_exceeded"),
+            None,
+        ),
+        Verdict::Allowed => (style.good("3scale allows it"), None, None),
+        Verdict::Refused(reason) => (style.bad("3scale refuses it"), Some(reason.as_str()), None),
+        Verdict::Fault(text) => (
+            style.bad("3scale does not accept what the configuration says"),
+            None,
+            Some(text),
+        ),
+        Verdict::Unclear(text) => (style.warn("3scale gives no decision"), None, Some(text)),
+    };
+    let explanation = reason.and_then(explained);
+    let known = matches!(told.verdict, Verdict::Allowed | Verdict::Refused(_));
+    let next = "the caller must send it where `threescale.credentials` says. `threescale-gw doctor --request <id>` tells about one \
+                request. What changes in 3scale takes effect within `authorizer.max_age`";
+    let next = (told.verdict == Verdict::Allowed && reason.is_none()).then(|| next.to_owned());
+    let mut rows = vec![
+        ("Reason", reason.map(str::to_owned)),
+        ("Cause", text.cloned()),
+        ("Cause", explanation.map(|told| told.cause.to_owned())),
+        ("Effect", explanation.map(|told| told.effect.to_owned())),
+        ("What to do", explanation.map(|told| told.action.to_owned())),
+        ("What to do", next),
+        ("Plan", told.plan.clone()),
+    ];
+    rows.extend(
+        told.limits
+            .iter()
+            .map(|limit| ("Limit", Some(limit_text(limit)))),
+    );
+    if known && !told.missing.is_empty() {
+        let missing = told.missing.join(", ");
+        rows.push((
+            "Metrics",
+            Some(format!(
+                "the product does not have {missing}: requests that `threescale.mapping_rules` counts on them are refused. Create them \
+                 in 3scale, or correct the rules"
+            )),
+        ));
+    }
+    rows.extend(
+        told.notices
+            .iter()
+            .map(|notice| ("Note", Some(notice.clone()))),
+    );
+    let rows = rows
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name:<12}{}", line(&value?))));
+    std::iter::once(format!("key {}: {head}", line(masked)))
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn explained(reason: &str) -> Option<Explanation> {
+    let known = REASONS.iter().find(|(name, _)| *name == reason);
+    known.map(|(_, explanation)| *explanation)
+}
+
+fn used_up(told: &Told) -> impl Iterator<Item = &Limit> {
+    told.limits.iter().filter(|limit| limit.is_used_up())
+}
+
+fn limit_text(limit: &Limit) -> String {
+    let Limit {
+        metric,
+        period,
+        max,
+        used,
+        ends,
+    } = limit;
+    let used_up = match (limit.is_used_up(), ends) {
+        (false, _) => String::new(),
+        (true, Some(ends)) => format!(", used up until {ends}"),
+        (true, None) => ", used up".to_owned(),
+    };
+    format!("{metric}: {used} of {max} per {period}{used_up}")
+}
+
+/// What 3scale says about a key, as one JSON document.
+pub fn key_document(masked: &str, told: &Told) -> Value {
+    let (allowed, reason, text) = match &told.verdict {
+        Verdict::Allowed => (Some(true), None, None),
+        Verdict::Refused(reason) => (Some(false), Some(reason), None),
+        Verdict::Fault(text) | Verdict::Unclear(text) => (None, None, Some(text)),
+    };
+    let explanation = reason
+        .and_then(|reason| explained(reason))
+        .map(|told| json!({"cause": told.cause, "effect": told.effect, "action": told.action}));
+    let limits: Vec<_> = told
+        .limits
+        .iter()
+        .map(|limit| {
+            json!({"metric": limit.metric, "period": limit.period, "max": limit.max, "used": limit.used,
+                "used_up": limit.is_used_up(), "ends": limit.ends})
+        })
+        .collect();
+    json!({
+        "key": masked, "allowed": allowed, "reason": reason, "explanation": explanation, "text": text,
+        "plan": told.plan, "limits": limits, "missing_metrics": told.missing, "notices": told.notices,
+    })
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::layout::behind;
 use crate::code::{Code, Explanation};
 use crate::reasons::REASONS;
 
-/// The width of the text.
-const WIDTH: usize = 80;
+/// The width of the text, on a terminal that is wide enough.
+pub const WIDTH: usize = 80;
 /// Where the text begins.
 const INDENT: usize = 13;
 
@@ -34,27 +35,27 @@ pub fn topics() -> Vec<Topic> {
     codes.chain(reasons).collect()
 }
 
-/// One of them as text.
-pub fn text(topic: &Topic) -> String {
+/// One of them as text of this width.
+pub fn text(topic: &Topic, width: usize) -> String {
     let Explanation {
         cause,
         effect,
         action,
     } = topic.explanation;
     let rows = [("Cause", cause), ("Effect", effect), ("What to do", action)];
-    let rows = rows.map(|(head, text)| format!("{head:<INDENT$}{}", wrapped(text, INDENT)));
+    let rows = rows.map(|(head, text)| format!("{head:<INDENT$}{}", behind(text, INDENT, width)));
     format!("{} ({})\n\n{}", topic.name, what(topic), rows.join("\n"))
 }
 
 /// All of them, each with the first sentence of its cause.
-pub fn list(topics: &[Topic]) -> String {
+pub fn list(topics: &[Topic], width: usize) -> String {
     let section = |title: &str, is_reason| {
         let mut lines = vec![title.to_owned()];
         for topic in topics.iter().filter(|topic| topic.is_reason == is_reason) {
             let cause = topic.explanation.cause;
             let first = cause.split_once(". ").map_or(cause, |(first, _)| first);
             let first = first.trim_end_matches('.');
-            lines.push(format!("  {:<26}{}", topic.name, wrapped(first, 28)));
+            lines.push(format!("  {:<26}{}", topic.name, behind(first, 28, width)));
         }
         lines.join("\n")
     };
@@ -86,23 +87,4 @@ fn what(topic: &Topic) -> &'static str {
         true => "a reason of the authorizer",
         false => "an error of threescale-gw",
     }
-}
-
-/// The text in lines, all but the first one with this indent.
-fn wrapped(text: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let length = lines.last().map_or(0, |line| line.chars().count());
-        let fits = length == 0 || indent + length + 1 + word.chars().count() <= WIDTH;
-        match lines.last_mut().filter(|_| fits) {
-            Some(line) => {
-                if !line.is_empty() {
-                    line.push(' ');
-                }
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{:indent$}", ""))
 }

@@ -13,9 +13,9 @@ pub struct Title<'a> {
 }
 
 /// Everything in one document.
-pub fn json(title: Title<'_>, documents: &[Value]) -> Value {
+pub fn json<'a>(title: Title<'_>, documents: impl IntoIterator<Item = &'a Value>) -> Value {
     let policies: Vec<_> = documents
-        .iter()
+        .into_iter()
         .map(|document| json!({"characters": permissions::size(document), "document": document}))
         .collect();
     json!({"stack": title.stack, "for": title.name, "policies": policies})
@@ -38,7 +38,11 @@ fn expression(value: &Value) -> String {
 pub fn terraform(title: Title<'_>, part: Option<usize>, value: &Value) -> String {
     let Title { stack, name } = title;
     let end = part.map_or_else(String::new, |part| format!("-{part}"));
-    let label = format!("threescale-gw-{stack}-{name}{end}");
+    let stack = match stack {
+        permissions::ANY_STACK => String::new(),
+        stack => format!("{stack}-"),
+    };
+    let label = format!("threescale-gw-{stack}{name}{end}");
     format!(
         "resource \"aws_iam_policy\" \"{label}\" {{\n  name = \"{label}\"\n  policy = jsonencode({})\n}}",
         expression(value)

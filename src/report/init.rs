@@ -9,7 +9,7 @@ use crate::config::{ApiSelector, Draft};
 pub fn next(global: &Global) -> Vec<String> {
     let mut flags = String::new();
     let file = global.file.display().to_string();
-    let is_default = !global.names_file();
+    let is_default = !global.names_file() || global.file.as_os_str() == "-";
     for (flag, value) in [
         ("-f", (!is_default).then_some(&file)),
         ("--region", global.region.as_ref()),

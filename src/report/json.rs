@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reporter, result, seconds};
+use super::{Reporter, document, seconds};
 use crate::action::Action;
 use crate::event::Event;
 use crate::id::LogicalId;
@@ -24,6 +24,7 @@ fn with(mut object: Value, key: &str, value: impl Into<Value>) -> Value {
 pub fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Scope(scope) => with(json!(scope), "event", "scope"),
+        Event::Plan(document) => with(document.clone(), "event", "plan"),
         Event::Started { id, action } => resource("started", id, *action),
         Event::Identified {
             id,
@@ -76,6 +77,20 @@ pub fn object(event: &Event) -> Option<Value> {
             "because",
             because.to_string(),
         ),
+        Event::Left {
+            id,
+            action,
+            because,
+        } => with(
+            resource("left", id, *action),
+            "because",
+            because.as_ref().map(ToString::to_string),
+        ),
+        Event::OfStack { stack, event } => with(
+            with(object(event)?, "stack", stack.stack.as_str()),
+            "region",
+            stack.region.as_str(),
+        ),
         Event::Notice { id, text } => json!({"event": "notice", "resource": id, "text": text}),
         Event::Step { text } => json!({"event": "step", "text": text}),
         Event::Progress { text, .. } => json!({"event": "progress", "text": text}),
@@ -92,7 +107,7 @@ pub fn object(event: &Event) -> Option<Value> {
 impl Reporter for Json {
     fn event(&mut self, event: &Event) {
         if let Some(object) = object(event) {
-            result(&object.to_string());
+            document(object);
         }
     }
 }

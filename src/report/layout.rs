@@ -29,18 +29,38 @@ pub fn wrap(text: &str, columns: usize) -> String {
         let indent = line.len() - rest.len();
         // More than half of a narrow terminal is for the text.
         let hang = (indent + hang_of(rest)).min(columns / 2);
-        let (first, next) = (" ".repeat(indent), " ".repeat(hang));
-        let options = Options::new(columns)
-            .initial_indent(&first)
-            .subsequent_indent(&next)
-            .break_words(false)
-            .word_separator(WordSeparator::Custom(words))
-            .word_splitter(WordSplitter::NoHyphenation)
-            .wrap_algorithm(WrapAlgorithm::FirstFit);
-        let parts = textwrap::wrap(rest, options);
-        lines.extend(parts.into_iter().map(std::borrow::Cow::into_owned));
+        lines.extend(broken(rest, (indent, hang), columns));
     }
     lines.join("\n")
+}
+
+/// Breaks a text that begins behind a label of this width. The next lines are aligned with it.
+pub fn behind(text: &str, label: usize, columns: usize) -> String {
+    let lines = broken(text, (label, label), columns);
+    lines.join("\n").trim_start().to_owned()
+}
+
+/// The lines of a text, with the indentation of the first one and of the others.
+fn broken(text: &str, (first, next): (usize, usize), columns: usize) -> Vec<String> {
+    let (first, next) = (" ".repeat(first), " ".repeat(next));
+    let options = Options::new(columns)
+        .initial_indent(&first)
+        .subsequent_indent(&next)
+        .break_words(false)
+        .word_separator(WordSeparator::Custom(words))
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let lines = textwrap::wrap(text, options).into_iter();
+    lines.map(std::borrow::Cow::into_owned).collect()
+}
+
+/// Breaks the lines that are wider than `columns`, except for indented ones: those are commands, which a user copies.
+pub fn wrap_prose(text: &str, columns: usize) -> String {
+    let lines = text.split('\n').map(|line| match line.starts_with(' ') {
+        true => line.to_owned(),
+        false => wrap(line, columns),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Cuts a line to `columns`, with an ellipsis where something is left out.
@@ -141,6 +161,16 @@ mod tests {
             assert_eq!(joined, text);
         }
         assert_eq!(wrap("a ` b c", 3), "a `\n    b\n    c".replace("    ", " "));
+    }
+
+    #[test]
+    fn commands_below_prose_are_never_broken() {
+        let text =
+            "wrote a-file.yaml: the stack orders\nNext:\n  threescale-gw plan -f a-file.yaml";
+        assert_eq!(
+            wrap_prose(text, 20),
+            "wrote a-file.yaml:\n    the stack orders\nNext:\n  threescale-gw plan -f a-file.yaml"
+        );
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! The stacks of an account.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::style::Style;
+use crate::expiry::{self, Expiry};
 use crate::prices;
 use crate::principal;
 use crate::printable::line;
 use crate::rest_api::ApiTarget;
-
-/// The width of a line that fits every terminal.
-const WIDTH: usize = 80;
 
 /// A stack.
 #[derive(Debug, Clone, Default)]
@@ -27,18 +27,23 @@ pub struct Row {
     /// What each billed part costs per month, where the price is known; `None` if the parts are not known.
     pub costs: Option<Vec<Option<f64>>>,
     pub is_locked: bool,
+    pub expiry: Option<Expiry>,
 }
 
 /// The stacks of an account.
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     pub account: String,
+    /// Whether only stacks that have expired are listed.
+    pub only_expired: bool,
     /// The Regions that were looked at, or should have been.
     pub regions: Vec<String>,
     /// The Regions that are not enabled.
     pub disabled: Vec<String>,
-    /// The Regions that may not be read, and why.
+    /// The Regions that the caller is not allowed to read, and why.
     pub denied: Vec<(String, String)>,
+    /// The Regions whose listing failed otherwise, and why.
+    pub failed: Vec<(String, String)>,
     pub rows: Vec<Row>,
     /// What is not known.
     pub notices: Vec<String>,
@@ -55,13 +60,13 @@ fn age(created: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A list behind its heading, in lines of at most [`WIDTH`].
-fn wrapped(head: &str, items: &[String]) -> Vec<String> {
+/// A list behind its heading, in lines of this width.
+fn wrapped(head: &str, items: &[String], width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut text = head.to_owned();
     for (index, item) in items.iter().enumerate() {
         let comma = if index + 1 < items.len() { "," } else { "" };
-        if text.chars().count() + item.chars().count() + 2 > WIDTH {
+        if text.chars().count() + item.chars().count() + 2 > width {
             lines.push(std::mem::replace(&mut text, " ".to_owned()));
         }
         text.push_str(&format!(" {item}{comma}"));
@@ -99,8 +104,8 @@ impl Row {
         }
     }
 
-    /// Stack, API, age, who, version, cost.
-    fn cells(&self, now: Timestamp) -> [String; 6] {
+    /// Stack, API, age, who, version, expiry, cost.
+    fn cells(&self, now: Timestamp) -> [String; 7] {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let cost = self.costs.as_deref().map(prices::sum);
         [
@@ -117,6 +122,7 @@ impl Row {
                     .as_deref()
                     .map(|version| line(version).into_owned()),
             ),
+            or_none(self.expiry.map(|expiry| expires(expiry, now))),
             or_none(cost.map(|(known, all)| match all {
                 true => format!("${known:.2}"),
                 false => format!("${known:.2}+"),
@@ -125,35 +131,63 @@ impl Row {
     }
 }
 
-const HEAD: [&str; 6] = ["STACK", "API", "AGE", "BY", "VERSION", "PER MONTH"];
+const HEAD: [&str; 7] = [
+    "STACK",
+    "API",
+    "AGE",
+    "BY",
+    "VERSION",
+    "EXPIRES",
+    "PER MONTH",
+];
 const API: usize = 1;
 const BY: usize = 3;
+const EXPIRES: usize = 5;
+const COST: usize = 6;
+
+/// When a stack expires, in one or two words.
+fn expires(expiry: Expiry, now: Timestamp) -> String {
+    match expiry {
+        Expiry::At(at) if at <= now => "expired".to_owned(),
+        Expiry::At(at) => {
+            let span = expiry::span(now, at);
+            format!("in {}", span.split(' ').next().unwrap_or(&span))
+        }
+        Expiry::Unreadable => "?".to_owned(),
+    }
+}
 
 /// The width of each column. The API and who created the stack are cut if a line would be too long.
-fn widths(rows: &[[String; 6]]) -> [usize; 6] {
+/// A column that no row needs has none.
+fn widths(rows: &[[String; 7]], columns: usize) -> [usize; 7] {
     let mut widths = HEAD.map(str::len);
+    if rows.iter().all(|row| row[EXPIRES] == "-") {
+        widths[EXPIRES] = 0;
+    }
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in widths.iter_mut().zip(row).filter(|(width, _)| **width > 0) {
             *width = (*width).max(cell.chars().count());
         }
     }
     for column in [BY, API] {
-        let all = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        let excess = all.saturating_sub(WIDTH);
-        widths[column] = widths[column].saturating_sub(excess).max(6);
+        let shown = widths.iter().filter(|width| **width > 0).count();
+        let all = widths.iter().sum::<usize>() + 2 * (shown - 1);
+        let excess = all.saturating_sub(columns);
+        widths[column] = widths[column].saturating_sub(excess).max(4);
     }
     widths
 }
 
-fn table_line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+fn table_line(cells: &[String; 7], widths: &[usize; 7]) -> String {
     let cells: Vec<_> = cells
         .iter()
         .zip(widths)
         .enumerate()
+        .filter(|(_, (_, width))| **width > 0)
         .map(|(column, (cell, width))| match column {
             API | BY => format!("{:<width$}", cut(cell, *width)),
             // Numbers end at the same place.
-            5 => format!("{cell:>width$}"),
+            COST => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         })
         .collect();
@@ -165,7 +199,8 @@ impl Listed {
     pub fn table(&self, style: &Style, now: Timestamp) -> String {
         let mut lines = Vec::new();
         let cells: Vec<_> = self.rows.iter().map(|row| row.cells(now)).collect();
-        let widths = widths(&cells);
+        let columns = style.columns();
+        let widths = widths(&cells, columns);
         for region in &self.regions {
             let of_region: Vec<_> = (self.rows.iter().zip(&cells))
                 .filter(|(row, _)| row.region == *region)
@@ -187,7 +222,11 @@ impl Listed {
                 [region] => format!("in {region}"),
                 regions => format!("in {} Regions", regions.len()),
             };
-            lines.push(format!("No stacks {place} (account {}).", self.account));
+            let expired = if self.only_expired { "expired " } else { "" };
+            lines.push(format!(
+                "No {expired}stacks {place} (account {}).",
+                self.account
+            ));
         }
         let costs = self.rows.iter().filter_map(|row| row.costs.as_deref());
         if costs.clone().count() > 0 {
@@ -203,13 +242,21 @@ impl Listed {
             )));
         }
         if !self.disabled.is_empty() {
-            lines.extend(wrapped("skipped, not enabled:", &self.disabled));
+            lines.extend(wrapped("skipped, not enabled:", &self.disabled, columns));
         }
-        for (region, why) in &self.denied {
+        for (region, why) in self.denied.iter().chain(&self.failed) {
             lines.push(format!(
                 "{} {region} was skipped: {}",
                 style.warn("note"),
                 line(why)
+            ));
+        }
+        for row in self.rows.iter().filter(|row| row.is_locked) {
+            let stack = line(&row.stack);
+            lines.push(format!(
+                "{} {stack} ({}) is locked: a run works on it, or was killed",
+                style.warn("note"),
+                row.region
             ));
         }
         for notice in &self.notices {
@@ -225,16 +272,17 @@ impl Listed {
             .disabled
             .iter()
             .map(|region| json!({"region": region, "why": "not_enabled", "error": null}));
-        let denied = self
-            .denied
-            .iter()
-            .map(|(region, error)| json!({"region": region, "why": "denied", "error": error}));
+        let with = |why: &'static str| move |(region, error): &(String, String)| json!({"region": region, "why": why, "error": error});
+        let denied = self.denied.iter().map(with("denied"));
+        let failed = self.failed.iter().map(with("failed"));
+        let is_skipped = |region: &String| {
+            let mut skipped = self.denied.iter().chain(&self.failed);
+            skipped.any(|(skipped, _)| skipped == region)
+        };
         json!({
             "account": self.account,
-            "regions": self.regions.iter().filter(|region| {
-                !self.denied.iter().any(|(denied, _)| denied == *region)
-            }).collect::<Vec<_>>(),
-            "skipped": skipped.chain(denied).collect::<Vec<_>>(),
+            "regions": self.regions.iter().filter(|region| !is_skipped(region)).collect::<Vec<_>>(),
+            "skipped": skipped.chain(denied).chain(failed).collect::<Vec<_>>(),
             "stacks": stacks,
             "prices": {"currency": "USD", "region": prices::REGION, "as_of": prices::AS_OF},
             "notices": self.notices,
@@ -256,7 +304,8 @@ fn stack(row: &Row) -> Value {
         "created": row.created.map(|created| created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         "created_by": row.created_by,
         "version": row.version,
-        "expires": null,
+        "expires": row.expiry.and_then(Expiry::at).map(expiry::text),
+        "expired": row.expiry.is_some_and(|expiry| expiry.has_passed(Timestamp::now(), Duration::ZERO)),
         "cost_per_month": cost.map(|(known, _)| (known * 100.0).round() / 100.0),
         "cost_is_complete": cost.map(|(_, all)| all),
         "locked": row.is_locked,
@@ -293,6 +342,7 @@ mod tests {
             version: Some("0.1.0".to_owned()),
             costs: Some(vec![Some(32.85), Some(3.65)]),
             is_locked: false,
+            expiry: None,
         }
     }
 
@@ -313,8 +363,9 @@ mod tests {
         ])
         .table(&Style::plain(), now);
         for line in text.lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
+        assert!(!text.contains("EXPIRES"), "{text}");
         for part in [
             long,
             "$36.50\n",
@@ -326,6 +377,50 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn the_expiry_has_a_column_if_a_stack_has_one() {
+        let now = Timestamp::from_second(86_400).expect("a time");
+        let of = |name: &str, second| {
+            let mut row = row(name, "an API with a name that is too long for a table");
+            row.expiry = Timestamp::from_second(second).ok().map(Expiry::At);
+            row
+        };
+        let long = "a-stack-with-a-name-of-32-letter";
+        let mut broken = row("broken", "api");
+        broken.expiry = Some(Expiry::Unreadable);
+        let rows = vec![
+            of(long, 100_800),
+            of("old", 86_400),
+            row("stays", "api"),
+            broken,
+        ];
+        let text = listed(rows).table(&Style::plain(), now);
+        let words: Vec<Vec<_>> = text
+            .lines()
+            .map(|line| line.split("  ").collect())
+            .collect();
+        let has = |start: &str, cell: &str| {
+            let mut rows = words.iter().filter(|row| row[0] == start);
+            rows.any(|row| row.iter().any(|found| found.trim() == cell))
+        };
+        assert!(
+            has("STACK", "EXPIRES") || text.contains("EXPIRES"),
+            "{text}"
+        );
+        assert!(has(long, "in 4h") && has("old", "expired"), "{text}");
+        assert!(has("stays", "-") && has("broken", "?"), "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let mut none = listed(Vec::new());
+        none.only_expired = true;
+        let text = none.table(&Style::plain(), now);
+        assert_eq!(
+            text,
+            "No expired stacks in 2 Regions (account 123456789012)."
+        );
     }
 
     #[test]
@@ -345,7 +440,7 @@ mod tests {
         assert_eq!(document["regions"], json!(["us-east-1"]));
         assert_eq!(document["skipped"].as_array().map(Vec::len), Some(13));
         for line in text.lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 

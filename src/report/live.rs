@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use textwrap::core::display_width;
+
 use super::bar::bar;
-use super::{about, elapsed};
 use crate::action::Action;
+use crate::duration::{about, elapsed};
 use crate::engine::duration::{Left, remaining};
 use crate::event::{Event, PlannedStep};
 use crate::id::LogicalId;
@@ -85,7 +87,7 @@ impl Live {
                     share: *share,
                 });
             }
-            Event::Finished { id, .. } | Event::Failed { id, .. } => {
+            Event::Finished { id, .. } | Event::Failed { id, .. } | Event::Left { id, .. } => {
                 self.running.remove(id);
             }
             Event::Step { .. } => self.beside = None,
@@ -99,18 +101,14 @@ impl Live {
         }
     }
 
-    /// The lines to show now; none while nothing is at work.
-    pub fn lines(&self, now: Instant) -> Vec<String> {
+    /// The lines to show now on a terminal of this width; none while nothing is at work.
+    pub fn lines(&self, now: Instant, columns: usize) -> Vec<String> {
         let is_at_work = self.ended.len() < self.steps.len();
         let mut lines = Vec::new();
         if is_at_work {
             let mut running: Vec<_> = self.running.iter().collect();
             running.sort_by_key(|(_, running)| running.since);
-            lines.extend(
-                running
-                    .into_iter()
-                    .map(|(id, running)| running.line(id, now)),
-            );
+            lines.extend(rows(&running, now, columns));
         }
         if let Some(Beside { since, text, share }) = &self.beside {
             let bar = share.map(|share| format!("{} ", bar(share)));
@@ -196,23 +194,65 @@ fn usual(action: Action, id: &LogicalId) -> Duration {
     usual.unwrap_or_default()
 }
 
+/// The width of the columns of the logical ids and the times, on a terminal that is wide enough.
+const WIDE: (usize, usize) = (28, 26);
+
+/// How much of what AWS says about a resource must fit on its row.
+const STATE: usize = 24;
+
+/// A row for each resource that is worked on. The narrower the terminal is, the more of the rest is left out, so that the state of
+/// each resource stays.
+fn rows(running: &[(&LogicalId, &Running)], now: Instant, columns: usize) -> Vec<String> {
+    let widest = running.iter().map(|(id, _)| id.to_string().len()).max();
+    let narrow = (widest.unwrap_or_default(), 0);
+    let is_fitting = |(row, text): &(String, &str)| {
+        let text = display_width(text).min(STATE);
+        display_width(row) + text < columns
+    };
+    let mut rows = Vec::new();
+    for (has_usual, has_action, widths) in [
+        (true, true, WIDE),
+        (true, true, narrow),
+        (false, true, narrow),
+        (false, false, narrow),
+    ] {
+        let heads = running.iter();
+        rows = heads
+            .map(|(id, running)| running.head(id, now, (has_usual, has_action), widths))
+            .collect();
+        if rows.iter().all(is_fitting) {
+            break;
+        }
+    }
+    let rows = rows.into_iter();
+    rows.map(|(head, text)| format!("{head}{text}").trim_end().to_owned())
+        .collect()
+}
+
 impl Running {
-    fn line(&self, id: &LogicalId, now: Instant) -> String {
+    /// The row up to the state, and the state.
+    fn head(
+        &self,
+        id: &LogicalId,
+        now: Instant,
+        (has_usual, has_action): (bool, bool),
+        (of_id, of_time): (usize, usize),
+    ) -> (String, &str) {
         let usual = match usual(self.action, id) {
-            Duration::ZERO => String::new(),
-            usual => format!(" of about {}", about(usual)),
+            usual if has_usual && usual > Duration::ZERO => format!(" of about {}", about(usual)),
+            _ => String::new(),
         };
         let time = format!(
             "{}{usual}",
             elapsed(now.saturating_duration_since(self.since))
         );
         let id = id.to_string();
-        let line = format!(
-            "  {id:<28} {time:<26} {} {}",
-            self.action.as_str(),
-            self.text
-        );
-        line.trim_end().to_owned()
+        let action = match has_action || self.text.is_empty() {
+            true => format!("{} ", self.action.as_str()),
+            false => String::new(),
+        };
+        let head = format!("  {id:<of_id$} {time:<of_time$} {action}");
+        (head, &self.text)
     }
 }
 
@@ -237,7 +277,7 @@ mod tests {
     fn the_block_tells_what_runs_what_comes_and_how_long_it_takes() {
         let now = Instant::now();
         let mut live = Live::default();
-        assert_eq!(live.lines(now), [""; 0]);
+        assert_eq!(live.lines(now, 120), [""; 0]);
         let steps = vec![
             step(Kind::Vpc, "main", &[]),
             step(Kind::Subnet, "private-a", &[0]),
@@ -286,7 +326,7 @@ mod tests {
             share: Some((50, 200)),
         };
         live.event(&progress, now);
-        let lines = live.lines(now + Duration::from_secs(65));
+        let lines = live.lines(now + Duration::from_secs(65), 120);
         assert_eq!(
             lines,
             [
@@ -298,10 +338,10 @@ mod tests {
             ]
         );
         // A step that takes longer than usual does not count against the rest.
-        let lines = live.lines(now + Duration::from_secs(3600));
+        let lines = live.lines(now + Duration::from_secs(3600), 120);
         assert_eq!(
             lines.last().map(String::as_str),
-            Some("2/8 resources, 60 min 00 s, about 2 min left")
+            Some("2/8 resources, 1 h 00 min, about 2 min left")
         );
     }
 
@@ -311,8 +351,63 @@ mod tests {
         let mut live = Live::default();
         let steps = vec![step(Kind::Vpc, "main", &[])];
         live.event(&Event::Planned { steps }, now);
-        assert_eq!(live.lines(now).len(), 2);
+        assert_eq!(live.lines(now, 80).len(), 2);
         live.event(&Event::StepEnded { index: 0 }, now);
-        assert_eq!(live.lines(now), [""; 0]);
+        assert_eq!(live.lines(now, 80), [""; 0]);
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_the_state_of_each_resource() {
+        let now = Instant::now();
+        let mut live = Live::default();
+        let (cache, alias) = (id(Kind::Cache, "main"), id(Kind::FunctionAlias, "reporter"));
+        let steps = vec![
+            step(Kind::Cache, "main", &[]),
+            step(Kind::FunctionAlias, "reporter", &[]),
+        ];
+        live.event(&Event::Planned { steps }, now);
+        for (index, id) in [&cache, &alias].into_iter().enumerate() {
+            live.event(&Event::StepStarted { index }, now);
+            let (id, action) = (id.clone(), Action::Create);
+            live.event(&Event::Started { id, action }, now);
+        }
+        let waiting = Event::Waiting {
+            id: cache,
+            action: Action::Create,
+            what: "creating".to_owned(),
+        };
+        live.event(&waiting, now);
+        let rows = |columns| {
+            let lines = live.lines(now + Duration::from_secs(65), columns);
+            lines[..2].to_vec()
+        };
+        assert_eq!(
+            rows(120),
+            [
+                "  cache/main                   1 min 05 s of about 7 min  create creating",
+                "  lambda-alias/reporter        1 min 05 s                 create",
+            ]
+        );
+        assert_eq!(
+            rows(70),
+            [
+                "  cache/main            1 min 05 s of about 7 min create creating",
+                "  lambda-alias/reporter 1 min 05 s create",
+            ]
+        );
+        assert_eq!(
+            rows(60),
+            [
+                "  cache/main            1 min 05 s create creating",
+                "  lambda-alias/reporter 1 min 05 s create",
+            ]
+        );
+        assert_eq!(
+            rows(46),
+            [
+                "  cache/main            1 min 05 s creating",
+                "  lambda-alias/reporter 1 min 05 s create",
+            ]
+        );
     }
 }

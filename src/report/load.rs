@@ -6,8 +6,10 @@ use console::Term;
 use serde_json::{Value, json};
 
 use super::layout::cut;
-use super::{elapsed, note, seconds};
+use super::screen::rows;
+use super::{note, seconds};
 use crate::cli::Global;
+use crate::duration::{elapsed, exact};
 use crate::sandbox::Facts;
 use crate::sandbox::load::{Figures, Latency};
 use crate::sandbox::load_run::{Chaos, LoadEvent, LoadOptions, LoadOutcome};
@@ -24,6 +26,11 @@ fn word(part: Chaos) -> &'static str {
     }
 }
 
+/// The present width of the terminal.
+fn columns() -> usize {
+    Term::stderr().size().1.into()
+}
+
 /// The progress of a load run: updated in place on a terminal, else a line every few seconds.
 #[derive(Debug)]
 pub struct LoadDisplay {
@@ -33,7 +40,8 @@ pub struct LoadDisplay {
     rates: Vec<u64>,
     seconds: u64,
     decisions: u64,
-    lines: usize,
+    /// What the terminal shows.
+    lines: Vec<String>,
 }
 
 impl LoadDisplay {
@@ -48,7 +56,7 @@ impl LoadDisplay {
             rates: Vec::new(),
             seconds: 0,
             decisions: 0,
-            lines: 0,
+            lines: Vec::new(),
         }
     }
 
@@ -56,8 +64,8 @@ impl LoadDisplay {
     pub fn begin(&mut self, facts: &Facts, duration: Duration) {
         let (number, rate) = (facts.number, self.rate);
         let text = format!(
-            "sends {rate} requests per second for {} s to the functions of sandbox {number}",
-            duration.as_secs()
+            "sends {rate} requests per second for {} to the functions of sandbox {number}",
+            exact(duration)
         );
         self.say(&text);
     }
@@ -87,7 +95,8 @@ impl LoadDisplay {
     /// Removes the display from the terminal.
     fn clear(&mut self) {
         if let Some(screen) = &self.screen {
-            let _ = screen.clear_last_lines(std::mem::take(&mut self.lines));
+            let lines = std::mem::take(&mut self.lines);
+            let _ = screen.clear_last_lines(rows(&lines, columns()));
         }
     }
 
@@ -108,10 +117,9 @@ impl LoadDisplay {
         );
         if self.screen.is_some() {
             self.clear();
-            let columns = usize::from(Term::stderr().size().1).saturating_sub(1);
-            let lines = [self.curve(), line].map(|line| cut(&line, columns));
+            let lines = [self.curve(), line].map(|line| cut(&line, columns().saturating_sub(1)));
             note(&lines.join("\n"));
-            self.lines = 2;
+            self.lines = lines.into();
         } else if !self.quiet && self.seconds.is_multiple_of(LINE_EVERY) {
             note(&line);
         }

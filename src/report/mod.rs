@@ -6,7 +6,10 @@
 pub mod bar;
 pub mod doctor;
 pub mod explain;
+pub mod export;
+pub mod github;
 pub mod graph;
+mod heading;
 pub mod iam_policy;
 pub mod import;
 pub mod init;
@@ -16,12 +19,16 @@ pub mod list;
 pub mod live;
 pub mod load;
 pub mod logs;
+pub mod markdown;
 pub mod plain;
 pub mod plan;
 pub mod refusals;
+pub mod release;
+pub mod schema;
 pub mod screen;
 pub mod status;
 pub mod style;
+pub mod sweep;
 pub mod terminal;
 pub mod usage;
 pub mod validate;
@@ -32,15 +39,22 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use console::Term;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use self::github::Workflow;
+use self::heading::counts;
+pub use self::heading::scope;
+use self::markdown::{Changes, Ended};
 use self::style::Style;
+use crate::action::Action;
 use crate::cli::{Format, Global};
+use crate::duration::elapsed;
+use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus};
-use crate::event::{Event, Scope, Tally};
-use crate::principal;
-use crate::printable::{block, line};
+use crate::event::{Event, Tally};
+use crate::printable::block;
 
 /// Shows events in one format.
 pub trait Reporter: Send {
@@ -56,25 +70,27 @@ pub trait Reporter: Send {
     fn finish(&mut self) {}
 }
 
-/// Shows events as they arrive, until the last sink is dropped.
+/// Shows events as they arrive, until the last sink is dropped. Returns what the events of a change tell.
 pub fn start(
     global: &Global,
-    json_events: bool,
+    is_change: bool,
     mut events: UnboundedReceiver<Event>,
-) -> JoinHandle<()> {
+) -> JoinHandle<Changes> {
     let style = Style::stderr(global);
     let mut reporter: Box<dyn Reporter> = match global.output {
-        Format::Json if json_events => Box::new(json::Json),
+        Format::Json if is_change => Box::new(json::Json),
         _ if global.quiet => Box::new(plain::Quiet),
         Format::Json => Box::new(plain::Quiet),
         // One line per request would interfere with live lines.
-        Format::Text if style.is_terminal && !global.verbose => {
+        Format::Text | Format::Markdown if style.is_terminal && !global.verbose => {
             Box::new(terminal::Terminal::new(style))
         }
-        Format::Text => Box::new(plain::Plain::new(style, global.verbose)),
+        Format::Text | Format::Markdown => Box::new(plain::Plain::new(style, global.verbose)),
     };
+    let mut workflow = Workflow::from_environment();
     tokio::spawn(async move {
         let mut clock = tokio::time::interval(reporter.every());
+        let mut changes = Changes::default();
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -82,13 +98,21 @@ pub fn start(
                         screen::clear();
                         settled.notify_one();
                     }
-                    Some(event) => reporter.event(&event),
+                    Some(event) => {
+                        if is_change {
+                            changes.add(&event);
+                            workflow.event(&event);
+                        }
+                        reporter.event(&event);
+                    }
                     None => break,
                 },
                 _ = clock.tick() => reporter.tick(),
             }
         }
         reporter.finish();
+        workflow.end_group();
+        changes
     })
 }
 
@@ -97,9 +121,43 @@ pub fn result(text: &str) {
     let _ = is_read(text);
 }
 
+/// Writes a result in the format that was asked for, and adds it to the job summary of a workflow.
+pub fn show(
+    global: &Global,
+    text_of: impl FnOnce(&Style) -> String,
+    document: impl FnOnce() -> serde_json::Value,
+    markdown: impl Fn() -> String,
+) {
+    match global.output {
+        Format::Text => text(&text_of(&Style::stdout(global))),
+        Format::Json => self::document(document()),
+        Format::Markdown => result(&markdown()),
+    }
+    Workflow::from_environment().summarize(markdown);
+}
+
+/// The version of the schemas of all documents. It changes if a key is removed or changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A JSON document with the version of its schema.
+pub fn versioned(mut document: Value) -> Value {
+    document["schema_version"] = SCHEMA_VERSION.into();
+    document
+}
+
+/// Writes a JSON document, or one object of a stream.
+pub fn document(document: Value) {
+    result(&versioned(document).to_string());
+}
+
 /// Writes a result for people: on a terminal, it is wrapped at words.
 pub fn text(text: &str) {
     result(&style::fitted(&Term::stdout(), text));
+}
+
+/// Writes a message with commands. On a terminal, prose is wrapped at words. Indented lines are commands, which are never broken.
+pub fn guide(text: &str) {
+    result(&style::guided(&Term::stdout(), text));
 }
 
 /// Writes a line of a result, and returns whether the stream is still open.
@@ -119,6 +177,13 @@ pub fn note(text: &str) {
     screen::above(&style::fitted(&Term::stderr(), text));
 }
 
+/// Ends the line on which a terminal shows the `^C` of the user.
+pub fn interrupted() {
+    if Term::stderr().is_term() {
+        note("");
+    }
+}
+
 /// Writes a question, and stays on its line for the answer.
 pub fn question(text: &str) {
     let text = style::fitted(&Term::stderr(), text);
@@ -128,48 +193,9 @@ pub fn question(text: &str) {
     let _ = stderr.flush();
 }
 
-/// The scope of a change: what it works on, and as whom.
-pub fn scope(scope: &Scope) -> String {
-    let Scope {
-        stack,
-        account,
-        account_alias,
-        region,
-        caller,
-        profile,
-        apis,
-    } = scope;
-    let apis: Vec<_> = apis
-        .iter()
-        .map(|api| {
-            let name = api.name.as_ref();
-            let name = name.map(|name| format!(" ({})", line(name)));
-            let name = name.unwrap_or_default();
-            format!("API {}{name}, stage {}", api.id, api.stage)
-        })
-        .collect();
-    let apis = match apis.is_empty() {
-        true => "no API attached".to_owned(),
-        false => apis.join("; "),
-    };
-    let alias = account_alias
-        .as_deref()
-        .map(|alias| format!("{}, ", line(alias)));
-    let alias = alias.unwrap_or_default();
-    let caller = caller.as_deref().map(principal::described);
-    let profile = profile
-        .as_deref()
-        .map(|profile| format!("profile {profile}"));
-    let whom: Vec<_> = [caller, profile].into_iter().flatten().collect();
-    let whom = match whom.is_empty() {
-        true => String::new(),
-        false => format!("\nas {}", line(&whom.join(", "))),
-    };
-    format!("Stack {stack} in {region} (account {alias}{account}), {apis}{whom}")
-}
-
 /// Writes an error with its hints.
 pub fn error(global: &Global, error: &Error) {
+    Workflow::from_environment().annotate(error);
     let style = Style::stderr(global);
     let code = error.code();
     note(&format!(
@@ -184,46 +210,77 @@ pub fn error(global: &Global, error: &Error) {
             "event": "error",
             "code": code,
             "message": error.to_string(),
+            "findings": error.findings(),
             "hints": error.hints(),
             "exit_code": error.status() as u8,
         });
-        result(&line.to_string());
+        document(line);
     }
+}
+
+/// Writes the outputs of a stack. As Markdown, they are part of the page that ends the change.
+pub fn outputs(global: &Global, outputs: &[(&'static str, String)]) {
+    match global.output {
+        Format::Json => {
+            let mut line: serde_json::Map<_, _> = outputs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+                .collect();
+            line.insert("event".to_owned(), "outputs".into());
+            document(line.into());
+        }
+        Format::Text => {
+            let width = outputs.iter().map(|(name, _)| name.len()).max();
+            let width = width.unwrap_or_default();
+            let lines: Vec<_> = outputs
+                .iter()
+                .map(|(name, value)| format!("{name:<width$}  {value}"))
+                .collect();
+            text(&lines.join("\n"));
+        }
+        Format::Markdown => {}
+    }
+}
+
+/// Writes the page that ends a change, if it was asked for, and tells a workflow how the change ended.
+pub fn ended(global: &Global, changes: &Changes, ended: &Ended) {
+    if global.output == Format::Markdown {
+        result(&markdown::run(changes, ended));
+    }
+    let workflow = Workflow::from_environment();
+    workflow.summarize(|| markdown::run(changes, ended));
+    let outcome = ("outcome", ended.status.as_str().to_owned());
+    workflow.set([outcome].into_iter().chain(ended.outputs.iter().cloned()));
+}
+
+/// Tells a workflow how many resources of each action a plan has.
+pub fn planned(plan: &Plan) {
+    let count = |action| plan.count(action).to_string();
+    Workflow::from_environment().set([
+        ("has_changes", (!plan.is_empty()).to_string()),
+        ("create", count(Action::Create)),
+        ("update", count(Action::Update)),
+        ("replace", count(Action::Replace)),
+        ("delete", count(Action::Delete)),
+    ]);
+}
+
+fn summary_object(status: ExitStatus, tally: Tally, took: Duration) -> Value {
+    let mut line = serde_json::json!(tally);
+    line["event"] = "summary".into();
+    line["outcome"] = status.as_str().into();
+    line["seconds"] = seconds(took).into();
+    line
 }
 
 /// Writes the last line of `up` and `down`.
 pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration) {
     match global.output {
-        Format::Json => {
-            let mut line = serde_json::json!({"event": "summary", "outcome": status.as_str(), "seconds": seconds(took)});
-            if let (Some(line), Ok(serde_json::Value::Object(counts))) =
-                (line.as_object_mut(), serde_json::to_value(tally))
-            {
-                line.extend(counts);
-            }
-            result(&line.to_string());
-        }
-        Format::Text if global.quiet && status == ExitStatus::Done => {}
-        Format::Text => {
+        Format::Json => document(summary_object(status, tally, took)),
+        Format::Text | Format::Markdown if global.quiet && status == ExitStatus::Done => {}
+        Format::Text | Format::Markdown => {
             let style = Style::stderr(global);
-            let counts = [
-                (tally.created, "created"),
-                (tally.updated, "updated"),
-                (tally.replaced, "replaced"),
-                (tally.deleted, "deleted"),
-                (tally.failed, "failed"),
-                (tally.unchanged, "unchanged"),
-            ];
-            let counts: Vec<_> = counts
-                .iter()
-                .filter(|(n, _)| *n > 0)
-                .map(|(n, word)| format!("{n} {word}"))
-                .collect();
-            let counts = if counts.is_empty() {
-                "nothing changed".to_owned()
-            } else {
-                counts.join(", ")
-            };
+            let counts = counts(tally);
             let word = if status == ExitStatus::Done {
                 style.good(status.as_str())
             } else {
@@ -237,63 +294,4 @@ pub fn summary(global: &Global, status: ExitStatus, tally: Tally, took: Duration
 /// Seconds with one decimal place, for JSON.
 pub fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 10.0).round() / 10.0
-}
-
-/// Formats an estimate: `40 s`, `5 min`.
-pub fn about(duration: Duration) -> String {
-    match duration.as_secs() {
-        secs @ 0..60 => format!("{} s", secs.div_ceil(10) * 10),
-        secs => format!("{} min", secs.div_ceil(60)),
-    }
-}
-
-/// Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`.
-pub fn elapsed(took: Duration) -> String {
-    match took.as_secs() {
-        0..10 => format!("{:.1} s", took.as_secs_f64()),
-        secs @ 10..60 => format!("{secs} s"),
-        secs => format!("{} min {:02} s", secs / 60, secs % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::ScopeApi;
-
-    #[test]
-    fn a_scope_names_stack_account_region_every_api_and_whom() {
-        let api = |id: &str, name: Option<&str>| ScopeApi {
-            id: id.to_owned(),
-            name: name.map(str::to_owned),
-            stage: "prod".to_owned(),
-        };
-        let of = |apis| Scope {
-            stack: "orders".to_owned(),
-            account: "123456789012".to_owned(),
-            account_alias: None,
-            region: "us-east-1".to_owned(),
-            caller: None,
-            profile: None,
-            apis,
-        };
-        let line = |apis| scope(&of(apis));
-        let begin = "Stack orders in us-east-1 (account 123456789012), ";
-        assert_eq!(
-            line(vec![api("a1", Some("shop")), api("b2", None)]),
-            format!("{begin}API a1 (shop), stage prod; API b2, stage prod")
-        );
-        assert_eq!(line(Vec::new()), format!("{begin}no API attached"));
-        let as_whom = Scope {
-            account_alias: Some("acme-prod".to_owned()),
-            caller: Some("arn:aws:sts::123456789012:assumed-role/Admin/kim".to_owned()),
-            profile: Some("prod".to_owned()),
-            ..of(Vec::new())
-        };
-        assert_eq!(
-            scope(&as_whom),
-            "Stack orders in us-east-1 (account acme-prod, 123456789012), no API attached\n\
-             as role Admin, session kim, profile prod"
-        );
-    }
 }

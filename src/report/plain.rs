@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::heading::past;
 use super::layout::row;
 use super::style::Style;
-use super::{Reporter, elapsed, note};
+use super::{Reporter, note};
+use crate::duration::elapsed;
 use crate::event::Event;
 use crate::id::LogicalId;
 
@@ -77,6 +79,28 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
         Event::Skipped { id, because, .. } => {
             format!("{} {id}, which needs {because}", style.warn("skipped"))
         }
+        Event::Left {
+            id, because: None, ..
+        } => format!("{} {id}: AWS is deleting it", style.warn("left")),
+        Event::Left {
+            id,
+            because: Some(because),
+            ..
+        } => format!(
+            "{} {id}, which can be deleted after {because}",
+            style.warn("left")
+        ),
+        Event::OfStack { stack, event } => {
+            let text = match &**event {
+                // Without the columns of a run on one stack.
+                Event::Finished {
+                    id, action, took, ..
+                } => format!("{} {id} in {}", style.good(past(*action)), elapsed(*took)),
+                Event::Waiting { id, what, .. } => format!("waiting {id}: {what}"),
+                event => line(style, event)?,
+            };
+            format!("{} {text}", style.bold(&format!("{}:", stack.stack)))
+        }
         Event::Notice { id: Some(id), text } => format!("{} {id}: {text}", style.warn("note")),
         Event::Notice { id: None, text } => format!("{} {text}", style.warn("note")),
         Event::Step { text } => text.clone(),
@@ -96,18 +120,6 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
     })
 }
 
-/// The past tense of an action.
-pub fn past(action: crate::action::Action) -> &'static str {
-    use crate::action::Action;
-    match action {
-        Action::Create => "created",
-        Action::Update => "updated",
-        Action::Replace => "replaced",
-        Action::Delete => "deleted",
-        Action::Wait | Action::None => "ready",
-    }
-}
-
 impl Reporter for Plain {
     fn event(&mut self, event: &Event) {
         match event {
@@ -121,7 +133,7 @@ impl Reporter for Plain {
                 }
                 self.line(&format!("waiting {id}: {what}"));
             }
-            Event::Finished { id, .. } | Event::Failed { id, .. } => {
+            Event::Finished { id, .. } | Event::Failed { id, .. } | Event::Left { id, .. } => {
                 self.running.remove(id);
             }
             // A build reports more than a log should contain.
@@ -167,6 +179,10 @@ pub struct Quiet;
 
 impl Reporter for Quiet {
     fn event(&mut self, event: &Event) {
+        let (stack, event) = match event {
+            Event::OfStack { stack, event } => (format!("{}: ", stack.stack), &**event),
+            event => (String::new(), event),
+        };
         if let Event::Failed {
             code,
             id,
@@ -176,7 +192,10 @@ impl Reporter for Quiet {
         } = event
         {
             let code = code.as_str();
-            note(&format!("failed[{code}] {} {id}: {error}", action.as_str()));
+            note(&format!(
+                "{stack}failed[{code}] {} {id}: {error}",
+                action.as_str()
+            ));
         }
     }
 }

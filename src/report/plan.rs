@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::layout::wrap;
 use super::style::Style;
 use crate::action::Action;
 use crate::engine::plan::{Item, Plan};
 use crate::event::Scope;
+use crate::kind::Kind;
 use crate::preflight::Findings;
 use crate::prices::{self, Cheaper, Costs};
 
@@ -18,10 +19,12 @@ const SHOWN: usize = 12;
 /// The least width of the column of the logical ids.
 const ID_WIDTH: usize = 32;
 
+const PENDING: &str = "the deployment also publishes undeployed changes of others:";
+
 /// A space at which no line breaks.
 const JOINED: char = '\u{a0}';
 
-fn mark(action: Action) -> &'static str {
+pub(super) fn mark(action: Action) -> &'static str {
     match action {
         Action::Create => "+",
         Action::Update => "~",
@@ -39,7 +42,12 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
     let width = id_width(shown());
     for item in shown() {
         lines.push(row(item, width, style));
-        lines.extend(reasons(item, extras, style));
+        let reasons = reasons(item, extras);
+        lines.extend(
+            reasons
+                .iter()
+                .map(|reason| style.dim(&format!("    {reason}"))),
+        );
     }
     if !lines.is_empty() {
         lines.push(String::new());
@@ -48,10 +56,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
         lines.push(format!("{} {notice}", style.warn("note")));
     }
     if !extras.pending.is_empty() {
-        lines.push(format!(
-            "{} the deployment also publishes undeployed changes of others:",
-            style.warn("note")
-        ));
+        lines.push(format!("{} {PENDING}", style.warn("note")));
         lines.extend(extras.pending.iter().map(|edit| format!("    {edit}")));
     }
     if let Some(costs) = &extras.costs {
@@ -61,9 +66,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
             wrap(line, columns).replace(JOINED, " ")
         }));
     }
-    if let Some(minutes) = minutes(extras.ready_in) {
-        lines.push(format!("Ready in about {minutes} minutes on AWS."));
-    }
+    lines.extend(ready(extras));
     lines.push(total(plan));
     lines.join("\n")
 }
@@ -71,7 +74,7 @@ pub fn table(plan: &Plan, extras: &Findings, style: &Style) -> String {
 /// The costs: the total, its parts, and the change that makes it cheaper.
 fn costs_of(costs: &Costs) -> Vec<String> {
     let about = format!(
-        "${:.0} a month when idle, and with traffic ${:.0} a month for metrics and ${:.2} per million requests",
+        "${:.0} a month when idle, and with traffic ${:.2} a month for metrics and ${:.2} per million requests",
         costs.idle_total(),
         costs.metrics,
         costs.per_million_requests
@@ -158,9 +161,15 @@ fn row(item: &Item, width: usize, style: &Style) -> String {
     }
 }
 
-fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
+/// Whether the API gets a new attachment.
+fn attaches(item: &Item) -> bool {
+    item.action == Action::Create && item.id.kind == Kind::ApiAttachment
+}
+
+/// What changes of a resource, and why.
+pub(super) fn reasons(item: &Item, extras: &Findings) -> Vec<String> {
     let mut reasons: Vec<_> = item.changes.iter().map(ToString::to_string).collect();
-    if item.action == Action::Create && item.id.kind == crate::kind::Kind::ApiAttachment {
+    if attaches(item) {
         reasons.extend(extras.attaches.iter().cloned());
     }
     if item.action == Action::Replace {
@@ -172,9 +181,25 @@ fn reasons(item: &Item, extras: &Findings, style: &Style) -> Vec<String> {
         reasons.push(format!("and {more} more"));
     }
     reasons
-        .into_iter()
-        .map(|reason| style.dim(&format!("    {reason}")))
-        .collect()
+}
+
+/// What else a reader of the plan needs to know: notices, changes of others, costs, and how long it takes.
+pub(super) fn notes(extras: &Findings) -> Vec<String> {
+    let mut notes = extras.notices.clone();
+    if !extras.pending.is_empty() {
+        notes.push(format!("{PENDING} {}", extras.pending.join("; ")));
+    }
+    if let Some(costs) = &extras.costs {
+        let costs = costs_of(costs).join("\n").replace(JOINED, " ");
+        notes.push(costs);
+    }
+    notes.extend(ready(extras));
+    notes
+}
+
+/// How long the change takes, if it is worth a word.
+fn ready(extras: &Findings) -> Option<String> {
+    minutes(extras.ready_in).map(|minutes| format!("Ready in about {minutes} minutes on AWS."))
 }
 
 fn costs_document(costs: &Costs) -> Value {
@@ -199,6 +224,17 @@ fn costs_document(costs: &Costs) -> Value {
     })
 }
 
+/// The counts that a merge request of GitLab shows. As in Terraform, a replacement is a creation and a deletion.
+/// Source: <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsterraform>.
+pub fn gitlab(plan: &Plan) -> Value {
+    let count = |action| plan.count(action) + plan.count(Action::Replace);
+    json!({
+        "create": count(Action::Create),
+        "update": plan.count(Action::Update),
+        "delete": count(Action::Delete),
+    })
+}
+
 /// The plan as one JSON document.
 pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) -> Value {
     let resources: Vec<_> = plan
@@ -215,6 +251,10 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
             })
         })
         .collect();
+    let totals = Action::ALL.map(|action| (action.as_str().to_owned(), plan.count(action).into()));
+    let totals: Map<_, _> = totals.into_iter().collect();
+    // Shown for a new attachment only.
+    let attaches = plan.items.iter().any(attaches).then_some(&extras.attaches);
     json!({
         "stack": scope.stack,
         "region": scope.region,
@@ -224,6 +264,10 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
         "profile": scope.profile,
         "api": scope.apis.first(),
         "resources": resources,
+        "totals": totals,
+        "methods": extras.methods,
+        "attaches": attaches.map_or(&[][..], Vec::as_slice),
+        "blockers": extras.blockers,
         "notices": extras.notices,
         "pending": extras.pending,
         "costs": extras.costs.as_ref().map(costs_document),

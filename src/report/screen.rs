@@ -40,12 +40,19 @@ fn locked() -> MutexGuard<'static, Block> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The rows that lines take on a terminal of this width, which breaks those that are wider.
+pub fn rows(lines: &[String], columns: usize) -> usize {
+    let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
+    lines.iter().map(rows).sum()
+}
+
 /// The codes that remove lines as a terminal of this width shows them. The cursor is on the row below them.
 fn removal(lines: &[String], columns: usize) -> String {
-    let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
-    match lines.iter().map(rows).sum::<usize>() {
+    match rows(lines, columns) {
         0 => String::new(),
-        rows => format!("\r\u{1b}[{rows}A\u{1b}[J"),
+        // Row by row: where the block begins at the top, tmux takes the removal of all that is below as the end of a page, and
+        // keeps each drawing in its history.
+        rows => format!("\r\u{1b}[2K{}", "\u{1b}[1A\u{1b}[2K".repeat(rows)),
     }
 }
 
@@ -62,6 +69,9 @@ fn fitting(lines: &[String], (rows, columns): (usize, usize)) -> Vec<String> {
 /// One drawing: the old lines go, `above` is written, and the new lines follow.
 fn frame(old: &[String], above: Option<&str>, new: &[String], columns: usize) -> String {
     let above = above.map(|text| format!("{text}\n")).unwrap_or_default();
+    if old.is_empty() && new.is_empty() {
+        return above;
+    }
     let new: String = new.iter().map(|line| format!("{line}\n")).collect();
     format!("{BEGIN}{}{above}{new}{END}", removal(old, columns))
 }

@@ -1,12 +1,17 @@
 //! The status: every resource with its health and drift, the endpoints, the methods.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
+use crate::decision::guarded;
 use crate::engine::plan::Item;
+use crate::expiry::{self, Expiry};
+use crate::kind::Kind;
 use crate::names::Names;
 use crate::prices;
 use crate::printable::line;
@@ -27,6 +32,24 @@ pub struct Method {
     pub remark: Option<String>,
 }
 
+impl Method {
+    /// Its state in a word. A method with another authorization type is neither open nor protected by this stack.
+    pub(super) fn word(&self, observes: bool) -> &'static str {
+        match (self.protected, &self.authorization) {
+            (true, _) => guarded(observes),
+            (false, AuthorizationType::None) => "open",
+            (false, _) => "guarded",
+        }
+    }
+
+    /// How it differs from the expected state, or what guards it.
+    pub(super) fn told(&self) -> Option<String> {
+        let is_guarded = !self.protected && self.authorization != AuthorizationType::None;
+        let guard = is_guarded.then(|| format!("by {}", self.authorization));
+        self.remark.clone().or(guard)
+    }
+}
+
 /// Everything that `status` reports.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -37,6 +60,9 @@ pub struct Status {
     pub api: Option<(String, String)>,
     /// Whether the live authorizer observes; `None` if there is none.
     pub observes: Option<bool>,
+    /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
+    /// interrupted `down`.
+    pub is_rolled_back: bool,
     /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
     pub verified: Option<bool>,
     /// When and by which version of this program the served deployment was verified.
@@ -54,10 +80,12 @@ pub struct Status {
     /// The result of the self-test, if it was run.
     pub self_test: Option<health_check::Report>,
     pub lock: Option<String>,
+    /// When the stack expires, if it does.
+    pub expiry: Option<Expiry>,
 }
 
 /// A resource's health in one word. Without a comparison, a resource that exists is ready.
-fn health(item: &Item, is_compared: bool) -> &'static str {
+pub(super) fn health(item: &Item, is_compared: bool) -> &'static str {
     match (
         item.phase.as_ref().map(crate::resource::Phase::as_str),
         item.action,
@@ -98,6 +126,8 @@ impl Status {
     /// Whether every resource and every method matches the configuration, and the self-test passes.
     pub fn is_healthy(&self) -> bool {
         self.is_as_configured()
+            && self.is_attached()
+            && !self.is_rolled_back
             && self.self_test.as_ref().is_none_or(|report| report.ok)
             && self.faults.is_empty()
             && self.methods.iter().all(|method| method.remark.is_none())
@@ -113,23 +143,41 @@ impl Status {
         self.items.iter().all(|item| item.phase.is_none())
     }
 
+    /// Whether the stack is attached to an API.
+    fn is_attached(&self) -> bool {
+        let mut attachments = self.items.iter();
+        attachments.any(|item| item.id.kind == Kind::ApiAttachment && item.phase.is_some())
+    }
+
     fn verdict(&self, style: &Style) -> String {
         let passes = self.self_test.as_ref().is_none_or(|report| report.ok);
         if self.is_healthy() {
-            style.good(match (self.is_compared, self.self_test.is_some()) {
+            let verdict = match (self.is_compared, self.self_test.is_some()) {
                 (true, true) => "healthy",
                 (true, false) => "healthy (configuration only: the self-test was not run)",
                 (false, true) => "healthy (not compared with a configuration)",
                 (false, false) => {
                     "healthy (not compared with a configuration, and the self-test was not run)"
                 }
-            })
+            };
+            match self.doors.len() {
+                0 => style.good(verdict),
+                1 => style.warn(&format!("{verdict}, but 1 way past the authorizer")),
+                count => style.warn(&format!("{verdict}, but {count} ways past the authorizer")),
+            }
         } else if self.is_absent() {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match (self.is_as_configured(), passes) {
-                (false, _) if self.lock.is_some() => {
+                _ if self.lock.is_some() && !self.is_as_configured() => {
                     "unhealthy: a run is in progress, or was interrupted (see the lock)"
+                }
+                _ if !self.is_attached() => {
+                    "incomplete: attached to no API. `threescale-gw up` completes the stack, `threescale-gw down` deletes the rest"
+                }
+                _ if self.is_rolled_back => {
+                    "rolled back: the stage serves the deployment from before the stack. `threescale-gw up` protects the API again, \
+                     when the cause is removed; `threescale-gw down` deletes the stack"
                 }
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.
@@ -148,7 +196,7 @@ impl Status {
     }
 
     /// The verdict, and what is true of the whole stack.
-    fn summary(&self, style: &Style) -> Vec<String> {
+    pub(super) fn summary(&self, style: &Style) -> Vec<String> {
         let mut lines = vec![self.verdict(style)];
         if let Some(at) = self.verified_at {
             let by = self.verified_by.as_deref();
@@ -167,6 +215,14 @@ impl Status {
                 prices::AS_OF
             ));
         }
+        if let Some(expiry) = self.expiry {
+            let now = Timestamp::now();
+            let text = expiry.describe(now);
+            lines.push(match expiry.has_passed(now, Duration::ZERO) {
+                true => style.warn(&text),
+                false => text,
+            });
+        }
         if let Some(lock) = &self.lock {
             lines.push(format!("{} locked by {lock}", style.warn("note")));
         }
@@ -179,11 +235,18 @@ impl Status {
         lines
     }
 
+    /// Whether a resource is healthy, as far as that is known.
+    pub(super) fn is_well(&self, item: &Item) -> bool {
+        ["healthy", "ready"].contains(&health(item, self.is_compared))
+    }
+
     /// The resources that are not healthy, or `all` of them.
     fn resources(&self, all: bool, style: &Style) -> Vec<String> {
         let health = |item: &Item| health(item, self.is_compared);
-        let is_well = |item: &Item| ["healthy", "ready"].contains(&health(item));
-        let shown = || self.items.iter().filter(|item| all || !is_well(item));
+        let shown = || {
+            let items = self.items.iter();
+            items.filter(|item| all || !self.is_well(item))
+        };
         let width = id_width(shown());
         let mut lines = Vec::new();
         for item in shown() {
@@ -221,23 +284,19 @@ impl Status {
 
     /// The methods that are not protected, or `all` of them.
     fn methods_of(&self, all: bool, style: &Style) -> Vec<String> {
+        let observes = self.observes == Some(true);
+        let guarded = guarded(observes);
         let is_shown = |method: &&Method| all || !method.protected || method.remark.is_some();
         let mut lines = Vec::new();
         for method in self.methods.iter().filter(is_shown) {
-            // A method with another authorization type is neither open nor protected by this stack.
+            let word = format!("{:<9}", method.word(observes));
             let word = match (method.protected, &method.authorization) {
-                (true, _) => style.good("protected"),
-                (false, AuthorizationType::None) => style.warn("open     "),
-                (false, _) => style.dim("guarded  "),
+                (true, _) => style.good(&word),
+                (false, AuthorizationType::None) => style.warn(&word),
+                (false, _) => style.dim(&word),
             };
-            let guard = (!method.protected && method.authorization != AuthorizationType::None)
-                .then(|| format!("by {}", method.authorization));
-            let remark = method
-                .remark
-                .clone()
-                .or(guard)
-                .map(|remark| format!("  {remark}"))
-                .unwrap_or_default();
+            let remark = method.told().map(|told| format!("  {told}"));
+            let remark = remark.unwrap_or_default();
             lines.push(format!(
                 "{word} {:<7} {}{}",
                 method.method,
@@ -252,7 +311,7 @@ impl Status {
             "methods are"
         };
         if hidden > 0 {
-            lines.push(format!("{hidden} {plural} protected"));
+            lines.push(format!("{hidden} {plural} {guarded}"));
         }
         lines
     }
@@ -323,7 +382,7 @@ impl Status {
         let methods: Vec<_> = self
             .methods
             .iter()
-            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization}))
+            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization, "remark": m.remark}))
             .collect();
         let outputs: serde_json::Map<_, _> = self
             .outputs
@@ -337,7 +396,7 @@ impl Status {
             "resources": resources,
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
             "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified,
-                "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
                 "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,
             "self_test": self.self_test,
@@ -347,6 +406,7 @@ impl Status {
             "cost_per_month": self.cost().map(|(known, _)| (known * 100.0).round() / 100.0),
             "cost_is_complete": self.cost().map(|(_, is_complete)| is_complete),
             "lock": self.lock,
+            "expires": self.expiry.and_then(Expiry::at).map(expiry::text),
             "healthy": self.is_healthy(),
         })
     }

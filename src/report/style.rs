@@ -76,8 +76,7 @@ impl Style {
         Self::of(&Term::stdout(), global)
     }
 
-    /// For a stream that is not a terminal.
-    #[cfg(test)]
+    /// For what is not a terminal.
     pub fn plain() -> Self {
         Self {
             is_terminal: false,
@@ -170,6 +169,14 @@ pub(super) fn fitted(term: &Term, text: &str) -> String {
     }
 }
 
+/// The same for a text with indented lines, which are commands and stay as they are.
+pub(super) fn guided(term: &Term, text: &str) -> String {
+    match columns(term) {
+        Some(columns) => layout::wrap_prose(text, columns),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +196,13 @@ mod tests {
                 Auto,
                 false,
                 &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")],
+                true,
+                true,
+            ),
+            (
+                Auto,
+                false,
+                &[("FORCE_COLOR", "1"), ("TERM", "dumb")],
                 true,
                 true,
             ),

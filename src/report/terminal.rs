@@ -36,8 +36,9 @@ impl Reporter for Terminal {
             return;
         }
         if let Some(text) = line(&self.style, event) {
-            let text = wrap(&text, self.style.present_columns());
-            screen::draw(Some(&text), &self.live.lines(now));
+            let columns = self.style.present_columns();
+            let text = wrap(&text, columns);
+            screen::draw(Some(&text), &self.live.lines(now, columns));
         }
     }
 
@@ -46,7 +47,8 @@ impl Reporter for Terminal {
     }
 
     fn tick(&mut self) {
-        screen::draw(None, &self.live.lines(Instant::now()));
+        let columns = self.style.present_columns();
+        screen::draw(None, &self.live.lines(Instant::now(), columns));
     }
 
     fn finish(&mut self) {

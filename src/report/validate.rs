@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::style::Style;
-use super::{note, result};
+use super::{note, text};
 use crate::cli::{Format, Global};
 use crate::code::Code;
 use crate::config::Checked;
@@ -11,11 +11,11 @@ use crate::config::Checked;
 /// Shows the problems of the file with this name.
 pub fn show(global: &Global, name: &str, checked: &Checked) {
     if global.output == Format::Json {
-        result(&document(name, checked).to_string());
+        super::document(document(name, checked));
         return;
     }
     for problem in &checked.problems {
-        result(&problem.to_string());
+        text(&problem.to_string());
     }
     let style = Style::stderr(global);
     if !global.quiet {
@@ -25,17 +25,30 @@ pub fn show(global: &Global, name: &str, checked: &Checked) {
     }
     let head = style.bad(&format!("error[{}]:", Code::ConfigInvalid.as_str()));
     match checked.problems.len() {
-        0 => result(&format!("{name} is valid")),
+        0 => text(&format!("{name} is valid")),
         1 => note(&format!("{} {name} has 1 problem", head)),
         count => note(&format!("{} {name} has {count} problems", head)),
     }
 }
 
 fn document(name: &str, checked: &Checked) -> Value {
+    let problems: Vec<_> = checked
+        .problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "code": Code::ConfigInvalid,
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "message": problem.message,
+            })
+        })
+        .collect();
     json!({
         "file": name,
         "valid": checked.problems.is_empty(),
-        "problems": checked.problems,
+        "problems": problems,
         "unset": checked.unset,
     })
 }

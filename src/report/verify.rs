@@ -23,6 +23,7 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
     let width =
         |text: &dyn Fn(&Row) -> usize| report.rows.iter().map(text).max().unwrap_or_default();
     let label = width(&|row| row.label.len());
+    let check = width(&|row| row.check.as_str().len()).max(8);
     let mut lines: Vec<_> = report
         .rows
         .iter()
@@ -31,26 +32,15 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
             let status = row
                 .status
                 .map_or_else(|| "-".to_owned(), |status| status.to_string());
-            let (word, text) = match &row.verdict {
-                Ok(Some(remark)) if row.is_unmapped() => (
-                    style.warn("warn  "),
-                    format!("{remark}: no mapping rule matches, so every caller is refused"),
-                ),
-                Ok(remark) => (style.good("ok    "), remark.clone().unwrap_or_default()),
-                Err((fault, seen)) => {
-                    let before = if row.as_before {
-                        ", as before the change"
-                    } else {
-                        ""
-                    };
-                    (
-                        style.bad("wrong "),
-                        format!("{}: {seen}{before}", words(*fault)),
-                    )
-                }
+            let (word, text) = result_of(row);
+            let word = format!("{word:<6}");
+            let word = match &row.verdict {
+                Ok(_) if row.is_unmapped() => style.warn(&word),
+                Ok(_) => style.good(&word),
+                Err(_) => style.bad(&word),
             };
             let line = format!(
-                "{word} {:<label$}  {:<8}  {status:<3}  {text}",
+                "{word} {:<label$}  {:<check$}  {status:<3}  {text}",
                 row.label,
                 row.check.as_str()
             );
@@ -59,31 +49,76 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
         .collect();
     let notes = report.notes.iter();
     lines.extend(notes.map(|note| format!("{} {note}", style.warn("note"))));
-    lines.push(total(report, style));
+    let total = total(report);
+    lines.push(match total.split_once(": ") {
+        Some((word, rest)) => {
+            let word = format!("{word}:");
+            let word = match (&report.skipped, report.is_well()) {
+                (Some(_), _) => style.warn(&word),
+                (None, true) => style.good(&word),
+                (None, false) => style.bad(&word),
+            };
+            format!("{word} {rest}")
+        }
+        None => total,
+    });
     lines.join("\n")
 }
 
-fn total(report: &Report, style: &Style) -> String {
-    if let Some(reason) = &report.skipped {
-        return format!("{} {reason}", style.warn("not verified:"));
+/// The result of one request in a word, and what is to be said of it.
+pub(super) fn result_of(row: &Row) -> (&'static str, String) {
+    match &row.verdict {
+        Ok(Some(remark)) if row.is_unmapped() => (
+            "warn",
+            format!("{remark}: no mapping rule matches, so every caller is refused"),
+        ),
+        Ok(remark) => ("ok", remark.clone().unwrap_or_default()),
+        Err((fault, seen)) => {
+            let before = if row.as_before {
+                ", as before the change"
+            } else {
+                ""
+            };
+            ("wrong", format!("{}: {seen}{before}", words(*fault)))
+        }
     }
-    let wrong = report
-        .rows
-        .iter()
-        .filter(|row| row.verdict.is_err())
-        .count();
-    let asked = report.rows.len();
-    match wrong {
-        0 => format!(
-            "{} {asked} requests to {} have the expected result",
-            style.good("verified:"),
+}
+
+/// The total in one line.
+pub(super) fn total(report: &Report) -> String {
+    if let Some(reason) = &report.skipped {
+        return format!("not verified: {reason}");
+    }
+    let of = |is_request: bool| {
+        let rows = report.rows.iter();
+        let rows = rows.filter(move |row| row.check.is_request() == is_request);
+        let wrong = rows.clone().filter(|row| row.verdict.is_err()).count();
+        (wrong, rows.count())
+    };
+    let ((wrong, asked), (wrong_checks, _)) = (of(true), of(false));
+    let checks = match wrong_checks {
+        1 => "1 check of the stage and the authorizer fails".to_owned(),
+        count => format!("{count} checks of the stage and the authorizer fail"),
+    };
+    match (wrong, wrong_checks) {
+        (0, 0) => format!(
+            "verified: {asked} requests to {} have the expected result",
             report.url
         ),
-        _ => format!(
-            "{} {wrong} of {asked} requests to {} do not have the expected result",
-            style.bad("FAIL:"),
+        (0, _) => format!(
+            "FAIL: {checks}, although {asked} requests to {} have the expected result",
             report.url
         ),
+        _ => {
+            let checks = match wrong_checks {
+                0 => String::new(),
+                _ => format!(", and {checks}"),
+            };
+            format!(
+                "FAIL: {wrong} of {asked} requests to {} do not have the expected result{checks}",
+                report.url
+            )
+        }
     }
 }
 

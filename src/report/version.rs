@@ -10,8 +10,19 @@ pub struct Version<'a> {
     pub commit: Option<&'a str>,
     /// The target triple.
     pub target: &'a str,
-    /// The digest of the bundled authorizer for each architecture, as in the tag of the functions.
-    pub authorizer: Vec<(&'a str, String)>,
+    pub authorizers: Vec<Authorizer>,
+}
+
+/// The bundled authorizer for one architecture.
+#[derive(Debug)]
+pub struct Authorizer {
+    pub architecture: &'static str,
+    /// The digest of the source, as in the tag of the functions.
+    pub source: String,
+    /// The digest of the zip file of the release, if the program belongs to one.
+    pub zip: Option<String>,
+    /// Where `up` takes the code from.
+    pub supply: String,
 }
 
 impl Version<'_> {
@@ -27,23 +38,36 @@ impl Version<'_> {
             format!("target      {}", self.target),
             "authorizer".to_owned(),
         ];
-        let digests = self.authorizer.iter();
-        lines
-            .extend(digests.map(|(architecture, digest)| format!("  {architecture:<6}  {digest}")));
+        for authorizer in &self.authorizers {
+            lines.push(format!(
+                "  {:<6}  {}",
+                authorizer.architecture, authorizer.source
+            ));
+        }
+        lines.push("code of the functions".to_owned());
+        for authorizer in &self.authorizers {
+            let (architecture, supply) = (authorizer.architecture, &authorizer.supply);
+            lines.push(format!("  {architecture:<6}  {supply}"));
+            let zip = authorizer.zip.as_ref();
+            lines.extend(zip.map(|zip| format!("          sha256 {zip}")));
+        }
         lines.join("\n")
     }
 
     /// As JSON.
     pub fn document(&self) -> Value {
-        let authorizer = self.authorizer.iter();
-        let authorizer: serde_json::Map<_, _> = authorizer
-            .map(|(architecture, digest)| ((*architecture).to_owned(), json!(digest)))
-            .collect();
+        let by_architecture = |value: &dyn Fn(&Authorizer) -> Value| {
+            let authorizers = self.authorizers.iter();
+            let values = authorizers.map(|of| (of.architecture.to_owned(), value(of)));
+            Value::Object(values.collect())
+        };
         json!({
             "version": self.version,
             "commit": self.commit,
             "target": self.target,
-            "authorizer": authorizer,
+            "authorizer": by_architecture(&|authorizer| json!(authorizer.source)),
+            "zips": by_architecture(&|authorizer| json!(authorizer.zip)),
+            "code": by_architecture(&|authorizer| json!(authorizer.supply)),
         })
     }
 }

@@ -30,9 +30,9 @@ const TYPE: Field = Field::Property("type");
 /// The actual authorizer, or at least the head of its record.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    target: ApiTarget,
-    authorizer: Option<Authorizer>,
+    pub(super) id: LogicalId,
+    pub(super) target: ApiTarget,
+    pub(super) authorizer: Option<Authorizer>,
     /// Whether the deployment to roll back to is recorded.
     has_head: bool,
 }

@@ -1,6 +1,8 @@
 //! What of a stack is billed while nothing uses it, as it is in the account.
 
+use super::alarm::Alarms;
 use super::cache_group::Caches;
+use super::dashboard::Dashboards;
 use super::elastic_ip::ElasticIps;
 use super::function::Functions;
 use super::nat_gateway::NatGateways;
@@ -8,7 +10,7 @@ use super::nat_instance_listing::NatInstances;
 use super::schedule::Schedules;
 use super::serverless_cache::ServerlessCaches;
 use super::vpc_endpoint::VpcEndpoints;
-use super::{Context, Phase, ResourceError, ResourceKind};
+use super::{Context, Identity, Phase, ResourceError, ResourceKind};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 
@@ -29,6 +31,11 @@ pub enum Billed {
         nodes: usize,
     },
     ServerlessCache,
+    /// An alarm, with the number of metrics that it watches.
+    Alarm {
+        metrics: usize,
+    },
+    Dashboard,
     /// The runs of the reporter, and the metrics that they write.
     Reporter {
         /// In MB.
@@ -55,18 +62,23 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
         ServerlessCaches::list(cx),
         Schedules::list(cx)
     )?;
+    let (alarms, dashboards) = tokio::try_join!(Alarms::list(cx), Dashboards::list(cx))?;
     let mut billed = Vec::new();
     billed.extend(ids::<NatGateways>(&gateways.owned).map(|id| (id, Billed::NatGateway)));
     billed.extend(ids::<NatInstances>(&instances.owned).map(|id| (id, Billed::NatInstance)));
     billed.extend(ids::<ElasticIps>(&addresses.owned).map(|id| (id, Billed::Address)));
-    billed.extend(endpoints.owned.iter().map(|endpoint| {
+    let endpoints = endpoints.owned.iter();
+    let endpoints = endpoints.filter(|endpoint| exists(&VpcEndpoints::identify(endpoint)));
+    billed.extend(endpoints.map(|endpoint| {
         let subnets = endpoint.subnets.len();
         (
             VpcEndpoints::identify(endpoint).id,
             Billed::Endpoint { subnets },
         )
     }));
-    billed.extend(caches.owned.iter().map(|group| {
+    let caches = caches.owned.iter();
+    let caches = caches.filter(|group| exists(&Caches::identify(group)));
+    billed.extend(caches.map(|group| {
         let nodes = Billed::Nodes {
             node_type: group.node_type.clone(),
             engine: group.engine.clone(),
@@ -74,7 +86,13 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
         };
         (group.id.clone(), nodes)
     }));
+    billed.extend(alarms.owned.iter().map(|alarm| {
+        let metrics = alarm.settings.metric_count();
+        (Alarms::identify(alarm).id, Billed::Alarm { metrics })
+    }));
+    billed.extend(ids::<Dashboards>(&dashboards.owned).map(|id| (id, Billed::Dashboard)));
     let ours = serverless.owned.iter().filter(|cache| cache.is_ours);
+    let ours = ours.filter(|cache| exists(&ServerlessCaches::identify(cache)));
     billed.extend(ours.map(|cache| {
         (
             ServerlessCaches::identify(cache).id,
@@ -104,7 +122,10 @@ pub async fn billed(cx: &Context) -> Result<Vec<(LogicalId, Billed)>, ResourceEr
 /// The resources that exist, and are not being deleted.
 fn ids<K: ResourceKind>(found: &[K::Actual]) -> impl Iterator<Item = LogicalId> {
     let identities = found.iter().map(K::identify);
-    identities
-        .filter(|found| !matches!(found.phase, Phase::Deleting(_)))
-        .map(|found| found.id)
+    identities.filter(exists).map(|found| found.id)
+}
+
+/// Whether it exists, and is not being deleted.
+fn exists(found: &Identity) -> bool {
+    !matches!(found.phase, Phase::Deleting(_))
 }

@@ -14,6 +14,7 @@ use super::parameter::{
     self, CACHE_AUTH_TOKEN, CACHE_ENDPOINT, FINGERPRINT, FORMER_CACHE_AUTH_TOKEN, Secrets,
     fingerprint,
 };
+use super::shown::Switch;
 use super::{Context, Diff, Field, NEW, Resource, ResourceError};
 use crate::aws::{elasticache, tags};
 use crate::engine_version::{self, Change, FIRST_WITH_TLS_CHANGE, WantedEngine};
@@ -229,7 +230,11 @@ impl Resource for Cache {
             diff.field(ENGINE_VERSION, from, self.engine.version);
             diff.replace |= change == Change::Replacement && diff.changes.len() > before;
         }
-        diff.known(AUTOMATIC_UPGRADES, actual.automatic_upgrades.map(on), "off");
+        diff.known(
+            AUTOMATIC_UPGRADES,
+            actual.automatic_upgrades.map(Switch),
+            Switch(false),
+        );
         self.compare_encryption(cx, actual, &mut diff);
         diff.reference(
             SUBNET_GROUP,
@@ -242,8 +247,12 @@ impl Resource for Cache {
         if actual.nodes > 0 {
             diff.field(REPLICAS, actual.nodes - 1, usize::from(self.replicas));
             let (failover, multi_az) = self.failover();
-            diff.known(AUTOMATIC_FAILOVER, actual.failover.map(on), on(failover));
-            diff.known(MULTI_AZ, actual.multi_az.map(on), on(multi_az));
+            diff.known(
+                AUTOMATIC_FAILOVER,
+                actual.failover.map(Switch),
+                Switch(failover),
+            );
+            diff.known(MULTI_AZ, actual.multi_az.map(Switch), Switch(multi_az));
         }
         diff.tags(&self.desired_tags(cx, actual), &actual.tags);
         diff
@@ -434,8 +443,4 @@ impl Cache {
             diff.field(AUTH_TOKEN_IN_USE, made_with, wanted);
         }
     }
-}
-
-fn on(is_on: bool) -> &'static str {
-    if is_on { "on" } else { "off" }
 }

@@ -272,7 +272,7 @@ impl ResourceKind for Caches {
 
     /// The counted usage.
     async fn empty(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        usage::deliver(cx, &actual.id).await
+        usage::empty(cx, &actual.id).await
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ResourceError;
-use super::exclusion::ApiExclusion;
+use super::exclusion::{ApiExclusion, StackLock};
 use super::listing_cache::ListingCache;
 use super::state::Output;
 use crate::aws::{Aws, tags};
@@ -37,6 +37,10 @@ pub struct RunOptions {
     pub inspect_engine_version: bool,
     /// Replace the AUTH token of the cache.
     pub rotate_cache_token: bool,
+    /// Build the authorizer, although there is a zip file of the release.
+    pub builds: bool,
+    /// Do not wait until AWS has deleted what takes long.
+    pub no_wait: bool,
     /// Count a deployment as verified without real requests.
     pub skip_verification: bool,
     /// The undeployed changes of others that the removal of the stack may publish; `None` accepts any.
@@ -50,6 +54,8 @@ pub struct RunOptions {
     pub cache_number: Option<u32>,
     /// Whether the desired cache is a serverless one.
     pub wants_serverless_cache: bool,
+    /// Whether the configuration has alarms or a dashboard.
+    pub wants_monitoring: bool,
     /// The parameter name of each configured secret, and of the address of the stack's cache, by its plain name; `None` if
     /// the run has no configuration.
     pub secret_names: Option<BTreeMap<&'static str, String>>,
@@ -61,6 +67,8 @@ pub struct RunOptions {
     pub stored_names: BTreeSet<String>,
     /// Excludes the other stacks on an API; `None` for a run that changes no API.
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
+    /// The lock of the stack; `None` for a run that changes nothing.
+    pub lock: Option<Arc<dyn StackLock>>,
 }
 
 impl RunOptions {
@@ -181,6 +189,17 @@ impl Context {
     pub async fn leave_api(&self, target: &ApiTarget) -> Result<(), ResourceError> {
         match &self.options.exclusion {
             Some(exclusion) => exclusion.leave(target).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the run still holds the lock of the stack, as [`StackLock::ensure_held`].
+    ///
+    /// # Errors
+    /// As [`StackLock::ensure_held`].
+    pub async fn ensure_locked(&self) -> Result<(), ResourceError> {
+        match &self.options.lock {
+            Some(lock) => lock.ensure_held().await,
             None => Ok(()),
         }
     }

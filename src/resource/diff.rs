@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
+use super::shown::{NEW, Shown};
 use crate::aws::tags;
 use crate::printable::line;
-
-/// The placeholder for an id that is unknown until the resource exists.
-pub const NEW: &str = "(new)";
 
 /// The property that differs, for use in code and in reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +44,26 @@ impl Serialize for Field {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     pub field: Field,
+    /// In words for people, as `to`.
     pub from: String,
     pub to: String,
+    /// The actual value; null if there is none.
+    pub before: Value,
+    /// The desired value; null if there is none, or it is not known before the change.
+    pub after: Value,
+}
+
+impl Change {
+    /// A change from the actual to the desired value.
+    pub fn new(field: Field, from: &impl Shown, to: &impl Shown) -> Self {
+        Self {
+            field,
+            from: from.text(),
+            to: to.text(),
+            before: from.value(),
+            after: to.value(),
+        }
+    }
 }
 
 impl fmt::Display for Change {
@@ -76,15 +93,14 @@ impl Diff {
     }
 
     /// Adds a change that can be made in place, if the values differ.
-    pub fn field(&mut self, field: Field, from: impl ToString, to: impl ToString) {
-        let (from, to) = (from.to_string(), to.to_string());
-        if from != to {
-            self.changes.push(Change { field, from, to });
+    pub fn field(&mut self, field: Field, from: impl Shown, to: impl Shown) {
+        if from.text() != to.text() {
+            self.changes.push(Change::new(field, &from, &to));
         }
     }
 
     /// The same for a value that AWS may not report: an unknown value is no difference.
-    pub fn known<T: ToString>(&mut self, field: Field, from: Option<T>, to: impl ToString) {
+    pub fn known<T: Shown>(&mut self, field: Field, from: Option<T>, to: impl Shown) {
         if let Some(from) = from {
             self.field(field, from, to);
         }
@@ -92,9 +108,8 @@ impl Diff {
 
     /// Adds a change that requires a replacement, if the values differ. A value that AWS does not report,
     /// which is an empty text, is never a reason for a replacement.
-    pub fn immutable(&mut self, field: Field, from: impl ToString, to: impl ToString) {
-        let from = from.to_string();
-        if from.is_empty() {
+    pub fn immutable(&mut self, field: Field, from: impl Shown, to: impl Shown) {
+        if from.text().is_empty() {
             return;
         }
         let before = self.changes.len();
@@ -103,12 +118,7 @@ impl Diff {
     }
 
     /// The same for a value that is no text.
-    pub fn known_immutable<T: ToString>(
-        &mut self,
-        field: Field,
-        from: Option<T>,
-        to: impl ToString,
-    ) {
+    pub fn known_immutable<T: Shown>(&mut self, field: Field, from: Option<T>, to: impl Shown) {
         if let Some(from) = from {
             self.immutable(field, from, to);
         }
@@ -123,8 +133,8 @@ impl Diff {
     /// Adds the missing tags.
     pub fn tags(&mut self, desired: &BTreeMap<String, String>, actual: &BTreeMap<String, String>) {
         for (key, value) in tags::missing(desired, actual) {
-            let from = actual.get(&key).map_or("(none)", String::as_str);
-            let from = from.to_owned();
+            let from = actual.get(&key).cloned();
+            let from = from.unwrap_or_else(|| "(none)".to_owned());
             self.field(Field::Tag(key), from, value);
         }
     }

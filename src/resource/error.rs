@@ -7,6 +7,7 @@ use aws_smithy_types::error::operation::BuildError;
 
 use crate::aws::{AwsError, Class};
 use crate::code::Code;
+use crate::duration::{elapsed, exact};
 use crate::error::{Error, ExitStatus};
 
 /// How long a call that was throttled, or whose result is unknown, is retried.
@@ -23,6 +24,8 @@ pub enum ResourceError {
     ConcurrentChange { what: String, hint: Option<String> },
     /// AWS does not show yet what was written. It is read again for at most `within`.
     NotVisible { what: String, within: Duration },
+    /// The last error of work that was retried for the time `tried`.
+    Retried { error: Box<Self>, tried: Duration },
     /// The resource still differs after this many updates.
     NotConverging { updates: usize, what: String },
     /// The resource did not reach a final state in time.
@@ -31,6 +34,8 @@ pub enum ResourceError {
     Failed(String),
     /// The operator has to change something first.
     Blocked { what: String, hint: Option<String> },
+    /// A KMS key of the operator cannot be used.
+    KmsKey { what: String, hint: Option<String> },
     /// Another stack holds the lock of the API.
     ApiLocked { what: String, hint: Option<String> },
     /// The authorizer did not pass its self-test.
@@ -59,6 +64,7 @@ impl ResourceError {
     pub fn aws(&self) -> Option<&AwsError> {
         match self {
             Self::Aws(error) => Some(error),
+            Self::Retried { error, .. } => error.aws(),
             _ => None,
         }
     }
@@ -70,10 +76,12 @@ impl ResourceError {
             Self::NotManaged(_) => Code::NotManaged,
             Self::ConcurrentChange { .. } => Code::ConcurrentChange,
             Self::NotVisible { .. } => Code::NotVisible,
+            Self::Retried { error, .. } => error.kind(),
             Self::NotConverging { .. } => Code::NotConverging,
             Self::TimedOut { .. } => Code::ResourceTimeout,
             Self::Failed(_) => Code::ResourceFailed,
             Self::Blocked { .. } => Code::Blocked,
+            Self::KmsKey { .. } => Code::KmsKeyUnusable,
             Self::ApiLocked { .. } => Code::LockHeld,
             Self::SelfTest { .. } => Code::SelfTest,
             Self::Build(_) => Code::Build,
@@ -101,6 +109,7 @@ impl ResourceError {
     pub fn subject(&self) -> &'static str {
         match self {
             Self::Aws(error) => error.operation,
+            Self::Retried { error, .. } => error.subject(),
             Self::Build(_) => "package",
             Self::SelfTest { .. } => "self-test",
             _ => "the same failure",
@@ -113,6 +122,9 @@ impl ResourceError {
             (Self::Aws(one), Self::Aws(two)) => {
                 (one.operation, &one.message) == (two.operation, &two.message)
             }
+            (Self::Retried { error, .. }, other) | (other, Self::Retried { error, .. }) => {
+                error.is_same_cause(other)
+            }
             (one, two) => one == two,
         }
     }
@@ -121,8 +133,10 @@ impl ResourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Aws(error) => error.hint(),
+            Self::Retried { error, .. } => error.hint(),
             Self::ConcurrentChange { hint, .. }
             | Self::Blocked { hint, .. }
+            | Self::KmsKey { hint, .. }
             | Self::ApiLocked { hint, .. }
             | Self::SelfTest { hint, .. } => hint.clone(),
             Self::NotVisible { .. } | Self::TimedOut { .. } => {
@@ -132,18 +146,13 @@ impl ResourceError {
         }
     }
 
-    /// The error after retries for the time `trying`.
+    /// The error after retries for the time `tried`.
     #[must_use]
-    pub fn after(self, trying: Duration) -> Self {
-        let spent = humantime::format_duration(Duration::from_secs(trying.as_secs()));
+    pub fn after(self, tried: Duration) -> Self {
         match self {
-            Self::Aws(error) => Self::Aws(AwsError {
-                message: format!("{} (tried for {spent})", error.message),
-                ..error
-            }),
-            Self::NotVisible { what, within } => Self::NotVisible {
-                what: format!("{what} (tried for {spent})"),
-                within,
+            Self::Aws(_) | Self::NotVisible { .. } => Self::Retried {
+                error: Box::new(self),
+                tried,
             },
             other => other,
         }
@@ -154,10 +163,12 @@ impl fmt::Display for ResourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Aws(error) => error.fmt(f),
+            Self::Retried { error, tried } => write!(f, "{error} (tried for {})", elapsed(*tried)),
             Self::NotManaged(what)
             | Self::ConcurrentChange { what, .. }
             | Self::NotVisible { what, .. }
             | Self::Blocked { what, .. }
+            | Self::KmsKey { what, .. }
             | Self::ApiLocked { what, .. } => f.write_str(what),
             Self::NotConverging { updates, what } => write!(
                 f,
@@ -166,7 +177,7 @@ impl fmt::Display for ResourceError {
             Self::TimedOut { state, after } => write!(
                 f,
                 "timed out after {} waiting; last state: {state}",
-                humantime::format_duration(*after)
+                exact(*after)
             ),
             Self::Failed(why) => write!(f, "failed: {why}"),
             Self::SelfTest { what, .. } => write!(f, "self-test: {what}"),
@@ -254,7 +265,14 @@ mod tests {
     fn a_failed_retry_says_for_how_long_it_was_tried() {
         let minute = Duration::from_millis(60_500);
         let error = aws(Class::Throttled).after(minute);
-        assert_eq!(error.to_string(), "ec2:CreateVpc: no (tried for 1m)");
+        assert_eq!(
+            error.to_string(),
+            "ec2:CreateVpc: no (tried for 1 min 00 s)"
+        );
+        assert_eq!(error.hint(), aws(Class::Throttled).hint());
+        assert_eq!(error.kind(), aws(Class::Throttled).kind());
+        // Two resources are seldom tried for the same time.
+        assert!(error.is_same_cause(&aws(Class::Throttled).after(2 * minute)));
         let timed_out = ResourceError::TimedOut {
             state: "pending".to_owned(),
             after: minute,

@@ -22,3 +22,12 @@ pub trait ApiExclusion: fmt::Debug + Send + Sync {
     /// The errors of the service.
     fn leave<'a>(&'a self, target: &'a ApiTarget) -> BoxFuture<'a, Result<(), ResourceError>>;
 }
+
+/// The lock of the stack that a run holds.
+pub trait StackLock: fmt::Debug + Send + Sync {
+    /// Checks that the run still holds it: a user can release it. If it does not, the run stops.
+    ///
+    /// # Errors
+    /// An error of the class `Stopped` if the lock is lost. A failed read is none: the lease counts then.
+    fn ensure_held(&self) -> BoxFuture<'_, Result<(), ResourceError>>;
+}

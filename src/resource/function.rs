@@ -13,11 +13,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::shown::Amount;
 use super::{
     Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
     ResourceKind, Unmanaged, joined, sorted,
 };
-use crate::aws::{optional, tags};
+use crate::aws::{AwsError, optional, tags};
+use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Package;
@@ -39,10 +41,10 @@ pub const NAMES: [&str; 2] = ["authorizer", "reporter"];
 
 /// The tag with the digest of the source that the code was built from; it decides whether a build
 /// is needed.
-const SOURCE_TAG: &str = "threescale-gw:source";
+pub(super) const SOURCE_TAG: &str = "threescale-gw:source";
 /// The tag with the hash that Lambda returned for the uploaded code; a different hash shows that
 /// another user uploaded code.
-const CODE_TAG: &str = "threescale-gw:code";
+pub(super) const CODE_TAG: &str = "threescale-gw:code";
 
 /// The properties of a function that a published version keeps: its code and settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +81,7 @@ pub(super) fn ensure_readable(
         return Ok(());
     };
     let text = |text: Option<&str>| printable::line(text.unwrap_or_default()).into_owned();
-    Err(ResourceError::Blocked {
+    Err(ResourceError::KmsKey {
         what: format!(
             "the environment of {} cannot be read: {}: {}",
             text(found.function_arn()),
@@ -213,6 +215,19 @@ impl Functions {
         Ok(stopped.map(|function| function.name).collect())
     }
 
+    /// The hexadecimal SHA-256 of the code of each function.
+    ///
+    /// # Errors
+    /// The errors of the service.
+    pub async fn code_digests(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let all = Self::list(cx).await?.owned.into_iter();
+        let digests = all.filter_map(|function| {
+            let digest = STANDARD.decode(&function.content.code_sha256).ok()?;
+            (!digest.is_empty()).then(|| hex::encode(&digest))
+        });
+        Ok(digests.collect())
+    }
+
     /// Detaches the function from its VPC, so that Lambda starts to release the network interfaces.
     pub(super) async fn leave_vpc(cx: &Context, name: &str) -> Result<(), ResourceError> {
         Self::detach_from_vpc(cx, name, false).await
@@ -273,10 +288,8 @@ impl ResourceKind for Functions {
         // was never ready has nothing to detach.
         if !actual.content.subnets.is_empty() && actual.phase == Phase::Ready {
             let left = Self::leave_vpc(cx, &actual.name).await;
-            let is_about_key = |error: &ResourceError| {
-                let message = error.aws().map(|error| error.message.as_str());
-                message.is_some_and(|message| message.contains("KMS"))
-            };
+            let is_about_key =
+                |error: &ResourceError| error.aws().is_some_and(AwsError::is_about_key);
             return match left {
                 Err(error) if actual.content.kms_key.is_some() && is_about_key(&error) => {
                     Self::detach_from_vpc(cx, &actual.name, true).await
@@ -451,13 +464,13 @@ impl Resource for Function {
         diff.known(ROLE, role, self.role_arn(cx));
         diff.field(
             MEMORY,
-            format!("{} MB", actual.content.memory),
-            format!("{} MB", self.memory),
+            Amount(actual.content.memory, "MB"),
+            Amount(self.memory, "MB"),
         );
         diff.field(
             TIMEOUT,
-            format!("{} s", actual.content.timeout),
-            format!("{} s", self.timeout),
+            Amount(actual.content.timeout, "s"),
+            Amount(self.timeout, "s"),
         );
         for (key, value) in &self.environment {
             diff.field(

@@ -29,12 +29,12 @@ use crate::rest_api::AuthorizerSettings;
 
 const FUNCTION: Field = Field::Property("function");
 /// Of a secret.
-const KEY: &str = "key of";
+const KEY: &str = "KMS key of";
 const NEXT_VERSION: Field = Field::Property("next version");
 const OLD_PARAMETERS: Field = Field::Property("old parameters");
 const OLD_VERSIONS: Field = Field::Property("old versions");
 const TRAFFIC: Field = Field::Property("traffic");
-const TRANSITION_VERSION: Field = Field::Property("transition");
+const TEMPORARY_VERSION: Field = Field::Property("temporary version");
 const VERSION: Field = Field::Property("version");
 
 /// The actual aliases and versions of a function.
@@ -391,12 +391,17 @@ impl Resource for FunctionAlias {
             diff.field(VERSION, live, version(last));
         }
         if let Some(number) = self.next_to_observe(actual, &goals) {
-            diff.field(NEXT_VERSION, format!("{number} (not tested)"), number);
+            diff.field(
+                NEXT_VERSION,
+                format!("{number} (not tested)"),
+                format!("{number} (tested)"),
+            );
         }
         let is_missing =
             |(content, _): &(Content, _)| actual.publication.versions.find(content).is_none();
         if goals.len() > 1 && goals.iter().any(is_missing) {
-            diff.field(TRANSITION_VERSION, "(none)", NEW);
+            let new = "(new, until the stage serves the new deployment)";
+            diff.field(TEMPORARY_VERSION, "(none)", new);
         }
         let contents: Vec<_> = goals.iter().map(|(content, _)| content).collect();
         old(&mut diff, &contents);

@@ -22,6 +22,8 @@ const PRINCIPAL: Field = Field::Property("principal");
 const SOURCE: Field = Field::Property("source");
 
 const STATEMENT: &str = "threescale-gw-";
+/// The source of a statement without a source.
+pub(super) const ANYONE: &str = "(anyone)";
 const INVOKE: &str = "lambda:InvokeFunction";
 /// The name suffix of a permission on the function itself, which releases without aliases created.
 const UNQUALIFIED: &str = "-unqualified";
@@ -29,23 +31,23 @@ const UNQUALIFIED: &str = "-unqualified";
 /// The actual statement of a function's resource policy.
 #[derive(Debug, Clone)]
 pub struct Actual {
-    id: LogicalId,
-    function: String,
+    pub(super) id: LogicalId,
+    pub(super) function: String,
     /// The alias of the statement; `None` for the function itself.
-    alias: Option<&'static str>,
-    statement: String,
-    grant: Grant,
+    pub(super) alias: Option<&'static str>,
+    pub(super) statement: String,
+    pub(super) grant: Grant,
 }
 
 /// The contents of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Grant {
-    effect: String,
-    action: String,
-    principal: String,
-    source_arn: String,
+pub(super) struct Grant {
+    pub(super) effect: String,
+    pub(super) action: String,
+    pub(super) principal: String,
+    pub(super) source_arn: String,
     /// The conditions other than the source ARN, as JSON; empty if there are none.
-    conditions: String,
+    pub(super) conditions: String,
 }
 
 impl Grant {
@@ -83,7 +85,7 @@ impl Grant {
             effect: text(&statement["Effect"]),
             action: text(&statement["Action"]),
             principal,
-            source_arn: source_arn.unwrap_or_else(|| "(anyone)".to_owned()),
+            source_arn: source_arn.unwrap_or_else(|| ANYONE.to_owned()),
             conditions: others.join(", "),
         }
     }

@@ -145,6 +145,22 @@ pub async fn observes(cx: &Context) -> Result<Option<bool>, ResourceError> {
     }))
 }
 
+/// Whether a function or its live version has a KMS key for its environment.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn has_kms_key(cx: &Context) -> Result<bool, ResourceError> {
+    let all = Publication::all(cx).await?;
+    let mut contents = all.owned.iter().flat_map(|one| {
+        let versions = &one.versions;
+        versions
+            .live_content()
+            .into_iter()
+            .chain([&versions.latest])
+    });
+    Ok(contents.any(|content| content.kms_key.is_some()))
+}
+
 /// The live version of the reporter; `None` without an alias.
 ///
 /// # Errors
@@ -152,6 +168,16 @@ pub async fn observes(cx: &Context) -> Result<Option<bool>, ResourceError> {
 pub(super) async fn live_reporter(cx: &Context) -> Result<Option<String>, ResourceError> {
     let actual = Publication::of(cx, function::NAMES[1]).await?;
     Ok(actual.and_then(|actual| Some(actual.versions.alias?.version)))
+}
+
+/// Whether the live reporter is outside every network.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn is_reporter_detached(cx: &Context) -> Result<bool, ResourceError> {
+    let actual = Publication::of(cx, function::NAMES[1]).await?;
+    let live = actual.as_ref().and_then(|actual| actual.versions.live());
+    Ok(live.is_some_and(|live| live.content.subnets.is_empty()))
 }
 
 /// A function whose alias moved back to the previous version.

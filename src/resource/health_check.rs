@@ -26,6 +26,9 @@ use crate::printable;
 /// How long a temporary failure is retried: names and routes of new resources take a moment.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The cause where Lambda cannot use the key of the function's environment.
+const KMS_KEY: &str = "kms_key";
+
 /// The result of one part of the self-test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -169,6 +172,10 @@ impl Check {
             ("authorizer", "throttled") => {
                 "the account's concurrent executions are used up: raise that quota of Lambda in Service Quotas"
             }
+            ("authorizer", KMS_KEY) => {
+                "Lambda cannot decrypt the environment of the function: enable `authorizer.kms_key`, or cancel its deletion, and check that \
+                 its policy allows the role of the functions to use it"
+            }
             ("decision", _) => {
                 "this should not happen: look at the authorizer's log group, and report it"
             }
@@ -298,6 +305,7 @@ fn refusal(error: &AwsError) -> Option<&'static str> {
             Some("throttled_reserved")
         }
         ("TooManyRequestsException", _) => Some("throttled"),
+        _ if error.is_about_key() => Some(KMS_KEY),
         _ => None,
     }
 }

@@ -43,6 +43,11 @@ pub struct Actual {
     tags: BTreeMap<String, String>,
 }
 
+/// Whether this policy allows to decrypt with a KMS key.
+fn decrypts(policy: &Value) -> bool {
+    policy.to_string().contains(DECRYPT)
+}
+
 impl Actual {
     /// The policy that the role should have: it may also use the former key, as long as a secret has it.
     fn wanted_policy(&self, cx: &Context) -> String {
@@ -159,6 +164,15 @@ pub(super) async fn release_keys(cx: &Context) -> Result<(), ResourceError> {
     Ok(())
 }
 
+/// Whether the role can use a KMS key of the operator: a secret may still have it.
+///
+/// # Errors
+/// The error of the service.
+pub async fn may_decrypt(cx: &Context) -> Result<bool, ResourceError> {
+    let roles = IamRoles::list(cx).await?.owned;
+    Ok(roles.iter().any(|role| decrypts(&role.policy)))
+}
+
 /// Whether another user gave the role more permissions than desired. This takes two requests, so a
 /// run with nothing to do does not check it.
 ///
@@ -222,8 +236,7 @@ impl ResourceKind for IamRoles {
         };
         // A role that can decrypt keeps that as long as a secret needs it, also if the record of the key was deleted by hand.
         let is_compared = cx.options().secret_names.is_some();
-        let may_have_key =
-            cx.options().wanted_kms_key().is_some() || policy.to_string().contains(DECRYPT);
+        let may_have_key = cx.options().wanted_kms_key().is_some() || decrypts(&policy);
         let keys = match is_compared && may_have_key {
             true => parameter::known_keys(cx).await?.arns(cx.names()),
             false => BTreeSet::new(),

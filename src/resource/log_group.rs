@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shown::Amount;
 use super::{
     Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
 };
@@ -135,14 +136,11 @@ impl Resource for LogGroup {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let days = |days: Option<i32>| {
-            days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"))
-        };
-        diff.field(
-            RETENTION,
-            days(actual.retention_days),
-            days(Some(self.retention_days)),
-        );
+        let wanted = Amount(self.retention_days, "days");
+        match actual.retention_days {
+            Some(days) => diff.field(RETENTION, Amount(days, "days"), wanted),
+            None => diff.field(RETENTION, "for ever", wanted),
+        }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }

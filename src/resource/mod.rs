@@ -5,6 +5,7 @@
 //! `up` selects from it, `down` uses all of it.
 
 pub mod adoption;
+pub mod alarm;
 pub mod api_attachment;
 pub mod api_authorizer;
 pub mod billed;
@@ -17,6 +18,8 @@ pub mod cache_user;
 pub mod cache_user_group;
 pub mod claims;
 mod context;
+pub mod dashboard;
+pub mod description;
 mod diff;
 pub mod doors;
 mod dynamic;
@@ -46,12 +49,15 @@ pub mod parameter_keys;
 mod parameter_store;
 mod reference;
 mod registry;
+pub mod release;
 pub mod route_association;
 pub mod route_table;
 pub mod schedule;
 mod secret_encryption;
 pub mod security_group;
 pub mod serverless_cache;
+mod shown;
+pub mod stack_expiry;
 pub mod stacks;
 mod state;
 pub mod subnet;
@@ -61,11 +67,12 @@ pub mod vpc;
 pub mod vpc_endpoint;
 
 pub use self::context::{Context, Home, RunOptions};
-pub use self::diff::{Change, Diff, Field, NEW, sorted};
+pub use self::diff::{Change, Diff, Field, sorted};
 pub use self::dynamic::{DynKind, DynListing, DynResource, Live, Observed};
 pub use self::error::ResourceError;
-pub use self::exclusion::ApiExclusion;
+pub use self::exclusion::{ApiExclusion, StackLock};
 pub use self::reference::{Reference, joined};
 pub use self::registry::dyn_kinds;
+pub use self::shown::{NEW, Shown};
 pub use self::state::{Identity, Listing, Output, Phase, Unmanaged};
 pub use self::traits::{Resource, ResourceKind};

@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::parameter_keys::DEFAULT;
 use super::parameter_store::{Content, is_sealed, read, write};
 pub use super::parameter_store::{
-    KMS_KEY, Stored, all, is_about_key, is_ours, keys, known_keys, list, put, put_once, remove,
-    remove_once, values,
+    KMS_KEY, NAMES_PER_CALL, Stored, all, is_ours, keys, known_keys, list, list_sealed, put,
+    put_once, remove, remove_once, tags_of, values,
 };
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
@@ -41,8 +41,13 @@ pub const CACHE_URL: &str = "cache-url";
 /// The address of the stack's own cache. A cache that is created beside another one has a parameter with its number, so
 /// that each version of the functions reads the address of the cache in its network.
 pub const CACHE_ENDPOINT: &str = "cache-endpoint";
+/// When the stack expires, see [`super::stack_expiry`].
+pub const EXPIRES: &str = "expires";
 /// Exists while `down` must refuse.
 pub const DELETION_PROTECTION: &str = "deletion-protection";
+
+/// Exists while the stack may have alarms or a dashboard, so that CloudWatch is read for no other stack.
+pub const MONITORING: &str = "monitoring";
 
 /// The variable that names the parameter with the service token; its contract is in the
 /// authorizer's README.
@@ -55,6 +60,8 @@ pub const MODE: &str = "THREESCALE_GW_MODE";
 pub const OBSERVE: &str = "observe";
 /// The variable that says whether usage is reported.
 pub const REPORT: &str = "THREESCALE_GW_REPORT";
+/// The variable that says which metrics are series in CloudWatch.
+pub const METRICS: &str = "THREESCALE_GW_METRICS";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 
@@ -111,6 +118,16 @@ fn number_of(base: &str, name: &str) -> Option<u32> {
         None => None,
         Some(number) => number.parse().ok().filter(|number| *number > 0),
     }
+}
+
+/// Whether this is the name of a parameter that no function reads.
+pub fn is_record(name: &str) -> bool {
+    [DELETION_PROTECTION, KMS_KEY, MONITORING].contains(&name)
+}
+
+/// Whether this is the name of a parameter with the address of a cache of the stack.
+fn is_endpoint(name: &str) -> bool {
+    number_of(CACHE_ENDPOINT, name).is_some()
 }
 
 /// The name of the parameter with the address of the stack's own cache in this run.
@@ -230,7 +247,7 @@ pub async fn superseded(
 /// Whether this is the address of another cache of the stack than the desired one.
 fn is_former_endpoint(name: &str, configured: &BTreeMap<&'static str, String>) -> bool {
     let desired = configured.get(CACHE_ENDPOINT);
-    number_of(CACHE_ENDPOINT, name).is_some() && desired.is_some_and(|desired| desired != name)
+    is_endpoint(name) && desired.is_some_and(|desired| desired != name)
 }
 
 /// Whether this is a part of other stored settings than the configured ones, in a run with a configuration.
@@ -306,10 +323,9 @@ impl<const SECRET: bool> ResourceKind for Kinds<SECRET> {
                 Some(path.as_str())
             }?;
             // The lock and the records of the attachment are managed by other modules.
-            let is_endpoint = !SECRET && number_of(CACHE_ENDPOINT, name).is_some();
+            let is_endpoint = !SECRET && is_endpoint(name);
             let is_part = !SECRET && stored::is_part(name);
-            let is_record = [DELETION_PROTECTION, KMS_KEY].contains(&name);
-            let mine = SECRET || is_endpoint || is_part || is_record;
+            let mine = SECRET || is_endpoint || is_part || is_record(name);
             let mut called = match is_endpoint {
                 true => CACHE_ENDPOINT,
                 false => name,
@@ -495,7 +511,7 @@ impl<const SECRET: bool> Resource for Parameter<SECRET> {
         };
         if !same {
             // Neither value is shown, because one of them may be a secret.
-            diff.field(VALUE, "(differs)", "(as configured)");
+            diff.field(VALUE, "(not shown)", "(as configured, not shown)");
         }
         if self.rotates(cx, actual) {
             diff.field(VALUE, "(present)", NEW);

@@ -11,7 +11,7 @@ use super::parameter_keys::{self, Keys};
 use super::{Context, ResourceError};
 use crate::aws::kept::{self, timestamp};
 use crate::aws::paginate::pages;
-use crate::aws::{AwsError, Class, Idempotency, carried_out, optional, tags};
+use crate::aws::{Idempotency, carried_out, optional, tags};
 use crate::id::LogicalId;
 use crate::secret::Secret;
 
@@ -51,9 +51,17 @@ pub struct Stored {
 /// When the listing fails.
 pub async fn list(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
     match read(cx, true).await {
-        Err(ResourceError::Aws(error)) if is_about_key(&error) => read(cx, false).await,
+        Err(ResourceError::Aws(error)) if error.is_about_key() => read(cx, false).await,
         listed => listed,
     }
+}
+
+/// The same without the values of secrets, which needs no key.
+///
+/// # Errors
+/// When the listing fails.
+pub async fn list_sealed(cx: &Context) -> Result<BTreeMap<String, Stored>, ResourceError> {
+    read(cx, false).await
 }
 
 pub(super) async fn read(
@@ -102,13 +110,16 @@ pub(super) async fn read(
 }
 
 /// The most names that one call reads. Source: SSM `GetParameters`.
-const NAMES_PER_CALL: usize = 10;
+pub const NAMES_PER_CALL: usize = 10;
 
-/// The values of these plain parameters, as far as they exist.
+/// The values of these plain parameters, as far as they exist, and when they were last written, by the service's clock.
 ///
 /// # Errors
 /// When a call fails.
-pub async fn values(cx: &Context, names: &[String]) -> Result<Vec<Secret>, ResourceError> {
+pub async fn values(
+    cx: &Context,
+    names: &[String],
+) -> Result<Vec<(Secret, Option<Timestamp>)>, ResourceError> {
     let mut values = Vec::new();
     for names in names.chunks(NAMES_PER_CALL) {
         let names = names.iter().map(|name| cx.names().parameter(name));
@@ -122,7 +133,10 @@ pub async fn values(cx: &Context, names: &[String]) -> Result<Vec<Secret>, Resou
             .call_idempotent("ssm:GetParameters", || request.clone().send())
             .await?;
         let found = answer.parameters.unwrap_or_default().into_iter();
-        values.extend(found.filter_map(|found| Some(Secret::from(found.value?))));
+        values.extend(found.filter_map(|found| {
+            let written = found.last_modified_date.as_ref().and_then(timestamp);
+            Some((Secret::from(found.value?), written))
+        }));
     }
     Ok(values)
 }
@@ -265,6 +279,18 @@ pub(super) async fn write(
 /// # Errors
 /// The error of the service.
 pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
+    let tags = tags_of(cx, name).await?;
+    Ok(tags.is_none_or(|tags| tags::owner(&cx.names().stack, &tags).is_some()))
+}
+
+/// The tags of a parameter, by its name below the stack's path; `None` if it does not exist.
+///
+/// # Errors
+/// The error of the service.
+pub async fn tags_of(
+    cx: &Context,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, ResourceError> {
     let name = cx.names().parameter(name);
     let request = cx
         .aws()
@@ -278,15 +304,14 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
         .await;
     // Another user may have deleted it since the listing.
     if matches!(&answer, Err(error) if error.code == "InvalidResourceId") {
-        return Ok(true);
+        return Ok(None);
     }
     let listed = answer?.tag_list.unwrap_or_default();
-    let tags = tags::collect(
+    Ok(Some(tags::collect(
         listed
             .iter()
             .map(|tag| (Some(tag.key()), Some(tag.value()))),
-    );
-    Ok(tags::owner(&cx.names().stack, &tags).is_some())
+    )))
 }
 
 /// The keys of the secrets; `None` if neither the configuration nor the stack has a KMS key of the operator.
@@ -294,7 +319,9 @@ pub async fn is_ours(cx: &Context, name: &str) -> Result<bool, ResourceError> {
 /// # Errors
 /// When a listing fails.
 pub async fn keys(cx: &Context) -> Result<Option<Arc<Keys>>, ResourceError> {
-    if cx.options().kms_key.is_none() && !all(cx).await?.contains_key(KMS_KEY) {
+    let options = cx.options();
+    let is_known = options.kms_key.is_some() || options.had_kms_key;
+    if !is_known && !all(cx).await?.contains_key(KMS_KEY) {
         return Ok(None);
     }
     known_keys(cx).await.map(Some)
@@ -307,14 +334,6 @@ pub async fn keys(cx: &Context) -> Result<Option<Arc<Keys>>, ResourceError> {
 pub async fn known_keys(cx: &Context) -> Result<Arc<Keys>, ResourceError> {
     let keys = cx.listings().get_or_fetch("keys", parameter_keys::read(cx));
     keys.await
-}
-
-/// Whether the call failed because a KMS key cannot be used: it is disabled, deleted, or denied to the caller.
-/// Source: messages of the service, aws-ssm-copy issue 10, mu issue 345.
-pub fn is_about_key(error: &AwsError) -> bool {
-    let is_denied = error.class == Class::Denied;
-    error.code == "InvalidKeyId"
-        || (is_denied && (error.message.contains("ciphertext") || error.message.contains("kms:")))
 }
 
 /// Whether this is a secret that could not be decrypted. The service stores no empty values.

@@ -1,8 +1,9 @@
 //! References to resources of the stack or of the operator.
 
 use super::context::Context;
-use super::diff::{NEW, sorted};
+use super::diff::sorted;
 use super::error::ResourceError;
+use super::shown::NEW;
 use crate::id::LogicalId;
 
 /// A resource that the operator provides, or one of the stack.

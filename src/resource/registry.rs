@@ -2,14 +2,15 @@
 
 use super::dynamic::{DynKind, any};
 use super::{
-    api_attachment, api_authorizer, cache_group, cache_subnet_group, cache_user, cache_user_group,
-    elastic_ip, function, function_alias, function_permission, iam_role, internet_gateway,
-    log_group, nat_gateway, nat_instance_listing, network_interface, parameter, route_association,
-    route_table, schedule, security_group, serverless_cache, subnet, vpc, vpc_endpoint,
+    alarm, api_attachment, api_authorizer, cache_group, cache_subnet_group, cache_user,
+    cache_user_group, dashboard, elastic_ip, function, function_alias, function_permission,
+    iam_role, internet_gateway, log_group, nat_gateway, nat_instance_listing, network_interface,
+    parameter, route_association, route_table, schedule, security_group, serverless_cache, subnet,
+    vpc, vpc_endpoint,
 };
 
 /// Every kind, in the order of reports.
-pub fn dyn_kinds() -> [&'static dyn DynKind; 26] {
+pub fn dyn_kinds() -> [&'static dyn DynKind; 28] {
     const {
         [
             any::<vpc::Vpcs>(),
@@ -38,6 +39,8 @@ pub fn dyn_kinds() -> [&'static dyn DynKind; 26] {
             any::<network_interface::NetworkInterfaces>(),
             any::<api_authorizer::ApiAuthorizers>(),
             any::<api_attachment::ApiAttachments>(),
+            any::<alarm::Alarms>(),
+            any::<dashboard::Dashboards>(),
         ]
     }
 }

@@ -20,7 +20,7 @@ use crate::kind::Kind;
 
 const VPC: Field = Field::Property("vpc");
 
-const DEFAULT_ROUTE: &str = "0.0.0.0/0";
+pub(super) const DEFAULT_ROUTE: &str = "0.0.0.0/0";
 
 /// The actual route table.
 #[derive(Debug, Clone)]

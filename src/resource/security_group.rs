@@ -32,7 +32,7 @@ pub const CACHE: &str = "cache";
 pub const SERVERLESS_CACHE: &str = "serverless-cache";
 
 const RULE: Field = Field::Property("rule");
-const RULE_OUT: Field = Field::Property("rule out");
+const RULE_OUT: Field = Field::Property("outbound rule");
 const VPC: Field = Field::Property("vpc");
 
 /// An inbound rule: protocol, ports and source.

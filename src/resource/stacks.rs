@@ -10,10 +10,13 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 use aws_sdk_ssm::types::ParameterStringFilter;
 use jiff::Timestamp;
 
+use super::parameter::{EXPIRES, NAMES_PER_CALL};
 use crate::aws::kept::timestamp;
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, Class, tags};
+use crate::expiry::Expiry;
 use crate::names;
+use crate::resource::release;
 use crate::rest_api::ApiTarget;
 
 /// What the account shows of a stack without reading its resources.
@@ -27,6 +30,14 @@ pub struct Found {
     pub created_by: Option<String>,
     /// Whether a run holds its lock, or has left it.
     pub is_locked: bool,
+    /// Whether it was released, which the names of its resources still show.
+    is_released: bool,
+    /// Whether it has other parameters than its lock.
+    pub has_parameters: bool,
+    /// Whether it has stored an expiry.
+    pub is_temporary: bool,
+    /// That expiry, once it was read.
+    pub expiry: Option<Expiry>,
 }
 
 /// The stacks of an account and a Region.
@@ -67,6 +78,7 @@ pub async fn all(aws: &Aws) -> Result<Stacks, AwsError> {
             Err(error) => return Err(error),
         }
     }
+    stacks.found.retain(|_, found| !found.is_released);
     Ok(stacks)
 }
 
@@ -78,10 +90,18 @@ fn of_parameters(parameters: &[Listed]) -> BTreeMap<String, Found> {
             continue;
         };
         let found = stacks.entry(stack.to_owned()).or_default();
+        if name == release::DONE {
+            found.is_released = true;
+        }
         if name == "lock" {
             found.is_locked = true;
             continue;
         }
+        if name.starts_with("lock-") {
+            continue;
+        }
+        found.has_parameters = true;
+        found.is_temporary |= name == EXPIRES;
         let parts: Vec<_> = name.split('/').collect();
         if let ["attachment", api, stage, _] = parts[..] {
             found.targets.insert(ApiTarget {
@@ -98,6 +118,30 @@ fn of_parameters(parameters: &[Listed]) -> BTreeMap<String, Found> {
         }
     }
     stacks
+}
+
+/// Reads when the temporary stacks expire.
+///
+/// # Errors
+/// When a call fails.
+pub async fn read_expiries(aws: &Aws, found: &mut BTreeMap<String, Found>) -> Result<(), AwsError> {
+    let parameter = |stack: &String| format!("{}/{stack}/{EXPIRES}", names::PARAMETERS);
+    let temporary = found.iter().filter(|(_, found)| found.is_temporary);
+    let temporary: Vec<_> = temporary.map(|(stack, _)| parameter(stack)).collect();
+    for named in temporary.chunks(NAMES_PER_CALL) {
+        let request = aws.ssm.get_parameters().set_names(Some(named.to_vec()));
+        let answer = aws
+            .call_idempotent("ssm:GetParameters", || request.clone().send())
+            .await?;
+        for read in answer.parameters.unwrap_or_default() {
+            let name = read.name.unwrap_or_default();
+            let stack = names::stack_of_parameter(&name).map(|(stack, _)| stack);
+            if let Some(found) = stack.and_then(|stack| found.get_mut(stack)) {
+                found.expiry = read.value.as_deref().map(Expiry::parse);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn parameters(aws: &Aws) -> Result<Vec<Listed>, AwsError> {
@@ -204,11 +248,16 @@ mod tests {
             listed("orders/attachment/a1/prod/head", 7, 10, "arn:late"),
             listed("orders/attachment/a1/prod/methods-000", 1, 30, "arn:ann"),
             listed("half/lock", 3, 5, "arn:kim"),
+            listed("gone/released", 1, 5, "arn:kim"),
+            listed("half/lock-after-0123", 1, 5, "arn:kim"),
+            listed("pr-7/expires", 2, 6, "arn:kim"),
             listed("_apis/a1/lock", 1, 5, "arn:kim"),
             listed("handmade", 1, 5, "arn:kim"),
         ]);
         let names: Vec<_> = found.keys().map(String::as_str).collect();
-        assert_eq!(names, ["half", "orders"]);
+        assert_eq!(names, ["gone", "half", "orders", "pr-7"]);
+        let released = found.values().filter(|found| found.is_released);
+        assert_eq!(released.count(), 1);
         let target = ApiTarget {
             id: "a1".to_owned(),
             stage: "prod".to_owned(),
@@ -220,12 +269,22 @@ mod tests {
                 created: Timestamp::from_second(20).ok(),
                 created_by: Some("arn:kim".to_owned()),
                 is_locked: true,
+                has_parameters: true,
+                ..Found::default()
             }
         );
         assert_eq!(
             found["half"],
             Found {
                 is_locked: true,
+                ..Found::default()
+            }
+        );
+        assert_eq!(
+            found["pr-7"],
+            Found {
+                has_parameters: true,
+                is_temporary: true,
                 ..Found::default()
             }
         );

@@ -73,6 +73,22 @@ pub async fn deliver(cx: &Context, id: &LogicalId) -> Result<(), ResourceError> 
     Ok(())
 }
 
+/// Delivers the usage in the stack's own cache before the cache is deleted. A reporter outside the network does not reach the
+/// cache: an interrupted run has detached it, after it delivered everything.
+///
+/// # Errors
+/// As [`deliver`].
+pub async fn empty(cx: &Context, id: &LogicalId) -> Result<(), ResourceError> {
+    if !function_publication::is_reporter_detached(&cx.fresh()).await? {
+        return deliver(cx, id).await;
+    }
+    cx.notice(
+        id,
+        "the reporter has left the network of the cache, which it does after it has delivered the usage: nothing is delivered again",
+    );
+    Ok(())
+}
+
 /// Delivers the usage in the cache before the stack is deleted. What cannot be delivered is no reason to keep the stack: the
 /// operator has confirmed the deletion. `obstacle` is a known reason why the reporter cannot deliver; it is not invoked then.
 /// `stays` says whether the cache and what it holds stay.

@@ -45,6 +45,11 @@ impl AuthorizerSettings {
             alias: LIVE,
         }
     }
+
+    /// Whether the authorizer is invoked for every request, because it observes.
+    pub fn observes(&self) -> bool {
+        self.identity_source == Self::NO_IDENTITY_SOURCE
+    }
 }
 
 /// The time that an authorizer without one caches a policy, in seconds.

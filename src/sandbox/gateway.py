@@ -5,7 +5,8 @@ Usage: python -c SCRIPT
 
 ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
 whose values are strings, turn a number, a boolean or a list into a string. It gives an authorizer that is created without an
-identity source the one of another type. It serves the draft's methods in every stage.
+identity source the one of another type. It serves the draft's methods in every stage, and exports them. Its summary of a
+deployment has no authorization.
 """
 
 import contextvars
@@ -64,8 +65,26 @@ def deploy(api_id, data):
     before = set(gateway._deployments_v1.get(api_id, {}))
     answer = create_deployment(api_id, data)
     for deployment_id in set(gateway._deployments_v1.get(api_id, {})) - before:
-        methods[deployment_id] = copy.deepcopy(dict(gateway._resources.get(api_id, {})))
+        deployed = methods[deployment_id] = copy.deepcopy(dict(gateway._resources.get(api_id, {})))
+        summary = gateway._deployments_v1[api_id][deployment_id]["apiSummary"]
+        for resource in deployed.values():
+            for verb, method in resource.get("resourceMethods", {}).items():
+                asks = method.get("authorizationType") or "NONE"
+                summary[resource.get("path", "/")][verb]["authorizationType"] = asks
     return answer
+
+
+def export_deployed(api_id, stage_name, *rest):
+    """Exports what the stage serves, and not the draft."""
+    stage = gateway._stages_v1.get(api_id, {}).get(stage_name, {})
+    deployed = methods.get(stage.get("deploymentId"))
+    if deployed is None:
+        return export(api_id, stage_name, *rest)
+    draft, gateway._resources = gateway._resources, {api_id: deployed}
+    try:
+        return export(api_id, stage_name, *rest)
+    finally:
+        gateway._resources = draft
 
 
 async def serve(request, api_id, stage_name, *rest):
@@ -104,6 +123,7 @@ create_deployment, gateway._create_deployment = gateway._create_deployment, depl
 execute, gateway._execute_in_scope = gateway._execute_in_scope, serve
 for name in ("_match_resource_tree", "_match_greedy_fallback"):
     setattr(gateway, name, in_deployment(getattr(gateway, name)))
+export, gateway._get_export = gateway._get_export, export_deployed
 create, gateway._create_authorizer = gateway._create_authorizer, create_authorizer
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()

@@ -16,7 +16,6 @@ use crate::private;
 use crate::secret::Secret;
 
 const CONFIG: &str = include_str!("../../templates/sandbox.yaml");
-const LIMITS: &str = include_str!("../../stand-in/limits.yaml");
 /// Placeholders in the template for the stand-in's address, its token, and the URL of Redis.
 const SOME_BACKEND: &str = "http://127.0.0.1:3000";
 const SOME_TOKEN: &str = "sandbox-token";
@@ -167,7 +166,10 @@ pub fn service(own: Option<&Path>, config: &Config) -> Result<(State, Vec<String
                 .map_err(|error| Error::usage(format!("reading {}: {error}", path.display())))?;
             (path.display().to_string(), text)
         }
-        None => ("the example".to_owned(), LIMITS.to_owned()),
+        None => (
+            "the example".to_owned(),
+            threescale_stand_in::LIMITS.to_owned(),
+        ),
     };
     let mut file: File =
         serde_yaml::from_str(&text).map_err(|error| Error::usage(format!("{name}: {error}")))?;

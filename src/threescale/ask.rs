@@ -8,6 +8,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use super::application::{self, Told, Verdict};
 use super::judge::{self, Asked, Findings, Proof, Reply};
 use crate::config::{CredentialKind, Threescale};
 use crate::printable;
@@ -15,8 +16,8 @@ use crate::secret::Secret;
 
 /// How long all requests take at most.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// The bytes of a body that are read. An error document is short, and of others the beginning suffices.
-const READ: u64 = 4096;
+/// The bytes of a body that are read. An error document is short; the limits of a plan take about 250 bytes each.
+const READ: u64 = 65_536;
 /// A credential that no application has.
 const PROBE: &str = "threescale-gw-preflight";
 /// The length of the metrics in one query string, which 3scale limits to 10,240 bytes.
@@ -101,6 +102,19 @@ pub async fn ask(question: Question) -> Findings {
     })
 }
 
+/// Asks 3scale about the application of the question, for 4 seconds at most.
+pub async fn about(question: Question) -> Told {
+    let place = question.place.clone();
+    let asked = tokio::task::spawn_blocking(move || Asking::new(&question).about());
+    asked.await.unwrap_or_else(|_| Told {
+        verdict: Verdict::Unclear(format!("3scale ({place}) could not be asked")),
+        plan: None,
+        limits: Vec::new(),
+        missing: Vec::new(),
+        notices: Vec::new(),
+    })
+}
+
 struct Asking<'a> {
     question: &'a Question,
     agent: ureq::Agent,
@@ -132,14 +146,31 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn run(mut self) -> Findings {
+    fn asked(&self) -> Asked<'a> {
         let question = self.question;
-        let asked = Asked {
+        Asked {
             place: &question.place,
             service_id: &question.service_id,
             kind: question.kind,
             has_key: question.application.is_some(),
-        };
+        }
+    }
+
+    fn about(mut self) -> Told {
+        let reply = self.get(&[], "rejection_reason_header=1");
+        let mut told = application::judge(self.asked(), &reply);
+        if matches!(told.verdict, Verdict::Allowed | Verdict::Refused(_)) {
+            let (missing, unclear) = self.missing();
+            told.missing = missing;
+            told.notices.extend(
+                unclear.and_then(|why| judge::unchecked_metrics(&self.question.metrics, &why)),
+            );
+        }
+        told
+    }
+
+    fn run(mut self) -> Findings {
+        let (question, asked) = (self.question, self.asked());
         let mut findings = Findings::default();
         let reply = self.get(&[], "rejection_reason_header=1");
         match judge::service(asked, &reply) {
@@ -154,8 +185,16 @@ impl<'a> Asking<'a> {
         findings
     }
 
-    /// Finds the metrics that do not exist: of a group where one is missing, each is asked for.
     fn metrics(&mut self, findings: &mut Findings) {
+        let (missing, unclear) = self.missing();
+        let fault = judge::missing_metrics(&self.question.service_id, &missing);
+        findings.faults.extend(fault);
+        let notice = unclear.and_then(|why| judge::unchecked_metrics(&self.question.metrics, &why));
+        findings.notices.extend(notice);
+    }
+
+    /// The metrics that do not exist, and why some are not known: of a group where one is missing, each is asked for.
+    fn missing(&mut self) -> (Vec<String>, Option<String>) {
         let (mut missing, mut unclear) = (Vec::new(), None);
         for group in groups(&self.question.metrics) {
             match self.have(group) {
@@ -173,10 +212,7 @@ impl<'a> Asking<'a> {
                 Err(why) => unclear = Some(why),
             }
         }
-        let fault = judge::missing_metrics(&self.question.service_id, &missing);
-        findings.faults.extend(fault);
-        let notice = unclear.and_then(|why| judge::unchecked_metrics(&self.question.metrics, &why));
-        findings.notices.extend(notice);
+        (missing, unclear)
     }
 
     fn have(&mut self, metrics: &[String]) -> Result<bool, String> {

@@ -48,7 +48,7 @@ pub enum Proof {
 }
 
 /// The error code of a response. `None` if the body is not an error of 3scale.
-fn code(body: &str) -> Option<&str> {
+pub(super) fn code(body: &str) -> Option<&str> {
     let body = body.trim_start();
     let body = match body.strip_prefix("<?xml") {
         Some(rest) => rest.split_once("?>")?.1.trim_start(),

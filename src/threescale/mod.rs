@@ -1,12 +1,14 @@
 //! Asks 3scale from this machine what the authorizer depends on, before anything is changed: the service token, the kind of
 //! the credentials, and the metrics of the mapping rules. No request counts usage.
 
+mod application;
 mod ask;
 mod judge;
 
 use url::{Host, Url};
 
-pub use self::ask::{Application, Question, ask};
+pub use self::application::{Limit, Told, Verdict};
+pub use self::ask::{Application, Question, about, ask};
 pub use self::judge::Findings;
 
 /// Whether 3scale is asked from this machine. A run against an emulator of AWS, which speaks plain HTTP, sends nothing beyond

@@ -21,6 +21,12 @@ impl Answer {
         self.error_type.is_none() && !has_our_shape(self) && !is_authorizer_failure(self, "")
     }
 
+    /// Whether API Gateway itself refused the request, before any authorizer: a stage or a base path that does not exist, a missing
+    /// API key, or a firewall.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.error_type.as_deref() == Some("ForbiddenException")
+    }
+
     /// Whether another response means the same. The rest of a body can contain anything.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let seen = |answer: &Self| (answer.status, answer.error_type.clone());

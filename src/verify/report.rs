@@ -26,6 +26,11 @@ pub enum Check {
 }
 
 impl Check {
+    /// Whether it is a request to the API.
+    pub fn is_request(self) -> bool {
+        !matches!(self, Self::Guard | Self::SelfTest)
+    }
+
     /// The name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -201,6 +206,8 @@ pub(super) fn conclude(rows: &mut [Row]) {
 pub struct Report {
     pub url: String,
     pub rows: Vec<Row>,
+    /// Whether API Gateway itself refused every request: it may not have a stage at this URL.
+    pub all_forbidden: bool,
     /// Why the requests could not be sent.
     pub skipped: Option<String>,
     /// What the responses do not prove.
@@ -208,6 +215,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Turns every request into a fault, because API Gateway refused all of them itself.
+    pub fn nothing_is_served(&mut self) {
+        let requests = self.rows.iter_mut().filter(|row| row.check.is_request());
+        for row in requests {
+            row.verdict = Err((Fault::NotServed, "403 ForbiddenException".to_owned()));
+        }
+    }
+
     /// Whether every response was as expected.
     pub fn is_well(&self) -> bool {
         self.rows.iter().all(|row| row.verdict.is_ok())

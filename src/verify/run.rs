@@ -39,11 +39,15 @@ pub async fn prove(
     let mut rows: Vec<Option<Row>> = vec![None; probes.len()];
     let mut open: BTreeSet<usize> = (0..probes.len()).collect();
     let mut doubtful = BTreeSet::new();
+    let mut refused = vec![false; probes.len()];
     let until = Instant::now() + settle;
     let mut wait = AGAIN.0;
     loop {
         for (index, answer) in ask_all(&client, &probes, open.clone()).await {
             let row = judged(&probes[index], &answer, refusals);
+            if let Some(place) = refused.get_mut(index) {
+                *place = answer.as_ref().is_ok_and(Answer::is_forbidden);
+            }
             let row = match refusals.are_observed {
                 true => before.compare_observed(row, answer.as_ref().ok()),
                 false => before.compare(row, answer.as_ref().ok()),
@@ -100,6 +104,7 @@ pub async fn prove(
     Report {
         url: url.to_owned(),
         rows,
+        all_forbidden: !refused.is_empty() && refused.iter().all(|refused| *refused),
         skipped,
         ..Report::default()
     }

@@ -34,6 +34,9 @@ pub use model::{Application, Counting, Fault, IntegrationError, Limit, Mode, SER
 pub use periods::Period;
 pub use state::State;
 
+/// An example of a [`File`] with comments, as the sandbox uses it.
+pub const LIMITS: &str = include_str!("../limits.yaml");
+
 /// Returns the time in Unix milliseconds.
 type Clock = dyn Fn() -> i64 + Send + Sync;
 

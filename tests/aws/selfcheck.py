@@ -22,6 +22,7 @@ from checks import (  # noqa: F401 - they register their checks
     others,
     responses,
     stages,
+    watching,
 )
 from checks.harness import CHECKS, Aws, Server
 

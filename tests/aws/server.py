@@ -32,7 +32,7 @@ from testaws import slim_moto  # noqa: E402  (must come before moto's EC2 is imp
 
 slim_moto.slim_moto()
 
-from testaws import control, data_plane, forking, gateway, services, wire  # noqa: E402
+from testaws import control, data_plane, forking, gateway, rpc_cbor, services, wire  # noqa: E402
 from testaws.account_state import World  # noqa: E402
 
 
@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         elif split.path.startswith("/_aws/execute-api/"):
             response = data_plane.handle(self.world, raw)
         else:
-            response = gateway.handle(self.world, raw, self._alive)
+            response = rpc_cbor.serve(raw, lambda one: gateway.handle(self.world, one, self._alive))
         if response is None:
             self.close_connection = True
             with contextlib.suppress(OSError):  # the caller may have closed the connection first

@@ -1,6 +1,7 @@
 //! A stack leaves a cache, because it is replaced or because another one is configured: the reporter delivers the counted
 //! usage before.
 
+use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::{TestAws, Workplace};
 use serde_json::{Value, json};
 
@@ -106,6 +107,28 @@ fn a_cache_is_emptied_before_its_network_is_replaced() {
     ] {
         assert!(runs[1] < position(&log, deletion, ""), "{deletion}");
     }
+}
+
+/// After it has delivered, the reporter leaves the network too, and reaches the cache no more.
+#[test]
+fn a_replacement_of_the_network_that_is_killed_is_finished_by_the_next_up() {
+    const CIDR: [&str; 2] = ["10.42.0.0/16", "10.43.0.0/16"];
+    let (aws, here) = stand("network: {cidr: 10.42.0.0/16}");
+    here.edit(CIDR[0], CIDR[1]);
+    let mut states = killed_after_each(&aws, &here, &["up", "--yes"], "lambda");
+    let mut moves = (0..)
+        .zip(&states)
+        .filter(|(_, killed)| killed.after == "UpdateAlias");
+    let (of_reporter, _) = moves.nth(1).expect("the authorizer and the reporter move");
+    // At this call and after two more, the cache may still exist.
+    states.truncate(of_reporter + 3);
+    states.drain(..of_reporter);
+    each(states, |_, Killed { after, aws }| {
+        let here = workplace(&aws, "network: {cidr: 10.43.0.0/16}");
+        here.succeed(&["up", "--yes"]);
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "killed after {after}: {}", plan.stdout);
+    });
 }
 
 /// The authorizer moves first. Then the former reporter delivers what is left, and only then the reporter moves.

@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::support::schemas;
 use crate::support::terminal::Terminal;
 use crate::support::{CONFIG, Run, TestAws, Workplace, artifact};
 use insta::assert_snapshot;
@@ -118,7 +119,9 @@ pub(crate) fn alone(arguments: &[&str], files: &[(&str, &str)]) -> Run {
         .env_clear()
         .stdin(Stdio::null())
         .output();
-    Run::of(output.expect("the binary runs"))
+    let run = Run::of(output.expect("the binary runs"));
+    schemas::check(arguments, &run.stdout);
+    run
 }
 
 #[test]
@@ -132,17 +135,42 @@ fn help_of_every_command() {
         .skip_while(|line| *line != "Commands:")
         .skip(1);
     // A description that does not fit on its line continues below it with more indentation, so those lines are skipped.
-    let commands = commands
+    let commands: Vec<_> = commands
         .take_while(|line| !line.is_empty())
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    for line in commands {
-        let command = line.split_whitespace().next().expect("a command");
-        if command != "help" {
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for command in &commands {
+        if *command != "help" {
             let run = alone(&[command, "--help"], &[]);
             assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{command}");
             assert_snapshot!(format!("help_{command}"), run.stdout);
             assert_eq!(alone(&["help", command], &[]).stdout, run.stdout);
         }
+    }
+    // With the width of the terminal, and at most 100 columns.
+    for columns in ["60", "80", "200"] {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let script = [""].iter().chain(&commands).map(|command| {
+            format!("echo '$ threescale-gw {command}'; \"$0\" {command} --help; echo; ")
+        });
+        let output = Command::new("/bin/sh")
+            .args(["-c", &script.collect::<String>()])
+            .arg(env!("CARGO_BIN_EXE_threescale-gw"))
+            .current_dir(folder.path())
+            .env_clear()
+            .env("COLUMNS", columns)
+            .output();
+        let text = Run::of(output.expect("a shell")).stdout;
+        let width: usize = columns.parse().expect("a number");
+        for line in text.lines() {
+            let is_fitting = line.chars().count() <= width.min(100);
+            assert!(
+                is_fitting || line.contains("Usage:") || line.starts_with("$ "),
+                "{line}"
+            );
+        }
+        assert_snapshot!(format!("help_{columns}"), text);
     }
     let version = alone(&["--version"], &[]);
     assert_eq!(
@@ -275,6 +303,26 @@ fn a_stack_that_stands_and_one_that_drifted() {
         "status_drifted",
         tidy(&aws, &workplace.succeed(&["status"]).stdout)
     );
+    for command in ["plan", "status"] {
+        assert_snapshot!(
+            format!("{command}_drifted_json"),
+            pretty(&aws, &workplace.succeed(&[command, "-o", "json"]))
+        );
+    }
+    // The same on terminals.
+    let verify = "verify -q --settle 1ms";
+    let commands = ["plan", "status", verify, "explain limits_exceeded"];
+    let script = commands.map(|command| {
+        format!("echo '$ threescale-gw {command}'; \"$THREESCALE_GW\" {command}; echo; ")
+    });
+    for columns in [60, 80, 200] {
+        let script = ["/bin/sh", "-c", &script.concat()];
+        let variables = [("NO_COLOR", "1")];
+        let mut terminal = Terminal::of(&workplace, (200, columns), &script, &variables);
+        terminal.end();
+        let text = tidy(&aws, &terminal.text());
+        assert_snapshot!(format!("drifted_{columns}"), text);
+    }
     let codes = ["plan", "status"].map(|command| workplace.run(&[command, "--exit-code"]).code);
     assert_eq!(codes, [Some(3), Some(3)]);
 }

@@ -48,7 +48,7 @@ fn a_revoked_token_is_told_by_verify_and_status() {
         // The response has no cause, so the authorizer itself is asked.
         "wrong  lambda/authorizer",
         "the authorizer refuses every caller: threescale (token_invalid)",
-        "FAIL: 4 of 10",
+        "FAIL: 3 of 9 requests",
     ];
     ends(&here.run(&VERIFY), 1, &texts);
     let texts = [
@@ -168,7 +168,7 @@ fn a_method_without_a_mapping_rule_is_a_warning_while_others_have_one() {
 fn where_refusals_tell_no_reason_the_authorizer_itself_is_asked() {
     let (aws, _, here) = stack(MUTE);
     let texts = [
-        "bad key   403  the reason is not told",
+        "bad key    403  the reason is not told",
         "ok     lambda/authorizer    self-test",
         "verified:",
     ];

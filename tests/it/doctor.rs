@@ -238,7 +238,7 @@ fn the_decision_about_a_request_is_found_by_its_id() {
             "the log has no decision about request 66b53bf4",
             "- API Gateway answered before it called the authorizer",
             "- the request was allowed",
-            "- the request was more than 1day ago",
+            "- the request was more than 1 day ago",
         ],
     );
     write(

@@ -167,6 +167,57 @@ fn missing_rights_are_all_told_before_anything_is_changed() {
     assert_eq!(up.stderr.matches(note).count(), 1, "{}", up.stderr);
 }
 
+fn calls_as(aws: &TestAws, caller: &str) {
+    let caller = format!("arn:aws:{caller}");
+    aws.post("config", &json!({"caller": caller}));
+}
+
+/// Lets the caller be in a session of a new role with these statements.
+fn calls_as_role(aws: &TestAws, statements: Value) {
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]});
+    let role = json!({"RoleName": "deployer", "Path": "/team/", "AssumeRolePolicyDocument": trust.to_string()});
+    aws.call("iam", "CreateRole", role);
+    let policy = json!({"Version": "2012-10-17", "Statement": statements});
+    let policy =
+        json!({"RoleName": "deployer", "PolicyName": "own", "PolicyDocument": policy.to_string()});
+    aws.call("iam", "PutRolePolicy", policy);
+    calls_as(aws, "sts::123456789012:assumed-role/deployer/ci");
+}
+
+/// A policy that was written by hand may name only what the program uses.
+#[test]
+fn rights_on_parts_of_the_api_and_of_the_parameters_are_sufficient() {
+    let (_threescale, aws, here) = with_threescale();
+    let api = crate::support::rest_api::id(&aws.account(), "orders-api");
+    let of_api = [
+        "/authorizers*",
+        "/deployments*",
+        "/resources/*/methods/*",
+        "/stages/*",
+    ];
+    let of_api = of_api.map(|part| format!("arn:aws:apigateway:us-east-1::/restapis/{api}{part}"));
+    let of_stack = ["lock", "secrets/*", "attachment/*", "cache-endpoint"];
+    let of_stack = of_stack.map(|name| {
+        format!("arn:aws:ssm:us-east-1:123456789012:parameter/threescale-gw/orders/{name}")
+    });
+    let others = ["ec2", "elasticache", "events", "iam", "lambda", "logs"];
+    let others = others.map(|service| format!("{service}:*"));
+    calls_as_role(
+        &aws,
+        json!([
+            {"Effect": "Allow", "Action": "apigateway:*", "Resource": of_api},
+            {"Effect": "Allow", "Action": "ssm:*", "Resource": of_stack},
+            {"Effect": "Allow", "Action": others, "Resource": "*"},
+        ]),
+    );
+    here.succeed(&["plan"]);
+    let doctor = here.succeed(&["doctor"]);
+    let told =
+        "the policies of arn:aws:iam::123456789012:role/team/deployer allow what a new stack needs";
+    assert!(doctor.stdout.contains(told), "{}", doctor.stdout);
+}
+
 #[test]
 fn the_rights_of_a_session_are_those_of_its_role() {
     let (aws, workplace) = standing();
@@ -174,21 +225,11 @@ fn the_rights_of_a_session_are_those_of_its_role() {
     workplace.succeed(&["up", "--yes"]);
     assert_eq!(simulations(&aws), 0, "there is nothing to do");
 
-    let trust = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]});
-    let role = json!({"RoleName": "deployer", "Path": "/team/", "AssumeRolePolicyDocument": trust.to_string()});
-    aws.call("iam", "CreateRole", role);
-    let policy = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Action": ["ssm:*", "lambda:*"], "Resource": "*"}]});
-    let policy =
-        json!({"RoleName": "deployer", "PolicyName": "own", "PolicyDocument": policy.to_string()});
-    aws.call("iam", "PutRolePolicy", policy);
-    let calls_as = |caller: &str| {
-        let caller = format!("arn:aws:{caller}");
-        aws.post("config", &json!({"caller": caller}));
-    };
+    calls_as_role(
+        &aws,
+        json!([{"Effect": "Allow", "Action": ["ssm:*", "lambda:*"], "Resource": "*"}]),
+    );
     workplace.edit("authorizer:", "network: {nat: per-zone}\nauthorizer:");
-    calls_as("sts::123456789012:assumed-role/deployer/ci");
     let words = "the policies of arn:aws:iam::123456789012:role/team/deployer do not allow what the plan needs: ec2:AllocateAddress, \
                  ec2:CreateNatGateway,";
     let plan = workplace.run(&["plan"]);
@@ -201,7 +242,7 @@ fn the_rights_of_a_session_are_those_of_its_role() {
         "iam::123456789012:root",
         "sts::123456789012:federated-user/ann",
     ] {
-        calls_as(caller);
+        calls_as(&aws, caller);
         workplace.succeed(&["plan"]);
     }
     assert_eq!(simulations(&aws), 0);

@@ -68,7 +68,9 @@ fn explain_tells_what_to_do() {
     assert_eq!(codes.len(), Code::ALL.len() + REASONS.len());
     for code in codes {
         let name = code["code"].as_str().expect("a code");
-        let one = alone(&["explain", name, "-o", "json"], &[]).json();
+        let mut one = alone(&["explain", name, "-o", "json"], &[]).json();
+        let keys = one.as_object_mut().expect("an object");
+        assert_eq!(keys.remove("schema_version"), Some(1.into()));
         assert_eq!(&one, code);
         assert!(list.contains(&format!("\n  {name} ")), "{name}");
     }
@@ -95,6 +97,39 @@ fn an_error_has_its_code_in_text_and_in_json() {
     let file = [("threescale-gw.yaml", "stack: Orders\n")];
     let run = alone(&["plan", "-o", "json"], &file);
     assert_eq!(run.json()["code"], "config-invalid");
+}
+
+#[test]
+fn a_wrong_command_line_has_a_code_in_text_and_in_json() {
+    let run = alone(&["plan", "--wrong"], &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(
+        run.stderr.starts_with("error[usage]: unexpected argument"),
+        "{}",
+        run.stderr
+    );
+    for (arguments, message) in [
+        (
+            &["plan", "--wrong", "-o", "json"][..],
+            "unexpected argument '--wrong' found",
+        ),
+        (&["-o", "json", "plam"], "unrecognized subcommand 'plam'"),
+    ] {
+        let run = alone(arguments, &[]);
+        assert_eq!(run.code, Some(2), "{arguments:?}");
+        let error = run.json();
+        let found = (&error["event"], &error["code"], &error["exit_code"]);
+        assert_eq!(found, (&"error".into(), &"usage".into(), &2.into()));
+        assert_eq!(error["message"], message, "{arguments:?}");
+    }
+    // The summary is always the last line.
+    let run = alone(&["up", "--wrong", "-o", "json"], &[]);
+    let lines = run.lines();
+    assert_eq!(lines.len(), 2, "{}", run.stdout);
+    assert_eq!(
+        (&lines[0]["code"], &lines[1]["outcome"]),
+        (&"usage".into(), &"usage".into())
+    );
 }
 
 #[test]

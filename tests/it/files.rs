@@ -42,7 +42,8 @@ fn every_file_is_part_of_the_binary() {
     assert_eq!(forgotten(&tests.join("it"), "main.rs"), [""; 0]);
     // Cargo would build a file in this folder as a separate test binary.
     let beside = fs::read_dir(tests).expect("a folder").flatten();
-    let beside: Vec<_> = beside.filter(|entry| entry.path().is_file()).collect();
+    let is_rust = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+    let beside: Vec<_> = beside.filter(|entry| is_rust(&entry.path())).collect();
     assert!(beside.is_empty(), "{beside:?}");
 }
 

@@ -23,7 +23,7 @@ fn methods_can_be_left_closed_rather_than_open() {
         &down,
         &[
             "GET /orders of API",
-            "is closed with AWS_IAM, where it was open before us",
+            "is closed with AWS_IAM, where it was open before the stack",
         ],
     );
     let after = aws.account();

@@ -132,6 +132,9 @@ fn flags_are_enough_without_a_terminal() {
         document["next"][1],
         "threescale-gw plan -f 'own file.yaml' --region eu-west-1"
     );
+    // The file of the next commands is not the standard output of this one.
+    let printed = init(&["-f", "-", "-o", "json"]).json();
+    assert_eq!(printed["next"][1], "threescale-gw plan");
     let written = std::fs::read_to_string(folder.path().join("own file.yaml"));
     assert_eq!(document["text"], written.expect("the file"));
 }
@@ -162,6 +165,11 @@ fn what_is_missing_is_told_at_once() {
         "{}",
         run.stderr
     );
+    let same = ["--credentials", "app_id", "--name", "k", "--key-name", "K"];
+    let run = alone(&[&FLAGS[..], &same, &["-f", "-"]].concat(), &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    let text = "must differ from the name of the application id, `k`";
+    assert!(run.stderr.contains(text), "{}", run.stderr);
 }
 
 #[test]
@@ -219,6 +227,61 @@ fn on_a_terminal_it_lists_the_apis_and_stages_and_the_file_works() {
     let run = answering(&workplace, &["init", "-f", "other.yaml"], &[]);
     assert_eq!(run.code, Some(4), "{}", run.stdout);
     assert!(!workplace.path("other.yaml").exists());
+}
+
+#[test]
+fn a_wrong_answer_is_asked_for_again_and_flags_are_looked_up() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let flags = |api: &'static str, stage: &'static str| {
+        let fixed = ["init", "-f", "new.yaml", "--service-id", "1"];
+        [
+            &fixed[..],
+            &["--stack", "orders", "--api-name", api, "--stage", stage],
+        ]
+        .concat()
+    };
+    for (api, stage, words) in [
+        (
+            "orders-ap",
+            "prod",
+            "in Region us-east-1; did you mean `orders-api`?",
+        ),
+        (
+            "orders-api",
+            "prd",
+            "has no stage `prd` with a deployment; did you mean `prod`?",
+        ),
+    ] {
+        let run = answering(&workplace, &flags(api, stage), &[]);
+        assert_eq!(run.code, Some(4), "{}", run.stdout);
+        let shown = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(words), "{shown}");
+        assert!(!workplace.path("new.yaml").exists());
+    }
+    // The header of the key cannot be that of the id, however it is written.
+    let answers = ["3", "", "APP_ID", "X-Key"];
+    let run = answering(&workplace, &flags("orders-api", "prod"), &answers);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    let text = "must differ from the name of the application id, `app_id`\n";
+    assert!(run.stdout.contains(text), "{}", run.stdout);
+    let text = std::fs::read_to_string(workplace.path("new.yaml")).expect("the file");
+    assert!(text.contains("  name: \"orders-api\"\n"), "{text}");
+    assert!(text.contains("key_name: \"X-Key\""), "{text}");
+    // A name for the key leaves two of the four choices.
+    let named = [&flags("orders-api", "prod")[..], &["--key-name", "app_id"]].concat();
+    let named: Vec<_> = named
+        .into_iter()
+        .map(|one| if one == "new.yaml" { "own.yaml" } else { one })
+        .collect();
+    let run = answering(&workplace, &named, &["", "app_id", "my_id"]);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    assert!(!run.stdout.contains("a user key"), "{}", run.stdout);
+    let text = std::fs::read_to_string(workplace.path("own.yaml")).expect("the file");
+    assert!(
+        text.contains("name: \"my_id\", key_name: \"app_id\""),
+        "{text}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{Run, TestAws, Workplace, assert_same, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)
@@ -261,8 +261,10 @@ fn the_lock_of_another_is_not_given_back() {
     aws.post("faults", &json!([]));
     aws.post("release", &json!({}));
     let up = Run::of(up.wait_with_output().expect("its end"));
-    assert_eq!(up.code, Some(0), "{}", up.stderr);
-    let unlock = workplace.succeed(&["unlock"]);
+    assert_eq!(up.code, Some(130), "{}", up.stderr);
+    let text = "the lock is held by ann@build-7";
+    assert!(up.stdout.contains(text), "{}", up.stdout);
+    let unlock = workplace.succeed(&["unlock", "--yes"]);
     assert!(
         unlock
             .stdout

@@ -118,6 +118,7 @@ fn secrets_and_environments_have_the_key_of_the_operator() {
         aws.call("ssm", "DeleteParameter", record.clone());
         let here = workplace(&aws, key);
         here.succeed(&["up", "--yes"]);
+        assert_eq!(used(&aws), only(key), "without the record of the key");
         assert_served(&aws, "without the record of the key");
         assert_unchanged(&here, "without the record of the key");
     }
@@ -132,12 +133,19 @@ fn secrets_and_environments_have_the_key_of_the_operator() {
         let denied = json!([{"service": "ssm", "operation": "DescribeParameters", "kind": "deny"}]);
         aws.post("faults", &denied);
         let here = workplace(&aws, Some(&key));
-        for command in [&["plan"][..], &["up", "--yes"], &["status"]] {
+        let reason = "the secrets of the stack cannot be decrypted";
+        for command in [&["plan"][..], &["up", "--yes"], &["verify"]] {
             let run = here.run(command);
             assert_eq!(run.code, Some(4), "{}", run.stderr);
-            for part in ["the secrets of the stack cannot be decrypted", words] {
+            for part in ["error[kms-key-unusable]", reason, words] {
                 assert!(run.stderr.contains(part), "{}", run.stderr);
             }
+        }
+        let status = here.run(&["status", "--exit-code"]);
+        assert_eq!(status.code, Some(3), "{}", status.stderr);
+        let drift = format!("drift is not known: {reason}");
+        for part in [&*drift, words, "(kms_key)", "enable `authorizer.kms_key`"] {
+            assert!(status.stdout.contains(part), "{part}: {}", status.stdout);
         }
         let down = here.succeed(&["down", "--yes"]);
         assert!(!down.stderr.contains("panicked"), "{}", down.stderr);
@@ -251,6 +259,35 @@ fn a_change_of_the_key_never_leaves_callers_without_their_secrets() {
     changes(&before, &aws, Some(&second), None);
     workplace(&aws, None).succeed(&["down", "--yes"]);
     assert_same(&before, &aws.account());
+}
+
+/// A network that is replaced is deleted first. Whether the stack had a key is known until nothing has it.
+#[test]
+fn a_key_that_goes_with_the_network_is_left_after_a_kill() {
+    const CIDR: [&str; 2] = ["10.42.0.0/16", "10.43.0.0/16"];
+    let aws = TestAws::seeded();
+    let key = create(&aws, "own");
+    let with = |aws: &TestAws, key: Option<&str>, cidr: &str| {
+        let here = workplace(aws, key);
+        let line = line(key);
+        here.edit(&line, &format!("network: {{cidr: {cidr}}}\n{line}"));
+        here
+    };
+    with(&aws, Some(&key), CIDR[0]).succeed(&["up", "--yes"]);
+    let here = with(&aws, None, CIDR[1]);
+    let mut states = killed_after_each(&aws, &here, &["up", "--yes"], "*");
+    assert_eq!(used(&aws), only(None));
+    let mut nth = 0;
+    states.retain(|_| {
+        nth += 1;
+        nth % 5 == 0
+    });
+    each(states, |_, Killed { after, aws }| {
+        let here = with(&aws, None, CIDR[1]);
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(used(&aws), only(None), "killed after {after}");
+        assert_unchanged(&here, &after);
+    });
 }
 
 /// With a cache of the operator, whose URL is a secret, and without a cache.

@@ -53,7 +53,7 @@ fn the_lines_of_both_come_in_the_order_of_time() {
     let here = stack(&aws);
     let nothing = here.succeed(&["logs"]);
     assert_eq!(nothing.stdout, "");
-    assert_mentions(&nothing, &["nothing was written in the last 10m"]);
+    assert_mentions(&nothing, &["nothing was written in the last 10 min"]);
 
     let authorizer = [
         (3600, "old"),
@@ -100,6 +100,34 @@ fn the_lines_of_both_come_in_the_order_of_time() {
         (&"log".into(), &"reporter".into())
     );
     assert!(reporter["time"].as_str().expect("a time").ends_with('Z'));
+}
+
+#[test]
+fn the_lines_of_a_trace_are_found_by_either_header() {
+    const ROOT: &str = "1-67891233-abcdef012345678912345678";
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let aws = TestAws::seeded();
+    let here = stack(&aws);
+    let amzn = format!("Root={ROOT};Sampled=1");
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let traced =
+        json!({"event": "decision", "amzn_trace": amzn, "traceparent": parent}).to_string();
+    let other = json!({"event": "decision", "path": format!("/{ROOT}/{TRACE}")}).to_string();
+    write(
+        &aws,
+        "authorizer",
+        &[(5, REFUSED), (4, &other), (3, &traced)],
+    );
+    for id in [ROOT, &amzn, TRACE, &parent] {
+        let run = here.succeed(&["logs", "--trace", id, "-o", "json"]);
+        let lines = run.lines();
+        assert_eq!(lines.len(), 1, "{id}: {}", run.stdout);
+        assert_eq!(lines[0]["record"]["traceparent"], parent);
+    }
+    for wrong in [&["--trace", "x"][..], &["--trace", ROOT, "--filter", "x"]] {
+        let run = here.run(&[&["logs"], wrong].concat());
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+    }
 }
 
 #[test]

@@ -82,7 +82,11 @@ fn the_first_up_in_the_mode_observe_refuses_no_caller_and_down_leaves_nothing() 
     let plan = here.succeed(&["plan"]);
     assert_mentions(
         &plan,
-        &["callers of the protected methods: all requests are allowed; refusals are only logged"],
+        &[
+            "callers of the observed methods: all requests are allowed; refusals are only logged",
+            "GET /orders: NONE -> observed",
+            "so CORS preflight requests will be logged as refusals",
+        ],
     );
     watch(&aws, &id);
     let states = killed_after_each(&aws, &here, &["up", "--yes"], "*");
@@ -129,7 +133,10 @@ fn the_first_up_in_the_mode_observe_refuses_no_caller_and_down_leaves_nothing() 
     assert_eq!(unsafe_ones.count(), 0, "{verified}");
     assert_mentions(
         &here.succeed(&["status"]),
-        &["mode  observe: all requests are allowed; refusals are only logged"],
+        &[
+            "mode  observe: all requests are allowed; refusals are only logged",
+            "methods are observed",
+        ],
     );
     let status = here.succeed(&["status", "-o", "json"]).json();
     assert_eq!(status["mode"], "observe");
@@ -148,7 +155,7 @@ fn the_mode_changes_without_a_moment_that_is_of_neither() {
             ENFORCE,
             OBSERVE,
             [ENFORCED, OBSERVED],
-            "callers of the protected methods: all requests are allowed; refusals are only logged",
+            "callers of the observed methods: all requests are allowed; refusals are only logged",
         ),
         (
             OBSERVE,

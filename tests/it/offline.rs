@@ -32,6 +32,7 @@ fn validate_needs_no_token() {
         run.json(),
         json!({
             "file": "threescale-gw.yaml",
+            "schema_version": 1,
             "valid": true,
             "problems": [],
             "unset": [{
@@ -68,7 +69,7 @@ fn validate_tells_every_problem_with_its_position() {
     assert_eq!(
         found["problems"][1],
         json!({
-            "file": "bad.yaml", "line": 4, "column": 11,
+            "code": "config-invalid", "file": "bad.yaml", "line": 4, "column": 11,
             "message": "network.zoness: unknown key; did you mean `zones`?",
         })
     );

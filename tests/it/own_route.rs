@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A VPC of the operator.
 pub(crate) struct Vpc {
-    id: String,
+    pub(crate) id: String,
     /// Two private subnets without a way to the Internet: one with a route table of its own, one with the main one.
     private: [String; 2],
     /// Two public subnets, if there is an Internet gateway.

@@ -115,10 +115,10 @@ fn a_bad_key_is_at_no_moment_answered_as_a_passed_limit() {
         let plan = here.succeed(&["plan"]);
         let told: &[&str] = match to {
             LIMITS => &[
-                "response ACCESS_DENIED: another, status 403 -> 3scale's texts (only for a passed limit), status 429",
+                "response ACCESS_DENIED: other texts, status 403 -> 3scale's texts (only for a passed limit), status 429",
                 "a passed limit is answered with status 429, and every other refusal of the authorizer with status 401",
             ],
-            _ => &["response ACCESS_DENIED: another, status 429 -> 3scale's texts, status 403"],
+            _ => &["response ACCESS_DENIED: other texts, status 429 -> 3scale's texts, status 403"],
         };
         assert_mentions(&plan, told);
         watch(&aws, &id);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use crate::locked::{lock, put_lock};
 use crate::support::rest_api::resource_id;
 use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
 use base64::Engine as _;
@@ -16,7 +17,7 @@ const WORKERS: usize = 2;
 type Take = fn(&TestAws);
 
 #[track_caller]
-fn assert_mentions(run: &Run, code: i32, texts: &[&str]) {
+pub(crate) fn assert_mentions(run: &Run, code: i32, texts: &[&str]) {
     let shown = format!("{}\n{}", run.stdout, run.stderr);
     assert_eq!(run.code, Some(code), "{shown}");
     for text in texts {
@@ -25,7 +26,7 @@ fn assert_mentions(run: &Run, code: i32, texts: &[&str]) {
 }
 
 /// Every changing request that succeeded.
-fn carried_out(aws: &TestAws) -> Vec<Value> {
+pub(crate) fn carried_out(aws: &TestAws) -> Vec<Value> {
     let log = aws.log().into_iter();
     log.filter(|entry| entry["mutating"] == true && entry["status"] == 200)
         .collect()
@@ -215,7 +216,7 @@ fn each_finding_comes_alone_too() {
             "name: orders-api",
             "name: order-api",
             json!({}),
-            "no REST API has the name order-api in this account and region; did you mean `orders-api`?",
+            "no REST API has the name order-api in account 123456789012 and Region us-east-1; did you mean `orders-api`?",
         ),
         (
             "name: orders-api",
@@ -722,62 +723,6 @@ fn without_a_terminal_region_or_credentials_nothing_begins() {
     assert!(aws.changes().is_empty());
 }
 
-/// A lock as released versions write it.
-fn lock(host: &str, boot: &str, pid: u32) -> Value {
-    json!({
-        "token": "0123456789abcdef", "owner": "ann", "host": host, "pid": pid, "boot": boot,
-        "since": "2026-01-02T03:04:05Z", "expires": "2026-01-02T03:07:05Z",
-    })
-}
-
-fn put_lock(aws: &TestAws, value: &str) {
-    let parameters = json!({"Name": "/threescale-gw/orders/lock", "Value": value, "Type": "String", "Overwrite": true});
-    aws.call("ssm", "PutParameter", parameters);
-}
-
-#[test]
-fn a_lock_that_somebody_holds_is_respected_and_can_be_broken() {
-    let aws = TestAws::seeded();
-    let workplace = Workplace::new(&aws);
-    let holder = "ann@build-7 (process 4711) since 2026-01-02 03:04:05 UTC";
-    put_lock(&aws, &lock("build-7", "0", 4711).to_string());
-    let up = workplace.run(&["up", "--yes"]);
-    assert_mentions(
-        &up,
-        4,
-        &[
-            &format!("stack orders is locked by {holder}"),
-            "threescale-gw unlock --stack orders",
-        ],
-    );
-    assert!(carried_out(&aws).is_empty());
-    assert_mentions(&workplace.run(&["plan"]), 0, &["Plan: 30 to create"]);
-    assert_mentions(
-        &workplace.run(&["status"]),
-        0,
-        &[&format!("locked by {holder}")],
-    );
-
-    let unlock = workplace.run(&["unlock", "--stack", "orders"]);
-    assert_mentions(
-        &unlock,
-        0,
-        &[&format!("released the lock held by {holder}")],
-    );
-    assert_mentions(
-        &workplace.run(&["unlock"]),
-        0,
-        &["stack orders is not locked"],
-    );
-    workplace.succeed(&["up", "--yes"]);
-
-    put_lock(&aws, &lock("build-7", "0", 4711).to_string());
-    aws.check_log();
-    let down = workplace.run(&["down", "--yes", "--stack", "orders"]);
-    assert_mentions(&down, 4, &[&format!("stack orders is locked by {holder}")]);
-    assert!(carried_out(&aws).is_empty());
-}
-
 /// Text from the account neither controls the terminal nor forges lines of output.
 #[test]
 fn what_others_write_in_the_account_cannot_control_the_terminal() {
@@ -807,80 +752,6 @@ fn what_others_write_in_the_account_cannot_control_the_terminal() {
         );
         assert!(shown.contains(r"\u{1b}"), "{shown}");
     }
-}
-
-#[test]
-fn a_lock_that_cannot_be_read_is_respected_and_can_be_broken() {
-    let aws = TestAws::seeded();
-    let workplace = Workplace::new(&aws);
-    let unknown = "an unknown holder (the lock cannot be read)";
-    put_lock(&aws, "by hand");
-    for command in [&["up", "--yes"][..], &["down", "--yes"]] {
-        let texts = [
-            &*format!("stack orders is locked by {unknown}"),
-            "threescale-gw unlock --stack orders",
-        ];
-        assert_mentions(&workplace.run(command), 4, &texts);
-    }
-    assert!(carried_out(&aws).is_empty());
-    let status = workplace.run(&["status"]);
-    assert_mentions(&status, 0, &[&format!("locked by {unknown}")]);
-    let unlock = workplace.run(&["unlock"]);
-    assert_mentions(
-        &unlock,
-        0,
-        &[&format!("released the lock held by {unknown}")],
-    );
-    workplace.succeed(&["up", "--yes"]);
-}
-
-#[test]
-fn a_dead_lock_is_taken_over_and_that_is_said() {
-    let aws = TestAws::seeded();
-    let before = aws.account();
-    let workplace = Workplace::new(&aws);
-    let read = |path: &str| {
-        std::fs::read_to_string(path)
-            .expect("this machine")
-            .trim()
-            .to_owned()
-    };
-    let (host, boot) = (
-        read("/proc/sys/kernel/hostname"),
-        read("/proc/sys/kernel/random/boot_id"),
-    );
-    // No process ID exceeds this value.
-    let nobody = read("/proc/sys/kernel/pid_max")
-        .parse::<u32>()
-        .expect("a number")
-        + 1;
-    let mut ended = lock(&host, &boot, nobody);
-    let namespace = std::fs::read_link("/proc/self/ns/pid").expect("a namespace");
-    ended["pid_namespace"] = json!(namespace.to_str());
-    ended["started"] = json!(1);
-    let dead = [
-        (
-            lock("build-7", "0", 4711),
-            200,
-            "took over the expired lock of ann@build-7 (process 4711)".to_owned(),
-        ),
-        (
-            ended,
-            0,
-            format!("took over the expired lock of ann@{host} (process {nobody})"),
-        ),
-    ];
-    for (lock, age, text) in &dead {
-        for command in [["up", "--yes"], ["down", "--yes"]] {
-            put_lock(&aws, &lock.to_string());
-            aws.post("advance", &json!({"seconds": age}));
-            assert_mentions(&workplace.run(&command), 0, &[text]);
-        }
-        assert_same(&before, &aws.account());
-    }
-    // What an earlier version says of its process proves nothing: it may be in another container.
-    put_lock(&aws, &lock(&host, &boot, nobody).to_string());
-    assert_mentions(&workplace.run(&["up", "--yes"]), 4, &["is locked by ann"]);
 }
 
 #[test]

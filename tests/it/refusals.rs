@@ -46,7 +46,7 @@ fn who_would_be_refused_is_told_by_the_name_of_the_stack() {
     let by_name: [&str; 3] = ["report", "--stack", "orders"];
     let nothing = here.succeed(&by_name);
     assert_eq!(nothing.stdout, "");
-    assert_mentions(&nothing, &["no decision was logged in the last 1day"]);
+    assert_mentions(&nothing, &["no decision was logged in the last 1 day"]);
     let mut lines = vec![decision("user_key_invalid", false)];
     lines.extend((0..3).map(|_| decision("authorized", true)));
     lines.push(json!({"event": "backend", "error": "no route"}));

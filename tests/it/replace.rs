@@ -522,7 +522,7 @@ fn the_credential_moves_to_the_query() {
             ],
             reasons: &[
                 "identity source: method.request.header.apikey -> method.request.querystring.apikey",
-                "authorizer in the stage: another -> as configured",
+                "authorizer in the stage: other settings -> as configured",
             ],
         }],
     );

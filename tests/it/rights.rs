@@ -52,12 +52,18 @@ const RARE: [(&str, &str); 25] = [
         "up, down: others attached a policy to the role",
     ),
     ("iam:GetPolicy", "plan, up: authorizer.permissions_boundary"),
-    ("iam:ListRoles", "status, down: the stack does not exist"),
+    (
+        "iam:ListRoles",
+        "status, down, export: the stack does not exist",
+    ),
     (
         "ssm:DescribeParameters",
-        "status, down: the stack does not exist",
+        "status, down, export: the stack does not exist",
     ),
-    ("tag:GetResources", "status, down: the stack does not exist"),
+    (
+        "tag:GetResources",
+        "status, down, export: the stack does not exist",
+    ),
     (
         "iam:PutRolePermissionsBoundary",
         "up: authorizer.permissions_boundary",
@@ -173,6 +179,14 @@ fn resource(entry: &Value, action: &str) -> Option<String> {
             let role = parameter(&["RoleName"])?;
             Some(arn(service, named("role/threescale-gw/", role)))
         }
+        "cloudwatch" => {
+            let given = parameter(&["ResourceARN"]);
+            let dashboard = parameter(&["DashboardName"])
+                .map(|name| format!("arn:aws:cloudwatch::{ACCOUNT}:dashboard/{name}"));
+            let alarm = parameter(&["AlarmName"]);
+            let alarm = alarm.map(|name| arn(service, format!("alarm:{name}")));
+            given.or(dashboard).or(alarm)
+        }
         "logs" => {
             let group = parameter(&["resourceArn", "logGroupName"])?;
             Some(arn(service, named("log-group:", group)))
@@ -227,58 +241,72 @@ fn allows(statement: &Value, entry: &Value, action: &str) -> bool {
                 .contains(&entry["operation"].as_str().expect("a name")))
 }
 
-/// The policies by command, and the actions that were used of them.
-struct Judge {
-    policies: BTreeMap<&'static str, Vec<Value>>,
-    used: BTreeMap<&'static str, BTreeSet<String>>,
+/// The statements of the policy of each command.
+type Policies = BTreeMap<&'static str, Vec<Value>>;
+
+/// The actions that each command has used.
+type Used = BTreeMap<&'static str, BTreeSet<String>>;
+
+const COMMANDS: [&str; 5] = ["plan", "up", "down", "status", "export"];
+
+/// The policies of the configuration, or those of the stack alone.
+fn policies(here: &Workplace, is_stack_alone: bool) -> Policies {
+    let of = |command| {
+        let mut arguments = vec!["--for", command];
+        if is_stack_alone {
+            arguments.extend(["--stack", "orders"]);
+        }
+        (command, statements(here, &arguments))
+    };
+    COMMANDS.map(of).into()
 }
 
-const COMMANDS: [&str; 4] = ["plan", "up", "down", "status"];
+/// Judges every request of a run by each of these policies.
+struct Judge<'a> {
+    policies: Vec<&'a Policies>,
+    used: &'a Mutex<Used>,
+}
 
-impl Judge {
-    /// With the policies of the configuration, or those of the stack alone.
-    fn new(here: &Workplace, is_stack_alone: bool) -> Self {
-        let of = |command| {
-            let mut arguments = vec!["--for", command];
-            if is_stack_alone {
-                arguments.extend(["--stack", "orders"]);
-            }
-            (command, statements(here, &arguments))
-        };
-        Self {
-            policies: COMMANDS.map(of).into(),
-            used: BTreeMap::new(),
-        }
-    }
-
-    /// Runs a command. Every request must be allowed by its policy.
-    fn run(&mut self, aws: &TestAws, here: &Workplace, command: &'static str) {
+impl Judge<'_> {
+    /// Runs a command. Every request must be allowed by its policies.
+    fn run(&self, aws: &TestAws, here: &Workplace, command: &'static str) {
         aws.post("log/clear", &json!({}));
         let changes = ["up", "down"].contains(&command);
-        let arguments: &[&str] = match changes {
-            true => &[command, "--yes"],
-            false => &[command],
+        let arguments: &[&str] = match command {
+            "export" => &[command, "--format", "terraform"],
+            _ if changes => &[command, "--yes"],
+            "plan" => &[command, "--out", "plan.json"],
+            _ => &[command],
         };
         here.succeed(arguments);
-        let policy = &self.policies[command];
+        let mut found = BTreeSet::new();
         for entry in aws.log() {
             for action in list(&entry["iam_actions"]) {
-                assert!(
-                    policy
-                        .iter()
-                        .any(|statement| allows(statement, &entry, action)),
-                    "{command}: {action}: {entry}"
-                );
-                let used = self.used.entry(command).or_default();
-                used.insert(action.to_owned());
+                for policies in &self.policies {
+                    let mut policy = policies[command].iter();
+                    assert!(
+                        policy.any(|statement| allows(statement, &entry, action)),
+                        "{command}: {action}: {entry}"
+                    );
+                }
+                found.insert(action.to_owned());
             }
         }
+        let mut used = self.used.lock().expect("the actions");
+        used.entry(command).or_default().extend(found);
     }
 
-    fn live(&mut self, aws: &TestAws, here: &Workplace) {
-        for command in ["plan", "up", "plan", "up", "status", "down"] {
-            self.run(aws, here, command);
+    /// Creates the stack, and returns the account with it.
+    fn create(&self, aws: &TestAws, here: impl Fn(&TestAws) -> Workplace) -> TestAws {
+        let first = here(aws);
+        self.run(aws, &first, "plan");
+        self.run(aws, &first, "up");
+        let standing = aws.fork();
+        let here = here(aws);
+        for command in ["plan", "up", "status", "export", "down"] {
+            self.run(aws, &here, command);
         }
+        standing
     }
 }
 
@@ -293,61 +321,67 @@ const KINDS: [&str; 6] = [
     "cache: {kind: node}",
     "network: {nat: instance}",
     "network: {endpoints: true}\ncache: {replicas: 1}",
-    "cache: {node_type: cache.t4g.small}",
+    "cache: {node_type: cache.t4g.small}\nmonitoring: {topic: \"arn:aws:sns:us-east-1:123456789012:alarms\", dashboard: true}",
     "cache: {kind: serverless}",
     "network: none\ncache: memory",
 ];
 
 #[test]
 fn every_request_is_allowed_by_the_policy_of_its_command() {
-    let used: Mutex<BTreeMap<&str, BTreeSet<String>>> = Mutex::default();
-    let add = |judge: Judge| {
-        let mut used = used.lock().expect("the actions");
-        for (command, actions) in judge.used {
-            used.entry(command).or_default().extend(actions);
-        }
-    };
+    let used = Mutex::new(Used::new());
+    let empty = TestAws::seeded();
+    let of_stack = policies(&Workplace::new(&empty), true);
+    let (of_stack, used) = (&of_stack, &used);
     std::thread::scope(|scope| {
-        // One life cycle for each configuration, with the policies of this configuration.
-        scope.spawn(|| {
-            for lines in KINDS {
+        // One life cycle for each configuration, with its own policies and with those of the stack alone.
+        for (index, lines) in KINDS.into_iter().enumerate() {
+            scope.spawn(move || {
                 let aws = seeded();
-                let here = workplace(&aws, lines);
                 let api = id(&aws.account(), "orders-api");
-                here.edit("name: orders-api", &format!("id: {api}"));
-                let mut judge = Judge::new(&here, false);
-                judge.live(&aws, &here);
-                add(judge);
-            }
-        });
-        // One stack that becomes each of them.
+                let here = |aws: &TestAws| {
+                    let here = workplace(aws, lines);
+                    here.edit("name: orders-api", &format!("id: {api}"));
+                    here
+                };
+                let of_configuration = policies(&here(&aws), false);
+                let judge = Judge {
+                    policies: vec![of_stack, &of_configuration],
+                    used,
+                };
+                let standing = judge.create(&aws, here);
+                // The stack becomes the next one.
+                let judge = Judge {
+                    policies: vec![of_stack],
+                    used,
+                };
+                let next = workplace(&standing, KINDS[(index + 1) % KINDS.len()]);
+                judge.run(&standing, &next, "plan");
+                judge.run(&standing, &next, "up");
+                if index + 1 < KINDS.len() {
+                    return;
+                }
+                next.edit("team: payments", "team: orders");
+                judge.run(&standing, &next, "up");
+                next.write("bootstrap.zip", &crate::support::artifact(1));
+                judge.run(&standing, &next, "up");
+                judge.run(&standing, &next, "down");
+            });
+        }
+        // A network of the operator.
         scope.spawn(|| {
             let aws = seeded();
-            let mut judge = Judge::new(&workplace(&aws, ""), true);
-            for lines in KINDS.iter().chain(&KINDS[..1]) {
-                let here = workplace(&aws, lines);
-                judge.run(&aws, &here, "plan");
-                judge.run(&aws, &here, "up");
-            }
-            let tagged = workplace(&aws, KINDS[0]);
-            tagged.edit("team: payments", "team: orders");
-            judge.run(&aws, &tagged, "up");
-            tagged.write("bootstrap.zip", &crate::support::artifact(1));
-            judge.run(&aws, &tagged, "up");
-            judge.run(&aws, &tagged, "down");
-            // A network of the operator.
             let vpc = Vpc::new(&aws, "10.9", true);
-            let here = workplace(&aws, &vpc.routed(""));
-            judge.live(&aws, &here);
-            add(judge);
+            let judge = Judge {
+                policies: vec![of_stack],
+                used,
+            };
+            judge.create(&aws, |aws| workplace(aws, &vpc.routed("")));
         });
     });
     // The life cycles of the stack use everything.
-    let aws = TestAws::seeded();
-    let all = Judge::new(&Workplace::new(&aws), true);
-    let used = used.into_inner().expect("the actions");
+    let used = used.lock().expect("the actions");
     let mut unused = BTreeSet::new();
-    for (command, policy) in &all.policies {
+    for (command, policy) in of_stack {
         for action in policy
             .iter()
             .flat_map(|statement| list(&statement["Action"]))
@@ -380,6 +414,77 @@ fn every_request_is_allowed_by_the_policy_of_its_command() {
     }
 }
 
+/// The stack attaches an internet gateway to a VPC of the operator, which has no tag of the stack.
+#[test]
+fn an_internet_gateway_of_a_vpc_of_the_operator_is_allowed() {
+    let aws = seeded();
+    let vpc = Vpc::new(&aws, "10.9", false);
+    let here = workplace(&aws, &vpc.routed(""));
+    for (command, attachment) in [
+        ("up", "ec2:AttachInternetGateway"),
+        ("down", "ec2:DetachInternetGateway"),
+    ] {
+        let policy = statements(&here, &["--for", command]);
+        aws.post("log/clear", &json!({}));
+        here.succeed(&[command, "--yes"]);
+        let mut attached = 0;
+        for entry in aws.log() {
+            for action in list(&entry["iam_actions"]) {
+                let allowed = policy.iter().any(|one| allows(one, &entry, action));
+                assert!(allowed, "{command}: {action}: {entry}");
+                if action == attachment {
+                    attached += 1;
+                    let id = entry["parameters"]["VpcId"].as_str().expect("an id");
+                    let arn = format!("arn:aws:ec2:us-east-1:{ACCOUNT}:vpc/{id}");
+                    let of_vpc = |one: &Value| {
+                        one["Condition"].is_null()
+                            && list(&one["Action"]).contains(&action)
+                            && list(&one["Resource"]).contains(&arn.as_str())
+                    };
+                    assert!(policy.iter().any(of_vpc), "{action} on {arn}");
+                }
+            }
+        }
+        assert_eq!(attached, 1, "{command}");
+    }
+}
+
+#[test]
+fn every_request_of_a_sweep_is_allowed_by_its_policy_for_all_stacks() {
+    let (aws, here) = crate::support::standing();
+    let parameter = json!({"Name": "/threescale-gw/orders/expires", "Value": "2020-01-01T00:00:00Z", "Type": "String"});
+    aws.call("ssm", "PutParameter", parameter);
+    let policy = statements(&here, &["--for", "sweep"]);
+    let own = policy.iter().find(|statement| statement["Sid"] == "Own");
+    let tag = &own.expect("a statement")["Condition"]["StringLike"];
+    assert_eq!(tag["aws:ResourceTag/threescale-gw:stack"], "*");
+    let of_one = statements(&here, &["--for", "sweep", "--stack", "orders"]);
+    assert_eq!(of_one.len(), policy.len());
+    for arguments in [
+        &["sweep", "--dry-run", "--all-regions"][..],
+        &["sweep", "--yes"],
+    ] {
+        aws.post("log/clear", &json!({}));
+        here.succeed(arguments);
+        for entry in aws.log() {
+            for action in list(&entry["iam_actions"]) {
+                let allowing = policy.iter().find(|it| allows(it, &entry, action));
+                assert!(allowing.is_some(), "{action}: {entry}");
+            }
+        }
+    }
+    let terraform = here.succeed(&[
+        "iam-policy",
+        "--for",
+        "sweep",
+        "--format",
+        "terraform",
+        "-q",
+    ]);
+    let start = "resource \"aws_iam_policy\" \"threescale-gw-sweep\" {";
+    assert!(terraform.stdout.starts_with(start), "{}", terraform.stdout);
+}
+
 #[test]
 fn policies_and_trust_policies_are_printed_without_a_request() {
     let aws = TestAws::start();
@@ -400,6 +505,11 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
         })
         .collect();
     assert_eq!(both.stdout, parts.concat());
+    let part = with(&["--account", ACCOUNT, "--part", "2", "-o", "json"]).json();
+    let documents = part["policies"].as_array().expect("a list").iter();
+    let documents: Vec<_> = documents.map(|policy| &policy["document"]).collect();
+    let second: Value = serde_json::from_str(&parts[1]).expect("JSON");
+    assert_eq!(documents, [&second]);
     let unknown = with(&["--part", "1"]);
     let note = "note: the account is not known, so the ARNs have `*` in its place: give --account";
     assert!(unknown.stderr.contains(note), "{}", unknown.stderr);
@@ -407,6 +517,31 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
         unknown.stdout.contains("us-east-1:*:"),
         "{}",
         unknown.stdout
+    );
+    // Without a configuration, or with one that names the key no longer.
+    let keys =
+        ["a", "b"].map(|digit| format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/{}", digit.repeat(32)));
+    let former = with(&[
+        "--account",
+        ACCOUNT,
+        "--kms-key",
+        &keys[0],
+        "--kms-key",
+        &keys[1],
+        "-o",
+        "json",
+    ]);
+    let former = former.json();
+    let documents = former["policies"].as_array().expect("a list").iter();
+    let mut statements = documents
+        .flat_map(|policy| policy["document"]["Statement"].as_array())
+        .flatten();
+    let of_keys = statements.find(|statement| statement["Sid"] == "Key");
+    let of_keys = of_keys.expect("a statement");
+    assert_eq!(of_keys["Resource"], json!(keys));
+    assert!(
+        list(&of_keys["Action"]).contains(&"kms:Decrypt"),
+        "{of_keys}"
     );
     let terraform = with(&["--format", "terraform", "--part", "2", "-q"]);
     let start = "resource \"aws_iam_policy\" \"threescale-gw-orders-up-2\" {\n  name = \"threescale-gw-orders-up-2\"\n  policy = jsonencode({\n";
@@ -433,6 +568,17 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
     let start = "resource \"aws_iam_role\" \"threescale-gw-orders-operator\" {";
     assert!(role.stdout.starts_with(start), "{}", role.stdout);
 
+    let of_group = |service| {
+        let policy = [
+            "iam-policy",
+            "--account",
+            ACCOUNT,
+            "--repository",
+            "acme/shop/orders",
+        ];
+        here.run(&[&policy[..], &["--trust", service]].concat())
+    };
+    assert_eq!(of_group("gitlab").code, Some(0));
     for (run, words) in [
         (trust(&[]), "give --account"),
         (trust(&["--account", "1234"]), "twelve digits"),
@@ -440,8 +586,16 @@ fn policies_and_trust_policies_are_printed_without_a_request() {
             trust(&["--account", ACCOUNT, "--branch", "*"]),
             "the name of one branch",
         ),
+        (
+            of_group("github"),
+            "a repository of GitHub is <owner>/<name>",
+        ),
         (trust(&["--for", "up"]), "cannot be used with"),
         (with(&["--part", "3"]), "the policy has 2 parts"),
+        (
+            with(&["--kms-key", "alias/own"]),
+            "must be the ARN of a KMS key",
+        ),
         (
             with(&["--format", "terraform", "-o", "json"]),
             "contradicts",

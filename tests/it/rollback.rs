@@ -25,7 +25,7 @@ fn the_stage_goes_back_with_one_call_and_the_next_up_brings_it_forward_again() {
         .as_str()
         .expect("an id");
     assert_mentions(&run, &[&id, "prod", former]);
-    let open = "open to everybody now in stage prod";
+    let open = "without authorization now in stage prod";
     let told = run.stderr.lines().find(|line| line.contains(open));
     let told = told.unwrap_or_else(|| panic!("{open}: {}", run.stderr));
     assert!(told.contains("GET /orders"), "{told}");

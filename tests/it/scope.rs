@@ -207,19 +207,22 @@ fn every_change_says_first_what_it_works_on() {
     assert_eq!(up.stderr.lines().nth(1), Some("as user operator"));
     assert_eq!(first(&here.succeed(&["up", "--yes"])), named);
     assert_eq!(here.succeed(&["up", "--yes", "-q"]).stderr, "");
-    let recorded = format!("{begin}API {id}, stage prod");
     let event = |name: Value| {
         json!({"event": "scope", "stack": "orders", "account": "123456789012", "region": "us-east-1",
             "account_alias": null, "caller": "arn:aws:iam::123456789012:user/operator", "profile": null,
-            "apis": [{"id": id, "name": name, "stage": "prod"}]})
+            "schema_version": 1, "apis": [{"id": id, "name": name, "stage": "prod"}]})
     };
     let up = here.succeed(&["up", "--yes", "-o", "json"]);
     assert_eq!(up.lines()[0], event("orders-api".into()));
+    assert_eq!(first(&here.succeed(&["unlock"])), named);
+    let rollback = ["rollback", "--stack", "orders"];
+    assert_eq!(first(&here.succeed(&rollback)), named);
+    // Without the permission to read the API, its id is shown.
+    let denied = json!([{"operation": "GetRestApi", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let recorded = format!("{begin}API {id}, stage prod");
     assert_eq!(first(&here.succeed(&["unlock"])), recorded);
-    assert_eq!(
-        first(&here.succeed(&["rollback", "--stack", "orders"])),
-        recorded
-    );
+    aws.post("faults", &json!([]));
     for command in ["unlock", "rollback"] {
         let document = here.succeed(&[command, "-o", "json"]).json();
         assert_eq!(
@@ -238,7 +241,7 @@ fn every_change_says_first_what_it_works_on() {
         "json",
     ]);
     assert!(
-        down.lines().contains(&event(Value::Null)),
+        down.lines().contains(&event("orders-api".into())),
         "{}",
         down.stdout
     );

@@ -186,7 +186,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let row: Vec<_> = row.expect("the stack").split_whitespace().collect();
     assert_eq!(
         (row[1], row[3], row[4], row[5]),
-        ("orders-api/prod", "operator", version, "$50.01")
+        ("orders-api/prod", "operator", version, "$48.51")
     );
     assert_mentions(
         &list,
@@ -211,8 +211,8 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let expected = json!({
         "stack": "orders", "region": "us-east-1", "created": null,
         "apis": [{"id": id, "name": "orders-api", "stage": "prod"}],
-        "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null,
-        "cost_per_month": 50.01, "cost_is_complete": true, "locked": false,
+        "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null, "expired": false,
+        "cost_per_month": 48.51, "cost_is_complete": true, "locked": false,
     });
     assert_eq!(orders, expected);
     // A stack without parameters is found by its tags. Who created it is not known.
@@ -311,4 +311,55 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
         ],
     );
     assert!(aws.changes().is_empty());
+
+    // As Regions that an account must enable answer to some session tokens.
+    let invalid = json!([{"operation": "DescribeParameters", "kind": "error", "status": 400, "nth": 1,
+        "code": "UnrecognizedClientException", "message": "The security token included in the request is invalid."}]);
+    aws.post("faults", &invalid);
+    let all = here.succeed(&["list", "--all-regions", "-o", "json"]);
+    let all = all.json();
+    let skipped = all["skipped"].as_array().expect("a list").iter();
+    let failed: Vec<_> = skipped.filter(|one| one["why"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    let error = failed[0]["error"].to_string();
+    assert!(error.contains("ssm:DescribeParameters"), "{error}");
+}
+
+#[test]
+fn list_shows_the_version_that_has_verified_one_of_several_apis_last() {
+    let aws = TestAws::seeded();
+    let here = elsewhere(&aws);
+    let verify = |api: &str, version: &str| {
+        let head = json!({"previous_deployment": "d", "verified": "e", "verified_by": version});
+        let name = format!("/threescale-gw/several/attachment/{api}/prod/head");
+        let head =
+            json!({"Name": name, "Value": head.to_string(), "Type": "String", "Overwrite": true});
+        aws.call("ssm", "PutParameter", head);
+    };
+    for (api, version) in [("a", "0.0.1"), ("b", "0.0.2"), ("a", "0.0.3")] {
+        verify(api, version);
+        let list = here.succeed(&["list", "-o", "json"]).json();
+        let mut stacks = list["stacks"].as_array().expect("a list").iter();
+        let several = stacks.find(|stack| stack["stack"] == "several");
+        assert_eq!(several.expect("the stack")["version"], version, "{list}");
+    }
+}
+
+/// A process that returns credentials may ask the user for something.
+#[test]
+fn the_credentials_for_all_regions_are_obtained_once() {
+    let aws = TestAws::seeded();
+    let here = Workplace::new(&aws);
+    let key = json!({"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "not-a-secret"});
+    here.write("credentials.json", key.to_string().as_bytes());
+    here.write("obtain", b"echo >> obtained; cat credentials.json");
+    here.write("config", b"[default]\ncredential_process = sh obtain\n");
+    let mut list = here.command(&["list", "--all-regions"]);
+    list.env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_CONFIG_FILE", here.path("config"));
+    let list = Run::of(list.output().expect("the binary runs"));
+    assert_eq!(list.code, Some(0), "{}", list.stderr);
+    let obtained = std::fs::read_to_string(here.path("obtained")).expect("a file");
+    assert_eq!(obtained.lines().count(), 1);
 }

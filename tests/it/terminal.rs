@@ -1,5 +1,6 @@
 //! What a user sees on a terminal: lines that fit, colors where they are wanted, and a live view that leaves nothing behind.
 
+use crate::refusals;
 use crate::support::terminal::Terminal;
 use crate::support::{Run, TestAws, Workplace, standing};
 use serde_json::json;
@@ -46,6 +47,64 @@ fn lines_fit_and_what_is_copied_is_in_one_piece() {
             .iter()
             .any(|line| line.starts_with("error[preflight]: ")),
         "{lines:?}"
+    );
+}
+
+#[test]
+fn prose_breaks_at_words_and_commands_do_not_break() {
+    let aws = TestAws::seeded();
+    refusals::create_log(&aws);
+    let decision = |nth: u32| {
+        json!({"event": "decision", "mode": "enforce", "allowed": false, "reason": "user_key_invalid",
+            "credential": format!("***{nth:04}"), "method": "GET", "resource": format!("/orders/{{id}}/items/{nth}")})
+    };
+    let metric =
+        json!({"_aws": {}, "Decisions": 9, "Reason": "user_key_invalid", "LogLinesLeftOut": 4});
+    let lines: Vec<_> = (0..3).map(decision).chain([metric]).collect();
+    refusals::write(&aws, &lines);
+    let workplace = Workplace::new(&aws);
+    workplace.write(
+        "wrong.yaml",
+        b"stack: Orders\napi: {id: NO, stage: 'pro d'}\n",
+    );
+    let file = "a-file-with-a-name-that-takes-half-of-a-line.yaml";
+    let init = format!(
+        "init -f {file} --region us-east-1 --stack orders --api-name orders-api --stage prod --service-id 1 --in header"
+    );
+    let commands = [
+        &init[..],
+        "report --stack orders",
+        "report --stack orders --since 1ms",
+        "explain",
+        "explain preflight",
+        "validate -f wrong.yaml",
+        "list",
+        "sandbox status",
+    ];
+    let run = |command: &&str| format!("\"$THREESCALE_GW\" {command}; ");
+    let script: String = commands.iter().map(run).collect();
+    let variables = [("NO_COLOR", "1")];
+    let mut terminal = Terminal::of(
+        &workplace,
+        (300, 60),
+        &["/bin/sh", "-c", &script],
+        &variables,
+    );
+    terminal.end();
+    let text = terminal.text().replace('\r', "");
+    for line in text.lines() {
+        let is_command = line.starts_with("  threescale-gw ") || line.contains('`');
+        assert!(is_command || width(line) <= 60, "{line}\n\n{text}");
+    }
+    let plan = format!("\n  threescale-gw plan -f {file} --region us-east-1\n");
+    assert!(text.contains(&plan), "{text}");
+    assert!(
+        text.contains("no decision was logged in the last 1 ms"),
+        "{text}"
+    );
+    assert!(
+        text.contains("note enforce: API Gateway refuses requests without a key\n     before"),
+        "{text}"
     );
 }
 
@@ -233,4 +292,20 @@ fn the_live_block_fits_follows_the_size_and_leaves_nothing_behind() {
     assert_eq!(code, Some(130), "{shown}");
     assert!(!shown.lines().any(is_summary), "{shown}");
     assert!(!shown.contains("not begun"), "{shown}");
+}
+
+/// The prompt of the shell follows on a line of its own.
+#[test]
+fn a_signal_at_a_question_ends_its_line() {
+    let aws = TestAws::seeded();
+    let workplace = Workplace::new(&aws);
+    let mut terminal = Terminal::start(&workplace, (200, 80), &["up", "--no-color"]);
+    terminal.until("the question", |shown| shown.contains("[y/N]"));
+    terminal.keys("\u{3}");
+    let (code, _) = terminal.end();
+    assert_eq!(code, Some(130));
+    let text = terminal.text();
+    let end = text.rsplit_once("[y/N]").expect("the question").1;
+    assert!(end.ends_with('\n'), "{end:?}");
+    assert!(aws.changes().is_empty());
 }

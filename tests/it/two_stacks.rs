@@ -236,7 +236,7 @@ fn a_lock_of_the_api_is_released_by_its_own_stack() {
     let (ours, moved) = (serves(), here.succeed(&["rollback"]));
     assert!(!moved.stderr.contains(WAITS), "{}", moved.stderr);
     assert_ne!(serves(), ours);
-    let unlock = here.succeed(&["unlock", "-o", "json"]).json();
+    let unlock = here.succeed(&["unlock", "--yes", "-o", "json"]).json();
     assert_eq!(unlock["broken"], Value::Null);
     assert_eq!(unlock["apis"][0]["api"], id);
     assert_eq!(api_locks(&aws), [""; 0]);

@@ -543,7 +543,7 @@ fn a_method_that_others_open_is_found_though_something_else_refuses_the_call() {
                 "ok     POST /orders         no key    403",
                 "wrong  POST /orders         guard",
                 "reachable without a valid credential: the stage serves it without an authorizer",
-                "FAIL: 1 of 10",
+                "FAIL: 1 check of the stage and the authorizer fails",
             ],
         );
         here.succeed(&["up", "--yes"]);

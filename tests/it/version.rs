@@ -34,7 +34,8 @@ fn version_tells_the_program_and_its_authorizer() {
     assert_eq!(
         long,
         format!(
-            "{short}commit      unknown\ntarget      {target}\nauthorizer\n  x86_64  {x86}\n  arm64   {arm}\n"
+            "{short}commit      unknown\ntarget      {target}\nauthorizer\n  x86_64  {x86}\n  arm64   {arm}\n\
+             code of the functions\n  x86_64  built on this machine\n  arm64   built on this machine\n"
         )
     );
 }

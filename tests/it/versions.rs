@@ -109,7 +109,7 @@ fn a_mistake_in_the_configuration_reaches_no_caller() {
         ] {
             let up = here.run(arguments);
             assert_eq!(up.code, Some(1), "{}", up.stderr);
-            assert_mentions(&up, &[told, "the API was not changed"]);
+            assert_mentions(&up, &[told, "were not changed"]);
             let after = aws.account();
             for name in ["authorizer", "reporter"] {
                 assert_eq!(

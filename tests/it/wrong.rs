@@ -106,6 +106,7 @@ const WRONG: &[&str] = &[
     "plan --endpoint-url http://127.0.0.1:1",
     "plan --endpoint-url foo",
     "status --sandbox=9",
+    "status --sandbox=orders",
     "unlock --endpoint-url http://127.0.0.1:1",
 ];
 
@@ -142,7 +143,7 @@ fn each_is_told_what_is_wrong_and_what_to_do() {
     for (name, text) in FILES {
         workplace.write(name, text.as_bytes());
     }
-    let mut report = String::new();
+    let (mut report, mut documents) = (String::new(), String::new());
     for wrong in WRONG {
         let run = command(workplace.folder.path(), wrong).output();
         let run = Run::of(run.expect("the binary runs"));
@@ -164,14 +165,26 @@ fn each_is_told_what_is_wrong_and_what_to_do() {
             "$ threescale-gw {wrong}\n{}\n[{code}]\n",
             tidy(text)
         );
+        // A command line that is wrong itself has no document.
+        if text.contains("For more information") || wrong.is_empty() {
+            continue;
+        }
+        let run = command(workplace.folder.path(), &format!("{wrong} -o json")).output();
+        let run = Run::of(run.expect("the binary runs"));
+        for line in run.lines().iter().filter(|line| line["event"] == "error") {
+            assert_eq!(line["exit_code"], code, "{wrong}: {line}");
+            let line = serde_json::to_string_pretty(line).expect("JSON");
+            let _ = writeln!(documents, "$ threescale-gw {wrong} -o json\n{line}\n");
+        }
     }
     assert_snapshot!("wrong", report);
+    assert_snapshot!("wrong_json", documents);
 
     // On a terminal, the same words, and no line that the terminal has to break.
     let list: Vec<_> = WRONG.iter().filter(|wrong| !wrong.is_empty()).collect();
     let script: String = list
         .iter()
-        .map(|wrong| format!("\"$THREESCALE_GW\" {wrong} < /dev/null; echo; "))
+        .map(|wrong| format!("echo '$ {wrong}'; \"$THREESCALE_GW\" {wrong} < /dev/null; echo; "))
         .collect();
     let words = |text: &str| {
         text.split_whitespace()
@@ -188,8 +201,9 @@ fn each_is_told_what_is_wrong_and_what_to_do() {
         ];
         let mut terminal = Terminal::of(&workplace, (50, columns), &script, &variables);
         terminal.end();
-        let text = terminal.text();
-        for line in text.lines() {
+        let text = tidy(&terminal.text());
+        assert_snapshot!(format!("wrong_{columns}"), text);
+        for line in text.lines().filter(|line| !line.starts_with("$ ")) {
             let is_one_word = !line.trim().contains(' ');
             let fits = line.trim_end().chars().count() <= usize::from(columns);
             assert!(fits || is_one_word || is_command(line), "{columns}: {line}");

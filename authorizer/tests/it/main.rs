@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "the harness is shared with the benches")]
 
+mod alarms;
 mod basics;
 mod deaths;
 mod far;
@@ -22,9 +23,11 @@ mod scripts;
 mod secure;
 mod self_managed;
 mod selftest;
+mod series;
 mod servers;
 mod statuses;
 mod stored;
 mod sums;
 mod support;
+mod traces;
 mod trees;

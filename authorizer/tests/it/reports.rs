@@ -343,6 +343,42 @@ fn two_stacks_of_one_name_do_not_take_each_others_usage() {
     nothing_left(&world);
 }
 
+/// Stacks of pull requests share a Redis and a product: neither takes or changes what the other has counted.
+#[test]
+fn two_stacks_with_one_redis_and_one_product_share_no_key() {
+    let mut world = World::patient();
+    let be = |world: &mut World, stack: &str, hash_key: &str| {
+        let stack = ("THREESCALE_GW_STACK".to_owned(), stack.to_owned());
+        world.extra.retain(|(name, _)| *name != stack.0);
+        world.extra.push(stack);
+        world.ssm.put("secrets/hash-key", hash_key);
+    };
+    let keys = |world: &World, pattern: &str| -> Vec<String> {
+        let all = world.redis.ask(&format!("KEYS {pattern}"));
+        let names = all.lines().filter(|line| line.starts_with("tg:"));
+        let mut names: Vec<_> = names.map(|name| name.trim().to_owned()).collect();
+        names.sort();
+        names
+    };
+    // One name is the beginning of the other, and both have the same key for their hashes.
+    be(&mut world, "pr-1", HASH_KEY);
+    hit(&world, "uk_free", 3);
+    let first = keys(&world, "*");
+    assert!(!first.is_empty());
+    be(&mut world, "pr-17", HASH_KEY);
+    hit(&world, "uk_free", 2);
+    assert_eq!(keys(&world, "tg:{pr-1:*"), first);
+    let second = keys(&world, "tg:{pr-17:*");
+    assert_eq!(keys(&world, "*").len(), first.len() + second.len());
+    let summary = world.report();
+    assert_eq!((summary.delivered, summary.stopped), (2, None));
+    be(&mut world, "pr-1", HASH_KEY);
+    let summary = world.report();
+    assert_eq!((summary.delivered, summary.stopped), (3, None));
+    assert_eq!(world.threescale.total("free", "hits"), 5);
+    nothing_left(&world);
+}
+
 /// A former release had lists without the fingerprint of the hash key.
 #[test]
 fn usage_in_the_lists_of_a_former_release_is_reported_once() {

@@ -332,3 +332,53 @@ fn the_action_that_a_refusal_names_counts_more_than_the_operation() {
         assert_eq!(hint(&message), named(action), "{message}");
     }
 }
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_by_code_or_message() {
+    let is_about_key = |operation, code: &str, message: &str, class| {
+        let error = AwsError {
+            code: code.to_owned(),
+            class,
+            ..AwsError::incomplete(operation, message)
+        };
+        error.is_about_key()
+    };
+    let (fatal, denied) = (Class::Fatal, Class::Denied);
+    let invalid = "InvalidParameterValueException";
+    for (operation, code, message, class, expected) in [
+        ("lambda:Invoke", "KMSDisabledException", "", fatal, true),
+        (
+            "lambda:UpdateFunctionConfiguration",
+            invalid,
+            "the KMS key is invalid for CreateGrant",
+            fatal,
+            true,
+        ),
+        (
+            "lambda:UpdateFunctionConfiguration",
+            invalid,
+            "no subnet",
+            fatal,
+            false,
+        ),
+        ("ssm:GetParametersByPath", "InvalidKeyId", "", fatal, true),
+        (
+            "ssm:GetParametersByPath",
+            "AccessDeniedException",
+            "not authorized to perform: kms:Decrypt",
+            denied,
+            true,
+        ),
+        (
+            "ssm:GetParametersByPath",
+            "AccessDeniedException",
+            "ssm:GetParametersByPath",
+            denied,
+            false,
+        ),
+        ("ec2:CreateVpc", "InvalidKeyId", "", fatal, false),
+    ] {
+        let told = is_about_key(operation, code, message, class);
+        assert_eq!(told, expected, "{operation} {code} {message}");
+    }
+}

@@ -48,9 +48,9 @@ pub(super) async fn run(
     match global.output {
         Format::Json => {
             let document = decisions_document(&cx.names().stack, id, since, &found);
-            report::result(&document.to_string());
+            report::document(document);
         }
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             report::text(&decisions(id, since, &found, &Style::stdout(global)));
         }
     }

@@ -10,6 +10,8 @@ use super::signals::End;
 use crate::cli::{Format, Global, SandboxAction};
 use crate::error::{Error, ExitStatus, Result};
 use crate::report;
+use crate::report::layout::wrap;
+use crate::report::screen::rows;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{Found, REGION, ask_control, not_reported};
 
@@ -42,7 +44,19 @@ pub(super) async fn run(global: &Global, action: SandboxAction) -> Result<ExitSt
         SandboxAction::Status => status(global)?,
         SandboxAction::Stop => return stop(global).await,
         SandboxAction::Usage => usage(global, &chosen(global)?).await?,
-        SandboxAction::Env => report::result(&messages::environment(&chosen(global)?)),
+        SandboxAction::Env => {
+            let variables = messages::environment(&chosen(global)?);
+            match global.output {
+                Format::Text | Format::Markdown => report::result(&messages::exports(&variables)),
+                Format::Json => {
+                    let variables: serde_json::Map<_, _> = variables
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value.into()))
+                        .collect();
+                    report::document(serde_json::json!({ "variables": variables }));
+                }
+            }
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -70,15 +84,14 @@ fn status(global: &Global) -> Result<()> {
         .map(|found| found.facts)
         .collect();
     if global.output == Format::Json {
-        let document = serde_json::json!({ "sandboxes": all });
-        report::result(&document.to_string());
+        report::document(serde_json::json!({ "sandboxes": all }));
         return Ok(());
     }
     if all.is_empty() {
         report::result("no sandbox is running");
     }
     for facts in &all {
-        report::result(&messages::facts(facts));
+        report::text(&messages::facts(facts));
     }
     Ok(())
 }
@@ -88,9 +101,11 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
         Some(1..) => vec![chosen(global)?],
         _ => all_running()?,
     };
-    if all.is_empty() {
+    let is_json = global.output == Format::Json;
+    if all.is_empty() && !is_json {
         report::result("no sandbox is running");
     }
+    let mut stopped = Vec::new();
     for Found { facts, keys } in all {
         ask_control(&facts.control, &keys.control, "POST /stop")
             .await
@@ -107,7 +122,13 @@ async fn stop(global: &Global) -> Result<ExitStatus> {
             }
             tokio::time::sleep(AGAIN).await;
         }
-        report::result(&format!("stopped sandbox {number}"));
+        stopped.push(number);
+        if !is_json {
+            report::result(&format!("stopped sandbox {number}"));
+        }
+    }
+    if is_json {
+        report::document(serde_json::json!({ "stopped": stopped }));
     }
     Ok(ExitStatus::Done)
 }
@@ -127,8 +148,7 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         usage.map_err(Error::failed)
     };
     if global.output == Format::Json {
-        let document = serde_json::to_string(&ask().await?);
-        report::result(&document.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+        report::document(serde_json::json!(ask().await?));
         return Ok(());
     }
     let screen = Term::stdout();
@@ -136,16 +156,21 @@ async fn usage(global: &Global, found: &Found) -> Result<()> {
         report::result(&ask().await?.table());
         return Ok(());
     }
-    let mut lines = 0;
+    let mut shown = Vec::new();
     let mut end = End::listen()?;
     loop {
         let table = ask().await?.table();
-        let _ = screen.clear_last_lines(lines);
-        lines = table.lines().count();
+        let columns = usize::from(screen.size().1);
+        let _ = screen.clear_last_lines(rows(&shown, columns));
+        let table = wrap(&table, columns);
+        shown = table.lines().map(str::to_owned).collect();
         report::result(&table);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = end.come() => return Ok(()),
+            () = end.come() => {
+                report::interrupted();
+                return Ok(());
+            }
         }
     }
 }

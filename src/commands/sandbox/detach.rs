@@ -63,7 +63,7 @@ async fn start(end: &mut End) -> anyhow::Result<ExitStatus> {
             line = lines.next_line() => match line {
                 Ok(Some(line)) if line == READY_MARKER && !interrupted => return Ok(ExitStatus::Done),
                 Ok(Some(line)) if line == READY_MARKER => {}
-                Ok(Some(line)) => report::result(&line),
+                Ok(Some(line)) => report::guide(&line),
                 Ok(None) | Err(_) => break,
             },
             () = end.come() => {

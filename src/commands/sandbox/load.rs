@@ -32,8 +32,8 @@ pub(super) async fn run(
     let outcome = load_run::run(running, &options, &mut show).await;
     let outcome = outcome.map_err(Error::failed)?;
     match global.output {
-        Format::Json => report::result(&document(&outcome, &options).to_string()),
-        Format::Text => report::text(&text(&outcome, options.chaos)),
+        Format::Json => report::document(document(&outcome, &options)),
+        Format::Text | Format::Markdown => report::text(&text(&outcome, options.chaos)),
     }
     Ok(match outcome.agrees() && outcome.unanswered == 0 {
         true => ExitStatus::Done,

@@ -3,7 +3,7 @@
 use threescale_stand_in::{Application, State};
 
 use crate::cli::FILE;
-use crate::config::{Config, CredentialLocation};
+use crate::config::{Config, CredentialLocation, Mode};
 use crate::sandbox::set_up::credentials;
 use crate::sandbox::{Facts, Found, REGION};
 
@@ -34,28 +34,33 @@ pub(super) fn welcome(
     (path, open): (&str, Option<&str>),
     kept: bool,
 ) -> String {
+    let observes = config.authorizer.mode == Mode::Observe;
+    let refused = |status: u16, why: &str| match observes {
+        true => format!("200 (enforce: {status}): {why}"),
+        false => format!("{status}: {why}"),
+    };
     let url = format!("{}{path}", facts.url);
     let mut lines: Vec<(String, String)> = Vec::new();
     if let Some(open) = open {
         let line = curl("-i", &format!("{}{open}", facts.url), &[]);
         lines.push((line, "200: it is not protected".to_owned()));
     }
-    lines.push((curl("-i", &url, &[]), "401: no key".to_owned()));
+    lines.push((curl("-i", &url, &[]), refused(401, "no key")));
     let mut unknown = Application::new("no-such-application", "");
     "no-such-key".clone_into(&mut unknown.user_key);
     let unknown = curl("-i", &url, &credentials(config, &unknown));
-    lines.push((unknown, "403: a key that 3scale does not know".to_owned()));
+    lines.push((unknown, refused(403, "a key that 3scale does not know")));
     let unlimited = state
         .applications
         .iter()
         .find(|app| app.active && app.limits.is_empty());
     if let Some(app) = unlimited {
         let line = curl("-i", &url, &credentials(config, app));
-        lines.push((line, "200, and the backend's answer".to_owned()));
+        lines.push((line, "200: the response of the backend".to_owned()));
     }
     if let Some(app) = state.applications.iter().find(|app| !app.active) {
         let line = curl("-i", &url, &credentials(config, app));
-        lines.push((line, "403: suspended".to_owned()));
+        lines.push((line, refused(403, "suspended")));
     }
     if let Some((app, limit)) = state
         .applications
@@ -77,8 +82,8 @@ pub(super) fn welcome(
                 limit.max
             ),
         ));
-        let text = format!("403: one more in this {}, and why", limit.period.word());
-        lines.push((curl("-i", &url, &sent), text));
+        let text = format!("one more in this {}", limit.period.word());
+        lines.push((curl("-i", &url, &sent), refused(403, &text)));
     }
     let lines: Vec<String> = lines
         .into_iter()
@@ -91,9 +96,12 @@ pub(super) fn welcome(
     format!(
         "\nSandbox is ready. Requests go to {}\n{}\n\n\
          From {} terminal:\n  \
-         threescale-gw sandbox usage           # what 3scale has counted, about a minute later\n  \
-         threescale-gw status --sandbox        # also plan, up, down\n  \
-         eval \"$(threescale-gw sandbox env)\"   # leads all commands and other tools here, and sets SANDBOX_URL\n\n\
+         # what 3scale has counted, about a minute later\n  \
+         threescale-gw sandbox usage\n  \
+         # also plan, up, down\n  \
+         threescale-gw status --sandbox\n  \
+         # point all tools here, and set SANDBOX_URL\n  \
+         eval \"$(threescale-gw sandbox env)\"\n\n\
          The configuration is in {}. Edit it, then `threescale-gw up --sandbox`. {end}",
         facts.url,
         lines.join("\n"),
@@ -117,8 +125,8 @@ pub(super) fn facts(facts: &Facts) -> String {
     )
 }
 
-/// Shell commands that export the sandbox's endpoint and credentials.
-pub(super) fn environment(Found { facts, keys }: &Found) -> String {
+/// The environment variables with the sandbox's endpoint and credentials.
+pub(super) fn environment(Found { facts, keys }: &Found) -> [(&'static str, String); 9] {
     let cache = keys.cache_url(facts.redis_port);
     let config = facts.config.display().to_string();
     [
@@ -132,8 +140,16 @@ pub(super) fn environment(Found { facts, keys }: &Found) -> String {
         ("SANDBOX_BACKEND", &facts.backend),
         ("SANDBOX_REDIS", cache.expose()),
     ]
-    .map(|(name, value)| format!("export {name}={}", quoted(value)))
-    .join("\n")
+    .map(|(name, value)| (name, value.to_owned()))
+}
+
+/// Shell commands that export these variables.
+pub(super) fn exports(variables: &[(&'static str, String)]) -> String {
+    let lines: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| format!("export {name}={}", quoted(value)))
+        .collect();
+    lines.join("\n")
 }
 
 /// A value for a shell, quoted only if necessary.
@@ -148,6 +164,32 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_welcome_says_what_the_mode_does() {
+        let facts = Facts {
+            number: 1,
+            pid: 1,
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            url: "http://127.0.0.1:1/prod".to_owned(),
+            backend: String::new(),
+            control: String::new(),
+            redis_port: 1,
+            config: "threescale-gw.yaml".into(),
+            since: String::new(),
+        };
+        for (mode, answer) in [
+            ("enforce", "\n  # 401: no key\n"),
+            ("observe", "\n  # 200 (enforce: 401): no key\n"),
+        ] {
+            let text = format!(
+                "stack: mine\napi: {{name: a, stage: live}}\nthreescale: {{service_id: '1', service_token: t}}\nauthorizer: {{mode: {mode}}}\n"
+            );
+            let config = crate::config::load("test", &text, &|_| None).expect("a configuration");
+            let text = welcome(&facts, &config, &State::default(), ("/orders", None), false);
+            assert!(text.contains(answer), "{text}");
+        }
+    }
 
     #[test]
     fn a_shell_reads_a_value_as_it_is() {

@@ -25,7 +25,7 @@ use crate::event::Sink;
 pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Result<CommandOutcome> {
     match args.action {
         Some(action) => attach::run(global, action).await.map(CommandOutcome::from),
-        None if args.detach => detach::run(sink).await.map(CommandOutcome::from),
+        None if args.detach || args.keep => detach::run(sink).await.map(CommandOutcome::from),
         None => {
             // All files of the sandbox and its programs are private to this user from their creation.
             umask(Mode::RWXG | Mode::RWXO);

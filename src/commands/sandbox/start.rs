@@ -158,6 +158,10 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     drop(place);
     let status = worked?;
     stopped?;
+    let is_shown = status == ExitStatus::Done && global.output == Format::Text && !global.quiet;
+    if let Some(text) = closing(args).filter(|_| is_shown) {
+        report::note(text);
+    }
     Ok(status.into())
 }
 
@@ -216,12 +220,28 @@ async fn make(
         yes: true,
         timeout: None,
         // No other stack is there.
-        lock_timeout: Duration::ZERO,
+        lock_timeout: Some(Duration::ZERO),
         parallelism: 10,
     };
     let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;
     let over = ending.status != ExitStatus::Done;
     Ok((over.then_some(ending), aws, api))
+}
+
+/// The last line of a sandbox that has ended; `None` if its last output is a result.
+fn closing(args: &SandboxArgs) -> Option<&'static str> {
+    match args {
+        SandboxArgs { once: true, .. } => Some(
+            "The sandbox works, and is stopped again (--once). `threescale-gw sandbox` keeps it running.",
+        ),
+        SandboxArgs {
+            load: None,
+            chaos: None,
+            background: false,
+            ..
+        } => Some("The sandbox has ended."),
+        _ => None,
+    }
 }
 
 async fn work(
@@ -242,15 +262,14 @@ async fn work(
     match global.output {
         _ if ends_with_load => {}
         Format::Json => {
-            let text = serde_json::to_string(&running.facts);
-            report::result(&text.map_err(|error| Error::failed(anyhow::Error::new(error)))?);
+            report::document(serde_json::json!(running.facts));
         }
-        Format::Text => {
+        Format::Text | Format::Markdown => {
             let tried = tried(&running.config, methods);
             let state = running.threescale.state();
             let kept = args.background;
             let text = messages::welcome(&running.facts, &running.config, &state, tried, kept);
-            report::result(&text);
+            report::guide(&text);
         }
     }
     if args.load.is_some() || args.chaos.is_some() {
@@ -273,7 +292,10 @@ async fn work(
         tokio::select! {
             why = running.sandbox.ended() => return Err(Error::failed(why)),
             () = running.control.stopped() => return Ok(ExitStatus::Done),
-            () = end.come() => return Ok(ExitStatus::Done),
+            () = end.come() => {
+                report::interrupted();
+                return Ok(ExitStatus::Done);
+            }
             () = tokio::time::sleep(LOOK_EVERY), if !args.background => {}
         }
         if global.output == Format::Text && !global.quiet {
@@ -328,19 +350,46 @@ impl Refusals {
             if text("event") != "decision" || line["allowed"] != false {
                 continue;
             }
+            let word = match text("mode") == "observe" {
+                true => "would be refused:",
+                false => "refused",
+            };
             let (method, reason, metric) = (text("method"), text("reason"), text("metric"));
             let metric = match metric.is_empty() {
                 true => String::new(),
                 false => format!(" ({metric})"),
             };
-            report::note(&format!("refused {method}: {reason}{metric}"));
+            report::note(&format!("{word} {method}: {reason}{metric}"));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_sandbox_says_that_it_has_ended_unless_it_has_shown_a_result() {
+        for (flags, end) in [
+            (&[][..], Some("has ended")),
+            (&["--once"], Some("is stopped again")),
+            (&["--load", "5"], None),
+            (&["--chaos", "redis"], None),
+            (&["--background"], None),
+        ] {
+            let arguments = ["threescale-gw", "sandbox"].iter().chain(flags);
+            let command = Cli::try_parse_from(arguments).expect("a command").command;
+            let Command::Sandbox(args) = command else {
+                panic!("{command:?}");
+            };
+            let said = closing(&args);
+            assert_eq!(said.is_some(), end.is_some(), "{flags:?}");
+            assert!(said.unwrap_or_default().contains(end.unwrap_or_default()));
+        }
+    }
 
     #[test]
     fn what_is_tried_is_what_up_protects_and_what_it_leaves_open() {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::fields::{
+use super::super::identifiers::{MAX_SECRET, OLD_NODE_FAMILIES};
+use super::super::keys::{
     CACHE, DEFAULT_CIDR, DEFAULT_NODE_TYPE, DEFAULT_ZONES, MAX_CREATED_ZONES, MAX_REPLICAS,
     MAX_SUBNETS, MAX_ZONES, MEMORY, NETWORK, NO_NETWORK,
 };
-use super::super::identifiers::{MAX_SECRET, OLD_NODE_FAMILIES};
 use super::super::{CacheEngine, CacheKind, Choice as _, NatMode, RouteMode};
 use super::parts::{
     EC2_ID, boolean, choice, either, optional, or_word, text, variable, whole, with, words,

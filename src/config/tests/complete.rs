@@ -71,6 +71,7 @@ fn defaults_are_filled_in() {
                 artifact: None,
             },
             deletion_protection: false,
+            monitoring: Monitoring::default(),
         },
     );
     assert!(!format!("{config:?}").contains(TOKEN));
@@ -147,6 +148,11 @@ fn every_key_is_read() {
         Some(2)
     );
     assert!(config.cache.tls && config.cache.url.is_some());
+
+    let config = self::config(include_str!("../../../examples/14-pull-request.yaml"));
+    assert_eq!(config.stack.as_str(), "pr-0");
+    assert!(!config.network.is_created() && !config.cache.is_created());
+    assert_eq!(config.authorizer.security_groups.len(), 1);
 
     let config = self::config(include_str!("../../../examples/11-default-vpc.yaml"));
     let own = config.network.existing().expect("a VPC");
@@ -234,6 +240,7 @@ fn the_template_offers_every_key_with_its_default() {
         "# security_groups:",
         "# permissions_boundary:",
         "# kms_key:",
+        "# topic:",
         "# artifact:",
         "# ca_file:",
         "# account:",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
-use super::super::fields::SCHEMAS;
+use super::super::keys::SCHEMAS;
 use super::*;
 
 /// Rules that only the reader checks, as parts of their messages: what a schema cannot express, or only in a way that no

@@ -46,7 +46,7 @@ fn values_of_variables_and_secrets_are_not_shown() {
     assert_eq!(
         problems(&GOOD.replace("${TOKEN}", "'${TOKEN} x'")),
         [
-            "5:18 threescale.service_token: must not contain white space, line breaks or control characters"
+            "5:18 threescale.service_token: must not contain white space, line breaks or control characters; it comes from TOKEN"
         ]
     );
     assert_eq!(
@@ -60,7 +60,7 @@ fn values_of_variables_and_secrets_are_not_shown() {
     );
     assert_eq!(
         problems(&GOOD.replace("${TOKEN}", "${EMPTY}")),
-        ["5:18 threescale.service_token: must not be empty"]
+        ["5:18 threescale.service_token: must not be empty; it comes from EMPTY"]
     );
     assert_eq!(
         problems(&GOOD.replace("${TOKEN}", "[s3cret-t0ken]")).len(),

@@ -455,6 +455,22 @@ fn what_is_not_desired_goes_first_where_something_is_replaced() {
 }
 
 #[test]
+fn the_record_of_the_kms_key_goes_last_even_if_something_is_replaced() {
+    let plan = planned(
+        &["vpc/main", "parameter/kms-key"],
+        &[
+            ("vpc/main", &[], true),
+            ("lambda/authorizer", &["vpc/main"], false),
+            ("lambda-alias/reporter", &["lambda/authorizer"], false),
+        ],
+    );
+    plan.check().expect("no cycle");
+    let record = &plan.steps[position(&plan, "parameter/kms-key", true)];
+    let alias = position(&plan, "lambda-alias/reporter", false);
+    assert!(record.needs.contains(&alias), "{plan:?}");
+}
+
+#[test]
 fn the_table_of_decisions() {
     let pending = || Phase::Pending("creating".to_owned());
     assert_eq!(decide(None), Action::Create);

@@ -18,12 +18,14 @@ use crate::resource::{Context, ResourceError};
 pub async fn adopt(cx: &Context, adoption: &Adoption) -> Result<(), ResourceError> {
     let new: Vec<&Adopted> = adoption.to_adopt().collect();
     for one in &new {
+        cx.ensure_locked().await?;
         let mut desired = cx.tags(&one.id);
         desired.remove(tags::STACK);
         let name = one.former_name.clone();
         desired.extend(name.map(|name| (tags::IMPORTED.to_owned(), name)));
         tag(cx.aws(), vec![one.physical_id.clone()], desired).await?;
     }
+    cx.ensure_locked().await?;
     let stack = BTreeMap::from([(tags::STACK.to_owned(), cx.names().stack.clone())]);
     let ids = new.iter().map(|one| one.physical_id.clone()).collect();
     Ok(tag(cx.aws(), ids, stack).await?)

@@ -54,6 +54,30 @@ pub struct Actual {
 }
 
 impl Actual {
+    /// The API and the stage.
+    pub(in crate::resource) fn target(&self) -> &ApiTarget {
+        &self.target
+    }
+
+    /// The methods with this stack's authorizer, and the authorization that each had before, if it is recorded.
+    pub(in crate::resource) fn protected(&self) -> BTreeMap<String, Option<String>> {
+        let is_ours = |method: &&Method| {
+            self.authorizer_id.is_some() && method.authorizer_id == self.authorizer_id
+        };
+        let before = |method: &Method| {
+            let recorded = self.record.method(&method.path, &method.method);
+            recorded.map(|recorded| recorded.authorization.as_str().to_owned())
+        };
+        let methods = self.methods.iter().filter(is_ours);
+        let methods = methods.map(|method| (method.label(), before(method)));
+        methods.collect()
+    }
+
+    /// The types of the gateway responses that this stack has replaced.
+    pub(in crate::resource) fn replaced_responses(&self) -> Vec<String> {
+        self.record.responses.keys().cloned().collect()
+    }
+
     /// Reads the record of the attachment to `target`, and everything that concerns it.
     pub(super) async fn read(cx: &Context, target: &ApiTarget) -> Result<Self, ResourceError> {
         let record = record::all(cx).await?.remove(target).unwrap_or_default();

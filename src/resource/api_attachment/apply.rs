@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use serde_json::Value;
+
 use super::actual::Actual;
 use super::deployments::{Deployment, deploy, deployments, is_of_closing, remove, replaced};
 use super::kind::ApiAttachments;
@@ -13,15 +15,39 @@ use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{
     deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
 };
+use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
-use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError};
+use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError, Shown};
 use crate::rest_api::{self, ApiTarget, Method, Response};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 const API: Field = Field::Property("API");
+/// The value in JSON of a method that uses the authorizer.
+pub const GUARDED: [&str; 2] = ["protected", "observed"];
 pub const DEPLOYMENT: Field = Field::Property("deployment");
 const RECORD: Field = Field::Property("record");
+
+/// What the authorizer does for a method, in every stage or in this one.
+#[derive(Debug, Clone, Copy)]
+pub struct Guarded {
+    pub observes: bool,
+    pub in_this_stage: bool,
+}
+
+impl Shown for Guarded {
+    fn text(&self) -> String {
+        let word = guarded(self.observes);
+        match self.in_this_stage {
+            true => format!("{word} in this stage"),
+            false => word.to_owned(),
+        }
+    }
+
+    fn value(&self) -> Value {
+        guarded(self.observes).into()
+    }
+}
 
 /// With more changed methods than this, the draft is compared again before the deployment: API Gateway's
 /// quota makes the changes of 300 methods take half a minute. Fewer take about as long as the comparison.
@@ -392,31 +418,34 @@ impl Resource for ApiAttachment {
             diff.field(RECORD, "of an interrupted run", "complete");
         }
         let steps = method_steps(actual, &self.wanted);
+        let guarded = Guarded {
+            observes: self.wanted.asks.observes(),
+            in_this_stage: false,
+        };
         for method in &steps.protect {
             diff.field(
                 Field::Method(method.label()),
                 &method.authorization,
-                "protected",
+                guarded,
             );
         }
         for method in &steps.protect_for_deployment {
             diff.field(
                 Field::Method(method.label()),
                 "another stack's",
-                "protected in this stage",
+                Guarded {
+                    in_this_stage: true,
+                    ..guarded
+                },
             );
         }
         for (before, now) in &steps.restore {
-            diff.field(
-                Field::Method(now.label()),
-                "protected",
-                &before.authorization,
-            );
+            diff.field(Field::Method(now.label()), guarded, &before.authorization);
         }
         for (_, now) in &steps.restore_after_crash {
             diff.field(
                 Field::Method(now.label()),
-                "protected",
+                guarded,
                 "another stack's in the draft",
             );
         }
@@ -432,9 +461,9 @@ impl Resource for ApiAttachment {
             let managed = steps.responses.managed.get(*kind);
             let from = match now {
                 None => "API Gateway's",
-                Some(now) if managed == Some(now) => "unrecorded",
-                Some(_) if actual.taken_responses().contains_key(*kind) => "another",
-                Some(_) => "other owner",
+                Some(now) if managed == Some(now) => "not recorded",
+                Some(_) if actual.taken_responses().contains_key(*kind) => "other texts",
+                Some(_) => "customized by others",
             };
             let status = |response: Option<&Response>| response?.status.clone();
             let told = responses::told(kind, self.wanted.responses.limits);
@@ -455,7 +484,7 @@ impl Resource for ApiAttachment {
             );
         }
         if steps.deploy && !steps.serves_settings && !actual.is_before_us() {
-            diff.field(AUTHORIZER_IN_THE_STAGE, "another", "as configured");
+            diff.field(AUTHORIZER_IN_THE_STAGE, "other settings", "as configured");
         }
         if steps.deploy {
             let deployment = actual

@@ -38,7 +38,7 @@ pub mod selection;
 pub mod served;
 pub mod undeployed_changes;
 
-pub use self::apply::{ApiAttachment, DEPLOYMENT, Publication};
+pub use self::apply::{ApiAttachment, DEPLOYMENT, GUARDED, Guarded, Publication};
 pub use self::kind::ApiAttachments;
 pub use self::method_steps::Wanted;
 pub use self::served::Standing;

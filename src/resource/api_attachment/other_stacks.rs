@@ -18,7 +18,7 @@ use crate::rest_api::{self, ApiTarget, Method};
 #[derive(Debug, Clone)]
 pub struct Other {
     pub authorizer_id: String,
-    /// The stages it is attached to, from its record; empty if the record may not be read.
+    /// The stages it is attached to, from its record; empty if the record cannot be read.
     pub stages: BTreeSet<String>,
     /// The original states of the methods it protects.
     pub methods: Vec<Method>,

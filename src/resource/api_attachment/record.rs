@@ -238,11 +238,13 @@ pub async fn verified_by(
 ) -> Result<Option<String>, ResourceError> {
     let heads: Vec<_> = targets.iter().map(|target| path(target, "head")).collect();
     let values = parameter::values(cx, &heads).await?;
-    let mut versions = values.iter().filter_map(|value| {
+    let versions = values.iter().filter_map(|(value, written)| {
         let head: AttachmentState = serde_json::from_str(value.expose()).ok()?;
-        head.verified_by
+        Some((written, head.verified_by?))
     });
-    Ok(versions.next())
+    // The verification is the last write of a run.
+    let last = versions.max_by_key(|(written, _)| *written);
+    Ok(last.map(|(_, version)| version))
 }
 
 /// When this deployment of the API was verified, and by which version of this program. Neither is known if another one was

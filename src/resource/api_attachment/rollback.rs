@@ -1,12 +1,12 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::deployments::{deployments, move_stage, replaced};
-use super::marker::{is_ours, marker};
-use super::record;
+use super::marker::{is_ours, marker, protects};
+use super::record::{self, digest};
 use super::served::asks_us;
 use crate::aws::Class;
-use crate::resource::{Context, ResourceError};
-use crate::rest_api::{self, ApiTarget};
+use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
+use crate::rest_api::{self, ApiTarget, AuthorizerSettings, Method};
 
 /// The target of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,54 @@ pub async fn roll_back(
         return Ok(RolledBack::Gone { from, to });
     }
     Err(error)
+}
+
+/// Whether the stage serves the deployment from before this stack, and the draft has this stack's authorizer.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn is_rolled_back(
+    cx: &Context,
+    target: &ApiTarget,
+    draft: &[Method],
+) -> Result<bool, ResourceError> {
+    let stage = rest_api::stage(cx, target).await?;
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let former = record.head.and_then(|head| head.previous_deployment);
+    let serves_former = (*stage)
+        .as_ref()
+        .is_some_and(|stage| former.as_ref() == Some(&stage.deployment_id));
+    if !serves_former {
+        return Ok(false);
+    }
+    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let mut ours = authorizers
+        .iter()
+        .filter(|found| api_authorizer::is_ours(cx, &found.uri));
+    Ok(ours.any(|ours| draft.iter().any(|method| method.asks(&ours.id))))
+}
+
+/// The mode for which this stack made the deployment, if the live version of the authorizer has the other one: whether it
+/// observes. In the mode observe, API Gateway asks the authorizer also about requests without a key.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn other_mode(
+    cx: &Context,
+    target: &ApiTarget,
+    deployment: &str,
+) -> Result<Option<bool>, ResourceError> {
+    let all = deployments(cx, target).await?;
+    let description = all.iter().find(|found| found.id == deployment);
+    let mark = marker(cx);
+    let holds = description.and_then(|found| protects(&found.description, &mark));
+    let Some(asks) = holds.and_then(|holds| holds.authorizer) else {
+        return Ok(None);
+    };
+    let none = AuthorizerSettings::ours(AuthorizerSettings::NO_IDENTITY_SOURCE);
+    let observed = asks == digest(&none);
+    let live = function_publication::observes(cx).await?;
+    Ok(live.filter(|live| *live != observed).map(|_| observed))
 }
 
 /// The deployment to which a rollback returns the stage, if others have deleted it.

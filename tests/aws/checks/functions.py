@@ -123,7 +123,7 @@ def role_must_be_assumable(aws: Aws) -> None:
 
 @check
 def policies_can_be_simulated(aws: Aws) -> None:
-    """The decision for each action; a role that does not exist is refused."""
+    """The decision for each action and resource; a role that does not exist is refused."""
     role = aws.role()
     actions = ["ec2:CreateNetworkInterface", "ssm:GetParameters"]
     for resources in (["*"], ["arn:aws:ssm:us-east-1:123456789012:parameter/a", "*"]):
@@ -132,6 +132,16 @@ def policies_can_be_simulated(aws: Aws) -> None:
         assert [result["EvalActionName"] for result in results] == actions
         assert [result["EvalDecision"] for result in results] == ["allowed", "implicitDeny"]
         assert all(len(result.get("ResourceSpecificResults", [0])) == len(resources) for result in results)
+    own, other = (f"arn:aws:ssm:us-east-1:123456789012:parameter/{name}" for name in ("own/a", "b"))
+    statement = {"Effect": "Allow", "Action": "ssm:*", "Resource": own.replace("/a", "/*")}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    aws.iam.put_role_policy(RoleName=role.rsplit("/", 1)[-1], PolicyName="own", PolicyDocument=policy)
+    found = aws.iam.simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=["ssm:GetParameters"], ResourceArns=[own, other]
+    )
+    (result,) = found["EvaluationResults"]
+    of_resources = [one["EvalResourceDecision"] for one in result["ResourceSpecificResults"]]
+    assert (result["EvalDecision"], of_resources) == ("implicitDeny", ["allowed", "implicitDeny"])
     with aws.refused("NoSuchEntity", "cannot be found"):
         aws.iam.simulate_principal_policy(PolicySourceArn=role + "x", ActionNames=actions)
     with aws.refused("InvalidInput", "Invalid Entity Arn"):
@@ -276,6 +286,16 @@ def permissions(aws: Aws) -> None:
         "ResourceNotFoundException", "No policy found for: arn:aws:lambda:us-east-1:123456789012:function:"
     ):
         aws.lambda_.remove_permission(FunctionName="g", StatementId="api")
+
+
+@check
+def functions_have_no_code_signing(aws: Aws) -> None:
+    """A function without a configuration of code signing is answered without an ARN, and an unknown one is not found."""
+    aws.function(aws.role())
+    found = aws.lambda_.get_function_code_signing_config(FunctionName="f")
+    assert found["FunctionName"] == "f" and "CodeSigningConfigArn" not in found
+    with aws.refused("ResourceNotFoundException", "Function not found"):
+        aws.lambda_.get_function_code_signing_config(FunctionName="g")
 
 
 @check

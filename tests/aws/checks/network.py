@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from .harness import Aws, check, filters
@@ -203,6 +204,40 @@ def instance_life(aws: Aws) -> None:
     tables = aws.ec2.describe_route_tables(RouteTableIds=[private])["RouteTables"]
     assert [one["State"] for one in tables[0]["Routes"]] == ["active", "blackhole"]
     aws.ec2.release_address(AllocationId=allocation)
+
+
+@check
+def instance_details(aws: Aws) -> None:
+    """What EC2 tells beside DescribeInstances: the user data, the credits, the root volume with its tags, and the type."""
+    vpc = aws.vpc()
+    launched = _launch(
+        aws,
+        aws.subnet(vpc),
+        aws.group(vpc),
+        CreditSpecification={"CpuCredits": "standard"},
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 8, "VolumeType": "gp3"}}],
+        TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "s", "Value": "mine"}]}],
+    )
+    of = {"InstanceId": launched["InstanceId"]}
+    data = aws.ec2.describe_instance_attribute(Attribute="userData", **of)["UserData"]["Value"]
+    assert base64.b64decode(data).decode().startswith("#!/bin/bash")
+    assert not aws.ec2.describe_instance_attribute(Attribute="disableApiStop", **of)["DisableApiStop"]["Value"]
+    (found,) = aws.ec2.describe_instance_credit_specifications(InstanceIds=[of["InstanceId"]])[
+        "InstanceCreditSpecifications"
+    ]
+    assert found["CpuCredits"] == "standard"
+    (mapping,) = _instance(aws, of["InstanceId"])["BlockDeviceMappings"]
+    (volume,) = aws.ec2.describe_volumes(VolumeIds=[mapping["Ebs"]["VolumeId"]])["Volumes"]
+    assert volume["Encrypted"] and volume["VolumeType"] == "gp3" and volume["Tags"] == [{"Key": "s", "Value": "mine"}]
+    by_instance = [{"Name": "attachment.instance-id", "Values": [of["InstanceId"]]}]
+    assert len(aws.ec2.describe_volumes(Filters=by_instance)["Volumes"]) == 1
+    assert aws.ec2.describe_instance_types(InstanceTypes=["t4g.nano"])["InstanceTypes"][0]["BurstablePerformanceSupported"]
+    with aws.refused("InvalidInstanceType"):
+        aws.ec2.describe_instance_types(InstanceTypes=["t4g.none"])
+    with aws.refused("InvalidVolume.NotFound"):
+        aws.ec2.describe_volumes(VolumeIds=["vol-0123456789abcdef0"])
+    with aws.refused("InvalidInstanceID.NotFound"):
+        aws.ec2.describe_instance_attribute(Attribute="userData", InstanceId="i-0123456789abcdef0")
 
 
 @check

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.apigateway.models import apigateway_backends
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.ec2.models import ec2_backends
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
@@ -20,6 +21,7 @@ from . import kms_keys
 from .api_json import api_json, clean, method_json
 from .awslambda import configuration
 from .cache_records import cluster_json, group_json, in_region, serverless_json, user_group_json, user_json
+from .cloudwatch import dashboard_arn
 from .stages import stage_json
 from .wire import ACCOUNT
 from .account_state import World
@@ -45,6 +47,8 @@ def listing(world: World, region: str) -> dict[str, Any]:
             **_caches(world, region),
             "functions": _functions(world, region),
             "log_groups": _log_groups(region),
+            "alarms": _alarms(region),
+            "dashboards": _dashboards(region),
             "roles": _roles(region),
             "rules": _rules(region),
             "parameters": _parameters(region),
@@ -335,6 +339,40 @@ def _functions(world: World, region: str) -> list[Any]:
             if function.region == region
         ),
         "FunctionName",
+    )
+
+
+def _alarms(region: str) -> list[Any]:
+    backend = cloudwatch_backends[ACCOUNT][region]
+    return _sorted(
+        (
+            {
+                "name": alarm.name,
+                "description": alarm.description,
+                "rule": alarm.rule,
+                "actions": alarm.alarm_actions,
+                "ok_actions": alarm.ok_actions,
+                "threshold": alarm.threshold,
+                "tags": dict(sorted(backend.list_tags_for_resource(alarm.alarm_arn).items())),
+            }
+            for alarm in backend.alarms.values()
+        ),
+        "name",
+    )
+
+
+def _dashboards(region: str) -> list[Any]:
+    backend = cloudwatch_backends[ACCOUNT]["us-east-1"]
+    return _sorted(
+        (
+            {
+                "name": dashboard.name,
+                "body": json.loads(dashboard.body),
+                "tags": dict(sorted(backend.list_tags_for_resource(dashboard_arn(region, dashboard.name)).items())),
+            }
+            for dashboard in backend.list_dashboards()
+        ),
+        "name",
     )
 
 

@@ -42,7 +42,8 @@ def call(
     if operation not in model.operation_names:
         raise CallFailed("UnknownOperation", f"{service}:{operation}")
     operation_model = model.operation_model(operation)
-    protocol = str(model.protocol)
+    # What moto reads in place of CBOR.
+    protocol = "json" if str(model.protocol).startswith("smithy") else str(model.protocol)
     request = _serializer(protocol).serialize_to_request(parameters, operation_model)
     headers = {k.lower(): str(v) for k, v in request["headers"].items()}
     body = request["body"]

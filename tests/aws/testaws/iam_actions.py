@@ -18,6 +18,7 @@ _RENAMED = {("lambda", "Invoke"): "InvokeFunction"}
 
 # The additional action that a create call with tags requires, by service.
 _TAG_ACTION = {
+    "cloudwatch": "cloudwatch:TagResource",
     "ec2": "ec2:CreateTags",
     "elasticache": "elasticache:AddTagsToResource",
     "events": "events:TagResource",

@@ -26,7 +26,8 @@ from .account_state import World
 
 _CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 _IMAGES = {"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": "ami-0abcdef1234567890"}
-_VCPUS = {"t4g.nano": 2}
+# Their vCPUs.
+TYPES = {"t4g.nano": 2}
 _IMAGE_GIB = 8
 _TAGGABLE = {"instance", "network-interface", "volume"}
 
@@ -59,6 +60,12 @@ class Instance(TaggedEC2Resource):
         self.eni = eni
         self.user_data = call.get("UserData", "")
         self.metadata = call.get("MetadataOptions") or {}
+        self.credits = (call.get("CreditSpecification") or {}).get("CpuCredits", "unlimited")
+        mapping = next(iter(call.get("BlockDeviceMappings") or []), {})
+        self.root_device = mapping.get("DeviceName", "/dev/xvda")
+        self.volume = mapping.get("Ebs") or {}
+        self.volume_id = self.id.replace("i-", "vol-")
+        self.volume_tags: dict[str, str] = {}
         self.token = call.get("ClientToken")
         self.state = "pending"
         self.reason: tuple[str, str] | None = None
@@ -80,7 +87,18 @@ class Instance(TaggedEC2Resource):
             "LaunchTime": self.launched,
             "Architecture": "arm64",
             "ClientToken": self.token,
-            "MetadataOptions": {"State": "applied", "HttpTokens": self.metadata.get("HttpTokens", "optional")},
+            "MetadataOptions": {
+                "State": "applied",
+                "HttpTokens": self.metadata.get("HttpTokens", "optional"),
+                "HttpPutResponseHopLimit": self.metadata.get("HttpPutResponseHopLimit", 2),
+                "HttpEndpoint": "enabled",
+                "HttpProtocolIpv6": "disabled",
+                "InstanceMetadataTags": "disabled",
+            },
+            "Placement": {"AvailabilityZone": self.subnet.availability_zone, "Tenancy": "default"},
+            "Monitoring": {"State": "disabled"},
+            "RootDeviceName": self.root_device,
+            "RootDeviceType": "ebs",
             "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in self.get_tags()],
         }
         if self.reason:
@@ -108,6 +126,12 @@ class Instance(TaggedEC2Resource):
             "SourceDestCheck": self.source_check,
             "SecurityGroups": groups,
             "NetworkInterfaces": [interface],
+            "BlockDeviceMappings": [
+                {
+                    "DeviceName": self.root_device,
+                    "Ebs": {"VolumeId": self.volume_id, "Status": "attached", "DeleteOnTermination": True},
+                }
+            ],
         }
 
 
@@ -115,7 +139,7 @@ def fresh(world: World) -> None:
     world.instances: dict[str, Instance] = {}
 
 
-def _of_call(world: World, call: Call) -> list[Instance]:
+def of_call(world: World, call: Call) -> list[Instance]:
     wanted = call.get("InstanceIds") or ([call.params["InstanceId"]] if call.get("InstanceId") else [])
     missing = [identifier for identifier in wanted if identifier not in world.instances]
     if missing:
@@ -141,7 +165,7 @@ def _check_launch(world: World, call: Call) -> dict[str, Any]:
     if not call.get("MinCount") or not call.get("MaxCount"):
         raise AwsError("MissingParameter", "The request must contain the parameter MinCount")
     kind = call.get("InstanceType")
-    if kind not in _VCPUS:
+    if kind not in TYPES:
         raise AwsError("InvalidParameterValue", f"Invalid value '{kind}' for InstanceType.")
     given = call.get("NetworkInterfaces") or []
     if given and (call.get("SubnetId") or call.get("SecurityGroupIds")):
@@ -163,9 +187,9 @@ def _check_launch(world: World, call: Call) -> dict[str, Any]:
                 f"Volume of size {size}GB is smaller than snapshot 'snap-0abcdef1234567890', "
                 f"expect size >= {_IMAGE_GIB}GB",
             )
-    used = sum(_VCPUS[one.type] for one in world.instances.values() if one.state in ("pending", "running"))
+    used = sum(TYPES[one.type] for one in world.instances.values() if one.state in ("pending", "running"))
     limit = world.config["quotas"]["vcpus"]
-    if used + _VCPUS[kind] > limit:
+    if used + TYPES[kind] > limit:
         raise AwsError(
             "VcpuLimitExceeded",
             f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance "
@@ -216,6 +240,8 @@ def run(world: World, call: Call) -> Any:
         of = {"instance": instance, "network-interface": eni}.get(specification["ResourceType"])
         if of is not None:
             of.add_tags(tags)
+        elif specification["ResourceType"] == "volume":
+            instance.volume_tags = tags
     world.instances[instance.id] = instance
 
     def reply() -> dict[str, Any]:
@@ -281,7 +307,7 @@ def _move(world: World, instance: Instance, over: str, to: str, kind: str) -> di
 @operation("ec2", "TerminateInstances")
 def terminate(world: World, call: Call) -> Any:
     changes = []
-    for instance in _of_call(world, call):
+    for instance in of_call(world, call):
         if instance.state in ("shutting-down", "terminated"):
             changes.append(_change(instance, instance.state))
             continue
@@ -293,7 +319,7 @@ def terminate(world: World, call: Call) -> Any:
 @operation("ec2", "StopInstances")
 def stop(world: World, call: Call) -> Any:
     changes = []
-    for instance in _of_call(world, call):
+    for instance in of_call(world, call):
         if instance.state not in ("running", "stopping", "stopped"):
             raise AwsError(
                 "IncorrectInstanceState", f"This instance '{instance.id}' is not in a state from which it can be stopped."
@@ -309,7 +335,7 @@ def stop(world: World, call: Call) -> Any:
 @operation("ec2", "StartInstances")
 def start(world: World, call: Call) -> Any:
     changes = []
-    for instance in _of_call(world, call):
+    for instance in of_call(world, call):
         if instance.state not in ("stopped", "pending", "running"):
             raise AwsError(
                 "IncorrectInstanceState",
@@ -325,7 +351,7 @@ def start(world: World, call: Call) -> Any:
 
 @operation("ec2", "ModifyInstanceAttribute")
 def modify(world: World, call: Call) -> Any:
-    (instance,) = _of_call(world, call)
+    (instance,) = of_call(world, call)
     if instance.gone:
         raise AwsError("IncorrectInstanceState", f"The instance '{instance.id}' is terminated.")
     if call.get("SourceDestCheck") is not None:
@@ -387,7 +413,7 @@ def disassociate(world: World, call: Call) -> Any:
 
 @operation("ec2", "DescribeInstances")
 def describe(world: World, call: Call) -> Any:
-    found = _of_call(world, call) if call.get("InstanceIds") else world.instances.values()
+    found = of_call(world, call) if call.get("InstanceIds") else world.instances.values()
     items = [instance.json() for instance in found if instance.region == call.region]
     items = select(call, items, LISTINGS["DescribeInstances"][1])
     items = [{"ReservationId": f"r-{item['InstanceId'][2:]}", "OwnerId": ACCOUNT, "Instances": [item]} for item in items]
@@ -396,7 +422,7 @@ def describe(world: World, call: Call) -> Any:
 
 @operation("ec2", "DescribeInstanceStatus")
 def describe_status(world: World, call: Call) -> Any:
-    found = _of_call(world, call) if call.get("InstanceIds") else world.instances.values()
+    found = of_call(world, call) if call.get("InstanceIds") else world.instances.values()
     result = world.outcome("instance-status") or "ok"
     items = [
         {
@@ -417,7 +443,7 @@ def describe_offerings(world: World, call: Call) -> Any:
         return call.moto()
     items = [
         {"InstanceType": kind, "LocationType": "availability-zone", "Location": zone.name}
-        for kind in _VCPUS
+        for kind in TYPES
         for zone in ec2_of(call.region).describe_availability_zones()
         if _offered(world, zone.name)
     ]
@@ -427,7 +453,7 @@ def describe_offerings(world: World, call: Call) -> Any:
 
 @operation("ec2", "GetConsoleOutput")
 def console(world: World, call: Call) -> Any:
-    (instance,) = _of_call(world, call)
+    (instance,) = of_call(world, call)
     text = "[    0.000000] Booting Linux\r\n"
     if is_set_up(world, instance):
         script = base64.b64decode(instance.user_data).decode()

@@ -230,20 +230,23 @@ def simulate(world: World, call: Call) -> Any:
     resources = call.params.get("ResourceArns") or ["*"]
     results = []
     for action in call.params["ActionNames"]:
-        # The resource counts where the tests tell several apart.
-        named = resources[0] if action.startswith("kms:") else None
-        is_allowed = not lacks(world, action) if is_caller else permits(arn, action, named)
-        decision = "allowed" if is_allowed else "implicitDeny"
+
+        def decision(resource: str, action: str = action) -> str:
+            is_allowed = not lacks(world, action) if is_caller else permits(arn, action, resource)
+            return "allowed" if is_allowed else "implicitDeny"
+
+        decisions = [decision(resource) for resource in resources]
         result = {
             "EvalActionName": action,
             "EvalResourceName": resources[0] if len(resources) == 1 else "*",
-            "EvalDecision": decision,
+            "EvalDecision": next((one for one in decisions if one != "allowed"), "allowed"),
             "MatchedStatements": [],
             "MissingContextValues": [],
         }
         if len(resources) > 1:
             result["ResourceSpecificResults"] = [
-                {"EvalResourceName": resource, "EvalResourceDecision": decision} for resource in resources
+                {"EvalResourceName": resource, "EvalResourceDecision": one}
+                for resource, one in zip(resources, decisions, strict=True)
             ]
         results.append(result)
     return {"EvaluationResults": results, "IsTruncated": False}

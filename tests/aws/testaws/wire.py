@@ -65,6 +65,7 @@ SERVICES = {
     "iam": ("iam", "iam"),
     "kms": ("kms", "kms"),
     "lambda": ("lambda", "awslambda"),
+    "monitoring": ("cloudwatch", "cloudwatch"),
     "logs": ("logs", "logs"),
     "servicequotas": ("service-quotas", "servicequotas"),
     "ssm": ("ssm", "ssm"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use threescale_gw::package::Package;
+use threescale_gw::package::{DIGESTS, Package, Release, write_release};
 
 use crate::support::built::{Built, Lines, built, bundled, host, no_tools, provide};
 
@@ -104,6 +104,8 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     for (other, of) in zips.iter().zip(["a place", "a package", "a cache"]) {
         assert!(zip == *other, "two zips of {of}, of {} bytes", zip.len());
     }
+    the_files_of_a_release_are_the_same(here.path(), elsewhere).await;
+
     // Three callers and two packages cause one build. The dependencies are compiled before the crate itself.
     assert_eq!(said.starting("compiling authorizer "), 1);
     assert_eq!(said.starting("waiting for another build"), 1);
@@ -144,6 +146,37 @@ async fn the_same_source_gives_the_same_bytes_everywhere() {
     provide(copy.path());
     the_cache_serves_without_tools(copy.path(), &zip).await;
     artifacts_are_taken_if_they_fit(copy.path(), &zip, &binary).await;
+}
+
+/// The files that two builds in two folders give a release.
+async fn the_files_of_a_release_are_the_same(here: &Path, elsewhere: Package) {
+    let source = elsewhere.source().to_owned();
+    let packages = [bundled(here, &Lines::default()), elsewhere];
+    let folders = [(); 2].map(|()| TempDir::new().expect("a folder"));
+    for (package, folder) in packages.into_iter().zip(&folders) {
+        write_release(folder.path(), &[package])
+            .await
+            .expect("the files");
+    }
+    let names = [format!("authorizer-{}.zip", host()), DIGESTS.to_owned()];
+    let read = |folder: &TempDir| {
+        let files = names.clone().map(|name| fs::read(folder.path().join(name)));
+        files.map(|file| file.expect("a file"))
+    };
+    let [zip, digests] = read(&folders[0]);
+    assert!([&zip, &digests] == read(&folders[1]).each_ref());
+    let digests = String::from_utf8(digests).expect("text");
+    assert!(
+        digests.starts_with(&format!("{} {source} ", host())),
+        "{digests}"
+    );
+    let release = Release::new(&digests, None, vec![folders[0].path().to_owned()]);
+    let release = release.expect("a release");
+    let released = bundled(here, &Lines::default()).with_environment(no_tools());
+    let released = released.with_release(Some(&release));
+    assert!(*released.zip().await.expect("the zip of the release") == *zip);
+    let digest = released.released().expect("a digest");
+    assert!(release.has(digest) && digests.contains(digest));
 }
 
 async fn the_cache_serves_without_tools(cache: &Path, zip: &[u8]) {

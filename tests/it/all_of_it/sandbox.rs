@@ -312,6 +312,14 @@ fn requests_flow_through_all_of_it() {
     home.said(&["rollback", "--sandbox=2"]);
     let of_second = format!("{}/orders", two["url"].as_str().expect("a URL"));
     assert_eq!(request("GET", &of_second, &[]).0, 200);
+    let status = home.said(&["status", "--sandbox=2", "-o", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("a document");
+    assert_eq!(status["api"]["rolled_back"], true, "{status}");
+    let methods = status["api"]["methods"].as_array().expect("a list");
+    assert!(
+        methods.iter().all(|method| method["protected"] == false),
+        "{status}"
+    );
     assert_eq!(second.interrupt(), Some(0));
     home.assert_gone(&two);
     assert_eq!(request("GET", &orders, &key("sandbox-unlimited")).0, 200);
@@ -551,7 +559,8 @@ fn keys_of_the_template() -> BTreeSet<String> {
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
     // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
-    // policies, roles and keys that an account must have, and an ElastiCache cache of the emulator, which has no password.
+    // policies, roles and keys that an account must have, an ElastiCache cache of the emulator, which has no password, and
+    // alarms and dashboards, because the emulator does not speak the protocol of CloudWatch.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
@@ -565,6 +574,8 @@ fn every_key_of_the_template_can_be_changed_there() {
         "cache.node_type",
         "cache.replicas",
         "cache.tls",
+        "monitoring.dashboard",
+        "monitoring.topic",
         "network.elastic_ips",
         "network.route",
         "network.subnet_cidrs",
@@ -595,6 +606,7 @@ api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "
 network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone, endpoints: true}}
 cache:{}
 authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
+monitoring: {{metrics: all}}
 deletion_protection: true
 "#,
         threescale(

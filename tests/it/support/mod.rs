@@ -9,6 +9,7 @@ pub mod kill;
 pub mod python;
 pub mod rest_api;
 pub mod sandbox;
+pub mod schemas;
 pub mod terminal;
 pub mod times;
 
@@ -121,7 +122,9 @@ impl Workplace {
 
     /// Runs the binary until it ends.
     pub fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().expect("the binary runs"))
+        let run = Run::of(self.command(arguments).output().expect("the binary runs"));
+        schemas::check(arguments, &run.stdout);
+        run
     }
 
     /// Runs the binary, which must exit with 0.

@@ -63,6 +63,7 @@ impl Home {
     /// The standard output of a run, which must succeed.
     pub fn said(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
+        super::schemas::check(arguments, &String::from_utf8_lossy(&output.stdout));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {errors}");
         String::from_utf8(output.stdout).expect("text")

@@ -232,8 +232,8 @@ impl World {
     }
 
     pub fn read_settings(&self, role: &str) -> Settings {
-        let mut environment = environment(role, &self.ssm, &self.settings, None);
-        environment.extend(self.extra.iter().cloned());
+        let mut environment: Vec<_> = self.extra.clone();
+        environment.extend(self::environment(role, &self.ssm, &self.settings, None));
         environment.push((
             "AWS_LAMBDA_RUNTIME_API".to_owned(),
             "127.0.0.1:1".to_owned(),

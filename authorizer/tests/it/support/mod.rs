@@ -1,5 +1,6 @@
 //! What the tests and benches run against: a real Redis, and stand-ins for everything else, all on loopback.
 
+pub mod cloudwatch;
 pub mod cut;
 pub mod forward;
 pub mod fuse;

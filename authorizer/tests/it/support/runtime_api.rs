@@ -16,6 +16,8 @@ struct State {
     events: VecDeque<(u64, Vec<u8>)>,
     answers: Vec<(u64, Answer)>,
     init_error: Option<Value>,
+    /// Whether the process has asked for an event.
+    is_started: bool,
     next: u64,
 }
 
@@ -59,6 +61,17 @@ impl RuntimeApi {
                 .0;
         }
     }
+
+    /// Waits until the process is ready for its first event: what is before is not part of an invocation.
+    pub fn wait_for_start(&self) {
+        let (lock, changed) = &*self.shared;
+        let state = lock.lock().expect("lock");
+        let (state, _) = changed
+            .wait_timeout_while(state, Duration::from_secs(30), |state| !state.is_started)
+            .expect("lock");
+        assert!(state.is_started, "the process does not start");
+    }
+
     /// Sends an event without waiting. Returns its number.
     pub fn begin(&self, event: &str) -> u64 {
         let (lock, changed) = &*self.shared;
@@ -91,6 +104,8 @@ fn serve(shared: &(Mutex<State>, Condvar), request: &Request) -> Response {
         .unwrap_or_default();
     let body = || serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     if path == "invocation/next" {
+        state.is_started = true;
+        changed.notify_all();
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some((id, event)) = state.events.pop_front() {

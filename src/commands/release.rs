@@ -1,0 +1,190 @@
+//! `release`: makes the program forget a stack without deleting anything.
+
+use std::path::Path;
+
+use super::confirm::{self, Question, announce, confirm_change, is_interactive, shows};
+use super::session::{connect, look_failed, named_stack};
+use super::signals::Signals;
+use super::{down, existing};
+use crate::cancel::StopReason;
+use crate::cli::{Format, Global, ReleaseArgs};
+use crate::code::Code;
+use crate::engine::observe::observe;
+use crate::error::{Error, ExitStatus, Result};
+use crate::event::Sink;
+use crate::lock::{self, Lock};
+use crate::report::release::{Released, document, table};
+use crate::report::style::Style;
+use crate::resource::api_attachment::record;
+use crate::resource::release::{self, Standing, Tagged};
+use crate::resource::{Context, RunOptions, claims};
+use crate::{private, report};
+
+/// Runs `release`.
+pub(super) async fn run(global: &Global, args: &ReleaseArgs, sink: Sink) -> Result<ExitStatus> {
+    if !args.yes && !is_interactive() {
+        named_stack(global).await?;
+        return confirm::confirm(false, "").await.map(|()| ExitStatus::Done);
+    }
+    let signals = Signals::listen(args.timeout, sink.clone())?;
+    let cx = connect(global, 10, sink).await?;
+    let mut scope = down::scope(&cx).await?;
+    let standing = release::standing(&cx).await?;
+    if let Standing::Released(at) = standing {
+        // The lock of a run that was killed at its end.
+        lock::remove_left(&cx.fresh(), &signals.cancel).await?;
+        let text = existing::released(&cx.names().stack, at);
+        return Ok(finish(global, &cx, &Released::default(), Some(&text)));
+    }
+    let has_begun = standing == Standing::Begun;
+    let found = look(&cx).await?;
+    if found.is_empty() && !has_begun {
+        existing::ensure_exists(&cx).await?;
+    }
+    scope.account_alias = cx.aws().account_alias().await;
+    announce(global, cx.sink(), scope.clone(), !args.yes);
+    if shows(global, !args.yes) {
+        report::note(&table(&found, &Style::stderr(global)));
+    }
+    let is_live = !args.yes && down::protects_live(&cx).await?;
+    let question = Question {
+        what: confirm::told(&[(found.tagged.len(), "release")], &scope),
+        pending: &[],
+        name: is_live.then_some(cx.names().stack.as_str()),
+    };
+    confirm_change(args.yes, &question).await?;
+
+    signals.enter_critical_section();
+    let lock = Lock::take(&cx.fresh(), &signals.cancel).await?;
+    let cx = cx.with_options(RunOptions {
+        lock: Some(lock.watch()),
+        ..cx.options().clone()
+    });
+    let worked = work(&cx, args, &found, has_begun, &signals).await;
+    if let Err(error) = lock.release().await {
+        cx.sink()
+            .notice(format!("could not release the lock: {error}"));
+    }
+    Ok(finish(global, &cx, &worked?, None))
+}
+
+/// What is released.
+async fn look(cx: &Context) -> Result<Released> {
+    let observation = observe(&[], cx)
+        .await
+        .map_err(|(id, error)| look_failed(&id, error))?;
+    let verdicts = claims::verdicts(cx).await?;
+    let unclear = verdicts.unclear();
+    if !unclear.is_empty() {
+        let lines = unclear
+            .iter()
+            .map(|claim| format!("{} {}", claim.physical_id, claim.why));
+        let lines: Vec<_> = lines.collect();
+        return Err(Error::refused(format!(
+            "not everything with the tags of stack {} can be its own:\n  - {}",
+            cx.names().stack,
+            lines.join("\n  - ")
+        ))
+        .with_code(Code::NotManaged));
+    }
+    let mut tagged = release::tagged(observation.found.iter().map(|(_, live)| live));
+    tagged.sort_by(|one, other| one.id.cmp(&other.id));
+    let methods = match record::all(cx).await {
+        Ok(records) => records.into_iter().flat_map(|(target, record)| {
+            let methods = record.methods().cloned().collect::<Vec<_>>();
+            methods
+                .into_iter()
+                .map(move |method| (target.clone(), method))
+        }),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Released {
+        tagged,
+        methods: methods.collect(),
+        records: release::records(cx).await?,
+        kept: release::kept(cx).await?,
+    })
+}
+
+async fn work(
+    cx: &Context,
+    args: &ReleaseArgs,
+    shown: &Released,
+    has_begun: bool,
+    signals: &Signals,
+) -> Result<Released> {
+    let cx = cx.fresh().until(&signals.cancel);
+    let found = look(&cx).await?;
+    if ids(&found) != ids(shown) && !args.yes {
+        return Err(Error::refused(
+            "the stack has changed since it was shown: nothing was changed",
+        )
+        .with_code(Code::PlanStale)
+        .hint("run the same command again"));
+    }
+    if let Some(file) = &args.out {
+        write(&cx, file, &found, has_begun)?;
+    }
+    let status = || match signals.cancel.stop() {
+        Some(StopReason::Interrupted) => ExitStatus::Interrupted,
+        _ => ExitStatus::Partial,
+    };
+    let changed = async {
+        release::begin(&cx).await?;
+        release::untag(&cx, &found.tagged).await?;
+        release::forget(&cx, &found.records).await?;
+        release::end(&cx).await
+    };
+    changed.await.map_err(|error| {
+        Error::from(error)
+            .with_status(status())
+            .hint("run the same command again: until then, `up` and `down` refuse this stack")
+    })?;
+    Ok(found)
+}
+
+fn ids(found: &Released) -> Vec<&Tagged> {
+    found.tagged.iter().collect()
+}
+
+/// Writes what was recorded to a file, before anything is changed. A file of an earlier, interrupted run has more, and stays.
+fn write(cx: &Context, file: &Path, found: &Released, has_begun: bool) -> Result<()> {
+    let name = file.display();
+    if file.exists() {
+        if has_begun {
+            cx.sink()
+                .notice(format!("{name} of the interrupted run was not changed"));
+            return Ok(());
+        }
+        return Err(Error::usage(format!("{name} exists already"))
+            .with_code(Code::FileExists)
+            .hint("name another file with --out, or remove the old one"));
+    }
+    let text = format!("{:#}\n", document(found, cx.names(), "released"));
+    private::write(file, 0o600, text.as_bytes())
+        .map_err(|error| Error::usage(format!("writing {name}: {error}")))
+}
+
+fn finish(
+    global: &Global,
+    cx: &Context,
+    found: &Released,
+    nothing_to_do: Option<&str>,
+) -> ExitStatus {
+    let stack = &cx.names().stack;
+    match (global.output, nothing_to_do) {
+        (Format::Json, _) => {
+            let outcome = match nothing_to_do {
+                Some(_) => "unchanged",
+                None => "released",
+            };
+            report::document(document(found, cx.names(), outcome));
+        }
+        (_, Some(why)) => report::text(&format!("nothing to do: {why}")),
+        (_, None) => report::text(&format!(
+            "released stack {stack}: {} resources have lost its tags, and nothing was deleted",
+            found.tagged.len()
+        )),
+    }
+    ExitStatus::Done
+}

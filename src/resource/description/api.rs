@@ -1,0 +1,69 @@
+//! What the stack has in the REST API.
+
+use std::collections::BTreeMap;
+
+use super::{Found, What};
+use crate::id::LogicalId;
+use crate::resource::api_attachment::ApiAttachments;
+use crate::resource::api_authorizer::ApiAuthorizers;
+use crate::resource::{Context, ResourceError, ResourceKind as _};
+
+/// The authorizer of an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorizer {
+    pub api_id: String,
+    pub authorizer_id: String,
+    pub name: String,
+    pub uri: String,
+    /// `REQUEST` or `TOKEN`.
+    pub kind: String,
+    /// Empty if there is none.
+    pub identity_source: String,
+    /// In seconds.
+    pub ttl: i32,
+}
+
+/// What the stack has changed in an API that belongs to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    pub api_id: String,
+    pub stage: String,
+    /// The methods with this stack's authorizer, and the authorization that each had before, if it is recorded.
+    pub methods: BTreeMap<String, Option<String>>,
+    /// The types of the gateway responses that the stack has replaced.
+    pub responses: Vec<String>,
+}
+
+pub(super) async fn authorizer(cx: &Context, id: &LogicalId) -> Result<Found, ResourceError> {
+    let all = ApiAuthorizers::list(cx).await?.owned;
+    let found = all.into_iter().find(|found| found.id == *id);
+    let authorizer = found.and_then(|found| Some((found.target.id, found.authorizer?)));
+    Ok(authorizer.map(|(api_id, found)| {
+        let authorizer = Authorizer {
+            api_id,
+            authorizer_id: found.id,
+            name: found.name,
+            uri: found.uri,
+            kind: found.kind,
+            identity_source: found.identity_source,
+            ttl: found.ttl,
+        };
+        (What::Authorizer(authorizer), BTreeMap::new())
+    }))
+}
+
+pub(super) async fn attachment(cx: &Context, id: &LogicalId) -> Result<Found, ResourceError> {
+    let all = ApiAttachments::list(cx).await?.owned;
+    let found = all
+        .into_iter()
+        .find(|found| ApiAttachments::identify(found).id == *id);
+    Ok(found.map(|found| {
+        let attachment = Attachment {
+            api_id: found.target().id.clone(),
+            stage: found.target().stage.clone(),
+            methods: found.protected(),
+            responses: found.replaced_responses(),
+        };
+        (What::Attachment(attachment), BTreeMap::new())
+    }))
+}

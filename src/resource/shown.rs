@@ -1,0 +1,109 @@
+//! A value of a property: as people read it, and in JSON.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::engine_version::EngineVersion;
+use crate::rest_api::AuthorizationType;
+
+/// The placeholder for an id that is unknown until the resource exists.
+pub const NEW: &str = "(new)";
+/// What is not there, or will not be, or is not known before the change.
+const NOTHING: [&str; 3] = ["(none)", "(deleted)", NEW];
+
+/// A value that is shown.
+pub trait Shown {
+    /// In words for people.
+    fn text(&self) -> String;
+
+    /// In JSON; null for what is not there.
+    fn value(&self) -> Value {
+        match self.text() {
+            text if NOTHING.contains(&text.as_str()) => Value::Null,
+            text => text.into(),
+        }
+    }
+}
+
+impl<T: Shown + ?Sized> Shown for &T {
+    fn text(&self) -> String {
+        (**self).text()
+    }
+
+    fn value(&self) -> Value {
+        (**self).value()
+    }
+}
+
+macro_rules! as_text {
+    ($($of:ty),+) => {
+        $(impl Shown for $of {
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        })+
+    };
+}
+
+macro_rules! as_itself {
+    ($($of:ty),+) => {
+        $(impl Shown for $of {
+            fn text(&self) -> String {
+                self.to_string()
+            }
+
+            fn value(&self) -> Value {
+                json!(self)
+            }
+        })+
+    };
+}
+
+as_text!(str, String, EngineVersion, AuthorizationType);
+as_itself!(bool, i32, i64, u16, u32, u64, usize);
+
+/// A number with a unit: `128 MB`.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount<T>(pub T, pub &'static str);
+
+impl<T: fmt::Display + Into<i64> + Copy> Shown for Amount<T> {
+    fn text(&self) -> String {
+        format!("{} {}", self.0, self.1)
+    }
+
+    fn value(&self) -> Value {
+        self.0.into().into()
+    }
+}
+
+/// A setting that is on or off.
+#[derive(Debug, Clone, Copy)]
+pub struct Switch(pub bool);
+
+impl Shown for Switch {
+    fn text(&self) -> String {
+        if self.0 { "on" } else { "off" }.to_owned()
+    }
+
+    fn value(&self) -> Value {
+        self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_switches_keep_their_types_and_what_is_not_there_is_null() {
+        let shown = |one: &dyn Shown| (one.text(), one.value());
+        assert_eq!(shown(&Amount(128, "MB")), ("128 MB".to_owned(), json!(128)));
+        assert_eq!(shown(&Switch(true)), ("on".to_owned(), json!(true)));
+        assert_eq!(shown(&3_u32), ("3".to_owned(), json!(3)));
+        assert_eq!(shown(&"7"), ("7".to_owned(), json!("7")));
+        for nothing in NOTHING {
+            assert_eq!(shown(&nothing), (nothing.to_owned(), Value::Null));
+        }
+    }
+}
