@@ -15,7 +15,7 @@ use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, AwsError, Class, Target, profile};
 use crate::cli::Global;
 use crate::code::Code;
-use crate::config::{ApiSelector, CacheKind, Config, Place, Vpc};
+use crate::config::{ApiSelector, CacheKind, Config, Monitoring, Place, Vpc};
 use crate::engine::observe::{self, Observation};
 use crate::engine::plan::Plan;
 use crate::error::{Error, ExitStatus, Result};
@@ -156,6 +156,13 @@ impl Session {
     ) -> Result<Self> {
         let mut config = load(global).await?;
         read_roots(global, &mut config)?;
+        if global.is_sandbox() && config.monitoring.is_wanted() {
+            sink.notice("the sandbox has neither alarms nor a dashboard: `monitoring` has no effect on them");
+            config.monitoring = Monitoring {
+                metrics: config.monitoring.metrics,
+                ..Monitoring::default()
+            };
+        }
         let architecture = config.authorizer.architecture.as_str();
         let package = match read_artifact(global, &config)? {
             Some(package) => package,

@@ -574,8 +574,6 @@ fn every_key_of_the_template_can_be_changed_there() {
         "cache.node_type",
         "cache.replicas",
         "cache.tls",
-        "monitoring.dashboard",
-        "monitoring.topic",
         "network.elastic_ips",
         "network.route",
         "network.subnet_cidrs",
@@ -606,7 +604,7 @@ api: {{id: "{api}", stage: prod, usage_key: user_key, protect: ["GET /orders", "
 network: {{cidr: 10.43.0.0/16, zones: 3, nat: per-zone, endpoints: true}}
 cache:{}
 authorizer: {{memory: 256, caching: resilient, max_age: 30s, report_every: 2m, log_retention_days: 7}}
-monitoring: {{metrics: all}}
+monitoring: {{topic: "arn:aws:sns:us-east-1:123456789012:alarms", dashboard: true, metrics: all}}
 deletion_protection: true
 "#,
         threescale(
