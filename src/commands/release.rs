@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::confirm::{self, Question, announce, confirm_change, is_interactive, shows};
+use super::removal::refuse_unclear;
 use super::session::{connect, look_failed, named_stack};
 use super::signals::Signals;
 use super::{down, existing};
@@ -74,19 +75,7 @@ async fn look(cx: &Context) -> Result<Released> {
         .await
         .map_err(|(id, error)| look_failed(&id, error))?;
     let verdicts = claims::verdicts(cx).await?;
-    let unclear = verdicts.unclear();
-    if !unclear.is_empty() {
-        let lines = unclear
-            .iter()
-            .map(|claim| format!("{} {}", claim.physical_id, claim.why));
-        let lines: Vec<_> = lines.collect();
-        return Err(Error::refused(format!(
-            "not everything with the tags of stack {} can be its own:\n  - {}",
-            cx.names().stack,
-            lines.join("\n  - ")
-        ))
-        .with_code(Code::NotManaged));
-    }
+    refuse_unclear(cx, &verdicts)?;
     let mut tagged = release::tagged(observation.found.iter().map(|(_, live)| live));
     tagged.sort_by(|one, other| one.id.cmp(&other.id));
     let methods = match record::all(cx).await {

@@ -46,19 +46,7 @@ pub(super) async fn look(cx: &Context) -> Result<Removal> {
         let text = format!("{} is left alone: {}", stranger.physical_id, stranger.why);
         cx.notice(&stranger.id, text);
     }
-    let unclear = verdicts.unclear();
-    if !unclear.is_empty() {
-        let lines = unclear
-            .iter()
-            .map(|claim| format!("{} {}", claim.physical_id, claim.why));
-        let lines: Vec<_> = lines.collect();
-        return Err(Error::refused(format!(
-            "not everything with the tags of stack {} can be its own:\n  - {}",
-            cx.names().stack,
-            lines.join("\n  - ")
-        ))
-        .with_code(Code::NotManaged));
-    }
+    refuse_unclear(cx, &verdicts)?;
     if parameter::all(cx).await?.contains_key(DELETION_PROTECTION) {
         let text = format!("stack {} is protected against deletion", cx.names().stack);
         return Err(Error::refused(text)
@@ -69,6 +57,22 @@ pub(super) async fn look(cx: &Context) -> Result<Removal> {
     refuse_unrecorded(cx, &plan).await?;
     let pending = ApiAttachments::pending_of_removal(cx).await?;
     Ok(Removal { plan, pending })
+}
+
+/// Refuses if it is not clear what of the things with the tags of the stack is its own.
+pub(super) fn refuse_unclear(cx: &Context, verdicts: &claims::Verdicts) -> Result<()> {
+    let unclear = verdicts.unclear();
+    if unclear.is_empty() {
+        return Ok(());
+    }
+    let lines = unclear.iter();
+    let lines = lines.map(|claim| format!("{} {}", claim.physical_id, claim.why));
+    let text = format!(
+        "not everything with the tags of stack {} can be its own:\n  - {}",
+        cx.names().stack,
+        lines.collect::<Vec<_>>().join("\n  - ")
+    );
+    Err(Error::refused(text).with_code(Code::NotManaged))
 }
 
 /// Refuses to delete the authorizer while methods use it whose original authorization is unknown.

@@ -65,7 +65,7 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
     lines.join("\n")
 }
 
-/// The result of one request in a word, and what is to be said of it.
+/// The result of one request in a word, and its details.
 pub(super) fn result_of(row: &Row) -> (&'static str, String) {
     match &row.verdict {
         Ok(Some(remark)) if row.is_unmapped() => (

@@ -1,6 +1,6 @@
 //! When the stack expires: a parameter, which exists before the first resource and is deleted after the last one.
 //!
-//! One parameter and not a tag on every resource: it is changed by one write, whatever the stack has, and a run can read it
+//! One parameter and not a tag on every resource: it is changed by one write for every stack, and a run can read it
 //! consistently under the lock of the stack. Listings by tag lag. What shows the parameter in a listing by tag also has the
 //! instant as a tag of it.
 

@@ -392,7 +392,7 @@ fn a_file_of_something_else_is_refused_with_what_differs() {
     );
     assert_eq!(aws.log().len(), 0, "no request after a wrong file");
 
-    // With what it was made with, it is carried out, whatever the order and the comments of the configuration are.
+    // With what it was made with, it is carried out, also if the order and the comments of the configuration differ.
     here.write(FILE, &original);
     let moved = configuration.replace("stack: orders\n", "") + "stack: orders # at the end\n";
     here.write("threescale-gw.yaml", moved.as_bytes());

@@ -101,11 +101,11 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
         read("/proc/sys/kernel/random/boot_id"),
     );
     // No process ID exceeds this value.
-    let nobody = read("/proc/sys/kernel/pid_max")
+    let free = read("/proc/sys/kernel/pid_max")
         .parse::<u32>()
         .expect("a number")
         + 1;
-    let mut ended = lock(&host, &boot, nobody);
+    let mut ended = lock(&host, &boot, free);
     let namespace = std::fs::read_link("/proc/self/ns/pid").expect("a namespace");
     ended["pid_namespace"] = json!(namespace.to_str());
     ended["started"] = json!(1);
@@ -118,7 +118,7 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
         (
             ended,
             0,
-            format!("took over the expired lock of ann@{host} (process {nobody})"),
+            format!("took over the expired lock of ann@{host} (process {free})"),
         ),
     ];
     for (lock, age, text) in &dead {
@@ -130,6 +130,6 @@ fn a_dead_lock_is_taken_over_and_that_is_said() {
         assert_same(&before, &aws.account());
     }
     // What an earlier version says of its process proves nothing: it may be in another container.
-    put_lock(&aws, &lock(&host, &boot, nobody).to_string());
+    put_lock(&aws, &lock(&host, &boot, free).to_string());
     assert_mentions(&workplace.run(&["up", "--yes"]), 4, &["is locked by ann"]);
 }
