@@ -85,6 +85,9 @@ mod tests {
         ] {
             assert_eq!(counts(mode, observed), counted, "{mode:?} {observed:?}");
         }
+        let mut methods = MethodChanges::default();
+        change(&mut methods, Mode::Enforce, Some(true), &guarded);
+        assert_eq!(methods.closed, guarded);
     }
 
     #[test]

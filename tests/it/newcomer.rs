@@ -198,22 +198,22 @@ fn a_key_is_explained() {
         &good,
         &["key ***: 3scale allows it", "Plan", "doctor --request"],
     );
-    let unknown = key(&here, "a-key-that-nobody-has", &[]);
+    let unknown = key(&here, "a-key-of-no-application", &[]);
     assert_eq!(unknown.code, Some(0), "{}", unknown.stderr);
     assert_mentions(
         &unknown,
         &[
-            "key ***-has: 3scale refuses it",
+            "key ***tion: 3scale refuses it",
             "Reason      user_key_invalid",
             "What to do  Compare the key",
         ],
     );
-    let document = key(&here, "a-key-that-nobody-has", &["-o", "json"]).json();
+    let document = key(&here, "a-key-of-no-application", &["-o", "json"]).json();
     assert_eq!(
         (&document["allowed"], &document["reason"]),
         (&json!(false), &json!("user_key_invalid"))
     );
-    assert!(!document.to_string().contains("that-nobody"), "{document}");
+    assert!(!document.to_string().contains("of-no-app"), "{document}");
 
     let rules = "st_1001, mapping_rules: [{method: GET, pattern: /, metric: order}]";
     here.edit("st_1001", rules);

@@ -296,7 +296,7 @@ fn a_download_is_used_only_over_https_and_with_the_digest_of_the_release() {
             &digest(&artifact(8)),
         ],
     );
-    // Nobody reads what is sent to an address without TLS.
+    // Nothing is sent to an address without TLS.
     let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
     plain.set_nonblocking(true).expect("a mode");
     let to = format!(

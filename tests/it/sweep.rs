@@ -162,7 +162,7 @@ fn a_stack_lives_as_long_as_the_last_ttl_says() {
     );
     let old = here.succeed(&["sweep", "--dry-run", "--older-than", "36500d", "-o", "json"]);
     assert_eq!(old.json()["stacks"], json!([]));
-    // Without a terminal, nobody can confirm.
+    // Without a terminal, the question cannot be answered.
     assert_eq!(here.run(&["sweep"]).code, Some(4));
     assert_eq!(aws.changes(), [""; 0]);
 
